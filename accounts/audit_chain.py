@@ -1,0 +1,73 @@
+"""The audit trail's chain: what a row's hash covers, who signs its end, and how to check it.
+
+Each entry's hash covers its own content and the hash before it, so an edit, a deletion or a swap
+breaks the chain at that row. Cutting the end off would not; therefore the end (number and hash) is
+signed with a key that the database does not hold.
+"""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import UTC
+
+from accounts import vault
+from accounts.models import AuditEntry, AuditHead
+
+GENESIS_HASH = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class AuditBreak:
+    """The first place where the trail is not what was written."""
+
+    number: int
+    reason: str
+
+
+def entry_hash(entry: AuditEntry) -> str:
+    """SHA-256 over every column of `entry` but the hash itself, as 64 hex digits."""
+    content = [
+        entry.previous_hash,
+        entry.number,
+        entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        entry.actor_id,
+        entry.action,
+        entry.object_type,
+        entry.object_id,
+        entry.object_label,
+        entry.detail_json,
+    ]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=True).encode()).hexdigest()
+
+
+def sign_head(number: int, row_hash: str) -> str:
+    """The signature of a chain that ends with entry `number`."""
+    return vault.token("audit-head", f"{number}:{row_hash}")
+
+
+def find_audit_break() -> AuditBreak | None:
+    """Walk the whole trail, oldest first; None when every row is as it was written."""
+    number, row_hash = 0, GENESIS_HASH
+    for entry in AuditEntry.objects.order_by("number").iterator(chunk_size=2000):
+        if entry.number != number + 1:
+            return AuditBreak(number + 1, "this entry is missing")
+        if entry.previous_hash != row_hash:
+            return AuditBreak(entry.number, "it does not follow the entry before it")
+        if entry_hash(entry) != entry.row_hash:
+            return AuditBreak(entry.number, "its content was changed")
+        number, row_hash = entry.number, entry.row_hash
+    return _check_head(number, row_hash)
+
+
+def _check_head(number: int, row_hash: str) -> AuditBreak | None:
+    head = AuditHead.objects.first()
+    if head is None:
+        return AuditBreak(number, "the signed end of the trail is missing") if number else None
+    if not hmac.compare_digest(head.signature, sign_head(head.number, head.row_hash)):
+        return AuditBreak(head.number, "the signature of the trail's end is not ours")
+    if head.number > number:
+        return AuditBreak(number + 1, "the trail was cut off before this entry")
+    if (head.number, head.row_hash) != (number, row_hash):
+        return AuditBreak(number, "the trail goes on after its signed end")
+    return None

@@ -1,0 +1,69 @@
+"""Locking out who guesses passwords: per user name and address, for a quarter of an hour."""
+
+import math
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import FailedLogin
+
+MAX_FAILURES = 5
+LOCK_TIME = timedelta(minutes=15)
+_FORGET_AFTER = timedelta(days=1)
+
+
+def client_address(request: HttpRequest | None) -> str:
+    """Where the request came from; behind our own proxy, the address that the proxy saw."""
+    if request is None:
+        return ""
+    if settings.SECURE_PROXY:
+        # The last entry is our proxy's; those before it are whatever the client wrote.
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")[-1].strip()
+        if forwarded:
+            return forwarded[:45]
+    return str(request.META.get("REMOTE_ADDR", ""))[:45]
+
+
+def locked_for(username: str, address: str, *, now: datetime | None = None) -> timedelta | None:
+    """How long `username` stays locked out at `address`; None when it is not."""
+    now = now or timezone.now()
+    row = FailedLogin.objects.filter(username=_same(username), address=address).first()
+    if row is None or row.failures < MAX_FAILURES:
+        return None
+    left = row.last_failed_at + LOCK_TIME - now
+    return left if left > timedelta(0) else None
+
+
+def lock_message(left: timedelta) -> str:
+    """What to tell who is locked out."""
+    minutes = math.ceil(left.total_seconds() / 60)
+    unit = "minute" if minutes == 1 else "minutes"
+    return f"Too many failed attempts. Try again in {minutes} {unit}."
+
+
+@transaction.atomic
+def note_failed_login(username: str, address: str, *, now: datetime | None = None) -> int:
+    """Count one failure; failures older than the lock time are forgotten. Returns the count."""
+    now = now or timezone.now()
+    row, _ = FailedLogin.objects.select_for_update().get_or_create(
+        username=_same(username), address=address, defaults={"last_failed_at": now}
+    )
+    if row.last_failed_at < now - LOCK_TIME:
+        row.failures = 0
+    row.failures += 1
+    row.last_failed_at = now
+    row.save(update_fields=["failures", "last_failed_at"])
+    return row.failures
+
+
+def clear_failed_logins(username: str, address: str) -> None:
+    """Forget the failures of who has logged in, and everybody's old ones."""
+    FailedLogin.objects.filter(username=_same(username), address=address).delete()
+    FailedLogin.objects.filter(last_failed_at__lt=timezone.now() - _FORGET_AFTER).delete()
+
+
+def _same(username: str) -> str:
+    return username.strip().lower()[:150]

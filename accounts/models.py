@@ -1,0 +1,173 @@
+"""Users, API keys, the counters of rate limits and failed log-ins, and the audit trail."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+from accounts.rates import DEFAULT_RATE, parse_rate
+from accounts.time_zones import validate_time_zone
+
+
+class User(AbstractUser):
+    """Somebody who works here, or an integration. What they may do comes from their roles."""
+
+    display_name = models.CharField(max_length=120, blank=True)
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="IANA name, for showing times; everything is stored in UTC.",
+    )
+
+    @property
+    def name(self) -> str:
+        """What to call them on a page."""
+        return self.display_name or self.get_full_name() or self.username
+
+
+class ApiKey(models.Model):
+    """A secret for programs, acting as its user. Only the hash of the secret is kept."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys"
+    )
+    label = models.CharField(max_length=120)
+    prefix = models.CharField(max_length=16, unique=True, editable=False)
+    secret_hash = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list, help_text="What the key may do, a list of names.")
+    rate = models.CharField(max_length=60, default=DEFAULT_RATE)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Coarse: written at most once a minute, see accounts/authentication.py.
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.label} (rp_{self.prefix}_…)"
+
+    def clean(self) -> None:
+        try:
+            parse_rate(self.rate)
+        except ValueError as error:
+            raise ValidationError({"rate": str(error)}) from error
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether the key opens anything at `now` (its user is looked at elsewhere)."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+class RateWindow(models.Model):
+    """When one API key was used of late: the sliding window where there is no Redis."""
+
+    api_key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True)
+    # Microseconds since 1970 as little-endian int64, oldest first.
+    stamps = models.BinaryField(default=bytes)
+
+    def __str__(self) -> str:
+        return f"window of key {self.api_key_id}"
+
+
+class FailedLogin(models.Model):
+    """Consecutive failed log-ins of one user name from one address."""
+
+    username = models.CharField(max_length=150)
+    address = models.CharField(max_length=45)
+    failures = models.PositiveIntegerField(default=0)
+    last_failed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["username", "address"], name="one_row_per_name_address")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.username} from {self.address}: {self.failures}"
+
+
+class AppendOnlyError(Exception):
+    """Somebody tried to change or delete an audit entry."""
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Reads only; the database has triggers that say the same."""
+
+    def update(self, **kwargs: Any) -> int:
+        raise AppendOnlyError("Audit entries are never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("Audit entries are never deleted.")
+
+
+class AuditEntry(models.Model):
+    """One thing that somebody did. Written through `accounts.services.record_audit` alone."""
+
+    # Contiguous from 1: a gap or a swap shows.
+    number = models.PositiveBigIntegerField(unique=True)
+    at = models.DateTimeField()
+    # Protected: who has a past here is deactivated, not deleted.
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="audit_entries"
+    )
+    action = models.CharField(max_length=80)
+    object_type = models.CharField(max_length=80, blank=True)
+    object_id = models.CharField(max_length=80, blank=True)
+    object_label = models.CharField(max_length=200, blank=True)
+    # Text, not a JSON column: the hash covers these bytes, and jsonb would rewrite its numbers.
+    detail_json = models.TextField(default="{}")
+    previous_hash = models.CharField(max_length=64)
+    row_hash = models.CharField(max_length=64)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-number"]
+        indexes = [
+            models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
+            models.Index(fields=["action", "-at"], name="audit_by_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.action} {self.object_label}".rstrip()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError("Audit entries are never changed.")
+        kwargs["force_insert"] = True
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("Audit entries are never deleted.")
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.detail_json)
+        return loaded
+
+
+class AuditHead(models.Model):
+    """The signed end of the audit chain: one row, locked while an entry is added."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    number = models.PositiveBigIntegerField(default=0)
+    row_hash = models.CharField(max_length=64)
+    # Keyed by the vault: who can write to the database alone cannot sign a shorter chain.
+    signature = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(id=1), name="the_only_audit_head"),
+        ]
+
+    def __str__(self) -> str:
+        return f"end of the audit trail: {self.number}"

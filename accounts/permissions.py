@@ -1,0 +1,62 @@
+"""Who may call an API view.
+
+A view declares `required_scope` (an API key must have it) and `required_permission` (a user logged
+in by session must hold it): a name, or one name per method as `{"GET": ..., "POST": ...}`. What a
+view does not declare is refused: no scope, no keys; no permission, no sessions; neither, nobody.
+
+An API key acts within its scopes alone and costs no query here; whoever makes the key decides its
+scopes (see `accounts.services.create_api_key`), and deactivating its user closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts.models import ApiKey
+from accounts.ratelimit import take_slot
+from accounts.scopes import ADMIN_SCOPE
+
+if TYPE_CHECKING:
+    # The view module reads the default permission, this class, while it is being imported.
+    from rest_framework.views import APIView
+
+
+class HasScope(BasePermission):
+    """The default permission of every API view; counts the request against the key's rate too."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if isinstance(request.auth, ApiKey):
+            _count_once(request, request.auth)
+            return _key_may(request.auth, _declared(view, "required_scope", request.method))
+        user = request.user
+        if user is None or not user.is_authenticated:
+            return False
+        permission = _declared(view, "required_permission", request.method)
+        return permission is not None and user.has_perm(permission)
+
+
+def _declared(view: APIView, name: str, method: str | None) -> str | None:
+    declared = getattr(view, name, None)
+    if isinstance(declared, Mapping):
+        found = declared.get("GET" if method in ("HEAD", "OPTIONS") else method)
+        return found if isinstance(found, str) else None
+    return declared if isinstance(declared, str) and declared else None
+
+
+def _key_may(key: ApiKey, scope: str | None) -> bool:
+    return scope is not None and (scope in key.scopes or ADMIN_SCOPE in key.scopes)
+
+
+def _count_once(request: Request, key: ApiKey) -> None:
+    # A view may check permissions twice (schema, browsable forms); a request counts once.
+    if getattr(request, "rate_counted", False):
+        return
+    request.rate_counted = True  # type: ignore[attr-defined]
+    wait = take_slot(key)
+    if wait > 0:
+        raise Throttled(wait=wait)

@@ -1,0 +1,136 @@
+"""Rate limits of API keys: an exact sliding window, in Redis or else in the database.
+
+A request is allowed when, for each limit `count` per `seconds`, fewer than `count` were allowed in
+the `seconds` before it. Looking and counting is one atomic step in both stores, so parallel clients
+cannot slip through between the two. Refused requests do not count.
+"""
+
+import logging
+import os
+import sys
+import time
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import ApiKey, RateWindow
+from accounts.rates import Limit, parse_rate
+
+logger = logging.getLogger(__name__)
+
+_MICRO = 1_000_000
+_REDIS_TIMEOUT_SECONDS = 0.5
+# After a failure Redis is left alone this long: every request would wait for its timeout.
+_REDIS_PAUSE_SECONDS = 5.0
+_redis_paused_until = 0.0
+
+# KEYS[1]: sorted set of allowed requests, scored by microsecond. ARGV: unique member, then count
+# and window (microseconds) of each limit. Returns microseconds to wait; 0 = allowed and counted.
+# Redis' own clock serves all web processes.
+_LUA = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local longest, wait = 0, 0
+for i = 2, #ARGV, 2 do
+  local window = tonumber(ARGV[i + 1])
+  if window > longest then longest = window end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
+for i = 2, #ARGV, 2 do
+  local count, window = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  local blocking = redis.call('ZREVRANGE', KEYS[1], count - 1, count - 1, 'WITHSCORES')
+  if blocking[2] then
+    local free_in = tonumber(blocking[2]) + window - now
+    if free_in > wait then wait = free_in end
+  end
+end
+if wait > 0 then return wait end
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], math.ceil(longest / 1000))
+return 0
+"""
+
+
+def take_slot(key: ApiKey) -> float:
+    """Seconds until a request of `key` would be allowed; 0.0: it is allowed, and was counted."""
+    limits = parse_rate(key.rate)
+    if not limits:
+        return 0.0
+    if settings.REDIS_URL and time.monotonic() >= _redis_paused_until:
+        try:
+            return take_slot_in_redis(key.pk, limits)
+        except redis.RedisError:
+            _pause_redis()
+            logger.warning("Redis is gone; rate limits are counted in the database.", exc_info=True)
+    return take_slot_in_database(key.pk, limits)
+
+
+def take_slot_in_redis(key_id: int, limits: Sequence[Limit]) -> float:
+    """As `take_slot`. Raises `redis.RedisError`."""
+    arguments: list[str | int] = [os.urandom(8).hex()]
+    for limit in limits:
+        arguments += [limit.count, limit.seconds * _MICRO]
+    script = _redis_script(settings.REDIS_URL)
+    return int(script(keys=[f"riskplatform:rate:{key_id}"], args=arguments)) / _MICRO
+
+
+def take_slot_in_database(key_id: int, limits: Sequence[Limit], now: float | None = None) -> float:
+    """As `take_slot`; `now` in seconds since 1970, for tests."""
+    RateWindow.objects.get_or_create(api_key_id=key_id)
+    with transaction.atomic():
+        row = RateWindow.objects.select_for_update().get(api_key_id=key_id)
+        stamps = _unpack(row.stamps)
+        # Two hosts' clocks may differ a little; the window never runs backwards.
+        at = max(round((time.time() if now is None else now) * _MICRO), stamps[-1] if stamps else 0)
+        longest = max(limit.seconds for limit in limits) * _MICRO
+        stamps = stamps[bisect_right(stamps, at - longest) :]
+        wait = _microseconds_to_wait(stamps, at, limits)
+        if wait == 0:
+            stamps.append(at)
+            row.stamps = _pack(stamps)
+            row.save(update_fields=["stamps"])
+    return wait / _MICRO
+
+
+def _microseconds_to_wait(stamps: Sequence[int], at: int, limits: Sequence[Limit]) -> int:
+    wait = 0
+    for limit in limits:
+        if len(stamps) >= limit.count:
+            # The request that must leave the window before there is room.
+            wait = max(wait, stamps[-limit.count] + limit.seconds * _MICRO - at)
+    return wait
+
+
+def _unpack(stored: bytes | memoryview) -> "array[int]":
+    stamps = array("q", bytes(stored))
+    if sys.byteorder == "big":
+        stamps.byteswap()
+    return stamps
+
+
+def _pack(stamps: "array[int]") -> bytes:
+    little = stamps[:]
+    if sys.byteorder == "big":
+        little.byteswap()
+    return little.tobytes()
+
+
+def _pause_redis() -> None:
+    global _redis_paused_until
+    _redis_paused_until = time.monotonic() + _REDIS_PAUSE_SECONDS
+
+
+@lru_cache(maxsize=4)
+def _redis_script(url: str) -> Any:
+    client = redis.Redis.from_url(
+        url,
+        socket_timeout=_REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+    )
+    return client.register_script(_LUA)

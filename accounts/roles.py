@@ -1,0 +1,76 @@
+"""Roles and what they may do. This table is the truth: `sync_roles` makes the groups equal to it.
+
+Permissions are named `app.codename`. One that no installed app defines is skipped.
+"""
+
+ANALYST = "Analyst"
+LEAD = "Lead"
+DATA_ENGINEER = "Data Engineer"
+MODEL_OWNER = "Model Owner"
+ADMIN = "Admin"
+
+_READ = frozenset(
+    {
+        "scoring.view_detector",
+        "scoring.view_prediction",
+        "cases.view_alert",
+        "cases.view_case",
+        "models_registry.view_modelversion",
+        "jobs.view_job",
+    }
+)
+_ANALYST = _READ | {
+    "scoring.label_prediction",
+    "scoring.reveal_pii",
+    "cases.triage_alert",
+    "cases.work_case",
+}
+_LEAD = _ANALYST | {
+    "scoring.change_detector",
+    "cases.assign_alert",
+    "cases.approve_case",
+}
+_DATA_ENGINEER = _READ | {
+    "scoring.add_detector",
+    "scoring.change_detector",
+    "scoring.score_event",
+    "scoring.import_events",
+    "scoring.label_prediction",
+    "jobs.cancel_job",
+}
+_MODEL_OWNER = _READ | {
+    "scoring.change_detector",
+    "models_registry.train_model",
+    "models_registry.promote_model",
+    "jobs.cancel_job",
+}
+_ADMIN = (
+    _LEAD
+    | _DATA_ENGINEER
+    | _MODEL_OWNER
+    | {
+        "accounts.view_user",
+        "accounts.add_user",
+        "accounts.change_user",
+        "accounts.view_apikey",
+        "accounts.add_apikey",
+        "accounts.change_apikey",
+        "accounts.view_auditentry",
+        "accounts.view_failedlogin",
+        "accounts.delete_failedlogin",
+        "auth.view_group",
+        "django_celery_beat.view_periodictask",
+        "django_celery_beat.change_periodictask",
+    }
+)
+
+PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
+    ANALYST: _ANALYST,
+    LEAD: _LEAD,
+    DATA_ENGINEER: _DATA_ENGINEER,
+    MODEL_OWNER: _MODEL_OWNER,
+    ADMIN: _ADMIN,
+}
+APPS_WITH_PERMISSIONS = frozenset(
+    name.partition(".")[0] for names in PERMISSIONS_BY_ROLE.values() for name in names
+)

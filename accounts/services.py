@@ -1,0 +1,177 @@
+"""What changes users, roles, API keys and the audit trail."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, Group, Permission
+from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from accounts.audit_chain import GENESIS_HASH, entry_hash, sign_head
+from accounts.models import ApiKey, AuditEntry, AuditHead, User
+from accounts.rates import DEFAULT_RATE, parse_rate
+from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
+from accounts.scopes import SCOPES
+
+KEY_MARK = "rp"
+_PREFIX_BYTES = 5
+_SECRET_BYTES = 32
+
+
+@transaction.atomic
+def record_audit(
+    *,
+    actor: User | AnonymousUser | None,
+    action: str,
+    subject: Model | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> AuditEntry:
+    """Append one entry to the audit trail. Call it last: the trail stays locked until the commit.
+
+    `detail` must be JSON-able; never put secrets or unmasked personal data into it. The entry and
+    what it tells of are committed together, or neither is.
+    """
+    head, _ = AuditHead.objects.select_for_update().get_or_create(
+        pk=1, defaults={"row_hash": GENESIS_HASH, "signature": sign_head(0, GENESIS_HASH)}
+    )
+    entry = AuditEntry(
+        number=head.number + 1,
+        at=timezone.now(),
+        actor=actor if isinstance(actor, User) else None,
+        action=action,
+        object_type=subject._meta.label_lower if subject is not None else "",
+        object_id=str(subject.pk) if subject is not None else "",
+        object_label=str(subject)[:200] if subject is not None else "",
+        detail_json=json.dumps(
+            dict(detail or {}), cls=DjangoJSONEncoder, sort_keys=True, allow_nan=False
+        ),
+        previous_hash=head.row_hash,
+    )
+    entry.row_hash = entry_hash(entry)
+    entry.save()
+    head.number, head.row_hash = entry.number, entry.row_hash
+    head.signature = sign_head(head.number, head.row_hash)
+    head.save(update_fields=["number", "row_hash", "signature"])
+    return entry
+
+
+@transaction.atomic
+def create_api_key(
+    *,
+    user: User,
+    label: str,
+    scopes: Collection[str],
+    rate: str = DEFAULT_RATE,
+    expires_at: datetime | None = None,
+    actor: User | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its plain text `rp_<prefix>_<secret>`, which is shown once and never kept.
+
+    Raises `ValidationError` for an unknown scope, a rate that is none or an expiry in the past.
+    """
+    unknown = sorted(set(scopes) - SCOPES.keys())
+    if unknown:
+        raise ValidationError(
+            {"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."}
+        )
+    try:
+        parse_rate(rate)
+    except ValueError as error:
+        raise ValidationError({"rate": str(error)}) from error
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError({"expires_at": "This time has passed already."})
+    prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    key = ApiKey(
+        user=user,
+        label=label,
+        prefix=prefix,
+        secret_hash=hash_secret(secret),
+        scopes=sorted(set(scopes)),
+        rate=rate.strip(),
+        expires_at=expires_at,
+    )
+    key.save()
+    record_audit(
+        actor=actor,
+        action="api_key.created",
+        subject=key,
+        detail={
+            "user": user.username,
+            "scopes": key.scopes,
+            "rate": key.rate,
+            "expires_at": expires_at,
+        },
+    )
+    return key, f"{KEY_MARK}_{prefix}_{secret}"
+
+
+@transaction.atomic
+def revoke_api_key(key: ApiKey, *, actor: User | None) -> bool:
+    """Close `key` for good. False when it was closed before."""
+    now = timezone.now()
+    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
+        return False
+    key.revoked_at = now
+    record_audit(actor=actor, action="api_key.revoked", subject=key)
+    return True
+
+
+def hash_secret(secret: str) -> str:
+    """SHA-256 in hex. Enough for 256 random bits; a password hasher would only cost time."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@transaction.atomic
+def set_roles(user: User, *, roles: Collection[str], actor: User | None) -> None:
+    """Make `roles` (names from accounts/roles.py) the roles of `user`; Admin opens /admin/ too."""
+    unknown = sorted(set(roles) - PERMISSIONS_BY_ROLE.keys())
+    if unknown:
+        raise ValidationError(f"Unknown role: {', '.join(unknown)}.")
+    before = sorted(user.groups.values_list("name", flat=True))
+    after = sorted(set(roles))
+    user.groups.set(Group.objects.filter(name__in=after))
+    user.is_staff = ADMIN in after or user.is_superuser
+    user.save(update_fields=["is_staff"])
+    if before != after:
+        record_roles_changed(user, before=before, after=after, actor=actor)
+
+
+def record_roles_changed(
+    user: User, *, before: list[str], after: list[str], actor: User | None
+) -> None:
+    """Audit a change of roles that has been made."""
+    record_audit(
+        actor=actor,
+        action="user.roles_changed",
+        subject=user,
+        detail={"before": before, "after": after},
+    )
+
+
+@transaction.atomic
+def sync_roles() -> dict[str, int]:
+    """Make the groups equal to the table of roles. Returns the number of permissions per role.
+
+    Permissions that do not exist (yet) are skipped; run it again when they do.
+    """
+    codenames = {name.partition(".")[2] for names in PERMISSIONS_BY_ROLE.values() for name in names}
+    found = {
+        f"{app}.{codename}": pk
+        for pk, app, codename in Permission.objects.filter(codename__in=codenames).values_list(
+            "pk", "content_type__app_label", "codename"
+        )
+    }
+    counts = {}
+    for role, names in PERMISSIONS_BY_ROLE.items():
+        group, _ = Group.objects.get_or_create(name=role)
+        wanted = {found[name] for name in names if name in found}
+        group.permissions.set(wanted)
+        counts[role] = len(wanted)
+    return counts

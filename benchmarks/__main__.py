@@ -1,0 +1,166 @@
+"""`python -m benchmarks`: how fast an event is scored, served and imported on this machine.
+
+Prints tables and writes JSON. Everything runs on the loopback address and in a folder that is
+removed at the end. PostgreSQL is measured too where RISK_TEST_POSTGRES_URL names a server
+(`.ci/run make bench` starts one), the handbook's transactions where RISK_DATA_DIR has them.
+"""
+
+import argparse
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from benchmarks import one_row
+from benchmarks.measure import machine, table
+
+HERE = Path(__file__).resolve().parent
+LONGEST_STAGE_SECONDS = 100
+ENDPOINT = (
+    "clients", "events per request", "requests", "refused", "requests/s", "events/s", "p50 ms",
+    "p99 ms",
+)  # fmt: skip
+IMPORT = ("file", "scored by", "events", "labels", "refused", "seconds", "events/s")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "latest.json")
+    parser.add_argument("--only", choices=("one-row", "database"), help="Measure half of it.")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    here = machine()
+    print(
+        f"{here['cpus']} CPUs, load {here['load_before'][0]} before the start (above 0.5 something"
+        " else is running, and the tails are not ours)"
+    )
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": here}
+    with tempfile.TemporaryDirectory(prefix="risk-bench-") as name:
+        folder = Path(name)
+        bundles = folder / "bundles"
+        rows, found["ratios"], champions = one_row.run(bundles)
+        found["one_row"] = rows
+        title = "One event in process, microseconds (medians; scored = features + model + decision)"
+        print(table(title, rows, one_row.COLUMNS))
+        slowest = max(row["scored p50"] for row in rows)
+        print(f"Slowest median up to the decision: {slowest} us; target: {one_row.TARGET_US:g} us.")
+        found["databases"] = []
+        if options.only != "one-row":
+            for database in databases(folder):
+                part = run_with_database(folder, database, champions)
+                found["databases"].append(part)
+                found["ratios"] |= show(part)
+    print(table("Ratios within this run", _pairs(found["ratios"]), ("ratio", "value")))
+    found["seconds"] = round(time.monotonic() - begun, 1)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{found['seconds']} s; written to {options.out}")
+    return 0
+
+
+def databases(folder: Path) -> Iterator[dict[str, str]]:
+    """The environment of each database to measure, made for the purpose and removed after it."""
+    yield {"DATABASE_URL": ""}
+    server = os.environ.get("RISK_TEST_POSTGRES_URL", "")
+    if not server:
+        print("\nPostgreSQL: not measured, RISK_TEST_POSTGRES_URL names no server.")
+        return
+    with new_database(server) as url:
+        yield {
+            "DATABASE_URL": url,
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "ALLOWED_HOSTS": "*",
+            "RISK_PII_KEYS": f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        }
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """The address of a new, empty database on a PostgreSQL server."""
+    name = f"risk_bench_{secrets.token_hex(4)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def run_with_database(
+    folder: Path, database: dict[str, str], champions: dict[str, str]
+) -> dict[str, Any]:
+    """Server and import on one database, in a process with its own settings."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    out = place / "results.json"
+    environment = {
+        **{k: v for k, v in os.environ.items() if k not in ("REDIS_URL", "DATABASE_URL")},
+        **{k: v for k, v in database.items() if v},
+        "RISK_VAR_DIR": str(place),
+        "RISK_BUNDLE_DIR": str(folder / "bundles"),
+        "LOG_LEVEL": "ERROR",
+    }
+    command = [
+        sys.executable, "-m", "benchmarks.with_database", "--folder", str(place),
+        "--champions", json.dumps(champions), "--out", str(out),
+    ]  # fmt: skip
+    data = os.environ.get("RISK_DATA_DIR", "")
+    if data:
+        command += ["--data", data]
+    stage = subprocess.Popen(
+        command, cwd=HERE.parent, env=environment, stdout=subprocess.DEVNULL
+    )  # fmt: skip
+    try:
+        code = stage.wait(timeout=LONGEST_STAGE_SECONDS)
+    finally:
+        # Asked first: it has a server of its own to stop.
+        stage.terminate()
+        try:
+            stage.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            stage.kill()
+    if code != 0:
+        raise SystemExit("The measurement with a database failed; see above.")
+    part: dict[str, Any] = json.loads(out.read_text())
+    return part
+
+
+def show(part: dict[str, Any]) -> dict[str, float]:
+    """Print one database's tables; returns its ratios."""
+    kept = ", ".join(f"{name} {value}" for name, value in part["durability"].items())
+    name, process = part["database"], part["process"]
+    print(table(f"Score endpoint on {name} ({kept}), LightGBM", part["endpoint"], ENDPOINT))
+    print(
+        f"Answered {process['answered']:,} events, stored {process['stored']:,}. Worker:"
+        f" {process['worker MB']} MB; training libraries in it:"
+        f" {', '.join(process['training libraries loaded']) or 'none'}."
+    )
+    print(table(f"Import on {name}", part["import"], IMPORT))
+    single, many, batch = part["endpoint"]
+    return {
+        f"{name}: requests/s of 8 clients / 1 client": round(
+            many["requests/s"] / single["requests/s"], 2
+        ),
+        f"{name}: events/s in batches / one by one": round(
+            batch["events/s"] / single["events/s"], 2
+        ),
+    }
+
+
+def _pairs(ratios: dict[str, float]) -> list[dict[str, Any]]:
+    return [{"ratio": name, "value": value} for name, value in ratios.items()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The page of an entity: its events, its alerts, its cases."""
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from cases.selectors import alerts_of_entity, entity_history
+from cases.views import reason_words
+from scoring import presenting
+from scoring.models import Detector
+
+EVENTS = 200
+ALERTS = 50
+
+
+@login_required
+@permission_required("scoring.view_prediction", raise_exception=True)
+@require_GET
+def entity_detail(request: HttpRequest, slug: str, token: str) -> HttpResponse:
+    """What is known about one entity of one detector. `token` is its keyed stand-in."""
+    detector = get_object_or_404(Detector, slug=slug)
+    predictions = entity_history(detector.pk, token, limit=EVENTS)
+    if not predictions:
+        raise Http404("Nothing is known about this entity.")
+    specs = presenting.SpecCache()
+    alerts = alerts_of_entity(detector.pk, token, limit=ALERTS)
+    for alert in alerts:
+        alert.reason_words = reason_words(alert.disposition, alert.reason_code)  # type: ignore[attr-defined]
+    cases = {alert.case_id: alert.case for alert in alerts if alert.case is not None}
+    context = {
+        "title": specs.entity(predictions[0], detector),
+        "subtitle": f"{specs.entity_word(detector)} of {detector}",
+        "crumbs": [("Queue", "/")],
+        "detector": detector,
+        "history": presenting.history_of(predictions),
+        "alerts": alerts,
+        "cases": list(cases.values()),
+        "full": len(predictions) == EVENTS,
+        "limit": EVENTS,
+        "newest": predictions[0],
+    }
+    return render(request, "cases/entity_detail.html", context)

@@ -1,0 +1,87 @@
+"""The forms of triage. The services decide what is allowed; these read and keep the input."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+
+from accounts.models import User
+from cases.workflow import REASON_CODES, Disposition
+
+FOUND = {
+    Disposition.FRAUD: "Confirm fraud",
+    Disposition.FALSE_POSITIVE: "False positive",
+    Disposition.INCONCLUSIVE: "Inconclusive",
+}
+
+
+def reason_groups() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Every reason code under its outcome, as grouped choices."""
+    return [(FOUND[found], list(codes)) for found, codes in REASON_CODES.items()]
+
+
+class LabelForm(forms.Form):
+    """What was found, why, and a note."""
+
+    disposition = forms.CharField(max_length=16)
+    reason_code = forms.CharField(max_length=40, required=False)
+    notes = forms.CharField(max_length=4000, required=False)
+
+
+class CloseCaseForm(forms.Form):
+    """Outcome and reason of a case; the reason must belong to the outcome."""
+
+    disposition = forms.ChoiceField(
+        label="Outcome",
+        choices=[("", "Choose…"), *[(found.value, FOUND[found]) for found in Disposition]],
+        widget=forms.Select(attrs={"class": "select"}),
+    )
+    reason_code = forms.ChoiceField(
+        label="Reason",
+        choices=lambda: [("", "Choose…"), *reason_groups()],
+        widget=forms.Select(attrs={"class": "select"}),
+    )
+    notes = forms.CharField(
+        label="Note",
+        required=False,
+        max_length=4000,
+        widget=forms.Textarea(attrs={"class": "area", "rows": 2}),
+    )
+
+
+class AssignForm(forms.Form):
+    """`me`, nobody, or the id of a user who may triage."""
+
+    owner = forms.CharField(max_length=20, required=False)
+
+    def __init__(self, *args: Any, people: Iterable[User], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.people = {str(user.pk): user for user in people}
+
+    def clean_owner(self) -> str:
+        owner = str(self.cleaned_data["owner"])
+        if owner not in ("", "me") and owner not in self.people:
+            raise forms.ValidationError("Choose somebody who works on alerts.")
+        return owner
+
+
+class OpenCaseForm(forms.Form):
+    """The title of a new case."""
+
+    title = forms.CharField(
+        max_length=200,
+        widget=forms.TextInput(attrs={"class": "input", "autofocus": True}),
+    )
+
+
+class CommentForm(forms.Form):
+    """A comment on a case."""
+
+    text = forms.CharField(
+        label="Comment",
+        max_length=8000,
+        required=False,
+        widget=forms.Textarea(
+            attrs={"class": "area", "rows": 3, "placeholder": "What did you find?"}
+        ),
+    )

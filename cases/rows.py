@@ -1,0 +1,63 @@
+"""What a line about an alert shows, built from an alert and its top prediction: no queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cases.models import Alert, Case
+from scoring.core.types import RISK_LEVELS
+from scoring.presenting import SpecCache
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One line of a list of alerts. `more` counts the reasons beyond the one that is shown."""
+
+    alert: Alert
+    entity: str
+    reason: str
+    more: int
+
+
+def alert_rows(alerts: Iterable[Alert], specs: SpecCache) -> list[AlertRow]:
+    """Lines for alerts that come with `detector` and `top_prediction`."""
+    return [alert_row(alert, specs) for alert in alerts]
+
+
+def alert_row(alert: Alert, specs: SpecCache) -> AlertRow:
+    """Rules that matched come before the model's reasons: they were written by people."""
+    top = alert.top_prediction
+    said = [str(hit.get("text") or hit.get("code", "")) for hit in top.rule_hits]
+    said += [_sentence(str(reason.get("text", ""))) for reason in top.reasons]
+    if not said:
+        said = ["Not scored, and no rule matched"] if top.degraded else ["No reason was kept"]
+    return AlertRow(alert, specs.entity(top, alert.detector), said[0], len(said) - 1)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One line of the list of cases; `level` is the highest of its alerts, empty without any."""
+
+    case: Case
+    level: str
+    alerts: int
+    exposure: Any
+    currency: str
+
+
+def case_rows(cases: Iterable[Any]) -> list[CaseRow]:
+    """Lines for cases as `selectors.case_list` annotates them."""
+    return [
+        CaseRow(
+            case=case,
+            level="" if case.level is None else str(RISK_LEVELS[case.level]),
+            alerts=case.alerts_count,
+            exposure=case.exposure,
+            currency=case.currency or "",
+        )
+        for case in cases
+    ]

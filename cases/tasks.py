@@ -1,0 +1,21 @@
+"""Celery doors to the services. Each may run twice."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from cases.selectors import predictions_without_alert
+from cases.services import open_alerts
+
+
+@shared_task(name="cases.open_alerts")
+def open_alerts_task(prediction_ids: list[str]) -> None:
+    """Group flagged predictions into alerts."""
+    open_alerts([UUID(pk) for pk in prediction_ids])
+
+
+@shared_task(name="cases.open_missed_alerts")
+def open_missed_alerts() -> None:
+    """Find flagged predictions that a lost message left without an alert."""
+    open_alerts(predictions_without_alert(timezone.now()))

@@ -1,0 +1,19 @@
+"""Pages of triage: the queue, alerts, cases, entities."""
+
+from django.urls import path
+
+from cases import case_views, entity_views, views
+
+urlpatterns = [
+    path("", views.queue, name="queue"),
+    path("alerts/<int:pk>/", views.alert_detail, name="alert_detail"),
+    path("alerts/<int:pk>/label/", views.alert_label, name="alert_label"),
+    path("alerts/<int:pk>/assign/", views.alert_assign, name="alert_assign"),
+    path("alerts/<int:pk>/open-case/", views.alert_open_case, name="alert_open_case"),
+    path("cases/", case_views.case_index, name="case_list"),
+    path("cases/<int:pk>/", case_views.case_detail, name="case_detail"),
+    path("cases/<int:pk>/comment/", case_views.case_comment, name="case_comment"),
+    path("cases/<int:pk>/move/", case_views.case_move, name="case_move"),
+    path("cases/<int:pk>/close/", case_views.case_close, name="case_close"),
+    path("entities/<slug:slug>/<slug:token>/", entity_views.entity_detail, name="entity_detail"),
+]

@@ -1,0 +1,94 @@
+"""The `Job` row: the truth about work in the background, whatever the broker remembers."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from jobs.workflow import LIVE, JobStatus
+
+LIVE_VALUES = [status.value for status in LIVE]
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def live(self) -> "JobQuerySet":
+        """Queued or running."""
+        return self.filter(status__in=LIVE_VALUES)
+
+
+class Job(models.Model):
+    """One piece of background work. `kind` is the name of the Celery task that does it."""
+
+    kind = models.CharField(max_length=100)
+    params = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    subject = models.CharField(max_length=200, blank=True, help_text="What it is about, to show.")
+    # Two live jobs never share a key; empty means: as many as you like.
+    unique_key = models.CharField(max_length=200, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="jobs",
+    )
+
+    status = models.CharField(
+        max_length=10,
+        choices=[(status.value, status.value.capitalize()) for status in JobStatus],
+        default=JobStatus.QUEUED.value,
+    )
+    attempt = models.PositiveSmallIntegerField(default=0, help_text="How often it was started.")
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    queued_at = models.DateTimeField(default=timezone.now)
+    announced_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    progress = models.FloatField(default=0.0, help_text="0 to 1.")
+    stage = models.CharField(max_length=200, blank=True)
+    log = models.JSONField(default=list, encoder=DjangoJSONEncoder)
+    result = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    error = models.TextField(blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-queued_at", "-id"]
+        permissions = [("cancel_job", "Can cancel a job")]
+        indexes = [
+            models.Index(fields=["status", "queued_at"], name="job_by_status"),
+            models.Index(fields=["-queued_at", "-id"], name="job_newest_first"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["unique_key"],
+                condition=Q(status__in=LIVE_VALUES) & ~Q(unique_key=""),
+                name="never_two_live_jobs_of_one_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(progress__gte=0) & Q(progress__lte=1), name="job_progress_from_0_to_1"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}".rstrip()
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE_VALUES
+
+    @property
+    def percent(self) -> int:
+        return round(self.progress * 100)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it ran, or has been running; None before it starts."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at

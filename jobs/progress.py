@@ -1,0 +1,114 @@
+"""The handle through which running work reports, logs and learns that it should stop.
+
+It also keeps the job's heart beating from a thread, so that work which reports nothing for minutes
+is not taken for dead.
+"""
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.workflow import JobStatus
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2.0
+LOG_LINES_KEPT = 200
+_LONGEST_LINE = 500
+_LONGEST_STAGE = 200
+
+
+class JobCancelled(Exception):
+    """The work was asked to stop, or the job has been given to another worker."""
+
+
+class JobProgress:
+    """What the work of one attempt at `job` may call. Use as a context manager."""
+
+    def __init__(self, job: Job) -> None:
+        self._job_id = job.pk
+        self._attempt = job.attempt
+        self._lock = threading.Lock()
+        self._fraction = job.progress
+        self._stage = job.stage
+        self._log: list[dict[str, Any]] = list(job.log)
+        self._written_at = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"job-{job.pk}-heart", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=HEARTBEAT_SECONDS)
+
+    def report(self, fraction: float, stage: str = "") -> None:
+        """How far the work is, 0 to 1, and what it is doing now (empty: as before)."""
+        stage = stage[:_LONGEST_STAGE]
+        with self._lock:
+            changed = bool(stage) and stage != self._stage
+            self._fraction = min(max(float(fraction), 0.0), 1.0)
+            self._stage = stage or self._stage
+        self._write_if_due(now_at_all=changed)
+
+    def log(self, text: str) -> None:
+        """Add a line to the job's log; the oldest lines make room."""
+        line = {"at": timezone.now().isoformat(timespec="seconds"), "text": text[:_LONGEST_LINE]}
+        with self._lock:
+            self._log = [*self._log, line][-LOG_LINES_KEPT:]
+        self._write_if_due()
+
+    def check_cancelled(self) -> None:
+        """Raise `JobCancelled` when somebody cancelled the job or another worker has it now."""
+        mine = Job.objects.filter(
+            pk=self._job_id, status=JobStatus.RUNNING, attempt=self._attempt
+        ).values_list("cancel_requested_at", flat=True)
+        found = list(mine)
+        if not found:
+            raise JobCancelled("This attempt is over; the job is no longer ours.")
+        if found[0] is not None:
+            raise JobCancelled("Cancelled on request.")
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of the row as they stand now."""
+        with self._lock:
+            return {"progress": self._fraction, "stage": self._stage, "log": self._log}
+
+    def _write_if_due(self, *, now_at_all: bool = False) -> None:
+        due = time.monotonic() - self._written_at >= HEARTBEAT_SECONDS
+        # Inside a transaction of the work's own nobody would see it, and the row would stay
+        # locked against the heart; there the heart writes it.
+        if (due or now_at_all) and not connection.in_atomic_block:
+            self._write()
+
+    def _write(self) -> None:
+        columns = self.columns()
+        self._written_at = time.monotonic()
+        Job.objects.filter(pk=self._job_id, status=JobStatus.RUNNING, attempt=self._attempt).update(
+            heartbeat_at=timezone.now(), **columns
+        )
+
+    def _beat(self) -> None:
+        try:
+            while not self._stop.wait(HEARTBEAT_SECONDS):
+                try:
+                    self._write()
+                except DatabaseError:
+                    # The next beat tries again; a job is lost only after many missed ones.
+                    logger.warning("A heartbeat of job %s failed.", self._job_id, exc_info=True)
+                    connection.close()
+        finally:
+            connection.close()

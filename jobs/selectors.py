@@ -1,0 +1,31 @@
+"""Reads of jobs."""
+
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from jobs.models import Job
+from jobs.workflow import JobStatus
+
+
+def list_jobs(*, status: str = "", kind: str = "") -> QuerySet[Job]:
+    """Jobs for the list, newest first, without their long columns."""
+    jobs = Job.objects.select_related("requested_by").defer("log", "result", "params")
+    if status:
+        jobs = jobs.filter(status=status)
+    if kind:
+        jobs = jobs.filter(kind=kind)
+    return jobs
+
+
+def get_job(job_id: int) -> Job | None:
+    """One job with who asked for it."""
+    return Job.objects.select_related("requested_by").filter(pk=job_id).first()
+
+
+def unannounced_jobs(before: datetime) -> QuerySet[Job]:
+    """Queued jobs of which the workers heard last before `before`, or never."""
+    return Job.objects.filter(
+        Q(announced_at__lt=before) | Q(announced_at=None, queued_at__lt=before),
+        status=JobStatus.QUEUED,
+    ).order_by("queued_at", "id")

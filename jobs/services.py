@@ -1,0 +1,167 @@
+"""What moves a job. The row is the queue: a move is one `update()`, and its count says who won."""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from jobs.models import Job
+from jobs.progress import JobCancelled, JobProgress
+from jobs.workflow import JobStatus, sources_of
+
+logger = logging.getLogger(__name__)
+
+# Many missed heartbeats, and longer than a writer may wait for SQLite's lock (20 s).
+LOST_AFTER = timedelta(seconds=60)
+Work = Callable[[Job, JobProgress], Mapping[str, Any] | None]
+
+
+def enqueue_job(
+    *,
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    unique_key: str = "",
+    requested_by: User | None = None,
+    subject: str = "",
+    max_attempts: int = 3,
+) -> Job:
+    """A new queued job, or the live one that has `unique_key` already.
+
+    Announcing it to the workers is for the caller: `jobs.dispatch.announce_job(job)`.
+    """
+    for last_try in (False, False, True):
+        try:
+            # A savepoint: the caller's transaction survives the refusal.
+            with transaction.atomic():
+                return Job.objects.create(
+                    kind=kind,
+                    params=dict(params or {}),
+                    unique_key=unique_key,
+                    requested_by=requested_by,
+                    subject=subject[:200],
+                    max_attempts=max_attempts,
+                )
+        except IntegrityError:
+            live = Job.objects.live().filter(unique_key=unique_key).first() if unique_key else None
+            if live is not None:
+                return live
+            if last_try or not unique_key:
+                raise
+            # The live one has just ended: there is room now.
+    raise AssertionError("The last try returns or raises.")
+
+
+def claim_job(job_id: int) -> Job | None:
+    """Take a queued job for this worker; None when it is not to be had (taken, over, cancelled)."""
+    now = timezone.now()
+    claimed = Job.objects.filter(pk=job_id, status=JobStatus.QUEUED).update(
+        status=JobStatus.RUNNING,
+        attempt=F("attempt") + 1,
+        started_at=now,
+        heartbeat_at=now,
+        finished_at=None,
+        progress=0.0,
+        stage="",
+        error="",
+    )
+    return Job.objects.get(pk=job_id) if claimed else None
+
+
+def run_job(job_id: int, work: Work) -> Job | None:
+    """Claim the job, do `work`, write down how it ended. None when there was nothing to claim.
+
+    `work(job, progress)` returns the result (JSON-able). Its exceptions end in the row, never in
+    the caller. A second message for the same job finds nothing to claim, so a task may run twice.
+    """
+    job = claim_job(job_id)
+    if job is None:
+        return None
+    with JobProgress(job) as handle:
+        try:
+            result = dict(work(job, handle) or {})
+            _finish(job, handle, JobStatus.SUCCEEDED, result=result, progress=1.0)
+        except JobCancelled as reason:
+            _finish_anyhow(job, handle, JobStatus.CANCELLED, str(reason))
+        except Exception as error:
+            logger.exception("Job %s (%s) failed.", job.pk, job.kind)
+            said = str(error) or "no message"
+            _finish_anyhow(job, handle, JobStatus.FAILED, f"{type(error).__name__}: {said}")
+        except BaseException:
+            # The worker is being stopped, the work is not at fault: back into the queue.
+            _move(job, JobStatus.QUEUED, announced_at=None, stage="")
+            raise
+    job.refresh_from_db()
+    return job
+
+
+def cancel_job(job: Job, *, actor: User | None) -> bool:
+    """Cancel a queued job at once, ask a running one to stop. False when it is over already."""
+    now = timezone.now()
+    with transaction.atomic():
+        done = Job.objects.filter(pk=job.pk, status=JobStatus.QUEUED).update(
+            status=JobStatus.CANCELLED, cancel_requested_at=now, finished_at=now
+        ) or Job.objects.filter(
+            pk=job.pk, status=JobStatus.RUNNING, cancel_requested_at=None
+        ).update(cancel_requested_at=now)
+        if done:
+            record_audit(actor=actor, action="job.cancelled", subject=job)
+    job.refresh_from_db()
+    return bool(done)
+
+
+def requeue_lost(now: datetime, *, lost_after: timedelta = LOST_AFTER) -> list[Job]:
+    """Give the jobs whose worker died back to the queue; those out of attempts fail.
+
+    Returns the ones that are queued again, for the caller to announce.
+    """
+    lost = Q(status=JobStatus.RUNNING, heartbeat_at__lt=now - lost_after)
+    requeued = []
+    for job in Job.objects.filter(lost):
+        # The heart may have beaten since: the condition stands in the update again.
+        row = Job.objects.filter(lost, pk=job.pk, attempt=job.attempt)
+        if job.cancel_requested_at is not None:
+            row.update(status=JobStatus.CANCELLED, finished_at=now)
+        elif job.attempt >= job.max_attempts:
+            row.update(
+                status=JobStatus.FAILED,
+                finished_at=now,
+                error=f"Its worker died, {job.attempt} times out of {job.max_attempts}.",
+            )
+        elif row.update(status=JobStatus.QUEUED, announced_at=None, stage="Its worker died; again"):
+            job.refresh_from_db()
+            requeued.append(job)
+    return requeued
+
+
+def note_announced(job_ids: list[int], *, now: datetime) -> None:
+    """Remember that the workers were told of these jobs."""
+    Job.objects.filter(pk__in=job_ids).update(announced_at=now)
+
+
+def _finish_anyhow(job: Job, handle: JobProgress, status: JobStatus, error: str) -> None:
+    try:
+        # PostgreSQL keeps no NUL in a text.
+        _finish(job, handle, status, error=error.replace("\0", ""))
+    except DatabaseError:
+        # The database itself is gone: the reaper finds the job when it is back.
+        logger.exception("Job %s could not be marked as %s.", job.pk, status)
+
+
+def _finish(job: Job, handle: JobProgress, status: JobStatus, **columns: Any) -> None:
+    # A savepoint: a result that cannot be stored must not spoil a surrounding transaction.
+    with transaction.atomic():
+        moved = _move(job, status, finished_at=timezone.now(), **(handle.columns() | columns))
+    if not moved:
+        logger.warning("Job %s had been given to another worker; our end is dropped.", job.pk)
+
+
+def _move(job: Job, status: JobStatus, **columns: Any) -> bool:
+    """Move the row if this attempt still holds it."""
+    held = Job.objects.filter(pk=job.pk, status__in=sources_of(status), attempt=job.attempt)
+    return bool(held.update(status=status, **columns))

@@ -1,0 +1,33 @@
+"""The sweeps that beat runs: they repair what a dead worker or a lost message left."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from jobs.dispatch import announce_job
+from jobs.selectors import unannounced_jobs
+from jobs.services import requeue_lost
+
+# While every worker is busy a waiting job is announced again and again; one message in two
+# minutes costs nothing, as all but the first find nothing to claim.
+UNHEARD_AFTER = timedelta(seconds=120)
+_AT_ONCE = 100
+
+
+@shared_task(name="jobs.requeue_lost")
+def requeue_lost_jobs() -> int:
+    """Requeue jobs whose worker died."""
+    requeued = requeue_lost(timezone.now())
+    for job in requeued:
+        announce_job(job)
+    return len(requeued)
+
+
+@shared_task(name="jobs.start_queued")
+def start_queued_jobs() -> int:
+    """Announce queued jobs of which no worker seems to have heard."""
+    waiting = list(unannounced_jobs(timezone.now() - UNHEARD_AFTER)[:_AT_ONCE])
+    for job in waiting:
+        announce_job(job)
+    return len(waiting)

@@ -1,0 +1,48 @@
+"""The lineage of models in Django's admin, to look at; training and promotion are pages' work."""
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from models_registry.models import Dataset, ModelVersion, PromotionDecision
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """To look at; these rows are written by services alone."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    list_display = ("label", "detector", "stage", "learner", "trained_at", "trained_by", "digest")
+    list_select_related = ("detector", "trained_by")
+    list_filter = ("detector", "stage", "learner")
+    search_fields = ("digest",)
+    # Drawn on the version's page; as text they fill screens.
+    exclude = ("curves",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelVersion]:
+        return super().get_queryset(request).defer("curves")
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnlyAdmin):
+    list_display = ("digest", "detector", "rows", "positives", "known_at", "created_at")
+    list_select_related = ("detector",)
+    list_filter = ("detector",)
+    search_fields = ("digest",)
+
+
+@admin.register(PromotionDecision)
+class PromotionDecisionAdmin(ReadOnlyAdmin):
+    list_display = ("at", "detector", "action", "version", "previous", "actor", "reason")
+    list_select_related = ("detector", "version__detector", "previous__detector", "actor")
+    list_filter = ("detector", "action")

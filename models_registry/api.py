@@ -1,0 +1,264 @@
+"""The models API: list versions, train, promote, roll back, follow a job."""
+
+from typing import Any, cast
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api_errors import Conflict, ValidationProblem
+from accounts.models import User
+from jobs.dispatch import announce_job
+from jobs.models import Job
+from jobs.selectors import get_job
+from models_registry.forms import LEARNER_TITLES
+from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion import PromotionRefused, promote, roll_back
+from models_registry.retraining import request_training
+from models_registry.selectors import version_list
+from scoring.core.bundle import BundleError
+from scoring.models import Detector
+
+MOST_ROWS = 200
+
+
+class VersionBody(serializers.Serializer[Any]):
+    """One trained version."""
+
+    id = serializers.IntegerField()
+    detector = serializers.CharField()
+    version = serializers.CharField(help_text="What predictions carry as model_version.")
+    stage = serializers.ChoiceField(ModelVersion.Stage.choices)
+    learner = serializers.CharField()
+    bundle_digest = serializers.CharField()
+    trained_at = serializers.DateTimeField()
+    dataset = serializers.DictField(help_text="digest, rows, positives, known_at")
+    metrics = serializers.DictField(help_text="On events that the version had not learnt from.")
+    comparison = serializers.DictField(help_text="With the champion of that time, same events.")
+
+
+class VersionPage(serializers.Serializer[Any]):
+    models = VersionBody(many=True)
+    skip = serializers.IntegerField()
+    limit = serializers.IntegerField()
+
+
+class TrainIn(serializers.Serializer[Any]):
+    learner = serializers.ChoiceField(list(LEARNER_TITLES), required=False, default="")
+
+
+class ReasonIn(serializers.Serializer[Any]):
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
+class JobBody(serializers.Serializer[Any]):
+    """Work in the background."""
+
+    job_id = serializers.IntegerField()
+    kind = serializers.CharField()
+    subject = serializers.CharField()
+    status = serializers.ChoiceField(["queued", "running", "succeeded", "failed", "cancelled"])
+    progress = serializers.FloatField(help_text="0 to 1")
+    stage = serializers.CharField()
+    attempt = serializers.IntegerField()
+    queued_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    result = serializers.DictField(allow_null=True)
+    error = serializers.CharField()
+
+
+class DecisionBody(serializers.Serializer[Any]):
+    """A version was put into service."""
+
+    action = serializers.ChoiceField(PromotionDecision.Action.choices)
+    detector = serializers.CharField()
+    version = serializers.CharField()
+    previous = serializers.CharField(allow_null=True)
+    at = serializers.DateTimeField()
+    reason = serializers.CharField()
+
+
+ProblemBody = inline_serializer(
+    "ModelsProblem",
+    {
+        "detail": serializers.CharField(),
+        "errors": serializers.ListField(child=serializers.DictField(), required=False),
+    },
+)
+ERRORS = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ProblemBody)
+CONFLICTS = ERRORS | {409: ProblemBody}
+
+
+def version_body(version: ModelVersion) -> dict[str, Any]:
+    """A version as API clients see it."""
+    return {
+        "id": version.pk,
+        "detector": version.detector.slug,
+        "version": version.label,
+        "stage": version.stage,
+        "learner": version.learner,
+        "bundle_digest": version.digest,
+        "trained_at": version.trained_at,
+        "dataset": {
+            "digest": version.dataset.digest,
+            "rows": version.dataset.rows,
+            "positives": version.dataset.positives,
+            "known_at": version.dataset.known_at,
+        },
+        "metrics": version.metrics,
+        "comparison": version.comparison,
+    }
+
+
+def job_body(job: Job) -> dict[str, Any]:
+    """A job as API clients see it."""
+    return {
+        "job_id": job.pk,
+        "kind": job.kind,
+        "subject": job.subject,
+        "status": job.status,
+        "progress": job.progress,
+        "stage": job.stage,
+        "attempt": job.attempt,
+        "queued_at": job.queued_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "result": job.result,
+        "error": job.error,
+    }
+
+
+class ModelListView(APIView):
+    """Versions, newest first within a detector."""
+
+    required_scope = "models:read"
+    required_permission = "models_registry.view_modelversion"
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("detector", str),
+            OpenApiParameter("stage", str, enum=ModelVersion.Stage.values),
+            OpenApiParameter("skip", int),
+            OpenApiParameter("limit", int),
+        ],
+        responses={200: VersionPage, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        skip = _whole(request, "skip", 0, least=0, most=100_000)
+        limit = _whole(request, "limit", 50, least=1, most=MOST_ROWS)
+        rows = version_list().defer("curves", "parameters")
+        if slug := request.query_params.get("detector", ""):
+            rows = rows.filter(detector__slug=slug)
+        if stage := request.query_params.get("stage", ""):
+            if stage not in ModelVersion.Stage.values:
+                message = f"is one of {', '.join(ModelVersion.Stage.values)}"
+                raise ValidationProblem([{"field": "stage", "message": message}])
+            rows = rows.filter(stage=stage)
+        bodies = [version_body(version) for version in rows[skip : skip + limit]]
+        return Response({"models": bodies, "skip": skip, "limit": limit})
+
+
+def _whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        message = f"must be a whole number from {least} to {most}"
+        raise ValidationProblem([{"field": name, "message": message}])
+    return int(text)
+
+
+class TrainView(APIView):
+    """Queue a training; the one that is under way already, if there is one."""
+
+    required_scope = "models:write"
+    required_permission = "models_registry.train_model"
+
+    @extend_schema(request=TrainIn, responses={202: JobBody, **ERRORS})
+    def post(self, request: Request, slug: str) -> Response:
+        detector = _detector_or_404(slug)
+        given = _valid(TrainIn, request)
+        job = request_training(
+            detector, requested_by=cast(User, request.user), learner=given["learner"]
+        )
+        announce_job(job)
+        return Response(job_body(job), status=202)
+
+
+class PromoteView(APIView):
+    """Make a version the champion; the very next event is scored by it."""
+
+    required_scope = "models:write"
+    required_permission = "models_registry.promote_model"
+
+    @extend_schema(request=ReasonIn, responses={200: DecisionBody, **CONFLICTS})
+    def post(self, request: Request, pk: int) -> Response:
+        version = get_object_or_404(ModelVersion.objects.select_related("detector"), pk=pk)
+        given = _valid(ReasonIn, request)
+        try:
+            decision = promote(version, actor=cast(User, request.user), reason=given["reason"])
+        except (PromotionRefused, BundleError) as problem:
+            raise Conflict(str(problem)) from problem
+        return Response(_decision_body(decision, version.detector))
+
+
+class RollBackView(APIView):
+    """Bring back the version that served before the champion."""
+
+    required_scope = "models:write"
+    required_permission = "models_registry.promote_model"
+
+    @extend_schema(request=ReasonIn, responses={200: DecisionBody, **CONFLICTS})
+    def post(self, request: Request, slug: str) -> Response:
+        detector = _detector_or_404(slug)
+        given = _valid(ReasonIn, request)
+        try:
+            decision = roll_back(detector, actor=cast(User, request.user), reason=given["reason"])
+        except (PromotionRefused, BundleError) as problem:
+            raise Conflict(str(problem)) from problem
+        return Response(_decision_body(decision, detector))
+
+
+def _decision_body(decision: PromotionDecision, detector: Detector) -> dict[str, Any]:
+    return {
+        "action": decision.action,
+        "detector": detector.slug,
+        "version": decision.version.label,
+        "previous": decision.previous.label if decision.previous else None,
+        "at": decision.at,
+        "reason": decision.reason,
+    }
+
+
+class JobView(APIView):
+    """How far a job is."""
+
+    required_scope = "models:read"
+    required_permission = "jobs.view_job"
+
+    @extend_schema(responses={200: JobBody, **ERRORS})
+    def get(self, request: Request, pk: int) -> Response:
+        job = get_job(pk)
+        if job is None:
+            raise Http404("There is no such job.")
+        return Response(job_body(job))
+
+
+def _detector_or_404(slug: str) -> Detector:
+    detector = Detector.objects.filter(slug=slug).first()
+    if detector is None:
+        raise Http404(f"There is no detector '{slug}'.")
+    return detector
+
+
+def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    form = kind(data=request.data or {})
+    if not form.is_valid():
+        raise ValidationProblem(
+            {"field": field, "message": " ".join(str(m) for m in said)}
+            for field, said in form.errors.items()
+        )
+    return dict(form.validated_data)

@@ -1,0 +1,109 @@
+"""What the registry keeps: datasets, model versions, promotion decisions."""
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from jobs.models import Job
+from scoring.models import Detector
+
+
+class Dataset(models.Model):
+    """The rows that a version learnt from: logged vectors joined with labels known at `known_at`.
+
+    `digest` is the SHA-256 of the arrays, so equal data gives an equal digest.
+    """
+
+    detector = models.ForeignKey(Detector, models.PROTECT)
+    digest = models.CharField(max_length=64)
+    known_at = models.DateTimeField(help_text="Labels known at this time were used, none later.")
+    first_event_at = models.DateTimeField()
+    last_event_at = models.DateTimeField()
+    rows = models.PositiveIntegerField()
+    positives = models.PositiveIntegerField()
+    feature_names = models.JSONField()
+    detail = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} rows, {self.digest[:12]}"
+
+
+class ModelVersion(models.Model):
+    """One trained bundle of a detector, with how well it judged events that it had not seen."""
+
+    class Stage(models.TextChoices):
+        CHALLENGER = "challenger", "Challenger"
+        CHAMPION = "champion", "Champion"
+        RETIRED = "retired", "Retired"
+        REJECTED = "rejected", "Rejected"
+
+    detector = models.ForeignKey(Detector, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    stage = models.CharField(max_length=10, choices=Stage, default=Stage.CHALLENGER)
+    learner = models.CharField(max_length=40)
+    digest = models.CharField(max_length=64)
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="versions")
+    parameters = models.JSONField(default=dict)
+    metrics = models.JSONField(default=dict)
+    comparison = models.JSONField(default=dict)
+    curves = models.JSONField(default=dict)
+    job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="+")
+    trained_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    trained_at = models.DateTimeField()
+    training_seconds = models.FloatField()
+
+    class Meta:
+        ordering = ("detector", "-number")
+        constraints = (
+            models.UniqueConstraint(fields=("detector", "number"), name="one_version_per_number"),
+            models.UniqueConstraint(
+                fields=("detector",),
+                condition=models.Q(stage="champion"),
+                name="one_champion_per_detector",
+            ),
+        )
+        permissions = (
+            ("train_model", "Can train models"),
+            ("promote_model", "Can promote and roll back models"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.detector.slug} {self.label}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("model_detail", args=[self.pk])
+
+    @property
+    def label(self) -> str:
+        """What people and API clients see: `v12`."""
+        return f"v{self.number}"
+
+
+class PromotionDecision(models.Model):
+    """Who put which version into service, or took it out, and why."""
+
+    class Action(models.TextChoices):
+        PROMOTE = "promote", "Promoted"
+        ROLL_BACK = "roll_back", "Rolled back"
+
+    detector = models.ForeignKey(Detector, models.PROTECT, related_name="promotions")
+    action = models.CharField(max_length=10, choices=Action)
+    version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="promotions")
+    previous = models.ForeignKey(ModelVersion, models.PROTECT, null=True, related_name="+")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    at = models.DateTimeField(auto_now_add=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-at", "-id")
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.version}"

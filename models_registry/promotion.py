@@ -1,0 +1,98 @@
+"""Put a version into service, or take it out again. Each act leaves a PromotionDecision."""
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import record_audit
+from models_registry.models import ModelVersion, PromotionDecision
+from scoring import deployment
+from scoring.models import Deployment, Detector
+
+Stage = ModelVersion.Stage
+Action = PromotionDecision.Action
+
+
+class PromotionRefused(ValueError):
+    """The version may not serve; the message says why."""
+
+
+@transaction.atomic
+def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> PromotionDecision:
+    """Make a version the champion; the very next event is scored by it, in every process.
+
+    Raises PromotionRefused when it serves already or was rejected, BundleError when its bundle
+    does not load; nothing changes then.
+    """
+    _lock(version)
+    if version.stage == Stage.CHAMPION:
+        raise PromotionRefused("This version is the champion already.")
+    if version.stage == Stage.REJECTED:
+        raise PromotionRefused("This version was rejected.")
+    return _install(version, action=Action.PROMOTE, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def roll_back(detector: Detector, *, actor: User | None, reason: str = "") -> PromotionDecision:
+    """Bring back the version that served before the champion.
+
+    Raises PromotionRefused when there is none.
+    """
+    Detector.objects.select_for_update().get(pk=detector.pk)
+    newest = (
+        PromotionDecision.objects.filter(detector=detector, version__stage=Stage.CHAMPION)
+        .select_related("previous")
+        .first()
+    )
+    if newest is None or newest.previous is None:
+        raise PromotionRefused("There is no earlier champion to go back to.")
+    return _install(newest.previous, action=Action.ROLL_BACK, actor=actor, reason=reason)
+
+
+def _lock(version: ModelVersion) -> None:
+    """One act at a time for a detector, judged by what is stored: a double click finds it done."""
+    Detector.objects.select_for_update().get(pk=version.detector_id)
+    version.refresh_from_db(fields=["stage"])
+
+
+def _install(
+    version: ModelVersion, *, action: str, actor: User | None, reason: str
+) -> PromotionDecision:
+    detector = version.detector
+    previous = ModelVersion.objects.filter(detector=detector, stage=Stage.CHAMPION).first()
+    if previous is not None:
+        previous.stage = Stage.RETIRED
+        previous.save(update_fields=["stage"])
+    version.stage = Stage.CHAMPION
+    version.save(update_fields=["stage"])
+    deployment.install(
+        detector,
+        slot=Deployment.Slot.CHAMPION,
+        digest=version.digest,
+        version=version.label,
+    )
+    record_audit(
+        actor=actor,
+        action=f"model.{action}",
+        subject=version,
+        detail={"previous": previous.label if previous else None, "reason": reason},
+    )
+    return PromotionDecision.objects.create(
+        detector=detector,
+        action=action,
+        version=version,
+        previous=previous,
+        actor=actor,
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def reject(version: ModelVersion, *, actor: User | None, reason: str = "") -> ModelVersion:
+    """Put a challenger aside for good. Raises PromotionRefused for any other stage."""
+    _lock(version)
+    if version.stage != Stage.CHALLENGER:
+        raise PromotionRefused("Only a challenger can be rejected.")
+    version.stage = Stage.REJECTED
+    version.save(update_fields=["stage"])
+    record_audit(actor=actor, action="model.reject", subject=version, detail={"reason": reason})
+    return version

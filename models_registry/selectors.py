@@ -1,0 +1,106 @@
+"""Reads of versions and promotions."""
+
+from collections.abc import Iterable
+
+from django.db.models import Case, Count, F, Max, QuerySet, When, Window
+from django.db.models.functions import RowNumber
+
+from jobs.models import Job
+from models_registry.models import ModelVersion, PromotionDecision
+from scoring.models import Detector
+
+
+def version_list(detector: Detector | None = None) -> QuerySet[ModelVersion]:
+    """Versions, newest first, of one detector or of all."""
+    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by")
+    if detector is not None:
+        rows = rows.filter(detector=detector)
+    return rows.order_by("detector__name", "-number")
+
+
+def champion_of(detector: Detector) -> ModelVersion | None:
+    """The version that serves, if a model does."""
+    return ModelVersion.objects.filter(detector=detector, stage=ModelVersion.Stage.CHAMPION).first()
+
+
+def promotion_history(detector: Detector) -> QuerySet[PromotionDecision]:
+    """Who put what into service, newest first."""
+    return PromotionDecision.objects.filter(detector=detector).select_related(
+        "version", "previous", "actor"
+    )
+
+
+def newest_versions(
+    detectors: Iterable[Detector], *, most: int = 5
+) -> dict[int, list[ModelVersion]]:
+    """Per detector its champion and then its newest versions, at most `most` in all.
+
+    One query for any number of versions. Each carries `total`: how many the detector has.
+    """
+    first = Case(When(stage=ModelVersion.Stage.CHAMPION, then=0), default=1)
+    rows = (
+        ModelVersion.objects.filter(detector__in=list(detectors))
+        .select_related("detector")
+        .defer("curves", "parameters", "detector__config")
+        .annotate(
+            place=Window(
+                RowNumber(), partition_by=F("detector"), order_by=[first.asc(), F("number").desc()]
+            ),
+            total=Window(Count("*"), partition_by=F("detector")),
+        )
+        .filter(place__lte=most)
+        .order_by("detector_id", "place")
+    )
+    found: dict[int, list[ModelVersion]] = {}
+    for version in rows:
+        found.setdefault(version.detector_id, []).append(version)
+    return found
+
+
+def latest_trainings(detectors: Iterable[Detector]) -> dict[str, Job]:
+    """The newest training job of each detector that ever had one, by slug."""
+    slugs = {training_key(detector): detector.slug for detector in detectors}
+    newest = (
+        Job.objects.filter(unique_key__in=slugs)
+        .order_by()
+        .values("unique_key")
+        .annotate(newest=Max("pk"))
+    )
+    jobs = Job.objects.filter(pk__in=newest.values("newest")).select_related("requested_by")
+    return {slugs[job.unique_key]: job for job in jobs}
+
+
+def training_key(detector: Detector) -> str:
+    """The unique key of a detector's training jobs: one at a time."""
+    return f"train:{detector.slug}"
+
+
+def earlier_champions(detectors: Iterable[Detector]) -> dict[int, ModelVersion]:
+    """By detector id, the version that a roll-back would bring back."""
+    decisions = (
+        PromotionDecision.objects.filter(
+            detector__in=list(detectors), version__stage=ModelVersion.Stage.CHAMPION
+        )
+        .select_related("previous")
+        .defer("previous__curves", "previous__metrics", "previous__comparison")
+    )
+    found: dict[int, ModelVersion | None] = {}
+    for decision in decisions:
+        found.setdefault(decision.detector_id, decision.previous)
+    return {detector: version for detector, version in found.items() if version is not None}
+
+
+def labels_by_digest(versions: Iterable[ModelVersion]) -> dict[str, str]:
+    """Labels (`v2`) of the champions that these versions were compared with, by bundle digest."""
+    digests = {version.comparison.get("champion_digest", "") for version in versions} - {""}
+    rows = ModelVersion.objects.filter(digest__in=digests).order_by("number") if digests else ()
+    return {row.digest: row.label for row in rows}
+
+
+def compared_champion(version: ModelVersion) -> ModelVersion | None:
+    """The champion that a version was compared with when it was trained, if it is known."""
+    digest = version.comparison.get("champion_digest")
+    if not digest:
+        return None
+    rows = ModelVersion.objects.filter(detector=version.detector_id, digest=digest)
+    return rows.order_by("number").first()

@@ -1,0 +1,24 @@
+"""Celery doors to training. Each may run twice."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from jobs.dispatch import announce_job
+from jobs.services import run_job
+from models_registry.retraining import TRAIN, is_due, request_training
+from models_registry.training import run_training
+from scoring.models import Detector
+
+
+@shared_task(name=TRAIN)
+def train_task(job_id: int) -> None:
+    """Run a training job."""
+    run_job(job_id, run_training)
+
+
+@shared_task(name="models_registry.retrain_due")
+def retrain_due() -> None:
+    """Queue a training for every detector that is due."""
+    for detector in Detector.objects.filter(enabled=True):
+        if is_due(detector, now=timezone.now()):
+            announce_job(request_training(detector, requested_by=None))

@@ -1,0 +1,14 @@
+"""Pages of this app."""
+
+from django.urls import path
+
+from models_registry import views
+
+urlpatterns = [
+    path("models/", views.ModelList.as_view(), name="model_list"),
+    path("models/<int:pk>/", views.ModelDetail.as_view(), name="model_detail"),
+    path("models/<int:pk>/promote/", views.model_promote, name="model_promote"),
+    path("models/<int:pk>/reject/", views.model_reject, name="model_reject"),
+    path("models/train/<slug:slug>/", views.model_train, name="model_train"),
+    path("models/roll-back/<slug:slug>/", views.model_roll_back, name="model_roll_back"),
+]

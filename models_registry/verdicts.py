@@ -1,0 +1,243 @@
+"""What the numbers of a version mean, in words: is it better, by how much, is that sure?"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models_registry.models import ModelVersion
+
+SIGNS = {"EUR": "€", "USD": "$", "GBP": "£"}
+EVENTS = 1000
+"""Costs are told per this many events: per event they are fractions of a cent."""
+MINUS = "\N{MINUS SIGN}"
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+UNKNOWN = "\N{EN DASH}"
+HEADLINES = {
+    ("better", "better"): "{this} is better than {that}, and its decisions cost less.",
+    ("better", "undecided"): "{this} is better than {that}; that it costs less is not sure.",
+    ("better", "worse"): "{this} ranks better than {that}, but its decisions cost more.",
+    ("better", ""): "{this} is better than {that}.",
+    ("undecided", "better"): "{this} costs less than {that}; that it ranks better is not sure.",
+    ("undecided", "undecided"): "{this} is not surely better or worse than {that}.",
+    ("undecided", "worse"): "{this} costs more than {that}, and ranks no better for sure.",
+    ("undecided", ""): "{this} is not surely better or worse than {that}.",
+    ("worse", "better"): "{this} ranks worse than {that}, though its decisions cost less.",
+    ("worse", "undecided"): "{this} is worse than {that}.",
+    ("worse", "worse"): "{this} is worse than {that}, and its decisions cost more.",
+    ("worse", ""): "{this} is worse than {that}.",
+}
+ADVICE = {
+    "better": "Promoting it is well founded.",
+    "undecided": "The difference may be luck: wait for more labels, or decide on other grounds.",
+    "worse": "Keep the champion.",
+}
+LEAST_POSITIVES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`headline` first, then `evidence` sentence by sentence, then `warnings`."""
+
+    headline: str
+    evidence: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
+    """The verdict on a version; `rival` is the label of the champion that it was compared with."""
+    found: Mapping[str, Any] = version.comparison
+    if not found:
+        return _first_version(version)
+    precision, cost = found["average_precision"], found["cost"]
+    cheaper = found["cheaper"] if cost else ""
+    headline = HEADLINES[found["verdict"], cheaper].format(this=version.label, that=rival)
+    evidence = [
+        f"Average precision {ratio(precision['candidate'])}, {rival} has "
+        f"{ratio(precision['champion'])}: {signed(precision['difference'])}, 95{NARROW}% interval "
+        f"{signed(precision['low'])} to {signed(precision['high'])}."
+    ]
+    if cost:
+        evidence.append(_cost_sentence(cost, rival, currency))
+    evidence.append(
+        f"Both judged the same {found['rows']:,} events ({found['positives']:,} positive), "
+        f"from which {version.label} learnt nothing."
+    )
+    warnings = []
+    if found["positives"] < LEAST_POSITIVES:
+        warnings.append(
+            f"Only {found['positives']} positives were known among these events: too few to tell "
+            "models apart. Label more, then train again."
+        )
+    if found.get("champion_saw_test_rows"):
+        warnings.append(
+            f"{rival} learnt from some of these events, which flatters it: on events new to both, "
+            f"{version.label} would compare better than it does here."
+        )
+    if version.stage == ModelVersion.Stage.CHALLENGER:
+        evidence.append(ADVICE[found["verdict"]])
+    return Verdict(headline, tuple(evidence), tuple(warnings))
+
+
+def _first_version(version: ModelVersion) -> Verdict:
+    rows, positives = version.metrics.get("rows", 0), version.metrics.get("positives", 0)
+    return Verdict(
+        f"{version.label} had no champion to be compared with.",
+        (
+            f"Average precision {ratio(version.metrics.get('average_precision'))} on {rows:,} "
+            f"events ({positives:,} positive) that it had not learnt from.",
+        ),
+    )
+
+
+def _cost_sentence(cost: Mapping[str, float], rival: str, currency: str) -> str:
+    return (
+        f"Its decisions cost {per_thousand(cost['candidate'], currency)} per {EVENTS:,} events, "
+        f"those of {rival} {per_thousand(cost['champion'], currency)}: "
+        f"{_more_or_less(cost['difference'], currency)}, 95{NARROW}% interval "
+        f"{_more_or_less(cost['low'], currency)} to {_more_or_less(cost['high'], currency)}."
+    )
+
+
+def _more_or_less(value: float | None, currency: str) -> str:
+    if value is None:
+        return "unknown"
+    return f"{per_thousand(abs(value), currency)} {'more' if value > 0 else 'less'}"
+
+
+def ratio(value: float | None) -> str:
+    """Three decimals, as in the literature."""
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference of two ratios, always with its sign."""
+    return UNKNOWN if value is None else f"{'+' if value >= 0 else MINUS}{abs(value):.3f}"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage."""
+    return UNKNOWN if value is None else f"{100 * value:.1f}{NARROW}%"
+
+
+def small(value: float | None) -> str:
+    """Four decimals, for errors of probabilities."""
+    return UNKNOWN if value is None else f"{value:.4f}"
+
+
+def per_thousand(value: float | None, currency: str) -> str:
+    """Money per event as money per thousand events."""
+    if value is None:
+        return UNKNOWN
+    amount = value * EVENTS
+    return (
+        f"{SIGNS.get(currency, currency)}\N{NO-BREAK SPACE}{amount:,.{0 if amount >= 100 else 2}f}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric of a version beside another's; `change`, `interval` where both saw equal rows."""
+
+    name: str
+    meaning: str
+    this: str
+    other: str
+    change: str = ""
+    interval: str = ""
+    better: bool | None = None
+
+
+Show = Callable[[float | None], str]
+METRICS: tuple[tuple[str, str, str, Show], ...] = (
+    ("average_precision", "Average precision", "mean precision over all recalls", ratio),
+    ("roc_auc", "ROC AUC", "chance that a bad event ranks above a good one", ratio),
+    (
+        "recall_at_1pct_fpr",
+        f"Recall at 1{NARROW}% false positives",
+        f"found while 1{NARROW}% of good events are flagged",
+        share,
+    ),
+    (
+        "entity_precision_at_100",
+        "Card precision@100",
+        "bad ones among the 100 riskiest entities a day",
+        share,
+    ),
+    ("precision", "Precision", "bad ones among the flagged, at the review threshold", share),
+    ("recall", "Recall", "flagged among the bad ones, at the review threshold", share),
+    ("f1", "F1", "harmonic mean of the two", ratio),
+    ("alert_rate", "Alert rate", "events sent to people or blocked", share),
+    (
+        "value_detection_rate",
+        "Value detection rate",
+        "money found within the analysts' capacity",
+        share,
+    ),
+    ("brier", "Brier score", "squared error of the probability, lower is better", small),
+    (
+        "calibration_error",
+        "Calibration error",
+        "gap between probability and truth, lower is better",
+        small,
+    ),
+)
+
+
+def metric_rows(
+    version: ModelVersion, other: ModelVersion | None, *, currency: str
+) -> list[MetricRow]:
+    """Every metric of the version beside the other's, each on its own unseen days."""
+    theirs = other.metrics if other else {}
+    rows = [
+        MetricRow(name, meaning, show(version.metrics.get(key)), show(theirs.get(key)))
+        for key, name, meaning, show in METRICS
+        if key in version.metrics or key in theirs
+    ]
+    if "cost_per_event" in version.metrics or "cost_per_event" in theirs:
+        rows.append(
+            MetricRow(
+                f"Cost per {EVENTS:,} events",
+                "losses, reviews and wrong blocks, lower is better",
+                per_thousand(version.metrics.get("cost_per_event"), currency),
+                per_thousand(theirs.get("cost_per_event"), currency),
+            )
+        )
+    return rows
+
+
+def same_events_rows(version: ModelVersion, *, currency: str) -> list[MetricRow]:
+    """What was measured on the same events for both: average precision and cost."""
+    found = version.comparison
+    if not found:
+        return []
+    precision, cost = found["average_precision"], found["cost"]
+    rows = [
+        MetricRow(
+            "Average precision",
+            "higher is better",
+            ratio(precision["candidate"]),
+            ratio(precision["champion"]),
+            signed(precision["difference"]),
+            f"{signed(precision['low'])} to {signed(precision['high'])}",
+            sure_of(found["verdict"]),
+        )
+    ]
+    if cost:
+        rows.append(
+            MetricRow(
+                f"Cost per {EVENTS:,}",
+                "lower is better",
+                per_thousand(cost["candidate"], currency),
+                per_thousand(cost["champion"], currency),
+                _more_or_less(cost["difference"], currency),
+                f"{_more_or_less(cost['low'], currency)} to "
+                f"{_more_or_less(cost['high'], currency)}",
+                sure_of(found["cheaper"]),
+            )
+        )
+    return rows
+
+
+def sure_of(verdict: str) -> bool | None:
+    """Whether a version is better, or None where the difference may be luck."""
+    return None if verdict == "undecided" else verdict == "better"

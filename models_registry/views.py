@@ -1,0 +1,241 @@
+"""Pages of model owners: what serves, what waits, how good it is; train, promote, roll back."""
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.http import require_POST
+
+from accounts.models import User
+from jobs.dispatch import announce_job
+from models_registry.figures import curve_figures
+from models_registry.forms import LEARNER_TITLES, DecisionForm, TrainForm
+from models_registry.models import ModelVersion
+from models_registry.panels import detector_panels, version_row
+from models_registry.promotion import PromotionRefused, promote, reject, roll_back
+from models_registry.retraining import request_training
+from models_registry.selectors import (
+    champion_of,
+    compared_champion,
+    earlier_champions,
+    promotion_history,
+    version_list,
+)
+from models_registry.verdicts import metric_rows, same_events_rows, verdict_of
+from scoring.core.bundle import BundleError
+from scoring.models import Detector
+
+PAGE_SIZE = 50
+HISTORY = 20
+Stage = ModelVersion.Stage
+_may_view = permission_required("models_registry.view_modelversion", raise_exception=True)
+_may_train = permission_required("models_registry.train_model", raise_exception=True)
+_may_promote = permission_required("models_registry.promote_model", raise_exception=True)
+
+
+@method_decorator(login_required, name="dispatch")
+@method_decorator(_may_view, name="dispatch")
+class ModelList(View):
+    """Every detector's versions; with `?detector=slug` all versions of one, in pages.
+
+    A running training asks for its own region, `training-<slug>`, until it is over.
+    """
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        slug = request.GET.get("detector", "")
+        if not slug:
+            panels = detector_panels(list(Detector.objects.order_by("name")))
+            context = {"title": "Models", "panels": panels}
+            return render(request, "models_registry/model_list.html", context)
+        detector = get_object_or_404(Detector, slug=slug)
+        if _htmx_target(request) == f"training-{slug}":
+            return _render_training(request, detector)
+        return _render_one(request, detector)
+
+
+def _render_training(
+    request: HttpRequest, detector: Detector, *, status: int = 200, form: TrainForm | None = None
+) -> HttpResponse:
+    panel = detector_panels([detector])[0]
+    panel.form = form or panel.form
+    # When the training is over the table changes with it, outside the region that asked.
+    context = {"panel": panel, "with_versions": not panel.is_live}
+    return render(
+        request, "models_registry/model_list.html#training-region", context, status=status
+    )
+
+
+def _render_one(
+    request: HttpRequest, detector: Detector, *, status: int = 200, form: TrainForm | None = None
+) -> HttpResponse:
+    panel = detector_panels([detector])[0]
+    panel.form = form or panel.form
+    versions = version_list(detector).defer("curves", "parameters", "comparison")
+    page = Paginator(versions, PAGE_SIZE).get_page(request.GET.get("page"))
+    currency = detector.spec().currency
+    panel.rows = [version_row(version, currency=currency) for version in page]
+    context = {
+        "title": detector.name,
+        "crumbs": [("Models", reverse("model_list"))],
+        "panels": [panel],
+        "page": page,
+    }
+    return render(request, "models_registry/model_list.html", context, status=status)
+
+
+@login_required
+@_may_train
+@require_POST
+def model_train(request: HttpRequest, slug: str) -> HttpResponse:
+    """Queue a training; the fragment to HTMX, the page to everyone else."""
+    detector = get_object_or_404(Detector, slug=slug)
+    form = TrainForm(request.POST, auto_id=f"{slug}-%s")
+    if not form.is_valid():
+        if _htmx_target(request) == f"training-{slug}":
+            return _render_training(request, detector, status=422, form=form)
+        return _render_one(request, detector, status=422, form=form)
+    job = request_training(
+        detector,
+        requested_by=cast(User, request.user),
+        learner=form.cleaned_data["learner"],
+    )
+    announce_job(job)
+    if _htmx_target(request) == f"training-{slug}":
+        return _render_training(request, detector)
+    return redirect(reverse("model_list") + f"#detector-{slug}")
+
+
+@method_decorator(login_required, name="dispatch")
+@method_decorator(_may_view, name="dispatch")
+class ModelDetail(View):
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return _render_version(request, _version_or_404(pk))
+
+
+def _render_version(
+    request: HttpRequest,
+    version: ModelVersion,
+    *,
+    error: str = "",
+    form: DecisionForm | None = None,
+) -> HttpResponse:
+    detector = version.detector
+    champion = champion_of(detector)
+    compared = compared_champion(version)
+    other = compared if champion is None or champion == version else champion
+    currency = detector.spec().currency
+    rival = compared.label if compared else "the champion of that time"
+    context: dict[str, Any] = {
+        "title": f"{detector.name} {version.label}",
+        "crumbs": [("Models", reverse("model_list"))],
+        "version": version,
+        "learner": LEARNER_TITLES.get(version.learner, version.learner),
+        "champion": champion,
+        "compared": compared,
+        "other": other,
+        "verdict": verdict_of(version, rival=rival, currency=currency),
+        "same_rows": same_events_rows(version, currency=currency),
+        "metrics": metric_rows(version, other, currency=currency),
+        "curves": curve_figures(version, other),
+        "history": promotion_history(detector)[:HISTORY],
+        "earlier": earlier_champions([detector]).get(detector.pk),
+        "form": form or DecisionForm(),
+        "error": error,
+        "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
+    }
+    template = "models_registry/model_detail.html"
+    if _htmx_target(request) == "decide":
+        template += "#decide"
+    return render(request, template, context, status=422 if error else 200)
+
+
+@login_required
+@_may_promote
+@require_POST
+def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a version into service."""
+    version = _version_or_404(pk)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return _render_version(request, version, error="The reason is too long.", form=form)
+    try:
+        promote(version, actor=cast(User, request.user), reason=form.cleaned_data["reason"])
+    except (PromotionRefused, BundleError) as problem:
+        version.refresh_from_db()
+        return _render_version(request, version, error=_sentence(problem), form=form)
+    messages.success(
+        request, f"{version.label} serves {version.detector.name} from the next event on."
+    )
+    return _go_to(request, version)
+
+
+@login_required
+@_may_promote
+@require_POST
+def model_reject(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put a challenger aside for good."""
+    version = _version_or_404(pk)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return _render_version(request, version, error="The reason is too long.", form=form)
+    try:
+        reject(version, actor=cast(User, request.user), reason=form.cleaned_data["reason"])
+    except PromotionRefused as problem:
+        return _render_version(request, version, error=str(problem), form=form)
+    messages.success(request, f"{version.label} is rejected; the champion goes on serving.")
+    return _go_to(request, version)
+
+
+@login_required
+@_may_promote
+@require_POST
+def model_roll_back(request: HttpRequest, slug: str) -> HttpResponse:
+    """Bring back the version that served before the champion."""
+    detector = get_object_or_404(Detector, slug=slug)
+    form = DecisionForm(request.POST)
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    try:
+        decision = roll_back(detector, actor=cast(User, request.user), reason=reason)
+    except (PromotionRefused, BundleError) as problem:
+        champion = champion_of(detector)
+        if champion is None:
+            messages.error(request, str(problem))
+            return _render_one(request, detector, status=422)
+        return _render_version(request, champion, error=_sentence(problem))
+    messages.success(
+        request,
+        f"{decision.version.label} serves {detector.name} again from the next event on.",
+    )
+    return _go_to(request, decision.version)
+
+
+def _sentence(problem: Exception) -> str:
+    if isinstance(problem, BundleError):
+        return f"The bundle does not load, so nothing was changed: {problem}"
+    return f"{problem} Nothing was changed."
+
+
+def _version_or_404(pk: int) -> ModelVersion:
+    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by", "job")
+    return get_object_or_404(rows, pk=pk)
+
+
+def _go_to(request: HttpRequest, version: ModelVersion) -> HttpResponse:
+    """The version's page anew: its header changes too, so HTMX is sent there."""
+    if _htmx_target(request):
+        return HttpResponse(headers={"HX-Redirect": version.get_absolute_url()})
+    return redirect(version)
+
+
+def _htmx_target(request: HttpRequest) -> str:
+    """The id of the region that HTMX will replace; empty when a whole page is wanted."""
+    htmx = request.htmx  # type: ignore[attr-defined]
+    if not htmx or htmx.boosted or htmx.history_restore_request:
+        return ""
+    return htmx.target or ""

@@ -1,0 +1,118 @@
+"""What `make demo` fills an empty installation with: people, history, champions, a case."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
+from accounts.services import set_roles
+from cases.models import Alert
+from cases.selectors import alert_queue, predictions_without_alert
+from cases.services import comment_on_case, label_alert, move_case, open_alerts, open_case
+from cases.workflow import Disposition
+from models_registry.promotion import promote
+from models_registry.training import QuietProgress, train_version
+from scoring.models import Detector, Label, Prediction
+from scoring.simulating import simulate_history
+
+PEOPLE = {
+    "analyst": (ANALYST, "Ana", "Lyst"),
+    "lead": (LEAD, "Lea", "Dorn"),
+    "engineer": (DATA_ENGINEER, "Enno", "Geer"),
+    "owner": (MODEL_OWNER, "Mo", "Owner"),
+    "admin": (ADMIN, "Ada", "Min"),
+}
+SEED = 7
+DAYS = 75
+RECENT = timedelta(days=3)
+EVENTS = {"payments": 24_000, "fraud": 12_000, "cards": 24_000, "anomaly": 12_000}
+RECENT_EVENTS = 1500
+Say = Callable[[str], None]
+
+
+def make_people(password: str) -> None:
+    """One login per role, all with this password."""
+    admin = User.objects.filter(username="admin").first()
+    if admin is not None and admin.check_password(password):
+        return  # Hashing is slow on purpose; a second start need not do it five times.
+    for name, (role, first, last) in PEOPLE.items():
+        user, _ = User.objects.get_or_create(
+            username=name, defaults={"first_name": first, "last_name": last}
+        )
+        user.is_staff = user.is_superuser = role == ADMIN
+        user.set_password(password)
+        user.save()
+        set_roles(user, roles=[role], actor=None)
+
+
+def is_filled() -> bool:
+    """Whether the demo's data is there already."""
+    return Alert.objects.exists()
+
+
+def fill(
+    say: Say, *, events: Mapping[str, int] = EVENTS, recent_events: int = RECENT_EVENTS
+) -> None:
+    """History scored by rules, champions trained on it, recent days scored by them, alerts."""
+    now = timezone.now()
+    owner = User.objects.get(username="owner")
+    detectors = {d.slug: d for d in Detector.objects.filter(slug__in=events)}
+    for slug, count in events.items():
+        simulate_history(
+            detectors[slug],
+            start=now - timedelta(days=DAYS),
+            end=now - RECENT,
+            events=count,
+            seed=SEED,
+        )
+        say(f"{slug}: {count:,} past events scored and labelled")
+    for slug, detector in detectors.items():
+        version = train_version(
+            detector,
+            learner=detector.spec().training.learner,
+            trained_by=owner,
+            job=None,
+            progress=QuietProgress(),
+        )
+        promote(version, actor=owner, reason="First champion of the demo.")
+        precision = version.metrics["average_precision"]
+        champion = f"champion {version.label} ({version.learner})"
+        say(f"{slug}: {champion}, average precision {precision:.2f} on unseen days")
+    for detector in detectors.values():
+        simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
+    _triage(now, say)
+
+
+def _triage(now: datetime, say: Say) -> None:
+    """Open what is due, close a few as an analyst would, keep one case under investigation."""
+    opened = open_alerts(_flagged(now))
+    analyst = User.objects.get(username="analyst")
+    queue = list(alert_queue())
+    say(f"{opened:,} flagged predictions in {len(queue):,} alerts")
+    if not queue:
+        return
+    case = open_case(queue[:1], title="Unusual payments of one customer", actor=analyst)
+    move_case(case, move="investigate", actor=analyst)
+    comment_on_case(
+        case, text="Called the customer, no answer yet. Trying again this afternoon.", actor=analyst
+    )
+    for alert in queue[3:60:8]:
+        truth = Label.objects.filter(prediction=alert.top_prediction).first()
+        fraud = truth is not None and truth.is_fraud
+        label_alert(
+            alert,
+            disposition=Disposition.FRAUD if fraud else Disposition.FALSE_POSITIVE,
+            reason_code="stolen_credentials" if fraud else "known_pattern",
+            actor=analyst,
+        )
+
+
+def _flagged(now: datetime) -> list[UUID]:
+    """Flagged predictions of the recent days that nobody has labelled."""
+    recent = Prediction.objects.filter(event_time__gte=now - RECENT, labels__isnull=True)
+    return list(recent.exclude(decision="APPROVE").values_list("pk", flat=True)) or list(
+        predictions_without_alert(now)
+    )

@@ -1,0 +1,191 @@
+"""JSON of the API: a strict parser, a fast renderer, and one shape for every error.
+
+An error is `{"detail": str}`, with `"errors": [{"loc", "field", "message"}]` when fields are wrong.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.exceptions import (
+    PermissionDenied as DjangoPermissionDenied,
+)
+from django.core.exceptions import (
+    RequestDataTooBig,
+)
+from django.core.exceptions import (
+    ValidationError as DjangoValidationError,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from accounts.api_errors import (
+    PayloadTooLarge,
+    ServiceUnavailable,
+    ValidationProblem,
+    field_error,
+)
+
+_WRITE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
+class OrjsonRenderer(BaseRenderer):
+    """Times as ISO-8601 UTC, Decimal as text (money keeps its digits), NaN as null."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        return b"" if data is None else orjson.dumps(data, _default, _WRITE_OPTIONS)
+
+
+class OrjsonParser(BaseParser):
+    """Refuses malformed JSON (400), NaN and infinities (400) and bodies over the limit (413)."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        limit: int = settings.API_MAX_BODY_BYTES
+        request = (parser_context or {}).get("request")
+        if request is not None and _announced_bytes(request) > limit:
+            raise PayloadTooLarge(_too_large(limit))
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise PayloadTooLarge(_too_large(limit))
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise exceptions.ParseError(f"This is not JSON: {error}") from error
+        _refuse_what_no_column_holds(body, data)
+        return data
+
+
+def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response | None:
+    """The exception handler of every API view. None: a bug of ours, for Django to log as 500."""
+    problem = _as_api_exception(exc)
+    if problem is None:
+        return None
+    body, status = _body_and_status(problem)
+    headers = {}
+    if auth_header := getattr(problem, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
+    if wait := getattr(problem, "wait", None):
+        headers["Retry-After"] = str(math.ceil(wait))
+    set_rollback()
+    return Response(body, status=status, headers=headers)
+
+
+def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    match exc:
+        case exceptions.APIException():
+            return exc
+        case Http404():
+            return exceptions.NotFound(str(exc) or None)
+        case DjangoPermissionDenied():
+            return exceptions.PermissionDenied(str(exc) or None)
+        case DjangoValidationError():
+            return ValidationProblem(_django_errors(exc))
+        case RequestDataTooBig():
+            return PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
+        case OperationalError() | InterfaceError():
+            return ServiceUnavailable("The database is unavailable for the moment.")
+    return None
+
+
+def _body_and_status(problem: exceptions.APIException) -> tuple[dict[str, Any], int]:
+    if isinstance(problem, ValidationProblem):
+        return {"detail": str(problem.detail), "errors": problem.errors}, problem.status_code
+    if isinstance(problem, exceptions.ValidationError):
+        errors = [field_error(field, message) for field, message in _flatten(problem.detail)]
+        return (
+            {"detail": ValidationProblem.default_detail, "errors": errors},
+            ValidationProblem.status_code,
+        )
+    return {"detail": str(problem.detail)}, problem.status_code
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """DRF's nested error detail as (dotted field, message) pairs."""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            yield from _flatten(inner, path if name == "non_field_errors" else _join(path, name))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            nested = isinstance(inner, Mapping | list)
+            yield from _flatten(inner, _join(path, index) if nested else path)
+    else:
+        yield path, str(detail)
+
+
+def _join(path: str, name: object) -> str:
+    return f"{path}.{name}" if path else str(name)
+
+
+def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
+    if not hasattr(exc, "error_dict"):
+        return [{"field": "", "message": message} for message in exc.messages]
+    return [
+        {"field": "" if field == "__all__" else field, "message": message}
+        for field, messages in exc.message_dict.items()
+        for message in messages
+    ]
+
+
+def _refuse_what_no_column_holds(body: bytes, data: Any) -> None:
+    # Looked for in the bytes first: walking every body would cost more than parsing it.
+    if b"\\u0000" in body and any("\0" in text for text in _texts(data)):
+        raise exceptions.ParseError("A text contains the character U+0000, which is not allowed.")
+
+
+def _texts(data: Any) -> Iterator[str]:
+    waiting = [data]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            waiting += item.keys()
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+
+
+def _announced_bytes(request: Any) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        # What is really there is counted while reading.
+        return 0
+
+
+def _too_large(limit: int) -> str:
+    return f"The body is larger than {limit:,} bytes."
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    # Lazy translations, querysets' values and the like.
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        return list(value)
+    return str(value)

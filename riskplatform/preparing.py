@@ -1,0 +1,47 @@
+"""Bring an installation up to date: schema, cache table, roles, detectors, static files."""
+
+import hashlib
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+
+
+def prepare(*, static: bool = True) -> None:
+    """Safe to run at every start; does only what is needed."""
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("createcachetable", verbosity=0)
+    call_command("sync_roles", verbosity=0, stdout=_Silence())
+    call_command("load_detectors", verbosity=0, stdout=_Silence())
+    if static:
+        collect_static()
+
+
+def collect_static() -> None:
+    """`collectstatic`, when the files or the version changed since the last time."""
+    root = Path(settings.STATIC_ROOT)
+    stamp = root / ".collected"
+    state = _state_of_static()
+    if stamp.exists() and stamp.read_text() == state:
+        return
+    call_command("collectstatic", interactive=False, verbosity=0, clear=False)
+    stamp.write_text(state)
+
+
+def _state_of_static() -> str:
+    found = hashlib.sha256(settings.VERSION.encode())
+    for folder in settings.STATICFILES_DIRS:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                found.update(f"{path}:{path.stat().st_size}:{path.stat().st_mtime_ns}".encode())
+    return found.hexdigest()
+
+
+class _Silence:
+    """A stream that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing to flush."""

@@ -1,0 +1,136 @@
+"""Run the platform's processes as one: start them, restart what dies, stop them all cleanly."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.3
+STOP_SECONDS = 12.0
+CALM_SECONDS = 30.0
+LONGEST_PAUSE = 30.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process. A child that dies soon after its start waits longer each time."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0
+    start_at: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start it in a session of its own: a Ctrl-C in the terminal reaches us alone."""
+        self.process = subprocess.Popen(self.command, start_new_session=True)
+        self.started_at = time.monotonic()
+
+    def look(self) -> None:
+        """Start it when it is time; note its death and decide when to start it again."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_at:
+                self.start()
+            return
+        code = self.process.poll()
+        if code is None:
+            return
+        self.failures = 1 if now - self.started_at > CALM_SECONDS else self.failures + 1
+        pause = min(2.0 ** (self.failures - 1), LONGEST_PAUSE)
+        logger.error("%s ended with %s; it starts again in %.0f s.", self.name, code, pause)
+        self.process, self.start_at = None, now + pause
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its whole group."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+
+def web_command(host: str, port: int, workers: int) -> list[str]:
+    """Granian, one blocking-thread pool a worker."""
+    return [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
+        "--workers", str(workers), "--blocking-threads", "8", "--backlog", "1024",
+        "--no-ws", "--log-level", "warning", "riskplatform.wsgi:application",
+    ]  # fmt: skip
+
+
+def worker_command(threads: int) -> list[str]:
+    """Celery with threads: training libraries must never run before a fork."""
+    return [
+        sys.executable, "-m", "celery", "-A", "riskplatform", "--quiet", "worker",
+        "--pool", "threads", "--concurrency", str(threads),
+        "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
+    ]  # fmt: skip
+
+
+def beat_command() -> list[str]:
+    """Celery beat; its timetable is in the database."""
+    return [
+        sys.executable, "-m", "celery", "-A", "riskplatform", "--quiet", "beat",
+        "--loglevel", "WARNING", "--pidfile", "",
+    ]  # fmt: skip
+
+
+class Supervisor:
+    """Runs children until SIGTERM or SIGINT, then stops them within STOP_SECONDS."""
+
+    def __init__(self, children: list[Child]) -> None:
+        self.children = children
+        self._stopping = False
+
+    def run(self, *, ready_url: str, on_ready: Callable[[], None]) -> None:
+        """Blocks. `on_ready` is called once, when `ready_url` first answers 200."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        announced = False
+        try:
+            while not self._stopping:
+                for child in self.children:
+                    child.look()
+                if not announced and answers(ready_url):
+                    announced = True
+                    on_ready()
+                time.sleep(POLL_SECONDS)
+        finally:
+            self.stop_all()
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def stop_all(self) -> None:
+        """SIGTERM to all, SIGKILL to what is still there after STOP_SECONDS."""
+        for child in self.children:
+            child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self.children:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(timeout=max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                logger.warning("%s did not stop in time and is killed.", child.name)
+            # Whatever the child left behind in its group goes with it.
+            try:
+                os.killpg(child.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def answers(url: str) -> bool:
+    """Whether the address answers 200 within a second."""
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as response:  # noqa: S310 - our own http URL
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,29 @@
+"""Every address of the platform; the apps are named by `include()` alone."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from riskplatform import health
+from riskplatform.api_docs import ApiDocs
+
+urlpatterns = [
+    path("", include("cases.urls")),
+    path("", include("scoring.urls")),
+    path("", include("models_registry.urls")),
+    path("", include("jobs.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("scoring.api.urls")),
+    path("api/v1/", include("models_registry.api_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/docs/", ApiDocs.as_view(url_name="api_schema"), name="api_docs"),
+    path("health", health.health, name="health"),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+]
+
+handler400 = "riskplatform.errors.bad_request"
+handler403 = "riskplatform.errors.permission_denied"
+handler404 = "riskplatform.errors.page_not_found"
+handler500 = "riskplatform.errors.server_error"

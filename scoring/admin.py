@@ -1,0 +1,182 @@
+"""Detectors to edit, the rest to look at, in Django's admin."""
+
+import json
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from accounts.services import record_audit
+from scoring.core.bundle import compile_rules
+from scoring.core.rules import RuleError
+from scoring.core.spec import SpecError, parse_spec
+from scoring.deployment import RULES_ONLY, install_rules_only
+from scoring.models import Deployment, Detector, Label, Prediction
+
+MOST_COUNTED = 10_000
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than people page: millions of rows need not be read for one page."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Model]", self.object_list)
+        return rows.order_by()[:MOST_COUNTED].count()
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """To look at; these rows are written by services alone."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class DeclarationField(forms.JSONField):
+    """JSON as people edit it: one entry a line."""
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return json.dumps(value, indent=2, ensure_ascii=False)
+        return super().prepare_value(value)
+
+
+class DetectorForm(forms.ModelForm):
+    """The declaration as JSON; every mistake in it is shown with the place where it stands."""
+
+    config = DeclarationField(
+        label="Declaration",
+        help_text="What docs/detectors.md describes, as JSON. Name and description stand in it.",
+        widget=forms.Textarea(attrs={"rows": 40, "cols": 110, "spellcheck": "false"}),
+    )
+
+    class Meta:
+        model = Detector
+        fields = ("config", "enabled")
+
+    def clean_config(self) -> dict[str, Any]:
+        config = self.cleaned_data["config"]
+        if not isinstance(config, dict):
+            raise ValidationError("A detector is a mapping.")
+        try:
+            spec = parse_spec(config)
+            compile_rules(spec)
+        except SpecError as error:
+            raise ValidationError([f"{place}: {said}" for place, said in error.problems]) from error
+        except RuleError as error:
+            raise ValidationError(f"rules: {error}") from error
+        self._check_slug(spec.slug)
+        self.instance.slug, self.instance.name = spec.slug, spec.name
+        self.instance.description = spec.description
+        return config
+
+    def _check_slug(self, slug: str) -> None:
+        if self.instance.pk and slug != self.instance.slug:
+            raise ValidationError(
+                f"slug: stays '{self.instance.slug}'; make a new detector instead"
+            )
+        if not self.instance.pk and Detector.objects.filter(slug=slug).exists():
+            raise ValidationError(f"slug: there is a detector '{slug}' already")
+
+
+@admin.register(Detector)
+class DetectorAdmin(admin.ModelAdmin):
+    """Name, slug and description stand in the declaration, so it alone is edited."""
+
+    form = DetectorForm
+    list_display = ("name", "slug", "enabled", "updated_at")
+    list_filter = ("enabled",)
+    search_fields = ("name", "slug")
+    readonly_fields = ("slug", "name", "description", "created_at", "updated_at")
+    fields = ("name", "slug", "description", "enabled", "config", "created_at", "updated_at")
+
+    def save_model(
+        self, request: HttpRequest, obj: Detector, form: forms.ModelForm, change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        # A champion goes on with the declaration that it was trained with.
+        champion = obj.deployments.filter(slot=Deployment.Slot.CHAMPION).first()
+        if champion is None or champion.version == RULES_ONLY:
+            install_rules_only(obj)
+        record_audit(
+            actor=request.user,
+            action="detector.changed" if change else "detector.added",
+            subject=obj,
+            detail={"fields": form.changed_data},
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # Switched off, not deleted: predictions and versions name it.
+        return False
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ReadOnlyAdmin):
+    """Newest arrivals first. Fast on millions of rows: an index serves every order and search."""
+
+    list_display = (
+        "external_id",
+        "detector",
+        "event_time",
+        "risk_level",
+        "decision",
+        "model_version",
+        "degraded",
+    )
+    list_select_related = ("detector",)
+    list_filter = ("detector",)
+    # The id begins with the time of arrival.
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("external_id",)
+    search_help_text = "A whole external id"
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    # Events hold encrypted personal data; they are shown, and revealed, on the platform's pages.
+    exclude = ("event", "vector", "contributions", "body_digest")
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
+        return super().get_queryset(request).defer("event", "vector", "contributions", "reasons")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Prediction], search_term: str
+    ) -> tuple[QuerySet[Prediction], bool]:
+        if not search_term.strip():
+            return queryset, False
+        # The index on external ids begins with the detector, so every detector is named.
+        detectors = list(Detector.objects.values_list("pk", flat=True))
+        found = queryset.filter(detector__in=detectors, external_id=search_term.strip())
+        return found, False
+
+
+@admin.register(Label)
+class LabelAdmin(ReadOnlyAdmin):
+    list_display = ("prediction_id", "detector", "is_fraud", "source", "label_time", "author")
+    list_select_related = ("detector", "author")
+    list_filter = ("detector",)
+    ordering = ("-id",)
+    sortable_by = ()
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(ReadOnlyAdmin):
+    list_display = ("detector", "slot", "version", "digest", "installed_at")
+    list_select_related = ("detector",)
+    list_filter = ("detector", "slot")

@@ -1,0 +1,114 @@
+"""The shapes of the scoring API: `prediction_body` makes them, the serializers document them."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from scoring.models import Prediction
+
+
+def prediction_body(prediction: Prediction, *, slug: str) -> dict[str, Any]:
+    """A prediction as API clients see it. Personal data stays inside."""
+    return {
+        "prediction_id": str(prediction.pk),
+        "external_id": prediction.external_id,
+        "detector": slug,
+        "event_time": prediction.event_time,
+        "score": prediction.score,
+        "probability": prediction.probability,
+        "risk_level": str(prediction.risk_level),
+        "decision": str(prediction.decision),
+        "reasons": prediction.reasons,
+        "rule_hits": prediction.rule_hits,
+        "screening_hits": prediction.screening_hits,
+        "degraded": prediction.degraded,
+        "model_version": prediction.model_version,
+        "bundle_digest": prediction.bundle_digest,
+        "latency_ms": prediction.latency_us / 1000.0,
+    }
+
+
+class ReasonBody(serializers.Serializer[Any]):
+    feature = serializers.CharField()
+    value = serializers.JSONField(allow_null=True)
+    contribution = serializers.FloatField(help_text="Share of the margin; positive raises risk.")
+    text = serializers.CharField()
+    usual = serializers.ListField(child=serializers.FloatField(), allow_null=True)
+
+
+class RuleHitBody(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    version = serializers.IntegerField()
+    outcome = serializers.ChoiceField(["REVIEW", "BLOCK"])
+    text = serializers.CharField()
+    values = serializers.DictField()
+
+
+class PredictionBody(serializers.Serializer[Any]):
+    """One stored prediction."""
+
+    prediction_id = serializers.UUIDField()
+    external_id = serializers.CharField()
+    detector = serializers.CharField()
+    event_time = serializers.DateTimeField()
+    score = serializers.FloatField(allow_null=True, help_text="0 to 1; null when degraded.")
+    probability = serializers.FloatField(allow_null=True, help_text="Calibrated, 0 to 1.")
+    risk_level = serializers.ChoiceField(["LOW", "MEDIUM", "HIGH", "CRITICAL"])
+    decision = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
+    reasons = ReasonBody(many=True)
+    rule_hits = RuleHitBody(many=True)
+    screening_hits = serializers.ListField(child=serializers.DictField())
+    degraded = serializers.BooleanField(help_text="No model scored; the rules alone decided.")
+    model_version = serializers.CharField()
+    bundle_digest = serializers.CharField()
+    latency_ms = serializers.FloatField()
+
+
+class BatchIn(serializers.Serializer[Any]):
+    events = serializers.ListField(child=serializers.DictField(), max_length=1000)
+
+
+class BatchResult(serializers.Serializer[Any]):
+    """Either a prediction or what is wrong with the event, in the order sent."""
+
+    prediction = PredictionBody(required=False)
+    errors = serializers.ListField(child=serializers.DictField(), required=False)  # type: ignore[assignment]
+
+
+class BatchBody(serializers.Serializer[Any]):
+    results = BatchResult(many=True)
+    scored = serializers.IntegerField()
+    refused = serializers.IntegerField()
+
+
+class PredictionPage(serializers.Serializer[Any]):
+    predictions = PredictionBody(many=True)
+    skip = serializers.IntegerField()
+    limit = serializers.IntegerField()
+
+
+class FeedbackIn(serializers.Serializer[Any]):
+    """What turned out to be true about a prediction."""
+
+    prediction_id = serializers.UUIDField()
+    actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
+    feedback_source = serializers.CharField(required=False, max_length=100, default="")
+    reason_code = serializers.CharField(required=False, max_length=40, default="")
+    label_time = serializers.DateTimeField(
+        required=False, help_text="When it became known (a chargeback's date); now by default."
+    )
+    notes = serializers.CharField(required=False, max_length=5000, default="", allow_blank=True)
+
+
+class FeedbackBody(serializers.Serializer[Any]):
+    label_id = serializers.IntegerField()
+    prediction_id = serializers.UUIDField()
+    actual_label = serializers.BooleanField()
+    label_time = serializers.DateTimeField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """Every error of the API."""
+
+    detail = serializers.CharField()
+    errors = serializers.ListField(child=serializers.DictField(), required=False)  # type: ignore[assignment]

@@ -1,0 +1,193 @@
+"""The scoring API: parse, one service call, render."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
+from scoring.api import serializers as shapes
+from scoring.core.windows import WindowStateError
+from scoring.deployment import UnknownDetector
+from scoring.models import Label
+from scoring.selectors import find_prediction, predictions_page
+from scoring.services import (
+    Conflicting,
+    Outcome,
+    Refused,
+    Scored,
+    record_label,
+    score_events,
+)
+
+logger = logging.getLogger(__name__)
+MOST_EVENTS = 1000
+MOST_ROWS = 1000
+MOST_SKIP = 100_000
+ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422, 429, 503), shapes.Problem)
+
+
+def field_errors(problems: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Schema problems as the entries of a 422."""
+    return [{"field": field, "message": message} for field, message in problems]
+
+
+def _score(slug: str, raws: Sequence[object]) -> list[Outcome]:
+    """The service, its errors as answers: 404, and 503 while windows wait to be rebuilt."""
+    try:
+        return score_events(slug, raws)
+    except UnknownDetector as error:
+        raise Http404(f"There is no detector '{slug}'.") from error
+    except WindowStateError as error:
+        logger.error("%s: %s", slug, error)
+        raise ServiceUnavailable(str(error)) from error
+
+
+class ScoreView(APIView):
+    """Score one event; the answer is sent after the prediction is stored."""
+
+    required_scope = "score"
+    required_permission = "scoring.score_event"
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: shapes.PredictionBody, **ERRORS})
+    def post(self, request: Request, slug: str) -> Response:
+        [outcome] = _score(slug, [request.data])
+        match outcome:
+            case Scored(prediction):
+                return Response(shapes.prediction_body(prediction, slug=slug))
+            case Refused(problems):
+                raise ValidationProblem(field_errors(problems))
+            case Conflicting(external_id):
+                raise Conflict(f"Event '{external_id}' was scored before with another body.")
+
+
+class ScoreBatchView(APIView):
+    """Score up to 1,000 events; a bad one gets its own errors and does not fail the others."""
+
+    required_scope = "score"
+    required_permission = "scoring.score_event"
+
+    @extend_schema(request=shapes.BatchIn, responses={200: shapes.BatchBody, **ERRORS})
+    def post(self, request: Request, slug: str) -> Response:
+        body = request.data
+        events = body.get("events") if isinstance(body, dict) else None
+        if not isinstance(events, list):
+            raise ValidationProblem([{"field": "events", "message": "must be a list of events"}])
+        if len(events) > MOST_EVENTS:
+            message = f"has at most {MOST_EVENTS} events, not {len(events)}"
+            raise ValidationProblem([{"field": "events", "message": message}])
+        outcomes = _score(slug, events)
+        results = [_result(outcome, slug) for outcome in outcomes]
+        scored = sum("prediction" in result for result in results)
+        return Response({"results": results, "scored": scored, "refused": len(results) - scored})
+
+
+def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
+    match outcome:
+        case Scored(prediction):
+            return {"prediction": shapes.prediction_body(prediction, slug=slug)}
+        case Refused(problems):
+            return {"errors": field_errors(problems)}
+        case Conflicting(external_id):
+            message = f"'{external_id}' was scored before with another body"
+            return {"errors": [{"field": "", "message": message}]}
+
+
+class PredictionListView(APIView):
+    """Stored predictions, newest event first."""
+
+    required_scope = "predictions:read"
+    required_permission = "scoring.view_prediction"
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("detector", str),
+            OpenApiParameter("skip", int),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("fraud_only", bool),
+        ],
+        responses={200: shapes.PredictionPage, **ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        skip = _whole(request, "skip", 0, least=0, most=MOST_SKIP)
+        limit = _whole(request, "limit", 100, least=1, most=MOST_ROWS)
+        flagged = request.query_params.get("fraud_only", "false").lower()
+        if flagged not in ("true", "false"):
+            raise ValidationProblem([{"field": "fraud_only", "message": "is true or false"}])
+        rows = predictions_page(
+            slug=request.query_params.get("detector", ""),
+            flagged_only=flagged == "true",
+            skip=skip,
+            limit=limit,
+        )
+        bodies = [shapes.prediction_body(row, slug=row.detector.slug) for row in rows]
+        return Response({"predictions": bodies, "skip": skip, "limit": limit})
+
+
+def _whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        message = f"must be a whole number from {least} to {most}"
+        raise ValidationProblem([{"field": name, "message": message}])
+    return int(text)
+
+
+class PredictionDetailView(APIView):
+    """One stored prediction."""
+
+    required_scope = "predictions:read"
+    required_permission = "scoring.view_prediction"
+
+    @extend_schema(responses={200: shapes.PredictionBody, **ERRORS})
+    def get(self, request: Request, pk: UUID) -> Response:
+        prediction = find_prediction(pk)
+        if prediction is None:
+            raise Http404("There is no such prediction.")
+        return Response(shapes.prediction_body(prediction, slug=prediction.detector.slug))
+
+
+class FeedbackView(APIView):
+    """Say what turned out to be true. Earlier feedback is kept; the newest counts."""
+
+    required_scope = "feedback:write"
+    required_permission = "scoring.label_prediction"
+
+    @extend_schema(request=shapes.FeedbackIn, responses={201: shapes.FeedbackBody, **ERRORS})
+    def post(self, request: Request) -> Response:
+        form = shapes.FeedbackIn(data=request.data)
+        if not form.is_valid():
+            raise ValidationProblem(
+                {"field": field, "message": " ".join(str(m) for m in messages)}
+                for field, messages in form.errors.items()
+            )
+        prediction = find_prediction(form.validated_data["prediction_id"])
+        if prediction is None:
+            raise Http404("There is no such prediction.")
+        label_time = form.validated_data.get("label_time") or timezone.now()
+        if not prediction.event_time <= label_time <= timezone.now():
+            message = "must lie between the event's time and now"
+            raise ValidationProblem([{"field": "label_time", "message": message}])
+        source, notes = form.validated_data["feedback_source"], form.validated_data["notes"]
+        label = record_label(
+            prediction,
+            is_fraud=form.validated_data["actual_label"],
+            source=Label.Source.FEEDBACK,
+            label_time=label_time,
+            author=request.user if request.user.is_authenticated else None,
+            reason_code=form.validated_data["reason_code"],
+            notes=f"{source}: {notes}" if source and notes else source or notes,
+        )
+        body = {
+            "label_id": label.pk,
+            "prediction_id": str(prediction.pk),
+            "actual_label": label.is_fraud,
+            "label_time": label.label_time,
+        }
+        return Response(body, status=201)

@@ -1,0 +1,174 @@
+"""The unit of deployment: one folder, named by its digest, that any process can load.
+
+    <digest>/manifest.json   format, detector declaration, encoder, calibration, thresholds,
+                             reference statistics, training lineage, metrics, digests of the files
+             model.onnx      the model            (absent in a rules-only bundle)
+             explain.npz     arrays for exact contributions (likewise; read without pickle)
+
+The digest is the SHA-256 of manifest.json, which holds the SHA-256 of every other file; a changed
+byte anywhere refuses to load. A bundle is written beside its place and renamed into it.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scoring.core.decision import Thresholds
+from scoring.core.encoder import Encoder
+from scoring.core.explain import Explainer, ExplainError
+from scoring.core.features import FeaturePlan
+from scoring.core.inference import Calibration, Model, ModelError
+from scoring.core.rules import Rule, RuleError, compile_rule
+from scoring.core.schema import EventParser
+from scoring.core.spec import DetectorSpec, SpecError, parse_spec
+
+FORMAT = 1
+MANIFEST, MODEL, EXPLAIN = "manifest.json", "model.onnx", "explain.npz"
+
+
+class BundleError(ValueError):
+    """A bundle that must not serve: damaged, of another format, or incomplete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """The fitted part of a bundle."""
+
+    encoder: Encoder
+    model: Model
+    explainer: Explainer
+    calibration: Calibration
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded bundle, compiled and ready to score. `predictor` is None in a rules-only bundle."""
+
+    digest: str
+    manifest: Mapping[str, Any]
+    spec: DetectorSpec
+    plan: FeaturePlan
+    parser: EventParser
+    rules: tuple[Rule, ...]
+    predictor: Predictor | None
+
+    @property
+    def reference(self) -> Mapping[str, Any]:
+        """Reference statistics by feature name."""
+        found: Mapping[str, Any] = self.manifest.get("reference", {})
+        return found
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Write a bundle under `root` and return its digest; writing it twice changes nothing."""
+    full = {
+        **manifest,
+        "format": FORMAT,
+        "files": {name: sha256(data) for name, data in sorted(files.items())},
+    }
+    text = json.dumps(full, sort_keys=True, indent=1, allow_nan=False).encode()
+    digest = sha256(text)
+    place = root / digest
+    if place.exists():
+        return digest
+    beside = root / f".{digest}.{secrets.token_hex(4)}"
+    beside.mkdir(parents=True)
+    try:
+        for name, data in {**files, MANIFEST: text}.items():
+            with (beside / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        beside.rename(place)
+    except OSError:
+        # Another process wrote the very same bundle first; anything else is a real failure.
+        if not place.exists():
+            raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return digest
+
+
+def read_files(place: Path, digest: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Manifest and files of a bundle, every byte checked. Raises BundleError."""
+    try:
+        text = (place / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(f"Bundle {digest[:12]} cannot be read: {error.strerror}.") from error
+    if sha256(text) != digest:
+        raise BundleError(f"Bundle {digest[:12]}: manifest.json was changed; it is not loaded.")
+    manifest: dict[str, Any] = json.loads(text)
+    if manifest.get("format") != FORMAT:
+        found = manifest.get("format")
+        raise BundleError(f"Bundle {digest[:12]} has format {found}; {FORMAT} is what is read.")
+    files = {}
+    for name, expected in manifest["files"].items():
+        try:
+            files[name] = (place / name).read_bytes()
+        except OSError as error:
+            raise BundleError(f"Bundle {digest[:12]}: {name} cannot be read.") from error
+        if sha256(files[name]) != expected:
+            raise BundleError(f"Bundle {digest[:12]}: {name} was changed; it is not loaded.")
+    return manifest, files
+
+
+def _predictor(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Predictor:
+    with np.load(BytesIO(files[EXPLAIN]), allow_pickle=False) as stored:
+        explainer = Explainer.from_arrays(dict(stored))
+    return Predictor(
+        encoder=Encoder.from_dict(manifest["encoder"]),
+        model=Model(files[MODEL], link=manifest["link"]),
+        explainer=explainer,
+        calibration=Calibration.from_dict(manifest["calibration"]),
+        thresholds=Thresholds.from_dict(manifest["thresholds"]),
+    )
+
+
+def compile_rules(spec: DetectorSpec) -> tuple[Rule, ...]:
+    """The detector's rules, compiled; they may not read PII. Raises RuleError naming the rule."""
+    known = {*spec.schema["properties"], *spec.feature_names} - spec.pii_fields
+    found = []
+    for rule in spec.rules:
+        try:
+            found.append(compile_rule(rule, known))
+        except RuleError as error:
+            raise RuleError(f"Rule {rule.code}: {error}") from error
+    return tuple(found)
+
+
+def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
+    """Compile a bundle from its checked parts. Raises BundleError."""
+    try:
+        spec = parse_spec(manifest["detector"])
+        return Bundle(
+            digest=digest,
+            manifest=manifest,
+            spec=spec,
+            plan=FeaturePlan(spec),
+            parser=EventParser(spec),
+            rules=compile_rules(spec),
+            predictor=_predictor(manifest, files) if MODEL in files else None,
+        )
+    except (ModelError, ExplainError, SpecError, RuleError, KeyError, OSError) as error:
+        raise BundleError(f"Bundle {digest[:12]} is incomplete: {error}") from error
+
+
+def load_bundle(root: Path, digest: str) -> Bundle:
+    """Load `root/<digest>`. Raises BundleError when any byte differs from what was written."""
+    manifest, files = read_files(root / digest, digest)
+    return assemble(digest, manifest, files)

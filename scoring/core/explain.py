@@ -1,0 +1,286 @@
+"""Exact Shapley contributions of linear and tree models, from plain arrays, in numpy.
+
+A contribution says how far one column moved the margin of one row away from `base`, so
+base + sum of contributions = margin. For trees this is path-dependent TreeSHAP (Lundberg et al.,
+"From local explanations to global understanding with explainable AI for trees", 2020): a column
+that is left out sends the row down both branches in proportion to the training rows there.
+
+Inside one leaf the answer depends only on which of the d columns of its path the row satisfies,
+so all 2^d answers are tabulated when the bundle is loaded (the idea of Yang, "Fast TreeSHAP",
+2021) and a row costs one comparison per leaf and column, one gather and one sum.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_LEAF_COLUMNS: Final = 10
+MAX_TABLE_BYTES: Final = 256 * 1024 * 1024
+BUILD_CHUNK_NUMBERS: Final = 2_000_000
+ROW_CHUNK_SLOTS: Final = 200_000
+NO_FEATURE: Final = -1
+
+FloatArray = NDArray[np.float64]
+Matrix = NDArray[np.floating[Any]]
+Arrays = Mapping[str, NDArray[Any]]
+
+LINEAR_ARRAYS: Final = ("coef", "background", "intercept")
+TREE_ARRAYS: Final = (
+    "feature", "threshold", "left", "right", "value", "cover", "roots", "offset",
+)  # fmt: skip
+
+
+class ExplainError(ValueError):
+    """Arrays that describe no model, or one too deep to be explained exactly."""
+
+
+class Explainer:
+    """Contributions in margin space; build one with `Explainer.from_arrays`."""
+
+    base: float
+
+    @staticmethod
+    def from_arrays(arrays: Arrays) -> "Explainer":
+        """Build the explainer that fits the arrays of a bundle.
+
+        Linear: `coef` [m], `background` [m], `intercept` []. Trees (N nodes, T trees):
+        `feature` [N] (-1 marks a leaf), `threshold` [N] (left when x <= threshold), `left` and
+        `right` [N] (absolute indices, each larger than its parent's), `value` [N], `cover` [N]
+        (training rows, > 0), `roots` [T], `offset` []. Raises `ExplainError`.
+        """
+        if all(name in arrays for name in LINEAR_ARRAYS):
+            return LinearExplainer(arrays)
+        if all(name in arrays for name in TREE_ARRAYS):
+            return TreeExplainer(arrays)
+        raise ExplainError(f"These arrays describe no known model: {sorted(arrays)}.")
+
+    def contributions(self, matrix: Matrix) -> FloatArray:
+        """Contributions float64[n, m] of `matrix` [n, m] (finite, float32 as scored)."""
+        raise NotImplementedError
+
+
+class LinearExplainer(Explainer):
+    """Linear model: coef * (x - background), exact when columns are taken as independent."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._coef = np.asarray(arrays["coef"], dtype=np.float64)
+        self._background = np.asarray(arrays["background"], dtype=np.float64)
+        if self._coef.ndim != 1 or self._coef.shape != self._background.shape:
+            raise ExplainError("'coef' and 'background' must be two vectors of one length.")
+        self.base = float(arrays["intercept"]) + float((self._coef * self._background).sum())
+        if not (np.isfinite(self._coef).all() and np.isfinite(self.base)):
+            raise ExplainError("A linear model must be finite.")
+
+    def contributions(self, matrix: Matrix) -> FloatArray:
+        rows = np.asarray(matrix, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self._coef.size:
+            raise ExplainError(f"Expected [n, {self._coef.size}], not {list(rows.shape)}.")
+        result: FloatArray = (rows - self._background) * self._coef
+        return result
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """One leaf: its value, and per column of its path (low, high] and the share of cover kept."""
+
+    value: float
+    conditions: dict[int, tuple[float, float, float]]
+
+
+class TreeExplainer(Explainer):
+    """Sum of trees by tabulated path-dependent TreeSHAP.
+
+    Refuses (`ExplainError`) leaves with more than 10 distinct columns on their path and tables of
+    more than 256 MB: they grow with 2^d. Train shallower trees.
+    """
+
+    def __init__(self, arrays: Arrays) -> None:
+        leaves = list(_leaves(_check_trees(arrays)))
+        self.base = float(arrays["offset"]) + sum(_expectation(leaf) for leaf in leaves)
+        split = [leaf for leaf in leaves if leaf.conditions]
+        self._width = max((len(leaf.conditions) for leaf in split), default=1)
+        _check_size(split, self._width)
+        # Eight conditions make one byte of the row number inside a leaf's table, so that
+        # np.packbits can build it; more than eight need two bytes.
+        self._slots = 8 if self._width <= 8 else 16
+        self._code_type = np.dtype("<u1" if self._slots == 8 else "<u2")
+        self._max_column = max((max(leaf.conditions) for leaf in split), default=-1)
+        self._lay_out(split)
+        self._table = np.concatenate(
+            [np.zeros((0, self._width)), *_tables(split, self._width)], axis=0
+        )
+
+    def _lay_out(self, leaves: list[_Leaf]) -> None:
+        """Flatten the conditions into arrays of `slots` per leaf; unused slots are never true."""
+        shape = (len(leaves), self._slots)
+        column = np.zeros(shape, dtype=np.intp)
+        low = np.full(shape, np.inf, dtype=np.float32)
+        high = np.full(shape, -np.inf, dtype=np.float32)
+        for i, leaf in enumerate(leaves):
+            for j, (feature, (lo, hi, _)) in enumerate(leaf.conditions.items()):
+                column[i, j], low[i, j], high[i, j] = feature, lo, hi
+        self._column, self._low, self._high = column.ravel(), low.ravel(), high.ravel()
+        # The used places of [leaf, width] in the order of their columns, and where each begins:
+        # summing whole runs is several times faster than adding number by number (np.bincount).
+        row, place = np.nonzero(low < np.inf)
+        order = np.argsort(column[row, place], kind="stable")
+        self._by_column = (row * self._width + place)[order]
+        self._present, self._run = np.unique(column[row, place][order], return_index=True)
+        sizes = np.array([1 << len(leaf.conditions) for leaf in leaves], dtype=np.intp)
+        self._start = np.cumsum(sizes) - sizes
+
+    def contributions(self, matrix: Matrix) -> FloatArray:
+        rows = np.ascontiguousarray(matrix, dtype=np.float32)
+        if rows.ndim != 2 or rows.shape[1] <= self._max_column:
+            raise ExplainError(f"A matrix of shape {list(rows.shape)} does not fit this model.")
+        result = np.zeros(rows.shape, dtype=np.float64)
+        step = max(1, ROW_CHUNK_SLOTS // max(1, self._column.size))
+        for start in range(0, len(rows) if self._column.size else 0, step):
+            result[start : start + step] = self._chunk(rows[start : start + step])
+        return result
+
+    def _chunk(self, rows: NDArray[np.float32]) -> FloatArray:
+        n, m = rows.shape
+        seen = rows.take(self._column, axis=1)
+        inside = (seen > self._low) & (seen <= self._high)
+        code = np.packbits(inside.reshape(-1), bitorder="little").view(self._code_type)
+        found = self._table.take(code.reshape(n, -1) + self._start, axis=0)
+        ordered = found.reshape(n, -1).take(self._by_column, axis=1)
+        result = np.zeros((n, m), dtype=np.float64)
+        result[:, self._present] = np.add.reduceat(ordered, self._run, axis=1)
+        return result
+
+
+def _check_trees(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The node arrays in one type each, or `ExplainError` if they are no forest."""
+    kinds = dict.fromkeys(("threshold", "value", "cover"), np.float64)
+    nodes: dict[str, NDArray[Any]] = {
+        name: np.asarray(arrays[name], dtype=kinds.get(name, np.int64))
+        for name in TREE_ARRAYS
+        if name != "offset"
+    }
+    size = nodes["feature"].size
+    if any(nodes[name].shape != (size,) for name in nodes if name != "roots"):
+        raise ExplainError("The node arrays of a forest must be vectors of one length.")
+    inner = np.flatnonzero(nodes["feature"] != NO_FEATURE)
+    for side in ("left", "right"):
+        child = nodes[side][inner]
+        # Children after their parents: no cycle can hide in arrays that pass.
+        if not ((child > inner).all() and (child < size).all()):
+            raise ExplainError("A child must come after its parent, inside the arrays.")
+    roots = nodes["roots"]
+    if roots.size and (roots.min() < 0 or roots.max() >= size):
+        raise ExplainError("A root lies outside the node arrays.")
+    if (nodes["feature"] < NO_FEATURE).any():
+        raise ExplainError("A node reads a negative column.")
+    if not all(np.isfinite(nodes[name]).all() for name in kinds) or (nodes["cover"] <= 0).any():
+        raise ExplainError("Thresholds, values and covers must be finite, covers positive.")
+    if not np.isfinite(float(arrays["offset"])):
+        raise ExplainError("The offset must be finite.")
+    return nodes
+
+
+def floor_float32(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """The largest float32 that is <= each value: x <= value stays the same for any float32 x."""
+    wide = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    below = np.nextafter(narrow, np.float32(-np.inf))
+    result: NDArray[np.float32] = np.where(narrow > wide, below, narrow).astype(np.float32)
+    return result
+
+
+def _leaves(nodes: dict[str, NDArray[Any]]) -> Iterator[_Leaf]:
+    feature, left, right = (nodes[name].tolist() for name in ("feature", "left", "right"))
+    threshold = floor_float32(nodes["threshold"]).tolist()
+    value, cover = nodes["value"].tolist(), nodes["cover"].tolist()
+    for root in nodes["roots"].tolist():
+        stack: list[tuple[int, dict[int, tuple[float, float, float]]]] = [(root, {})]
+        while stack:
+            node, path = stack.pop()
+            column = feature[node]
+            if column == NO_FEATURE:
+                yield _Leaf(value[node], path)
+                continue
+            lo, hi, share = path.get(column, (-np.inf, np.inf, 1.0))
+            cut = threshold[node]
+            kept_left = share * cover[left[node]] / cover[node]
+            kept_right = share * cover[right[node]] / cover[node]
+            stack.append((left[node], path | {column: (lo, min(hi, cut), kept_left)}))
+            stack.append((right[node], path | {column: (max(lo, cut), hi, kept_right)}))
+
+
+def _expectation(leaf: _Leaf) -> float:
+    shares = [share for _, _, share in leaf.conditions.values()]
+    return leaf.value * float(np.prod(shares))
+
+
+def _check_size(leaves: list[_Leaf], width: int) -> None:
+    if width > MAX_LEAF_COLUMNS:
+        raise ExplainError(
+            f"A leaf lies behind {width} different columns; exact contributions stop at "
+            f"{MAX_LEAF_COLUMNS}. Train trees of a smaller depth."
+        )
+    size = 8 * width * sum(1 << len(leaf.conditions) for leaf in leaves)
+    if size > MAX_TABLE_BYTES:
+        raise ExplainError(
+            f"Exact contributions would need {size >> 20} MB of tables (limit "
+            f"{MAX_TABLE_BYTES >> 20} MB). Train fewer or shallower trees."
+        )
+
+
+def _tables(leaves: list[_Leaf], width: int) -> Iterator[FloatArray]:
+    """Per leaf, in order: float64[2^d, width], the contributions for each set of true conditions.
+
+    A leaf is the product game v * prod(bit_j if j is known else share_j). Its Shapley value is
+    the integral over t in [0, 1] of the slope, along the diagonal, of its multilinear extension
+    (Owen 1972): v * (bit_i - share_i) * prod over j != i of (t * bit_j + (1 - t) * share_j), a
+    polynomial of degree d - 1, for which Gauss-Legendre with ceil(d / 2) points is exact.
+    """
+    blocks: list[FloatArray] = [np.empty(0)] * len(leaves)
+    by_size: dict[int, list[int]] = {}
+    for i, leaf in enumerate(leaves):
+        by_size.setdefault(len(leaf.conditions), []).append(i)
+    for d, members in by_size.items():
+        bits = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
+        nodes, weights = np.polynomial.legendre.leggauss((d + 1) // 2)
+        step = max(1, BUILD_CHUNK_NUMBERS // bits.size)
+        for start in range(0, len(members), step):
+            chunk = members[start : start + step]
+            share = np.array([[s for _, _, s in leaves[i].conditions.values()] for i in chunk])
+            share = share[:, None, :]
+            total = np.zeros((len(chunk), 1 << d, d))
+            for t, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+                # Never 0: t < 1 and every share is positive, so one factor can be divided out.
+                factor = t * bits + (1 - t) * share
+                total += weight * factor.prod(axis=2, keepdims=True) / factor
+            value = np.array([leaves[i].value for i in chunk])[:, None, None]
+            padded = np.zeros((len(chunk), 1 << d, width))
+            padded[:, :, :d] = value * (bits - share) * total
+            for i, block in zip(chunk, padded, strict=True):
+                blocks[i] = block
+    yield from blocks
+
+
+def group_by_source(
+    contributions: FloatArray, source: NDArray[np.integer[Any]], n_features: int
+) -> FloatArray:
+    """Sum the columns of one raw feature (say, of a one-hot encoding): [n, m] -> [n, n_features].
+
+    `source` int32[m] names the raw feature of each column.
+    """
+    n, m = contributions.shape
+    if source.shape != (m,):
+        raise ExplainError(f"'source' names {source.size} columns, the contributions have {m}.")
+    target = (source + np.arange(n)[:, None] * n_features).reshape(-1)
+    summed = np.bincount(target, weights=contributions.reshape(-1), minlength=n * n_features)
+    return summed.astype(np.float64, copy=False).reshape(n, n_features)
+
+
+def additivity_error(base: float, contributions: FloatArray, margin: FloatArray) -> FloatArray:
+    """|base + sum of contributions - margin| float64[n]; anything past 1e-6 is a wrong reason."""
+    result: FloatArray = np.abs(base + contributions.sum(axis=1) - margin)
+    return result

@@ -1,0 +1,178 @@
+"""Validate a raw event against its detector's schema (a subset of JSON Schema).
+
+Supported keywords: type (string, number, integer, boolean), minimum, exclusiveMinimum, maximum,
+enum, minLength, maxLength, format (date-time, country), required. Fields that the schema does not
+name are kept when they are plain values, so that a client may send more than the model reads.
+"""
+
+import math
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import Event
+
+MAX_FIELDS = 256
+MAX_TEXT = 1000
+MAX_ID = 200
+FUTURE_SECONDS = 86400.0
+EARLIEST = 0.0
+MAX_NUMBER = float(2**53)
+"""Beyond it a float64 no longer tells whole numbers apart."""
+
+Check = Callable[[Any], str | None]
+
+
+class SchemaError(ValueError):
+    """An event that cannot be scored. `problems` is a list of (field, message), one per field."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{field}: {message}" for field, message in problems))
+
+
+def parse_time(text: str) -> tuple[float, float]:
+    """(seconds since 1970 UTC, UTC offset in seconds) of an ISO-8601 time; none given means UTC.
+
+    Raises ValueError when the text is no time.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    offset = moment.utcoffset()
+    return moment.timestamp(), offset.total_seconds() if offset else 0.0
+
+
+def _number(rule: Mapping[str, Any]) -> Check:
+    whole = rule["type"] == "integer"
+    low, over = rule.get("minimum", -MAX_NUMBER), rule.get("exclusiveMinimum", -math.inf)
+    high = rule.get("maximum", MAX_NUMBER)
+
+    def check(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "must be a number"
+        if not math.isfinite(value):
+            return "must be a finite number"
+        if whole and value != int(value):
+            return "must be a whole number"
+        if value <= over:
+            return f"must be greater than {over:g}"
+        if value < low:
+            return f"must be at least {low:g}"
+        if value > high:
+            return f"must be at most {high:g}"
+        return None
+
+    return check
+
+
+def _string(rule: Mapping[str, Any]) -> Check:
+    shortest, longest = rule.get("minLength", 0), rule.get("maxLength", MAX_TEXT)
+    form = rule.get("format", "")
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, str):
+            return "must be a string"
+        if "\x00" in value:
+            return "must not hold a NUL character"
+        if len(value) < shortest:
+            return f"must have at least {shortest} character{'s' if shortest > 1 else ''}"
+        if len(value) > longest:
+            return f"must have at most {longest} characters"
+        if form == "date-time":
+            try:
+                parse_time(value)
+            except (ValueError, OverflowError):
+                return "must be an ISO-8601 time such as 2026-11-21T09:30:00+01:00"
+        if form == "country" and not (len(value) == 2 and value.isascii() and value.isalpha()):
+            return "must be a two-letter country code (ISO 3166-1)"
+        return None
+
+    return check
+
+
+def _boolean(rule: Mapping[str, Any]) -> Check:
+    return lambda value: None if isinstance(value, bool) else "must be true or false"
+
+
+def _enum(rule: Mapping[str, Any]) -> Check:
+    allowed = rule["enum"]
+    text = ", ".join(str(value) for value in allowed)
+    return lambda value: None if value in allowed else f"must be one of {text}"
+
+
+CHECKS: dict[str, Callable[[Mapping[str, Any]], Check]] = {
+    "number": _number,
+    "integer": _number,
+    "string": _string,
+    "boolean": _boolean,
+}
+
+
+def _extra(value: Any) -> str | None:
+    """A field that the schema does not name: any plain value of a sane size."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return _string({})(value)
+    if isinstance(value, int | float):
+        return None if math.isfinite(value) and abs(value) <= MAX_NUMBER else "is out of range"
+    return "is not a field of this detector and not a plain value"
+
+
+class EventParser:
+    """The compiled schema of one detector: `parse(raw, received) -> Event`."""
+
+    def __init__(self, spec: DetectorSpec) -> None:
+        self.spec = spec
+        self.required = tuple(spec.schema.get("required", ()))
+        self.checks: dict[str, tuple[Check, ...]] = {}
+        for name, rule in spec.schema["properties"].items():
+            checks = (CHECKS[rule["type"]](rule),)
+            self.checks[name] = (*checks, _enum(rule)) if "enum" in rule else checks
+
+    def problems(self, raw: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Every offending field, once, with what is wrong."""
+        if len(raw) > MAX_FIELDS:
+            return [("", f"an event has at most {MAX_FIELDS} fields")]
+        found = [(name, "is required") for name in self.required if raw.get(name) is None]
+        for name, value in raw.items():
+            if value is None or not isinstance(name, str):
+                continue
+            for check in self.checks.get(name, (_extra,)):
+                message = check(value)
+                if message:
+                    found.append((name[:MAX_ID], message))
+                    break
+        return found
+
+    def parse(self, raw: object, received: float) -> Event:
+        """Validate. `received`: seconds since 1970, UTC. Raises SchemaError."""
+        if not isinstance(raw, Mapping):
+            raise SchemaError([("", "an event is a JSON object")])
+        problems = self.problems(raw)
+        if problems:
+            raise SchemaError(problems)
+        spec = self.spec
+        fields = {name: value for name, value in raw.items() if value is not None}
+        time, offset = received, 0.0
+        if spec.time_field in fields:
+            time, offset = parse_time(fields[spec.time_field])
+            if not EARLIEST <= time <= received + FUTURE_SECONDS:
+                raise SchemaError([(spec.time_field, "lies before 1970 or over a day ahead")])
+        external_id = str(fields[spec.id_field]) if spec.id_field in fields else uuid.uuid4().hex
+        if not 0 < len(external_id) <= MAX_ID:
+            raise SchemaError([(spec.id_field, f"must have 1 to {MAX_ID} characters")])
+        amount = fields.get(spec.amount_field)
+        return Event(
+            external_id=external_id,
+            time=time,
+            received=received,
+            utc_offset=offset,
+            amount=None if amount is None else float(amount),
+            currency=str(fields.get(spec.currency_field, spec.currency)),
+            fields=fields,
+            keys={k: str(fields[k]) for k in spec.entity_fields if k in fields},
+        )

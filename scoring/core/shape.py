@@ -1,0 +1,84 @@
+"""The outer shape of a detector's declaration: mappings where mappings belong, known types.
+
+Checked before `spec.parse_spec` reads the content, so that the content can be read without fear.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+FIELD_TYPES = ("string", "number", "integer", "boolean")
+NUMBERS = ("minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength")
+Problems = list[tuple[str, str]]
+
+
+def shape_problems(raw: object) -> Problems:
+    """(place, message) of everything that has the wrong shape; empty when all is well."""
+    if not isinstance(raw, Mapping):
+        return [("", "a detector is a mapping")]
+    found: Problems = []
+    event = _mapping(found, raw, "event")
+    _list(found, event, "event.pii")
+    _mapping(found, event, "event.currency")
+    schema = _mapping(found, event, "event.schema")
+    _list(found, schema, "event.schema.required")
+    for name, rule in _mapping(found, schema, "event.schema.properties").items():
+        _field(found, f"event.schema.properties.{name}", rule)
+    features = _mapping(found, raw, "features")
+    _mapping(found, features, "features.labels")
+    for i, step in enumerate(_list(found, features, "features.transformations")):
+        place = f"features.transformations[{i}]"
+        if isinstance(step, Mapping):
+            _mapping(found, step, f"{place}.config")
+        else:
+            found.append((place, "is a mapping with type and config"))
+    for i, rule in enumerate(_list(found, raw, "rules")):
+        _rule(found, f"rules[{i}]", rule)
+    _numbers(found, _mapping(found, raw, "costs"), "costs")
+    _mapping(found, raw, "training")
+    return found
+
+
+def _mapping(found: Problems, parent: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    value = parent.get(place.rpartition(".")[2], {})
+    if isinstance(value, Mapping):
+        return value
+    found.append((place, "is a mapping"))
+    return {}
+
+
+def _list(found: Problems, parent: Mapping[str, Any], place: str) -> list[Any]:
+    value = parent.get(place.rpartition(".")[2], [])
+    if isinstance(value, list):
+        return value
+    found.append((place, "is a list"))
+    return []
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _numbers(found: Problems, section: Mapping[str, Any], place: str) -> None:
+    for key, value in section.items():
+        if not _is_number(value):
+            found.append((f"{place}.{key}", "is a number"))
+
+
+def _field(found: Problems, place: str, rule: object) -> None:
+    if not isinstance(rule, Mapping):
+        found.append((place, "is a mapping with a type"))
+        return
+    if rule.get("type") not in FIELD_TYPES:
+        found.append((f"{place}.type", f"is one of {', '.join(FIELD_TYPES)}"))
+    for key in NUMBERS:
+        if key in rule and not _is_number(rule[key]):
+            found.append((f"{place}.{key}", "is a number"))
+    if not isinstance(rule.get("enum", []), list):
+        found.append((f"{place}.enum", "is a list"))
+
+
+def _rule(found: Problems, place: str, rule: object) -> None:
+    if not isinstance(rule, Mapping):
+        found.append((place, "is a mapping with code, when, outcome and text"))
+    elif not isinstance(rule.get("version", 1), int):
+        found.append((f"{place}.version", "is a whole number"))

@@ -1,0 +1,59 @@
+"""Detectors from YAML: read a file, check it, make or update the row, deploy its rules."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.db import transaction
+
+from scoring import deployment
+from scoring.core.bundle import compile_rules
+from scoring.core.rules import RuleError
+from scoring.core.spec import SpecError, parse_spec
+from scoring.models import Deployment, Detector
+from scoring.rebuilding import rebuild_windows
+
+SHIPPED = Path(__file__).resolve().parent / "detectors"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The declaration in a YAML file, checked. Raises SpecError (with the line, for bad YAML)."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else path.name
+        raise SpecError([(line, getattr(error, "problem", None) or "is not YAML")]) from error
+    try:
+        compile_rules(parse_spec(config))
+    except RuleError as error:
+        raise SpecError([("rules", str(error))]) from error
+    found: dict[str, Any] = config
+    return found
+
+
+@transaction.atomic
+def load_detector(path: Path) -> tuple[Detector, bool]:
+    """Make or update the detector of a file; (detector, whether it is new). Raises SpecError.
+
+    A detector without a model gets its declaration deployed as rules; a champion goes on serving
+    the declaration that it was trained with until a newer one is promoted.
+    """
+    config = read_config(path)
+    spec = parse_spec(config)
+    detector, created = Detector.objects.update_or_create(
+        slug=spec.slug,
+        defaults={"name": spec.name, "description": spec.description, "config": config},
+    )
+    champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
+    if champion is None or champion.version == deployment.RULES_ONLY:
+        _deploy_rules(detector)
+    return detector, created
+
+
+def _deploy_rules(detector: Detector) -> None:
+    """Deploy the declaration; if it tracks other windows than before, learn them anew."""
+    before = {plan.signature for plan in deployment.serving(detector.slug).bundle.plan.entities}
+    bundle = deployment.loaded(deployment.install_rules_only(detector).digest)
+    if not {plan.signature for plan in bundle.plan.entities} <= before:
+        rebuild_windows(detector)

@@ -1,0 +1,181 @@
+"""A declaration in words: fields and their limits, features, an example event."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scoring.core.reasons import duration, number
+from scoring.core.spec import DetectorSpec, FeatureSpec
+
+CALENDAR_WORDS = {
+    "hour": "local hour of the day",
+    "hour_sin": "local hour as a point on the clock (sine)",
+    "hour_cos": "local hour as a point on the clock (cosine)",
+    "weekday": "day of the week, Monday is 0",
+    "weekend": "1 on Saturday and Sunday, else 0",
+    "night": "1 from midnight to 6 local time, else 0",
+}
+STATISTIC_WORDS = {
+    "sum": "sum",
+    "mean": "mean",
+    "std": "standard deviation",
+    "min": "smallest",
+    "max": "largest",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldLine:
+    """One field of an event. `role`: what the platform uses it for, if anything special."""
+
+    name: str
+    kind: str
+    limits: str
+    role: str
+    required: bool
+    personal: bool
+
+
+def field_lines(spec: DetectorSpec) -> list[FieldLine]:
+    """The event schema as lines of a table, in the order of the declaration."""
+    required = set(spec.schema.get("required", ()))
+    roles = {
+        spec.id_field: "id, scored once",
+        spec.time_field: "event time",
+        spec.amount_field: "amount at risk",
+        spec.currency_field: "currency",
+        spec.entity_field: f"the {spec.entity_word} that alerts are about",
+    }
+    return [
+        FieldLine(
+            name=name,
+            kind=_kind(rule),
+            limits=_limits(rule),
+            role=roles.get(name, ""),
+            required=name in required,
+            personal=name in spec.pii_fields,
+        )
+        for name, rule in spec.schema["properties"].items()
+    ]
+
+
+def _kind(rule: Mapping[str, Any]) -> str:
+    forms = {"date-time": "time (ISO 8601)", "country": "country (ISO 3166-1)"}
+    return forms.get(rule.get("format", ""), str(rule["type"]))
+
+
+def _limits(rule: Mapping[str, Any]) -> str:
+    parts = []
+    if "enum" in rule:
+        parts.append("one of " + ", ".join(str(value) for value in rule["enum"]))
+    if "exclusiveMinimum" in rule:
+        parts.append(f"above {number(rule['exclusiveMinimum'])}")
+    if "minimum" in rule:
+        parts.append(f"from {number(rule['minimum'])}")
+    if "maximum" in rule:
+        parts.append(f"to {number(rule['maximum'])}")
+    if "maxLength" in rule:
+        shortest, longest = rule.get("minLength", 0), rule["maxLength"]
+        span = f"{longest}" if shortest == longest else f"{shortest} to {longest}"
+        parts.append(f"{span} characters")
+    return ", ".join(parts).replace(", to", " to")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureLine:
+    """One position of the feature vector and what it means."""
+
+    place: int
+    name: str
+    meaning: str
+    source: str
+
+
+def feature_lines(spec: DetectorSpec) -> list[FeatureLine]:
+    """Every feature in the order of the vector."""
+    return [
+        FeatureLine(place, feature.name, meaning(feature), _source(feature))
+        for place, feature in enumerate(spec.features)
+    ]
+
+
+def _source(feature: FeatureSpec) -> str:
+    if feature.kind in ("numeric", "category"):
+        return "event"
+    return "clock" if feature.kind == "calendar" else f"history of the {_word(feature.entity)}"
+
+
+def meaning(feature: FeatureSpec) -> str:
+    """A feature in plain words."""
+    name, who = feature.label or _word(feature.field), _word(feature.entity)
+    window = duration(feature.window) if feature.window else ""
+    own = "" if feature.include_current else ", this event left out"
+    if feature.offset:
+        own += f", ending {duration(feature.offset)} before the event"
+    match feature.kind:
+        case "numeric":
+            return f"{name}, as sent"
+        case "category":
+            return f"{name}, as a category"
+        case "calendar":
+            return CALENDAR_WORDS[feature.field]
+        case "since_last":
+            return f"seconds since the {who}'s last event, at most {window}"
+        case "ratio":
+            return f"{name}, divided by the {who}'s mean over the {window} before"
+        case "count":
+            return f"events of this {who} in {window}{own}"
+        case "distinct":
+            return f"different {name} values of this {who} in {window}{own}"
+    return f"{STATISTIC_WORDS[feature.kind]} of {name} of this {who} over {window}{own}"
+
+
+def _word(field: str) -> str:
+    return field.replace("_", " ").removesuffix(" id").lower()
+
+
+def example_event(spec: DetectorSpec, *, at: datetime) -> dict[str, Any]:
+    """An event that the schema accepts: what is required, and what has a role."""
+    wanted = {
+        *spec.schema.get("required", ()),
+        spec.id_field,
+        spec.time_field,
+        spec.amount_field,
+        spec.entity_field,
+    }
+    return {
+        name: _example(name, rule, at)
+        for name, rule in spec.schema["properties"].items()
+        if name in wanted
+    }
+
+
+def _example(name: str, rule: Mapping[str, Any], at: datetime) -> Any:
+    if "enum" in rule:
+        return rule["enum"][0]
+    if rule["type"] == "boolean":
+        return True
+    if rule["type"] in ("number", "integer"):
+        low = rule.get("minimum", rule.get("exclusiveMinimum", 0))
+        value = low + min((rule.get("maximum", low + 100) - low) / 2, 42)
+        return round(value) if rule["type"] == "integer" else round(float(value), 2)
+    if rule.get("format") == "date-time":
+        return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if rule.get("format") == "country":
+        return "DE"
+    text = f"{_word(name).replace(' ', '-')}-1"
+    return text.ljust(rule.get("minLength", 0), "x")[: rule.get("maxLength", len(text))]
+
+
+def curl_example(spec: DetectorSpec, *, url: str, at: datetime) -> str:
+    """A request that scores the example event, ready to paste."""
+    body = json.dumps(example_event(spec, at=at), indent=2)
+    return (
+        "curl -X POST \\\n"
+        f"  {url} \\\n"
+        "  -H 'Authorization: Token YOUR_KEY' \\\n"
+        "  -H 'Content-Type: application/json' \\\n"
+        f"  -d '{body}'"
+    )

@@ -1,0 +1,90 @@
+"""Pages of detectors: what exists, what serves, and one declaration in words."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from scoring.core.reasons import duration
+from scoring.core.spec import DetectorSpec, SpecError
+from scoring.deployment import RULES_ONLY
+from scoring.describing import curl_example, feature_lines, field_lines
+from scoring.models import Deployment, Detector
+from scoring.selectors import detector_list as all_detectors
+from scoring.selectors import prediction_counts, predictions_page
+
+RECENT = 8
+COUNTS_KEY = "scoring.prediction_counts"
+COUNTS_AGE = 60
+"""Seconds for which counted events are good enough: counting a million rows is not instant."""
+
+
+@login_required
+@permission_required("scoring.view_detector", raise_exception=True)
+@require_safe
+def detector_list(request: HttpRequest) -> HttpResponse:
+    """Every detector with what serves it."""
+    detectors = list(all_detectors())
+    counts = cache.get(COUNTS_KEY)
+    if counts is None:
+        counts = prediction_counts(detectors)
+        cache.set(COUNTS_KEY, counts, COUNTS_AGE)
+    rows = [
+        {
+            "detector": detector,
+            "serving": _serving(detector),
+            "events": counts.get(detector.pk, 0),
+            "spec": _spec(detector)[0],
+        }
+        for detector in detectors
+    ]
+    context = {"title": "Detectors", "rows": rows}
+    return render(request, "scoring/detector_list.html", context)
+
+
+@login_required
+@permission_required("scoring.view_detector", raise_exception=True)
+@require_safe
+def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """One detector: its declaration in words, how to send events, what came last."""
+    detector = get_object_or_404(all_detectors(), slug=slug)
+    spec, problems = _spec(detector)
+    context: dict[str, Any] = {
+        "title": detector.name,
+        "crumbs": [("Detectors", reverse("detector_list"))],
+        "detector": detector,
+        "serving": _serving(detector),
+        "spec": spec,
+        "problems": problems,
+    }
+    if spec is not None:
+        url = request.build_absolute_uri(reverse("api_score", args=[slug]))
+        context |= {
+            "fields": field_lines(spec),
+            "features": feature_lines(spec),
+            "label_delay": duration(spec.training.label_delay),
+            "retrain_every": duration(spec.training.retrain_every),
+            "curl": curl_example(spec, url=url, at=timezone.now()),
+        }
+    if request.user.has_perm("scoring.view_prediction"):
+        context["recent"] = predictions_page(slug=slug, flagged_only=False, skip=0, limit=RECENT)
+    return render(request, "scoring/detector_detail.html", context)
+
+
+def _serving(detector: Detector) -> Deployment | None:
+    """The deployment of a model; None when the rules decide alone."""
+    champions: list[Deployment] = detector.champions  # type: ignore[attr-defined]
+    return next((row for row in champions if row.version != RULES_ONLY), None)
+
+
+def _spec(detector: Detector) -> tuple[DetectorSpec | None, list[tuple[str, str]]]:
+    """The declaration, or what is wrong with it: a bad one must not take the page down."""
+    try:
+        return detector.spec(), []
+    except SpecError as error:
+        return None, error.problems

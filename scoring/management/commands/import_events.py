@@ -1,0 +1,74 @@
+"""`manage.py import_events --detector cards FILE`: score, store and label a file of past events."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from scoring.deployment import UnknownDetector, serving
+from scoring.importing import ImportReport, import_file
+from scoring.ingestion.files import EventFile, FileProblem
+from scoring.models import Detector
+
+WIDTH = 30
+
+
+class Command(BaseCommand):
+    help = "Score, store and label the events of a CSV or Parquet file. Run again to resume."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--detector", required=True)
+        parser.add_argument("--until", type=datetime.fromisoformat, metavar="TIME",
+                            help="Leave out events from this time on (ISO-8601, UTC).")  # fmt: skip
+        parser.add_argument("--as-of", type=datetime.fromisoformat, metavar="TIME",
+                            help="Leave out labels that were not known at this time; "
+                            "default: the time of the file's last event.")  # fmt: skip
+        parser.add_argument("--limit", type=int, help="Read at most so many rows.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            spec = serving(options["detector"]).bundle.spec
+            file = EventFile(
+                options["file"], spec, until=_utc(options["until"]), limit=options["limit"]
+            )
+        except UnknownDetector as error:
+            raise CommandError(f"There is no detector '{options['detector']}'.") from error
+        except FileProblem as error:
+            raise CommandError(str(error)) from error
+        self._started, self._base = time.monotonic(), -1
+        detector = Detector.objects.get(slug=spec.slug)
+        as_of = _utc(options["as_of"]) or file.last_event_at()
+        report = import_file(detector, file, as_of=as_of, on_progress=self._bar)
+        seconds = time.monotonic() - self._started
+        if self._base >= 0:
+            sys.stderr.write("\n")
+        self.stdout.write(
+            f"{report.rows:,} rows: {report.skipped:,} were there before, "
+            f"{report.scored:,} scored, {report.flagged:,} flagged, "
+            f"{report.labelled:,} labelled, {report.refused:,} refused; "
+            f"{seconds:.0f} s, {report.scored / max(seconds, 1e-9):,.0f} events/s."
+        )
+        if report.dead_letters:
+            self.stdout.write(f"Refused rows are in {report.dead_letters}.")
+
+    def _bar(self, done: int, report: ImportReport) -> None:
+        if self._base < 0:
+            self._base = report.skipped
+        share = done / max(report.rows, 1)
+        seconds = time.monotonic() - self._started
+        rate = (done - self._base) / max(seconds, 1e-9)
+        left = (report.rows - done) / max(rate, 1e-9)
+        sys.stderr.write(
+            f"\r[{'#' * int(share * WIDTH):<{WIDTH}}] {share:4.0%} {done:>9,}/{report.rows:,} "
+            f"{rate:7,.0f} events/s, {left:4.0f} s left "
+        )
+        sys.stderr.flush()
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,28 @@
+"""`manage.py load_detectors [FILE ...]`: make or update detectors from YAML files."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from scoring.core.spec import SpecError
+from scoring.declarations import SHIPPED, load_detector
+
+
+class Command(BaseCommand):
+    help = "Make or update detectors from YAML files (the shipped ones when none is named)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", nargs="*", type=Path)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for path in options["files"] or sorted(SHIPPED.glob("*.yaml")):
+            try:
+                detector, created = load_detector(path)
+            except SpecError as error:
+                lines = "\n".join(f"  {place}: {message}" for place, message in error.problems)
+                raise CommandError(f"{path} was not loaded:\n{lines}") from error
+            except OSError as error:
+                raise CommandError(f"{path}: {error.strerror}") from error
+            self.stdout.write(f"{'new    ' if created else 'updated'} {detector.slug}")

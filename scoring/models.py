@@ -1,0 +1,197 @@
+"""What scoring keeps: detectors, deployments, window state, predictions and labels."""
+
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.types import DECISIONS, RISK_LEVELS, Decision, SelectionReason
+
+
+class Detector(models.Model):
+    """A named detection problem. `config` is its declaration (docs/detectors.md)."""
+
+    slug = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    config = models.JSONField()
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("name",)
+        permissions = (
+            ("score_event", "Can send events to be scored"),
+            ("import_events", "Can import events from files"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("detector_detail", args=[self.slug])
+
+    def spec(self) -> DetectorSpec:
+        """The parsed declaration. Raises SpecError."""
+        return parse_spec(self.config)
+
+
+class Deployment(models.Model):
+    """Which bundle serves a detector in a slot. The row is read with every scored batch."""
+
+    class Slot(models.TextChoices):
+        CHAMPION = "champion", "Champion"
+        CHALLENGER = "challenger", "Challenger"
+
+    detector = models.ForeignKey(Detector, models.CASCADE, related_name="deployments")
+    slot = models.CharField(max_length=12, choices=Slot)
+    digest = models.CharField(max_length=64)
+    version = models.CharField(max_length=40, help_text="What API clients see as model_version.")
+    installed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("detector", "slot"), name="one_bundle_per_slot"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.detector} {self.slot} {self.digest[:12]}"
+
+
+class EntityState(models.Model):
+    """The window state of one entity (scoring.core.windows), one row, read and written whole."""
+
+    detector = models.ForeignKey(Detector, models.CASCADE)
+    key_field = models.CharField(max_length=64)
+    token = models.CharField(max_length=32)
+    state = models.BinaryField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("detector", "key_field", "token"), name="one_state_per_entity"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.key_field} {self.token}"
+
+
+class Prediction(models.Model):
+    """The stored outcome of one event; never changed after it is written.
+
+    `event` is the payload as received, with fields declared as PII encrypted. `entity` is a keyed
+    token, so equal entities can be grouped without storing who they are. `vector` and
+    `contributions` are little-endian float64, in the feature order of the bundle.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    detector = models.ForeignKey(Detector, models.PROTECT)
+    external_id = models.CharField(max_length=200)
+    body_digest = models.CharField(max_length=32)
+    event_time = models.DateTimeField()
+    received_at = models.DateTimeField()
+    event = models.JSONField()
+    entity = models.CharField(max_length=32)
+    vector = models.BinaryField()
+    score = models.FloatField(null=True)
+    probability = models.FloatField(null=True)
+    risk_level = models.CharField(max_length=8, choices=[(v, v) for v in RISK_LEVELS])
+    decision = models.CharField(max_length=7, choices=[(v, v) for v in DECISIONS])
+    reasons = models.JSONField(default=list)
+    contributions = models.BinaryField(null=True)
+    additivity_error = models.FloatField(null=True)
+    rule_hits = models.JSONField(default=list)
+    screening_hits = models.JSONField(default=list)
+    degraded = models.BooleanField(default=False)
+    bundle_digest = models.CharField(max_length=64)
+    model_version = models.CharField(max_length=40)
+    selection_reason = models.CharField(
+        max_length=16, blank=True, choices=[(v, v or "none") for v in SelectionReason]
+    )
+    propensity = models.FloatField(default=1.0)
+    exposure = models.DecimalField(max_digits=18, decimal_places=2, null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    latency_us = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("-event_time", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("detector", "external_id"), name="one_prediction_per_event"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("detector", "-event_time"), name="prediction_by_time"),
+            models.Index(fields=("entity", "-event_time"), name="prediction_by_entity"),
+            models.Index(fields=("detector", "received_at"), name="prediction_by_arrival"),
+            models.Index(
+                fields=("received_at",),
+                name="prediction_needs_human",
+                condition=~models.Q(decision=Decision.APPROVE),
+            ),
+        )
+        permissions = (("reveal_pii", "Can reveal masked personal data"),)
+
+    def __str__(self) -> str:
+        return f"{self.external_id} {self.decision}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("prediction_detail", args=[self.id])
+
+    @property
+    def risk(self) -> float | None:
+        """Calibrated probability, or the score where there is no calibration."""
+        return self.score if self.probability is None else self.probability
+
+    def vector_array(self) -> "np.ndarray[Any, np.dtype[np.float64]]":
+        """The feature vector, float64[n]."""
+        return np.frombuffer(self.vector, "<f8")
+
+    def contribution_array(self) -> "np.ndarray[Any, np.dtype[np.float64]] | None":
+        """Contributions by feature, float64[n], or None when no model scored."""
+        return None if self.contributions is None else np.frombuffer(self.contributions, "<f8")
+
+
+class Label(models.Model):
+    """Ground truth about one prediction. Never overwritten: the newest counts."""
+
+    class Source(models.TextChoices):
+        ANALYST = "analyst", "Analyst"
+        FEEDBACK = "feedback", "Feedback over the API"
+        IMPORT = "import", "Import"
+        SIMULATOR = "simulator", "Simulator"
+
+    prediction = models.ForeignKey(Prediction, models.CASCADE, related_name="labels")
+    detector = models.ForeignKey(Detector, models.PROTECT)
+    is_fraud = models.BooleanField()
+    event_time = models.DateTimeField()
+    label_time = models.DateTimeField()
+    recorded_at = models.DateTimeField(auto_now_add=True)
+    source = models.CharField(max_length=10, choices=Source)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+    reason_code = models.CharField(max_length=40, blank=True)
+    confidence = models.FloatField(default=1.0)
+    notes = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-label_time", "-id")
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(confidence__gte=0.0, confidence__lte=1.0),
+                name="confidence_is_a_share",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("prediction", "-label_time", "-id"), name="newest_label"),
+            models.Index(fields=("detector", "label_time"), name="label_by_time"),
+        )
+        permissions = (("label_prediction", "Can label predictions"),)
+
+    def __str__(self) -> str:
+        return f"{'fraud' if self.is_fraud else 'legitimate'} ({self.source})"

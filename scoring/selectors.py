@@ -1,0 +1,74 @@
+"""Reads of predictions, labels and detectors."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+
+from accounts import vault
+from scoring.core.types import Decision
+from scoring.deployment import RULES_ONLY
+from scoring.models import Deployment, Detector, Label, Prediction
+
+
+def find_prediction(pk: UUID) -> Prediction | None:
+    """The prediction of that id, with its detector."""
+    return Prediction.objects.select_related("detector").filter(pk=pk).first()
+
+
+def predictions_page(
+    *, slug: str, flagged_only: bool, skip: int, limit: int
+) -> QuerySet[Prediction]:
+    """Predictions, newest event first; of one detector when `slug` is given."""
+    rows = Prediction.objects.select_related("detector").order_by("-event_time", "-id")
+    if slug:
+        rows = rows.filter(detector__slug=slug)
+    if flagged_only:
+        rows = rows.exclude(decision=Decision.APPROVE)
+    return rows[skip : skip + limit]
+
+
+def with_newest_label(rows: QuerySet[Prediction]) -> QuerySet[Prediction]:
+    """Adds `newest_label`: True for fraud, False for legitimate, None for unknown."""
+    newest = Label.objects.filter(prediction=OuterRef("pk")).order_by("-label_time", "-id")
+    return rows.annotate(newest_label=Subquery(newest.values("is_fraud")[:1]))
+
+
+def detector_list() -> QuerySet[Detector]:
+    """Detectors with what serves them, by name."""
+    champions = Deployment.objects.filter(slot=Deployment.Slot.CHAMPION)
+    return Detector.objects.prefetch_related(
+        Prefetch("deployments", champions, to_attr="champions")
+    ).order_by("name")
+
+
+def detectors_without_model() -> list[str]:
+    """Names of enabled detectors that the rules alone decide."""
+    rows = Deployment.objects.filter(
+        slot=Deployment.Slot.CHAMPION, version=RULES_ONLY, detector__enabled=True
+    )
+    return list(rows.order_by("detector__name").values_list("detector__name", flat=True))
+
+
+def prediction_counts(detectors: Iterable[Detector]) -> dict[int, int]:
+    """How many predictions each detector has."""
+    rows = Prediction.objects.filter(detector__in=list(detectors)).order_by()
+    return dict(rows.values_list("detector_id").annotate(n=Count("pk")))
+
+
+def entity_name(prediction: Prediction, entity_field: str) -> str:
+    """Who the event was about, as the payload says it; decrypted where it is personal data.
+
+    Callers that show it to people mask personal data (`accounts.vault.mask`).
+    """
+    value = prediction.event.get(entity_field)
+    if value is None:
+        return prediction.external_id
+    text = str(value)
+    return vault.decrypt(text) if vault.is_encrypted(text) else text
+
+
+def shown_entity(prediction: Prediction, spec_entity: str, pii: frozenset[str]) -> str:
+    """The entity as a page shows it: masked when its field is declared as personal data."""
+    name = entity_name(prediction, spec_entity)
+    return vault.mask(name) if spec_entity in pii and spec_entity in prediction.event else name

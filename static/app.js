@@ -1,0 +1,168 @@
+/* The frame's behaviour: theme, rail, toasts, live times, dialogs, htmx glue. No library but htmx. */
+(function () {
+  "use strict";
+  var risk = window.risk;
+  var root = document.documentElement;
+
+  /* --- Times: "4 min" in place of the server's "4 minutes", kept fresh ------------------------ */
+  var UNITS = [[31536000, "y"], [2592000, "mo"], [86400, "d"], [3600, "h"], [60, "min"]];
+  function relative(seconds) {
+    var size = Math.abs(seconds);
+    for (var i = 0; i < UNITS.length; i++) {
+      if (size >= UNITS[i][0]) return Math.floor(size / UNITS[i][0]) + "\u00a0" + UNITS[i][1];
+    }
+    return "now";
+  }
+  function refreshTimes(scope) {
+    scope.querySelectorAll("time[data-ago]").forEach(function (node) {
+      var seconds = (Date.now() - Date.parse(node.dateTime)) / 1000;
+      if (Number.isNaN(seconds)) return;
+      var text = relative(seconds);
+      if (node.dataset.ago === "long" && text !== "now") text = seconds < 0 ? "in " + text : text + " ago";
+      if (node.textContent !== text) node.textContent = text;
+    });
+  }
+  setInterval(function () { refreshTimes(document); }, 30000);
+
+  /* --- Toasts: server messages, HX-Trigger {"toast": {"text", "level"}}, failed requests ------- */
+  function toast(text, level) {
+    var box = document.getElementById("toasts");
+    if (!box) return;
+    var node = document.createElement("div");
+    node.className = "toast-note" + (level === "error" ? " is-error" : "");
+    var words = document.createElement("p");
+    words.textContent = text;
+    var close = document.createElement("button");
+    close.type = "button";
+    close.className = "toast-close";
+    close.setAttribute("data-dismiss", "");
+    close.setAttribute("aria-label", "Dismiss");
+    close.textContent = "\u00d7";
+    node.append(words, close);
+    box.append(node);
+    expire(node);
+  }
+  function expire(node) {
+    if (node.classList.contains("is-error")) return; // an error stays until it is read
+    setTimeout(function () { node.remove(); }, 6000);
+  }
+  risk.toast = toast;
+
+  /* --- Dialogs: <dialog id>, opened by data-dialog="id", closed by data-close ------------------- */
+  function openDialog(id) {
+    var dialog = document.getElementById(id);
+    if (dialog && !dialog.open) {
+      dialog.dispatchEvent(new CustomEvent("risk:open"));
+      dialog.showModal();
+    }
+  }
+  risk.openDialog = openDialog;
+
+  function askFirst(event) {
+    // hx-confirm: our own dialog in place of window.confirm, Cancel focused, the act named.
+    if (!event.detail.question) return;
+    event.preventDefault();
+    var dialog = document.getElementById("confirm-dialog");
+    dialog.querySelector("[data-confirm-text]").textContent = event.detail.question;
+    dialog.querySelector("[data-confirm-go]").textContent = event.detail.elt.dataset.confirmLabel || "Continue";
+    dialog.returnValue = "";
+    dialog.onclose = function () {
+      if (dialog.returnValue === "go") event.detail.issueRequest(true);
+    };
+    dialog.showModal();
+  }
+
+  /* --- Clicks ------------------------------------------------------------------------------------ */
+  document.addEventListener("click", function (event) {
+    var target = event.target.closest("[data-dialog],[data-close],[data-dismiss],[data-theme-set],[data-toggle]");
+    if (!target) return;
+    if (target.dataset.dialog) {
+      if (!document.getElementById(target.dataset.dialog)) return; // a link does without
+      event.preventDefault();
+      openDialog(target.dataset.dialog);
+    }
+    else if ("close" in target.dataset) target.closest("dialog").close(target.value);
+    else if ("dismiss" in target.dataset) target.closest(".toast-note, .banner").remove();
+    else if (target.dataset.themeSet) setTheme(target.dataset.themeSet);
+    else if (target.dataset.toggle === "rail") toggle("rail-slim", "risk-rail", "slim");
+    else if (target.dataset.toggle === "preview") toggle("preview-off", "risk-preview", "off");
+  });
+  function toggle(name, key, value) {
+    risk.keep(key, root.classList.toggle(name) ? value : "");
+    markPressed();
+    document.dispatchEvent(new CustomEvent("risk:resize"));
+  }
+  function setTheme(choice) {
+    risk.keep("risk-theme", choice);
+    risk.applyTheme();
+    markPressed();
+  }
+  function markPressed() {
+    document.querySelectorAll("[data-theme-set]").forEach(function (button) {
+      button.setAttribute("aria-checked", String(button.dataset.themeSet === root.dataset.themeChoice));
+    });
+    document.querySelectorAll("[data-toggle=rail]").forEach(function (button) {
+      button.setAttribute("aria-expanded", String(!root.classList.contains("rail-slim")));
+    });
+    document.querySelectorAll("[data-toggle=preview]").forEach(function (button) {
+      button.setAttribute("aria-pressed", String(!root.classList.contains("preview-off")));
+    });
+  }
+
+  /* --- Forms that act on change (filters) keep working as plain GET forms ------------------------ */
+  document.addEventListener("change", function (event) {
+    var form = event.target.closest("form[data-autosubmit]");
+    if (form) form.requestSubmit();
+  });
+
+  /* --- htmx ---------------------------------------------------------------------------------------- */
+  var kept = null;
+  document.addEventListener("htmx:confirm", askFirst);
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    // Remember what had the focus, so that a swap does not throw the keyboard back to the top.
+    var active = document.activeElement;
+    if (!event.detail.target.contains(active) || active === document.body) return;
+    var row = active.closest("[data-row]");
+    kept = { id: active.id, name: active.getAttribute("name"), row: row && row.id, form: Boolean(active.form) };
+  });
+  document.addEventListener("htmx:afterSettle", function (event) {
+    var scope = event.detail.elt;
+    refreshTimes(document);
+    markPressed();
+    var wanted = scope.querySelector && scope.querySelector("[data-focus], [aria-invalid=true]");
+    if (!wanted && kept && document.activeElement === document.body) {
+      wanted = (kept.id && document.getElementById(kept.id)) || (kept.row && document.getElementById(kept.row));
+      if (!wanted && kept.form && kept.name) wanted = document.getElementsByName(kept.name)[0];
+      if (!wanted) wanted = document.getElementById("main");
+    }
+    kept = null;
+    if (wanted) wanted.focus({ preventScroll: true });
+  });
+  document.addEventListener("htmx:responseError", function (event) {
+    var status = event.detail.xhr.status;
+    var texts = {
+      401: "You are signed out. Sign in again; nothing was changed.",
+      403: "You may not do this. Ask a lead or an admin for the permission.",
+      404: "This no longer exists. Reload the list.",
+      409: "Someone else changed this first. Reload and look again.",
+      429: "Too many requests. Wait a moment and try again.",
+      503: "The service is not ready. Nothing was changed; try again shortly."
+    };
+    toast(texts[status] || "The server failed (" + status + "). Nothing was changed; try again.", "error");
+  });
+  document.addEventListener("htmx:sendError", function () {
+    toast("No connection to the server. Check the network; nothing was changed.", "error");
+  });
+  document.addEventListener("toast", function (event) {
+    toast(event.detail.text || event.detail.value, event.detail.level);
+  });
+  document.addEventListener("htmx:beforeRequest", function (event) {
+    if (!("quiet" in event.detail.elt.dataset)) root.classList.add("is-loading"); // polling is not news
+  });
+  document.addEventListener("htmx:afterRequest", function () { root.classList.remove("is-loading"); });
+
+  /* --- Start ---------------------------------------------------------------------------------------- */
+  document.querySelectorAll(".toast-note").forEach(expire);
+  refreshTimes(document);
+  markPressed();
+})();

@@ -1,0 +1,197 @@
+/* Draws <div class="chart" data-chart-src="#id"> from the figure JSON in <script type="application/json" id="id">.
+ *
+ * The server sends data and axes, not looks: fonts, grid, background and theme are ours. Colours may be
+ * tokens ("@critical", "@ink") or the hex values of the light theme below, which stay valid for plotly.py
+ * and become the dark theme's values there. Plotly (1.2 MB) is fetched only when a page has a chart.
+ */
+(function () {
+  "use strict";
+  var COLOURS = { // token: [custom property, the hex that plotly.py may use for it]
+    "@low": ["--fill-low", "#8a95a3"],
+    "@medium": ["--fill-medium", "#d99a00"],
+    "@high": ["--fill-high", "#e8651a"],
+    "@critical": ["--fill-critical", "#cf222e"],
+    "@ink": ["--ink", "#1b1f24"],
+    "@muted": ["--ink-3", "#5c6673"],
+    "@line": ["--line", "#e3e6ea"],
+    "@accent": ["--accent", "#2458d3"]
+  };
+  var CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, scrollZoom: false };
+  var loading = null;
+
+  function palette() {
+    var style = getComputedStyle(document.documentElement);
+    var map = {};
+    Object.keys(COLOURS).forEach(function (token) {
+      var value = style.getPropertyValue(COLOURS[token][0]).trim();
+      map[token] = value;
+      map[COLOURS[token][1]] = value;
+    });
+    return map;
+  }
+  function recolour(value, map) {
+    if (typeof value === "string") return map[value.toLowerCase()] || value;
+    if (Array.isArray(value)) return value.map(function (item) { return recolour(item, map); });
+    if (value && typeof value === "object") {
+      var copy = {};
+      Object.keys(value).forEach(function (key) { copy[key] = recolour(value[key], map); });
+      return copy;
+    }
+    return value;
+  }
+  function merge(base, over) {
+    var result = Object.assign({}, base);
+    Object.keys(over || {}).forEach(function (key) {
+      var both = [base[key], over[key]].every(function (v) { return v && typeof v === "object" && !Array.isArray(v); });
+      result[key] = both ? merge(base[key], over[key]) : over[key];
+    });
+    return result;
+  }
+  function layoutFor(given, map, box) {
+    var axis = {
+      gridcolor: map["@line"], linecolor: map["@line"], zerolinecolor: map["@line"], tickcolor: map["@line"],
+      ticks: "", showline: false, automargin: true, fixedrange: true, title: { font: { size: 12, color: map["@muted"] } },
+      tickfont: { size: 11, color: map["@muted"] }
+    };
+    var base = {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true, dragmode: false,
+      height: box.clientHeight || 240, margin: { l: 8, r: 12, t: 4, b: 8, pad: 4 },
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: map["@ink"] },
+      colorway: [map["@ink"], map["@accent"], map["@low"]], showlegend: false,
+      legend: { orientation: "h", x: 0, y: 1.12, font: { size: 11, color: map["@muted"] } },
+      hoverlabel: { bgcolor: map["@ink"], bordercolor: map["@ink"], align: "left",
+        font: { size: 12, color: getComputedStyle(document.documentElement).getPropertyValue("--surface").trim() } },
+      bargap: 0.35, xaxis: axis, yaxis: axis
+    };
+    var clean = Object.assign({}, given);
+    delete clean.template; // plotly.py's own looks
+    Object.keys(clean).forEach(function (key) { if (/^[xy]axis\d+$/.test(key)) base[key] = axis; });
+    return merge(base, clean);
+  }
+
+  function fetchPlotly() {
+    if (window.Plotly) return Promise.resolve(window.Plotly);
+    loading = loading || new Promise(function (resolve, reject) {
+      var script = document.createElement("script");
+      script.src = document.querySelector("meta[name=plotly-src]").content;
+      script.onload = function () { resolve(window.Plotly); };
+      script.onerror = function () { loading = null; reject(new Error("plotly did not load")); };
+      document.head.append(script);
+    });
+    return loading;
+  }
+  function figureOf(box) {
+    var source = document.querySelector(box.dataset.chartSrc);
+    return source ? JSON.parse(source.textContent) : null;
+  }
+
+  /* --- The same numbers as a table ------------------------------------------------------------------ */
+  var READERS = { f8: Float64Array, f4: Float32Array, i1: Int8Array, u1: Uint8Array, i2: Int16Array, u2: Uint16Array,
+    i4: Int32Array, u4: Uint32Array };
+  function values(field) {
+    if (!field) return [];
+    if (Array.isArray(field)) return field;
+    if (!field.bdata) return [];
+    var bytes = Uint8Array.from(atob(field.bdata), function (c) { return c.charCodeAt(0); });
+    return Array.from(new READERS[field.dtype](bytes.buffer)); // plotly.py packs numpy arrays like this
+  }
+  function shown(value) {
+    if (value === null || value === undefined) return "\u2013";
+    if (typeof value !== "number") return String(value).replace(/<[^>]+>/g, " ");
+    return value.toLocaleString("en", { maximumSignificantDigits: 5 });
+  }
+  function tableOf(figure, name) {
+    var table = document.createElement("table");
+    table.className = "grid-table";
+    table.createCaption().textContent = name;
+    var head = table.createTHead().insertRow();
+    var axes = figure.layout || {};
+    ["Series", titleOf(axes.xaxis, "x"), titleOf(axes.yaxis, "y")].forEach(function (text, index) {
+      var cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = text;
+      if (index) cell.className = "num";
+      head.append(cell);
+    });
+    var body = table.createTBody();
+    figure.data.forEach(function (trace, index) {
+      var xs = values(trace.x || trace.labels);
+      values(trace.y || trace.values).slice(0, 500).forEach(function (y, at) {
+        var row = body.insertRow();
+        row.insertCell().textContent = trace.name || "Series " + (index + 1);
+        [xs[at], y].forEach(function (value) {
+          var cell = row.insertCell();
+          cell.textContent = shown(value);
+          cell.className = "num";
+        });
+      });
+    });
+    return table;
+  }
+  function titleOf(axis, fallback) {
+    var title = axis && axis.title;
+    return (title && (title.text || (typeof title === "string" && title))) || fallback;
+  }
+  function addToggle(box, figure) {
+    var name = box.getAttribute("aria-label") || "Chart";
+    var button = document.createElement("button");
+    button.type = "button";
+    button.className = "chart-toggle";
+    button.textContent = "Show as table";
+    button.setAttribute("aria-pressed", "false");
+    var holder = document.createElement("div");
+    holder.className = "chart-table";
+    holder.hidden = true;
+    holder.tabIndex = 0;
+    holder.setAttribute("role", "region");
+    holder.setAttribute("aria-label", name + ", table");
+    button.addEventListener("click", function () {
+      if (!holder.firstChild) holder.append(tableOf(figure, name));
+      holder.hidden = !holder.hidden;
+      box.hidden = !holder.hidden;
+      button.textContent = holder.hidden ? "Show as table" : "Show as chart";
+      button.setAttribute("aria-pressed", String(!holder.hidden));
+      if (holder.hidden) draw(box);
+    });
+    box.after(holder, button);
+  }
+
+  function draw(box) {
+    var figure = figureOf(box);
+    if (!figure) return Promise.resolve();
+    if (!box.dataset.ready) {
+      box.dataset.ready = "yes";
+      if (!box.hasAttribute("role")) box.setAttribute("role", "img");
+      addToggle(box, figure);
+    }
+    return fetchPlotly().then(function (Plotly) {
+      var map = palette();
+      return Plotly.react(box, recolour(figure.data, map), layoutFor(recolour(figure.layout || {}, map), map, box), CONFIG);
+    }).then(function () {
+      if (box.dataset.linked) return;
+      box.dataset.linked = "yes";
+      box.on("plotly_click", function (event) { follow(event.points); });
+    }).catch(function () {
+      box.classList.add("is-failed");
+      box.textContent = "The chart could not be drawn. The table below has the numbers.";
+    });
+  }
+  function follow(points) {
+    // A point whose customdata is an address of ours leads there.
+    var found = points.find(function (point) { return typeof point.customdata === "string" && /^\/[^/]/.test(point.customdata); });
+    if (found) location.assign(found.customdata);
+  }
+  function drawAll(scope) {
+    scope.querySelectorAll(".chart[data-chart-src]").forEach(draw);
+  }
+  function purge(event) {
+    if (!window.Plotly || !event.detail.target.querySelectorAll) return;
+    event.detail.target.querySelectorAll(".chart[data-ready]").forEach(function (box) { window.Plotly.purge(box); });
+  }
+
+  document.addEventListener("htmx:beforeSwap", purge);
+  document.addEventListener("htmx:afterSettle", function (event) { drawAll(event.detail.elt); });
+  document.addEventListener("risk:theme", function () { drawAll(document); });
+  document.addEventListener("risk:resize", function () { window.dispatchEvent(new Event("resize")); });
+  drawAll(document);
+})();

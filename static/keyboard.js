@@ -1,0 +1,239 @@
+/* The keyboard: lists (j k enter x), data-key shortcuts, `?` help, Ctrl K palette.
+ *
+ * data-list            a list or table body; its rows carry data-row, an id, and one link with data-row-open
+ * data-row             focusable; sends "row:active" once it stays the current one for 120 ms (htmx can load a preview)
+ * data-row-select      the row's checkbox (x); data-select-all: the one in the header
+ * data-selected-count  its text becomes the number of selected rows; data-when-selected is shown only then
+ * data-key="n"         this link or button is clicked by that key; "g q" is a sequence of two
+ * data-key-label       its words in the help and in the palette (else its title or text)
+ */
+(function () {
+  "use strict";
+  var risk = window.risk;
+  var pending = "";
+  var pendingTimer = 0;
+  var announceTimer = 0;
+
+  function rows(list) { return Array.from(list.querySelectorAll("[data-row]")); }
+  function currentRow(list) {
+    return list.querySelector("[data-row].is-active") || list.querySelector("[data-row]:focus-within");
+  }
+  function activate(row, focus) {
+    var list = row.closest("[data-list]");
+    rows(list).forEach(function (other) {
+      other.classList.toggle("is-active", other === row);
+      other.tabIndex = other === row ? 0 : -1;
+    });
+    if (focus) row.focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
+    clearTimeout(announceTimer); // j j j asks for one preview, not for three
+    announceTimer = setTimeout(function () { row.dispatchEvent(new CustomEvent("row:active", { bubbles: true })); }, 120);
+  }
+  function prepareLists(scope) {
+    scope.querySelectorAll("[data-list]").forEach(function (list) {
+      var all = rows(list);
+      if (all.length && !all.some(function (row) { return row.tabIndex === 0; })) all[0].tabIndex = 0;
+      countSelected(list);
+    });
+  }
+  function move(list, step) {
+    var all = rows(list);
+    if (!all.length) return;
+    var at = all.indexOf(currentRow(list));
+    activate(all[Math.max(0, Math.min(all.length - 1, at + step))], true);
+  }
+  function countSelected(list) {
+    var boxes = Array.from(list.querySelectorAll("[data-row-select]"));
+    var chosen = boxes.filter(function (box) { return box.checked; });
+    boxes.forEach(function (box) { box.closest("[data-row]").classList.toggle("is-selected", box.checked); });
+    var region = list.closest("[data-list-region]") || document;
+    region.querySelectorAll("[data-selected-count]").forEach(function (node) { node.textContent = chosen.length; });
+    region.querySelectorAll("[data-when-selected]").forEach(function (node) { node.hidden = !chosen.length; });
+    var head = region.querySelector("[data-select-all]");
+    if (head) {
+      head.checked = boxes.length > 0 && chosen.length === boxes.length;
+      head.indeterminate = chosen.length > 0 && chosen.length < boxes.length;
+    }
+  }
+  function onListKey(event, list) {
+    var row = currentRow(list);
+    if (event.key === "j" || event.key === "ArrowDown") move(list, 1);
+    else if (event.key === "k" || event.key === "ArrowUp") move(list, -1);
+    else if (event.key === "Enter" && row && row === document.activeElement) open(row);
+    else if (event.key === "x" && row) select(row);
+    else return false;
+    return true;
+  }
+  function open(row) {
+    var link = row.querySelector("[data-row-open]");
+    if (link) link.click();
+  }
+  function select(row) {
+    var box = row.querySelector("[data-row-select]");
+    if (box) box.click();
+  }
+
+  document.addEventListener("change", function (event) {
+    var target = event.target;
+    if (target.matches("[data-row-select]")) countSelected(target.closest("[data-list]"));
+    if (!target.matches("[data-select-all]")) return;
+    target.closest("[data-list-region]").querySelectorAll("[data-list]").forEach(function (list) {
+      list.querySelectorAll("[data-row-select]").forEach(function (box) { box.checked = target.checked; });
+      countSelected(list);
+    });
+  });
+  document.addEventListener("click", function (event) {
+    var row = event.target.closest("[data-row]");
+    if (row && !event.target.closest("a,button,input,label,select,summary")) activate(row, true);
+  });
+  document.addEventListener("focusin", function (event) {
+    if (event.target.matches("[data-row]") && !event.target.classList.contains("is-active")) {
+      activate(event.target, false);
+    }
+  });
+
+  /* --- Shortcuts -------------------------------------------------------------------------------- */
+  function visible(node) { return node.getClientRects().length > 0; }
+  function keyed() {
+    // An open dialog has the keyboard to itself.
+    var scope = document.querySelector("dialog[open]") || document;
+    return Array.from(scope.querySelectorAll("[data-key]")).filter(function (node) {
+      return !node.disabled && (visible(node) || node.dataset.key.startsWith("g "));
+    });
+  }
+  function press(key) {
+    var wanted = pending ? pending + " " + key : key;
+    var all = keyed();
+    var hit = all.find(function (node) { return node.dataset.key === wanted; });
+    clearTimeout(pendingTimer);
+    pending = "";
+    if (hit) {
+      if (hit.matches("input, textarea, select")) hit.focus();
+      else hit.click();
+      return true;
+    }
+    if (all.some(function (node) { return node.dataset.key.startsWith(wanted + " "); })) {
+      pending = wanted;
+      pendingTimer = setTimeout(function () { pending = ""; }, 1200);
+      return true;
+    }
+    return false;
+  }
+  function typing(node) {
+    return node.matches("textarea, select, [contenteditable=true], input:not([type=checkbox]):not([type=radio])");
+  }
+  document.addEventListener("keydown", function (event) {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      risk.openDialog("palette");
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing(event.target)) {
+      if (event.key === "Escape" && !event.target.closest("dialog")) event.target.blur();
+      return;
+    }
+    if (document.querySelector("dialog[open]")) {
+      if (event.key.length === 1 && press(event.key)) event.preventDefault();
+      return;
+    }
+    if (document.querySelector(".dropdown-menu.show")) return; // the menu has the arrows
+    var list = event.target.closest("[data-list]") || document.querySelector("[data-list]");
+    if (!pending && list && onListKey(event, list)) { event.preventDefault(); return; }
+    if (event.key === "?") { event.preventDefault(); risk.openDialog("help"); return; }
+    if (event.key === "Escape" && list) {
+      list.querySelectorAll("[data-row-select]:checked").forEach(function (box) { box.checked = false; });
+      countSelected(list);
+      return;
+    }
+    if (event.key.length === 1 && press(event.key)) event.preventDefault();
+  });
+
+  /* --- Help and palette list what this very page offers ------------------------------------------ */
+  function label(node) {
+    var text = node.dataset.keyLabel || node.getAttribute("aria-label") || node.textContent || node.title;
+    return text.replace(/\s+/g, " ").trim();
+  }
+  function keys(text) {
+    var box = document.createElement("span");
+    text.split(" ").forEach(function (key) {
+      var node = document.createElement("kbd");
+      node.textContent = key;
+      box.append(node, " ");
+    });
+    return box;
+  }
+  var help = document.getElementById("help");
+  if (help) {
+    help.addEventListener("risk:open", function () {
+      var body = help.querySelector("[data-help-page]");
+      body.replaceChildren();
+      keyed().forEach(function (node) {
+        var term = document.createElement("dt");
+        var words = document.createElement("dd");
+        term.append(keys(node.dataset.key));
+        words.textContent = label(node);
+        body.append(term, words);
+      });
+    });
+  }
+
+  var palette = document.getElementById("palette");
+  if (palette) startPalette(palette);
+  function startPalette(dialog) {
+    var input = dialog.querySelector("input");
+    var list = dialog.querySelector("[role=listbox]");
+    var found = [];
+    var at = 0;
+
+    function commands(text) {
+      var nodes = Array.from(document.querySelectorAll("[data-command], [data-key]"));
+      var result = nodes.filter(function (node) { return !node.disabled && label(node).toLowerCase().includes(text); })
+        .map(function (node) { return { words: label(node), key: node.dataset.key, run: function () { node.click(); } }; });
+      if (text) {
+        dialog.querySelectorAll("[data-search-url]").forEach(function (place) {
+          result.push({
+            words: place.dataset.searchLabel + " \u201c" + input.value.trim() + "\u201d",
+            run: function () { location.assign(place.dataset.searchUrl + "?q=" + encodeURIComponent(input.value.trim())); }
+          });
+        });
+      }
+      return result.slice(0, 12);
+    }
+    function render() {
+      found = commands(input.value.trim().toLowerCase());
+      at = Math.min(at, Math.max(0, found.length - 1));
+      list.replaceChildren.apply(list, found.map(function (command, index) {
+        var option = document.createElement("li");
+        option.id = "palette-" + index;
+        option.setAttribute("role", "option");
+        option.setAttribute("aria-selected", String(index === at));
+        option.append(command.words);
+        if (command.key) option.append(keys(command.key));
+        option.addEventListener("click", function () { run(command); });
+        return option;
+      }));
+      input.setAttribute("aria-activedescendant", found.length ? "palette-" + at : "");
+    }
+    function run(command) {
+      dialog.close();
+      command.run();
+    }
+    dialog.addEventListener("risk:open", function () { input.value = ""; at = 0; render(); });
+    input.addEventListener("input", function () { at = 0; render(); });
+    input.addEventListener("keydown", function (event) {
+      var step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step && found.length) {
+        event.preventDefault();
+        at = (at + step + found.length) % found.length;
+        render();
+      } else if (event.key === "Enter") {
+        event.preventDefault();
+        if (found[at]) run(found[at]);
+      }
+    });
+  }
+
+  document.addEventListener("htmx:afterSettle", function () { prepareLists(document); });
+  prepareLists(document);
+})();

@@ -1,0 +1,29 @@
+"""Rows of the ground floor."""
+
+import factory
+
+from accounts.models import ApiKey, User
+from accounts.services import create_api_key, set_roles
+
+
+class UserFactory(factory.django.DjangoModelFactory[User]):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    password = factory.django.Password("correct horse battery")
+
+
+def user_with_role(*roles: str, username: str | None = None) -> User:
+    user = UserFactory(username=username) if username else UserFactory()
+    set_roles(user, roles=roles, actor=None)
+    return user
+
+
+def key_for(
+    user: User | None = None, *, scopes: tuple[str, ...] = ("score",), rate: str = "none"
+) -> tuple[ApiKey, str]:
+    return create_api_key(
+        user=user or UserFactory(), label="test", scopes=scopes, rate=rate, actor=None
+    )

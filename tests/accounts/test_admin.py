@@ -1,0 +1,88 @@
+import pytest
+from django.contrib.auth.models import Group
+from django.urls import reverse
+
+from accounts.models import ApiKey, AuditEntry
+from accounts.roles import ADMIN, ANALYST
+from accounts.services import hash_secret
+from tests.accounts.factories import UserFactory, key_for, user_with_role
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admin_page(client):
+    client.force_login(user_with_role(ADMIN, username="boss"))
+    return client
+
+
+def test_an_admin_makes_a_key_and_sees_it_once(admin_page):
+    user = UserFactory()
+    form = {"user": user.pk, "label": "shop", "scopes": ["score"], "rate": "none"}
+    page = admin_page.post(reverse("admin:accounts_apikey_add"), form, follow=True)
+    key = ApiKey.objects.get()
+    plain = page.content.decode().split("not shown again: ")[1].split("<")[0].strip()
+    assert hash_secret(plain.split("_", 2)[2]) == key.secret_hash
+    entry = AuditEntry.objects.get(action="api_key.created")
+    assert entry.actor.username == "boss"
+
+
+def test_a_keys_page_never_shows_its_hash(admin_page):
+    key, _ = key_for()
+    page = admin_page.get(reverse("admin:accounts_apikey_change", args=[key.pk]))
+    assert page.status_code == 200
+    assert key.secret_hash not in page.content.decode()
+
+
+def test_a_key_is_revoked_from_the_list(admin_page):
+    key, _ = key_for()
+    admin_page.post(
+        reverse("admin:accounts_apikey_changelist"),
+        {"action": "revoke", "_selected_action": [key.pk]},
+    )
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+
+
+def test_the_audit_trail_can_be_read_and_nothing_else(admin_page):
+    key_for()
+    entry = AuditEntry.objects.first()
+    assert admin_page.get(reverse("admin:accounts_auditentry_changelist")).status_code == 200
+    url = reverse("admin:accounts_auditentry_change", args=[entry.pk])
+    assert admin_page.get(url).status_code == 200
+    assert admin_page.post(url, {"action": "x"}).status_code == 403
+    assert admin_page.get(reverse("admin:accounts_auditentry_add")).status_code == 403
+
+
+def test_a_change_of_roles_in_the_admin_is_audited(admin_page):
+    user = UserFactory()
+    url = reverse("admin:accounts_user_change", args=[user.pk])
+    form = {
+        "username": user.username,
+        "time_zone": "UTC",
+        "is_active": "on",
+        "groups": [Group.objects.get(name=ANALYST).pk],
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00:00",
+    }
+    assert admin_page.post(url, form).status_code == 302
+    entry = AuditEntry.objects.filter(action="user.roles_changed").first()
+    assert entry.detail == {"before": [], "after": [ANALYST]}
+    assert entry.actor.username == "boss"
+
+
+def test_an_admin_cannot_make_a_superuser(admin_page):
+    user = UserFactory()
+    url = reverse("admin:accounts_user_change", args=[user.pk])
+    admin_page.post(
+        url,
+        {"username": user.username, "time_zone": "UTC", "is_active": "on", "is_superuser": "on"},
+    )
+    user.refresh_from_db()
+    assert not user.is_superuser
+
+
+def test_an_analyst_does_not_get_in(client):
+    client.force_login(user_with_role(ANALYST))
+    response = client.get(reverse("admin:accounts_apikey_changelist"))
+    assert response.status_code == 302

@@ -1,0 +1,172 @@
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from django.db.models import ProtectedError
+
+from accounts.audit_chain import entry_hash, find_audit_break
+from accounts.audit_guard import install_guard, remove_guard
+from accounts.models import AppendOnlyError, AuditEntry, AuditHead
+from accounts.services import record_audit
+from tests.accounts.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def write_entries(count=3):
+    user = UserFactory()
+    return [
+        record_audit(actor=user, action="test.done", subject=user, detail={"n": n, "x": 1e16})
+        for n in range(count)
+    ]
+
+
+def tamper(sql, *values):
+    """As somebody with the database's own password would."""
+    remove_guard(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+    install_guard(connection)
+
+
+def test_an_entry_tells_who_did_what_to_what():
+    user = UserFactory(username="ann")
+    record_audit(actor=user, action="key.turned", subject=user, detail={"b": [1.5], "a": "é"})
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.object_type) == (user, "key.turned", "accounts.user")
+    assert (entry.object_id, entry.object_label) == (str(user.pk), "ann")
+    assert entry.detail == {"a": "é", "b": [1.5]}
+
+
+def test_a_whole_trail_is_found_whole():
+    assert find_audit_break() is None
+    write_entries()
+    assert find_audit_break() is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE accounts_auditentry SET actor_id = NULL WHERE number = 2",
+        "UPDATE accounts_auditentry SET action = 'x' WHERE number = 2",
+        "UPDATE accounts_auditentry SET object_type = 'x' WHERE number = 2",
+        "UPDATE accounts_auditentry SET object_id = '77' WHERE number = 2",
+        "UPDATE accounts_auditentry SET object_label = 'x' WHERE number = 2",
+        "UPDATE accounts_auditentry SET detail_json = '{}' WHERE number = 2",
+        "UPDATE accounts_auditentry SET at = '2020-01-01 00:00:00+00:00' WHERE number = 2",
+    ],
+)
+def test_an_edit_of_any_column_is_found(sql):
+    write_entries()
+    tamper(sql)
+    assert find_audit_break().number == 2
+
+
+def test_a_deleted_entry_is_found():
+    write_entries()
+    tamper("DELETE FROM accounts_auditentry WHERE number = 2")
+    assert find_audit_break().number == 2
+
+
+def test_two_swapped_entries_are_found():
+    write_entries()
+    for old, new in ((2, 9), (3, 2), (9, 3)):
+        tamper("UPDATE accounts_auditentry SET number = %s WHERE number = %s", new, old)
+    assert find_audit_break().number == 2
+
+
+def test_a_trail_cut_off_at_its_end_is_found():
+    write_entries()
+    tamper("DELETE FROM accounts_auditentry WHERE number = 3")
+    assert find_audit_break().number == 3
+
+
+def test_a_cut_trail_with_a_head_made_to_fit_is_found():
+    entries = write_entries()
+    tamper("DELETE FROM accounts_auditentry WHERE number = 3")
+    AuditHead.objects.update(number=2, row_hash=entries[1].row_hash)
+    assert "signature" in find_audit_break().reason
+
+
+def test_a_rewritten_chain_is_found():
+    write_entries()
+    last = AuditEntry.objects.get(number=3)
+    last.action = "nothing"
+    tamper(
+        "UPDATE accounts_auditentry SET action = 'nothing', row_hash = %s WHERE number = 3",
+        entry_hash(last),
+    )
+    assert find_audit_break() is not None
+
+
+def test_a_missing_end_is_found():
+    write_entries()
+    AuditHead.objects.all().delete()
+    assert find_audit_break().number == 3
+
+
+def test_the_models_refuse_to_change_or_delete():
+    entry = write_entries()[0]
+    for attempt in (
+        entry.save,
+        entry.delete,
+        AuditEntry.objects.all().delete,
+        lambda: AuditEntry.objects.update(action="x"),
+    ):
+        with pytest.raises(AppendOnlyError):
+            attempt()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE accounts_auditentry SET action = 'x'",
+        "DELETE FROM accounts_auditentry",
+        "TRUNCATE accounts_auditentry",
+    ],
+)
+def test_the_database_refuses_to_change_or_delete(sql):
+    write_entries()
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql)
+    assert AuditEntry.objects.count() == 3
+
+
+def test_who_has_a_past_cannot_be_deleted():
+    user = write_entries()[0].actor
+    with pytest.raises(ProtectedError):
+        user.delete()
+
+
+def test_an_entry_goes_when_what_it_tells_of_is_rolled_back():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        write_entries(1)
+        raise ZeroDivisionError
+    write_entries(1)
+    assert find_audit_break() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_writers_make_one_chain():
+    def write(n):
+        try:
+            record_audit(actor=None, action="test.done", detail={"n": n})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(write, range(30)))
+    assert AuditEntry.objects.count() == 30
+    assert find_audit_break() is None
+
+
+def test_the_command_names_the_first_broken_entry():
+    write_entries()
+    out = StringIO()
+    call_command("verify_audit", stdout=out)
+    assert "3 entries" in out.getvalue()
+    tamper("UPDATE accounts_auditentry SET action = 'x' WHERE number > 1")
+    with pytest.raises(CommandError, match="entry 2: its content was changed"):
+        call_command("verify_audit")

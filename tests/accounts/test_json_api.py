@@ -1,0 +1,162 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import numpy as np
+import orjson
+import pytest
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import OperationalError
+from django.http import Http404
+from rest_framework import exceptions, serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
+
+from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
+from riskplatform.json_api import OrjsonRenderer
+
+
+class Amount(serializers.Serializer):
+    amount = serializers.FloatField(min_value=0)
+
+
+class Order(serializers.Serializer):
+    lines = Amount(many=True)
+
+
+class Echo(APIView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    raises: Exception | None = None
+
+    def post(self, request):
+        if self.raises is not None:
+            raise self.raises
+        return Response({"got": request.data})
+
+
+def post(body=b"{}", content_type="application/json", raises=None):
+    request = APIRequestFactory().generic("POST", "/", body, content_type=content_type)
+    response = Echo.as_view(raises=raises)(request)
+    response.render()
+    return response, orjson.loads(response.content)
+
+
+def test_json_goes_in_and_out():
+    response, answer = post('{"a": [1.5, "é", null]}'.encode())
+    assert response.status_code == 200
+    assert answer == {"got": {"a": [1.5, "é", None]}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1e999}',
+        b"[" * 5000,
+        b'{"a": "\\u0000"}',
+        b'{"a\\u0000": 1}',
+        b'{"a": "\\ud800"}',
+    ],
+)
+def test_what_is_not_json_is_400_with_a_sentence(body):
+    response, answer = post(body)
+    assert response.status_code == 400
+    assert isinstance(answer["detail"], str)
+
+
+def test_a_backslash_that_only_looks_like_a_nul_is_let_through():
+    response, _ = post(b'{"a": "\\\\u0000"}')
+    assert response.status_code == 200
+
+
+def test_a_body_over_the_limit_is_413(settings):
+    settings.API_MAX_BODY_BYTES = 100
+    response, answer = post(b'"' + b"x" * 99 + b'"')
+    assert response.status_code == 413
+    assert "100 bytes" in answer["detail"]
+    assert post(b'"' + b"x" * 98 + b'"')[0].status_code == 200
+
+
+def test_another_content_type_is_415():
+    assert post(b"a=1", content_type="application/x-www-form-urlencoded")[0].status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (Http404("No such detector."), 404),
+        (exceptions.PermissionDenied(), 403),
+        (Conflict("Another body."), 409),
+        (exceptions.MethodNotAllowed("PUT"), 405),
+        (exceptions.Throttled(wait=1.2), 429),
+        (ServiceUnavailable(retry_after=7), 503),
+        (OperationalError("gone"), 503),
+    ],
+)
+def test_every_error_is_a_detail(raised, status):
+    response, answer = post(raises=raised)
+    assert response.status_code == status
+    assert set(answer) == {"detail"}
+    assert answer["detail"]
+
+
+def test_retry_after_is_whole_seconds_rounded_up():
+    assert post(raises=exceptions.Throttled(wait=1.2))[0]["Retry-After"] == "2"
+    assert post(raises=ServiceUnavailable(retry_after=7))[0]["Retry-After"] == "7"
+
+
+def test_a_validation_problem_has_one_entry_per_field():
+    problem = ValidationProblem(
+        [{"field": "data.amount", "message": "is negative"}, {"field": "0.at", "message": "no"}]
+    )
+    response, answer = post(raises=problem)
+    assert response.status_code == 422
+    assert answer["errors"] == [
+        {"loc": ["data", "amount"], "field": "data.amount", "message": "is negative"},
+        {"loc": [0, "at"], "field": "0.at", "message": "no"},
+    ]
+
+
+def test_a_serializers_errors_have_the_same_shape():
+    order = Order(data={"lines": [{"amount": 1}, {"amount": -1}]})
+    assert not order.is_valid()
+    response, answer = post(raises=exceptions.ValidationError(order.errors))
+    assert response.status_code == 422
+    assert [error["field"] for error in answer["errors"]] == ["lines.1.amount"]
+
+
+def test_a_models_errors_have_the_same_shape():
+    _, answer = post(raises=DjangoValidationError({"rate": ["is no rate"]}))
+    assert answer["errors"] == [{"loc": ["rate"], "field": "rate", "message": "is no rate"}]
+
+
+def test_a_bug_of_ours_is_not_dressed_up():
+    with pytest.raises(ZeroDivisionError):
+        post(raises=ZeroDivisionError())
+
+
+def test_values_of_the_field_are_rendered():
+    data = {
+        "at": datetime(2026, 1, 2, tzinfo=UTC),
+        "money": Decimal("1.10"),
+        "x": np.float64(0.5),
+        "row": np.array([1.0, 2.0]),
+        "gone": float("nan"),
+        "names": {"a"},
+        1: "one",
+    }
+    assert orjson.loads(OrjsonRenderer().render(data)) == {
+        "at": "2026-01-02T00:00:00Z",
+        "money": "1.10",
+        "x": 0.5,
+        "row": [1.0, 2.0],
+        "gone": None,
+        "names": ["a"],
+        "1": "one",
+    }
+    assert OrjsonRenderer().render(None) == b""

@@ -1,0 +1,113 @@
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.lockout import MAX_FAILURES, client_address, locked_for, note_failed_login
+from accounts.models import AuditEntry, FailedLogin
+from tests.accounts.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def ann():
+    return UserFactory(username="ann")
+
+
+def log_in(client, username="ann", password=PASSWORD, url=None, **extra):
+    return client.post(
+        url or reverse("login"), {"username": username, "password": password}, **extra
+    )
+
+
+def test_the_right_password_opens_and_is_audited(client, ann):
+    assert log_in(client).status_code == 302
+    assert client.session["_auth_user_id"] == str(ann.pk)
+    entry = AuditEntry.objects.get(action="user.logged_in")
+    assert (entry.actor, entry.detail) == (ann, {"address": "127.0.0.1"})
+
+
+def test_a_wrong_password_stays_out_and_is_audited(client, ann):
+    response = log_in(client, password="wrong")
+    assert response.status_code == 200
+    assert "_auth_user_id" not in client.session
+    entry = AuditEntry.objects.get(action="user.login_failed")
+    assert (entry.object_label, entry.detail["failures"]) == ("ann", 1)
+
+
+def test_a_name_that_nobody_has_is_not_written_down(client):
+    log_in(client, username="my-password-in-the-wrong-field", password="x")
+    assert "my-password" not in str(list(AuditEntry.objects.values()))
+
+
+@pytest.mark.parametrize("door", ["login", "admin:login"])
+def test_repeated_failures_lock_out_even_the_right_password(client, door):
+    UserFactory(username="ann", is_staff=True)
+    url = reverse(door)
+    for _ in range(MAX_FAILURES):
+        log_in(client, password="wrong", url=url)
+    response = log_in(client, username="Ann", url=url)
+    assert "Too many failed attempts. Try again in 15 minutes." in response.content.decode()
+    assert "_auth_user_id" not in client.session
+
+
+def test_the_log_in_page_says_429_and_when_to_come_back(client, ann):
+    for _ in range(MAX_FAILURES):
+        log_in(client, password="wrong")
+    response = log_in(client)
+    assert response.status_code == 429
+    assert 890 < int(response["Retry-After"]) <= 900
+
+
+def test_another_address_and_another_name_are_not_locked(client, ann):
+    UserFactory(username="bob")
+    for _ in range(MAX_FAILURES):
+        log_in(client, password="wrong")
+    assert log_in(client, username="bob").status_code == 302
+    assert log_in(client, REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
+def test_a_lock_ends_by_itself_and_counting_starts_anew():
+    then = timezone.now() - timedelta(minutes=15, seconds=1)
+    for _ in range(MAX_FAILURES):
+        note_failed_login("ann", "1.2.3.4", now=then)
+    assert locked_for("ann", "1.2.3.4", now=then + timedelta(minutes=14))
+    assert locked_for("ann", "1.2.3.4") is None
+    assert note_failed_login("ann", "1.2.3.4") == 1
+
+
+def test_success_forgets_the_failures(client, ann):
+    log_in(client, password="wrong")
+    log_in(client)
+    assert not FailedLogin.objects.exists()
+
+
+def test_an_address_is_taken_from_the_proxy_only_behind_one(rf, settings):
+    request = rf.get("/", headers={"X-Forwarded-For": "6.6.6.6, 10.1.1.1"})
+    assert client_address(request) == "127.0.0.1"
+    settings.SECURE_PROXY = True
+    assert client_address(request) == "10.1.1.1"
+
+
+def test_logging_out_takes_a_post(client, ann):
+    client.force_login(ann)
+    assert client.get(reverse("logout")).status_code == 405
+    client.post(reverse("logout"))
+    assert "_auth_user_id" not in client.session
+
+
+def test_a_password_can_be_changed_and_that_is_audited(client, ann):
+    client.force_login(ann)
+    new = {"new_password1": "a much longer phrase", "new_password2": "a much longer phrase"}
+    response = client.post(reverse("password_change"), {"old_password": PASSWORD, **new})
+    assert response.url == reverse("password_change_done")
+    ann.refresh_from_db()
+    assert ann.check_password("a much longer phrase")
+    assert AuditEntry.objects.filter(action="user.password_changed", actor=ann).exists()
+
+
+def test_a_stranger_cannot_change_a_password(client):
+    assert reverse("login") in client.get(reverse("password_change")).url

@@ -1,0 +1,127 @@
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from django.db import connection
+from rest_framework.response import Response
+from rest_framework.test import APIRequestFactory
+from rest_framework.views import APIView
+
+from accounts import ratelimit
+from accounts.models import RateWindow
+from accounts.rates import Limit, parse_rate
+from tests.accounts.factories import key_for
+
+NEEDS_REDIS = pytest.mark.skipif(
+    "RISK_TEST_REDIS_URL" not in os.environ, reason="RISK_TEST_REDIS_URL is not set"
+)
+STORES = ["database", pytest.param("redis", marks=[pytest.mark.redis, NEEDS_REDIS])]
+
+
+@pytest.fixture(params=STORES)
+def store(request, settings):
+    settings.REDIS_URL = ""
+    if request.param == "redis":
+        settings.REDIS_URL = os.environ["RISK_TEST_REDIS_URL"]
+        redis.Redis.from_url(settings.REDIS_URL).flushdb()
+    return request.param
+
+
+class Limited(APIView):
+    required_scope = "score"
+
+    def get(self, request):
+        return Response({})
+
+
+def call(plain):
+    request = APIRequestFactory().get("/", headers={"X-API-Key": plain})
+    return Limited.as_view()(request)
+
+
+def test_a_rate_is_read_as_limits():
+    assert parse_rate("100/min, 1000/h") == (Limit(100, 60), Limit(1000, 3600))
+    assert parse_rate("none") == ()
+
+
+@pytest.mark.parametrize("text", ["", "100", "0/min", "-1/min", "1/year", "1/min;2/h", "none,1/s"])
+def test_what_is_no_rate_is_refused(text):
+    with pytest.raises(ValueError, match="is no rate"):
+        parse_rate(text)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_threads_get_exactly_what_the_limit_allows(store):
+    key, _ = key_for(rate="30/min,1000/h")
+
+    def take(_):
+        try:
+            return ratelimit.take_slot(key)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        waits = list(pool.map(take, range(80)))
+    assert waits.count(0.0) == 30
+    assert all(55 < wait <= 60 for wait in waits if wait)
+
+
+@pytest.mark.django_db
+def test_the_window_slides(store):
+    key, _ = key_for(rate="2/s")
+    assert [ratelimit.take_slot(key) for _ in range(2)] == [0.0, 0.0]
+    wait = ratelimit.take_slot(key)
+    assert 0 < wait <= 1
+    time.sleep(wait + 0.01)
+    assert ratelimit.take_slot(key) == 0.0
+
+
+@pytest.mark.django_db
+def test_the_longer_limit_holds_too(store):
+    key, _ = key_for(rate="5/s,3/h")
+    waits = [ratelimit.take_slot(key) for _ in range(4)]
+    assert waits[:3] == [0.0] * 3
+    assert 3590 < waits[3] <= 3600
+
+
+@pytest.mark.django_db
+def test_keys_do_not_share_a_window(store):
+    first, second = key_for(rate="1/h")[0], key_for(rate="1/h")[0]
+    assert ratelimit.take_slot(first) == ratelimit.take_slot(second) == 0.0
+
+
+@pytest.mark.django_db
+def test_a_window_forgets_to_the_microsecond():
+    key, _ = key_for()
+    limits = [Limit(1, 60)]
+    assert ratelimit.take_slot_in_database(key.pk, limits, now=1000.0) == 0.0
+    assert ratelimit.take_slot_in_database(key.pk, limits, now=1059.999999) == pytest.approx(1e-6)
+    assert ratelimit.take_slot_in_database(key.pk, limits, now=1060.0) == 0.0
+
+
+@pytest.mark.django_db
+def test_beyond_the_rate_the_answer_is_429_with_retry_after(store):
+    _, plain = key_for(rate="1/min")
+    assert call(plain).status_code == 200
+    refused = call(plain)
+    assert refused.status_code == 429
+    assert 55 < int(refused["Retry-After"]) <= 60
+
+
+@pytest.mark.django_db
+def test_no_limit_costs_no_query(django_assert_num_queries):
+    key, _ = key_for(rate="none")
+    with django_assert_num_queries(0):
+        assert ratelimit.take_slot(key) == 0.0
+
+
+@pytest.mark.django_db
+def test_without_redis_the_database_counts(settings, monkeypatch):
+    monkeypatch.setattr(ratelimit, "_redis_paused_until", 0.0)
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    key, _ = key_for(rate="1/min")
+    assert ratelimit.take_slot(key) == 0.0
+    assert ratelimit.take_slot(key) > 0
+    assert RateWindow.objects.filter(api_key=key).exists()

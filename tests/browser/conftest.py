@@ -1,0 +1,95 @@
+"""A running platform with a little data, and a real Chromium that tolerates no console error."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.e2e.stack import PASSWORD, Stack, running_stack
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FILL = "from riskplatform.demo import fill; fill(print, events={'fraud': 9000}, recent_events=1500)"
+
+
+def chromium() -> str:
+    """Path of the browser; skips where there is none."""
+    names = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("there is no Chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Web and worker over a champion, alerts and one case."""
+    chromium()
+    var: Path = tmp_path_factory.mktemp("platform")
+    with running_stack(var, {}) as stack:
+        stack.manage("shell", "-v", "0", "-c", FILL)
+        stack.start("web")
+        stack.start("worker")
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Faults:
+    """What a page must not do: complain on the console, fail, ask another host."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.found: list[str] = []
+        self.address = address
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.found.append(f"error: {error}"))
+        page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.found.append(f"console: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.found.append(f"another host: {request.url}")
+
+
+@pytest.fixture
+def sign_in(platform: Stack, chrome: Browser) -> Iterator[Callable[[str], Page]]:
+    """`sign_in("analyst")` gives a page of a fresh session; faults fail the test at its end."""
+    contexts, watched = [], []
+
+    def enter(username: str) -> Page:
+        context = chrome.new_context(
+            base_url=platform.address, viewport={"width": 1280, "height": 900}
+        )
+        page = context.new_page()
+        contexts.append(context)
+        watched.append(Faults(page, platform.address))
+        page.goto("/accounts/login/")
+        page.fill("[name=username]", username)
+        page.fill("[name=password]", PASSWORD)
+        page.press("[name=password]", "Enter")
+        page.wait_for_url(lambda url: "/login" not in url)
+        return page
+
+    yield enter
+    for context in contexts:
+        context.close()
+    assert [fault for one in watched for fault in one.found] == []

@@ -1,0 +1,121 @@
+"""The loop as people walk it, in a real Chromium."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.stack import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+SignIn = Callable[[str], Page]
+
+
+def test_an_analyst_labels_an_alert_from_the_queue_by_keyboard_alone(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    page.keyboard.press("n")
+    page.wait_for_url(re.compile(r"/alerts/\d+/"))
+    alert = page.url.split("?")[0]
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: url.split("?")[0] != alert)
+    page.goto(alert)
+    expect(page.locator("main")).to_contain_text("Closed as fraud")
+
+
+def test_an_analyst_opens_a_case_comments_and_closes_it_with_a_reason(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.goto("/?order=age")
+    page.keyboard.press("n")
+    page.wait_for_url(re.compile(r"/alerts/\d+/"))
+    page.keyboard.press("3")
+    page.locator("dialog[open] [name=title]").fill("Several odd payments")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/cases/\d+/"))
+    page.get_by_label("Comment").fill("The customer denies it.")
+    page.get_by_role("button", name="Add comment").click()
+    expect(page.locator("main")).to_contain_text("The customer denies it.")
+    page.locator("details.close-case summary").click()
+    page.get_by_label("Outcome").select_option("fraud")
+    page.get_by_label("Reason").select_option("account_takeover")
+    page.get_by_role("button", name=re.compile("Close case and")).click()
+    expect(page.locator("main")).to_contain_text("Closed")
+
+
+def test_a_model_owner_retrains_compares_promotes_and_rolls_back(
+    sign_in: SignIn, platform: Stack
+) -> None:
+    page = sign_in("owner")
+    page.goto("/models/")
+    page.get_by_role("button", name="Retrain now").first.click()
+    page.goto("/models/")
+    version = page.get_by_role("link", name="v2").first
+    expect(version).to_be_visible(timeout=90_000)
+    version.click()
+    expect(page.locator("table").first).to_contain_text("v1")
+    page.locator("#promote").click()
+    expect(page.locator("main")).to_contain_text("champion", timeout=15_000)
+    assert served(platform) == "v2"
+    page.reload()
+    page.locator("#roll-back").click()
+    expect(page.locator("main")).to_contain_text("v1", timeout=15_000)
+    page.wait_for_load_state("networkidle")
+    assert served(platform) == "v1"
+
+
+def served(platform: Stack) -> str:
+    printed = platform.manage(
+        "create_api_key",
+        "--user",
+        "admin",
+        "--name",
+        "probe",
+        "--scopes",
+        "score",
+        "--rate",
+        "none",
+    )
+    body = {
+        "transaction_amount": 40.0,
+        "merchant_type": "grocery",
+        "country": "US",
+        "time_delta": 40.0,
+        "device_type": "desktop",
+    }
+    answer = platform.call(
+        "POST", "/api/v1/detectors/fraud/score", key=printed.strip().splitlines()[-1], body=body
+    )
+    return str(answer.json()["model_version"])
+
+
+PAGES = {
+    "analyst": ("/", "/alerts/1/", "/cases/", "/cases/1/", "/detectors/", "/detectors/fraud/"),
+    "owner": ("/models/", "/models/1/", "/jobs/"),
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("username", PAGES)
+def test_no_page_has_an_accessibility_violation(sign_in: SignIn, username: str, theme: str) -> None:
+    page = sign_in(username)
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    for path in PAGES[username]:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page).response["violations"]
+        assert [(path, one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+
+
+def test_an_analyst_cannot_promote_and_an_owner_cannot_label(sign_in: SignIn) -> None:
+    analyst = sign_in("analyst")
+    analyst.goto("/models/1/")
+    expect(analyst.locator("#promote")).to_have_count(0)
+    owner = sign_in("owner")
+    owner.goto("/")
+    owner.keyboard.press("n")
+    owner.wait_for_url(re.compile(r"/alerts/\d+/"))
+    expect(owner.get_by_role("link", name="Confirm fraud")).to_have_count(0)

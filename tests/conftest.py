@@ -1,0 +1,130 @@
+"""What all tests share: people, keys, detectors, a champion; and no skip where CI forbids it."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import Client
+
+from accounts.models import User
+from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
+from scoring import deployment
+from scoring.core.bundle import write_bundle
+from scoring.models import Detector
+from tests.accounts.factories import UserFactory, key_for, user_with_role
+from tests.factories import shipped_detector, trained_payments
+from tests.settings import remove_folder
+
+REQUIRED = set(filter(None, os.environ.get("RISK_CI_REQUIRE", "").split(",")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where RISK_CI_REQUIRE names a marker, its tests fail instead of being skipped."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        missing = REQUIRED & {mark.name for mark in item.iter_markers()}
+        if missing:
+            report.outcome = "failed"
+            report.longrepr = f"skipped, though {', '.join(sorted(missing))} is required here"
+    return report
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    remove_folder()
+
+
+@pytest.fixture(autouse=True)
+def forget_served_bundles() -> None:
+    """What one test's process remembered must not serve in the next."""
+    deployment._last_good.clear()
+
+
+@pytest.fixture
+def only_on_sqlite() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("about SQLite")
+
+
+@pytest.fixture
+def analyst(db: None) -> User:
+    return user_with_role(ANALYST, username="analyst")
+
+
+@pytest.fixture
+def lead(db: None) -> User:
+    return user_with_role(LEAD, username="lead")
+
+
+@pytest.fixture
+def engineer(db: None) -> User:
+    return user_with_role(DATA_ENGINEER, username="engineer")
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return user_with_role(MODEL_OWNER, username="owner")
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return user_with_role(ADMIN, username="admin")
+
+
+@pytest.fixture
+def outsider(db: None) -> User:
+    """Somebody with an account and no role."""
+    return UserFactory(username="outsider")
+
+
+@pytest.fixture
+def api(db: None) -> Callable[..., Client]:
+    """`api("score")` is a client with a key of those scopes; `api()` has a key without any."""
+
+    def client_with(*scopes: str) -> Client:
+        _, secret = key_for(scopes=scopes)
+        return Client(headers={"authorization": f"Token {secret}"})
+
+    return client_with
+
+
+@pytest.fixture
+def payments_detector(db: None) -> Detector:
+    """The shipped `payments`, served by its rules alone."""
+    return shipped_detector("payments")
+
+
+@pytest.fixture
+def cards_detector(db: None) -> Detector:
+    """The shipped `cards`, served by its rules alone."""
+    return shipped_detector("cards")
+
+
+@pytest.fixture
+def fraud_detector(db: None) -> Detector:
+    """The shipped `fraud`, served by its rules alone."""
+    return shipped_detector("fraud")
+
+
+@pytest.fixture(scope="session")
+def payments_digest() -> str:
+    """A small trained payments bundle, written once."""
+    manifest, files = trained_payments()
+    return write_bundle(deployment.bundle_root(), manifest, files)
+
+
+@pytest.fixture
+def champion(payments_detector: Detector, payments_digest: str) -> Detector:
+    """The shipped `payments` with a trained champion, v1."""
+    deployment.install(payments_detector, slot="champion", digest=payments_digest, version="v1")
+    return payments_detector
+
+
+@pytest.fixture
+def bundle_dir(tmp_path, monkeypatch):
+    """A bundle folder of this test's own, with nothing loaded from it yet."""
+    monkeypatch.setattr(django_settings, "BUNDLE_DIR", str(tmp_path / "bundles"))
+    monkeypatch.setattr(deployment, "_loaded", {})
+    return tmp_path / "bundles"

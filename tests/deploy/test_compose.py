@@ -1,0 +1,193 @@
+"""docker-compose.yml and the Dockerfile are honest: their very commands run here, healthy."""
+
+import base64
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import redis
+
+from tests.deploy.compose import (
+    ROOT,
+    MissingVariable,
+    command_of,
+    exec_form,
+    healthcheck_of,
+    load_compose,
+    load_dockerfile,
+)
+from tests.deploy.processes import free_port, machine_environment, run, started, wait_for
+
+POSTGRES_URL = os.environ.get("RISK_TEST_POSTGRES_URL", "")
+REDIS_URL = os.environ.get("RISK_TEST_REDIS_URL", "")
+PROCESSES = ("web", "worker", "beat")
+# Other tests use the first databases of the shared Redis.
+REDIS_DATABASE = 13
+
+real_services = [
+    pytest.mark.postgres,
+    pytest.mark.redis,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("compose"),
+    pytest.mark.skipif(
+        not (POSTGRES_URL and REDIS_URL),
+        reason="needs RISK_TEST_POSTGRES_URL and RISK_TEST_REDIS_URL",
+    ),
+]
+
+
+def filled_in() -> dict[str, str]:
+    """A complete .env file."""
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "RISK_PII_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "ALLOWED_HOSTS": "risk.example.com",
+        "CSRF_TRUSTED_ORIGINS": "https://risk.example.com",
+        "POSTGRES_PASSWORD": secrets.token_hex(16),
+        "REDIS_PASSWORD": secrets.token_hex(16),
+    }
+
+
+def at_path(url: str, path: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
+
+
+# --- What can be read ------------------------------------------------------------------------
+@pytest.mark.parametrize("name", filled_in())
+def test_compose_refuses_to_start_without(name: str) -> None:
+    with pytest.raises(MissingVariable, match=name):
+        load_compose(filled_in() | {name: ""})
+
+
+def test_the_example_env_names_what_compose_requires() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    empty = {line.removesuffix("=") for line in lines if line.endswith("=")}
+    assert empty == filled_in().keys()
+
+
+def test_every_long_running_service_has_a_health_check() -> None:
+    services = load_compose(filled_in())
+    one_shot = {"migrate"}
+    assert all(services[name]["healthcheck"]["test"] for name in services.keys() - one_shot)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_nothing_starts_before_the_migrations_are_done(name: str) -> None:
+    waits_for = load_compose(filled_in())[name]["depends_on"]
+    assert waits_for["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_web_and_worker_share_the_bundles() -> None:
+    services = load_compose(filled_in())
+    assert {services[name]["volumes"][0] for name in PROCESSES} == {"bundles:/srv/bundles"}
+
+
+def test_the_web_port_is_not_open_to_the_network() -> None:
+    assert load_compose(filled_in())["web"]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_the_image_runs_as_an_ordinary_user() -> None:
+    last_stage = load_dockerfile()[::-1]
+    stage = last_stage[: next(i for i, (name, _) in enumerate(last_stage) if name == "FROM")]
+    assert ("USER", "risk") in stage
+
+
+def test_the_image_installs_hashed_packages_only() -> None:
+    runs = [argument for name, argument in load_dockerfile() if name == "RUN"]
+    assert any("--require-hashes" in run and "-r requirements.lock" in run for run in runs)
+
+
+def test_every_base_image_is_pinned() -> None:
+    bases = [argument.split()[0] for name, argument in load_dockerfile() if name == "FROM"]
+    images = [*bases, *(load_compose(filled_in())[name]["image"] for name in ("postgres", "redis"))]
+    assert all(":" in image and not image.endswith(":latest") for image in images)
+
+
+def test_the_image_starts_what_compose_starts() -> None:
+    instructions = dict(load_dockerfile())
+    web = load_compose(filled_in())["web"]
+    assert exec_form(instructions["CMD"]) == command_of(web)
+    assert exec_form(instructions["HEALTHCHECK"]) == healthcheck_of(web)
+
+
+def test_what_the_dockerfile_copies_is_there_and_not_ignored() -> None:
+    ignored = set((ROOT / ".dockerignore").read_text().split())
+    copied = [argument.split()[0] for name, argument in load_dockerfile() if name == "COPY"]
+    local = [source for source in copied if not source.startswith("--from")]
+    assert all((ROOT / source).exists() and source not in ignored for source in local)
+    assert not {"manage.py", "deploy", "static", "templates", "CHANGELOG.md"} & ignored
+
+
+def test_the_programs_are_in_the_locked_environment() -> None:
+    services = load_compose(filled_in())
+    programs = {command_of(services[name])[0] for name in (*PROCESSES, "migrate")}
+    folder = str(Path(sys.executable).parent)
+    assert all(shutil.which(program, path=folder) for program in programs)
+
+
+# --- What can be run -------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict]]:
+    """The services of docker-compose.yml, aimed at an empty database and Redis of this machine."""
+    folder = tmp_path_factory.mktemp("platform")
+    database = f"compose_{secrets.token_hex(4)}"
+    with psycopg.connect(POSTGRES_URL, autocommit=True) as server:
+        server.execute(f'create database "{database}"')
+    cache = redis.Redis.from_url(at_path(REDIS_URL, str(REDIS_DATABASE)))
+    cache.flushdb()
+    services = load_compose(filled_in())
+    for name in ("migrate", *PROCESSES):
+        services[name]["environment"] |= {
+            "DATABASE_URL": at_path(POSTGRES_URL, database),
+            "REDIS_URL": at_path(REDIS_URL, str(REDIS_DATABASE)),
+            "RISK_VAR_DIR": str(folder),
+            "RISK_BUNDLE_DIR": str(folder / "bundles"),
+        }
+    environment = machine_environment(services["migrate"]["environment"])
+    for command in (
+        ["python", "manage.py", "collectstatic", "--noinput"],
+        command_of(services["migrate"]),
+    ):
+        done = run(command, environment)
+        assert done.returncode == 0, done.stderr
+    yield services
+    cache.flushdb()
+    with psycopg.connect(POSTGRES_URL, autocommit=True) as server:
+        server.execute(f'drop database "{database}" with (force)')
+
+
+class TestRealProcesses:
+    pytestmark = real_services
+
+    def test_web_becomes_healthy(self, platform: dict[str, dict], tmp_path: Path) -> None:
+        web, port = platform["web"], str(free_port())
+        command = [port if word == "8000" else word for word in command_of(web)]
+        environment = machine_environment(web["environment"] | {"PORT": port})
+        check = healthcheck_of(web)
+        assert run(check, environment).returncode == 1
+        with started(command, environment, tmp_path / "log") as read_log:
+            wait_for(lambda: run(check, environment).returncode == 0, read_log)
+
+    def test_worker_becomes_healthy(self, platform: dict[str, dict], tmp_path: Path) -> None:
+        worker = platform["worker"]
+        environment = machine_environment(worker["environment"])
+        check = healthcheck_of(worker)
+        check[-1] = check[-1].replace("$(hostname)", socket.gethostname())
+        with started(command_of(worker), environment, tmp_path / "log") as read_log:
+            wait_for(lambda: run(check, environment).returncode == 0, read_log)
+
+    def test_beat_becomes_healthy(self, platform: dict[str, dict], tmp_path: Path) -> None:
+        beat = platform["beat"]
+        environment = machine_environment(beat["environment"])
+        check = healthcheck_of(beat)
+        assert run(check, environment).returncode == 1
+        with started(command_of(beat), environment, tmp_path / "log") as read_log:
+            wait_for(lambda: run(check, environment).returncode == 0, read_log, seconds=90)

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from models_registry.core.calibration import fit_calibration, fit_isotonic, fit_platt
+from models_registry.core.metrics import brier_score, expected_calibration_error
+from scoring.core.inference import score_of
+
+RNG = np.random.default_rng(7)
+MARGINS = RNG.normal(-3.0, 2.0, 20000)
+
+
+def labels_from(probability: np.ndarray) -> np.ndarray:
+    return (RNG.random(probability.size) < probability).astype(int)
+
+
+LABELS = labels_from(score_of(0.5 * MARGINS - 1.0, "logit"))
+
+
+def test_platt_finds_the_slope_and_intercept_that_made_the_labels():
+    found = fit_platt(MARGINS, LABELS)
+    assert found.slope == pytest.approx(0.5, abs=0.05)
+    assert found.intercept == pytest.approx(-1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("fit", [fit_platt, fit_isotonic, fit_calibration])
+def test_calibrated_probabilities_are_honest_on_other_rows(fit):
+    found = fit(MARGINS[:10000], LABELS[:10000])
+    raw = score_of(MARGINS[10000:], "logit")
+    calibrated = found.probability(MARGINS[10000:])
+    assert expected_calibration_error(LABELS[10000:], calibrated) < 0.02
+    assert brier_score(LABELS[10000:], calibrated) < brier_score(LABELS[10000:], raw)
+
+
+def test_the_isotonic_map_keeps_order_and_shuns_0_and_1():
+    perfect = (MARGINS > 0).astype(int)
+    probabilities = fit_isotonic(MARGINS, perfect).probability(np.sort(MARGINS))
+    assert (np.diff(probabilities) >= 0).all()
+    assert probabilities.min() > 0
+    assert probabilities.max() < 1
+
+
+def test_a_curve_that_is_no_logistic_gets_an_isotonic_map():
+    odd = labels_from(np.where(MARGINS > -3.0, 0.3, 0.02))
+    assert fit_calibration(MARGINS, odd).kind == "isotonic"
+
+
+def test_few_positives_get_platt_and_hardly_any_get_nothing():
+    few, hardly = np.zeros(20000, dtype=int), np.zeros(20000, dtype=int)
+    few[:12], hardly[:3] = 1, 1
+    assert fit_calibration(MARGINS, few).kind == "platt"
+    assert fit_calibration(MARGINS, hardly).kind == "none"
+
+
+@pytest.mark.parametrize("margins", [-MARGINS, np.zeros(20000)])
+def test_margins_that_say_nothing_get_nearly_the_overall_rate(margins):
+    probabilities = fit_platt(margins, LABELS).probability(margins)
+    assert probabilities.mean() == pytest.approx(LABELS.mean(), rel=0.05)
+
+
+def test_separable_classes_do_not_break_the_fit():
+    margins = np.concatenate([np.full(50, -30.0), np.full(50, 30.0)])
+    found = fit_platt(margins, (margins > 0).astype(int))
+    assert found.probability(np.array([30.0]))[0] == pytest.approx(51 / 52, abs=0.01)
+
+
+def test_tied_margins_get_one_probability():
+    margins = np.repeat([0.0, 1.0, 2.0], 100)
+    labels = np.tile([0] * 9 + [1], 30)
+    found = fit_isotonic(margins, labels)
+    assert found.probability(np.array([1.0]))[0] == pytest.approx(0.1, abs=0.01)

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from models_registry.core.metrics import (
+    at_threshold,
+    average_precision,
+    bootstrap_interval,
+    brier_score,
+    calibration_points,
+    entity_precision_at_k,
+    expected_calibration_error,
+    precision_recall_points,
+    recall_at_false_positive_rate,
+    roc_auc,
+    roc_points,
+    value_detection_rate,
+)
+
+RNG = np.random.default_rng(3)
+LABELS = (RNG.random(500) < 0.1).astype(int)
+SCORES = np.round(RNG.random(500) + 0.4 * LABELS, 2)
+
+scored_rows = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 9)), min_size=2, max_size=60
+).filter(lambda rows: len({label for label, _ in rows}) == 2)
+
+
+@given(scored_rows)
+def test_the_ranking_metrics_equal_scikit_learns_with_ties(rows):
+    labels, scores = np.array(rows).T
+    assert roc_auc(labels, scores * 0.1) == pytest.approx(sk.roc_auc_score(labels, scores))
+    expected = sk.average_precision_score(labels, scores)
+    assert average_precision(labels, scores * 0.1) == pytest.approx(expected)
+
+
+def test_weights_count_like_repeated_rows():
+    weights = RNG.integers(0, 4, 500)
+    repeated = np.repeat(np.arange(500), weights)
+    assert average_precision(LABELS, SCORES, weights.astype(float)) == pytest.approx(
+        average_precision(LABELS[repeated], SCORES[repeated])
+    )
+
+
+def test_precision_recall_and_f1_equal_scikit_learns():
+    found, flagged = at_threshold(LABELS, SCORES, 0.8), SCORES >= 0.8
+    assert found.precision == pytest.approx(sk.precision_score(LABELS, flagged))
+    assert found.recall == pytest.approx(sk.recall_score(LABELS, flagged))
+    assert found.f1 == pytest.approx(sk.f1_score(LABELS, flagged))
+    assert found.alert_rate == pytest.approx(flagged.mean())
+
+
+def test_recall_at_a_false_positive_rate_equals_scikit_learns_curve():
+    false, true, _ = sk.roc_curve(LABELS, SCORES, drop_intermediate=False)
+    expected = true[false <= 0.05].max()
+    assert recall_at_false_positive_rate(LABELS, SCORES, 0.05) == pytest.approx(expected)
+
+
+def test_the_brier_score_equals_scikit_learns():
+    p = np.clip(SCORES, 0, 1)
+    assert brier_score(LABELS, p) == pytest.approx(sk.brier_score_loss(LABELS, p))
+
+
+def test_questions_without_an_answer_give_nan():
+    none = np.zeros(4)
+    for metric in (roc_auc, average_precision, recall_at_false_positive_rate):
+        assert np.isnan(metric(none, np.arange(4.0)))
+    assert np.isnan(value_detection_rate(none, none, none, 0.5))
+
+
+def test_an_entity_counts_once_a_day_by_its_highest_score():
+    labels, scores = np.array([1, 0, 0]), np.array([0.2, 0.9, 0.8])
+    cards, days = np.array(["a", "a", "b"]), np.zeros(3)
+    assert entity_precision_at_k(labels, scores, cards, days, k=1) == 1.0
+
+
+def test_an_entity_once_found_is_not_found_again():
+    labels, scores = np.array([1, 1, 0]), np.array([0.9, 0.9, 0.1])
+    cards, days = np.array(["a", "a", "b"]), np.array([0, 1, 1])
+    assert entity_precision_at_k(labels, scores, cards, days, k=1) == 0.5
+
+
+def test_an_entity_that_was_missed_stays_in_the_game():
+    labels, scores = np.array([1, 0, 1]), np.array([0.1, 0.9, 0.9])
+    cards, days = np.array(["a", "b", "a"]), np.array([0, 0, 1])
+    assert entity_precision_at_k(labels, scores, cards, days, k=1) == 0.5
+
+
+def test_the_value_detection_rate_weighs_frauds_by_their_amount():
+    labels, scores = np.array([1, 1, 0, 0]), np.array([0.9, 0.1, 0.5, 0.4])
+    amounts = np.array([30.0, 10.0, 500.0, np.nan])
+    assert value_detection_rate(labels, scores, amounts, 0.25) == 0.75
+
+
+def test_honest_probabilities_have_a_small_calibration_error():
+    p = RNG.random(20000)
+    labels = (RNG.random(20000) < p).astype(int)
+    assert expected_calibration_error(labels, p) < 0.02
+    assert expected_calibration_error(labels, p**3) > 0.1
+    assert len(calibration_points(labels, p)) == 10
+
+
+def test_curves_are_thinned_but_keep_their_ends():
+    roc = roc_points(LABELS, RNG.random(500), size=20)
+    assert len(roc) <= 21
+    assert (roc[0], roc[-1]) == ((0.0, 0.0), (1.0, 1.0))
+    assert precision_recall_points(LABELS, SCORES, size=20)[-1][0] == 1.0
+
+
+def test_a_bootstrap_interval_holds_the_mean_and_repeats_with_its_seed():
+    values = RNG.normal(5.0, 1.0, 400)
+    low, high = bootstrap_interval(lambda rows: float(values[rows].mean()), 400, seed=1)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(4 / 20, rel=0.3)
+    again = bootstrap_interval(lambda rows: float(values[rows].mean()), 400, seed=1)
+    assert again == (low, high)

@@ -1,0 +1,39 @@
+import json
+
+import numpy as np
+import pytest
+
+from models_registry.core.reference import describe_features
+
+VECTORS = np.array(
+    [[1.0, 7.0, np.nan], [2.0, 7.0, np.nan], [np.nan, 9.0, np.nan], [3.0, 7.0, np.nan]]
+)
+NAMES = ("amount", "country", "empty")
+FOUND = describe_features(VECTORS, NAMES, categorical={"country"})
+
+
+def test_a_number_is_described_without_its_missing_rows():
+    assert FOUND["amount"]["count"] == 4
+    assert FOUND["amount"]["missing_share"] == 0.25
+    assert FOUND["amount"]["mean"] == 2.0
+    assert FOUND["amount"]["std"] == pytest.approx(np.std([1, 2, 3]))
+    assert FOUND["amount"]["deciles"][0::5] == [1.0, 2.0, 3.0]
+
+
+def test_a_category_is_described_by_its_levels():
+    shares = {level["value"]: level["share"] for level in FOUND["country"]["levels"]}
+    assert shares == {7.0: 0.75, 9.0: 0.25}
+
+
+def test_a_column_that_is_all_missing_says_so():
+    assert FOUND["empty"]["missing_share"] == 1.0
+    assert FOUND["empty"]["mean"] is None
+
+
+def test_the_statistics_are_json():
+    assert json.loads(json.dumps(FOUND, allow_nan=False)) == FOUND
+
+
+def test_names_must_fit_the_columns():
+    with pytest.raises(ValueError, match="names"):
+        describe_features(VECTORS, ("amount",))

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from models_registry.core.splits import LabelHistory, SplitError, TimeSplit, plan_split
+
+DAY = 86400.0
+NOBODY = LabelHistory(np.array([], dtype=np.intp), np.array([], dtype=np.int8), np.array([]))
+SPLIT = TimeSplit(
+    train_start=0, train_end=7 * DAY, validation_end=21 * DAY, test_end=35 * DAY, delay=7 * DAY
+)
+DAILY = np.arange(40) * DAY
+
+
+def history(*entries: tuple[int, int, float]) -> LabelHistory:
+    rows, values, days = zip(*entries, strict=True)
+    return LabelHistory(np.array(rows), np.array(values, dtype=np.int8), np.array(days) * DAY)
+
+
+def test_a_label_is_unknown_before_it_was_given():
+    given = history((0, 1, 5.0))
+    assert given.as_known_at(4.9 * DAY, 2).tolist() == [-1, -1]
+    assert given.as_known_at(5.0 * DAY, 2).tolist() == [1, -1]
+
+
+def test_the_newest_label_counts_whatever_the_order_of_rows():
+    given = history((0, 0, 9.0), (0, 1, 3.0))
+    assert given.as_known_at(5 * DAY, 1).tolist() == [1]
+    assert given.as_known_at(9 * DAY, 1).tolist() == [0]
+
+
+def test_delay_blocks_lie_between_the_parts():
+    parts = SPLIT.apply(DAILY, NOBODY, matured_is_genuine=True)
+    assert parts.train.rows.tolist() == list(range(7))
+    assert parts.validation.rows.tolist() == list(range(14, 21))
+    assert parts.test.rows.tolist() == list(range(28, 35))
+
+
+def test_training_reads_labels_as_known_when_validation_begins():
+    late = history((3, 1, 14.5), (4, 1, 13.9))
+    parts = SPLIT.apply(DAILY, late, matured_is_genuine=True)
+    assert parts.train.labels.tolist() == [0, 0, 0, 0, 1, 0, 0]
+    assert parts.train.positives == 1
+
+
+def test_rows_that_nobody_labelled_can_be_left_out():
+    given = history((3, 1, 8.0), (15, 0, 16.0), (30, 1, 31.0))
+    parts = SPLIT.apply(DAILY, given, matured_is_genuine=False)
+    assert [part.rows.tolist() for part in (parts.train, parts.validation, parts.test)] == [
+        [3],
+        [15],
+        [30],
+    ]
+
+
+def test_rows_come_oldest_first():
+    parts = SPLIT.apply(DAILY[::-1].copy(), NOBODY, matured_is_genuine=True)
+    assert parts.train.rows.tolist() == [39, 38, 37, 36, 35, 34, 33]
+
+
+def test_a_part_without_labels_is_named():
+    with pytest.raises(SplitError, match="training"):
+        SPLIT.apply(DAILY, NOBODY, matured_is_genuine=False)
+
+
+def test_a_plan_leaves_out_what_has_not_matured():
+    split = plan_split(0, 121 * DAY, delay=7 * DAY)
+    assert split.test_end == pytest.approx(114 * DAY)
+    assert split.train_end == pytest.approx(60 * DAY)
+    assert split.validation_start - split.train_end == 7 * DAY
+    assert split.test_start - split.validation_end == 7 * DAY
+
+
+def test_too_short_a_history_is_refused():
+    with pytest.raises(SplitError, match="too few"):
+        plan_split(0, 20 * DAY, delay=7 * DAY)
+    with pytest.raises(SplitError, match="too short"):
+        TimeSplit(train_start=0, train_end=1, validation_end=2, test_end=9, delay=5)

@@ -1,0 +1,29 @@
+"""Lineage in Django's admin: to look at, for nobody to change."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from models_registry.promotion import promote
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def root(django_user_model):
+    client = Client()
+    client.force_login(django_user_model.objects.create_superuser("root", password="x"))
+    return client
+
+
+@pytest.mark.parametrize("name", ["modelversion", "dataset", "promotiondecision"])
+def test_lineage_is_read_only(root, payments_detector, payments_digest, name):
+    promote(VersionFactory(detector=payments_detector, digest=payments_digest), actor=None)
+    page = root.get(reverse(f"admin:models_registry_{name}_changelist"))
+    assert len(page.context["cl"].result_list) == 1
+    row = page.context["cl"].result_list[0]
+    change = reverse(f"admin:models_registry_{name}_change", args=[row.pk])
+    assert root.get(change).status_code == 200
+    assert root.post(change, {}).status_code == 403
+    assert root.get(reverse(f"admin:models_registry_{name}_add")).status_code == 403

@@ -1,0 +1,86 @@
+"""The models API: who may do what, and what comes back."""
+
+import pytest
+
+from jobs.models import Job
+from models_registry.promotion import promote
+from scoring.deployment import serving
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+
+
+@pytest.fixture(autouse=True)
+def unsent(monkeypatch):
+    """Jobs are queued and announced to nobody."""
+    monkeypatch.setattr("models_registry.api.announce_job", lambda job: None)
+
+
+@pytest.fixture
+def version(payments_detector, payments_digest):
+    return VersionFactory(detector=payments_detector, number=1, digest=payments_digest)
+
+
+def test_versions_are_listed_and_narrowed(api, version):
+    reader = api("models:read")
+    found = reader.get("/api/v1/models", {"detector": "payments", "stage": "challenger"}).json()
+    assert [row["version"] for row in found["models"]] == ["v1"]
+    assert reader.get("/api/v1/models", {"stage": "champion"}).json()["models"] == []
+    assert reader.get("/api/v1/models", {"stage": "king"}).status_code == 422
+
+
+def test_the_list_costs_the_same_queries_for_any_number_of_versions(
+    api, payments_detector, django_assert_num_queries
+):
+    reader = api("models:read")
+    for versions in (1, 20):
+        VersionFactory.create_batch(versions, detector=payments_detector)
+        reader.get("/api/v1/models")
+        with django_assert_num_queries(2):  # the key, the versions
+            reader.get("/api/v1/models")
+
+
+def test_training_is_accepted_and_can_be_followed(api, payments_detector):
+    body = {"learner": "logistic_regression"}
+    answer = api("models:write").post("/api/v1/detectors/payments/train", body, content_type=JSON)
+    assert answer.status_code == 202
+    job_id = answer.json()["job_id"]
+    assert Job.objects.get(pk=job_id).params["learner"] == "logistic_regression"
+    assert api("models:read").get(f"/api/v1/jobs/{job_id}").json()["status"] == "queued"
+    assert api("models:read").get("/api/v1/jobs/999").status_code == 404
+
+
+def test_bad_training_requests_start_nothing(api, payments_detector):
+    writer = api("models:write")
+    body = {"learner": "oracle"}
+    assert (
+        writer.post("/api/v1/detectors/payments/train", body, content_type=JSON).status_code == 422
+    )
+    assert writer.post("/api/v1/detectors/none/train", {}, content_type=JSON).status_code == 404
+    assert not Job.objects.exists()
+
+
+def test_promote_and_roll_back(api, version, payments_digest):
+    writer = api("models:write")
+    promote(version, actor=None)
+    second = VersionFactory(detector=version.detector, number=2, digest=payments_digest)
+    answer = writer.post(f"/api/v1/models/{second.pk}/promote", {"reason": "x"}, content_type=JSON)
+    assert (answer.json()["version"], answer.json()["previous"]) == ("v2", "v1")
+    assert serving("payments").version == "v2"
+    answer = writer.post("/api/v1/detectors/payments/roll_back", {}, content_type=JSON)
+    assert (answer.json()["action"], answer.json()["version"]) == ("roll_back", "v1")
+
+
+def test_what_is_refused_is_409(api, version):
+    writer = api("models:write")
+    assert writer.post("/api/v1/detectors/payments/roll_back", content_type=JSON).status_code == 409
+    broken = VersionFactory(detector=version.detector, digest="f" * 64)
+    assert writer.post(f"/api/v1/models/{broken.pk}/promote", content_type=JSON).status_code == 409
+
+
+def test_keys_without_the_scope_and_nobody_are_refused(api, client, version):
+    for url in ("/api/v1/detectors/payments/train", f"/api/v1/models/{version.pk}/promote"):
+        assert client.post(url).status_code == 401
+        assert api("models:read").post(url).status_code == 403
+    assert api("score").get("/api/v1/models").status_code == 403

@@ -1,0 +1,104 @@
+"""A dataset holds what was logged, with the labels that were known at its time."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import yaml
+
+from models_registry.datasets import DatasetError, digest, read_rows, record_dataset
+from scoring.declarations import load_detector
+from scoring.models import Label
+from scoring.services import record_label
+from tests.factories import START, card, config_of, scored_many
+
+pytestmark = pytest.mark.django_db
+LATER = START + timedelta(days=30)
+
+
+def quiet(fraction):
+    """Nobody listens."""
+
+
+def read(detector, known_at=LATER):
+    return read_rows(detector, known_at=known_at, report=quiet)
+
+
+def known(rows):
+    return rows.labels.as_known_at(rows.known_at.timestamp(), len(rows.event_time)).tolist()
+
+
+@pytest.fixture
+def cards(cards_detector):
+    """Three events, ten minutes apart, that arrived in another order."""
+    return scored_many("cards", [
+        card(i, TX_DATETIME=(START + timedelta(minutes=10 * i)).isoformat(), TX_AMOUNT=10.0 + i)
+        for i in (2, 0, 1)
+    ])  # fmt: skip
+
+
+def label(row, is_fraud, days):
+    record_label(
+        row, is_fraud=is_fraud, source=Label.Source.IMPORT, label_time=START + timedelta(days=days)
+    )
+
+
+def test_rows_are_what_was_logged_oldest_first(cards_detector, cards):
+    rows = read(cards_detector)
+    assert rows.amounts.tolist() == [10.0, 11.0, 12.0]
+    assert np.array_equal(rows.vectors[2], cards[0].vector_array(), equal_nan=True)
+    assert (np.diff(rows.event_time) == 600.0).all()
+    assert len(set(rows.entities.tolist())) == 1
+
+
+def test_only_labels_known_at_the_time_count(cards_detector, cards):
+    label(cards[0], True, days=1)
+    label(cards[1], True, days=8)
+    at = START + timedelta(days=7)
+    assert known(read(cards_detector, at)) == [-1, -1, 1]
+    assert known(read(cards_detector)) == [1, -1, 1]
+
+
+def test_the_newest_label_counts(cards_detector, cards):
+    label(cards[1], True, days=1)
+    label(cards[1], False, days=2)
+    assert known(read(cards_detector))[0] == 0
+    assert known(read(cards_detector, START + timedelta(days=1)))[0] == 1
+
+
+def test_events_of_the_future_are_left_out(cards_detector, cards):
+    rows = read(cards_detector, START + timedelta(minutes=15))
+    assert len(rows.event_time) == 2
+
+
+def test_vectors_of_other_features_are_left_out(cards_detector, cards, tmp_path):
+    config = config_of("cards")
+    config["features"]["transformations"][1]["config"]["parts"] = ["weekday", "night"]
+    path = tmp_path / "cards.yaml"
+    path.write_text(yaml.safe_dump(config))
+    detector, _ = load_detector(path)
+    with pytest.raises(DatasetError, match="No events"):
+        read(detector)
+    scored_many("cards", [card(9)])
+    assert len(read(detector).event_time) == 1
+
+
+def test_without_events_it_says_what_is_missing(cards_detector):
+    with pytest.raises(DatasetError, match="import or send"):
+        read(cards_detector)
+
+
+def test_the_digest_tells_equal_data_from_other_data(cards_detector, cards):
+    before = digest(read(cards_detector))
+    assert digest(read(cards_detector)) == before
+    label(cards[0], True, days=1)
+    assert digest(read(cards_detector)) != before
+
+
+def test_what_the_data_was_is_kept(cards_detector, cards):
+    label(cards[0], True, days=1)
+    label(cards[1], False, days=1)
+    found = record_dataset(cards_detector, read(cards_detector))
+    assert (found.rows, found.positives, found.detail["labelled"]) == (3, 1, 2)
+    assert (found.first_event_at, found.last_event_at) == (START, START + timedelta(minutes=20))
+    assert found.feature_names == list(cards_detector.spec().feature_names)

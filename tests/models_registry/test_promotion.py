@@ -1,0 +1,100 @@
+"""Champions come and go by decision, one at a time, and each act is on record."""
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from accounts.models import AuditEntry
+from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion import PromotionRefused, promote, reject, roll_back
+from scoring.core.bundle import BundleError
+from scoring.deployment import install_rules_only, serving
+from tests.factories import card, scored
+from tests.models_registry.learning import version_of
+
+pytestmark = pytest.mark.django_db
+
+
+def stages():
+    return list(ModelVersion.objects.order_by("number").values_list("stage", flat=True))
+
+
+@pytest.fixture
+def versions(cards_detector, bundle_dir):
+    install_rules_only(cards_detector)
+    return [version_of(cards_detector, number) for number in (1, 2, 3)]
+
+
+def test_the_next_event_is_scored_by_what_was_promoted(versions, owner):
+    assert scored("cards", card(1)).model_version == "rules-only"
+    promote(versions[0], actor=owner, reason="better")
+    row = scored("cards", card(2))
+    assert (row.model_version, row.bundle_digest) == ("v1", versions[0].digest)
+
+
+def test_a_promotion_retires_the_champion_and_is_on_record(versions, owner):
+    promote(versions[0], actor=owner)
+    decision = promote(versions[1], actor=owner, reason="better")
+    assert stages() == ["retired", "champion", "challenger"]
+    assert (decision.previous, decision.actor, decision.reason) == (versions[0], owner, "better")
+    entry = AuditEntry.objects.order_by("-number").first()
+    assert (entry.action, entry.actor) == ("model.promote", owner)
+
+
+def test_rolling_back_brings_the_previous_champion_back(versions, owner):
+    promote(versions[0], actor=owner)
+    promote(versions[1], actor=owner)
+    decision = roll_back(versions[0].detector, actor=owner)
+    assert (decision.action, decision.version) == ("roll_back", versions[0])
+    assert stages() == ["champion", "retired", "challenger"]
+    assert serving("cards").version == "v1"
+
+
+def test_without_an_earlier_champion_there_is_no_way_back(versions, owner):
+    with pytest.raises(PromotionRefused, match="no earlier"):
+        roll_back(versions[0].detector, actor=owner)
+    promote(versions[0], actor=owner)
+    with pytest.raises(PromotionRefused, match="no earlier"):
+        roll_back(versions[0].detector, actor=owner)
+    assert serving("cards").version == "v1"
+
+
+def test_a_double_click_promotes_once(versions, owner):
+    same = ModelVersion.objects.get(pk=versions[0].pk)
+    promote(versions[0], actor=owner)
+    with pytest.raises(PromotionRefused, match="already"):
+        promote(same, actor=owner)
+    assert PromotionDecision.objects.count() == 1
+
+
+def test_a_rejected_version_never_serves(versions, owner):
+    reject(versions[0], actor=owner, reason="worse")
+    with pytest.raises(PromotionRefused, match="rejected"):
+        promote(versions[0], actor=owner)
+    assert stages()[0] == "rejected"
+    assert AuditEntry.objects.filter(action="model.reject", actor=owner).exists()
+
+
+def test_only_a_challenger_can_be_rejected(versions, owner):
+    stale = ModelVersion.objects.get(pk=versions[0].pk)
+    promote(versions[0], actor=owner)
+    for version in (versions[0], stale):
+        with pytest.raises(PromotionRefused, match="challenger"):
+            reject(version, actor=owner)
+    assert stages()[0] == "champion"
+
+
+def test_a_damaged_bundle_changes_nothing(versions, owner, bundle_dir):
+    promote(versions[0], actor=owner)
+    manifest = bundle_dir / versions[1].digest / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    with pytest.raises(BundleError, match="was changed"):
+        promote(versions[1], actor=owner)
+    assert stages() == ["champion", "challenger", "challenger"]
+    assert serving("cards").version == "v1"
+    assert PromotionDecision.objects.count() == 1
+
+
+def test_the_database_holds_one_champion_a_detector(versions, owner):
+    promote(versions[0], actor=owner)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ModelVersion.objects.filter(pk=versions[1].pk).update(stage="champion")

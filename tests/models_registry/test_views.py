@@ -1,0 +1,143 @@
+"""The models page: what serves, what waits, training that is followed live."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from jobs.models import Job
+from jobs.services import cancel_job, claim_job, run_job
+from models_registry.retraining import request_training
+from tests.models_registry.versions import VersionFactory, comparison, make_detector
+
+pytestmark = pytest.mark.django_db
+LIST = "/models/"
+
+
+@pytest.fixture
+def unsent(monkeypatch):
+    """Jobs are queued and announced to nobody."""
+    monkeypatch.setattr("models_registry.views.announce_job", lambda job: None)
+
+
+def fragment(slug):
+    return {"HX-Request": "true", "HX-Target": f"training-{slug}"}
+
+
+def text_of(response):
+    return response.content.decode()
+
+
+def test_everybody_who_may_view_sees_champion_and_challengers(client, analyst, payments_detector):
+    VersionFactory(detector=payments_detector, number=1, stage="champion")
+    VersionFactory(detector=payments_detector, number=2, comparison=comparison())
+    client.force_login(analyst)
+    page = text_of(client.get(LIST))
+    assert "v1 serves" in page
+    assert "v2 is better than the champion, and its decisions cost less." in page
+    assert "Retrain now" not in page
+
+
+def test_a_stranger_logs_in_first_and_an_outsider_is_refused(client, outsider):
+    assert client.get(LIST).status_code == 302
+    client.force_login(outsider)
+    assert client.get(LIST).status_code == 403
+
+
+def test_without_a_version_the_page_says_what_to_do(client, owner, payments_detector):
+    client.force_login(owner)
+    assert "train the first version below" in text_of(client.get(LIST))
+
+
+def test_an_owner_starts_one_training_however_often_he_clicks(
+    client, owner, payments_detector, unsent
+):
+    client.force_login(owner)
+    url = reverse("model_train", args=["payments"])
+    for _ in range(2):
+        answer = client.post(url, {"learner": "isolation_forest"}, headers=fragment("payments"))
+    assert Job.objects.get().params == {"detector": "payments", "learner": "isolation_forest"}
+    assert 'hx-trigger="every 1s"' in text_of(answer)
+    assert "<title>" not in text_of(answer)
+
+
+def test_without_script_training_leads_back_to_the_page(client, owner, payments_detector, unsent):
+    client.force_login(owner)
+    answer = client.post(reverse("model_train", args=["payments"]), {"learner": "lightgbm"})
+    assert answer.url == "/models/#detector-payments"
+
+
+def test_an_unknown_algorithm_is_422_and_starts_nothing(client, owner, payments_detector):
+    client.force_login(owner)
+    answer = client.post(reverse("model_train", args=["payments"]), {"learner": "oracle"})
+    assert answer.status_code == 422
+    assert not Job.objects.exists()
+
+
+def test_an_analyst_may_not_train(client, analyst, payments_detector):
+    client.force_login(analyst)
+    assert client.post(reverse("model_train", args=["payments"])).status_code == 403
+
+
+def test_a_running_training_shows_its_stage_and_asks_on(client, owner, payments_detector):
+    job = claim_job(request_training(payments_detector, requested_by=owner).pk)
+    Job.objects.filter(pk=job.pk).update(stage="Calibrating", progress=0.78)
+    client.force_login(owner)
+    answer = text_of(client.get(LIST, {"detector": "payments"}, headers=fragment("payments")))
+    assert "Calibrating" in answer
+    assert "78" in answer
+    assert "hx-get=" in answer
+    assert "hx-swap-oob" not in answer
+
+
+def test_when_training_ends_the_table_comes_along(client, owner, payments_detector):
+    job = request_training(payments_detector, requested_by=owner)
+    version = VersionFactory(detector=payments_detector, job=job)
+    run_job(job.pk, lambda job, progress: {"version": version.pk})
+    client.force_login(owner)
+    answer = text_of(client.get(LIST, {"detector": "payments"}, headers=fragment("payments")))
+    assert "waits as a challenger" in answer
+    assert 'id="versions-payments" hx-swap-oob="true"' in answer
+    assert "hx-get=" not in answer
+
+
+def test_a_failed_training_says_why_until_a_version_comes(client, owner, payments_detector):
+    def fail(job, progress):
+        raise ValueError("Only 3 labelled positives.")
+
+    run_job(request_training(payments_detector, requested_by=None).pk, fail)
+    client.force_login(owner)
+    assert "The last training failed: Only 3 labelled positives." in text_of(client.get(LIST))
+    job = Job.objects.get()
+    VersionFactory(detector=payments_detector, trained_at=job.finished_at)
+    assert "The last training failed" not in text_of(client.get(LIST))
+
+
+def test_a_cancelled_training_is_told(client, owner, payments_detector):
+    cancel_job(request_training(payments_detector, requested_by=owner), actor=owner)
+    client.force_login(owner)
+    assert "The last training was cancelled" in text_of(client.get(LIST))
+
+
+def test_the_page_costs_the_same_queries_for_any_number_of_rows(client, owner):
+    client.force_login(owner)
+    spent = []
+    for versions in (1, 9):
+        for slug in (f"one{versions}", f"two{versions}"):
+            detector = make_detector(slug)
+            VersionFactory(detector=detector, stage="champion")
+            VersionFactory.create_batch(versions, detector=detector, comparison=comparison())
+            request_training(detector, requested_by=owner)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(LIST)
+        spent.append(len(queries))
+    assert spent[0] == spent[1] <= 11
+
+
+def test_all_versions_of_a_detector_stand_in_pages(client, owner, payments_detector):
+    VersionFactory.create_batch(60, detector=payments_detector)
+    client.force_login(owner)
+    assert "All 60 versions" in text_of(client.get(LIST))
+    page = client.get(LIST, {"detector": "payments"})
+    assert len(page.context["panels"][0].rows) == 50
+    assert client.get(LIST, {"detector": "nonsense"}).status_code == 404

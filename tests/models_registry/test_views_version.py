@@ -1,0 +1,154 @@
+"""A version's page: the verdict in words; promote, reject, roll back."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from models_registry.models import PromotionDecision
+from models_registry.promotion import promote
+from scoring.deployment import serving
+from tests.models_registry.versions import VersionFactory, comparison
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true", "HX-Target": "decide"}
+
+
+def text_of(response):
+    return response.content.decode()
+
+
+@pytest.fixture
+def versions(payments_detector, payments_digest):
+    """v1 serves; v2 and v3 wait. All have a bundle that loads."""
+    first = VersionFactory(detector=payments_detector, number=1, digest=payments_digest)
+    promote(first, actor=None)
+    waiting = [
+        VersionFactory(
+            detector=payments_detector,
+            number=number,
+            digest=payments_digest,
+            comparison=comparison(payments_digest),
+        )
+        for number in (2, 3)
+    ]
+    return [first, *waiting]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "v2 is better than v1, and its decisions cost less."),
+        ({"verdict": "undecided", "cheaper": "undecided"}, "not surely better or worse than v1"),
+        ({"verdict": "worse", "cheaper": "worse"}, "v2 is worse than v1, and its decisions cost"),
+        ({"cost": None, "cheaper": "undecided"}, "v2 is better than v1."),
+        ({"positives": 4}, "Only 4 positives were known"),
+        ({"champion_saw_test_rows": True}, "v1 learnt from some of these events"),
+    ],
+)
+def test_the_verdict_stands_first_and_in_words(
+    client, analyst, versions, payments_digest, changed, said
+):
+    versions[1].comparison = comparison(payments_digest, **changed)
+    versions[1].save(update_fields=["comparison"])
+    client.force_login(analyst)
+    assert said in text_of(client.get(versions[1].get_absolute_url()))
+
+
+def test_the_difference_carries_its_interval(client, analyst, versions):
+    client.force_login(analyst)
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert "+0.110, 95\u202f% interval +0.020 to +0.200" in page
+    assert "€\xa050.00 less" in page
+
+
+def test_curves_show_the_champion_too(client, analyst, versions):
+    client.force_login(analyst)
+    curves = client.get(versions[1].get_absolute_url()).context["curves"]
+    assert [curve["id"] for curve in curves] == [
+        "curve-pr",
+        "curve-roc",
+        "curve-calibration",
+        "curve-cost",
+    ]
+    for curve in curves:
+        names = [line["name"] for line in curve["figure"]["data"]]
+        assert names[:2] == ["v2 (challenger)", "v1 (champion)"]
+
+
+def test_a_version_without_metrics_or_comparison_still_has_a_page(client, analyst, versions):
+    bare = VersionFactory(detector=versions[0].detector, number=9, metrics={}, curves={})
+    client.force_login(analyst)
+    assert "had no champion to be compared with" in text_of(client.get(bare.get_absolute_url()))
+
+
+def test_a_stranger_an_outsider_and_an_analyst_may_not_promote(client, outsider, analyst, versions):
+    url = reverse("model_promote", args=[versions[1].pk])
+    assert client.post(url).status_code == 302
+    for user in (outsider, analyst):
+        client.force_login(user)
+        assert client.post(url).status_code == 403
+    assert "Only a model owner can promote" in text_of(client.get(versions[1].get_absolute_url()))
+
+
+def test_an_owner_promotes_with_a_reason_and_the_version_serves(client, owner, versions):
+    client.force_login(owner)
+    answer = client.post(reverse("model_promote", args=[versions[1].pk]), {"reason": "Cheaper"})
+    assert answer.url == versions[1].get_absolute_url()
+    decision = PromotionDecision.objects.first()
+    assert (decision.reason, decision.actor) == ("Cheaper", owner)
+    assert serving("payments").version == "v2"
+
+
+def test_htmx_is_sent_to_the_page_anew(client, owner, versions):
+    client.force_login(owner)
+    answer = client.post(reverse("model_promote", args=[versions[1].pk]), headers=HTMX)
+    assert answer["HX-Redirect"] == versions[1].get_absolute_url()
+
+
+def test_one_click_rolls_back(client, owner, versions):
+    promote(versions[1], actor=owner)
+    client.force_login(owner)
+    assert "Roll back to v1" in text_of(client.get(versions[1].get_absolute_url()))
+    client.post(reverse("model_roll_back", args=["payments"]))
+    assert serving("payments").version == "v1"
+
+
+def test_nothing_to_roll_back_to_is_422_in_words(client, owner, versions):
+    client.force_login(owner)
+    answer = client.post(reverse("model_roll_back", args=["payments"]))
+    assert answer.status_code == 422
+    assert "no earlier champion" in text_of(answer)
+
+
+def test_a_rejected_version_cannot_be_promoted(client, owner, versions):
+    client.force_login(owner)
+    client.post(reverse("model_reject", args=[versions[1].pk]))
+    answer = client.post(reverse("model_promote", args=[versions[1].pk]), headers=HTMX)
+    assert answer.status_code == 422
+    assert "This version was rejected. Nothing was changed." in text_of(answer)
+    assert "<title>" not in text_of(answer)
+
+
+def test_a_bundle_that_does_not_load_is_refused_and_nothing_changes(client, owner, versions):
+    broken = VersionFactory(detector=versions[0].detector, number=9, digest="f" * 64)
+    client.force_login(owner)
+    answer = client.post(reverse("model_promote", args=[broken.pk]))
+    assert answer.status_code == 422
+    assert "The bundle does not load, so nothing was changed" in text_of(answer)
+    broken.refresh_from_db()
+    assert broken.stage == "challenger"
+    assert serving("payments").version == "v1"
+
+
+def test_the_page_costs_the_same_queries_for_any_history(client, owner, versions):
+    client.force_login(owner)
+    spent = []
+    for _ in range(2):
+        for version in versions[1:] * 3:
+            version.refresh_from_db()
+            promote(version, actor=owner)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(versions[1].get_absolute_url())
+        spent.append(len(queries))
+    assert spent[0] == spent[1] <= 11

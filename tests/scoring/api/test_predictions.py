@@ -1,0 +1,164 @@
+"""Reading predictions, giving feedback, and the document that describes it all."""
+
+import json
+import uuid
+
+import pytest
+from drf_spectacular.validation import validate_schema
+
+from scoring.models import Label
+from tests.factories import START, card, payment, risky_payment, scored, scored_many
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reader(api):
+    return api("predictions:read")
+
+
+@pytest.fixture
+def stored(payments_detector, cards_detector):
+    """Three predictions; the second one is flagged, the newest is a card's."""
+    return [
+        scored("payments", payment()),
+        scored("payments", risky_payment(timestamp="2020-06-01T12:10:00Z")),
+        scored("cards", card(9, TX_DATETIME="2020-06-01T12:20:00Z")),
+    ]
+
+
+def ids(client, query=""):
+    response = client.get(f"/api/v1/predictions{query}")
+    assert response.status_code == 200, response.content
+    return [body["prediction_id"] for body in response.json()["predictions"]]
+
+
+def give(client, **body):
+    return client.post("/api/v1/feedback", json.dumps(body), content_type="application/json")
+
+
+def test_predictions_come_newest_event_first(reader, stored):
+    assert ids(reader) == [str(row.pk) for row in reversed(stored)]
+
+
+def test_predictions_can_be_narrowed_and_paged(reader, stored):
+    first, flagged, _ = (str(row.pk) for row in stored)
+    assert ids(reader, "?detector=payments") == [flagged, first]
+    assert ids(reader, "?fraud_only=true") == [flagged]
+    assert ids(reader, "?skip=1&limit=1") == [flagged]
+    assert ids(reader, "?detector=nothing") == []
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "skip=-1", "skip=1e3", "fraud_only=maybe"]
+)
+def test_a_wrong_query_is_422_and_named(reader, query):
+    response = reader.get(f"/api/v1/predictions?{query}")
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == query.partition("=")[0]
+
+
+def test_one_prediction_can_be_read(reader, stored):
+    body = reader.get(f"/api/v1/predictions/{stored[1].pk}").json()
+    assert body["rule_hits"][0]["code"] == "HIGH_AMOUNT"
+    assert body["event_time"] == "2020-06-01T12:10:00Z"
+
+
+def test_a_prediction_that_is_not_there_is_404(reader):
+    assert reader.get(f"/api/v1/predictions/{uuid.uuid4()}").status_code == 404
+    assert reader.get("/api/v1/predictions/no-uuid").status_code == 404
+
+
+def test_reading_needs_its_scope(client, api, stored):
+    for path in ("", f"/{stored[0].pk}"):
+        assert client.get(f"/api/v1/predictions{path}").status_code == 401
+        assert api("score").get(f"/api/v1/predictions{path}").status_code == 403
+
+
+def test_an_analyst_may_read_with_a_session_and_an_outsider_may_not(
+    client, analyst, outsider, stored
+):
+    client.force_login(outsider)
+    assert client.get("/api/v1/predictions").status_code == 403
+    client.force_login(analyst)
+    assert client.get("/api/v1/predictions").status_code == 200
+
+
+def test_a_page_costs_the_same_queries_for_any_number_of_rows(
+    reader, payments_detector, django_assert_num_queries
+):
+    scored_many("payments", [payment()])
+    with django_assert_num_queries(3):
+        reader.get("/api/v1/predictions")
+    scored_many("payments", [payment() for _ in range(30)])
+    with django_assert_num_queries(2):
+        assert len(ids(reader)) == 31
+
+
+def test_feedback_becomes_a_label(api, stored):
+    response = give(
+        api("feedback:write"),
+        prediction_id=str(stored[0].pk), actual_label=True, feedback_source="bank",
+        reason_code="card_testing", notes="called",
+    )  # fmt: skip
+    assert response.status_code == 201, response.content
+    label = Label.objects.get(pk=response.json()["label_id"])
+    assert (label.is_fraud, label.source, label.reason_code) == (True, "feedback", "card_testing")
+    assert label.notes == "bank: called"
+    assert label.event_time == START
+
+
+def test_later_feedback_is_added(api, stored):
+    client = api("feedback:write")
+    for verdict in (True, False):
+        give(client, prediction_id=str(stored[0].pk), actual_label=verdict)
+    assert [label.is_fraud for label in stored[0].labels.all()] == [False, True]
+
+
+def test_feedback_on_nothing_is_404(api):
+    body = {"prediction_id": str(uuid.uuid4()), "actual_label": True}
+    assert give(api("feedback:write"), **body).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"actual_label": "perhaps"}, "actual_label"),
+        ({"actual_label": None}, "actual_label"),
+        ({"prediction_id": "x"}, "prediction_id"),
+        ({"reason_code": "x" * 41}, "reason_code"),
+        ({"notes": "x" * 5001}, "notes"),
+    ],
+)
+def test_wrong_feedback_is_422_and_stores_nothing(api, stored, changed, field):
+    body = {"prediction_id": str(stored[0].pk), "actual_label": True} | changed
+    response = give(api("feedback:write"), **body)
+    assert response.status_code == 422
+    assert [entry["field"] for entry in response.json()["errors"]] == [field]
+    assert not Label.objects.exists()
+
+
+def test_feedback_needs_its_scope(client, api, stored):
+    body = {"prediction_id": str(stored[0].pk), "actual_label": True}
+    assert give(client, **body).status_code == 401
+    assert give(api("score", "predictions:read"), **body).status_code == 403
+
+
+def test_the_document_of_the_api_is_valid_and_whole(client):
+    response = client.get("/api/schema/?format=json")
+    assert response.status_code == 200
+    document = json.loads(response.content)
+    validate_schema(document)
+    assert {
+        "/api/v1/detectors/{slug}/score",
+        "/api/v1/detectors/{slug}/score/batch",
+        "/api/v1/predictions",
+        "/api/v1/predictions/{id}",
+        "/api/v1/feedback",
+    } <= set(document["paths"])
+
+
+def test_the_pages_of_the_api_load_nothing_from_elsewhere(client):
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    assert "https://" not in page.content.decode().replace("https://127", "")

@@ -1,0 +1,131 @@
+"""A bundle is what was written, byte for byte, or it does not load."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from scoring.core import bundle as bundles
+from scoring.core.bundle import BundleError, load_bundle, sha256, write_bundle
+from tests.factories import config_of, trained_payments
+
+FILES = ("manifest.json", "model.onnx", "explain.npz")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return trained_payments()
+
+
+@pytest.fixture
+def written(tmp_path, trained):
+    return tmp_path, write_bundle(tmp_path, *trained)
+
+
+def rewrite_manifest(root, digest, **changed):
+    """A manifest changed by somebody who knows how digests are made; returns the new digest."""
+    manifest = json.loads((root / digest / "manifest.json").read_text()) | changed
+    text = json.dumps(manifest).encode()
+    new = sha256(text)
+    (root / digest / "manifest.json").write_bytes(text)
+    (root / digest).rename(root / new)
+    return new
+
+
+def test_what_is_written_loads_and_is_named_by_its_digest(written, trained):
+    root, digest = written
+    found = load_bundle(root, digest)
+    assert found.digest == digest == sha256((root / digest / "manifest.json").read_bytes())
+    assert found.predictor is not None
+    assert found.reference == trained[0]["reference"]
+    assert [rule.code for rule in found.rules][:2] == ["HIGH_AMOUNT", "VELOCITY_MULTI_CITY"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_one_changed_byte_anywhere_refuses_to_load(written, name, place):
+    root, digest = written
+    data = bytearray((root / digest / name).read_bytes())
+    data[place] ^= 1
+    (root / digest / name).write_bytes(data)
+    with pytest.raises(BundleError, match=rf"{name} was changed"):
+        load_bundle(root, digest)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_refuses_to_load(written, name):
+    root, digest = written
+    (root / digest / name).unlink()
+    with pytest.raises(BundleError, match="cannot be read"):
+        load_bundle(root, digest)
+
+
+def test_a_bundle_that_is_not_there_is_a_bundle_error(tmp_path):
+    with pytest.raises(BundleError, match="No such file"):
+        load_bundle(tmp_path, "0" * 64)
+
+
+def test_another_format_refuses_to_load(written):
+    root, digest = written
+    new = rewrite_manifest(root, digest, format=99)
+    with pytest.raises(BundleError, match="format 99"):
+        load_bundle(root, new)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"link": "magic"}, {"thresholds": {}}, {"calibration": {"kind": "platt"}, "link": 3},
+     {"detector": {"slug": "x"}}, {"files": {}}],
+)  # fmt: skip
+def test_a_manifest_that_makes_no_sense_refuses_to_load(written, changed):
+    root, digest = written
+    new = rewrite_manifest(root, digest, **changed)
+    if changed == {"files": {}}:
+        assert load_bundle(root, new).predictor is None
+        return
+    with pytest.raises(BundleError, match="incomplete"):
+        load_bundle(root, new)
+
+
+def test_writing_twice_changes_nothing(written, trained):
+    root, digest = written
+    before = (root / digest).stat().st_mtime_ns
+    assert write_bundle(root, *trained) == digest
+    assert (root / digest).stat().st_mtime_ns == before
+    assert [path.name for path in root.iterdir()] == [digest]
+
+
+def test_nothing_stands_in_its_place_before_it_is_whole(tmp_path, trained, monkeypatch):
+    monkeypatch.setattr(bundles.os, "fsync", lambda number: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_bundle(tmp_path, *trained)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_writers_of_one_bundle_leave_one(tmp_path, trained):
+    with ThreadPoolExecutor(8) as pool:
+        digests = set(pool.map(lambda _: write_bundle(tmp_path, *trained), range(16)))
+    assert len(digests) == 1
+    assert [path.name for path in tmp_path.iterdir()] == list(digests)
+    assert load_bundle(tmp_path, digests.pop())
+
+
+def test_the_rules_alone_are_a_bundle(tmp_path):
+    digest = write_bundle(tmp_path, {"detector": config_of("cards")}, {})
+    found = load_bundle(tmp_path, digest)
+    assert found.predictor is None
+    assert [rule.code for rule in found.rules] == ["ABOVE_USUAL_LIMIT"]
+
+
+def test_a_rule_may_not_read_personal_data(tmp_path):
+    config = config_of("payments")
+    config["rules"][0]["when"] = "user_name == 'Ada'"
+    digest = write_bundle(tmp_path, {"detector": config}, {})
+    with pytest.raises(BundleError, match=r"HIGH_AMOUNT.*user_name"):
+        load_bundle(tmp_path, digest)
+
+
+def test_a_manifest_holds_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_bundle(tmp_path, {"metrics": {"auc": float("nan")}}, {})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,81 @@
+"""Contributions in plain words, beside what is usual."""
+
+import numpy as np
+import pytest
+
+from scoring.core.features import FeaturePlan, build, teach
+from scoring.core.reasons import duration, explain_reasons, number
+from tests.factories import empty_windows, parse_all, payment, spec_of
+
+SPEC = spec_of("payments")
+PLAN = FeaturePlan(SPEC)
+
+
+def reasons_for(feature, contribution=1.0, past=(), reference=None, **changed):
+    """The reasons when one feature alone contributes."""
+    *before, event = parse_all(SPEC, [*past, payment(**changed)])
+    windows = empty_windows(PLAN, [*before, event])
+    for earlier in before:
+        teach(PLAN, earlier, windows)
+    contributions = np.zeros(len(PLAN.names))
+    contributions[PLAN.names.index(feature)] = contribution
+    vector = build(PLAN, event, windows)
+    return explain_reasons(SPEC, PLAN, event, vector, contributions, windows, reference or {})
+
+
+@pytest.mark.parametrize(
+    ("feature", "text"),
+    [
+        ("amount", "amount 25"),
+        ("merchant_type", "merchant type grocery"),
+        ("country", "country missing"),
+        ("hour", "at 12:00 local time"),
+        ("weekend", "on a working day"),
+        ("user_id_count_1m", "1 event of this user in 1 minute"),
+        ("user_id_distinct_location_24h", "1 different location values of this user in 1 day"),
+        ("user_id_mean_amount_7d", "mean of amount 25 for this user over 7 days"),
+        ("user_id_seconds_since_last", "first event of this user in 30 days"),
+        ("user_id_amount_ratio_7d", "no amount history of this user"),
+    ],
+)
+def test_every_kind_of_feature_has_its_words(feature, text):
+    assert [reason.text for reason in reasons_for(feature)] == [text]
+
+
+def test_what_is_usual_for_the_entity_stands_beside_what_is_now():
+    past = [payment(amount=float(a)) for a in range(10, 20)]
+    (reason,) = reasons_for("amount", past=past, amount=900.0)
+    assert reason.usual == pytest.approx((10.9, 18.1))
+    assert reason.text == "amount 900, usually 10.9 to 18.1"
+
+
+def test_without_a_history_everybodys_usual_is_told():
+    reference = {"amount": {"deciles": [float(i) for i in range(11)]}}
+    (reason,) = reasons_for("amount", reference=reference)
+    assert reason.text == "amount 25, most are 1 to 9"
+
+
+def test_what_contributes_nothing_is_no_reason():
+    assert reasons_for("amount", contribution=0.0) == ()
+
+
+def test_no_reason_names_the_person():
+    for name in PLAN.names:
+        for reason in reasons_for(name):
+            assert "user-1" not in reason.text
+            assert "Ada" not in reason.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3600, "1 hour"), (5400, "1.5 hours"), (86400 * 7, "7 days"), (0.5, "0.5 seconds")],
+)
+def test_durations_are_told_in_the_largest_unit(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234567.0, "1,234,567"), (2.5, "2.5"), (0.001234, "0.00123"), (3.0, "3")]
+)
+def test_numbers_are_told_as_people_write_them(value, text):
+    assert number(value) == text

@@ -1,0 +1,121 @@
+"""Every rule of an event contract, and one problem for each offending field."""
+
+import math
+
+import pytest
+
+from scoring.core.schema import FUTURE_SECONDS, EventParser, SchemaError, parse_time
+from tests.factories import START, payment, spec_of
+
+NOW = START.timestamp()
+FRAUD = {
+    "transaction_amount": 120.5,
+    "merchant_type": "travel",
+    "country": "DE",
+    "time_delta": 3,
+    "device_type": "mobile",
+}
+HOST = {"response_time": 120.0, "error_rate": 0.01, "cpu_usage": 40.0, "memory_usage": 60.0}
+CARD = {"TRANSACTION_ID": 1, "TX_DATETIME": START.isoformat(), "CUSTOMER_ID": 2, "TERMINAL_ID": 3,
+        "TX_AMOUNT": 9.5}  # fmt: skip
+PARSERS = {slug: EventParser(spec_of(slug)) for slug in ("fraud", "anomaly", "payments", "cards")}
+
+
+def problems(slug, raw):
+    with pytest.raises(SchemaError) as caught:
+        PARSERS[slug].parse(raw, NOW)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("slug", "raw"), [("fraud", FRAUD), ("anomaly", HOST), ("cards", CARD), ("payments", payment())]
+)
+def test_the_contracts_example_is_accepted(slug, raw):
+    assert PARSERS[slug].parse(raw, NOW).fields == raw
+
+
+@pytest.mark.parametrize(
+    ("slug", "good", "field", "value", "says"),
+    [
+        ("fraud", FRAUD, "transaction_amount", 0, "greater than 0"),
+        ("fraud", FRAUD, "transaction_amount", -1, "greater than 0"),
+        ("fraud", FRAUD, "transaction_amount", "12", "a number"),
+        ("fraud", FRAUD, "transaction_amount", True, "a number"),
+        ("fraud", FRAUD, "transaction_amount", math.nan, "finite"),
+        ("fraud", FRAUD, "transaction_amount", math.inf, "finite"),
+        ("fraud", FRAUD, "transaction_amount", 1e10, "at most"),
+        ("fraud", FRAUD, "transaction_amount", [1], "a number"),
+        ("fraud", FRAUD, "device_type", "watch", "one of mobile, desktop, tablet"),
+        ("fraud", FRAUD, "device_type", 3, "a string"),
+        ("fraud", FRAUD, "country", "DEU", "two-letter"),
+        ("fraud", FRAUD, "country", "D1", "two-letter"),
+        ("fraud", FRAUD, "country", "ДЕ", "two-letter"),
+        ("fraud", FRAUD, "merchant_type", "", "at least 1 character"),
+        ("fraud", FRAUD, "merchant_type", "x" * 61, "at most 60"),
+        ("fraud", FRAUD, "merchant_type", "a\x00b", "NUL"),
+        ("fraud", FRAUD, "time_delta", -0.1, "at least 0"),
+        ("fraud", FRAUD, "time_delta", None, "required"),
+        ("anomaly", HOST, "error_rate", 1.01, "at most 1"),
+        ("anomaly", HOST, "cpu_usage", 100.5, "at most 100"),
+        ("anomaly", HOST, "response_time", 0.0, "greater than 0"),
+        ("cards", CARD, "CUSTOMER_ID", 2.5, "whole"),
+        ("cards", CARD, "TX_DATETIME", "yesterday", "ISO-8601"),
+        ("cards", CARD, "TX_DATETIME", "2026-02-30T10:00:00", "ISO-8601"),
+        ("cards", CARD, "TX_DATETIME", "1969-12-31T23:59:59Z", "1970"),
+        ("cards", CARD, "TX_DATETIME", "9999-12-31T00:00:00Z", "ahead"),
+        ("fraud", FRAUD, "note", {"deep": 1}, "plain value"),
+        ("fraud", FRAUD, "note", [1], "plain value"),
+        ("fraud", FRAUD, "note", 1e300, "out of range"),
+        ("fraud", FRAUD, "note", "x" * 1001, "at most 1000"),
+    ],
+)
+def test_a_field_that_breaks_its_rule_is_named(slug, good, field, value, says):
+    ((found, message),) = problems(slug, {**good, field: value})
+    assert found == field
+    assert says in message
+
+
+def test_each_offending_field_is_listed_once():
+    found = problems("fraud", {"transaction_amount": math.nan, "device_type": "", "country": "1"})
+    fields = [field for field, _ in found]
+    assert sorted(fields) == sorted(
+        ["merchant_type", "time_delta", "transaction_amount", "device_type", "country"]
+    )
+
+
+@pytest.mark.parametrize("raw", [None, [], "event", 3, True])
+def test_an_event_is_an_object(raw):
+    assert problems("fraud", raw) == [("", "an event is a JSON object")]
+
+
+def test_an_event_has_no_end_of_fields():
+    assert problems("fraud", FRAUD | {f"extra{i}": i for i in range(300)})[0][0] == ""
+
+
+def test_plain_extra_fields_are_kept_and_empty_ones_dropped():
+    event = PARSERS["fraud"].parse({**FRAUD, "shop": "x", "vip": True, "gift": None}, NOW)
+    assert event.fields["shop"] == "x"
+    assert "gift" not in event.fields
+
+
+def test_an_event_may_lie_a_day_ahead_and_no_more():
+    ahead = "2020-06-02T12:00:00Z"
+    assert PARSERS["payments"].parse(payment(timestamp=ahead), NOW).time == NOW + FUTURE_SECONDS
+    assert problems("payments", payment(timestamp="2020-06-02T12:00:01Z"))[0][0] == "timestamp"
+
+
+def test_an_event_without_a_time_or_an_id_gets_them():
+    one, other = (PARSERS["fraud"].parse(FRAUD, NOW) for _ in range(2))
+    assert (one.time, one.currency, one.amount) == (NOW, "USD", 120.5)
+    assert one.external_id != other.external_id
+
+
+def test_the_offset_of_the_events_own_clock_is_kept():
+    assert parse_time("2020-06-01T14:00:00+02:00") == (NOW, 7200.0)
+    assert parse_time("2020-06-01T12:00:00") == (NOW, 0.0)
+    assert parse_time("2020-06-01T12:00:00Z") == (NOW, 0.0)
+
+
+def test_keys_are_texts_of_the_fields_that_are_there():
+    assert PARSERS["cards"].parse(CARD, NOW).keys == {"CUSTOMER_ID": "2", "TERMINAL_ID": "3"}
+    assert set(PARSERS["payments"].parse(payment(), NOW).keys) == {"user_id"}

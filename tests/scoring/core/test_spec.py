@@ -1,0 +1,121 @@
+"""Reading a detector's declaration: what is right becomes a spec, all that is wrong is told."""
+
+import pytest
+
+from scoring.core.spec import SpecError, parse_spec, seconds
+from tests.factories import config_of
+
+SHIPPED = ("fraud", "anomaly", "payments", "cards")
+
+
+def problems(config):
+    with pytest.raises(SpecError) as caught:
+        parse_spec(config)
+    return dict(caught.value.problems)
+
+
+@pytest.mark.parametrize("slug", SHIPPED)
+def test_every_shipped_detector_can_be_read(slug):
+    spec = parse_spec(config_of(slug))
+    assert spec.slug == slug
+    assert len(set(spec.feature_names)) == len(spec.features) > 0
+    assert spec.label_column not in spec.schema["properties"]
+
+
+def test_the_order_of_features_is_the_order_of_the_declaration():
+    names = parse_spec(config_of("cards")).feature_names
+    assert names[:3] == ("TX_AMOUNT", "weekend", "night")
+    assert names[3:5] == ("CUSTOMER_ID_count_1d", "CUSTOMER_ID_mean_TX_AMOUNT_1d")
+
+
+def test_the_settings_are_read_in_seconds():
+    spec = parse_spec(config_of("anomaly"))
+    assert (spec.training.label_delay, spec.training.learner) == (86400.0, "isolation_forest")
+    assert spec.costs.capacity == 0.03
+
+
+def test_the_currency_and_the_personal_data_are_known():
+    spec = parse_spec(config_of("payments"))
+    assert (spec.currency, spec.currency_field) == ("EUR", "currency")
+    assert spec.pii_fields == {"user_id", "user_name"}
+    assert spec.entity_fields == ("device_id", "merchant_id", "user_id")
+
+
+def test_every_mistake_is_told_with_its_place():
+    config = config_of("cards")
+    config["slug"] = "No Slug"
+    config["event"]["entity"] = "NOBODY"
+    config["features"]["transformations"][2]["config"]["windows"] = ["1 day"]
+    config["features"]["transformations"][3]["config"]["value"] = "NOTHING"
+    config["rules"][0]["outcome"] = "APPROVE"
+    config["costs"]["tip"] = 1
+    config["training"]["label_delay"] = "soon"
+    assert set(problems(config)) == {
+        "slug",
+        "event.entity",
+        "features.transformations[2].config.windows",
+        "features.transformations[3].config.value",
+        "rules[0].outcome",
+        "costs.tip",
+        "training.label_delay",
+    }
+
+
+def test_an_unknown_transformation_or_aggregation_is_refused():
+    config = config_of("cards")
+    config["features"]["transformations"][0]["type"] = "magic"
+    config["features"]["transformations"][2]["config"]["aggregations"] = ["median"]
+    found = problems(config)
+    assert "magic" in found["features.transformations[0].type"]
+    assert "median" in found["features.transformations[2].config.aggregations"]
+
+
+def test_personal_data_cannot_be_a_category():
+    config = config_of("payments")
+    config["features"]["transformations"][1]["config"]["fields"] = ["user_name"]
+    assert "personal data" in problems(config)["features"]
+
+
+def test_a_feature_declared_twice_is_refused():
+    config = config_of("fraud")
+    config["features"]["transformations"] *= 2
+    assert "declared twice" in problems(config)["features"]
+
+
+@pytest.mark.parametrize("config", [{}, {"slug": "ab", "event": {}, "features": {}}])
+def test_an_empty_declaration_says_what_is_missing(config):
+    assert {"event.schema.properties", "features.transformations"} <= set(problems(config))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("7d", 604800)]
+)
+def test_durations(text, expected):
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-1d", "1w", "1 d", None])
+def test_other_durations_are_refused(text):
+    with pytest.raises(ValueError, match="not a duration"):
+        seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("event", None),
+        ("features", ["numeric"]),
+        ("rules", {"code": "A"}),
+        ("costs", {"review_cost": "cheap"}),
+    ],
+)
+def test_a_section_of_the_wrong_shape_is_reported_with_its_place(place: str, value: object) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_spec({"slug": "odd", place: value})
+    assert any(problem[0].startswith(place) for problem in caught.value.problems)
+
+
+def test_an_unknown_field_type_is_reported_with_its_place() -> None:
+    event = {"schema": {"properties": {"when": {"type": "date"}}}}
+    with pytest.raises(SpecError, match=r"event\.schema\.properties\.when\.type"):
+        parse_spec({"slug": "odd", "event": event})

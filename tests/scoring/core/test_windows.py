@@ -1,0 +1,113 @@
+"""Window state against an oracle that remembers everything and counts by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring.core.windows import Aggregate, EntityWindow, WindowStateError
+
+HORIZON = 100.0
+KINDS = [("count", 0)] + [(how, 1) for how in ("sum", "mean", "std", "min", "max", "distinct")]
+WANTED = [
+    Aggregate(how, column, length, offset, current)
+    for how, column in KINDS
+    for length, offset, current in ((10.0, 0.0, True), (60.0, 0.0, False), (40.0, 60.0, True))
+]
+values = st.one_of(st.just(math.nan), st.integers(-4, 4).map(float), st.floats(-1e6, 1e6))
+gaps = st.lists(st.tuples(st.integers(0, 40), values), max_size=40)
+
+
+def oracle(past: list[tuple[float, float]], now: tuple[float, float], want: Aggregate) -> float:
+    end = now[0] - want.offset
+    inside = [value for time, value in past if end - want.length < time <= end]
+    if want.include_current and want.offset == 0:
+        inside.append(now[1])
+    if want.how == "count":
+        return len(inside)
+    known = [value for value in inside if not math.isnan(value)]
+    if want.how in ("sum", "distinct"):
+        return sum(known) if want.how == "sum" else len(set(known))
+    if not known:
+        return 0.0 if want.how == "std" else math.nan
+    numpy_name = {"mean": np.mean, "std": np.std, "min": min, "max": max}[want.how]
+    return float(numpy_name(known))
+
+
+def in_time_order(steps: list[tuple[int, float]]) -> list[tuple[float, float]]:
+    times = np.cumsum([gap for gap, _ in steps])
+    return [(float(time), value) for time, (_, value) in zip(times, steps, strict=True)]
+
+
+@given(gaps)
+@settings(max_examples=60, deadline=None)
+def test_every_aggregate_is_what_counting_by_hand_gives(steps):
+    window, past = EntityWindow.empty(2), []
+    for event in in_time_order(steps):
+        row = np.array(event)
+        found = window.aggregate(WANTED, event[0], row)
+        expected = [oracle(past, event, want) for want in WANTED]
+        # The deviation of values near 1e6 is a difference of squares near 1e12.
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-2, nan_ok=True)
+        window, past = window.learn(row, horizon=HORIZON), [*past, event]
+
+
+@given(st.permutations(range(12)))
+@settings(max_examples=40, deadline=None)
+def test_late_events_fit_in_where_their_time_says(order):
+    times = [7.0 * i for i in order]
+    window = EntityWindow.empty(2)
+    for time in times:
+        window = window.learn(np.array([time, time]), horizon=HORIZON)
+    assert window.rows[:, 0].tolist() == sorted(times)
+    wanted = [Aggregate("sum", 1, 30.0), Aggregate("count", 0, 30.0)]
+    past = [(time, time) for time in times]
+    expected = [oracle(past, (40.0, 1.0), want) for want in wanted]
+    assert window.aggregate(wanted, 40.0, np.array([40.0, 1.0])) == expected
+
+
+def test_a_late_event_does_not_see_the_future():
+    window = EntityWindow.empty(2).learn(np.array([100.0, 5.0]), horizon=HORIZON)
+    late = np.array([50.0, 1.0])
+    assert window.aggregate([Aggregate("count", 0, 60.0)], 50.0, late) == [1.0]
+    assert math.isnan(window.last_time(50.0))
+
+
+def test_a_window_is_open_at_its_start_and_closed_at_its_end():
+    window = EntityWindow.empty(1)
+    for time in (0.0, 1.0, 10.0):
+        window = window.learn(np.array([time]), horizon=HORIZON)
+    count = [Aggregate("count", 0, 10.0, include_current=False)]
+    assert window.aggregate(count, 10.0, np.array([10.0])) == [2.0]
+
+
+def test_what_is_older_than_the_horizon_is_forgotten():
+    window = EntityWindow.empty(1)
+    for time in range(1000):
+        window = window.learn(np.array([float(time)]), horizon=HORIZON)
+    assert len(window.rows) == HORIZON + 1
+    assert len(window.to_bytes(signature=1)) < 1000
+
+
+def test_a_restart_changes_nothing():
+    window = EntityWindow.empty(2)
+    for event in in_time_order([(3, 1.5), (4, math.nan), (0, -2.0)]):
+        window = window.learn(np.array(event), horizon=HORIZON)
+    again = EntityWindow.from_bytes(window.to_bytes(signature=9), columns=2, signature=9)
+    assert np.array_equal(again.rows, window.rows, equal_nan=True)
+
+
+@pytest.mark.parametrize(("columns", "signature"), [(3, 9), (2, 8)])
+def test_state_that_was_kept_for_other_columns_is_refused(columns, signature):
+    stored = EntityWindow.empty(2).to_bytes(signature=9)
+    with pytest.raises(WindowStateError, match="other columns"):
+        EntityWindow.from_bytes(stored, columns=columns, signature=signature)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 11, 20])
+def test_state_that_was_cut_off_is_refused(kept):
+    window = EntityWindow.empty(2).learn(np.array([1.0, 2.0]), horizon=HORIZON)
+    with pytest.raises(WindowStateError):
+        EntityWindow.from_bytes(window.to_bytes(signature=9)[:kept], columns=2, signature=9)

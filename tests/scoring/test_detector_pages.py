@@ -1,0 +1,189 @@
+"""Pages of detectors and their admin: the declaration in words, an example that works."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from scoring.admin import DetectorForm
+from scoring.core.schema import EventParser
+from scoring.deployment import serving
+from scoring.describing import example_event, feature_lines, field_lines, meaning
+from scoring.models import Detector
+from tests.factories import config_of, payments, scored_many, spec_of
+
+pytestmark = pytest.mark.django_db
+SHIPPED = ["anomaly", "cards", "fraud", "payments"]
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    cache.clear()
+
+
+def text_of(response):
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("slug", SHIPPED)
+def test_the_example_of_every_shipped_detector_is_a_valid_event(slug):
+    spec = spec_of(slug)
+    event = example_event(spec, at=NOW)
+    assert EventParser(spec).problems(event) == []
+    assert json.loads(json.dumps(event)) == event
+
+
+@pytest.mark.parametrize("slug", SHIPPED)
+def test_every_feature_of_every_shipped_detector_has_a_meaning(slug):
+    lines = feature_lines(spec_of(slug))
+    assert [line.name for line in lines] == list(spec_of(slug).feature_names)
+    assert all(line.meaning and "  " not in line.meaning for line in lines)
+
+
+def test_features_are_told_in_words():
+    told = {feature.name: meaning(feature) for feature in spec_of("payments").features}
+    assert told["user_id_count_1h"] == "events of this user in 1 hour"
+    assert (
+        told["user_id_amount_ratio_7d"]
+        == "amount, divided by the user's mean over the 7 days before"
+    )
+
+
+def test_fields_say_what_is_required_personal_and_used():
+    fields = {line.name: line for line in field_lines(spec_of("payments"))}
+    assert fields["user_id"].personal
+    assert fields["user_id"].role == "the user that alerts are about"
+    assert fields["amount"].required
+    assert fields["amount"].limits == "from 0 to 1,000,000,000"
+
+
+def test_people_see_detectors_and_what_serves_them(client, analyst, champion):
+    client.force_login(analyst)
+    assert "v1" in text_of(client.get(reverse("detector_list")))
+    page = text_of(client.get(champion.get_absolute_url()))
+    assert "VELOCITY_MULTI_CITY" in page
+    assert "http://testserver/api/v1/detectors/payments/score" in page
+
+
+def test_a_stranger_logs_in_first_and_an_outsider_is_refused(client, outsider, champion):
+    for url in (reverse("detector_list"), champion.get_absolute_url()):
+        assert client.get(url).status_code == 302
+    client.force_login(outsider)
+    for url in (reverse("detector_list"), champion.get_absolute_url()):
+        assert client.get(url).status_code == 403
+
+
+def test_an_unknown_detector_is_404(client, analyst):
+    client.force_login(analyst)
+    assert client.get(reverse("detector_detail", args=["none"])).status_code == 404
+
+
+def test_a_detector_without_events_says_what_to_do(client, analyst, payments_detector):
+    client.force_login(analyst)
+    page = text_of(client.get(payments_detector.get_absolute_url()))
+    assert "Send the example on this page" in page
+    assert "Rules only" in page
+
+
+def test_a_broken_declaration_shows_its_problems_and_not_an_error(
+    client, analyst, payments_detector
+):
+    Detector.objects.update(config=config_of("payments") | {"costs": {"review": 5}})
+    client.force_login(analyst)
+    assert "is not a setting" in text_of(client.get(payments_detector.get_absolute_url()))
+    assert "cannot be read" in text_of(client.get(reverse("detector_list")))
+
+
+def test_pages_cost_the_same_queries_for_any_number_of_predictions(
+    client, analyst, payments_detector
+):
+    client.force_login(analyst)
+    for url in (reverse("detector_list"), payments_detector.get_absolute_url()):
+        spent = []
+        for seed in (1, 2):
+            scored_many(
+                "payments",
+                [
+                    p | {"transaction_id": f"{url}{seed}{i}"}
+                    for i, p in enumerate(payments(20, seed=seed))
+                ],
+            )
+            cache.clear()
+            with CaptureQueriesContext(connection) as queries:
+                client.get(url)
+            spent.append(len(queries))
+        assert spent[0] == spent[1] <= 15
+
+
+def test_the_admin_form_shows_every_mistake_with_its_place(payments_detector):
+    config = config_of("payments") | {"costs": {"review": 5}, "rules": [{"code": "X", "when": ""}]}
+    form = DetectorForm({"config": json.dumps(config), "enabled": True}, instance=payments_detector)
+    assert not form.is_valid()
+    said = " ".join(form.errors["config"])
+    assert "costs.review: is not a setting" in said
+    assert "rules[0].when: is missing" in said
+
+
+def test_a_rule_that_cannot_be_compiled_and_a_new_slug_are_refused(payments_detector):
+    config = config_of("payments")
+    for changed in ({"rules": [{"code": "X", "when": "amount >"}]}, {"slug": "other"}):
+        data = {"config": json.dumps(config | changed), "enabled": True}
+        assert not DetectorForm(data, instance=payments_detector).is_valid()
+
+
+def test_an_edited_detector_serves_its_new_rules_and_is_audited(client, admin, payments_detector):
+    admin.is_staff = True
+    admin.save(update_fields=["is_staff"])
+    client.force_login(admin)
+    rules = [{"code": "ALWAYS", "when": "amount >= 0", "text": "Always."}]
+    config = config_of("payments") | {"rules": rules, "name": "Transfers"}
+    url = reverse("admin:scoring_detector_change", args=[payments_detector.pk])
+    answer = client.post(url, {"config": json.dumps(config), "enabled": "on"})
+    assert answer.status_code == 302
+    assert [rule.code for rule in serving("payments").bundle.spec.rules] == ["ALWAYS"]
+    assert Detector.objects.get().name == "Transfers"
+    assert AuditEntry.objects.filter(action="detector.changed").exists()
+
+
+@pytest.fixture
+def root(django_user_model):
+    client = Client()
+    client.force_login(django_user_model.objects.create_superuser("root", password="x"))
+    return client
+
+
+def test_the_admin_finds_a_prediction_by_its_whole_id(root, champion):
+    rows = scored_many("payments", payments(3))
+    url = reverse("admin:scoring_prediction_changelist")
+    found = root.get(url, {"q": rows[1].external_id}).context["cl"].result_list
+    assert [row.pk for row in found] == [rows[1].pk]
+    assert len(root.get(url).context["cl"].result_list) == 3
+
+
+def test_the_admin_reads_no_more_predictions_than_it_shows(root, champion, monkeypatch):
+    scored_many("payments", payments(3))
+    monkeypatch.setattr("scoring.admin.MOST_COUNTED", 2)
+    with CaptureQueriesContext(connection) as queries:
+        page = root.get(reverse("admin:scoring_prediction_changelist"))
+    assert page.context["cl"].result_count == 2
+    assert len(queries) <= 9
+
+
+@pytest.mark.parametrize("name", ["prediction", "label", "deployment"])
+def test_what_services_write_is_read_only_in_the_admin(root, name):
+    assert root.get(reverse(f"admin:scoring_{name}_changelist")).status_code == 200
+    assert root.get(reverse(f"admin:scoring_{name}_add")).status_code == 403
+
+
+def test_a_prediction_in_the_admin_shows_no_event(root, champion):
+    row = scored_many("payments", payments(1))[0]
+    page = text_of(root.get(reverse("admin:scoring_prediction_change", args=[row.pk])))
+    assert row.external_id in page
+    assert "user_name" not in page

@@ -1,0 +1,149 @@
+"""What the import contracts in pyproject.toml cannot say."""
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("accounts", "jobs", "scoring", "cases", "models_registry", "riskplatform")
+PURE = ("scoring/core", "scoring/simulation", "models_registry/core", "cases/workflow.py")
+TRAINING_LIBRARIES = {"sklearn", "lightgbm", "shap", "onnx", "pandas", "xgboost"}
+LINES_PER_FILE = 400
+# What an app shows to the apps above it; its pages, tasks and commands are its own affair.
+MEETING_PLACES = {
+    *("services", "selectors", "models", "signals", "deployment", "workflow", "core"),
+    *("presenting", "figures"),  # what a page shows of a prediction, for the pages of every app
+    *("dispatch", "progress"),  # how a job is announced, and how it says how far it is
+}
+
+
+def python_files(*places: str) -> list[Path]:
+    found: list[Path] = []
+    for place in places:
+        path = ROOT / place
+        found += [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return [path for path in found if "migrations" not in path.parts]
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level packages in a fresh interpreter after importing `modules`."""
+    code = "import importlib, sys\n"
+    code += "".join(f"importlib.import_module({name!r})\n" for name in modules)
+    code += "print(*{name.partition('.')[0] for name in sys.modules})"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    return set(answer.stdout.split())
+
+
+@cache
+def import_graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*APPS, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def modules_in_cycles(graph: grimp.ImportGraph) -> set[str]:
+    """Modules that can reach themselves: peel off what imports nothing left, until none goes."""
+    ahead = {name: set(graph.find_modules_directly_imported_by(name)) for name in graph.modules}
+    while True:
+        free = {name for name, targets in ahead.items() if not targets & ahead.keys()}
+        if not free:
+            return trim_importers(ahead)
+        for name in free:
+            del ahead[name]
+
+
+def trim_importers(ahead: dict[str, set[str]]) -> set[str]:
+    """Drop what merely leads into a cycle: modules that nothing left imports."""
+    while True:
+        imported = {target for targets in ahead.values() for target in targets}
+        outside = ahead.keys() - imported
+        if not outside:
+            return set(ahead)
+        for name in outside:
+            del ahead[name]
+
+
+def test_the_pure_places_load_without_django() -> None:
+    modules = [module_name(path) for path in python_files(*PURE) if "learners" not in path.parts]
+    assert not loaded_by(*modules) & {"django", "rest_framework", "celery"}
+
+
+def test_scoring_core_loads_no_training_library() -> None:
+    modules = [module_name(path) for path in python_files("scoring/core")]
+    assert not loaded_by(*modules) & TRAINING_LIBRARIES
+
+
+def test_a_web_process_loads_no_training_library() -> None:
+    loaded = loaded_by("riskplatform.wsgi", "riskplatform.urls")
+    assert not loaded & TRAINING_LIBRARIES
+
+
+def test_no_module_is_in_an_import_cycle() -> None:
+    assert modules_in_cycles(import_graph()) == set()
+
+
+def test_a_cycle_would_be_seen() -> None:
+    graph = grimp.ImportGraph()
+    for importer, imported in (("a", "b"), ("b", "c"), ("c", "b"), ("d", "a")):
+        graph.add_import(importer=importer, imported=imported)
+    assert modules_in_cycles(graph) == {"b", "c"}
+
+
+@pytest.mark.parametrize("app", ["jobs", "scoring", "cases"])
+def test_other_apps_meet_it_at_services_and_rows_only(app: str) -> None:
+    graph = import_graph()
+    others = [name for name in graph.modules if name.partition(".")[0] not in {app, "riskplatform"}]
+    met = {target for name in others for target in graph.find_modules_directly_imported_by(name)}
+    places = {name.split(".")[1] for name in met if name.startswith(f"{app}.")}
+    assert places <= MEETING_PLACES
+
+
+def test_every_file_is_short_enough_to_read() -> None:
+    files = python_files(*APPS, "tests", "benchmarks", "deploy", "manage.py")
+    lengths = {module_name(path): len(path.read_text().splitlines()) for path in files}
+    assert {name: n for name, n in lengths.items() if n >= LINES_PER_FILE} == {}
+
+
+def test_init_files_are_empty() -> None:
+    inits = [path for path in python_files(*APPS) if path.name == "__init__.py"]
+    assert [module_name(path) for path in inits if path.read_text().strip()] == []
+
+
+def test_nothing_loads_a_pickle() -> None:
+    forbidden = {"pickle", "joblib", "cloudpickle", "dill", "marshal", "shelve"}
+    for path in python_files(*APPS, "benchmarks", "deploy"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            tops = {name.partition(".")[0] for name in names}
+            assert not tops & forbidden, module_name(path)
+
+
+def required_packages(name: str) -> set[str]:
+    found = re.findall(r"^([A-Za-z][\w.-]*)", (ROOT / name).read_text(), re.M)
+    return {package.lower().replace("_", "-") for package in found}
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_the_lock_holds_every_requirement(name: str) -> None:
+    locked = re.findall(r"^([a-z0-9][\w.-]*)==", (ROOT / f"{name}.lock").read_text(), re.M)
+    assert required_packages(f"{name}.txt") <= set(locked)
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_the_lock_names_no_registry_and_no_machine(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "index-url" not in text

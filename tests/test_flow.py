@@ -1,0 +1,83 @@
+"""The loop in one process: event -> alert -> case -> label -> training -> the next event."""
+
+import pytest
+
+from cases.models import Alert
+from cases.services import close_case, label_alert, open_case
+from jobs.dispatch import announce_job
+from jobs.models import Job
+from models_registry.models import ModelVersion
+from models_registry.promotion import promote, roll_back
+from models_registry.retraining import request_training
+from models_registry.tasks import train_task
+from scoring.models import Label
+from tests.factories import card
+from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch):
+    """`announce_job` speaks to a broker; here the worker is this process."""
+    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
+    monkeypatch.setattr(
+        "jobs.dispatch.current_app.send_task",
+        lambda name, args: {"models_registry.train": train_task}[name](*args),
+    )
+
+
+def score_over_http(client, number, **changed):
+    response = client.post(
+        "/api/v1/detectors/cards/score", card(number, **changed), content_type="application/json"
+    )
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def test_what_an_analyst_finds_scores_the_next_event(api, analyst, owner):
+    detector = detector_of(learning_config())
+    history(detector)
+    client = api("score")
+
+    first = score_over_http(client, 9001, TX_AMOUNT=400.0)
+    assert (first["decision"], first["score"], first["model_version"]) == (
+        "REVIEW", None, "rules-only",
+    )  # fmt: skip
+
+    alert = Alert.objects.get()
+    case = open_case([alert], title="Large amounts", actor=analyst)
+    close_case(case, disposition="fraud", reason_code="card_testing", actor=analyst)
+    assert Label.objects.filter(prediction_id=first["prediction_id"], is_fraud=True).count() == 1
+
+    announce_job(request_training(detector, requested_by=owner))
+    assert Job.objects.get().status == "succeeded", Job.objects.get().error
+    version = ModelVersion.objects.get()
+    assert score_over_http(client, 9002)["model_version"] == "rules-only"
+
+    promote(version, actor=owner, reason="first")
+    large = score_over_http(client, 9003, TX_AMOUNT=400.0)
+    small = score_over_http(client, 9004, TX_AMOUNT=12.0)
+    assert large["model_version"] == small["model_version"] == "v1"
+    assert large["bundle_digest"] == version.digest
+    assert large["score"] > 10 * small["score"]
+    assert large["probability"] > small["probability"]
+    assert "400" in large["reasons"][0]["text"]
+    assert Alert.objects.filter(status="open").count() == 1
+
+    announce_job(request_training(detector, requested_by=owner))
+    second = ModelVersion.objects.get(number=2)
+    assert second.comparison["champion_digest"] == version.digest
+    promote(second, actor=owner)
+    roll_back(detector, actor=owner)
+    assert score_over_http(client, 9005)["model_version"] == "v1"
+
+
+def test_a_false_alarm_is_learnt_from_too(api, analyst):
+    detector = detector_of(learning_config())
+    first = score_over_http(api("score"), 1, TX_AMOUNT=400.0)
+    label_alert(
+        Alert.objects.get(), disposition="false_positive", reason_code="travel", actor=analyst
+    )
+    label = Label.objects.get(detector=detector)
+    assert (str(label.prediction_id), label.is_fraud) == (first["prediction_id"], False)
