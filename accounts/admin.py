@@ -42,6 +42,12 @@ class UserAdmin(DjangoUserAdmin):
         superuser = cast(User, request.user).is_superuser
         return always if superuser else (*always, "is_superuser")
 
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # A superuser's password in another's hands would make another superuser.
+        if isinstance(obj, User) and obj.is_superuser and not cast(User, request.user).is_superuser:
+            return False
+        return bool(super().has_change_permission(request, obj))
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         user: User = form.instance
         before = sorted(user.groups.values_list("name", flat=True))

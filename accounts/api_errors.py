@@ -53,5 +53,10 @@ class ServiceUnavailable(APIException):
 
 def field_error(field: str, message: str) -> dict[str, object]:
     """One entry of a 422 answer."""
-    loc = [int(part) if part.isdigit() else part for part in field.split(".") if part]
+    loc = [_step(part) for part in field.split(".") if part]
     return {"loc": loc, "field": field, "message": message}
+
+
+def _step(part: str) -> int | str:
+    # Names come from clients: '²' is a digit that int() refuses, and no place has 20 digits.
+    return int(part) if part.isascii() and part.isdigit() and len(part) < 10 else part

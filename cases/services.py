@@ -247,7 +247,8 @@ def close_case(
 ) -> Case:
     """Close a case with what was found; its alerts close with it and their predictions get labels.
 
-    Raises MoveRefused.
+    In a case that was reopened, alerts that were closed with another outcome take the new one, and
+    newer labels correct the earlier. Raises MoveRefused.
     """
     found = check_reason(disposition, reason_code)
     row = _move(case, "close", actor=actor)
@@ -255,8 +256,10 @@ def close_case(
     row.reason_code = reason_code
     row.save(update_fields=["disposition", "reason_code"])
     now = timezone.now()
-    for alert in row.alerts.select_for_update().exclude(status=AlertStatus.CLOSED):
-        _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
+    for alert in row.alerts.select_for_update():
+        judged = alert.status == AlertStatus.CLOSED
+        if not judged or (alert.disposition, alert.reason_code) != (found, reason_code):
+            _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
     if notes.strip():
         comment_on_case(row, text=notes, actor=actor)
     return row

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -38,38 +38,45 @@ class Rows:
     known_at: datetime
 
 
-def _usable_bundles(detector: Detector) -> list[str]:
-    """Digests of the bundles under which vectors of today's features were logged."""
-    names = detector.spec().feature_names
-    found = []
+def _layouts(detector: Detector) -> dict[str, NDArray[np.intp]]:
+    """By digest of a bundle under which vectors were logged: where today's features lie in them.
+
+    A bundle that lacks one of today's features, or computed it otherwise, is left out.
+    """
+    wanted = [replace(feature, label="") for feature in detector.spec().features]
+    found = {}
     rows = Prediction.objects.filter(detector=detector).order_by()
     for digest in rows.values_list("bundle_digest", flat=True).distinct():
         try:
-            if digest != RULES_ONLY and loaded(digest).plan.names == names:
-                found.append(digest)
+            logged = [] if digest == RULES_ONLY else loaded(digest).plan.features
         except BundleError:
             continue  # Without its bundle nobody can say what the vector's numbers mean.
+        places = {replace(feature, label=""): i for i, feature in enumerate(logged)}
+        if all(feature in places for feature in wanted):
+            found[digest] = np.array([places[feature] for feature in wanted], np.intp)
     return found
 
 
 def read_rows(detector: Detector, *, known_at: datetime, report: Callable[[float], None]) -> Rows:
     """Load what was logged before `known_at`. Raises DatasetError when there is nothing."""
+    layouts = _layouts(detector)
     predictions = Prediction.objects.filter(
-        detector=detector,
-        event_time__lt=known_at,
-        bundle_digest__in=_usable_bundles(detector),
+        detector=detector, event_time__lt=known_at, bundle_digest__in=list(layouts)
     )
     total = predictions.count()
     if total == 0:
-        raise DatasetError("No events were scored yet: import or send some first.")
+        raise DatasetError(
+            "No events were scored yet with the features that are declared today: "
+            "import or send some first."
+        )
     index: dict[object, int] = {}
     vectors, times, amounts, tokens = [], [], [], []
     values = predictions.order_by("event_time", "id").values_list(
-        "id", "vector", "event_time", "exposure", "entity"
+        "id", "vector", "bundle_digest", "event_time", "exposure", "entity"
     )
-    for pk, vector, event_time, exposure, entity in values.iterator(chunk_size=CHUNK):
+    for pk, vector, bundle, event_time, exposure, entity in values.iterator(chunk_size=CHUNK):
         index[pk] = len(index)
-        vectors.append(bytes(vector))
+        vectors.append(np.frombuffer(vector, "<f8")[layouts[bundle]].tobytes())
         times.append(event_time.timestamp())
         amounts.append(np.nan if exposure is None else float(exposure))
         tokens.append(entity)

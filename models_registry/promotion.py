@@ -7,6 +7,7 @@ from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
 from scoring import deployment
 from scoring.models import Deployment, Detector
+from scoring.rebuilding import rebuild_if_changed
 
 Stage = ModelVersion.Stage
 Action = PromotionDecision.Action
@@ -33,13 +34,16 @@ def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> P
 
 @transaction.atomic
 def roll_back(detector: Detector, *, actor: User | None, reason: str = "") -> PromotionDecision:
-    """Bring back the version that served before the champion.
+    """Bring back the version that served before the champion was promoted.
 
-    Raises PromotionRefused when there is none.
+    Roll-backs do not count as such: a second one goes a step further back, never forward to the
+    version that was just taken out. Raises PromotionRefused when there is none.
     """
-    Detector.objects.select_for_update().get(pk=detector.pk)
+    Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
     newest = (
-        PromotionDecision.objects.filter(detector=detector, version__stage=Stage.CHAMPION)
+        PromotionDecision.objects.filter(
+            detector=detector, version__stage=Stage.CHAMPION, action=Action.PROMOTE
+        )
         .select_related("previous")
         .first()
     )
@@ -49,8 +53,11 @@ def roll_back(detector: Detector, *, actor: User | None, reason: str = "") -> Pr
 
 
 def _lock(version: ModelVersion) -> None:
-    """One act at a time for a detector, judged by what is stored: a double click finds it done."""
-    Detector.objects.select_for_update().get(pk=version.detector_id)
+    """One act at a time for a detector, judged by what is stored: a double click finds it done.
+
+    `no_key`: scoring, which only refers to the detector, need not wait.
+    """
+    Detector.objects.select_for_update(no_key=True).get(pk=version.detector_id)
     version.refresh_from_db(fields=["stage"])
 
 
@@ -64,12 +71,14 @@ def _install(
         previous.save(update_fields=["stage"])
     version.stage = Stage.CHAMPION
     version.save(update_fields=["stage"])
+    before = deployment.serving_of(detector).bundle
     deployment.install(
         detector,
         slot=Deployment.Slot.CHAMPION,
         digest=version.digest,
         version=version.label,
     )
+    rebuild_if_changed(detector, before)
     record_audit(
         actor=actor,
         action=f"model.{action}",

@@ -79,7 +79,9 @@ def earlier_champions(detectors: Iterable[Detector]) -> dict[int, ModelVersion]:
     """By detector id, the version that a roll-back would bring back."""
     decisions = (
         PromotionDecision.objects.filter(
-            detector__in=list(detectors), version__stage=ModelVersion.Stage.CHAMPION
+            detector__in=list(detectors),
+            version__stage=ModelVersion.Stage.CHAMPION,
+            action=PromotionDecision.Action.PROMOTE,
         )
         .select_related("previous")
         .defer("previous__curves", "previous__metrics", "previous__comparison")

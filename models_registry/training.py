@@ -38,6 +38,8 @@ from scoring.deployment import bundle_root, serving
 from scoring.models import Detector, Prediction
 
 LEVEL_SAMPLE = 20_000
+STRAYS = 0.001
+"""Share of the oldest events that may be left out of the history's span."""
 FloatArray = NDArray[np.float64]
 
 
@@ -144,9 +146,9 @@ def train_version(
 
 
 def _split(spec: DetectorSpec, rows: Rows) -> Parts:
-    split = plan_split(
-        float(rows.event_time[0]), _knowledge_ends(rows), delay=spec.training.label_delay
-    )
+    # A few events with a wrong clock, decades too early, must not stretch the history.
+    start = float(np.quantile(rows.event_time, STRAYS, method="lower"))
+    split = plan_split(start, _knowledge_ends(rows), delay=spec.training.label_delay)
     parts = split.apply(rows.event_time, rows.labels, matured_is_genuine=True)
     if parts.train.positives < spec.training.minimum_positives:
         raise DatasetError(

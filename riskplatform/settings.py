@@ -101,7 +101,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "rest_framework",
-    "django_filters",
     "django_htmx",
     "template_partials",
     "drf_spectacular",

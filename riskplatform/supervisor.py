@@ -46,6 +46,7 @@ class Child:
         if code is None:
             return
         self.failures = 1 if now - self.started_at > CALM_SECONDS else self.failures + 1
+        self.sweep()
         pause = min(2.0 ** (self.failures - 1), LONGEST_PAUSE)
         logger.error("%s ended with %s; it starts again in %.0f s.", self.name, code, pause)
         self.process, self.start_at = None, now + pause
@@ -55,12 +56,21 @@ class Child:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, number)
 
+    def sweep(self) -> None:
+        """Kill what a dead child left behind in its group, such as a server's own workers."""
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # nothing was left
+
 
 def web_command(host: str, port: int, workers: int) -> list[str]:
     """Granian, one blocking-thread pool a worker."""
     return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", str(workers), "--blocking-threads", "8", "--backlog", "1024",
+        "--workers", str(workers), "--blocking-threads", "4", "--backlog", "1024",
         "--no-ws", "--log-level", "warning", "riskplatform.wsgi:application",
     ]  # fmt: skip
 
@@ -120,11 +130,7 @@ class Supervisor:
                 child.process.wait(timeout=max(deadline - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
                 logger.warning("%s did not stop in time and is killed.", child.name)
-            # Whatever the child left behind in its group goes with it.
-            try:
-                os.killpg(child.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            child.sweep()
 
 
 def answers(url: str) -> bool:

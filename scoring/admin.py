@@ -15,7 +15,8 @@ from accounts.services import record_audit
 from scoring.core.bundle import compile_rules
 from scoring.core.rules import RuleError
 from scoring.core.spec import SpecError, parse_spec
-from scoring.deployment import RULES_ONLY, install_rules_only
+from scoring.declarations import deploy_rules
+from scoring.deployment import RULES_ONLY
 from scoring.models import Deployment, Detector, Label, Prediction
 
 MOST_COUNTED = 10_000
@@ -108,7 +109,7 @@ class DetectorAdmin(admin.ModelAdmin):
         # A champion goes on with the declaration that it was trained with.
         champion = obj.deployments.filter(slot=Deployment.Slot.CHAMPION).first()
         if champion is None or champion.version == RULES_ONLY:
-            install_rules_only(obj)
+            deploy_rules(obj)
         record_audit(
             actor=request.user,
             action="detector.changed" if change else "detector.added",

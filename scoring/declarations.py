@@ -11,7 +11,7 @@ from scoring.core.bundle import compile_rules
 from scoring.core.rules import RuleError
 from scoring.core.spec import SpecError, parse_spec
 from scoring.models import Deployment, Detector
-from scoring.rebuilding import rebuild_windows
+from scoring.rebuilding import lock_windows, rebuild_if_changed
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
 
@@ -41,19 +41,21 @@ def load_detector(path: Path) -> tuple[Detector, bool]:
     """
     config = read_config(path)
     spec = parse_spec(config)
+    known = Detector.objects.filter(slug=spec.slug).first()
+    if known is not None and known.config != config:
+        lock_windows()  # They may have to be learnt anew, below.
     detector, created = Detector.objects.update_or_create(
         slug=spec.slug,
         defaults={"name": spec.name, "description": spec.description, "config": config},
     )
     champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
     if champion is None or champion.version == deployment.RULES_ONLY:
-        _deploy_rules(detector)
+        deploy_rules(detector)
     return detector, created
 
 
-def _deploy_rules(detector: Detector) -> None:
+def deploy_rules(detector: Detector) -> None:
     """Deploy the declaration; if it tracks other windows than before, learn them anew."""
-    before = {plan.signature for plan in deployment.serving(detector.slug).bundle.plan.entities}
-    bundle = deployment.loaded(deployment.install_rules_only(detector).digest)
-    if not {plan.signature for plan in bundle.plan.entities} <= before:
-        rebuild_windows(detector)
+    before = deployment.serving_of(detector).bundle
+    deployment.install_rules_only(detector)
+    rebuild_if_changed(detector, before)

@@ -76,6 +76,18 @@ def serving(slug: str) -> Serving:
     if row is None:
         return _undeployed(slug)
     detector_id, digest, version = row
+    return _of_champion(detector_id, slug, digest, version)
+
+
+def serving_of(detector: Detector) -> Serving:
+    """What serves the detector, or would if it were switched on."""
+    row = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
+    if row is None:
+        return Serving(detector.pk, detector.slug, rules_only(detector), RULES_ONLY)
+    return _of_champion(detector.pk, detector.slug, row.digest, row.version)
+
+
+def _of_champion(detector_id: int, slug: str, digest: str, version: str) -> Serving:
     try:
         bundle = loaded(digest)
     except BundleError as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts import vault
 from scoring import deployment
@@ -18,14 +18,25 @@ CHUNK = 2000
 store = DatabaseFeatureStore()
 
 
+def rebuild_if_changed(detector: Detector, before: Bundle) -> None:
+    """Learn the windows anew if what serves now tracks others than the bundle `before` it did."""
+    after = deployment.serving_of(detector).bundle
+    if not _tracked(after) <= _tracked(before):
+        rebuild_windows(detector)
+
+
+def _tracked(bundle: Bundle) -> set[tuple[str, int]]:
+    return {(entity.key, entity.signature) for entity in bundle.plan.entities}
+
+
 @transaction.atomic
 def rebuild_windows(detector: Detector) -> int:
     """Forget the detector's window state and learn it again; returns how many events were read.
 
-    Scoring of the detector waits meanwhile, so that no event is missed.
+    Scoring waits meanwhile, so that no event is missed.
     """
-    bundle = deployment.serving(detector.slug).bundle
-    Detector.objects.select_for_update().get(pk=detector.pk)
+    lock_windows()
+    bundle = deployment.serving_of(detector).bundle
     EntityState.objects.filter(detector=detector).delete()
     events, read = _events(detector, bundle), 0
     while chunk := list(islice(events, CHUNK)):
@@ -35,6 +46,18 @@ def rebuild_windows(detector: Detector) -> int:
         store.save(detector.pk, bundle.plan, windows)
         read += len(chunk)
     return read
+
+
+def lock_windows() -> None:
+    """Let everybody's scoring finish and then wait, until the caller's transaction ends.
+
+    The whole table: rows alone would let a writer that waits for a row find it deleted, and take
+    its entity for a new one. To be taken before a lock on the detector, which writers refer to.
+    On SQLite the transaction itself keeps the others waiting.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {EntityState._meta.db_table} IN EXCLUSIVE MODE")
 
 
 def _events(detector: Detector, bundle: Bundle) -> Iterator[Event]:
@@ -65,4 +88,10 @@ def _events(detector: Detector, bundle: Bundle) -> Iterator[Event]:
 
 
 def _clear(value: object) -> object:
-    return vault.decrypt(value) if isinstance(value, str) and vault.is_encrypted(value) else value
+    if not isinstance(value, str) or not vault.is_encrypted(value):
+        return value
+    try:
+        return vault.decrypt(value)
+    except vault.VaultError:
+        # A client's own text that only looks like ours; one whose key is lost counts as it stands.
+        return value

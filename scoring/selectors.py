@@ -66,9 +66,3 @@ def entity_name(prediction: Prediction, entity_field: str) -> str:
         return prediction.external_id
     text = str(value)
     return vault.decrypt(text) if vault.is_encrypted(text) else text
-
-
-def shown_entity(prediction: Prediction, spec_entity: str, pii: frozenset[str]) -> str:
-    """The entity as a page shows it: masked when its field is declared as personal data."""
-    name = entity_name(prediction, spec_entity)
-    return vault.mask(name) if spec_entity in pii and spec_entity in prediction.event else name

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import orjson
@@ -146,13 +145,21 @@ def _store(
     made = {row.external_id: row for row in rows}
     flagged = [row for row in rows if row.decision != Decision.APPROVE]
     if flagged and announce:
-        transaction.on_commit(
-            partial(predictions_recorded.send, sender=Prediction, predictions=flagged)
-        )
+        _announce(flagged)
     for i, item in parsed.items():
         if i not in outcomes:
             outcomes[i] = _answer(made[item.event.external_id], item, created=i not in repeats)
     return outcomes
+
+
+def _announce(flagged: list[Prediction]) -> None:
+    """After the commit, tell who listens which predictions need a human."""
+
+    def send() -> None:
+        predictions_recorded.send(sender=Prediction, predictions=flagged)
+
+    # Robust: with the broker gone the stored answer still goes out; a sweep opens the alerts.
+    transaction.on_commit(send, robust=True)
 
 
 def _answer(row: Prediction, item: _Parsed, *, created: bool) -> Outcome:

@@ -18,6 +18,7 @@ LINES_PER_FILE = 400
 # What an app shows to the apps above it; its pages, tasks and commands are its own affair.
 MEETING_PLACES = {
     *("services", "selectors", "models", "signals", "deployment", "workflow", "core"),
+    "rebuilding",  # windows learnt anew, where a promotion changes what they track
     *("presenting", "figures"),  # what a page shows of a prediction, for the pages of every app
     *("dispatch", "progress"),  # how a job is announced, and how it says how far it is
 }

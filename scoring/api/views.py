@@ -107,6 +107,7 @@ class PredictionListView(APIView):
     required_permission = "scoring.view_prediction"
 
     @extend_schema(
+        operation_id="v1_predictions_list",
         parameters=[
             OpenApiParameter("detector", str),
             OpenApiParameter("skip", int),
@@ -122,7 +123,8 @@ class PredictionListView(APIView):
         if flagged not in ("true", "false"):
             raise ValidationProblem([{"field": "fraud_only", "message": "is true or false"}])
         rows = predictions_page(
-            slug=request.query_params.get("detector", ""),
+            # PostgreSQL has no text with a NUL.
+            slug=request.query_params.get("detector", "").replace("\0", ""),
             flagged_only=flagged == "true",
             skip=skip,
             limit=limit,
@@ -133,7 +135,8 @@ class PredictionListView(APIView):
 
 def _whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    short = text.isascii() and text.isdigit() and len(text) < 10
+    if not (short and least <= int(text) <= most):
         message = f"must be a whole number from {least} to {most}"
         raise ValidationProblem([{"field": name, "message": message}])
     return int(text)

@@ -115,5 +115,11 @@ def conclude(
 
 
 def rule_values(event: Event, vector: Floats, bundle: Bundle) -> Mapping[str, Any]:
-    """What rules may read: features by name, and the event's own fields, which win."""
-    return {**dict(zip(bundle.plan.names, vector.tolist(), strict=True)), **event.fields}
+    """What rules may read: features by name, and the event's declared fields, which win.
+
+    A field that the schema does not name counts for nothing: a client could send one that is
+    called like a feature, and so choose what a rule sees.
+    """
+    features = dict(zip(bundle.plan.names, vector.tolist(), strict=True))
+    declared = bundle.parser.checks
+    return features | {name: value for name, value in event.fields.items() if name in declared}

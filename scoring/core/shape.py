@@ -28,13 +28,15 @@ def shape_problems(raw: object) -> Problems:
     for i, step in enumerate(_list(found, features, "features.transformations")):
         place = f"features.transformations[{i}]"
         if isinstance(step, Mapping):
-            _mapping(found, step, f"{place}.config")
+            _list(found, _mapping(found, step, f"{place}.config"), f"{place}.config.distinct")
         else:
             found.append((place, "is a mapping with type and config"))
     for i, rule in enumerate(_list(found, raw, "rules")):
         _rule(found, f"rules[{i}]", rule)
     _numbers(found, _mapping(found, raw, "costs"), "costs")
-    _mapping(found, raw, "training")
+    training = _mapping(found, raw, "training")
+    if not _is_number(training.get("minimum_positives", 0)):
+        found.append(("training.minimum_positives", "is a number"))
     return found
 
 

@@ -15,6 +15,7 @@ DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 AGGREGATIONS = ("count", "sum", "mean", "std", "min", "max", "distinct")
 CALENDAR = ("hour", "hour_sin", "hour_cos", "weekday", "weekend", "night")
+NUMBERS = ("number", "integer")
 SLUG = re.compile(r"^[a-z][a-z0-9_]{1,39}$")
 
 
@@ -132,7 +133,7 @@ class _Reader:
         self.problems.append((place, message))
 
     def known_field(self, place: str, name: object) -> str:
-        if name not in self.fields:
+        if not isinstance(name, str) or name not in self.fields:
             self.bad(place, f"'{name}' is not a property of event.schema")
         return str(name)
 
@@ -153,12 +154,12 @@ class _Reader:
 
 def _numeric(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
     names = read.items(place, config, "fields")
-    return [FeatureSpec(read.known_field(f"{place}.fields", n), "numeric", n) for n in names]
+    return [FeatureSpec(read.known_field(f"{place}.fields", n), "numeric", str(n)) for n in names]
 
 
 def _category(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
     names = read.items(place, config, "fields")
-    return [FeatureSpec(read.known_field(f"{place}.fields", n), "category", n) for n in names]
+    return [FeatureSpec(read.known_field(f"{place}.fields", n), "category", str(n)) for n in names]
 
 
 def _calendar(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
@@ -229,7 +230,7 @@ def _features(read: _Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ...]:
     found: list[FeatureSpec] = []
     for i, step in enumerate(raw.get("transformations", [])):
         place = f"features.transformations[{i}]"
-        make = TRANSFORMATIONS.get(step.get("type"))
+        make = TRANSFORMATIONS.get(str(step.get("type")))
         if make is None:
             read.bad(
                 f"{place}.type", f"'{step.get('type')}' is none of {', '.join(TRANSFORMATIONS)}"
@@ -290,6 +291,30 @@ def _check_event(read: _Reader, event: Mapping[str, Any]) -> None:
             read.known_field(f"event.{key}", event[key])
     for name in event.get("pii", []):
         read.known_field("event.pii", name)
+    for name in event.get("schema", {}).get("required", []):
+        read.known_field("event.schema.required", name)
+    _check_role(read, "event.time", event.get("time"), types=("string",), form="date-time")
+    _check_role(read, "event.amount", event.get("amount"), types=NUMBERS)
+
+
+def _check_role(
+    read: _Reader, place: str, name: object, *, types: tuple[str, ...], form: str = ""
+) -> None:
+    """The field is declared as something that can be read as its role asks."""
+    rule = read.fields.get(str(name))
+    if rule is None:
+        return
+    if rule["type"] not in types or (form and rule.get("format") != form):
+        wanted = f"{types[0]} with format {form}" if form else " or ".join(types)
+        read.bad(place, f"'{name}' must be declared as {wanted}")
+
+
+def _check_reads(read: _Reader, features: tuple[FeatureSpec, ...]) -> None:
+    """What is computed with reads numbers; a category or a distinct count reads anything."""
+    for feature in features:
+        if feature.field and feature.kind not in ("category", "calendar", "distinct"):
+            place = f"features.{feature.name}"
+            _check_role(read, place, feature.field, types=(*NUMBERS, "boolean"))
 
 
 def parse_spec(raw: Mapping[str, Any]) -> DetectorSpec:
@@ -304,8 +329,9 @@ def parse_spec(raw: Mapping[str, Any]) -> DetectorSpec:
     if not SLUG.match(slug):
         read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
     _check_event(read, event)
-    pii = frozenset(event.get("pii", []))
+    pii = frozenset(str(name) for name in event.get("pii", []))
     features = _features(read, raw.get("features", {}))
+    _check_reads(read, features)
     for feature in features:
         if feature.kind == "category" and feature.field in pii:
             read.bad("features", f"'{feature.field}' is personal data and cannot be a category")

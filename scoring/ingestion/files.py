@@ -112,7 +112,8 @@ class EventFile:
 
 
 def _label(value: Any) -> bool | None:
-    """1, true, "1", "fraud" mean fraud; 0, false, "0" mean legitimate; nothing means unknown."""
-    if value is None:
-        return None
-    return str(value).strip().casefold() in ("1", "1.0", "true", "fraud", "yes")
+    """1, true, "1", "fraud" mean fraud; 0, false, "0" mean legitimate; all else means unknown."""
+    text = str(value).strip().casefold()
+    if text in ("1", "1.0", "true", "fraud", "yes"):
+        return True
+    return False if text in ("0", "0.0", "false", "legitimate", "genuine", "no") else None

@@ -86,3 +86,12 @@ def test_an_analyst_does_not_get_in(client):
     client.force_login(user_with_role(ANALYST))
     response = client.get(reverse("admin:accounts_apikey_changelist"))
     assert response.status_code == 302
+
+
+def test_an_admin_cannot_take_over_a_superuser(admin_page):
+    root = UserFactory(is_superuser=True)
+    url = reverse("admin:auth_user_password_change", args=[root.pk])
+    form = {"password1": "taken-over-42", "password2": "taken-over-42"}
+    assert admin_page.post(url, form).status_code == 403
+    root.refresh_from_db()
+    assert not root.check_password("taken-over-42")

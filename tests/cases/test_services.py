@@ -215,6 +215,20 @@ def test_a_lead_may_reopen_and_an_analyst_may_not(analyst, lead):
     assert (case.status, case.closed_at) == ("investigating", None)
 
 
+def test_a_reopened_case_that_ends_otherwise_corrects_its_labels(analyst, lead):
+    case = close_case(case_of(analyst, "a"), **FRAUD, actor=analyst)
+    case = move_case(case, move="reopen", actor=lead)
+    close_case(case, **FALSE, actor=lead)
+    assert Alert.objects.get().disposition == "false_positive"
+    assert list(Label.objects.values_list("is_fraud", flat=True)) == [False, True]
+
+
+def test_a_reopened_case_that_ends_the_same_adds_no_label(analyst, lead):
+    case = close_case(case_of(analyst, "a"), **FRAUD, actor=analyst)
+    close_case(move_case(case, move="reopen", actor=lead), **FRAUD, actor=lead)
+    assert Label.objects.count() == 1
+
+
 def test_an_outsider_moves_nothing(analyst, outsider):
     case = case_of(analyst, "a")
     with pytest.raises(MoveRefused, match="may not"):

@@ -61,6 +61,12 @@ def test_bad_training_requests_start_nothing(api, payments_detector):
     assert not Job.objects.exists()
 
 
+@pytest.mark.parametrize("number", ["-1", "x", "1" * 5000], ids=["negative", "text", "endless"])
+def test_a_page_that_is_no_number_is_422(api, version, number):
+    answer = api("models:read").get(f"/api/v1/models?skip={number}")
+    assert answer.status_code == 422
+
+
 def test_promote_and_roll_back(api, version, payments_digest):
     writer = api("models:write")
     promote(version, actor=None)

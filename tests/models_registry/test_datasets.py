@@ -83,6 +83,19 @@ def test_vectors_of_other_features_are_left_out(cards_detector, cards, tmp_path)
     assert len(read(detector).event_time) == 1
 
 
+def test_vectors_go_on_to_count_when_features_are_taken_away(cards_detector, cards, tmp_path):
+    before = read(cards_detector).vectors
+    config = config_of("cards")
+    config["features"]["transformations"][1]["config"]["parts"] = ["weekend"]
+    path = tmp_path / "cards.yaml"
+    path.write_text(yaml.safe_dump(config))
+    names = cards_detector.spec().feature_names
+    detector, _ = load_detector(path)
+    kept = [names.index(name) for name in detector.spec().feature_names]
+    assert len(kept) < len(names)
+    assert np.array_equal(read(detector).vectors, before[:, kept], equal_nan=True)
+
+
 def test_without_events_it_says_what_is_missing(cards_detector):
     with pytest.raises(DatasetError, match="import or send"):
         read(cards_detector)

@@ -6,9 +6,9 @@ from django.db import IntegrityError, transaction
 from accounts.models import AuditEntry
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote, reject, roll_back
-from scoring.core.bundle import BundleError
-from scoring.deployment import install_rules_only, serving
-from tests.factories import card, scored
+from scoring.core.bundle import BundleError, write_bundle
+from scoring.deployment import bundle_root, install_rules_only, serving
+from tests.factories import card, config_of, scored
 from tests.models_registry.learning import version_of
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +47,15 @@ def test_rolling_back_brings_the_previous_champion_back(versions, owner):
     assert (decision.action, decision.version) == ("roll_back", versions[0])
     assert stages() == ["champion", "retired", "challenger"]
     assert serving("cards").version == "v1"
+
+
+def test_rolling_back_twice_never_brings_the_bad_version_back(versions, owner):
+    for version in versions:
+        promote(version, actor=owner)
+    assert roll_back(versions[0].detector, actor=owner).version == versions[1]
+    assert roll_back(versions[0].detector, actor=owner).version == versions[0]
+    with pytest.raises(PromotionRefused, match="no earlier"):
+        roll_back(versions[0].detector, actor=owner)
 
 
 def test_without_an_earlier_champion_there_is_no_way_back(versions, owner):
@@ -98,3 +107,20 @@ def test_the_database_holds_one_champion_a_detector(versions, owner):
     promote(versions[0], actor=owner)
     with pytest.raises(IntegrityError), transaction.atomic():
         ModelVersion.objects.filter(pk=versions[1].pk).update(stage="champion")
+
+
+def test_a_version_with_other_windows_serves_at_once_and_knows_the_past(versions, owner):
+    scored("cards", card(1))
+    config = config_of("cards")
+    step = next(
+        step
+        for step in config["features"]["transformations"]
+        if step["type"] == "time_window_aggregation"
+    )
+    step["config"]["windows"] = [*step["config"]["windows"], "60d"]
+    digest = write_bundle(bundle_root(), {"detector": config, "reference": {}}, {})
+    ModelVersion.objects.filter(pk=versions[0].pk).update(digest=digest)
+    promote(ModelVersion.objects.get(pk=versions[0].pk), actor=owner)
+    row = scored("cards", card(2))
+    names = serving("cards").bundle.plan.names
+    assert row.vector_array()[names.index("CUSTOMER_ID_count_60d")] == 2.0

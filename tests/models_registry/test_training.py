@@ -1,18 +1,21 @@
 """A training run registers an honest challenger, or nothing at all."""
 
 import math
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from jobs.services import run_job
 from models_registry.core.learners.base import LearnerError
-from models_registry.core.splits import SplitError
-from models_registry.datasets import DatasetError
+from models_registry.core.splits import LabelHistory, SplitError
+from models_registry.datasets import DatasetError, Rows
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.retraining import request_training
-from models_registry.training import QuietProgress, _finite, run_training, train_version
+from models_registry.training import QuietProgress, _finite, _split, run_training, train_version
 from scoring.core.bundle import load_bundle
+from scoring.core.spec import parse_spec as detector_spec
 from scoring.deployment import bundle_root, serving
 from scoring.models import Label
 from tests.factories import START, card, scored, scored_many
@@ -130,3 +133,15 @@ def test_a_job_with_nothing_to_learn_from_fails_with_words(detector):
 def test_what_is_not_finite_becomes_null():
     given = {"auc": math.nan, "curve": [(1.0, math.inf)], "deep": {"n": 3, "x": -math.inf}}
     assert _finite(given) == {"auc": None, "curve": [[1.0, None]], "deep": {"n": 3, "x": None}}
+
+
+def test_a_wrong_clock_does_not_stretch_the_history():
+    days = np.concatenate(([0.0], 18_000.0 + np.linspace(0.0, 60.0, 3000))) * 86400.0
+    rows = np.arange(days.size)
+    labels = LabelHistory(rows, (rows % 10 == 0).astype(np.int8), days + 86400.0)
+    spec = detector_spec(learning_config())
+    nothing = np.empty((days.size, 0))
+    known_at = datetime.fromtimestamp(days[-1] + 86400.0, UTC)
+    parts = _split(spec, Rows(nothing, days, days, rows, labels, known_at))
+    assert len(parts.train.rows) > 1500
+    assert 0 not in parts.train.rows

@@ -1,13 +1,18 @@
 """Detectors from YAML files: checked whole, made or updated, served by their rules."""
 
+import json
+
 import pytest
 import yaml
 from django.core.management import call_command
+from django.urls import reverse
 
+from accounts.roles import ADMIN
 from scoring.core.spec import SpecError
 from scoring.declarations import load_detector, read_config
 from scoring.deployment import serving
-from scoring.models import Deployment, Detector
+from scoring.models import Deployment, Detector, EntityState
+from tests.accounts.factories import user_with_role
 from tests.factories import config_of, payment, scored
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +80,35 @@ def test_a_rule_that_cannot_be_read_is_refused_by_name(declare):
     with pytest.raises(SpecError, match="ABOVE_USUAL_LIMIT"):
         load_detector(declare(config))
     assert not Detector.objects.exists()
+
+
+def test_a_detector_that_is_switched_off_can_be_loaded_again(declare, payments_detector):
+    Detector.objects.update(enabled=False)
+    config = config_of("payments")
+    config["features"]["transformations"][-1]["config"]["windows"] = ["2h"]
+    detector, created = load_detector(declare(config))
+    assert (detector.enabled, created) == (False, False)
+
+
+def test_windows_are_learnt_anew_from_events_that_look_encrypted(declare, payments_detector):
+    scored("payments", payment(device_id="enc:a:b"))
+    config = config_of("payments")
+    config["features"]["transformations"][7]["config"]["windows"] = ["24h", "14d"]
+    load_detector(declare(config))
+    assert EntityState.objects.filter(key_field="device_id").count() == 1
+    row = scored("payments", payment(device_id="enc:a:b"))
+    names = Detector.objects.get().spec().feature_names
+    assert row.vector_array()[names.index("device_id_count_24h")] == 2.0
+
+
+def test_windows_changed_in_the_admin_are_learnt_anew(client, payments_detector):
+    client.force_login(user_with_role(ADMIN))
+    scored("payments", payment(amount=90.0))
+    config = config_of("payments")
+    config["features"]["transformations"][4]["config"]["windows"] = ["7d", "14d"]
+    url = reverse("admin:scoring_detector_change", args=[payments_detector.pk])
+    form = {"config": json.dumps(config), "enabled": "on"}
+    assert client.post(url, form).status_code == 302
+    row = scored("payments", payment())
+    names = Detector.objects.get().spec().feature_names
+    assert row.vector_array()[names.index("user_id_max_amount_14d")] == 90.0

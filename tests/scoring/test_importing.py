@@ -122,6 +122,14 @@ def test_labels_not_known_by_then_are_left_out(cards_detector, path):
     assert report.labelled == 10
 
 
+def test_a_label_that_nobody_can_read_counts_as_unknown(cards_detector, tmp_path):
+    words = [("fraud", "0", "maybe", "no", "")[i % 5] for i in range(ROWS)]
+    frame(TX_FRAUD=words).write_csv(tmp_path / "words.csv")
+    report = import_file(cards_detector, source(tmp_path / "words.csv", cards_detector))
+    assert report.labelled == ROWS * 3 // 5
+    assert Label.objects.filter(is_fraud=True).count() == ROWS // 5
+
+
 def test_a_bad_row_goes_to_the_dead_letters(cards_detector, tmp_path, settings):
     settings.VAR_DIR = tmp_path
     amounts = [-1.0 if i == 30 else 10.0 for i in range(ROWS)]

@@ -201,6 +201,21 @@ def test_what_needs_a_human_is_announced_after_the_commit(
     assert [row.external_id for row in heard] == ["big"]
 
 
+def test_a_listener_that_fails_does_not_take_the_answer_away(
+    payments_detector, django_capture_on_commit_callbacks
+):
+    def broken(**kwargs):
+        raise ConnectionError("the broker is gone")
+
+    predictions_recorded.connect(broken)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            row = scored("payments", risky_payment())
+    finally:
+        predictions_recorded.disconnect(broken)
+    assert Prediction.objects.get().pk == row.pk
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_processes_with_one_event_make_one_prediction(champion):
     raw = payment()

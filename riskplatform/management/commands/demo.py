@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -39,12 +40,14 @@ class Command(BaseCommand):
             say("Filling the demo: simulated events, training, alerts ...")
             # In a process of its own: training libraries must not live in the one that supervises.
             command = [sys.executable, "manage.py", "demo", "--fill-only"]
+            # Ends this process by an exception, on whose way out `run` kills the other one.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
             subprocess.run(command, check=True)
         say("\nLogins (password for all: " + password + ")")
         for name, (role, _, _) in demo.PEOPLE.items():
             say(f"  {name:<10} {role}")
         self.stdout.flush()
-        call_command("runplatform", live=LIVE_RATE)
+        call_command("runplatform", live=LIVE_RATE, prepared=True)
 
     def _fill(self) -> None:
         demo.fill(lambda text: self.stdout.write(f"  {text}"))

@@ -28,11 +28,15 @@ class Command(BaseCommand):
         parser.add_argument("--live", type=float, default=0.0, metavar="N",
                             help="Also simulate N events a second.")  # fmt: skip
 
+        parser.add_argument("--prepared", action="store_true",
+                            help="`manage.py prepare` has just been run.")  # fmt: skip
+
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = options["host"], options["port"]
         if not 0 < port < 65536:
             raise CommandError(f"PORT must lie between 1 and 65535, not {port}.")
-        prepare()
+        if not options["prepared"]:
+            prepare()
         children = [
             Child("web", web_command(host, port, options["workers"])),
             Child("worker", worker_command(options["threads"])),

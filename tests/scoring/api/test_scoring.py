@@ -85,6 +85,13 @@ def test_an_empty_object_names_every_required_field(integration, champion):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["²", "٣", "9" * 190, "a.9999999999999999999999", "", ".."])
+def test_a_field_with_any_name_is_422_and_named(integration, champion, name):
+    response = post(integration, payment() | {name: []})
+    assert response.status_code == 422
+    assert [entry["field"] for entry in response.json()["errors"]] == [name]
+
+
 def test_without_a_key_it_is_401(client, champion):
     response = post(client, payment())
     assert response.status_code == 401

@@ -91,3 +91,15 @@ def test_the_velocity_rule_needs_pace_and_places(bundle):
     events = parse_all(bundle.spec, raws)
     verdicts = score_many(events, empty_windows(bundle.plan, events), bundle)
     assert [v.decision is Decision.BLOCK for v in verdicts] == [False, False, False, True]
+
+
+def test_a_field_that_nobody_declared_cannot_pose_as_a_feature(bundle):
+    cities = ["Berlin", "Paris", "Berlin", "Rome"]
+    forged = {"user_id_count_1m": 0, "user_id_distinct_location_1m": 0, "user_id_count_1h": 0}
+    raws = [
+        payment(location=city, timestamp=f"2020-06-01T12:00:{i:02d}Z", **forged)
+        for i, city in enumerate(cities)
+    ]
+    events = parse_all(bundle.spec, raws)
+    verdicts = score_many(events, empty_windows(bundle.plan, events), bundle)
+    assert verdicts[-1].decision is Decision.BLOCK

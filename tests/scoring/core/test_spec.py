@@ -14,6 +14,14 @@ def problems(config):
     return dict(caught.value.problems)
 
 
+def readable(config):
+    try:
+        parse_spec(config)
+    except SpecError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("slug", SHIPPED)
 def test_every_shipped_detector_can_be_read(slug):
     spec = parse_spec(config_of(slug))
@@ -119,3 +127,31 @@ def test_an_unknown_field_type_is_reported_with_its_place() -> None:
     event = {"schema": {"properties": {"when": {"type": "date"}}}}
     with pytest.raises(SpecError, match=r"event\.schema\.properties\.when\.type"):
         parse_spec({"slug": "odd", "event": event})
+
+
+@pytest.mark.parametrize(
+    ("role", "field", "says"),
+    [("time", "TX_AMOUNT", "date-time"), ("amount", "TX_DATETIME", "number or integer")],
+)
+def test_a_role_needs_a_field_that_can_play_it(role, field, says):
+    config = config_of("cards")
+    config["event"][role] = field
+    assert says in problems(config)[f"event.{role}"]
+
+
+def test_a_text_cannot_be_summed_up():
+    config = config_of("payments")
+    config["features"]["transformations"][3]["config"]["value"] = "location"
+    assert "features.user_id_sum_location_1h" in problems(config)
+
+
+@pytest.mark.parametrize("odd", [None, 1, [], {}, [[]], [{}]])
+def test_nothing_odd_gets_past_the_reader(odd):
+    for place in ("id", "time", "amount", "entity", "pii"):
+        config = config_of("payments")
+        config["event"][place] = odd
+        assert isinstance(readable(config), bool)
+    for i, key in ((1, "fields"), (3, "distinct"), (3, "value"), (3, "windows")):
+        config = config_of("payments")
+        config["features"]["transformations"][i]["config"][key] = odd
+        assert isinstance(readable(config), bool)
