@@ -1,11 +1,12 @@
 """Open alerts, triage them, work cases. Every write of this app."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -24,6 +25,7 @@ from scoring.core.types import RISK_LEVELS, RiskLevel
 from scoring.models import Label, Prediction
 from scoring.services import record_label
 
+logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 
 
@@ -38,7 +40,14 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     fresh = [pk for pk in prediction_ids if pk not in done]
     for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
-    return sum(_group(predictions) for predictions in groups.values())
+    added = 0
+    for predictions in groups.values():
+        try:
+            added += _group(predictions)
+        except DatabaseError:
+            # One entity must not keep the others from analysts; the sweep will try it again.
+            logger.exception("Prediction %s got no alert.", predictions[0].pk)
+    return added
 
 
 def _group(predictions: list[Prediction]) -> int:

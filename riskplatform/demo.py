@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
@@ -15,6 +17,7 @@ from cases.services import comment_on_case, label_alert, move_case, open_alerts,
 from cases.workflow import Disposition
 from models_registry.promotion import promote
 from models_registry.training import QuietProgress, train_version
+from riskplatform.var_dir import keep_secret
 from scoring.models import Detector, Label, Prediction
 from scoring.simulating import simulate_history
 
@@ -57,7 +60,7 @@ def fill(
     say: Say, *, events: Mapping[str, int] = EVENTS, recent_events: int = RECENT_EVENTS
 ) -> None:
     """History scored by rules, champions trained on it, recent days scored by them, alerts."""
-    now = timezone.now()
+    now = _started_at()
     owner = User.objects.get(username="owner")
     detectors = {d.slug: d for d in Detector.objects.filter(slug__in=events)}
     for slug, count in events.items():
@@ -84,6 +87,12 @@ def fill(
     for detector in detectors.values():
         simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
     _triage(now, say)
+
+
+def _started_at() -> datetime:
+    """When the fill began, kept on disk: one that was interrupted sends the same events again."""
+    path = Path(settings.VAR_DIR) / "demo_started_at"
+    return datetime.fromisoformat(keep_secret(path, lambda: timezone.now().isoformat()))
 
 
 def _triage(now: datetime, say: Say) -> None:

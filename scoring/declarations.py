@@ -1,5 +1,8 @@
 """Detectors from YAML: read a file, check it, make or update the row, deploy its rules."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,17 @@ def read_config(path: Path) -> dict[str, Any]:
     return found
 
 
+def digest_of(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a declaration, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
 @transaction.atomic
-def load_detector(path: Path) -> tuple[Detector, bool]:
-    """Make or update the detector of a file; (detector, whether it is new). Raises SpecError.
+def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, str]:
+    """Make or update the detector of a file; (detector, `new`, `updated` or `kept`).
+
+    `keep_edits` leaves a detector alone that was edited here since it was last read from a file.
+    Raises SpecError.
 
     A detector without a model gets its declaration deployed as rules; a champion goes on serving
     the declaration that it was trained with until a newer one is promoted.
@@ -42,16 +53,23 @@ def load_detector(path: Path) -> tuple[Detector, bool]:
     config = read_config(path)
     spec = parse_spec(config)
     known = Detector.objects.filter(slug=spec.slug).first()
+    if known is not None and keep_edits and digest_of(known.config) != known.loaded_digest:
+        return known, "kept"
     if known is not None and known.config != config:
         lock_windows()  # They may have to be learnt anew, below.
     detector, created = Detector.objects.update_or_create(
         slug=spec.slug,
-        defaults={"name": spec.name, "description": spec.description, "config": config},
+        defaults={
+            "name": spec.name,
+            "description": spec.description,
+            "config": config,
+            "loaded_digest": digest_of(config),
+        },
     )
     champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
     if champion is None or champion.version == deployment.RULES_ONLY:
         deploy_rules(detector)
-    return detector, created
+    return detector, "new" if created else "updated"
 
 
 def deploy_rules(detector: Detector) -> None:

@@ -18,6 +18,9 @@ class Detector(models.Model):
     name = models.CharField(max_length=100)
     description = models.TextField(blank=True)
     config = models.JSONField()
+    loaded_digest = models.CharField(
+        max_length=64, blank=True, help_text="Of the declaration as it was last read from a file."
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -16,6 +16,7 @@ from scoring import presenting
 from scoring.models import Prediction
 from scoring.selectors import find_prediction
 
+LONGEST_REASON = 500
 SHORTEST_REASON = 3
 
 
@@ -46,7 +47,7 @@ def prediction_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 def prediction_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show personal data once, to one who says why; the audit trail keeps who and why."""
     prediction = prediction_or_404(pk)
-    reason = request.POST.get("reason", "").strip()
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     if len(reason) < SHORTEST_REASON:
         problem = "Say why you need to see it; the audit trail keeps your reason."
         extra = {"reveal_problem": problem, "reveal_reason": reason}

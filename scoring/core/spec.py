@@ -291,6 +291,8 @@ def _check_event(read: _Reader, event: Mapping[str, Any]) -> None:
             read.known_field(f"event.{key}", event[key])
     for name in event.get("pii", []):
         read.known_field("event.pii", name)
+        if name == event.get("id"):
+            read.bad("event.pii", f"'{name}' is the id of an event, which is stored in clear")
     for name in event.get("schema", {}).get("required", []):
         read.known_field("event.schema.required", name)
     _check_role(read, "event.time", event.get("time"), types=("string",), form="date-time")

@@ -38,7 +38,9 @@ class EventFile:
             columns = set(self._frame.collect_schema().names())
         except (pl.exceptions.PolarsError, OSError) as error:
             raise FileProblem(f"{path.name} cannot be read: {error}") from error
-        missing = [name for name in spec.schema.get("required", ()) if name not in columns]
+        # Without ids a second run would not know its rows again, and import them twice.
+        wanted = dict.fromkeys([spec.id_field, *spec.schema.get("required", ())])
+        missing = [name for name in wanted if name and name not in columns]
         if missing:
             raise FileProblem(
                 f"{path.name} lacks the columns {', '.join(missing)} of detector '{spec.slug}'."

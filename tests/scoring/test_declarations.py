@@ -39,9 +39,9 @@ def test_the_shipped_detectors_are_loaded_and_served():
 
 def test_a_detector_of_ones_own_is_a_file_and_no_code(declare):
     config = config_of("cards") | {"slug": "my_cards", "name": "Mine"}
-    detector, created = load_detector(declare(config))
-    assert (detector.name, created) == ("Mine", True)
-    assert load_detector(declare(config))[1] is False
+    detector, what = load_detector(declare(config))
+    assert (detector.name, what) == ("Mine", "new")
+    assert load_detector(declare(config))[1] == "updated"
     assert serving("my_cards").bundle.rules[0].code == "ABOVE_USUAL_LIMIT"
 
 
@@ -86,8 +86,22 @@ def test_a_detector_that_is_switched_off_can_be_loaded_again(declare, payments_d
     Detector.objects.update(enabled=False)
     config = config_of("payments")
     config["features"]["transformations"][-1]["config"]["windows"] = ["2h"]
-    detector, created = load_detector(declare(config))
-    assert (detector.enabled, created) == (False, False)
+    detector, what = load_detector(declare(config))
+    assert (detector.enabled, what) == (False, "updated")
+
+
+def test_a_new_release_keeps_what_was_edited_here(declare, payments_detector):
+    edited = config_of("payments") | {"name": "Edited here"}
+    Detector.objects.update(config=edited)
+    shipped = declare(config_of("payments") | {"description": "Newer"})
+    assert load_detector(shipped, keep_edits=True)[1] == "kept"
+    assert Detector.objects.get().config == edited
+
+
+def test_a_new_release_updates_what_nobody_edited(declare, payments_detector):
+    shipped = declare(config_of("payments") | {"description": "Newer"})
+    assert load_detector(shipped, keep_edits=True)[1] == "updated"
+    assert Detector.objects.get().description == "Newer"
 
 
 def test_windows_are_learnt_anew_from_events_that_look_encrypted(declare, payments_detector):

@@ -177,3 +177,10 @@ def test_the_command_reports_and_resumes(cards_detector, path, capsys):
 def test_the_command_refuses_an_unknown_detector(db, path):
     with pytest.raises(CommandError, match="no detector 'nothing'"):
         call_command("import_events", str(path), detector="nothing")
+
+
+def test_a_file_without_ids_is_refused(fraud_detector, tmp_path):
+    path = tmp_path / "no_ids.csv"
+    path.write_text("transaction_amount,merchant_type,country,time_delta,device_type\n")
+    with pytest.raises(FileProblem, match="transaction_id"):
+        EventFile(path, fraud_detector.spec())

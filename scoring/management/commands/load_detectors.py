@@ -11,7 +11,10 @@ from scoring.declarations import SHIPPED, load_detector
 
 
 class Command(BaseCommand):
-    help = "Make or update detectors from YAML files (the shipped ones when none is named)."
+    help = (
+        "Make or update detectors from YAML files. Without a file: the shipped ones, "
+        "except those that were edited here."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="*", type=Path)
@@ -19,10 +22,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         for path in options["files"] or sorted(SHIPPED.glob("*.yaml")):
             try:
-                detector, created = load_detector(path)
+                detector, what = load_detector(path, keep_edits=not options["files"])
             except SpecError as error:
                 lines = "\n".join(f"  {place}: {message}" for place, message in error.problems)
                 raise CommandError(f"{path} was not loaded:\n{lines}") from error
             except OSError as error:
                 raise CommandError(f"{path}: {error.strerror}") from error
-            self.stdout.write(f"{'new    ' if created else 'updated'} {detector.slug}")
+            self.stdout.write(f"{what:<7} {detector.slug}")

@@ -155,3 +155,9 @@ def test_nothing_odd_gets_past_the_reader(odd):
         config = config_of("payments")
         config["features"]["transformations"][i]["config"][key] = odd
         assert isinstance(readable(config), bool)
+
+
+def test_the_id_of_an_event_cannot_be_personal_data():
+    config = config_of("payments")
+    config["event"]["pii"] = ["transaction_id"]
+    assert "event.pii" in problems(config)
