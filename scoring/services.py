@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts import vault
@@ -29,6 +29,7 @@ from scoring.signals import predictions_recorded
 logger = logging.getLogger(__name__)
 store = DatabaseFeatureStore()
 ATTEMPTS = 3
+DEADLOCK, SERIALISATION = "40P01", "40001"
 CENT = Decimal("0.01")
 
 
@@ -95,13 +96,20 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
             with writer.turn(), transaction.atomic():
                 stored = _store(serving, parsed, announce=announce)
             break
-        except IntegrityError:
-            # Another process stored one of these events meanwhile; now it will be found.
-            if attempt == ATTEMPTS - 1:
+        except (IntegrityError, OperationalError) as error:
+            if attempt == ATTEMPTS - 1 or not _met_another(error):
                 raise
     for i, outcome in stored.items():
         outcomes[i] = outcome
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _met_another(error: DatabaseError) -> bool:
+    """Whether another process stored one of these events meanwhile (now it will be found), or
+    PostgreSQL ended a deadlock between the two."""
+    if isinstance(error, IntegrityError):
+        return True
+    return getattr(error.__cause__, "sqlstate", "") in (DEADLOCK, SERIALISATION)
 
 
 def _parse(serving: deployment.Serving, raw: object, received: float) -> _Parsed:

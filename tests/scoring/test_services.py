@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from accounts import vault
+from scoring import services
 from scoring.core.types import Decision, SelectionReason
 from scoring.deployment import UnknownDetector
 from scoring.models import EntityState, Label, Prediction
@@ -269,3 +270,21 @@ def test_truths_are_recorded_once_a_source(payments_detector):
 def test_a_stored_prediction_is_json_all_through(champion):
     row = Prediction.objects.get(pk=scored("payments", risky_payment()).pk)
     json.dumps([row.event, row.reasons, row.rule_hits, row.screening_hits], allow_nan=False)
+
+
+class Deadlock(Exception):
+    sqlstate = "40P01"
+
+
+def test_a_deadlock_that_the_database_ended_is_tried_again(payments_detector, monkeypatch):
+    write, calls = services.writer.write_predictions, []
+
+    def write_at_second_try(rows):
+        calls.append(rows)
+        if len(calls) == 1:
+            raise OperationalError("deadlock detected") from Deadlock()
+        write(rows)
+
+    monkeypatch.setattr(services.writer, "write_predictions", write_at_second_try)
+    assert scored("payments", payment()).pk
+    assert (len(calls), Prediction.objects.count()) == (2, 1)
