@@ -8,7 +8,8 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.models import FailedLogin
+from accounts import vault
+from accounts.models import FailedLogin, User
 
 MAX_FAILURES = 5
 LOCK_TIME = timedelta(minutes=15)
@@ -66,4 +67,7 @@ def clear_failed_logins(username: str, address: str) -> None:
 
 
 def _same(username: str) -> str:
-    return username.strip().lower()[:150]
+    """The name, or a keyed token of one that does not exist: people type passwords here."""
+    name = username.replace("\0", "").strip().lower()[:150]
+    known = User.objects.filter(username__iexact=name).exists()
+    return name if known else vault.token("failed_login", name)

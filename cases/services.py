@@ -166,7 +166,10 @@ def _close_alert(
 
 @transaction.atomic
 def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
-    """Give the alert to somebody, or to nobody."""
+    """Give the alert to somebody, or to nobody. Raises MoveRefused when it is closed."""
+    alert = Alert.objects.select_for_update().get(pk=alert.pk)
+    if alert.status == AlertStatus.CLOSED:
+        raise MoveRefused("This alert is closed already.")
     alert.owner = owner
     alert.save(update_fields=["owner"])
     record_audit(

@@ -306,7 +306,10 @@ def alert_assign(request: HttpRequest, pk: int) -> HttpResponse:
         return _refuse(request, alert, "assign", problem)
     owner = form.cleaned_data["owner"]
     chosen = user if owner == "me" else form.people.get(owner)
-    assign_alert(alert, owner=chosen, actor=user)
+    try:
+        assign_alert(alert, owner=chosen, actor=user)
+    except MoveRefused as refusal:
+        return _refuse(request, alert, "assign", str(refusal))
     messages.success(request, f"Assigned to {chosen.name}." if chosen else "Assigned to nobody.")
     return redirect(alert_url(alert.pk, _back(request)))
 

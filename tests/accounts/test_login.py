@@ -111,3 +111,9 @@ def test_a_password_can_be_changed_and_that_is_audited(client, ann):
 
 def test_a_stranger_cannot_change_a_password(client):
     assert reverse("login") in client.get(reverse("password_change")).url
+
+
+@pytest.mark.django_db
+def test_a_password_typed_as_the_name_is_not_kept() -> None:
+    note_failed_login("hunter2-secret", "1.2.3.4")
+    assert "hunter2" not in FailedLogin.objects.get().username

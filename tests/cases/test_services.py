@@ -247,3 +247,9 @@ def test_what_is_approved_reaches_no_alert(django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         scored("payments", payment())
     assert not Alert.objects.exists()
+
+
+def test_a_closed_alert_cannot_be_assigned(analyst):
+    alert = label_alert(alert_of(), **FALSE, actor=analyst)
+    with pytest.raises(MoveRefused, match="closed already"):
+        assign_alert(alert, owner=analyst, actor=analyst)
