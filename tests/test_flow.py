@@ -1,7 +1,9 @@
 """The loop in one process: event -> alert -> case -> label -> training -> the next event."""
 
 import pytest
+from django.core.exceptions import ObjectDoesNotExist
 
+from cases import receivers
 from cases.models import Alert
 from cases.services import close_case, label_alert, open_case
 from jobs.dispatch import announce_job
@@ -11,6 +13,7 @@ from models_registry.promotion import promote, roll_back
 from models_registry.retraining import request_training
 from models_registry.tasks import train_task
 from scoring.models import Label
+from scoring.signals import predictions_recorded
 from tests.factories import card
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
 
@@ -35,7 +38,8 @@ def score_over_http(client, number, **changed):
     return response.json()
 
 
-def test_what_an_analyst_finds_scores_the_next_event(api, analyst, owner):
+def walk(api, analyst, owner):
+    """Once around the loop; fails where a station does not do its part."""
     detector = detector_of(learning_config())
     history(detector)
     client = api("score")
@@ -71,6 +75,37 @@ def test_what_an_analyst_finds_scores_the_next_event(api, analyst, owner):
     promote(second, actor=owner)
     roll_back(detector, actor=owner)
     assert score_over_http(client, 9005)["model_version"] == "v1"
+
+
+def test_what_an_analyst_finds_scores_the_next_event(api, analyst, owner):
+    walk(api, analyst, owner)
+
+
+STATIONS = {
+    "rules": ("scoring.core.pipeline.evaluate", ()),
+    "reasons": ("scoring.core.pipeline.explain_reasons", ()),
+    "storage": ("scoring.services.writer.write_predictions", None),
+    "alerts": ("cases.tasks.open_alerts", 0),
+    "labels": ("cases.services.record_label", None),
+    "the worker": ("jobs.dispatch.current_app.send_task", None),
+    "the comparison": ("models_registry.training._compare", {}),
+    "the installation": ("models_registry.promotion.deployment.install", None),
+}
+
+
+@pytest.mark.parametrize("station", STATIONS)
+def test_the_loop_notices_a_station_that_is_unplugged(api, analyst, owner, monkeypatch, station):
+    place, answer = STATIONS[station]
+    monkeypatch.setattr(place, lambda *args, **kwargs: answer)
+    with pytest.raises((AssertionError, ObjectDoesNotExist, LookupError)):
+        walk(api, analyst, owner)
+
+
+def test_the_loop_notices_that_nobody_listens_to_the_signal(api, analyst, owner, request):
+    predictions_recorded.disconnect(dispatch_uid="cases.open_alerts")
+    request.addfinalizer(receivers.connect)
+    with pytest.raises(Alert.DoesNotExist):
+        walk(api, analyst, owner)
 
 
 def test_a_false_alarm_is_learnt_from_too(api, analyst):
