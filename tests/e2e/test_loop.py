@@ -170,7 +170,10 @@ def test_an_event_comes_back_as_the_champion_that_scores_the_next_one(
     assert query(stack, f"{labelled}.is_fraud, {labelled}.source") == "True analyst"
 
     version = train(stack, key)
-    assert version["metrics"]["roc_auc"] > 0.6
+    metrics = version["metrics"]
+    # A dozen positives leave any one figure noisy; guessing gives the share of positives.
+    assert metrics["average_precision"] > 5 * metrics["positives"] / metrics["rows"]
+    assert metrics["roc_auc"] > 0.6
     assert score(stack, key, "during")["model_version"] == "rules-only"
     promote(stack, key, version)
     for i in range(6):  # both web processes answer
