@@ -3,7 +3,8 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
 RUN python -m venv /opt/venv && python -m pip install --no-cache-dir uv==0.13.8
 COPY requirements.lock ./
-RUN uv pip install --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode -r requirements.lock
+COPY requirements-streaming.lock ./
+RUN uv pip install --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-streaming.lock
 COPY . .
 # Settings refuse to start without secrets. These live for this one command, in a stage that is
 # thrown away: nothing of them reaches the image.

@@ -19,3 +19,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
             },
             {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`rp_…`"},
         ]
+
+
+class JwtScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.jwt_authentication.JwtAuthentication"
+    name = "jwt"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -13,6 +13,9 @@ _READ = frozenset(
     {
         "scoring.view_detector",
         "scoring.view_prediction",
+        "scoring.view_source",
+        "scoring.view_rule",
+        "scoring.view_listentry",
         "cases.view_alert",
         "cases.view_case",
         "models_registry.view_modelversion",
@@ -22,11 +25,17 @@ _READ = frozenset(
 _ANALYST = _READ | {
     "scoring.label_prediction",
     "scoring.reveal_pii",
+    "scoring.add_rule",
+    "scoring.add_snooze",
     "cases.triage_alert",
     "cases.work_case",
 }
 _LEAD = _ANALYST | {
     "scoring.change_detector",
+    "scoring.change_rule",
+    "scoring.change_snooze",
+    "scoring.add_listentry",
+    "scoring.change_listentry",
     "cases.assign_alert",
     "cases.approve_case",
 }
@@ -35,13 +44,18 @@ _DATA_ENGINEER = _READ | {
     "scoring.change_detector",
     "scoring.score_event",
     "scoring.import_events",
+    "scoring.add_source",
+    "scoring.change_source",
     "scoring.label_prediction",
     "jobs.cancel_job",
 }
 _MODEL_OWNER = _READ | {
     "scoring.change_detector",
+    "scoring.add_rule",
+    "scoring.change_rule",
     "models_registry.train_model",
     "models_registry.promote_model",
+    "scoring.flush_cache",
     "jobs.cancel_job",
 }
 _ADMIN = (
@@ -59,6 +73,10 @@ _ADMIN = (
         "accounts.view_failedlogin",
         "accounts.delete_failedlogin",
         "auth.view_group",
+        "scoring.view_detectoralias",
+        "scoring.add_detectoralias",
+        "scoring.change_detectoralias",
+        "scoring.delete_detectoralias",
         "django_celery_beat.view_periodictask",
         "django_celery_beat.change_periodictask",
     }

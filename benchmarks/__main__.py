@@ -14,16 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import venv
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg
-
-from benchmarks import one_row
+from benchmarks import one_row, rivals, screening
+from benchmarks.databases import new_database
 from benchmarks.measure import machine, table
 
 HERE = Path(__file__).resolve().parent
@@ -35,39 +33,95 @@ ENDPOINT = (
 IMPORT = ("file", "scored by", "events", "labels", "refused", "seconds", "events/s")
 
 
+PARTS = ("one-row", "database", "peer", "processes", "flat", "screening")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "latest.json")
-    parser.add_argument("--only", choices=("one-row", "database"), help="Measure half of it.")
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="Measure these parts (may be repeated)."
+    )
+    parser.add_argument("--predictions", type=int, default=1_000_000, help="Stored, for `flat`.")
     options = parser.parse_args()
+    parts = options.only or PARTS
     begun = time.monotonic()
     here = machine()
     print(
         f"{here['cpus']} CPUs, load {here['load_before'][0]} before the start (above 0.5 something"
         " else is running, and the tails are not ours)"
     )
-    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": here}
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": here, "ratios": {}}
     with tempfile.TemporaryDirectory(prefix="risk-bench-") as name:
         folder = Path(name)
-        bundles = folder / "bundles"
-        rows, found["ratios"], champions = one_row.run(bundles)
-        found["one_row"] = rows
-        title = "One event in process, microseconds (medians; scored = features + model + decision)"
-        print(table(title, rows, one_row.COLUMNS))
-        slowest = max(row["scored p50"] for row in rows)
-        print(f"Slowest median up to the decision: {slowest} us; target: {one_row.TARGET_US:g} us.")
-        found["databases"] = []
-        if options.only != "one-row":
-            for database in databases(folder):
-                part = run_with_database(folder, database, champions)
-                found["databases"].append(part)
-                found["ratios"] |= show(part)
+        if "one-row" in parts or "database" in parts:
+            run_in_process(folder, found, with_databases="database" in parts)
+        server = os.environ.get("RISK_TEST_POSTGRES_URL", "")
+        if server:
+            run_servers(folder, found, server, parts, options.predictions)
+    if "screening" in parts:
+        found["screening"] = screening.run()
+        print(screening.table_of(found["screening"]))
     print(table("Ratios within this run", _pairs(found["ratios"]), ("ratio", "value")))
     found["seconds"] = round(time.monotonic() - begun, 1)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"\n{found['seconds']} s; written to {options.out}")
     return 0
+
+
+def run_in_process(folder: Path, found: dict[str, Any], *, with_databases: bool) -> None:
+    """One event in process; then the endpoint and the import on each database."""
+    rows, ratios, champions = one_row.run(folder / "bundles")
+    found["one_row"] = rows
+    found["ratios"] |= ratios
+    title = "One event in process, microseconds (medians; scored = features + model + decision)"
+    print(table(title, rows, one_row.COLUMNS))
+    slowest = max(row["scored p50"] for row in rows)
+    print(f"Slowest median up to the decision: {slowest} us; target: {one_row.TARGET_US:g} us.")
+    found["databases"] = []
+    for database in databases(folder) if with_databases else ():
+        part = run_with_database(folder, database, champions)
+        found["databases"].append(part)
+        found["ratios"] |= show(part)
+
+
+def run_servers(
+    folder: Path, found: dict[str, Any], server: str, parts: Sequence[str], predictions: int
+) -> None:
+    """Our server against the yardstick and against itself, on PostgreSQL."""
+    if "peer" in parts:
+        part = found["peer"] = rivals.race(folder, server, peer_python())
+        print(table("8 clients, one process each, in turns", part["rows"], rivals.COLUMNS))
+        print(table("Batches of 1,000 events", part["batches"], rivals.BATCH))
+        print(
+            f"Our process: {part['process']['worker MB']} MB resident; training libraries in it:"
+            f" {', '.join(part['process']['training libraries loaded']) or 'none'}."
+        )
+        found["ratios"] |= part["ratios"]
+    if "processes" in parts:
+        part = found["processes"] = rivals.processes(folder, server)
+        print(table("One process and two", part["rows"], rivals.COLUMNS))
+        found["ratios"] |= part["ratios"]
+    if "flat" in parts:
+        part = found["flat"] = rivals.flat(folder, server, predictions, rivals.BUSY)
+        title = f"Empty against {predictions:,} predictions and {rivals.BUSY:,} events per entity"
+        print(table(title, part["rows"], rivals.COLUMNS))
+        found["ratios"] |= part["ratios"]
+
+
+def peer_python() -> Path:
+    """The interpreter of the yardstick's own environment; made on first use, outside of ours."""
+    place = HERE / "results" / "peer-venv"
+    python = Path(os.environ.get("RISK_PEER_PYTHON", place / "bin" / "python"))
+    if not python.exists():
+        print(f"Installing the yardstick's packages into {place} ...")
+        venv.create(place, with_pip=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "-r", HERE / "peer" / "requirements.txt"],
+            check=True,
+        )
+    return python
 
 
 def databases(folder: Path) -> Iterator[dict[str, str]]:
@@ -84,18 +138,6 @@ def databases(folder: Path) -> Iterator[dict[str, str]]:
             "ALLOWED_HOSTS": "*",
             "RISK_PII_KEYS": f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}",
         }
-
-
-@contextmanager
-def new_database(server: str) -> Iterator[str]:
-    """The address of a new, empty database on a PostgreSQL server."""
-    name = f"risk_bench_{secrets.token_hex(4)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield urlsplit(server)._replace(path=f"/{name}").geturl()
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def run_with_database(

@@ -76,12 +76,13 @@ def empty_windows(
     return {key: EntityWindow.empty(widths[key[0]]) for event in events for key in plan.keys(event)}
 
 
-def fit(material: Material, name: str, root: Path) -> tuple[Bundle, Learner]:
-    """Fit a learner with its own defaults, write its bundle under `root`, load it back."""
+def fit(material: Material, name: str, root: Path, **parameters: object) -> tuple[Bundle, Learner]:
+    """Fit a learner, with its own defaults but for `parameters`; write its bundle under `root` and
+    load it back."""
     spec, vectors = material.spec, material.vectors
     encoder = fit_encoder(spec.features, vectors, {})
     matrix = encoder.matrix(vectors)
-    learner = make_learner(name)
+    learner = make_learner(name, **parameters)
     learner.fit(matrix, material.labels if learner.supervised else None)
     exported = learner.export()
     categories = {f.name for f in spec.features if f.kind == "category"}

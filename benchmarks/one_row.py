@@ -99,7 +99,7 @@ def _steps(
     value = score_of(margin, predictor.model.link)
     probability = predictor.calibration.probability(margin)
     clock.append(perf_counter_ns())
-    hits = evaluate(bundle.rules, rule_values(event, vector, bundle)) if bundle.rules else ()
+    hits = evaluate(bundle.policy.rules, rule_values(event, vector, bundle))
     decide(float((value if probability is None else probability)[0]), predictor.thresholds, hits)
     clock.append(perf_counter_ns())
     parts = predictor.explainer.contributions(matrix)

@@ -19,23 +19,10 @@ from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402 - models need Django set up
 
 from benchmarks import importing, serving  # noqa: E402
+from benchmarks.durability import durability  # noqa: E402
 from riskplatform.preparing import prepare  # noqa: E402
 from scoring import deployment  # noqa: E402
 from scoring.models import Deployment, Detector  # noqa: E402
-
-
-def durability() -> dict[str, str]:
-    """How the database promises to keep what it acknowledged."""
-    names = ("fsync", "synchronous_commit")
-    if connection.vendor == "sqlite":
-        names = ("journal_mode", "synchronous")
-    verb = "PRAGMA" if connection.vendor == "sqlite" else "SHOW"
-    found = {}
-    with connection.cursor() as cursor:
-        for name in names:
-            cursor.execute(f"{verb} {name}")
-            found[name] = str(cursor.fetchone()[0])
-    return found
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from django.db.models import Count, Max, Prefetch, Q, QuerySet, Sum
 from accounts.models import User
 from cases.models import Alert, AlertPrediction, Case, CaseEvent
 from cases.workflow import AlertStatus, CaseStatus
-from scoring.core.types import Decision
+from scoring.core.types import SelectionReason
 from scoring.models import Label, Prediction
 
 SWEEP_GRACE = timedelta(seconds=60)
@@ -23,7 +23,7 @@ def predictions_without_alert(now: datetime) -> list[UUID]:
     A minute old at least: younger ones are still on their way through the ordinary message.
     """
     rows = (
-        Prediction.objects.exclude(decision=Decision.APPROVE)
+        Prediction.objects.exclude(selection_reason=SelectionReason.NONE)
         .filter(
             received_at__gte=now - SWEEP_REACH,
             received_at__lte=now - SWEEP_GRACE,

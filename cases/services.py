@@ -22,8 +22,8 @@ from cases.workflow import (
     check_reason,
 )
 from scoring.core.types import RISK_LEVELS, RiskLevel
+from scoring.labelling import record_label
 from scoring.models import Label, Prediction
-from scoring.services import record_label
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 3

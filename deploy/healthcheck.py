@@ -2,6 +2,7 @@
 
     python deploy/healthcheck.py web     # ready: it answers and reaches its database
     python deploy/healthcheck.py beat    # it sent a due task within the last ten minutes
+    python deploy/healthcheck.py consumer  # a stream's consumer went round within the last minute
 
 Standard library and psycopg alone, so that a check costs milliseconds and not a Django start.
 The worker is asked by `celery inspect ping` instead.
@@ -9,11 +10,14 @@ The worker is asked by `celery inspect ping` instead.
 
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import psycopg
 
+CONSUMER_SECONDS = 60.0
 BEAT_QUERY = """
 select coalesce(max(last_run_at) > now() - interval '10 minutes', false)
 from django_celery_beat_periodictask
@@ -53,6 +57,16 @@ def beat_is_sending() -> bool:
     return row is not None and bool(row[0])
 
 
+def consumer_is_alive() -> bool:
+    """The file in which a consumer counts (scoring/ingestion/stream.py) is being written.
+
+    A consumer that waits for its database writes it too: to start it again would not help.
+    """
+    folder = Path(os.environ["RISK_VAR_DIR"]) / "consumers"
+    written = [path.stat().st_mtime for path in folder.glob("*.json")]
+    return bool(written) and time.time() - max(written) < CONSUMER_SECONDS
+
+
 if __name__ == "__main__":
-    checks = {"web": web_is_ready, "beat": beat_is_sending}
+    checks = {"web": web_is_ready, "beat": beat_is_sending, "consumer": consumer_is_alive}
     sys.exit(0 if checks[sys.argv[1]]() else 1)

@@ -1,21 +1,48 @@
-"""What a version learns from: logged feature vectors joined with the labels known at a time."""
+"""What a version learns from: logged feature vectors joined with the labels known at a time.
+
+A feature that was not declared yet when an event was scored is computed from stored events, read
+again in the order of time: the same windows, the same labels as they were known then.
+"""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
+from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from models_registry.core.splits import LabelHistory
 from models_registry.models import Dataset
 from scoring.core.bundle import BundleError
+from scoring.core.features import FeaturePlan, build_many
+from scoring.core.schema import parse_time
+from scoring.core.types import Event
+from scoring.core.windows import EntityWindow
 from scoring.deployment import RULES_ONLY, loaded
+from scoring.feature_store.history import known_frauds, stored_event
 from scoring.models import Detector, Label, Prediction
 
 CHUNK = 5000
 FloatArray = NDArray[np.float64]
+
+
+class Stored(NamedTuple):
+    """What is read of a prediction; the last two only where events are replayed."""
+
+    id: UUID
+    vector: bytes
+    bundle_digest: str
+    event_time: datetime
+    exposure: Decimal | None
+    entity: str
+    external_id: str = ""
+    event: Mapping[str, Any] = {}
 
 
 class DatasetError(ValueError):
@@ -38,50 +65,101 @@ class Rows:
     known_at: datetime
 
 
+ABSENT = -1
+
+
 def _layouts(detector: Detector) -> dict[str, NDArray[np.intp]]:
     """By digest of a bundle under which vectors were logged: where today's features lie in them.
 
-    A bundle that lacks one of today's features, or computed it otherwise, is left out.
+    ABSENT where the bundle lacks a feature or computed it otherwise, or cannot be read any more.
     """
-    wanted = [replace(feature, label="") for feature in detector.spec().features]
+    wanted = [feature.raw for feature in detector.spec().features]
     found = {}
     rows = Prediction.objects.filter(detector=detector).order_by()
     for digest in rows.values_list("bundle_digest", flat=True).distinct():
         try:
-            logged = [] if digest == RULES_ONLY else loaded(digest).plan.features
+            logged = () if digest == RULES_ONLY else loaded(digest).plan.features
         except BundleError:
-            continue  # Without its bundle nobody can say what the vector's numbers mean.
-        places = {replace(feature, label=""): i for i, feature in enumerate(logged)}
-        if all(feature in places for feature in wanted):
-            found[digest] = np.array([places[feature] for feature in wanted], np.intp)
+            logged = ()  # Without its bundle nobody can say what the vector's numbers mean.
+        places = {feature.raw: i for i, feature in enumerate(logged)}
+        found[digest] = np.array([places.get(feature, ABSENT) for feature in wanted], np.intp)
     return found
+
+
+class _Replay:
+    """Vectors of stored events under today's declaration; to be asked in event-time order."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.spec = detector.spec()
+        self.plan = FeaturePlan(self.spec)
+        self.widths = {entity.key: entity.width for entity in self.plan.entities}
+        self.windows: dict[tuple[str, str], EntityWindow] = {}
+
+    def vectors(self, chunk: Sequence[Stored]) -> FloatArray:
+        """float64[len(chunk), k]; the windows learn the chunk."""
+        learns = self.plan.learns_labels
+        known = known_frauds([row.id for row in chunk]) if learns else {}
+        events = [self._event(row, known.get(row.id)) for row in chunk]
+        for key in {key for event in events for key in self.plan.keys(event)}:
+            if key not in self.windows:
+                self.windows[key] = EntityWindow.empty(self.widths[key[0]])
+        return build_many(self.plan, events, self.windows)
+
+    def _event(self, row: Stored, known_fraud: tuple[float, float] | None) -> Event:
+        event = stored_event(
+            row.event, row.event_time, row.event, external_id=row.external_id,
+            known_fraud=known_fraud,
+        )  # fmt: skip
+        keys = {
+            name: str(event.fields[name])
+            for name in self.spec.entity_fields
+            if name in event.fields
+        }
+        said = event.fields.get(self.spec.time_field)
+        offset = parse_time(said)[1] if isinstance(said, str) else 0.0
+        return replace(event, keys=keys, utc_offset=offset)
+
+
+def _chunks(predictions: "QuerySet[Prediction]", *, whole: bool) -> Iterator[list[Stored]]:
+    """Stored predictions, oldest first; `whole` with what a replay needs."""
+    fields = Stored._fields if whole else Stored._fields[:-2]
+    rows = predictions.order_by("event_time", "id").values_list(*fields)
+    found = (Stored(*row) for row in rows.iterator(chunk_size=CHUNK))
+    while chunk := list(islice(found, CHUNK)):
+        yield chunk
+
+
+def _picked(row: Stored, layout: NDArray[np.intp], built: FloatArray | None) -> FloatArray:
+    """Today's features of one event: as logged, and as built where they were not logged."""
+    logged = np.frombuffer(row.vector, "<f8")
+    if built is None:
+        return logged[layout]
+    there = layout != ABSENT
+    built[there] = logged[layout[there]]
+    return built
 
 
 def read_rows(detector: Detector, *, known_at: datetime, report: Callable[[float], None]) -> Rows:
     """Load what was logged before `known_at`. Raises DatasetError when there is nothing."""
     layouts = _layouts(detector)
-    predictions = Prediction.objects.filter(
-        detector=detector, event_time__lt=known_at, bundle_digest__in=list(layouts)
-    )
+    predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
     total = predictions.count()
     if total == 0:
-        raise DatasetError(
-            "No events were scored yet with the features that are declared today: "
-            "import or send some first."
-        )
+        raise DatasetError("No events were scored yet: import or send some first.")
+    lacking = any((layout == ABSENT).any() for layout in layouts.values())
+    replay = _Replay(detector) if lacking else None
     index: dict[object, int] = {}
     vectors, times, amounts, tokens = [], [], [], []
-    values = predictions.order_by("event_time", "id").values_list(
-        "id", "vector", "bundle_digest", "event_time", "exposure", "entity"
-    )
-    for pk, vector, bundle, event_time, exposure, entity in values.iterator(chunk_size=CHUNK):
-        index[pk] = len(index)
-        vectors.append(np.frombuffer(vector, "<f8")[layouts[bundle]].tobytes())
-        times.append(event_time.timestamp())
-        amounts.append(np.nan if exposure is None else float(exposure))
-        tokens.append(entity)
-        if len(index) % CHUNK == 0:
-            report(0.7 * len(index) / total)
+    for chunk in _chunks(predictions, whole=lacking):
+        built = None if replay is None else replay.vectors(chunk)
+        for i, row in enumerate(chunk):
+            index[row.id] = len(index)
+            own = None if built is None else built[i]
+            vectors.append(_picked(row, layouts[row.bundle_digest], own).tobytes())
+            times.append(row.event_time.timestamp())
+            amounts.append(np.nan if row.exposure is None else float(row.exposure))
+            tokens.append(row.entity)
+        report(0.7 * len(index) / total)
     labels = _labels(detector, known_at, index)
     report(1.0)
     width = len(detector.spec().feature_names)

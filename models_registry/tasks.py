@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from jobs.dispatch import announce_job
 from jobs.services import run_job
+from models_registry.monitoring import CHECK_DRIFT, run_drift_check
 from models_registry.retraining import TRAIN, is_due, request_training
 from models_registry.training import run_training
 from scoring.models import Detector
@@ -14,6 +15,12 @@ from scoring.models import Detector
 def train_task(job_id: int) -> None:
     """Run a training job."""
     run_job(job_id, run_training)
+
+
+@shared_task(name=CHECK_DRIFT)
+def check_drift_task(job_id: int) -> None:
+    """Run a drift check."""
+    run_job(job_id, run_drift_check)
 
 
 @shared_task(name="models_registry.retrain_due")

@@ -17,7 +17,7 @@ from accounts.models import User
 from jobs.models import Job
 from models_registry.core.calibration import fit_calibration
 from models_registry.core.comparison import Contender, compare
-from models_registry.core.encoding import fit_encoder
+from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.evaluation import evaluate
 from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.learners.base import Learner
@@ -177,10 +177,19 @@ def _fit(
     progress: Progress,
 ) -> Fitted:
     train, validation = parts.train, parts.validation
-    encoder = fit_encoder(spec.features, rows.vectors[train.rows], _level_names(detector, spec))
+    encoder = fit_encoder(
+        spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
+    )
     learner = make_learner(learner_name)
     learner.fit(
-        encoder.matrix(rows.vectors[train.rows]),
+        training_matrix(
+            encoder,
+            spec.features,
+            rows.vectors[train.rows],
+            train.labels,
+            rows.event_time[train.rows],
+            label_delay=spec.training.label_delay,
+        ),
         train.labels,
         on_progress=lambda part: progress.report(0.3 + 0.45 * part, f"Training {learner.title}"),
         should_stop=partial(_stopped, progress),

@@ -31,7 +31,10 @@ PEOPLE = {
 SEED = 7
 DAYS = 75
 RECENT = timedelta(days=3)
-EVENTS = {"payments": 24_000, "fraud": 12_000, "cards": 24_000, "anomaly": 12_000}
+EVENTS = {
+    **{"payments": 24_000, "fraud": 12_000, "cards": 24_000, "anomaly": 12_000},
+    **{"creditcard": 30_000, "credit_card_fraud": 12_000},
+}
 RECENT_EVENTS = 1500
 Say = Callable[[str], None]
 

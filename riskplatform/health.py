@@ -1,27 +1,151 @@
-"""For load balancers and supervisors: alive, and ready to serve."""
+"""For load balancers and supervisors: alive, ready to serve, and what state the parts are in."""
 
+import logging
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from scoring import breakers
+from scoring.deployment import RULES_ONLY
+from scoring.models import Deployment
+
+logger = logging.getLogger(__name__)
 RETRY_AFTER = "5"
+OK, GONE, DEGRADED = "ok", "unreachable", "degraded"
+NAMED = {"fraud_model": "fraud", "anomaly_model": "anomaly"}
+CREDITCARD = "creditcard"
+BROKER_SECONDS = 1.0
 
 
 def livez(request: HttpRequest) -> JsonResponse:
     """The process answers."""
-    return JsonResponse({"status": "ok"})
+    return JsonResponse({"status": OK})
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
     """The database answers too; 503 until it does."""
+    if _database() != OK:
+        return _unavailable()
+    return JsonResponse({"status": OK, "database": OK})
+
+
+def health(request: HttpRequest) -> JsonResponse:
+    """As `readyz`, with the environment and the versions that serve (contract A)."""
+    try:
+        versions = serving_versions()
+    except DatabaseError:
+        return _unavailable()
+    models = {name: versions.get(slug) for name, slug in NAMED.items()}
+    return JsonResponse(
+        {"status": OK, "database": OK, "environment": settings.ENVIRONMENT, **models}
+    )
+
+
+def serving_versions() -> dict[str, str]:
+    """What clients see as model_version, by slug of the enabled detectors. Raises DatabaseError."""
+    rows = Deployment.objects.filter(slot=Deployment.Slot.CHAMPION, detector__enabled=True)
+    return dict(rows.values_list("detector__slug", "version"))
+
+
+def _unavailable() -> JsonResponse:
+    body = {"status": "unavailable", "database": GONE}
+    return JsonResponse(body, status=503, headers={"Retry-After": RETRY_AFTER})
+
+
+class HealthBody(serializers.Serializer[Any]):
+    """`degraded` when a part is missing that scoring can go on without."""
+
+    status = serializers.ChoiceField([OK, DEGRADED, "unavailable"])
+    environment = serializers.CharField()
+    version = serializers.CharField()
+    model = serializers.DictField(help_text="creditcard: state and model_version.")
+    models = serializers.DictField(child=serializers.CharField(), help_text="Version by detector.")
+    cache = serializers.ChoiceField([OK, GONE])
+    broker = serializers.ChoiceField([OK, GONE])
+    database = serializers.ChoiceField([OK, GONE])
+    circuit_breakers = serializers.DictField(
+        child=serializers.ChoiceField(["CLOSED", "OPEN", "HALF_OPEN"])
+    )
+
+
+class HealthProblem(serializers.Serializer[Any]):
+    """Why nothing else could be told."""
+
+    detail = serializers.CharField()
+
+
+REFUSED = dict.fromkeys((401, 403, 429, 503), HealthProblem)
+
+
+class ApiHealthView(APIView):
+    """Model, cache, broker, database and circuit breakers, for who operates the platform."""
+
+    required_scope = "models:read"
+    required_permission = "scoring.view_detector"
+
+    @extend_schema(operation_id="api_health", responses={200: HealthBody, **REFUSED})
+    def get(self, request: Request) -> Response:
+        versions = serving_versions()
+        states = breakers.states()
+        parts = {"cache": _cache(), "broker": _broker(), "database": OK}
+        model = _model(versions.get(CREDITCARD), states)
+        well = all(state == OK for state in parts.values()) and "OPEN" not in states.values()
+        body = {
+            "status": OK if well else DEGRADED,
+            "environment": settings.ENVIRONMENT,
+            "version": settings.VERSION,
+            "model": model,
+            "models": versions,
+            **parts,
+            "circuit_breakers": states,
+        }
+        return Response(body)
+
+
+def _model(version: str | None, states: dict[str, str]) -> dict[str, Any]:
+    """`missing`, `rules-only`, `ok`, or the state of its breaker where that is not closed."""
+    if version is None:
+        state = "missing"
+    elif version == RULES_ONLY:
+        state = RULES_ONLY
+    else:
+        breaker = states.get(f"model:{CREDITCARD}", "CLOSED")
+        state = OK if breaker == "CLOSED" else breaker
+    return {"detector": CREDITCARD, "state": state, "model_version": version}
+
+
+def _database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
-        body = {"status": "unavailable", "database": "unreachable"}
-        return JsonResponse(body, status=503, headers={"Retry-After": RETRY_AFTER})
-    return JsonResponse({"status": "ok", "database": "ok"})
+        return GONE
+    return OK
 
 
-def health(request: HttpRequest) -> JsonResponse:
-    """The same as `readyz`, under the name that load balancers commonly ask for."""
-    return readyz(request)
+def _cache() -> str:
+    try:
+        cache.get("riskplatform.health")
+    except Exception:  # Each backend raises what its client library raises.
+        logger.warning("The cache is gone.", exc_info=True)
+        return GONE
+    return OK
+
+
+def _broker() -> str:
+    try:
+        with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as broker:
+            broker.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+    except Exception:  # Each transport raises what its client library raises.
+        logger.warning("The broker is gone.", exc_info=True)
+        return GONE
+    return OK

@@ -3,6 +3,7 @@
 An error is `{"detail": str}`, with `"errors": [{"loc", "field", "message"}]` when fields are wrong.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -55,7 +56,7 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class OrjsonParser(BaseParser):
-    """Refuses malformed JSON (400), NaN and infinities (400) and bodies over the limit (413)."""
+    """Refuses malformed JSON (400), NaN and infinities (422) and bodies over the limit (413)."""
 
     media_type = "application/json"
 
@@ -75,6 +76,7 @@ class OrjsonParser(BaseParser):
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError as error:
+            _refuse_what_is_no_number(body)
             raise exceptions.ParseError(f"This is not JSON: {error}") from error
         _refuse_what_no_column_holds(body, data)
         return data
@@ -149,6 +151,30 @@ def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
         for field, messages in exc.message_dict.items()
         for message in messages
     ]
+
+
+def _refuse_what_is_no_number(body: bytes) -> None:
+    """NaN and Infinity are no JSON and 1e999 is no float64, but clients write them: told by field,
+    as a 422."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return  # Malformed in other ways too.
+    places = list(_no_numbers(data))
+    if places:
+        message = "must be a finite number"
+        raise ValidationProblem({"field": place, "message": message} for place in places)
+
+
+def _no_numbers(data: Any, path: str = "") -> Iterator[str]:
+    if isinstance(data, float) and not math.isfinite(data):
+        yield path
+    elif isinstance(data, dict):
+        for name, inner in data.items():
+            yield from _no_numbers(inner, _join(path, name))
+    elif isinstance(data, list):
+        for index, inner in enumerate(data):
+            yield from _no_numbers(inner, _join(path, index))
 
 
 def _refuse_what_no_column_holds(body: bytes, data: Any) -> None:

@@ -17,6 +17,12 @@ def prepare(*, static: bool = True) -> None:
         collect_static()
 
 
+def forget_old_measurements() -> None:
+    """Remove the metrics files of processes that are gone; call it before any process starts."""
+    for path in Path(settings.PROMETHEUS_DIR).glob("*.db"):
+        path.unlink()
+
+
 def collect_static() -> None:
     """`collectstatic`, when the files or the version changed since the last time."""
     root = Path(settings.STATIC_ROOT)

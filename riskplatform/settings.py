@@ -3,8 +3,11 @@
 Every value from the environment is checked here and refused loudly.
 """
 
+import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
+from tempfile import gettempdir
 
 import environ
 from csp.constants import NONE, SELF
@@ -34,6 +37,11 @@ BUNDLE_DIR = Path(env("RISK_BUNDLE_DIR", default=str(VAR_DIR / "bundles"))).reso
 DATABASE_URL = env("DATABASE_URL", default="")
 REDIS_URL = env("REDIS_URL", default="")
 EMBEDDED = not DATABASE_URL
+FEATURE_STORE = env("RISK_FEATURE_STORE", default="database")
+if FEATURE_STORE not in ("database", "redis"):
+    raise ImproperlyConfigured("RISK_FEATURE_STORE must be database or redis.")
+if FEATURE_STORE == "redis" and not REDIS_URL:
+    raise ImproperlyConfigured("RISK_FEATURE_STORE=redis needs REDIS_URL.")
 
 # --- Security --------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -111,6 +119,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "riskplatform.middleware.KeyedApiMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -160,6 +169,8 @@ elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
     raise ImproperlyConfigured("DATABASE_URL must be postgres:// or sqlite://.")
+# Off behind a pooler that gives each transaction another connection.
+DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", default=True)
 
 # --- Cache, broker, Celery -------------------------------------------------------------------
 if REDIS_URL:
@@ -221,9 +232,15 @@ AUTH_PASSWORD_VALIDATORS = [
 # --- API -------------------------------------------------------------------------------------
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=2 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
+# How long a process trusts a key that it found valid, without asking the database again.
+API_KEY_CACHE_SECONDS = env.float("API_KEY_CACHE_SECONDS", default=1.0)
+# Tokens of people who log in over the API (accounts/tokens.py), seconds.
+JWT_ACCESS_SECONDS = env.int("JWT_ACCESS_SECONDS", default=15 * 60)
+JWT_REFRESH_SECONDS = env.int("JWT_REFRESH_SECONDS", default=12 * 3600)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",
+        "accounts.jwt_authentication.JwtAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasScope"],
@@ -240,8 +257,44 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RiskLevelEnum": ["LOW", "MEDIUM", "HIGH", "CRITICAL"],
+        "ThreeLevelsEnum": ["LOW", "MEDIUM", "HIGH"],
+        "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
+        "DriftEnum": ["stable", "moderate", "major", "unknown"],
+        "JobStatusEnum": ["queued", "running", "succeeded", "failed", "cancelled"],
+        "PartEnum": ["ok", "unreachable"],
+        "HealthEnum": ["ok", "degraded", "unavailable"],
+        "SourceStatusEnum": ["ready", "declared"],
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
+
+# --- Streams (docs/streaming.md) -------------------------------------------------------------
+# RISK_KAFKA_TOPIC=... is {"topic": ...} here, and so on.
+KAFKA, MQTT = (
+    {
+        name.removeprefix(prefix).lower(): value
+        for name, value in env.ENVIRON.items()
+        if name.startswith(prefix)
+    }
+    for prefix in ("RISK_KAFKA_", "RISK_MQTT_")
+)
+
+# --- Metrics (riskplatform/metrics.py) --------------------------------------------------------
+METRICS_OPEN = env.bool("RISK_METRICS_OPEN", default=True)
+METRICS_TOKEN = env("RISK_METRICS_TOKEN", default="")
+METRICS_NETWORKS = [ip_network(text) for text in env.list("RISK_METRICS_NETWORKS", default=[])]
+# Files of the processes on this host alone: a folder shared by two would mix up their ids.
+PROMETHEUS_DIR = Path(
+    env(
+        "PROMETHEUS_MULTIPROC_DIR",
+        default=str((VAR_DIR if EMBEDDED else Path(gettempdir()) / "riskplatform") / "prometheus"),
+    )
+)
+PROMETHEUS_DIR.mkdir(parents=True, exist_ok=True)
+# Read by prometheus-client when it is imported, which is after the settings.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(PROMETHEUS_DIR)
 
 # --- Static files, time, logs ----------------------------------------------------------------
 STATIC_URL = "/static/"

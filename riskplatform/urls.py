@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from riskplatform import health
+from riskplatform import health, metrics
 from riskplatform.api_docs import ApiDocs
 
 urlpatterns = [
@@ -14,10 +14,14 @@ urlpatterns = [
     path("", include("jobs.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
+    path("", include("scoring.api.contracts.urls")),
+    path("api/v1/auth/", include("accounts.api_urls")),
     path("api/v1/", include("scoring.api.urls")),
     path("api/v1/", include("models_registry.api_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api_schema"), name="api_docs"),
+    path("api/v1/health", health.ApiHealthView.as_view(), name="api_health"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("health", health.health, name="health"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),

@@ -13,11 +13,15 @@ from django.utils.functional import cached_property
 
 from accounts.services import record_audit
 from scoring.core.bundle import compile_rules
-from scoring.core.rules import RuleError
-from scoring.core.spec import SpecError, parse_spec
-from scoring.declarations import deploy_rules
+from scoring.core.reader import SpecError
+from scoring.core.spec import parse_spec
+from scoring.core.vocabulary import RuleError
+from scoring.declarations import deploy_rules, govern
 from scoring.deployment import RULES_ONLY
 from scoring.models import Deployment, Detector, Label, Prediction
+from scoring.policy_models import Watchlist
+from scoring.source_models import DetectorAlias, Source
+from scoring.sources import how_it_comes
 
 MOST_COUNTED = 10_000
 
@@ -110,6 +114,7 @@ class DetectorAdmin(admin.ModelAdmin):
         champion = obj.deployments.filter(slot=Deployment.Slot.CHAMPION).first()
         if champion is None or champion.version == RULES_ONLY:
             deploy_rules(obj)
+        govern(obj)
         record_audit(
             actor=request.user,
             action="detector.changed" if change else "detector.added",
@@ -181,3 +186,39 @@ class DeploymentAdmin(ReadOnlyAdmin):
     list_display = ("detector", "slot", "version", "digest", "installed_at")
     list_select_related = ("detector",)
     list_filter = ("detector", "slot")
+
+
+@admin.register(Source)
+class SourceAdmin(ReadOnlyAdmin):
+    """Declared by `manage.py load_source` or POST /api/v1/sources, which check them."""
+
+    list_display = ("name", "slug", "source_type", "detector", "how", "updated_at")
+    list_select_related = ("detector",)
+    list_filter = ("source_type", "detector")
+    search_fields = ("name", "slug")
+
+    @admin.display(description="How its events come")
+    def how(self, source: Source) -> str:
+        return how_it_comes(source)
+
+
+@admin.register(DetectorAlias)
+class DetectorAliasAdmin(admin.ModelAdmin):
+    """Other names under which clients ask for a detector."""
+
+    list_display = ("alias", "detector")
+    list_select_related = ("detector",)
+    search_fields = ("alias",)
+
+
+@admin.register(Watchlist)
+class WatchlistAdmin(ReadOnlyAdmin):
+    """Readings of sanctions lists, taken in by `manage.py sync_watchlist`."""
+
+    list_display = ("name", "title", "digest", "entries", "names", "active", "synced_at")
+    list_filter = ("name", "active")
+    # Packed, and large.
+    exclude = ("content",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Watchlist]:
+        return super().get_queryset(request).defer("content")

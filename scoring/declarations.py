@@ -3,36 +3,50 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.db import transaction
 
 from scoring import deployment
 from scoring.core.bundle import compile_rules
-from scoring.core.rules import RuleError
-from scoring.core.spec import SpecError, parse_spec
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.vocabulary import RuleError
 from scoring.models import Deployment, Detector
+from scoring.policies import adopt_declared_rules, publish
 from scoring.rebuilding import lock_windows, rebuild_if_changed
+from scoring.yaml_lines import read_yaml, with_lines
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The declaration in a YAML file, checked. Raises SpecError (with the line, for bad YAML)."""
+    """The declaration in a YAML file, checked. Raises SpecError: all problems, with their lines."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}" if mark else path.name
-        raise SpecError([(line, getattr(error, "problem", None) or "is not YAML")]) from error
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError([(path.name, f"cannot be read: {error}")]) from error
+    config, lines = read_yaml(text)
     try:
-        compile_rules(parse_spec(config))
-    except RuleError as error:
-        raise SpecError([("rules", str(error))]) from error
+        check_rules(parse_spec(config))
+    except SpecError as error:
+        raise SpecError(with_lines(error.problems, lines)) from error
     found: dict[str, Any] = config
     return found
+
+
+def check_rules(spec: DetectorSpec) -> None:
+    """Compile every rule. Raises SpecError naming each that cannot be."""
+    problems = []
+    for i, rule in enumerate(spec.rules):
+        try:
+            compile_rules(replace(spec, rules=(rule,)))
+        except RuleError as error:
+            problems.append((f"rules[{i}].when", str(error)))
+    if problems:
+        raise SpecError(problems)
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
@@ -54,6 +68,8 @@ def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, st
     spec = parse_spec(config)
     known = Detector.objects.filter(slug=spec.slug).first()
     if known is not None and keep_edits and digest_of(known.config) != known.loaded_digest:
+        if not known.policy_digest:
+            govern(known)
         return known, "kept"
     if known is not None and known.config != config:
         lock_windows()  # They may have to be learnt anew, below.
@@ -69,7 +85,14 @@ def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, st
     champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
     if champion is None or champion.version == deployment.RULES_ONLY:
         deploy_rules(detector)
+    govern(detector)
     return detector, "new" if created else "updated"
+
+
+def govern(detector: Detector) -> None:
+    """Let the policy in force follow the declaration."""
+    adopt_declared_rules(detector)
+    publish(detector)
 
 
 def deploy_rules(detector: Detector) -> None:

@@ -1,13 +1,15 @@
-"""Which bundle serves: `serving` for every scored batch, `install` for the registry.
+"""What serves: `serving` for every scored group of events, `install` for the registry.
 
-The truth is the Deployment row, read with every batch (one indexed query), so a promotion counts
-from the very next event in every process. Bundles are loaded once a process, by digest.
+The truth is the Deployment row and the policy's digest beside it, read with every group (one
+query for all its detectors), so a promotion or an edited rule counts from the very next event in
+every process. Bundles and policies are loaded once a process, by digest.
 A bundle that will not load does not stop the service: the last good one of this process goes on,
 else the detector's declaration serves as rules only, and predictions say `degraded`.
 """
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +18,24 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from scoring import policy_store, postgres
 from scoring.core.bundle import Bundle, BundleError, assemble, load_bundle, write_bundle
+from scoring.core.policy import Policy
 from scoring.models import Deployment, Detector
 
 logger = logging.getLogger(__name__)
 RULES_ONLY = "rules-only"
-# Asked for every event, so in plain SQL: composing it by the ORM takes ten times its run.
-CHAMPION_OF = f"""
-    SELECT deployed.detector_id, deployed.digest, deployed.version
-    FROM {Deployment._meta.db_table} deployed
-    JOIN {Detector._meta.db_table} detector ON detector.id = deployed.detector_id
-    WHERE detector.slug = %s AND detector.enabled = %s AND deployed.slot = %s
+# Asked for every group, so in plain SQL: composing it by the ORM takes ten times its run.
+SERVING = f"""
+    SELECT detector.slug, detector.id, detector.policy_digest, detector.cache_epoch,
+           deployed.digest, deployed.version
+    FROM {Detector._meta.db_table} detector
+    LEFT JOIN {Deployment._meta.db_table} deployed
+    ON deployed.detector_id = detector.id AND deployed.slot = 'champion'
+    WHERE detector.enabled AND detector.slug {{marks}}
 """  # noqa: S608 - our own names
 MOST_LOADED = 32
+Asked = Callable[[], list[tuple[Any, ...]]]
 
 
 class UnknownDetector(LookupError):
@@ -37,15 +44,21 @@ class UnknownDetector(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What scores one batch. `version` is what clients see as model_version."""
+    """What scores a group of events. `version` is what clients see as model_version.
+
+    `epoch` counts how often the detector's cached predictions were flushed.
+    """
 
     detector_id: int
     slug: str
     bundle: Bundle
     version: str
+    policy: Policy
+    epoch: int = 0
     fault: str = ""
 
 
+_latest: dict[str, Serving] = {}
 _loaded: dict[str, Bundle] = {}
 _last_good: dict[int, tuple[Bundle, str]] = {}
 _loading = threading.Lock()
@@ -70,46 +83,91 @@ def loaded(digest: str) -> Bundle:
 
 def serving(slug: str) -> Serving:
     """What serves the detector now. Raises UnknownDetector."""
+    found = serving_many([slug]).get(slug)
+    if found is None:
+        raise UnknownDetector(slug)
+    return found
+
+
+def latest(slug: str) -> Serving:
+    """What served the detector when this process last looked: good enough to read an event by.
+
+    Who scores looks again. Raises UnknownDetector.
+    """
+    return _latest.get(slug) or serving(slug)
+
+
+def ask(slugs: Sequence[str]) -> Asked:
+    """Send the question what serves; the answer is for `serving_many`."""
+    if postgres.is_used():
+        return postgres.execute(SERVING.format(marks="= ANY(%s)"), [list(slugs)]).fetchall
+    marks = ", ".join(["%s"] * len(slugs))
     with connection.cursor() as cursor:
-        cursor.execute(CHAMPION_OF, [slug, True, Deployment.Slot.CHAMPION.value])
-        row = cursor.fetchone()
-    if row is None:
-        return _undeployed(slug)
-    detector_id, digest, version = row
-    return _of_champion(detector_id, slug, digest, version)
+        cursor.execute(SERVING.format(marks=f"IN ({marks})"), list(slugs))
+        rows = cursor.fetchall()
+    return lambda: rows
+
+
+def serving_many(slugs: Sequence[str], asked: Asked | None = None) -> dict[str, Serving]:
+    """What serves each detector now; a slug that no enabled detector has is left out."""
+    rows = (asked or ask(slugs))()
+    found = {}
+    for slug, detector_id, policy_digest, epoch, digest, version in rows:
+        made = _serving(detector_id, slug, digest, version, policy_digest, epoch)
+        found[slug] = _latest[slug] = made
+    for slug in slugs:
+        if slug not in found:
+            _latest.pop(slug, None)
+    return found
 
 
 def serving_of(detector: Detector) -> Serving:
     """What serves the detector, or would if it were switched on."""
     row = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
-    if row is None:
-        return Serving(detector.pk, detector.slug, rules_only(detector), RULES_ONLY)
-    return _of_champion(detector.pk, detector.slug, row.digest, row.version)
+    digest, version = (None, None) if row is None else (row.digest, row.version)
+    return _serving(
+        detector.pk, detector.slug, digest, version, detector.policy_digest, detector.cache_epoch
+    )
 
 
-def _of_champion(detector_id: int, slug: str, digest: str, version: str) -> Serving:
+def _serving(
+    detector_id: int,
+    slug: str,
+    digest: str | None,
+    version: str | None,
+    policy_digest: str,
+    epoch: int,
+) -> Serving:
+    bundle, shown, fault = _bundle(detector_id, slug, digest, version)
+    known = _latest.get(slug)
+    if (
+        known is not None
+        and known.bundle is bundle
+        and (known.detector_id, known.version, known.epoch) == (detector_id, shown, epoch)
+        and known.policy.digest == policy_digest
+        and known.fault == fault
+    ):
+        return known
+    policy = policy_store.policy(policy_digest, bundle)
+    return Serving(detector_id, slug, bundle, shown, policy, epoch, fault)
+
+
+def _bundle(
+    detector_id: int, slug: str, digest: str | None, version: str | None
+) -> tuple[Bundle, str, str]:
+    """(bundle, version, what is wrong with the one that should serve)."""
+    if digest is None or version is None:
+        return rules_only(Detector.objects.get(pk=detector_id)), RULES_ONLY, ""
     try:
         bundle = loaded(digest)
     except BundleError as error:
-        return _fallback(detector_id, slug, str(error))
+        fault = str(error)
+        logger.error("%s: %s", slug, fault)
+        if detector_id in _last_good:
+            return *_last_good[detector_id], fault
+        return rules_only(Detector.objects.get(pk=detector_id)), RULES_ONLY, fault
     _last_good[detector_id] = (bundle, version)
-    return Serving(detector_id, slug, bundle, version)
-
-
-def _undeployed(slug: str) -> Serving:
-    detector = Detector.objects.filter(slug=slug, enabled=True).first()
-    if detector is None:
-        raise UnknownDetector(slug)
-    return Serving(detector.pk, slug, rules_only(detector), RULES_ONLY)
-
-
-def _fallback(detector_id: int, slug: str, fault: str) -> Serving:
-    logger.error("%s: %s", slug, fault)
-    if detector_id in _last_good:
-        bundle, version = _last_good[detector_id]
-        return Serving(detector_id, slug, bundle, version, fault)
-    detector = Detector.objects.get(pk=detector_id)
-    return Serving(detector_id, slug, rules_only(detector), RULES_ONLY, fault)
+    return bundle, version, ""
 
 
 def rules_only(detector: Detector) -> Bundle:

@@ -7,13 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from scoring.core.reasons import duration, number
-from scoring.core.spec import DetectorSpec, FeatureSpec
+from scoring.core.spec import DetectorSpec
+from scoring.core.transformations import FeatureSpec
 
 CALENDAR_WORDS = {
     "hour": "local hour of the day",
     "hour_sin": "local hour as a point on the clock (sine)",
     "hour_cos": "local hour as a point on the clock (cosine)",
     "weekday": "day of the week, Monday is 0",
+    "weekday_sin": "point in the week (sine)",
+    "weekday_cos": "point in the week (cosine)",
     "weekend": "1 on Saturday and Sunday, else 0",
     "night": "1 from midnight to 6 local time, else 0",
 }
@@ -104,7 +107,11 @@ def feature_lines(spec: DetectorSpec) -> list[FeatureLine]:
 def _source(feature: FeatureSpec) -> str:
     if feature.kind in ("numeric", "category"):
         return "event"
-    return "clock" if feature.kind == "calendar" else f"history of the {_word(feature.entity)}"
+    if feature.kind == "risk":
+        return f"labels of the {_word(feature.entity)}"
+    if feature.kind in ("calendar", "clock_sin", "clock_cos"):
+        return "clock"
+    return f"history of the {_word(feature.entity)}"
 
 
 def meaning(feature: FeatureSpec) -> str:
@@ -113,23 +120,22 @@ def meaning(feature: FeatureSpec) -> str:
     window = duration(feature.window) if feature.window else ""
     own = "" if feature.include_current else ", this event left out"
     if feature.offset:
-        own += f", ending {duration(feature.offset)} before the event"
-    match feature.kind:
-        case "numeric":
-            return f"{name}, as sent"
-        case "category":
-            return f"{name}, as a category"
-        case "calendar":
-            return CALENDAR_WORDS[feature.field]
-        case "since_last":
-            return f"seconds since the {who}'s last event, at most {window}"
-        case "ratio":
-            return f"{name}, divided by the {who}'s mean over the {window} before"
-        case "count":
-            return f"events of this {who} in {window}{own}"
-        case "distinct":
-            return f"different {name} values of this {who} in {window}{own}"
-    return f"{STATISTIC_WORDS[feature.kind]} of {name} of this {who} over {window}{own}"
+        own = f", ending {duration(feature.offset)} before the event"
+    words = {
+        "numeric": f"{name}, as sent",
+        "category": f"{name}, as a category",
+        "calendar": CALENDAR_WORDS.get(feature.field, ""),
+        "clock_sin": f"{name} as a point on the clock (sine)",
+        "clock_cos": f"{name} as a point on the clock (cosine)",
+        "risk": f"share of this {who}'s events in {window}{own} that are known as fraud by now",
+        "changes": f"changes of {name} of this {who} per hour, over {window}",
+        "since_last": f"seconds since the {who}'s last event, at most {window}",
+        "ratio": f"{name}, divided by the {who}'s mean over the {window} before",
+        "count": f"events of this {who} in {window}{own}",
+        "distinct": f"different {name} values of this {who} in {window}{own}",
+    }
+    statistic = STATISTIC_WORDS.get(feature.kind, feature.kind)
+    return words.get(feature.kind) or f"{statistic} of {name} of this {who} over {window}{own}"
 
 
 def _word(field: str) -> str:

@@ -10,13 +10,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from scoring.core.reader import SpecError
 from scoring.core.reasons import duration
-from scoring.core.spec import DetectorSpec, SpecError
+from scoring.core.spec import DetectorSpec
 from scoring.deployment import RULES_ONLY
 from scoring.describing import curl_example, feature_lines, field_lines
+from scoring.feature_graph import feature_graph
 from scoring.models import Deployment, Detector
 from scoring.selectors import detector_list as all_detectors
-from scoring.selectors import prediction_counts, predictions_page
+from scoring.selectors import feature_importance, prediction_counts, predictions_page
 
 RECENT = 8
 COUNTS_KEY = "scoring.prediction_counts"
@@ -63,8 +65,12 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "problems": problems,
     }
     if spec is not None:
+        serving = context["serving"]
+        importance, counted = feature_importance(detector, serving.digest) if serving else ({}, 0)
         url = request.build_absolute_uri(reverse("api_score", args=[slug]))
         context |= {
+            "graph": feature_graph(spec, detector.config, importance),
+            "importance_of": counted,
             "fields": field_lines(spec),
             "features": feature_lines(spec),
             "label_delay": duration(spec.training.label_delay),

@@ -6,6 +6,7 @@ interrupted import came. Rows that break the schema go to a dead-letter file wit
 
 import gc
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
+from scoring.core.schema import parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
+from scoring.labelling import record_truths
 from scoring.models import Detector, Label, Prediction
-from scoring.services import Conflicting, Outcome, Refused, Scored, record_truths, score_events
+from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
 CHUNK = 5000
 SELDOM = (50_000, 20, 20)
@@ -80,12 +83,46 @@ def import_file(
     first = _first_missing(detector, source)
     report = ImportReport(rows=source.rows, skipped=first)
     with _rare_collections():
-        for chunk in source.chunks(start=first, size=CHUNK):
+        for chunk in _chunks(source, first):
             outcomes = score_events(detector.slug, chunk.events, announce=False)
             _tally(detector, source, chunk, outcomes, report)
             report.labelled += _label(detector, source, chunk, outcomes, as_of)
             on_progress(chunk.first + len(chunk.events), report)
     return report
+
+
+def _chunks(source: EventSource, first: int) -> Iterator[Chunk]:
+    """The file in chunks that are scored at once.
+
+    Where features count known fraud, a chunk spans less time than a label takes: then nothing in a
+    chunk was known before its last event, and the labels of a chunk may be taught after it.
+    """
+    spec = source.spec
+    span = max(spec.risk_delay, spec.training.label_delay)
+    for chunk in source.chunks(start=first, size=CHUNK):
+        if spec.time_field and span < math.inf:
+            yield from _cut(chunk, spec.time_field, span)
+        else:
+            yield chunk
+
+
+def _cut(chunk: Chunk, time_field: str, span: float) -> Iterator[Chunk]:
+    """Parts of a chunk whose times lie less than `span` seconds apart; odd times go along."""
+    begin, low, high = 0, math.inf, -math.inf
+    for i, event in enumerate(chunk.events):
+        try:
+            at = parse_time(str(event.get(time_field)))[0]
+        except (ValueError, OverflowError):
+            continue
+        low, high = min(low, at), max(high, at)
+        if high - low >= span:
+            yield _part(chunk, begin, i)
+            begin, low, high = i, at, at
+    yield _part(chunk, begin, len(chunk.events))
+
+
+def _part(chunk: Chunk, begin: int, end: int) -> Chunk:
+    return Chunk(chunk.first + begin, chunk.events[begin:end], chunk.labels[begin:end])
 
 
 @contextmanager

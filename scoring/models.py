@@ -7,8 +7,9 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from scoring import policy_models, source_models  # noqa: F401 - where Django looks for models
 from scoring.core.spec import DetectorSpec, parse_spec
-from scoring.core.types import DECISIONS, RISK_LEVELS, Decision, SelectionReason
+from scoring.core.types import DECISIONS, RISK_LEVELS, SelectionReason
 
 
 class Detector(models.Model):
@@ -22,6 +23,15 @@ class Detector(models.Model):
         max_length=64, blank=True, help_text="Of the declaration as it was last read from a file."
     )
     enabled = models.BooleanField(default=True)
+    policy_digest = models.CharField(
+        max_length=64, blank=True, help_text="The policy in force (PolicySnapshot)."
+    )
+    policy_settings = models.JSONField(
+        default=dict, blank=True, help_text="Audit rate and screening, where not as declared."
+    )
+    cache_epoch = models.PositiveIntegerField(
+        default=0, help_text="Raised to flush cached predictions."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -30,6 +40,7 @@ class Detector(models.Model):
         permissions = (
             ("score_event", "Can send events to be scored"),
             ("import_events", "Can import events from files"),
+            ("flush_cache", "Can flush cached predictions"),
         )
 
     def __str__(self) -> str:
@@ -66,12 +77,16 @@ class Deployment(models.Model):
 
 
 class EntityState(models.Model):
-    """The window state of one entity (scoring.core.windows), one row, read and written whole."""
+    """The window state of one entity (scoring.core.windows), one row.
+
+    `state` is the base, written seldom; `tail` holds the rows learnt since (docs/adr/0013).
+    """
 
     detector = models.ForeignKey(Detector, models.CASCADE)
     key_field = models.CharField(max_length=64)
     token = models.CharField(max_length=32)
     state = models.BinaryField()
+    tail = models.BinaryField(default=b"")
     updated_at = models.DateTimeField()
 
     class Meta:
@@ -83,6 +98,57 @@ class EntityState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_field} {self.token}"
+
+
+class EntityEvent(models.Model):
+    """Which events an entity took part in, so that windows lost with Redis can be read again.
+
+    Written only where the windows are kept in Redis.
+    """
+
+    detector = models.ForeignKey(Detector, models.CASCADE)
+    key_field = models.CharField(max_length=64)
+    token = models.CharField(max_length=32)
+    event_time = models.DateTimeField()
+    prediction = models.ForeignKey("Prediction", models.CASCADE, related_name="+")
+
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("detector", "key_field", "token", "event_time"), name="events_of_entity"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.key_field} {self.token}"
+
+
+class ScoreTally(models.Model):
+    """Running totals of predictions by hour, so that no page or metric has to count them.
+
+    `shard` spreads the writers: each process adds to a row of its own.
+    """
+
+    detector = models.ForeignKey(Detector, models.CASCADE)
+    hour = models.DateTimeField()
+    shard = models.PositiveSmallIntegerField()
+    risk_level = models.CharField(max_length=8)
+    decision = models.CharField(max_length=7)
+    count = models.BigIntegerField(default=0)
+    degraded = models.BigIntegerField(default=0)
+    latency_us = models.BigIntegerField(default=0)
+    risk_sum = models.FloatField(default=0.0)
+    risk_count = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("detector", "hour", "shard", "risk_level", "decision"), name="one_tally"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.detector_id} {self.hour} {self.risk_level} {self.decision}"
 
 
 class Prediction(models.Model):
@@ -110,9 +176,12 @@ class Prediction(models.Model):
     contributions = models.BinaryField(null=True)
     additivity_error = models.FloatField(null=True)
     rule_hits = models.JSONField(default=list)
+    rule_score = models.FloatField(default=0.0)
     screening_hits = models.JSONField(default=list)
+    list_hits = models.JSONField(default=list)
     degraded = models.BooleanField(default=False)
     bundle_digest = models.CharField(max_length=64)
+    policy_digest = models.CharField(max_length=64, blank=True)
     model_version = models.CharField(max_length=40)
     selection_reason = models.CharField(
         max_length=16, blank=True, choices=[(v, v or "none") for v in SelectionReason]
@@ -136,7 +205,7 @@ class Prediction(models.Model):
             models.Index(
                 fields=("received_at",),
                 name="prediction_needs_human",
-                condition=~models.Q(decision=Decision.APPROVE),
+                condition=~models.Q(selection_reason=SelectionReason.NONE),
             ),
         )
         permissions = (("reveal_pii", "Can reveal masked personal data"),)

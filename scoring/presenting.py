@@ -11,19 +11,25 @@ from accounts import vault
 from scoring import figures
 from scoring.core.bundle import Bundle, BundleError
 from scoring.core.inference import Calibration, score_of
-from scoring.core.spec import DetectorSpec, SpecError
-from scoring.core.types import SelectionReason
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import SelectionReason, Stage
 from scoring.deployment import loaded
 from scoring.models import Detector, Prediction
 from scoring.selectors import entity_name
 
+LEADS = (", overall usually ", ", usually ", ", most are ")
+"""What stands between a value and what is usual; the last is how it was once told."""
+EDGE = 4
+"""Percent of a range's width that stay free on either side."""
+FAR = 30.0
+"""A range is drawn on a logarithmic scale where its ends lie further apart than this."""
 ADDS_UP = 1e-6
 """Exact contributions miss the margin by rounding alone; above this they are not to be trusted."""
 MOST_STEPS = 6
 WHO_DECIDED = {
     SelectionReason.MODEL: "the model",
     SelectionReason.SCREENING: "screening",
-    SelectionReason.RANDOM_AUDIT: "the random audit",
     SelectionReason.ACTIVE_LEARNING: "active learning",
 }
 
@@ -95,7 +101,10 @@ def _field(name: str, value: object, declared: bool, reveal: bool) -> Field:
 def decided_by(prediction: Prediction) -> str:
     """Who picked this decision, for `Block by ...`; rules are named beside it by the page."""
     chosen = prediction.selection_reason
-    codes = [str(hit.get("code", "?")) for hit in prediction.rule_hits]
+    codes = [str(hit.get("code", "?")) for hit in prediction.rule_hits if _counts(hit)]
+    lists = {hit.get("kind") for hit in prediction.list_hits}
+    if lists and chosen != SelectionReason.SCREENING:
+        return "the deny list" if "deny" in lists else "the allow list"
     if chosen == SelectionReason.RULE or (prediction.degraded and codes):
         return ""
     if prediction.degraded:
@@ -116,6 +125,11 @@ class Explanation:
     reasons: Sequence[Mapping[str, Any]]
     exact: bool
     error: float
+
+    @property
+    def error_text(self) -> str:
+        """How far base and contributions miss the margin, as one figure."""
+        return f"{self.error:.0e}" if self.error else "0"
 
 
 def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Explanation | None:
@@ -189,7 +203,7 @@ def _feature_names(bundle: Bundle | None, spec: DetectorSpec | None, count: int)
 def _reason(reason: Mapping[str, Any], scale: float) -> dict[str, Any]:
     """A stored reason as a line: what is now, what is usual, and its weight in words."""
     text = str(reason.get("text", ""))
-    for lead in (", usually ", ", most are "):
+    for lead in LEADS:
         now, found, usual = text.partition(lead)
         if found:
             break
@@ -201,7 +215,22 @@ def _reason(reason: Mapping[str, Any], scale: float) -> dict[str, Any]:
         "amount": amount,
         "raises": amount >= 0,
         "weight": figures.factor(amount, base=scale),
+        "range": _drawn(reason.get("value"), reason.get("usual")),
     }
+
+
+def _drawn(value: object, usual: object) -> dict[str, int] | None:
+    """Where on a line from 0 to 100 the usual range begins and ends, and where the value is."""
+    if not isinstance(value, int | float) or not isinstance(usual, Sequence) or len(usual) != 2:
+        return None
+    points = [float(usual[0]), float(usual[1]), float(value)]
+    if min(points) > 0 and max(points) / min(points) > FAR:
+        points = [float(np.log(point)) for point in points]
+    low, width = min(points), max(points) - min(points)
+    if width == 0.0:
+        return None
+    begin, end, at = (round(EDGE + (100 - 2 * EDGE) * (point - low) / width) for point in points)
+    return {"begin": begin, "width": max(end - begin, 2), "at": at - 1}
 
 
 def _steps(
@@ -261,17 +290,26 @@ def lineage_of(prediction: Prediction) -> Lineage:
 
 
 def rule_hits(prediction: Prediction) -> list[dict[str, Any]]:
-    """Rules that matched, with the values that they read, personal data never among them."""
+    """Rules that matched, those that counted first, with what they read, never personal data."""
     return [
         {
             "code": hit.get("code", "?"),
             "version": hit.get("version", 1),
-            "outcome": hit.get("outcome", ""),
+            "outcome": hit.get("outcome") or "",
+            "weight": hit.get("weight") or 0.0,
+            "stage": hit.get("stage", Stage.LIVE),
+            "snoozed": hit.get("snoozed"),
+            "counts": _counts(hit),
             "text": hit.get("text", ""),
             "values": [(name, _short(value)) for name, value in hit.get("values", {}).items()],
         }
-        for hit in prediction.rule_hits
+        for hit in sorted(prediction.rule_hits, key=lambda hit: not _counts(hit))
     ]
+
+
+def _counts(hit: Mapping[str, Any]) -> bool:
+    """Whether a stored rule hit took part in the decision."""
+    return hit.get("stage", Stage.LIVE) == Stage.LIVE and not hit.get("snoozed")
 
 
 def _short(value: object) -> str:

@@ -1,8 +1,10 @@
 """Make window state anew from stored predictions, after a detector's windows have changed."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -11,11 +13,12 @@ from scoring import deployment
 from scoring.core.bundle import Bundle
 from scoring.core.features import build_many
 from scoring.core.types import Event
-from scoring.feature_store.database import DatabaseFeatureStore
+from scoring.feature_store.base import Learnt
+from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.history import known_frauds, stored_event
 from scoring.models import Detector, EntityState, Prediction
 
 CHUNK = 2000
-store = DatabaseFeatureStore()
 
 
 def rebuild_if_changed(detector: Detector, before: Bundle) -> None:
@@ -37,13 +40,19 @@ def rebuild_windows(detector: Detector) -> int:
     """
     lock_windows()
     bundle = deployment.serving_of(detector).bundle
-    EntityState.objects.filter(detector=detector).delete()
+    store = feature_store()
+    store.forget(detector.pk)
     events, read = _events(detector, bundle), 0
     while chunk := list(islice(events, CHUNK)):
-        keys = [key for event in chunk for key in bundle.plan.keys(event)]
+        learnt = [
+            Learnt(key, datetime.fromtimestamp(event.time, UTC), pk)
+            for pk, event in chunk
+            for key in bundle.plan.keys(event)
+        ]
+        keys = [learned.key for learned in learnt]
         windows = store.load(detector.pk, bundle.plan, keys, lock=True)
-        build_many(bundle.plan, chunk, windows)
-        store.save(detector.pk, bundle.plan, windows)
+        build_many(bundle.plan, [event for _, event in chunk], windows)
+        store.save(detector.pk, bundle.plan, windows, learnt)
         read += len(chunk)
     return read
 
@@ -60,38 +69,32 @@ def lock_windows() -> None:
             cursor.execute(f"LOCK TABLE {EntityState._meta.db_table} IN EXCLUSIVE MODE")
 
 
-def _events(detector: Detector, bundle: Bundle) -> Iterator[Event]:
+def _events(detector: Detector, bundle: Bundle) -> Iterator[tuple[UUID, Event]]:
     """What the windows can still hold, oldest first; entity keys are tokens, as when scored."""
     rows = Prediction.objects.filter(detector=detector).order_by("event_time", "id")
     newest = rows.last()
     if newest is None or not bundle.plan.entities:
         return
     reach = timedelta(seconds=max(entity.horizon for entity in bundle.plan.entities))
-    recent = rows.filter(event_time__gte=newest.event_time - reach).only("event", "event_time")
-    for row in recent.iterator(chunk_size=CHUNK):
-        fields = {name: _clear(value) for name, value in row.event.items()}
-        keys = {
-            field: vault.token(field, str(fields[field]))
-            for field in bundle.spec.entity_fields
-            if field in fields
-        }
-        yield Event(
-            external_id="",
-            time=row.event_time.timestamp(),
-            received=0.0,
-            utc_offset=0.0,
-            amount=None,
-            currency="",
-            fields=fields,
-            keys=keys,
-        )
+    recent = rows.filter(event_time__gte=newest.event_time - reach)
+    found = recent.only("event", "event_time", "external_id").iterator(chunk_size=CHUNK)
+    while chunk := list(islice(found, CHUNK)):
+        known = known_frauds([row.pk for row in chunk]) if bundle.plan.learns_labels else {}
+        for row in chunk:
+            yield row.pk, _event(row, bundle, known.get(row.pk))
 
 
-def _clear(value: object) -> object:
-    if not isinstance(value, str) or not vault.is_encrypted(value):
-        return value
-    try:
-        return vault.decrypt(value)
-    except vault.VaultError:
-        # A client's own text that only looks like ours; one whose key is lost counts as it stands.
-        return value
+def _event(row: Prediction, bundle: Bundle, known_fraud: tuple[float, float] | None) -> Event:
+    event = stored_event(
+        row.event,
+        row.event_time,
+        row.event,
+        external_id=row.external_id,
+        known_fraud=known_fraud,
+    )
+    keys = {
+        field: vault.token(field, str(event.fields[field]))
+        for field in bundle.spec.entity_fields
+        if field in event.fields
+    }
+    return replace(event, keys=keys)

@@ -3,17 +3,25 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+import numpy as np
 from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts import vault
+from scoring.core.bundle import BundleError
 from scoring.core.types import Decision
-from scoring.deployment import RULES_ONLY
+from scoring.deployment import RULES_ONLY, loaded
 from scoring.models import Deployment, Detector, Label, Prediction
 
 
 def find_prediction(pk: UUID) -> Prediction | None:
     """The prediction of that id, with its detector."""
     return Prediction.objects.select_related("detector").filter(pk=pk).first()
+
+
+def find_prediction_of(slug: str, external_id: str) -> Prediction | None:
+    """The prediction of the event that its client called `external_id`, with its detector."""
+    rows = Prediction.objects.select_related("detector")
+    return rows.filter(detector__slug=slug, external_id=external_id).first()
 
 
 def predictions_page(
@@ -66,3 +74,24 @@ def entity_name(prediction: Prediction, entity_field: str) -> str:
         return prediction.external_id
     text = str(value)
     return vault.decrypt(text) if vault.is_encrypted(text) else text
+
+
+IMPORTANCE_SAMPLE = 300
+
+
+def feature_importance(detector: Detector, digest: str) -> tuple[dict[str, float], int]:
+    """(mean absolute contribution by feature name, events counted) of a version's newest events.
+
+    Nothing is told while the version has scored no event, or cannot be loaded here.
+    """
+    rows = Prediction.objects.filter(detector=detector).order_by("-event_time", "-id")
+    newest = rows.values_list("bundle_digest", "contributions")[:IMPORTANCE_SAMPLE]
+    found = [np.frombuffer(parts, "<f8") for own, parts in newest if own == digest and parts]
+    if not found:
+        return {}, 0
+    try:
+        names = loaded(digest).plan.names
+    except BundleError:
+        return {}, 0
+    mean = np.abs(np.stack(found)).mean(axis=0)
+    return dict(zip(names, mean.tolist(), strict=True)), len(found)

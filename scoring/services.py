@@ -1,71 +1,47 @@
-"""Score events and keep what came of it; record labels. The writes of the scoring app."""
+"""Score events and keep what came of it.
 
-import hashlib
+A call reads and validates its events, then hands them to a group (scoring.grouping): one
+transaction scores and stores the events of all calls that wait at that moment, for all detectors.
+Every call returns after its predictions are committed.
+"""
+
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+from dataclasses import dataclass
 
-import orjson
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
-from django.utils import timezone
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from accounts import vault
-from accounts.models import User
-from scoring import deployment, writer
+from scoring import breakers, deployment, judging, postgres, writer
+from scoring.calls import (
+    Call,
+    Conflicting,
+    Item,
+    Outcome,
+    Refused,
+    Scored,
+    prediction_row,
+    read_orders,
+)
 from scoring.core import pipeline
-from scoring.core.features import teach
-from scoring.core.ids import uuid7
-from scoring.core.schema import SchemaError
-from scoring.core.types import Decision, Event, Reason, RuleHit, Verdict
-from scoring.feature_store.base import Key
-from scoring.feature_store.database import DatabaseFeatureStore
-from scoring.models import Label, Prediction
+from scoring.core.windows import EntityWindow, WindowStateError
+from scoring.deployment import Serving, UnknownDetector
+from scoring.feature_store.base import Key, Learnt
+from scoring.feature_store.choosing import feature_store
+from scoring.grouping import Grouping
+from scoring.models import Prediction
 from scoring.signals import predictions_recorded
 
+__all__ = ["Conflicting", "Outcome", "Refused", "Scored", "score_event", "score_events"]
+
 logger = logging.getLogger(__name__)
-store = DatabaseFeatureStore()
 ATTEMPTS = 3
 DEADLOCK, SERIALISATION = "40P01", "40001"
-CENT = Decimal("0.01")
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """The stored prediction of an event; `created` is False when it had been scored before."""
-
-    prediction: Prediction
-    created: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An event that breaks its schema; nothing was stored. `problems`: (field, message)."""
-
-    problems: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Conflicting:
-    """The event's id was scored before with another body; nothing was stored."""
-
-    external_id: str
-
-
-Outcome = Scored | Refused | Conflicting
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """A valid event with what is stored of it. `keys` of the event are keyed tokens by now."""
-
-    event: Event
-    payload: dict[str, Any]
-    body_digest: str
-    entity: str
+MOST_IN_A_GROUP = 64
+MOST_GROUPED = 50
+"""Events from which a call has a transaction of its own: it shares a commit among enough."""
+Known = Mapping[str, Prediction]
 
 
 def score_event(slug: str, raw: object) -> Outcome:
@@ -80,84 +56,176 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
     locked: what one event teaches, the next one of the same entity sees. An event that was scored
     before gives its stored prediction. Events of one call are scored in event-time order.
     `announce=False` leaves alerts to the sweep, for history whose labels follow at once.
-    Raises UnknownDetector.
+    Raises UnknownDetector, WindowStateError (the windows wait to be rebuilt), OperationalError.
     """
-    serving = deployment.serving(slug)
-    received = time.time()
-    outcomes: list[Outcome | None] = [None] * len(raws)
-    parsed: dict[int, _Parsed] = {}
-    for i, raw in enumerate(raws):
-        try:
-            parsed[i] = _parse(serving, raw, received)
-        except SchemaError as error:
-            outcomes[i] = Refused(tuple(error.problems))
+    call = Call(slug, raws, announce)
+    call.read(deployment.latest(slug))
+    if call.outcomes or not call.items:
+        # Whoever is refused is refused by what serves now.
+        serving = deployment.serving(slug)
+        if call.serving is None or call.serving.bundle is not serving.bundle:
+            call.read(serving)
+    if call.items:
+        if len(raws) >= MOST_GROUPED or connection.in_atomic_block:
+            _score_calls([call])
+        else:
+            _groups.submit(call)
+    return call.result()
+
+
+def _score_calls(calls: Sequence[Call]) -> None:
+    """Score and store the calls together; when that fails, each for itself.
+
+    So a call that cannot be stored takes no neighbour with it. Errors are kept in the calls.
+    """
+    try:
+        _try_calls(calls)
+    except Exception as error:
+        if len(calls) > 1 and connection.is_usable():
+            for call in calls:
+                _score_calls([call])
+            return
+        for call in calls:
+            call.error = error
+
+
+_groups: Grouping[Call] = Grouping(_score_calls, most=MOST_IN_A_GROUP)
+
+
+def _try_calls(calls: Sequence[Call]) -> None:
+    """One transaction for all calls, tried again where another try can help."""
+    circuit = breakers.breaker("database")
+    if not circuit.allows():
+        raise OperationalError("The database did not answer of late; it is left alone for a while.")
     for attempt in range(ATTEMPTS):
         try:
-            with writer.turn(), transaction.atomic():
-                stored = _store(serving, parsed, announce=announce)
-            break
-        except (IntegrityError, OperationalError) as error:
-            if attempt == ATTEMPTS - 1 or not _met_another(error):
+            _store_calls(calls)
+        except (IntegrityError, OperationalError, InterfaceError, WindowStateError) as error:
+            lost = isinstance(error, OperationalError | InterfaceError) and not _met_another(error)
+            if lost:
+                circuit.failed()
+            else:
+                circuit.succeeded()
+            if attempt == ATTEMPTS - 1 or not _worth_another(error, attempt, lost=lost):
                 raise
-    for i, outcome in stored.items():
-        outcomes[i] = outcome
-    return [outcome for outcome in outcomes if outcome is not None]
+        else:
+            circuit.succeeded()
+            return
 
 
-def _met_another(error: DatabaseError) -> bool:
+def _worth_another(error: Exception, attempt: int, *, lost: bool) -> bool:
+    if isinstance(error, WindowStateError):
+        # Windows and bundle are two reads: a promotion may have come between them, once.
+        return attempt == 0
+    if lost:
+        if attempt or connection.in_atomic_block or connection.is_usable():
+            return False
+        connection.close()  # The server was restarted: a new connection may find it back.
+    return True
+
+
+def _met_another(error: Exception) -> bool:
     """Whether another process stored one of these events meanwhile (now it will be found), or
     PostgreSQL ended a deadlock between the two."""
-    if isinstance(error, IntegrityError):
+    if isinstance(error, IntegrityError | WindowStateError):
         return True
     return getattr(error.__cause__, "sqlstate", "") in (DEADLOCK, SERIALISATION)
 
 
-def _parse(serving: deployment.Serving, raw: object, received: float) -> _Parsed:
-    """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError."""
-    spec = serving.bundle.spec
-    event = serving.bundle.parser.parse(raw, received)
-    body = orjson.dumps(raw, option=orjson.OPT_SORT_KEYS)
-    payload = {
-        name: vault.encrypt(str(value)) if name in spec.pii_fields else value
-        for name, value in event.fields.items()
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What one detector has to write: rows in event-time order, and the windows they taught."""
+
+    serving: Serving
+    items: Sequence[Item]
+    rows: Sequence[Prediction]
+    windows: Mapping[Key, EntityWindow]
+
+
+def _store_calls(calls: Sequence[Call]) -> None:
+    """Two or three trips to the database: what serves and what is known; windows; the writes."""
+    postgres.trust()
+    by_slug = _by_slug(calls)
+    servings, known = _look_up(by_slug)
+    for slug in sorted(by_slug):
+        serving = servings.get(slug)
+        for call in by_slug[slug]:
+            if serving is None:
+                call.error = UnknownDetector(slug)
+            elif call.serving is None or call.serving.bundle is not serving.bundle:
+                call.read(serving)
+    outermost = not connection.in_atomic_block
+    with writer.turn(), transaction.atomic():
+        # Every process takes detectors, and within them entities, in one order: no deadlock.
+        scored = {
+            slug: _score_new(serving, _new_items(by_slug[slug], known[slug]))
+            for slug, serving in sorted(servings.items())
+        }
+        _write(list(scored.values()), outermost=outermost)
+        for slug, found in scored.items():
+            _answer(by_slug[slug], known[slug], found.rows)
+
+
+def _by_slug(calls: Sequence[Call]) -> dict[str, list[Call]]:
+    found: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        call.error = None
+        found[call.slug].append(call)
+    return found
+
+
+def _look_up(
+    by_slug: Mapping[str, Sequence[Call]],
+) -> tuple[dict[str, Serving], dict[str, Known]]:
+    """What serves each detector, and which of the events were scored before."""
+    ids = {
+        slug: [item.event.external_id for call in calls for item in call.items.values()]
+        for slug, calls in by_slug.items()
     }
-    keys = {field: vault.token(field, value) for field, value in event.keys.items()}
-    entity = keys.get(spec.entity_field) or vault.token(serving.slug, event.external_id)
-    return _Parsed(
-        event=replace(event, keys=keys),
-        payload=payload,
-        body_digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
-        entity=entity,
-    )
+    guess = {slug: deployment.latest(slug).detector_id for slug in by_slug}
+    with writer.together():
+        asked = deployment.ask(sorted(by_slug))
+        looking = {slug: writer.ask_known(guess[slug], ids[slug]) for slug in by_slug}
+        servings = deployment.serving_many(sorted(by_slug), asked)
+        found = {slug: looking[slug]() for slug in by_slug}
+    known: dict[str, Known] = {}
+    for slug, serving in servings.items():
+        if serving.detector_id != guess[slug]:  # Removed and made anew since.
+            found[slug] = writer.ask_known(serving.detector_id, ids[slug])()
+        known[slug] = writer.stored_predictions(serving.detector_id, found[slug])
+    return servings, known
 
 
-def _store(
-    serving: deployment.Serving, parsed: Mapping[int, _Parsed], *, announce: bool
-) -> dict[int, Outcome]:
-    """Inside a transaction: leave out what is known, score the rest, write it."""
-    known = writer.stored_predictions(
-        serving.detector_id, [item.event.external_id for item in parsed.values()]
-    )
-    outcomes: dict[int, Outcome] = {}
-    new: dict[str, _Parsed] = {}
-    repeats: list[int] = []
-    for i, item in parsed.items():
-        external_id = item.event.external_id
-        if external_id in known:
-            outcomes[i] = _answer(known[external_id], item, created=False)
-        elif external_id in new:
-            repeats.append(i)
-        else:
-            new[external_id] = item
-    rows = _score_new(serving, list(new.values()))
+def _new_items(calls: Sequence[Call], known: Known) -> list[Item]:
+    """The events that nobody scored yet, each once."""
+    found: dict[str, Item] = {}
+    for call in calls:
+        for item in call.items.values():
+            if item.event.external_id not in known:
+                found.setdefault(item.event.external_id, item)
+    return list(found.values())
+
+
+def _answer(calls: Sequence[Call], known: Known, rows: Sequence[Prediction]) -> None:
+    """Give every event its outcome; who came first made the prediction."""
     made = {row.external_id: row for row in rows}
-    flagged = [row for row in rows if row.decision != Decision.APPROVE]
-    if flagged and announce:
+    unclaimed = set(made)
+    heard: set[str] = set()
+    for call in calls:
+        for i, item in call.items.items():
+            external_id = item.event.external_id
+            row = known.get(external_id) or made[external_id]
+            created = external_id in unclaimed
+            unclaimed.discard(external_id)
+            if created and call.announce:
+                heard.add(external_id)
+            if row.body_digest == item.body_digest:
+                call.outcomes[i] = Scored(row, created)
+            else:
+                call.outcomes[i] = Conflicting(external_id)
+    flagged = [row for row in rows if row.selection_reason and row.external_id in heard]
+    if flagged:
         _announce(flagged)
-    for i, item in parsed.items():
-        if i not in outcomes:
-            outcomes[i] = _answer(made[item.event.external_id], item, created=i not in repeats)
-    return outcomes
 
 
 def _announce(flagged: list[Prediction]) -> None:
@@ -170,143 +238,59 @@ def _announce(flagged: list[Prediction]) -> None:
     transaction.on_commit(send, robust=True)
 
 
-def _answer(row: Prediction, item: _Parsed, *, created: bool) -> Outcome:
-    if row.body_digest != item.body_digest:
-        return Conflicting(item.event.external_id)
-    return Scored(row, created)
-
-
-def _score_new(serving: deployment.Serving, items: Sequence[_Parsed]) -> list[Prediction]:
+def _score_new(serving: Serving, items: Sequence[Item]) -> _Scored:
+    """Lock and read the windows, score."""
     if not items:
-        return []
+        return _Scored(serving, (), (), {})
     bundle = serving.bundle
     ordered = sorted(items, key=lambda item: item.event.time)
     keys: list[Key] = [key for item in ordered for key in bundle.plan.keys(item.event)]
-    windows = store.load(serving.detector_id, bundle.plan, keys, lock=True)
+    orders = read_orders(serving, ordered)
+    windows = (
+        feature_store().load(serving.detector_id, bundle.plan, keys, lock=True) if keys else {}
+    )
     started = time.perf_counter()
-    if len(ordered) == 1:
-        verdicts = [pipeline.score(ordered[0].event, windows, bundle)]
-        elapsed = time.perf_counter() - started
-        teach(bundle.plan, ordered[0].event, windows)
-    else:
-        verdicts = pipeline.score_many([item.event for item in ordered], windows, bundle)
-        elapsed = time.perf_counter() - started
+    verdicts = pipeline.score_many(
+        [item.event for item in ordered],
+        windows,
+        bundle,
+        serving.policy,
+        orders,
+        judging.judge_for(serving.slug, bundle, serving.epoch),
+    )
+    elapsed = time.perf_counter() - started
     latency = max(round(elapsed * 1e6 / len(ordered)), 1)
     rows = [
-        _prediction(serving, item, verdict, latency)
+        prediction_row(serving, item, verdict, latency)
         for item, verdict in zip(ordered, verdicts, strict=True)
     ]
-    writer.write_predictions(rows)
-    store.save(serving.detector_id, bundle.plan, windows)
-    return rows
+    return _Scored(serving, ordered, rows, windows)
 
 
-def _prediction(
-    serving: deployment.Serving, item: _Parsed, verdict: Verdict, latency_us: int
-) -> Prediction:
-    event = item.event
-    amount = event.amount
-    return Prediction(
-        id=uuid7(int(event.received * 1000)),
-        detector_id=serving.detector_id,
-        external_id=event.external_id,
-        body_digest=item.body_digest,
-        event_time=datetime.fromtimestamp(event.time, UTC),
-        received_at=datetime.fromtimestamp(event.received, UTC),
-        event=item.payload,
-        entity=item.entity,
-        vector=verdict.vector.astype("<f8").tobytes(),
-        score=verdict.score,
-        probability=verdict.probability,
-        risk_level=verdict.risk_level,
-        decision=verdict.decision,
-        reasons=[_reason(reason) for reason in verdict.reasons],
-        contributions=(
-            None if verdict.contributions is None else verdict.contributions.astype("<f8").tobytes()
-        ),
-        additivity_error=verdict.additivity_error,
-        rule_hits=[_rule_hit(hit) for hit in verdict.rule_hits],
-        screening_hits=list(verdict.screening_hits),
-        degraded=verdict.degraded,
-        bundle_digest=serving.bundle.digest,
-        model_version=serving.version,
-        selection_reason=verdict.selection_reason,
-        propensity=verdict.propensity,
-        exposure=None if amount is None else Decimal(str(amount)).quantize(CENT),
-        currency="" if amount is None else event.currency[:3],
-        latency_us=latency_us,
-    )
+def _write(scored: Sequence[_Scored], *, outermost: bool) -> None:
+    """All writes of the transaction, on PostgreSQL in one go with its commit."""
+    few = [found for found in scored if 0 < len(found.rows) < writer.COPY_FROM]
+    many = [found for found in scored if len(found.rows) >= writer.COPY_FROM]
+    for found in many:
+        writer.write_predictions(found.rows)  # COPY travels alone.
+    with writer.together():
+        for found in few:
+            writer.write_predictions(found.rows)
+        for found in scored:
+            _keep_windows(found)
+        writer.add_tallies([row for found in scored for row in found.rows])
+        if outermost:
+            writer.commit_early()
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
-    return {
-        "feature": reason.feature,
-        "value": reason.value,
-        "contribution": reason.contribution,
-        "text": reason.text,
-        "usual": None if reason.usual is None else list(reason.usual),
-    }
-
-
-def _rule_hit(hit: RuleHit) -> dict[str, Any]:
-    values = {k: None if v != v else v for k, v in hit.values.items()}
-    return {
-        "code": hit.code,
-        "version": hit.version,
-        "outcome": str(hit.outcome),
-        "text": hit.text,
-        "values": values,
-    }
-
-
-def record_label(
-    prediction: Prediction,
-    *,
-    is_fraud: bool,
-    source: str,
-    label_time: datetime | None = None,
-    author: User | None = None,
-    reason_code: str = "",
-    confidence: float = 1.0,
-    notes: str = "",
-) -> Label:
-    """Add ground truth to a prediction; earlier labels stay as history."""
-    return Label.objects.create(
-        prediction=prediction,
-        detector_id=prediction.detector_id,
-        is_fraud=is_fraud,
-        event_time=prediction.event_time,
-        label_time=label_time or timezone.now(),
-        source=source,
-        author=author,
-        reason_code=reason_code,
-        confidence=confidence,
-        notes=notes,
-    )
-
-
-@transaction.atomic
-def record_truths(
-    detector_id: int, truths: Mapping[str, tuple[bool, datetime]], *, source: str
-) -> int:
-    """Label many predictions by external id: {id: (is fraud, when that became known)}.
-
-    Predictions that have a label of this source already are left alone, so it may run twice.
-    Returns how many labels were added.
-    """
-    rows = Prediction.objects.filter(detector_id=detector_id, external_id__in=list(truths)).exclude(
-        labels__source=source
-    )
-    labels = [
-        Label(
-            prediction_id=pk,
-            detector_id=detector_id,
-            is_fraud=truths[external_id][0],
-            event_time=event_time,
-            label_time=truths[external_id][1],
-            source=source,
-        )
-        for pk, external_id, event_time in rows.values_list("pk", "external_id", "event_time")
+def _keep_windows(scored: _Scored) -> None:
+    """What the events taught; their predictions are written."""
+    if not scored.windows:
+        return
+    plan = scored.serving.bundle.plan
+    learnt = [
+        Learnt(key, row.event_time, row.id)
+        for item, row in zip(scored.items, scored.rows, strict=True)
+        for key in plan.keys(item.event)
     ]
-    writer.write_labels(labels)
-    return len(labels)
+    feature_store().save(scored.serving.detector_id, plan, scored.windows, learnt)

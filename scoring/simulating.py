@@ -4,12 +4,12 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import islice
 
 from django.utils import timezone
 
+from scoring.labelling import record_truths
 from scoring.models import Detector, Label
-from scoring.services import Outcome, Scored, record_truths, score_event, score_events
+from scoring.services import Outcome, Scored, score_event, score_events
 from scoring.simulation.stream import SimulatedEvent, history, live
 
 CHUNK = 1000
@@ -27,10 +27,11 @@ def simulate_history(
     """Score about `events` past events and label those whose truth is known by now."""
     now = timezone.now()
     done = 0
-    for batch in _batches(history(detector.slug, start=start, end=end, seed=seed, events=events)):
+    spec = detector.spec()
+    past = history(detector.slug, start=start, end=end, seed=seed, events=events)
+    for batch in _batches(past, spec.risk_delay):
         outcomes = score_events(detector.slug, [item.payload for item in batch], announce=False)
         _insist(outcomes)
-        spec = detector.spec()
         truths = {
             str(item.payload[spec.id_field]): (item.is_fraud, item.label_time)
             for item in batch
@@ -49,8 +50,15 @@ def _insist(outcomes: list[Outcome]) -> None:
             raise ValueError(f"A simulated event was not scored: {outcome}")
 
 
-def _batches(events: Iterator[SimulatedEvent]) -> Iterator[list[SimulatedEvent]]:
-    while batch := list(islice(events, CHUNK)):
+def _batches(events: Iterator[SimulatedEvent], span: float) -> Iterator[list[SimulatedEvent]]:
+    """Up to CHUNK events that lie less than `span` seconds apart; see DetectorSpec.risk_delay."""
+    batch: list[SimulatedEvent] = []
+    for event in events:
+        if batch and (len(batch) == CHUNK or (event.time - batch[0].time).total_seconds() >= span):
+            yield batch
+            batch = []
+        batch.append(event)
+    if batch:
         yield batch
 
 

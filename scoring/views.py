@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from accounts.services import record_audit
-from scoring import presenting
+from scoring import panels, presenting
 from scoring.models import Prediction
 from scoring.selectors import find_prediction
 
@@ -61,6 +61,42 @@ def prediction_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
         detail={"reason": reason},
     )
     return _event(request, prediction, {"fields": fields, "masked": False, "revealed": True})
+
+
+@login_required
+@permission_required("scoring.view_prediction", raise_exception=True)
+@require_GET
+def prediction_approve(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What would have been approved; a panel to htmx, a page to everyone else."""
+    prediction = prediction_or_404(pk)
+    context = {"approve": panels.approve_panel(prediction)}
+    return _panel(request, prediction, "scoring/prediction_approve.html", context)
+
+
+@login_required
+@permission_required("scoring.view_prediction", raise_exception=True)
+@require_GET
+def prediction_surrogate(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A straight line through the model near the prediction, and how well it fits."""
+    prediction = prediction_or_404(pk)
+    spec = presenting.SpecCache().of(prediction.detector)
+    line = panels.surrogate_panel(prediction, spec.features if spec else ())
+    context = {"surrogate": line}
+    return _panel(request, prediction, "scoring/prediction_surrogate.html", context)
+
+
+def _panel(
+    request: HttpRequest, prediction: Prediction, template: str, context: dict[str, Any]
+) -> HttpResponse:
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, f"{template}#body", {"prediction": prediction, **context})
+    frame = {
+        "title": f"Prediction {prediction.external_id}",
+        "subtitle": str(prediction.detector),
+        "crumbs": [(prediction.external_id, prediction.get_absolute_url())],
+        "prediction": prediction,
+    }
+    return render(request, template, {**frame, **context})
 
 
 def _event(

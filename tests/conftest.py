@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
-from scoring import deployment
+from scoring import breakers, deployment, judging
 from scoring.core.bundle import write_bundle
 from scoring.models import Detector
 from tests.accounts.factories import UserFactory, key_for, user_with_role
@@ -40,6 +40,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def forget_served_bundles() -> None:
     """What one test's process remembered must not serve in the next."""
     deployment._last_good.clear()
+    deployment._latest.clear()
+    judging.cache.clear()
+    breakers.reset()
 
 
 @pytest.fixture

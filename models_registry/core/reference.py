@@ -17,7 +17,8 @@ def describe_features(
 ) -> dict[str, dict[str, Any]]:
     """Statistics of each column of raw `vectors` float64[n, f] (NaN = missing), by feature name.
 
-    Numbers: count, missing_share, mean, std, deciles (11 edges). Features in `categorical` hold
+    Numbers: count, missing_share, mean, std, deciles (11 edges),
+    shares of the bins between. Features in `categorical` hold
     codes whose size means nothing: they get the shares of their most frequent `levels` instead.
     JSON-ready; statistics of a column that is all missing are None.
     """
@@ -30,17 +31,29 @@ def describe_features(
 
 
 def describe_values(values: FloatArray) -> dict[str, Any]:
-    """Statistics of float64[n]; also used for the scores of a bundle."""
+    """Statistics of float64[n]; also used for the scores of a bundle.
+
+    `shares` are those of the bins (-inf, e1], (e1, e2], ... between the distinct inner deciles.
+    """
     known = values[np.isfinite(values)]
     found = known.size > 0
+    deciles = np.quantile(known, DECILES) if found else None
     return {
         "kind": "number",
         "count": int(values.size),
         "missing_share": _missing_share(values, known),
         "mean": float(known.mean()) if found else None,
         "std": float(known.std()) if found else None,
-        "deciles": np.quantile(known, DECILES).tolist() if found else None,
+        "deciles": None if deciles is None else deciles.tolist(),
+        "shares": None if deciles is None else _bin_shares(known, deciles),
     }
+
+
+def _bin_shares(known: FloatArray, deciles: FloatArray) -> list[float]:
+    edges = np.unique(deciles[1:-1])
+    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
+    shares: list[float] = (counts / known.size).tolist()
+    return shares
 
 
 def _describe_levels(values: FloatArray) -> dict[str, Any]:

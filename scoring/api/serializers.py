@@ -64,6 +64,19 @@ class PredictionBody(serializers.Serializer[Any]):
     latency_ms = serializers.FloatField()
 
 
+class StoredPredictionBody(PredictionBody):
+    """One stored prediction, with the names that clients of contract C read."""
+
+    transaction_id = serializers.CharField()
+    prediction = serializers.IntegerField(help_text="1: not approved; 0: approved.")
+    fraud_probability = serializers.FloatField(allow_null=True)
+    anomaly_score = serializers.FloatField(allow_null=True)
+    threshold = serializers.FloatField(
+        allow_null=True, help_text="The probability that asks for a review; null: bundle gone."
+    )
+    timestamp = serializers.DateTimeField(help_text="When the event was received.")
+
+
 class BatchIn(serializers.Serializer[Any]):
     events = serializers.ListField(child=serializers.DictField(), max_length=1000)
 
@@ -82,7 +95,7 @@ class BatchBody(serializers.Serializer[Any]):
 
 
 class PredictionPage(serializers.Serializer[Any]):
-    predictions = PredictionBody(many=True)
+    predictions = StoredPredictionBody(many=True)
     skip = serializers.IntegerField()
     limit = serializers.IntegerField()
 
@@ -92,8 +105,10 @@ class FeedbackIn(serializers.Serializer[Any]):
 
     prediction_id = serializers.UUIDField()
     actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
-    feedback_source = serializers.CharField(required=False, max_length=100, default="")
-    reason_code = serializers.CharField(required=False, max_length=40, default="")
+    feedback_source = serializers.CharField(
+        required=False, max_length=100, default="", allow_blank=True
+    )
+    reason_code = serializers.CharField(required=False, max_length=40, default="", allow_blank=True)
     label_time = serializers.DateTimeField(
         required=False, help_text="When it became known (a chargeback's date); now by default."
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.api import views
+from scoring.api import cache_views, explanation_views, source_views, views
 
 urlpatterns = [
     path("detectors/<slug:slug>/score", views.ScoreView.as_view(), name="api_score"),
@@ -13,5 +13,23 @@ urlpatterns = [
     ),
     path("predictions", views.PredictionListView.as_view(), name="api_predictions"),
     path("predictions/<uuid:pk>", views.PredictionDetailView.as_view(), name="api_prediction"),
+    path(
+        "predictions/<uuid:pk>/explanation",
+        explanation_views.ExplanationView.as_view(),
+        name="api_explanation",
+    ),
+    path(
+        "predictions/<str:external_id>",
+        views.PredictionByEventView.as_view(),
+        name="api_prediction_by_event",
+    ),
     path("feedback", views.FeedbackView.as_view(), name="api_feedback"),
+    path("cache/flush", cache_views.CacheFlushView.as_view(), name="api_cache_flush"),
+    path("sources", source_views.SourceListView.as_view(), name="api_sources"),
+    path("sources/<slug:slug>", source_views.SourceDetailView.as_view(), name="api_source"),
+    path(
+        "sources/<slug:slug>/events",
+        source_views.SourceEventsView.as_view(),
+        name="api_source_events",
+    ),
 ]

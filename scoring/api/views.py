@@ -1,81 +1,57 @@
 """The scoring API: parse, one service call, render."""
 
-import logging
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
+from accounts.api_errors import Conflict, ValidationProblem
+from scoring.answers import predict_answer
 from scoring.api import serializers as shapes
-from scoring.core.windows import WindowStateError
-from scoring.deployment import UnknownDetector
-from scoring.models import Label
-from scoring.selectors import find_prediction, predictions_page
-from scoring.services import (
-    Conflicting,
-    Outcome,
-    Refused,
-    Scored,
-    record_label,
-    score_events,
-)
+from scoring.api.asking import ERRORS, ask, field_errors
+from scoring.api.base import ScoringView, answer
+from scoring.labelling import record_label
+from scoring.models import Label, Prediction
+from scoring.selectors import find_prediction, find_prediction_of, predictions_page
+from scoring.services import Conflicting, Outcome, Refused, Scored
 
-logger = logging.getLogger(__name__)
 MOST_EVENTS = 1000
 MOST_ROWS = 1000
 MOST_SKIP = 100_000
-ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422, 429, 503), shapes.Problem)
+CREDITCARD = "creditcard"
 
 
-def field_errors(problems: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Schema problems as the entries of a 422."""
-    return [{"field": field, "message": message} for field, message in problems]
-
-
-def _score(slug: str, raws: Sequence[object]) -> list[Outcome]:
-    """The service, its errors as answers: 404, and 503 while windows wait to be rebuilt."""
-    try:
-        return score_events(slug, raws)
-    except UnknownDetector as error:
-        raise Http404(f"There is no detector '{slug}'.") from error
-    except WindowStateError as error:
-        logger.error("%s: %s", slug, error)
-        raise ServiceUnavailable(str(error)) from error
-
-
-class ScoreView(APIView):
+class ScoreView(ScoringView):
     """Score one event; the answer is sent after the prediction is stored."""
 
     required_scope = "score"
     required_permission = "scoring.score_event"
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={200: shapes.PredictionBody, **ERRORS})
-    def post(self, request: Request, slug: str) -> Response:
-        [outcome] = _score(slug, [request.data])
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        [outcome] = ask(slug, [request.data])
         match outcome:
             case Scored(prediction):
-                return Response(shapes.prediction_body(prediction, slug=slug))
+                return answer(shapes.prediction_body(prediction, slug=slug))
             case Refused(problems):
                 raise ValidationProblem(field_errors(problems))
             case Conflicting(external_id):
                 raise Conflict(f"Event '{external_id}' was scored before with another body.")
 
 
-class ScoreBatchView(APIView):
+class ScoreBatchView(ScoringView):
     """Score up to 1,000 events; a bad one gets its own errors and does not fail the others."""
 
     required_scope = "score"
     required_permission = "scoring.score_event"
 
     @extend_schema(request=shapes.BatchIn, responses={200: shapes.BatchBody, **ERRORS})
-    def post(self, request: Request, slug: str) -> Response:
+    def post(self, request: Request, slug: str) -> HttpResponse:
         body = request.data
         events = body.get("events") if isinstance(body, dict) else None
         if not isinstance(events, list):
@@ -83,10 +59,10 @@ class ScoreBatchView(APIView):
         if len(events) > MOST_EVENTS:
             message = f"has at most {MOST_EVENTS} events, not {len(events)}"
             raise ValidationProblem([{"field": "events", "message": message}])
-        outcomes = _score(slug, events)
+        outcomes = ask(slug, events)
         results = [_result(outcome, slug) for outcome in outcomes]
         scored = sum("prediction" in result for result in results)
-        return Response({"results": results, "scored": scored, "refused": len(results) - scored})
+        return answer({"results": results, "scored": scored, "refused": len(results) - scored})
 
 
 def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
@@ -129,7 +105,7 @@ class PredictionListView(APIView):
             skip=skip,
             limit=limit,
         )
-        bodies = [shapes.prediction_body(row, slug=row.detector.slug) for row in rows]
+        bodies = [_stored_body(row) for row in rows]
         return Response({"predictions": bodies, "skip": skip, "limit": limit})
 
 
@@ -142,18 +118,47 @@ def _whole(request: Request, name: str, default: int, *, least: int, most: int) 
     return int(text)
 
 
+def _stored_body(row: Prediction) -> dict[str, Any]:
+    """The prediction in our words and in those of contract C, whose clients read the same list."""
+    return predict_answer(row) | shapes.prediction_body(row, slug=row.detector.slug)
+
+
+class PredictionByEventView(APIView):
+    """One stored prediction, by the id that the client gave its event.
+
+    Ids are unique within a detector: `?detector=` says which one, `creditcard` unless given.
+    """
+
+    required_scope = "predictions:read"
+    required_permission = "scoring.view_prediction"
+
+    @extend_schema(
+        operation_id="v1_predictions_by_event",
+        parameters=[OpenApiParameter("detector", str)],
+        responses={200: shapes.StoredPredictionBody, **ERRORS},
+    )
+    def get(self, request: Request, external_id: str) -> Response:
+        slug = request.query_params.get("detector", CREDITCARD)
+        # PostgreSQL has no text with a NUL.
+        known = "\0" not in slug + external_id
+        prediction = find_prediction_of(slug, external_id) if known else None
+        if prediction is None:
+            raise Http404("There is no such prediction.")
+        return Response(_stored_body(prediction))
+
+
 class PredictionDetailView(APIView):
     """One stored prediction."""
 
     required_scope = "predictions:read"
     required_permission = "scoring.view_prediction"
 
-    @extend_schema(responses={200: shapes.PredictionBody, **ERRORS})
+    @extend_schema(responses={200: shapes.StoredPredictionBody, **ERRORS})
     def get(self, request: Request, pk: UUID) -> Response:
         prediction = find_prediction(pk)
         if prediction is None:
             raise Http404("There is no such prediction.")
-        return Response(shapes.prediction_body(prediction, slug=prediction.detector.slug))
+        return Response(_stored_body(prediction))
 
 
 class FeedbackView(APIView):
@@ -165,16 +170,14 @@ class FeedbackView(APIView):
     @extend_schema(request=shapes.FeedbackIn, responses={201: shapes.FeedbackBody, **ERRORS})
     def post(self, request: Request) -> Response:
         form = shapes.FeedbackIn(data=request.data)
-        if not form.is_valid():
-            raise ValidationProblem(
-                {"field": field, "message": " ".join(str(m) for m in messages)}
-                for field, messages in form.errors.items()
-            )
+        form.is_valid(raise_exception=True)
         prediction = find_prediction(form.validated_data["prediction_id"])
         if prediction is None:
             raise Http404("There is no such prediction.")
-        label_time = form.validated_data.get("label_time") or timezone.now()
-        if not prediction.event_time <= label_time <= timezone.now():
+        # A clock that runs a little ahead of ours may have dated the event after now.
+        latest = max(timezone.now(), prediction.event_time)
+        label_time = form.validated_data.get("label_time") or latest
+        if not prediction.event_time <= label_time <= latest:
             message = "must lie between the event's time and now"
             raise ValidationProblem([{"field": "label_time", "message": message}])
         source, notes = form.validated_data["feedback_source"], form.validated_data["notes"]

@@ -23,13 +23,16 @@ from typing import Any
 import numpy as np
 
 from scoring.core.decision import Thresholds
-from scoring.core.encoder import Encoder
+from scoring.core.encoder import Encoder, EncoderError
 from scoring.core.explain import Explainer, ExplainError
 from scoring.core.features import FeaturePlan
 from scoring.core.inference import Calibration, Model, ModelError
-from scoring.core.rules import Rule, RuleError, compile_rule
+from scoring.core.policy import Policy
+from scoring.core.reader import SpecError
+from scoring.core.rules import Rule, compile_rule, readable
 from scoring.core.schema import EventParser
-from scoring.core.spec import DetectorSpec, SpecError, parse_spec
+from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.vocabulary import RuleError
 
 FORMAT = 1
 MANIFEST, MODEL, EXPLAIN = "manifest.json", "model.onnx", "explain.npz"
@@ -59,8 +62,9 @@ class Bundle:
     spec: DetectorSpec
     plan: FeaturePlan
     parser: EventParser
-    rules: tuple[Rule, ...]
     predictor: Predictor | None
+    policy: Policy
+    """The rules that it was trained with: for who has nothing but the bundle."""
 
     @property
     def reference(self) -> Mapping[str, Any]:
@@ -141,7 +145,7 @@ def _predictor(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Predi
 
 def compile_rules(spec: DetectorSpec) -> tuple[Rule, ...]:
     """The detector's rules, compiled; they may not read PII. Raises RuleError naming the rule."""
-    known = {*spec.schema["properties"], *spec.feature_names} - spec.pii_fields
+    known = readable(spec)
     found = []
     for rule in spec.rules:
         try:
@@ -161,10 +165,18 @@ def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes
             spec=spec,
             plan=FeaturePlan(spec),
             parser=EventParser(spec),
-            rules=compile_rules(spec),
             predictor=_predictor(manifest, files) if MODEL in files else None,
+            policy=Policy.of_rules(compile_rules(spec)),
         )
-    except (ModelError, ExplainError, SpecError, RuleError, KeyError, OSError) as error:
+    except (
+        SpecError,
+        RuleError,
+        EncoderError,
+        ModelError,
+        ExplainError,
+        KeyError,
+        OSError,
+    ) as error:
         raise BundleError(f"Bundle {digest[:12]} is incomplete: {error}") from error
 
 

@@ -1,9 +1,9 @@
 """The fitted part of a bundle: raw feature vectors float64[n, k] -> model matrix float32[n, m].
 
-Numbers get a fill value where they are missing; a category becomes one column per known level
-(1 or 0) and one with the level's share of the training rows (0 for a level never seen). The matrix
-is float32 in training and in serving, so a tree compares the same bits in both.
-Fitting is `models_registry/core/encoding.py`.
+Numbers get a fill value where they are missing, and may be scaled; a category becomes one column
+per known level (1 or 0), one with the level's share of the training rows, one with the level's
+smoothed rate of fraud, or several of these. The matrix is float32 in training and in serving, so a
+tree compares the same bits in both. Fitting is `models_registry/core/encoding.py`.
 """
 
 from collections.abc import Mapping
@@ -17,46 +17,72 @@ from scoring.core.types import Floats
 
 LARGEST = 1e30
 """Clip: a float32 holds it, and sums of squares stay finite in float64."""
+OPERATIONS = frozenset(("number", "level", "share", "target"))
+
+
+class EncoderError(ValueError):
+    """An encoder that this version cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
-    """Share of training rows by category code; `codes` sorted."""
+class Lookup:
+    """A number by category code; `codes` sorted, `otherwise` for a code never seen and for NaN."""
 
     codes: Floats
-    shares: Floats
+    numbers: Floats
+    otherwise: float = 0.0
 
     def of(self, values: Floats) -> Floats:
-        """The share of each value; 0 for a code never seen and for NaN."""
+        """The number of each value."""
+        if not len(self.codes):
+            return np.full(len(values), self.otherwise)
         place = np.minimum(np.searchsorted(self.codes, values), len(self.codes) - 1)
-        return np.where(self.codes[place] == values, self.shares[place], 0.0)
+        return np.where(self.codes[place] == values, self.numbers[place], self.otherwise)
+
+
+def signed_log(values: Floats) -> Floats:
+    """log(1 + |x|) with the sign of x."""
+    return np.sign(values) * np.log1p(np.abs(values))
 
 
 class Encoder:
     """`columns` describe the matrix, one dict each: {name, source, op, ...}.
 
-    op `number`: {fill}; op `level`: {code}; op `share`: {codes, shares}.
+    op `number`: {fill, log?, center?, scale?}: ((signed log of) the filled value - center) / scale;
+    op `level`: {code}; op `share`: {codes, shares}; op `target`: {codes, rates, prior}. A column of
+    a category may have {missing}: the code that a missing one counts as.
+    Raises EncoderError on an operation it does not know.
     """
 
     def __init__(self, columns: list[dict[str, Any]]) -> None:
+        unknown = {str(column["op"]) for column in columns} - OPERATIONS
+        if unknown:
+            raise EncoderError(f"Unknown column operations: {', '.join(sorted(unknown))}.")
         self.columns = columns
         self.names = tuple(str(column["name"]) for column in columns)
         self.source = np.array([column["source"] for column in columns], np.int32)
         self._numbers = self._places("number")
+        numbers = [columns[i] for i in self._numbers]
         self._levels = self._places("level")
-        self._fill = np.array([columns[i]["fill"] for i in self._numbers], float)
+        self._fill = np.array([column["fill"] for column in numbers], float)
+        self._log = np.array([column.get("log", False) for column in numbers], bool)
+        self._center = np.array([column.get("center", 0.0) for column in numbers], float)
+        self._scale = np.array([column.get("scale", 1.0) for column in numbers], float)
+        self._scales = bool(self._log.any() or self._center.any() or (self._scale != 1.0).any())
         self._codes = np.array([columns[i]["code"] for i in self._levels], float)
-        self._shares = [
-            (int(i), Shares(np.array(columns[i]["codes"]), np.array(columns[i]["shares"])))
-            for i in self._places("share")
-        ]
+        self._lookups = [(int(i), _lookup(columns[i])) for i in self._places("share", "target")]
+        self._missing = {
+            int(column["source"]): float(column["missing"])
+            for column in columns
+            if "missing" in column
+        }
 
-    def _places(self, op: str) -> NDArray[np.intp]:
-        return np.array([i for i, c in enumerate(self.columns) if c["op"] == op], np.intp)
+    def _places(self, *ops: str) -> NDArray[np.intp]:
+        return np.array([i for i, c in enumerate(self.columns) if c["op"] in ops], np.intp)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Encoder":
-        """Read what `to_dict` gave."""
+        """Read what `to_dict` gave. Raises EncoderError."""
         return cls(list(data["columns"]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,10 +93,29 @@ class Encoder:
         """float32[n, m], all finite. `vectors`: float64[n, k], NaN = missing."""
         out = np.empty((len(vectors), len(self.columns)), np.float32)
         numbers = vectors[:, self.source[self._numbers]]
-        filled = np.where(np.isnan(numbers), self._fill, numbers)
-        out[:, self._numbers] = np.clip(filled, -LARGEST, LARGEST)
+        filled = np.clip(np.where(np.isnan(numbers), self._fill, numbers), -LARGEST, LARGEST)
+        if self._scales:
+            filled[:, self._log] = signed_log(filled[:, self._log])
+            filled = np.clip((filled - self._center) / self._scale, -LARGEST, LARGEST)
+        out[:, self._numbers] = filled
+        if self._missing:
+            vectors = self.with_missing(vectors)
         if len(self._levels):
             out[:, self._levels] = vectors[:, self.source[self._levels]] == self._codes
-        for place, shares in self._shares:
-            out[:, place] = shares.of(vectors[:, self.source[place]])
+        for place, lookup in self._lookups:
+            out[:, place] = lookup.of(vectors[:, self.source[place]])
         return out
+
+    def with_missing(self, vectors: Floats) -> Floats:
+        """A copy in which missing categories are what they count as."""
+        vectors = vectors.copy()
+        for source, code in self._missing.items():
+            vectors[np.isnan(vectors[:, source]), source] = code
+        return vectors
+
+
+def _lookup(column: Mapping[str, Any]) -> Lookup:
+    target = column["op"] == "target"
+    numbers = column["rates" if target else "shares"]
+    prior = float(column["prior"]) if target else 0.0
+    return Lookup(np.array(column["codes"], float), np.array(numbers, float), prior)

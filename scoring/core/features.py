@@ -8,16 +8,17 @@ fitted, so vectors logged under one bundle train the next (`encoder` is the fitt
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.spec import AGGREGATIONS, DetectorSpec, FeatureSpec
+from scoring.core.spec import DetectorSpec
+from scoring.core.transformations import TRACKED, FeatureSpec
 from scoring.core.types import Event, Floats
-from scoring.core.windows import Aggregate, EntityWindow, Reading, Timeline, aggregate_many, prune
+from scoring.core.windows import Aggregate, EntityWindow, Reading, Timeline, aggregate_many
 
 Windows = Mapping[tuple[str, str], EntityWindow]
 NIGHT_ENDS = 6
@@ -31,11 +32,35 @@ def category_code(text: str) -> float:
     return float(int.from_bytes(digest, "little"))
 
 
+def identity_of(external_id: str) -> float:
+    """A whole number below 2**52 by which a window's row is found again when a label comes."""
+    digest = hashlib.blake2b(external_id.encode(), digest_size=8).digest()
+    return float(int.from_bytes(digest, "little") >> 12)
+
+
+def known_span(labels: Iterable[tuple[float, bool]]) -> tuple[float, float]:
+    """[from, until) in which an event was known as fraud, from its labels (time, is fraud).
+
+    Labels in the order of their times. (NaN, NaN) when it never was. Only the last stretch is kept:
+    an event that was called fraud, cleared, and called fraud again counts from the second time.
+    """
+    since, until = math.nan, math.nan
+    for time, is_fraud in labels:
+        known = until == math.inf
+        if is_fraud and not known:
+            since, until = time, math.inf
+        elif known and not is_fraud:
+            until = time
+    return since, until
+
+
 @dataclass(frozen=True, slots=True)
 class EntityPlan:
     """What one entity key tracks and which vector positions it fills.
 
     `columns` are the event fields of the state's columns 1..k; `horizon` seconds are remembered.
+    Where labels matter, three more columns follow: the event's identity, and since and until when
+    it was known as fraud; `risk_column` is the second of them (0: labels do not matter).
     """
 
     key: str
@@ -48,11 +73,13 @@ class EntityPlan:
     places: tuple[int, ...]
     since_last: tuple[tuple[int, float], ...]
     ratios: tuple[tuple[int, int], ...]
+    rates: tuple[tuple[int, float], ...]
+    risk_column: int = 0
 
     @property
     def width(self) -> int:
         """Columns of a state row, time included."""
-        return 1 + len(self.columns)
+        return 1 + len(self.columns) + (3 if self.risk_column else 0)
 
     def row(self, event: Event) -> Floats:
         """The event as one state row."""
@@ -60,13 +87,17 @@ class EntityPlan:
 
     def values(self, event: Event) -> list[float]:
         """The same row as plain numbers."""
-        return [
+        found = [
             event.time,
             *(
                 _value(event, name, coded=coded)
                 for name, coded in zip(self.columns, self.coded, strict=True)
             ),
         ]
+        if self.risk_column:
+            since, until = event.known_fraud or (math.nan, math.nan)
+            found += [identity_of(event.external_id), since, until]
+        return found
 
 
 def _value(event: Event, name: str, *, coded: bool) -> float:
@@ -78,17 +109,24 @@ def _value(event: Event, name: str, *, coded: bool) -> float:
 
 def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> EntityPlan:
     columns: dict[str, bool] = {}
-    aggregates, places, since_last, ratios = [], [], [], []
+    for _, feature in features:
+        if feature.field:
+            coded = feature.kind in ("distinct", "changes")
+            columns[feature.field] = columns.get(feature.field, coded) and coded
+    risk_column = 2 + len(columns) if any(f.kind == "risk" for _, f in features) else 0
+    aggregates, places, since_last, ratios, rates = [], [], [], [], []
     horizon = 0.0
     for place, feature in features:
         horizon = max(horizon, feature.window + feature.offset)
         if feature.kind == "since_last":
             since_last.append((place, feature.window))
             continue
-        if feature.field:
-            columns.setdefault(feature.field, feature.kind == "distinct")
         column = 1 + list(columns).index(feature.field) if feature.field else 0
         how = feature.kind
+        if how == "risk":
+            column = risk_column
+        if how == "changes":
+            rates.append((place, feature.window / 3600.0))
         if how == "ratio":
             ratios.append((place, column))
             how = "mean"
@@ -101,13 +139,21 @@ def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> Entit
         columns=tuple(columns),
         coded=tuple(columns.values()),
         horizon=horizon,
-        signature=zlib.crc32(repr((tuple(columns.items()), horizon)).encode()),
+        signature=_signature(columns, horizon, risk_column),
         aggregates=tuple(aggregates),
         reading=Reading(aggregates),
         places=tuple(places),
         since_last=tuple(since_last),
         ratios=tuple(ratios),
+        rates=tuple(rates),
+        risk_column=risk_column,
     )
+
+
+def _signature(columns: Mapping[str, bool], horizon: float, risk_column: int) -> int:
+    """Says for which columns a state was kept."""
+    kept: tuple[object, ...] = (tuple(columns.items()), horizon)
+    return zlib.crc32(repr((*kept, "labels") if risk_column else kept).encode())
 
 
 class FeaturePlan:
@@ -119,12 +165,17 @@ class FeaturePlan:
         placed = list(enumerate(spec.features))
         self.plain = [(i, f) for i, f in placed if f.kind in ("numeric", "category")]
         self.calendar = [(i, f.field) for i, f in placed if f.kind == "calendar"]
-        tracked = set(AGGREGATIONS) | {"since_last", "ratio"}
-        keyed = [(i, f) for i, f in placed if f.kind in tracked]
+        self.clock = [(i, f) for i, f in placed if f.kind in ("clock_sin", "clock_cos")]
+        keyed = [(i, f) for i, f in placed if f.kind in TRACKED]
         self.entities = tuple(
             _plan_entity(key, [(i, f) for i, f in keyed if f.entity == key])
             for key in dict.fromkeys(f.entity for _, f in keyed)
         )
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether a label changes what later events see."""
+        return any(entity.risk_column for entity in self.entities)
 
     def keys(self, event: Event) -> list[tuple[str, str]]:
         """(entity field, entity) of every window that the event reads and teaches."""
@@ -141,19 +192,32 @@ class FeaturePlan:
             parts = calendar(event.time + event.utc_offset)
             for place, part in self.calendar:
                 vector[place] = parts[part]
+        for place, feature in self.clock:
+            vector[place] = _clock(event.fields.get(feature.field), feature.kind)
         return vector
+
+
+def _clock(text: object, kind: str) -> float:
+    """Sine or cosine of a time of day such as `23:15`; NaN when there is none."""
+    if not isinstance(text, str):
+        return math.nan
+    hours, minutes = text.split(":")[:2]
+    angle = 2.0 * math.pi * (int(hours) + int(minutes) / 60.0) / 24.0
+    return math.sin(angle) if kind == "clock_sin" else math.cos(angle)
 
 
 def calendar(local: float) -> dict[str, float]:
     """Parts of a local time (seconds since 1970 on the local clock); Monday is weekday 0."""
     hour = local % 86400.0 / 3600.0
     weekday = float((local // 86400.0 + 3) % 7)
-    angle = 2.0 * math.pi * hour / 24.0
+    angle, week = 2.0 * math.pi * hour / 24.0, 2.0 * math.pi * (weekday + hour / 24.0) / 7.0
     return {
         "hour": float(int(hour)),
         "hour_sin": math.sin(angle),
         "hour_cos": math.cos(angle),
         "weekday": weekday,
+        "weekday_sin": math.sin(week),
+        "weekday_cos": math.cos(week),
         "weekend": float(weekday >= 5),
         "night": float(int(hour) <= NIGHT_ENDS),
     }
@@ -174,6 +238,8 @@ def build(plan: FeaturePlan, event: Event, windows: Windows) -> Floats:
             vector[place] = _since(event.time, window.last_time(event.time), cap)
         for place, column in entity.ratios:
             vector[place] = row[column] / vector[place] if vector[place] > 0.0 else math.nan
+        for place, hours in entity.rates:
+            vector[place] /= hours
     return np.array(vector, float)
 
 
@@ -188,6 +254,21 @@ def teach(plan: FeaturePlan, event: Event, windows: dict[tuple[str, str], Entity
         if entity.key in event.keys:
             key = (entity.key, event.keys[entity.key])
             windows[key] = windows[key].learn(entity.row(event), horizon=entity.horizon)
+
+
+def teach_label(
+    plan: FeaturePlan,
+    keys: Iterable[tuple[str, str]],
+    external_id: str,
+    span: tuple[float, float],
+    windows: dict[tuple[str, str], EntityWindow],
+) -> None:
+    """Let the windows of an event that was scored know its truth (in place); see `known_span`."""
+    entities = {entity.key: entity for entity in plan.entities}
+    for key in keys:
+        column = entities[key[0]].risk_column
+        if column:
+            windows[key] = windows[key].mark(identity_of(external_id), column, *span)
 
 
 def build_many(
@@ -240,6 +321,8 @@ def _fill_entity(
         mean = vectors[own, position]
         with np.errstate(invalid="ignore", divide="ignore"):
             vectors[own, position] = np.where(mean > 0.0, rows[at, column] / mean, np.nan)
+    for position, hours in entity.rates:
+        vectors[own, position] /= hours
     for i, name in enumerate(names):
-        kept = prune(rows[bounds[i] : bounds[i + 1]], entity.horizon)
-        windows[entity.key, name] = EntityWindow(kept)
+        key = (entity.key, name)
+        windows[key] = windows[key].grown(rows[bounds[i] : bounds[i + 1]], horizon=entity.horizon)

@@ -4,42 +4,92 @@ Nothing here reads a clock, a database or the network. `score` answers for one e
 for a batch; they give the same verdicts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from scoring.core.bundle import Bundle, Predictor
-from scoring.core.decision import decide
+from scoring.core.decision import decide, rule_score
 from scoring.core.explain import group_by_source
-from scoring.core.features import Windows, build, build_many
+from scoring.core.features import Windows, build, build_many, teach
 from scoring.core.inference import ModelError, score_of
+from scoring.core.policy import Policy
 from scoring.core.reasons import explain_reasons
 from scoring.core.rules import evaluate
-from scoring.core.types import Event, Floats, Verdict
+from scoring.core.types import NO_ORDERS, Event, Floats, Orders, Reason, Verdict
 from scoring.core.windows import EntityWindow
 
+FEW = 32
+"""Events up to which reading them one by one beats columns of them (measured)."""
 
-def score(event: Event, windows: Windows, bundle: Bundle) -> Verdict:
-    """Features, model, rules, decision, reasons for one event. `windows` is only read."""
+
+def score(
+    event: Event,
+    windows: Windows,
+    bundle: Bundle,
+    policy: Policy | None = None,
+    orders: Orders = NO_ORDERS,
+) -> Verdict:
+    """Features, model, rules, screening, decision, reasons for one event. `windows` is only read.
+
+    Without a policy the rules that the bundle was trained with decide.
+    """
     vector = build(bundle.plan, event, windows)
     judged = judge(bundle.predictor, vector[None, :])
-    return conclude(event, vector, judged, 0, windows, bundle)
+    return conclude(event, vector, judged, 0, windows, bundle, policy or bundle.policy, orders)
 
 
 def score_many(
-    events: Sequence[Event], windows: dict[tuple[str, str], EntityWindow], bundle: Bundle
+    events: Sequence[Event],
+    windows: dict[tuple[str, str], EntityWindow],
+    bundle: Bundle,
+    policy: Policy | None = None,
+    orders: Sequence[Orders] = (),
+    judging: "Judge | None" = None,
 ) -> list[Verdict]:
     """Verdicts for events in event-time order; `windows` learn them all.
 
-    What is usual for an entity is told as it stood before the batch.
+    Up to FEW events are read one by one, and each is told what was usual before it; for more, what
+    is usual for an entity is told as it stood before the batch. `judging` stands in for `judge`
+    (a cache, a circuit breaker).
     """
-    before = dict(windows)
-    vectors = build_many(bundle.plan, events, windows)
-    judged = judge(bundle.predictor, vectors)
+    seen: Sequence[Windows]
+    if len(events) <= FEW:
+        vectors, seen = _one_by_one(events, windows, bundle)
+    else:
+        seen = [dict(windows)] * len(events)
+        vectors = build_many(bundle.plan, events, windows)
+    judged = (judging or judge)(bundle.predictor, vectors)
+    policy = policy or bundle.policy
     return [
-        conclude(event, vectors[i], judged, i, before, bundle) for i, event in enumerate(events)
+        conclude(
+            event,
+            vectors[i],
+            judged,
+            i,
+            seen[i],
+            bundle,
+            policy,
+            orders[i] if orders else NO_ORDERS,
+        )
+        for i, event in enumerate(events)
     ]
+
+
+def _one_by_one(
+    events: Sequence[Event], windows: dict[tuple[str, str], EntityWindow], bundle: Bundle
+) -> tuple[Floats, list[Windows]]:
+    """Vectors float64[n, k] of a few events, and the windows that each of them read."""
+    plan = bundle.plan
+    vectors = np.empty((len(events), len(plan.names)))
+    seen: list[Windows] = []
+    for i, event in enumerate(events):
+        vectors[i] = build(plan, event, windows)
+        # A window that learns is replaced, so these stay as the event found them.
+        seen.append({key: windows[key] for key in plan.keys(event)})
+        teach(plan, event, windows)
+    return vectors, seen
 
 
 class Judged:
@@ -77,19 +127,64 @@ def judge(predictor: Predictor | None, vectors: Floats) -> Judged | None:
     )
 
 
+Judge = Callable[[Predictor | None, Floats], Judged | None]
+
+
 def conclude(
-    event: Event, vector: Floats, judged: Judged | None, i: int, windows: Windows, bundle: Bundle
+    event: Event,
+    vector: Floats,
+    judged: Judged | None,
+    i: int,
+    windows: Windows,
+    bundle: Bundle,
+    policy: Policy,
+    orders: Orders,
 ) -> Verdict:
-    """Rules, decision and reasons for row `i` of what the model judged."""
-    hits = evaluate(bundle.rules, rule_values(event, vector, bundle)) if bundle.rules else ()
-    if judged is None or bundle.predictor is None:
-        decision, level, selected = decide(None, None, hits)
-        return Verdict(vector, None, None, level, decision, selected, 1.0, True, rule_hits=hits)
-    value = float(judged.score[i])
-    probability = None if judged.probability is None else float(judged.probability[i])
-    risk = value if probability is None else probability
-    decision, level, selected = decide(risk, bundle.predictor.thresholds, hits)
-    reasons = explain_reasons(
+    """Rules, screening, decision and reasons for row `i` of what the model judged."""
+    hits = (
+        evaluate(policy.rules, rule_values(event, vector, bundle), orders.snoozes)
+        if policy.rules
+        else ()
+    )
+    screened = () if policy.screener is None else policy.screener.screen(event.fields)
+    score: float | None = None
+    probability: float | None = None
+    if judged is not None:
+        score = float(judged.score[i])
+        probability = None if judged.probability is None else float(judged.probability[i])
+    ruling = decide(
+        score if probability is None else probability,
+        None if bundle.predictor is None else bundle.predictor.thresholds,
+        hits,
+        screening=screened,
+        orders=orders,
+        audit_rate=policy.audit_rate,
+    )
+    return Verdict(
+        vector=vector,
+        score=score,
+        probability=probability,
+        risk_level=ruling.level,
+        decision=ruling.decision,
+        selection_reason=ruling.selected,
+        propensity=ruling.propensity,
+        degraded=judged is None,
+        reasons=_reasons(event, vector, judged, i, windows, bundle),
+        contributions=None if judged is None else judged.contributions[i],
+        additivity_error=None if judged is None else float(judged.error[i]),
+        rule_hits=hits,
+        rule_score=rule_score(hits),
+        screening_hits=screened,
+        list_hits=(*orders.denied, *orders.allowed),
+    )
+
+
+def _reasons(
+    event: Event, vector: Floats, judged: Judged | None, i: int, windows: Windows, bundle: Bundle
+) -> tuple[Reason, ...]:
+    if judged is None:
+        return ()
+    return explain_reasons(
         bundle.spec,
         bundle.plan,
         event,
@@ -97,20 +192,6 @@ def conclude(
         judged.contributions[i],
         windows,
         bundle.reference,
-    )
-    return Verdict(
-        vector=vector,
-        score=value,
-        probability=probability,
-        risk_level=level,
-        decision=decision,
-        selection_reason=selected,
-        propensity=1.0,
-        degraded=False,
-        reasons=reasons,
-        contributions=judged.contributions[i],
-        additivity_error=float(judged.error[i]),
-        rule_hits=hits,
     )
 
 

@@ -1,13 +1,16 @@
 """Contributions -> reasons that an analyst can read, with what is usual beside what is now."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from scoring.core.features import EntityPlan, FeaturePlan, Windows
-from scoring.core.spec import DetectorSpec, FeatureSpec
+from scoring.core.spec import DetectorSpec
+from scoring.core.transformations import FeatureSpec
 from scoring.core.types import Event, Floats, Reason
 
 MOST_REASONS = 5
@@ -15,6 +18,23 @@ LEAST_SHARE = 0.02
 """A reason worth a line moves the margin by at least this share of the largest one."""
 LEAST_HISTORY = 5
 AGGREGATE_WORDS = {"std": "spread", "min": "smallest", "max": "largest"}
+TITLES = {
+    "since_last": "time since the {who}'s last event",
+    "ratio": "{name} against the {who}'s mean over {span}",
+    "count": "events of this {who} in {span}",
+    "distinct": "different {name} values of this {who} in {span}",
+    "changes": "changes of {name} an hour for this {who} over {span}",
+    "risk": "share of this {who}'s events in {span} known as bad",
+}
+TEXTS = frozenset(("category", "clock_sin", "clock_cos"))
+"""Kinds told by the event's own text: the number behind it means nothing to people."""
+OF_THE_EVENT = TEXTS | {"numeric"}
+NOT_RANGED = TEXTS | {"calendar"}
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+UNIT = re.compile(r"^(.+?) \(([^()]+)\)$")
+NO_RULE: Mapping[str, Any] = {}
+OWN, OVERALL = "usually", "overall usually"
+"""What the entity itself does, and what everybody does, for an entity without enough history."""
 USUAL = (0.1, 0.9)
 UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
@@ -35,48 +55,108 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.01 else f"{value:.3g}"
 
 
+@lru_cache(maxsize=4096)
 def _word(field: str) -> str:
     return field.replace("_", " ").lower().removesuffix(" id") or "event"
 
 
+@lru_cache(maxsize=4096)
+def name_and_unit(label: str, field: str) -> tuple[str, str]:
+    """(name, unit) of a feature: `processor use (%)` is a name and its unit."""
+    found = UNIT.match(label)
+    if found is not None:
+        return found[1], f" {found[2]}"
+    return label or _word(field), ""
+
+
+@lru_cache(maxsize=4096)
+def _span(window: float, offset: float) -> str:
+    """A window as people say it, after a preposition: `1 hour`."""
+    if offset == 0.0:
+        return duration(window)
+    return f"the {duration(window)} up to {duration(offset)} ago"
+
+
+def percent(share: float) -> str:
+    """A share as people write it: `31 %`, `0.4 %`."""
+    return f"{share * 100:.{0 if share >= 0.1 or share == 0.0 else 1}f} %"
+
+
 def phrase(spec: DetectorSpec, feature: FeatureSpec, value: float, event: Event) -> str:
-    """The value in plain words, without what is usual."""
-    name = feature.label or _word(feature.field)
-    who, window = _word(feature.entity), duration(feature.window)
-    if feature.kind == "category":
+    """The value in plain words, without what is usual. A kind unknown here is named and told."""
+    kind = feature.kind
+    name, unit = name_and_unit(feature.label, feature.field)
+    if feature.field in spec.pii_fields and kind in OF_THE_EVENT:
+        return f"{name} (personal data)"
+    if kind in TEXTS:
         return f"{name} {event.fields.get(feature.field, 'missing')}"
     if math.isnan(value):
-        return (
-            f"{name} missing" if feature.kind == "numeric" else f"no {name} history of this {who}"
-        )
+        own = kind == "numeric" or not feature.entity
+        return f"{name} missing" if own else f"no {name} history of this {_word(feature.entity)}"
+    if kind == "numeric":
+        return f"{name} {_plain(spec, feature, value, event)}{unit}"
+    if kind == "calendar":
+        return _calendar_phrase(feature.field, value, event)
+    if not feature.entity:
+        return f"{feature.label or _word(feature.name)} {number(value)}"
+    return _of_history(feature, value, name, unit)
+
+
+def _of_history(feature: FeatureSpec, value: float, name: str, unit: str) -> str:
+    """What the windows of an entity told."""
+    who, span = _word(feature.entity), _span(feature.window, feature.offset)
     match feature.kind:
-        case "calendar":
-            return _calendar_phrase(feature.field, value, event)
         case "since_last":
             if value >= feature.window:
-                return f"first event of this {who} in {window}"
+                return f"first event of this {who} in {span}"
             return f"{duration(value)} since the {who}'s last event"
         case "ratio":
-            return f"{name} {number(value)} times the {who}'s mean over {window}"
+            return f"{name} {number(value)} times the {who}'s mean over {span}"
         case "count":
-            return f"{number(value)} event{'' if value == 1 else 's'} of this {who} in {window}"
+            return f"{number(value)} event{'' if value == 1 else 's'} of this {who} in {span}"
         case "distinct":
-            return f"{number(value)} different {name} values of this {who} in {window}"
-        case "numeric":
-            return f"{name} {number(value)}"
+            return f"{number(value)} different {name} values of this {who} in {span}"
+        case "changes":
+            return f"this {who} changed {name} {number(value)} times an hour over {span}"
+        case "risk":
+            return f"{percent(value)} of this {who}'s events in {span} known as bad"
     word = AGGREGATE_WORDS.get(feature.kind, feature.kind)
-    return f"{word} of {name} {number(value)} for this {who} over {window}"
+    return f"{word} of {name} {number(value)}{unit} for this {who} over {span}"
+
+
+def title(feature: FeatureSpec) -> str:
+    """What a feature is, without a value: `mean of amount for this user over 7 days`."""
+    name, _ = name_and_unit(feature.label, feature.field)
+    if not feature.entity or feature.kind == "numeric":
+        return name if feature.field else feature.label or _word(feature.name)
+    who, span = _word(feature.entity), _span(feature.window, feature.offset)
+    word = TITLES.get(feature.kind, "{kind} of {name} for this {who} over {span}")
+    kind = AGGREGATE_WORDS.get(feature.kind, feature.kind)
+    return word.format(kind=kind, name=name, who=who, span=span)
+
+
+def _plain(spec: DetectorSpec, feature: FeatureSpec, value: float, event: Event) -> str:
+    """A number of the event itself: yes or no where the schema says so, money with its currency."""
+    if _is_switch(spec, feature):
+        return "yes" if value else "no"
+    if feature.field == spec.amount_field:
+        return f"{number(value)} {event.currency}"
+    return number(value)
+
+
+def _is_switch(spec: DetectorSpec, feature: FeatureSpec) -> bool:
+    rule: Mapping[str, Any] = spec.schema["properties"].get(feature.field, NO_RULE)
+    return rule.get("type") == "boolean"
 
 
 def _calendar_phrase(part: str, value: float, event: Event) -> str:
-    local = (event.time + event.utc_offset) % 86400.0
-    clock = f"{int(local // 3600):02d}:{int(local % 3600 // 60):02d}"
+    local = event.time + event.utc_offset
     if part == "weekend":
         return "on a weekend" if value else "on a working day"
-    if part == "weekday":
-        days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-        return f"on a {days[int(value)]}"
-    return f"at {clock} local time"
+    if part.startswith("weekday"):
+        return f"on a {DAYS[int((local // 86400.0 + 3) % 7)]}"
+    clock = local % 86400.0
+    return f"at {int(clock // 3600):02d}:{int(clock % 3600 // 60):02d} local time"
 
 
 def usual_of_entity(
@@ -117,14 +197,16 @@ def _usual(
 ) -> tuple[tuple[float, float] | None, str]:
     """What is usual, for the entity itself if it has a history, else for all events."""
     if feature.kind == "numeric":
+        if _is_switch(spec, feature):
+            return None, ""
         for entity in plan.entities:
             own = usual_of_entity(entity, feature, event, windows)
             if own is not None:
-                return own, "usually"
-    deciles = reference.get(feature.name, {}).get("deciles")
-    if feature.kind in ("category", "calendar") or not deciles:
+                return own, OWN
+    deciles = reference.get(feature.name, NO_RULE).get("deciles")
+    if feature.kind in NOT_RANGED or not deciles:
         return None, ""
-    return (float(deciles[1]), float(deciles[-2])), "most are"
+    return (float(deciles[1]), float(deciles[-2])), OVERALL
 
 
 def explain_reasons(
@@ -146,18 +228,22 @@ def explain_reasons(
         if sizes[i] <= least or sizes[i] == 0.0:
             break
         feature, value = spec.features[i], float(vector[i])
-        usual, lead = _usual(spec, plan, feature, event, windows, reference)
         text = phrase(spec, feature, value, event)
-        if usual is not None and not math.isnan(value):
-            text += f", {lead} {_range(feature, usual)}"
-        shown: float | str | None = None if math.isnan(value) else value
-        if feature.kind == "category":
-            shown = event.fields.get(feature.field)
+        shown: float | str | None = None if value != value else value
+        usual: tuple[float, float] | None = None
+        if feature.field in spec.pii_fields and feature.kind in OF_THE_EVENT:
+            shown = None
+        else:
+            usual, lead = _usual(spec, plan, feature, event, windows, reference)
+            if usual is not None and shown is not None:
+                text += f", {lead} {_range(feature, usual)}"
+            if feature.kind in TEXTS:
+                shown = event.fields.get(feature.field)
         found.append(Reason(feature.name, shown, shares[i], text, usual))
     return tuple(found)
 
 
 def _range(feature: FeatureSpec, usual: Sequence[float]) -> str:
-    show = duration if feature.kind == "since_last" else number
+    show = {"since_last": duration, "risk": percent}.get(feature.kind, number)
     low, high = show(usual[0]), show(usual[1])
     return low if low == high else f"{low} to {high}"

@@ -1,11 +1,12 @@
 """Validate a raw event against its detector's schema (a subset of JSON Schema).
 
 Supported keywords: type (string, number, integer, boolean), minimum, exclusiveMinimum, maximum,
-enum, minLength, maxLength, format (date-time, country), required. Fields that the schema does not
-name are kept when they are plain values, so that a client may send more than the model reads.
+enum, minLength, maxLength, format (date-time, country, time-of-day), required. Fields that the
+schema does not name are kept when they are plain values: a client may send more than is read.
 """
 
 import math
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ FUTURE_SECONDS = 86400.0
 EARLIEST = 0.0
 MAX_NUMBER = float(2**53)
 """Beyond it a float64 no longer tells whole numbers apart."""
+
+CLOCK_TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$", re.ASCII)
 
 Check = Callable[[Any], str | None]
 
@@ -86,6 +89,8 @@ def _string(rule: Mapping[str, Any]) -> Check:
                 parse_time(value)
             except (ValueError, OverflowError):
                 return "must be an ISO-8601 time such as 2026-11-21T09:30:00+01:00"
+        if form == "time-of-day" and not CLOCK_TIME.match(value):
+            return "must be a time of day such as 23:15"
         if form == "country" and not (len(value) == 2 and value.isascii() and value.isalpha()):
             return "must be a two-letter country code (ISO 3166-1)"
         return None

@@ -19,12 +19,14 @@ def shape_problems(raw: object) -> Problems:
     event = _mapping(found, raw, "event")
     _list(found, event, "event.pii")
     _mapping(found, event, "event.currency")
+    _mapping(found, event, "event.elapsed")
     schema = _mapping(found, event, "event.schema")
     _list(found, schema, "event.schema.required")
     for name, rule in _mapping(found, schema, "event.schema.properties").items():
         _field(found, f"event.schema.properties.{name}", rule)
     features = _mapping(found, raw, "features")
     _mapping(found, features, "features.labels")
+    _list(found, features, "features.immutable")
     for i, step in enumerate(_list(found, features, "features.transformations")):
         place = f"features.transformations[{i}]"
         if isinstance(step, Mapping):
@@ -33,9 +35,12 @@ def shape_problems(raw: object) -> Problems:
             found.append((place, "is a mapping with type and config"))
     for i, rule in enumerate(_list(found, raw, "rules")):
         _rule(found, f"rules[{i}]", rule)
+    screening = _mapping(found, raw, "screening")
+    for key in ("lists", "embargoed", "high_risk"):
+        _list(found, screening, f"screening.{key}")
     _numbers(found, _mapping(found, raw, "costs"), "costs")
     training = _mapping(found, raw, "training")
-    if not _is_number(training.get("minimum_positives", 0)):
+    if not is_number(training.get("minimum_positives", 0)):
         found.append(("training.minimum_positives", "is a number"))
     return found
 
@@ -56,13 +61,14 @@ def _list(found: Problems, parent: Mapping[str, Any], place: str) -> list[Any]:
     return []
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _numbers(found: Problems, section: Mapping[str, Any], place: str) -> None:
     for key, value in section.items():
-        if not _is_number(value):
+        if not is_number(value):
             found.append((f"{place}.{key}", "is a number"))
 
 
@@ -73,7 +79,7 @@ def _field(found: Problems, place: str, rule: object) -> None:
     if rule.get("type") not in FIELD_TYPES:
         found.append((f"{place}.type", f"is one of {', '.join(FIELD_TYPES)}"))
     for key in NUMBERS:
-        if key in rule and not _is_number(rule[key]):
+        if key in rule and not is_number(rule[key]):
             found.append((f"{place}.{key}", "is a number"))
     if not isinstance(rule.get("enum", []), list):
         found.append((f"{place}.enum", "is a list"))
@@ -82,5 +88,7 @@ def _field(found: Problems, place: str, rule: object) -> None:
 def _rule(found: Problems, place: str, rule: object) -> None:
     if not isinstance(rule, Mapping):
         found.append((place, "is a mapping with code, when, outcome and text"))
-    elif not isinstance(rule.get("version", 1), int):
+        return
+    if not isinstance(rule.get("version", 1), int):
         found.append((f"{place}.version", "is a whole number"))
+    _mapping(found, rule, f"{place}.parameters")

@@ -4,46 +4,43 @@ The form is described in docs/detectors.md. Every mistake is reported at once, e
 where it stands (`features.transformations[2].config.windows`), as `SpecError.problems`.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from scoring.core.shape import shape_problems
+from scoring.core.reader import NUMBERS, Reader, SpecError
+from scoring.core.shape import is_number, shape_problems
+from scoring.core.transformations import FeatureSpec, read_features
 
-DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
-SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-AGGREGATIONS = ("count", "sum", "mean", "std", "min", "max", "distinct")
-CALENDAR = ("hour", "hour_sin", "hour_cos", "weekday", "weekend", "night")
-NUMBERS = ("number", "integer")
+SECTIONS = (
+    *("slug", "name", "description", "event", "features", "rules", "costs", "training"),
+    *("screening", "audit_rate"),
+)
+ROLES = (
+    *(
+        "id",
+        "time",
+        "elapsed",
+        "amount",
+        "currency",
+        "entity",
+        "entity_word",
+        "pii",
+        "label_column",
+        "schema",
+    ),
+)
+RULE = ("code", "version", "when", "outcome", "text", "weight", "parameters", "stage")
+AUDIT_RATE = 0.005
+"""Share of approved events that a human looks at, where the declaration does not say."""
+REVIEW_FROM, BLOCK_FROM = 0.90, 0.97
+SCREENING = frozenset(
+    ("name", "country", "birth_date", "lists", "review", "block", "embargoed", "high_risk")
+)
 SLUG = re.compile(r"^[a-z][a-z0-9_]{1,39}$")
-
-
-class SpecError(ValueError):
-    """A detector that cannot be read. `problems` is a list of (place, message)."""
-
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(f"{place}: {message}" for place, message in problems))
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureSpec:
-    """One position of the feature vector.
-
-    `kind`: numeric, category, calendar, since_last, ratio, or an aggregation. `field` is the event
-    field that it reads (for calendar: which part of the time). Window features carry the entity
-    field, the window and the offset, in seconds: the window is (t - offset - window, t - offset].
-    """
-
-    name: str
-    kind: str
-    field: str
-    entity: str = ""
-    window: float = 0.0
-    offset: float = 0.0
-    include_current: bool = True
-    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,27 @@ class RuleSpec:
     when: str
     outcome: str
     text: str
+    weight: float = 0.0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningSpec:
+    """What is screened against which lists.
+
+    Fields of the event; an empty one is not screened. `review` and `block` are match scores (0 to
+    1) from which a name asks for a review or a block; `block` above 1 means never. `embargoed` and
+    `high_risk` are ISO 3166 alpha-2 codes, upper case: the first block, the second ask for review.
+    """
+
+    name_field: str
+    country_field: str = ""
+    birth_date_field: str = ""
+    lists: tuple[str, ...] = ()
+    review: float = REVIEW_FROM
+    block: float = BLOCK_FROM
+    embargoed: frozenset[str] = frozenset()
+    high_risk: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,8 @@ class DetectorSpec:
     """A named detection problem, as declared.
 
     `label_column` is where an imported file says what was true; it is no field of an event.
+    `elapsed_field` holds seconds since `elapsed_since` (seconds since 1970) in files that have no
+    times. `immutable` fields are never changed by a counterfactual.
     """
 
     slug: str
@@ -101,11 +121,24 @@ class DetectorSpec:
     rules: tuple[RuleSpec, ...]
     costs: CostSpec
     training: TrainingSpec
+    screening: ScreeningSpec | None = None
+    audit_rate: float = AUDIT_RATE
+    immutable: frozenset[str] = frozenset()
+    elapsed_field: str = ""
+    elapsed_since: float = 0.0
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names in the order of the feature vector."""
         return tuple(feature.name for feature in self.features)
+
+    @property
+    def risk_delay(self) -> float:
+        """Seconds before an event from which on its risk features look; infinite without any.
+
+        A batch that spans less time may be taught its labels after it has been scored.
+        """
+        return min((f.offset for f in self.features if f.kind == "risk"), default=math.inf)
 
     @property
     def entity_fields(self) -> tuple[str, ...]:
@@ -114,164 +147,98 @@ class DetectorSpec:
         return tuple(sorted(keys))
 
 
-def seconds(text: object) -> float:
-    """Seconds of a duration such as `90s`, `1h`, `7d`. Raises ValueError on anything else."""
-    found = DURATION.match(str(text))
-    if found is None:
-        raise ValueError(f"'{text}' is not a duration such as 10m, 1h, 7d")
-    return float(found[1]) * SECONDS[found[2]]
-
-
-class _Reader:
-    """Collects problems while it reads, so that the author sees all of them at once."""
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self.fields = fields
-        self.problems: list[tuple[str, str]] = []
-
-    def bad(self, place: str, message: str) -> None:
-        self.problems.append((place, message))
-
-    def known_field(self, place: str, name: object) -> str:
-        if not isinstance(name, str) or name not in self.fields:
-            self.bad(place, f"'{name}' is not a property of event.schema")
-        return str(name)
-
-    def duration(self, place: str, text: object) -> float:
-        try:
-            return seconds(text)
-        except ValueError as error:
-            self.bad(place, str(error))
-            return 1.0
-
-    def items(self, place: str, config: Mapping[str, Any], key: str) -> list[Any]:
-        found = config.get(key)
-        if not isinstance(found, list) or not found:
-            self.bad(f"{place}.{key}", "needs a list with at least one entry")
-            return []
-        return found
-
-
-def _numeric(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
-    names = read.items(place, config, "fields")
-    return [FeatureSpec(read.known_field(f"{place}.fields", n), "numeric", str(n)) for n in names]
-
-
-def _category(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
-    names = read.items(place, config, "fields")
-    return [FeatureSpec(read.known_field(f"{place}.fields", n), "category", str(n)) for n in names]
-
-
-def _calendar(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
-    found = []
-    for part in read.items(place, config, "parts"):
-        if part not in CALENDAR:
-            read.bad(f"{place}.parts", f"'{part}' is none of {', '.join(CALENDAR)}")
-        found.append(FeatureSpec(str(part), "calendar", str(part)))
-    return found
-
-
-def _windows(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
-    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
-    offset = read.duration(f"{place}.offset", config.get("offset", "0s"))
-    current = bool(config.get("include_current", True))
-    value = str(config.get("value", ""))
-    distinct = [str(name) for name in config.get("distinct", [])]
-    found = []
-    for window in read.items(place, config, "windows"):
-        length = read.duration(f"{place}.windows", window)
-        for how in read.items(place, config, "aggregations"):
-            if how not in AGGREGATIONS:
-                read.bad(f"{place}.aggregations", f"'{how}' is none of {', '.join(AGGREGATIONS)}")
-                continue
-            if how == "count":
-                columns = [""]
-            elif how == "distinct":
-                columns = [read.known_field(f"{place}.distinct", name) for name in distinct]
-                if not columns:
-                    read.bad(f"{place}.distinct", "name the fields whose values are counted")
-            else:
-                columns = [read.known_field(f"{place}.value", value)]
-            for column in columns:
-                name = "_".join(part for part in (entity, how, column, str(window)) if part)
-                if offset:
-                    name += f"_offset_{config['offset']}"
-                found.append(FeatureSpec(name, how, column, entity, length, offset, current))
-    return found
-
-
-def _since_last(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
-    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
-    cap = read.duration(f"{place}.cap", config.get("cap", "30d"))
-    return [FeatureSpec(f"{entity}_seconds_since_last", "since_last", "", entity, cap)]
-
-
-def _ratio(read: _Reader, place: str, config: Mapping[str, Any]) -> list[FeatureSpec]:
-    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
-    value = read.known_field(f"{place}.value", config.get("value"))
-    window = config.get("window", "7d")
-    length = read.duration(f"{place}.window", window)
-    name = f"{entity}_{value}_ratio_{window}"
-    return [FeatureSpec(name, "ratio", value, entity, length, include_current=False)]
-
-
-TRANSFORMATIONS: dict[str, Callable[[_Reader, str, Mapping[str, Any]], list[FeatureSpec]]] = {
-    "numeric": _numeric,
-    "category": _category,
-    "calendar": _calendar,
-    "time_window_aggregation": _windows,
-    "time_since_last": _since_last,
-    "ratio_to_mean": _ratio,
-}
-
-
-def _features(read: _Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ...]:
-    labels = raw.get("labels", {})
-    found: list[FeatureSpec] = []
-    for i, step in enumerate(raw.get("transformations", [])):
-        place = f"features.transformations[{i}]"
-        make = TRANSFORMATIONS.get(str(step.get("type")))
-        if make is None:
-            read.bad(
-                f"{place}.type", f"'{step.get('type')}' is none of {', '.join(TRANSFORMATIONS)}"
-            )
-            continue
-        found += make(read, f"{place}.config", step.get("config", {}))
-    names = [feature.name for feature in found]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        read.bad("features", f"'{name}' is declared twice")
-    if not found:
-        read.bad("features.transformations", "declare at least one feature")
-    return tuple(
-        FeatureSpec(f.name, f.kind, f.field, f.entity, f.window, f.offset, f.include_current,
-                    str(labels.get(f.name, "")))
-        for f in found
-    )  # fmt: skip
-
-
-def _rules(read: _Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ...]:
+def _rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ...]:
+    codes = [str(rule.get("code", "")) for rule in raw]
     found = []
     for i, rule in enumerate(raw):
         place = f"rules[{i}]"
-        outcome = str(rule.get("outcome", "REVIEW")).upper()
-        if outcome not in ("REVIEW", "BLOCK"):
-            read.bad(f"{place}.outcome", "is REVIEW or BLOCK")
+        read.only(place, rule, RULE)
         for key in ("code", "when"):
             if not rule.get(key):
                 read.bad(f"{place}.{key}", "is missing")
+        if codes[i] and codes[i] in codes[:i]:
+            read.bad(f"{place}.code", f"'{codes[i]}' is declared twice")
+        weight, outcome = _force(read, place, rule)
         found.append(
             RuleSpec(
-                code=str(rule.get("code", "")),
+                code=codes[i],
                 version=int(rule.get("version", 1)),
                 when=str(rule.get("when", "")),
                 outcome=outcome,
                 text=str(rule.get("text", rule.get("code", ""))),
+                weight=weight,
+                parameters=dict(rule.get("parameters", {})),
             )
         )
     return tuple(found)
 
 
-def _settings(read: _Reader, raw: Mapping[str, Any], place: str, kind: type[Any]) -> dict[str, Any]:
+def _force(read: Reader, place: str, rule: Mapping[str, Any]) -> tuple[float, str]:
+    """(weight, outcome) of a rule: one of the two speaks; without both it asks for a review."""
+    if rule.get("weight") is None:
+        outcome = str(rule.get("outcome", "REVIEW")).upper()
+        if outcome not in ("REVIEW", "BLOCK"):
+            read.bad(f"{place}.outcome", "is REVIEW or BLOCK")
+        return 0.0, outcome
+    weight = rule["weight"]
+    if rule.get("outcome"):
+        read.bad(place, "has a weight or an outcome, not both")
+    if not is_number(weight) or not 0.0 < weight < 1.0:
+        read.bad(f"{place}.weight", "lies between 0 and 1")
+        return 0.0, ""
+    return float(weight), ""
+
+
+def _screening(read: Reader, raw: Mapping[str, Any]) -> ScreeningSpec | None:
+    if not raw:
+        return None
+    read.only("screening", raw, SCREENING)
+    fields = {
+        key: read.known_field(f"screening.{key}", raw[key])
+        for key in ("name", "country", "birth_date")
+        if raw.get(key)
+    }
+    if not fields:
+        read.bad("screening", "say which field is the name or the country")
+    marks = {"review": REVIEW_FROM, "block": BLOCK_FROM}
+    for key in marks:
+        if key in raw:
+            if is_number(raw[key]) and 0.5 <= raw[key] <= 2.0:
+                marks[key] = float(raw[key])
+            else:
+                read.bad(f"screening.{key}", "is a match score from 0.5; above 1 means never")
+    found = ScreeningSpec(
+        name_field=fields.get("name", ""),
+        country_field=fields.get("country", ""),
+        birth_date_field=fields.get("birth_date", ""),
+        lists=tuple(dict.fromkeys(str(name) for name in raw.get("lists", []))),
+        review=marks["review"],
+        block=marks["block"],
+        embargoed=_countries(read, raw, "embargoed"),
+        high_risk=_countries(read, raw, "high_risk"),
+    )
+    if found.review > found.block:
+        read.bad("screening.block", "lies at or above screening.review")
+    return found
+
+
+def _countries(read: Reader, raw: Mapping[str, Any], key: str) -> frozenset[str]:
+    codes = [str(code).strip().upper() for code in raw.get(key, [])]
+    for code in codes:
+        if not (len(code) == 2 and code.isascii() and code.isalpha()):
+            read.bad(f"screening.{key}", f"'{code}' is no two-letter country code (quote NO)")
+    return frozenset(codes)
+
+
+def _audit_rate(read: Reader, raw: Mapping[str, Any]) -> float:
+    rate = raw.get("audit_rate", AUDIT_RATE)
+    if not is_number(rate) or not 0.0 <= rate <= 1.0:
+        read.bad("audit_rate", "is a share from 0 to 1")
+        return AUDIT_RATE
+    return float(rate)
+
+
+def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any]) -> dict[str, Any]:
     """The settings of a section, durations in seconds; unknown ones are reported."""
     given = dict(raw.get(place, {}))
     for key in sorted(set(given) - set(kind.__dataclass_fields__)):
@@ -282,8 +249,23 @@ def _settings(read: _Reader, raw: Mapping[str, Any], place: str, kind: type[Any]
     return given
 
 
-def _check_event(read: _Reader, event: Mapping[str, Any]) -> None:
+def _elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
+    """(field, since) of files that count their time in seconds."""
+    if not raw:
+        return "", 0.0
+    read.only("event.elapsed", raw, ("field", "since"))
+    name = read.number_field("event.elapsed.field", raw.get("field"))
+    try:
+        since = datetime.fromisoformat(str(raw.get("since")))
+    except ValueError:
+        read.bad("event.elapsed.since", "is a time such as 2013-09-01T00:00:00Z")
+        return name, 0.0
+    return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
+
+
+def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     """Roles are given to fields that exist, and personal data is no category."""
+    read.only("event", event, ROLES)
     if not event.get("schema", {}).get("properties"):
         read.bad("event.schema.properties", "declare the fields of an event")
     for key in ("id", "time", "amount", "entity"):
@@ -295,28 +277,8 @@ def _check_event(read: _Reader, event: Mapping[str, Any]) -> None:
             read.bad("event.pii", f"'{name}' is the id of an event, which is stored in clear")
     for name in event.get("schema", {}).get("required", []):
         read.known_field("event.schema.required", name)
-    _check_role(read, "event.time", event.get("time"), types=("string",), form="date-time")
-    _check_role(read, "event.amount", event.get("amount"), types=NUMBERS)
-
-
-def _check_role(
-    read: _Reader, place: str, name: object, *, types: tuple[str, ...], form: str = ""
-) -> None:
-    """The field is declared as something that can be read as its role asks."""
-    rule = read.fields.get(str(name))
-    if rule is None:
-        return
-    if rule["type"] not in types or (form and rule.get("format") != form):
-        wanted = f"{types[0]} with format {form}" if form else " or ".join(types)
-        read.bad(place, f"'{name}' must be declared as {wanted}")
-
-
-def _check_reads(read: _Reader, features: tuple[FeatureSpec, ...]) -> None:
-    """What is computed with reads numbers; a category or a distinct count reads anything."""
-    for feature in features:
-        if feature.field and feature.kind not in ("category", "calendar", "distinct"):
-            place = f"features.{feature.name}"
-            _check_role(read, place, feature.field, types=(*NUMBERS, "boolean"))
+    read.plays("event.time", event.get("time"), types=("string",), form="date-time")
+    read.plays("event.amount", event.get("amount"), types=NUMBERS)
 
 
 def parse_spec(raw: Mapping[str, Any]) -> DetectorSpec:
@@ -326,18 +288,21 @@ def parse_spec(raw: Mapping[str, Any]) -> DetectorSpec:
         raise SpecError(misshapen)
     event = raw.get("event", {})
     schema = event.get("schema", {})
-    read = _Reader(schema.get("properties", {}))
+    read = Reader(event)
+    read.only("", raw, SECTIONS)
     slug = str(raw.get("slug", ""))
     if not SLUG.match(slug):
         read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
     _check_event(read, event)
-    pii = frozenset(str(name) for name in event.get("pii", []))
-    features = _features(read, raw.get("features", {}))
-    _check_reads(read, features)
-    for feature in features:
-        if feature.kind == "category" and feature.field in pii:
-            read.bad("features", f"'{feature.field}' is personal data and cannot be a category")
+    features = read_features(read, raw.get("features", {}))
+    immutable = [
+        read.known_field("features.immutable", name)
+        for name in raw.get("features", {}).get("immutable", [])
+    ]
+    elapsed_field, elapsed_since = _elapsed(read, event.get("elapsed", {}))
     rules = _rules(read, raw.get("rules", []))
+    screening = _screening(read, raw.get("screening", {}))
+    audit_rate = _audit_rate(read, raw)
     costs = _settings(read, raw, "costs", CostSpec)
     training = _settings(read, raw, "training", TrainingSpec)
     if read.problems:
@@ -354,11 +319,16 @@ def parse_spec(raw: Mapping[str, Any]) -> DetectorSpec:
         currency=currency.get("default", "EUR"),
         entity_field=event.get("entity", ""),
         entity_word=event.get("entity_word", "entity"),
-        pii_fields=pii,
+        pii_fields=frozenset(str(name) for name in event.get("pii", [])),
         label_column=str(event.get("label_column", "")),
         schema=schema,
         features=features,
         rules=rules,
         costs=CostSpec(**costs),
         training=TrainingSpec(**training),
+        screening=screening,
+        audit_rate=audit_rate,
+        immutable=frozenset(immutable),
+        elapsed_field=elapsed_field,
+        elapsed_since=elapsed_since,
     )

@@ -60,17 +60,88 @@ class Event:
     currency: str
     fields: Mapping[str, Any]
     keys: Mapping[str, str]
+    known_fraud: tuple[float, float] | None = None
+    """[from, until) in seconds, when the event was known as fraud: only of events read again."""
+
+
+class Stage(StrEnum):
+    """How far a rule version has come. A shadow rule is recorded and decides nothing."""
+
+    DRAFT = "draft"
+    SHADOW = "shadow"
+    LIVE = "live"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleHit:
-    """A rule that matched, with its version and the values that it read."""
+    """A rule that matched, with its version and the values that it read.
+
+    A rule forces an `outcome` or, where that is None, adds `weight` (0 to 1) to the rule score.
+    `snoozed` says until when the rule is snoozed for the entity; such a hit decides nothing.
+    """
 
     code: str
     version: int
-    outcome: Decision
+    outcome: Decision | None
     text: str
     values: Mapping[str, Any]
+    weight: float = 0.0
+    stage: Stage = Stage.LIVE
+    snoozed: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the hit takes part in the decision."""
+        return self.stage is Stage.LIVE and self.snoozed is None
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningHit:
+    """A name or a country of the event that stands on a list.
+
+    `kind` is `name` or `country`, `score` (0 to 1) how well it matches, `matched` the list's own
+    spelling, `entry` its identifier on the list, `list_digest` the SHA-256 of the list as read.
+    `outcome` is what the hit asks for; `detail` explains the match (tokens, qualifiers).
+    """
+
+    kind: str
+    list_name: str
+    list_digest: str
+    entry: str
+    matched: str
+    score: float
+    severity: RiskLevel
+    outcome: Decision
+    text: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ListHit:
+    """A value of the event that an analyst put on the allow or the deny list."""
+
+    entry_id: int
+    kind: str
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What people have ordered about this very event: list entries, snoozes, the audit's draw.
+
+    `snoozes` maps a rule's code to the ISO time until which it is snoozed for the entity.
+    `audit_draw` is in [0, 1): below the policy's audit rate the event is drawn for audit.
+    """
+
+    allowed: tuple[ListHit, ...] = ()
+    denied: tuple[ListHit, ...] = ()
+    snoozes: Mapping[str, str] = field(default_factory=dict)
+    audit_draw: float = 1.0
+
+
+NO_ORDERS = Orders()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +175,6 @@ class Verdict:
     contributions: Floats | None = None
     additivity_error: float | None = None
     rule_hits: tuple[RuleHit, ...] = ()
-    screening_hits: tuple[Mapping[str, Any], ...] = field(default=())
+    rule_score: float = 0.0
+    screening_hits: tuple[ScreeningHit, ...] = ()
+    list_hits: tuple[ListHit, ...] = ()

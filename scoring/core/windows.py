@@ -14,7 +14,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import mul
+from operator import mul, ne
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,15 @@ class Aggregate:
     offset: float = 0.0
     include_current: bool = True
 
+    @property
+    def is_risk(self) -> bool:
+        """Share of the window's events that are known as fraud by now (0 in an empty window).
+
+        `column` holds the time from which the event was known as fraud, the next one the time until
+        which it was; both NaN for an event never taken for fraud.
+        """
+        return self.how == "risk"
+
 
 def summarise(how: str, values: Floats, count: int) -> float:
     """One aggregate over the `values` inside a window that holds `count` events.
@@ -58,6 +67,8 @@ def summarise(how: str, values: Floats, count: int) -> float:
         return float(known.sum())
     if how == "distinct":
         return float(len(set(known.tolist())))
+    if how == "changes":
+        return float(np.count_nonzero(known[1:] != known[:-1]))
     if n == 0:
         return np.nan if how != "std" else 0.0
     if how == "mean":
@@ -66,8 +77,8 @@ def summarise(how: str, values: Floats, count: int) -> float:
         return float(known.min())
     if how == "max":
         return float(known.max())
-    mean = float(known.sum()) / n
-    return float(np.sqrt(max(float((known * known).sum()) / n - mean * mean, 0.0)))
+    away = known - float(known.sum()) / n
+    return float(np.sqrt(float((away * away).sum()) / n))
 
 
 def _summarise_short(hows: Sequence[str], values: list[float]) -> list[float]:
@@ -86,14 +97,16 @@ def _summarise_short(hows: Sequence[str], values: list[float]) -> list[float]:
             found.append(float(total))
         elif how == "distinct":
             found.append(float(len(set(values))))
+        elif how == "changes":
+            found.append(float(sum(map(ne, values, values[1:]))))
         elif n == 0:
             found.append(0.0 if how == "std" else math.nan)
         elif how == "mean":
             found.append(total / n)
         elif how == "std":
             mean = total / n
-            squares = sum(map(mul, values, values))
-            found.append(math.sqrt(max(squares / n - mean * mean, 0.0)))
+            away = [value - mean for value in values]
+            found.append(math.sqrt(sum(map(mul, away, away)) / n))
         else:
             found.append(min(values) if how == "min" else max(values))
     return found
@@ -103,35 +116,46 @@ class Reading:
     """Aggregates compiled for reading one event: each span found once, each column taken once.
 
     `reach` float64[k] are distances back from the event's time; the first is 0. `groups` name the
-    spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places).
+    spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places);
+    `risks` are (from, to, column, place).
     """
 
-    __slots__ = ("columns", "groups", "reach", "size")
+    __slots__ = ("columns", "groups", "reach", "risks", "size")
 
     def __init__(self, wanted: Sequence[Aggregate]) -> None:
         reach: dict[float, int] = {0.0: 0}
         groups: dict[tuple[int, int, bool, int], tuple[list[str], list[int]]] = {}
+        risks: list[tuple[int, int, int, int]] = []
         for place, want in enumerate(wanted):
             low = reach.setdefault(want.offset + want.length, len(reach))
             high = reach.setdefault(want.offset, len(reach))
+            if want.is_risk:
+                risks.append((low, high, want.column, place))
+                continue
             current = want.include_current and want.offset == 0.0
             column = 0 if want.how == "count" else want.column
             hows, places = groups.setdefault((low, high, current, column), ([], []))
             hows.append(want.how)
             places.append(place)
         self.reach = np.array(list(reach))
+        self.risks = tuple(risks)
         self.groups = tuple((*key, *group) for key, group in groups.items())
         self.columns = tuple(dict.fromkeys(key[3] for key in groups if key[3]))
         self.size = len(wanted)
 
 
 class EntityWindow:
-    """The recent events of one entity. Rows are kept in time order; late events fit in."""
+    """The recent events of one entity. Rows are kept in time order; late events fit in.
 
-    __slots__ = ("rows",)
+    Stored as a base and a tail, so that an event need not write all rows anew: `fresh` says how
+    many rows at the end are not in the base that is stored; None when the base has other rows.
+    """
 
-    def __init__(self, rows: Floats) -> None:
+    __slots__ = ("fresh", "rows")
+
+    def __init__(self, rows: Floats, fresh: int | None = None) -> None:
         self.rows = rows
+        self.fresh = fresh
 
     @classmethod
     def empty(cls, columns: int) -> "EntityWindow":
@@ -140,25 +164,40 @@ class EntityWindow:
 
     @classmethod
     def from_bytes(
-        cls, blob: bytes | memoryview, *, columns: int, signature: int
+        cls,
+        base: bytes | memoryview,
+        tail: bytes | memoryview = b"",
+        *,
+        columns: int,
+        signature: int,
     ) -> "EntityWindow":
-        """Read what `to_bytes` wrote. Raises WindowStateError when it is not for these columns."""
-        body = len(blob) - HEADER.size
+        """Read what `to_bytes` and `tail_to_bytes` wrote.
+
+        Raises WindowStateError when it is not for these columns.
+        """
+        body = len(base) - HEADER.size
         if (
             body < 0
             or body % (8 * columns)
-            or HEADER.unpack_from(blob) != (FORMAT, columns, signature)
+            or len(tail) % (8 * columns)
+            or HEADER.unpack_from(base) != (FORMAT, columns, signature)
         ):
             raise WindowStateError(
                 "The stored windows were kept for other columns; run `rebuild_windows`."
             )
-        rows = np.frombuffer(blob, "<f8", offset=HEADER.size)
-        return cls(rows.reshape(-1, columns))
+        rows = np.frombuffer(base, "<f8", offset=HEADER.size).reshape(-1, columns)
+        fresh = np.frombuffer(tail, "<f8").reshape(-1, columns)
+        return cls(np.concatenate((rows, fresh)) if len(fresh) else rows, len(fresh))
 
     def to_bytes(self, *, signature: int) -> bytes:
-        """A header of 8 bytes, then the rows as little-endian float64."""
+        """All rows as a base: a header of 8 bytes, then little-endian float64."""
         head = HEADER.pack(FORMAT, self.rows.shape[1], signature)
         return head + np.ascontiguousarray(self.rows, "<f8").tobytes()
+
+    def tail_to_bytes(self) -> bytes:
+        """The fresh rows as little-endian float64; all rows where there is no base."""
+        fresh = len(self.rows) if self.fresh is None else self.fresh
+        return np.ascontiguousarray(self.rows[len(self.rows) - fresh :], "<f8").tobytes()
 
     def aggregate(
         self, wanted: Sequence[Aggregate] | Reading, at: float, current: Sequence[float] | Floats
@@ -188,6 +227,11 @@ class EntityWindow:
                 results = [summarise(how, inside, end - begin) for how in hows]
             for place, result in zip(places, results, strict=True):
                 found[place] = result
+        for low, high, column, place in reading.risks:
+            span = self.rows[edges[low] : edges[high], column : column + 2]
+            if len(span):
+                known = np.count_nonzero((span[:, 0] <= at) & (at < span[:, 1]))
+                found[place] = known / len(span)
         return found
 
     def last_time(self, at: float) -> float:
@@ -201,11 +245,43 @@ class EntityWindow:
         found = self.rows[:place, column]
         return found[~np.isnan(found)]
 
+    def mark(self, ident: float, column: int, since: float, until: float) -> "EntityWindow":
+        """A window whose event `ident` (in the column before `column`) is known as fraud between
+        two times; the same window when the event is not, or no longer, in it."""
+        found = np.flatnonzero(self.rows[:, column - 1] == ident)
+        if not len(found):
+            return self
+        rows = self.rows.copy()
+        rows[found, column : column + 2] = since, until
+        return EntityWindow(rows, self.fresh if self._is_in_tail(int(found[0])) else None)
+
     def learn(self, current: Floats, *, horizon: float) -> "EntityWindow":
         """A window that also holds `current`, without what is older than `horizon` seconds."""
         place = int(np.searchsorted(self.rows[:, 0], current[0], "right"))
         rows = np.concatenate((self.rows[:place], current[None, :], self.rows[place:]))
-        return EntityWindow(prune(rows, horizon))
+        fresh = self.fresh + 1 if self.fresh is not None and self._is_in_tail(place) else None
+        return EntityWindow(rows, fresh).pruned(horizon)
+
+    def grown(self, rows: Floats, *, horizon: float) -> "EntityWindow":
+        """A window of `rows`: this one's and newly learnt ones, in time order, pruned."""
+        fresh = None
+        if self.fresh is not None:
+            base = len(self.rows) - self.fresh
+            if rows[:base].tobytes() == self.rows[:base].tobytes():
+                fresh = len(rows) - base
+        return EntityWindow(rows, fresh).pruned(horizon)
+
+    def pruned(self, horizon: float) -> "EntityWindow":
+        """Without what is older than `horizon` seconds before the newest row.
+
+        The stored base keeps such rows until it is written anew; who reads it prunes again.
+        """
+        rows = prune(self.rows, horizon)
+        return EntityWindow(rows, None if self.fresh is None else min(self.fresh, len(rows)))
+
+    def _is_in_tail(self, place: int) -> bool:
+        """Whether the row at `place` is, or would be, behind the base."""
+        return self.fresh is not None and place >= len(self.rows) - self.fresh
 
 
 def prune(rows: Floats, horizon: float) -> Floats:
@@ -268,10 +344,28 @@ def aggregate_many(
         if want.how == "count":
             found[:, j] = high - low
             continue
+        if want.is_risk:
+            found[:, j] = _risk(timeline.rows, want.column, timeline.rows[at, 0], low, high)
+            continue
         for first in range(0, len(at), SLICE):
             part = slice(first, first + SLICE)
             found[part, j] = _reduce(want.how, timeline.rows[:, want.column], low[part], high[part])
     return found
+
+
+def _risk(
+    rows: Floats, column: int, now: Floats, low: NDArray[np.int64], high: NDArray[np.int64]
+) -> Floats:
+    """Share of rows[low:high] known as fraud at `now`; only rows ever marked are looked at."""
+    marked = np.flatnonzero(~np.isnan(rows[:, column]))
+    first, last = np.searchsorted(marked, low), np.searchsorted(marked, high)
+    lengths = last - first
+    owner = np.repeat(np.arange(len(low)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    seen = marked[np.arange(len(owner)) - starts[owner] + first[owner]]
+    known = (rows[seen, column] <= now[owner]) & (now[owner] < rows[seen, column + 1])
+    share: Floats = np.bincount(owner[known], minlength=len(low)) / np.maximum(high - low, 1)
+    return share
 
 
 def _reduce(how: str, column: Floats, low: NDArray[np.int64], high: NDArray[np.int64]) -> Floats:
@@ -285,6 +379,9 @@ def _reduce(how: str, column: Floats, low: NDArray[np.int64], high: NDArray[np.i
     n = np.bincount(owner, minlength=len(low))
     if how == "distinct":
         return _distinct(owner, values, len(low))
+    if how == "changes":
+        moved = (owner[1:] == owner[:-1]) & (values[1:] != values[:-1])
+        return np.bincount(owner[1:][moved], minlength=len(low)).astype(float)
     if how in ("min", "max"):
         empty = np.inf if how == "min" else -np.inf
         extreme = np.full(len(low), empty)
@@ -297,8 +394,9 @@ def _reduce(how: str, column: Floats, low: NDArray[np.int64], high: NDArray[np.i
         mean = total / n
         if how == "mean":
             return mean
-        squares = np.bincount(owner, values * values, minlength=len(low))
-        return np.where(n > 0, np.sqrt(np.maximum(squares / n - mean * mean, 0.0)), 0.0)
+        away = values - mean[owner]
+        squares = np.bincount(owner, away * away, minlength=len(low))
+        return np.where(n > 0, np.sqrt(squares / n), 0.0)
 
 
 def _distinct(owner: NDArray[np.int64], values: Floats, n: int) -> Floats:

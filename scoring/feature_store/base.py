@@ -1,7 +1,9 @@
 """Where window state lives between events. One protocol; the stores share one conformance suite."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from scoring.core.features import FeaturePlan
 from scoring.core.windows import EntityWindow
@@ -10,11 +12,19 @@ Key = tuple[str, str]
 """(entity field, keyed token of the entity)."""
 
 
+class Learnt(NamedTuple):
+    """One stored event that a window learnt: where to find it again."""
+
+    key: Key
+    event_time: datetime
+    prediction_id: UUID
+
+
 class FeatureStore(Protocol):
     """Load and save the windows of entities, inside the caller's transaction.
 
     `load` with `lock` holds each returned window against other writers until the transaction ends,
-    so that what is saved was computed from what is stored.
+    so that what is saved was computed from what is stored. What is rolled back is not kept.
     """
 
     def load(
@@ -23,6 +33,17 @@ class FeatureStore(Protocol):
         """A window for every key; an entity not seen before has an empty one."""
 
     def save(
-        self, detector_id: int, plan: FeaturePlan, windows: Mapping[Key, EntityWindow]
+        self,
+        detector_id: int,
+        plan: FeaturePlan,
+        windows: Mapping[Key, EntityWindow],
+        learnt: Sequence[Learnt] = (),
     ) -> None:
-        """Store the windows whole."""
+        """Store windows that were loaded with `lock`; to teach them more, load them again.
+
+        `learnt` are the events that were taught since, in the order of teaching; their predictions
+        are written already. A store that can lose windows reads these events again.
+        """
+
+    def forget(self, detector_id: int) -> None:
+        """Drop all windows of a detector; the caller keeps scoring away until it commits."""

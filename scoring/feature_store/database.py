@@ -1,27 +1,60 @@
 """Window state in the database: one row an entity, locked by the row while it is taught.
 
-Plain SQL that both databases speak: composing these statements by the ORM took longer than running
-them.
+A row is a base and a tail (docs/adr/0013): an event in time order writes the tail alone, which is
+merged into the base when it has grown. Plain SQL that both databases speak: composing these
+statements by the ORM took longer than running them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django.db import connection
 from django.utils import timezone
 
-from scoring.core.features import FeaturePlan
+from scoring import postgres
+from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow
-from scoring.feature_store.base import Key
+from scoring.feature_store.base import Key, Learnt
 from scoring.models import EntityState
 
 MOST_PARAMETERS = 10_000
+MOST_TAIL_BYTES = 1_800
+"""A longer tail goes to the base. With this one PostgreSQL still keeps it inside the row (2 kB)."""
+Stored = tuple[str, str, bytes, bytes]
 TABLE = EntityState._meta.db_table
-INSERT = f"INSERT INTO {TABLE} (detector_id, key_field, token, state, updated_at)"
-ROW = "(%s, %s, %s, %s, %s)"
-UPSERT = (
-    f"{INSERT} VALUES {ROW} ON CONFLICT (detector_id, key_field, token)"
-    " DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at"
+INSERT = f"INSERT INTO {TABLE} (detector_id, key_field, token, state, tail, updated_at)"
+REPLACE = (
+    "ON CONFLICT (detector_id, key_field, token) DO UPDATE"
+    " SET state = excluded.state, tail = excluded.tail, updated_at = excluded.updated_at"
 )
+UPSERT = f"{INSERT} VALUES (%s, %s, %s, %s, %s, %s) {REPLACE}"
+APPEND = f"""
+    UPDATE {TABLE} SET tail = %s, updated_at = %s
+    WHERE detector_id = %s AND key_field = %s AND token = %s
+"""  # noqa: S608 - our own names
+# On PostgreSQL: keys as arrays. A row that does not exist cannot be locked, so it is made first.
+NAMED = "unnest(%s::text[], %s::text[])"
+MAKE_MISSING = f"""
+    {INSERT} SELECT %s, key_field, token, '', '', now() FROM {NAMED} AS named(key_field, token)
+    ON CONFLICT DO NOTHING
+"""  # noqa: S608 - our own names
+LOAD = f"""
+    SELECT stored.key_field, stored.token, stored.state, stored.tail FROM {TABLE} stored
+    JOIN {NAMED} AS named(key_field, token) USING (key_field, token)
+    WHERE stored.detector_id = %s ORDER BY stored.key_field, stored.token
+"""  # noqa: S608 - our own names
+LOAD_LOCKED = f"{LOAD} FOR UPDATE OF stored"
+SAVE = f"""
+    {INSERT} SELECT %s, key_field, token, state, '', now()
+    FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS taught(key_field, token, state)
+    {REPLACE}
+"""  # noqa: S608 - our own names
+# A state that is stored out of line is not touched: the new row points to the same bytes.
+SAVE_TAILS = f"""
+    UPDATE {TABLE} stored SET tail = taught.tail, updated_at = now()
+    FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS taught(key_field, token, tail)
+    WHERE stored.detector_id = %s AND stored.key_field = taught.key_field
+    AND stored.token = taught.token
+"""  # noqa: S608 - our own names
 
 
 class DatabaseFeatureStore:
@@ -32,63 +65,109 @@ class DatabaseFeatureStore:
     ) -> dict[Key, EntityWindow]:
         """See FeatureStore. Rows are locked in one order everywhere, so writers cannot deadlock."""
         plans = {entity.key: entity for entity in plan.entities}
-        if lock:
-            self._make_missing(detector_id, keys)
         windows = {key: EntityWindow.empty(plans[key[0]].width) for key in keys}
-        wanted = sorted(windows)
-        for part in _parts(wanted):
-            for key_field, token, state in self._rows(detector_id, part, lock=lock):
-                key = (key_field, token)
-                if key in windows and len(state):
-                    entity = plans[key_field]
-                    windows[key] = EntityWindow.from_bytes(
-                        state, columns=entity.width, signature=entity.signature
-                    )
+        for field, token, state, tail in read_states(detector_id, sorted(windows), lock=lock):
+            if (field, token) in windows and len(state):
+                windows[field, token] = window_of(plans[field], state, tail)
         return windows
 
-    def _rows(
-        self, detector_id: int, keys: Sequence[Key], *, lock: bool
-    ) -> list[tuple[str, str, bytes]]:
-        fields = sorted({field for field, _ in keys})
-        sql = (
-            f"SELECT key_field, token, state FROM {TABLE} WHERE detector_id = %s"  # noqa: S608
-            f" AND key_field IN ({_marks(fields)}) AND token IN ({_marks(keys)})"
-            " ORDER BY key_field, token"
-        )
-        if lock and connection.features.has_select_for_update:
-            sql += " FOR UPDATE"
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [detector_id, *fields, *(token for _, token in keys)])
-            return cursor.fetchall()
-
-    def _make_missing(self, detector_id: int, keys: Sequence[Key]) -> None:
-        """A row that does not exist cannot be locked: PostgreSQL needs it there first.
-
-        SQLite has one writer at a time, so nobody can come in between.
-        """
-        if connection.vendor != "postgresql":
-            return
-        now = timezone.now()
-        with connection.cursor() as cursor:
-            for part in _parts(sorted(set(keys))):
-                cursor.execute(
-                    f"{INSERT} VALUES {', '.join([ROW] * len(part))} ON CONFLICT DO NOTHING",
-                    [value for f, t in part for value in (detector_id, f, t, b"", now)],
-                )
-
     def save(
-        self, detector_id: int, plan: FeaturePlan, windows: Mapping[Key, EntityWindow]
+        self,
+        detector_id: int,
+        plan: FeaturePlan,
+        windows: Mapping[Key, EntityWindow],
+        learnt: Sequence[Learnt] = (),
     ) -> None:
-        """See FeatureStore."""
+        """See FeatureStore. Needs no `learnt`: what is committed here is not lost."""
         signatures = {entity.key: entity.signature for entity in plan.entities}
-        now = connection.ops.adapt_datetimefield_value(timezone.now())
-        rows = [
-            (detector_id, *key, window.to_bytes(signature=signatures[key[0]]), now)
-            for key, window in sorted(windows.items())
-        ]
-        if rows:
-            with connection.cursor() as cursor:
-                cursor.executemany(UPSERT, rows)
+        states: dict[Key, bytes] = {}
+        tails: dict[Key, bytes] = {}
+        for key, window in sorted(windows.items()):
+            if _tail_is_enough(window):
+                tails[key] = window.tail_to_bytes()
+            else:
+                states[key] = window.to_bytes(signature=signatures[key[0]])
+        write_states(detector_id, states)
+        _write_tails(detector_id, tails)
+
+    def forget(self, detector_id: int) -> None:
+        """See FeatureStore."""
+        EntityState.objects.filter(detector_id=detector_id).delete()
+
+
+def window_of(entity: EntityPlan, state: bytes, tail: bytes = b"") -> EntityWindow:
+    """The window of a stored base and tail. Raises WindowStateError."""
+    window = EntityWindow.from_bytes(state, tail, columns=entity.width, signature=entity.signature)
+    return window.pruned(entity.horizon)
+
+
+def _tail_is_enough(window: EntityWindow) -> bool:
+    return window.fresh is not None and 8 * window.rows.shape[1] * window.fresh <= MOST_TAIL_BYTES
+
+
+def read_states(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterable[Stored]:
+    """(key field, token, state, tail) of the rows there are; with `lock` of all, made if missing.
+
+    `keys` are sorted: rows are locked in one order everywhere, so writers cannot deadlock.
+    """
+    read = _rows_of_postgres if postgres.is_used() else _rows
+    return read(detector_id, keys, lock=lock)
+
+
+def write_states(detector_id: int, states: Mapping[Key, bytes]) -> None:
+    """Replace the states of rows, in the order given; their tails are empty then."""
+    if not states:
+        return
+    if postgres.is_used():
+        columns = (*_columns(list(states)), list(states.values()))
+        postgres.execute(SAVE, [detector_id, *columns])
+        return
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            UPSERT, [(detector_id, *key, state, b"", now) for key, state in states.items()]
+        )
+
+
+def _write_tails(detector_id: int, tails: Mapping[Key, bytes]) -> None:
+    """Replace the tails of rows that were loaded, so they are there."""
+    if not tails:
+        return
+    if postgres.is_used():
+        columns = (*_columns(list(tails)), list(tails.values()))
+        postgres.execute(SAVE_TAILS, [*columns, detector_id])
+        return
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.executemany(APPEND, [(tail, now, detector_id, *key) for key, tail in tails.items()])
+
+
+def _rows(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterator[Stored]:
+    """SQLite has one writer at a time, so there is nothing to lock."""
+    with connection.cursor() as cursor:
+        for part in _parts(keys):
+            fields = sorted({field for field, _ in part})
+            cursor.execute(
+                f"SELECT key_field, token, state, tail FROM {TABLE} WHERE detector_id = %s"  # noqa: S608
+                f" AND key_field IN ({_marks(fields)}) AND token IN ({_marks(part)})",
+                [detector_id, *fields, *(token for _, token in part)],
+            )
+            yield from cursor.fetchall()
+
+
+def _rows_of_postgres(detector_id: int, keys: Sequence[Key], *, lock: bool) -> list[Stored]:
+    """One round trip: make the rows that are missing, then read them all, locked in order."""
+    names = _columns(keys)
+    if not lock:
+        return postgres.execute(LOAD, [*names, detector_id]).fetchall()
+    with postgres.pipeline():
+        postgres.execute(MAKE_MISSING, [detector_id, *names])
+        loading = postgres.execute(LOAD_LOCKED, [*names, detector_id])
+        return loading.fetchall()
+
+
+def _columns(keys: Sequence[Key]) -> list[list[str]]:
+    return [[field for field, _ in keys], [token for _, token in keys]]
 
 
 def _marks(values: Sequence[object]) -> str:

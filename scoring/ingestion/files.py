@@ -1,6 +1,6 @@
 """Events from CSV and Parquet files: chunks of plain dicts, never the whole file in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,9 @@ import polars as pl
 
 from scoring.core.spec import DetectorSpec
 from scoring.importing import Chunk
+
+CSV_SAMPLE = 200_000
+"""Rows of a CSV that tell what its columns are: `1` may be followed by `1e+05` much later."""
 
 
 class FileProblem(ValueError):
@@ -25,11 +28,19 @@ class EventFile:
         *,
         until: datetime | None = None,
         limit: int | None = None,
+        mapping: Mapping[str, str] | None = None,
     ) -> None:
-        """Only rows before `until`, and at most `limit`. Raises FileProblem."""
+        """Only rows before `until`, and at most `limit`. Raises FileProblem.
+
+        `mapping`: the column from which a field is read, where it is named otherwise.
+        """
         self.path = path
         self.spec = spec
         self._frame = self._scan(path)
+        if mapping:
+            names = {column: own for own, column in mapping.items()}
+            self._frame = self._frame.rename(names, strict=False)
+        self._complete(spec)
         if until is not None:
             self._frame = self._frame.filter(self._time() < until)
         if limit is not None:
@@ -48,6 +59,23 @@ class EventFile:
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
         self.rows = int(self._frame.select(pl.len()).collect().item())
+
+    def _complete(self, spec: DetectorSpec) -> None:
+        """Ids by row and times by seconds elapsed, where the file has neither and may lack them."""
+        if not spec.elapsed_field:
+            return
+        try:
+            columns = set(self._frame.collect_schema().names())
+        except (pl.exceptions.PolarsError, OSError):
+            return  # The caller reports it.
+        if spec.id_field and spec.id_field not in columns:
+            row = pl.int_range(pl.len()).cast(pl.String)
+            named = pl.concat_str(pl.lit(f"{self.path.stem[:60]}-"), row)
+            self._frame = self._frame.with_columns(named.alias(spec.id_field))
+        if spec.time_field and spec.time_field not in columns and spec.elapsed_field in columns:
+            since = pl.lit(datetime.fromtimestamp(spec.elapsed_since, UTC))
+            elapsed = pl.duration(milliseconds=pl.col(spec.elapsed_field).cast(pl.Float64) * 1000)
+            self._frame = self._frame.with_columns((since + elapsed).alias(spec.time_field))
 
     def _time(self) -> pl.Expr:
         """The event time as an aware UTC column."""
@@ -78,7 +106,7 @@ class EventFile:
         if path.suffix == ".parquet":
             return pl.scan_parquet(path)
         if path.suffix == ".csv":
-            return pl.scan_csv(path)
+            return pl.scan_csv(path, infer_schema_length=CSV_SAMPLE)
         raise FileProblem(f"{path.name}: a file ends in .csv or .parquet.")
 
     def chunks(self, *, start: int, size: int) -> Iterator[Chunk]:

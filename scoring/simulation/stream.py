@@ -6,7 +6,7 @@ A block stays in columns until the last moment; dictionaries are built once, for
 handed out.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -31,6 +31,7 @@ from scoring.simulation.geography import EPOCH, HOUR_MS
 from scoring.simulation.hosts import HostsWorld
 from scoring.simulation.payments import PaymentsWorld
 from scoring.simulation.rhythm import Crowd
+from scoring.simulation.stand_ins import FewFields, Kind, PublicCards
 
 LIVE_BLOCK: Final = 64  # events looked ahead in a live stream
 LIVE_PAUSE_MS: Final = 6 * HOUR_MS  # a live customer who was just seen is passed over, if possible
@@ -83,6 +84,12 @@ WORLDS: Final[dict[str, Callable[[int], World]]] = {
     "cards": CardsWorld,
 }
 DETECTORS: Final = (*WORLDS, "anomaly")
+"""What can be simulated live."""
+STAND_INS: Final[dict[str, Callable[[int], PublicCards | FewFields]]] = {
+    "creditcard": PublicCards,
+    "credit_card_fraud": FewFields,
+}
+"""What has a past only."""
 
 
 def history(
@@ -104,6 +111,9 @@ def history(
         hosts = HostsWorld(seed)
         tables = hosts.history(first, last, events)
         return _events(hosts, tables, digest, seed)
+    if detector in STAND_INS:
+        stand_in = STAND_INS[detector](seed)
+        return _events(stand_in, stand_in.history(first, last, events), digest, seed)
     world = _world(detector, seed)
     return _events(world, _past(world, first, last, seed, events), digest, seed)
 
@@ -231,8 +241,11 @@ class _Loop:
         return self.world.finish(table)
 
 
+Source = World | HostsWorld | PublicCards | FewFields
+
+
 def _events(
-    world: World | HostsWorld, tables: Iterator[Columns], digest: int, seed: int
+    world: Source, tables: Iterator[Columns], digest: int, seed: int
 ) -> Iterator[SimulatedEvent]:
     """Tables to events: numbers, payloads, labels."""
     names = ["", *(scenario.name for scenario in world.scenarios)]
@@ -262,11 +275,12 @@ def _events(
 
 
 def _label_delays(
-    world: World | HostsWorld, scenario: NDArray[Any], rng: np.random.Generator
+    world: Source, scenario: NDArray[Any], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     quiet = getattr(world, "quiet_delay", UNDISPUTED)
     delay = quiet.draw(scenario.size, rng)
-    for index, kind in enumerate(world.scenarios):
+    kinds: Sequence[Scenario | Kind] = world.scenarios
+    for index, kind in enumerate(kinds):
         rows = np.flatnonzero(scenario == index)
         if rows.size:
             delay[rows] = kind.delay.draw(rows.size, rng)

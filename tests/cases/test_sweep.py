@@ -9,8 +9,8 @@ from cases.models import Alert
 from cases.selectors import SWEEP_GRACE, SWEEP_REACH
 from cases.services import open_alerts
 from cases.tasks import open_missed_alerts
+from scoring.labelling import record_label
 from scoring.models import Label, Prediction
-from scoring.services import record_label
 from tests.cases.alerts import flagged
 from tests.factories import payment, scored
 

@@ -27,7 +27,8 @@ from tests.deploy.processes import free_port, machine_environment, run, started,
 
 POSTGRES_URL = os.environ.get("RISK_TEST_POSTGRES_URL", "")
 REDIS_URL = os.environ.get("RISK_TEST_REDIS_URL", "")
-PROCESSES = ("web", "worker", "beat")
+KAFKA = os.environ.get("RISK_TEST_KAFKA", "")
+PROCESSES = ("web", "worker", "beat", "consumer")
 # Other tests use the first databases of the shared Redis.
 REDIS_DATABASE = 13
 
@@ -191,3 +192,16 @@ class TestRealProcesses:
         assert run(check, environment).returncode == 1
         with started(command_of(beat), environment, tmp_path / "log") as read_log:
             wait_for(lambda: run(check, environment).returncode == 0, read_log, seconds=90)
+
+    @pytest.mark.kafka
+    @pytest.mark.skipif(not KAFKA, reason="needs RISK_TEST_KAFKA")
+    def test_consumer_becomes_healthy(self, platform: dict[str, dict], tmp_path: Path) -> None:
+        consumer = platform["consumer"]
+        environment = machine_environment(
+            consumer["environment"] | {"RISK_KAFKA_BOOTSTRAP": KAFKA, "RISK_VAR_DIR": str(tmp_path)}
+        )
+        check = healthcheck_of(consumer)
+        assert run(["python", "manage.py", "load_detectors"], environment).returncode == 0
+        assert run(check, environment).returncode == 1
+        with started(command_of(consumer), environment, tmp_path / "log") as read_log:
+            wait_for(lambda: run(check, environment).returncode == 0, read_log)

@@ -10,8 +10,8 @@ from django.utils import timezone
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root, install_rules_only
+from scoring.labelling import record_truths
 from scoring.models import Detector, Label
-from scoring.services import record_truths
 from tests.factories import START, card, config_of, scored_many
 
 DAYS = 40

@@ -8,8 +8,8 @@ import yaml
 
 from models_registry.datasets import DatasetError, digest, read_rows, record_dataset
 from scoring.declarations import load_detector
+from scoring.labelling import record_label
 from scoring.models import Label
-from scoring.services import record_label
 from tests.factories import START, card, config_of, scored_many
 
 pytestmark = pytest.mark.django_db
@@ -71,26 +71,45 @@ def test_events_of_the_future_are_left_out(cards_detector, cards):
     assert len(rows.event_time) == 2
 
 
-def test_vectors_of_other_features_are_left_out(cards_detector, cards, tmp_path):
-    config = config_of("cards")
-    config["features"]["transformations"][1]["config"]["parts"] = ["weekday", "night"]
+def redeclared(tmp_path, config):
     path = tmp_path / "cards.yaml"
     path.write_text(yaml.safe_dump(config))
-    detector, _ = load_detector(path)
-    with pytest.raises(DatasetError, match="No events"):
-        read(detector)
-    scored_many("cards", [card(9)])
-    assert len(read(detector).event_time) == 1
+    return load_detector(path)[0]
+
+
+def test_a_feature_that_is_new_is_computed_from_stored_events(cards_detector, cards, tmp_path):
+    before = read(cards_detector).vectors
+    names = cards_detector.spec().feature_names
+    config = config_of("cards")
+    step = {"entity_key": "TERMINAL_ID", "windows": ["15m"], "aggregations": ["sum"]}
+    config["features"]["transformations"] += [{"type": "time_window_aggregation", "config": step}]
+    detector = redeclared(tmp_path, config)
+    assert detector.spec().feature_names == (*names, "TERMINAL_ID_sum_TX_AMOUNT_15m")
+    found = read(detector).vectors
+    assert np.array_equal(found[:, :-1], before, equal_nan=True)
+    assert found[:, -1].tolist() == [10.0, 21.0, 23.0]
+
+
+def test_known_fraud_is_computed_as_it_was_known_then(cards_detector, tmp_path):
+    days = (0, 8, 9)
+    rows = scored_many("cards", [
+        card(i, TX_DATETIME=(START + timedelta(days=day)).isoformat())
+        for i, day in enumerate(days)
+    ])  # fmt: skip
+    label(rows[0], True, days=8.5)
+    config = config_of("cards")
+    step = {"entity_key": "TERMINAL_ID", "windows": ["5d"], "delay": "6d"}
+    config["features"]["transformations"] += [{"type": "label_risk", "config": step}]
+    found = read(redeclared(tmp_path, config)).vectors[:, -2:]
+    assert found.tolist() == [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
 
 
 def test_vectors_go_on_to_count_when_features_are_taken_away(cards_detector, cards, tmp_path):
     before = read(cards_detector).vectors
     config = config_of("cards")
     config["features"]["transformations"][1]["config"]["parts"] = ["weekend"]
-    path = tmp_path / "cards.yaml"
-    path.write_text(yaml.safe_dump(config))
     names = cards_detector.spec().feature_names
-    detector, _ = load_detector(path)
+    detector = redeclared(tmp_path, config)
     kept = [names.index(name) for name in detector.spec().feature_names]
     assert len(kept) < len(names)
     assert np.array_equal(read(detector).vectors, before[:, kept], equal_nan=True)

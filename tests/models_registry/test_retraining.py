@@ -8,8 +8,8 @@ from django.utils import timezone
 from jobs.models import Job
 from models_registry.retraining import is_due, request_training
 from models_registry.tasks import retrain_due
+from scoring.labelling import record_label
 from scoring.models import Label
-from scoring.services import record_label
 from tests.factories import card, scored
 from tests.models_registry.learning import version_of
 

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from accounts.roles import ADMIN
-from scoring.core.spec import SpecError
+from scoring.core.reader import SpecError
 from scoring.declarations import load_detector, read_config
 from scoring.deployment import serving
 from scoring.models import Deployment, Detector, EntityState
@@ -32,9 +32,9 @@ def test_the_shipped_detectors_are_loaded_and_served():
     call_command("load_detectors", verbosity=0)
     call_command("load_detectors", verbosity=0)
     assert set(Detector.objects.values_list("slug", flat=True)) == {
-        "anomaly", "cards", "fraud", "payments",
+        "anomaly", "cards", "credit_card_fraud", "creditcard", "fraud", "payments",
     }  # fmt: skip
-    assert all(serving(detector.slug).bundle.rules for detector in Detector.objects.all())
+    assert all(serving(detector.slug).bundle.policy.rules for detector in Detector.objects.all())
 
 
 def test_a_detector_of_ones_own_is_a_file_and_no_code(declare):
@@ -42,7 +42,7 @@ def test_a_detector_of_ones_own_is_a_file_and_no_code(declare):
     detector, what = load_detector(declare(config))
     assert (detector.name, what) == ("Mine", "new")
     assert load_detector(declare(config))[1] == "updated"
-    assert serving("my_cards").bundle.rules[0].code == "ABOVE_USUAL_LIMIT"
+    assert serving("my_cards").bundle.policy.rules[0].code == "ABOVE_USUAL_LIMIT"
 
 
 def test_an_edited_rule_counts_at_once(declare, payments_detector):

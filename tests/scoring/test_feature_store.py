@@ -1,24 +1,21 @@
 """What every feature store must keep, asked of each in turn."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from django.db import transaction
 
+from accounts import vault
 from scoring.core.features import FeaturePlan, teach
 from scoring.core.spec import parse_spec
 from scoring.core.windows import EntityWindow, WindowStateError
-from scoring.feature_store.database import DatabaseFeatureStore
-from tests.factories import config_of, parse_all, payment, spec_of
+from scoring.services import score_events
+from tests.factories import START, config_of, parse_all, payment, spec_of
 
 pytestmark = pytest.mark.django_db
-STORES = {"database": DatabaseFeatureStore}
 SPEC = spec_of("payments")
 PLAN = FeaturePlan(SPEC)
-
-
-@pytest.fixture(params=STORES)
-def store(request):
-    return STORES[request.param]()
 
 
 def taught(store, detector, *raws):
@@ -88,3 +85,54 @@ def test_state_that_other_features_wrote_is_refused(store, payments_detector):
     other = FeaturePlan(parse_spec(config))
     with pytest.raises(WindowStateError, match="other columns"):
         store.load(payments_detector.pk, other, [("user_id", "user-1")], lock=False)
+
+
+def at(seconds, **changed):
+    return payment(timestamp=(START + timedelta(seconds=seconds)).isoformat(), **changed)
+
+
+def rows_of(store, detector, user="user-1"):
+    """What the store knows of a user whom scoring has seen."""
+    key = ("user_id", vault.token("user_id", user))
+    return store.load(detector.pk, PLAN, [key], lock=False)[key].rows
+
+
+def naive(raws, user="user-1"):
+    """The rows of a user by the definition: all events by time, then arrival; old ones gone."""
+    entity = next(entity for entity in PLAN.entities if entity.key == "user_id")
+    rows = [entity.row(event) for event in parse_all(SPEC, raws) if event.keys["user_id"] == user]
+    rows.sort(key=lambda row: row[0])
+    return np.array([row for row in rows if row[0] >= rows[-1][0] - entity.horizon])
+
+
+def test_late_events_take_their_place(store, payments_detector):
+    raws = [at(60, amount=2.0), at(0, amount=1.0), at(30, amount=3.0), at(60, amount=4.0)]
+    for raw in raws:
+        score_events("payments", [raw])
+    assert np.array_equal(rows_of(store, payments_detector), naive(raws), equal_nan=True)
+    assert [row[0] - START.timestamp() for row in naive(raws)] == [0, 30, 60, 60]
+
+
+def test_what_no_window_can_hold_is_forgotten(store, payments_detector):
+    horizon = next(entity.horizon for entity in PLAN.entities if entity.key == "user_id")
+    raws = [at(0), at(10), at(10 + horizon), at(5)]
+    for raw in raws:
+        score_events("payments", [raw])
+    times = rows_of(store, payments_detector)[:, 0] - START.timestamp()
+    assert times.tolist() == [10, 10 + horizon]
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_any_history_leaves_what_a_naive_reader_finds(store, payments_detector, size):
+    rng = np.random.default_rng(11)
+    offsets = np.cumsum(rng.integers(0, 90_000, 80)) - rng.integers(0, 2, 80) * 200_000
+    raws = [
+        at(int(offset), user_id=f"u{rng.integers(3)}", amount=float(i + 1), location=str(i % 4))
+        for i, offset in enumerate(offsets)
+    ]
+    for first in range(0, len(raws), size):
+        part = raws[first : first + size]
+        score_events("payments", part)
+    for user in ("u0", "u1", "u2"):
+        found, expected = rows_of(store, payments_detector, user), naive(raws, user)
+        assert np.array_equal(found, expected, equal_nan=True)

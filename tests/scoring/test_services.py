@@ -14,13 +14,13 @@ from accounts import vault
 from scoring import services
 from scoring.core.types import Decision, SelectionReason
 from scoring.deployment import UnknownDetector
+from scoring.feature_store.database import DatabaseFeatureStore
+from scoring.labelling import record_label, record_truths
 from scoring.models import EntityState, Label, Prediction
 from scoring.services import (
     Conflicting,
     Refused,
     Scored,
-    record_label,
-    record_truths,
     score_event,
     score_events,
 )
@@ -148,7 +148,7 @@ def test_a_disabled_detector_scores_nothing(payments_detector):
 
 
 def test_what_fails_half_way_leaves_nothing(champion, monkeypatch):
-    monkeypatch.setattr("scoring.services.store.save", lambda *args: 1 / 0)
+    monkeypatch.setattr(DatabaseFeatureStore, "save", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score_event("payments", payment())
     assert not Prediction.objects.exists()

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from riskplatform.preparing import prepare
+from riskplatform.preparing import forget_old_measurements, prepare
 from riskplatform.supervisor import (
+    WEB_ENVIRONMENT,
     Child,
     Supervisor,
     beat_command,
@@ -37,8 +38,9 @@ class Command(BaseCommand):
             raise CommandError(f"PORT must lie between 1 and 65535, not {port}.")
         if not options["prepared"]:
             prepare()
+        forget_old_measurements()
         children = [
-            Child("web", web_command(host, port, options["workers"])),
+            Child("web", web_command(host, port, options["workers"]), WEB_ENVIRONMENT),
             Child("worker", worker_command(options["threads"])),
             Child("beat", beat_command()),
         ]

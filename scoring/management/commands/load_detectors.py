@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scoring.core.spec import SpecError
+from scoring.core.reader import SpecError
 from scoring.declarations import SHIPPED, load_detector
 
 

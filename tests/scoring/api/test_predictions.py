@@ -69,7 +69,7 @@ def test_a_wrong_query_is_422_and_named(reader, query):
 
 def test_one_prediction_can_be_read(reader, stored):
     body = reader.get(f"/api/v1/predictions/{stored[1].pk}").json()
-    assert body["rule_hits"][0]["code"] == "HIGH_AMOUNT"
+    assert "HIGH_AMOUNT" in [hit["code"] for hit in body["rule_hits"]]
     assert body["event_time"] == "2020-06-01T12:10:00Z"
 
 

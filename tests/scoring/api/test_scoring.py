@@ -55,11 +55,19 @@ def test_an_unknown_detector_is_404(integration, champion):
     assert "nothing" in response.json()["detail"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b'{"amount": NaN}', b'{"amount": Infinity}'])
+@pytest.mark.parametrize("body", [b"{", b"\xff", b'{"amount": NaN', b'{"amount": Nan}'])
 def test_what_is_not_json_is_400(integration, champion, body):
     response = post(integration, body)
     assert response.status_code == 400
     assert response.json()["detail"]
+    assert not Prediction.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_finite_number_is_422_and_named(integration, champion, number):
+    response = post(integration, json.dumps(payment(amount=0.5)).replace("0.5", number))
+    assert response.status_code == 422, response.content
+    assert [entry["field"] for entry in response.json()["errors"]] == ["amount"]
     assert not Prediction.objects.exists()
 
 

@@ -38,7 +38,7 @@ def test_what_is_written_loads_and_is_named_by_its_digest(written, trained):
     assert found.digest == digest == sha256((root / digest / "manifest.json").read_bytes())
     assert found.predictor is not None
     assert found.reference == trained[0]["reference"]
-    assert [rule.code for rule in found.rules][:2] == ["HIGH_AMOUNT", "VELOCITY_MULTI_CITY"]
+    assert [rule.code for rule in found.policy.rules][:2] == ["HIGH_AMOUNT", "VELOCITY_MULTI_CITY"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -114,7 +114,7 @@ def test_the_rules_alone_are_a_bundle(tmp_path):
     digest = write_bundle(tmp_path, {"detector": config_of("cards")}, {})
     found = load_bundle(tmp_path, digest)
     assert found.predictor is None
-    assert [rule.code for rule in found.rules] == ["ABOVE_USUAL_LIMIT"]
+    assert [rule.code for rule in found.policy.rules] == ["ABOVE_USUAL_LIMIT"]
 
 
 def test_a_rule_may_not_read_personal_data(tmp_path):

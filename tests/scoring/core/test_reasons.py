@@ -1,10 +1,13 @@
 """Contributions in plain words, beside what is usual."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from scoring.core.features import FeaturePlan, build, teach
-from scoring.core.reasons import duration, explain_reasons, number
+from scoring.core.reasons import duration, explain_reasons, number, percent, phrase, title
+from scoring.core.transformations import FeatureSpec
 from tests.factories import empty_windows, parse_all, payment, spec_of
 
 SPEC = spec_of("payments")
@@ -26,7 +29,7 @@ def reasons_for(feature, contribution=1.0, past=(), reference=None, **changed):
 @pytest.mark.parametrize(
     ("feature", "text"),
     [
-        ("amount", "amount 25"),
+        ("amount", "amount 25 EUR"),
         ("merchant_type", "merchant type grocery"),
         ("country", "country missing"),
         ("hour", "at 12:00 local time"),
@@ -46,13 +49,13 @@ def test_what_is_usual_for_the_entity_stands_beside_what_is_now():
     past = [payment(amount=float(a)) for a in range(10, 20)]
     (reason,) = reasons_for("amount", past=past, amount=900.0)
     assert reason.usual == pytest.approx((10.9, 18.1))
-    assert reason.text == "amount 900, usually 10.9 to 18.1"
+    assert reason.text == "amount 900 EUR, usually 10.9 to 18.1"
 
 
 def test_without_a_history_everybodys_usual_is_told():
     reference = {"amount": {"deciles": [float(i) for i in range(11)]}}
     (reason,) = reasons_for("amount", reference=reference)
-    assert reason.text == "amount 25, most are 1 to 9"
+    assert reason.text == "amount 25 EUR, overall usually 1 to 9"
 
 
 def test_what_contributes_nothing_is_no_reason():
@@ -79,3 +82,67 @@ def test_durations_are_told_in_the_largest_unit(seconds, text):
 )
 def test_numbers_are_told_as_people_write_them(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("feature", "value", "text"),
+    [
+        (FeatureSpec("r", "risk", "", "terminal_id", 604800.0, 604800.0), 0.31,
+         "31 % of this terminal's events in the 7 days up to 7 days ago known as bad"),
+        (FeatureSpec("c", "changes", "location", "user_id", 3600.0), 2.5,
+         "this user changed location 2.5 times an hour over 1 hour"),
+        (FeatureSpec("s", "clock_sin", "merchant_type"), 0.5, "merchant type grocery"),
+        (FeatureSpec("graph_degree", "graph", ""), 7.0, "graph degree 7"),
+        (FeatureSpec("k", "kurtosis", "amount", "user_id", 86400.0), 2.0,
+         "kurtosis of amount 2 for this user over 1 day"),
+        (FeatureSpec("cpu", "numeric", "cpu", label="processor use (%)"), 97.0,
+         "processor use 97 %"),
+        (FeatureSpec("weekday_sin", "calendar", "weekday_sin"), 0.7, "on a Monday"),
+    ],
+)  # fmt: skip
+def test_kinds_that_came_later_or_are_unknown_have_words_too(feature, value, text):
+    [event] = parse_all(SPEC, [payment()])
+    assert phrase(SPEC, feature, value, event) == text
+
+
+def test_a_switch_is_yes_or_no_and_has_no_range():
+    schema = {"properties": {**SPEC.schema["properties"], "amount": {"type": "boolean"}}}
+    spec = replace(SPEC, schema=schema, amount_field="")
+    [event] = parse_all(SPEC, [payment()])
+    contributions = np.zeros(len(PLAN.names))
+    contributions[PLAN.names.index("amount")] = 1.0
+    vector = build(PLAN, event, empty_windows(PLAN, [event]))
+    reference = {"amount": {"deciles": [0.0] * 6 + [1.0] * 5}}
+    (reason,) = explain_reasons(spec, PLAN, event, vector, contributions, {}, reference)
+    assert (reason.text, reason.usual) == ("amount yes", None)
+
+
+def test_a_number_that_is_personal_data_is_not_told():
+    spec = replace(SPEC, pii_fields=frozenset({"amount"}))
+    [event] = parse_all(SPEC, [payment()])
+    contributions = np.zeros(len(PLAN.names))
+    contributions[PLAN.names.index("amount")] = 1.0
+    vector = build(PLAN, event, empty_windows(PLAN, [event]))
+    (reason,) = explain_reasons(spec, PLAN, event, vector, contributions, {}, {})
+    assert (reason.text, reason.value, reason.usual) == ("amount (personal data)", None, None)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0 %"), (0.004, "0.4 %"), (0.31, "31 %"), (1.0, "100 %")]
+)
+def test_shares_are_told_in_percent(share, text):
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("amount", "amount"),
+        ("hour", "hour"),
+        ("user_id_count_1h", "events of this user in 1 hour"),
+        ("user_id_mean_amount_7d", "mean of amount for this user over 7 days"),
+        ("user_id_seconds_since_last", "time since the user's last event"),
+    ],
+)
+def test_a_feature_has_a_title_without_a_value(name, text):
+    assert title(SPEC.features[PLAN.names.index(name)]) == text

@@ -2,10 +2,11 @@
 
 import pytest
 
-from scoring.core.spec import SpecError, parse_spec, seconds
+from scoring.core.reader import SpecError, seconds
+from scoring.core.spec import parse_spec
 from tests.factories import config_of
 
-SHIPPED = ("fraud", "anomaly", "payments", "cards")
+SHIPPED = ("fraud", "anomaly", "payments", "cards", "creditcard", "credit_card_fraud")
 
 
 def problems(config):
@@ -81,13 +82,13 @@ def test_an_unknown_transformation_or_aggregation_is_refused():
 def test_personal_data_cannot_be_a_category():
     config = config_of("payments")
     config["features"]["transformations"][1]["config"]["fields"] = ["user_name"]
-    assert "personal data" in problems(config)["features"]
+    assert "personal data" in problems(config)["features.transformations[1].config.fields"]
 
 
 def test_a_feature_declared_twice_is_refused():
     config = config_of("fraud")
     config["features"]["transformations"] *= 2
-    assert "declared twice" in problems(config)["features"]
+    assert "declared twice" in problems(config)["features.transformations[2]"]
 
 
 @pytest.mark.parametrize("config", [{}, {"slug": "ab", "event": {}, "features": {}}])
@@ -142,7 +143,7 @@ def test_a_role_needs_a_field_that_can_play_it(role, field, says):
 def test_a_text_cannot_be_summed_up():
     config = config_of("payments")
     config["features"]["transformations"][3]["config"]["value"] = "location"
-    assert "features.user_id_sum_location_1h" in problems(config)
+    assert "features.transformations[3].config.value" in problems(config)
 
 
 @pytest.mark.parametrize("odd", [None, 1, [], {}, [[]], [{}]])

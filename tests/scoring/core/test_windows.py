@@ -49,8 +49,7 @@ def test_every_aggregate_is_what_counting_by_hand_gives(steps):
         row = np.array(event)
         found = window.aggregate(WANTED, event[0], row)
         expected = [oracle(past, event, want) for want in WANTED]
-        # The deviation of values near 1e6 is a difference of squares near 1e12.
-        assert found == pytest.approx(expected, rel=1e-9, abs=1e-2, nan_ok=True)
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-6, nan_ok=True)
         window, past = window.learn(row, horizon=HORIZON), [*past, event]
 
 

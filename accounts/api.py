@@ -1,0 +1,114 @@
+"""Log in over the API: a user name and a password for a pair of tokens."""
+
+import math
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.lockout import client_address, lock_message, locked_for
+from accounts.models import User
+from accounts.tokens import REFRESH, TokenPair, TokenRefused, issue_tokens, user_of
+
+WRONG = "The user name or the password is not right."
+
+
+class LoginIn(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
+class RefreshIn(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=2000)
+
+
+class TokenBody(serializers.Serializer[Any]):
+    """Send `access` as `Authorization: Bearer <access>`; `refresh` gets the next pair."""
+
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    access = serializers.CharField(help_text="The same as access_token.")
+    refresh = serializers.CharField(help_text="The same as refresh_token.")
+    token_type = serializers.CharField(help_text="bearer")
+    expires_in = serializers.IntegerField(help_text="Seconds.")
+
+
+class AuthProblem(serializers.Serializer[Any]):
+    """What was wrong."""
+
+    detail = serializers.CharField()
+    errors = serializers.ListField(child=serializers.DictField(), required=False)  # type: ignore[assignment]
+
+
+ERRORS = dict.fromkeys((400, 401, 413, 415, 422, 429, 503), AuthProblem)
+
+
+class OpenView(APIView):
+    """Whoever has a password may try it; what else the request presents is not looked at."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Makes a refusal a 401, as there is no authenticator to say so."""
+        return "Bearer"
+
+
+class LoginView(OpenView):
+    """User name and password for an access token and a refresh token."""
+
+    @extend_schema(
+        operation_id="auth_login", auth=[], request=LoginIn, responses={200: TokenBody, **ERRORS}
+    )
+    def post(self, request: Request) -> Response:
+        given = _valid(LoginIn, request)
+        username = given["username"]
+        left = locked_for(username, client_address(request._request))
+        if left is not None:
+            raise Throttled(wait=math.ceil(left.total_seconds()), detail=lock_message(left))
+        user = authenticate(request._request, username=username, password=given["password"])
+        if user is None:
+            raise AuthenticationFailed(WRONG)
+        user_logged_in.send(sender=User, request=request._request, user=user)
+        return Response(_body(issue_tokens(user)))
+
+
+class RefreshView(OpenView):
+    """The next pair for a refresh token."""
+
+    @extend_schema(
+        operation_id="auth_refresh",
+        auth=[],
+        request=RefreshIn,
+        responses={200: TokenBody, **ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            user = user_of(_valid(RefreshIn, request)["refresh"], kind=REFRESH)
+        except TokenRefused as error:
+            raise AuthenticationFailed(str(error)) from error
+        return Response(_body(issue_tokens(user)))
+
+
+def _body(pair: TokenPair) -> dict[str, Any]:
+    return {
+        "access_token": pair.access,
+        "refresh_token": pair.refresh,
+        "access": pair.access,
+        "refresh": pair.refresh,
+        "token_type": "bearer",
+        "expires_in": pair.expires_in,
+    }
+
+
+def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    form = kind(data=request.data)
+    form.is_valid(raise_exception=True)
+    return dict(form.validated_data)

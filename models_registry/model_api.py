@@ -1,0 +1,143 @@
+"""What serves, and whether the world still looks as it did in training (contract C, part two)."""
+
+from typing import Any, cast
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api_errors import Conflict, ValidationProblem
+from accounts.models import User
+from jobs.dispatch import announce_job
+from models_registry.api import CONFLICTS, ERRORS, JobBody, detector_or_404, job_body
+from models_registry.models import ModelVersion
+from models_registry.monitoring import NoModel, drift_status, request_drift_check
+from scoring.deployment import Serving, serving_of
+from scoring.models import Detector
+
+CREDITCARD = "creditcard"
+WHICH = OpenApiParameter("detector", str, description=f"`{CREDITCARD}` unless given.")
+
+
+class ModelInfoBody(serializers.Serializer[Any]):
+    """The bundle in service: metadata and how well it judged events that it had not learnt from."""
+
+    detector = serializers.CharField()
+    model_version = serializers.CharField()
+    learner = serializers.CharField(help_text="Empty while rules alone serve.")
+    bundle_digest = serializers.CharField()
+    degraded = serializers.BooleanField(help_text="No model serves.")
+    fault = serializers.CharField(help_text="Why not the champion that was installed, if so.")
+    features = serializers.ListField(child=serializers.CharField())
+    thresholds = serializers.DictField(child=serializers.FloatField(), allow_null=True)
+    calibration = serializers.CharField(allow_null=True)
+    parameters = serializers.DictField()
+    training = serializers.DictField()
+    metrics = serializers.DictField()
+    trained_at = serializers.DateTimeField(allow_null=True)
+
+
+class FeatureDriftBody(serializers.Serializer[Any]):
+    feature = serializers.CharField()
+    psi = serializers.FloatField(allow_null=True)
+    bound = serializers.FloatField(allow_null=True, help_text="What chance alone stays under.")
+    status = serializers.ChoiceField(["stable", "moderate", "major", "unknown"])
+
+
+class DriftBody(serializers.Serializer[Any]):
+    """The newest finished check; status `unknown` before the first."""
+
+    detector = serializers.CharField()
+    model_version = serializers.CharField(allow_null=True)
+    bundle_digest = serializers.CharField(allow_null=True)
+    checked_at = serializers.DateTimeField(allow_null=True)
+    rows = serializers.IntegerField()
+    to = serializers.DateTimeField(allow_null=True)
+    status = serializers.ChoiceField(["stable", "moderate", "major", "unknown"])
+    max_psi = serializers.FloatField(allow_null=True)
+    features = FeatureDriftBody(many=True)
+    job_id = serializers.IntegerField(allow_null=True, help_text="The check under way, if any.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`from` is a word of Python's, so it cannot be an attribute."""
+        return {**super().get_fields(), "from": serializers.DateTimeField(allow_null=True)}
+
+
+class DriftCheckIn(serializers.Serializer[Any]):
+    detector = serializers.CharField(required=False, help_text=f"`{CREDITCARD}` unless given.")
+
+
+class ModelInfoView(APIView):
+    """What serves a detector now."""
+
+    required_scope = "models:read"
+    required_permission = "models_registry.view_modelversion"
+
+    @extend_schema(
+        operation_id="model_info", parameters=[WHICH], responses={200: ModelInfoBody, **ERRORS}
+    )
+    def get(self, request: Request) -> Response:
+        return Response(_info(serving_of(_asked(request))))
+
+
+def _info(serving: Serving) -> dict[str, Any]:
+    bundle, manifest = serving.bundle, serving.bundle.manifest
+    version = ModelVersion.objects.filter(digest=bundle.digest).order_by("-number").first()
+    predictor = bundle.predictor
+    return {
+        "detector": serving.slug,
+        "model_version": serving.version,
+        "learner": str(manifest.get("learner", "")),
+        "bundle_digest": bundle.digest,
+        "degraded": predictor is None,
+        "fault": serving.fault,
+        "features": list(bundle.plan.names),
+        "thresholds": None if predictor is None else predictor.thresholds.to_dict(),
+        "calibration": None if predictor is None else predictor.calibration.kind,
+        "parameters": dict(manifest.get("parameters", {})),
+        "training": dict(manifest.get("training", {})),
+        "metrics": dict(manifest.get("metrics", {})),
+        "trained_at": None if version is None else version.trained_at,
+    }
+
+
+class DriftStatusView(APIView):
+    """What the newest drift check found."""
+
+    required_scope = "models:read"
+    required_permission = "models_registry.view_modelversion"
+
+    @extend_schema(
+        operation_id="drift_status", parameters=[WHICH], responses={200: DriftBody, **ERRORS}
+    )
+    def get(self, request: Request) -> Response:
+        return Response(drift_status(_asked(request)))
+
+
+class DriftCheckView(APIView):
+    """Queue a drift check; the one that is under way already, if there is one."""
+
+    required_scope = "models:write"
+    required_permission = "models_registry.train_model"
+
+    @extend_schema(
+        operation_id="drift_check", request=DriftCheckIn, responses={202: JobBody, **CONFLICTS}
+    )
+    def post(self, request: Request) -> Response:
+        body = request.data or {}
+        slug = body.get("detector", CREDITCARD) if isinstance(body, dict) else None
+        if not isinstance(slug, str):
+            message = "is the slug of a detector"
+            raise ValidationProblem([{"field": "detector", "message": message}])
+        try:
+            job = request_drift_check(detector_or_404(slug), requested_by=cast(User, request.user))
+        except NoModel as error:
+            raise Conflict(str(error)) from error
+        announce_job(job)
+        return Response(job_body(job), status=202)
+
+
+def _asked(request: Request) -> Detector:
+    return detector_or_404(request.query_params.get("detector", CREDITCARD))

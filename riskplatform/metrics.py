@@ -1,0 +1,155 @@
+"""`/metrics`: Prometheus text, the same from every process.
+
+Counts come from the running totals in the database, which all processes share, so a scrape is exact
+whichever process answers it, and restarts lose nothing. What only processes know (the latency
+histogram, cache hits) goes through prometheus-client's multiprocess files, one per process in
+PROMETHEUS_DIR; the answer adds them up, those of processes that are gone included.
+Who may read: everybody when RISK_METRICS_OPEN, else addresses in RISK_METRICS_NETWORKS and whoever
+sends `Authorization: Bearer <RISK_METRICS_TOKEN>`.
+"""
+
+import hmac
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from accounts.lockout import client_address
+from models_registry.monitoring import newest_checks
+from riskplatform.health import serving_versions
+from scoring import breakers
+from scoring.core.types import RISK_LEVELS
+from scoring.tallies import Slice, slices
+
+STATES = ("CLOSED", "OPEN", "HALF_OPEN")
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """All metrics; 403 for who may not read them, 503 while the database is gone."""
+    if not _may_read(request):
+        return HttpResponse("Not for this address.\n", status=403, content_type="text/plain")
+    registry = CollectorRegistry()
+    registry.register(StoredMetrics())
+    MultiProcessCollector(registry, path=str(settings.PROMETHEUS_DIR))
+    try:
+        body = generate_latest(registry)
+    except DatabaseError:
+        return HttpResponse(
+            "The database is gone.\n",
+            status=503,
+            content_type="text/plain",
+            headers={"Retry-After": "5"},
+        )
+    return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    if settings.METRICS_OPEN:
+        return True
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    wanted = settings.METRICS_TOKEN
+    if wanted and scheme.lower() == "bearer":
+        return hmac.compare_digest(token.strip().encode(), wanted.encode())
+    try:
+        address = ip_address(client_address(request))
+    except ValueError:
+        return False
+    return any(address in network for network in settings.METRICS_NETWORKS)
+
+
+class StoredMetrics:
+    """What the database knows: a collector as prometheus-client asks for."""
+
+    def describe(self) -> list[Metric]:
+        """Nothing: names are told by collecting, not when the collector is registered."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Raises DatabaseError."""
+        found = slices()
+        versions = serving_versions()
+        yield from _counts(found)
+        yield from _by_level(found)
+        yield _drift(versions)
+        yield _info(versions)
+        yield _breakers()
+
+
+def _counts(found: list[Slice]) -> Iterator[Metric]:
+    total = CounterMetricFamily(
+        "riskplatform_predictions", "Stored predictions.", labels=["detector", "decision"]
+    )
+    degraded = CounterMetricFamily(
+        "riskplatform_predictions_degraded",
+        "Stored predictions that no model scored.",
+        labels=["detector"],
+    )
+    seconds = CounterMetricFamily(
+        "riskplatform_scoring_seconds", "Time spent on scoring itself.", labels=["detector"]
+    )
+    for detector in sorted({part.detector for part in found}):
+        parts = [part for part in found if part.detector == detector]
+        for decision in sorted({part.decision for part in parts}):
+            count = sum(part.count for part in parts if part.decision == decision)
+            total.add_metric([detector, decision], count)
+        degraded.add_metric([detector], sum(part.degraded for part in parts))
+        seconds.add_metric([detector], sum(part.latency_us for part in parts) / 1e6)
+    yield from (total, degraded, seconds)
+
+
+def _by_level(found: list[Slice]) -> Iterator[Metric]:
+    levels = CounterMetricFamily(
+        "riskplatform_transactions_processed",
+        "Transactions processed by risk level.",
+        labels=["detector", "risk_level"],
+    )
+    for detector in sorted({part.detector for part in found}):
+        for level in RISK_LEVELS:
+            count = sum(
+                part.count
+                for part in found
+                if part.detector == detector and part.risk_level == level
+            )
+            levels.add_metric([detector, str(level)], count)
+    yield levels
+
+
+def _drift(versions: dict[str, str]) -> Metric:
+    drift = GaugeMetricFamily(
+        "riskplatform_drift_psi",
+        "PSI of a feature at the newest drift check.",
+        labels=["detector", "feature"],
+    )
+    for slug, check in sorted(newest_checks(versions).items()):
+        for feature in check.get("features", ()):
+            if feature["psi"] is not None:
+                drift.add_metric([slug, feature["feature"]], feature["psi"])
+    return drift
+
+
+def _info(versions: dict[str, str]) -> Metric:
+    info = GaugeMetricFamily(
+        "riskplatform_model_info", "What serves.", labels=["detector", "model_version"]
+    )
+    for slug, version in sorted(versions.items()):
+        info.add_metric([slug, version], 1)
+    return info
+
+
+def _breakers() -> Metric:
+    circuits = GaugeMetricFamily(
+        "riskplatform_circuit_breaker",
+        "1 for the state that a breaker of the answering process is in.",
+        labels=["name", "state"],
+    )
+    for name, state in breakers.states().items():
+        for known in STATES:
+            circuits.add_metric([name, known], float(state == known))
+    return circuits

@@ -1,0 +1,191 @@
+"""Contract B: any detector by its name, explanations on request, missing fields imputed."""
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from accounts.api_errors import ValidationProblem
+from scoring import deployment
+from scoring.answers import contributions_of, imputed_fields
+from scoring.api.asking import ask, ask_one, documented, field_errors, whole_body
+from scoring.api.base import ScoringView, answer
+from scoring.core.spec import DetectorSpec
+from scoring.deployment import UnknownDetector
+from scoring.models import Prediction
+from scoring.services import Conflicting, Outcome, Refused, Scored
+from scoring.sources import slug_of_model
+
+MOST = 1000
+EXAMPLE = {
+    "data": {
+        "entity_id": "card-1",
+        "amount": 120.5,
+        "merchant_category": "travel",
+        "time_of_day": "14:30",
+    },
+    "model_name": "credit_card_fraud",
+    "include_explanations": True,
+}
+
+
+class NamedScoreIn(serializers.Serializer[Any]):
+    """`data` holds the fields of the detector that `model_name` names."""
+
+    data = serializers.DictField()  # type: ignore[assignment]
+    model_name = serializers.CharField(max_length=100, help_text="A detector's slug or alias.")
+    include_explanations = serializers.BooleanField(required=False, default=False)
+
+
+class NamedBatchIn(NamedScoreIn):
+    data = serializers.ListField(child=serializers.DictField(), max_length=MOST)  # type: ignore[assignment]
+
+
+class Explanation(serializers.Serializer[Any]):
+    feature = serializers.CharField()
+    value = serializers.FloatField(allow_null=True, help_text="As the model saw it; null: missing.")
+    contribution = serializers.FloatField(help_text="Share of the margin; positive raises risk.")
+
+
+class NamedScoreBody(serializers.Serializer[Any]):
+    prediction_id = serializers.UUIDField()
+    entity_id = serializers.CharField(allow_null=True, help_text="As sent.")
+    external_id = serializers.CharField()
+    score = serializers.FloatField(
+        allow_null=True, help_text="Calibrated probability where there is one; 0 to 1."
+    )
+    risk_level = serializers.ChoiceField(["LOW", "MEDIUM", "HIGH", "CRITICAL"])
+    decision = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
+    model_name = serializers.CharField(help_text="The detector's slug.")
+    model_version = serializers.CharField()
+    imputed_fields = serializers.ListField(
+        child=serializers.CharField(), help_text="What the model reads and the record lacked."
+    )
+    degraded = serializers.BooleanField()
+    latency_ms = serializers.FloatField()
+    explanations = Explanation(many=True, required=False)
+
+
+class RecordProblem(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    errors = serializers.ListField(child=serializers.DictField())  # type: ignore[assignment]
+
+
+class NamedBatchResult(serializers.Serializer[Any]):
+    """`result` or `error`, one per record, in the order sent."""
+
+    index = serializers.IntegerField()
+    result = NamedScoreBody(required=False)
+    error = RecordProblem(required=False)
+
+
+class NamedBatchBody(serializers.Serializer[Any]):
+    results = NamedBatchResult(many=True)
+    total = serializers.IntegerField()
+    scored = serializers.IntegerField()
+    failed = serializers.IntegerField()
+
+
+class NamedScoreView(ScoringView):
+    """Score one record by the model of that name."""
+
+    required_scope = "score"
+    required_permission = "scoring.score_event"
+
+    @documented(NamedScoreIn, NamedScoreBody, EXAMPLE, operation_id="contract_b_score")
+    def post(self, request: Request) -> HttpResponse:
+        body = whole_body(request.data)
+        data = body.get("data")
+        if not isinstance(data, dict):
+            raise ValidationProblem([{"field": "data", "message": "must be an object"}])
+        spec, explained = _model_and_wish(body)
+        prediction = ask_one(spec.slug, data, lambda field: f"data.{field}".rstrip("."))
+        return answer(_body(prediction, data, spec, explained=explained))
+
+
+class NamedBatchView(ScoringView):
+    """Score up to 1,000 records; a bad one gets its own error and does not fail the others."""
+
+    required_scope = "score"
+    required_permission = "scoring.score_event"
+
+    @documented(
+        NamedBatchIn,
+        NamedBatchBody,
+        {"data": [EXAMPLE["data"]], "model_name": "credit_card_fraud"},
+        operation_id="contract_b_score_batch",
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = whole_body(request.data)
+        records = body.get("data")
+        if not isinstance(records, list) or len(records) > MOST:
+            message = f"must be a list of at most {MOST} records"
+            raise ValidationProblem([{"field": "data", "message": message}])
+        spec, explained = _model_and_wish(body)
+        outcomes = ask(spec.slug, records) if records else []
+        results = [
+            {"index": i, **_result(outcome, record, spec, explained=explained)}
+            for i, (outcome, record) in enumerate(zip(outcomes, records, strict=True))
+        ]
+        scored = sum("result" in result for result in results)
+        return answer(
+            {
+                "results": results,
+                "total": len(results),
+                "scored": scored,
+                "failed": len(results) - scored,
+            }
+        )
+
+
+def _model_and_wish(body: dict[str, Any]) -> tuple[DetectorSpec, bool]:
+    """The detector that `model_name` names, and whether explanations are wanted."""
+    name, wish = body.get("model_name"), body.get("include_explanations", False)
+    problems = []
+    if not isinstance(name, str) or not 0 < len(name) <= 100:
+        problems.append(("model_name", "must be the name of a model"))
+    if not isinstance(wish, bool):
+        problems.append(("include_explanations", "must be true or false"))
+    if problems:
+        raise ValidationProblem(field_errors(problems))
+    try:
+        return deployment.latest(slug_of_model(str(name))).bundle.spec, bool(wish)
+    except UnknownDetector as error:
+        raise Http404(f"There is no model '{name}'.") from error
+
+
+def _result(
+    outcome: Outcome, record: dict[str, Any], spec: DetectorSpec, *, explained: bool
+) -> dict[str, Any]:
+    match outcome:
+        case Scored(prediction):
+            return {"result": _body(prediction, record, spec, explained=explained)}
+        case Refused(problems):
+            errors = field_errors(problems)
+            return {"error": {"detail": "Some fields are not valid.", "errors": errors}}
+        case Conflicting(external_id):
+            detail = f"'{external_id}' was scored before with another body."
+            return {"error": {"detail": detail, "errors": []}}
+
+
+def _body(
+    prediction: Prediction, data: dict[str, Any], spec: DetectorSpec, *, explained: bool
+) -> dict[str, Any]:
+    entity = data.get(spec.entity_field)
+    found: dict[str, Any] = {
+        "prediction_id": str(prediction.pk),
+        "entity_id": None if entity is None else str(entity),
+        "external_id": prediction.external_id,
+        "score": prediction.risk,
+        "risk_level": str(prediction.risk_level),
+        "decision": str(prediction.decision),
+        "model_name": spec.slug,
+        "model_version": prediction.model_version,
+        "imputed_fields": imputed_fields(spec, data),
+        "degraded": prediction.degraded,
+        "latency_ms": prediction.latency_us / 1000.0,
+    }
+    if explained:
+        found["explanations"] = contributions_of(prediction)
+    return found

@@ -1,0 +1,156 @@
+"""Declared sources over the API, and the door through which webhooks bring events."""
+
+from typing import Any, cast
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
+from accounts.models import User
+from scoring.api.asking import ERRORS, field_errors
+from scoring.api.base import ScoringView, answer
+from scoring.api.serializers import BatchBody, prediction_body
+from scoring.core.windows import WindowStateError
+from scoring.deployment import UnknownDetector
+from scoring.services import Conflicting, Outcome, Refused, Scored
+from scoring.source_declaration import SourceError, read_mapping
+from scoring.source_models import PUSHED, SOURCE_TYPES, Source
+from scoring.sources import NoDetector, how_it_comes, save_source, score_source_events
+
+MOST_EVENTS = 1000
+MOST_SOURCES = 500
+
+
+class SourceIn(serializers.Serializer[Any]):
+    """What docs/api.md describes; the same as in a YAML file for `manage.py load_source`."""
+
+    name = serializers.CharField(max_length=100)
+    slug = serializers.CharField(required=False, max_length=60)
+    source_type = serializers.ChoiceField(SOURCE_TYPES)
+    detector = serializers.CharField(required=False)
+    config = serializers.DictField(required=False)
+    schema = serializers.DictField(help_text="JSON Schema 2020-12 of one event.")
+    mapping = serializers.DictField(required=False, child=serializers.CharField())
+    pii_fields = serializers.ListField(required=False, child=serializers.CharField())
+
+
+class SourceBody(SourceIn):
+    status = serializers.ChoiceField(["ready", "declared"])
+    how = serializers.CharField(help_text="What brings its events here.")
+
+
+class SourcePage(serializers.Serializer[Any]):
+    sources = SourceBody(many=True)
+
+
+def source_body(source: Source) -> dict[str, Any]:
+    """A source as API clients see it. `ready`: its events are taken here and now."""
+    ready = source.source_type in PUSHED and source.detector is not None
+    return {
+        "name": source.name,
+        "slug": source.slug,
+        "source_type": source.source_type,
+        "detector": "" if source.detector is None else source.detector.slug,
+        "config": source.config,
+        "schema": source.schema,
+        "mapping": source.mapping,
+        "pii_fields": source.pii_fields,
+        "status": "ready" if ready else "declared",
+        "how": how_it_comes(source),
+    }
+
+
+class SourceListView(APIView):
+    """Sources by name; declare one, or change the one of its slug."""
+
+    required_scope = {"GET": "models:read", "POST": "sources:write"}
+    required_permission = {"GET": "scoring.view_source", "POST": "scoring.add_source"}
+
+    @extend_schema(operation_id="sources_list", responses={200: SourcePage, **ERRORS})
+    def get(self, request: Request) -> Response:
+        rows = Source.objects.select_related("detector")[:MOST_SOURCES]
+        return Response({"sources": [source_body(row) for row in rows]})
+
+    @extend_schema(
+        operation_id="sources_declare",
+        request=SourceIn,
+        responses={200: SourceBody, 201: SourceBody, **ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            source, created = save_source(
+                read_mapping(request.data), actor=cast(User, request.user)
+            )
+        except SourceError as error:
+            raise ValidationProblem(field_errors(error.problems)) from error
+        return Response(source_body(source), status=201 if created else 200)
+
+
+class SourceDetailView(APIView):
+    """One declared source."""
+
+    required_scope = "models:read"
+    required_permission = "scoring.view_source"
+
+    @extend_schema(operation_id="sources_read", responses={200: SourceBody, **ERRORS})
+    def get(self, request: Request, slug: str) -> Response:
+        return Response(source_body(_source_or_404(slug)))
+
+
+class SourceEventsView(ScoringView):
+    """Take one event (an object) or up to 1,000 (a list) from a webhook or rest source."""
+
+    required_scope = "score"
+    required_permission = "scoring.score_event"
+
+    @extend_schema(
+        operation_id="sources_events",
+        request=OpenApiTypes.OBJECT,
+        responses={200: BatchBody, **ERRORS},
+    )
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        source = _source_or_404(slug)
+        if source.source_type not in PUSHED:
+            raise Conflict(f"A {source.source_type} source is not sent to. {how_it_comes(source)}")
+        events = request.data if isinstance(request.data, list) else [request.data]
+        if len(events) > MOST_EVENTS:
+            message = f"at most {MOST_EVENTS} events at a time, not {len(events)}"
+            raise ValidationProblem([{"field": "", "message": message}])
+        outcomes = _scored(source, events)
+        if not isinstance(request.data, list) and isinstance(outcomes[0], Refused):
+            raise ValidationProblem(field_errors(outcomes[0].problems))
+        slug = "" if source.detector is None else source.detector.slug
+        results = [_result(outcome, slug) for outcome in outcomes]
+        scored = sum("prediction" in result for result in results)
+        return answer({"results": results, "scored": scored, "refused": len(results) - scored})
+
+
+def _source_or_404(slug: str) -> Source:
+    return get_object_or_404(Source.objects.select_related("detector"), slug=slug)
+
+
+def _scored(source: Source, events: list[object]) -> list[Outcome]:
+    try:
+        return score_source_events(source, events)
+    except NoDetector as error:
+        raise Conflict(how_it_comes(source)) from error
+    except UnknownDetector as error:
+        raise Http404(f"The detector '{error}' of this source is switched off.") from error
+    except WindowStateError as error:
+        raise ServiceUnavailable(str(error)) from error
+
+
+def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
+    match outcome:
+        case Scored(prediction):
+            return {"prediction": prediction_body(prediction, slug=slug)}
+        case Refused(problems):
+            return {"errors": field_errors(problems)}
+        case Conflicting(external_id):
+            message = f"'{external_id}' was scored before with another body"
+            return {"errors": [{"field": "", "message": message}]}

@@ -1,0 +1,130 @@
+"""Which fields of an event could plausibly have been different, and what they could have been.
+
+Numbers step through the quantiles that training saw, categories through its most frequent levels;
+where nothing was trained, numbers step through shares and multiples of what they are. The values
+pass the event's own schema.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from scoring.core.bundle import Bundle
+from scoring.core.features import category_code
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import Event
+
+FINE: Final = 41
+MOST_LEVELS: Final = 12
+SHARES: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.25, 1.5, 2.0, 3.0, 5.0)
+NUMBERS: Final = ("number", "integer")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Other values of one field. `fine` serve a field alone, `coarse` fields that change together.
+
+    `spread` is what training saw between the 10th and 90th percentile; `shares` how frequent a
+    level is, by its value.
+    """
+
+    now: Any
+    numeric: bool
+    whole: bool
+    fine: tuple[Any, ...]
+    coarse: tuple[Any, ...]
+    spread: float = 1.0
+    shares: Mapping[Any, float] = field(default_factory=dict)
+
+    def cost(self, value: Any) -> float:
+        """How far `value` is from what it is now: above 1, plus distance or rarity."""
+        if not self.numeric:
+            return 2.0 - self.shares.get(value, 0.0)
+        return 1.0 + math.log1p(abs(float(value) - float(self.now)) / self.spread)
+
+    def snap(self, value: float) -> float | int:
+        """A whole number where the field holds such."""
+        return round(value) if self.whole else value
+
+
+def fixed_fields(spec: DetectorSpec) -> frozenset[str]:
+    """Fields that nobody could have chosen otherwise: who, when, and what is personal."""
+    fixed = {spec.id_field, spec.time_field, spec.currency_field, *spec.entity_fields}
+    if spec.screening is not None:
+        screened = spec.screening
+        fixed |= {screened.name_field, screened.country_field, screened.birth_date_field}
+    return frozenset(fixed | spec.pii_fields | spec.immutable)
+
+
+def options_of(bundle: Bundle, event: Event, reads: Collection[str]) -> dict[str, Options]:
+    """The fields that may change, in the order of the schema. `reads`: names that rules read."""
+    spec = bundle.spec
+    used = {f.field for f in spec.features if f.kind != "calendar"} | set(reads)
+    fixed = fixed_fields(spec)
+    found = {}
+    for name, rule in spec.schema["properties"].items():
+        now = event.fields.get(name)
+        if name in fixed or name not in used or now is None:
+            continue
+        options = _options(bundle, name, rule, now)
+        if options is not None and options.fine:
+            found[name] = options
+    return found
+
+
+def _options(bundle: Bundle, name: str, rule: Mapping[str, Any], now: Any) -> Options | None:
+    def valid(values: Sequence[Any]) -> tuple[Any, ...]:
+        checks = bundle.parser.checks[name]
+        kept = [v for v in dict.fromkeys(values) if v != now and not any(c(v) for c in checks)]
+        return tuple(kept)
+
+    if rule["type"] == "boolean":
+        return Options(now, False, False, (not now,), (not now,))
+    if rule["type"] in NUMBERS and "enum" not in rule:
+        return _numbers(bundle, name, rule["type"] == "integer", now, valid)
+    shares = _levels(bundle, name)
+    known = set(shares) | set(rule.get("enum", ()))
+    ranked = sorted(known, key=lambda v: (-shares.get(v, 0.0), str(v)))
+    levels = valid([v for v in ranked if not _same(v, now)][:MOST_LEVELS])
+    return Options(now, False, False, levels, levels, shares=shares)
+
+
+def _same(a: object, b: object) -> bool:
+    return category_code(str(a)) == category_code(str(b))
+
+
+def _numbers(
+    bundle: Bundle,
+    name: str,
+    whole: bool,
+    now: float,
+    valid: Callable[[Sequence[Any]], tuple[Any, ...]],
+) -> Options:
+    deciles = bundle.reference.get(name, {}).get("deciles")
+    if deciles:
+        places = np.linspace(0.0, len(deciles) - 1.0, FINE)
+        fine = np.interp(places, np.arange(len(deciles)), deciles).tolist()
+        coarse, spread = [float(d) for d in deciles], float(deciles[-2] - deciles[1])
+    else:
+        fine = [now * share for share in SHARES]
+        coarse, spread = fine[::2], abs(float(now))
+    if whole:
+        fine, coarse = [round(v) for v in fine], [round(v) for v in coarse]
+    return Options(now, True, whole, valid(fine), valid(coarse), spread=spread or 1.0)
+
+
+def _levels(bundle: Bundle, name: str) -> dict[Any, float]:
+    """Levels of a category by their text, with their share of what training saw."""
+    if bundle.predictor is None:
+        return {}
+    reference = bundle.reference.get(name, {}).get("levels") or ()
+    shares = {float(level["value"]): float(level["share"]) for level in reference}
+    found = {}
+    for column in bundle.predictor.encoder.columns:
+        feature, _, text = str(column["name"]).partition("=")
+        if feature == name and text and category_code(text) == column.get("code"):
+            found[text] = shares.get(category_code(text), 0.0)
+    return found

@@ -1,0 +1,362 @@
+"""The language of rules: expressions that are compiled once and never evaluated as code.
+
+It is a small part of Python's expression grammar: comparisons (chained too), and / or / not,
++ - * / %, numbers, texts, true / false, `in` a list, and the functions of FUNCTIONS. Names are
+event fields, features and the rule's parameters. The text is parsed to a tree of whitelisted nodes,
+each turned into a closure, so an expression can do nothing but answer: there are no attributes,
+subscripts, powers, user-given patterns or joined texts, and text, tree, numbers and lists are
+bounded. What is refused is refused when the rule is read, with the column where it stands.
+
+A missing value is unknown, and so is what is computed from it or compared with it. Logic has three
+values (Kleene's): `unknown and false` is false, `unknown or true` is true, anything else of an
+unknown, its negation too, is unknown; and an unknown condition does not match. `missing(x)` and
+`default(x, y)` are there to say otherwise. Dividing by zero and mixing kinds give unknown as well.
+"""
+
+import ast
+import difflib
+import io
+import operator
+import tokenize
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scoring.core.vocabulary import (
+    ANY,
+    CONSTANTS,
+    FUNCTIONS,
+    LIST,
+    MAX_LIST,
+    MAX_NODES,
+    MAX_TEXT,
+    NUMBER,
+    TAKE_MISSING,
+    TEXT,
+    TRUTH,
+    Function,
+    Node,
+    RuleError,
+    Values,
+    check_parameters,
+    kind_of,
+    value_problem,
+)
+
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled text: call `value` with a mapping of names; `reads` are the names it looks up."""
+
+    value: Node
+    reads: tuple[str, ...]
+
+
+Compiled = tuple[Node, str]
+"""A closure and the kind of what it gives."""
+Kinds = tuple[str, str]
+Step = Callable[[Any, Any], bool | None]
+
+
+class _Compiler:
+    """Turns one parsed expression into closures and notes the names that it reads."""
+
+    def __init__(self, line: str, known: Mapping[str, str], parameters: Values) -> None:
+        self.line = line
+        self.known = known
+        self.parameters = parameters
+        self.reads: set[str] = set()
+        self.makers: dict[type[ast.AST], Callable[[Any], Compiled]] = {
+            ast.Constant: self._constant,
+            ast.Name: self._name,
+            ast.BoolOp: self._logic,
+            ast.UnaryOp: self._unary,
+            ast.BinOp: self._arithmetic,
+            ast.Compare: self._compare,
+            ast.Call: self._call,
+        }
+
+    def fail(self, node: ast.AST, message: str) -> RuleError:
+        offset = getattr(node, "col_offset", 0)  # In bytes; people count characters.
+        return RuleError(message, len(self.line.encode()[:offset].decode()) + 1)
+
+    def make(self, node: ast.AST) -> Compiled:
+        maker = self.makers.get(type(node))
+        if maker is None:
+            raise self.fail(node, f"'{ast.unparse(node)}' is not allowed in a rule")
+        return maker(node)
+
+    def operand(self, node: ast.AST, wanted: tuple[str, ...], use: str) -> Node:
+        """The closure of a part that must be of one of the kinds."""
+        run, kind = self.make(node)
+        if kind != ANY and kind not in wanted:
+            raise self.fail(node, f"{use}, and '{ast.unparse(node)}' is a {kind}")
+        return run
+
+    def condition(self, node: ast.AST) -> Node:
+        return self.operand(node, (TRUTH, NUMBER), "a condition is true or false")
+
+    def literal(self, node: ast.AST) -> Any:
+        """The value of a constant: a number, a text, true / false or a parameter."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            value = self.literal(node.operand)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise self.fail(node, f"'{ast.unparse(node)}' is no number")
+            return -value
+        if isinstance(node, ast.Name) and node.id in CONSTANTS:
+            return CONSTANTS[node.id]
+        if isinstance(node, ast.Name) and node.id in self.parameters:
+            return self.parameters[node.id]
+        if not isinstance(node, ast.Constant):
+            raise self.fail(node, "a list holds numbers, texts and parameters only")
+        problem = value_problem(node.value)
+        if problem:
+            raise self.fail(node, problem)
+        return node.value
+
+    def _constant(self, node: ast.Constant) -> Compiled:
+        value = self.literal(node)
+        return (lambda values: value), kind_of(value)
+
+    def _name(self, node: ast.Name) -> Compiled:
+        name = node.id
+        if name in CONSTANTS or name in self.parameters:
+            value = self.literal(node)
+            return (lambda values: value), kind_of(value)
+        if name not in self.known:
+            near = difflib.get_close_matches(name, [*self.known, *self.parameters], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise self.fail(node, f"'{name}' is no field, feature or parameter{hint}")
+        self.reads.add(name)
+
+        def read(values: Values) -> Any:
+            value = values.get(name)
+            return None if value != value else value  # NaN alone differs from itself.
+
+        return read, self.known[name]
+
+    def _logic(self, node: ast.BoolOp) -> Compiled:
+        parts = [self.condition(part) for part in node.values]
+        ends = isinstance(node.op, ast.Or)  # `or` ends at the first true, `and` at the first false
+
+        def run(values: Values) -> bool | None:
+            unknown = False
+            for part in parts:
+                value = part(values)
+                if value is None:
+                    unknown = True
+                elif bool(value) is ends:
+                    return ends
+            return None if unknown else not ends
+
+        return run, TRUTH
+
+    def _unary(self, node: ast.UnaryOp) -> Compiled:
+        if isinstance(node.op, ast.Not):
+            part = self.condition(node.operand)
+            return (lambda values: None if (x := part(values)) is None else not x), TRUTH
+        if isinstance(node.op, ast.USub):
+            part = self.operand(node.operand, (NUMBER,), "only a number has a sign")
+            return (lambda values: -x if isinstance(x := part(values), int | float) else None), (
+                NUMBER
+            )
+        raise self.fail(node, f"'{ast.unparse(node)}' is not allowed in a rule")
+
+    def _arithmetic(self, node: ast.BinOp) -> Compiled:
+        act = ARITHMETIC.get(type(node.op))
+        if act is None:
+            raise self.fail(node, f"'{ast.unparse(node)}' uses an operator that rules do not have")
+        left = self.operand(node.left, (NUMBER,), "rules compute with numbers")
+        right = self.operand(node.right, (NUMBER,), "rules compute with numbers")
+
+        def run(values: Values) -> Any:
+            a, b = left(values), right(values)
+            if not (isinstance(a, int | float) and isinstance(b, int | float)):
+                return None
+            try:
+                found = act(a, b)
+            except (ZeroDivisionError, OverflowError):
+                return None
+            return None if found != found else found
+
+        return run, NUMBER
+
+    def _compare(self, node: ast.Compare) -> Compiled:
+        # Each operand is compiled and run once, however the chain is nested.
+        operands = [self.make(node.left)]
+        steps: list[Step] = []
+        nodes = [node.left, *node.comparators]
+        for i, op in enumerate(node.ops):
+            if isinstance(op, ast.In | ast.NotIn):
+                operands.append(self._group(nodes[i + 1]))
+                steps.append(self._membership(nodes[i], operands[i][1], isinstance(op, ast.In)))
+            else:
+                operands.append(self.make(nodes[i + 1]))
+                kinds = operands[i][1], operands[i + 1][1]
+                steps.append(self._order(nodes[i], op, nodes[i + 1], kinds))
+        return _chain([run for run, _ in operands], steps), TRUTH
+
+    def _group(self, node: ast.AST) -> Compiled:
+        """The right side of `in`."""
+        if isinstance(node, ast.List | ast.Tuple):
+            found = [self.literal(part) for part in node.elts]
+        elif isinstance(node, ast.Name) and isinstance(self.parameters.get(node.id), list):
+            found = self.parameters[node.id]
+        else:
+            raise self.fail(node, "'in' needs a list such as ['a', 'b'] or a parameter with one")
+        if len(found) > MAX_LIST or any(isinstance(value, list) for value in found):
+            raise self.fail(node, f"a list has at most {MAX_LIST} numbers and texts")
+        group = frozenset(found)
+        return (lambda values: group), LIST
+
+    def _membership(self, left: ast.AST, kind: str, wanted: bool) -> Step:
+        if kind == LIST:
+            raise self.fail(left, "'in' looks for one value")
+        return lambda a, group: None if a is None else (a in group) is wanted
+
+    def _order(self, left: ast.AST, op: ast.cmpop, right: ast.AST, kinds: Kinds) -> Step:
+        act = COMPARISONS.get(type(op))
+        if act is None:
+            raise self.fail(left, "'is' is no comparison that rules have; write ==")
+        known = set(kinds) - {ANY}
+        if LIST in known or (TRUTH in known and not isinstance(op, ast.Eq | ast.NotEq)):
+            raise self.fail(left, "only numbers and texts are compared")
+        if TEXT in known and len(known) > 1:
+            what = f"'{ast.unparse(left)}' ({kinds[0]}) and '{ast.unparse(right)}' ({kinds[1]})"
+            raise self.fail(left, f"{what} cannot be compared")
+
+        def step(a: Any, b: Any) -> bool | None:
+            if a is None or b is None:
+                return None
+            try:
+                found: bool = act(a, b)
+            except TypeError:  # a text against a number, in values that nobody declared
+                return None
+            return found
+
+        return step
+
+    def _call(self, node: ast.Call) -> Compiled:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise self.fail(node, f"the functions are {', '.join(FUNCTIONS)}")
+        if node.keywords or not function.least <= len(node.args) <= function.most:
+            raise self.fail(node, f"write {function.usage}")
+        made = [self.make(part) for part in node.args]
+        kinds = {kind for _, kind in made} - {ANY}
+        if LIST in kinds or (function.takes != ANY and kinds - {function.takes}):
+            raise self.fail(node, f"{name} takes a {function.takes}: {function.usage}")
+        gives, act, parts = function.gives, function.act, [run for run, _ in made]
+        if name == "default":
+            if len(kinds) > 1:
+                raise self.fail(node, "the default is of the same kind as the value")
+            gives = kinds.pop() if kinds else ANY
+        if name in TAKE_MISSING:
+            return (lambda values: act(*[part(values) for part in parts])), gives
+        return _checked(function, parts), gives
+
+
+def _chain(operands: list[Node], steps: list[Step]) -> Node:
+    """A comparison; of several steps all must hold."""
+    first, second, step = operands[0], operands[1], steps[0]
+    if len(steps) == 1:
+        return lambda values: step(first(values), second(values))
+
+    def run(values: Values) -> bool | None:
+        unknown = False
+        left = first(values)
+        for operand, act in zip(operands[1:], steps, strict=True):
+            right = operand(values)
+            found = act(left, right)
+            if found is None:
+                unknown = True
+            elif not found:
+                return False
+            left = right
+        return None if unknown else True
+
+    return run
+
+
+def _checked(function: Function, parts: list[Node]) -> Node:
+    """The call, unknown where an argument is missing or of another kind."""
+    act = function.act
+    allowed: Any = str if function.takes == TEXT else (int, float)
+
+    def run(values: Values) -> Any:
+        found = [part(values) for part in parts]
+        for value in found:
+            if not isinstance(value, allowed):
+                return None
+        return act(*found)
+
+    return run
+
+
+def _parse(text: str) -> tuple[str, int, ast.Expression]:
+    """The text on one line, where it starts, and its tree. Raises RuleError."""
+    if len(text) > MAX_TEXT:
+        raise RuleError(f"a rule has at most {MAX_TEXT} characters")
+    if "\\" in text:
+        raise RuleError("a rule has no backslash", text.index("\\") + 1)
+    # Lines are for the reader. Spaces keep every column where it was.
+    line = "".join(" " if mark.isspace() else mark for mark in text)
+    start = len(line) - len(line.lstrip())
+    try:
+        tree = ast.parse(line[start:], mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        place = getattr(error, "offset", None)
+        raise RuleError("this is not an expression", place and place + start) from error
+    if sum(isinstance(node, ast.expr) for node in ast.walk(tree)) > MAX_NODES:
+        raise RuleError(f"a rule has at most {MAX_NODES} parts")
+    # A comment would hide what stands behind it, now that the text is one line.
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(line[start:]).readline))
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise RuleError("this is not an expression") from error
+    for token in tokens:
+        if token.type == tokenize.COMMENT:
+            raise RuleError("a rule has no comment", token.start[1] + start + 1)
+    return line, start, tree
+
+
+def names_in(text: str) -> set[str]:
+    """Every name that a text uses, functions and constants left out; none of a broken one."""
+    try:
+        _, _, tree = _parse(text)
+    except RuleError:
+        return set()
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return found - FUNCTIONS.keys() - CONSTANTS.keys()
+
+
+def compile_expression(
+    text: str, known: Mapping[str, str], parameters: Values | None = None
+) -> Expression:
+    """Compile a condition. `known`: kind (NUMBER, TEXT, TRUTH, ANY) by name. Raises RuleError."""
+    parameters = parameters or {}
+    check_parameters(parameters, known)
+    line, start, tree = _parse(text)
+    compiler = _Compiler(line[start:], known, parameters)
+    try:
+        value = compiler.condition(tree.body)
+    except RuleError as error:
+        raise RuleError(error.reason, error.column and error.column + start) from error
+    return Expression(value, tuple(sorted(compiler.reads)))

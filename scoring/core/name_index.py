@@ -1,0 +1,269 @@
+"""The names of all lists in one compact index that finds candidates for a name.
+
+Every distinct word of the lists is a number; a name is a run of such numbers with the part that
+each word plays. Words are found by what they are, by what they sound like, and by every form of
+them that lacks one letter, which meets any single slip (Mor and Fraenkel's deletion neighbourhood,
+as in SymSpell). A word weighs what it tells: log2 of the share of entries that have it.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.core.names import INITIAL, PLAIN, NameForm, Word, parse_name, sound
+from scoring.core.watchlist import PERSON, UNKNOWN, ListedEntry, ListedName
+
+Ints = NDArray[np.int32]
+# The part that a listed word plays; JOIN is several neighbours written as one.
+# A further family name (Maduro *Moros*) is left out more often than the first one.
+FAMILY, FURTHER, FIRST, MIDDLE, OTHER, LITTLE, JOIN = range(7)
+SHORTEST_SLIP = 3
+FEWEST_ENTRIES = 10_000
+MOST_CANDIDATES, MOST_TIED = 30, 90
+# Who shares less than this of what a query tells is no candidate.
+LEAST_SHARED = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Where a name stands: which list, which entry, which of its names."""
+
+    list_name: str
+    digest: str
+    entry: ListedEntry
+    name: ListedName
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the lists know of a word: the cluster of its sound, entries that have it, its bits."""
+
+    cluster: int
+    entries: int
+    bits: float
+
+
+def keys_of(word: str, *, slips: bool = True) -> set[int]:
+    """Hashes under which a word is found. The same everywhere, so that a replay finds the same."""
+    found = {crc32(word.encode()), _sound_key(sound(word))}
+    if slips and len(word) >= SHORTEST_SLIP:
+        found.update(crc32((word[:i] + word[i + 1 :]).encode()) for i in range(len(word)))
+    return found
+
+
+def _sound_key(heard: str) -> int:
+    return crc32(b"~" + heard.encode())
+
+
+class NameIndex:
+    """Names of several lists. Arrays are aligned: `start[n]:start[n + 1]` are name n's words.
+
+    `words` are the distinct words, `bits[w]` what word w tells (at most `most_bits`),
+    `cluster[w]` a number that words of the same sound share. `word`, `part` and `span` run over
+    the words of all names: the word's number, its part, and for a JOIN first * 16 + last.
+    """
+
+    def __init__(self, lists: Sequence[tuple[str, str, Sequence[ListedEntry]]]) -> None:
+        self.lists = [(name, digest) for name, digest, _ in lists]
+        self._number: dict[str, int] = {}
+        self._word, self._part, self._span = array("i"), array("b"), array("B")
+        self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
+        self._entries: list[tuple[int, ListedEntry]] = []
+        for which, (_, _, entries) in enumerate(lists):
+            for entry in entries:
+                self._add(which, entry)
+        self._freeze()
+
+    def _add(self, which: int, entry: ListedEntry) -> None:
+        owner = len(self._entries)
+        self._entries.append((which, entry))
+        seen = set()
+        for position, name in enumerate(entry.names):
+            words, joins = listed_words(name, entry.kind)
+            # Spellings that differ in nothing that is compared need to stand here once.
+            same = (tuple(words), name.weak)
+            if not words or same in seen:
+                continue
+            seen.add(same)
+            for text, part, span in [*words, *joins]:
+                self._word.append(self._number.setdefault(text, len(self._number)))
+                self._part.append(part)
+                self._span.append(span)
+            self._start.append(len(self._word))
+            self._owner.append(owner)
+            self._spelling.append(position)
+
+    def _freeze(self) -> None:
+        self.words = list(self._number)
+        del self._number
+        self.word = np.frombuffer(self._word, dtype=np.int32)
+        self.part = np.frombuffer(self._part, dtype=np.int8)
+        self.span = np.frombuffer(self._span, dtype=np.uint8)
+        self.start = np.frombuffer(self._start, dtype=np.int32)
+        self.owner = np.frombuffer(self._owner, dtype=np.int32)
+        self.spelling = np.frombuffer(self._spelling, dtype=np.int16)
+        self.names = len(self.owner)
+        self.size = np.diff(self.start)
+        name_of = np.repeat(np.arange(self.names, dtype=np.int32), self.size)
+        self._weigh(name_of)
+        self._post(name_of)
+        self._hash()
+        told = np.where(self.part == JOIN, 0.0, self.bits[self.word])
+        told *= np.where(self.part == MIDDLE, 0.4, np.where(self.part == LITTLE, 0.1, 1.0))
+        self.told = np.add.reduceat(told, self.start[:-1]).astype(np.float32)
+
+    def _weigh(self, name_of: Ints) -> None:
+        """Bits by the number of entries with a word of that sound; joins tell what is in them."""
+        clusters: dict[str, int] = {}
+        self.cluster = np.fromiter(
+            (clusters.setdefault(sound(word), len(clusters)) for word in self.words), np.int32
+        )
+        self.lengths = np.fromiter(map(len, self.words), np.int16)
+        single = self.part != JOIN
+        pairs = self.cluster[self.word[single]].astype(np.int64) * len(self._entries)
+        pairs += self.owner[name_of[single]]
+        having = np.bincount(
+            np.unique(pairs) // max(len(self._entries), 1), minlength=len(clusters)
+        )
+        self.entries_with = having
+        # A short list says little about how common a word is among people.
+        total = max(len(self._entries), FEWEST_ENTRIES)
+        self.most_bits = float(np.log2(total))
+        self.bits = np.log2(total / np.clip(having[self.cluster], 1, None)).astype(np.float32)
+
+    def _post(self, name_of: Ints) -> None:
+        """Names by word. Little words lead to nobody: nearly every name has one."""
+        leading = self.part != LITTLE
+        words, names = self.word[leading], name_of[leading]
+        order = np.argsort(words, kind="stable")
+        self.postings = names[order].astype(np.int32)
+        counts = np.bincount(words, minlength=len(self.words))
+        self.posting_start = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+
+    def _hash(self) -> None:
+        self.only_join = np.zeros(len(self.words), dtype=bool)
+        self.only_join[self.word[self.part == JOIN]] = True
+        self.only_join[self.word[self.part != JOIN]] = False
+        keys, numbers = array("I"), array("i")
+        for number, word in enumerate(self.words):
+            found = keys_of(word, slips=not self.only_join[number])
+            keys.extend(found)
+            numbers.extend([number] * len(found))
+        order = np.argsort(np.frombuffer(keys, dtype=np.uint32), kind="stable")
+        self.keys = np.frombuffer(keys, dtype=np.uint32)[order]
+        self.key_word = np.frombuffer(numbers, dtype=np.int32)[order]
+
+    def knowledge(self, word: str) -> Knowledge:
+        """What the lists know of a word; one that is on none of them tells the most."""
+        heard = sound(word)
+        key = _sound_key(heard)
+        place = int(np.searchsorted(self.keys, np.uint32(key)))
+        while place < len(self.keys) and self.keys[place] == key:
+            number = int(self.key_word[place])
+            if sound(self.words[number]) == heard:
+                cluster = int(self.cluster[number])
+                return Knowledge(cluster, int(self.entries_with[cluster]), float(self.bits[number]))
+            place += 1
+        return Knowledge(-1, 0, self.most_bits)
+
+    def candidates(self, words: Sequence[str], joins: Sequence[str], told: float) -> Ints:
+        """Numbers of the names that share most with a query, at most about MOST_CANDIDATES.
+
+        `told` is the sum of the bits of the query's `words`; shared bits count against it and
+        against the name's own, so that a short name is not drowned by long ones. What a join
+        shares is not added to what its parts share already.
+        """
+        found = self._words_like(words)
+        alone = self.only_join[found]
+        joined = np.concatenate((found[alone], self._words_like(joins)))
+        shared = np.maximum(self._shared(found[~alone]), self._shared(np.unique(joined)))
+        close = np.flatnonzero(shared > told * LEAST_SHARED)
+        likeness = np.minimum(shared[close], told) / (self.told[close] + told)
+        if len(close) > MOST_CANDIDATES:
+            # With all that are as good as the last one: names of the same words are many.
+            least = np.partition(likeness, -MOST_CANDIDATES)[-MOST_CANDIDATES]
+            good = np.flatnonzero(likeness >= least)
+            close = close[good[np.argsort(-likeness[good], kind="stable")[:MOST_TIED]]]
+        return close.astype(np.int32)
+
+    def _words_like(self, words: Sequence[str]) -> Ints:
+        """Numbers of the listed words that share a key with one of `words`."""
+        keys = np.fromiter((key for word in words for key in keys_of(word)), dtype=np.uint32)
+        low = np.searchsorted(self.keys, keys, "left")
+        return np.unique(self.key_word[_ranges(low, np.searchsorted(self.keys, keys, "right"))])
+
+    def _shared(self, numbers: Ints) -> NDArray[np.float64]:
+        """By name, the bits of the listed words `numbers` that it has."""
+        first, last = self.posting_start[numbers], self.posting_start[numbers + 1]
+        names = self.postings[_ranges(first, last)]
+        weights = np.repeat(self.bits[numbers], last - first)
+        return np.bincount(names, weights, minlength=self.names).astype(np.float64)
+
+    def listed(self, number: int) -> Listed:
+        """Everything about a name of the index."""
+        which, entry = self._entries[self.owner[number]]
+        name, digest = self.lists[which]
+        return Listed(name, digest, entry, entry.names[self.spelling[number]])
+
+
+def _ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.int64]:
+    """All numbers of first[i]..last[i] - 1, one range after another."""
+    counts = (last - first).astype(np.int64)
+    total = int(counts.sum())
+    if not total:
+        return np.zeros(0, dtype=np.int64)
+    ends = np.cumsum(counts)
+    return np.arange(total) + np.repeat(first - ends + counts, counts)
+
+
+def listed_words(
+    name: ListedName, kind: str
+) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
+    """Words of a listed name as (text, part, 0), and its joins as (text, JOIN, span)."""
+    if not name.family:
+        form = parse_name(name.text)
+        parts = [*_parts(form.words, kind)]
+        return _words(form, parts), _joins(form, 0)
+    family, given = parse_name(name.family, whole=False), parse_name(name.given, whole=False)
+    if not any(word.kind == PLAIN for word in (*family.words, *given.words)):
+        family, given = parse_name(name.family), parse_name(name.given)
+    words = _words(family, _in_turn(family.words, FAMILY, FURTHER))
+    words += _words(given, _in_turn(given.words, FIRST, MIDDLE))
+    return words, _joins(family, 0) + _joins(given, len(family.words))
+
+
+def _words(form: NameForm, parts: Iterable[int]) -> list[tuple[str, int, int]]:
+    return [(word.text, part, 0) for word, part in zip(form.words, parts, strict=True)]
+
+
+def _joins(form: NameForm, shift: int) -> list[tuple[str, int, int]]:
+    return [
+        (text, JOIN, (i + shift) * 16 + j + shift) for text, i, j in form.joins if j + shift < 16
+    ]
+
+
+def _in_turn(words: Sequence[Word], first: int, later: int) -> list[int]:
+    parts, part = [], first
+    for word in words:
+        if word.kind in (PLAIN, INITIAL):
+            parts.append(part)
+            part = later
+        else:
+            parts.append(LITTLE)
+    return parts
+
+
+def _parts(words: Sequence[Word], kind: str) -> list[int]:
+    """Parts of a name that nobody took apart: a person's last word is the family name."""
+    plain = [i for i, word in enumerate(words) if word.kind in (PLAIN, INITIAL)]
+    parts = [LITTLE] * len(words)
+    person = kind == PERSON or (kind == UNKNOWN and len(plain) < 2)
+    for i in plain:
+        parts[i] = OTHER
+        if person and len(plain) > 1:
+            parts[i] = FIRST if i == plain[0] else FAMILY if i == plain[-1] else MIDDLE
+    return parts

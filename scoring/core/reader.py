@@ -1,0 +1,99 @@
+"""How a declaration is read: every problem is noted with its place, and all are told at once."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scoring.core.shape import is_number
+
+DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+NUMBERS = ("number", "integer")
+
+
+class SpecError(ValueError):
+    """A detector that cannot be read. `problems` is a list of (place, message)."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{place}: {message}" for place, message in problems))
+
+
+def seconds(text: object) -> float:
+    """Seconds of a duration such as `90s`, `1h`, `7d`. Raises ValueError on anything else."""
+    found = DURATION.match(str(text))
+    if found is None:
+        raise ValueError(f"'{text}' is not a duration such as 10m, 1h, 7d")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+class Reader:
+    """Collects problems while a declaration is read.
+
+    `event` is the declaration's section of that name, `fields` its schema's properties.
+    """
+
+    def __init__(self, event: Mapping[str, Any]) -> None:
+        self.event = event
+        self.fields: Mapping[str, Any] = event.get("schema", {}).get("properties", {})
+        self.problems: list[tuple[str, str]] = []
+
+    def bad(self, place: str, message: str) -> None:
+        """Note a problem."""
+        self.problems.append((place, message))
+
+    def only(self, place: str, given: Iterable[object], known: Iterable[str]) -> None:
+        """Every key of `given` is a known setting: a misspelt one must not be passed over."""
+        for key in sorted(set(map(str, given)) - set(known)):
+            self.bad(f"{place}.{key}" if place else key, "is not a setting")
+
+    def known_field(self, place: str, name: object) -> str:
+        """The name of an event's field."""
+        if not isinstance(name, str) or name not in self.fields:
+            self.bad(place, f"'{name}' is not a property of event.schema")
+        return str(name)
+
+    def number_field(self, place: str, name: object) -> str:
+        """The name of a field that can be computed with."""
+        self.known_field(place, name)
+        self.plays(place, name, types=(*NUMBERS, "boolean"))
+        return str(name)
+
+    def plays(self, place: str, name: object, *, types: tuple[str, ...], form: str = "") -> None:
+        """The field is declared as something that can be read as its role asks."""
+        rule = self.fields.get(str(name))
+        if rule is None:
+            return
+        if rule["type"] not in types or (form and rule.get("format") != form):
+            wanted = f"{types[0]} with format {form}" if form else " or ".join(types)
+            self.bad(place, f"'{name}' must be declared as {wanted}")
+
+    def duration(self, place: str, text: object) -> float:
+        """Seconds."""
+        try:
+            return seconds(text)
+        except ValueError as error:
+            self.bad(place, str(error))
+            return 1.0
+
+    def number(self, place: str, value: object, *, low: float) -> float:
+        """A number from `low`."""
+        if isinstance(value, int | float) and is_number(value) and low <= value < 1e15:
+            return float(value)
+        self.bad(place, f"is a number from {low:g}")
+        return low
+
+    def one_of(self, place: str, value: object, known: Iterable[str]) -> str:
+        """One of a few words; `min-max` is `min_max`."""
+        word = str(value).replace("-", "_")
+        if word not in known:
+            self.bad(place, f"'{value}' is none of {', '.join(known)}")
+        return word
+
+    def items(self, place: str, config: Mapping[str, Any], key: str) -> list[Any]:
+        """A list with at least one entry."""
+        found = config.get(key)
+        if not isinstance(found, list) or not found:
+            self.bad(f"{place}.{key}", "needs a list with at least one entry")
+            return []
+        return found

@@ -1,0 +1,352 @@
+"""What a feature pipeline may consist of: each step of the YAML, read into features.
+
+A step either makes features (`numeric`, `category`, `calendar`, `cyclic_time`, `velocity`,
+`time_window_aggregation`, `ratio_to_mean`, `time_since_last`, `label_risk`) or says how features
+reach the model (`imputation`, `scaling`, `encoding`). What the latter ask for is fitted at training
+and lives in the bundle's encoder; the stored vector stays raw. docs/detectors.md has the form.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from scoring.core.reader import NUMBERS, Reader
+from scoring.core.shape import is_number
+
+AGGREGATIONS: Final = ("count", "sum", "mean", "std", "min", "max", "distinct")
+OF_WINDOWS: Final = (*AGGREGATIONS, "ratio_to_mean", "time_since_last")
+TRACKED: Final = frozenset((*AGGREGATIONS, "since_last", "ratio", "changes", "risk"))
+"""Kinds that read the history of an entity."""
+CALENDAR: Final = (
+    *("hour", "hour_sin", "hour_cos", "weekday", "weekday_sin", "weekday_cos"),
+    *("weekend", "night"),
+)
+IMPUTATIONS: Final = ("mean", "median", "most_frequent", "constant")
+SCALINGS: Final = ("none", "standard", "robust", "min_max", "log")
+ENCODINGS: Final = ("both", "one_hot", "frequency", "target")
+CLOCK: Final = "time-of-day"
+SMOOTHING: Final = 20.0
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How a feature reaches the model. Fitted by models_registry.core.encoding.
+
+    `fill` is the constant of `impute` constant: a number, or the text of a category. With `impute`
+    empty numbers take the median, and a missing category is no level. `smoothing` and `delay`
+    (seconds; None: the detector's label delay) belong to the target encoding.
+    """
+
+    impute: str = ""
+    fill: float | str = 0.0
+    scale: str = "none"
+    log: bool = False
+    encode: str = "both"
+    smoothing: float = SMOOTHING
+    delay: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """One position of the feature vector.
+
+    `kind`: numeric, category, calendar, clock_sin, clock_cos, since_last, ratio, changes (of place
+    per hour), risk (share of events known as fraud), or an aggregation. `field` is the event field
+    that it reads (for calendar: which part of the time). Window features carry the entity field,
+    the window and the offset, in seconds: the window is (t - offset - window, t - offset].
+    """
+
+    name: str
+    kind: str
+    field: str
+    entity: str = ""
+    window: float = 0.0
+    offset: float = 0.0
+    include_current: bool = True
+    label: str = ""
+    prepared: Preparation = Preparation()
+    step: int = 0
+
+    @property
+    def raw(self) -> tuple[str, str, str, str, float, float, bool]:
+        """What decides the number in the vector: equal for two features that log the same."""
+        return (self.name, self.kind, self.field, self.entity, self.window, self.offset,
+                self.include_current)  # fmt: skip
+
+
+def _fields(read: Reader, place: str, config: Config) -> list[str]:
+    names = read.items(place, config, "fields")
+    return [read.known_field(f"{place}.fields", name) for name in names]
+
+
+def _numeric(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    for name in config.get("fields") or []:
+        read.plays(f"{place}.fields", name, types=(*NUMBERS, "boolean"))
+    return [FeatureSpec(name, "numeric", name) for name in _fields(read, place, config)]
+
+
+def _category(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    names = _fields(read, place, config)
+    for name in names:
+        if name in read.event.get("pii", []):
+            read.bad(f"{place}.fields", f"'{name}' is personal data and cannot be a category")
+    return [FeatureSpec(name, "category", name) for name in names]
+
+
+def _calendar(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    parts = read.items(place, config, "parts")
+    names = [read.one_of(f"{place}.parts", part, CALENDAR) for part in parts]
+    return [FeatureSpec(name, "calendar", name) for name in names]
+
+
+def _cyclic(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    """Sine and cosine, so that 23:59 and 00:00 are neighbours."""
+    if config.get("field") is not None:
+        name = read.known_field(f"{place}.field", config["field"])
+        read.plays(f"{place}.field", name, types=("string",), form=CLOCK)
+        return [FeatureSpec(f"{name}_{f}", f"clock_{f}", name) for f in ("sin", "cos")]
+    found = []
+    for period in config.get("periods") or ["day"]:
+        part = {"day": "hour", "week": "weekday"}.get(str(period))
+        if part is None:
+            read.bad(f"{place}.periods", f"'{period}' is neither day nor week")
+        found += [FeatureSpec(f"{part}_{f}", "calendar", f"{part}_{f}") for f in ("sin", "cos")]
+    return found
+
+
+def _amount(read: Reader, place: str, config: Config) -> str:
+    """The field that windows sum up: as said, else the event's amount, else its only number."""
+    value = config.get("value") or read.event.get("amount")
+    if not value:
+        numbers = [name for name, rule in read.fields.items() if rule["type"] == "number"]
+        if len(numbers) != 1:
+            read.bad(f"{place}.value", "name the field whose values are aggregated")
+            return ""
+        value = numbers[0]
+    return read.number_field(f"{place}.value", value)
+
+
+def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
+    offset = read.duration(f"{place}.offset", config.get("offset", "0s"))
+    current = bool(config.get("include_current", True))
+    wanted = [
+        read.one_of(f"{place}.aggregations", how, OF_WINDOWS)
+        for how in read.items(place, config, "aggregations")
+    ]
+    needs_value = set(wanted) & set(OF_WINDOWS) - {"count", "distinct", "time_since_last"}
+    value = _amount(read, place, config) if needs_value else ""
+    distinct = [read.known_field(f"{place}.distinct", n) for n in config.get("distinct", [])]
+    if "distinct" in wanted and not distinct:
+        read.bad(f"{place}.distinct", "name the fields whose values are counted")
+    suffix = f"_offset_{config['offset']}" if offset else ""
+    found = []
+    for window in read.items(place, config, "windows"):
+        length = read.duration(f"{place}.windows", window)
+        for how in dict.fromkeys(wanted):
+            if how == "ratio_to_mean":
+                found.append(_ratio_feature(entity, value, str(window), length))
+                continue
+            if how == "time_since_last":
+                name = f"{entity}_seconds_since_last_{window}"
+                found.append(FeatureSpec(name, "since_last", "", entity, length))
+                continue
+            columns = {"count": [""], "distinct": distinct}.get(how, [value])
+            for column in columns:
+                name = "_".join(part for part in (entity, how, column, str(window)) if part)
+                found.append(
+                    FeatureSpec(name + suffix, how, column, entity, length, offset, current)
+                )
+    return found
+
+
+def _since_last(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
+    cap = read.duration(f"{place}.cap", config.get("cap", "30d"))
+    return [FeatureSpec(f"{entity}_seconds_since_last", "since_last", "", entity, cap)]
+
+
+def _ratio_feature(entity: str, value: str, window: str, length: float) -> FeatureSpec:
+    name = f"{entity}_{value}_ratio_{window}"
+    return FeatureSpec(name, "ratio", value, entity, length, include_current=False)
+
+
+def _ratio(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
+    value = _amount(read, place, config)
+    window = config.get("window", "7d")
+    length = read.duration(f"{place}.window", window)
+    return [_ratio_feature(entity, value, str(window), length)]
+
+
+def _velocity(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    """Distinct places inside each window, and how often an hour the entity changes its place."""
+    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
+    where = read.known_field(f"{place}.place", config.get("place"))
+    found = []
+    for window in read.items(place, config, "windows"):
+        length = read.duration(f"{place}.windows", window)
+        found += [
+            FeatureSpec(f"{entity}_{kind}_{where}_{window}", kind, where, entity, length)
+            for kind in ("distinct", "changes")
+        ]
+    return found
+
+
+def _label_risk(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    """Events of the entity that lie `delay` back, and the share of them known as fraud by now."""
+    entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
+    delay = config.get("delay", "7d")
+    offset = read.duration(f"{place}.delay", delay)
+    found = []
+    for window in read.items(place, config, "windows"):
+        length = read.duration(f"{place}.windows", window)
+        found += [
+            FeatureSpec(
+                f"{entity}_{kind}_{window}_delay_{delay}", kind, "", entity, length, offset,
+                include_current=False,
+            )
+            for kind in ("count", "risk")
+        ]  # fmt: skip
+    return found
+
+
+Make = Callable[[Reader, str, Config], list[FeatureSpec]]
+MAKERS: Final[dict[str, tuple[Make, tuple[str, ...]]]] = {
+    "numeric": (_numeric, ("fields",)),
+    "category": (_category, ("fields",)),
+    "calendar": (_calendar, ("parts",)),
+    "cyclic_time": (_cyclic, ("field", "periods")),
+    "time_window_aggregation": (
+        _windows,
+        ("entity_key", "windows", "aggregations", "value", "distinct", "offset",
+         "include_current"),
+    ),
+    "ratio_to_mean": (_ratio, ("entity_key", "value", "window")),
+    "time_since_last": (_since_last, ("entity_key", "cap")),
+    "velocity": (_velocity, ("entity_key", "place", "windows")),
+    "label_risk": (_label_risk, ("entity_key", "windows", "delay")),
+}  # fmt: skip
+PREPARERS: Final[dict[str, tuple[str, ...]]] = {
+    "imputation": ("strategy", "fields", "value"),
+    "scaling": ("method", "fields"),
+    "encoding": ("method", "fields", "smoothing", "delay"),
+}
+TRANSFORMATIONS: Final = (*MAKERS, *PREPARERS)
+
+
+def _change(read: Reader, place: str, kind: str, config: Config) -> dict[str, Any]:
+    """What a preparing step sets of a Preparation."""
+    if kind == "imputation":
+        how = read.one_of(f"{place}.strategy", config.get("strategy", "median"), IMPUTATIONS)
+        found: dict[str, Any] = {"impute": how}
+        if how == "constant":
+            value = config.get("value")
+            if not (is_number(value) or isinstance(value, str)):
+                read.bad(f"{place}.value", "is the number or text that stands for a missing one")
+            found["fill"] = value if isinstance(value, str) else float(value or 0)
+        return found
+    if kind == "scaling":
+        how = read.one_of(f"{place}.method", config.get("method", "standard"), SCALINGS)
+        return {"log": True} if how == "log" else {"scale": how}
+    found = {"encode": read.one_of(f"{place}.method", config.get("method", "one_hot"), ENCODINGS)}
+    if "smoothing" in config:
+        found["smoothing"] = read.number(f"{place}.smoothing", config["smoothing"], low=0.0)
+    if "delay" in config:
+        found["delay"] = read.duration(f"{place}.delay", config["delay"])
+    return found
+
+
+def _takes(kind: str, change: Mapping[str, Any], feature: FeatureSpec) -> bool:
+    """Whether a step that names no fields speaks of this feature."""
+    category = feature.kind == "category"
+    if kind != "imputation":
+        return category == (kind == "encoding")
+    if change["impute"] == "constant":
+        return category == isinstance(change["fill"], str)
+    return not category or change["impute"] == "most_frequent"
+
+
+def _prepare(
+    read: Reader, place: str, kind: str, config: Config, features: list[FeatureSpec]
+) -> None:
+    """Write a preparing step into the features that it speaks of, in place."""
+    change = _change(read, place, kind, config)
+    named = config.get("fields")
+    if named is not None:
+        named = read.items(place, config, "fields")
+    for i, feature in enumerate(features):
+        chosen = feature.name in named if named is not None else _takes(kind, change, feature)
+        if not chosen:
+            continue
+        if (feature.kind == "category") != (kind == "encoding") and kind != "imputation":
+            read.bad(f"{place}.fields", f"'{feature.name}' cannot be given to {kind}")
+        if feature.kind == "category" and change.get("impute") in ("mean", "median"):
+            read.bad(f"{place}.fields", f"'{feature.name}' is a category and has no mean or median")
+        features[i] = replace(feature, prepared=replace(feature.prepared, **change))
+    known = {feature.name for feature in features}
+    for name in named or []:
+        if name not in known:
+            read.bad(f"{place}.fields", f"'{name}' is no feature of this pipeline")
+
+
+def _implied(read: Reader, steps: list[tuple[str, str, Config]]) -> list[FeatureSpec]:
+    """Event fields that no step makes a feature of, though one says how they reach the model.
+
+    A pipeline that only imputes and scales takes the event's numbers as they are; an encoding makes
+    its fields categories.
+    """
+    made = {name for _, kind, c in steps if kind in ("numeric", "category") for name in _list(c)}
+    found = []
+    kinds = {kind for _, kind, _ in steps}
+    if kinds & {"imputation", "scaling"} and not kinds & {"numeric", "category"}:
+        roles = {str(read.event.get(key)) for key in ("id", "time", "entity")}
+        keys = {str(config.get("entity_key")) for _, _, config in steps}
+        for name, rule in read.fields.items():
+            if rule["type"] in NUMBERS and name not in roles | keys:
+                found.append(FeatureSpec(name, "numeric", name))
+    for i, (place, kind, config) in enumerate(steps):
+        if kind != "encoding":
+            continue
+        for name in dict.fromkeys(_list(config)):
+            if isinstance(name, str) and name in read.fields and name not in made:
+                made.add(name)
+                found += [replace(f, step=i) for f in _category(read, place, {"fields": [name]})]
+    return found
+
+
+def _list(config: Config) -> list[Any]:
+    found = config.get("fields")
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def read_features(read: Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ...]:
+    """The `features` section: features in the order of the vector, each with its preparation."""
+    read.only("features", raw, ("name", "labels", "transformations", "immutable"))
+    steps = []
+    for i, step in enumerate(raw.get("transformations", [])):
+        place, kind = f"features.transformations[{i}]", str(step.get("type"))
+        read.only(place, step, ("type", "config"))
+        if kind not in TRANSFORMATIONS:
+            read.bad(f"{place}.type", f"'{kind}' is none of {', '.join(TRANSFORMATIONS)}")
+        config = step.get("config", {})
+        known = PREPARERS.get(kind) or MAKERS.get(kind, (None, config))[1]
+        read.only(f"{place}.config", config, known)
+        steps.append((f"{place}.config", kind, config))
+    features = _implied(read, steps)
+    for i, (place, kind, config) in enumerate(steps):
+        if kind in MAKERS:
+            features += [replace(f, step=i) for f in MAKERS[kind][0](read, place, config)]
+    names = [feature.name for feature in features]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        again = len(names) - 1 - names[::-1].index(name)
+        place = f"features.transformations[{features[again].step}]"
+        read.bad(place, f"'{name}' is declared twice")
+    for place, kind, config in steps:
+        if kind in PREPARERS:
+            _prepare(read, place, kind, config, features)
+    if not features:
+        read.bad("features.transformations", "declare at least one feature")
+    labels = raw.get("labels", {})
+    return tuple(replace(f, label=str(labels.get(f.name, ""))) for f in features)

@@ -1,0 +1,98 @@
+# ruff: noqa: RUF001 - tables of letters that look like others
+"""Letters of other scripts and with marks as plain Latin ones, so that spellings can be compared.
+
+Tables follow the common romanisations of passports and newspapers (ICAO 9303 and BGN/PCGN where
+they agree with them). Arabic and Hebrew do not write short vowels, so what comes out of them is
+mostly consonants. Han, kana and the scripts of India are left as they are: they match themselves.
+"""
+
+import unicodedata
+
+_CYRILLIC = (
+    "а a б b в v г g д d е e ё e ж zh з z и i й y к k л l м m н n о o п p р r с s т t у u ф f "
+    "х kh ц ts ч ch ш sh щ shch ъ - ы y ь - э e ю yu я ya і i ї yi є ye ґ g ў u ђ dj ј j љ lj "
+    "њ nj ћ c џ dz ѓ gj ќ kj ѕ dz ә a ғ g қ k ң n ө o ұ u ү u һ h җ j ҳ h ҷ j ӣ i ӯ u"
+)
+_GREEK = (
+    "α a β v γ g δ d ε e ζ z η i θ th ι i κ k λ l μ m ν n ξ x ο o π p ρ r σ s ς s τ t υ y φ f "
+    "χ ch ψ ps ω o"
+)
+_ARABIC = (
+    "ا a آ a أ a إ i ٱ a ب b ت t ث th ج j ح h خ kh د d ذ dh ر r ز z س s ش sh ص s ض d ط t ظ z "
+    "ع - غ gh ف f ق q ك k ل l م m ن n ه h و w ي y ى a ة a ء - ئ y ؤ w پ p چ ch ژ zh گ g ک k "
+    "ی y ہ h ھ h ے e ں n ڈ d ڑ r ٹ t ځ z څ ts ډ d ړ r ښ sh ږ zh ڼ n ې e ۍ y ۀ a ە a ۆ o ڵ l ـ -"
+)
+_HEBREW = (
+    "א a ב b ג g ד d ה h ו v ז z ח h ט t י y כ k ך k ל l מ m ם m נ n ן n ס s ע - פ p ף f צ ts "
+    "ץ ts ק k ר r ש sh ת t"
+)
+_GEORGIAN = (
+    "ა a ბ b გ g დ d ე e ვ v ზ z თ t ი i კ k ლ l მ m ნ n ო o პ p ჟ zh რ r ს s ტ t უ u ფ p ქ k "
+    "ღ gh ყ q შ sh ჩ ch ც ts ძ dz წ ts ჭ ch ხ kh ჯ j ჰ h"
+)
+_ARMENIAN = (
+    "ա a բ b գ g դ d ե e զ z է e ը y թ t ժ zh ի i լ l խ kh ծ ts կ k հ h ձ dz ղ gh ճ ch մ m յ y "
+    "ն n շ sh ո o չ ch պ p ջ j ռ r ս s վ v տ t ր r ց ts ւ v փ p ք k և ev օ o ֆ f"
+)
+_LATIN = (
+    "ß ss æ ae œ oe ø o ł l đ d ð d þ th ħ h ı i ĸ k ŋ n ə a ɛ e ɔ o ŧ t ƙ k ɗ d ɓ b ʿ - ʾ - ʼ -"
+)
+
+
+def _parts(text: str) -> list[str]:
+    return text.split()
+
+
+_ONSETS = _parts("g kk n d tt r m b pp s ss - j jj ch k t p h")
+_VOWELS = _parts("a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i")
+_CODAS = _parts("- k k k n n n t l k m p l l p l m p p t t ng t t k t p t")
+_HANGUL_FIRST, _HANGUL_LAST = 0xAC00, 0xD7A3
+
+
+def _table(*rows: str) -> dict[int, str]:
+    found = {}
+    for row in rows:
+        parts = row.split()
+        for letter, latin in zip(parts[::2], parts[1::2], strict=True):
+            found[ord(letter)] = "" if latin == "-" else latin
+    return found
+
+
+LETTERS = _table(_CYRILLIC, _GREEK, _ARABIC, _HEBREW, _GEORGIAN, _ARMENIAN, _LATIN)
+_ARTICLE = "ال"
+
+
+def _hangul(text: str) -> str:
+    """Korean syllables taken apart (Unicode, chapter 3.12) and romanised (Revised Romanization)."""
+    out = []
+    for letter in text:
+        code = ord(letter) - _HANGUL_FIRST
+        if 0 <= code <= _HANGUL_LAST - _HANGUL_FIRST:
+            onset, rest = divmod(code, 21 * 28)
+            vowel, coda = divmod(rest, 28)
+            letter = (_ONSETS[onset] + _VOWELS[vowel] + _CODAS[coda]).replace("-", "")
+        out.append(letter)
+    return "".join(out)
+
+
+def _split_articles(text: str) -> str:
+    """The Arabic article stands apart, as it does behind the hyphen of Latin spellings."""
+    words = text.split()
+    long_enough = len(_ARTICLE) + 3
+    return " ".join(
+        f"al {word[2:]}" if word.startswith(_ARTICLE) and len(word) >= long_enough else word
+        for word in words
+    )
+
+
+def to_latin(text: str) -> str:
+    """Lower case, without marks, in Latin letters as far as the tables go."""
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if _ARTICLE in text:
+        text = _split_articles(text)
+    # Composed first: a letter with a row of its own (й) must not lose its mark before it is read.
+    text = _hangul(text).translate(LETTERS)
+    text = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in text if not unicodedata.combining(c)).translate(LETTERS)

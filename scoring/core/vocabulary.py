@@ -1,0 +1,106 @@
+"""The words of the rules' language: kinds, bounds, constants, functions, and its one error."""
+
+import keyword
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Values = Mapping[str, Any]
+Node = Callable[[Values], Any]
+
+MAX_TEXT = 2000
+MAX_NODES = 200
+MAX_NUMBER = 1e15
+MAX_WORD = 200
+"""Characters of a text in a rule."""
+MAX_LIST = 500
+
+NUMBER, TEXT, TRUTH, LIST, ANY = "number", "text", "truth", "list", "any"
+CONSTANTS = {"true": True, "false": False}
+
+
+class RuleError(ValueError):
+    """A rule that cannot be compiled: what is wrong, and at which column (from 1) if it is told."""
+
+    def __init__(self, message: str, column: int | None = None) -> None:
+        self.reason = message
+        self.column = column
+        super().__init__(message if column is None else f"{message} (column {column})")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the language. It takes `least` to `most` arguments, all of kind `takes`."""
+
+    act: Callable[..., Any]
+    takes: str
+    gives: str
+    least: int
+    most: int
+    usage: str
+    meaning: str
+
+
+FUNCTIONS: dict[str, Function] = {
+    "abs": Function(abs, NUMBER, NUMBER, 1, 1, "abs(x)", "the number without its sign"),
+    "min": Function(min, NUMBER, NUMBER, 2, 8, "min(x, y, ...)", "the smallest"),
+    "max": Function(max, NUMBER, NUMBER, 2, 8, "max(x, y, ...)", "the largest"),
+    "length": Function(len, TEXT, NUMBER, 1, 1, "length(text)", "how many characters it has"),
+    "lower": Function(str.casefold, TEXT, TEXT, 1, 1, "lower(text)", "the text in small letters"),
+    "contains": Function(
+        lambda text, part: part.casefold() in text.casefold(),
+        TEXT, TRUTH, 2, 2, "contains(text, part)", "whether the part occurs; case does not matter",
+    ),
+    "starts": Function(
+        lambda text, part: text.casefold().startswith(part.casefold()),
+        TEXT, TRUTH, 2, 2, "starts(text, part)", "whether the text begins so; likewise",
+    ),
+    "missing": Function(
+        lambda value: value is None,
+        ANY, TRUTH, 1, 1, "missing(x)", "whether the value is absent from the event",
+    ),
+    "default": Function(
+        lambda value, other: other if value is None else value,
+        ANY, ANY, 2, 2, "default(x, y)", "x, or y where x is missing",
+    ),
+}  # fmt: skip
+TAKE_MISSING = frozenset(("missing", "default"))
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a constant."""
+    if isinstance(value, bool):
+        return TRUTH
+    if isinstance(value, list):
+        return LIST
+    return TEXT if isinstance(value, str) else NUMBER
+
+
+def value_problem(value: Any) -> str:
+    """What is wrong with a constant, in words; empty when nothing is."""
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, str):
+        return "" if len(value) <= MAX_WORD else f"a text has at most {MAX_WORD} characters"
+    if not isinstance(value, int | float):
+        return f"{value!r} is no number, text or true / false; missing(x) asks for what is absent"
+    if math.isfinite(value) and abs(value) <= MAX_NUMBER:
+        return ""
+    return f"a number lies between -{MAX_NUMBER:,.0f} and {MAX_NUMBER:,.0f}"
+
+
+def check_parameters(parameters: Values, known: Iterable[str]) -> None:
+    """Parameters have plain names of their own and bounded values. Raises RuleError."""
+    taken = set(known) | FUNCTIONS.keys() | CONSTANTS.keys()
+    for name, value in parameters.items():
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise RuleError(f"parameter '{name}' needs a name of letters, digits and _")
+        if name in taken:
+            raise RuleError(f"parameter '{name}' has the name of something else")
+        items = value if isinstance(value, list) else [value]
+        if len(items) > MAX_LIST:
+            raise RuleError(f"parameter '{name}': a list has at most {MAX_LIST} values")
+        for item in items:
+            if problem := value_problem(item):
+                raise RuleError(f"parameter '{name}': {problem}")

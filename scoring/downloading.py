@@ -1,0 +1,99 @@
+"""Fetch a published file over https, from the public internet only.
+
+The address is given by people, so it must not become a way into the network behind the platform
+(SSRF): https alone, every address that the name stands for must be public, the connection goes to
+one of the addresses that were checked (a second answer of the resolver counts for nothing), and
+redirects, at most three, pass through the same checks.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+CONNECT_SECONDS = 10.0
+WHOLE_SECONDS = 120.0
+MOST_REDIRECTS = 3
+CHUNK = 64 * 1024
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class DownloadError(ValueError):
+    """A file that was not fetched, with the reason in words."""
+
+
+class _Connection(http.client.HTTPSConnection):
+    """Connects to an address that was checked, with the certificate of the name."""
+
+    def __init__(self, host: str, port: int, address: str) -> None:
+        self._tls = ssl.create_default_context()
+        super().__init__(host, port, timeout=CONNECT_SECONDS, context=self._tls)
+        self._address = address
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self._address, self.port), CONNECT_SECONDS)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+
+
+def download(url: str, *, largest: int) -> bytes:
+    """The content behind `url`, at most `largest` bytes. Raises DownloadError."""
+    deadline = time.monotonic() + WHOLE_SECONDS
+    for _ in range(MOST_REDIRECTS + 1):
+        parts = _checked(url)
+        connection = _Connection(parts.hostname or "", parts.port or 443, _public_address(parts))
+        try:
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("GET", target, headers={"User-Agent": "risk-platform"})
+            response = connection.getresponse()
+            if response.status not in REDIRECTS:
+                return _body(response, largest, deadline)
+            url = urljoin(url, response.getheader("Location", ""))
+        except (OSError, http.client.HTTPException) as error:
+            raise DownloadError(f"{parts.hostname}: {error}") from error
+        finally:
+            connection.close()
+    raise DownloadError(f"{urlsplit(url).hostname}: more than {MOST_REDIRECTS} redirects.")
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError as error:
+        raise DownloadError(f"Not an address: {error}") from error
+    if parts.scheme != "https" or not parts.hostname:
+        raise DownloadError("Lists are fetched over https only.")
+    if parts.username or parts.password:
+        raise DownloadError("An address with a password in it is not fetched.")
+    return parts
+
+
+def _public_address(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    try:
+        found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise DownloadError(f"{host}: {error}") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        known = ipaddress.ip_address(address.partition("%")[0])
+        if not known.is_global or known.is_multicast:
+            raise DownloadError(f"{host} is not on the public internet.")
+    return addresses[0]
+
+
+def _body(response: http.client.HTTPResponse, largest: int, deadline: float) -> bytes:
+    if response.status != http.client.OK:
+        raise DownloadError(f"The server answered {response.status} {response.reason}.")
+    parts: list[bytes] = []
+    size = 0
+    while chunk := response.read1(CHUNK):
+        size += len(chunk)
+        if size > largest:
+            raise DownloadError(f"The file is larger than {largest:,} bytes.")
+        if time.monotonic() > deadline:
+            raise DownloadError(f"The file took longer than {WHOLE_SECONDS:.0f} s.")
+        parts.append(chunk)
+    return b"".join(parts)

@@ -1,0 +1,210 @@
+"""Where each feature comes from, as a drawing: event fields -> transformations -> features.
+
+Only places and texts are worked out here; templates/scoring/detector_graph.html draws them. One
+lane for each transformation keeps it readable however many features there are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scoring.core.spec import DetectorSpec
+from scoring.core.transformations import FeatureSpec
+
+MOST_FEATURES = 6
+"""Features drawn of one transformation; the table names them all."""
+ROW, GAP, HEAD = 20, 14, 34
+FIELD_X, FIELD_WIDTH = 0, 190
+STEP_X, STEP_WIDTH = 300, 230
+FEATURE_X, BAR_X, BAR_WIDTH = 610, 900, 120
+WIDTH = BAR_X + BAR_WIDTH + 60
+LONGEST = 42
+WORDS = {
+    "numeric": "as sent",
+    "category": "category",
+    "calendar": "calendar",
+    "cyclic_time": "time as a circle",
+    "time_window_aggregation": "time windows",
+    "ratio_to_mean": "ratio to the mean",
+    "time_since_last": "time since the last",
+    "velocity": "velocity",
+    "label_risk": "known fraud",
+    "imputation": "as sent",
+    "scaling": "as sent",
+    "encoding": "category",
+}
+LABELS, CLOCK = "labels", "event time"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldNode:
+    """What a transformation reads; `kind` is field, key, clock or labels."""
+
+    name: str
+    kind: str
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """One feature. `bar` is its width in the drawing, `share` its part of all contributions; both
+    are empty where nothing is known of it."""
+
+    name: str
+    text: str
+    y: int
+    share: str
+    bar: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepNode:
+    """One transformation with its features; `curves` lead to it from what it reads."""
+
+    title: str
+    detail: str
+    y: int
+    middle: int
+    height: int
+    rows: tuple[FeatureRow, ...]
+    more: str
+    more_y: int
+    curves: tuple[str, ...]
+    bracket: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureGraph:
+    """The drawing; sizes in pixels. `prepared` says in words what happens before the model."""
+
+    width: int
+    height: int
+    fields: tuple[FieldNode, ...]
+    steps: tuple[StepNode, ...]
+    has_shares: bool
+    prepared: tuple[str, ...] = field(default=())
+
+
+def feature_graph(
+    spec: DetectorSpec, config: Mapping[str, Any], importance: Mapping[str, float]
+) -> FeatureGraph:
+    """Lay out the features of `spec`, declared as `config`; `importance` by name may be empty."""
+    declared = config.get("features", {}).get("transformations", [])
+    groups: dict[int, list[FeatureSpec]] = {}
+    for feature in spec.features:
+        groups.setdefault(feature.step, []).append(feature)
+    reads = {step: _reads(spec, own) for step, own in groups.items()}
+    total = sum(importance.values()) or 1.0
+    largest = max(importance.values(), default=0.0) or 1.0
+    lanes: list[tuple[int, list[FeatureSpec], int, int]] = []
+    y = HEAD
+    for step, own in groups.items():
+        lines = min(len(own), MOST_FEATURES) + (len(own) > MOST_FEATURES)
+        height = max(lines * ROW, 2 * ROW) + 8
+        lanes.append((step, own, y, height))
+        y += height + GAP
+    fields = _fields(reads, y - GAP - HEAD)
+    at = {node.name: node.y for node in fields}
+    steps = []
+    for step, own, top, height in lanes:
+        middle = top + height // 2
+        ranked = sorted(own, key=lambda f: -importance.get(f.name, 0.0))[:MOST_FEATURES]
+        rows = tuple(
+            _row(f, top + 4 + i * ROW, importance, total, largest) for i, f in enumerate(ranked)
+        )
+        more = len(own) - len(rows)
+        kind = str(declared[step].get("type")) if step < len(declared) else own[0].kind
+        steps.append(
+            StepNode(
+                title=WORDS.get(kind, kind),
+                detail=_detail(own),
+                y=top,
+                middle=middle,
+                height=height,
+                rows=rows,
+                more=f"and {more} more" if more > 0 else "",
+                more_y=top + 4 + len(rows) * ROW + ROW // 2,
+                curves=tuple(_curve(at[name], middle) for name in reads[step]),
+                bracket=f"M {STEP_X + STEP_WIDTH} {middle} H {FEATURE_X - 24}"
+                f" M {FEATURE_X - 14} {top} h -10 v {height} h 10",
+            )
+        )
+    bottom = max([y, *(node.y + ROW for node in fields)])
+    return FeatureGraph(WIDTH, bottom, fields, tuple(steps), bool(importance), _prepared(spec))
+
+
+def _reads(spec: DetectorSpec, features: Sequence[FeatureSpec]) -> dict[str, str]:
+    """Name and kind of what a transformation reads."""
+    found: dict[str, str] = {}
+    for feature in features:
+        if feature.entity:
+            found.setdefault(feature.entity, "key")
+        if feature.kind == "calendar":
+            found.setdefault(spec.time_field or CLOCK, "clock")
+        elif feature.field:
+            found.setdefault(feature.field, "field")
+        if feature.kind == "risk":
+            found.setdefault(LABELS, "labels")
+    return found
+
+
+def _fields(reads: Mapping[int, Mapping[str, str]], height: int) -> tuple[FieldNode, ...]:
+    """Nodes at the left, spread over the height, in the order in which they are first read."""
+    kinds: dict[str, str] = {}
+    for own in reads.values():
+        for name, kind in own.items():
+            # A field that is a key anywhere is shown as one.
+            kinds[name] = "key" if "key" in (kind, kinds.get(name)) else kind
+    pitch = max(height / max(len(kinds), 1), ROW + 6)
+    return tuple(
+        FieldNode(name, kind, round(HEAD + pitch * (i + 0.5)))
+        for i, (name, kind) in enumerate(kinds.items())
+    )
+
+
+def _row(
+    feature: FeatureSpec, top: int, importance: Mapping[str, float], total: float, largest: float
+) -> FeatureRow:
+    weight = importance.get(feature.name)
+    name = feature.name
+    text = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    if weight is None:
+        return FeatureRow(name, text, top + ROW // 2, "", "")
+    part = 100.0 * weight / total
+    share = "< 1 %" if part < 1.0 else f"{part:.0f} %"
+    bar = f"{max(BAR_WIDTH * weight / largest, 1.0):.1f}"
+    return FeatureRow(name, text, top + ROW // 2, share, bar)
+
+
+def _curve(from_y: int, to_y: int) -> str:
+    left, right = FIELD_X + FIELD_WIDTH, STEP_X
+    middle = (left + right) // 2
+    return f"M {left} {from_y} C {middle} {from_y}, {middle} {to_y}, {right} {to_y}"
+
+
+def _detail(features: Sequence[FeatureSpec]) -> str:
+    keys = list(dict.fromkeys(f.entity for f in features if f.entity))
+    count = f"{len(features)} feature{'s' if len(features) > 1 else ''}"
+    return f"{count} by {', '.join(keys)}" if keys else count
+
+
+def _prepared(spec: DetectorSpec) -> tuple[str, ...]:
+    """What the declaration asks to be done between the vector and the model."""
+    said: dict[str, list[str]] = {}
+    for feature in spec.features:
+        how = feature.prepared
+        if how.impute:
+            value = f" {how.fill}" if how.impute == "constant" else ""
+            word = how.impute.replace("_", " ")
+            said.setdefault(f"missing: {word}{value}", []).append(feature.name)
+        if how.log:
+            said.setdefault("on a log scale", []).append(feature.name)
+        if how.scale != "none":
+            word = how.scale.replace("_", "-")
+            said.setdefault(f"{word} scaling", []).append(feature.name)
+        if how.encode != "both" and feature.kind == "category":
+            said.setdefault(f"{how.encode.replace('_', '-')} encoding", []).append(feature.name)
+    return tuple(
+        f"{what} ({', '.join(names) if len(names) <= 4 else f'{len(names)} features'})"
+        for what, names in said.items()
+    )

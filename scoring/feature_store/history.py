@@ -1,0 +1,110 @@
+"""Stored predictions as the events that they were, to learn windows from them again."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from accounts import vault
+from scoring.core.features import EntityPlan, FeaturePlan, known_span
+from scoring.core.types import Event
+from scoring.core.windows import EntityWindow, prune
+from scoring.feature_store.base import Key
+from scoring.models import EntityEvent, Label
+
+MOST_PARAMETERS = 10_000
+
+
+def stored_event(
+    payload: Mapping[str, Any],
+    event_time: datetime,
+    names: Iterable[str],
+    *,
+    external_id: str = "",
+    keys: Mapping[str, str] | None = None,
+    known_fraud: tuple[float, float] | None = None,
+) -> Event:
+    """The fields `names` of a stored event in the clear; `keys` are tokens, as when scored.
+
+    `known_fraud`: since and until when the event was known as fraud (`known_frauds`).
+    """
+    return Event(
+        external_id=external_id,
+        time=event_time.timestamp(),
+        received=0.0,
+        utc_offset=0.0,
+        amount=None,
+        currency="",
+        fields={name: clear(payload[name]) for name in names if name in payload},
+        keys=dict(keys or {}),
+        known_fraud=known_fraud,
+    )
+
+
+def known_frauds(predictions: Sequence[UUID]) -> dict[UUID, tuple[float, float]]:
+    """Since and until when each of these was known as fraud, by their labels; others are left out.
+
+    Seconds since 1970. Labels count in the order of their times, then of their recording.
+    """
+    spans: dict[UUID, list[tuple[float, bool]]] = {}
+    for first in range(0, len(predictions), MOST_PARAMETERS):
+        labels = Label.objects.filter(prediction__in=predictions[first : first + MOST_PARAMETERS])
+        for pk, at, is_fraud in labels.order_by("label_time", "id").values_list(
+            "prediction_id", "label_time", "is_fraud"
+        ):
+            spans.setdefault(pk, []).append((at.timestamp(), is_fraud))
+    found = {pk: known_span(labels) for pk, labels in spans.items()}
+    return {pk: span for pk, span in found.items() if not math.isnan(span[0])}
+
+
+def clear(value: object) -> object:
+    """A stored value as it was received."""
+    if not isinstance(value, str) or not vault.is_encrypted(value):
+        return value
+    try:
+        return vault.decrypt(value)
+    except vault.VaultError:
+        # A client's own text that only looks like ours; one whose key is lost counts as it stands.
+        return value
+
+
+def read_windows(
+    detector_id: int, plan: FeaturePlan, keys: Sequence[Key]
+) -> dict[Key, EntityWindow]:
+    """Windows made anew from the events that `EntityEvent` names.
+
+    Cost: two queries an entity, and its events inside the horizon.
+    """
+    plans = {entity.key: entity for entity in plan.entities}
+    return {key: _read_window(detector_id, plans[key[0]], key) for key in keys}
+
+
+def _read_window(detector_id: int, entity: EntityPlan, key: Key) -> EntityWindow:
+    events = EntityEvent.objects.filter(detector_id=detector_id, key_field=key[0], token=key[1])
+    newest = events.order_by("-event_time").values_list("event_time", flat=True).first()
+    if newest is None:
+        return EntityWindow.empty(entity.width)
+    # At one instant the order of arrival counts: the entity's row was locked, so ids follow it.
+    found = list(
+        events.filter(event_time__gte=newest - timedelta(seconds=entity.horizon))
+        .order_by("event_time", "id")
+        .values_list("prediction", "prediction__external_id", "event_time", "prediction__event")
+    )
+    known = known_frauds([pk for pk, _, _, _ in found]) if entity.risk_column else {}
+    rows = [
+        entity.row(
+            stored_event(
+                payload, at, entity.columns, external_id=external_id, known_fraud=known.get(pk)
+            )
+        )
+        for pk, external_id, at, payload in found
+    ]
+    return EntityWindow(prune(np.array(rows), entity.horizon))
+
+
+def moment(seconds: float) -> datetime:
+    """A time of a window's row as the database knows it."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,343 @@
+"""Events from a Kafka topic: alerts and dead letters go out, then the offsets are committed.
+
+At least once, with one effect: auto-commit is off; predictions are committed to the database, then
+alerts and dead letters are acknowledged by the broker, then the offsets are committed. Whoever dies
+in between does the batch again, and scoring by id gives the stored predictions back.
+
+Needs the `confluent-kafka` package (requirements-streaming.txt).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as Record
+
+from scoring.ingestion.stream import (
+    ALERT_ABOVE,
+    Counts,
+    DeadLetter,
+    Message,
+    NotPublished,
+    Patience,
+    Pulse,
+    Settled,
+    StreamProblem,
+    as_number,
+    settle,
+)
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 0.5
+PUBLISH_SECONDS = 30.0
+# What the promise above rests on: not to be configured away.
+FORCED = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+CONSUMER = {
+    "auto.offset.reset": "earliest",
+    # At most so much is read ahead, whatever waits in the topic.
+    "queued.max.messages.kbytes": 16_384,
+    "topic.metadata.refresh.interval.ms": 30_000,
+    # How long the partitions of a member that died wait for another.
+    "session.timeout.ms": 10_000,
+}
+CONSUMERS_ALONE = ("group.", "session.", "heartbeat.", "max.poll.", "fetch.", "queued.", "auto.")
+"""Properties that a producer does not know."""
+PRODUCER = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "linger.ms": 5,
+    "message.timeout.ms": 20_000,
+}
+NOT_TO_SET = FORCED.keys() | {"enable.idempotence", "acks"}
+OURS = {
+    *("detector", "topic", "group", "bootstrap", "alerts_topic", "dead_topic", "threshold"),
+    *("batch", "name", "source"),
+}
+MOST_AT_ONCE = 10_000
+Place = tuple[str, int]
+Headers = dict[str, str | bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaOptions:
+    """`properties` are librdkafka's; empty topic names: `<topic>.dead`, and no alerts."""
+
+    detector: str
+    topic: str
+    group: str
+    properties: Mapping[str, str]
+    source: str = ""
+    alerts_topic: str = ""
+    dead_topic: str = ""
+    alert_above: float = ALERT_ABOVE
+    batch: int = 200
+    linger: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Raises StreamProblem."""
+        object.__setattr__(self, "dead_topic", self.dead_topic or f"{self.topic}.dead")
+        if not (self.topic and self.group and self.properties.get("bootstrap.servers")):
+            raise StreamProblem("Kafka needs a topic, a group and bootstrap servers.")
+        if self.topic in (self.alerts_topic, self.dead_topic):
+            raise StreamProblem(f"'{self.topic}' cannot be read and written at once.")
+        fixed = sorted(NOT_TO_SET & self.properties.keys())
+        if fixed:
+            raise StreamProblem(f"{', '.join(fixed)} cannot be set: no event may be lost.")
+
+
+def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> KafkaOptions:
+    """From flags or a declared source, and from RISK_KAFKA_* (lower case, without the prefix).
+
+    What is not an option of ours in `environ` is a property of librdkafka: `sasl_password` is
+    `sasl.password`. Raises StreamProblem.
+    """
+    known = {name: value for name, value in environ.items() if name in OURS} | dict(values)
+    properties = {
+        name.replace("_", "."): value for name, value in environ.items() if name not in OURS
+    }
+    # Where the environment names the brokers, a declared source cannot lure its passwords away.
+    servers = environ.get("bootstrap") or known.get("bootstrap", "")
+    properties.setdefault("bootstrap.servers", servers)
+    return KafkaOptions(
+        detector=known["detector"],
+        topic=known.get("topic", ""),
+        group=known.get("group") or f"riskplatform-{known['detector']}",
+        properties=properties,
+        source=known.get("source", ""),
+        alerts_topic=known.get("alerts_topic", ""),
+        dead_topic=known.get("dead_topic", ""),
+        alert_above=as_number(known, "threshold", ALERT_ABOVE, least=0.0, most=1.0),
+        batch=int(as_number(known, "batch", 200, least=1, most=MOST_AT_ONCE)),
+    )
+
+
+@dataclass(slots=True)
+class KafkaStream:
+    """One member of a consumer group; `run` until `stop` is set."""
+
+    options: KafkaOptions
+    stop: threading.Event
+    counts: Counts
+    pulse: Pulse
+    _consumer: Consumer = field(init=False)
+    _producer: Producer = field(init=False)
+    _owned: set[Place] = field(default_factory=set, init=False)
+    _done: dict[Place, int] = field(default_factory=dict, init=False)
+    _held: list[Record] = field(default_factory=list, init=False)
+    _paused: bool = field(default=False, init=False)
+    _said: str = field(default="", init=False)
+
+    def run(self) -> None:
+        """Blocks. Raises StreamProblem for options that librdkafka refuses, or a fatal error."""
+        options = self.options
+        shared = {**options.properties, "error_cb": self._broker_said}
+        try:
+            group = {"group.id": options.group}
+            self._consumer = Consumer({**CONSUMER, **shared, **group, **FORCED}, logger=logger)
+            common = {k: v for k, v in shared.items() if not k.startswith(CONSUMERS_ALONE)}
+            self._producer = Producer({**PRODUCER, **common}, logger=logger)
+        except (KafkaException, TypeError, ValueError) as error:
+            raise StreamProblem(f"Kafka refuses the options: {error}") from error
+        self._consumer.subscribe(
+            [options.topic],
+            on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost,
+        )  # fmt: skip
+        patience = Patience(self.stop, self.counts)
+        try:
+            while not self.stop.is_set():
+                records = self._take()
+                if records:
+                    self._work(records, patience)
+                else:
+                    self._commit()
+                self.pulse.beat()
+        finally:
+            self._commit()
+            self._consumer.close()
+            self.pulse.beat(now=True)
+
+    def _take(self) -> list[Record]:
+        """What is there, up to a batch; waits a moment for the first message."""
+        records, self._held = self._held, []
+        if not records:
+            first = self._consumer.poll(POLL_SECONDS)
+            if first is None:
+                return []
+            more = self._consumer.consume(self.options.batch - 1, self.options.linger)
+            records = [first, *more]
+        return [record for record in records if self._is_message(record)]
+
+    def _is_message(self, record: Record) -> bool:
+        error = record.error()
+        if error is None:
+            return True
+        if error.fatal():
+            raise StreamProblem(f"Kafka: {error.str()}")
+        self._broker_said(error)
+        return False
+
+    def _broker_said(self, error: Any) -> None:
+        """Log a passing trouble, once until another comes: librdkafka mends it by itself."""
+        if error.str() != self._said:
+            self._said = error.str()
+            logger.warning("Kafka: %s", self._said)
+
+    def _work(self, records: Sequence[Record], patience: Patience) -> None:
+        """Settle, publish, commit. Partitions that another member took over are left to it."""
+        options, mine = self.options, list(records)
+
+        def step() -> list[Settled]:
+            mine[:] = [record for record in records if _partition(record) in self._owned]
+            messages = [Message(record.value(), _name(record)) for record in mine]
+            settled = settle(
+                options.detector, messages, alert_above=options.alert_above, source=options.source
+            )
+            self._publish(mine, settled)
+            return settled
+
+        settled = patience.attempt(step, wait=self._wait)
+        if settled is None:
+            return
+        self.counts.add(settled)
+        for record in mine:
+            place = _partition(record)
+            self._done[place] = max(self._done.get(place, 0), (record.offset() or 0) + 1)
+        self._commit()
+
+    def _publish(self, records: Sequence[Record], settled: Sequence[Settled]) -> None:
+        """Send alerts and dead letters and wait until the broker has them. Raises NotPublished."""
+        failures: list[str] = []
+
+        def delivered(error: Any, _: Record) -> None:
+            if error is not None:
+                failures.append(error.name())
+
+        detector = self.options.detector
+        for record, item in zip(records, settled, strict=True):
+            if item.alert is not None and self.options.alerts_topic:
+                headers: Headers = {"detector": detector}
+                value = orjson.dumps(item.alert)
+                self._send(self.options.alerts_topic, record, value, headers, delivered)
+            if item.dead is not None:
+                headers = _dead_headers(record, item.dead, detector)
+                self._send(self.options.dead_topic, record, record.value(), headers, delivered)
+        if self._producer.flush(PUBLISH_SECONDS) or failures:
+            raise NotPublished(failures[0] if failures else "no answer")
+
+    def _send(
+        self,
+        topic: str,
+        record: Record,
+        value: bytes | None,
+        headers: Headers,
+        delivered: Callable[[Any, Record], None],
+    ) -> None:
+        """With the key of the message it answers, so that one entity's stay in order."""
+        try:
+            self._producer.produce(
+                topic, value, record.key(), on_delivery=delivered, headers=headers
+            )
+        except BufferError as error:
+            # The producer's queue holds 100,000 messages, a batch never so many: it is stuck.
+            raise NotPublished("queue full") from error
+
+    def _wait(self, seconds: float) -> None:
+        """Stay in the group without taking more."""
+        self._paused = True
+        self._consumer.pause(self._consumer.assignment())
+        until = time.monotonic() + seconds
+        while not self.stop.is_set() and time.monotonic() < until:
+            record = self._consumer.poll(min(POLL_SECONDS, seconds))
+            if record is not None and record.error() is None:
+                self._held.append(record)
+            self.pulse.beat()
+        self._paused = False
+        self._consumer.resume(self._consumer.assignment())
+
+    def _commit(self) -> None:
+        """Tell the broker how far we are.
+
+        During a rebalance it may refuse. Then it is told with the next batch or the next quiet
+        moment; or whoever takes the partition over does the batch again, to no effect.
+        """
+        offsets = [TopicPartition(*place, offset) for place, offset in self._done.items()]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            logger.info("Offsets are not committed yet: %s", error.args[0].name())
+            return
+        self._done.clear()
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if self._paused:
+            consumer.pause(partitions)
+        self._owned |= _places(partitions)
+        if partitions:
+            logger.info("Partitions taken over: %s", _numbers(partitions))
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another member takes over: commit first, so that it does nothing again."""
+        self._commit()
+        self._lost(consumer, partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """They are another's already: a commit of ours could only set it back."""
+        gone = _places(partitions)
+        self._owned -= gone
+        self._done = {place: offset for place, offset in self._done.items() if place not in gone}
+        self._held = [record for record in self._held if _partition(record) not in gone]
+        consumer.incremental_unassign(partitions)
+        logger.info("Partitions given up: %s", _numbers(partitions))
+
+
+def _partition(record: Record) -> Place:
+    return str(record.topic()), int(record.partition() or 0)
+
+
+def _name(record: Record) -> str:
+    """With the message's own time: a topic made anew counts its offsets from 0 again."""
+    _, milliseconds = record.timestamp()
+    return f"{record.topic()}/{record.partition()}/{record.offset()}/{milliseconds}"
+
+
+def _dead_headers(record: Record, dead: DeadLetter, detector: str) -> Headers:
+    return {
+        "detector": detector,
+        "reason": dead.reason,
+        "problems": dead.as_json(),
+        "topic": str(record.topic()),
+        "partition": str(record.partition()),
+        "offset": str(record.offset()),
+    }
+
+
+def _places(partitions: Sequence[TopicPartition]) -> set[Place]:
+    return {(partition.topic, partition.partition) for partition in partitions}
+
+
+def _numbers(partitions: Sequence[TopicPartition]) -> str:
+    return ", ".join(str(number) for _, number in sorted(_places(partitions)))
+
+
+def make_stream(
+    values: Mapping[str, str],
+    environ: Mapping[str, str],
+    *,
+    stop: threading.Event,
+    counts: Counts,
+    pulse: Pulse,
+) -> KafkaStream:
+    """What `manage.py consume kafka` runs. Raises StreamProblem."""
+    return KafkaStream(options_from(values, environ), stop, counts, pulse)

@@ -1,0 +1,311 @@
+"""Events from an MQTT broker: QoS 1, a session that outlives us, acknowledged when durable.
+
+The broker keeps what comes while no consumer runs and sends again what was not acknowledged. At
+most `batch` messages are under way unacknowledged (receive maximum), so a consumer that waits for
+its database slows the broker down instead of filling its own memory.
+
+Needs the `paho-mqtt` package (requirements-streaming.txt) and a broker that speaks MQTT 5.
+"""
+
+import logging
+import queue
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5, topic_matches_sub
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from scoring.ingestion.stream import (
+    ALERT_ABOVE,
+    Counts,
+    Message,
+    NotPublished,
+    Patience,
+    Pulse,
+    Settled,
+    StreamProblem,
+    as_number,
+    settle,
+)
+
+logger = logging.getLogger(__name__)
+POLL_SECONDS = 0.5
+PUBLISH_SECONDS = 20.0
+KEEP_ALIVE = 30
+SESSION_SECONDS = 7 * 86400
+"""How long the broker keeps messages for a consumer that is away."""
+MOST_IN_FLIGHT = 65_535
+OURS = {
+    *("detector", "topic", "broker", "client_id", "username", "password", "tls", "ca_file"),
+    *("alerts_topic", "dead_topic", "threshold", "batch", "name"),
+}
+FOR_GOOD = {
+    "Bad user name or password",
+    "Not authorized",
+    "Client identifier not valid",
+    "Unsupported protocol version",
+    "Banned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MqttOptions:
+    """`topic` is a filter (`sensors/+/metrics`, `$share/group/...`); an empty `dead_topic` is
+    `riskplatform/dead/<detector>`, an empty `alerts_topic` sends no alerts."""
+
+    detector: str
+    topic: str
+    host: str
+    port: int = 1883
+    client_id: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    tls: bool = False
+    ca_file: str = ""
+    source: str = ""
+    alerts_topic: str = ""
+    dead_topic: str = ""
+    alert_above: float = ALERT_ABOVE
+    batch: int = 100
+    linger: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Raises StreamProblem."""
+        dead = self.dead_topic or f"riskplatform/dead/{self.detector}"
+        object.__setattr__(self, "dead_topic", dead)
+        object.__setattr__(self, "client_id", self.client_id or f"riskplatform-{self.detector}")
+        if not (self.topic and self.host):
+            raise StreamProblem("MQTT needs a topic and a broker's host.")
+        # The network's thread would end by it, unseen.
+        levels = _without_share(self.topic).split("/")
+        if "#" in levels[:-1] or any(len(lv) > 1 and {"#", "+"} & set(lv) for lv in levels):
+            raise StreamProblem(f"'{self.topic}' is no topic filter.")
+        own = [name for name in (dead, self.alerts_topic) if name]
+        if any(topic_matches_sub(_without_share(self.topic), name) for name in own):
+            raise StreamProblem(f"'{self.topic}' would read what this stream writes.")
+
+
+def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> MqttOptions:
+    """From flags or a declared source, and from RISK_MQTT_* (lower case, without the prefix).
+
+    `broker` is `host` or `host:port`. Raises StreamProblem.
+    """
+    unknown = sorted(environ.keys() - OURS)
+    if unknown:
+        raise StreamProblem(f"RISK_MQTT_{unknown[0].upper()} is no option of MQTT.")
+    known = {**environ, **values}
+    # Where the environment names the broker, a declared source cannot lure its password away.
+    host, _, port = (environ.get("broker") or known.get("broker", "")).partition(":")
+    tls = known.get("tls", "").lower() in ("1", "true", "yes", "on")
+    return MqttOptions(
+        detector=known["detector"],
+        topic=known.get("topic", ""),
+        host=host,
+        port=int(as_number({"port": port}, "port", 8883 if tls else 1883, least=1, most=65_535)),
+        client_id=known.get("client_id", ""),
+        username=known.get("username", ""),
+        password=known.get("password", ""),
+        tls=tls,
+        ca_file=known.get("ca_file", ""),
+        source=known.get("source", ""),
+        alerts_topic=known.get("alerts_topic", ""),
+        dead_topic=known.get("dead_topic", ""),
+        alert_above=as_number(known, "threshold", ALERT_ABOVE, least=0.0, most=1.0),
+        batch=int(as_number(known, "batch", 100, least=1, most=MOST_IN_FLIGHT)),
+    )
+
+
+@dataclass(slots=True)
+class MqttStream:
+    """One consumer with one persistent session; `run` until `stop` is set."""
+
+    options: MqttOptions
+    stop: threading.Event
+    counts: Counts
+    pulse: Pulse
+    _client: Client = field(init=False)
+    # Bounded by the receive maximum, that is by the broker.
+    _inbox: "queue.SimpleQueue[tuple[int, MQTTMessage]]" = field(
+        default_factory=queue.SimpleQueue, init=False
+    )
+    _connection: int = field(default=0, init=False)
+    _fault: str = field(default="", init=False)
+
+    def run(self) -> None:
+        """Blocks. Raises StreamProblem when the broker refuses us or the subscription."""
+        self._client = self._make_client()
+        self._client.connect_async(
+            self.options.host, self.options.port, KEEP_ALIVE,
+            clean_start=False, properties=self._session(),
+        )  # fmt: skip
+        self._client.loop_start()
+        patience = Patience(self.stop, self.counts)
+        try:
+            while not self.stop.is_set():
+                if self._fault:
+                    raise StreamProblem(self._fault)
+                batch = self._take()
+                if batch:
+                    self._work(batch, patience)
+                self.pulse.beat()
+        finally:
+            # The session stays at the broker, with all that is not acknowledged.
+            self._client.disconnect()
+            self._client.loop_stop()
+            self.pulse.beat(now=True)
+
+    def _make_client(self) -> Client:
+        options = self.options
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id,
+            protocol=MQTTv5,
+            manual_ack=True,
+        )
+        client.enable_logger(logger)
+        client.reconnect_delay_set(1, 30)
+        if options.username:
+            client.username_pw_set(options.username, options.password or None)
+        if options.tls:
+            client.tls_set_context(ssl.create_default_context(cafile=options.ca_file or None))
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._received
+        return client
+
+    def _session(self) -> Properties:
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_SECONDS
+        properties.ReceiveMaximum = self.options.batch
+        return properties
+
+    # --- Called by the network's thread ----------------------------------------------------------
+    def _connected(
+        self, client: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Any
+    ) -> None:
+        if code.is_failure:
+            logger.warning("MQTT: the broker refuses the connection: %s", code)
+            if code.getName() in FOR_GOOD:
+                self._fault = f"The broker refuses us: {code}"
+            return
+        self._connection += 1
+        logger.info("MQTT: connected%s", ", session resumed" if flags.session_present else "")
+        # What is retained comes once, not with every connection.
+        once = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+        client.subscribe(self.options.topic, options=once)
+
+    def _subscribed(self, _: Client, __: Any, ___: int, codes: list[ReasonCode], ____: Any) -> None:
+        refused = [str(code) for code in codes if code.is_failure]
+        if refused:
+            self._fault = f"The broker refuses '{self.options.topic}': {refused[0]}"
+
+    def _received(self, _: Client, __: Any, message: MQTTMessage) -> None:
+        self._inbox.put((self._connection, message))
+
+    # --- Called by ours --------------------------------------------------------------------------
+    def _take(self) -> list[tuple[int, MQTTMessage]]:
+        """What is there, up to a batch; waits a moment for the first message."""
+        batch: list[tuple[int, MQTTMessage]] = []
+        seconds, until = POLL_SECONDS, 0.0
+        while len(batch) < self.options.batch:
+            try:
+                batch.append(self._inbox.get(timeout=seconds))
+            except queue.Empty:
+                return batch
+            until = until or time.monotonic() + self.options.linger
+            seconds = max(until - time.monotonic(), 0.0)
+        return batch
+
+    def _work(self, batch: Sequence[tuple[int, MQTTMessage]], patience: Patience) -> None:
+        """Settle, publish, acknowledge."""
+        messages = [Message(bytes(message.payload), _name(message)) for _, message in batch]
+
+        options = self.options
+
+        def step() -> list[Settled]:
+            settled = settle(
+                options.detector, messages, alert_above=options.alert_above, source=options.source
+            )
+            self._publish([message for _, message in batch], settled)
+            return settled
+
+        settled = patience.attempt(step, wait=self._wait)
+        if settled is None:
+            return
+        self.counts.add(settled)
+        for connection, message in batch:
+            # Numbers of an earlier connection mean nothing in this one: the broker sends those
+            # messages again, and they are recognised.
+            if connection == self._connection:
+                self._client.ack(message.mid, message.qos)
+
+    def _publish(self, messages: Sequence[MQTTMessage], settled: Sequence[Settled]) -> None:
+        """Send alerts and dead letters and wait for the broker's word. Raises NotPublished."""
+        if not self._client.is_connected():
+            raise NotPublished("the broker is away")
+        options, sent = self.options, []
+        for message, item in zip(messages, settled, strict=True):
+            if item.alert is not None and options.alerts_topic:
+                about = self._about(message)
+                value = orjson.dumps(item.alert)
+                sent.append(self._client.publish(options.alerts_topic, value, 1, False, about))
+            if item.dead is not None:
+                why = {"reason": item.dead.reason, "problems": item.dead.as_json().decode()}
+                about = self._about(message, **why)
+                value = bytes(message.payload)
+                sent.append(self._client.publish(options.dead_topic, value, 1, False, about))
+        until = time.monotonic() + PUBLISH_SECONDS
+        for info in sent:
+            try:
+                info.wait_for_publish(max(until - time.monotonic(), 0.001))
+            except (RuntimeError, ValueError) as error:
+                raise NotPublished("the broker is away") from error
+        if not all(info.is_published() for info in sent):
+            raise NotPublished("no answer")
+
+    def _about(self, message: MQTTMessage, **more: str) -> Properties:
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.UserProperty = [
+            ("detector", self.options.detector), ("topic", message.topic), *more.items()
+        ]  # fmt: skip
+        return properties
+
+    def _wait(self, seconds: float) -> None:
+        """The network's thread keeps the session; here only the pulse goes on."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.stop.wait(min(POLL_SECONDS, seconds)):
+            self.pulse.beat()
+
+
+def _name(message: MQTTMessage) -> str:
+    """A redelivered message has its topic, payload and packet number again; QoS 0 sends once."""
+    if message.qos == 0:
+        return uuid.uuid4().hex
+    return f"{message.topic}/{message.mid}/{message.payload.hex()}"
+
+
+def _without_share(topic: str) -> str:
+    """`$share/group/filter` subscribes to `filter`."""
+    return topic.split("/", 2)[2] if topic.startswith("$share/") and topic.count("/") > 1 else topic
+
+
+def make_stream(
+    values: Mapping[str, str],
+    environ: Mapping[str, str],
+    *,
+    stop: threading.Event,
+    counts: Counts,
+    pulse: Pulse,
+) -> MqttStream:
+    """What `manage.py consume mqtt` runs. Raises StreamProblem."""
+    return MqttStream(options_from(values, environ), stop, counts, pulse)

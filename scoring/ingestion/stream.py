@@ -1,0 +1,289 @@
+"""What every broker's consumer shares: settle a batch durably, and wait out what will pass.
+
+A message is settled when its prediction is committed, or when it is known why there can be none.
+Only then may its consumer publish what came of it and tell the broker that it is done. A message
+that comes again is settled again with the same result: the event's id makes the prediction unique.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from django.db import DataError, close_old_connections, connection
+
+from scoring.answers import detect_answer
+from scoring.core.bundle import BundleError
+from scoring.core.spec import DetectorSpec
+from scoring.core.windows import WindowStateError
+from scoring.deployment import UnknownDetector, serving
+from scoring.models import Detector
+from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
+from scoring.source_models import STREAMS, Source
+from scoring.sources import score_source_events
+
+logger = logging.getLogger(__name__)
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+BEAT_SECONDS = 2.0
+ALERT_ABOVE = 0.7
+# Errors that a retry will not mend, because the one event causes them; all others are waited out.
+OF_THE_EVENT = (DataError, ValueError, TypeError, ArithmeticError, KeyError, IndexError)
+OF_THE_PLATFORM = (UnknownDetector, WindowStateError, BundleError)
+
+# What a declared source may say besides where its events are.
+DECLARABLE = ("topic", "group", "client_id", "alerts_topic", "dead_topic", "threshold", "batch")
+
+Result = TypeVar("Result")
+Scorer = Callable[[Sequence[dict[str, Any]]], Sequence[Outcome]]
+
+
+class StreamProblem(Exception):
+    """A stream that cannot be consumed as configured; the message says why."""
+
+
+class NotPublished(Exception):
+    """The broker did not take what a batch has to say; the batch is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`place` names the message for ever: a redelivered message has the same place."""
+
+    value: bytes | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Why a message has no prediction. `reason`: malformed, refused, conflicting or failed."""
+
+    reason: str
+    problems: tuple[tuple[str, str], ...]
+
+    def as_json(self) -> bytes:
+        """[{"field": ..., "message": ...}, ...]"""
+        return orjson.dumps([{"field": field, "message": text} for field, text in self.problems])
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of one message: a stored prediction, and perhaps an alert; or a dead letter."""
+
+    alert: dict[str, Any] | None = None
+    dead: DeadLetter | None = None
+    created: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """Messages of this process. `repeated` were scored before; `waits` counts failed attempts."""
+
+    received: int = 0
+    scored: int = 0
+    repeated: int = 0
+    alerts: int = 0
+    dead: int = 0
+    waits: int = 0
+
+    def add(self, batch: Sequence[Settled]) -> None:
+        """Count a batch that is settled and published."""
+        self.received += len(batch)
+        for item in batch:
+            self.alerts += item.alert is not None
+            self.dead += item.dead is not None
+            self.scored += item.created
+            self.repeated += item.dead is None and not item.created
+
+    def __str__(self) -> str:
+        return ", ".join(f"{value:,} {name}" for name, value in asdict(self).items())
+
+
+def as_number(
+    values: Mapping[str, str], name: str, default: float, *, least: float, most: float
+) -> float:
+    """An option as a number in its range. Raises StreamProblem."""
+    text = values.get(name, "") or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise StreamProblem(f"{name} is a number from {least:g} to {most:g}, not '{text}'.")
+    return number
+
+
+def check_detector(slug: str) -> DetectorSpec:
+    """The declaration of a detector that a stream can feed. Raises StreamProblem."""
+    detector = Detector.objects.filter(slug=slug, enabled=True).first()
+    if detector is None:
+        raise StreamProblem(f"There is no detector '{slug}'.")
+    spec = detector.spec()
+    if not spec.id_field:
+        raise StreamProblem(
+            f"Detector '{slug}' declares no id field (event.id): a message that comes again could "
+            "not be told from a new one."
+        )
+    return spec
+
+
+def source_values(slug: str) -> tuple[str, dict[str, str]]:
+    """(kafka or mqtt, options) of a declared source. Raises StreamProblem."""
+    source = Source.objects.select_related("detector").filter(slug=slug).first()
+    if source is None or source.source_type not in STREAMS:
+        raise StreamProblem(f"There is no source '{slug}' of type kafka or mqtt.")
+    if source.detector is None:
+        raise StreamProblem(f"Source '{slug}' names no detector.")
+    values = {"source": slug, "detector": source.detector.slug}
+    values |= {name: str(source.config[name]) for name in DECLARABLE if name in source.config}
+    servers = source.config.get("bootstrap_servers", [])
+    values["bootstrap"] = servers if isinstance(servers, str) else ",".join(map(str, servers))
+    values["broker"] = str(source.config.get("host", ""))
+    if "port" in source.config:
+        values["broker"] += f":{source.config['port']}"
+    return source.source_type, {name: value for name, value in values.items() if value}
+
+
+def settle(
+    slug: str, messages: Sequence[Message], *, alert_above: float, source: str = ""
+) -> list[Settled]:
+    """Score messages; when it returns, every prediction is committed. In the order of `messages`.
+
+    With the slug of a `source`, its schema and mapping apply, as they stand now. Raises what the
+    database or the detector's state raises; then nothing is lost by a retry.
+    """
+    if not connection.in_atomic_block:
+        close_old_connections()
+    spec = serving(slug).bundle.spec
+    declared = Source.objects.select_related("detector").get(slug=source) if source else None
+    id_field = spec.id_field
+    if declared is not None:
+        id_field = declared.mapping.get(id_field, id_field)
+    # An id that the schema asks for is the sender's to give.
+    made_up = "" if spec.id_field in spec.schema.get("required", ()) else id_field
+    found: list[Settled | None] = [None] * len(messages)
+    events: list[tuple[int, dict[str, Any]]] = []
+    for i, message in enumerate(messages):
+        event = _decode(message, made_up)
+        if isinstance(event, DeadLetter):
+            found[i] = Settled(dead=event)
+        else:
+            events.append((i, event))
+    outcomes = _score(_scorer(slug, declared), [event for _, event in events])
+    for (i, _), outcome in zip(events, outcomes, strict=True):
+        found[i] = _settled(outcome, alert_above)
+    return [item for item in found if item is not None]
+
+
+def _scorer(slug: str, source: Source | None) -> Scorer:
+    if source is None:
+        return partial(score_events, slug)
+    return partial(score_source_events, source)
+
+
+def _decode(message: Message, id_field: str) -> dict[str, Any] | DeadLetter:
+    """The event of a message; where it lacks `id_field`, with an id made of its place."""
+    try:
+        event = orjson.loads(message.value or b"")
+    except orjson.JSONDecodeError as error:
+        return DeadLetter("malformed", (("", f"is not JSON: {error.msg}"),))
+    if not isinstance(event, dict):
+        return DeadLetter("malformed", (("", "an event is a JSON object"),))
+    if id_field and event.get(id_field) is None:
+        event[id_field] = hashlib.blake2b(message.place.encode(), digest_size=16).hexdigest()
+    return event
+
+
+def _score(score: Scorer, events: Sequence[dict[str, Any]]) -> list[Outcome | DeadLetter]:
+    """Score; an event that breaks the scoring itself is found by halving, and set aside."""
+    try:
+        return list(score(events)) if events else []
+    except OF_THE_PLATFORM:
+        raise
+    except OF_THE_EVENT as error:
+        if len(events) == 1:
+            # Its type and place alone: the text of such an error may quote the event.
+            logger.error("An event cannot be scored: %s at %s.", type(error).__name__, _at(error))
+            return [DeadLetter("failed", (("", f"scoring failed: {type(error).__name__}"),))]
+    middle = len(events) // 2
+    return _score(score, events[:middle]) + _score(score, events[middle:])
+
+
+def _at(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+
+
+def _settled(outcome: Outcome | DeadLetter, alert_above: float) -> Settled:
+    match outcome:
+        case Scored(prediction, created):
+            # Also for an event that was scored before: its alert may not have been sent.
+            answer = detect_answer(prediction)
+            alert = answer if answer["risk_score"] > alert_above else None
+            return Settled(alert=alert, created=created)
+        case Refused(problems):
+            return Settled(dead=DeadLetter("refused", problems))
+        case Conflicting(external_id):
+            text = f"'{external_id}' was scored before with another body"
+            return Settled(dead=DeadLetter("conflicting", (("", text),)))
+        case DeadLetter():
+            return Settled(dead=outcome)
+
+
+class Patience:
+    """Tries a step until it succeeds or the consumer is to stop. Nothing is ever skipped."""
+
+    def __init__(self, stop: threading.Event, counts: Counts) -> None:
+        self._stop = stop
+        self._counts = counts
+
+    def attempt(
+        self, step: Callable[[], Result], *, wait: Callable[[float], None]
+    ) -> Result | None:
+        """The step's result, or None when told to stop first.
+
+        `wait` passes the seconds before the next try and keeps the broker's session alive.
+        """
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                return step()
+            # Whatever it is: to go on would lose messages, and to end would only start again.
+            except Exception as error:
+                self._counts.waits += 1
+                logger.error(
+                    "The batch is not settled (%s at %s); it is tried again in %.1f s.",
+                    type(error).__name__, _at(error), pause,
+                )  # fmt: skip
+                if not connection.in_atomic_block:
+                    connection.close()
+            wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        return None
+
+
+class Pulse:
+    """A small file that says that the consumer lives, and what it has done (deploy/healthcheck)."""
+
+    def __init__(self, folder: Path, name: str, counts: Counts) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{name}.json"
+        self._counts = counts
+        self._next = datetime.min.replace(tzinfo=UTC)
+
+    def beat(self, *, now: bool = False) -> None:
+        """Write the file, at most every `BEAT_SECONDS` unless `now`."""
+        moment = datetime.now(UTC)
+        if not now and moment < self._next:
+            return
+        self._next = datetime.fromtimestamp(moment.timestamp() + BEAT_SECONDS, UTC)
+        beside = self.path.with_suffix(".new")
+        beside.write_text(json.dumps({"at": moment.isoformat(), **asdict(self._counts)}))
+        beside.replace(self.path)

@@ -1,0 +1,140 @@
+"""Record labels: ground truth, never overwritten. Windows that count known fraud learn it.
+
+A label counts for the events that come after its `label_time`, in event time: an earlier event that
+arrives later does not see it (`scoring.core.features.known_span`).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import vault
+from accounts.models import User
+from scoring import deployment, writer
+from scoring.core.features import FeaturePlan, teach_label
+from scoring.core.windows import WindowStateError
+from scoring.feature_store.base import Key
+from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.history import clear, known_frauds
+from scoring.models import Detector, Label, Prediction
+
+logger = logging.getLogger(__name__)
+ATTEMPTS = 2
+CHUNK = 2000
+
+
+def record_label(
+    prediction: Prediction,
+    *,
+    is_fraud: bool,
+    source: str,
+    label_time: datetime | None = None,
+    author: User | None = None,
+    reason_code: str = "",
+    confidence: float = 1.0,
+    notes: str = "",
+) -> Label:
+    """Add ground truth to a prediction; earlier labels stay as history."""
+    with writer.turn(), transaction.atomic():
+        label = Label.objects.create(
+            prediction=prediction,
+            detector_id=prediction.detector_id,
+            is_fraud=is_fraud,
+            event_time=prediction.event_time,
+            label_time=label_time or timezone.now(),
+            source=source,
+            author=author,
+            reason_code=reason_code,
+            confidence=confidence,
+            notes=notes,
+        )
+        _teach(prediction.detector_id, [prediction.pk])
+    return label
+
+
+def record_truths(
+    detector_id: int, truths: Mapping[str, tuple[bool, datetime]], *, source: str
+) -> int:
+    """Label many predictions by external id: {id: (is fraud, when that became known)}.
+
+    Predictions that have a label of this source already are left alone, so it may run twice.
+    Returns how many labels were added.
+    """
+    with writer.turn(), transaction.atomic():
+        rows = Prediction.objects.filter(
+            detector_id=detector_id, external_id__in=list(truths)
+        ).exclude(labels__source=source)
+        labels = [
+            Label(
+                prediction_id=pk,
+                detector_id=detector_id,
+                is_fraud=truths[external_id][0],
+                event_time=event_time,
+                label_time=truths[external_id][1],
+                source=source,
+            )
+            for pk, external_id, event_time in rows.values_list("pk", "external_id", "event_time")
+        ]
+        writer.write_labels(labels)
+        # What was never fraud changes no window, and that is nearly everything.
+        _teach(detector_id, _ever_fraud(labels))
+    return len(labels)
+
+
+def _ever_fraud(labels: Sequence[Label]) -> list[UUID]:
+    """Predictions of these new labels that this or an earlier label calls fraud."""
+    found = {label.prediction_id for label in labels if label.is_fraud}
+    cleared = [label.prediction_id for label in labels if not label.is_fraud]
+    for first in range(0, len(cleared), CHUNK):
+        earlier = Label.objects.filter(
+            prediction_id__in=cleared[first : first + CHUNK], is_fraud=True
+        )
+        found.update(earlier.order_by().values_list("prediction_id", flat=True))
+    return sorted(found)
+
+
+def _teach(detector_id: int, predictions: Sequence[UUID]) -> None:
+    """Let the windows of these predictions' entities know their labels; inside a transaction."""
+    if not predictions:
+        return
+    detector = Detector.objects.get(pk=detector_id)
+    for first in range(0, len(predictions), CHUNK):
+        for attempt in range(ATTEMPTS):
+            plan = deployment.serving_of(detector).bundle.plan
+            if not plan.learns_labels:
+                return
+            try:
+                _teach_windows(detector_id, plan, predictions[first : first + CHUNK])
+                break
+            except WindowStateError:
+                # The detector was changed meanwhile, or its windows wait to be rebuilt; then the
+                # rebuilding reads this label too.
+                if attempt == ATTEMPTS - 1:
+                    logger.warning("Windows of %s wait to be rebuilt.", detector.slug)
+
+
+def _teach_windows(detector_id: int, plan: FeaturePlan, predictions: Sequence[UUID]) -> None:
+    spans = known_frauds(predictions)
+    fields = [entity.key for entity in plan.entities if entity.risk_column]
+    keys: dict[str, list[Key]] = {}
+    ids: dict[str, UUID] = {}
+    rows = Prediction.objects.filter(pk__in=list(spans)).order_by()
+    for pk, external_id, payload in rows.values_list("pk", "external_id", "event"):
+        ids[external_id] = pk
+        keys[external_id] = [
+            (field, vault.token(field, str(clear(payload[field]))))
+            for field in fields
+            if field in payload
+        ]
+    store = feature_store()
+    wanted = [key for own in keys.values() for key in own]
+    windows = store.load(detector_id, plan, wanted, lock=True)
+    before = dict(windows)
+    for external_id, own in keys.items():
+        teach_label(plan, own, external_id, spans[ids[external_id]], windows)
+    taught = {key: window for key, window in windows.items() if window is not before[key]}
+    store.save(detector_id, plan, taught)

@@ -1,0 +1,252 @@
+"""Pages of standing orders and of the policy: lists, snoozes, settings, history."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from scoring import presenting
+from scoring.core.spec import DetectorSpec
+from scoring.models import Detector, Prediction
+from scoring.ordering import (
+    add_list_entry,
+    listable,
+    revoke_list_entry,
+    revoke_snooze,
+    snooze_rule,
+)
+from scoring.policies import (
+    PolicyRefused,
+    audit_rate_of,
+    screening_of,
+    set_policy,
+    standing,
+)
+from scoring.policy_models import ListEntry, Rule, Snooze
+from scoring.policy_store import list_token
+from scoring.rule_forms import ListEntryForm, SettingsForm, SnoozeForm, add_problems, ends_at
+from scoring.rule_reports import policy_history
+from scoring.rule_views import crumbs, detector_or_404, masked, signed_in, spec_or_404
+from scoring.selectors import find_prediction
+
+PAGE_SIZE = 50
+
+
+@login_required
+@permission_required("scoring.view_listentry", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def lists(request: HttpRequest, slug: str) -> HttpResponse:
+    """The allow and the deny list of a detector; POST adds an entry."""
+    detector = detector_or_404(slug)
+    spec = spec_or_404(detector)
+    if request.method != "POST":
+        return _render_lists(request, detector, spec)
+    if not request.user.has_perm("scoring.add_listentry"):
+        raise PermissionDenied
+    form = ListEntryForm(request.POST, fields=listable(spec))
+    if form.is_valid():
+        found = form.cleaned_data
+        try:
+            add_list_entry(
+                detector,
+                kind=found["kind"],
+                field=found["field"],
+                value=found["value"],
+                reason=found["reason"],
+                expires_at=form.expires_at(),
+                author=signed_in(request),
+            )
+        except PolicyRefused as refusal:
+            add_problems(form, refusal)
+        else:
+            messages.success(request, f"It stands on the {found['kind']} list now.")
+            return redirect("lists", slug=slug)
+    return _render_lists(request, detector, spec, {"form": form}, status=422)
+
+
+def _render_lists(
+    request: HttpRequest,
+    detector: Detector,
+    spec: DetectorSpec,
+    extra: dict[str, Any] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
+    q = request.GET.get("q", "").replace("\0", "").strip()[:300]
+    rows = ListEntry.objects.filter(detector=detector).select_related("author")
+    now = timezone.now()
+    rows = rows.exclude(standing(now)) if state == "over" else rows.filter(standing(now))
+    if kind in ListEntry.Kind.values:
+        rows = rows.filter(kind=kind)
+    if q:
+        # A value is looked for by its token: the same way that events are.
+        tokens = [list_token(field, q) for field in listable(spec)]
+        rows = rows.filter(Q(token__in=tokens) | Q(reason__icontains=q))
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    kinds = [(choice.value, choice.label) for choice in ListEntry.Kind]
+    context = {
+        "title": "Allow and deny lists",
+        "crumbs": crumbs(detector),
+        "detector": detector,
+        "page_obj": page,
+        "rows": [(entry, masked(entry.shown)) for entry in page.object_list],
+        "filters": [
+            {"name": "kind", "label": "Both lists", "value": kind, "options": kinds},
+            {
+                "name": "state",
+                "label": "In force",
+                "value": state,
+                "options": [("over", "Expired or revoked")],
+            },
+        ],
+        "q": q,
+        "over": state == "over",
+        "narrowed": bool(kind or q or state),
+        "form": ListEntryForm(fields=listable(spec)),
+    }
+    context |= extra or {}
+    htmx = request.htmx  # type: ignore[attr-defined]
+    template = "scoring/lists.html#entries" if htmx and status == 200 else "scoring/lists.html"
+    return render(request, template, context, status=status)
+
+
+@login_required
+@permission_required("scoring.change_listentry", raise_exception=True)
+@require_POST
+def list_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Take a value off its list."""
+    entry = get_object_or_404(ListEntry, pk=pk, detector__slug=slug)
+    if revoke_list_entry(entry, author=signed_in(request)):
+        messages.success(request, "Taken off the list.")
+    return redirect("lists", slug=slug)
+
+
+@login_required
+@permission_required("scoring.add_snooze", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def snooze(request: HttpRequest, pk: UUID, code: str) -> HttpResponse:
+    """Snooze a rule for the entity of a prediction that it matched."""
+    prediction = find_prediction(pk)
+    if prediction is None:
+        raise Http404("There is no such prediction.")
+    rule = get_object_or_404(Rule, detector=prediction.detector, code=code)
+    form = SnoozeForm(request.POST or None)
+    specs = presenting.SpecCache()
+    name = specs.entity(prediction, prediction.detector)
+    back = _back(request, prediction)
+    if request.method == "POST" and form.is_valid():
+        until = ends_at(form.cleaned_data["days"])
+        spec = specs.of(prediction.detector)
+        shown = prediction.event.get(spec.entity_field) if spec else None
+        try:
+            snooze_rule(
+                rule,
+                token=prediction.entity,
+                shown=str(prediction.external_id if shown is None else shown),
+                reason=form.cleaned_data["reason"],
+                until=until,
+                author=signed_in(request),
+            )
+        except PolicyRefused as refusal:
+            add_problems(form, refusal)
+        else:
+            messages.success(request, f"{code} is snoozed for {name}.")
+            return redirect(back)
+    context = {
+        "title": f"Snooze {code}",
+        "crumbs": [(prediction.external_id, prediction.get_absolute_url())],
+        "prediction": prediction,
+        "rule": rule,
+        "name": name,
+        "entity_word": specs.entity_word(prediction.detector),
+        "form": form,
+        "back": back,
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "scoring/snooze.html", context, status=status)
+
+
+def _back(request: HttpRequest, prediction: Prediction) -> str:
+    """Where the user came from, if that is a page of ours."""
+    given = request.POST.get("back") or request.GET.get("back") or ""
+    if given and url_has_allowed_host_and_scheme(given, allowed_hosts=None):
+        return given
+    return prediction.get_absolute_url()
+
+
+@login_required
+@permission_required("scoring.change_snooze", raise_exception=True)
+@require_POST
+def snooze_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Let the rule count again for the entity."""
+    rows = Snooze.objects.select_related("rule")
+    found = get_object_or_404(rows, pk=pk, rule__detector__slug=slug)
+    if revoke_snooze(found, author=signed_in(request)):
+        messages.success(request, f"{found.rule.code} counts again.")
+    return redirect("rule_detail", slug=slug, code=found.rule.code)
+
+
+@login_required
+@permission_required("scoring.view_rule", raise_exception=True)
+@require_GET
+def policy(request: HttpRequest, slug: str) -> HttpResponse:
+    """What is in force, what changed when, and the settings."""
+    return _render_policy(request, detector_or_404(slug))
+
+
+@login_required
+@permission_required("scoring.change_rule", raise_exception=True)
+@require_POST
+def policy_settings(request: HttpRequest, slug: str) -> HttpResponse:
+    """Set the audit rate and the screening."""
+    detector = detector_or_404(slug)
+    spec = spec_or_404(detector)
+    form = SettingsForm(request.POST)
+    if form.is_valid():
+        try:
+            set_policy(
+                detector,
+                audit_rate=round(form.cleaned_data["audit_percent"] / 100.0, 6),
+                screening=form.screening() if spec.screening else None,
+                author=signed_in(request),
+            )
+        except PolicyRefused as refusal:
+            add_problems(form, refusal)
+        else:
+            messages.success(request, "The settings are in force.")
+            return redirect("policy", slug=slug)
+    return _render_policy(request, detector, {"form": form}, status=422)
+
+
+def _render_policy(
+    request: HttpRequest, detector: Detector, extra: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    spec = spec_or_404(detector)
+    screening = screening_of(detector, spec)
+    initial: dict[str, Any] = {"audit_percent": round(audit_rate_of(detector, spec) * 100.0, 6)}
+    if screening is not None:
+        initial |= {
+            "review": screening.review,
+            "block": screening.block,
+            "embargoed": " ".join(sorted(screening.embargoed)),
+            "high_risk": " ".join(sorted(screening.high_risk)),
+        }
+    context = {
+        "title": "Policy",
+        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
+        "detector": detector,
+        "history": policy_history(detector),
+        "screening": screening,
+        "form": SettingsForm(initial=initial),
+    }
+    return render(request, "scoring/policy.html", {**context, **(extra or {})}, status=status)

@@ -1,0 +1,40 @@
+"""`manage.py run_source SLUG`: import the file of a declared csv or parquet source."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from scoring.deployment import serving_of
+from scoring.importing import import_file
+from scoring.ingestion.files import EventFile, FileProblem
+from scoring.source_models import FILES, Source
+from scoring.sources import how_it_comes
+
+
+class Command(BaseCommand):
+    help = "Import the file of a declared csv or parquet source. Run again to resume."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("source", help="Its slug.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        slug = options["source"]
+        source = Source.objects.select_related("detector").filter(slug=slug).first()
+        if source is None:
+            raise CommandError(f"There is no source '{slug}'.")
+        if source.source_type not in FILES or source.detector is None:
+            raise CommandError(f"'{slug}' is not imported. {how_it_comes(source)}")
+        spec = serving_of(source.detector).bundle.spec
+        try:
+            file = EventFile(Path(str(source.config["path"])), spec, mapping=source.mapping)
+        except FileProblem as error:
+            raise CommandError(str(error)) from error
+        report = import_file(source.detector, file, as_of=file.last_event_at())
+        self.stdout.write(
+            f"{report.rows:,} rows: {report.skipped:,} were there before, "
+            f"{report.scored:,} scored, {report.labelled:,} labelled, {report.refused:,} refused."
+        )
+        if report.dead_letters:
+            self.stdout.write(f"Refused rows are in {report.dead_letters}.")

@@ -1,0 +1,285 @@
+"""Policies as they serve: a PolicySnapshot compiled once a process, and what people ordered.
+
+The digest of the policy in force is read with the champion's (scoring.deployment); its content is
+read and compiled on first sight. List entries and snoozes are rows, not content: they are looked up
+for the values of a batch, as of the moment it was received.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+from accounts import vault
+from scoring.core.bundle import Bundle
+from scoring.core.expressions import names_in
+from scoring.core.policy import Policy
+from scoring.core.rules import Rule, compile_rule, readable
+from scoring.core.spec import RuleSpec, ScreeningSpec
+from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
+from scoring.core.vocabulary import ANY, RuleError
+from scoring.core.watchlist import WatchlistError
+from scoring.policy_models import ListEntry, PolicySnapshot, RuleVersion, Snooze
+from scoring.policy_models import Rule as RuleRow
+from scoring.watchlist_store import screener
+
+logger = logging.getLogger(__name__)
+MOST_COMPILED = 32
+MOST_PARAMETERS = 10_000
+ENTRIES_OF = f"""
+    SELECT token, field, kind, id, reason, created_at, expires_at, revoked_at
+    FROM {ListEntry._meta.db_table} WHERE detector_id = %s AND token IN ({{marks}}) ORDER BY id
+"""  # noqa: S608 - our own names
+SNOOZES_OF = f"""
+    SELECT snooze.token, rule.code, snooze.created_at, snooze.expires_at, snooze.revoked_at
+    FROM {Snooze._meta.db_table} snooze JOIN {RuleRow._meta.db_table} rule
+    ON rule.id = snooze.rule_id WHERE rule.detector_id = %s AND snooze.token IN ({{marks}})
+"""  # noqa: S608 - our own names
+
+Item = tuple[str, Mapping[str, str]]
+"""The token of an event's entity, and by list field the token of its value."""
+
+_compiled: dict[tuple[str, str], Policy] = {}
+_last_good: dict[str, Policy] = {}
+_compiling = threading.Lock()
+
+
+class PolicyError(ValueError):
+    """A policy that cannot serve: unknown, or changed since it was published."""
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """The SHA-256 that names a policy's content, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def policy(digest: str, bundle: Bundle) -> Policy:
+    """The policy, compiled for what the bundle offers to read.
+
+    Without a digest the bundle's own rules serve. Where the policy cannot be read the last one of
+    this process goes on, else the bundle's rules; the prediction stores which.
+    """
+    if not digest:
+        return bundle.policy
+    key = (digest, bundle.digest)
+    found = _compiled.get(key)
+    if found is None:
+        with _compiling:
+            found = _compiled.get(key) or _compile_first(key, bundle)
+    return found
+
+
+def _compile_first(key: tuple[str, str], bundle: Bundle) -> Policy:
+    """Compile and remember, or tell what serves instead, which is not remembered."""
+    digest, slug = key[0], bundle.spec.slug
+    try:
+        content = read_content(digest)
+    except PolicyError:
+        logger.exception("policy %s cannot serve; the last good one does", digest[:12])
+        return _last_good.get(slug, bundle.policy)
+    try:
+        found = compile_policy(digest, content, bundle)
+    except WatchlistError:
+        logger.exception("policy %s: a watchlist cannot be read", digest[:12])
+        if slug in _last_good:
+            return _last_good[slug]
+        # Rules, and the countries that need no list, are better than nothing.
+        return compile_policy(digest, {**content, "watchlists": {}}, bundle)
+    while len(_compiled) >= MOST_COMPILED:
+        _compiled.pop(next(iter(_compiled)))
+    _compiled[key] = _last_good[slug] = found
+    return found
+
+
+def read_content(digest: str) -> dict[str, Any]:
+    """What the policy says. Raises PolicyError."""
+    row = PolicySnapshot.objects.filter(pk=digest).values_list("content", flat=True).first()
+    if row is None:
+        raise PolicyError(f"Policy {digest[:12]} is unknown.")
+    if digest_of(row) != digest:
+        raise PolicyError(f"Policy {digest[:12]} was changed since it was published.")
+    content: dict[str, Any] = row
+    return content
+
+
+def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> Policy:
+    """The content as what decides. A name that the bundle does not offer is a missing value.
+
+    Raises WatchlistError when a list that it screens against is gone or damaged.
+    """
+    return Policy(
+        digest=digest,
+        rules=tuple(_rules(content["rules"], bundle)),
+        audit_rate=float(content["audit_rate"]),
+        screener=(
+            screener(screening_spec(content["screening"]), content["watchlists"])
+            if content["screening"]
+            else None
+        ),
+        list_fields=tuple(content["list_fields"]),
+        has_snoozes=bool(content["has_snoozes"]),
+    )
+
+
+def _rules(bodies: Iterable[Mapping[str, Any]], bundle: Bundle) -> Iterable[Rule]:
+    offered = readable(bundle.spec)
+    for body in bodies:
+        # What this bundle lacks is missing in every event; personal data stays out of reach.
+        absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
+        known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
+        try:
+            yield compile_rule(rule_spec(body), known, stage=Stage(body["stage"]))
+        except RuleError:
+            # Better one rule less than no service.
+            logger.exception("rule %s is left out of bundle %s", body["code"], bundle.digest[:12])
+
+
+def rule_body(code: str, version: RuleVersion) -> dict[str, Any]:
+    """A version of a rule as JSON, for a policy's content."""
+    return {
+        "code": code,
+        "version": version.number,
+        "stage": str(version.stage),
+        "when": version.when,
+        "parameters": version.parameters,
+        "outcome": version.outcome,
+        "weight": version.weight,
+        "text": version.text,
+    }
+
+
+def rule_spec(body: Mapping[str, Any]) -> RuleSpec:
+    """A rule of a policy's content as a declared one."""
+    names = ("code", "version", "when", "outcome", "text", "weight", "parameters")
+    return RuleSpec(**{name: body[name] for name in names})
+
+
+def screening_body(spec: ScreeningSpec | None) -> dict[str, Any] | None:
+    """Screening settings as JSON, for a policy's content."""
+    if spec is None:
+        return None
+    found = asdict(spec)
+    return found | {
+        "lists": list(spec.lists),
+        "embargoed": sorted(spec.embargoed),
+        "high_risk": sorted(spec.high_risk),
+    }
+
+
+def screening_spec(body: Mapping[str, Any]) -> ScreeningSpec:
+    """The reverse of `screening_body`."""
+    return ScreeningSpec(
+        **{
+            **body,
+            "lists": tuple(body["lists"]),
+            "embargoed": frozenset(body["embargoed"]),
+            "high_risk": frozenset(body["high_risk"]),
+        }
+    )
+
+
+def list_token(field: str, value: object) -> str:
+    """What a value of a field is looked up by on the lists; an entity's token, for its key."""
+    return vault.token(field, str(value))
+
+
+def list_tokens(policy: Policy, fields: Mapping[str, Any]) -> dict[str, str]:
+    """The tokens of an event's values that the policy's lists may hold, by field."""
+    return {
+        name: list_token(name, value)
+        for name in policy.list_fields
+        if (value := fields.get(name)) is not None
+    }
+
+
+def read_orders(
+    detector_id: int,
+    policy: Policy,
+    items: Sequence[Item],
+    at: datetime | Sequence[datetime],
+) -> list[Orders]:
+    """What stood on the lists and was snoozed for each item at `at` (one moment, or one each).
+
+    At most one query for the lists and one for the snoozes, none where the policy has neither. The
+    audit's draw is the caller's to add.
+    """
+    if not items or not (policy.list_fields or policy.has_snoozes):
+        return [NO_ORDERS] * len(items)
+    moments = [at] * len(items) if isinstance(at, datetime) else at
+    entries: dict[str, list[tuple[Any, ...]]] = {}
+    snoozes: dict[str, list[tuple[Any, ...]]] = {}
+    if policy.list_fields:
+        tokens = {token for _, values in items for token in values.values()}
+        entries = _by_token(ENTRIES_OF, detector_id, tokens)
+    if policy.has_snoozes:
+        snoozes = _by_token(SNOOZES_OF, detector_id, {entity for entity, _ in items})
+    if not entries and not snoozes:
+        return [NO_ORDERS] * len(items)
+    return [
+        _orders(entity, values, entries, snoozes, moment)
+        for (entity, values), moment in zip(items, moments, strict=True)
+    ]
+
+
+def _by_token(sql: str, detector_id: int, tokens: set[str]) -> dict[str, list[tuple[Any, ...]]]:
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    wanted = sorted(tokens)
+    with connection.cursor() as cursor:
+        for first in range(0, len(wanted), MOST_PARAMETERS):
+            part = wanted[first : first + MOST_PARAMETERS]
+            cursor.execute(sql.format(marks=", ".join(["%s"] * len(part))), [detector_id, *part])
+            for token, *row in cursor.fetchall():
+                found.setdefault(token, []).append(tuple(row))
+    return found
+
+
+def _orders(
+    entity: str,
+    values: Mapping[str, str],
+    entries: Mapping[str, list[tuple[Any, ...]]],
+    snoozes: Mapping[str, list[tuple[Any, ...]]],
+    at: datetime,
+) -> Orders:
+    hits: dict[str, list[ListHit]] = {ListEntry.Kind.ALLOW.value: [], ListEntry.Kind.DENY.value: []}
+    for name in sorted(values):
+        for field, kind, entry_id, reason, *times in entries.get(values[name], ()):
+            if field == name and _stands(times, at):
+                hits[kind].append(ListHit(entry_id, kind, field, reason))
+    until: dict[str, str] = {}
+    for code, *times in snoozes.get(entity, ()):
+        if _stands(times, at):
+            end = _moment(times[1])
+            until[code] = max(until.get(code, ""), "" if end is None else end.isoformat())
+    return Orders(
+        allowed=tuple(hits[ListEntry.Kind.ALLOW]),
+        denied=tuple(hits[ListEntry.Kind.DENY]),
+        snoozes=until,
+    )
+
+
+def _stands(times: Sequence[Any], at: datetime) -> bool:
+    """Whether a row of (created, expires, revoked) stood at `at`."""
+    created, expires, revoked = (_moment(time) for time in times)
+    return (
+        created is not None
+        and created <= at
+        and (expires is None or at < expires)
+        and (revoked is None or at < revoked)
+    )
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time as the driver gives it: SQLite has texts without a zone, in UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if value is None or value.tzinfo is not None:
+        found: datetime | None = value
+        return found
+    return value.replace(tzinfo=UTC)

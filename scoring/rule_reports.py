@@ -1,0 +1,291 @@
+"""What pages tell about rules: how often they match, what a draft would find, what changed when."""
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.models import AuditEntry
+from scoring.core.bundle import BundleError
+from scoring.core.rules import Rule as CompiledRule
+from scoring.core.rules import readable
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import Decision, Stage
+from scoring.core.vocabulary import FUNCTIONS
+from scoring.deployment import loaded
+from scoring.describing import feature_lines
+from scoring.models import Detector, Prediction
+from scoring.policy_models import PolicySnapshot, RuleVersion
+from scoring.selectors import with_newest_label
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+MOST_COUNTED = 10_000
+"""Newest events in which matches are counted: the cost of the page has an end."""
+MOST_LABELLED = 2_000
+TRIED = 200
+SHOWN = 10
+HISTORY = 50
+WORD = re.compile(r"\w+|\s+|[^\w\s]")
+CHOICES = ("outcome", "weight", "text")
+
+
+@dataclass(slots=True)
+class Use:
+    """How often a rule matched. `fraud` of `labelled` matches were fraud, as far as is known."""
+
+    day: int = 0
+    week: int = 0
+    shadow: int = 0
+    snoozed: int = 0
+    labelled: int = 0
+    fraud: int = 0
+
+    @property
+    def precision(self) -> float | None:
+        """The share of fraud among the labelled matches; None without any."""
+        return self.fraud / self.labelled if self.labelled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Matches by rule code. `whole`: no event of the week was left out."""
+
+    by_code: Mapping[str, Use]
+    events: int
+    whole: bool
+
+
+def rule_uses(detector: Detector, now: datetime) -> Uses:
+    """Matches in the newest events of the last seven days, by two bounded queries."""
+    rows = list(
+        Prediction.objects.filter(detector=detector, received_at__gt=now - WEEK)
+        .order_by("-received_at")
+        .values_list("pk", "received_at", "rule_hits")[:MOST_COUNTED]
+    )
+    found: dict[str, Use] = {}
+    hits: dict[Any, list[str]] = {}
+    for pk, received_at, matched in rows:
+        for hit in matched:
+            use = found.setdefault(hit["code"], Use())
+            use.week += 1
+            use.day += received_at > now - DAY
+            use.shadow += hit.get("stage") == Stage.SHADOW
+            use.snoozed += bool(hit.get("snoozed"))
+            hits.setdefault(pk, []).append(hit["code"])
+    for pk, is_fraud in _labels(list(hits)[:MOST_LABELLED]):
+        for code in set(hits[pk]):
+            found[code].labelled += 1
+            found[code].fraud += is_fraud
+    return Uses(found, len(rows), len(rows) < MOST_COUNTED)
+
+
+def _labels(pks: Sequence[Any]) -> Iterable[tuple[Any, bool]]:
+    if not pks:
+        return []
+    rows = with_newest_label(Prediction.objects.filter(pk__in=pks).order_by().only("pk"))
+    newest = [(row.pk, row.newest_label) for row in rows]  # type: ignore[attr-defined]
+    return [(pk, label) for pk, label in newest if label is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Something that a rule may read."""
+
+    name: str
+    kind: str
+    meaning: str
+
+
+def offered_names(spec: DetectorSpec) -> list[Name]:
+    """Fields first, then features, each with its meaning."""
+    meanings = {line.name: line.meaning for line in feature_lines(spec)}
+    fields = spec.schema["properties"]
+    return [
+        Name(
+            name,
+            "true / false" if kind == "truth" else kind,
+            "as sent" if name in fields else meanings[name],
+        )
+        for name, kind in readable(spec).items()
+    ]
+
+
+def offered_functions() -> list[tuple[str, str]]:
+    """(usage, meaning) of every function of the language."""
+    return [(function.usage, function.meaning) for function in FUNCTIONS.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A past event that the rule under trial matches, with the values that it reads."""
+
+    prediction: Prediction
+    values: Sequence[tuple[str, Any]]
+    is_fraud: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a rule would have matched among the newest events. `lifted` had been approved."""
+
+    tried: int
+    unreadable: int
+    matched: int
+    lifted: int
+    fraud: int
+    legitimate: int
+    shown: Sequence[Match] = field(default_factory=tuple)
+
+
+def try_rule(detector: Detector, rule: CompiledRule) -> Trial:
+    """Evaluate the rule on stored events, with the features as they were; nothing is changed."""
+    rows = Prediction.objects.filter(detector=detector).order_by("-event_time", "-id")
+    matches: list[Match] = []
+    tried = unreadable = 0
+    for row in with_newest_label(rows)[:TRIED]:
+        values = _values(row)
+        if values is None:
+            unreadable += 1
+            continue
+        tried += 1
+        if rule.matches(values):
+            read = [(name, values.get(name)) for name in rule.reads]
+            matches.append(Match(row, read, row.newest_label))  # type: ignore[attr-defined]
+    said = Counter(match.is_fraud for match in matches)
+    approved = sum(match.prediction.decision == Decision.APPROVE for match in matches)
+    return Trial(
+        tried, unreadable, len(matches), approved, said[True], said[False], matches[:SHOWN]
+    )
+
+
+def _values(row: Prediction) -> Mapping[str, Any] | None:
+    """What a rule could read of a stored event; None when its bundle is gone."""
+    try:
+        spec = loaded(row.bundle_digest).spec
+    except BundleError:
+        return None
+    vector = row.vector_array()
+    features = dict(zip(spec.feature_names, vector.tolist(), strict=True))
+    open_fields = spec.schema["properties"].keys() - spec.pii_fields
+    return features | {name: value for name, value in row.event.items() if name in open_fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A version beside the one before it. `words`: (kept, added or removed, text) of `when`."""
+
+    version: RuleVersion
+    words: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+
+
+def version_changes(versions: Sequence[RuleVersion]) -> list[Change]:
+    """Versions, newest first, each with what it changed."""
+    older: list[RuleVersion | None] = [*versions[1:], None]
+    return [
+        Change(now, _words(before.when if before else "", now.when), _notes(before, now))
+        for now, before in zip(versions, older, strict=True)
+    ]
+
+
+def _words(before: str, now: str) -> list[tuple[str, str]]:
+    if not before:
+        return [("kept", now)]
+    old, new = WORD.findall(before), WORD.findall(now)
+    found: list[tuple[str, str]] = []
+    for tag, i, j, k, m in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            found.append(("kept", "".join(old[i:j])))
+            continue
+        if i < j:
+            found.append(("removed", "".join(old[i:j])))
+        if k < m:
+            found.append(("added", "".join(new[k:m])))
+    return found
+
+
+def _notes(before: RuleVersion | None, now: RuleVersion) -> list[str]:
+    if before is None:
+        return [f"{name} = {_said(value)}" for name, value in now.parameters.items()]
+    notes = []
+    for name in sorted({*before.parameters, *now.parameters}):
+        old, new = before.parameters.get(name), now.parameters.get(name)
+        if old != new:
+            notes.append(f"{name}: {_said(old)} → {_said(new)}")
+    for name in CHOICES:
+        old, new = getattr(before, name), getattr(now, name)
+        if old != new:
+            notes.append(f"{name}: {old or 'none'} → {new or 'none'}")
+    return notes
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A policy that came into force: when, by whom, and what was different."""
+
+    entry: AuditEntry
+    digest: str
+    changes: Sequence[str]
+
+
+def policy_history(detector: Detector) -> list[Publication]:
+    """The last policies of a detector, newest first, from the audit trail; three queries."""
+    entries = list(
+        AuditEntry.objects.filter(
+            object_type=Detector._meta.label_lower,
+            object_id=str(detector.pk),
+            action="policy.published",
+        )
+        .select_related("actor")
+        .order_by("-number")[:HISTORY]
+    )
+    details = [json.loads(entry.detail_json) for entry in entries]
+    digests = {detail[key] for detail in details for key in ("digest", "previous")}
+    contents = dict(
+        PolicySnapshot.objects.filter(pk__in=digests).order_by().values_list("pk", "content")
+    )
+    return [
+        Publication(
+            entry,
+            detail["digest"],
+            content_changes(contents.get(detail["previous"]), contents.get(detail["digest"])),
+        )
+        for entry, detail in zip(entries, details, strict=True)
+    ]
+
+
+def content_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
+    """What is different between two policies' contents, in words."""
+    if now is None:
+        return ["Its content is gone."]
+    if before is None:
+        return [f"First policy, with {len(now['rules'])} rules."]
+    old = {(rule["code"], rule["stage"]): rule for rule in before["rules"]}
+    new = {(rule["code"], rule["stage"]): rule for rule in now["rules"]}
+    changes = []
+    for key in sorted({*old, *new}):
+        code, stage = key
+        if key not in old:
+            changes.append(f"{code} v{new[key]['version']} is {stage}.")
+        elif key not in new:
+            changes.append(f"{code} v{old[key]['version']} is no longer {stage}.")
+        elif old[key] != new[key]:
+            changes.append(
+                f"{code}: {stage} is v{new[key]['version']}, was v{old[key]['version']}."
+            )
+    words = {
+        "audit_rate": f"Audit rate {before['audit_rate']:.2%} → {now['audit_rate']:.2%}.",
+        "screening": "Screening settings changed.",
+        "watchlists": "Newer readings of the watchlists.",
+        "list_fields": f"Lists hold values of {', '.join(now['list_fields']) or 'no field'}.",
+        "has_snoozes": "Rules are snoozed." if now["has_snoozes"] else "No rule is snoozed.",
+    }
+    return changes + [text for name, text in words.items() if before[name] != now[name]]

@@ -1,0 +1,354 @@
+"""Pages of a detector's rules: the list, the editor, the moves between stages, thresholds."""
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.db.models import Max, Prefetch
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import vault
+from accounts.models import User
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import Stage
+from scoring.models import Detector
+from scoring.policies import PolicyRefused, standing
+from scoring.policy_models import Rule, RuleVersion
+from scoring.rule_editing import (
+    MOVES,
+    RuleText,
+    check_rule,
+    create_rule,
+    move_version,
+    save_draft,
+    tune_rule,
+)
+from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
+from scoring.rule_reports import (
+    Uses,
+    offered_functions,
+    offered_names,
+    rule_uses,
+    try_rule,
+    version_changes,
+)
+
+USES_AGE = 60
+"""Seconds for which counted matches are good enough."""
+VERSIONS_SHOWN = 30
+SNOOZES_SHOWN = 50
+MOVE_WORDS = {
+    Stage.SHADOW: "Shadow",
+    Stage.LIVE: "Go live",
+    Stage.RETIRED: "Retire",
+}
+
+
+def signed_in(request: HttpRequest) -> User:
+    """The user; pages are behind `login_required`."""
+    return cast(User, request.user)
+
+
+def detector_or_404(slug: str) -> Detector:
+    return get_object_or_404(Detector, slug=slug)
+
+
+def spec_or_404(detector: Detector) -> DetectorSpec:
+    """The declaration; its rules cannot be edited while it is broken."""
+    try:
+        return detector.spec()
+    except SpecError as error:
+        raise Http404("The detector's declaration cannot be read.") from error
+
+
+def masked(shown: str) -> str:
+    """A stored value for the screen: personal data masked."""
+    if not vault.is_encrypted(shown):
+        return shown
+    try:
+        return vault.mask(vault.decrypt(shown))
+    except vault.VaultError:
+        return vault.MASK
+
+
+def crumbs(detector: Detector, *more: tuple[str, str]) -> list[tuple[str, str]]:
+    return [
+        ("Detectors", reverse("detector_list")),
+        (detector.name, detector.get_absolute_url()),
+        *more,
+    ]
+
+
+def rule_or_404(slug: str, code: str) -> Rule:
+    rows = Rule.objects.select_related("detector")
+    return get_object_or_404(rows, detector__slug=slug, code=code)
+
+
+@login_required
+@permission_required("scoring.view_rule", raise_exception=True)
+@require_safe
+def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
+    """Every rule with its stages, and what it found lately."""
+    detector = detector_or_404(slug)
+    current = RuleVersion.objects.exclude(stage=Stage.RETIRED).select_related("author")
+    rules = (
+        Rule.objects.filter(detector=detector)
+        .prefetch_related(Prefetch("versions", current, to_attr="current"))
+        .annotate(newest=Max("versions__number"))
+    )
+    uses = _uses(detector)
+    context = {
+        "title": "Rules",
+        "crumbs": crumbs(detector),
+        "detector": detector,
+        "rows": [_row(rule, uses) for rule in rules],
+        "uses": uses,
+    }
+    return render(request, "scoring/rule_list.html", context)
+
+
+def _uses(detector: Detector) -> Uses:
+    key = f"scoring.rule_uses.{detector.pk}"
+    uses: Uses | None = cache.get(key)
+    if uses is None:
+        uses = rule_uses(detector, timezone.now())
+        cache.set(key, uses, USES_AGE)
+    return uses
+
+
+def _row(rule: Rule, uses: Uses) -> dict[str, Any]:
+    order = (Stage.LIVE, Stage.SHADOW, Stage.DRAFT)
+    versions = sorted(
+        rule.current,  # type: ignore[attr-defined]
+        key=lambda version: order.index(Stage(version.stage)),
+    )
+    return {
+        "rule": rule,
+        "versions": versions,
+        "shown": versions[0] if versions else None,
+        "use": uses.by_code.get(rule.code),
+    }
+
+
+@login_required
+@permission_required("scoring.add_rule", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """A new rule. POST with `act`: `validate` and `try` change nothing, `save` makes the draft."""
+    detector = detector_or_404(slug)
+    spec = spec_or_404(detector)
+    form = RuleForm(request.POST or None)
+    context = {
+        "title": "New rule",
+        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[slug]))),
+        "detector": detector,
+        "form": form,
+        "names": offered_names(spec),
+        "functions": offered_functions(),
+        "new": True,
+        "may_edit": True,
+    }
+    template = "scoring/rule_detail.html"
+    if request.method != "POST":
+        return render(request, template, context)
+    act = request.POST.get("act", "save")
+    if act != "save":
+        return _consider(request, detector, spec, form, context, act)
+    if form.is_valid():
+        found = form.cleaned_data
+        try:
+            version = create_rule(
+                detector,
+                code=found["code"].strip().upper(),
+                said=form.said(),
+                author=signed_in(request),
+                note=found["note"],
+            )
+        except PolicyRefused as refusal:
+            form.refuse(refusal)
+        else:
+            messages.success(request, f"{version.rule.code} is a draft. Try it in shadow next.")
+            return redirect("rule_detail", slug=slug, code=version.rule.code)
+    return render(request, template, context, status=422)
+
+
+@login_required
+@permission_required("scoring.view_rule", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
+    """One rule: what stands, its editor, its versions, who snoozed it."""
+    rule = rule_or_404(slug, code)
+    if request.method != "POST":
+        return _render_rule(request, rule)
+    if not request.user.has_perm("scoring.add_rule"):
+        raise PermissionDenied
+    form = RuleForm(_with_code(request, code))
+    act = request.POST.get("act", "save")
+    if act != "save":
+        spec = spec_or_404(rule.detector)
+        return _consider(request, rule.detector, spec, form, {"rule": rule}, act)
+    if form.is_valid():
+        found = form.cleaned_data
+        try:
+            version = save_draft(
+                rule,
+                said=form.said(),
+                base=found["base"] or 0,
+                author=signed_in(request),
+                note=found["note"],
+            )
+        except PolicyRefused as refusal:
+            form.refuse(refusal)
+        else:
+            messages.success(request, f"Version {version.number} is a draft.")
+            return redirect("rule_detail", slug=slug, code=code)
+    return _render_rule(request, rule, {"form": form}, status=422)
+
+
+def _with_code(request: HttpRequest, code: str) -> Any:
+    """The posted form; the code of a rule stays what it is."""
+    posted = request.POST.copy()
+    posted["code"] = code
+    return posted
+
+
+def _consider(
+    request: HttpRequest,
+    detector: Detector,
+    spec: DetectorSpec,
+    form: RuleForm,
+    context: dict[str, Any],
+    act: str,
+) -> HttpResponse:
+    """Say what is wrong with an unsaved rule, or what it would have found; change nothing."""
+    problems: list[tuple[str, str]] = []
+    compiled = None
+    form.is_valid()
+    for name in ("when", "parameters"):
+        problems += [(name, str(error)) for error in form.errors.get(name, ())]
+    if not problems:
+        # What is not filled in yet is no mistake of the condition.
+        said = RuleText(form.cleaned_data["when"], "-", parameters=form.cleaned_data["parameters"])
+        try:
+            compiled = check_rule(spec, "RULE", said)
+        except PolicyRefused as refusal:
+            problems += refusal.problems
+    found: dict[str, Any] = {"problems": problems, "compiled": compiled, "detector": detector}
+    if act == "try" and compiled is not None:
+        found["trial"] = try_rule(detector, compiled)
+    if request.htmx:  # type: ignore[attr-defined]
+        part = "trial" if act == "try" else "verdict"
+        return render(request, f"scoring/rule_editor.html#{part}", found)
+    if "rule" in context:
+        return _render_rule(request, context["rule"], {"form": form, **found})
+    return render(request, "scoring/rule_detail.html", {**context, **found})
+
+
+def _render_rule(
+    request: HttpRequest, rule: Rule, extra: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:
+    detector = rule.detector
+    spec = spec_or_404(detector)
+    # One more than is shown: the oldest line tells what it changed, too.
+    versions = list(rule.versions.select_related("author")[: VERSIONS_SHOWN + 1])
+    for version in versions:
+        version.rule = rule
+    by_stage = {version.stage: version for version in reversed(versions)}
+    live = by_stage.get(Stage.LIVE)
+    base = by_stage.get(Stage.DRAFT) or by_stage.get(Stage.SHADOW) or live or versions[0]
+    newest = versions[0].number
+    snoozes = rule.snoozes.filter(standing(timezone.now())).select_related("author")
+    context = {
+        "title": rule.code,
+        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
+        "detector": detector,
+        "rule": rule,
+        "newest": newest,
+        "may_edit": request.user.has_perm("scoring.add_rule"),
+        "form": RuleForm(initial=rule_initial(base, newest)),
+        "names": offered_names(spec),
+        "functions": offered_functions(),
+        "stages": [
+            {"version": by_stage[stage], "moves": _moves(by_stage[stage])}
+            for stage in (Stage.LIVE, Stage.SHADOW, Stage.DRAFT)
+            if stage in by_stage
+        ],
+        "thresholds": _thresholds(live),
+        "changes": [
+            (change, _moves(change.version) if change.version.stage == Stage.RETIRED else [])
+            for change in version_changes(versions)[:VERSIONS_SHOWN]
+        ],
+        "snoozes": [(order, masked(order.shown)) for order in snoozes[:SNOOZES_SHOWN]],
+    }
+    return render(request, "scoring/rule_detail.html", {**context, **(extra or {})}, status=status)
+
+
+def _thresholds(live: RuleVersion | None) -> list[tuple[str, str]]:
+    """The live version's parameters as texts to edit."""
+    if live is None:
+        return []
+    return [(name, write_value(value)) for name, value in live.parameters.items()]
+
+
+def _moves(version: RuleVersion) -> list[tuple[str, str]]:
+    """(stage, words) of where a version may go."""
+    words = {**MOVE_WORDS}
+    if version.stage == Stage.RETIRED:
+        words |= {Stage.LIVE: "Roll back to it", Stage.SHADOW: "Shadow again"}
+    return [(stage.value, words[stage]) for stage in MOVES[Stage(version.stage)]]
+
+
+@login_required
+@permission_required("scoring.change_rule", raise_exception=True)
+@require_POST
+def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
+    """Move a version to another stage."""
+    rule = rule_or_404(slug, code)
+    number = request.POST.get("version", "")
+    found = rule.versions.filter(number=int(number)) if number.isdecimal() else rule.versions.none()
+    version = found.select_related("rule").first()
+    if version is None:
+        raise Http404("There is no such version.")
+    try:
+        move_version(
+            version,
+            to=request.POST.get("to", ""),
+            seen=request.POST.get("seen", ""),
+            author=signed_in(request),
+        )
+    except PolicyRefused as refusal:
+        return _render_rule(request, rule, {"refused": str(refusal)}, status=422)
+    messages.success(request, f"{code}: version {version.number} is {request.POST['to']} now.")
+    return redirect("rule_detail", slug=slug, code=code)
+
+
+@login_required
+@permission_required("scoring.change_rule", raise_exception=True)
+@require_POST
+def rule_tune(request: HttpRequest, slug: str, code: str) -> HttpResponse:
+    """New thresholds for the live version, at once."""
+    rule = rule_or_404(slug, code)
+    live = rule.versions.filter(stage=Stage.LIVE).first()
+    base = request.POST.get("base", "")
+    try:
+        parameters = tuned_parameters(live.parameters if live else {}, request.POST.dict())
+        version = tune_rule(
+            rule,
+            changed={"parameters": parameters},
+            base=int(base) if base.isdecimal() else 0,
+            author=signed_in(request),
+        )
+    except PolicyRefused as refusal:
+        names = live.parameters if live else {}
+        given = [(name, request.POST.get(f"p-{name}", "")) for name in names]
+        extra = {"refused": str(refusal), "thresholds": given}
+        return _render_rule(request, rule, extra, status=422)
+    messages.success(request, f"{code}: version {version.number} is live now.")
+    return redirect("rule_detail", slug=slug, code=code)

@@ -1,0 +1,206 @@
+"""A source as declared in YAML or JSON: read, checked, every mistake told with its place and line.
+
+name: Credit Card Transactions
+source_type: webhook            # csv, parquet, kafka, mqtt, webhook, rest
+detector: payments              # whose events they are; may be left out
+config: {path: transactions.csv}
+schema: {type: object, properties: {...}, required: [...]}     # JSON Schema 2020-12
+mapping: {user_id: customer}    # field of the detector: field of the event
+pii_fields: [customer]
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError
+
+from scoring import yaml_lines
+from scoring.core.reader import SpecError
+from scoring.source_models import SOURCE_TYPES
+
+KEYS = ("name", "slug", "source_type", "config", "schema", "pii_fields", "detector", "mapping")
+NEEDS = {
+    "csv": ("path",),
+    "parquet": ("path",),
+    "kafka": ("topic", "bootstrap_servers"),
+    "mqtt": ("topic", "host"),
+}
+REFUSED = frozenset(("$ref", "$dynamicRef", "pattern", "patternProperties"))
+"""Keywords that would fetch other documents, or run a regular expression of somebody's making."""
+SECRET = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+INDEX = re.compile(r"\[(\d+)\]")
+MOST_TEXT = 100_000
+DEEPEST = 20
+
+
+class SourceError(ValueError):
+    """A source that cannot be read. `problems`: (place, message); `lines`: line by place."""
+
+    def __init__(
+        self, problems: list[tuple[str, str]], lines: Mapping[str, int] | None = None
+    ) -> None:
+        self.problems = problems
+        self.lines = dict(lines or {})
+        super().__init__("; ".join(self.told()))
+
+    def told(self) -> list[str]:
+        """One sentence a problem, with the line where it is known."""
+        return [f"{self._line(place)}{place or 'source'}: {said}" for place, said in self.problems]
+
+    def _line(self, place: str) -> str:
+        # A missing key has no line of its own: what it is missing in has one.
+        while place and place not in self.lines:
+            place = place.rpartition(".")[0]
+        return f"line {self.lines[place]}: " if place in self.lines else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A source that is well-formed; `detector` is a slug or empty."""
+
+    slug: str
+    name: str
+    source_type: str
+    config: dict[str, Any]
+    schema: dict[str, Any]
+    pii_fields: list[str]
+    detector: str = ""
+    mapping: dict[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_yaml(text: str) -> Declared:
+    """The source in a YAML text. Raises SourceError, naming lines."""
+    if len(text) > MOST_TEXT:
+        raise SourceError([("", f"is longer than {MOST_TEXT:,} characters")])
+    try:
+        raw, found = yaml_lines.read_yaml(text)
+    except (SpecError, ValueError) as error:
+        raise SourceError(getattr(error, "problems", [("", str(error))])) from error
+    lines = {INDEX.sub(r".\1", place): line for place, line in found.items()}
+    try:
+        return read_mapping(raw, lines)
+    except SourceError as error:
+        raise SourceError(error.problems, lines) from error
+
+
+def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declared:
+    """The source in a mapping. Raises SourceError with every problem found."""
+    if not isinstance(raw, Mapping):
+        raise SourceError([("", "a source is a mapping")])
+    found: list[tuple[str, str]] = []
+    found += [(str(key), "is not a setting") for key in raw if key not in KEYS]
+    name = raw.get("name")
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= 100 or "\0" in name:
+        found.append(("name", "is a text of 1 to 100 characters"))
+    slug = raw.get("slug") or slug_of(str(name))
+    if not isinstance(slug, str) or not SLUG.fullmatch(slug):
+        found.append(("slug", "is made of lower-case letters, digits, - and _"))
+    kind = raw.get("source_type")
+    if kind not in SOURCE_TYPES:
+        found.append(("source_type", f"is one of {', '.join(SOURCE_TYPES)}"))
+    config = _mapping(found, raw, "config")
+    found += _config_problems(str(kind), config)
+    schema = _mapping(found, raw, "schema")
+    found += schema_problems(schema)
+    properties = schema.get("properties")
+    known = properties if isinstance(properties, Mapping) else {}
+    pii = _pii(found, raw, known)
+    mapping = _mapping(found, raw, "mapping")
+    for own, theirs in mapping.items():
+        if not isinstance(theirs, str) or theirs not in known:
+            found.append((f"mapping.{own}", f"'{theirs}' is not a property of schema"))
+    detector = raw.get("detector") or ""
+    if not isinstance(detector, str):
+        found.append(("detector", "is the slug of a detector"))
+    if found:
+        raise SourceError(found)
+    return Declared(
+        slug=str(slug),
+        name=str(name).strip(),
+        source_type=str(kind),
+        config=dict(config),
+        schema=dict(schema),
+        pii_fields=pii,
+        detector=str(detector),
+        mapping={str(own): str(theirs) for own, theirs in mapping.items()},
+        lines=dict(lines or {}),
+    )
+
+
+def slug_of(name: str) -> str:
+    """`Credit Card Transactions` -> `credit-card-transactions`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
+
+
+def _mapping(found: list[tuple[str, str]], raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key)
+    if value is None and key != "schema":
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    found.append((key, "is a mapping"))
+    return {}
+
+
+def _pii(
+    found: list[tuple[str, str]], raw: Mapping[str, Any], known: Mapping[str, Any]
+) -> list[str]:
+    names = raw.get("pii_fields") or []
+    if not isinstance(names, list):
+        found.append(("pii_fields", "is a list of fields"))
+        return []
+    for i, name in enumerate(names):
+        if not isinstance(name, str) or name not in known:
+            found.append((f"pii_fields.{i}", f"'{name}' is not a property of schema"))
+    return [str(name) for name in names]
+
+
+def _config_problems(kind: str, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key in NEEDS.get(kind, ()):
+        if not config.get(key):
+            yield f"config.{key}", f"is needed by a source of type {kind}"
+    for key in config:
+        if SECRET.search(str(key)):
+            yield f"config.{key}", "does not belong here: secrets come from the environment"
+    servers = config.get("bootstrap_servers", [])
+    if not isinstance(servers, list | str):
+        yield "config.bootstrap_servers", "is a list of host:port"
+
+
+def schema_problems(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a JSON Schema of flat events."""
+    if not schema:
+        return
+    for place, depth, key in _keywords(schema, "schema", 0):
+        if depth > DEEPEST:
+            yield place, "is nested too deeply"
+            return
+        if key in REFUSED:
+            yield place, f"'{key}' is not supported"
+            return
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        yield ".".join(["schema", *map(str, error.absolute_path)]), error.message[:300]
+        return
+    if schema.get("type") != "object":
+        yield "schema.type", "is object: an event has fields"
+    if not schema.get("properties"):
+        yield "schema.properties", "declare the fields of an event"
+
+
+def _keywords(value: object, place: str, depth: int) -> Iterator[tuple[str, int, str]]:
+    """Every key below `value` with its place; stops a little under the deepest allowed."""
+    if depth > DEEPEST + 2:
+        return
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield f"{place}.{key}", depth, str(key)
+            yield from _keywords(inner, f"{place}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _keywords(inner, f"{place}.{i}", depth + 1)

@@ -1,0 +1,56 @@
+"""Where events come from, as declared; and other names of detectors."""
+
+from typing import Any
+
+from django.db import models
+
+SOURCE_TYPES = ("csv", "parquet", "kafka", "mqtt", "webhook", "rest")
+PUSHED = ("webhook", "rest")
+FILES = ("csv", "parquet")
+STREAMS = ("kafka", "mqtt")
+
+
+class Source(models.Model):
+    """A declared source of events (docs/api.md).
+
+    `schema` is a JSON Schema of one event; `mapping` says which field of the detector is read from
+    which field of the event, where their names differ.
+    """
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=100)
+    source_type = models.CharField(max_length=8, choices=[(v, v) for v in SOURCE_TYPES])
+    config = models.JSONField(default=dict, blank=True)
+    schema = models.JSONField()
+    pii_fields = models.JSONField(default=list, blank=True)
+    detector = models.ForeignKey(
+        "scoring.Detector", models.PROTECT, null=True, blank=True, related_name="sources"
+    )
+    mapping = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def mapped(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The event under the detector's names."""
+        theirs = {source: own for own, source in self.mapping.items()}
+        return {theirs.get(name, name): value for name, value in event.items()}
+
+
+class DetectorAlias(models.Model):
+    """Another name under which clients ask for a detector (`model_name`)."""
+
+    alias = models.CharField(max_length=100, unique=True)
+    detector = models.ForeignKey("scoring.Detector", models.CASCADE, related_name="aliases")
+
+    class Meta:
+        ordering = ("alias",)
+        verbose_name_plural = "detector aliases"
+
+    def __str__(self) -> str:
+        return self.alias

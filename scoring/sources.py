@@ -1,0 +1,168 @@
+"""Declared sources: keep them, and score what they send. And the aliases of detectors."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from django.db import transaction
+from jsonschema import Draft202012Validator
+
+from accounts.models import User
+from accounts.services import record_audit
+from scoring.core.spec import DetectorSpec
+from scoring.deployment import UnknownDetector, latest
+from scoring.models import Detector
+from scoring.services import Outcome, Refused, score_events
+from scoring.source_declaration import Declared, SourceError
+from scoring.source_models import FILES, PUSHED, STREAMS, DetectorAlias, Source
+
+MOST_PROBLEMS = 20
+
+
+class NoDetector(LookupError):
+    """The source does not say whose events it brings."""
+
+
+def slug_of_model(name: str) -> str:
+    """The slug of the detector that clients call `name`: its own, or an alias of it.
+
+    Raises UnknownDetector.
+    """
+    try:
+        return latest(name).slug
+    except UnknownDetector:
+        found = DetectorAlias.objects.filter(alias=name).values_list("detector__slug", flat=True)
+        slug = found.first()
+        if slug is None:
+            raise
+        return str(slug)
+
+
+@transaction.atomic
+def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool]:
+    """Make or update the source of that slug; (source, whether it is new). Audited.
+
+    Raises SourceError when it does not fit its detector.
+    """
+    detector = None
+    if declared.detector:
+        detector = Detector.objects.filter(slug=declared.detector).first()
+        if detector is None:
+            problem = ("detector", f"there is no detector '{declared.detector}'")
+            raise SourceError([problem], declared.lines)
+        problems = _misfits(declared, detector.spec())
+        if problems:
+            raise SourceError(problems, declared.lines)
+    source, created = Source.objects.update_or_create(
+        slug=declared.slug,
+        defaults={
+            "name": declared.name,
+            "source_type": declared.source_type,
+            "config": declared.config,
+            "schema": declared.schema,
+            "pii_fields": declared.pii_fields,
+            "detector": detector,
+            "mapping": declared.mapping,
+        },
+    )
+    record_audit(
+        actor=actor, action="source.added" if created else "source.changed", subject=source
+    )
+    return source, created
+
+
+def _misfits(declared: Declared, spec: DetectorSpec) -> list[tuple[str, str]]:
+    """Where the source does not give what the detector needs, or would show what it must hide."""
+    known = spec.schema["properties"]
+    given = {name: name for name in declared.schema["properties"]}
+    for own, theirs in declared.mapping.items():
+        given.pop(theirs, None)
+        given[own] = theirs
+    found = [
+        (f"mapping.{own}", f"'{own}' is not a field of detector '{spec.slug}'")
+        for own in declared.mapping
+        if own not in known
+    ]
+    found += [
+        ("schema.properties", f"detector '{spec.slug}' needs '{name}': declare or map it")
+        for name in spec.schema.get("required", ())
+        if name not in given
+    ]
+    found += [
+        (f"pii_fields.{declared.pii_fields.index(theirs)}",
+         f"detector '{spec.slug}' keeps '{own}' in clear: declare it as pii there first")
+        for own, theirs in given.items()
+        if theirs in declared.pii_fields and own in known and not _hidden(spec, own)
+    ]  # fmt: skip
+    return found
+
+
+def _hidden(spec: DetectorSpec, field: str) -> bool:
+    return field in spec.pii_fields
+
+
+def how_it_comes(source: Source) -> str:
+    """What brings the source's events here, in a sentence for who declared it."""
+    if source.detector_id is None:
+        return "It names no detector: its events can be scored once it does."
+    if source.source_type in PUSHED:
+        return f"POST its events to /api/v1/sources/{source.slug}/events."
+    if source.source_type in FILES:
+        return f"Import the file with: manage.py run_source {source.slug}"
+    assert source.source_type in STREAMS  # noqa: S101 - the model has no other type
+    return (
+        "Declared and checked only: nothing reads it until a consumer is started, with"
+        f" manage.py consume --source {source.slug}"
+    )
+
+
+def score_source_events(source: Source, events: Sequence[object]) -> list[Outcome]:
+    """Check events against the source's schema, score those that pass; in the order sent.
+
+    Raises NoDetector, UnknownDetector, WindowStateError.
+    """
+    if source.detector is None:
+        raise NoDetector(source.slug)
+    spec = latest(source.detector.slug).bundle.spec
+    wrong = [problems_of(source, event) for event in events]
+    passed = [
+        event_for(source, spec, event)
+        for event, problems in zip(events, wrong, strict=True)
+        if not problems and isinstance(event, dict)
+    ]
+    scored = iter(score_events(source.detector.slug, passed) if passed else [])
+    return [Refused(tuple(problems)) if problems else next(scored) for problems in wrong]
+
+
+def event_for(source: Source, spec: DetectorSpec, event: dict[str, Any]) -> dict[str, Any]:
+    """The event as its detector takes it, without personal data that the detector cannot hide."""
+    return {
+        own: value
+        for own, value in source.mapped(event).items()
+        if _hidden(spec, own) or source.mapping.get(own, own) not in source.pii_fields
+    }
+
+
+def problems_of(source: Source, event: object) -> list[tuple[str, str]]:
+    """(field, message) of everything in which an event breaks the source's schema."""
+    if not isinstance(event, Mapping):
+        return [("", "an event is a JSON object")]
+    found: dict[str, str] = {}
+    for error in _validator(orjson.dumps(source.schema)).iter_errors(event):
+        path = [str(step) for step in error.absolute_path]
+        if error.validator == "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            for name in missing:
+                found.setdefault(".".join([*path, str(name)]), "is required")
+        else:
+            # jsonschema's own words repeat the value, which may be personal data.
+            found.setdefault(".".join(path), f"breaks the schema's '{error.validator}'")
+        if len(found) >= MOST_PROBLEMS:
+            break
+    return list(found.items())
+
+
+@lru_cache(maxsize=128)
+def _validator(schema: bytes) -> Draft202012Validator:
+    return Draft202012Validator(orjson.loads(schema))

@@ -1,0 +1,70 @@
+"""YAML with the line on which each value stands, so that a mistake can be pointed at."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from scoring.core.reader import SpecError
+
+Problems = list[tuple[str, str]]
+LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
+
+
+def read_yaml(text: str) -> tuple[Any, dict[str, int]]:
+    """(value, line by place); places are written `rules[0].when`, lines count from 1.
+
+    Raises SpecError for what is no YAML and for a key that is given twice.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "line 1"
+        raise SpecError([(where, getattr(error, "problem", None) or "is not YAML")]) from error
+    lines: dict[str, int] = {}
+    twice: Problems = []
+    for place, line in _walk(node, "") if node is not None else ():
+        if place in lines:
+            twice.append((f"line {line}: {place}", f"stands in line {lines[place]} already"))
+        lines[place] = line
+    if twice:
+        raise SpecError(twice)
+    return value, lines
+
+
+def _walk(node: yaml.Node, place: str) -> Iterator[tuple[str, int]]:
+    yield place, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = f"{place}.{key.value}" if place else str(key.value)
+            # A block under a key starts on the next line; the key is what one looks for.
+            yield inner, key.start_mark.line + 1
+            yield from _inside(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _walk(value, f"{place}[{i}]")
+
+
+def _inside(node: yaml.Node, place: str) -> Iterator[tuple[str, int]]:
+    """What lies below a value whose own place has been told."""
+    found = _walk(node, place)
+    next(found)
+    yield from found
+
+
+def with_lines(problems: Problems, lines: Mapping[str, int]) -> Problems:
+    """The problems in the order of the file, their places led by the line.
+
+    A place that is not in the file (something is missing) gets the line of what should hold it.
+    """
+    found = []
+    for place, message in problems:
+        known = place
+        while known and known not in lines:
+            known = LAST_STEP.sub("", known) if LAST_STEP.search(known) else ""
+        line = lines.get(known, 1)
+        found.append((line, f"line {line}: {place}" if place else f"line {line}", message))
+    return [(place, message) for _, place, message in sorted(found, key=lambda item: item[0])]

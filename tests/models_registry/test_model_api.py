@@ -1,0 +1,129 @@
+"""Contract C, models: `/api/v1/model/info`, `/api/v1/drift/status`, `/api/v1/drift/check`."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import Job
+from jobs.workflow import JobStatus
+from models_registry.monitoring import check_drift, newest_checks
+from models_registry.tasks import check_drift_task
+from tests.factories import payment, payments, scored_many
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+INFO = "/api/v1/model/info?detector=payments"
+STATUS = "/api/v1/drift/status?detector=payments"
+CHECK = "/api/v1/drift/check"
+
+
+@pytest.fixture(autouse=True)
+def sent(monkeypatch):
+    """Jobs are queued; who is told of them is listed here."""
+    told = []
+    monkeypatch.setattr("models_registry.model_api.announce_job", told.append)
+    return told
+
+
+def check(client, body=None):
+    data = json.dumps({"detector": "payments"} if body is None else body)
+    return client.post(CHECK, data, content_type="application/json")
+
+
+def test_the_model_in_service_is_described(api, champion, payments_digest):
+    VersionFactory(detector=champion, number=1, digest=payments_digest)
+    body = api("models:read").get(INFO).json()
+    assert (body["detector"], body["model_version"]) == ("payments", "v1")
+    assert body["bundle_digest"] == payments_digest
+    assert body["learner"] == "logistic_regression"
+    assert "amount" in body["features"]
+    assert body["thresholds"]["review"] > 0
+    assert (body["degraded"], body["fault"]) == (False, "")
+    assert body["trained_at"]
+
+
+def test_without_a_model_the_rules_are_described(api, payments_detector):
+    body = api("models:read").get(INFO).json()
+    assert (body["degraded"], body["thresholds"], body["metrics"]) == (True, None, {})
+
+
+@pytest.mark.parametrize("url", ["/api/v1/model/info", "/api/v1/drift/status"])
+def test_an_unknown_detector_is_404(api, url):
+    for slug in ("nothing", "%00"):
+        assert api("models:read").get(f"{url}?detector={slug}").status_code == 404
+
+
+@pytest.mark.parametrize("url", [INFO, STATUS])
+def test_who_may_not_read_models_is_refused(client, api, outsider, analyst, champion, url):
+    assert client.get(url).status_code == 401
+    assert api("score").get(url).status_code == 403
+    client.force_login(outsider)
+    assert client.get(url).status_code == 403
+    client.force_login(analyst)
+    assert client.get(url).status_code == 200
+
+
+def test_before_the_first_check_nothing_is_known(api, champion):
+    body = api("models:read").get(STATUS).json()
+    assert (body["status"], body["features"], body["job_id"]) == ("unknown", [], None)
+
+
+def test_a_check_is_a_job_and_asking_twice_queues_one(api, champion, sent):
+    first, again = check(api("models:write")), check(api("models:write"))
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["job_id"] == again.json()["job_id"] == sent[0].pk
+    assert first.json()["status"] == "queued"
+    assert api("models:read").get(STATUS).json()["job_id"] == sent[0].pk
+
+
+def test_the_jobs_result_is_the_status(api, champion):
+    scored_many("payments", payments(150, users=20))
+    job = check(api("models:write")).json()["job_id"]
+    check_drift_task(job)
+    assert Job.objects.get(pk=job).status == JobStatus.SUCCEEDED
+    body = api("models:read").get(STATUS).json()
+    assert (body["rows"], body["model_version"], body["job_id"]) == (150, "v1", None)
+    assert {one["feature"] for one in body["features"]} >= {"amount", "hour"}
+    assert body["from"] < body["to"]
+    assert body["checked_at"]
+
+
+def test_amounts_a_hundred_times_as_large_are_major_drift(champion):
+    raws = [payment(amount=raw["amount"] * 100) for raw in payments(150, users=20)]
+    scored_many("payments", raws)
+    found = check_drift(champion, now=timezone.now())
+    by_name = {one["feature"]: one["status"] for one in found["features"]}
+    assert by_name["amount"] == found["status"] == "major"
+    assert found["max_psi"] > 1
+
+
+def test_a_few_events_say_nothing(champion):
+    scored_many("payments", payments(20, users=5))
+    found = check_drift(champion, now=timezone.now())
+    assert (found["rows"], found["status"], found["max_psi"]) == (20, "unknown", None)
+
+
+def test_a_check_of_rules_alone_is_409(api, payments_detector):
+    response = check(api("models:write"))
+    assert response.status_code == 409
+    assert "No model" in response.json()["detail"]
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("body", [{"detector": 7}, [1]])
+def test_a_check_of_no_name_is_422(api, body):
+    assert check(api("models:write"), body).status_code == 422
+
+
+def test_who_may_not_start_a_check(client, api, outsider, analyst, owner, champion):
+    assert check(client).status_code == 401
+    assert check(api("models:read", "score")).status_code == 403
+    for user, status in ((outsider, 403), (analyst, 403), (owner, 202)):
+        client.force_login(user)
+        assert check(client).status_code == status
+
+
+def test_the_newest_checks_of_all_detectors_are_one_query(champion, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert newest_checks(["payments", "fraud"]) == {}

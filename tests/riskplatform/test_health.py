@@ -1,0 +1,74 @@
+"""`/health`, `/livez`, `/readyz` for machines; `/api/v1/health` for who operates the platform."""
+
+import pytest
+from django.db import OperationalError
+
+from riskplatform import health
+from scoring import breakers
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/health"
+
+
+@pytest.fixture
+def reader(api):
+    return api("models:read")
+
+
+def gone(*args, **kwargs):
+    raise OperationalError("gone")
+
+
+def test_liveness_and_readiness_need_no_key(client):
+    assert client.get("/livez").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok", "database": "ok"}
+    assert client.get("/health").json()["status"] == "ok"
+
+
+def test_without_a_database_the_process_lives_and_is_not_ready(client, monkeypatch):
+    monkeypatch.setattr(health.connection, "cursor", gone)
+    monkeypatch.setattr(health, "serving_versions", gone)
+    assert client.get("/livez").status_code == 200
+    for path in ("/readyz", "/health"):
+        response = client.get(path)
+        assert (response.status_code, response["Retry-After"]) == (503, "5")
+
+
+def test_every_part_is_named(reader, champion):
+    response = reader.get(URL)
+    assert response.status_code == 200, response.content
+    body = response.json()
+    assert (body["database"], body["broker"]) == ("ok", "ok")
+    assert body["models"] == {"payments": "v1"}
+    assert body["model"] == {"detector": "creditcard", "state": "missing", "model_version": None}
+
+
+def test_an_open_breaker_shows(reader, monkeypatch):
+    states = {"database": "CLOSED", "model:creditcard": "OPEN"}
+    monkeypatch.setattr(breakers, "states", lambda: states)
+    body = reader.get(URL).json()
+    assert body["circuit_breakers"] == states
+    assert body["status"] == "degraded"
+
+
+def test_a_part_that_is_gone_degrades(reader, monkeypatch):
+    monkeypatch.setattr(health.cache, "get", gone, raising=False)
+    monkeypatch.setattr(health, "current_app", object())
+    body = reader.get(URL).json()
+    assert (body["status"], body["broker"]) == ("degraded", "unreachable")
+
+
+def test_the_database_gone_is_503(reader, monkeypatch):
+    monkeypatch.setattr(health, "serving_versions", gone)
+    response = reader.get(URL)
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) > 0
+
+
+def test_who_may_not_read_models_may_not_see_the_parts(client, api, outsider, analyst):
+    assert client.get(URL).status_code == 401
+    assert api("score").get(URL).status_code == 403
+    client.force_login(outsider)
+    assert client.get(URL).status_code == 403
+    client.force_login(analyst)
+    assert client.get(URL).status_code == 200

@@ -1,0 +1,123 @@
+"""Sources over the API: `/api/v1/sources` and the events of a webhook."""
+
+import json
+
+import pytest
+import yaml
+
+from scoring.models import Prediction
+from scoring.source_models import Source
+from tests.scoring.test_sources import KAFKA, WEBHOOK, order
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/sources"
+EVENTS = f"{URL}/shop-payments/events"
+DECLARED = yaml.safe_load(WEBHOOK)
+
+
+def post(client, body, url=URL):
+    return client.post(url, json.dumps(body), content_type="application/json")
+
+
+@pytest.fixture
+def writer(api):
+    return api("sources:write")
+
+
+@pytest.fixture
+def webhook(writer, payments_detector):
+    assert post(writer, DECLARED).status_code == 201
+    return Source.objects.get()
+
+
+def test_a_source_is_declared_listed_and_read(writer, api, payments_detector):
+    response = post(writer, DECLARED)
+    assert response.status_code == 201, response.content
+    body = response.json()
+    assert (body["slug"], body["status"]) == ("shop-payments", "ready")
+    assert EVENTS in body["how"]
+    reader = api("models:read")
+    assert reader.get(URL).json() == {"sources": [body]}
+    assert reader.get(f"{URL}/shop-payments").json() == body
+    assert reader.get(f"{URL}/nothing").status_code == 404
+
+
+def test_declaring_it_again_changes_it(writer, webhook):
+    response = post(writer, DECLARED | {"name": "Shop Payments"})
+    assert (response.status_code, response.json()["name"]) == (200, "Shop Payments")
+
+
+def test_a_stream_is_only_declared_and_the_answer_says_so(writer):
+    body = post(writer, yaml.safe_load(KAFKA)).json()
+    assert body["status"] == "declared"
+    assert "names no detector" in body["how"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"source_type": "pigeon"}, "source_type"),
+        ({"schema": {"type": "object", "properties": {"a": {"type": "x"}}}},
+         "schema.properties.a.type"),
+        ({"schema": None}, "schema"),
+        ({"name": ""}, "name"),
+        ({"config": {"api_key": "x"}}, "config.api_key"),
+        ({"detector": "nothing"}, "detector"),
+        ({"slug": "No Slug"}, "slug"),
+    ],
+)  # fmt: skip
+def test_a_wrong_declaration_is_422_and_keeps_nothing(writer, payments_detector, changed, field):
+    response = post(writer, DECLARED | {"mapping": {}, "pii_fields": []} | changed)
+    assert response.status_code == 422, response.content
+    assert field in [entry["field"] for entry in response.json()["errors"]]
+    assert not Source.objects.exists()
+
+
+def test_one_event_is_scored(api, webhook):
+    response = post(api("score"), order(), EVENTS)
+    assert response.status_code == 200, response.content
+    assert response.json()["scored"] == 1
+    assert response.json()["results"][0]["prediction"]["external_id"] == "o-1"
+
+
+def test_one_wrong_event_is_422(api, webhook):
+    response = post(api("score"), order(amount="much"), EVENTS)
+    assert response.status_code == 422
+    assert [entry["field"] for entry in response.json()["errors"]] == ["amount"]
+    assert not Prediction.objects.exists()
+
+
+def test_in_a_list_a_wrong_event_fails_no_other(api, webhook):
+    body = post(api("score"), [order(), order(amount=-1)], EVENTS).json()
+    assert (body["scored"], body["refused"]) == (1, 1)
+    assert body["results"][1]["errors"][0]["field"] == "amount"
+
+
+def test_nothing_is_nothing_and_1001_are_422(api, webhook):
+    assert post(api("score"), [], EVENTS).json()["results"] == []
+    assert post(api("score"), [order()] * 1001, EVENTS).status_code == 422
+
+
+def test_a_source_that_is_not_sent_to_is_409(writer, api):
+    post(writer, yaml.safe_load(KAFKA))
+    response = post(api("score"), {}, f"{URL}/credit-card-transactions/events")
+    assert response.status_code == 409
+    post(writer, yaml.safe_load(KAFKA) | {"source_type": "rest", "config": {}})
+    response = post(api("score"), {}, f"{URL}/credit-card-transactions/events")
+    assert response.status_code == 409
+    assert "names no detector" in response.json()["detail"]
+
+
+def test_who_may_declare_read_and_send(client, api, outsider, analyst, engineer, webhook):
+    for method, url, scope in [("POST", URL, "score"), ("GET", URL, "score"),
+                               ("POST", EVENTS, "sources:write")]:  # fmt: skip
+        for who, status in ((client, 401), (api(scope), 403)):
+            response = who.generic(method, url, "{}", content_type="application/json")
+            assert response.status_code == status
+    client.force_login(outsider)
+    assert client.get(URL).status_code == 403
+    client.force_login(analyst)
+    assert client.get(URL).status_code == 200
+    assert post(client, DECLARED).status_code == 403
+    client.force_login(engineer)
+    assert post(client, DECLARED).status_code == 200

@@ -1,0 +1,37 @@
+"""The stores that keep windows, each in turn."""
+
+import pytest
+
+from scoring import breakers
+from scoring.feature_store.choosing import feature_store
+from tests.scoring.redis_server import NEEDS_REDIS, RedisServer
+
+STORES = ["database", pytest.param("redis", marks=NEEDS_REDIS)]
+
+
+@pytest.fixture(scope="session")
+def one_redis(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_windows(one_redis, settings):
+    """Windows are kept in a Redis that is there and empty; whoever kills it finds it back."""
+    one_redis.kill()
+    (one_redis.folder / "dump.rdb").unlink(missing_ok=True)
+    one_redis.start()
+    breakers.reset()
+    settings.FEATURE_STORE, settings.REDIS_URL = "redis", one_redis.url
+    yield one_redis
+    breakers.reset()
+
+
+@pytest.fixture(params=STORES)
+def store(request):
+    """The chosen store, which scoring uses too."""
+    if request.param == "redis":
+        request.getfixturevalue("redis_windows")
+    return feature_store()

@@ -1,0 +1,245 @@
+"""The smallest change that would be approved: proved by deciding it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring.core import pipeline
+from scoring.core.alternatives import fixed_fields
+from scoring.core.bundle import assemble
+from scoring.core.counterfactual import Situation, find_counterfactual, tell
+from scoring.core.policy import Policy
+from scoring.core.types import (
+    NO_ORDERS,
+    Decision,
+    ListHit,
+    Orders,
+    RiskLevel,
+    ScreeningHit,
+)
+from tests.factories import (
+    config_of,
+    empty_windows,
+    fraud,
+    parse_all,
+    payment,
+    payments,
+    train_bundle,
+    trained_payments,
+)
+
+STRICT = {"review": 0.3, "block": 0.9, "medium": 0.1, "high": 0.3, "critical": 0.9}
+
+
+def bundle_of(learner="logistic_regression"):
+    manifest, files = trained_payments(learner)
+    return assemble("0" * 64, manifest | {"thresholds": STRICT}, files)
+
+
+LINEAR, TREES = bundle_of(), bundle_of("lightgbm")
+
+
+def situation(bundle, raw, past=(), *, known=True, orders=NO_ORDERS, policy=None):
+    """A decided event; with `known` the windows that scoring read are still there."""
+    *before, event = parse_all(bundle.spec, [*past, raw])
+    windows = empty_windows(bundle.plan, [*before, event])
+    pipeline.build_many(bundle.plan, before, windows) if before else None
+    vector = pipeline.build(bundle.plan, event, windows)
+    found = Situation(
+        event,
+        vector,
+        bundle,
+        policy or bundle.policy,
+        windows if known else {},
+        lambda event: orders,
+    )
+    return found, windows
+
+
+def decision_with(found, windows, situation):
+    changes = {change.field: change.after for change in found.changes}
+    amount = changes.get("amount", situation.event.amount)
+    event = replace(situation.event, fields={**situation.event.fields, **changes}, amount=amount)
+    return pipeline.score(event, windows, situation.bundle, situation.policy)
+
+
+@pytest.mark.parametrize("bundle", [LINEAR, TREES], ids=["linear", "trees"])
+@pytest.mark.parametrize("amount", [400.0, 900.0, 20_000.0])
+def test_what_is_proposed_is_approved_when_it_is_scored(bundle, amount):
+    stood, windows = situation(bundle, payment(amount=amount), payments(60))
+    found = find_counterfactual(stood)
+    assert found.changes, found.why_not
+    verdict = decision_with(found, windows, stood)
+    assert verdict.decision is Decision.APPROVE
+    assert found.vector is not None and np.array_equal(verdict.vector, found.vector, True)
+    assert found.risk_after == verdict.probability < found.risk
+
+
+def test_a_large_payment_would_be_approved_with_a_smaller_amount():
+    stood, _ = situation(LINEAR, payment(amount=900.0), payments(60))
+    found = find_counterfactual(stood)
+    assert [change.field for change in found.changes] == ["amount"]
+    assert tell(found, LINEAR, "EUR").startswith("Would be approved with amount at most ")
+    assert tell(found, LINEAR, "EUR").endswith(" EUR instead of 900.00 EUR.")
+
+
+def test_nothing_much_nearer_would_be_approved():
+    stood, windows = situation(LINEAR, payment(amount=900.0), payments(60))
+    (change,) = find_counterfactual(stood).changes
+    nearer = replace(change, after=change.after + 0.1 * (900.0 - change.after))
+    verdict = decision_with(replace(find_counterfactual(stood), changes=(nearer,)), windows, stood)
+    assert verdict.decision is not Decision.APPROVE
+
+
+def test_who_and_when_are_never_changed():
+    fixed = fixed_fields(LINEAR.spec)
+    assert {"user_id", "timestamp", "transaction_id", "user_name"} <= fixed
+    found = find_counterfactual(situation(TREES, payment(amount=900.0))[0])
+    assert not fixed & {*found.free, *(change.field for change in found.changes)}
+
+
+def test_an_approved_event_needs_no_change():
+    found = find_counterfactual(situation(LINEAR, payment(amount=5.0))[0])
+    assert found.why_not == "It is approved as it is."
+
+
+def test_a_rule_alone_is_answered_at_its_threshold():
+    rules_only = assemble("1" * 64, {**trained_payments()[0], "learner": ""}, {})
+    stood, windows = situation(rules_only, payment(amount=20_000.0))
+    found = find_counterfactual(stood)
+    assert found.risk is None
+    assert decision_with(found, windows, stood).decision is Decision.APPROVE
+    assert found.changes[0].after == pytest.approx(10_000.0, rel=0.05)
+
+
+def test_the_deny_list_is_named_as_what_no_field_can_lift():
+    denied = Orders(denied=(ListHit(1, "deny", "device_id", "stolen"),))
+    found = find_counterfactual(situation(LINEAR, payment(amount=900.0), orders=denied)[0])
+    assert found.changes == ()
+    assert found.why_not == "Device id is on the deny list, which blocks it."
+
+
+class Sanctioned:
+    def screen(self, fields):
+        return (
+            ScreeningHit(
+                "name", "un", "0" * 64, "1", "A", 1.0, RiskLevel.CRITICAL, Decision.BLOCK,
+                "the name stands on the UN list.", {},
+            ),
+        )  # fmt: skip
+
+
+def test_screening_is_named_as_what_no_field_can_lift():
+    policy = replace(LINEAR.policy, screener=Sanctioned())
+    found = find_counterfactual(situation(LINEAR, payment(amount=20.0), policy=policy)[0])
+    assert found.changes == ()
+    assert "the name stands on the UN list." in found.why_not
+
+
+def test_a_rule_over_history_cannot_be_lifted_and_is_named():
+    config = config_of("payments")
+    config["rules"] = [
+        {"code": "BUSY", "when": "user_id_count_1m >= 1", "outcome": "BLOCK", "text": "Busy."}
+    ]
+    bundle = assemble("2" * 64, {**trained_payments()[0], "detector": config}, {})
+    found = find_counterfactual(situation(bundle, payment())[0])
+    assert found.why_not.startswith("Rule BUSY decides by what cannot be changed")
+
+
+def test_without_the_windows_only_what_can_be_told_may_change():
+    stood, windows = situation(TREES, payment(amount=900.0), payments(60), known=False)
+    found = find_counterfactual(stood)
+    assert "amount" in found.unknown
+    assert "amount" not in found.free
+    if found.changes:
+        assert decision_with(found, windows, stood).decision is Decision.APPROVE
+
+
+def test_without_windows_the_arithmetic_equals_building_anew():
+    config = config_of("anomaly")
+    labels = np.arange(300) % 10 == 0
+    rng = np.random.default_rng(3)
+    raws = [
+        {
+            "sample_id": f"s{i}", "host": f"h{i % 3}", "response_time": float(r),
+            "error_rate": 0.01, "cpu_usage": float(c), "memory_usage": 50.0,
+            "timestamp": f"2020-06-01T12:{i // 60:02d}:{i % 60:02d}+00:00",
+        }
+        for i, (r, c) in enumerate(rng.uniform(10, 60, (300, 2)))
+    ]  # fmt: skip
+    bundle = assemble("3" * 64, *train_bundle(config, raws, labels, learner="isolation_forest"))
+    loud = {**raws[-1], "sample_id": "loud", "cpu_usage": 99.0, "response_time": 900.0}
+    for known in (True, False):
+        stood, windows = situation(bundle, loud, raws, known=known)
+        found = find_counterfactual(stood)
+        assert found.changes, found.why_not
+        assert decision_with(found, windows, stood).decision is Decision.APPROVE
+        assert tell(found, bundle).startswith("Would be quiet with ")
+
+
+def test_categories_and_numbers_of_a_stateless_detector_may_change():
+    rng = np.random.default_rng(5)
+    raws = [
+        fraud(
+            transaction_amount=float(a), merchant_type=str(m), time_delta=float(t)
+        )
+        for a, m, t in zip(
+            rng.lognormal(4, 1, 800), rng.choice(["travel", "grocery", "gaming"], 800),
+            rng.uniform(0, 48, 800), strict=True,
+        )
+    ]  # fmt: skip
+    labels = np.array(
+        [r["merchant_type"] == "gaming" and r["transaction_amount"] > 60 for r in raws]
+    )
+    bundle = assemble("4" * 64, *train_bundle(config_of("fraud"), raws, labels.astype(int)))
+    raw = fraud(transaction_amount=400.0, merchant_type="gaming")
+    stood, windows = situation(bundle, raw, known=False)
+    found = find_counterfactual(stood)
+    assert set(found.free) >= {"transaction_amount", "time_delta", "device_type"}
+    assert decision_with(found, windows, stood).decision is Decision.APPROVE or found.why_not
+
+
+def test_the_search_is_deterministic():
+    stood, _ = situation(TREES, payment(amount=900.0), payments(60))
+    assert find_counterfactual(stood).changes == find_counterfactual(stood).changes
+
+
+def test_a_policy_without_rules_leaves_the_model_alone_to_decide():
+    stood, _ = situation(LINEAR, payment(amount=20_000.0), policy=Policy())
+    found = find_counterfactual(stood)
+    assert found.changes[0].after < 10_000.0
+
+
+def test_what_is_declared_immutable_is_never_changed():
+    manifest, files = trained_payments()
+    config = config_of("payments")
+    config["features"]["immutable"] = ["amount"]
+    bundle = assemble("5" * 64, manifest | {"thresholds": STRICT, "detector": config}, files)
+    found = find_counterfactual(situation(bundle, payment(amount=900.0))[0])
+    assert "amount" not in found.free
+    assert found.changes == ()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    amount=st.floats(0.0, 50_000.0).map(lambda a: round(a, 2)),
+    hour=st.integers(0, 23),
+    earlier=st.integers(0, 60),
+    seed=st.integers(0, 10_000),
+    known=st.booleans(),
+    bundle=st.sampled_from([LINEAR, TREES]),
+)
+def test_whatever_is_proposed_is_really_approved(amount, hour, earlier, seed, known, bundle):
+    raw = payment(amount=amount, timestamp=f"2020-06-01T{hour:02d}:30:00+00:00")
+    past = payments(60, seed=seed, users=2)[:earlier]
+    stood, windows = situation(bundle, raw, past, known=known)
+    was = pipeline.score(stood.event, windows, bundle, stood.policy).decision
+    found = find_counterfactual(stood)
+    assert found.approved == (was is Decision.APPROVE)
+    if found.changes:
+        assert decision_with(found, windows, stood).decision is Decision.APPROVE
+    else:
+        assert found.why_not

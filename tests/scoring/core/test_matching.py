@@ -1,0 +1,109 @@
+"""What the matcher finds, and what it must not."""
+
+import pytest
+
+from scoring.core.name_search import find_matches
+from scoring.core.screening import Qualifiers, find_parties
+from tests.scoring.core.screening_lists import index_of
+
+INDEX = index_of()
+REVIEW = 0.90
+
+
+def best(name, least=0.5):
+    """Entry and score of the best party."""
+    found = find_parties(INDEX, name, Qualifiers(), least)
+    return (found[0].listed.entry.id, found[0].score) if found else ("", 0.0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "RASSKOLNIKOW, Rodion Romanowitsch",
+        "Rodion Romanowitsch Rasskolnikow",
+        "rasskolnikow rodion ROMANOWITSCH",
+        "Rodiön Romänowitsch   Rasskolníkow",
+    ],
+)
+def test_order_case_and_marks_do_not_matter(written):
+    assert best(written) == ("1", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "entry"),
+    [
+        ("Rodion Rasskolnikow", "1"),
+        ("Rodion Romanowitsch Raskolnikow", "1"),
+        ("Rodion Romanovich Rasskolnikov", "1"),
+        ("Rodin Romanowitsch Rasskolnikow", "1"),
+        ("Родион Романович Раскольников", "1"),
+        ("R. Romanowitsch Rasskolnikow", "1"),
+        ("Nicanor Madariaga", "2"),
+        ("Mohammed bin Moussa Al-Khwarizmi", "3"),
+        ("Jongun Tae", "4"),
+        ("Tae Jong-un", "4"),
+        ("Abd al-Rahman Vekselmann", "5"),
+        ("Oriental Saltpeter Works", "6"),
+        ("Salpetra S.A.", "6"),
+        ("Mr. Zebulon Pike Jr.", "7"),
+    ],
+)
+def test_other_spellings_are_found(written, entry):
+    found, score = best(written)
+    assert (found, score >= REVIEW) == (entry, True), score
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Rodion Romanowitsch",
+        "Rodion Romanowitsch Karamasow",
+        "Nicanor Quiroga Segovia",
+        "Zebulon Montgomery",
+        "Maria Ivanova Khan",
+        "Oriental Bank",
+        "Juan Khan",
+    ],
+)
+def test_others_are_not_found(written):
+    assert best(written)[1] < REVIEW
+
+
+def test_a_missing_middle_name_costs_less_than_a_missing_family_name():
+    assert best("Rodion Rasskolnikow")[1] > best("Rodion Romanowitsch")[1] + 0.2
+
+
+def test_a_missing_title_or_particle_costs_next_to_nothing():
+    assert best("Dr. Zebulon Pike")[1] > 0.95
+
+
+def test_a_slip_between_common_names_costs_more_than_between_rare_ones():
+    assert best("Zebulon Pikes")[1] > REVIEW > best("Aly Khann")[1]
+
+
+def test_another_known_name_is_no_slip():
+    # Both Bordakfen and Bordakgul are listed, each with Ali; one letter more is neither.
+    assert best("Muhammad Kahn Ali")[1] < REVIEW
+    assert best("Ali Bordakfenn")[1] > best("Ali Pordakfen Khan")[1]
+
+
+def test_a_weak_alias_asks_for_a_look_and_never_blocks():
+    entry, score = best("Greybeard")
+    assert entry == "7"
+    assert REVIEW <= score < 0.96
+
+
+def test_a_company_is_hardly_a_person():
+    assert best("Zebulon Pike Holdings LLC")[1] < REVIEW
+
+
+def test_every_pair_is_explained():
+    match = find_matches(INDEX, "Rodion Rasskolnikov", 0.5)[0]
+    assert {pair.listed for pair in match.pairs} == {"rodion", "rasskolnikow"}
+    assert match.missing == ("romanowitsch",)
+    assert match.extra == ()
+
+
+def test_no_words_find_nothing():
+    assert find_matches(INDEX, " ... ", 0.5) == []
+    assert find_matches(index_of([]), "Anybody", 0.5) == []

@@ -1,0 +1,154 @@
+"""Feature pipelines as declared: what each step makes, and how features reach the model."""
+
+import math
+
+import pytest
+import yaml
+
+from scoring.core.features import FeaturePlan, build, build_many, teach
+from scoring.core.reader import SpecError
+from scoring.core.spec import parse_spec
+from tests.factories import config_of, empty_windows, parse_all, payment
+
+EXAMPLE = yaml.safe_load("""
+slug: transactions
+name: Credit Card Transactions
+event:
+  pii: [user_id]
+  schema:
+    type: object
+    properties:
+      user_id: {type: string}
+      amount: {type: number}
+      merchant_category: {type: string}
+    required: [user_id, amount]
+features:
+  name: "Transaction Features"
+  transformations:
+    - {type: imputation, config: {strategy: mean}}
+    - {type: scaling, config: {method: standard}}
+    - {type: time_window_aggregation, config: {entity_key: user_id, windows: [1h, 24h, 7d], aggregations: [mean, std, count]}}
+""")  # noqa: E501 - as the contract writes it
+
+
+def payments_with(*steps):
+    config = config_of("payments")
+    config["features"]["transformations"] = list(steps)
+    config["rules"] = []
+    return config
+
+
+def features_of(*steps):
+    return {f.name: f for f in parse_spec(payments_with(*steps)).features}
+
+
+def problems(config):
+    with pytest.raises(SpecError) as caught:
+        parse_spec(config)
+    return dict(caught.value.problems)
+
+
+def test_the_contracts_pipeline_is_read_as_it_stands():
+    features = parse_spec(EXAMPLE).features
+    assert [f.name for f in features][:4] == [
+        "amount", "user_id_mean_amount_1h", "user_id_std_amount_1h", "user_id_count_1h",
+    ]  # fmt: skip
+    assert len(features) == 10
+    assert {(f.prepared.impute, f.prepared.scale) for f in features} == {("mean", "standard")}
+
+
+def test_a_later_preparation_wins_and_may_name_its_fields():
+    found = features_of(
+        {"type": "numeric", "config": {"fields": ["amount"]}},
+        {"type": "imputation", "config": {"strategy": "constant", "value": 0}},
+        {"type": "imputation", "config": {"strategy": "mean", "fields": ["amount"]}},
+        {"type": "scaling", "config": {"method": "log"}},
+        {"type": "scaling", "config": {"method": "min-max"}},
+    )
+    how = found["amount"].prepared
+    assert (how.impute, how.log, how.scale) == ("mean", True, "min_max")
+
+
+def test_an_encoded_field_is_a_category():
+    step = {"method": "target", "fields": ["merchant_type"], "delay": "14d", "smoothing": 5}
+    found = features_of({"type": "encoding", "config": step})
+    how = found["merchant_type"].prepared
+    assert found["merchant_type"].kind == "category"
+    assert (how.encode, how.delay, how.smoothing) == ("target", 14 * 86400.0, 5.0)
+
+
+def test_windows_hold_ratio_and_time_since_the_last():
+    step = {"entity_key": "user_id", "windows": ["7d"]}
+    found = features_of(
+        {
+            "type": "time_window_aggregation",
+            "config": step | {"aggregations": ["ratio_to_mean", "time_since_last"]},
+        }
+    )
+    assert {f.kind for f in found.values()} == {"ratio", "since_last"}
+
+
+def test_velocity_counts_places_and_changes_of_place():
+    step = {"entity_key": "user_id", "place": "location", "windows": ["30m"]}
+    spec = parse_spec(payments_with({"type": "velocity", "config": step}))
+    plan = FeaturePlan(spec)
+    cities = ["Berlin", "Berlin", "Paris", None, "Berlin"]
+    events = parse_all(spec, [
+        payment(location=city, timestamp=f"2020-06-01T12:{i:02d}:00Z") if city else
+        payment(location="  ", timestamp=f"2020-06-01T12:{i:02d}:00Z")
+        for i, city in enumerate(cities)
+    ])  # fmt: skip
+    windows, online = empty_windows(plan, events), []
+    for event in events:
+        online.append(build(plan, event, windows).tolist())
+        teach(plan, event, windows)
+    assert online == [[1, 0], [1, 0], [2, 2], [3, 4], [3, 6]]
+    assert build_many(plan, events, empty_windows(plan, events)).tolist() == online
+
+
+def test_a_clock_time_is_a_point_on_a_circle():
+    config = config_of("credit_card_fraud")
+    spec = parse_spec(config)
+    plan = FeaturePlan(spec)
+    event, without = parse_all(spec, [{"time_of_day": "18:00"}, {}])
+    vector = dict(zip(plan.names, build(plan, event, {}), strict=True))
+    assert vector["time_of_day_sin"] == pytest.approx(-1.0)
+    assert vector["time_of_day_cos"] == pytest.approx(0.0)
+    assert math.isnan(build(plan, without, {})[plan.names.index("time_of_day_sin")])
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "place"),
+    [
+        ("imputation", {"strategy": "guess"}, "strategy"),
+        ("imputation", {"strategy": "constant"}, "value"),
+        ("imputation", {"strategy": "mean", "fields": ["merchant_type"]}, "fields"),
+        ("scaling", {"method": "cube"}, "method"),
+        ("scaling", {"method": "standard", "fields": ["nothing"]}, "fields"),
+        ("scaling", {"method": "standard", "fields": ["merchant_type"]}, "fields"),
+        ("encoding", {"method": "hash"}, "method"),
+        ("encoding", {"method": "target", "smoothing": -1}, "smoothing"),
+        ("encoding", {"method": "one_hot", "fields": ["user_name"]}, "fields"),
+        ("cyclic_time", {"field": "location"}, "field"),
+        ("cyclic_time", {"periods": ["year"]}, "periods"),
+        ("velocity", {"entity_key": "user_id", "place": "x", "windows": ["1h"]}, "place"),
+        ("label_risk", {"entity_key": "user_id", "windows": ["1h"], "delay": "x"}, "delay"),
+        ("label_risk", {"entity_key": "user_id", "windows": ["1h"], "lag": "1d"}, "lag"),
+    ],
+)
+def test_a_step_that_cannot_be_is_told_by_its_place(kind, config, place):
+    base = {"type": "category", "config": {"fields": ["merchant_type"]}}
+    found = problems(payments_with(base, {"type": kind, "config": config}))
+    assert f"features.transformations[1].config.{place}" in found
+
+
+def test_the_handbooks_fifteen_inputs_are_all_there():
+    names = parse_spec(config_of("cards")).feature_names
+    windows = ("1d", "7d", "30d")
+    customer = [(f"count_{w}", f"mean_TX_AMOUNT_{w}") for w in windows]
+    terminal = [(f"count_{w}_delay_7d", f"risk_{w}_delay_7d") for w in windows]
+    assert names[:15] == (
+        *("TX_AMOUNT", "weekend", "night"),
+        *(f"CUSTOMER_ID_{what}" for pair in customer for what in pair),
+        *(f"TERMINAL_ID_{what}" for pair in terminal for what in pair),
+    )

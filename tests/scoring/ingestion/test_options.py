@@ -1,0 +1,160 @@
+"""What a stream is told by flags and by the environment; what it refuses to be told."""
+
+import os
+import subprocess
+import sys
+
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from scoring.ingestion import kafka, mqtt
+from scoring.ingestion.stream import Message, StreamProblem, settle, source_values
+from scoring.source_models import Source
+from tests.factories import payment
+from tests.scoring.ingestion.brokers import ROOT
+
+KAFKA = {"bootstrap": "broker:9092", "topic": "transactions", "detector": "payments"}
+MQTT = {"broker": "broker", "topic": "hosts/+/metrics", "detector": "anomaly"}
+
+
+def test_kafka_has_defaults_for_what_is_left_out():
+    options = kafka.options_from({}, KAFKA)
+    assert (options.group, options.dead_topic) == ("riskplatform-payments", "transactions.dead")
+    assert (options.alert_above, options.alerts_topic) == (0.7, "")
+
+
+def test_a_flag_beats_the_environment():
+    assert kafka.options_from({"topic": "other"}, KAFKA).topic == "other"
+
+
+def test_what_is_no_option_of_ours_goes_to_librdkafka():
+    options = kafka.options_from({}, KAFKA | {"sasl_mechanism": "PLAIN"})
+    assert options.properties == {"bootstrap.servers": "broker:9092", "sasl.mechanism": "PLAIN"}
+
+
+def test_passwords_go_to_the_brokers_of_the_environment_only():
+    options = kafka.options_from({"bootstrap": "elsewhere:9092"}, KAFKA | {"sasl_password": "x"})
+    assert options.properties["bootstrap.servers"] == "broker:9092"
+    assert mqtt.options_from({"broker": "elsewhere"}, MQTT | {"password": "x"}).host == "broker"
+
+
+@pytest.mark.parametrize("name", ["enable_auto_commit", "enable_auto_offset_store", "acks"])
+def test_what_durability_rests_on_cannot_be_set(name):
+    with pytest.raises(StreamProblem, match="no event may be lost"):
+        kafka.options_from({}, KAFKA | {name: "1"})
+
+
+@pytest.mark.parametrize("missing", ["bootstrap", "topic"])
+def test_kafka_needs_brokers_and_a_topic(missing):
+    with pytest.raises(StreamProblem, match="needs a topic"):
+        kafka.options_from({}, KAFKA | {missing: ""})
+
+
+@pytest.mark.parametrize("name", ["alerts_topic", "dead_topic"])
+def test_kafka_does_not_read_what_it_writes(name):
+    with pytest.raises(StreamProblem, match="read and written"):
+        kafka.options_from({}, KAFKA | {name: "transactions"})
+
+
+@pytest.mark.parametrize("topic", ["#", "hosts/+", "$share/risk/hosts/#"])
+def test_mqtt_does_not_read_what_it_writes(topic):
+    with pytest.raises(StreamProblem, match="would read"):
+        mqtt.options_from({}, MQTT | {"topic": topic, "dead_topic": "hosts/dead"})
+
+
+@pytest.mark.parametrize("topic", ["hosts/#/metrics", "hosts/a+", "#hosts"])
+def test_mqtt_refuses_what_is_no_topic_filter(topic):
+    with pytest.raises(StreamProblem, match="no topic filter"):
+        mqtt.options_from({}, MQTT | {"topic": topic})
+
+
+def test_mqtt_knows_its_ports():
+    assert mqtt.options_from({}, MQTT).port == 1883
+    assert mqtt.options_from({}, MQTT | {"tls": "true"}).port == 8883
+    assert mqtt.options_from({}, MQTT | {"broker": "broker:1999"}).port == 1999
+
+
+def test_an_unknown_setting_of_mqtt_is_named():
+    with pytest.raises(StreamProblem, match="RISK_MQTT_TOPICS"):
+        mqtt.options_from({}, MQTT | {"topics": "a"})
+
+
+def test_a_password_is_not_in_what_is_printed_of_the_options():
+    options = mqtt.options_from({}, MQTT | {"password": "hush-hush"})
+    assert "hush-hush" not in repr(options)
+
+
+@override_settings(KAFKA={"security_protocoll": "SSL"})
+def test_a_property_that_librdkafka_does_not_know_is_refused(payments_detector):
+    flags = ["--detector", "payments", "--topic", "t", "--bootstrap", "127.0.0.1:1"]
+    with pytest.raises(CommandError, match=r"security\.protocoll"):
+        call_command("consume", "kafka", *flags)
+
+
+def test_the_detector_must_be_there(db):
+    with pytest.raises(CommandError, match="no detector 'nobody'"):
+        call_command("consume", "kafka", "--detector", "nobody")
+
+
+def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path):
+    code = (
+        "import sys; sys.modules['confluent_kafka'] = None;"
+        "from django.core.management import execute_from_command_line as run;"
+        "run(['manage.py', 'consume', 'kafka', '--detector', 'payments'])"
+    )
+    environment = os.environ | {
+        "RISK_VAR_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "riskplatform.settings"
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "confluent_kafka is not installed: pip install -r requirements-streaming.txt" in (
+        done.stderr
+    )
+
+
+@pytest.fixture
+def declared(payments_detector):
+    return Source.objects.create(
+        slug="card-stream",
+        name="Card stream",
+        source_type="kafka",
+        config={"topic": "cards-in", "bootstrap_servers": ["one:9092", "two:9092"]},
+        schema={"type": "object", "properties": {"who": {"type": "string"}}},
+        detector=payments_detector,
+        mapping={"user_id": "who"},
+    )
+
+
+def test_a_declared_source_says_what_to_read(declared):
+    kind, values = source_values("card-stream")
+    options = kafka.options_from(values, {})
+    assert (kind, options.detector, options.topic) == ("kafka", "payments", "cards-in")
+    assert options.properties["bootstrap.servers"] == "one:9092,two:9092"
+
+
+def test_the_events_of_a_source_are_checked_and_renamed(declared):
+    good = payment(user_id=None) | {"who": "user-7"}
+    messages = [Message(orjson.dumps(event), "t/0/1/5") for event in (good, good | {"who": 7})]
+    stored, refused = settle("payments", messages, alert_above=0.7, source="card-stream")
+    assert stored.created
+    assert refused.dead.problems[0][0] == "who"
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["mqtt", "--source", "card-stream"], "is of type kafka"),
+        (["--source", "nobody"], "no source 'nobody'"),
+        (["--source", "card-stream", "--detector", "fraud"], "are payments's"),
+        (["--source", "card-stream", "--client-id", "me"], "--client-id is no option of kafka"),
+        ([], "Say kafka or mqtt"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_refused(declared, flags, problem):
+    with pytest.raises(CommandError, match=problem):
+        call_command("consume", *flags)

@@ -1,0 +1,227 @@
+"""Calls that share a commit: once each, all or nothing, and nobody pays for a neighbour."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from django.db import OperationalError, connections
+
+from scoring import breakers, services, writer
+from scoring.core.windows import WindowStateError
+from scoring.feature_store.database import DatabaseFeatureStore
+from scoring.models import Detector, EntityState, Prediction, ScoreTally
+from scoring.recording import audit_draw
+from scoring.services import Scored, score_event, score_events
+from tests.factories import card, payment, risky_payment, scored, scored_many
+
+THREADS = 16
+
+
+def together(work, items, threads=THREADS):
+    """`work` on every item at the same moment, results or errors in order."""
+    barrier = threading.Barrier(min(threads, len(items)))
+
+    def run(item):
+        try:
+            if not barrier.broken:
+                barrier.wait(5)
+            return work(item)
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, items))
+
+
+@pytest.fixture
+def groups(monkeypatch):
+    """The sizes of the groups that were written."""
+    sizes, store = [], services._store_calls
+
+    def count(calls):
+        sizes.append(len(calls))
+        store(calls)
+
+    monkeypatch.setattr(services, "_store_calls", count)
+    return sizes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thousand_duplicates_at_once_make_one_prediction(champion):
+    raw = payment()
+    with ThreadPoolExecutor(32) as pool:
+
+        def ask(_):
+            try:
+                return score_event("payments", dict(raw))
+            finally:
+                connections.close_all()
+
+        found = list(pool.map(ask, range(1000)))
+    assert sum(outcome.created for outcome in found) == 1
+    (row,) = Prediction.objects.all()
+    assert {outcome.prediction.pk for outcome in found} == {row.pk}
+    assert {outcome.prediction.score for outcome in found} == {row.score}
+    assert ScoreTally.objects.get().count == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_concurrent_calls_share_commits(payments_detector, groups):
+    together(lambda i: scored("payments", payment(transaction_id=f"e{i}")), range(64))
+    assert Prediction.objects.count() == sum(groups) == 64
+    assert len(groups) < 64
+
+
+@pytest.mark.django_db(transaction=True)
+def test_detectors_share_a_commit_too(payments_detector, cards_detector):
+    asks = [("payments", payment()) for _ in range(8)] + [("cards", card(i)) for i in range(8)]
+    found = together(lambda ask: score_event(*ask), asks)
+    assert all(isinstance(outcome, Scored) for outcome in found)
+    assert Prediction.objects.filter(detector=cards_detector).count() == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_cannot_be_stored_fails_alone(payments_detector, monkeypatch):
+    write = writer.write_predictions
+
+    def refuse_one(rows):
+        if any(row.external_id == "bad" for row in rows):
+            raise ValueError("cannot be stored")
+        write(rows)
+
+    monkeypatch.setattr(writer, "write_predictions", refuse_one)
+    ids = [*(f"good{i}" for i in range(15)), "bad"]
+    found = together(lambda name: scored("payments", payment(transaction_id=name)), ids)
+    assert [isinstance(outcome, ValueError) for outcome in found] == [False] * 15 + [True]
+    assert Prediction.objects.count() == 15
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_leader_that_is_killed_half_way_leaves_nothing(payments_detector, monkeypatch):
+    def die(self, *args):
+        raise SystemExit("killed")
+
+    monkeypatch.setattr(DatabaseFeatureStore, "save", die)
+    with pytest.raises(SystemExit):
+        score_event("payments", payment())
+    assert not Prediction.objects.exists()
+    assert not EntityState.objects.exclude(state=b"").exists()
+    assert not ScoreTally.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_comes_after_the_commit(payments_detector):
+    row = scored("payments", payment())
+
+    def look(_):
+        return Prediction.objects.filter(pk=row.pk).exists()
+
+    assert together(look, [None]) == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_promotion_between_the_two_reads_costs_one_more_try(payments_detector, monkeypatch):
+    load, calls = DatabaseFeatureStore.load, []
+
+    def fail_once(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            raise WindowStateError("kept for other columns")
+        return load(self, *args, **kwargs)
+
+    monkeypatch.setattr(DatabaseFeatureStore, "load", fail_once)
+    assert scored("payments", payment()).pk
+    assert len(calls) == 2
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_gone_is_left_alone_for_a_while(payments_detector, monkeypatch):
+    calls = []
+
+    def gone(group):
+        calls.append(1)
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(services, "_store_calls", gone)
+    for _ in range(8):
+        with pytest.raises(OperationalError):
+            score_event("payments", payment())
+    assert len(calls) == breakers.breaker("database").failures
+    assert breakers.states()["database"] == "OPEN"
+    assert not Prediction.objects.exists()
+
+
+@pytest.mark.django_db
+def test_predictions_are_tallied_by_hour_and_outcome(payments_detector):
+    scored_many("payments", [payment() for _ in range(30)])
+    row = scored("payments", risky_payment())
+    tallies = {(t.risk_level, t.decision): t for t in ScoreTally.objects.all()}
+    assert {key: tally.count for key, tally in tallies.items()} == {
+        ("LOW", "APPROVE"): 30,
+        ("HIGH", "REVIEW"): 1,
+    }
+    tally = tallies["HIGH", "REVIEW"]
+    assert (tally.degraded, tally.risk_count, tally.latency_us) == (1, 0, row.latency_us)
+    assert tally.hour == row.received_at.replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.mark.django_db
+def test_tallies_add_up_the_risk(champion):
+    rows = [scored("payments", payment(amount=amount)) for amount in (10.0, 20.0, 900.0)]
+    total = sum(tally.risk_sum for tally in ScoreTally.objects.all())
+    assert total == pytest.approx(sum(row.probability for row in rows))
+
+
+@pytest.mark.django_db
+def test_the_audit_draws_by_a_keyed_lot(payments_detector, monkeypatch):
+    policy = services.deployment.serving("payments").policy
+    audited = replace(policy, audit_rate=0.5)
+    monkeypatch.setattr("scoring.policy_store.policy", lambda *args: audited)
+    services.deployment._latest.clear()
+    rows = scored_many("payments", [payment(transaction_id=f"e{i}") for i in range(60)])
+    drawn = {row.external_id for row in rows if row.selection_reason == "random_audit"}
+    assert drawn == {
+        row.external_id for row in rows if audit_draw("payments", row.external_id) < 0.5
+    }
+    assert 10 < len(drawn) < 50
+    assert {row.propensity for row in rows} == {0.5}
+
+
+@pytest.mark.django_db
+def test_a_prediction_says_which_policy_decided(payments_detector):
+    row = scored("payments", payment())
+    assert row.policy_digest == Detector.objects.get(slug="payments").policy_digest
+
+
+@pytest.mark.django_db
+def test_a_row_made_at_once_has_every_column(champion):
+    row = scored("payments", payment())
+    columns = {field.attname for field in Prediction._meta.concrete_fields}
+    assert row.__dict__.keys() == columns | {"_state"}
+    again = Prediction.objects.get(pk=row.pk)
+    assert {n: _plain(getattr(again, n)) for n in columns} == {
+        n: _plain(getattr(row, n)) for n in columns
+    }
+
+
+def _plain(value):
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+@pytest.mark.django_db
+def test_few_rows_and_many_are_stored_alike(champion):
+    raws = [payment(transaction_id=f"e{i}", amount=10.0 + i / 7) for i in range(60)]
+    few = [scored("payments", raw) for raw in raws[:3]]
+    many = score_events("payments", raws[3:])
+    stored = {row.external_id: row for row in Prediction.objects.all()}
+    for row in [*few, *(outcome.prediction for outcome in many)]:
+        again = stored[row.external_id]
+        assert (again.score, again.exposure, again.reasons) == (
+            row.score,
+            row.exposure,
+            row.reasons,
+        )
+        assert bytes(again.vector) == row.vector

@@ -1,0 +1,111 @@
+"""Labels teach the windows that count known fraud: recorded singly, in bulk or with a file."""
+
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models_registry.datasets import _chunks, _Replay
+from scoring.core.windows import WindowStateError
+from scoring.feature_store.choosing import feature_store
+from scoring.importing import import_file
+from scoring.ingestion.files import EventFile
+from scoring.labelling import record_label, record_truths
+from scoring.models import Label, Prediction
+from scoring.rebuilding import rebuild_windows
+from scoring.simulating import simulate_history
+from tests.factories import START, card, scored
+
+pytestmark = pytest.mark.django_db
+RISK = "TERMINAL_ID_risk_30d_delay_7d"
+
+
+def at(days, number=0, **changed):
+    return card(number, TX_DATETIME=(START + timedelta(days=days)).isoformat(), **changed)
+
+
+def risk_of(row, detector):
+    return row.vector_array()[detector.spec().feature_names.index(RISK)]
+
+
+def label(row, is_fraud, days):
+    known = START + timedelta(days=days)
+    record_label(row, is_fraud=is_fraud, source=Label.Source.ANALYST, label_time=known)
+
+
+def test_a_label_counts_from_its_time_on(cards_detector):
+    first = scored("cards", at(0, 1))
+    label(first, True, days=9)
+    found = [risk_of(scored("cards", at(day, 10 + day)), cards_detector) for day in (8, 10)]
+    assert found == [0.0, 1.0]
+
+
+def test_a_withdrawn_label_counts_until_it_was_withdrawn(cards_detector):
+    first = scored("cards", at(0, 1))
+    label(first, False, days=11)
+    label(first, True, days=9)
+    found = [risk_of(scored("cards", at(day, 10 + day)), cards_detector) for day in (10, 12)]
+    assert found == [1.0, 0.0]
+
+
+def test_truths_in_bulk_teach_too_and_what_was_never_fraud_writes_nothing(cards_detector):
+    first, other = scored("cards", at(0, 1)), scored("cards", at(0, 2, TERMINAL_ID=3))
+    known = START + timedelta(days=7)
+    truths = {first.external_id: (True, known), other.external_id: (False, known)}
+    assert record_truths(cards_detector.pk, truths, source=Label.Source.IMPORT) == 2
+    assert risk_of(scored("cards", at(8, 3)), cards_detector) == 1.0
+    assert risk_of(scored("cards", at(8, 4, TERMINAL_ID=3)), cards_detector) == 0.0
+
+
+def test_windows_made_anew_know_the_labels(cards_detector):
+    label(scored("cards", at(0, 1)), True, days=9)
+    rebuild_windows(cards_detector)
+    assert risk_of(scored("cards", at(10, 2)), cards_detector) == 1.0
+
+
+def test_windows_that_wait_to_be_rebuilt_refuse_no_label(cards_detector, caplog, monkeypatch):
+    first = scored("cards", at(0, 1))
+
+    def refuse(*args, **kwargs):
+        raise WindowStateError("other columns")
+
+    monkeypatch.setattr(type(feature_store()), "load", refuse)
+    label(first, True, days=9)
+    assert Label.objects.count() == 1
+    assert "wait to be rebuilt" in caplog.text
+
+
+def replayed(detector):
+    """What every stored event would be given today, and what it was given."""
+    rows = Prediction.objects.filter(detector=detector)
+    (chunk,) = _chunks(rows, whole=True)
+    given = np.array([np.frombuffer(row.vector, "<f8") for row in chunk])
+    return _Replay(detector).vectors(chunk), given
+
+
+def test_an_imported_file_gives_the_vectors_of_a_replay(cards_detector, tmp_path):
+    rng = np.random.default_rng(1)
+    times = np.sort(rng.uniform(0, 60, 900))
+    frame = pl.DataFrame({
+        "TRANSACTION_ID": range(900),
+        "TX_DATETIME": [START + timedelta(days=float(t)) for t in times],
+        "CUSTOMER_ID": rng.integers(0, 9, 900),
+        "TERMINAL_ID": rng.integers(0, 5, 900),
+        "TX_AMOUNT": rng.lognormal(3, 1, 900).round(2),
+        "TX_FRAUD": (rng.random(900) < 0.2).astype(int),
+    })  # fmt: skip
+    frame.write_parquet(tmp_path / "cards.parquet")
+    import_file(cards_detector, EventFile(tmp_path / "cards.parquet", cards_detector.spec()))
+    again, given = replayed(cards_detector)
+    np.testing.assert_allclose(given, again, rtol=1e-9, atol=1e-9)
+    risk = given[:, cards_detector.spec().feature_names.index(RISK)]
+    assert 0.1 < risk[times > 40].mean() < 0.3
+
+
+def test_a_simulated_history_gives_the_vectors_of_a_replay(cards_detector):
+    simulate_history(
+        cards_detector, start=START, end=START + timedelta(days=40), events=400, seed=3
+    )
+    again, given = replayed(cards_detector)
+    np.testing.assert_allclose(given, again, rtol=1e-9, atol=1e-9)

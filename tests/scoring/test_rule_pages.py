@@ -1,0 +1,263 @@
+"""Pages of rules, lists and policies: who may what, what they show, what they refuse."""
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from scoring.models import Detector, Prediction
+from scoring.policy_models import ListEntry, Rule, RuleVersion, Snooze
+from tests.factories import payments, risky_payment, scored, scored_many
+
+pytestmark = pytest.mark.django_db
+SLUG = "payments"
+DRAFT = {
+    "code": "BIG_GIFT",
+    "text": "A large gift.",
+    "when": "amount > limit",
+    "parameters": "limit = 500",
+    "outcome": "REVIEW",
+    "weight": "",
+    "note": "",
+    "base": "",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    cache.clear()
+
+
+def page_url(name, *more):
+    return reverse(name, args=[SLUG, *more])
+
+
+def text_of(response):
+    return response.content.decode()
+
+
+def drafted(client, **changed):
+    return client.post(page_url("rule_new"), DRAFT | changed)
+
+
+PAGES = ["rule_list", "lists", "policy"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_whoever_reads_detectors_reads_their_rules(client, engineer, payments_detector, name):
+    client.force_login(engineer)
+    assert client.get(page_url(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", [*PAGES, "rule_new"])
+def test_a_stranger_logs_in_first_and_an_outsider_is_refused(
+    client, outsider, payments_detector, name
+):
+    assert client.get(page_url(name)).status_code == 302
+    client.force_login(outsider)
+    assert client.get(page_url(name)).status_code == 403
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_unknown_detector_is_404(client, lead, name):
+    client.force_login(lead)
+    assert client.get(reverse(name, args=["none"])).status_code == 404
+
+
+def test_the_list_shows_stages_and_recent_matches(client, analyst, payments_detector):
+    scored(SLUG, risky_payment())
+    client.force_login(analyst)
+    page = text_of(client.get(page_url("rule_list")))
+    assert "HIGH_AMOUNT" in page
+    assert "Live v1" in page
+    assert '<td class="num">1</td>' in page
+
+
+def test_an_analyst_drafts_a_rule_and_cannot_put_it_into_force(client, analyst, payments_detector):
+    client.force_login(analyst)
+    assert drafted(client).status_code == 302
+    version = RuleVersion.objects.get(rule__code="BIG_GIFT")
+    assert (version.stage, version.parameters, version.author) == ("draft", {"limit": 500}, analyst)
+    moved = client.post(
+        page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "live"}
+    )
+    assert moved.status_code == 403
+    assert "Go live" not in text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
+
+
+def test_a_lead_puts_a_draft_into_force_and_the_next_event_obeys(client, lead, payments_detector):
+    client.force_login(lead)
+    drafted(client)
+    client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "live"})
+    found = scored(SLUG, risky_payment(amount=700.0, transaction_id="gift"))
+    assert [hit["code"] for hit in found.rule_hits] == ["BIG_GIFT"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"when": "amont > limit"}, "did you mean amount? (column 1)"),
+        ({"when": "amount > > 1"}, "This is not an expression (column 10)"),
+        ({"parameters": "limit"}, "Line 1: write name = value."),
+        ({"parameters": "limit = [[1]]"}, "parameter"),
+        ({"code": "big gift"}, "capitals, digits and _"),
+        ({"code": "HIGH_AMOUNT"}, "There is a rule HIGH_AMOUNT already."),
+        ({"outcome": "WEIGHT", "weight": "1.5"}, "A weight lies between 0 and 1."),
+        ({"text": ""}, "This field is required."),
+    ],
+)
+def test_what_is_wrong_is_said_under_its_field(client, analyst, payments_detector, changed, said):
+    client.force_login(analyst)
+    answer = drafted(client, **changed)
+    assert answer.status_code == 422
+    assert said in text_of(answer).replace("&#x27;", "'")
+    assert not Rule.objects.filter(code="BIG_GIFT").exists()
+
+
+def test_a_condition_is_checked_while_it_is_written(client, analyst, payments_detector):
+    client.force_login(analyst)
+    typed = {"act": "validate", "when": "secret > 1", "parameters": ""}
+    answer = client.post(page_url("rule_new"), typed, headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    assert "column 1" in text_of(answer)
+    assert "<form" not in text_of(answer)
+    good = client.post(
+        page_url("rule_new"), typed | {"when": "amount > 1"}, headers={"HX-Request": "true"}
+    )
+    assert "Valid." in text_of(good)
+
+
+def test_a_trial_tells_matches_and_changes_nothing(client, analyst, payments_detector):
+    scored_many(SLUG, [risky_payment(), risky_payment(amount=10.0)])
+    before = (Rule.objects.count(), Detector.objects.get().policy_digest)
+    client.force_login(analyst)
+    answer = text_of(client.post(page_url("rule_new"), DRAFT | {"act": "try"}))
+    assert "1 of 2" in answer
+    assert (Rule.objects.count(), Detector.objects.get().policy_digest) == before
+
+
+def test_thresholds_are_a_small_form(client, owner, payments_detector):
+    client.force_login(owner)
+    drafted(client)
+    client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "live"})
+    url = page_url("rule_tune", "BIG_GIFT")
+    assert client.post(url, {"base": 1, "p-limit": "900"}).status_code == 302
+    assert RuleVersion.objects.get(stage="live", rule__code="BIG_GIFT").parameters == {"limit": 900}
+    late = client.post(url, {"base": 1, "p-limit": "950"})
+    assert late.status_code == 422
+    assert "Somebody saved version 2 meanwhile" in text_of(late)
+    assert client.post(url, {"base": 2, "p-limit": "many"}).status_code == 422
+
+
+def test_versions_show_what_they_changed(client, lead, payments_detector):
+    client.force_login(lead)
+    drafted(client)
+    changed = DRAFT | {"when": "amount >= limit", "parameters": "limit = 600", "base": 1}
+    assert client.post(page_url("rule_detail", "BIG_GIFT"), changed).status_code == 302
+    page = text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
+    assert "<ins>=</ins>" in page
+    assert "limit: 500 → 600" in page
+
+
+def test_a_lead_keeps_the_lists_and_an_analyst_reads_them(client, lead, analyst, payments_detector):
+    entry = {"kind": "deny", "field": "user_id", "value": "user-9", "reason": "Chargebacks"}
+    client.force_login(analyst)
+    assert client.post(page_url("lists"), entry).status_code == 403
+    client.force_login(lead)
+    assert client.post(page_url("lists"), entry | {"days": "30"}).status_code == 302
+    client.force_login(analyst)
+    page = text_of(client.get(page_url("lists"), {"q": "user-9"}))
+    assert "Chargebacks" in page
+    assert "Take off" not in page
+    pk = ListEntry.objects.get().pk
+    assert client.post(page_url("list_revoke", pk)).status_code == 403
+    client.force_login(lead)
+    assert client.post(page_url("list_revoke", pk)).status_code == 302
+    assert "Both lists are empty" in text_of(client.get(page_url("lists")))
+
+
+def test_personal_data_is_masked_on_the_lists(client, lead, payments_detector):
+    client.force_login(lead)
+    entry = {"kind": "deny", "field": "user_name", "value": "Ada Lovelace", "reason": "Mule"}
+    client.post(page_url("lists"), entry)
+    page = text_of(client.get(page_url("lists")))
+    assert "Lovelace" not in page
+    assert "lace" in page
+
+
+def test_the_same_value_is_not_listed_twice(client, lead, payments_detector):
+    client.force_login(lead)
+    entry = {"kind": "deny", "field": "user_id", "value": "user-9", "reason": "Chargebacks"}
+    client.post(page_url("lists"), entry)
+    again = client.post(page_url("lists"), entry | {"kind": "allow"})
+    assert again.status_code == 422
+    assert "It stands on the deny list already." in text_of(again)
+
+
+def test_a_rule_is_snoozed_from_the_prediction_that_it_matched(
+    client, analyst, lead, payments_detector
+):
+    found = scored(SLUG, risky_payment())
+    client.force_login(analyst)
+    url = reverse("snooze", args=[found.pk, "HIGH_AMOUNT"])
+    assert url in text_of(client.get(found.get_absolute_url()))
+    assert client.get(url).status_code == 200
+    assert client.post(url, {"reason": "", "days": "7"}).status_code == 422
+    assert client.post(url, {"reason": "Known buyer", "days": "7"}).status_code == 302
+    snooze = Snooze.objects.get()
+    assert (snooze.token, snooze.author) == (found.entity, analyst)
+    revoke = page_url("snooze_revoke", snooze.pk)
+    assert client.post(revoke).status_code == 403
+    client.force_login(lead)
+    assert "Known buyer" in text_of(client.get(page_url("rule_detail", "HIGH_AMOUNT")))
+    assert client.post(revoke).status_code == 302
+    assert Snooze.objects.get().revoked_at is not None
+
+
+def test_a_snooze_leads_back_to_pages_of_ours_alone(client, analyst, payments_detector):
+    found = scored(SLUG, risky_payment())
+    client.force_login(analyst)
+    url = reverse("snooze", args=[found.pk, "HIGH_AMOUNT"])
+    sent = {"reason": "Known buyer", "days": "7", "back": "https://evil.example/"}
+    assert client.post(url, sent).headers["Location"] == found.get_absolute_url()
+
+
+def test_the_audit_rate_is_set_on_the_policy_page(client, owner, analyst, payments_detector):
+    client.force_login(analyst)
+    assert client.post(page_url("policy_settings"), {"audit_percent": "2"}).status_code == 403
+    client.force_login(owner)
+    sent = {"audit_percent": "2", "review": "0.9", "block": "0.97", "embargoed": "kp"}
+    assert client.post(page_url("policy_settings"), sent).status_code == 302
+    page = text_of(client.get(page_url("policy")))
+    assert "Audit rate 0.50% → 2.00%." in page
+    assert client.post(page_url("policy_settings"), {"audit_percent": "200"}).status_code == 422
+
+
+def test_pages_cost_the_same_queries_for_any_number_of_rows(client, lead, payments_detector):
+    client.force_login(lead)
+    spent = {name: [] for name in PAGES}
+    for seed in (1, 2):
+        raws = [p | {"transaction_id": f"{seed}{i}"} for i, p in enumerate(payments(20, seed=seed))]
+        scored_many(SLUG, [*raws, risky_payment()])
+        for number in range(3):
+            drafted(client, code=f"RULE_{seed}_{number}")
+            entry = {"kind": "deny", "field": "location", "value": f"{seed}{number}"}
+            client.post(page_url("lists"), entry | {"reason": "Test"})
+        for name in PAGES:
+            cache.clear()
+            with CaptureQueriesContext(connection) as queries:
+                client.get(page_url(name))
+            spent[name].append(len(queries))
+    assert all(first == second <= 16 for first, second in spent.values()), spent
+
+
+def test_a_shadow_match_is_shown_as_one(client, lead, payments_detector):
+    client.force_login(lead)
+    drafted(client)
+    client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "shadow"})
+    found = scored(SLUG, risky_payment(amount=700.0))
+    assert found.decision == "APPROVE"
+    page = text_of(client.get(Prediction.objects.get(pk=found.pk).get_absolute_url()))
+    assert "Shadow" in page
+    assert "+ <code>BIG_GIFT" not in page

@@ -1,0 +1,78 @@
+"""The matcher on the lists as published: the bars of docs/screening.md, on a sample of names."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.screening import REVIEW, ordinary_scores, read_lists, recall
+from scoring.core.name_index import NameIndex
+from scoring.core.screening import Qualifiers, find_parties
+
+FOLDER = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "ofac"
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason=f"{FOLDER} is absent (RISK_DATA_DIR)"),
+]
+SAMPLE = 400
+BUILD_SECONDS, INDEX_BYTES = 15.0, 40e6
+
+
+@pytest.fixture(scope="module")
+def lists():
+    return read_lists(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def index(lists):
+    return NameIndex(lists)
+
+
+@pytest.fixture(scope="module")
+def scores(index, lists):
+    return recall(index, lists, "reporting", SAMPLE)
+
+
+# A little below what the whole list reaches: a sample of 400 strays by a point or so.
+@pytest.mark.parametrize(
+    ("variant", "bar"),
+    [
+        ("exact", 0.995),
+        ("reordered", 0.995),
+        ("accents and case", 0.995),
+        ("one typo", 0.96),
+        ("middle name dropped", 0.94),
+        ("in Cyrillic", 0.95),
+    ],
+)
+def test_listed_names_are_found_in_their_variants(scores, variant, bar):
+    assert np.mean(scores[variant] >= REVIEW) >= bar
+
+
+def test_ordinary_people_are_seldom_hit(index):
+    best = ordinary_scores(index, "tuning")
+    assert np.mean(best >= REVIEW) < 0.012
+
+
+def test_well_known_parties_are_found_as_the_papers_write_them(index):
+    for name in ("Osama bin Laden", "Nicolás Maduro", "Kim Jong-un", "Евгений Пригожин"):
+        assert find_parties(index, name, Qualifiers(), REVIEW), name
+
+
+def test_the_index_is_quick_to_build_and_small(lists, index):
+    begun = time.process_time()
+    NameIndex(lists)
+    assert time.process_time() - begun < BUILD_SECONDS
+    arrays = [value.nbytes for value in vars(index).values() if isinstance(value, np.ndarray)]
+    assert sum(arrays) + 60 * len(index.words) < INDEX_BYTES
+
+
+def test_a_screening_takes_milliseconds_at_most(index):
+    taken = []
+    for name in ["Juan Carlos Garcia", "Mohammed Ali Hassan", "John Smith", "Wei Zhang"] * 25:
+        begun = time.thread_time_ns()
+        find_parties(index, name, Qualifiers(), REVIEW)
+        taken.append(time.thread_time_ns() - begun)
+    assert np.median(taken) < 5e6

@@ -1,0 +1,212 @@
+"""Sources as declared: read, checked with their lines, kept, and what their events become."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import AuditEntry
+from scoring.models import Prediction
+from scoring.services import Refused, Scored
+from scoring.source_declaration import SourceError, read_mapping, read_yaml
+from scoring.source_models import Source
+from scoring.sources import NoDetector, how_it_comes, save_source, score_source_events
+from tests.factories import START
+
+KAFKA = """name: "Credit Card Transactions"
+source_type: "kafka"            # csv | parquet | kafka | mqtt | webhook | rest
+config: {topic: "transactions", bootstrap_servers: ["localhost:9092"]}
+schema:                          # JSON Schema
+  type: object
+  properties: {user_id: {type: string}, amount: {type: number}, merchant_category: {type: string}}
+  required: [user_id, amount]
+pii_fields: [user_id]
+"""
+WEBHOOK = """name: Shop payments
+source_type: webhook
+detector: payments
+mapping: {transaction_id: order, user_id: customer, merchant_type: shop}
+schema:
+  type: object
+  properties:
+    order: {type: string, minLength: 1}
+    customer: {type: string}
+    amount: {type: number, minimum: 0}
+    location: {type: string}
+    timestamp: {type: string}
+    shop: {type: string, enum: [books, games]}
+    e_mail: {type: string}
+  required: [order, customer, amount]
+pii_fields: [customer, e_mail]
+"""
+
+
+def order(**changed):
+    return {
+        "order": "o-1",
+        "customer": "Ada",
+        "amount": 12.5,
+        "location": "Berlin",
+        "timestamp": START.isoformat(),
+        "shop": "books",
+        "e_mail": "ada@example.org",
+    } | changed
+
+
+def told(text):
+    with pytest.raises(SourceError) as caught:
+        read_yaml(text)
+    return caught.value.told()
+
+
+@pytest.fixture
+def webhook(payments_detector):
+    return save_source(read_yaml(WEBHOOK), actor=None)[0]
+
+
+def test_the_contracts_own_example_is_read():
+    found = read_yaml(KAFKA)
+    assert (found.slug, found.source_type) == ("credit-card-transactions", "kafka")
+    assert found.config["topic"] == "transactions"
+    assert found.pii_fields == ["user_id"]
+    assert found.detector == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"kafka"', '"pigeon"', "line 2: source_type: is one of csv"),
+        ('topic: "transactions", ', "", "line 3: config.topic: is needed by a source of type"),
+        ("config: {", "config: {sasl_password: x, ", "line 3: config.sasl_password: does not"),
+        ("type: object", "type: thing", "line 5: schema.type: 'thing' is not valid"),
+        ("type: object", "type: array", "line 5: schema.type: is object"),
+        ("{type: number}", "{type: number, minimum: low}", "line 6: schema.properties.amount.min"),
+        ("{type: number}", "{$ref: 'http://x/y'}", "line 6: schema.properties.amount.$ref: '$ref'"),
+        ("{type: number}", "{pattern: '(a+)+'}", "line 6: schema.properties.amount.pattern"),
+        ("pii_fields: [user_id]", "pii_fields: [name]", "line 8: pii_fields.0: 'name' is not a"),
+        ("pii_fields: [user_id]", "pii: [user_id]", "line 8: pii: is not a setting"),
+        ('name: "Credit Card Transactions"', "name: 7", "line 1: name: is a text"),
+    ],
+)
+def test_every_mistake_names_its_line(old, new, said):
+    assert told(KAFKA.replace(old, new))[0].startswith(said)
+
+
+def test_broken_yaml_names_its_line():
+    assert told("name: [1\nsource_type: kafka")[0].startswith("line 2")
+    assert told("- a list")[0] == "line 1: source: a source is a mapping"
+    assert told("")[0] == "source: a source is a mapping"
+    assert told("x" * 100_001)
+
+
+def test_all_mistakes_are_told_at_once():
+    assert len(told("name: x\nsource_type: y\nschema: 3\n")) == 2
+    with pytest.raises(SourceError) as caught:
+        read_mapping({})
+    assert {place for place, _ in caught.value.problems} >= {"name", "source_type", "schema"}
+
+
+def test_a_schema_nested_without_end_is_refused():
+    schema = {"type": "object", "properties": {"a": {}}}
+    inner = schema
+    for _ in range(100):
+        inner["allOf"] = [{}]
+        inner = inner["allOf"][0]
+    with pytest.raises(SourceError, match="too deeply"):
+        read_mapping({"name": "x", "source_type": "rest", "schema": schema})
+
+
+@pytest.mark.django_db
+class TestKept:
+    def test_a_source_is_kept_audited_and_updated_in_place(self, webhook):
+        again, created = save_source(read_yaml(WEBHOOK.replace("Shop payments", "Shop Payments")),
+                                     actor=None)  # fmt: skip
+        assert (again.pk, created, again.name) == (webhook.pk, False, "Shop Payments")
+        actions = list(AuditEntry.objects.order_by("number").values_list("action", flat=True))
+        assert actions[-2:] == ["source.added", "source.changed"]
+
+    def test_a_detector_that_nobody_has_is_refused(self, payments_detector):
+        with pytest.raises(SourceError, match="line 3: detector: there is no detector 'x'"):
+            save_source(read_yaml(WEBHOOK.replace("payments\n", "x\n", 2)), actor=None)
+        assert not Source.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("    location: {type: string}\n", "", "line 7: schema.properties: detector"),
+            ("merchant_type: shop", "kind: shop", "line 4: mapping.kind: 'kind' is not a field"),
+            ("[customer, e_mail]", "[customer, location]", "keeps 'location' in clear"),
+        ],
+    )
+    def test_what_does_not_fit_the_detector_is_refused(self, payments_detector, old, new, said):
+        with pytest.raises(SourceError) as caught:
+            save_source(read_yaml(WEBHOOK.replace(old, new)), actor=None)
+        assert any(said in line for line in caught.value.told())
+
+    def test_events_are_checked_mapped_and_scored(self, webhook):
+        outcomes = score_source_events(webhook, [order(), order(order="o-2", amount=-1), "text"])
+        assert isinstance(outcomes[0], Scored)
+        assert outcomes[0].prediction.external_id == "o-1"
+        assert outcomes[1] == Refused((("amount", "breaks the schema's 'minimum'"),))
+        assert isinstance(outcomes[2], Refused)
+        assert Prediction.objects.count() == 1
+
+    def test_missing_fields_and_wrong_words_are_named(self, webhook):
+        [outcome] = score_source_events(webhook, [{"shop": "toys"}])
+        assert dict(outcome.problems) == {
+            "order": "is required",
+            "customer": "is required",
+            "amount": "is required",
+            "shop": "breaks the schema's 'enum'",
+        }
+
+    def test_what_the_detector_asks_beyond_the_schema_is_refused_too(self, webhook):
+        [outcome] = score_source_events(webhook, [order(timestamp="yesterday")])
+        assert outcome.problems[0][0] == "timestamp"
+
+    def test_personal_data_is_encrypted_or_left_out(self, webhook):
+        score_source_events(webhook, [order()])
+        event = Prediction.objects.get().event
+        assert "e_mail" not in event
+        assert "Ada" not in str(event)
+        assert "user_id" in event
+
+    def test_a_source_without_a_detector_scores_nothing(self):
+        source, _ = save_source(read_yaml(KAFKA), actor=None)
+        assert "names no detector" in how_it_comes(source)
+        with pytest.raises(NoDetector):
+            score_source_events(source, [{}])
+
+    def test_a_stream_says_that_nothing_reads_it_yet(self, payments_detector):
+        text = WEBHOOK.replace("webhook", "mqtt\nconfig: {topic: t, host: h}")
+        source, _ = save_source(read_yaml(text), actor=None)
+        assert "nothing reads it until a consumer is started" in how_it_comes(source)
+
+    def test_a_file_source_is_imported_with_its_own_column_names(self, payments_detector, tmp_path):
+        path = tmp_path / "shop.csv"
+        path.write_text("order,customer,amount,location,timestamp,shop,e_mail\n"
+                        "o-1,Ada,12.5,Berlin,2020-06-01T12:00:00Z,books,a@b\n")  # fmt: skip
+        text = WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")
+        save_source(read_yaml(text), actor=None)
+        out = StringIO()
+        call_command("run_source", "shop-payments", stdout=out)
+        assert "1 rows: 0 were there before, 1 scored" in out.getvalue()
+        assert Prediction.objects.get().event["merchant_type"] == "books"
+
+    def test_only_files_are_run(self, webhook):
+        with pytest.raises(CommandError, match="POST its events"):
+            call_command("run_source", "shop-payments")
+        with pytest.raises(CommandError, match="There is no source"):
+            call_command("run_source", "nothing")
+
+    def test_a_file_is_loaded_and_a_wrong_one_tells_its_lines(self, payments_detector, tmp_path):
+        path = tmp_path / "source.yaml"
+        path.write_text(WEBHOOK)
+        out = StringIO()
+        call_command("load_source", path, stdout=out)
+        assert "new     shop-payments. POST its events" in out.getvalue()
+        path.write_text(WEBHOOK.replace("webhook", "pigeon"))
+        with pytest.raises(CommandError, match="line 2: source_type"):
+            call_command("load_source", path)
+        with pytest.raises(CommandError, match="No such file"):
+            call_command("load_source", tmp_path / "none.yaml")

@@ -1,0 +1,153 @@
+"""Published files: what is read out of them, and what is refused."""
+
+import pytest
+
+from scoring.core.watchlist import AIRCRAFT, ENTITY, PERSON, UNKNOWN, WatchlistError, pack, unpack
+from scoring.watchlist_files import parse_ofac, parse_un
+
+EMPTY = ",".join(["-0- "] * 7)
+SDN = (
+    f'36,"SALPETRA, S.A.",-0- ,"CUBA",{EMPTY},-0- \r\n'
+    f'41,"RASSKOLNIKOW, Rodion R.","individual","X",{EMPTY},'
+    '"DOB 01 May 1843; alt. DOB circa 1850; alt. DOB Mar 1851; DOB 1860 to 1862; POB Lucerne, '
+    "Switzerland; nationality Korea, North; a.k.a. 'GREYBEARD'; \"\r\n"
+    f'50,"EP-GOM","aircraft","Y",{EMPTY},-0- \r\n'
+    "\x1a\r\n"
+)
+ALT = (
+    '41,1,"aka","RASKOLNIKOFF, R.",-0- \r\n36,2,"fka","SALPETRA, LTD.",-0- \r\n'
+    '99,3,"aka","LOST, Alma",-0- \r\n'
+)
+ADD = '41,7,-0- ,"Bern","Iran",-0- \r\n'
+COMMENTS = "41,\"a.k.a. 'LATE'.\"\r\n"
+FILES = {
+    "sdn.csv": SDN.encode(),
+    "alt.csv": ALT.encode(),
+    "add.csv": ADD.encode(),
+    "sdn_comments.csv": COMMENTS.encode(),
+}
+UN = """<?xml version="1.0"?><CONSOLIDATED_LIST><INDIVIDUALS><INDIVIDUAL><DATAID>1</DATAID>
+<FIRST_NAME>RODION</FIRST_NAME><SECOND_NAME>R</SECOND_NAME><THIRD_NAME>RASSKOLNIKOW</THIRD_NAME>
+<UN_LIST_TYPE>Test</UN_LIST_TYPE><REFERENCE_NUMBER>TSi.001</REFERENCE_NUMBER>
+<NATIONALITY><VALUE>Iran (Islamic Republic of)</VALUE></NATIONALITY>
+<NAME_ORIGINAL_SCRIPT>Родион</NAME_ORIGINAL_SCRIPT>
+<INDIVIDUAL_ALIAS><QUALITY>Good</QUALITY>
+<ALIAS_NAME>Rodja One; Rodja Two</ALIAS_NAME></INDIVIDUAL_ALIAS>
+<INDIVIDUAL_ALIAS><QUALITY>Low</QUALITY><ALIAS_NAME>Greybeard</ALIAS_NAME></INDIVIDUAL_ALIAS>
+<INDIVIDUAL_ALIAS><QUALITY/><ALIAS_NAME/></INDIVIDUAL_ALIAS>
+<INDIVIDUAL_DATE_OF_BIRTH><TYPE_OF_DATE>BETWEEN</TYPE_OF_DATE><FROM_YEAR>1960</FROM_YEAR>
+<TO_YEAR>1962</TO_YEAR></INDIVIDUAL_DATE_OF_BIRTH>
+<INDIVIDUAL_DATE_OF_BIRTH><TYPE_OF_DATE>APPROXIMATELY</TYPE_OF_DATE><YEAR>1970</YEAR></INDIVIDUAL_DATE_OF_BIRTH>
+</INDIVIDUAL></INDIVIDUALS><ENTITIES><ENTITY><FIRST_NAME>SALPETRA (WORKS)</FIRST_NAME>
+<REFERENCE_NUMBER>TSe.002</REFERENCE_NUMBER></ENTITY></ENTITIES></CONSOLIDATED_LIST>"""
+
+
+@pytest.fixture
+def ofac():
+    return {entry.id: entry for entry in parse_ofac(FILES)}
+
+
+@pytest.fixture
+def un():
+    return {entry.id: entry for entry in parse_un(UN.encode())}
+
+
+def test_a_person_has_family_and_given_name_and_a_company_has_not(ofac):
+    assert (ofac["41"].names[0].family, ofac["41"].names[0].given) == ("RASSKOLNIKOW", "Rodion R.")
+    assert [name.family for name in ofac["36"].names] == ["", ""]
+    assert [ofac[number].kind for number in ("36", "41", "50")] == [ENTITY, PERSON, AIRCRAFT]
+
+
+def test_aliases_are_names_and_those_in_remarks_are_weak(ofac):
+    assert [(name.text, name.weak) for name in ofac["41"].names] == [
+        ("RASSKOLNIKOW, Rodion R.", False),
+        ("RASKOLNIKOFF, R.", False),
+        ("GREYBEARD", True),
+        ("LATE", True),
+    ]
+
+
+def test_births_are_spans_and_circa_widens_them(ofac):
+    assert ofac["41"].born == (
+        ("1843-05-01", "1843-05-01"),
+        ("1848-01-01", "1852-12-31"),
+        ("1851-03-01", "1851-03-31"),
+        ("1860-01-01", "1862-12-31"),
+    )
+
+
+def test_countries_come_from_nationality_birth_and_address(ofac):
+    assert ofac["41"].countries == ("CH", "IR", "KP")
+
+
+def test_an_alias_without_its_party_is_kept(ofac):
+    assert (ofac["99"].kind, ofac["99"].names[0].family) == (UNKNOWN, "LOST")
+
+
+def test_empty_means_empty(ofac):
+    assert (ofac["36"].countries, ofac["36"].born, ofac["50"].programs) == ((), (), "Y")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"1,2,3\r\n", "3 fields"), (SDN.replace("36", "abc", 1).encode(), "not an entry's number")],
+)
+def test_rows_of_another_shape_are_refused(content, said):
+    with pytest.raises(WatchlistError, match=said):
+        parse_ofac({"sdn.csv": content})
+
+
+def test_ofac_needs_its_primary_file():
+    with pytest.raises(WatchlistError, match=r"sdn\.csv"):
+        parse_ofac({"alt.csv": ALT.encode()})
+
+
+def test_the_un_names_a_person_in_parts(un):
+    main = un["TSi.001"].names[0]
+    assert (main.text, main.family, main.given) == (
+        "RODION R RASSKOLNIKOW",
+        "RASSKOLNIKOW",
+        "RODION R",
+    )
+
+
+def test_un_aliases_are_split_and_low_ones_are_weak(un):
+    names = [(name.text, name.weak) for name in un["TSi.001"].names[1:]]
+    assert names == [("Родион", False), ("Rodja One", False), ("Rodja Two", False),
+                     ("Greybeard", True)]  # fmt: skip
+
+
+def test_un_births_and_countries(un):
+    assert un["TSi.001"].born == (("1960-01-01", "1962-12-31"), ("1968-01-01", "1972-12-31"))
+    assert un["TSi.001"].countries == ("IR",)
+
+
+def test_an_entity_is_also_known_without_its_brackets(un):
+    assert [name.text for name in un["TSe.002"].names] == ["SALPETRA (WORKS)", "SALPETRA"]
+
+
+BOMB = (
+    '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><CONSOLIDATED_LIST>&b;</CONSOLIDATED_LIST>'
+)
+FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><CONSOLIDATED_LIST>&a;</CONSOLIDATED_LIST>'
+
+
+@pytest.mark.parametrize("content", [BOMB, FILE, "<other/>", "<CONSOLIDATED_LIST>", "nothing", ""])
+def test_entities_and_other_documents_are_refused(content):
+    with pytest.raises(WatchlistError):
+        parse_un(content.encode())
+
+
+def test_packed_and_unpacked_a_list_is_the_same():
+    entries = parse_ofac(FILES)
+    digest, content = pack(list(reversed(entries)))
+    assert pack(entries) == (digest, content)
+    assert unpack(digest, content) == sorted(entries, key=lambda entry: entry.id)
+
+
+def test_a_changed_byte_is_noticed():
+    digest, content = pack(parse_ofac(FILES))
+    with pytest.raises(WatchlistError, match="not what it was"):
+        unpack("0" * 64, content)
+    with pytest.raises(WatchlistError, match=r"damaged|not what"):
+        unpack(digest, content[:-9] + b"x" + content[-8:])

@@ -1,0 +1,75 @@
+"""Mistakes in a declaration are told with the line on which they stand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoring.core.reader import SpecError
+from scoring.declarations import SHIPPED, read_config
+from scoring.yaml_lines import read_yaml, with_lines
+
+CARDS = (SHIPPED / "cards.yaml").read_text(encoding="utf-8")
+
+
+def lines_told(tmp_path, text):
+    path = tmp_path / "detector.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        read_config(path)
+    return [place.partition(":")[0] for place, _ in caught.value.problems]
+
+
+def line_of(text, part):
+    return f"line {next(i for i, line in enumerate(text.splitlines(), 1) if part in line)}"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("windows: [1d, 7d, 30d]\n        agg", "windows: [1 day]\n        agg"),
+        ("entity: CUSTOMER_ID", "entity: NOBODY"),
+        ("type: calendar", "type: kalender"),
+        ("when: TX_AMOUNT > 220", "when: TX_AMOUNT >"),
+        ("label_delay: 7d", "label_delay: soon"),
+        ("name: Handbook features", "nom: Handbook features"),
+        ("outcome: REVIEW", "outcome: APPROVE"),
+        ("TX_AMOUNT: {type: number", "TX_AMOUNT: {type: money"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(tmp_path, right, wrong):
+    assert right in CARDS
+    told = lines_told(tmp_path, CARDS.replace(right, wrong, 1))
+    place = line_of(CARDS.replace(right, wrong, 1), wrong.splitlines()[0])
+    assert place in told
+
+
+def test_all_are_told_at_once_in_the_order_of_the_file(tmp_path):
+    text = CARDS.replace("entity: CUSTOMER_ID", "entity: NOBODY").replace("30d", "30 days")
+    told = lines_told(tmp_path, text)
+    assert len(told) >= 3
+    assert told == sorted(told, key=lambda line: int(line.split()[1]))
+
+
+def test_every_rule_that_cannot_be_read_is_told(tmp_path):
+    rule = "  - {code: OTHER, when: nothing > 1}\n"
+    text = CARDS.replace("TX_AMOUNT > 220", "TX_AMOUNT >").replace("costs:", rule + "costs:")
+    assert len(lines_told(tmp_path, text)) == 2
+
+
+def test_a_key_given_twice_is_a_mistake(tmp_path):
+    assert lines_told(tmp_path, "slug: one\nname: x\nslug: two\n") == ["line 3"]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), st.lists(st.integers()), min_size=1))
+def test_every_entry_has_a_line(value):
+    text = "".join(f"{key}:\n" + "".join(f"- {n}\n" for n in ns) for key, ns in value.items())
+    _, lines = read_yaml(text)
+    for key, numbers in value.items():
+        for i, number in enumerate(numbers):
+            assert text.splitlines()[lines[f"{key}[{i}]"] - 1] == f"- {number}"
+
+
+def test_what_is_missing_is_told_where_it_should_stand():
+    _, lines = read_yaml("a: 1\nrules:\n  - code: X\n")
+    found = with_lines([("rules[0].when", "is missing"), ("features", "is missing")], lines)
+    assert [place for place, _ in found] == ["line 1: features", "line 3: rules[0].when"]

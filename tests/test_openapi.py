@@ -1,0 +1,103 @@
+"""The whole API against its own document: schemathesis sends what the document allows, and worse.
+
+Whatever comes, nothing answers 500, every status code is documented, and every body has the
+documented shape.
+"""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from jobs import dispatch
+from riskplatform.wsgi import application
+from scoring.source_declaration import read_yaml
+from scoring.sources import save_source
+from tests.accounts.factories import key_for, user_with_role
+from tests.factories import payment, scored, shipped_detector
+from tests.scoring.test_sources import WEBHOOK
+
+pytestmark = pytest.mark.django_db
+EXAMPLES = 6
+"""Per operation and phase."""
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+REAL = {
+    "slug": "payments",
+    "external_id": "tx-known",
+    "detector": "payments",
+    "model_name": "payments",
+}
+
+document = schemathesis.openapi.from_wsgi("/api/schema/?format=json", application)
+
+
+def _known(given: Any) -> Any:
+    """The same with names of what is really there, in half of the requests."""
+    if isinstance(given, dict) and len(repr(given)) % 2:
+        return given | {name: REAL[name] for name in given.keys() & REAL.keys()}
+    return given
+
+
+@document.hook
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+    return _known(path_parameters)
+
+
+@document.hook
+def map_query(context: Any, query: Any) -> Any:
+    return _known(query)
+
+
+@document.hook
+def map_body(context: Any, body: Any) -> Any:
+    return _known(body)
+
+
+@pytest.fixture
+def key(champion, fraud_detector, monkeypatch):
+    """A key that may do everything, over detectors, a prediction and a source that are there."""
+    monkeypatch.setattr(dispatch.current_app, "send_task", lambda *args, **kwargs: None)
+    for slug in ("anomaly", "creditcard", "credit_card_fraud"):
+        shipped_detector(slug)
+    known = scored("payments", payment(transaction_id="tx-known"))
+    monkeypatch.setitem(REAL, "prediction_id", str(known.pk))
+    monkeypatch.setitem(REAL, "id", str(known.pk))
+    save_source(read_yaml(WEBHOOK.replace("Shop payments", "payments")), actor=None)
+    _, secret = key_for(user_with_role("Admin"), scopes=("admin",))
+    return secret
+
+
+@pytest.fixture(autouse=True)
+def one_connection():
+    """Requests share the test's transaction, as with Django's own test client."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@document.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_api_keeps_to_its_document(case: Any, key: str) -> None:
+    case.call_and_validate(headers={"Authorization": f"Token {key}"}, checks=CHECKS)
