@@ -27,7 +27,7 @@ test: $(VENV)/.installed-dev ## Run every test, on PostgreSQL too where RISK_TES
 	$(PYTEST) $(ARGS)
 	@if [ -n "$$RISK_TEST_POSTGRES_URL" ]; then \
 	  echo "Once more on PostgreSQL, what touches the database ..."; \
-	  TEST_DATABASE=postgres $(PYTEST) -m "django_db and not browser and not worker" $(ARGS) || [ $$? -eq 5 ]; \
+	  TEST_DATABASE=postgres $(PYTEST) -m "django_db and not browser and not worker and not kafka and not mqtt and not slow" $(ARGS) || [ $$? -eq 5 ]; \
 	fi
 
 check: $(VENV)/.installed-dev ## Format, lint, templates, types, imports, migrations, settings

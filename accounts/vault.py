@@ -14,7 +14,6 @@ AES-256-GCM (NIST SP 800-38D) with random 96-bit nonces: rotate before 2**32 tex
 import base64
 import binascii
 import hashlib
-import hmac
 import os
 import re
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ _SHORTEST_SHOWN = 8
 _PREFIX = "enc:"
 _NONCE_BYTES = 12
 _TOKEN_HEX_DIGITS = 32
+_INNER_PAD, _OUTER_PAD = 0x36, 0x5C
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -47,7 +47,8 @@ class _KeyRing:
     current_aad: bytes
     current: AESGCM
     ciphers: dict[str, AESGCM]
-    token_key: bytes
+    inner: "hashlib._Hash"
+    outer: "hashlib._Hash"
 
 
 def token(purpose: str, value: str) -> str:
@@ -58,8 +59,11 @@ def token(purpose: str, value: str) -> str:
     """
     # The length keeps ("a", "b:c") and ("a:b", "c") apart.
     message = f"{len(purpose)}:{purpose}:{value}".encode()
-    digest = hmac.digest(_ring(settings.PII_KEYS).token_key, message, "sha256")
-    return digest.hex()[:_TOKEN_HEX_DIGITS]
+    ring = _ring(settings.PII_KEYS)
+    inner, outer = ring.inner.copy(), ring.outer.copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return outer.hexdigest()[:_TOKEN_HEX_DIGITS]
 
 
 def encrypt(text: str) -> str:
@@ -113,8 +117,16 @@ def _ring(configured: str) -> _KeyRing:
         current_aad=current_id.encode(),
         current=ciphers[current_id],
         ciphers=ciphers,
-        token_key=_derive(keys[oldest_id], "token"),
+        inner=_begun(_derive(keys[oldest_id], "token"), _INNER_PAD),
+        outer=_begun(_derive(keys[oldest_id], "token"), _OUTER_PAD),
     )
+
+
+def _begun(key: bytes, pad: int) -> "hashlib._Hash":
+    """One of HMAC's two hashes after its block of key (RFC 2104), to be copied for each text: a
+    token then costs less than half of a whole HMAC (measured)."""
+    block = key.ljust(hashlib.sha256().block_size, b"\0")
+    return hashlib.sha256(bytes(byte ^ pad for byte in block))
 
 
 def _parse_keys(configured: str) -> dict[str, bytes]:

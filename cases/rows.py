@@ -1,12 +1,13 @@
 """What a line about an alert shows, built from an alert and its top prediction: no queries."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cases.models import Alert, Case
-from scoring.core.types import RISK_LEVELS
+from scoring.core.types import RISK_LEVELS, SelectionReason
 from scoring.presenting import SpecCache
+from scoring.screened import list_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,22 @@ def alert_rows(alerts: Iterable[Alert], specs: SpecCache) -> list[AlertRow]:
 
 
 def alert_row(alert: Alert, specs: SpecCache) -> AlertRow:
-    """Rules that matched come before the model's reasons: they were written by people."""
+    """Lists come first, then the rules that people wrote, then the model's reasons."""
     top = alert.top_prediction
-    said = [str(hit.get("text") or hit.get("code", "")) for hit in top.rule_hits]
+    audit = top.selection_reason == SelectionReason.RANDOM_AUDIT
+    said = ["Random audit: approved, drawn for review"] if audit else []
+    said += [_listed(hit) for hit in top.screening_hits]
+    said += [str(hit.get("text") or hit.get("code", "")) for hit in top.rule_hits]
     said += [_sentence(str(reason.get("text", ""))) for reason in top.reasons]
     if not said:
         said = ["Not scored, and no rule matched"] if top.degraded else ["No reason was kept"]
     return AlertRow(alert, specs.entity(top, alert.detector), said[0], len(said) - 1)
+
+
+def _listed(hit: Mapping[str, Any]) -> str:
+    if hit["kind"] == "country":
+        return str(hit["text"])
+    return f"Name {hit['score']:.0%} like {hit['matched']}, {list_words(hit['list_name'])}"
 
 
 def _sentence(text: str) -> str:

@@ -30,7 +30,9 @@ from cases.selectors import (
 from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
 from cases.workflow import REASON_CODES, AlertStatus, Disposition, MoveRefused
 from scoring import presenting
+from scoring.core.spec import DetectorSpec
 from scoring.models import Detector
+from scoring.screened import screening_hits
 
 PAGE_SIZE = 50
 NEXT_REACH = 1000
@@ -146,7 +148,9 @@ def _preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any
     return {
         "preview": alert_row(alert, specs),
         "why": presenting.explain_prediction(alert.top_prediction, spec),
+        "prediction": alert.top_prediction,
         "rules": presenting.rule_hits(alert.top_prediction),
+        "screening": screening_hits(alert.top_prediction),
         "events": entity_history(alert.detector_id, alert.entity, limit=PREVIEW_HISTORY),
     }
 
@@ -197,6 +201,7 @@ def _render_alert(
         "decided_by": presenting.decided_by(top),
         "why": presenting.explain_prediction(top, spec),
         "rules": presenting.rule_hits(top),
+        "screening": screening_hits(top),
         "fields": fields,
         "masked": any(field.hidden for field in fields),
         "lineage": presenting.lineage_of(top),
@@ -206,7 +211,7 @@ def _render_alert(
         "past": past_alerts_of_entity(alert, limit=PAST_ALERTS),
         "is_open": alert.status == AlertStatus.OPEN,
         "back": back,
-        "choices": _choices(),
+        "choices": _choices(spec),
         "people": _people(signed_in(request)),
         "case_title": f"{alert.detector}: {row.entity}",
         "reason_words": reason_words(alert.disposition, alert.reason_code),
@@ -220,12 +225,15 @@ def _back(request: HttpRequest) -> str:
     return QueueFilters.read(QueryDict(given).dict()).query()
 
 
-def _choices() -> list[dict[str, Any]]:
-    """The outcomes with their reasons, numbered for the keyboard."""
+def _choices(spec: DetectorSpec | None) -> list[dict[str, Any]]:
+    """The outcomes with their reasons, numbered for the keyboard; a host commits no fraud."""
+    words = {**FOUND}
+    if spec is not None and not spec.amount_field:
+        words[Disposition.FRAUD] = "Confirm incident"
     return [
         {
             "value": found.value,
-            "label": FOUND[found],
+            "label": words[found],
             "reasons": [
                 {"key": str(i), "code": code, "label": label}
                 for i, (code, label) in enumerate(REASON_CODES[found], start=1)

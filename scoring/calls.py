@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -101,7 +101,16 @@ def parse(serving: Serving, raw: object, received: float) -> Item:
     keys = {name: vault.token(name, value) for name, value in event.keys.items()}
     entity = keys.get(spec.entity_field) or vault.token(serving.slug, event.external_id)
     return Item(
-        event=replace(event, keys=keys),
+        event=Event(
+            external_id=event.external_id,
+            time=event.time,
+            received=event.received,
+            utc_offset=event.utc_offset,
+            amount=event.amount,
+            currency=event.currency,
+            fields=event.fields,
+            keys=keys,
+        ),
         payload=payload,
         body_digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
         entity=entity,
@@ -121,7 +130,12 @@ def read_orders(serving: Serving, items: Sequence[Item]) -> list[Orders]:
         )
     if policy.audit_rate > 0.0:
         return [
-            replace(orders, audit_draw=audit_draw(serving.slug, item.event.external_id))
+            Orders(
+                orders.allowed,
+                orders.denied,
+                orders.snoozes,
+                audit_draw(serving.slug, item.event.external_id),
+            )
             for orders, item in zip(found, items, strict=True)
         ]
     return found

@@ -13,12 +13,18 @@ from django.views.decorators.http import require_safe
 from scoring.core.reader import SpecError
 from scoring.core.reasons import duration
 from scoring.core.spec import DetectorSpec
+from scoring.core.types import Stage
 from scoring.deployment import RULES_ONLY
 from scoring.describing import curl_example, feature_lines, field_lines
 from scoring.feature_graph import feature_graph
 from scoring.models import Deployment, Detector
 from scoring.selectors import detector_list as all_detectors
-from scoring.selectors import feature_importance, prediction_counts, predictions_page
+from scoring.selectors import (
+    feature_importance,
+    prediction_counts,
+    predictions_page,
+    rules_in_force,
+)
 
 RECENT = 8
 COUNTS_KEY = "scoring.prediction_counts"
@@ -68,7 +74,10 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
         serving = context["serving"]
         importance, counted = feature_importance(detector, serving.digest) if serving else ({}, 0)
         url = request.build_absolute_uri(reverse("api_score", args=[slug]))
+        rules = list(rules_in_force(detector))
         context |= {
+            "rules": rules,
+            "live_rules": sum(version.stage == Stage.LIVE for version in rules),
             "graph": feature_graph(spec, detector.config, importance),
             "importance_of": counted,
             "fields": field_lines(spec),

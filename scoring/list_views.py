@@ -12,12 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from scoring import presenting
 from scoring.core.spec import DetectorSpec
-from scoring.models import Detector, Prediction
+from scoring.models import Detector
 from scoring.ordering import (
     add_list_entry,
     listable,
@@ -36,7 +35,7 @@ from scoring.policy_models import ListEntry, Rule, Snooze
 from scoring.policy_store import list_token
 from scoring.rule_forms import ListEntryForm, SettingsForm, SnoozeForm, add_problems, ends_at
 from scoring.rule_reports import policy_history
-from scoring.rule_views import crumbs, detector_or_404, masked, signed_in, spec_or_404
+from scoring.rule_views import back_to, crumbs, detector_or_404, masked, signed_in, spec_or_404
 from scoring.selectors import find_prediction
 
 PAGE_SIZE = 50
@@ -96,7 +95,7 @@ def _render_lists(
     kinds = [(choice.value, choice.label) for choice in ListEntry.Kind]
     context = {
         "title": "Allow and deny lists",
-        "crumbs": crumbs(detector),
+        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
         "detector": detector,
         "page_obj": page,
         "rows": [(entry, masked(entry.shown)) for entry in page.object_list],
@@ -143,7 +142,7 @@ def snooze(request: HttpRequest, pk: UUID, code: str) -> HttpResponse:
     form = SnoozeForm(request.POST or None)
     specs = presenting.SpecCache()
     name = specs.entity(prediction, prediction.detector)
-    back = _back(request, prediction)
+    back = back_to(request, prediction)
     if request.method == "POST" and form.is_valid():
         until = ends_at(form.cleaned_data["days"])
         spec = specs.of(prediction.detector)
@@ -174,14 +173,6 @@ def snooze(request: HttpRequest, pk: UUID, code: str) -> HttpResponse:
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "scoring/snooze.html", context, status=status)
-
-
-def _back(request: HttpRequest, prediction: Prediction) -> str:
-    """Where the user came from, if that is a page of ours."""
-    given = request.POST.get("back") or request.GET.get("back") or ""
-    if given and url_has_allowed_host_and_scheme(given, allowed_hosts=None):
-        return given
-    return prediction.get_absolute_url()
 
 
 @login_required

@@ -23,13 +23,13 @@ def verdict_columns(verdict: Verdict) -> dict[str, Any]:
     """What a Prediction stores of a verdict, by column; JSON columns hold plain values."""
     parts = verdict.contributions
     return {
-        "vector": verdict.vector.astype("<f8").tobytes(),
+        "vector": verdict.vector.astype("<f8", copy=False).tobytes(),
         "score": verdict.score,
         "probability": verdict.probability,
         "risk_level": verdict.risk_level,
         "decision": verdict.decision,
         "reasons": [reason_body(reason) for reason in verdict.reasons],
-        "contributions": None if parts is None else parts.astype("<f8").tobytes(),
+        "contributions": None if parts is None else parts.astype("<f8", copy=False).tobytes(),
         "additivity_error": verdict.additivity_error,
         "rule_hits": [rule_hit_body(hit) for hit in verdict.rule_hits],
         "rule_score": verdict.rule_score,

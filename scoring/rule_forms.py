@@ -182,6 +182,16 @@ class ListEntryForm(forms.Form):
         return ends_at(self.cleaned_data["days"])
 
 
+class EventValueForm(ListEntryForm):
+    """One of the values that an event carries; the page never asks for it in clear."""
+
+    def __init__(self, *args: Any, values: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, fields=[], **kwargs)
+        del self.fields["value"]
+        self.fields["field"].label = "Value"
+        self.fields["field"].choices = values  # type: ignore[attr-defined]
+
+
 class SnoozeForm(forms.Form):
     """Why a rule should not count for an entity, and for how long."""
 

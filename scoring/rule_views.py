@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import vault
@@ -18,7 +19,7 @@ from accounts.models import User
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Stage
-from scoring.models import Detector
+from scoring.models import Detector, Prediction
 from scoring.policies import PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
 from scoring.rule_editing import (
@@ -84,6 +85,14 @@ def crumbs(detector: Detector, *more: tuple[str, str]) -> list[tuple[str, str]]:
         (detector.name, detector.get_absolute_url()),
         *more,
     ]
+
+
+def back_to(request: HttpRequest, prediction: Prediction) -> str:
+    """Where the user came from, if that is a page of ours."""
+    given = request.POST.get("back") or request.GET.get("back") or ""
+    if given and url_has_allowed_host_and_scheme(given, allowed_hosts=None):
+        return given
+    return prediction.get_absolute_url()
 
 
 def rule_or_404(slug: str, code: str) -> Rule:

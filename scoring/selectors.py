@@ -8,9 +8,10 @@ from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts import vault
 from scoring.core.bundle import BundleError
-from scoring.core.types import Decision
+from scoring.core.types import Decision, Stage
 from scoring.deployment import RULES_ONLY, loaded
 from scoring.models import Deployment, Detector, Label, Prediction
+from scoring.policy_models import RuleVersion
 
 
 def find_prediction(pk: UUID) -> Prediction | None:
@@ -48,6 +49,12 @@ def detector_list() -> QuerySet[Detector]:
     return Detector.objects.prefetch_related(
         Prefetch("deployments", champions, to_attr="champions")
     ).order_by("name")
+
+
+def rules_in_force(detector: Detector) -> QuerySet[RuleVersion]:
+    """Versions that are evaluated, live before shadow, with their rules."""
+    rows = RuleVersion.objects.filter(rule__detector=detector, stage__in=(Stage.LIVE, Stage.SHADOW))
+    return rows.select_related("rule").order_by("stage", "rule__code")
 
 
 def detectors_without_model() -> list[str]:

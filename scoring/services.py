@@ -7,7 +7,7 @@ Every call returns after its predictions are committed.
 
 import logging
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +70,7 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
             _score_calls([call])
         else:
             _groups.submit(call)
+        _send_announcements()
     return call.result()
 
 
@@ -228,14 +229,35 @@ def _answer(calls: Sequence[Call], known: Known, rows: Sequence[Prediction]) -> 
         _announce(flagged)
 
 
+_announcements: deque[list[Prediction]] = deque()
+
+
 def _announce(flagged: list[Prediction]) -> None:
-    """After the commit, tell who listens which predictions need a human."""
+    """After the commit, tell who listens which predictions need a human.
+
+    A group's announcements wait until its members are awake: a broker is slower than they like.
+    """
+    nested = bool(connection.savepoint_ids)
 
     def send() -> None:
-        predictions_recorded.send(sender=Prediction, predictions=flagged)
+        _announcements.append(flagged)
+        if nested:  # In somebody's transaction: our caller is gone when it commits.
+            _send_announcements()
 
-    # Robust: with the broker gone the stored answer still goes out; a sweep opens the alerts.
-    transaction.on_commit(send, robust=True)
+    transaction.on_commit(send)
+
+
+def _send_announcements() -> None:
+    """With the broker gone the stored answer still goes out; a sweep opens the alerts."""
+    while _announcements:
+        try:
+            flagged = _announcements.popleft()
+        except IndexError:
+            return  # Another thread was faster.
+        try:
+            predictions_recorded.send(sender=Prediction, predictions=flagged)
+        except Exception:
+            logger.exception("alerts of %d predictions wait for the sweep", len(flagged))
 
 
 def _score_new(serving: Serving, items: Sequence[Item]) -> _Scored:

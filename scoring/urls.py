@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from scoring import list_views, views
+from scoring import list_views, policy_views, views
 
 urlpatterns = [
     path("predictions/<uuid:pk>/", views.prediction_detail, name="prediction_detail"),
@@ -12,5 +12,8 @@ urlpatterns = [
         "predictions/<uuid:pk>/surrogate/", views.prediction_surrogate, name="prediction_surrogate"
     ),
     path("predictions/<uuid:pk>/snooze/<slug:code>/", list_views.snooze, name="snooze"),
+    path("predictions/<uuid:pk>/list/", policy_views.list_event_value, name="list_event_value"),
+    path("rules/", policy_views.rules_overview, name="rules_overview"),
+    path("watchlists/", policy_views.watchlists, name="watchlists"),
     path("detectors/", include("scoring.detector_urls")),
 ]

@@ -14,6 +14,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring import panels, presenting
 from scoring.models import Prediction
+from scoring.screened import screening_hits
 from scoring.selectors import find_prediction
 
 LONGEST_REASON = 500
@@ -132,6 +133,7 @@ def _render(
         "decided_by": presenting.decided_by(prediction),
         "why": presenting.explain_prediction(prediction, spec),
         "rules": presenting.rule_hits(prediction),
+        "screening": screening_hits(prediction),
         "fields": fields,
         "masked": any(field.hidden for field in fields),
         "lineage": presenting.lineage_of(prediction),

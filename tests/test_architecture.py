@@ -21,7 +21,8 @@ MEETING_PLACES = {
     "labelling",  # labels, and the windows that learn them
     "feature_store",  # stored events read again, where a dataset lacks a feature
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
-    *("presenting", "figures"),  # what a page shows of a prediction, for the pages of every app
+    # What a page shows of a prediction, for the pages of every app.
+    *("presenting", "screened", "figures"),
     *("dispatch", "progress"),  # how a job is announced, and how it says how far it is
 }
 

@@ -70,12 +70,19 @@ class Encoder:
         self._scale = np.array([column.get("scale", 1.0) for column in numbers], float)
         self._scales = bool(self._log.any() or self._center.any() or (self._scale != 1.0).any())
         self._codes = np.array([columns[i]["code"] for i in self._levels], float)
-        self._lookups = [(int(i), _lookup(columns[i])) for i in self._places("share", "target")]
-        self._missing = {
+        self._lookups = [
+            (int(i), int(self.source[i]), _lookup(columns[i]))
+            for i in self._places("share", "target")
+        ]
+        self._number_sources = self.source[self._numbers]
+        self._level_sources = self.source[self._levels]
+        missing = {
             int(column["source"]): float(column["missing"])
             for column in columns
             if "missing" in column
         }
+        self._missing_sources = np.array(list(missing), np.intp)
+        self._missing_codes = np.array(list(missing.values()), float)
 
     def _places(self, *ops: str) -> NDArray[np.intp]:
         return np.array([i for i, c in enumerate(self.columns) if c["op"] in ops], np.intp)
@@ -92,26 +99,33 @@ class Encoder:
     def matrix(self, vectors: Floats) -> NDArray[np.float32]:
         """float32[n, m], all finite. `vectors`: float64[n, k], NaN = missing."""
         out = np.empty((len(vectors), len(self.columns)), np.float32)
-        numbers = vectors[:, self.source[self._numbers]]
-        filled = np.clip(np.where(np.isnan(numbers), self._fill, numbers), -LARGEST, LARGEST)
+        numbers = vectors[:, self._number_sources]
+        filled = _clipped(np.where(np.isnan(numbers), self._fill, numbers))
         if self._scales:
             filled[:, self._log] = signed_log(filled[:, self._log])
-            filled = np.clip((filled - self._center) / self._scale, -LARGEST, LARGEST)
+            filled = _clipped((filled - self._center) / self._scale)
         out[:, self._numbers] = filled
-        if self._missing:
-            vectors = self.with_missing(vectors)
+        vectors = self.with_missing(vectors)
         if len(self._levels):
-            out[:, self._levels] = vectors[:, self.source[self._levels]] == self._codes
-        for place, lookup in self._lookups:
-            out[:, place] = lookup.of(vectors[:, self.source[place]])
+            out[:, self._levels] = vectors[:, self._level_sources] == self._codes
+        for place, source, lookup in self._lookups:
+            out[:, place] = lookup.of(vectors[:, source])
         return out
 
     def with_missing(self, vectors: Floats) -> Floats:
-        """A copy in which missing categories are what they count as."""
+        """Vectors (a copy, where there is anything to do) in which missing categories are what
+        they count as."""
+        if not len(self._missing_sources):
+            return vectors
         vectors = vectors.copy()
-        for source, code in self._missing.items():
-            vectors[np.isnan(vectors[:, source]), source] = code
+        found = vectors[:, self._missing_sources]
+        vectors[:, self._missing_sources] = np.where(np.isnan(found), self._missing_codes, found)
         return vectors
+
+
+def _clipped(values: Floats) -> Floats:
+    """`np.clip` without its price per call."""
+    return np.minimum(np.maximum(values, -LARGEST), LARGEST)
 
 
 def _lookup(column: Mapping[str, Any]) -> Lookup:

@@ -7,20 +7,25 @@ that is left out sends the row down both branches in proportion to the training 
 
 Inside one leaf the answer depends only on which of the d columns of its path the row satisfies,
 so all 2^d answers are tabulated when the bundle is loaded (the idea of Yang, "Fast TreeSHAP",
-2021) and a row costs one comparison per leaf and column, one gather and one sum.
+2021), for neighbouring leaves together (scoring.core.leaves), and a row costs a few lookups per
+tree and a sum (scoring.core.grove).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.grove import DENSE_COLUMNS, Grove
+from scoring.core.leaves import BLOCK_COLUMNS, Leaf, blocks
+
 MAX_LEAF_COLUMNS: Final = 10
 MAX_TABLE_BYTES: Final = 256 * 1024 * 1024
 BUILD_CHUNK_NUMBERS: Final = 2_000_000
-ROW_CHUNK_SLOTS: Final = 200_000
+GROVE_TREES: Final = 256
+"""Trees laid out together: what ranks a row's values grows with the square of this."""
 NO_FEATURE: Final = -1
 
 FloatArray = NDArray[np.float64]
@@ -82,14 +87,6 @@ class LinearExplainer(Explainer):
         return result
 
 
-@dataclass(frozen=True)
-class _Leaf:
-    """One leaf: its value, and per column of its path (low, high] and the share of cover kept."""
-
-    value: float
-    conditions: dict[int, tuple[float, float, float]]
-
-
 class TreeExplainer(Explainer):
     """Sum of trees by tabulated path-dependent TreeSHAP.
 
@@ -98,59 +95,26 @@ class TreeExplainer(Explainer):
     """
 
     def __init__(self, arrays: Arrays) -> None:
-        leaves = list(_leaves(_check_trees(arrays)))
+        trees = list(_trees(_check_trees(arrays)))
+        leaves = [leaf for tree in trees for leaf in tree]
         self.base = float(arrays["offset"]) + sum(_expectation(leaf) for leaf in leaves)
-        split = [leaf for leaf in leaves if leaf.conditions]
-        self._width = max((len(leaf.conditions) for leaf in split), default=1)
-        _check_size(split, self._width)
-        # Eight conditions make one byte of the row number inside a leaf's table, so that
-        # np.packbits can build it; more than eight need two bytes.
-        self._slots = 8 if self._width <= 8 else 16
-        self._code_type = np.dtype("<u1" if self._slots == 8 else "<u2")
-        self._max_column = max((max(leaf.conditions) for leaf in split), default=-1)
-        self._lay_out(split)
-        self._table = np.concatenate(
-            [np.zeros((0, self._width)), *_tables(split, self._width)], axis=0
-        )
-
-    def _lay_out(self, leaves: list[_Leaf]) -> None:
-        """Flatten the conditions into arrays of `slots` per leaf; unused slots are never true."""
-        shape = (len(leaves), self._slots)
-        column = np.zeros(shape, dtype=np.intp)
-        low = np.full(shape, np.inf, dtype=np.float32)
-        high = np.full(shape, -np.inf, dtype=np.float32)
-        for i, leaf in enumerate(leaves):
-            for j, (feature, (lo, hi, _)) in enumerate(leaf.conditions.items()):
-                column[i, j], low[i, j], high[i, j] = feature, lo, hi
-        self._column, self._low, self._high = column.ravel(), low.ravel(), high.ravel()
-        # The used places of [leaf, width] in the order of their columns, and where each begins:
-        # summing whole runs is several times faster than adding number by number (np.bincount).
-        row, place = np.nonzero(low < np.inf)
-        order = np.argsort(column[row, place], kind="stable")
-        self._by_column = (row * self._width + place)[order]
-        self._present, self._run = np.unique(column[row, place][order], return_index=True)
-        sizes = np.array([1 << len(leaf.conditions) for leaf in leaves], dtype=np.intp)
-        self._start = np.cumsum(sizes) - sizes
+        split = [tree for tree in trees if tree[0].conditions]
+        width = max((len(leaf.conditions) for tree in split for leaf in tree), default=1)
+        _check_size([leaf for tree in split for leaf in tree], width)
+        self._columns = 1 + max((max(leaf.conditions) for t in split for leaf in t), default=-1)
+        most = max(width, self._columns if self._columns <= DENSE_COLUMNS else BLOCK_COLUMNS)
+        self._groves = [
+            Grove([list(blocks(tree, _tables(tree), most)) for tree in some], self._columns)
+            for some in (split[i : i + GROVE_TREES] for i in range(0, len(split), GROVE_TREES))
+        ]
 
     def contributions(self, matrix: Matrix) -> FloatArray:
         rows = np.ascontiguousarray(matrix, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] <= self._max_column:
+        if rows.ndim != 2 or rows.shape[1] < self._columns:
             raise ExplainError(f"A matrix of shape {list(rows.shape)} does not fit this model.")
         result = np.zeros(rows.shape, dtype=np.float64)
-        step = max(1, ROW_CHUNK_SLOTS // max(1, self._column.size))
-        for start in range(0, len(rows) if self._column.size else 0, step):
-            result[start : start + step] = self._chunk(rows[start : start + step])
-        return result
-
-    def _chunk(self, rows: NDArray[np.float32]) -> FloatArray:
-        n, m = rows.shape
-        seen = rows.take(self._column, axis=1)
-        inside = (seen > self._low) & (seen <= self._high)
-        code = np.packbits(inside.reshape(-1), bitorder="little").view(self._code_type)
-        found = self._table.take(code.reshape(n, -1) + self._start, axis=0)
-        ordered = found.reshape(n, -1).take(self._by_column, axis=1)
-        result = np.zeros((n, m), dtype=np.float64)
-        result[:, self._present] = np.add.reduceat(ordered, self._run, axis=1)
+        for grove in self._groves:
+            result[:, : self._columns] += grove.contributions(rows[:, : self._columns])
         return result
 
 
@@ -193,17 +157,19 @@ def floor_float32(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return result
 
 
-def _leaves(nodes: dict[str, NDArray[Any]]) -> Iterator[_Leaf]:
+def _trees(nodes: dict[str, NDArray[Any]]) -> Iterator[list[Leaf]]:
+    """The leaves of each tree, neighbours beside each other."""
     feature, left, right = (nodes[name].tolist() for name in ("feature", "left", "right"))
     threshold = floor_float32(nodes["threshold"]).tolist()
     value, cover = nodes["value"].tolist(), nodes["cover"].tolist()
     for root in nodes["roots"].tolist():
+        leaves: list[Leaf] = []
         stack: list[tuple[int, dict[int, tuple[float, float, float]]]] = [(root, {})]
         while stack:
             node, path = stack.pop()
             column = feature[node]
             if column == NO_FEATURE:
-                yield _Leaf(value[node], path)
+                leaves.append(Leaf(value[node], path))
                 continue
             lo, hi, share = path.get(column, (-np.inf, np.inf, 1.0))
             cut = threshold[node]
@@ -211,14 +177,15 @@ def _leaves(nodes: dict[str, NDArray[Any]]) -> Iterator[_Leaf]:
             kept_right = share * cover[right[node]] / cover[node]
             stack.append((left[node], path | {column: (lo, min(hi, cut), kept_left)}))
             stack.append((right[node], path | {column: (max(lo, cut), hi, kept_right)}))
+        yield leaves
 
 
-def _expectation(leaf: _Leaf) -> float:
+def _expectation(leaf: Leaf) -> float:
     shares = [share for _, _, share in leaf.conditions.values()]
     return leaf.value * float(np.prod(shares))
 
 
-def _check_size(leaves: list[_Leaf], width: int) -> None:
+def _check_size(leaves: list[Leaf], width: int) -> None:
     if width > MAX_LEAF_COLUMNS:
         raise ExplainError(
             f"A leaf lies behind {width} different columns; exact contributions stop at "
@@ -232,21 +199,21 @@ def _check_size(leaves: list[_Leaf], width: int) -> None:
         )
 
 
-def _tables(leaves: list[_Leaf], width: int) -> Iterator[FloatArray]:
-    """Per leaf, in order: float64[2^d, width], the contributions for each set of true conditions.
+def _tables(leaves: list[Leaf]) -> list[FloatArray]:
+    """Per leaf, in order: float64[2^d, d], the contributions for each set of true conditions.
 
     A leaf is the product game v * prod(bit_j if j is known else share_j). Its Shapley value is
     the integral over t in [0, 1] of the slope, along the diagonal, of its multilinear extension
     (Owen 1972): v * (bit_i - share_i) * prod over j != i of (t * bit_j + (1 - t) * share_j), a
     polynomial of degree d - 1, for which Gauss-Legendre with ceil(d / 2) points is exact.
     """
-    blocks: list[FloatArray] = [np.empty(0)] * len(leaves)
+    found: list[FloatArray] = [np.empty(0)] * len(leaves)
     by_size: dict[int, list[int]] = {}
     for i, leaf in enumerate(leaves):
         by_size.setdefault(len(leaf.conditions), []).append(i)
     for d, members in by_size.items():
         bits = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
-        nodes, weights = np.polynomial.legendre.leggauss((d + 1) // 2)
+        nodes, weights = _points(d)
         step = max(1, BUILD_CHUNK_NUMBERS // bits.size)
         for start in range(0, len(members), step):
             chunk = members[start : start + step]
@@ -258,11 +225,16 @@ def _tables(leaves: list[_Leaf], width: int) -> Iterator[FloatArray]:
                 factor = t * bits + (1 - t) * share
                 total += weight * factor.prod(axis=2, keepdims=True) / factor
             value = np.array([leaves[i].value for i in chunk])[:, None, None]
-            padded = np.zeros((len(chunk), 1 << d, width))
-            padded[:, :, :d] = value * (bits - share) * total
-            for i, block in zip(chunk, padded, strict=True):
-                blocks[i] = block
-    yield from blocks
+            for i, table in zip(chunk, value * (bits - share) * total, strict=True):
+                found[i] = table
+    return found
+
+
+@lru_cache(maxsize=MAX_LEAF_COLUMNS)
+def _points(d: int) -> tuple[FloatArray, FloatArray]:
+    """Gauss-Legendre points and weights on [-1, 1] that are exact for d columns."""
+    points, weights = np.polynomial.legendre.leggauss((d + 1) // 2)
+    return points, weights
 
 
 def group_by_source(

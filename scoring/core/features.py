@@ -311,6 +311,7 @@ def _fill_entity(
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     at = place[len(order) - len(events) :]
+    is_new = order >= len(order) - len(events)
     timeline = Timeline(rows, numbers, bounds)
     vectors[own[:, None], list(entity.places)] = aggregate_many(timeline, at, entity.aggregates)
     for position, cap in entity.since_last:
@@ -324,5 +325,6 @@ def _fill_entity(
     for position, hours in entity.rates:
         vectors[own, position] /= hours
     for i, name in enumerate(names):
-        key = (entity.key, name)
-        windows[key] = windows[key].grown(rows[bounds[i] : bounds[i + 1]], horizon=entity.horizon)
+        key, mine = (entity.key, name), slice(bounds[i], bounds[i + 1])
+        grown = windows[key].grown(rows[mine], rows[mine][is_new[mine]])
+        windows[key] = grown.pruned(entity.horizon)

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import OSA, JaroWinkler
 from rapidfuzz.process import cdist
 
-from scoring.core.name_index import FIRST, FURTHER, JOIN, LITTLE, MIDDLE, NameIndex
+from scoring.core.name_index import (
+    INITIAL_COST,
+    INITIAL_WEIGHT,
+    JOIN,
+    LITTLE,
+    LITTLE_COST,
+    LITTLE_WEIGHT,
+    MIDDLE,
+    NameIndex,
+    letters_of,
+)
 from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm
 
 LEAST_LIKE = 0.75
@@ -33,21 +43,17 @@ SAME_SOUND = 0.97
 INITIAL_LIKE = 0.90
 # A word that itself stands on the lists, and sounds different, is hardly a slip of another one.
 KNOWN_FROM = 2
-KNOWN_DOUBT = 1.5
+KNOWN_SLIP, KNOWN_DOUBT = 0.1, 1.5
 DOUBTFUL_BITS, SURE_BITS = 10.0, 20.0
 SINGLE_FACTOR = 0.3
 SLIP_DOUBT = 1.0
 # Names of so few bits are shared by thousands of people: only their exact spelling means much.
 LOST_BITS, LOST_RANGE, LOST_DOUBT = 16.0, 4.0, 10.0
 UNKNOWN_SHORT = {2: 0.2, 3: 0.4}
-FAMILY_COST = 1.3
-MIDDLE_COST, MIDDLE_DOUBT = 0.10, 0.20
 # One middle name may be left out; who leaves out several is likelier somebody else.
 NEXT_MIDDLE_FACTOR = 3.0
-FURTHER_COST, FURTHER_DOUBT = 0.15, 0.90
 EXTRA_COST, EXTRA_DOUBT = 0.40, 0.60
-LITTLE_COST, INITIAL_COST, SMALL_NAME_COST = 0.05, 0.15, 0.3
-LITTLE_WEIGHT, INITIAL_WEIGHT, MIDDLE_WEIGHT = 0.1, 0.4, 0.7
+SMALL_NAME_COST = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,8 @@ class Query:
     """A given name made ready. `rows` are its words, then its joins; the rest is by word.
 
     `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word,
-    `clusters` and `known` run over the rows. `single`: one word carries the name.
+    `clusters`, `lengths`, `letters` and `known` run over the rows. `single`: one word carries
+    the name.
     """
 
     form: NameForm
@@ -87,7 +94,9 @@ class Query:
     costs: NDArray[np.float64]
     plain: NDArray[np.bool_]
     clusters: NDArray[np.int64]
-    known: NDArray[np.bool_]
+    lengths: NDArray[np.int16]
+    letters: NDArray[np.uint64]
+    known: list[bool]
     bits: NDArray[np.float64]
     single: bool
 
@@ -116,7 +125,9 @@ def make_query(index: NameIndex, form: NameForm) -> Query:
         costs=np.where(plain, full, np.where(initial, INITIAL_COST, np.array(small))),
         plain=plain,
         clusters=np.array([k.cluster for k in known] + [-1] * (len(rows) - n), dtype=np.int64),
-        known=np.array([k.entries >= KNOWN_FROM for k in known] + [False] * (len(rows) - n)),
+        lengths=np.array([len(row) for row in rows], dtype=np.int16),
+        letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
+        known=[k.entries >= KNOWN_FROM for k in known] + [False] * (len(rows) - n),
         bits=bits,
         single=alone,
     )
@@ -126,43 +137,61 @@ def likeness(
     query: Query, words: Sequence[str], clusters: NDArray[np.int32], lengths: NDArray[np.int16]
 ) -> NDArray[np.float32]:
     """Similarity in [0, 1] of every row of the query (down) with every listed word (across)."""
-    like: NDArray[np.float32] = cdist(
-        query.rows, words, scorer=JaroWinkler.similarity, score_cutoff=LEAST_LIKE, dtype=np.float32
-    )
-    same = query.clusters[:, None] == clusters[None, :]
-    like[same] = np.maximum(like[same], SAME_SOUND)
-    for row, column in zip(*np.nonzero((like > 0.0) & (like < SAME_SOUND)), strict=True):
-        like[row, column] = _slipped(query.rows[row], words[column], like[row, column])
-    like[like < LEAST_LIKE] = 0.0
-    own = np.array([len(row) for row in query.rows])
-    short = (own[:, None] == 1) ^ (lengths[None, :] == 1)
+    # Slips are counted for all in C; the few pairs with one or two are compared one by one.
+    slips = cdist(query.rows, words, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
+    own, same = query.lengths[:, None], query.clusters[:, None] == clusters
+    close = same | (slips == 0) | ((slips == 1) & (np.minimum(own, lengths) > 1))
+    close |= (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
+    like = np.zeros(slips.shape, dtype=np.float32)
+    for row, column in np.argwhere(close).tolist():
+        given, listed = query.rows[row], words[column]
+        value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
+        if same[row, column]:
+            value = max(value, SAME_SOUND)
+        elif value and slips[row, column] == 1:
+            value = max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
+        like[row, column] = value
+    short = (own == 1) ^ (lengths == 1)
     if short.any():
         first = np.array([ord(row[0]) for row in query.rows])
         heads = np.array([ord(word[0]) for word in words])
-        like[short & (first[:, None] == heads[None, :])] = INITIAL_LIKE
+        like[short & (first[:, None] == heads)] = INITIAL_LIKE
     return like
 
 
-def _slipped(given: str, listed: str, like: float) -> float:
-    """Likeness of two different words: 0 when too many letters differ for slips of the pen."""
-    longer, shorter = max(len(given), len(listed)), min(len(given), len(listed))
-    slips = OSA.distance(given, listed, score_cutoff=2)
-    if slips == 1:
-        return max(like, ONE_SLIP[min(shorter, len(ONE_SLIP) - 1)]) if shorter > 1 else 0.0
-    return like if slips == 2 and longer >= TWO_SLIPS_FROM else 0.0
+def may_be_like(
+    query: Query,
+    clusters: NDArray[np.int32],
+    lengths: NDArray[np.int16],
+    letters: NDArray[np.uint64],
+) -> NDArray[np.bool_]:
+    """Where `likeness` may be above 0, from lengths and letters alone: never wrong with False."""
+    own = query.lengths[:, None]
+    apart = np.abs(own - lengths)
+    # A letter put in or left out is one bit and one of length, a changed one at most two bits.
+    slips = np.where(np.maximum(own, lengths) >= TWO_SLIPS_FROM, 2, 1)
+    bits = np.bitwise_count(query.letters[:, None] ^ letters)
+    found: NDArray[np.bool_] = (bits + apart <= 2 * slips) & (apart <= slips)
+    found |= query.clusters[:, None] == clusters
+    found |= ((own == 1) ^ (lengths == 1)) & ((query.letters[:, None] & letters) != 0)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A listed name with, word by word (its joins last), what the index knows of it."""
+    """A listed name with, word by word (its joins last), what the index knows of it.
+
+    `absence` and `doubtful`: what a missing word costs, and what doubt adds to that.
+    """
 
     number: int
     words: list[str]
     part: list[int]
     span: list[int]
     bits: list[float]
-    full: list[float]
     weight: list[float]
+    absence: list[float]
+    doubtful: list[float]
 
     @property
     def single(self) -> bool:
@@ -193,12 +222,16 @@ def lost(bits: float) -> float:
     return LOST_DOUBT * min(max((LOST_BITS - bits) / LOST_RANGE, 0.0), 1.0)
 
 
-def score_one(query: Query, candidate: Candidate, like: NDArray[np.float32]) -> Match:
-    """The match of one listed name; `like` holds the rows of the query by its words."""
-    chosen = _pair(_options(query, candidate, like.tolist()))
-    told = whole = weight = alike = kept = known = 0.0
+def score_one(
+    query: Query, candidate: Candidate, like: list[list[float]], least: float = 0.0
+) -> Match | None:
+    """The match of one listed name; `like` holds the rows of the query by its words.
+
+    None when it scores less than `least`.
+    """
+    chosen = _pair(_options(query, candidate, like))
+    told = whole = weight = alike = known = 0.0
     for option in chosen:
-        kept += sum(float(query.weights[i]) for i in option.given)
         weight += option.weight
         alike += option.weight * option.like
         known += option.weight * option.known
@@ -206,22 +239,24 @@ def score_one(query: Query, candidate: Candidate, like: NDArray[np.float32]) -> 
             if candidate.part[place] != LITTLE:
                 told += candidate.bits[place] * max(0.0, (option.like - 0.8) / 0.2)
                 whole += candidate.bits[place]
-    doubt = doubt_of(told, query.single and candidate.single)
-    missing = [p for p, part in enumerate(candidate.part) if part != JOIN
-               and not any(p in option.listed for option in chosen)]  # fmt: skip
-    extra = [i for i in range(len(query.form.words))
-             if not any(i in option.given for option in chosen)]  # fmt: skip
-    gap = _cost_of_missing(candidate, missing, doubt)
-    price = EXTRA_COST + EXTRA_DOUBT * doubt
-    over = sum(float(query.costs[i]) * (price if query.plain[i] else 1.0) for i in extra)
-    similarity = alike / weight if weight else 0.0
-    listed, given = _share(weight, gap), _share(kept, over)
     single = query.single and candidate.single
+    doubt = doubt_of(told, single)
+    found = {place for option in chosen for place in option.listed}
+    paired = {i for option in chosen for i in option.given}
+    missing = [p for p, part in enumerate(candidate.part) if part != JOIN and p not in found]
+    extra = [i for i in range(len(query.form.words)) if i not in paired]
+    kept, over = _given(query, paired, extra, EXTRA_COST + EXTRA_DOUBT * doubt)
+    similarity = alike / weight if weight else 0.0
+    listed = _share(weight, _cost_of_missing(candidate, missing, doubt))
+    given = _share(kept, over)
     slips = (1.0 - similarity) * (1.0 + SLIP_DOUBT * doubt + (0.0 if single else lost(whole)))
-    slips += KNOWN_DOUBT * doubt * _share(known, weight - known)
+    slips += (KNOWN_SLIP + KNOWN_DOUBT * doubt) * _share(known, weight - known)
+    score = max(0.0, listed * given * (1.0 - slips))
+    if score < least:
+        return None
     return Match(
         number=candidate.number,
-        score=max(0.0, listed * given * (1.0 - slips)),
+        score=score,
         pairs=tuple(
             Pair(
                 " ".join(query.rows[i] for i in option.given),
@@ -238,34 +273,22 @@ def score_one(query: Query, candidate: Candidate, like: NDArray[np.float32]) -> 
     )
 
 
+def _given(query: Query, paired: set[int], extra: list[int], price: float) -> tuple[float, float]:
+    """What the given name's paired words weigh, and what the others cost."""
+    kept = float(sum(query.weights[i] for i in paired))
+    over = sum(query.costs[i] * (price if query.plain[i] else 1.0) for i in extra)
+    return kept, float(over)
+
+
 def _share(present: float, absent: float) -> float:
     return present / (present + absent) if present else 0.0
 
 
 def _cost_of_missing(candidate: Candidate, places: Sequence[int], doubt: float) -> float:
-    costs = [_cost_of_one(candidate, place, doubt) for place in places]
-    middle = sorted(
-        (
-            cost
-            for cost, place in zip(costs, places, strict=True)
-            if candidate.part[place] == MIDDLE
-        ),
-        reverse=True,
-    )
-    return sum(costs) + (NEXT_MIDDLE_FACTOR - 1.0) * sum(middle[1:])
-
-
-def _cost_of_one(candidate: Candidate, place: int, doubt: float) -> float:
-    part, full = candidate.part[place], candidate.full[place]
-    if part == LITTLE:
-        return LITTLE_COST
-    if len(candidate.words[place]) == 1:
-        return INITIAL_COST
-    if part == MIDDLE:
-        return full * (MIDDLE_COST + MIDDLE_DOUBT * doubt)
-    if part == FURTHER:
-        return full * (FURTHER_COST + FURTHER_DOUBT * doubt)
-    return full if part == FIRST else full * FAMILY_COST
+    costs = [candidate.absence[p] + candidate.doubtful[p] * doubt for p in places]
+    middle = [cost for cost, p in zip(costs, places, strict=True) if candidate.part[p] == MIDDLE]
+    again = sum(middle) - max(middle, default=0.0)
+    return sum(costs) + (NEXT_MIDDLE_FACTOR - 1.0) * again
 
 
 def _options(query: Query, candidate: Candidate, like: list[list[float]]) -> Iterator[_Option]:
@@ -284,7 +307,7 @@ def _options(query: Query, candidate: Candidate, like: list[list[float]]) -> Ite
             if joined:
                 span = candidate.span[place]
                 listed = range(span >> 4, (span & 15) + 1)
-            known = bool(query.known[row]) and value < SAME_SOUND and len(query.rows[row]) > 1
+            known = query.known[row] and value < SAME_SOUND and len(query.rows[row]) > 1
             if joined or row >= n:
                 if value < JOIN_LEAST_LIKE:
                     continue

@@ -26,6 +26,13 @@ FEWEST_ENTRIES = 10_000
 MOST_CANDIDATES, MOST_TIED = 30, 90
 # Who shares less than this of what a query tells is no candidate.
 LEAST_SHARED = 0.15
+# What the presence of a listed word weighs, and what its absence costs (in words of that weight).
+LITTLE_WEIGHT, INITIAL_WEIGHT, MIDDLE_WEIGHT = 0.1, 0.4, 0.7
+LITTLE_COST, INITIAL_COST, FAMILY_COST = 0.05, 0.15, 1.3
+MIDDLE_COST, MIDDLE_DOUBT = 0.10, 0.20
+FURTHER_COST, FURTHER_DOUBT = 0.15, 0.90
+# Rows of `NameIndex.worth`.
+BITS, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, TELLING = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,15 @@ def keys_of(word: str, *, slips: bool = True) -> set[int]:
     return found
 
 
+def letters_of(word: str) -> int:
+    """A bit for each letter, another one where it comes again; a few far letters share bits."""
+    found = 0
+    for letter in word:
+        bit = 1 << (ord(letter) & 31)
+        found |= bit << 32 if found & bit else bit
+    return found
+
+
 def _sound_key(heard: str) -> int:
     return crc32(b"~" + heard.encode())
 
@@ -63,8 +79,10 @@ class NameIndex:
     """Names of several lists. Arrays are aligned: `start[n]:start[n + 1]` are name n's words.
 
     `words` are the distinct words, `bits[w]` what word w tells (at most `most_bits`),
-    `cluster[w]` a number that words of the same sound share. `word`, `part` and `span` run over
-    the words of all names: the word's number, its part, and for a JOIN first * 16 + last.
+    `cluster[w]` a number that words of the same sound share, `letters[w]` a bit for each of its
+    letters. `word`, `part` and `span` run over the words of all names: the word's number, its part,
+    and for a JOIN first * 16 + last; `worth[k]` too: bits, weight in its part, the
+    cost of its absence, what doubt adds to that, and whether it carries a name.
     """
 
     def __init__(self, lists: Sequence[tuple[str, str, Sequence[ListedEntry]]]) -> None:
@@ -112,6 +130,7 @@ class NameIndex:
         self._weigh(name_of)
         self._post(name_of)
         self._hash()
+        self._value()
         told = np.where(self.part == JOIN, 0.0, self.bits[self.word])
         told *= np.where(self.part == MIDDLE, 0.4, np.where(self.part == LITTLE, 0.1, 1.0))
         self.told = np.add.reduceat(told, self.start[:-1]).astype(np.float32)
@@ -119,21 +138,25 @@ class NameIndex:
     def _weigh(self, name_of: Ints) -> None:
         """Bits by the number of entries with a word of that sound; joins tell what is in them."""
         clusters: dict[str, int] = {}
+        self._clusters = clusters
         self.cluster = np.fromiter(
             (clusters.setdefault(sound(word), len(clusters)) for word in self.words), np.int32
         )
         self.lengths = np.fromiter(map(len, self.words), np.int16)
+        self.letters = np.fromiter(map(letters_of, self.words), np.uint64)
         single = self.part != JOIN
         pairs = self.cluster[self.word[single]].astype(np.int64) * len(self._entries)
         pairs += self.owner[name_of[single]]
         having = np.bincount(
             np.unique(pairs) // max(len(self._entries), 1), minlength=len(clusters)
         )
-        self.entries_with = having
+        self._entries_with: list[int] = having.tolist()
         # A short list says little about how common a word is among people.
         total = max(len(self._entries), FEWEST_ENTRIES)
         self.most_bits = float(np.log2(total))
-        self.bits = np.log2(total / np.clip(having[self.cluster], 1, None)).astype(np.float32)
+        bits = np.log2(total / np.clip(having, 1, None)).astype(np.float32)
+        self._bits_of: list[float] = bits.tolist()
+        self.bits = bits[self.cluster]
 
     def _post(self, name_of: Ints) -> None:
         """Names by word. Little words lead to nobody: nearly every name has one."""
@@ -153,22 +176,38 @@ class NameIndex:
             found = keys_of(word, slips=not self.only_join[number])
             keys.extend(found)
             numbers.extend([number] * len(found))
-        order = np.argsort(np.frombuffer(keys, dtype=np.uint32), kind="stable")
-        self.keys = np.frombuffer(keys, dtype=np.uint32)[order]
+        found_keys = np.frombuffer(keys, dtype=np.uint32)
+        # Buckets by the last bits of a key, about one for each: a look, not a search.
+        self._slots = np.uint32(2 ** max(len(found_keys).bit_length(), 8) - 1)
+        slots = found_keys & self._slots
+        order = np.argsort(slots, kind="stable")
+        self.keys = found_keys[order]
         self.key_word = np.frombuffer(numbers, dtype=np.int32)[order]
+        counts = np.bincount(slots, minlength=int(self._slots) + 1)
+        self.bucket = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+
+    def _value(self) -> None:
+        """By place, what a word is worth in its part: see `worth`."""
+        bits, short = self.bits[self.word], self.lengths[self.word] == 1
+        little, middle = self.part == LITTLE, self.part == MIDDLE
+        further, single = self.part == FURTHER, self.part != JOIN
+        full = np.where(short, INITIAL_WEIGHT, 0.5 + 0.5 * bits / self.most_bits)
+        weight = np.where(little, LITTLE_WEIGHT, np.where(middle, MIDDLE_WEIGHT * full, full))
+        absence = np.select(
+            [little, short, middle, further, self.part == FIRST],
+            [LITTLE_COST, INITIAL_COST, full * MIDDLE_COST, full * FURTHER_COST, full],
+            full * FAMILY_COST,
+        )
+        doubtful = np.where(short, 0.0, full * (middle * MIDDLE_DOUBT + further * FURTHER_DOUBT))
+        telling = single & ~little
+        self.worth = np.array([bits, weight, absence * single, doubtful, telling], dtype=np.float32)
 
     def knowledge(self, word: str) -> Knowledge:
         """What the lists know of a word; one that is on none of them tells the most."""
-        heard = sound(word)
-        key = _sound_key(heard)
-        place = int(np.searchsorted(self.keys, np.uint32(key)))
-        while place < len(self.keys) and self.keys[place] == key:
-            number = int(self.key_word[place])
-            if sound(self.words[number]) == heard:
-                cluster = int(self.cluster[number])
-                return Knowledge(cluster, int(self.entries_with[cluster]), float(self.bits[number]))
-            place += 1
-        return Knowledge(-1, 0, self.most_bits)
+        cluster = self._clusters.get(sound(word))
+        if cluster is None:
+            return Knowledge(-1, 0, self.most_bits)
+        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster])
 
     def candidates(self, words: Sequence[str], joins: Sequence[str], told: float) -> Ints:
         """Numbers of the names that share most with a query, at most about MOST_CANDIDATES.
@@ -179,8 +218,12 @@ class NameIndex:
         """
         found = self._words_like(words)
         alone = self.only_join[found]
-        joined = np.concatenate((found[alone], self._words_like(joins)))
-        shared = np.maximum(self._shared(found[~alone]), self._shared(np.unique(joined)))
+        joined = found[alone]
+        if joins:
+            joined = np.unique(np.concatenate((joined, self._words_like(joins))))
+        shared = self._shared(found[~alone])
+        if len(joined):
+            shared = np.maximum(shared, self._shared(joined))
         close = np.flatnonzero(shared > told * LEAST_SHARED)
         likeness = np.minimum(shared[close], told) / (self.told[close] + told)
         if len(close) > MOST_CANDIDATES:
@@ -192,14 +235,17 @@ class NameIndex:
 
     def _words_like(self, words: Sequence[str]) -> Ints:
         """Numbers of the listed words that share a key with one of `words`."""
-        keys = np.fromiter((key for word in words for key in keys_of(word)), dtype=np.uint32)
-        low = np.searchsorted(self.keys, keys, "left")
-        return np.unique(self.key_word[_ranges(low, np.searchsorted(self.keys, keys, "right"))])
+        keys = np.array([key for word in words for key in keys_of(word)], dtype=np.uint32)
+        slots = keys & self._slots
+        low, high = self.bucket[slots], self.bucket[slots + 1]
+        places = ranges(low, high)
+        same = self.keys[places] == np.repeat(keys, high - low)
+        return np.unique(self.key_word[places[same]])
 
     def _shared(self, numbers: Ints) -> NDArray[np.float64]:
         """By name, the bits of the listed words `numbers` that it has."""
         first, last = self.posting_start[numbers], self.posting_start[numbers + 1]
-        names = self.postings[_ranges(first, last)]
+        names = self.postings[ranges(first, last)]
         weights = np.repeat(self.bits[numbers], last - first)
         return np.bincount(names, weights, minlength=self.names).astype(np.float64)
 
@@ -210,7 +256,7 @@ class NameIndex:
         return Listed(name, digest, entry, entry.names[self.spelling[number]])
 
 
-def _ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.int64]:
+def ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.int64]:
     """All numbers of first[i]..last[i] - 1, one range after another."""
     counts = (last - first).astype(np.int64)
     total = int(counts.sum())

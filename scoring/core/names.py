@@ -104,6 +104,7 @@ _DOTTED = re.compile(r"\b\w(?:\.\w)+\b\.?")
 _WORDS = re.compile(r"[^\W_]+")
 _NOT_ABD = frozenset({"abul", "abu", "adul"})
 _ABD_ARTICLES = ("abdul", "abdel", "abdal", "abdur")
+_ABD_LETTERS = frozenset("abd")
 _SERVANT_OF_GOD = ("abdullah", "abdallah", "abdulla", "abdoullah", "abdullahi", "abdoulaye")
 _ABD = re.compile(r"^abd(?:[aeou]{1,2}[lrsznt]|[lrsznt])?$")
 _ABD_AND = re.compile(r"^abd(?:[aeou]{1,2}([lrsznt])|l)(\w{4,})$")
@@ -167,7 +168,10 @@ def _merge_letters(words: list[str]) -> list[str]:
 
 def _servant_of(word: str) -> list[str]:
     """Abdulrahman, Abdurrahman and Abd al-Rahman are one name: `abd` and what follows it."""
-    if len(word) < 3 or word in _NOT_ABD or any(_near(word, name) for name in _SERVANT_OF_GOD):
+    # With one slip anywhere, two of these letters are still among the first four.
+    if len(word) < 3 or len(_ABD_LETTERS.intersection(word[:4])) < 2:
+        return [word]
+    if word in _NOT_ABD or any(_near(word, name) for name in _SERVANT_OF_GOD):
         return [word]
     if _ABD.match(word) or _near(word, "abdul"):
         return ["abd"]

@@ -54,6 +54,16 @@ def _number(rule: Mapping[str, Any]) -> Check:
     high = rule.get("maximum", MAX_NUMBER)
 
     def check(value: Any) -> str | None:
+        kind = type(value)
+        # Nearly every value is fine: one look. NaN and infinities are not finite, bool is no int.
+        if (
+            (kind is float or kind is int)
+            and low <= value <= high
+            and value > over
+            and math.isfinite(value)
+            and (not whole or value == int(value))
+        ):
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "must be a number"
         if not math.isfinite(value):
@@ -127,6 +137,9 @@ def _extra(value: Any) -> str | None:
     return "is not a field of this detector and not a plain value"
 
 
+_EXTRA: tuple[Check, ...] = (_extra,)
+
+
 class EventParser:
     """The compiled schema of one detector: `parse(raw, received) -> Event`."""
 
@@ -146,7 +159,7 @@ class EventParser:
         for name, value in raw.items():
             if value is None or not isinstance(name, str):
                 continue
-            for check in self.checks.get(name, (_extra,)):
+            for check in self.checks.get(name, _EXTRA):
                 message = check(value)
                 if message:
                     found.append((name[:MAX_ID], message))

@@ -8,23 +8,27 @@ side changes nothing. From `block` on a hit asks to block, from `review` on for 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Protocol
 
 from scoring.core.countries import country_code, country_name
 from scoring.core.matching import Match
 from scoring.core.name_index import Listed, NameIndex
-from scoring.core.name_search import find_matches
-from scoring.core.names import parse_name
+from scoring.core.name_search import search
+from scoring.core.names import LONGEST_NAME, parse_name
 from scoring.core.spec import ScreeningSpec
 from scoring.core.types import Decision, RiskLevel, ScreeningHit
 from scoring.core.watchlist import ENTITY, PERSON
 
 MOST_HITS = 10
+# Screenings that a screener keeps. Names stay in the memory of the process, as events do.
+REMEMBERED = 4096
 AGREES, CONTRADICTS, UNSAID = "agrees", "contradicts", "unknown"
 COUNTRY_SHIFT = {AGREES: 0.02, CONTRADICTS: -0.02, UNSAID: 0.0}
 # A birth date of another year speaks against a person more than a country, which people change.
 BIRTH_SHIFT = {AGREES: 0.04, CONTRADICTS: -0.08, UNSAID: 0.0}
-MOST_RAISE = COUNTRY_SHIFT[AGREES] + BIRTH_SHIFT[AGREES]
+# Scores are rounded to four digits: one that lies this little below a threshold reaches it.
+ROUNDING = 0.0001
 # A weak alias is a reason to look, never to block; with more words than listed, hardly that.
 WEAK_FACTOR, WEAK_EXTRA_FACTOR = 0.95, 0.9
 COMPANY_FACTOR = 0.90
@@ -62,16 +66,21 @@ class ListScreener:
 
     def __init__(self, config: ScreeningSpec, index: NameIndex) -> None:
         self.config, self.index = config, index
+        # A screening depends on its arguments and the index only, and payers come again.
+        self._hits = lru_cache(maxsize=REMEMBERED)(self._screened)
 
     def screen(self, fields: Mapping[str, Any]) -> tuple[ScreeningHit, ...]:
         """See Screener. Values that are no text, name, country or date are left alone."""
         country = country_code(_text(fields, self.config.country_field))
+        born = parse_date(_text(fields, self.config.birth_date_field))
+        name = " ".join(_text(fields, self.config.name_field)[:LONGEST_NAME].split())
+        return self._hits(name, country, born)
+
+    def _screened(self, name: str, country: str, born: date | None) -> tuple[ScreeningHit, ...]:
         hits = self._country_hits(country)
-        name = _text(fields, self.config.name_field)
         if name:
-            born = parse_date(_text(fields, self.config.birth_date_field))
             found = find_parties(self.index, name, Qualifiers(country, born), self.config.review)
-            hits += [self._name_hit(name, finding) for finding in found[:MOST_HITS]]
+            hits += [self._name_hit(finding) for finding in found[:MOST_HITS]]
         return tuple(sorted(hits, key=lambda hit: (-_RANK[hit.outcome], -hit.score, hit.entry)))
 
     def _country_hits(self, code: str) -> list[ScreeningHit]:
@@ -81,7 +90,7 @@ class ListScreener:
             return [_country_hit(code, "high_risk", RiskLevel.HIGH, Decision.REVIEW)]
         return []
 
-    def _name_hit(self, name: str, found: Finding) -> ScreeningHit:
+    def _name_hit(self, found: Finding) -> ScreeningHit:
         blocks = found.score >= self.config.block
         listed = found.listed
         return ScreeningHit(
@@ -121,9 +130,14 @@ def find_parties(
 
     Of a party's names the best match counts.
     """
-    company = parse_name(name).is_company
+    form = parse_name(name)
+    company = form.is_company
+    # What the event does not say can raise no score.
+    most = (COUNTRY_SHIFT[AGREES] if qualifiers.country else 0.0) + (
+        BIRTH_SHIFT[AGREES] if qualifiers.born else 0.0
+    )
     best: dict[tuple[str, str], Finding] = {}
-    for match in find_matches(index, name, least - MOST_RAISE):
+    for match in search(index, form, least - most - ROUNDING):
         finding = _qualified(match, index.listed(match.number), qualifiers, company)
         key = (finding.listed.digest, finding.listed.entry.id)
         if finding.score >= least and (key not in best or finding.score > best[key].score):

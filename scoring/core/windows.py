@@ -147,15 +147,15 @@ class Reading:
 class EntityWindow:
     """The recent events of one entity. Rows are kept in time order; late events fit in.
 
-    Stored as a base and a tail, so that an event need not write all rows anew: `fresh` says how
-    many rows at the end are not in the base that is stored; None when the base has other rows.
+    Stored as a base and a tail, so that an event need not write all rows anew: `tail` holds, in
+    order of arrival, the rows that the stored base lacks; None when there is no such base.
     """
 
-    __slots__ = ("fresh", "rows")
+    __slots__ = ("rows", "tail")
 
-    def __init__(self, rows: Floats, fresh: int | None = None) -> None:
+    def __init__(self, rows: Floats, tail: Floats | None = None) -> None:
         self.rows = rows
-        self.fresh = fresh
+        self.tail = tail
 
     @classmethod
     def empty(cls, columns: int) -> "EntityWindow":
@@ -164,22 +164,15 @@ class EntityWindow:
 
     @classmethod
     def from_bytes(
-        cls,
-        base: bytes | memoryview,
-        tail: bytes | memoryview = b"",
-        *,
-        columns: int,
-        signature: int,
+        cls, base: bytes, tail: bytes = b"", *, columns: int, signature: int
     ) -> "EntityWindow":
-        """Read what `to_bytes` and `tail_to_bytes` wrote.
-
-        Raises WindowStateError when it is not for these columns.
-        """
-        body = len(base) - HEADER.size
+        """Read what `to_bytes` wrote, and a `packed` tail. Raises WindowStateError when they are
+        not for these columns."""
+        body, row = len(base) - HEADER.size, 8 * columns
         if (
             body < 0
-            or body % (8 * columns)
-            or len(tail) % (8 * columns)
+            or body % row
+            or len(tail) % row
             or HEADER.unpack_from(base) != (FORMAT, columns, signature)
         ):
             raise WindowStateError(
@@ -187,17 +180,11 @@ class EntityWindow:
             )
         rows = np.frombuffer(base, "<f8", offset=HEADER.size).reshape(-1, columns)
         fresh = np.frombuffer(tail, "<f8").reshape(-1, columns)
-        return cls(np.concatenate((rows, fresh)) if len(fresh) else rows, len(fresh))
+        return cls(_in_time_order(rows, fresh) if len(fresh) else rows, fresh)
 
     def to_bytes(self, *, signature: int) -> bytes:
         """All rows as a base: a header of 8 bytes, then little-endian float64."""
-        head = HEADER.pack(FORMAT, self.rows.shape[1], signature)
-        return head + np.ascontiguousarray(self.rows, "<f8").tobytes()
-
-    def tail_to_bytes(self) -> bytes:
-        """The fresh rows as little-endian float64; all rows where there is no base."""
-        fresh = len(self.rows) if self.fresh is None else self.fresh
-        return np.ascontiguousarray(self.rows[len(self.rows) - fresh :], "<f8").tobytes()
+        return HEADER.pack(FORMAT, self.rows.shape[1], signature) + packed(self.rows)
 
     def aggregate(
         self, wanted: Sequence[Aggregate] | Reading, at: float, current: Sequence[float] | Floats
@@ -253,35 +240,39 @@ class EntityWindow:
             return self
         rows = self.rows.copy()
         rows[found, column : column + 2] = since, until
-        return EntityWindow(rows, self.fresh if self._is_in_tail(int(found[0])) else None)
+        return EntityWindow(rows)
 
     def learn(self, current: Floats, *, horizon: float) -> "EntityWindow":
         """A window that also holds `current`, without what is older than `horizon` seconds."""
         place = int(np.searchsorted(self.rows[:, 0], current[0], "right"))
         rows = np.concatenate((self.rows[:place], current[None, :], self.rows[place:]))
-        fresh = self.fresh + 1 if self.fresh is not None and self._is_in_tail(place) else None
-        return EntityWindow(rows, fresh).pruned(horizon)
+        return self.grown(rows, current[None, :]).pruned(horizon)
 
-    def grown(self, rows: Floats, *, horizon: float) -> "EntityWindow":
-        """A window of `rows`: this one's and newly learnt ones, in time order, pruned."""
-        fresh = None
-        if self.fresh is not None:
-            base = len(self.rows) - self.fresh
-            if rows[:base].tobytes() == self.rows[:base].tobytes():
-                fresh = len(rows) - base
-        return EntityWindow(rows, fresh).pruned(horizon)
+    def grown(self, rows: Floats, learnt: Floats) -> "EntityWindow":
+        """A window of `rows`, which are this one's and those `learnt` since, in time order."""
+        tail = self.tail
+        return EntityWindow(rows, None if tail is None else np.concatenate((tail, learnt)))
 
     def pruned(self, horizon: float) -> "EntityWindow":
         """Without what is older than `horizon` seconds before the newest row.
 
-        The stored base keeps such rows until it is written anew; who reads it prunes again.
+        Base and tail keep such rows in the store until they are merged; who reads prunes again.
         """
-        rows = prune(self.rows, horizon)
-        return EntityWindow(rows, None if self.fresh is None else min(self.fresh, len(rows)))
+        return EntityWindow(prune(self.rows, horizon), self.tail)
 
-    def _is_in_tail(self, place: int) -> bool:
-        """Whether the row at `place` is, or would be, behind the base."""
-        return self.fresh is not None and place >= len(self.rows) - self.fresh
+
+def packed(rows: Floats) -> bytes:
+    """Rows as little-endian float64."""
+    return np.ascontiguousarray(rows, "<f8").tobytes()
+
+
+def _in_time_order(base: Floats, tail: Floats) -> Floats:
+    """All rows; at one instant the base comes first, then order of arrival."""
+    rows = np.concatenate((base, tail))
+    times = rows[:, 0]
+    if (times[1:] >= times[:-1]).all():
+        return rows
+    return rows[np.argsort(times, kind="stable")]
 
 
 def prune(rows: Floats, horizon: float) -> Floats:

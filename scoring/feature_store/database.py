@@ -1,8 +1,8 @@
 """Window state in the database: one row an entity, locked by the row while it is taught.
 
-A row is a base and a tail (docs/adr/0013): an event in time order writes the tail alone, which is
-merged into the base when it has grown. Plain SQL that both databases speak: composing these
-statements by the ORM took longer than running them.
+A row is a base and a tail (docs/adr/0013): an event writes the tail alone, which is merged into
+the base when it has grown; a label writes the base. Plain SQL that both databases speak: composing
+these statements by the ORM took longer than running them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from scoring import postgres
 from scoring.core.features import EntityPlan, FeaturePlan
-from scoring.core.windows import EntityWindow
+from scoring.core.windows import EntityWindow, packed
 from scoring.feature_store.base import Key, Learnt
 from scoring.models import EntityState
 
@@ -83,8 +83,8 @@ class DatabaseFeatureStore:
         states: dict[Key, bytes] = {}
         tails: dict[Key, bytes] = {}
         for key, window in sorted(windows.items()):
-            if _tail_is_enough(window):
-                tails[key] = window.tail_to_bytes()
+            if window.tail is not None and window.tail.nbytes <= MOST_TAIL_BYTES:
+                tails[key] = packed(window.tail)
             else:
                 states[key] = window.to_bytes(signature=signatures[key[0]])
         write_states(detector_id, states)
@@ -99,10 +99,6 @@ def window_of(entity: EntityPlan, state: bytes, tail: bytes = b"") -> EntityWind
     """The window of a stored base and tail. Raises WindowStateError."""
     window = EntityWindow.from_bytes(state, tail, columns=entity.width, signature=entity.signature)
     return window.pruned(entity.horizon)
-
-
-def _tail_is_enough(window: EntityWindow) -> bool:
-    return window.fresh is not None and 8 * window.rows.shape[1] * window.fresh <= MOST_TAIL_BYTES
 
 
 def read_states(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterable[Stored]:

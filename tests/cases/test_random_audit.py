@@ -22,6 +22,8 @@ def test_a_drawn_event_opens_an_alert_that_says_so(client, lead, payments_detect
     client.force_login(lead)
     page = client.get(alert.get_absolute_url()).content.decode()
     assert "Random audit: approved, drawn for review" in page
+    row = client.get("/").context["rows"][0]
+    assert row.reason == "Random audit: approved, drawn for review"
 
 
 @pytest.mark.parametrize(("rate", "missed"), [(1.0, 1), (0.0, 0)])

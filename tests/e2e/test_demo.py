@@ -107,7 +107,8 @@ def test_it_shows_predictions_alerts_of_many_kinds_a_case_and_champions(demo: De
     assert len(shown["levels"]) >= 3
     assert len(shown["detectors"]) >= 3
     assert shown["cases"] >= 1
-    assert set(shown["champions"]) == {"anomaly", "cards", "fraud", "payments"}
+    names = {"anomaly", "cards", "credit_card_fraud", "creditcard", "fraud", "payments"}
+    assert set(shown["champions"]) == names
     assert all(value > 0.1 for value in shown["champions"].values())
 
 

@@ -17,24 +17,27 @@ from scoring.models import Prediction
 from tests.factories import empty_windows
 from tests.scoring import another_process
 
-DATA = Path(os.environ.get("RISK_DATA_DIR", "")) / "handbook"
-EVENTS = 100_000
+DATA = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "handbook"
+EVENTS = int(os.environ.get("RISK_PARITY_EVENTS", "20000"))
+"""100,000 take a minute a store: docs/evidence/replay-parity.md."""
 DELAY = timedelta(days=7)
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.realdata,
     pytest.mark.slow,
     pytest.mark.skipif(
-        "RISK_DATA_DIR" not in os.environ or not any(DATA.glob("transactions_*.parquet")),
+        not any(DATA.glob("transactions_*.parquet")),
         reason="the handbook's transactions are not in RISK_DATA_DIR",
     ),
 ]
 
 
 def handbook():
-    """All events of every twelfth terminal: 100,000 over four and a half months."""
+    """EVENTS events over four and a half months: all those of every nth terminal."""
     frame = pl.read_parquet(sorted(DATA.glob("transactions_*.parquet"))[0])
-    part = frame.filter(pl.col("TERMINAL_ID") % 12 == 0).sort("TX_DATETIME", maintain_order=True)
+    part = frame.filter(pl.col("TERMINAL_ID") % (1_200_000 // EVENTS) == 0).sort(
+        "TX_DATETIME", maintain_order=True
+    )
     raws, truths = [], {}
     for row in part.head(EVENTS).iter_rows(named=True):
         raws.append(
@@ -52,9 +55,12 @@ def handbook():
 
 
 def in_batches(raws, truths):
-    """Singles first and after the restart, then small batches, then large ones."""
-    half = len(raws) // 2
-    sizes = [1] * 150 + [20] * 50 + [2500] * (half // 2500 + 1)
+    """Singles first and after the restart, then small batches, then large ones.
+
+    A large one spans half of DELAY: a label that is known inside a batch comes after it.
+    """
+    half, large = len(raws) // 2, len(raws) // 40
+    sizes = [1] * 150 + [20] * 50 + [large] * (half // large + 1)
     edges = np.minimum(np.cumsum([0, *sizes]), half)
     edges = [*edges, *(edges[1:] + half)]
     batches = [raws[first:past] for first, past in pairwise(edges) if past > first]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.core.windows import Aggregate, EntityWindow, WindowStateError
+from scoring.core.windows import Aggregate, EntityWindow, WindowStateError, packed
 
 HORIZON = 100.0
 KINDS = [("count", 0)] + [(how, 1) for how in ("sum", "mean", "std", "min", "max", "distinct")]
@@ -96,6 +96,19 @@ def test_a_restart_changes_nothing():
         window = window.learn(np.array(event), horizon=HORIZON)
     again = EntityWindow.from_bytes(window.to_bytes(signature=9), columns=2, signature=9)
     assert np.array_equal(again.rows, window.rows, equal_nan=True)
+
+
+def test_a_tail_is_read_into_the_order_of_time_and_then_of_arrival():
+    base = EntityWindow(np.array([[1.0, 10.0], [5.0, 50.0]])).to_bytes(signature=9)
+    tail = packed(np.array([[5.0, 51.0], [9.0, 90.0], [1.0, 11.0], [3.0, 30.0]]))
+    window = EntityWindow.from_bytes(base, tail, columns=2, signature=9)
+    assert window.rows[:, 1].tolist() == [10, 11, 30, 50, 51, 90]
+
+
+def test_a_tail_that_was_cut_off_is_refused():
+    base, tail = EntityWindow.empty(2).to_bytes(signature=9), packed(np.ones((2, 2)))
+    with pytest.raises(WindowStateError):
+        EntityWindow.from_bytes(base, tail[:-4], columns=2, signature=9)
 
 
 @pytest.mark.parametrize(("columns", "signature"), [(3, 9), (2, 8)])

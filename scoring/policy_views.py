@@ -1,0 +1,113 @@
+"""Pages over all detectors: rules, sanctions lists; and an event's value put on a list."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import vault
+from scoring.core.spec import DetectorSpec
+from scoring.models import Prediction
+from scoring.ordering import add_list_entry, listable
+from scoring.overviews import STALE, governed_detectors, lists_in_force
+from scoring.policies import PolicyRefused
+from scoring.rule_forms import EventValueForm, add_problems
+from scoring.rule_views import back_to, signed_in, spec_or_404
+from scoring.selectors import find_prediction
+
+
+@login_required
+@permission_required("scoring.view_rule", raise_exception=True)
+@require_safe
+def rules_overview(request: HttpRequest) -> HttpResponse:
+    """Every detector with how many rules and standing orders it has."""
+    rows = governed_detectors(timezone.now())
+    return render(request, "scoring/rules_overview.html", {"title": "Rules", "rows": rows})
+
+
+@login_required
+@permission_required("scoring.view_rule", raise_exception=True)
+@require_safe
+def watchlists(request: HttpRequest) -> HttpResponse:
+    """The sanctions lists: how old each reading is, who screens by it, how to take in a new one."""
+    context = {
+        "title": "Watchlists",
+        "rows": lists_in_force(timezone.now()),
+        "stale_days": STALE.days,
+    }
+    return render(request, "scoring/watchlists.html", context)
+
+
+@login_required
+@permission_required("scoring.add_listentry", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def list_event_value(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Put a value of an event on the allow or the deny list, unseen where it is personal data."""
+    prediction = find_prediction(pk)
+    if prediction is None:
+        raise Http404("There is no such prediction.")
+    detector = prediction.detector
+    spec = spec_or_404(detector)
+    values = _values(prediction, spec)
+    if not values:
+        raise Http404("No value of this event can stand on a list.")
+    form = EventValueForm(
+        request.POST or None,
+        values=[(name, _shown(name, text, spec)) for name, text in values.items()],
+        initial={"field": spec.entity_field},
+    )
+    back = back_to(request, prediction)
+    if request.method == "POST" and form.is_valid():
+        found = form.cleaned_data
+        try:
+            add_list_entry(
+                detector,
+                kind=found["kind"],
+                field=found["field"],
+                value=values[found["field"]],
+                reason=found["reason"],
+                expires_at=form.expires_at(),
+                author=signed_in(request),
+            )
+        except PolicyRefused as refusal:
+            add_problems(form, refusal)
+        else:
+            messages.success(request, f"It stands on the {found['kind']} list now.")
+            return redirect(back)
+    context: dict[str, Any] = {
+        "title": "Allow or deny",
+        "crumbs": [(prediction.external_id, prediction.get_absolute_url())],
+        "detector": detector,
+        "form": form,
+        "back": back,
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "scoring/list_event_value.html", context, status=status)
+
+
+def _values(prediction: Prediction, spec: DetectorSpec) -> dict[str, str]:
+    """The event's values that may stand on a list, in clear, the entity's first."""
+    found = {}
+    for name in sorted(listable(spec), key=lambda name: name != spec.entity_field):
+        value = prediction.event.get(name)
+        text = "" if value is None else str(value).strip()
+        sealed = vault.is_encrypted(text)
+        if sealed and name not in spec.pii_fields:
+            continue  # Once personal data, now no more: a list would keep it in clear.
+        try:
+            plain = vault.decrypt(text) if sealed else text
+        except vault.VaultError:
+            continue  # The key is gone: nobody can tell what stood there.
+        if plain:
+            found[name] = plain
+    return found
+
+
+def _shown(name: str, text: str, spec: DetectorSpec) -> str:
+    shown = vault.mask(text) if name in spec.pii_fields else text
+    return f"{name.replace('_', ' ')}: {shown[:60]}"

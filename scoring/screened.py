@@ -1,0 +1,22 @@
+"""What a page shows of screening: the lists that an event stands on, by the words of an analyst."""
+
+from typing import Any
+
+from scoring.models import Prediction
+
+LIST_WORDS = {
+    "ofac_sdn": "OFAC SDN",
+    "un": "UN Security Council",
+    "embargoed": "Embargoed country",
+    "high_risk": "High-risk country",
+}
+
+
+def list_words(name: str) -> str:
+    """What an analyst calls the list."""
+    return LIST_WORDS.get(name, name)
+
+
+def screening_hits(prediction: Prediction) -> list[dict[str, Any]]:
+    """Names and countries that stand on a list, as stored, with the list's name in words."""
+    return [hit | {"list": list_words(hit["list_name"])} for hit in prediction.screening_hits]
