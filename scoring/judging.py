@@ -20,7 +20,7 @@ from scoring.core.pipeline import Judge, Judged
 from scoring.core.types import Floats
 
 logger = logging.getLogger(__name__)
-MOST_REMEMBERED = 20_000
+MOST_REMEMBERED = 5_000
 
 
 class Remembered(NamedTuple):
