@@ -21,7 +21,7 @@ from cases.workflow import (
     case_move,
     check_reason,
 )
-from scoring.core.types import RISK_LEVELS, RiskLevel
+from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 
@@ -111,8 +111,12 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
     alert.predictions_count += 1
     alert.first_event_at = min(alert.first_event_at, prediction.event_time)
     alert.last_event_at = max(alert.last_event_at, prediction.event_time)
-    # Rules may flag what no model scored: such an alert counts as an even chance.
-    chance = 0.5 if alert.risk is None else alert.risk
+    chance = alert.risk
+    if chance is None:
+        # Rules may flag what no model scored: such an alert counts as an even chance. What was only
+        # drawn for audit has nothing against it.
+        drawn = alert.top_prediction.selection_reason == SelectionReason.RANDOM_AUDIT
+        chance = 0.0 if drawn else 0.5
     alert.expected_loss = chance * float(1 if alert.exposure is None else alert.exposure)
 
 

@@ -11,12 +11,13 @@ from io import BytesIO
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import ResolverMatch, get_urlconf, resolve
+from django.urls import Resolver404, ResolverMatch, get_urlconf, resolve
 
 from accounts.authentication import presents_key
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
-PREFIX = ("/api/", "/v1/", "/detect", "/batch-detect")
+PREFIX = ("/api/", "/v1/")
+WHOLE = frozenset(("/detect", "/batch-detect"))
 # An API answer is data: nothing in it may run, load or be framed.
 POLICY = "default-src 'none'; frame-ancestors 'none'"
 
@@ -28,11 +29,15 @@ class KeyedApiMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not (request.path_info.startswith(PREFIX) and presents_key(request)):
+        path = request.path_info
+        if not ((path.startswith(PREFIX) or path in WHOLE) and presents_key(request)):
+            return self.get_response(request)
+        try:
+            match = _match(path, get_urlconf() or settings.ROOT_URLCONF)
+        except Resolver404:  # The page that says so is made for people, and reads their session.
             return self.get_response(request)
         _take_chunks(request)
         request.get_host()  # Raises DisallowedHost, as CommonMiddleware would.
-        match = _match(request.path_info, get_urlconf() or settings.ROOT_URLCONF)
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         if hasattr(response, "render") and not getattr(response, "is_rendered", True):

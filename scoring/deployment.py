@@ -145,6 +145,7 @@ def _serving(
         and known.bundle is bundle
         and (known.detector_id, known.version, known.epoch) == (detector_id, shown, epoch)
         and known.policy.digest == policy_digest
+        and not known.policy.stands_in
         and known.fault == fault
     ):
         return known

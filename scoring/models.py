@@ -51,7 +51,7 @@ class Detector(models.Model):
 
     def spec(self) -> DetectorSpec:
         """The parsed declaration. Raises SpecError."""
-        return parse_spec(self.config)
+        return parse_spec(self.config, stored=True)
 
 
 class Deployment(models.Model):

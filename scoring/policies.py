@@ -90,6 +90,9 @@ def screening_of(detector: Detector, spec: DetectorSpec) -> ScreeningSpec | None
 def publish(detector: Detector, *, author: User | None = None) -> PolicySnapshot:
     """Put what the rows say into force. The same content is the same snapshot, and no news."""
     row = lock(detector.pk)
+    if not row.policy_digest:
+        # Made before there were policies: its declared rules decide, and must go on deciding.
+        adopt_declared_rules(row)
     content = build_content(row, timezone.now())
     digest = digest_of(content)
     snapshot, _ = PolicySnapshot.objects.get_or_create(

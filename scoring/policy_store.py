@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,8 +21,17 @@ from scoring.core.bundle import Bundle
 from scoring.core.expressions import names_in
 from scoring.core.policy import Policy
 from scoring.core.rules import Rule, compile_rule, readable
+from scoring.core.screening import Screener
 from scoring.core.spec import RuleSpec, ScreeningSpec
-from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
+from scoring.core.types import (
+    NO_ORDERS,
+    Decision,
+    ListHit,
+    Orders,
+    RiskLevel,
+    ScreeningHit,
+    Stage,
+)
 from scoring.core.vocabulary import ANY, RuleError
 from scoring.core.watchlist import WatchlistError
 from scoring.policy_models import ListEntry, PolicySnapshot, RuleVersion, Snooze
@@ -64,7 +73,8 @@ def policy(digest: str, bundle: Bundle) -> Policy:
     """The policy, compiled for what the bundle offers to read.
 
     Without a digest the bundle's own rules serve. Where the policy cannot be read the last one of
-    this process goes on, else the bundle's rules; the prediction stores which.
+    this process goes on, else the bundle's rules; the prediction stores which. A detector that
+    should screen and cannot asks for a human: what nobody screened is not approved.
     """
     if not digest:
         return bundle.policy
@@ -83,19 +93,60 @@ def _compile_first(key: tuple[str, str], bundle: Bundle) -> Policy:
         content = read_content(digest)
     except PolicyError:
         logger.exception("policy %s cannot serve; the last good one does", digest[:12])
-        return _last_good.get(slug, bundle.policy)
+        return _last_good.get(slug) or _own_rules(bundle)
     try:
         found = compile_policy(digest, content, bundle)
     except WatchlistError:
         logger.exception("policy %s: a watchlist cannot be read", digest[:12])
         if slug in _last_good:
             return _last_good[slug]
-        # Rules, and the countries that need no list, are better than nothing.
-        return compile_policy(digest, {**content, "watchlists": {}}, bundle)
+        # Rules, and the countries that need no list, still speak.
+        found = compile_policy(digest, {**content, "watchlists": {}}, bundle)
+        return replace(found, screener=Unscreened(found.screener), stands_in=True)
     while len(_compiled) >= MOST_COMPILED:
         _compiled.pop(next(iter(_compiled)))
     _compiled[key] = _last_good[slug] = found
     return found
+
+
+def _own_rules(bundle: Bundle) -> Policy:
+    """The bundle's rules where the policy is gone. Standing orders are rows, and go on."""
+    spec = bundle.spec
+    return replace(
+        bundle.policy,
+        screener=(
+            Unscreened(screener(spec.screening, {})) if spec.screening else bundle.policy.screener
+        ),
+        list_fields=tuple(sorted(spec.schema["properties"])),
+        has_snoozes=True,
+        stands_in=True,
+    )
+
+
+class Unscreened:
+    """Stands in for a screener whose lists cannot be read: every event goes to a human."""
+
+    def __init__(self, countries: Screener | None) -> None:
+        self._countries = countries
+
+    def screen(self, fields: Mapping[str, Any]) -> tuple[ScreeningHit, ...]:
+        """What needs no list, and that the lists were not asked."""
+        found = () if self._countries is None else self._countries.screen(fields)
+        return (*found, NOT_SCREENED)
+
+
+NOT_SCREENED = ScreeningHit(
+    kind="unavailable",
+    list_name="",
+    list_digest="",
+    entry="",
+    matched="",
+    score=0.0,
+    severity=RiskLevel.HIGH,
+    outcome=Decision.REVIEW,
+    text="Not screened by name: the sanctions lists could not be read",
+    detail={},
+)
 
 
 def read_content(digest: str) -> dict[str, Any]:
@@ -187,7 +238,9 @@ def screening_spec(body: Mapping[str, Any]) -> ScreeningSpec:
 
 def list_token(field: str, value: object) -> str:
     """What a value of a field is looked up by on the lists; an entity's token, for its key."""
-    return vault.token(field, str(value))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON's 5.0 is the whole number 5.
+    return vault.token(field, str(value).strip())
 
 
 def list_tokens(policy: Policy, fields: Mapping[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ A reading is named by its digest and stays for as long as a decision may be chec
 force is a flag. Who screens by the list gets a new policy, so the next event meets the new list.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from scoring.core.reader import SpecError
 from scoring.core.watchlist import ListedEntry, WatchlistError, pack
 from scoring.downloading import DownloadError, download
 from scoring.models import Detector
@@ -28,6 +30,7 @@ from scoring.watchlist_files import (
     parse_un,
 )
 
+logger = logging.getLogger(__name__)
 LEAST_KEPT = 0.5
 
 
@@ -112,7 +115,12 @@ def _republish(name: str) -> tuple[str, ...]:
     """New policies for the detectors that screen by the list."""
     slugs = []
     for detector in Detector.objects.order_by("pk"):
-        screening = detector.spec().screening
+        try:
+            screening = detector.spec().screening
+        except SpecError:
+            # It serves nothing; the others must not go on with the old list because of it.
+            logger.exception("%s: its declaration cannot be read", detector.slug)
+            continue
         if screening is not None and name in screening.lists:
             republish(detector)
             slugs.append(detector.slug)

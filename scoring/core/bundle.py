@@ -158,7 +158,7 @@ def compile_rules(spec: DetectorSpec) -> tuple[Rule, ...]:
 def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
     """Compile a bundle from its checked parts. Raises BundleError."""
     try:
-        spec = parse_spec(manifest["detector"])
+        spec = parse_spec(manifest["detector"], stored=True)
         return Bundle(
             digest=digest,
             manifest=manifest,

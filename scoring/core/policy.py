@@ -18,7 +18,7 @@ class Policy:
     `rules` are the live and the shadow ones. `audit_rate` is the chance of an approved event to be
     drawn for a random audit. `list_fields` are the event fields that allow and deny lists hold
     values of, `has_snoozes` tells whether any rule is snoozed: where there is neither, nobody has
-    to ask for orders.
+    to ask for orders. `stands_in` marks one that serves only until the policy can be read again.
     """
 
     digest: str = ""
@@ -27,6 +27,7 @@ class Policy:
     screener: Screener | None = None
     list_fields: tuple[str, ...] = ()
     has_snoozes: bool = False
+    stands_in: bool = False
 
     @classmethod
     def of_rules(cls, rules: Iterable[Rule]) -> "Policy":

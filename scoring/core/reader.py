@@ -33,8 +33,8 @@ class Reader:
     `event` is the declaration's section of that name, `fields` its schema's properties.
     """
 
-    def __init__(self, event: Mapping[str, Any]) -> None:
-        self.event = event
+    def __init__(self, event: Mapping[str, Any], *, stored: bool = False) -> None:
+        self.event, self.stored = event, stored
         self.fields: Mapping[str, Any] = event.get("schema", {}).get("properties", {})
         self.problems: list[tuple[str, str]] = []
 
@@ -43,7 +43,12 @@ class Reader:
         self.problems.append((place, message))
 
     def only(self, place: str, given: Iterable[object], known: Iterable[str]) -> None:
-        """Every key of `given` is a known setting: a misspelt one must not be passed over."""
+        """Every key of `given` is a known setting: a misspelt one must not be passed over.
+
+        In a stored declaration it is: nobody is there to be told, and events wait.
+        """
+        if self.stored:
+            return
         for key in sorted(set(map(str, given)) - set(known)):
             self.bad(f"{place}.{key}" if place else key, "is not a setting")
 

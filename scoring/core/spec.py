@@ -281,14 +281,17 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     read.plays("event.amount", event.get("amount"), types=NUMBERS)
 
 
-def parse_spec(raw: Mapping[str, Any]) -> DetectorSpec:
-    """Read a detector declaration. Raises SpecError with every problem found."""
+def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
+    """Read a detector declaration. Raises SpecError with every problem found.
+
+    `stored`: it was taken in before, perhaps by a release that passed over unknown settings.
+    """
     misshapen = shape_problems(raw)
     if misshapen:
         raise SpecError(misshapen)
     event = raw.get("event", {})
     schema = event.get("schema", {})
-    read = Reader(event)
+    read = Reader(event, stored=stored)
     read.only("", raw, SECTIONS)
     slug = str(raw.get("slug", ""))
     if not SLUG.match(slug):

@@ -89,3 +89,10 @@ def test_a_key_is_trusted_for_a_moment_and_no_longer(payments_detector, settings
     assert ask(client, authorization=f"Token {secret}").status_code == 200
     settings.API_KEY_CACHE_SECONDS = 0.0
     assert ask(client, authorization=f"Token {secret}").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/detectors/", "/detectors/payments/lists/", "/v1/nothing"])
+def test_a_key_on_the_way_to_a_page_breaks_nothing(payments_detector, client, admin, path):
+    client.force_login(admin)
+    plain = client.get(path).status_code
+    assert client.get(path, headers={"x-api-key": "anything"}).status_code == plain

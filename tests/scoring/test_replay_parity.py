@@ -19,7 +19,7 @@ from tests.scoring import another_process
 
 DATA = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "handbook"
 EVENTS = int(os.environ.get("RISK_PARITY_EVENTS", "20000"))
-"""100,000 take a minute a store: docs/evidence/replay-parity.md."""
+"""100,000 (RISK_PARITY_EVENTS) take a minute or two a store: docs/evidence/replay-parity.md."""
 DELAY = timedelta(days=7)
 pytestmark = [
     pytest.mark.django_db(transaction=True),
