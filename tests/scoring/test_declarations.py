@@ -126,3 +126,10 @@ def test_windows_changed_in_the_admin_are_learnt_anew(client, payments_detector)
     row = scored("payments", payment())
     names = Detector.objects.get().spec().feature_names
     assert row.vector_array()[names.index("user_id_max_amount_14d")] == 90.0
+
+
+def test_a_detector_from_before_policies_gets_one(payments_detector):
+    Detector.objects.filter(pk=payments_detector.pk).update(slug="ours", policy_digest="")
+    call_command("load_detectors")
+    payments_detector.refresh_from_db()
+    assert payments_detector.slug == "ours" and payments_detector.policy_digest

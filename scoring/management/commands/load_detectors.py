@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from scoring.core.reader import SpecError
-from scoring.declarations import SHIPPED, load_detector
+from scoring.declarations import SHIPPED, govern, load_detector
+from scoring.models import Detector
 
 
 class Command(BaseCommand):
@@ -29,3 +30,14 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"{path}: {error.strerror}") from error
             self.stdout.write(f"{what:<7} {detector.slug}")
+        self._give_policies()
+
+    def _give_policies(self) -> None:
+        """Detectors that people declared before there were policies get theirs."""
+        for detector in Detector.objects.filter(policy_digest=""):
+            try:
+                govern(detector)
+            except SpecError as error:
+                self.stderr.write(f"{detector.slug} has no policy: {error}")
+                continue
+            self.stdout.write(f"policy  {detector.slug}")
