@@ -35,6 +35,7 @@ SERVING = f"""
     WHERE detector.enabled AND detector.slug {{marks}}
 """  # noqa: S608 - our own names
 MOST_LOADED = 32
+READS = (postgres.text, postgres.whole, postgres.text, postgres.whole, postgres.text, postgres.text)
 Asked = Callable[[], list[tuple[Any, ...]]]
 
 
@@ -97,10 +98,11 @@ def latest(slug: str) -> Serving:
     return _latest.get(slug) or serving(slug)
 
 
-def ask(slugs: Sequence[str]) -> Asked:
-    """Send the question what serves; the answer is for `serving_many`."""
+def ask(slugs: Sequence[str], trip: postgres.Trip | None = None) -> Asked:
+    """Ask what serves, with others' questions on PostgreSQL; the answer is for `serving_many`."""
     if postgres.is_used():
-        return postgres.execute(SERVING.format(marks="= ANY(%s)"), [list(slugs)]).fetchall
+        sql = SERVING.format(marks="= ANY(%s::text[])")
+        return postgres.execute(sql, [list(slugs)], *READS, trip=trip).rows
     marks = ", ".join(["%s"] * len(slugs))
     with connection.cursor() as cursor:
         cursor.execute(SERVING.format(marks=f"IN ({marks})"), list(slugs))

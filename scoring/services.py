@@ -10,6 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
@@ -27,7 +28,7 @@ from scoring.calls import (
 from scoring.core import pipeline
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.deployment import Serving, UnknownDetector
-from scoring.feature_store.base import Key, Learnt
+from scoring.feature_store.base import Asked, Key, Learnt
 from scoring.feature_store.choosing import feature_store
 from scoring.grouping import Grouping
 from scoring.models import Prediction
@@ -100,7 +101,7 @@ def _try_calls(calls: Sequence[Call]) -> None:
         raise OperationalError("The database did not answer of late; it is left alone for a while.")
     for attempt in range(ATTEMPTS):
         try:
-            _store_calls(calls)
+            _store_calls(calls, again=attempt > 0)
         except (IntegrityError, OperationalError, InterfaceError, WindowStateError) as error:
             lost = isinstance(error, OperationalError | InterfaceError) and not _met_another(error)
             if lost:
@@ -143,28 +144,20 @@ class _Scored:
     windows: Mapping[Key, EntityWindow]
 
 
-def _store_calls(calls: Sequence[Call]) -> None:
-    """Two or three trips to the database: what serves and what is known; windows; the writes."""
+def _store_calls(calls: Sequence[Call], *, again: bool) -> None:
+    """Two trips to the database: all that is read, windows locked; all that is written."""
     postgres.trust()
     by_slug = _by_slug(calls)
-    servings, known = _look_up(by_slug)
-    for slug in sorted(by_slug):
-        serving = servings.get(slug)
-        for call in by_slug[slug]:
-            if serving is None:
-                call.error = UnknownDetector(slug)
-            elif call.serving is None or call.serving.bundle is not serving.bundle:
-                call.read(serving)
+    if again:
+        deployment.serving_many(sorted(by_slug))  # What was guessed may be why it failed.
     outermost = not connection.in_atomic_block
     with writer.turn(), transaction.atomic():
         # Every process takes detectors, and within them entities, in one order: no deadlock.
-        scored = {
-            slug: _score_new(serving, _new_items(by_slug[slug], known[slug]))
-            for slug, serving in sorted(servings.items())
-        }
+        read = _read(by_slug)
+        scored = {slug: _score_new(*found) for slug, found in sorted(read.items())}
         _write(list(scored.values()), outermost=outermost)
         for slug, found in scored.items():
-            _answer(by_slug[slug], known[slug], found.rows)
+            _answer(by_slug[slug], read[slug].known, found.rows)
 
 
 def _by_slug(calls: Sequence[Call]) -> dict[str, list[Call]]:
@@ -175,26 +168,64 @@ def _by_slug(calls: Sequence[Call]) -> dict[str, list[Call]]:
     return found
 
 
-def _look_up(
-    by_slug: Mapping[str, Sequence[Call]],
-) -> tuple[dict[str, Serving], dict[str, Known]]:
-    """What serves each detector, and which of the events were scored before."""
-    ids = {
-        slug: [item.event.external_id for call in calls for item in call.items.values()]
-        for slug, calls in by_slug.items()
-    }
-    guess = {slug: deployment.latest(slug).detector_id for slug in by_slug}
-    with writer.together():
-        asked = deployment.ask(sorted(by_slug))
-        looking = {slug: writer.ask_known(guess[slug], ids[slug]) for slug in by_slug}
-        servings = deployment.serving_many(sorted(by_slug), asked)
-        found = {slug: looking[slug]() for slug in by_slug}
-    known: dict[str, Known] = {}
-    for slug, serving in servings.items():
-        if serving.detector_id != guess[slug]:  # Removed and made anew since.
-            found[slug] = writer.ask_known(serving.detector_id, ids[slug])()
-        known[slug] = writer.stored_predictions(serving.detector_id, found[slug])
-    return servings, known
+class _Read(NamedTuple):
+    """What scoring needs of one detector: what serves, and of the events that came which were
+    scored before, which are new, and the windows of the new ones, locked."""
+
+    serving: Serving
+    known: Known
+    items: Sequence[Item]
+    windows: dict[Key, EntityWindow]
+
+
+def _read(by_slug: Mapping[str, Sequence[Call]]) -> dict[str, _Read]:
+    """One trip for all detectors. Windows are asked for by what served lately, which nearly always
+    serves still; a call of a detector that is gone gets its error here.
+
+    Windows first: whoever waited for another process sees what that one has stored.
+    """
+    slugs = sorted(by_slug)
+    guesses = {slug: deployment.latest(slug) for slug in slugs}
+    with writer.together() as trip:
+        windows = {slug: _ask_windows(guesses[slug], by_slug[slug], trip) for slug in slugs}
+        asked = deployment.ask(slugs, trip)
+        known = {
+            slug: writer.ask_known(guesses[slug].detector_id, _ids(by_slug[slug]), trip)
+            for slug in slugs
+        }
+    servings = deployment.serving_many(slugs, asked)
+    found = {}
+    for slug in slugs:
+        calls, serving, guess = by_slug[slug], servings.get(slug), guesses[slug]
+        for call in calls:
+            if serving is None:
+                call.error = UnknownDetector(slug)
+            elif call.serving is None or call.serving.bundle is not serving.bundle:
+                call.read(serving)
+        if serving is None:
+            continue
+        same = serving.detector_id == guess.detector_id
+        ids = known[slug]() if same else writer.ask_known(serving.detector_id, _ids(calls))()
+        before = writer.stored_predictions(serving.detector_id, ids)
+        items = _new_items(calls, before)
+        if not (same and serving.bundle.plan is guess.bundle.plan):
+            windows[slug] = _ask_windows(serving, calls, None)
+        found[slug] = _Read(serving, before, items, windows[slug]() if items else {})
+    return found
+
+
+def _ask_windows(serving: Serving, calls: Sequence[Call], trip: postgres.Trip | None) -> Asked:
+    plan = serving.bundle.plan
+    keys = [
+        key for call in calls for item in call.items.values() for key in plan.keys(item.event)
+    ] if plan.entities else []  # fmt: skip
+    if not keys:
+        return dict
+    return feature_store().ask(serving.detector_id, plan, keys, lock=True, trip=trip)
+
+
+def _ids(calls: Sequence[Call]) -> list[str]:
+    return [item.event.external_id for call in calls for item in call.items.values()]
 
 
 def _new_items(calls: Sequence[Call], known: Known) -> list[Item]:
@@ -260,17 +291,19 @@ def _send_announcements() -> None:
             logger.exception("alerts of %d predictions wait for the sweep", len(flagged))
 
 
-def _score_new(serving: Serving, items: Sequence[Item]) -> _Scored:
-    """Lock and read the windows, score."""
+def _score_new(
+    serving: Serving, known: Known, items: Sequence[Item], windows: dict[Key, EntityWindow]
+) -> _Scored:
+    """Score what nobody scored yet; `windows` learn it."""
     if not items:
         return _Scored(serving, (), (), {})
     bundle = serving.bundle
     ordered = sorted(items, key=lambda item: item.event.time)
-    keys: list[Key] = [key for item in ordered for key in bundle.plan.keys(item.event)]
+    if known:
+        touched = {key for item in ordered for key in bundle.plan.keys(item.event)}
+        for key in windows.keys() - touched:
+            del windows[key]
     orders = read_orders(serving, ordered)
-    windows = (
-        feature_store().load(serving.detector_id, bundle.plan, keys, lock=True) if keys else {}
-    )
     started = time.perf_counter()
     verdicts = pipeline.score_many(
         [item.event for item in ordered],
@@ -295,17 +328,17 @@ def _write(scored: Sequence[_Scored], *, outermost: bool) -> None:
     many = [found for found in scored if len(found.rows) >= writer.COPY_FROM]
     for found in many:
         writer.write_predictions(found.rows)  # COPY travels alone.
-    with writer.together():
+    with writer.together() as trip:
         for found in few:
-            writer.write_predictions(found.rows)
+            writer.write_predictions(found.rows, trip)
         for found in scored:
-            _keep_windows(found)
-        writer.add_tallies([row for found in scored for row in found.rows])
+            _keep_windows(found, trip)
+        writer.add_tallies([row for found in scored for row in found.rows], trip)
         if outermost:
-            writer.commit_early()
+            writer.commit_early(trip)
 
 
-def _keep_windows(scored: _Scored) -> None:
+def _keep_windows(scored: _Scored, trip: postgres.Trip | None) -> None:
     """What the events taught; their predictions are written."""
     if not scored.windows:
         return
@@ -315,4 +348,4 @@ def _keep_windows(scored: _Scored) -> None:
         for item, row in zip(scored.items, scored.rows, strict=True)
         for key in plan.keys(item.event)
     ]
-    feature_store().save(scored.serving.detector_id, plan, scored.windows, learnt)
+    feature_store().save(scored.serving.detector_id, plan, scored.windows, learnt, trip)

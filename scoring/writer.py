@@ -21,6 +21,7 @@ from django.db.backends.utils import format_number
 
 from scoring import postgres
 from scoring.models import Label, Prediction, ScoreTally
+from scoring.postgres import Trip
 
 MOST_PARAMETERS = 10_000
 
@@ -40,48 +41,49 @@ COPY_FROM = 24
 KNOWN = f"""
     SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id
 """  # noqa: S608 - our own names
+_NAMES = tuple(str(field.column) for field in Prediction._meta.concrete_fields)
+INSERT_AS_JSON = f"""
+    INSERT INTO {PREDICTIONS} ({", ".join(_NAMES)}) SELECT {", ".join(_NAMES)}
+    FROM json_populate_recordset(null::{PREDICTIONS}, %s::json)
+"""  # noqa: S608 - our own names
 
 Prepare = Callable[[Any], Any]
 _turn = threading.Lock()
 
 
-def write_predictions(predictions: Sequence[Prediction]) -> None:
+def write_predictions(predictions: Sequence[Prediction], trip: Trip | None = None) -> None:
     """Insert. Raises IntegrityError when an event id of the detector is already there."""
     if postgres.is_used() and 0 < len(predictions) < COPY_FROM:
-        _insert_as_json(predictions)
+        _insert_as_json(predictions, trip)
         return
     _insert(Prediction, predictions)
 
 
-def _insert_as_json(predictions: Sequence[Prediction]) -> None:
+def _insert_as_json(predictions: Sequence[Prediction], trip: Trip | None) -> None:
     """All rows as one JSON text: for a few of them, the fewest microseconds and round trips.
 
     Numbers come out of it with the same bits: both sides write the shortest text that is exact.
     """
-    names = [str(field.column) for field in Prediction._meta.concrete_fields]
     rows = []
     for prediction in predictions:
-        row = {name: getattr(prediction, name) for name in names}
+        row = {name: prediction.__dict__[name] for name in _NAMES}
         for name in ("vector", "contributions"):
             if row[name] is not None:
                 row[name] = "\\x" + row[name].hex()
         rows.append(row)
-    columns = ", ".join(names)
-    postgres.execute(
-        f"INSERT INTO {PREDICTIONS} ({columns}) SELECT {columns}"  # noqa: S608 - our own names
-        f" FROM json_populate_recordset(null::{PREDICTIONS}, %s::json)",
-        [orjson.dumps(rows, default=str).decode()],
-    )
+    postgres.execute(INSERT_AS_JSON, [orjson.dumps(rows, default=str)], trip=trip)
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """On PostgreSQL the writes of the block travel as one; errors show at its end at the latest."""
-    if postgres.is_used():
-        with postgres.pipeline():
-            yield
-    else:
-        yield
+def together() -> Iterator[Trip | None]:
+    """On PostgreSQL a trip on which what the block asks and writes travels at its end; else None,
+    and everything happens where it is asked for."""
+    if not postgres.is_used():
+        yield None
+        return
+    trip = Trip()
+    yield trip
+    trip.go()
 
 
 def write_labels(labels: Sequence[Label]) -> None:
@@ -89,7 +91,7 @@ def write_labels(labels: Sequence[Label]) -> None:
     _insert(Label, labels)
 
 
-def add_tallies(predictions: Sequence[Prediction]) -> None:
+def add_tallies(predictions: Sequence[Prediction], trip: Trip | None = None) -> None:
     """Count predictions into the running totals of their hour; call it last in a transaction.
 
     Each process has rows of its own, so processes hardly wait for each other here, and all take
@@ -108,27 +110,30 @@ def add_tallies(predictions: Sequence[Prediction]) -> None:
             found[3] += risk
             found[4] += 1
     shard = os.getpid() % SHARDS
-    adapt = connection.ops.adapt_datetimefield_value
+    adapt = str if postgres.is_used() else connection.ops.adapt_datetimefield_value
     tallies = [
         [detector_id, adapt(hour), shard, level, decision, *counts]
         for (detector_id, hour, level, decision), counts in sorted(sums.items())
     ]
     if postgres.is_used():
         for tally in tallies:
-            postgres.execute(TALLY, tally)
+            postgres.execute(TALLY, tally, trip=trip)
         return
     with connection.cursor() as cursor:
         cursor.executemany(TALLY, tallies)
 
 
-def ask_known(detector_id: int, external_ids: Sequence[str]) -> Callable[[], list[str]]:
-    """Send the question which events were scored before: nearly always none of them.
+def ask_known(
+    detector_id: int, external_ids: Sequence[str], trip: Trip | None = None
+) -> Callable[[], list[str]]:
+    """Ask which events were scored before: nearly always none of them.
 
-    The answer is what the returned function gives, inside `together` after all were sent.
+    The answer is what the returned function gives, after the trip.
     """
     if postgres.is_used():
-        asked = postgres.execute(f"{KNOWN} = ANY(%s)", [detector_id, list(external_ids)])
-        return lambda: [external_id for (external_id,) in asked]
+        sql = f"{KNOWN} = ANY(%s::text[])"
+        asked = postgres.execute(sql, [detector_id, list(external_ids)], postgres.text, trip=trip)
+        return lambda: [external_id for (external_id,) in asked.rows()]
     found: list[str] = []
     with connection.cursor() as cursor:
         for first in range(0, len(external_ids), MOST_PARAMETERS):
@@ -141,6 +146,8 @@ def ask_known(detector_id: int, external_ids: Sequence[str]) -> Callable[[], lis
 
 def stored_predictions(detector_id: int, external_ids: Sequence[str]) -> dict[str, Prediction]:
     """Stored predictions by external id."""
+    if not external_ids:
+        return {}
     rows = Prediction.objects.filter(detector_id=detector_id)
     return {
         row.external_id: row
@@ -149,14 +156,14 @@ def stored_predictions(detector_id: int, external_ids: Sequence[str]) -> dict[st
     }
 
 
-def commit_early() -> None:
-    """On PostgreSQL: let the commit travel with the writes before it, inside `together`.
+def commit_early(trip: Trip | None) -> None:
+    """On PostgreSQL: let the commit travel with the writes before it.
 
     Only as the last statement of an outermost `atomic`, whose own commit then finds nothing to do;
     should this one fail, the block ends with the error and rolls back.
     """
-    if postgres.is_used():
-        postgres.execute("COMMIT", [])
+    if trip is not None:
+        trip.ask("COMMIT", [])
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """Where window state lives between events. One protocol; the stores share one conformance suite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from scoring.core.features import FeaturePlan
 from scoring.core.windows import EntityWindow
+from scoring.postgres import Trip
 
 Key = tuple[str, str]
 """(entity field, keyed token of the entity)."""
+
+
+Asked = Callable[[], dict[Key, EntityWindow]]
 
 
 class Learnt(NamedTuple):
@@ -32,12 +36,24 @@ class FeatureStore(Protocol):
     ) -> dict[Key, EntityWindow]:
         """A window for every key; an entity not seen before has an empty one."""
 
+    def ask(
+        self,
+        detector_id: int,
+        plan: FeaturePlan,
+        keys: Sequence[Key],
+        *,
+        lock: bool,
+        trip: Trip | None = None,
+    ) -> Asked:
+        """As `load`, on a trip that others share: call what it returns when the trip is over."""
+
     def save(
         self,
         detector_id: int,
         plan: FeaturePlan,
         windows: Mapping[Key, EntityWindow],
         learnt: Sequence[Learnt] = (),
+        trip: Trip | None = None,
     ) -> None:
         """Store windows that were loaded with `lock`; to teach them more, load them again.
 

@@ -5,7 +5,7 @@ the base when it has grown; a label writes the base. Plain SQL that both databas
 these statements by the ORM took longer than running them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from django.db import connection
 from django.utils import timezone
@@ -13,13 +13,15 @@ from django.utils import timezone
 from scoring import postgres
 from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow, packed
-from scoring.feature_store.base import Key, Learnt
+from scoring.feature_store.base import Asked, Key, Learnt
 from scoring.models import EntityState
+from scoring.postgres import Trip
 
 MOST_PARAMETERS = 10_000
 MOST_TAIL_BYTES = 1_800
 """A longer tail goes to the base. With this one PostgreSQL still keeps it inside the row (2 kB)."""
 Stored = tuple[str, str, bytes, bytes]
+READS = (postgres.text, postgres.text, bytes, bytes)
 TABLE = EntityState._meta.db_table
 INSERT = f"INSERT INTO {TABLE} (detector_id, key_field, token, state, tail, updated_at)"
 REPLACE = (
@@ -63,12 +65,30 @@ class DatabaseFeatureStore:
     def load(
         self, detector_id: int, plan: FeaturePlan, keys: Sequence[Key], *, lock: bool
     ) -> dict[Key, EntityWindow]:
+        """See FeatureStore."""
+        return self.ask(detector_id, plan, keys, lock=lock)()
+
+    def ask(
+        self,
+        detector_id: int,
+        plan: FeaturePlan,
+        keys: Sequence[Key],
+        *,
+        lock: bool,
+        trip: Trip | None = None,
+    ) -> Asked:
         """See FeatureStore. Rows are locked in one order everywhere, so writers cannot deadlock."""
         plans = {entity.key: entity for entity in plan.entities}
-        windows = {key: EntityWindow.empty(plans[key[0]].width) for key in keys}
-        for field, token, state, tail in read_states(detector_id, sorted(windows), lock=lock):
-            if (field, token) in windows and len(state):
-                windows[field, token] = window_of(plans[field], state, tail)
+        wanted = dict.fromkeys(keys)
+        rows = ask_states(detector_id, sorted(wanted), lock=lock, trip=trip)
+
+        def windows() -> dict[Key, EntityWindow]:
+            found = {key: EntityWindow.empty(plans[key[0]].width) for key in wanted}
+            for field, token, state, tail in rows():
+                if (field, token) in found and len(state):
+                    found[field, token] = window_of(plans[field], state, tail)
+            return found
+
         return windows
 
     def save(
@@ -77,6 +97,7 @@ class DatabaseFeatureStore:
         plan: FeaturePlan,
         windows: Mapping[Key, EntityWindow],
         learnt: Sequence[Learnt] = (),
+        trip: Trip | None = None,
     ) -> None:
         """See FeatureStore. Needs no `learnt`: what is committed here is not lost."""
         signatures = {entity.key: entity.signature for entity in plan.entities}
@@ -87,8 +108,8 @@ class DatabaseFeatureStore:
                 tails[key] = packed(window.tail)
             else:
                 states[key] = window.to_bytes(signature=signatures[key[0]])
-        write_states(detector_id, states)
-        _write_tails(detector_id, tails)
+        write_states(detector_id, states, trip)
+        _write_tails(detector_id, tails, trip)
 
     def forget(self, detector_id: int) -> None:
         """See FeatureStore."""
@@ -101,22 +122,36 @@ def window_of(entity: EntityPlan, state: bytes, tail: bytes = b"") -> EntityWind
     return window.pruned(entity.horizon)
 
 
-def read_states(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterable[Stored]:
+def ask_states(
+    detector_id: int, keys: Sequence[Key], *, lock: bool, trip: Trip | None = None
+) -> Callable[[], Iterable[Stored]]:
     """(key field, token, state, tail) of the rows there are; with `lock` of all, made if missing.
 
     `keys` are sorted: rows are locked in one order everywhere, so writers cannot deadlock.
     """
-    read = _rows_of_postgres if postgres.is_used() else _rows
-    return read(detector_id, keys, lock=lock)
+    if not keys:
+        return lambda: ()
+    if not postgres.is_used():
+        return lambda: _rows(detector_id, keys)
+    fields, tokens = _columns(keys)
+    if not lock:
+        return postgres.execute(LOAD, [fields, tokens, detector_id], *READS, trip=trip).rows
+    shared = Trip() if trip is None else trip
+    shared.ask(MAKE_MISSING, [detector_id, fields, tokens])
+    answer = shared.ask(LOAD_LOCKED, [fields, tokens, detector_id], *READS)
+    if trip is None:
+        shared.go()
+    return answer.rows
 
 
-def write_states(detector_id: int, states: Mapping[Key, bytes]) -> None:
+def write_states(detector_id: int, states: Mapping[Key, bytes], trip: Trip | None = None) -> None:
     """Replace the states of rows, in the order given; their tails are empty then."""
     if not states:
         return
     if postgres.is_used():
-        columns = (*_columns(list(states)), list(states.values()))
-        postgres.execute(SAVE, [detector_id, *columns])
+        fields, tokens = _columns(list(states))
+        values = [detector_id, fields, tokens, list(states.values())]
+        postgres.execute(SAVE, values, trip=trip)
         return
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
@@ -125,20 +160,21 @@ def write_states(detector_id: int, states: Mapping[Key, bytes]) -> None:
         )
 
 
-def _write_tails(detector_id: int, tails: Mapping[Key, bytes]) -> None:
+def _write_tails(detector_id: int, tails: Mapping[Key, bytes], trip: Trip | None) -> None:
     """Replace the tails of rows that were loaded, so they are there."""
     if not tails:
         return
     if postgres.is_used():
-        columns = (*_columns(list(tails)), list(tails.values()))
-        postgres.execute(SAVE_TAILS, [*columns, detector_id])
+        fields, tokens = _columns(list(tails))
+        values = [fields, tokens, list(tails.values()), detector_id]
+        postgres.execute(SAVE_TAILS, values, trip=trip)
         return
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.executemany(APPEND, [(tail, now, detector_id, *key) for key, tail in tails.items()])
 
 
-def _rows(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterator[Stored]:
+def _rows(detector_id: int, keys: Sequence[Key]) -> Iterator[Stored]:
     """SQLite has one writer at a time, so there is nothing to lock."""
     with connection.cursor() as cursor:
         for part in _parts(keys):
@@ -151,19 +187,8 @@ def _rows(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterator[Stor
             yield from cursor.fetchall()
 
 
-def _rows_of_postgres(detector_id: int, keys: Sequence[Key], *, lock: bool) -> list[Stored]:
-    """One round trip: make the rows that are missing, then read them all, locked in order."""
-    names = _columns(keys)
-    if not lock:
-        return postgres.execute(LOAD, [*names, detector_id]).fetchall()
-    with postgres.pipeline():
-        postgres.execute(MAKE_MISSING, [detector_id, *names])
-        loading = postgres.execute(LOAD_LOCKED, [*names, detector_id])
-        return loading.fetchall()
-
-
-def _columns(keys: Sequence[Key]) -> list[list[str]]:
-    return [[field for field, _ in keys], [token for _, token in keys]]
+def _columns(keys: Sequence[Key]) -> tuple[list[str], list[str]]:
+    return [field for field, _ in keys], [token for _, token in keys]
 
 
 def _marks(values: Sequence[object]) -> str:

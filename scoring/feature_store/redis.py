@@ -11,7 +11,7 @@ the row itself carries the state behind the fence.
 import logging
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,8 +22,9 @@ from scoring import breakers, postgres
 from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.feature_store import database, history
-from scoring.feature_store.base import Key, Learnt
+from scoring.feature_store.base import Asked, Key, Learnt
 from scoring.models import EntityEvent, EntityState
+from scoring.postgres import Trip
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ _INSERT = f"INSERT INTO {_EVENTS} (detector_id, key_field, token, event_time, pr
 _ADD = f"{_INSERT} VALUES (%s, %s, %s, %s, %s)"
 _ADD_MANY = f"""
     {_INSERT} SELECT %s, key_field, token, event_time, prediction_id
-    FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::uuid[]) WITH ORDINALITY
+    FROM unnest(%s::text[], %s::text[], %s::text[]::timestamptz[], %s::text[]::uuid[])
+    WITH ORDINALITY
     AS learnt(key_field, token, event_time, prediction_id, place) ORDER BY place
 """  # noqa: S608 - our own names
 
@@ -89,11 +91,34 @@ class RedisFeatureStore:
         self, detector_id: int, plan: FeaturePlan, keys: Sequence[Key], *, lock: bool
     ) -> dict[Key, EntityWindow]:
         """See FeatureStore."""
+        return self.ask(detector_id, plan, keys, lock=lock)()
+
+    def ask(
+        self,
+        detector_id: int,
+        plan: FeaturePlan,
+        keys: Sequence[Key],
+        *,
+        lock: bool,
+        trip: Trip | None = None,
+    ) -> Asked:
+        """See FeatureStore. Redis is asked when the versions are known, after the trip."""
+        wanted = dict.fromkeys(keys)
+        rows = database.ask_states(detector_id, sorted(wanted), lock=lock, trip=trip)
+        return lambda: self._windows(detector_id, plan, wanted, rows())
+
+    def _windows(
+        self,
+        detector_id: int,
+        plan: FeaturePlan,
+        keys: Iterable[Key],
+        rows: Iterable[database.Stored],
+    ) -> dict[Key, EntityWindow]:
         plans = {entity.key: entity for entity in plan.entities}
         windows, away = LoadedWindows(), []
         for key in keys:
             windows[key] = EntityWindow.empty(plans[key[0]].width)
-        for field, token, row, _ in database.read_states(detector_id, sorted(windows), lock=lock):
+        for field, token, row, _ in rows:
             key = (field, token)
             if key not in windows or not len(row):
                 continue
@@ -115,6 +140,7 @@ class RedisFeatureStore:
         plan: FeaturePlan,
         windows: Mapping[Key, EntityWindow],
         learnt: Sequence[Learnt] = (),
+        trip: Trip | None = None,
     ) -> None:
         """See FeatureStore."""
         plans = {entity.key: entity for entity in plan.entities}
@@ -133,8 +159,9 @@ class RedisFeatureStore:
         database.write_states(
             detector_id,
             fences if is_kept else {key: fences[key] + state for key, state in states.items()},
+            trip,
         )
-        _add_events(detector_id, learnt)
+        _add_events(detector_id, learnt, trip)
         if version[0] < PRUNED:
             _prune_events(detector_id, plans, windows)
 
@@ -215,17 +242,17 @@ def _parts(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
         yield keys[first : first + PART]
 
 
-def _add_events(detector_id: int, learnt: Sequence[Learnt]) -> None:
+def _add_events(detector_id: int, learnt: Sequence[Learnt], trip: Trip | None) -> None:
     if not learnt:
         return
     if postgres.is_used():
         columns = [
             [event.key[0] for event in learnt],
             [event.key[1] for event in learnt],
-            [event.event_time for event in learnt],
-            [event.prediction_id for event in learnt],
+            [event.event_time.isoformat() for event in learnt],
+            [str(event.prediction_id) for event in learnt],
         ]
-        postgres.execute(_ADD_MANY, [detector_id, *columns])
+        postgres.execute(_ADD_MANY, [detector_id, *columns], trip=trip)
         return
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:

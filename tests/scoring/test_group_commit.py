@@ -43,9 +43,9 @@ def groups(monkeypatch):
     """The sizes of the groups that were written."""
     sizes, store = [], services._store_calls
 
-    def count(calls):
+    def count(calls, **again):
         sizes.append(len(calls))
-        store(calls)
+        store(calls, **again)
 
     monkeypatch.setattr(services, "_store_calls", count)
     return sizes
@@ -106,10 +106,10 @@ def test_detectors_share_a_commit_too(payments_detector, cards_detector):
 def test_a_call_that_cannot_be_stored_fails_alone(payments_detector, monkeypatch):
     write = writer.write_predictions
 
-    def refuse_one(rows):
+    def refuse_one(rows, *trip):
         if any(row.external_id == "bad" for row in rows):
             raise ValueError("cannot be stored")
-        write(rows)
+        write(rows, *trip)
 
     monkeypatch.setattr(writer, "write_predictions", refuse_one)
     ids = [*(f"good{i}" for i in range(15)), "bad"]
@@ -120,7 +120,7 @@ def test_a_call_that_cannot_be_stored_fails_alone(payments_detector, monkeypatch
 
 @pytest.mark.django_db(transaction=True)
 def test_a_leader_that_is_killed_half_way_leaves_nothing(payments_detector, monkeypatch):
-    def die(self, *args):
+    def die(self, *args, **kwargs):
         raise SystemExit("killed")
 
     monkeypatch.setattr(DatabaseFeatureStore, "save", die)
@@ -145,15 +145,15 @@ def test_an_answer_comes_after_the_commit(payments_detector, commits):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_promotion_between_the_two_reads_costs_one_more_try(payments_detector, monkeypatch):
-    load, calls = DatabaseFeatureStore.load, []
+    ask, calls = DatabaseFeatureStore.ask, []
 
     def fail_once(self, *args, **kwargs):
         calls.append(1)
         if len(calls) == 1:
             raise WindowStateError("kept for other columns")
-        return load(self, *args, **kwargs)
+        return ask(self, *args, **kwargs)
 
-    monkeypatch.setattr(DatabaseFeatureStore, "load", fail_once)
+    monkeypatch.setattr(DatabaseFeatureStore, "ask", fail_once)
     assert scored("payments", payment()).pk
     assert len(calls) == 2
 
@@ -162,7 +162,7 @@ def test_a_promotion_between_the_two_reads_costs_one_more_try(payments_detector,
 def test_a_database_that_is_gone_is_left_alone_for_a_while(payments_detector, monkeypatch):
     calls = []
 
-    def gone(group):
+    def gone(group, **again):
         calls.append(1)
         raise OperationalError("the server closed the connection")
 

@@ -279,11 +279,11 @@ class Deadlock(Exception):
 def test_a_deadlock_that_the_database_ended_is_tried_again(payments_detector, monkeypatch):
     write, calls = services.writer.write_predictions, []
 
-    def write_at_second_try(rows):
+    def write_at_second_try(rows, *trip):
         calls.append(rows)
         if len(calls) == 1:
             raise OperationalError("deadlock detected") from Deadlock()
-        write(rows)
+        write(rows, *trip)
 
     monkeypatch.setattr(services.writer, "write_predictions", write_at_second_try)
     assert scored("payments", payment()).pk
