@@ -33,7 +33,7 @@ class KeyedApiMiddleware:
         if not ((path.startswith(PREFIX) or path in WHOLE) and presents_key(request)):
             return self.get_response(request)
         try:
-            match = _match(path, get_urlconf() or settings.ROOT_URLCONF)
+            match = match_url(path, get_urlconf() or settings.ROOT_URLCONF)
         except Resolver404:  # The page that says so is made for people, and reads their session.
             return self.get_response(request)
         _take_chunks(request)
@@ -65,6 +65,6 @@ def _take_chunks(request: HttpRequest) -> None:
 
 
 @lru_cache(maxsize=512)
-def _match(path: str, urlconf: str) -> ResolverMatch:
-    """Raises Resolver404. The urls of a process never change."""
+def match_url(path: str, urlconf: str) -> ResolverMatch:
+    """The view of an address. Raises Resolver404. The urls of a process never change."""
     return resolve(path, urlconf)

@@ -78,11 +78,12 @@ WEB_ENVIRONMENT: Mapping[str, str] = {
 
 
 def web_command(host: str, port: int, workers: int) -> list[str]:
-    """Granian, one pool of blocking threads a worker: as many requests share a commit at most."""
+    """Uvicorn: a process has a loop, a thread that scores and some for pages (see asgi.py)."""
     return [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", str(workers), "--blocking-threads", "16", "--backlog", "1024",
-        "--no-ws", "--log-level", "warning", "riskplatform.wsgi:application",
+        sys.executable, "-m", "uvicorn", "riskplatform.asgi:application", "--host", host,
+        "--port", str(port), "--workers", str(workers), "--backlog", "1024", "--no-access-log",
+        "--no-proxy-headers", "--no-server-header", "--timeout-keep-alive", "30",
+        "--timeout-graceful-shutdown", "10", "--log-level", "warning",
     ]  # fmt: skip
 
 

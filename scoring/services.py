@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from scoring import breakers, deployment, judging, postgres, writer
+from scoring import breakers, deployment, judging, lane, postgres, writer
 from scoring.calls import (
     Call,
     Conflicting,
@@ -67,15 +67,19 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
         if call.serving is None or call.serving.bundle is not serving.bundle:
             call.read(serving)
     if call.items:
+        here = lane.current()
         if len(raws) >= MOST_GROUPED or connection.in_atomic_block:
-            _score_calls([call])
+            score_calls([call])
+        elif here is not None:
+            here.wait_for(call)
         else:
             _groups.submit(call)
-        _send_announcements()
+        if here is None:
+            send_announcements()
     return call.result()
 
 
-def _score_calls(calls: Sequence[Call]) -> None:
+def score_calls(calls: Sequence[Call]) -> None:
     """Score and store the calls together; when that fails, each for itself.
 
     So a call that cannot be stored takes no neighbour with it. Errors are kept in the calls.
@@ -85,13 +89,13 @@ def _score_calls(calls: Sequence[Call]) -> None:
     except Exception as error:
         if len(calls) > 1 and connection.is_usable():
             for call in calls:
-                _score_calls([call])
+                score_calls([call])
             return
         for call in calls:
             call.error = error
 
 
-_groups: Grouping[Call] = Grouping(_score_calls, most=MOST_IN_A_GROUP)
+_groups: Grouping[Call] = Grouping(score_calls, most=MOST_IN_A_GROUP)
 
 
 def _try_calls(calls: Sequence[Call]) -> None:
@@ -273,22 +277,30 @@ def _announce(flagged: list[Prediction]) -> None:
     def send() -> None:
         _announcements.append(flagged)
         if nested:  # In somebody's transaction: our caller is gone when it commits.
-            _send_announcements()
+            send_announcements()
 
     transaction.on_commit(send)
 
 
-def _send_announcements() -> None:
+def send_announcements() -> None:
     """With the broker gone the stored answer still goes out; a sweep opens the alerts."""
+    flagged: list[Prediction] = []
     while _announcements:
         try:
-            flagged = _announcements.popleft()
+            flagged += _announcements.popleft()
         except IndexError:
-            return  # Another thread was faster.
-        try:
-            predictions_recorded.send(sender=Prediction, predictions=flagged)
-        except Exception:
-            logger.exception("alerts of %d predictions wait for the sweep", len(flagged))
+            break  # Another thread was faster.
+    if not flagged:
+        return
+    try:
+        predictions_recorded.send(sender=Prediction, predictions=flagged)
+    except Exception:
+        logger.exception("alerts of %d predictions wait for the sweep", len(flagged))
+
+
+def announcements_wait() -> bool:
+    """Whether there is something to announce."""
+    return bool(_announcements)
 
 
 def _score_new(

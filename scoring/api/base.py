@@ -32,6 +32,9 @@ class ScoringView(APIView):
     The order is DRF's: who asks (401), may they and how often (403, 429), then the body (400, 413).
     """
 
+    on_the_lane = False
+    """Whether a POST is one quick event, to be answered on the lane (scoring/lane.py)."""
+
     _negotiator = APIView.content_negotiation_class()
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:

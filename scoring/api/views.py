@@ -29,6 +29,7 @@ CREDITCARD = "creditcard"
 class ScoreView(ScoringView):
     """Score one event; the answer is sent after the prediction is stored."""
 
+    on_the_lane = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 

@@ -15,7 +15,7 @@ from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow, packed
 from scoring.feature_store.base import Asked, Key, Learnt
 from scoring.models import EntityState
-from scoring.postgres import Trip
+from scoring.postgres import Parameter, Trip
 
 MOST_PARAMETERS = 10_000
 MOST_TAIL_BYTES = 1_800
@@ -150,7 +150,7 @@ def write_states(detector_id: int, states: Mapping[Key, bytes], trip: Trip | Non
         return
     if postgres.is_used():
         fields, tokens = _columns(list(states))
-        values = [detector_id, fields, tokens, list(states.values())]
+        values: list[Parameter] = [detector_id, fields, tokens, list(states.values())]
         postgres.execute(SAVE, values, trip=trip)
         return
     now = connection.ops.adapt_datetimefield_value(timezone.now())
@@ -166,7 +166,7 @@ def _write_tails(detector_id: int, tails: Mapping[Key, bytes], trip: Trip | None
         return
     if postgres.is_used():
         fields, tokens = _columns(list(tails))
-        values = [fields, tokens, list(tails.values()), detector_id]
+        values: list[Parameter] = [fields, tokens, list(tails.values()), detector_id]
         postgres.execute(SAVE_TAILS, values, trip=trip)
         return
     now = connection.ops.adapt_datetimefield_value(timezone.now())

@@ -163,6 +163,7 @@ def _seconds(given: object) -> float | None:
 class PredictView(ScoringView):
     """One card transaction. The same id and body again gives the stored prediction."""
 
+    on_the_lane = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 

@@ -90,6 +90,7 @@ class NamedBatchBody(serializers.Serializer[Any]):
 class NamedScoreView(ScoringView):
     """Score one record by the model of that name."""
 
+    on_the_lane = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 

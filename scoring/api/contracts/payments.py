@@ -82,6 +82,7 @@ class DetectBody(serializers.Serializer[Any]):
 class DetectView(ScoringView):
     """One payment."""
 
+    on_the_lane = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 

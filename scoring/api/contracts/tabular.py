@@ -72,6 +72,7 @@ class MetricsBody(serializers.Serializer[Any]):
 class FraudPredictView(ScoringView):
     """How likely one transaction is fraud."""
 
+    on_the_lane = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -95,6 +96,7 @@ class FraudPredictView(ScoringView):
 class AnomalyPredictView(ScoringView):
     """How unusual one sample of a host is."""
 
+    on_the_lane = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 
