@@ -37,15 +37,21 @@ class ApiKeyAuthentication(BaseAuthentication):
         presented = _presented_key(request)
         if presented is None:
             return None
-        now = timezone.now()
-        known = _remembered(presented) or _find_key(presented)
-        if known is None or not known.is_usable(now) or not known.user.is_active:
-            raise AuthenticationFailed(_REFUSAL)
-        _note_use(known, now)
-        return known.user, known
+        key = usable_key(presented)
+        return key.user, key
 
     def authenticate_header(self, request: Request) -> str:
         return "Token"
+
+
+def usable_key(presented: str) -> ApiKey:
+    """The key that a request presents. Raises AuthenticationFailed."""
+    now = timezone.now()
+    known = _remembered(presented) or _find_key(presented)
+    if known is None or not known.is_usable(now) or not known.user.is_active:
+        raise AuthenticationFailed(_REFUSAL)
+    _note_use(known, now)
+    return known
 
 
 def presents_key(request: HttpRequest) -> bool:
@@ -54,15 +60,19 @@ def presents_key(request: HttpRequest) -> bool:
 
 
 def _presented_key(request: Request | HttpRequest) -> str | None:
-    header = request.META.get("HTTP_AUTHORIZATION", "")
-    scheme, _, value = header.strip().partition(" ")
+    meta = request.META
+    return presented_key(meta.get("HTTP_AUTHORIZATION", ""), meta.get("HTTP_X_API_KEY"))
+
+
+def presented_key(authorization: str, api_key: str | None) -> str | None:
+    """The API key in these two headers; None when there is none."""
+    scheme, _, value = authorization.strip().partition(" ")
     value = value.strip()
     if scheme.lower() == "token":
         return value
     if scheme.lower() == "bearer" and value.startswith(f"{KEY_MARK}_"):
         return value
-    presented: str | None = request.META.get("HTTP_X_API_KEY")
-    return presented
+    return api_key
 
 
 def _remembered(presented: str) -> ApiKey | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rest_framework.exceptions import Throttled
+from rest_framework.exceptions import PermissionDenied, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -38,6 +38,15 @@ class HasScope(BasePermission):
             return False
         permission = _declared(view, "required_permission", request.method)
         return permission is not None and user.has_perm(permission)
+
+
+def admit_key(key: ApiKey, scope: str | None) -> None:
+    """Count a request against its key's rate and let it in. Raises Throttled, PermissionDenied."""
+    wait = take_slot(key)
+    if wait > 0:
+        raise Throttled(wait=wait)
+    if not _key_may(key, scope):
+        raise PermissionDenied
 
 
 def _declared(view: APIView, name: str, method: str | None) -> str | None:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
@@ -26,7 +26,6 @@ from rest_framework import exceptions
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from accounts.api_errors import (
     PayloadTooLarge,
@@ -39,7 +38,7 @@ _WRITE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NON_
 
 
 class OrjsonRenderer(BaseRenderer):
-    """Times as ISO-8601 UTC, Decimal as text (money keeps its digits), NaN as null."""
+    """`render_json` for DRF."""
 
     media_type = "application/json"
     format = "json"
@@ -52,7 +51,7 @@ class OrjsonRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data, _default, _WRITE_OPTIONS)
+        return b"" if data is None else render_json(data)
 
 
 class OrjsonParser(BaseParser):
@@ -66,24 +65,57 @@ class OrjsonParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        limit: int = settings.API_MAX_BODY_BYTES
         request = (parser_context or {}).get("request")
-        if request is not None and _announced_bytes(request) > limit:
-            raise PayloadTooLarge(_too_large(limit))
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise PayloadTooLarge(_too_large(limit))
-        try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            _refuse_what_is_no_number(body)
-            raise exceptions.ParseError(f"This is not JSON: {error}") from error
-        _refuse_what_no_column_holds(body, data)
-        return data
+        if request is not None:
+            refuse_announced(str(request.META.get("CONTENT_LENGTH") or "").encode())
+        return parse_json(stream.read(settings.API_MAX_BODY_BYTES + 1))
+
+
+def refuse_announced(length: bytes) -> None:
+    """Refuse a body by the length that its header tells. Raises PayloadTooLarge.
+
+    What is no number is let through: what is really there is counted while reading.
+    """
+    if length.isdigit() and int(length) > settings.API_MAX_BODY_BYTES:
+        raise PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
+
+
+def parse_json(body: bytes) -> Any:
+    """The body as plain values. Raises PayloadTooLarge, ParseError, ValidationProblem."""
+    if len(body) > settings.API_MAX_BODY_BYTES:
+        raise PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        _refuse_what_is_no_number(body)
+        raise exceptions.ParseError(f"This is not JSON: {error}") from error
+    _refuse_what_no_column_holds(body, data)
+    return data
+
+
+def render_json(data: Any) -> bytes:
+    """Times as ISO-8601 UTC, Decimal as text (money keeps its digits), NaN as null."""
+    return orjson.dumps(data, _default, _WRITE_OPTIONS)
 
 
 def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     """The exception handler of every API view. None: a bug of ours, for Django to log as 500."""
+    problem = problem_of(exc)
+    if problem is None:
+        return None
+    return Response(problem.body, status=problem.status, headers=problem.headers)
+
+
+class Problem(NamedTuple):
+    """An error as clients see it."""
+
+    body: dict[str, Any]
+    status: int
+    headers: dict[str, str]
+
+
+def problem_of(exc: Exception) -> Problem | None:
+    """What clients are told of an exception; None when it is a bug of ours."""
     problem = _as_api_exception(exc)
     if problem is None:
         return None
@@ -93,8 +125,7 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response | N
         headers["WWW-Authenticate"] = auth_header
     if wait := getattr(problem, "wait", None):
         headers["Retry-After"] = str(math.ceil(wait))
-    set_rollback()
-    return Response(body, status=status, headers=headers)
+    return Problem(body, status, headers)
 
 
 def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
@@ -194,14 +225,6 @@ def _texts(data: Any) -> Iterator[str]:
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
-
-
-def _announced_bytes(request: Any) -> int:
-    try:
-        return int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        # What is really there is counted while reading.
-        return 0
 
 
 def _too_large(limit: int) -> str:

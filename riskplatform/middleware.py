@@ -19,7 +19,10 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 PREFIX = ("/api/", "/v1/")
 WHOLE = frozenset(("/detect", "/batch-detect"))
 # An API answer is data: nothing in it may run, load or be framed.
-POLICY = "default-src 'none'; frame-ancestors 'none'"
+HEADERS = {
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 
 
 class KeyedApiMiddleware:
@@ -43,8 +46,8 @@ class KeyedApiMiddleware:
         if hasattr(response, "render") and not getattr(response, "is_rendered", True):
             response = response.render()
         headers = response.headers
-        headers.setdefault("X-Frame-Options", "DENY")
-        headers.setdefault("Content-Security-Policy", POLICY)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
         if isinstance(response, HttpResponse) and not response.has_header("Content-Length"):
             headers["Content-Length"] = str(len(response.content))
         return response

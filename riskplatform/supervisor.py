@@ -78,12 +78,11 @@ WEB_ENVIRONMENT: Mapping[str, str] = {
 
 
 def web_command(host: str, port: int, workers: int) -> list[str]:
-    """Uvicorn: a process has a loop, a thread that scores and some for pages (see asgi.py)."""
+    """The web server (riskplatform/web.py): a process has a loop, a thread that scores, some for
+    pages."""
     return [
-        sys.executable, "-m", "uvicorn", "riskplatform.asgi:application", "--host", host,
-        "--port", str(port), "--workers", str(workers), "--backlog", "1024", "--no-access-log",
-        "--no-proxy-headers", "--no-server-header", "--timeout-keep-alive", "30",
-        "--timeout-graceful-shutdown", "10", "--log-level", "warning",
+        sys.executable, "-m", "riskplatform.web", "--host", host, "--port", str(port),
+        "--workers", str(workers),
     ]  # fmt: skip
 
 

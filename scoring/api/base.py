@@ -6,6 +6,7 @@ finished response. Whoever sends or accepts something else goes DRF's own way, a
 same handler, so all answers look alike.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -33,9 +34,15 @@ class ScoringView(APIView):
     """
 
     on_the_lane = False
-    """Whether a POST is one quick event, to be answered on the lane (scoring/lane.py)."""
+    """Whether a POST is one quick event, which the lane (scoring/lane.py) may answer by `reply`
+    alone when it brings a key. The handler is then `answer(self.reply(request.data, ...))`."""
 
     _negotiator = APIView.content_negotiation_class()
+
+    reply: Callable[..., Any]
+    """`reply(body, **kwargs of the address)` gives the answer as plain values, or raises what an
+    API view may raise."""
+    required_scope: str | Mapping[str, str]
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """DRF's request, with the one negotiator that all share."""

@@ -35,10 +35,14 @@ class ScoreView(ScoringView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={200: shapes.PredictionBody, **ERRORS})
     def post(self, request: Request, slug: str) -> HttpResponse:
-        [outcome] = ask(slug, [request.data])
+        return answer(self.reply(request.data, slug=slug))
+
+    def reply(self, data: Any, *, slug: str) -> dict[str, Any]:
+        """See ScoringView."""
+        [outcome] = ask(slug, [data])
         match outcome:
             case Scored(prediction):
-                return answer(shapes.prediction_body(prediction, slug=slug))
+                return shapes.prediction_body(prediction, slug=slug)
             case Refused(problems):
                 raise ValidationProblem(field_errors(problems))
             case Conflicting(external_id):

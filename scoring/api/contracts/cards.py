@@ -169,9 +169,13 @@ class PredictView(ScoringView):
 
     @documented(PredictIn, PredictBody, EXAMPLE, operation_id="contract_c_predict")
     def post(self, request: Request) -> HttpResponse:
-        sent = _Sent(whole_body(request.data))
+        return answer(self.reply(request.data))
+
+    def reply(self, data: Any) -> dict[str, Any]:
+        """See ScoringView."""
+        sent = _Sent(whole_body(data))
         _refuse_wrong([sent])
-        return answer(_body(ask_one(CREDITCARD, sent.event, sent.place), sent))
+        return _body(ask_one(CREDITCARD, sent.event, sent.place), sent)
 
 
 class PredictBatchView(ScoringView):

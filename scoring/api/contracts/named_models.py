@@ -96,13 +96,17 @@ class NamedScoreView(ScoringView):
 
     @documented(NamedScoreIn, NamedScoreBody, EXAMPLE, operation_id="contract_b_score")
     def post(self, request: Request) -> HttpResponse:
-        body = whole_body(request.data)
-        data = body.get("data")
-        if not isinstance(data, dict):
+        return answer(self.reply(request.data))
+
+    def reply(self, data: Any) -> dict[str, Any]:
+        """See ScoringView."""
+        body = whole_body(data)
+        record = body.get("data")
+        if not isinstance(record, dict):
             raise ValidationProblem([{"field": "data", "message": "must be an object"}])
         spec, explained = _model_and_wish(body)
-        prediction = ask_one(spec.slug, data, lambda field: f"data.{field}".rstrip("."))
-        return answer(_body(prediction, data, spec, explained=explained))
+        prediction = ask_one(spec.slug, record, lambda field: f"data.{field}".rstrip("."))
+        return _body(prediction, record, spec, explained=explained)
 
 
 class NamedBatchView(ScoringView):

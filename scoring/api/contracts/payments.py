@@ -88,7 +88,11 @@ class DetectView(ScoringView):
 
     @documented(DetectIn, DetectBody, EXAMPLE, operation_id="contract_d_detect")
     def post(self, request: Request) -> HttpResponse:
-        return answer(detect_answer(ask_one(PAYMENTS, whole_body(request.data))))
+        return answer(self.reply(request.data))
+
+    def reply(self, data: Any) -> dict[str, Any]:
+        """See ScoringView."""
+        return detect_answer(ask_one(PAYMENTS, whole_body(data)))
 
 
 class BatchDetectView(ScoringView):

@@ -89,8 +89,12 @@ class FraudPredictView(ScoringView):
         operation_id="contract_a_fraud_predict",
     )
     def post(self, request: Request) -> HttpResponse:
-        prediction = ask_one(FRAUD, {"transaction_id": new_id(), **whole_body(request.data)})
-        return answer({"fraud_probability": prediction.risk, **_shared(prediction)})
+        return answer(self.reply(request.data))
+
+    def reply(self, data: Any) -> dict[str, Any]:
+        """See ScoringView."""
+        prediction = ask_one(FRAUD, {"transaction_id": new_id(), **whole_body(data)})
+        return {"fraud_probability": prediction.risk, **_shared(prediction)}
 
 
 class AnomalyPredictView(ScoringView):
@@ -107,8 +111,12 @@ class AnomalyPredictView(ScoringView):
         operation_id="contract_a_anomaly_predict",
     )
     def post(self, request: Request) -> HttpResponse:
-        prediction = ask_one(ANOMALY, {"sample_id": new_id(), **whole_body(request.data)})
-        return answer({"anomaly_score": prediction.risk, **_shared(prediction)})
+        return answer(self.reply(request.data))
+
+    def reply(self, data: Any) -> dict[str, Any]:
+        """See ScoringView."""
+        prediction = ask_one(ANOMALY, {"sample_id": new_id(), **whole_body(data)})
+        return {"anomaly_score": prediction.risk, **_shared(prediction)}
 
 
 def _shared(prediction: Prediction) -> dict[str, Any]:
