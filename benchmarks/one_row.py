@@ -61,7 +61,7 @@ def probes(material: Material) -> tuple[list[Event], Mapping[tuple[str, str], En
     now = material.events[-1].time
     windows = {}
     for entity in plan.entities:
-        rows = np.array([entity.row(event) for event in past])
+        rows = np.array([entity.values(event) for event in past])
         rows[:, 0] = now - np.linspace(entity.horizon, 30.0, len(rows))
         windows[entity.key, "probe"] = EntityWindow(rows)
     return [replace(event, time=now, keys=keys) for event in fresh], windows

@@ -62,7 +62,7 @@ def windows_of_then(row: Prediction, shot: Snapshot) -> Windows:
 
 def _before(window: EntityWindow, entity: EntityPlan, event: Event) -> EntityWindow:
     """The window as it stood before it learnt the event."""
-    own = entity.row(event)
+    own = entity.values(event)
     rows = window.rows[window.rows[:, 0] <= own[0]]
     # Labels come later and stand in the last columns: they do not tell which row is the event's.
     facts = slice(0, 1 + len(entity.columns))
@@ -92,7 +92,7 @@ def _from_predictions(
     known = known_frauds([one.pk for one in past]) if entity.risk_column else {}
     try:
         rows = [
-            entity.row(replace(event_of(one, bundle.parser), known_fraud=known.get(one.pk)))
+            entity.values(replace(event_of(one, bundle.parser), known_fraud=known.get(one.pk)))
             for one in past
         ]
     except (SchemaError, VaultError, ValueError):

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.core.spec import DetectorSpec
+from scoring.core.timelines import Timeline, aggregate_many
 from scoring.core.transformations import TRACKED, FeatureSpec
 from scoring.core.types import Event, Floats
-from scoring.core.windows import Aggregate, EntityWindow, Reading, Timeline, aggregate_many
+from scoring.core.windows import Aggregate, EntityWindow, Reading
 
 Windows = Mapping[tuple[str, str], EntityWindow]
 NIGHT_ENDS = 6
@@ -81,12 +82,8 @@ class EntityPlan:
         """Columns of a state row, time included."""
         return 1 + len(self.columns) + (3 if self.risk_column else 0)
 
-    def row(self, event: Event) -> Floats:
-        """The event as one state row."""
-        return np.array(self.values(event), float)
-
     def values(self, event: Event) -> list[float]:
-        """The same row as plain numbers."""
+        """The event as one state row."""
         found = [
             event.time,
             *(
@@ -223,14 +220,22 @@ def calendar(local: float) -> dict[str, float]:
     }
 
 
-def build(plan: FeaturePlan, event: Event, windows: Windows) -> Floats:
+Rows = Sequence[list[float] | None]
+"""Of one event: its state row for each of the plan's entities; None where it has no such entity."""
+
+
+def state_rows(plan: FeaturePlan, event: Event) -> Rows:
+    """What the event's windows would learn; `build` and `teach` both read it."""
+    return [entity.values(event) if entity.key in event.keys else None for entity in plan.entities]
+
+
+def build(plan: FeaturePlan, event: Event, windows: Windows, rows: Rows | None = None) -> Floats:
     """The feature vector of one event, float64[n]. `windows` is read, not taught."""
     vector = plan.start(event)
-    for entity in plan.entities:
-        if entity.key not in event.keys:
+    for entity, row in zip(plan.entities, rows or state_rows(plan, event), strict=True):
+        if row is None:
             continue
         window = windows[entity.key, event.keys[entity.key]]
-        row = entity.values(event)
         found = window.aggregate(entity.reading, event.time, row)
         for place, value in zip(entity.places, found, strict=True):
             vector[place] = value
@@ -248,12 +253,17 @@ def _since(now: float, last: float, cap: float) -> float:
     return cap if math.isnan(last) else min(now - last, cap)
 
 
-def teach(plan: FeaturePlan, event: Event, windows: dict[tuple[str, str], EntityWindow]) -> None:
+def teach(
+    plan: FeaturePlan,
+    event: Event,
+    windows: dict[tuple[str, str], EntityWindow],
+    rows: Rows | None = None,
+) -> None:
     """Let the event's windows learn it (in place: each is replaced by a longer one)."""
-    for entity in plan.entities:
-        if entity.key in event.keys:
+    for entity, row in zip(plan.entities, rows or state_rows(plan, event), strict=True):
+        if row is not None:
             key = (entity.key, event.keys[entity.key])
-            windows[key] = windows[key].learn(entity.row(event), horizon=entity.horizon)
+            windows[key] = windows[key].learn(row, horizon=entity.horizon)
 
 
 def teach_label(
@@ -297,7 +307,7 @@ def _fill_entity(
     names = list(dict.fromkeys(event.keys[entity.key] for event in events))
     number = {name: i for i, name in enumerate(names)}
     past = [windows[entity.key, name].rows for name in names]
-    rows = np.concatenate((*past, np.array([entity.row(event) for event in events])))
+    rows = np.concatenate((*past, np.array([entity.values(event) for event in events], float)))
     numbers = np.concatenate(
         (
             np.repeat(np.arange(len(names)), [len(p) for p in past]),

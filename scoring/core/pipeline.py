@@ -12,7 +12,7 @@ import numpy as np
 from scoring.core.bundle import Bundle, Predictor
 from scoring.core.decision import decide, rule_score
 from scoring.core.explain import group_by_source
-from scoring.core.features import Windows, build, build_many, teach
+from scoring.core.features import Windows, build, build_many, state_rows, teach
 from scoring.core.inference import ModelError, score_of
 from scoring.core.policy import Policy
 from scoring.core.reasons import explain_reasons
@@ -85,10 +85,11 @@ def _one_by_one(
     vectors = np.empty((len(events), len(plan.names)))
     seen: list[Windows] = []
     for i, event in enumerate(events):
-        vectors[i] = build(plan, event, windows)
+        rows = state_rows(plan, event)
+        vectors[i] = build(plan, event, windows, rows)
         # A window that learns is replaced, so these stay as the event found them.
         seen.append({key: windows[key] for key in plan.keys(event)})
-        teach(plan, event, windows)
+        teach(plan, event, windows, rows)
     return vectors, seen
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from scoring.core.features import EntityPlan, FeaturePlan, Windows
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
@@ -178,10 +176,9 @@ def usual_of_entity(
     return low, high
 
 
-def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
-    """`np.quantile` (linear) of float64[n], n > 0, without its price per call."""
-    # Sorting whole costs less than picking places, up to thousands of values: it is vectorised.
-    ranked = np.sort(values).tolist()
+def quantiles(values: Sequence[float], shares: Sequence[float]) -> list[float]:
+    """`np.quantile` (linear) of n > 0 numbers, without its price per call."""
+    ranked = sorted(values)
     last = len(ranked) - 1
     found = []
     for share in shares:

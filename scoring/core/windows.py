@@ -1,9 +1,8 @@
 """Per-entity window state: what happened to one entity lately, read in event time.
 
 Two ways to the same numbers. `EntityWindow.aggregate` answers for one event in time that depends
-only on what lies inside the longest window; `aggregate_many` answers for whole columns of events,
-for training and imports. Both read the window (t - offset - length, t - offset]; both add numbers
-from left to right in time order, so they agree to rounding.
+only on what lies inside the longest window; `timelines.aggregate_many` answers for whole columns of
+events. Both read the window (t - offset - length, t - offset].
 
 The state is a table with one row per event, oldest first: column 0 holds times (seconds since
 1970, UTC), the others the values that the detector's windows read (NaN when an event lacks one;
@@ -12,19 +11,18 @@ categories as stable codes). What is older than `horizon` before the newest row 
 
 import math
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import mul, ne
-from typing import Any
+from operator import le, mul, ne
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scoring.core.types import Floats
 
+Columns = list[list[float]]
 FORMAT = 1
 HEADER = struct.Struct("<HHI")
-MICRO = 1e6
 SHORT = 500
 """Rows up to which plain Python is faster than numpy's cost per call (measured: sums and distinct
 counts meet past 600 rows, extremes and deviations near 150)."""
@@ -113,14 +111,14 @@ def _summarise_short(hows: Sequence[str], values: list[float]) -> list[float]:
 
 
 class Reading:
-    """Aggregates compiled for reading one event: each span found once, each column taken once.
+    """Aggregates compiled for reading one event: each span found once.
 
-    `reach` float64[k] are distances back from the event's time; the first is 0. `groups` name the
+    `reach` are distances back from the event's time; the first is 0. `groups` name the
     spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places);
     `risks` are (from, to, column, place).
     """
 
-    __slots__ = ("columns", "groups", "reach", "risks", "size")
+    __slots__ = ("groups", "reach", "risks", "size")
 
     def __init__(self, wanted: Sequence[Aggregate]) -> None:
         reach: dict[float, int] = {0.0: 0}
@@ -137,37 +135,46 @@ class Reading:
             hows, places = groups.setdefault((low, high, current, column), ([], []))
             hows.append(want.how)
             places.append(place)
-        self.reach = np.array(list(reach))
+        self.reach = tuple(reach)
         self.risks = tuple(risks)
         self.groups = tuple((*key, *group) for key, group in groups.items())
-        self.columns = tuple(dict.fromkeys(key[3] for key in groups if key[3]))
         self.size = len(wanted)
 
 
 class EntityWindow:
-    """The recent events of one entity. Rows are kept in time order; late events fit in.
+    """One entity's recent events; what learns is a new window.
 
-    Stored as a base and a tail, so that an event need not write all rows anew: `tail` holds, in
-    order of arrival, the rows that the stored base lacks; None when there is no such base.
+    Held as rows float64[n, columns] or as columns (lists of n numbers), oldest first; the other
+    form is made when it is asked for. Up to SHORT rows the columns are used: plain Python beats
+    numpy's cost per call there.
+    `tail` holds, as bytes, the rows that the stored base lacks, in order of arrival; None where
+    there is no such base, and the window is stored whole (docs/adr/0013).
     """
 
-    __slots__ = ("rows", "tail")
+    __slots__ = ("_columns", "_rows", "tail")
 
-    def __init__(self, rows: Floats, tail: Floats | None = None) -> None:
-        self.rows = rows
+    def __init__(
+        self,
+        rows: Floats | None = None,
+        tail: bytes | None = None,
+        *,
+        columns: Columns | None = None,
+    ) -> None:
+        self._rows = rows
+        self._columns = columns
         self.tail = tail
 
     @classmethod
     def empty(cls, columns: int) -> "EntityWindow":
         """No events yet; `columns` counts the time column too."""
-        return cls(np.empty((0, columns)))
+        return cls(columns=[[] for _ in range(columns)])
 
     @classmethod
     def from_bytes(
         cls, base: bytes, tail: bytes = b"", *, columns: int, signature: int
     ) -> "EntityWindow":
-        """Read what `to_bytes` wrote, and a `packed` tail. Raises WindowStateError when they are
-        not for these columns."""
+        """Read what `to_bytes` wrote, and a tail. Raises WindowStateError when they are not for
+        these columns."""
         body, row = len(base) - HEADER.size, 8 * columns
         if (
             body < 0
@@ -178,9 +185,30 @@ class EntityWindow:
             raise WindowStateError(
                 "The stored windows were kept for other columns; run `rebuild_windows`."
             )
-        rows = np.frombuffer(base, "<f8", offset=HEADER.size).reshape(-1, columns)
-        fresh = np.frombuffer(tail, "<f8").reshape(-1, columns)
-        return cls(_in_time_order(rows, fresh) if len(fresh) else rows, fresh)
+        rows = np.frombuffer(base[HEADER.size :] + tail, "<f8").reshape(-1, columns)
+        if len(rows) > SHORT:
+            return cls(_in_time_order(rows) if tail else rows, tail)
+        found: Columns = rows.T.tolist()
+        return cls(None, tail, columns=_columns_in_time_order(found) if tail else found)
+
+    def __len__(self) -> int:
+        if self._columns is not None:
+            return len(self._columns[0])
+        return 0 if self._rows is None else len(self._rows)
+
+    @property
+    def rows(self) -> Floats:
+        """float64[n, columns], oldest first."""
+        if self._rows is None:
+            self._rows = np.array(self._columns, float).T
+        return self._rows
+
+    @property
+    def columns(self) -> Columns:
+        """The same numbers, column by column."""
+        if self._columns is None:
+            self._columns = self.rows.T.tolist()
+        return self._columns
 
     def to_bytes(self, *, signature: int) -> bytes:
         """All rows as a base: a header of 8 bytes, then little-endian float64."""
@@ -194,24 +222,48 @@ class EntityWindow:
         Who asks often compiles `wanted` into a Reading once.
         """
         reading = wanted if isinstance(wanted, Reading) else Reading(wanted)
-        edges = np.searchsorted(self.rows[:, 0], at - reading.reach, "right").tolist()
-        first, past = min(edges), edges[0]
-        short = past - first <= SHORT
-        columns: dict[int, Any] = {}
-        for column in reading.columns:
-            values = self.rows[first:past, column]
-            now = float(current[column])
-            columns[column] = [*values.tolist(), now] if short else np.append(values, now)
+        if len(self) > SHORT:
+            return self._aggregate_long(reading, at, current)
+        columns = self.columns
+        times = columns[0]
+        edges = [bisect_right(times, at - reach) for reach in reading.reach]
         found = [0.0] * reading.size
         for low, high, with_current, column, hows, places in reading.groups:
-            begin, end = edges[low], edges[high] + with_current
+            begin, end = edges[low], edges[high]
             if column == 0:
-                results = [float(end - begin)] * len(places)
-            elif short:
-                results = _summarise_short(hows, columns[column][begin - first : end - first])
+                results = [float(end + with_current - begin)] * len(places)
             else:
-                inside = columns[column][begin - first : end - first]
-                results = [summarise(how, inside, end - begin) for how in hows]
+                inside = columns[column][begin:end]
+                if with_current:
+                    inside.append(float(current[column]))
+                results = _summarise_short(hows, inside)
+            for place, result in zip(places, results, strict=True):
+                found[place] = result
+        for low, high, column, place in reading.risks:
+            begin, end = edges[low], edges[high]
+            if end > begin:
+                spans = zip(columns[column][begin:end], columns[column + 1][begin:end], strict=True)
+                found[place] = sum(since <= at < until for since, until in spans) / (end - begin)
+        return found
+
+    def _aggregate_long(
+        self, reading: Reading, at: float, current: Sequence[float] | Floats
+    ) -> list[float]:
+        edges = [
+            int(np.searchsorted(self.rows[:, 0], at - reach, "right")) for reach in reading.reach
+        ]
+        found = [0.0] * reading.size
+        for low, high, with_current, column, hows, places in reading.groups:
+            begin, end = edges[low], edges[high]
+            inside = self.rows[begin:end, column]
+            if with_current:
+                inside = np.append(inside, float(current[column]))
+            short = column and len(inside) <= SHORT
+            results = (
+                _summarise_short(hows, inside.tolist())
+                if short
+                else [summarise(how, inside, len(inside)) for how in hows]
+            )
             for place, result in zip(places, results, strict=True):
                 found[place] = result
         for low, high, column, place in reading.risks:
@@ -223,14 +275,18 @@ class EntityWindow:
 
     def last_time(self, at: float) -> float:
         """Time of the newest event not after `at`; NaN when there is none."""
-        place = int(np.searchsorted(self.rows[:, 0], at, "right"))
-        return float(self.rows[place - 1, 0]) if place else np.nan
+        times = self.columns[0] if len(self) <= SHORT else self.rows[:, 0]
+        place = bisect_right(times, at)
+        return float(times[place - 1]) if place else math.nan
 
-    def values(self, column: int, at: float) -> Floats:
+    def values(self, column: int, at: float) -> list[float]:
         """Known values of one column up to `at`, oldest first."""
-        place = int(np.searchsorted(self.rows[:, 0], at, "right"))
-        found = self.rows[:place, column]
-        return found[~np.isnan(found)]
+        if len(self) <= SHORT:
+            found = self.columns[column][: bisect_right(self.columns[0], at)]
+            return [value for value in found if value == value]
+        part = self.rows[: int(np.searchsorted(self.rows[:, 0], at, "right")), column]
+        known: list[float] = part[~np.isnan(part)].tolist()
+        return known
 
     def mark(self, ident: float, column: int, since: float, until: float) -> "EntityWindow":
         """A window whose event `ident` (in the column before `column`) is known as fraud between
@@ -242,23 +298,44 @@ class EntityWindow:
         rows[found, column : column + 2] = since, until
         return EntityWindow(rows)
 
-    def learn(self, current: Floats, *, horizon: float) -> "EntityWindow":
+    def learn(self, current: Sequence[float] | Floats, *, horizon: float) -> "EntityWindow":
         """A window that also holds `current`, without what is older than `horizon` seconds."""
-        place = int(np.searchsorted(self.rows[:, 0], current[0], "right"))
-        rows = np.concatenate((self.rows[:place], current[None, :], self.rows[place:]))
-        return self.grown(rows, current[None, :]).pruned(horizon)
+        if len(self) >= SHORT:
+            row = np.asarray(current, float)
+            place = int(np.searchsorted(self.rows[:, 0], row[0], "right"))
+            rows = np.concatenate((self.rows[:place], row[None, :], self.rows[place:]))
+            return self.grown(rows, row[None, :]).pruned(horizon)
+        values = current.tolist() if isinstance(current, np.ndarray) else current
+        times = self.columns[0]
+        place = bisect_right(times, values[0])
+        oldest = (times[-1] if place < len(times) else values[0]) - horizon
+        first = bisect_left(times, oldest)
+        if values[0] < oldest:  # So late that it is forgotten at once.
+            columns = [column[first:] for column in self.columns]
+        else:
+            columns = [
+                [*column[first:place], value, *column[place:]]
+                for column, value in zip(self.columns, values, strict=True)
+            ]
+        tail = None if self.tail is None else self.tail + struct.pack(f"<{len(values)}d", *values)
+        return EntityWindow(None, tail, columns=columns)
 
     def grown(self, rows: Floats, learnt: Floats) -> "EntityWindow":
         """A window of `rows`, which are this one's and those `learnt` since, in time order."""
-        tail = self.tail
-        return EntityWindow(rows, None if tail is None else np.concatenate((tail, learnt)))
+        return EntityWindow(rows, None if self.tail is None else self.tail + packed(learnt))
 
     def pruned(self, horizon: float) -> "EntityWindow":
         """Without what is older than `horizon` seconds before the newest row.
 
         Base and tail keep such rows in the store until they are merged; who reads prunes again.
         """
-        return EntityWindow(prune(self.rows, horizon), self.tail)
+        if self._columns is None:
+            return EntityWindow(prune(self.rows, horizon), self.tail)
+        times = self._columns[0]
+        first = bisect_left(times, times[-1] - horizon) if times else 0
+        if not first:
+            return self
+        return EntityWindow(None, self.tail, columns=[column[first:] for column in self._columns])
 
 
 def packed(rows: Floats) -> bytes:
@@ -266,13 +343,21 @@ def packed(rows: Floats) -> bytes:
     return np.ascontiguousarray(rows, "<f8").tobytes()
 
 
-def _in_time_order(base: Floats, tail: Floats) -> Floats:
-    """All rows; at one instant the base comes first, then order of arrival."""
-    rows = np.concatenate((base, tail))
+def _in_time_order(rows: Floats) -> Floats:
+    """Sorted by time; at one instant in the order given: the base, then order of arrival."""
     times = rows[:, 0]
     if (times[1:] >= times[:-1]).all():
         return rows
     return rows[np.argsort(times, kind="stable")]
+
+
+def _columns_in_time_order(columns: Columns) -> Columns:
+    """As `_in_time_order`."""
+    times = columns[0]
+    if all(map(le, times, times[1:])):
+        return columns
+    order = sorted(range(len(times)), key=times.__getitem__)
+    return [[column[i] for i in order] for column in columns]
 
 
 def prune(rows: Floats, horizon: float) -> Floats:
@@ -281,119 +366,3 @@ def prune(rows: Floats, horizon: float) -> Floats:
         return rows
     first = int(np.searchsorted(rows[:, 0], rows[-1, 0] - horizon, "left"))
     return rows[first:]
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """Events of many entities, sorted by entity, then time, then arrival.
-
-    `rows` float64[n, columns] are state rows, `entity` int64[n] their entity numbers; entity e owns
-    rows[bounds[e]:bounds[e + 1]].
-    """
-
-    rows: Floats
-    entity: NDArray[np.int64]
-    bounds: NDArray[np.int64]
-
-    def spans(
-        self, at: NDArray[np.int64], length: float, offset: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """[low, high) of rows inside (t - offset - length, t - offset] for the rows at `at`.
-
-        Without an offset the row itself is the last one inside: what comes later in the timeline
-        at the same instant arrived later.
-        """
-        # One sorted key for all entities: each gets a range of its own. In whole microseconds,
-        # because float64 would lose them under many entities and move events over an edge.
-        times = np.rint(self.rows[:, 0] * MICRO).astype(np.int64)
-        start = times.min() if len(times) else 0
-        span, skip = round(length * MICRO), round(offset * MICRO)
-        reach = (times.max() - start if len(times) else 0) + span + skip + 1
-        key = times - start + self.entity * reach
-        end = key[at] - skip
-        low = np.searchsorted(key, end - span, "right")
-        high = at + 1 if offset == 0.0 else np.searchsorted(key, end, "right")
-        return np.maximum(low, self.bounds[self.entity[at]]), np.maximum(high, low)
-
-
-SLICE = 20_000
-
-
-def aggregate_many(
-    timeline: Timeline, at: NDArray[np.int64], wanted: Sequence[Aggregate]
-) -> Floats:
-    """float64[len(at), len(wanted)]: the aggregates as of each row named by `at`."""
-    found = np.empty((len(at), len(wanted)))
-    spans: dict[tuple[float, float], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-    for j, want in enumerate(wanted):
-        key = (want.length, want.offset)
-        if key not in spans:
-            spans[key] = timeline.spans(at, want.length, want.offset)
-        low, high = spans[key]
-        if want.offset == 0.0 and not want.include_current:
-            high = high - 1
-        if want.how == "count":
-            found[:, j] = high - low
-            continue
-        if want.is_risk:
-            found[:, j] = _risk(timeline.rows, want.column, timeline.rows[at, 0], low, high)
-            continue
-        for first in range(0, len(at), SLICE):
-            part = slice(first, first + SLICE)
-            found[part, j] = _reduce(want.how, timeline.rows[:, want.column], low[part], high[part])
-    return found
-
-
-def _risk(
-    rows: Floats, column: int, now: Floats, low: NDArray[np.int64], high: NDArray[np.int64]
-) -> Floats:
-    """Share of rows[low:high] known as fraud at `now`; only rows ever marked are looked at."""
-    marked = np.flatnonzero(~np.isnan(rows[:, column]))
-    first, last = np.searchsorted(marked, low), np.searchsorted(marked, high)
-    lengths = last - first
-    owner = np.repeat(np.arange(len(low)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    seen = marked[np.arange(len(owner)) - starts[owner] + first[owner]]
-    known = (rows[seen, column] <= now[owner]) & (now[owner] < rows[seen, column + 1])
-    share: Floats = np.bincount(owner[known], minlength=len(low)) / np.maximum(high - low, 1)
-    return share
-
-
-def _reduce(how: str, column: Floats, low: NDArray[np.int64], high: NDArray[np.int64]) -> Floats:
-    """One aggregate of column[low:high] for many spans; cost is the spans' total length."""
-    lengths = high - low
-    owner = np.repeat(np.arange(len(low)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    values = column[np.arange(len(owner)) - starts[owner] + low[owner]]
-    known = ~np.isnan(values)
-    owner, values = owner[known], values[known]
-    n = np.bincount(owner, minlength=len(low))
-    if how == "distinct":
-        return _distinct(owner, values, len(low))
-    if how == "changes":
-        moved = (owner[1:] == owner[:-1]) & (values[1:] != values[:-1])
-        return np.bincount(owner[1:][moved], minlength=len(low)).astype(float)
-    if how in ("min", "max"):
-        empty = np.inf if how == "min" else -np.inf
-        extreme = np.full(len(low), empty)
-        (np.minimum if how == "min" else np.maximum).at(extreme, owner, values)
-        return np.where(n > 0, extreme, np.nan)
-    total: Floats = np.bincount(owner, values, minlength=len(low)).astype(np.float64, copy=False)
-    if how == "sum":
-        return total
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = total / n
-        if how == "mean":
-            return mean
-        away = values - mean[owner]
-        squares = np.bincount(owner, away * away, minlength=len(low))
-        return np.where(n > 0, np.sqrt(squares / n), 0.0)
-
-
-def _distinct(owner: NDArray[np.int64], values: Floats, n: int) -> Floats:
-    """How many different values each owner has."""
-    order = np.lexsort((values, owner))
-    owner, values = owner[order], values[order]
-    new = np.ones(len(owner), bool)
-    new[1:] = (owner[1:] != owner[:-1]) | (values[1:] != values[:-1])
-    return np.bincount(owner[new], minlength=n).astype(float)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from scoring import postgres
 from scoring.core.features import EntityPlan, FeaturePlan
-from scoring.core.windows import EntityWindow, packed
+from scoring.core.windows import EntityWindow
 from scoring.feature_store.base import Asked, Key, Learnt
 from scoring.models import EntityState
 from scoring.postgres import Parameter, Trip
@@ -104,8 +104,8 @@ class DatabaseFeatureStore:
         states: dict[Key, bytes] = {}
         tails: dict[Key, bytes] = {}
         for key, window in sorted(windows.items()):
-            if window.tail is not None and window.tail.nbytes <= MOST_TAIL_BYTES:
-                tails[key] = packed(window.tail)
+            if window.tail is not None and len(window.tail) <= MOST_TAIL_BYTES:
+                tails[key] = window.tail
             else:
                 states[key] = window.to_bytes(signature=signatures[key[0]])
         write_states(detector_id, states, trip)

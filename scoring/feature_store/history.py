@@ -95,7 +95,7 @@ def _read_window(detector_id: int, entity: EntityPlan, key: Key) -> EntityWindow
     )
     known = known_frauds([pk for pk, _, _, _ in found]) if entity.risk_column else {}
     rows = [
-        entity.row(
+        entity.values(
             stored_event(
                 payload, at, entity.columns, external_id=external_id, known_fraud=known.get(pk)
             )

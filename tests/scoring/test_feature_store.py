@@ -100,7 +100,10 @@ def rows_of(store, detector, user="user-1"):
 def naive(raws, user="user-1"):
     """The rows of a user by the definition: all events by time, then arrival; old ones gone."""
     entity = next(entity for entity in PLAN.entities if entity.key == "user_id")
-    rows = [entity.row(event) for event in parse_all(SPEC, raws) if event.keys["user_id"] == user]
+    events = [event for event in parse_all(SPEC, raws) if event.keys["user_id"] == user]
+    rows = [entity.values(event) for event in events]
+        entity.values(event) for event in parse_all(SPEC, raws) if event.keys["user_id"] == user
+    ]
     rows.sort(key=lambda row: row[0])
     return np.array([row for row in rows if row[0] >= rows[-1][0] - entity.horizon])
 

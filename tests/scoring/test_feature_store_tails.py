@@ -59,7 +59,7 @@ class Naive:
         return found
 
     def learn(self, event):
-        rows = sorted([*self.rows, TERMINAL.row(event)], key=lambda row: row[0])
+        rows = sorted([*self.rows, TERMINAL.values(event)], key=lambda row: row[0])
         self.rows = [row for row in rows if row[0] >= rows[-1][0] - TERMINAL.horizon]
 
     def label(self, external_id, since):
