@@ -102,8 +102,6 @@ def naive(raws, user="user-1"):
     entity = next(entity for entity in PLAN.entities if entity.key == "user_id")
     events = [event for event in parse_all(SPEC, raws) if event.keys["user_id"] == user]
     rows = [entity.values(event) for event in events]
-        entity.values(event) for event in parse_all(SPEC, raws) if event.keys["user_id"] == user
-    ]
     rows.sort(key=lambda row: row[0])
     return np.array([row for row in rows if row[0] >= rows[-1][0] - entity.horizon])
 
