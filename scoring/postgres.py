@@ -10,6 +10,7 @@ same.
 import select
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
@@ -34,9 +35,21 @@ ARRAY: Final = struct.Struct(">5i")
 AS_TEXT, AS_BINARY = 0, 1
 MOST_PREPARED: Final = 300
 
-# By connection: the statements that its session has prepared, each with its name.
-_prepared: "WeakKeyDictionary[psycopg.Connection[Row], dict[bytes, bytes]]" = WeakKeyDictionary()
+
+@dataclass(slots=True)
+class _Prepared:
+    """A statement that a session has parsed. Its plan is kept too, and one made while a table was
+    small would still be used when it has grown: so it is made anew after 8, 16, 32, ... uses."""
+
+    name: bytes
+    until: int
+    uses: int = 0
+
+
+_Statements = dict[bytes, _Prepared]
+_prepared: "WeakKeyDictionary[psycopg.Connection[Row], _Statements]" = WeakKeyDictionary()
 _numbers = count()
+FIRST_PLAN: Final = 8
 
 
 def text(value: bytes) -> str:
@@ -151,8 +164,8 @@ def _travel(
     asked: Sequence[tuple[bytes, Sequence[Parameter], Answer]],
 ) -> None:
     """Send, wait, give each answer its result. Raises psycopg's error of the first wrong one."""
-    known = _prepared.setdefault(raw, {})
-    preparing: dict[bytes, bytes] = {}
+    statements = _prepared.setdefault(raw, {})
+    new: _Statements = {}
     expected: list[Answer | None] = []
     pgconn.enter_pipeline_mode()
     for sql, parameters, answer in asked:
@@ -161,19 +174,26 @@ def _travel(
         if not settings.DATABASE_PREPARED_STATEMENTS or _is_long(parameters):
             pgconn.send_query_params(sql, texts, None, formats, AS_BINARY)
         else:
-            name = known.get(sql) or preparing.get(sql)
-            if name is None:
-                name = preparing[sql] = b"risk_%d" % next(_numbers)
-                pgconn.send_prepare(name, sql)
+            prepared = new.get(sql) or statements.get(sql)
+            if prepared is None or prepared.uses >= prepared.until:
+                if prepared is not None:
+                    pgconn.send_query_params(b"DEALLOCATE " + prepared.name, None)
+                    expected.append(None)
+                until = FIRST_PLAN if prepared is None else 2 * prepared.until
+                prepared = new[sql] = _Prepared(b"risk_%d" % next(_numbers), until)
+                pgconn.send_prepare(prepared.name, sql)
                 expected.append(None)
-            pgconn.send_query_prepared(name, texts, formats, AS_BINARY)
+            prepared.uses += 1
+            pgconn.send_query_prepared(prepared.name, texts, formats, AS_BINARY)
         expected.append(answer)
     pgconn.pipeline_sync()
     wrong = _collect(pgconn, expected)
     pgconn.exit_pipeline_mode()
     if wrong is not None:
+        for sql in new:  # Whether the server has them depends on where it stopped.
+            statements.pop(sql, None)
         raise errors.error_from_result(wrong, encoding="utf-8")
-    known.update(preparing)
+    statements.update(new)
 
 
 def _is_long(parameters: Sequence[Parameter]) -> bool:

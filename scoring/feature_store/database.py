@@ -39,23 +39,30 @@ MAKE_MISSING = f"""
     {INSERT} SELECT %s, key_field, token, '', '', now() FROM {NAMED} AS named(key_field, token)
     ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
+# One look by the unique index for each key: as a join, a table without statistics (a new one) is
+# read whole.
 LOAD = f"""
-    SELECT stored.key_field, stored.token, stored.state, stored.tail FROM {TABLE} stored
-    JOIN {NAMED} AS named(key_field, token) USING (key_field, token)
-    WHERE stored.detector_id = %s ORDER BY stored.key_field, stored.token
+    SELECT named.key_field, named.token, stored.state, stored.tail
+    FROM {NAMED} AS named(key_field, token)
+    CROSS JOIN LATERAL (
+        SELECT state, tail FROM {TABLE} one WHERE one.detector_id = %s
+        AND one.key_field = named.key_field AND one.token = named.token LIMIT 1 {{lock}}
+    ) stored
 """  # noqa: S608 - our own names
-LOAD_LOCKED = f"{LOAD} FOR UPDATE OF stored"
+LOAD_LOCKED = LOAD.format(lock="FOR UPDATE")
+LOAD = LOAD.format(lock="")
 SAVE = f"""
     {INSERT} SELECT %s, key_field, token, state, '', now()
     FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS taught(key_field, token, state)
     {REPLACE}
 """  # noqa: S608 - our own names
-# A state that is stored out of line is not touched: the new row points to the same bytes.
+# A state that is stored out of line is not touched: the new row points to the same bytes. The rows
+# are there; written as an insert, they are found by the unique index whatever the planner thinks.
 SAVE_TAILS = f"""
-    UPDATE {TABLE} stored SET tail = taught.tail, updated_at = now()
+    {INSERT} SELECT %s, key_field, token, '', tail, now()
     FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS taught(key_field, token, tail)
-    WHERE stored.detector_id = %s AND stored.key_field = taught.key_field
-    AND stored.token = taught.token
+    ON CONFLICT (detector_id, key_field, token)
+    DO UPDATE SET tail = excluded.tail, updated_at = excluded.updated_at
 """  # noqa: S608 - our own names
 
 
@@ -166,7 +173,7 @@ def _write_tails(detector_id: int, tails: Mapping[Key, bytes], trip: Trip | None
         return
     if postgres.is_used():
         fields, tokens = _columns(list(tails))
-        values: list[Parameter] = [fields, tokens, list(tails.values()), detector_id]
+        values: list[Parameter] = [detector_id, fields, tokens, list(tails.values())]
         postgres.execute(SAVE_TAILS, values, trip=trip)
         return
     now = connection.ops.adapt_datetimefield_value(timezone.now())
