@@ -82,7 +82,7 @@ class EntityState(models.Model):
     `state` is the base, written seldom; `tail` holds the rows learnt since (docs/adr/0013).
     """
 
-    detector = models.ForeignKey(Detector, models.CASCADE)
+    detector = models.ForeignKey(Detector, models.CASCADE, db_index=False)
     key_field = models.CharField(max_length=64)
     token = models.CharField(max_length=32)
     state = models.BinaryField()
@@ -106,7 +106,7 @@ class EntityEvent(models.Model):
     Written only where the windows are kept in Redis.
     """
 
-    detector = models.ForeignKey(Detector, models.CASCADE)
+    detector = models.ForeignKey(Detector, models.CASCADE, db_index=False)
     key_field = models.CharField(max_length=64)
     token = models.CharField(max_length=32)
     event_time = models.DateTimeField()
@@ -129,7 +129,7 @@ class ScoreTally(models.Model):
     `shard` spreads the writers: each process adds to a row of its own.
     """
 
-    detector = models.ForeignKey(Detector, models.CASCADE)
+    detector = models.ForeignKey(Detector, models.CASCADE, db_index=False)
     hour = models.DateTimeField()
     shard = models.PositiveSmallIntegerField()
     risk_level = models.CharField(max_length=8)
@@ -160,7 +160,7 @@ class Prediction(models.Model):
     """
 
     id = models.UUIDField(primary_key=True)
-    detector = models.ForeignKey(Detector, models.PROTECT)
+    detector = models.ForeignKey(Detector, models.PROTECT, db_index=False)
     external_id = models.CharField(max_length=200)
     body_digest = models.CharField(max_length=32)
     event_time = models.DateTimeField()
@@ -239,8 +239,10 @@ class Label(models.Model):
         IMPORT = "import", "Import"
         SIMULATOR = "simulator", "Simulator"
 
-    prediction = models.ForeignKey(Prediction, models.CASCADE, related_name="labels")
-    detector = models.ForeignKey(Detector, models.PROTECT)
+    prediction = models.ForeignKey(
+        Prediction, models.CASCADE, related_name="labels", db_index=False
+    )
+    detector = models.ForeignKey(Detector, models.PROTECT, db_index=False)
     is_fraud = models.BooleanField()
     event_time = models.DateTimeField()
     label_time = models.DateTimeField()

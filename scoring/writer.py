@@ -21,7 +21,7 @@ from django.db.backends.utils import format_number
 
 from scoring import postgres
 from scoring.models import Label, Prediction, ScoreTally
-from scoring.postgres import Trip
+from scoring.postgres import Parameter, Trip
 
 MOST_PARAMETERS = 10_000
 
@@ -39,7 +39,15 @@ PREDICTIONS = Prediction._meta.db_table
 COPY_FROM = 24
 """Rows from which COPY beats other ways on PostgreSQL (measured)."""
 KNOWN = f"""
-    SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id
+    SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id IN ({{marks}})
+"""  # noqa: S608 - our own names
+# On PostgreSQL one look by the unique index for each id, whatever the planner thinks of the table.
+KNOWN_OF_ARRAY = f"""
+    SELECT named.external_id FROM unnest(%s::text[]) AS named(external_id)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM {PREDICTIONS} one
+        WHERE one.detector_id = %s AND one.external_id = named.external_id LIMIT 1
+    ) stored
 """  # noqa: S608 - our own names
 _NAMES = tuple(str(field.column) for field in Prediction._meta.concrete_fields)
 INSERT_AS_JSON = f"""
@@ -131,15 +139,15 @@ def ask_known(
     The answer is what the returned function gives, after the trip.
     """
     if postgres.is_used():
-        sql = f"{KNOWN} = ANY(%s::text[])"
-        asked = postgres.execute(sql, [detector_id, list(external_ids)], postgres.text, trip=trip)
+        values: list[Parameter] = [list(external_ids), detector_id]
+        asked = postgres.execute(KNOWN_OF_ARRAY, values, postgres.text, trip=trip)
         return lambda: [external_id for (external_id,) in asked.rows()]
     found: list[str] = []
     with connection.cursor() as cursor:
         for first in range(0, len(external_ids), MOST_PARAMETERS):
             part = external_ids[first : first + MOST_PARAMETERS]
             marks = ", ".join(["%s"] * len(part))
-            cursor.execute(f"{KNOWN} IN ({marks})", [detector_id, *part])
+            cursor.execute(KNOWN.format(marks=marks), [detector_id, *part])
             found += [external_id for (external_id,) in cursor.fetchall()]
     return lambda: found
 
