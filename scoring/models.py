@@ -194,8 +194,9 @@ class Prediction(models.Model):
     class Meta:
         ordering = ("-event_time", "-id")
         constraints = (
+            # The id first: it alone tells nearly all rows apart.
             models.UniqueConstraint(
-                fields=("detector", "external_id"), name="one_prediction_per_event"
+                fields=("external_id", "detector"), name="one_prediction_per_event"
             ),
         )
         indexes = (

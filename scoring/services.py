@@ -162,6 +162,8 @@ def _store_calls(calls: Sequence[Call], *, again: bool) -> None:
         _write(list(scored.values()), outermost=outermost)
         for slug, found in scored.items():
             _answer(by_slug[slug], read[slug].known, found.rows)
+    if outermost:
+        writer.introduce_tables(sum(len(found.rows) for found in scored.values()))
 
 
 def _by_slug(calls: Sequence[Call]) -> dict[str, list[Call]]:

@@ -20,7 +20,7 @@ from django.db import connection, models
 from django.db.backends.utils import format_number
 
 from scoring import postgres
-from scoring.models import Label, Prediction, ScoreTally
+from scoring.models import EntityState, Label, Prediction, ScoreTally
 from scoring.postgres import Parameter, Trip
 
 MOST_PARAMETERS = 10_000
@@ -41,12 +41,14 @@ COPY_FROM = 24
 KNOWN = f"""
     SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id IN ({{marks}})
 """  # noqa: S608 - our own names
-# On PostgreSQL one look by the unique index for each id, whatever the planner thinks of the table.
+# On PostgreSQL one look by the unique index for each id, whatever the planner thinks of the table:
+# to it a detector that is new since the last ANALYZE is empty, and `+ 0` keeps it from reading all
+# of the detector's rows instead.
 KNOWN_OF_ARRAY = f"""
     SELECT named.external_id FROM unnest(%s::text[]) AS named(external_id)
     CROSS JOIN LATERAL (
         SELECT 1 FROM {PREDICTIONS} one
-        WHERE one.detector_id = %s AND one.external_id = named.external_id LIMIT 1
+        WHERE one.external_id = named.external_id AND one.detector_id + 0 = %s LIMIT 1
     ) stored
 """  # noqa: S608 - our own names
 _NAMES = tuple(str(field.column) for field in Prediction._meta.concrete_fields)
@@ -55,8 +57,13 @@ INSERT_AS_JSON = f"""
     FROM json_populate_recordset(null::{PREDICTIONS}, %s::json)
 """  # noqa: S608 - our own names
 
+STATES = EntityState._meta.db_table
+INTRODUCED_AT = (500, 5_000)
+NEW_TABLES = "SELECT relname FROM pg_class WHERE relname = ANY(%s::text[]) AND reltuples < 0"
+
 Prepare = Callable[[Any], Any]
 _turn = threading.Lock()
+_written = 0
 
 
 def write_predictions(predictions: Sequence[Prediction], trip: Trip | None = None) -> None:
@@ -172,6 +179,20 @@ def commit_early(trip: Trip | None) -> None:
     """
     if trip is not None:
         trip.ask("COMMIT", [])
+
+
+def introduce_tables(rows: int) -> None:
+    """Let PostgreSQL's planner look at tables that are new, after so many `rows` of this process.
+
+    Until autovacuum's first look, up to a minute after an installation, it knows nothing of them
+    and reads all rows of a detector to find one. Call it outside of transactions.
+    """
+    global _written
+    before, _written = _written, _written + rows
+    if not postgres.is_used() or not any(before < enough <= _written for enough in INTRODUCED_AT):
+        return
+    for (table,) in postgres.execute(NEW_TABLES, [[PREDICTIONS, STATES]], postgres.text).rows():
+        postgres.execute(f"ANALYZE {table}", [])
 
 
 @contextmanager
