@@ -92,6 +92,10 @@ def run_servers(
     """Our server against the yardstick and against itself, on PostgreSQL."""
     if "peer" in parts:
         part = found["peer"] = rivals.race(folder, server, peer_python())
+        print(
+            f"\nPostgreSQL: {part['durability']}. Names screened against:"
+            f" {part['names screened against']:,}."
+        )
         print(table("8 clients, one process each, in turns", part["rows"], rivals.COLUMNS))
         print(table("Batches of 1,000 events", part["batches"], rivals.BATCH))
         print(
@@ -102,6 +106,7 @@ def run_servers(
     if "processes" in parts:
         part = found["processes"] = rivals.processes(folder, server)
         print(table("One process and two", part["rows"], rivals.COLUMNS))
+        print(table("Batches of 1,000 events", part["batches"], ("server", *rivals.BATCH)))
         found["ratios"] |= part["ratios"]
     if "flat" in parts:
         part = found["flat"] = rivals.flat(folder, server, predictions, rivals.BUSY)

@@ -3,7 +3,7 @@
     python -m benchmarks.preparing --champions '{"fraud": "<digest>"}' --out key.json
 
 A process of its own, because settings are read once a process. Writes {"key": an API key without a
-limit, "durability": what the database promises}.
+limit, "durability": what the database promises, "names screened against": how many}.
 """
 
 import argparse
@@ -25,6 +25,8 @@ from benchmarks.filling import fill  # noqa: E402
 from riskplatform.preparing import prepare  # noqa: E402
 from scoring import deployment  # noqa: E402
 from scoring.models import Deployment, Detector  # noqa: E402
+from scoring.policy_models import Watchlist  # noqa: E402
+from scoring.watchlists import sync_watchlist  # noqa: E402
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=int, default=0, help="Stored before the start.")
     parser.add_argument("--history", type=int, default=0, help="Events of each entity in store.")
     parser.add_argument("--bodies", type=Path, help="Whose entities get that history.")
+    parser.add_argument("--watchlists", type=Path, help="A folder with OFAC's files and the UN's.")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     prepare(static=False)
@@ -44,6 +47,9 @@ def main() -> None:
             digest=digest,
             version="bench",
         )
+    if options.watchlists:
+        for source in (options.watchlists, options.watchlists / "un_consolidated.xml"):
+            sync_watchlist(str(source))
     if options.predictions:
         fill("payments", options.predictions, options.history, options.bodies)
     _, key = create_api_key(
@@ -54,7 +60,12 @@ def main() -> None:
         expires_at=None,
         actor=None,
     )
-    options.out.write_text(json.dumps({"key": key, "durability": durability()}))
+    found = {"key": key, "durability": durability(), "names screened against": _names()}
+    options.out.write_text(json.dumps(found))
+
+
+def _names() -> int:
+    return sum(Watchlist.objects.filter(active=True).values_list("names", flat=True))
 
 
 if __name__ == "__main__":

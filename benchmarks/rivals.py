@@ -59,6 +59,8 @@ class Target:
     pid: int
     key: str
     path: str = ""
+    durability: str = ""
+    names: int = 0
 
     def address(self, slug: str, peer_path: str) -> str:
         """Where it scores events of the detector."""
@@ -160,6 +162,9 @@ def ours(
     """Our server on a database of its own, prepared; everything on, as in production."""
     place = folder / f"{name.replace(' ', '-')}-{secrets.token_hex(3)}"
     place.mkdir()
+    lists = Path(os.environ.get("RISK_DATA_DIR", HERE.parent.parent / "shared" / "data")) / "ofac"
+    if lists.is_dir():
+        filling = (*filling, "--watchlists", str(lists))
     environment = {
         **{k: v for k, v in os.environ.items() if k not in ("REDIS_URL", "DATABASE_URL")},
         **WEB_ENVIRONMENT,
@@ -186,7 +191,11 @@ def ours(
         environment=environment,
         folder=HERE.parent,
     ) as pid:
-        yield Target(name, port, pid, json.loads(out.read_text())["key"])
+        made = json.loads(out.read_text())
+        promised = ", ".join(f"{name} {value}" for name, value in made["durability"].items())
+        yield Target(
+            name, port, pid, made["key"], durability=promised, names=made["names screened against"]
+        )
 
 
 @contextmanager
@@ -246,6 +255,7 @@ def race(folder: Path, server: str, python: Path) -> dict[str, Any]:
             row = ask(we, address, file, clients=BATCH_CLIENTS, seconds=2 * SECONDS, warm_up=2)
             found["batches"].append(_batch(slug, row))
         found["process"] = look_at(we.pid)
+        found["durability"], found["names screened against"] = we.durability, we.names
     return found
 
 
@@ -276,7 +286,7 @@ def _batch(slug: str, row: Row) -> Row:
 
 
 def processes(folder: Path, server: str) -> dict[str, Any]:
-    """One process against two, on databases of their own."""
+    """One process against two, on databases of their own: one by one, and in batches."""
     digests = champions(folder / "bundles")
     with ExitStack() as stack:
         targets = [
@@ -292,8 +302,26 @@ def processes(folder: Path, server: str) -> dict[str, Any]:
             for workers in (1, 2)
         ]
         rows = _in_turns(folder, targets, clients=2 * CLIENTS)
+        files = {slug: next(bodies(folder, slug)) for slug, *_ in RACES}
+        batch_rows = [
+            {"server": target.name, **_send_batches(folder, target, slug, files[slug])}
+            for slug, *_ in RACES
+            for target in targets
+        ]
     ratio = rows[1]["requests/s"] / rows[0]["requests/s"]
-    return {"rows": rows, "ratios": {"two processes / one (wanted 1.7)": round(ratio, 2)}}
+    return {
+        "rows": rows,
+        "batches": batch_rows,
+        "ratios": {"two processes / one (wanted 1.7)": round(ratio, 2)},
+    }
+
+
+def _send_batches(folder: Path, target: Target, slug: str, events: Path) -> Row:
+    """Batches of new ids, from twice as many clients as a process has use for."""
+    address = f"{target.address(slug, '')}/batch"
+    file = batches(folder, slug, events)
+    row = ask(target, address, file, clients=2 * BATCH_CLIENTS, seconds=2 * SECONDS, warm_up=4)
+    return _batch(slug, row)
 
 
 def flat(folder: Path, server: str, predictions: int, events: int) -> dict[str, Any]:

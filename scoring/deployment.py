@@ -21,6 +21,7 @@ from django.utils import timezone
 from scoring import policy_store, postgres
 from scoring.core.bundle import Bundle, BundleError, assemble, load_bundle, write_bundle
 from scoring.core.policy import Policy
+from scoring.memory import give_back
 from scoring.models import Deployment, Detector
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ def loaded(digest: str) -> Bundle:
     if bundle is None:
         with _loading:
             bundle = _loaded.get(digest) or load_bundle(bundle_root(), digest)
+            give_back()  # Tabulating the contributions takes several times what stays.
             while len(_loaded) >= MOST_LOADED:
                 _loaded.pop(next(iter(_loaded)))
             _loaded[digest] = bundle
