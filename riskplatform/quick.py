@@ -97,7 +97,8 @@ def _reply(request: QuickRequest, body: bytes) -> Any:
     scope = view.required_scope
     admit_key(key, scope if isinstance(scope, str) else None)
     refuse_announced(request.announced)
-    return view.reply(parse_json(body), **request.kwargs)
+    # As DRF has it, no body is an empty object.
+    return view.reply(parse_json(body) if body else {}, **request.kwargs)
 
 
 def _response(request: QuickRequest, status: int, content: bytes, more: Pairs) -> Response:

@@ -121,19 +121,19 @@ class Lane:
         """Whether more requests came, within GATHER, when the last groups had more than this."""
         if begun >= max(self._sizes) or self._stopping:
             return False
-        if self._something.acquire(timeout=GATHER):
-            return bool(self._entered)
-        return False
+        if not self._something.acquire(timeout=GATHER):
+            return False
+        if not self._entered:
+            self._something.release()  # It was the word to stop, which `_run` is to hear.
+        return bool(self._entered)
 
     @staticmethod
     def _guarded(job: Job) -> Any:
         try:
             return job.answer()
-        except (
-            Exception
-        ):  # What no handler made an answer of: the client is told, the lane goes on.
+        except BaseException as error:  # The lane goes on; whoever waits is told.
             logger.exception("a request failed")
-            return None
+            return error
 
     @staticmethod
     def _advance(
