@@ -55,7 +55,8 @@ Item = tuple[str, Mapping[str, str]]
 """The token of an event's entity, and by list field the token of its value."""
 
 _compiled: dict[tuple[str, str], Policy] = {}
-_last_good: dict[str, Policy] = {}
+# By detector: the policy that was compiled last, and the readings that it screens by.
+_last_good: dict[str, tuple[Policy, Mapping[str, str]]] = {}
 _compiling = threading.Lock()
 
 
@@ -73,8 +74,10 @@ def policy(digest: str, bundle: Bundle) -> Policy:
     """The policy, compiled for what the bundle offers to read.
 
     Without a digest the bundle's own rules serve. Where the policy cannot be read the last one of
-    this process goes on, else the bundle's rules; the prediction stores which. A detector that
-    should screen and cannot asks for a human: what nobody screened is not approved.
+    this process goes on, else the bundle's rules; the prediction stores which. Where a reading of
+    a list cannot be read, the last ones of this process go on under today's rules; a detector that
+    should screen and cannot asks for a human: what nobody screened is not approved. Lists and
+    snoozes are rows, and count in each of these cases.
     """
     if not digest:
         return bundle.policy
@@ -93,34 +96,59 @@ def _compile_first(key: tuple[str, str], bundle: Bundle) -> Policy:
         content = read_content(digest)
     except PolicyError:
         logger.exception("policy %s cannot serve; the last good one does", digest[:12])
-        return _last_good.get(slug) or _own_rules(bundle)
+        known = _last_good.get(slug)
+        return ordered_by_all(known[0] if known else _own_rules(bundle), bundle)
     try:
         found = compile_policy(digest, content, bundle)
     except WatchlistError:
         logger.exception("policy %s: a watchlist cannot be read", digest[:12])
-        if slug in _last_good:
-            return _last_good[slug]
-        # Rules, and the countries that need no list, still speak.
-        found = compile_policy(digest, {**content, "watchlists": {}}, bundle)
-        return replace(found, screener=Unscreened(found.screener), stands_in=True)
+        return _with_lists_of_before(content, bundle) or _without_lists(digest, content, bundle)
     while len(_compiled) >= MOST_COMPILED:
         _compiled.pop(next(iter(_compiled)))
-    _compiled[key] = _last_good[slug] = found
+    _compiled[key] = found
+    _last_good[slug] = (found, content["watchlists"])
     return found
 
 
 def _own_rules(bundle: Bundle) -> Policy:
-    """The bundle's rules where the policy is gone. Standing orders are rows, and go on."""
-    spec = bundle.spec
-    return replace(
-        bundle.policy,
-        screener=(
-            Unscreened(screener(spec.screening, {})) if spec.screening else bundle.policy.screener
-        ),
-        list_fields=tuple(sorted(spec.schema["properties"])),
-        has_snoozes=True,
-        stands_in=True,
+    """The bundle's rules where the policy is gone."""
+    screening = bundle.spec.screening
+    if screening is None:
+        return bundle.policy
+    return replace(bundle.policy, screener=Unscreened(screener(screening, {})))
+
+
+def ordered_by_all(policy: Policy, bundle: Bundle) -> Policy:
+    """The policy with every order that there may be: which there are, nobody can tell."""
+    fields = tuple(sorted(bundle.spec.schema["properties"]))
+    return replace(policy, list_fields=fields, has_snoozes=True, stands_in=True)
+
+
+def _with_lists_of_before(content: Mapping[str, Any], bundle: Bundle) -> Policy | None:
+    """Today's policy with the readings that were in force before; None where one is lacking.
+
+    It is a policy with a name of its own, kept like any other, so that its decisions replay.
+    """
+    _, before = _last_good.get(bundle.spec.slug, (None, {}))
+    if not content["watchlists"].keys() <= before.keys():
+        return None
+    mixed = {**content, "watchlists": dict(before)}
+    digest = digest_of(mixed)
+    try:
+        found = compile_policy(digest, mixed, bundle)
+    except WatchlistError:
+        return None
+    published = PolicySnapshot.objects.filter(pk=digest_of(content)).only("detector").get()
+    PolicySnapshot.objects.get_or_create(
+        digest=digest, defaults={"detector_id": published.detector_id, "content": mixed}
     )
+    return replace(found, stands_in=True)
+
+
+def _without_lists(digest: str, content: Mapping[str, Any], bundle: Bundle) -> Policy:
+    """Today's policy where no list can be read: rules and countries still speak."""
+    found = compile_policy(digest, {**content, "watchlists": {}}, bundle)
+    return replace(found, screener=Unscreened(found.screener), stands_in=True)
 
 
 class Unscreened:
