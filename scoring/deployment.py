@@ -130,6 +130,13 @@ def serving_of(detector: Detector) -> Serving:
     )
 
 
+def bundle_of(detector: Detector, champion: Deployment | None) -> tuple[Bundle, str]:
+    """(the bundle that serves the detector, what is wrong with the one that should)."""
+    digest, version = (champion.digest, champion.version) if champion else (None, None)
+    bundle, _, fault = _bundle(detector.pk, detector.slug, digest, version)
+    return bundle, fault
+
+
 def _serving(
     detector_id: int,
     slug: str,

@@ -25,6 +25,7 @@ from scoring.selectors import (
     predictions_page,
     rules_in_force,
 )
+from scoring.shortfalls import shortfalls_of
 
 RECENT = 8
 COUNTS_KEY = "scoring.prediction_counts"
@@ -77,6 +78,7 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
         rules = list(rules_in_force(detector))
         context |= {
             "rules": rules,
+            "shortfalls": [found.text for found in shortfalls_of(detector, rules)],
             "live_rules": sum(version.stage == Stage.LIVE for version in rules),
             "graph": feature_graph(spec, detector.config, importance),
             "importance_of": counted,

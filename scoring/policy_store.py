@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,21 +21,13 @@ from scoring.core.bundle import Bundle
 from scoring.core.expressions import names_in
 from scoring.core.policy import Policy
 from scoring.core.rules import Rule, compile_rule, readable
-from scoring.core.screening import Screener
 from scoring.core.spec import RuleSpec, ScreeningSpec
-from scoring.core.types import (
-    NO_ORDERS,
-    Decision,
-    ListHit,
-    Orders,
-    RiskLevel,
-    ScreeningHit,
-    Stage,
-)
+from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
 from scoring.core.vocabulary import ANY, RuleError
 from scoring.core.watchlist import WatchlistError
 from scoring.policy_models import ListEntry, PolicySnapshot, RuleVersion, Snooze
 from scoring.policy_models import Rule as RuleRow
+from scoring.standing_in import Unscreened, unevaluated
 from scoring.watchlist_store import screener
 
 logger = logging.getLogger(__name__)
@@ -151,32 +143,6 @@ def _without_lists(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
     return replace(found, screener=Unscreened(found.screener), stands_in=True)
 
 
-class Unscreened:
-    """Stands in for a screener whose lists cannot be read: every event goes to a human."""
-
-    def __init__(self, countries: Screener | None) -> None:
-        self._countries = countries
-
-    def screen(self, fields: Mapping[str, Any]) -> tuple[ScreeningHit, ...]:
-        """What needs no list, and that the lists were not asked."""
-        found = () if self._countries is None else self._countries.screen(fields)
-        return (*found, NOT_SCREENED)
-
-
-NOT_SCREENED = ScreeningHit(
-    kind="unavailable",
-    list_name="",
-    list_digest="",
-    entry="",
-    matched="",
-    score=0.0,
-    severity=RiskLevel.HIGH,
-    outcome=Decision.REVIEW,
-    text="Not screened by name: the sanctions lists could not be read",
-    detail={},
-)
-
-
 def read_content(digest: str) -> dict[str, Any]:
     """What the policy says. Raises PolicyError."""
     row = PolicySnapshot.objects.filter(pk=digest).values_list("content", flat=True).first()
@@ -193,9 +159,14 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
 
     Raises WatchlistError when a list that it screens against is gone or damaged.
     """
+    rules, faults = compile_rules(content["rules"], bundle)
+    for fault in faults:
+        logger.error(
+            "bundle %s cannot evaluate rule %s: %s", bundle.digest[:12], fault.code, fault.problem
+        )
     return Policy(
         digest=digest,
-        rules=tuple(_rules(content["rules"], bundle)),
+        rules=tuple(rules),
         audit_rate=float(content["audit_rate"]),
         screener=(
             screener(screening_spec(content["screening"]), content["watchlists"])
@@ -207,17 +178,38 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
     )
 
 
-def _rules(bodies: Iterable[Mapping[str, Any]], bundle: Bundle) -> Iterable[Rule]:
+@dataclass(frozen=True, slots=True)
+class RuleFault:
+    """A rule in force that a bundle cannot evaluate, and why."""
+
+    code: str
+    version: int
+    stage: Stage
+    problem: str
+
+
+def compile_rules(
+    bodies: Iterable[Mapping[str, Any]], bundle: Bundle
+) -> tuple[list[Rule], list[RuleFault]]:
+    """The rules as far as the bundle can evaluate them, and those that it cannot.
+
+    In place of a live one stands a rule that asks for a human; a shadow one is left out.
+    """
     offered = readable(bundle.spec)
+    rules: list[Rule] = []
+    faults: list[RuleFault] = []
     for body in bodies:
-        # What this bundle lacks is missing in every event; personal data stays out of reach.
-        absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
-        known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
+        stage = Stage(body["stage"])
         try:
-            yield compile_rule(rule_spec(body), known, stage=Stage(body["stage"]))
-        except RuleError:
-            # Better one rule less than no service.
-            logger.exception("rule %s is left out of bundle %s", body["code"], bundle.digest[:12])
+            # What this bundle lacks is missing in every event; personal data stays out of reach.
+            absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
+            known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
+            rules.append(compile_rule(rule_spec(body), known, stage=stage))
+        except RuleError as error:
+            faults.append(RuleFault(body["code"], body["version"], stage, str(error)))
+            if stage is Stage.LIVE:
+                rules.append(unevaluated(body["code"], body["version"], str(error)))
+    return rules, faults
 
 
 def rule_body(code: str, version: RuleVersion) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from scoring.core.watchlist import WatchlistError
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
 from scoring.recording import audit_draw, verdict_columns
+from scoring.standing_in import NOT_SCREENED
 
 CHUNK = 1000
 MOST_TOLD = 20
@@ -178,7 +179,7 @@ def _verify_sound(rows: list[Prediction], bundle: Bundle, policy: Policy, report
 
 
 def _is_unscreened(row: Prediction) -> bool:
-    return any(hit["kind"] == policy_store.NOT_SCREENED.kind for hit in row.screening_hits)
+    return any(hit["kind"] == NOT_SCREENED.kind for hit in row.screening_hits)
 
 
 # --- What it was made with ---------------------------------------------------------------------

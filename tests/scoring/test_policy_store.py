@@ -121,11 +121,16 @@ def test_a_name_that_the_bundle_lacks_is_missing(payments_detector, bundle):
     assert not found.matches({"amount": 4.0})
 
 
-def test_a_rule_that_would_read_personal_data_is_left_out(payments_detector, bundle):
+@pytest.mark.parametrize(("stage", "stands_in"), [("live", 1), ("shadow", 0)])
+def test_a_live_rule_that_would_read_personal_data_is_stood_in_for(
+    payments_detector, bundle, stage, stands_in
+):
     content = build_content(payments_detector, NOW)
-    content["rules"][0]["when"] = "user_name == 'Ada'"
+    content["rules"][0] |= {"when": "user_name == 'Ada'", "outcome": "BLOCK", "stage": stage}
     compiled = policy_store.compile_policy("d", content, bundle)
-    assert len(compiled.rules) == len(content["rules"]) - 1
+    found = [rule for rule in compiled.rules if rule.code == content["rules"][0]["code"]]
+    assert [rule.outcome for rule in found] == ["REVIEW"] * stands_in
+    assert all(rule.matches({}) and "user_name" in rule.text for rule in found)
 
 
 def test_where_nobody_ordered_anything_nothing_is_asked(payments_detector):
