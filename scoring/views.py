@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring import panels, presenting
 from scoring.models import Prediction
-from scoring.screened import screening_hits
+from scoring.screened import screening_hits, unscreened_lists
 from scoring.selectors import find_prediction
 
 LONGEST_REASON = 500
@@ -134,6 +134,7 @@ def _render(
         "why": presenting.explain_prediction(prediction, spec),
         "rules": presenting.rule_hits(prediction),
         "screening": screening_hits(prediction),
+        "unscreened": unscreened_lists(prediction),
         "fields": fields,
         "masked": any(field.hidden for field in fields),
         "lineage": presenting.lineage_of(prediction),
