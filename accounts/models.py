@@ -24,6 +24,11 @@ class User(AbstractUser):
         validators=[validate_time_zone],
         help_text="IANA name, for showing times; everything is stored in UTC.",
     )
+    log_ins_from = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="API log-ins of before have ended (accounts/tokens.py).",
+    )
 
     @property
     def name(self) -> str:

@@ -237,6 +237,12 @@ API_KEY_CACHE_SECONDS = env.float("API_KEY_CACHE_SECONDS", default=1.0)
 # Tokens of people who log in over the API (accounts/tokens.py), seconds.
 JWT_ACCESS_SECONDS = env.int("JWT_ACCESS_SECONDS", default=15 * 60)
 JWT_REFRESH_SECONDS = env.int("JWT_REFRESH_SECONDS", default=12 * 3600)
+# From the password to the end of the last token that refreshing can give.
+JWT_SESSION_SECONDS = env.int("JWT_SESSION_SECONDS", default=7 * 24 * 3600)
+if not 0 < JWT_ACCESS_SECONDS <= JWT_REFRESH_SECONDS <= JWT_SESSION_SECONDS:
+    raise ImproperlyConfigured(
+        "JWT_ACCESS_SECONDS, JWT_REFRESH_SECONDS and JWT_SESSION_SECONDS must be above 0 and rise."
+    )
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",
