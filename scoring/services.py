@@ -6,6 +6,7 @@ Every call returns after its predictions are committed.
 """
 
 import logging
+import sqlite3
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ def _try_calls(calls: Sequence[Call]) -> None:
             _store_calls(calls)
         except (IntegrityError, OperationalError, InterfaceError, WindowStateError) as error:
             lost = isinstance(error, OperationalError | InterfaceError) and not _met_another(error)
-            if lost:
+            if lost and not _is_busy(error):
                 circuit.failed()
             else:
                 circuit.succeeded()
@@ -131,6 +132,12 @@ def _met_another(error: Exception) -> bool:
     if isinstance(error, IntegrityError | WindowStateError):
         return True
     return getattr(error.__cause__, "sqlstate", "") in (DEADLOCK, SERIALISATION)
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether SQLite gave up waiting for another writer's turn to end: the database is there."""
+    code = getattr(error.__cause__, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 @dataclass(frozen=True, slots=True)
