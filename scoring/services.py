@@ -28,8 +28,9 @@ from scoring.calls import (
 from scoring.core import pipeline
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.deployment import Serving, UnknownDetector
-from scoring.feature_store.base import Key, Learnt
+from scoring.feature_store.base import Key, Learnt, WindowsBusy
 from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.database import wait_for_windows
 from scoring.grouping import Grouping
 from scoring.models import Prediction
 from scoring.signals import predictions_recorded
@@ -42,6 +43,8 @@ DEADLOCK, SERIALISATION = "40P01", "40001"
 MOST_IN_A_GROUP = 64
 MOST_GROUPED = 50
 """Events from which a call has a transaction of its own: it shares a commit among enough."""
+PATIENCE = 2.0
+"""Seconds for which a call waits for windows that are being made anew, before it is refused."""
 Known = Mapping[str, Prediction]
 
 
@@ -68,11 +71,24 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
             call.read(serving)
     if call.items:
         if len(raws) >= MOST_GROUPED or connection.in_atomic_block:
-            _score_calls([call])
+            _score_alone(call)
         else:
             _groups.submit(call)
+            if isinstance(call.error, WindowsBusy):
+                _score_alone(call, patience=PATIENCE)
         _send_announcements()
     return call.result()
+
+
+def _score_alone(call: Call, *, patience: float = 0.0) -> None:
+    """Score one call. While its windows are made anew it waits here, up to `patience` seconds at a
+    time (0: without end), and not in a group, where calls of other detectors would wait with it."""
+    for _ in range(ATTEMPTS):
+        _score_calls([call])
+        if call.serving is None or not isinstance(call.error, WindowsBusy):
+            return
+        if not wait_for_windows(call.serving.detector_id, patience):
+            return
 
 
 def _score_calls(calls: Sequence[Call]) -> None:

@@ -6,10 +6,17 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from scoring.core.features import FeaturePlan
-from scoring.core.windows import EntityWindow
+from scoring.core.windows import EntityWindow, WindowStateError
 
 Key = tuple[str, str]
 """(entity field, keyed token of the entity)."""
+
+
+class WindowsBusy(WindowStateError):
+    """The detector's windows are being made anew: whoever teaches them has to wait for that."""
+
+    def __init__(self) -> None:
+        super().__init__("The windows of this detector are being made anew. Try again shortly.")
 
 
 class Learnt(NamedTuple):
@@ -25,6 +32,8 @@ class FeatureStore(Protocol):
 
     `load` with `lock` holds each returned window against other writers until the transaction ends,
     so that what is saved was computed from what is stored. What is rolled back is not kept.
+    While the detector's windows are made anew it raises WindowsBusy instead of waiting: others
+    share the caller's transaction. See `database.wait_for_windows`.
     """
 
     def load(

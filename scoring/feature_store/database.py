@@ -7,13 +7,13 @@ these statements by the ORM took longer than running them.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from scoring import postgres
 from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow, packed
-from scoring.feature_store.base import Key, Learnt
+from scoring.feature_store.base import Key, Learnt, WindowsBusy
 from scoring.models import EntityState
 
 MOST_PARAMETERS = 10_000
@@ -33,16 +33,25 @@ APPEND = f"""
 """  # noqa: S608 - our own names
 # On PostgreSQL: keys as arrays. A row that does not exist cannot be locked, so it is made first.
 NAMED = "unnest(%s::text[], %s::text[])"
+# Rows alone would let a writer that waits for a row find it deleted, and take its entity for a new
+# one: all writers of a detector's windows share a lock, and who makes them anew has it alone.
+WINDOWS = 0x77696E64
+"""The first of the two numbers of that lock; the other is the detector's."""
+KEEP_OUT = f"SELECT pg_advisory_xact_lock({WINDOWS}, %s::int)"
+SHARE = f"SELECT pg_advisory_xact_lock_shared({WINDOWS}, %s::int)"
+MAY_WRITE = f"(SELECT pg_try_advisory_xact_lock_shared({WINDOWS}, %s::int))"
 MAKE_MISSING = f"""
     {INSERT} SELECT %s, key_field, token, '', '', now() FROM {NAMED} AS named(key_field, token)
-    ON CONFLICT DO NOTHING
+    WHERE {MAY_WRITE} ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
 LOAD = f"""
     SELECT stored.key_field, stored.token, stored.state, stored.tail FROM {TABLE} stored
     JOIN {NAMED} AS named(key_field, token) USING (key_field, token)
-    WHERE stored.detector_id = %s ORDER BY stored.key_field, stored.token
+    WHERE stored.detector_id = %s
 """  # noqa: S608 - our own names
-LOAD_LOCKED = f"{LOAD} FOR UPDATE OF stored"
+LOAD_LOCKED = f"""
+    {LOAD} AND {MAY_WRITE} ORDER BY stored.key_field, stored.token FOR UPDATE OF stored
+"""
 SAVE = f"""
     {INSERT} SELECT %s, key_field, token, state, '', now()
     FROM unnest(%s::text[], %s::text[], %s::bytea[]) AS taught(key_field, token, state)
@@ -93,6 +102,31 @@ class DatabaseFeatureStore:
     def forget(self, detector_id: int) -> None:
         """See FeatureStore."""
         EntityState.objects.filter(detector_id=detector_id).delete()
+
+
+def lock_windows(detector_id: int) -> None:
+    """Let the detector's scoring finish and then wait, until the caller's transaction ends.
+
+    Other detectors go on. To be taken before a lock on the detector's row, which writers refer to.
+    On SQLite the transaction itself keeps all others waiting.
+    """
+    if postgres.is_used():
+        postgres.execute(KEEP_OUT, [detector_id])
+
+
+def wait_for_windows(detector_id: int, seconds: float = 0.0) -> bool:
+    """Wait while the detector's windows are made anew, at most `seconds` (0: as long as it takes);
+    whether they may be written. In a transaction this stays so until its end."""
+    if not postgres.is_used():
+        return True
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if seconds:
+                cursor.execute(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
+            cursor.execute(SHARE, [detector_id])
+    except OperationalError:
+        return False
+    return True
 
 
 def window_of(entity: EntityPlan, state: bytes, tail: bytes = b"") -> EntityWindow:
@@ -152,14 +186,19 @@ def _rows(detector_id: int, keys: Sequence[Key], *, lock: bool) -> Iterator[Stor
 
 
 def _rows_of_postgres(detector_id: int, keys: Sequence[Key], *, lock: bool) -> list[Stored]:
-    """One round trip: make the rows that are missing, then read them all, locked in order."""
+    """One round trip: make the rows that are missing, then read them all, locked in order.
+
+    Fewer rows than keys means that the lock was not to be had: then none was made or read.
+    """
     names = _columns(keys)
     if not lock:
         return postgres.execute(LOAD, [*names, detector_id]).fetchall()
     with postgres.pipeline():
-        postgres.execute(MAKE_MISSING, [detector_id, *names])
-        loading = postgres.execute(LOAD_LOCKED, [*names, detector_id])
-        return loading.fetchall()
+        postgres.execute(MAKE_MISSING, [detector_id, *names, detector_id])
+        rows = postgres.execute(LOAD_LOCKED, [*names, detector_id, detector_id]).fetchall()
+    if len(rows) < len(keys):
+        raise WindowsBusy
+    return rows
 
 
 def _columns(keys: Sequence[Key]) -> list[list[str]]:
