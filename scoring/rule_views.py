@@ -16,9 +16,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import vault
 from accounts.models import User
+from scoring import presenting
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Stage
+from scoring.describing import truth_words
 from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
@@ -117,6 +119,7 @@ def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
     in_force = [version for rule in rules for version in rule.current if version.stage in IN_FORCE]
     context = {
         "title": "Rules",
+        "truth": truth_words(presenting.SpecCache().of(detector)),
         "crumbs": crumbs(detector),
         "detector": detector,
         "rows": [_row(rule, uses) for rule in rules],
@@ -252,7 +255,10 @@ def _consider(
             compiled = check_rule(spec, "RULE", said)
         except PolicyRefused as refusal:
             problems += refusal.problems
-    found: dict[str, Any] = {"problems": problems, "compiled": compiled, "detector": detector}
+    found: dict[str, Any] = {
+        "problems": problems, "compiled": compiled, "detector": detector,
+        "truth": truth_words(spec),
+    }  # fmt: skip
     if act == "try" and compiled is not None:
         found["trial"] = try_rule(detector, compiled)
     if request.htmx:  # type: ignore[attr-defined]

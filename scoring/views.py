@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.services import record_audit
 from scoring import panels, presenting
+from scoring.describing import truth_words
 from scoring.models import Prediction
 from scoring.screened import screening_hits, unscreened_lists
 from scoring.selectors import find_prediction
@@ -138,6 +139,7 @@ def _render(
         "fields": fields,
         "masked": any(field.hidden for field in fields),
         "lineage": presenting.lineage_of(prediction),
+        "truth": truth_words(spec),
         "labels": prediction.labels.select_related("author"),
     }
     template = "scoring/prediction_detail.html"
