@@ -63,10 +63,10 @@ def _unavailable() -> JsonResponse:
 
 
 class ShortfallBody(serializers.Serializer[Any]):
-    """Something in force that does not do what it says; `kind` is rule, list or bundle."""
+    """Something in force that does not do what it says."""
 
     detector = serializers.CharField()
-    kind = serializers.ChoiceField(["rule", "list", "bundle"])
+    kind = serializers.ChoiceField(["rule", "list", "bundle", "review"])
     subject = serializers.CharField()
     text = serializers.CharField()
 

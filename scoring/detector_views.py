@@ -25,7 +25,7 @@ from scoring.selectors import (
     predictions_page,
     rules_in_force,
 )
-from scoring.shortfalls import shortfalls_of
+from scoring.shortfalls import review_due, shortfalls_of
 
 RECENT = 8
 COUNTS_KEY = "scoring.prediction_counts"
@@ -86,6 +86,7 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "features": feature_lines(spec),
             "label_delay": duration(spec.training.label_delay),
             "retrain_every": duration(spec.training.retrain_every),
+            "review_due": review_due(serving) if serving else None,
             "curl": curl_example(spec, url=url, at=timezone.now()),
         }
     if request.user.has_perm("scoring.view_prediction"):

@@ -175,6 +175,7 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
         ),
         list_fields=tuple(content["list_fields"]),
         has_snoozes=bool(content["has_snoozes"]),
+        review_after=float(content.get("review_after", 0.0)),
     )
 
 
@@ -328,7 +329,7 @@ def _orders(
     until: dict[str, str] = {}
     for code, *times in snoozes.get(entity, ()):
         if _stands(times, at):
-            end = _moment(times[1])
+            end = stored_moment(times[1])
             until[code] = max(until.get(code, ""), "" if end is None else end.isoformat())
     return Orders(
         allowed=tuple(hits[ListEntry.Kind.ALLOW]),
@@ -337,18 +338,7 @@ def _orders(
     )
 
 
-def _stands(times: Sequence[Any], at: datetime) -> bool:
-    """Whether a row of (created, expires, revoked) stood at `at`."""
-    created, expires, revoked = (_moment(time) for time in times)
-    return (
-        created is not None
-        and created <= at
-        and (expires is None or at < expires)
-        and (revoked is None or at < revoked)
-    )
-
-
-def _moment(value: Any) -> datetime | None:
+def stored_moment(value: Any) -> datetime | None:
     """A time as the driver gives it: SQLite has texts without a zone, in UTC."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
@@ -356,3 +346,14 @@ def _moment(value: Any) -> datetime | None:
         found: datetime | None = value
         return found
     return value.replace(tzinfo=UTC)
+
+
+def _stands(times: Sequence[Any], at: datetime) -> bool:
+    """Whether a row of (created, expires, revoked) stood at `at`."""
+    created, expires, revoked = (stored_moment(time) for time in times)
+    return (
+        created is not None
+        and created <= at
+        and (expires is None or at < expires)
+        and (revoked is None or at < revoked)
+    )

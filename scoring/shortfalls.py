@@ -6,6 +6,9 @@ Each goes on in a safe way (docs/rules.md), but nobody would know without being 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
 
 from scoring import deployment
 from scoring.core.bundle import Bundle
@@ -21,8 +24,8 @@ from scoring.watchlist_store import active_watchlists
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """`kind` is `rule`, `list` or `bundle`, `subject` names it; `text` says what is wrong, what
-    happens instead and what to do. `degrades`: something that worked before does not."""
+    """`kind` is `rule`, `list`, `bundle` or `review`, `subject` names it; `text` says what is
+    wrong, what happens instead and what to do. `degrades`: what worked before does not."""
 
     detector: str
     kind: str
@@ -57,6 +60,7 @@ def _shortfalls(
     bundle, problem = deployment.bundle_of(detector, next(iter(champions), None))
     return [
         *([_of_bundle(detector, problem)] if problem else []),
+        *(_of_review(detector, champion) for champion in champions[:1] if _is_overdue(champion)),
         *(_of_rule(detector, fault) for fault in rule_faults(versions, bundle)),
         *(_of_list(detector, name) for name in unscreened_lists(detector, readings)),
     ]
@@ -111,6 +115,30 @@ def list_sentence(name: str) -> str:
 def _of_bundle(detector: Detector, problem: str) -> Shortfall:
     text = f"{problem} The one before it serves where this process knows it, else the rules alone."
     return Shortfall(detector.slug, "bundle", "champion", text)
+
+
+def review_due(champion: Deployment) -> datetime | None:
+    """When the model that serves is to be reviewed; None for never. Raises SpecError."""
+    after = champion.detector.spec().training.review_after
+    if not after or champion.version == deployment.RULES_ONLY:
+        return None
+    return champion.installed_at + timedelta(seconds=after)
+
+
+def _is_overdue(champion: Deployment) -> bool:
+    try:
+        due = review_due(champion)
+    except SpecError:
+        return False
+    return due is not None and due <= timezone.now()
+
+
+def _of_review(detector: Detector, champion: Deployment) -> Shortfall:
+    text = (
+        f"{champion.version} is past its review date: rules decide alone, and predictions say"
+        " degraded. Promote a version that was reviewed, or extend training.review_after."
+    )
+    return Shortfall(detector.slug, "review", champion.version, text)
 
 
 def _of_rule(detector: Detector, fault: RuleFault) -> Shortfall:

@@ -87,12 +87,17 @@ class CostSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """How a detector learns. `label_delay` in seconds: younger events are not yet matured."""
+    """How a detector learns. `label_delay` in seconds: younger events are not yet matured.
+
+    `review_after`: seconds for which a champion may score from the day it was put into service on;
+    past that it is to be reviewed, and the rules decide alone. 0: no end.
+    """
 
     learner: str = "lightgbm"
     label_delay: float = 7 * 86400.0
     retrain_every: float = 7 * 86400.0
     minimum_positives: int = 20
+    review_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +249,7 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
     for key in sorted(set(given) - set(kind.__dataclass_fields__)):
         read.bad(f"{place}.{key}", "is not a setting")
         del given[key]
-    for key in {"label_delay", "retrain_every"} & set(given):
+    for key in {"label_delay", "retrain_every", "review_after"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])
     return given
 
