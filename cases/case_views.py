@@ -18,7 +18,7 @@ from cases.selectors import case_alerts, case_counts, case_list, case_timeline, 
 from cases.services import begin_touch, close_case, comment_on_case, end_touch, move_case
 from cases.views import fragment, reason_words, signed_in
 from cases.workflow import CaseStatus, MoveRefused, moves_from
-from scoring.describing import TruthWords, truth_words
+from scoring.core.spec import TruthWords, truth_words
 from scoring.presenting import SpecCache
 
 PAGE_SIZE = 50

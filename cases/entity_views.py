@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET
 from cases.selectors import alerts_of_entity, entity_history
 from cases.views import reason_words
 from scoring import presenting
-from scoring.describing import truth_words
+from scoring.core.spec import truth_words
 from scoring.models import Detector
 
 EVENTS = 200

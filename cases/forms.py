@@ -7,7 +7,7 @@ from django import forms
 
 from accounts.models import User
 from cases.workflow import REASON_CODES, Disposition
-from scoring.describing import TruthWords
+from scoring.core.spec import TruthWords
 
 
 def found_words(truth: TruthWords) -> dict[Disposition, str]:

@@ -30,8 +30,7 @@ from cases.selectors import (
 from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
 from cases.workflow import REASON_CODES, AlertStatus, Disposition, MoveRefused, reasons_of
 from scoring import presenting
-from scoring.core.spec import DetectorSpec
-from scoring.describing import truth_words
+from scoring.core.spec import DetectorSpec, truth_words
 from scoring.models import Detector
 from scoring.screened import screening_hits
 

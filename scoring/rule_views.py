@@ -18,9 +18,8 @@ from accounts import vault
 from accounts.models import User
 from scoring import presenting
 from scoring.core.reader import SpecError
-from scoring.core.spec import DetectorSpec
+from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
-from scoring.describing import truth_words
 from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion

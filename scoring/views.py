@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.services import record_audit
 from scoring import panels, presenting
-from scoring.describing import truth_words
+from scoring.core.spec import truth_words
 from scoring.models import Prediction
 from scoring.screened import screening_hits, unscreened_lists
 from scoring.selectors import find_prediction

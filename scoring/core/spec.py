@@ -152,6 +152,26 @@ class DetectorSpec:
         return tuple(sorted(keys))
 
 
+@dataclass(frozen=True, slots=True)
+class TruthWords:
+    """What the two truths about an event are called, in the middle of a sentence."""
+
+    fraud: str
+    legitimate: str
+
+    @property
+    def pair(self) -> str:
+        """Both, as the `yesno` filter of templates takes them."""
+        return f"{self.fraud.capitalize()},{self.legitimate.capitalize()}"
+
+
+def truth_words(spec: DetectorSpec | None) -> TruthWords:
+    """Money is defrauded; where no amount is at stake, something had an incident or had none."""
+    if spec is not None and not spec.amount_field:
+        return TruthWords("incident", "no incident")
+    return TruthWords("fraud", "legitimate")
+
+
 def _rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ...]:
     codes = [str(rule.get("code", "")) for rule in raw]
     found = []
