@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from accounts.forms import AdminLoginForm, NewApiKeyForm
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
-from accounts.services import create_api_key, record_roles_changed, revoke_api_key
+from accounts.services import create_api_key, end_log_ins, record_roles_changed, revoke_api_key
 
 admin.site.login_form = AdminLoginForm
 # The table in accounts/roles.py is the truth; an edited group would not survive a migration.
@@ -22,6 +22,7 @@ admin.site.unregister(Group)
 class UserAdmin(DjangoUserAdmin):
     list_display = ("username", "name", "email", "roles", "is_active", "last_login")
     list_filter = ("groups", "is_active", "is_staff")
+    actions = ("end_log_ins",)
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("display_name", "email", "time_zone")}),
@@ -55,6 +56,13 @@ class UserAdmin(DjangoUserAdmin):
         after = sorted(user.groups.values_list("name", flat=True))
         if before != after:
             record_roles_changed(user, before=before, after=after, actor=cast(User, request.user))
+
+    @admin.action(description="End the API log-ins of the selected users", permissions=["change"])
+    def end_log_ins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            if self.has_change_permission(request, user):
+                end_log_ins(user, actor=cast(User, request.user))
+        messages.success(request, "Their tokens open nothing any more.")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # Deactivated, not deleted: the audit trail names them.

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.lockout import client_address, lock_message, locked_for
 from accounts.models import User
-from accounts.tokens import REFRESH, TokenPair, TokenRefused, issue_tokens, user_of
+from accounts.tokens import TokenPair, TokenRefused, issue_tokens, renew_tokens
 
 WRONG = "The user name or the password is not right."
 
@@ -81,7 +81,7 @@ class LoginView(OpenView):
 
 
 class RefreshView(OpenView):
-    """The next pair for a refresh token."""
+    """The next pair for a refresh token, as long as the log-in lasts (JWT_SESSION_SECONDS)."""
 
     @extend_schema(
         operation_id="auth_refresh",
@@ -91,10 +91,10 @@ class RefreshView(OpenView):
     )
     def post(self, request: Request) -> Response:
         try:
-            user = user_of(_valid(RefreshIn, request)["refresh"], kind=REFRESH)
+            pair = renew_tokens(_valid(RefreshIn, request)["refresh"])
         except TokenRefused as error:
             raise AuthenticationFailed(str(error)) from error
-        return Response(_body(issue_tokens(user)))
+        return Response(_body(pair))
 
 
 def _body(pair: TokenPair) -> dict[str, Any]:

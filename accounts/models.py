@@ -24,6 +24,11 @@ class User(AbstractUser):
         validators=[validate_time_zone],
         help_text="IANA name, for showing times; everything is stored in UTC.",
     )
+    log_ins_from = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="API log-ins of before have ended (accounts/tokens.py).",
+    )
 
     @property
     def name(self) -> str:
@@ -66,15 +71,34 @@ class ApiKey(models.Model):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
-class RateWindow(models.Model):
-    """When one API key was used of late: the sliding window where there is no Redis."""
+class RateStamps(models.Model):
+    """When somebody used the API of late: the sliding window where there is no Redis."""
 
-    api_key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True)
     # Microseconds since 1970 as little-endian int64, oldest first.
     stamps = models.BinaryField(default=bytes)
 
+    class Meta:
+        abstract = True
+
+
+class RateWindow(RateStamps):
+    """The window of one API key."""
+
+    api_key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, primary_key=True)
+
     def __str__(self) -> str:
         return f"window of key {self.api_key_id}"
+
+
+class UserRateWindow(RateStamps):
+    """The window of one person, for all their tokens and sessions."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"window of user {self.user_id}"
 
 
 class FailedLogin(models.Model):

@@ -1,8 +1,9 @@
 """Who may call an API view.
 
 A view declares `required_scope` (an API key must have it) and `required_permission` (a user logged
-in by session must hold it): a name, or one name per method as `{"GET": ..., "POST": ...}`. What a
-view does not declare is refused: no scope, no keys; no permission, no sessions; neither, nobody.
+in by token or session must hold it): a name, or one name per method as `{"GET": ..., "POST": ...}`.
+What a view does not declare is refused: no scope, no keys; no permission, no people; neither,
+nobody.
 
 An API key acts within its scopes alone and costs no query here; whoever makes the key decides its
 scopes (see `accounts.services.create_api_key`), and deactivating its user closes it.
@@ -10,15 +11,15 @@ scopes (see `accounts.services.create_api_key`), and deactivating its user close
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rest_framework.exceptions import PermissionDenied, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.models import ApiKey
-from accounts.ratelimit import take_slot
+from accounts.models import ApiKey, User
+from accounts.ratelimit import take_slot, take_user_slot
 from accounts.scopes import ADMIN_SCOPE
 
 if TYPE_CHECKING:
@@ -27,15 +28,17 @@ if TYPE_CHECKING:
 
 
 class HasScope(BasePermission):
-    """The default permission of every API view; counts the request against the key's rate too."""
+    """The default permission of every API view; counts the request against the rate of the key, or
+    of the user who came without one."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if isinstance(request.auth, ApiKey):
-            _count_once(request, request.auth)
-            return _key_may(request.auth, _declared(view, "required_scope", request.method))
-        user = request.user
-        if user is None or not user.is_authenticated:
+        key, user = request.auth, request.user
+        if isinstance(key, ApiKey):
+            _count_once(request, lambda: take_slot(key))
+            return _key_may(key, _declared(view, "required_scope", request.method))
+        if not isinstance(user, User) or not user.is_authenticated:
             return False
+        _count_once(request, lambda: take_user_slot(user))
         permission = _declared(view, "required_permission", request.method)
         return permission is not None and user.has_perm(permission)
 
@@ -61,11 +64,11 @@ def _key_may(key: ApiKey, scope: str | None) -> bool:
     return scope is not None and (scope in key.scopes or ADMIN_SCOPE in key.scopes)
 
 
-def _count_once(request: Request, key: ApiKey) -> None:
+def _count_once(request: Request, take: Callable[[], float]) -> None:
     # A view may check permissions twice (schema, browsable forms); a request counts once.
     if getattr(request, "rate_counted", False):
         return
     request.rate_counted = True  # type: ignore[attr-defined]
-    wait = take_slot(key)
+    wait = take()
     if wait > 0:
         raise Throttled(wait=wait)

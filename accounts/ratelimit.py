@@ -1,4 +1,6 @@
-"""Rate limits of API keys: an exact sliding window, in Redis or else in the database.
+"""Rate limits of API keys and of people: an exact sliding window, in Redis or in the database.
+
+A key has a rate of its own; everybody who comes by token or session has API_USER_RATE.
 
 A request is allowed when, for each limit `count` per `seconds`, fewer than `count` were allowed in
 the `seconds` before it. Looking and counting is one atomic step in both stores, so parallel clients
@@ -19,11 +21,16 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import ApiKey, RateWindow
+from accounts.models import ApiKey, RateWindow, User, UserRateWindow
 from accounts.rates import Limit, parse_rate
 
 logger = logging.getLogger(__name__)
 
+Window = type[RateWindow] | type[UserRateWindow]
+_NAMES: dict[Window, str] = {
+    RateWindow: "riskplatform:rate",
+    UserRateWindow: "riskplatform:rate:user",
+}
 _MICRO = 1_000_000
 _REDIS_TIMEOUT_SECONDS = 0.5
 # After a failure Redis is left alone this long: every request would wait for its timeout.
@@ -59,32 +66,44 @@ return 0
 
 def take_slot(key: ApiKey) -> float:
     """Seconds until a request of `key` would be allowed; 0.0: it is allowed, and was counted."""
-    limits = parse_rate(key.rate)
+    return _take(RateWindow, key.pk, parse_rate(key.rate))
+
+
+def take_user_slot(user: User) -> float:
+    """The same for a person, however they logged in and from how many places."""
+    return _take(UserRateWindow, user.pk, parse_rate(settings.API_USER_RATE))
+
+
+def _take(window: Window, owner: int, limits: Sequence[Limit]) -> float:
     if not limits:
         return 0.0
     if settings.REDIS_URL and time.monotonic() >= _redis_paused_until:
         try:
-            return take_slot_in_redis(key.pk, limits)
+            return take_slot_in_redis(owner, limits, window=window)
         except redis.RedisError:
             _pause_redis()
             logger.warning("Redis is gone; rate limits are counted in the database.", exc_info=True)
-    return take_slot_in_database(key.pk, limits)
+    return take_slot_in_database(owner, limits, window=window)
 
 
-def take_slot_in_redis(key_id: int, limits: Sequence[Limit]) -> float:
+def take_slot_in_redis(
+    owner: int, limits: Sequence[Limit], *, window: Window = RateWindow
+) -> float:
     """As `take_slot`. Raises `redis.RedisError`."""
     arguments: list[str | int] = [os.urandom(8).hex()]
     for limit in limits:
         arguments += [limit.count, limit.seconds * _MICRO]
     script = _redis_script(settings.REDIS_URL)
-    return int(script(keys=[f"riskplatform:rate:{key_id}"], args=arguments)) / _MICRO
+    return int(script(keys=[f"{_NAMES[window]}:{owner}"], args=arguments)) / _MICRO
 
 
-def take_slot_in_database(key_id: int, limits: Sequence[Limit], now: float | None = None) -> float:
+def take_slot_in_database(
+    owner: int, limits: Sequence[Limit], now: float | None = None, *, window: Window = RateWindow
+) -> float:
     """As `take_slot`; `now` in seconds since 1970, for tests."""
-    RateWindow.objects.get_or_create(api_key_id=key_id)
+    window._default_manager.get_or_create(pk=owner)
     with transaction.atomic():
-        row = RateWindow.objects.select_for_update().get(api_key_id=key_id)
+        row = window._default_manager.select_for_update().get(pk=owner)
         stamps = _unpack(row.stamps)
         # Two hosts' clocks may differ a little; the window never runs backwards.
         at = max(round((time.time() if now is None else now) * _MICRO), stamps[-1] if stamps else 0)

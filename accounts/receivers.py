@@ -1,14 +1,16 @@
 """Log-ins and failed log-ins, by whichever door: counted for the lockout and audited."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.audit_guard import install_guard
 from accounts.lockout import clear_failed_logins, client_address, note_failed_login
@@ -39,6 +41,16 @@ def audit_failed_login(
         subject=user,
         detail={"address": address, "failures": failures},
     )
+
+
+@receiver(post_save, sender=User, dispatch_uid="accounts.deactivated")
+def end_log_ins_of_inactive(
+    instance: User, update_fields: Collection[str] | None, **kwargs: Any
+) -> None:
+    """Who was deactivated by whichever door has to log in again after being activated."""
+    if not instance.is_active and (update_fields is None or "is_active" in update_fields):
+        instance.log_ins_from = timezone.now()
+        User.objects.filter(pk=instance.pk).update(log_ins_from=instance.log_ins_from)
 
 
 @receiver(post_migrate, dispatch_uid="accounts.after_migrate")

@@ -123,6 +123,14 @@ def revoke_api_key(key: ApiKey, *, actor: User | None) -> bool:
     return True
 
 
+@transaction.atomic
+def end_log_ins(user: User, *, actor: User | None) -> None:
+    """End every log-in over the API: tokens that were given until now open nothing any more."""
+    user.log_ins_from = timezone.now()
+    user.save(update_fields=["log_ins_from"])
+    record_audit(actor=actor, action="user.log_ins_ended", subject=user)
+
+
 def hash_secret(secret: str) -> str:
     """SHA-256 in hex. Enough for 256 random bits; a password hasher would only cost time."""
     return hashlib.sha256(secret.encode()).hexdigest()

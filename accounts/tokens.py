@@ -1,8 +1,10 @@
 """Short-lived JSON Web Tokens for people who log in over the API (RFC 7519, HS256).
 
 The key is derived from SECRET_KEY for this one purpose, the algorithm is pinned, and each token
-says what it is for. A token names its user and carries a fingerprint of the password: a changed
-password or a deactivated user ends every token at once. Nothing is stored.
+says what it is for. A token names its user, says when they logged in, and carries a fingerprint of
+the password. A refresh token gets the next pair, but never beyond JWT_SESSION_SECONDS after the
+log-in. A changed password, a deactivated user or `end_log_ins` ends every token at once; they stay
+ended when the user is activated again. Tokens are not stored, only `User.log_ins_from`.
 """
 
 import hmac
@@ -21,7 +23,7 @@ ALGORITHM = "HS256"
 ISSUER = "riskplatform"
 ACCESS, REFRESH = "access", "refresh"
 PURPOSE = "riskplatform.accounts.tokens.v1"
-_MUST_HAVE = ["exp", "iat", "iss", "sub", "jti"]
+_MUST_HAVE = ["exp", "iat", "iss", "sub", "jti", "auth_time"]
 
 
 class TokenRefused(Exception):
@@ -40,16 +42,31 @@ class TokenPair:
 def issue_tokens(user: User, *, now: float | None = None) -> TokenPair:
     """A pair for a user whose password was checked."""
     at = time.time() if now is None else now
-    return TokenPair(
-        access=_sign(user, ACCESS, at, settings.JWT_ACCESS_SECONDS),
-        refresh=_sign(user, REFRESH, at, settings.JWT_REFRESH_SECONDS),
-        expires_in=settings.JWT_ACCESS_SECONDS,
-    )
+    return _pair(user, at, at)
+
+
+def renew_tokens(refresh: str) -> TokenPair:
+    """The next pair of the same log-in, which ends when it would have. Raises TokenRefused."""
+    claims = _claims(refresh)
+    return _pair(_user_of(claims, REFRESH), time.time(), claims["auth_time"])
 
 
 def user_of(token: str, *, kind: str) -> User:
     """Whose token it is. One query. Raises TokenRefused."""
-    claims = _claims(token)
+    return _user_of(_claims(token), kind)
+
+
+def _pair(user: User, at: float, logged_in: float) -> TokenPair:
+    left = int(logged_in + settings.JWT_SESSION_SECONDS - at)
+    lives = min(settings.JWT_ACCESS_SECONDS, left)
+    return TokenPair(
+        access=_sign(user, ACCESS, at, lives, logged_in),
+        refresh=_sign(user, REFRESH, at, min(settings.JWT_REFRESH_SECONDS, left), logged_in),
+        expires_in=lives,
+    )
+
+
+def _user_of(claims: dict[str, Any], kind: str) -> User:
     if claims.get("typ") != kind:
         raise TokenRefused(f"This is no {kind} token.")
     user = _user(claims["sub"])
@@ -57,7 +74,16 @@ def user_of(token: str, *, kind: str) -> User:
         raise TokenRefused("The user of this token may not log in.")
     if not hmac.compare_digest(str(claims.get("pwd", "")), _fingerprint(user)):
         raise TokenRefused("The password was changed since this token was made.")
+    if _has_ended(claims["auth_time"], user):
+        raise TokenRefused("This log-in has ended. Log in again.")
     return user
+
+
+def _has_ended(logged_in: float, user: User) -> bool:
+    """Whether the log-in of that time (seconds since 1970) is too old, or was ended."""
+    if logged_in + settings.JWT_SESSION_SECONDS <= time.time():
+        return True
+    return user.log_ins_from is not None and logged_in < user.log_ins_from.timestamp()
 
 
 def _user(subject: str) -> User | None:
@@ -66,13 +92,14 @@ def _user(subject: str) -> User | None:
     return User.objects.filter(pk=int(subject)).first()
 
 
-def _sign(user: User, kind: str, at: float, seconds: int) -> str:
+def _sign(user: User, kind: str, at: float, seconds: int, logged_in: float) -> str:
     claims = {
         "iss": ISSUER,
         "sub": str(user.pk),
         "typ": kind,
         "iat": int(at),
         "exp": int(at) + seconds,
+        "auth_time": round(logged_in, 6),
         "jti": secrets.token_urlsafe(12),
         "pwd": _fingerprint(user),
     }
@@ -93,6 +120,8 @@ def _claims(token: str) -> dict[str, Any]:
     # A token is whatever a client sent: PyJWT lets some errors of decoding through.
     except (jwt.InvalidTokenError, ValueError) as error:
         raise TokenRefused("This token is not valid.") from error
+    if type(found["auth_time"]) not in (int, float):
+        raise TokenRefused("This token is not valid.")
     return found
 
 

@@ -1,5 +1,6 @@
 """Cases: the list, one case, and what can be done with it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -12,11 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cases.forms import CloseCaseForm, CommentForm
 from cases.models import Case, CaseEvent
-from cases.rows import alert_rows, case_rows
+from cases.rows import AlertRow, alert_rows, case_rows
 from cases.selectors import case_alerts, case_counts, case_list, case_timeline, find_case
 from cases.services import begin_touch, close_case, comment_on_case, end_touch, move_case
 from cases.views import fragment, reason_words, signed_in
 from cases.workflow import CaseStatus, MoveRefused, moves_from
+from scoring.core.spec import TruthWords, truth_words
 from scoring.presenting import SpecCache
 
 PAGE_SIZE = 50
@@ -97,7 +99,9 @@ def _render_case(
     request: HttpRequest, case: Case, extra: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     user = signed_in(request)
-    rows = alert_rows(case_alerts(case), SpecCache())
+    specs = SpecCache()
+    rows = alert_rows(case_alerts(case), specs)
+    truth = _truth(rows, specs)
     totals: dict[str, Any] = {}
     for row in rows:
         if row.alert.exposure is not None:
@@ -113,10 +117,17 @@ def _render_case(
         "moves": [move for move in moves_from(case.status) if user.has_perm(move.permission)],
         "may_write": user.has_perm("cases.work_case"),
         "reason_words": reason_words(case.disposition, case.reason_code),
-        "close_form": CloseCaseForm(auto_id="close-%s"),
+        "truth": truth,
+        "close_form": CloseCaseForm(auto_id="close-%s", truth=truth),
         "comment_form": CommentForm(),
     }
     return render(request, "cases/case_detail.html", {**context, **extra}, status=status)
+
+
+def _truth(rows: Sequence[AlertRow], specs: SpecCache) -> TruthWords:
+    """The words of its detectors where they agree; a mixed case is one of fraud."""
+    found = {truth_words(specs.of(row.alert.detector)) for row in rows}
+    return found.pop() if len(found) == 1 else truth_words(None)
 
 
 def _event_line(event: CaseEvent) -> dict[str, Any]:
@@ -175,7 +186,9 @@ def case_move(request: HttpRequest, pk: int) -> HttpResponse:
 def case_close(request: HttpRequest, pk: int) -> HttpResponse:
     """Close the case, and its alerts, with what was found."""
     case = case_or_404(pk)
-    form = CloseCaseForm(request.POST, auto_id="close-%s")
+    specs = SpecCache()
+    truth = _truth(alert_rows(case_alerts(case), specs), specs)
+    form = CloseCaseForm(request.POST, auto_id="close-%s", truth=truth)
     if form.is_valid():
         found = form.cleaned_data
         try:

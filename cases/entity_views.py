@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 from cases.selectors import alerts_of_entity, entity_history
 from cases.views import reason_words
 from scoring import presenting
+from scoring.core.spec import truth_words
 from scoring.models import Detector
 
 EVENTS = 200
@@ -33,6 +34,7 @@ def entity_detail(request: HttpRequest, slug: str, token: str) -> HttpResponse:
         "subtitle": f"{specs.entity_word(detector)} of {detector}",
         "crumbs": [("Queue", "/")],
         "detector": detector,
+        "truth": truth_words(specs.of(detector)),
         "history": presenting.history_of(predictions),
         "alerts": alerts,
         "cases": list(cases.values()),

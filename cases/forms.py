@@ -7,17 +7,16 @@ from django import forms
 
 from accounts.models import User
 from cases.workflow import REASON_CODES, Disposition
-
-FOUND = {
-    Disposition.FRAUD: "Confirm fraud",
-    Disposition.FALSE_POSITIVE: "False positive",
-    Disposition.INCONCLUSIVE: "Inconclusive",
-}
+from scoring.core.spec import TruthWords
 
 
-def reason_groups() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every reason code under its outcome, as grouped choices."""
-    return [(FOUND[found], list(codes)) for found, codes in REASON_CODES.items()]
+def found_words(truth: TruthWords) -> dict[Disposition, str]:
+    """The outcomes as buttons name them."""
+    return {
+        Disposition.FRAUD: f"Confirm {truth.fraud}",
+        Disposition.FALSE_POSITIVE: "False positive",
+        Disposition.INCONCLUSIVE: "Inconclusive",
+    }
 
 
 class LabelForm(forms.Form):
@@ -33,12 +32,10 @@ class CloseCaseForm(forms.Form):
 
     disposition = forms.ChoiceField(
         label="Outcome",
-        choices=[("", "Choose…"), *[(found.value, FOUND[found]) for found in Disposition]],
         widget=forms.Select(attrs={"class": "select"}),
     )
     reason_code = forms.ChoiceField(
         label="Reason",
-        choices=lambda: [("", "Choose…"), *reason_groups()],
         widget=forms.Select(attrs={"class": "select"}),
     )
     notes = forms.CharField(
@@ -47,6 +44,15 @@ class CloseCaseForm(forms.Form):
         max_length=4000,
         widget=forms.Textarea(attrs={"class": "area", "rows": 2}),
     )
+
+    def __init__(self, *args: Any, truth: TruthWords, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        words = found_words(truth)
+        first = ("", "Choose…")
+        groups = [(words[found], list(codes)) for found, codes in REASON_CODES.items()]
+        outcomes = [(found.value, words[found]) for found in Disposition]
+        self.fields["disposition"].choices = [first, *outcomes]  # type: ignore[attr-defined]
+        self.fields["reason_code"].choices = [first, *groups]  # type: ignore[attr-defined]
 
 
 class AssignForm(forms.Form):

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from accounts.models import User
@@ -67,6 +68,7 @@ def _group(predictions: list[Prediction]) -> int:
                 )
                 for prediction in new:
                     _absorb(alert, prediction)
+                alert.expected_loss = _expected_loss(alert)
                 alert.save()
                 return len(new)
         except IntegrityError:
@@ -111,13 +113,26 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
     alert.predictions_count += 1
     alert.first_event_at = min(alert.first_event_at, prediction.event_time)
     alert.last_event_at = max(alert.last_event_at, prediction.event_time)
+
+
+def _expected_loss(alert: Alert) -> float:
+    """The chance of its riskiest prediction times the amounts at stake (1 where it has none).
+
+    Rules may flag what no model scored: such an alert counts as an even chance. What was only drawn
+    for audit, and was not scored either, has nothing against it and adds nothing.
+    """
+    drawn = Q(selection_reason=SelectionReason.RANDOM_AUDIT)
+    found = (
+        Prediction.objects.filter(alert_link__alert=alert)
+        .exclude(drawn, score=None, probability=None)
+        .aggregate(rows=Count("pk"), flagged=Count("pk", filter=~drawn), stake=Sum("exposure"))
+    )
+    if not found["rows"]:
+        return 0.0
     chance = alert.risk
     if chance is None:
-        # Rules may flag what no model scored: such an alert counts as an even chance. What was only
-        # drawn for audit has nothing against it.
-        drawn = alert.top_prediction.selection_reason == SelectionReason.RANDOM_AUDIT
-        chance = 0.0 if drawn else 0.5
-    alert.expected_loss = chance * float(1 if alert.exposure is None else alert.exposure)
+        chance = 0.5 if found["flagged"] else 0.0
+    return chance * float(1 if found["stake"] is None else found["stake"])
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from cases.filters import QueueFilters, selects, tabs
-from cases.forms import FOUND, AssignForm, LabelForm, OpenCaseForm
+from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.models import Alert
 from cases.rows import alert_row, alert_rows
 from cases.selectors import (
@@ -28,9 +28,9 @@ from cases.selectors import (
     predictions_of_alert,
 )
 from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
-from cases.workflow import REASON_CODES, AlertStatus, Disposition, MoveRefused
+from cases.workflow import REASON_CODES, AlertStatus, Disposition, MoveRefused, reasons_of
 from scoring import presenting
-from scoring.core.spec import DetectorSpec
+from scoring.core.spec import DetectorSpec, truth_words
 from scoring.models import Detector
 from scoring.screened import screening_hits
 
@@ -212,6 +212,7 @@ def _render_alert(
         "is_open": alert.status == AlertStatus.OPEN,
         "back": back,
         "choices": _choices(spec),
+        "truth": truth_words(spec),
         "people": _people(signed_in(request)),
         "case_title": f"{alert.detector}: {row.entity}",
         "reason_words": reason_words(alert.disposition, alert.reason_code),
@@ -227,16 +228,15 @@ def _back(request: HttpRequest) -> str:
 
 def _choices(spec: DetectorSpec | None) -> list[dict[str, Any]]:
     """The outcomes with their reasons, numbered for the keyboard; a host commits no fraud."""
-    words = {**FOUND}
-    if spec is not None and not spec.amount_field:
-        words[Disposition.FRAUD] = "Confirm incident"
+    words = found_words(truth_words(spec))
+    money = spec is None or bool(spec.amount_field)
     return [
         {
             "value": found.value,
             "label": words[found],
             "reasons": [
                 {"key": str(i), "code": code, "label": label}
-                for i, (code, label) in enumerate(REASON_CODES[found], start=1)
+                for i, (code, label) in enumerate(reasons_of(found, money=money), start=1)
             ],
         }
         for found in Disposition
@@ -296,6 +296,8 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
         return _refuse(request, alert, act, str(refusal), **typed)
     end_touch(signed_in(request))
     outcome = Disposition(found["disposition"]).replace("_", " ")
+    if found["disposition"] == Disposition.FRAUD:
+        outcome = truth_words(presenting.SpecCache().of(alert.detector)).fraud
     words = reason_words(found["disposition"], found["reason_code"]).lower()
     messages.success(request, f"Closed alert {alert.pk}: {outcome}, {words}.")
     return _to_alert_or_queue(request, following, filters)

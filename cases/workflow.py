@@ -56,6 +56,22 @@ REASON_CODES: dict[Disposition, tuple[tuple[str, str], ...]] = {
 }
 
 
+ABOUT_MONEY = frozenset(
+    (
+        *("stolen_credentials", "account_takeover", "card_testing", "compromised_terminal"),
+        *("mule_or_structuring", "customer_confirmed", "travel", "no_contact"),
+    )
+)
+"""Reasons that are not offered where no money is at stake."""
+
+
+def reasons_of(found: Disposition, *, money: bool) -> tuple[tuple[str, str], ...]:
+    """(code, words) that fit an outcome; without `money` those of hosts and the like."""
+    return tuple(
+        (code, words) for code, words in REASON_CODES[found] if money or code not in ABOUT_MONEY
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """One allowed move of a case, as the button that makes it."""

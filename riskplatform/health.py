@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from scoring import breakers
 from scoring.deployment import RULES_ONLY
 from scoring.models import Deployment
+from scoring.shortfalls import all_shortfalls
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER = "5"
@@ -61,8 +62,18 @@ def _unavailable() -> JsonResponse:
     return JsonResponse(body, status=503, headers={"Retry-After": RETRY_AFTER})
 
 
+class ShortfallBody(serializers.Serializer[Any]):
+    """Something in force that does not do what it says."""
+
+    detector = serializers.CharField()
+    kind = serializers.ChoiceField(["rule", "list", "bundle", "review"])
+    subject = serializers.CharField()
+    text = serializers.CharField()
+
+
 class HealthBody(serializers.Serializer[Any]):
-    """`degraded` when a part is missing that scoring can go on without."""
+    """`degraded` when a part is missing that scoring can go on without, a live rule or a bundle
+    among them. A list that was never synchronised is a warning alone."""
 
     status = serializers.ChoiceField([OK, DEGRADED, "unavailable"])
     environment = serializers.CharField()
@@ -75,6 +86,7 @@ class HealthBody(serializers.Serializer[Any]):
     circuit_breakers = serializers.DictField(
         child=serializers.ChoiceField(["CLOSED", "OPEN", "HALF_OPEN"])
     )
+    warnings = ShortfallBody(many=True)
 
 
 class HealthProblem(serializers.Serializer[Any]):
@@ -98,7 +110,12 @@ class ApiHealthView(APIView):
         states = breakers.states()
         parts = {"cache": _cache(), "broker": _broker(), "database": OK}
         model = _model(versions.get(CREDITCARD), states)
-        well = all(state == OK for state in parts.values()) and "OPEN" not in states.values()
+        shortfalls = all_shortfalls()
+        well = (
+            all(state == OK for state in parts.values())
+            and "OPEN" not in states.values()
+            and not any(found.degrades for found in shortfalls)
+        )
         body = {
             "status": OK if well else DEGRADED,
             "environment": settings.ENVIRONMENT,
@@ -107,6 +124,15 @@ class ApiHealthView(APIView):
             "models": versions,
             **parts,
             "circuit_breakers": states,
+            "warnings": [
+                {
+                    "detector": found.detector,
+                    "kind": found.kind,
+                    "subject": found.subject,
+                    "text": found.text,
+                }
+                for found in shortfalls
+            ],
         }
         return Response(body)
 

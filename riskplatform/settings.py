@@ -14,6 +14,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from accounts.rates import DEFAULT_RATE, parse_rate
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -234,9 +235,21 @@ API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=2 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
 # How long a process trusts a key that it found valid, without asking the database again.
 API_KEY_CACHE_SECONDS = env.float("API_KEY_CACHE_SECONDS", default=1.0)
+# What everybody may ask for who comes by token or session; keys have a rate of their own.
+API_USER_RATE = env("API_USER_RATE", default=DEFAULT_RATE)
+try:
+    parse_rate(API_USER_RATE)
+except ValueError as error:
+    raise ImproperlyConfigured(f"API_USER_RATE: {error}") from error
 # Tokens of people who log in over the API (accounts/tokens.py), seconds.
 JWT_ACCESS_SECONDS = env.int("JWT_ACCESS_SECONDS", default=15 * 60)
 JWT_REFRESH_SECONDS = env.int("JWT_REFRESH_SECONDS", default=12 * 3600)
+# From the password to the end of the last token that refreshing can give.
+JWT_SESSION_SECONDS = env.int("JWT_SESSION_SECONDS", default=7 * 24 * 3600)
+if not 0 < JWT_ACCESS_SECONDS <= JWT_REFRESH_SECONDS <= JWT_SESSION_SECONDS:
+    raise ImproperlyConfigured(
+        "JWT_ACCESS_SECONDS, JWT_REFRESH_SECONDS and JWT_SESSION_SECONDS must be above 0 and rise."
+    )
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",

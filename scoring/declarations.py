@@ -14,9 +14,10 @@ from scoring.core.bundle import compile_rules
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.vocabulary import RuleError
+from scoring.feature_store.database import lock_windows
 from scoring.models import Deployment, Detector
 from scoring.policies import adopt_declared_rules, publish
-from scoring.rebuilding import lock_windows, rebuild_if_changed
+from scoring.rebuilding import rebuild_if_changed
 from scoring.yaml_lines import read_yaml, with_lines
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
@@ -72,7 +73,7 @@ def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, st
             govern(known)
         return known, "kept"
     if known is not None and known.config != config:
-        lock_windows()  # They may have to be learnt anew, below.
+        lock_windows(known.pk)  # They may have to be learnt anew, below.
     detector, created = Detector.objects.update_or_create(
         slug=spec.slug,
         defaults={

@@ -4,15 +4,17 @@ The truth is the Deployment row and the policy's digest beside it, read with eve
 query for all its detectors), so a promotion or an edited rule counts from the very next event in
 every process. Bundles and policies are loaded once a process, by digest.
 A bundle that will not load does not stop the service: the last good one of this process goes on,
-else the detector's declaration serves as rules only, and predictions say `degraded`.
+else the detector's declaration serves as rules only, and predictions say `degraded`. So they do
+when the champion is past its review date: its windows are kept up, its model is not asked.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -29,14 +31,17 @@ RULES_ONLY = "rules-only"
 # Asked for every group, so in plain SQL: composing it by the ORM takes ten times its run.
 SERVING = f"""
     SELECT detector.slug, detector.id, detector.policy_digest, detector.cache_epoch,
-           deployed.digest, deployed.version
+           deployed.digest, deployed.version, deployed.installed_at
     FROM {Detector._meta.db_table} detector
     LEFT JOIN {Deployment._meta.db_table} deployed
     ON deployed.detector_id = detector.id AND deployed.slot = 'champion'
     WHERE detector.enabled AND detector.slug {{marks}}
 """  # noqa: S608 - our own names
 MOST_LOADED = 32
-READS = (postgres.text, postgres.whole, postgres.text, postgres.whole, postgres.text, postgres.text)
+READS = (
+    *(postgres.text, postgres.whole, postgres.text, postgres.whole),
+    *(postgres.text, postgres.text, postgres.moment),
+)
 Asked = Callable[[], list[tuple[Any, ...]]]
 
 
@@ -60,7 +65,17 @@ class Serving:
     fault: str = ""
 
 
+class Champion(NamedTuple):
+    """A row of Deployment as it is read; empty for a detector without one."""
+
+    digest: str | None
+    version: str | None
+    installed_at: Any
+
+
+NOBODY = Champion(None, None, None)
 _latest: dict[str, Serving] = {}
+_overdue: dict[str, Bundle] = {}
 _loaded: dict[str, Bundle] = {}
 _last_good: dict[int, tuple[Bundle, str]] = {}
 _loading = threading.Lock()
@@ -116,8 +131,8 @@ def serving_many(slugs: Sequence[str], asked: Asked | None = None) -> dict[str, 
     """What serves each detector now; a slug that no enabled detector has is left out."""
     rows = (asked or ask(slugs))()
     found = {}
-    for slug, detector_id, policy_digest, epoch, digest, version in rows:
-        made = _serving(detector_id, slug, digest, version, policy_digest, epoch)
+    for slug, detector_id, policy_digest, epoch, *champion in rows:
+        made = _serving(detector_id, slug, Champion(*champion), policy_digest, epoch)
         found[slug] = _latest[slug] = made
     for slug in slugs:
         if slug not in found:
@@ -128,33 +143,58 @@ def serving_many(slugs: Sequence[str], asked: Asked | None = None) -> dict[str, 
 def serving_of(detector: Detector) -> Serving:
     """What serves the detector, or would if it were switched on."""
     row = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
-    digest, version = (None, None) if row is None else (row.digest, row.version)
+    champion = NOBODY if row is None else Champion(row.digest, row.version, row.installed_at)
     return _serving(
-        detector.pk, detector.slug, digest, version, detector.policy_digest, detector.cache_epoch
+        detector.pk, detector.slug, champion, detector.policy_digest, detector.cache_epoch
     )
+
+
+def bundle_of(detector: Detector, champion: Deployment | None) -> tuple[Bundle, str]:
+    """(the bundle that serves the detector, what is wrong with the one that should)."""
+    digest, version = (champion.digest, champion.version) if champion else (None, None)
+    bundle, _, fault = _bundle(detector.pk, detector.slug, digest, version)
+    return bundle, fault
 
 
 def _serving(
     detector_id: int,
     slug: str,
-    digest: str | None,
-    version: str | None,
+    champion: Champion,
     policy_digest: str,
     epoch: int,
 ) -> Serving:
-    bundle, shown, fault = _bundle(detector_id, slug, digest, version)
+    bundle, shown, fault = _bundle(detector_id, slug, champion.digest, champion.version)
+    policy = policy_store.policy(policy_digest, bundle)
+    if policy.review_after and is_overdue(champion.installed_at, policy.review_after):
+        bundle = _left_alone(bundle)
     known = _latest.get(slug)
     if (
         known is not None
         and known.bundle is bundle
         and (known.detector_id, known.version, known.epoch) == (detector_id, shown, epoch)
-        and known.policy.digest == policy_digest
-        and not known.policy.stands_in
+        and known.policy is policy
         and known.fault == fault
     ):
         return known
-    policy = policy_store.policy(policy_digest, bundle)
     return Serving(detector_id, slug, bundle, shown, policy, epoch, fault)
+
+
+def is_overdue(installed_at: Any, review_after: float) -> bool:
+    """Whether a champion that serves since then (as the driver gives it) is to be reviewed."""
+    since = policy_store.stored_moment(installed_at)
+    return since is not None and since.timestamp() + review_after <= time.time()
+
+
+def _left_alone(bundle: Bundle) -> Bundle:
+    """The same bundle, always the same object, whose model is not asked."""
+    if bundle.predictor is None:
+        return bundle
+    found = _overdue.get(bundle.digest)
+    if found is None or found.plan is not bundle.plan:
+        while len(_overdue) >= MOST_LOADED:
+            _overdue.pop(next(iter(_overdue)))
+        found = _overdue[bundle.digest] = replace(bundle, overdue=True)
+    return found
 
 
 def _bundle(

@@ -25,6 +25,7 @@ from scoring.selectors import (
     predictions_page,
     rules_in_force,
 )
+from scoring.shortfalls import review_due, shortfalls_of
 
 RECENT = 8
 COUNTS_KEY = "scoring.prediction_counts"
@@ -77,6 +78,7 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
         rules = list(rules_in_force(detector))
         context |= {
             "rules": rules,
+            "shortfalls": [found.text for found in shortfalls_of(detector, rules)],
             "live_rules": sum(version.stage == Stage.LIVE for version in rules),
             "graph": feature_graph(spec, detector.config, importance),
             "importance_of": counted,
@@ -84,6 +86,7 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "features": feature_lines(spec),
             "label_delay": duration(spec.training.label_delay),
             "retrain_every": duration(spec.training.retrain_every),
+            "review_due": review_due(serving) if serving else None,
             "curl": curl_example(spec, url=url, at=timezone.now()),
         }
     if request.user.has_perm("scoring.view_prediction"):

@@ -77,6 +77,9 @@ cache = PredictionCache()
 def judge_for(slug: str, bundle: Bundle, epoch: int) -> Judge:
     """`pipeline.judge` for one detector as it serves now, guarded, and cached where it may be."""
 
+    if bundle.overdue:
+        return _unasked
+
     def guarded(predictor: Predictor | None, vectors: Floats) -> Judged | None:
         return _guarded(slug, predictor, vectors)
 
@@ -98,6 +101,11 @@ def judge_for(slug: str, bundle: Bundle, epoch: int) -> Judge:
         return _together([found for found in known if found is not None])
 
     return guarded if bundle.plan.entities else cached
+
+
+def _unasked(predictor: Predictor | None, vectors: Floats) -> Judged | None:
+    """Nothing: a model past its review date is left alone, and its detector goes on by rules."""
+    return None
 
 
 def _guarded(slug: str, predictor: Predictor | None, vectors: Floats) -> Judged | None:

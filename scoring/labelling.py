@@ -19,6 +19,7 @@ from scoring.core.features import FeaturePlan, teach_label
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.base import Key
 from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.database import wait_for_windows
 from scoring.feature_store.history import clear, known_frauds
 from scoring.models import Detector, Label, Prediction
 
@@ -132,6 +133,8 @@ def _teach_windows(detector_id: int, plan: FeaturePlan, predictions: Sequence[UU
         ]
     store = feature_store()
     wanted = [key for own in keys.values() for key in own]
+    # Who makes the windows anew at this moment has not seen the label: teach what comes of it.
+    wait_for_windows(detector_id)
     windows = store.load(detector_id, plan, wanted, lock=True)
     before = dict(windows)
     for external_id, own in keys.items():

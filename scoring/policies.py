@@ -56,7 +56,10 @@ def build_content(detector: Detector, at: datetime) -> dict[str, Any]:
     screening = screening_of(detector, spec)
     active = active_watchlists() if screening else {}
     fields = ListEntry.objects.filter(standing(at), detector=detector).order_by()
+    # Left out where there is none: policies of before stay what they are called.
+    review = {"review_after": spec.training.review_after} if spec.training.review_after else {}
     return {
+        **review,
         "format": FORMAT,
         "detector": detector.slug,
         "rules": [

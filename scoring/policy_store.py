@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,21 +21,13 @@ from scoring.core.bundle import Bundle
 from scoring.core.expressions import names_in
 from scoring.core.policy import Policy
 from scoring.core.rules import Rule, compile_rule, readable
-from scoring.core.screening import Screener
 from scoring.core.spec import RuleSpec, ScreeningSpec
-from scoring.core.types import (
-    NO_ORDERS,
-    Decision,
-    ListHit,
-    Orders,
-    RiskLevel,
-    ScreeningHit,
-    Stage,
-)
+from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
 from scoring.core.vocabulary import ANY, RuleError
 from scoring.core.watchlist import WatchlistError
 from scoring.policy_models import ListEntry, PolicySnapshot, RuleVersion, Snooze
 from scoring.policy_models import Rule as RuleRow
+from scoring.standing_in import Unscreened, unevaluated
 from scoring.watchlist_store import screener
 
 logger = logging.getLogger(__name__)
@@ -55,7 +47,8 @@ Item = tuple[str, Mapping[str, str]]
 """The token of an event's entity, and by list field the token of its value."""
 
 _compiled: dict[tuple[str, str], Policy] = {}
-_last_good: dict[str, Policy] = {}
+# By detector: the policy that was compiled last, and the readings that it screens by.
+_last_good: dict[str, tuple[Policy, Mapping[str, str]]] = {}
 _compiling = threading.Lock()
 
 
@@ -73,8 +66,10 @@ def policy(digest: str, bundle: Bundle) -> Policy:
     """The policy, compiled for what the bundle offers to read.
 
     Without a digest the bundle's own rules serve. Where the policy cannot be read the last one of
-    this process goes on, else the bundle's rules; the prediction stores which. A detector that
-    should screen and cannot asks for a human: what nobody screened is not approved.
+    this process goes on, else the bundle's rules; the prediction stores which. Where a reading of
+    a list cannot be read, the last ones of this process go on under today's rules; a detector that
+    should screen and cannot asks for a human: what nobody screened is not approved. Lists and
+    snoozes are rows, and count in each of these cases.
     """
     if not digest:
         return bundle.policy
@@ -93,60 +88,59 @@ def _compile_first(key: tuple[str, str], bundle: Bundle) -> Policy:
         content = read_content(digest)
     except PolicyError:
         logger.exception("policy %s cannot serve; the last good one does", digest[:12])
-        return _last_good.get(slug) or _own_rules(bundle)
+        known = _last_good.get(slug)
+        return ordered_by_all(known[0] if known else _own_rules(bundle), bundle)
     try:
         found = compile_policy(digest, content, bundle)
     except WatchlistError:
         logger.exception("policy %s: a watchlist cannot be read", digest[:12])
-        if slug in _last_good:
-            return _last_good[slug]
-        # Rules, and the countries that need no list, still speak.
-        found = compile_policy(digest, {**content, "watchlists": {}}, bundle)
-        return replace(found, screener=Unscreened(found.screener), stands_in=True)
+        return _with_lists_of_before(content, bundle) or _without_lists(digest, content, bundle)
     while len(_compiled) >= MOST_COMPILED:
         _compiled.pop(next(iter(_compiled)))
-    _compiled[key] = _last_good[slug] = found
+    _compiled[key] = found
+    _last_good[slug] = (found, content["watchlists"])
     return found
 
 
 def _own_rules(bundle: Bundle) -> Policy:
-    """The bundle's rules where the policy is gone. Standing orders are rows, and go on."""
-    spec = bundle.spec
-    return replace(
-        bundle.policy,
-        screener=(
-            Unscreened(screener(spec.screening, {})) if spec.screening else bundle.policy.screener
-        ),
-        list_fields=tuple(sorted(spec.schema["properties"])),
-        has_snoozes=True,
-        stands_in=True,
+    """The bundle's rules where the policy is gone."""
+    screening = bundle.spec.screening
+    if screening is None:
+        return bundle.policy
+    return replace(bundle.policy, screener=Unscreened(screener(screening, {})))
+
+
+def ordered_by_all(policy: Policy, bundle: Bundle) -> Policy:
+    """The policy with every order that there may be: which there are, nobody can tell."""
+    fields = tuple(sorted(bundle.spec.schema["properties"]))
+    return replace(policy, list_fields=fields, has_snoozes=True, stands_in=True)
+
+
+def _with_lists_of_before(content: Mapping[str, Any], bundle: Bundle) -> Policy | None:
+    """Today's policy with the readings that were in force before; None where one is lacking.
+
+    It is a policy with a name of its own, kept like any other, so that its decisions replay.
+    """
+    _, before = _last_good.get(bundle.spec.slug, (None, {}))
+    if not content["watchlists"].keys() <= before.keys():
+        return None
+    mixed = {**content, "watchlists": dict(before)}
+    digest = digest_of(mixed)
+    try:
+        found = compile_policy(digest, mixed, bundle)
+    except WatchlistError:
+        return None
+    published = PolicySnapshot.objects.filter(pk=digest_of(content)).only("detector").get()
+    PolicySnapshot.objects.get_or_create(
+        digest=digest, defaults={"detector_id": published.detector_id, "content": mixed}
     )
+    return replace(found, stands_in=True)
 
 
-class Unscreened:
-    """Stands in for a screener whose lists cannot be read: every event goes to a human."""
-
-    def __init__(self, countries: Screener | None) -> None:
-        self._countries = countries
-
-    def screen(self, fields: Mapping[str, Any]) -> tuple[ScreeningHit, ...]:
-        """What needs no list, and that the lists were not asked."""
-        found = () if self._countries is None else self._countries.screen(fields)
-        return (*found, NOT_SCREENED)
-
-
-NOT_SCREENED = ScreeningHit(
-    kind="unavailable",
-    list_name="",
-    list_digest="",
-    entry="",
-    matched="",
-    score=0.0,
-    severity=RiskLevel.HIGH,
-    outcome=Decision.REVIEW,
-    text="Not screened by name: the sanctions lists could not be read",
-    detail={},
-)
+def _without_lists(digest: str, content: Mapping[str, Any], bundle: Bundle) -> Policy:
+    """Today's policy where no list can be read: rules and countries still speak."""
+    found = compile_policy(digest, {**content, "watchlists": {}}, bundle)
+    return replace(found, screener=Unscreened(found.screener), stands_in=True)
 
 
 def read_content(digest: str) -> dict[str, Any]:
@@ -165,9 +159,14 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
 
     Raises WatchlistError when a list that it screens against is gone or damaged.
     """
+    rules, faults = compile_rules(content["rules"], bundle)
+    for fault in faults:
+        logger.error(
+            "bundle %s cannot evaluate rule %s: %s", bundle.digest[:12], fault.code, fault.problem
+        )
     return Policy(
         digest=digest,
-        rules=tuple(_rules(content["rules"], bundle)),
+        rules=tuple(rules),
         audit_rate=float(content["audit_rate"]),
         screener=(
             screener(screening_spec(content["screening"]), content["watchlists"])
@@ -176,20 +175,42 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
         ),
         list_fields=tuple(content["list_fields"]),
         has_snoozes=bool(content["has_snoozes"]),
+        review_after=float(content.get("review_after", 0.0)),
     )
 
 
-def _rules(bodies: Iterable[Mapping[str, Any]], bundle: Bundle) -> Iterable[Rule]:
+@dataclass(frozen=True, slots=True)
+class RuleFault:
+    """A rule in force that a bundle cannot evaluate, and why."""
+
+    code: str
+    version: int
+    stage: Stage
+    problem: str
+
+
+def compile_rules(
+    bodies: Iterable[Mapping[str, Any]], bundle: Bundle
+) -> tuple[list[Rule], list[RuleFault]]:
+    """The rules as far as the bundle can evaluate them, and those that it cannot.
+
+    In place of a live one stands a rule that asks for a human; a shadow one is left out.
+    """
     offered = readable(bundle.spec)
+    rules: list[Rule] = []
+    faults: list[RuleFault] = []
     for body in bodies:
-        # What this bundle lacks is missing in every event; personal data stays out of reach.
-        absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
-        known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
+        stage = Stage(body["stage"])
         try:
-            yield compile_rule(rule_spec(body), known, stage=Stage(body["stage"]))
-        except RuleError:
-            # Better one rule less than no service.
-            logger.exception("rule %s is left out of bundle %s", body["code"], bundle.digest[:12])
+            # What this bundle lacks is missing in every event; personal data stays out of reach.
+            absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
+            known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
+            rules.append(compile_rule(rule_spec(body), known, stage=stage))
+        except RuleError as error:
+            faults.append(RuleFault(body["code"], body["version"], stage, str(error)))
+            if stage is Stage.LIVE:
+                rules.append(unevaluated(body["code"], body["version"], str(error)))
+    return rules, faults
 
 
 def rule_body(code: str, version: RuleVersion) -> dict[str, Any]:
@@ -308,7 +329,7 @@ def _orders(
     until: dict[str, str] = {}
     for code, *times in snoozes.get(entity, ()):
         if _stands(times, at):
-            end = _moment(times[1])
+            end = stored_moment(times[1])
             until[code] = max(until.get(code, ""), "" if end is None else end.isoformat())
     return Orders(
         allowed=tuple(hits[ListEntry.Kind.ALLOW]),
@@ -317,18 +338,7 @@ def _orders(
     )
 
 
-def _stands(times: Sequence[Any], at: datetime) -> bool:
-    """Whether a row of (created, expires, revoked) stood at `at`."""
-    created, expires, revoked = (_moment(time) for time in times)
-    return (
-        created is not None
-        and created <= at
-        and (expires is None or at < expires)
-        and (revoked is None or at < revoked)
-    )
-
-
-def _moment(value: Any) -> datetime | None:
+def stored_moment(value: Any) -> datetime | None:
     """A time as the driver gives it: SQLite has texts without a zone, in UTC."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
@@ -336,3 +346,14 @@ def _moment(value: Any) -> datetime | None:
         found: datetime | None = value
         return found
     return value.replace(tzinfo=UTC)
+
+
+def _stands(times: Sequence[Any], at: datetime) -> bool:
+    """Whether a row of (created, expires, revoked) stood at `at`."""
+    created, expires, revoked = (stored_moment(time) for time in times)
+    return (
+        created is not None
+        and created <= at
+        and (expires is None or at < expires)
+        and (revoked is None or at < revoked)
+    )

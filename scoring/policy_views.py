@@ -19,6 +19,7 @@ from scoring.policies import PolicyRefused
 from scoring.rule_forms import EventValueForm, add_problems
 from scoring.rule_views import back_to, signed_in, spec_or_404
 from scoring.selectors import find_prediction
+from scoring.shortfalls import list_sentence
 
 
 @login_required
@@ -35,9 +36,11 @@ def rules_overview(request: HttpRequest) -> HttpResponse:
 @require_safe
 def watchlists(request: HttpRequest) -> HttpResponse:
     """The sanctions lists: how old each reading is, who screens by it, how to take in a new one."""
+    rows = lists_in_force(timezone.now())
     context = {
         "title": "Watchlists",
-        "rows": lists_in_force(timezone.now()),
+        "rows": rows,
+        "shortfalls": [list_sentence(row.name) for row in rows if row.users and not row.reading],
         "stale_days": STALE.days,
     }
     return render(request, "scoring/watchlists.html", context)

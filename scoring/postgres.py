@@ -11,6 +11,7 @@ import select
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
@@ -24,6 +25,7 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 Row = tuple[Any, ...]
+EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 Read = Callable[[bytes], Any]
 Parameter = int | float | str | bytes | Sequence[str] | Sequence[bytes]
 GONE: Final = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED, ExecStatus.BAD_RESPONSE)
@@ -60,6 +62,11 @@ def text(value: bytes) -> str:
 def whole(value: bytes) -> int:
     """Reads a column of whole numbers of any size."""
     return int.from_bytes(value, "big", signed=True)
+
+
+def moment(value: bytes) -> datetime:
+    """Reads a timestamptz column."""
+    return EPOCH + timedelta(microseconds=whole(value))
 
 
 def is_used() -> bool:

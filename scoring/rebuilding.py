@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts import vault
 from scoring import deployment
@@ -15,8 +15,9 @@ from scoring.core.features import build_many
 from scoring.core.types import Event
 from scoring.feature_store.base import Learnt
 from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.database import lock_windows
 from scoring.feature_store.history import known_frauds, stored_event
-from scoring.models import Detector, EntityState, Prediction
+from scoring.models import Detector, Prediction
 
 CHUNK = 2000
 
@@ -36,9 +37,9 @@ def _tracked(bundle: Bundle) -> set[tuple[str, int]]:
 def rebuild_windows(detector: Detector) -> int:
     """Forget the detector's window state and learn it again; returns how many events were read.
 
-    Scoring waits meanwhile, so that no event is missed.
+    The detector's scoring waits meanwhile, so that no event is missed; that of others goes on.
     """
-    lock_windows()
+    lock_windows(detector.pk)
     bundle = deployment.serving_of(detector).bundle
     store = feature_store()
     store.forget(detector.pk)
@@ -55,18 +56,6 @@ def rebuild_windows(detector: Detector) -> int:
         store.save(detector.pk, bundle.plan, windows, learnt)
         read += len(chunk)
     return read
-
-
-def lock_windows() -> None:
-    """Let everybody's scoring finish and then wait, until the caller's transaction ends.
-
-    The whole table: rows alone would let a writer that waits for a row find it deleted, and take
-    its entity for a new one. To be taken before a lock on the detector, which writers refer to.
-    On SQLite the transaction itself keeps the others waiting.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"LOCK TABLE {EntityState._meta.db_table} IN EXCLUSIVE MODE")
 
 
 def _events(detector: Detector, bundle: Bundle) -> Iterator[tuple[UUID, Event]]:

@@ -8,7 +8,7 @@ batches, however they were scored.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -26,11 +26,12 @@ from scoring.core.pipeline import conclude, judge
 from scoring.core.policy import Policy
 from scoring.core.rebuild import PLAIN
 from scoring.core.schema import EventParser, SchemaError
-from scoring.core.types import Event, Floats, Orders, Verdict
+from scoring.core.types import NO_ORDERS, Event, Floats, Orders, Verdict
 from scoring.core.watchlist import WatchlistError
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
 from scoring.recording import audit_draw, verdict_columns
+from scoring.standing_in import NOT_SCREENED
 
 CHUNK = 1000
 MOST_TOLD = 20
@@ -42,6 +43,7 @@ EXACT = (
 )  # fmt: skip
 """Compared as they are stored, in this order; the first that differs is told."""
 
+UNSCREENED = "scored while its policy or a sanctions list could not be read"
 
 _compiled: dict[tuple[str, str], Policy] = {}
 
@@ -143,30 +145,41 @@ def _by_maker(rows: Iterable[Prediction]) -> dict[tuple[Any, ...], list[Predicti
 
 
 def _verify_group(rows: list[Prediction], report: Report) -> None:
+    screened = [row for row in rows if not _is_unscreened(row)]
+    if len(screened) < len(rows):
+        report.skipped[UNSCREENED] += len(rows) - len(screened)
+    if not screened:
+        return
     try:
-        bundle, policy = _maker_of(rows[0])
+        bundle, policy = _maker_of(screened[0])
     except CannotReplay as error:
-        report.skipped[str(error)] += len(rows)
+        report.skipped[str(error)] += len(screened)
         return
     except Changed as error:
-        for row in rows:
+        for row in screened:
             report.add(_changed(row, error))
         return
-    sound, unsound = _sound(rows, bundle)
+    sound, unsound = _sound(screened, bundle)
     for difference in unsound:
         report.add(difference)
-    if not sound:
-        return
-    snapshots = _snapshots(sound, bundle, policy)
-    without_model = sound[0].degraded
+    if sound:
+        _verify_sound(sound, bundle, policy, report)
+
+
+def _verify_sound(rows: list[Prediction], bundle: Bundle, policy: Policy, report: Report) -> None:
+    snapshots = _snapshots(rows, bundle, policy)
     judged = None
-    if not without_model:
+    if not rows[0].degraded:
         judged = judge(bundle.predictor, np.array([snapshot.vector for snapshot in snapshots]))
     elif bundle.predictor is not None:
-        report.degraded += len(sound)
-    for i, (row, shot) in enumerate(zip(sound, snapshots, strict=True)):
+        report.degraded += len(rows)
+    for i, (row, shot) in enumerate(zip(rows, snapshots, strict=True)):
         verdict = conclude(shot.event, shot.vector, judged, i, {}, bundle, policy, shot.orders)
         report.add(_compare(row, shot, verdict))
+
+
+def _is_unscreened(row: Prediction) -> bool:
+    return any(hit["kind"] == NOT_SCREENED.kind for hit in row.screening_hits)
 
 
 # --- What it was made with ---------------------------------------------------------------------
@@ -212,12 +225,7 @@ def _bundle_of(digest: str) -> Bundle:
 def _snapshots(rows: list[Prediction], bundle: Bundle, policy: Policy) -> list[Snapshot]:
     """Rows that are sound, with the orders that stood as each was received."""
     events = [event_of(row, bundle.parser) for row in rows]
-    items = [
-        (row.entity, policy_store.list_tokens(policy, event.fields))
-        for row, event in zip(rows, events, strict=True)
-    ]
-    at = [row.received_at for row in rows]
-    orders = policy_store.read_orders(rows[0].detector_id, policy, items, at)
+    orders = _orders_of(rows, events, bundle, policy)
     return [
         Snapshot(
             event=event,
@@ -228,6 +236,32 @@ def _snapshots(rows: list[Prediction], bundle: Bundle, policy: Policy) -> list[S
         )
         for row, event, order in zip(rows, events, orders, strict=True)
     ]
+
+
+def _orders_of(
+    rows: Sequence[Prediction], events: Sequence[Event], bundle: Bundle, policy: Policy
+) -> list[Orders]:
+    """Orders outlive a policy that could not be read: a row that names one which its policy did not
+    know of was scored by a stand-in, which looked for all there are."""
+    everything = policy_store.ordered_by_all(policy, bundle)
+    found = [NO_ORDERS] * len(rows)
+    for asked, known in ((policy, True), (everything, False)):
+        places = [i for i, row in enumerate(rows) if _knew_orders(policy, row) is known]
+        items = [
+            (rows[i].entity, policy_store.list_tokens(asked, events[i].fields)) for i in places
+        ]
+        at = [rows[i].received_at for i in places]
+        read = policy_store.read_orders(rows[0].detector_id, asked, items, at)
+        for i, orders in zip(places, read, strict=True):
+            found[i] = orders
+    return found
+
+
+def _knew_orders(policy: Policy, row: Prediction) -> bool:
+    """Whether the policy looks for all orders that decided the row."""
+    listed = {hit.get("field") for hit in row.list_hits}
+    snoozed = any(hit.get("snoozed") is not None for hit in row.rule_hits)
+    return listed <= set(policy.list_fields) and (policy.has_snoozes or not snoozed)
 
 
 def event_of(row: Prediction, parser: EventParser) -> Event:

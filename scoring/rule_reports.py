@@ -288,4 +288,6 @@ def content_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any] | N
         "list_fields": f"Lists hold values of {', '.join(now['list_fields']) or 'no field'}.",
         "has_snoozes": "Rules are snoozed." if now["has_snoozes"] else "No rule is snoozed.",
     }
+    if before.get("review_after") != now.get("review_after"):
+        changes.append("Another time until the model is to be reviewed.")
     return changes + [text for name, text in words.items() if before[name] != now[name]]

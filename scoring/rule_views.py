@@ -16,11 +16,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import vault
 from accounts.models import User
+from scoring import presenting
 from scoring.core.reader import SpecError
-from scoring.core.spec import DetectorSpec
+from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
 from scoring.models import Detector, Prediction
-from scoring.policies import PolicyRefused, standing
+from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
 from scoring.rule_editing import (
     MOVES,
@@ -40,6 +41,7 @@ from scoring.rule_reports import (
     try_rule,
     version_changes,
 )
+from scoring.shortfalls import rule_shortfalls
 
 USES_AGE = 60
 """Seconds for which counted matches are good enough."""
@@ -113,12 +115,15 @@ def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
         .annotate(newest=Max("versions__number"))
     )
     uses = _uses(detector)
+    in_force = [version for rule in rules for version in rule.current if version.stage in IN_FORCE]
     context = {
         "title": "Rules",
+        "truth": truth_words(presenting.SpecCache().of(detector)),
         "crumbs": crumbs(detector),
         "detector": detector,
         "rows": [_row(rule, uses) for rule in rules],
         "uses": uses,
+        "shortfalls": rule_shortfalls(detector, in_force),
     }
     return render(request, "scoring/rule_list.html", context)
 
@@ -249,7 +254,10 @@ def _consider(
             compiled = check_rule(spec, "RULE", said)
         except PolicyRefused as refusal:
             problems += refusal.problems
-    found: dict[str, Any] = {"problems": problems, "compiled": compiled, "detector": detector}
+    found: dict[str, Any] = {
+        "problems": problems, "compiled": compiled, "detector": detector,
+        "truth": truth_words(spec),
+    }  # fmt: skip
     if act == "try" and compiled is not None:
         found["trial"] = try_rule(detector, compiled)
     if request.htmx:  # type: ignore[attr-defined]
@@ -274,8 +282,10 @@ def _render_rule(
     base = by_stage.get(Stage.DRAFT) or by_stage.get(Stage.SHADOW) or live or versions[0]
     newest = versions[0].number
     snoozes = rule.snoozes.filter(standing(timezone.now())).select_related("author")
+    in_force = [by_stage[stage] for stage in IN_FORCE if stage in by_stage]
     context = {
         "title": rule.code,
+        "shortfalls": rule_shortfalls(detector, in_force),
         "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
         "detector": detector,
         "rule": rule,

@@ -51,10 +51,15 @@ def detector_list() -> QuerySet[Detector]:
     ).order_by("name")
 
 
-def rules_in_force(detector: Detector) -> QuerySet[RuleVersion]:
-    """Versions that are evaluated, live before shadow, with their rules."""
-    rows = RuleVersion.objects.filter(rule__detector=detector, stage__in=(Stage.LIVE, Stage.SHADOW))
+def versions_in_force() -> QuerySet[RuleVersion]:
+    """Versions of all detectors that are evaluated, live before shadow, with their rules."""
+    rows = RuleVersion.objects.filter(stage__in=(Stage.LIVE, Stage.SHADOW))
     return rows.select_related("rule").order_by("stage", "rule__code")
+
+
+def rules_in_force(detector: Detector) -> QuerySet[RuleVersion]:
+    """Those of one detector."""
+    return versions_in_force().filter(rule__detector=detector)
 
 
 def detectors_without_model() -> list[str]:

@@ -6,6 +6,7 @@ Every call returns after its predictions are committed.
 """
 
 import logging
+import sqlite3
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
@@ -28,8 +29,9 @@ from scoring.calls import (
 from scoring.core import pipeline
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.deployment import Serving, UnknownDetector
-from scoring.feature_store.base import Asked, Key, Learnt
+from scoring.feature_store.base import Asked, Key, Learnt, WindowsBusy
 from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.database import wait_for_windows
 from scoring.grouping import Grouping
 from scoring.models import Prediction
 from scoring.signals import predictions_recorded
@@ -42,6 +44,8 @@ DEADLOCK, SERIALISATION = "40P01", "40001"
 MOST_IN_A_GROUP = 64
 MOST_GROUPED = 50
 """Events from which a call has a transaction of its own: it shares a commit among enough."""
+PATIENCE = 2.0
+"""Seconds for which a call waits for windows that are being made anew, before it is refused."""
 Known = Mapping[str, Prediction]
 
 
@@ -69,14 +73,27 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
     if call.items:
         here = lane.current()
         if len(raws) >= MOST_GROUPED or connection.in_atomic_block:
-            score_calls([call])
+            _score_alone(call)
         elif here is not None:
-            here.wait_for(call)
+            here.wait_for(call)  # While its windows are made anew it is told so: nobody waits here.
         else:
             _groups.submit(call)
+            if isinstance(call.error, WindowsBusy):
+                _score_alone(call, patience=PATIENCE)
         if here is None:
             send_announcements()
     return call.result()
+
+
+def _score_alone(call: Call, *, patience: float = 0.0) -> None:
+    """Score one call. While its windows are made anew it waits here, up to `patience` seconds at a
+    time (0: without end), and not in a group, where calls of other detectors would wait with it."""
+    for _ in range(ATTEMPTS):
+        score_calls([call])
+        if call.serving is None or not isinstance(call.error, WindowsBusy):
+            return
+        if not wait_for_windows(call.serving.detector_id, patience):
+            return
 
 
 def score_calls(calls: Sequence[Call]) -> None:
@@ -108,7 +125,7 @@ def _try_calls(calls: Sequence[Call]) -> None:
             _store_calls(calls, again=attempt > 0)
         except (IntegrityError, OperationalError, InterfaceError, WindowStateError) as error:
             lost = isinstance(error, OperationalError | InterfaceError) and not _met_another(error)
-            if lost:
+            if lost and not _is_busy(error):
                 circuit.failed()
             else:
                 circuit.succeeded()
@@ -136,6 +153,12 @@ def _met_another(error: Exception) -> bool:
     if isinstance(error, IntegrityError | WindowStateError):
         return True
     return getattr(error.__cause__, "sqlstate", "") in (DEADLOCK, SERIALISATION)
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether SQLite gave up waiting for another writer's turn to end: the database is there."""
+    code = getattr(error.__cause__, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.services import record_audit
 from scoring import panels, presenting
+from scoring.core.spec import truth_words
 from scoring.models import Prediction
-from scoring.screened import screening_hits
+from scoring.screened import screening_hits, unscreened_lists
 from scoring.selectors import find_prediction
 
 LONGEST_REASON = 500
@@ -134,9 +135,11 @@ def _render(
         "why": presenting.explain_prediction(prediction, spec),
         "rules": presenting.rule_hits(prediction),
         "screening": screening_hits(prediction),
+        "unscreened": unscreened_lists(prediction),
         "fields": fields,
         "masked": any(field.hidden for field in fields),
         "lineage": presenting.lineage_of(prediction),
+        "truth": truth_words(spec),
         "labels": prediction.labels.select_related("author"),
     }
     template = "scoring/prediction_detail.html"

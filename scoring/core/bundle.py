@@ -55,7 +55,10 @@ class Predictor:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded bundle, compiled and ready to score. `predictor` is None in a rules-only bundle."""
+    """A loaded bundle, compiled and ready to score. `predictor` is None in a rules-only bundle.
+
+    `overdue`: past its review date; its model is not asked (scoring.deployment).
+    """
 
     digest: str
     manifest: Mapping[str, Any]
@@ -65,6 +68,7 @@ class Bundle:
     predictor: Predictor | None
     policy: Policy
     """The rules that it was trained with: for who has nothing but the bundle."""
+    overdue: bool = False
 
     @property
     def reference(self) -> Mapping[str, Any]:

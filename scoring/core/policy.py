@@ -18,7 +18,8 @@ class Policy:
     `rules` are the live and the shadow ones. `audit_rate` is the chance of an approved event to be
     drawn for a random audit. `list_fields` are the event fields that allow and deny lists hold
     values of, `has_snoozes` tells whether any rule is snoozed: where there is neither, nobody has
-    to ask for orders. `stands_in` marks one that serves only until the policy can be read again.
+    to ask for orders. `review_after` are the seconds for which a champion may score, 0 for ever.
+    `stands_in` marks one that serves only until the policy can be read again.
     """
 
     digest: str = ""
@@ -27,6 +28,7 @@ class Policy:
     screener: Screener | None = None
     list_fields: tuple[str, ...] = ()
     has_snoozes: bool = False
+    review_after: float = 0.0
     stands_in: bool = False
 
     @classmethod

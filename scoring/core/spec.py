@@ -87,12 +87,17 @@ class CostSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """How a detector learns. `label_delay` in seconds: younger events are not yet matured."""
+    """How a detector learns. `label_delay` in seconds: younger events are not yet matured.
+
+    `review_after`: seconds for which a champion may score from the day it was put into service on;
+    past that it is to be reviewed, and the rules decide alone. 0: no end.
+    """
 
     learner: str = "lightgbm"
     label_delay: float = 7 * 86400.0
     retrain_every: float = 7 * 86400.0
     minimum_positives: int = 20
+    review_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,26 @@ class DetectorSpec:
         """Every event field that keys a window or groups alerts, in a fixed order."""
         keys = {f.entity for f in self.features if f.entity} | {self.entity_field} - {""}
         return tuple(sorted(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class TruthWords:
+    """What the two truths about an event are called, in the middle of a sentence."""
+
+    fraud: str
+    legitimate: str
+
+    @property
+    def pair(self) -> str:
+        """Both, as the `yesno` filter of templates takes them."""
+        return f"{self.fraud.capitalize()},{self.legitimate.capitalize()}"
+
+
+def truth_words(spec: DetectorSpec | None) -> TruthWords:
+    """Money is defrauded; where no amount is at stake, something had an incident or had none."""
+    if spec is not None and not spec.amount_field:
+        return TruthWords("incident", "no incident")
+    return TruthWords("fraud", "legitimate")
 
 
 def _rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ...]:
@@ -244,7 +269,7 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
     for key in sorted(set(given) - set(kind.__dataclass_fields__)):
         read.bad(f"{place}.{key}", "is not a setting")
         del given[key]
-    for key in {"label_delay", "retrain_every"} & set(given):
+    for key in {"label_delay", "retrain_every", "review_after"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])
     return given
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from scoring.core.features import FeaturePlan
-from scoring.core.windows import EntityWindow
+from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.postgres import Trip
 
 Key = tuple[str, str]
@@ -14,6 +14,13 @@ Key = tuple[str, str]
 
 
 Asked = Callable[[], dict[Key, EntityWindow]]
+
+
+class WindowsBusy(WindowStateError):
+    """The detector's windows are being made anew: whoever teaches them has to wait for that."""
+
+    def __init__(self) -> None:
+        super().__init__("The windows of this detector are being made anew. Try again shortly.")
 
 
 class Learnt(NamedTuple):
@@ -29,6 +36,8 @@ class FeatureStore(Protocol):
 
     `load` with `lock` holds each returned window against other writers until the transaction ends,
     so that what is saved was computed from what is stored. What is rolled back is not kept.
+    While the detector's windows are made anew it raises WindowsBusy instead of waiting: others
+    share the caller's transaction. See `database.wait_for_windows`.
     """
 
     def load(

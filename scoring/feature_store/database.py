@@ -7,13 +7,13 @@ these statements by the ORM took longer than running them.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from scoring import postgres
 from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow
-from scoring.feature_store.base import Asked, Key, Learnt
+from scoring.feature_store.base import Asked, Key, Learnt, WindowsBusy
 from scoring.models import EntityState
 from scoring.postgres import Parameter, Trip
 
@@ -35,9 +35,16 @@ APPEND = f"""
 """  # noqa: S608 - our own names
 # On PostgreSQL: keys as arrays. A row that does not exist cannot be locked, so it is made first.
 NAMED = "unnest(%s::text[], %s::text[])"
+# Rows alone would let a writer that waits for a row find it deleted, and take its entity for a new
+# one: all writers of a detector's windows share a lock, and who makes them anew has it alone.
+WINDOWS = 0x77696E64
+"""The first of the two numbers of that lock; the other is the detector's."""
+KEEP_OUT = f"SELECT pg_advisory_xact_lock({WINDOWS}, %s::int)"
+SHARE = f"SELECT pg_advisory_xact_lock_shared({WINDOWS}, %s::int)"
+MAY_WRITE = f"(SELECT pg_try_advisory_xact_lock_shared({WINDOWS}, %s::int))"
 MAKE_MISSING = f"""
     {INSERT} SELECT %s, key_field, token, '', '', now() FROM {NAMED} AS named(key_field, token)
-    ON CONFLICT DO NOTHING
+    WHERE {MAY_WRITE} ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
 # One look by the unique index for each key: as a join, a table without statistics (a new one) is
 # read whole.
@@ -49,7 +56,7 @@ LOAD = f"""
         AND one.key_field = named.key_field AND one.token = named.token LIMIT 1 {{lock}}
     ) stored
 """  # noqa: S608 - our own names
-LOAD_LOCKED = LOAD.format(lock="FOR UPDATE")
+LOAD_LOCKED = f"{LOAD.format(lock='FOR UPDATE')} WHERE {MAY_WRITE}"
 LOAD = LOAD.format(lock="")
 SAVE = f"""
     {INSERT} SELECT %s, key_field, token, state, '', now()
@@ -123,6 +130,31 @@ class DatabaseFeatureStore:
         EntityState.objects.filter(detector_id=detector_id).delete()
 
 
+def lock_windows(detector_id: int) -> None:
+    """Let the detector's scoring finish and then wait, until the caller's transaction ends.
+
+    Other detectors go on. To be taken before a lock on the detector's row, which writers refer to.
+    On SQLite the transaction itself keeps all others waiting.
+    """
+    if postgres.is_used():
+        postgres.execute(KEEP_OUT, [detector_id])
+
+
+def wait_for_windows(detector_id: int, seconds: float = 0.0) -> bool:
+    """Wait while the detector's windows are made anew, at most `seconds` (0: as long as it takes);
+    whether they may be written. In a transaction this stays so until its end."""
+    if not postgres.is_used():
+        return True
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            if seconds:
+                cursor.execute(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
+            cursor.execute(SHARE, [detector_id])
+    except OperationalError:
+        return False
+    return True
+
+
 def window_of(entity: EntityPlan, state: bytes, tail: bytes = b"") -> EntityWindow:
     """The window of a stored base and tail. Raises WindowStateError."""
     window = EntityWindow.from_bytes(state, tail, columns=entity.width, signature=entity.signature)
@@ -144,11 +176,18 @@ def ask_states(
     if not lock:
         return postgres.execute(LOAD, [fields, tokens, detector_id], *READS, trip=trip).rows
     shared = Trip() if trip is None else trip
-    shared.ask(MAKE_MISSING, [detector_id, fields, tokens])
-    answer = shared.ask(LOAD_LOCKED, [fields, tokens, detector_id], *READS)
+    shared.ask(MAKE_MISSING, [detector_id, fields, tokens, detector_id])
+    answer = shared.ask(LOAD_LOCKED, [fields, tokens, detector_id, detector_id], *READS)
     if trip is None:
         shared.go()
-    return answer.rows
+
+    def rows() -> list[tuple[str, str, bytes, bytes]]:
+        found = answer.rows()
+        if len(found) < len(keys):  # The lock was not to be had: none was made or read.
+            raise WindowsBusy
+        return found
+
+    return rows
 
 
 def write_states(detector_id: int, states: Mapping[Key, bytes], trip: Trip | None = None) -> None:

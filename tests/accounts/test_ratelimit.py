@@ -10,13 +10,14 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from accounts import ratelimit
-from accounts.models import RateWindow
+from accounts.models import ApiKey, RateWindow
 from accounts.rates import Limit, parse_rate
-from tests.accounts.factories import key_for
+from tests.accounts.factories import UserFactory, key_for
 
 NEEDS_REDIS = pytest.mark.skipif(
     "RISK_TEST_REDIS_URL" not in os.environ, reason="RISK_TEST_REDIS_URL is not set"
 )
+READS = "/api/v1/predictions"
 STORES = ["database", pytest.param("redis", marks=[pytest.mark.redis, NEEDS_REDIS])]
 
 
@@ -108,6 +109,62 @@ def test_beyond_the_rate_the_answer_is_429_with_retry_after(store):
     refused = call(plain)
     assert refused.status_code == 429
     assert 55 < int(refused["Retry-After"]) <= 60
+
+
+def log_in(client, username):
+    body = {"username": username, "password": "correct horse battery"}
+    pair = client.post("/api/v1/auth/login", body, content_type="application/json").json()
+    return {"authorization": f"Bearer {pair['access_token']}"}
+
+
+@pytest.mark.django_db
+def test_a_person_has_one_rate_for_all_their_tokens_and_sessions(
+    store, client, analyst, settings, payments_detector
+):
+    settings.API_USER_RATE = "3/min"
+    first, second = log_in(client, "analyst"), log_in(client, "analyst")
+    client.force_login(analyst)
+    answers = [client.get(READS, headers=headers) for headers in (first, second, {}, first, {})]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert all(50 < int(answer["Retry-After"]) <= 60 for answer in answers[3:])
+
+
+@pytest.mark.django_db
+def test_people_and_keys_do_not_share_a_window(store, client, analyst, lead, settings):
+    settings.API_USER_RATE = "1/min"
+    key, _ = key_for(analyst, rate="1/min")
+    ApiKey.objects.filter(pk=key.pk).update(id=analyst.pk)
+    key = ApiKey.objects.get()
+    taken = [ratelimit.take_user_slot(user) for user in (analyst, lead)]
+    assert [*taken, ratelimit.take_slot(key)] == [0.0, 0.0, 0.0]
+    assert ratelimit.take_user_slot(analyst) > 0
+
+
+@pytest.mark.django_db
+def test_who_may_not_is_counted_too(client, outsider, settings):
+    settings.API_USER_RATE = "1/min"
+    client.force_login(outsider)
+    assert [client.get(READS).status_code for _ in range(2)] == [403, 429]
+
+
+@pytest.mark.django_db
+def test_people_may_ask_as_often_as_a_key_unless_set_otherwise(settings):
+    assert settings.API_USER_RATE == "100/min,1000/h"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_threads_of_one_person_get_exactly_what_the_limit_allows(store, settings):
+    settings.API_USER_RATE = "30/min"
+    user = UserFactory()
+
+    def take(_):
+        try:
+            return ratelimit.take_user_slot(user)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(10) as pool:
+        assert list(pool.map(take, range(80))).count(0.0) == 30
 
 
 @pytest.mark.django_db

@@ -70,6 +70,56 @@ def test_a_changed_password_ends_every_token(client, pair, engineer):
     assert post(client, REFRESH, {"refresh": pair["refresh_token"]}).status_code == 401
 
 
+def test_refreshing_keeps_the_time_of_the_log_in(engineer):
+    refresh = tokens.issue_tokens(engineer, now=time.time() - 3000).refresh
+    before = tokens._claims(refresh)["auth_time"]
+    for _ in range(3):
+        refresh = tokens.renew_tokens(refresh).refresh
+    assert tokens._claims(refresh)["auth_time"] == before
+
+
+def test_a_log_in_ends_however_often_it_was_refreshed(client, engineer, settings):
+    refresh = tokens.issue_tokens(engineer, now=time.time() - 4000).refresh
+    refresh = post(client, REFRESH, {"refresh": refresh}).json()["refresh_token"]
+    settings.JWT_SESSION_SECONDS = 3600
+    assert post(client, REFRESH, {"refresh": refresh}).status_code == 401
+
+
+def test_no_token_outlives_its_log_in(engineer, settings):
+    settings.JWT_SESSION_SECONDS = 3600
+    pair = tokens.renew_tokens(tokens.issue_tokens(engineer, now=time.time() - 3000).refresh)
+    for token in (pair.access, pair.refresh):
+        claims = tokens._claims(token)
+        assert claims["exp"] - claims["auth_time"] <= 3600
+    assert pair.expires_in <= 600
+
+
+def test_a_user_who_is_activated_again_has_to_log_in_again(client, pair, engineer):
+    for active in (False, True):
+        engineer.is_active = active
+        engineer.save(update_fields=["is_active"])
+    assert reads(client, pair["access_token"]).status_code == 401
+    assert post(client, REFRESH, {"refresh": pair["refresh_token"]}).status_code == 401
+    assert reads(client, login(client).json()["access_token"]).status_code == 200
+
+
+def test_an_admin_ends_the_log_ins_of_a_user(client, pair, engineer, admin):
+    client.force_login(admin)
+    chosen = {"action": "end_log_ins", "_selected_action": [engineer.pk]}
+    assert client.post(reverse("admin:accounts_user_changelist"), chosen).status_code == 302
+    client.logout()
+    assert reads(client, pair["access_token"]).status_code == 401
+    assert AuditEntry.objects.filter(action="user.log_ins_ended").count() == 1
+
+
+def test_whoever_may_not_change_users_ends_nobodys_log_ins(client, pair, engineer, lead):
+    client.force_login(lead)
+    chosen = {"action": "end_log_ins", "_selected_action": [engineer.pk]}
+    client.post(reverse("admin:accounts_user_changelist"), chosen)
+    client.logout()
+    assert post(client, REFRESH, {"refresh": pair["refresh_token"]}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("username", "password"), [("engineer", "wrong"), ("nobody", PASSWORD), ("engineer", " ")]
 )
@@ -125,7 +175,8 @@ def test_an_expired_token_is_refused(client, engineer):
 def forged(engineer, *, key, algorithm, **changed):
     now = int(time.time())
     claims = {"iss": "riskplatform", "sub": str(engineer.pk), "typ": "access", "iat": now,
-              "exp": now + 600, "jti": "x", "pwd": tokens._fingerprint(engineer)}  # fmt: skip
+              "exp": now + 600, "jti": "x", "pwd": tokens._fingerprint(engineer),
+              "auth_time": now}  # fmt: skip
     claims |= changed
     return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, algorithm=algorithm)
 
@@ -143,6 +194,9 @@ def forged(engineer, *, key, algorithm, **changed):
         {"pwd": None},
         {"pwd": ""},
         {"iat": 4_000_000_000},
+        {"auth_time": None},
+        {"auth_time": "yesterday"},
+        {"auth_time": True},
     ],
 )
 def test_a_token_with_other_claims_is_refused(client, engineer, changed):

@@ -1,5 +1,6 @@
 """Calls that share a commit: once each, all or nothing, and nobody pays for a neighbour."""
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -173,6 +174,20 @@ def test_a_database_that_is_gone_is_left_alone_for_a_while(payments_detector, mo
     assert len(calls) == breakers.breaker("database").failures
     assert breakers.states()["database"] == "OPEN"
     assert not Prediction.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_writer_that_takes_long_is_no_dead_database(payments_detector, only_on_sqlite):
+    score_event("payments", payment())
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection.cursor().execute("PRAGMA busy_timeout = 1")
+    for _ in range(breakers.breaker("database").failures + 1):
+        with pytest.raises(OperationalError, match="locked"):
+            score_event("payments", payment())
+    other.close()
+    assert breakers.states()["database"] == "CLOSED"
+    assert scored("payments", payment()).pk
 
 
 @pytest.mark.django_db

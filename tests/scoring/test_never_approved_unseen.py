@@ -13,6 +13,8 @@ from scoring.models import Detector
 from scoring.ordering import add_list_entry
 from scoring.policies import set_policy
 from scoring.policy_models import ListEntry, PolicySnapshot, Rule, RuleVersion, Watchlist
+from scoring.replaying import CannotReplay, verify_one
+from scoring.rule_editing import RuleText, create_rule, move_version
 from scoring.watchlists import sync_watchlist
 from tests.factories import payment, scored
 
@@ -74,6 +76,55 @@ def test_an_unreadable_policy_keeps_the_deny_list(payments_detector, admin):
     PolicySnapshot.objects.update(content={"changed": "by hand"})
     restart()
     assert scored("payments", payment(user_id="thief")).decision == "BLOCK"
+
+
+@pytest.fixture
+def damaged(payments_detector, publish):
+    """The reading that serves was read, the one that came after it cannot be."""
+    publish("RASSKOLNIKOW, Rodion")
+    assert scored("payments", payment(user_name=LISTED)).decision == "BLOCK"
+    newest = publish("PIKE, Zebulon").digest
+    Watchlist.objects.filter(pk=newest).update(content=zlib.compress(b"[]"))
+    return payments_detector
+
+
+def test_a_damaged_list_keeps_what_is_denied_from_then_on(damaged, admin):
+    deny(damaged, "thief", admin)
+    assert scored("payments", payment(user_id="thief")).decision == "BLOCK"
+
+
+def test_a_damaged_list_keeps_todays_rules_and_the_reading_before(damaged, owner):
+    create_rule(damaged, code="ROME", said=RuleText("location == 'Rome'", "x"), author=owner)
+    move_version(RuleVersion.objects.get(rule__code="ROME"), to="live", seen="draft", author=owner)
+    assert scored("payments", payment(location="Rome")).decision == "REVIEW"
+    assert scored("payments", payment(user_name=LISTED)).decision == "BLOCK"
+
+
+def test_what_was_scored_beside_a_damaged_list_replays(damaged, admin):
+    deny(damaged, "thief", admin)
+    assert verify_one(scored("payments", payment(user_id="thief"))) is None
+    assert verify_one(scored("payments", payment(user_name=LISTED))) is None
+
+
+def test_an_unreadable_policy_keeps_an_entry_that_the_one_in_memory_did_not_know(
+    payments_detector, admin
+):
+    assert scored("payments", payment(user_id="thief")).decision == "APPROVE"
+    deny(payments_detector, "thief", admin)
+    newest = Detector.objects.get().policy_digest
+    PolicySnapshot.objects.filter(pk=newest).update(content={"changed": "by hand"})
+    row = scored("payments", payment(user_id="thief"))
+    assert row.decision == "BLOCK"
+    assert verify_one(row) is None
+
+
+def test_what_nobody_screened_is_not_replayed_as_if_it_had_been(payments_detector, publish):
+    publish("RASSKOLNIKOW, Rodion")
+    restart()
+    Watchlist.objects.update(content=zlib.compress(b"[]"))
+    row = scored("payments", payment())
+    with pytest.raises(CannotReplay, match="could not be read"):
+        verify_one(row)
 
 
 def test_the_first_change_of_a_detector_older_than_policies_keeps_its_rules(

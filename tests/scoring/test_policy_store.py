@@ -87,7 +87,15 @@ def test_a_policy_that_is_gone_or_changed_leaves_the_bundles_rules(payments_dete
 
 def test_a_policy_that_cannot_be_read_leaves_the_last_good_one(payments_detector, bundle):
     good = policy(payments_detector.policy_digest, bundle)
-    assert policy("0" * 64, bundle) is good
+    found = policy("0" * 64, bundle)
+    assert (found.digest, found.rules, found.stands_in) == (good.digest, good.rules, True)
+
+
+def test_whichever_policy_stands_in_every_order_is_looked_for(payments_detector, bundle):
+    policy(payments_detector.policy_digest, bundle)
+    found = policy("0" * 64, bundle)
+    assert "user_id" in found.list_fields
+    assert found.has_snoozes
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys():
@@ -113,11 +121,16 @@ def test_a_name_that_the_bundle_lacks_is_missing(payments_detector, bundle):
     assert not found.matches({"amount": 4.0})
 
 
-def test_a_rule_that_would_read_personal_data_is_left_out(payments_detector, bundle):
+@pytest.mark.parametrize(("stage", "stands_in"), [("live", 1), ("shadow", 0)])
+def test_a_live_rule_that_would_read_personal_data_is_stood_in_for(
+    payments_detector, bundle, stage, stands_in
+):
     content = build_content(payments_detector, NOW)
-    content["rules"][0]["when"] = "user_name == 'Ada'"
+    content["rules"][0] |= {"when": "user_name == 'Ada'", "outcome": "BLOCK", "stage": stage}
     compiled = policy_store.compile_policy("d", content, bundle)
-    assert len(compiled.rules) == len(content["rules"]) - 1
+    found = [rule for rule in compiled.rules if rule.code == content["rules"][0]["code"]]
+    assert [rule.outcome for rule in found] == ["REVIEW"] * stands_in
+    assert all(rule.matches({}) and "user_name" in rule.text for rule in found)
 
 
 def test_where_nobody_ordered_anything_nothing_is_asked(payments_detector):
@@ -213,9 +226,9 @@ def test_a_lost_watchlist_leaves_rules_and_countries_and_is_tried_again(payments
     assert policy_store._compiled == {}
 
 
-def test_a_lost_watchlist_leaves_the_last_good_policy(payments_detector, bundle):
-    good = policy(payments_detector.policy_digest, bundle)
+def test_a_lost_watchlist_is_not_made_up_for_by_a_policy_that_had_none(payments_detector, bundle):
+    policy(payments_detector.policy_digest, bundle)
     content = screening_content(payments_detector)
     digest = digest_of(content)
     PolicySnapshot.objects.create(digest=digest, detector=payments_detector, content=content)
-    assert policy(digest, bundle) is good
+    assert [hit.kind for hit in policy(digest, bundle).screener.screen({})] == ["unavailable"]

@@ -1,15 +1,19 @@
 """Windows learnt anew are those that scoring had kept, whoever scores meanwhile."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.db import connections
+from django.db import connection, connections, transaction
 
+from scoring import services
+from scoring.feature_store.base import WindowsBusy
+from scoring.labelling import record_label
 from scoring.models import EntityState
 from scoring.rebuilding import rebuild_windows
 from scoring.services import score_event
-from tests.factories import START, payment, payments, scored, scored_many
+from tests.factories import START, card, payment, payments, scored, scored_many
 
 EVENTS = 30
 
@@ -44,3 +48,76 @@ def test_no_event_is_missed_by_those_who_score_meanwhile(payments_detector):
     row = scored("payments", payment(timestamp=(START + timedelta(minutes=1)).isoformat()))
     names = payments_detector.spec().feature_names
     assert row.vector_array()[names.index("user_id_count_1h")] == EVENTS - 3 + 1
+
+
+@pytest.fixture
+def elsewhere():
+    """Calls in another thread, on a connection of its own."""
+    pool = ThreadPoolExecutor(2)
+
+    def start(work, *args):
+        def run():
+            try:
+                return work(*args)
+            finally:
+                connections.close_all()
+
+        return pool.submit(run)
+
+    yield start
+    pool.shutdown(wait=True)
+
+
+@pytest.fixture
+def only_on_postgresql():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_one_detectors_windows_are_made_anew_the_others_are_scored(
+    only_on_postgresql, payments_detector, cards_detector, elsewhere
+):
+    with transaction.atomic():
+        rebuild_windows(payments_detector)
+        waiting = elsewhere(score_event, "payments", payment())
+        assert elsewhere(score_event, "cards", card(1)).result(10).created
+        assert wait([waiting], 0.5).not_done
+    assert waiting.result(10).created
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_would_wait_too_long_for_windows_is_refused(
+    only_on_postgresql, payments_detector, elsewhere, monkeypatch
+):
+    monkeypatch.setattr(services, "PATIENCE", 0.1)
+    with transaction.atomic():
+        rebuild_windows(payments_detector)
+        with pytest.raises(WindowsBusy, match="made anew"):
+            elsewhere(score_event, "payments", payment()).result(10)
+    assert scored("payments", payment()).pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_waits_for_windows_as_long_as_it_takes(
+    only_on_postgresql, payments_detector, elsewhere, monkeypatch
+):
+    monkeypatch.setattr(services, "PATIENCE", 0.1)
+    with transaction.atomic():
+        rebuild_windows(payments_detector)
+        waiting = elsewhere(scored_many, "payments", payments(60))
+        assert wait([waiting], 0.5).not_done
+    assert len(waiting.result(20)) == 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_label_waits_for_windows_and_teaches_them(only_on_postgresql, cards_detector, elsewhere):
+    row = scored("cards", card(1))
+    with transaction.atomic():
+        rebuild_windows(cards_detector)
+        waiting = elsewhere(partial(record_label, row, is_fraud=True, source="analyst"))
+        assert wait([waiting], 0.5).not_done
+    assert waiting.result(10).pk
+    taught = states()
+    rebuild_windows(cards_detector)
+    assert states() == taught

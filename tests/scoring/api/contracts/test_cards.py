@@ -8,6 +8,7 @@ from django.utils.dateparse import parse_datetime
 
 from scoring import deployment
 from scoring.models import Label, Prediction
+from tests.factories import payment, scored
 
 pytestmark = pytest.mark.django_db
 URL, BATCH = "/api/v1/predict", "/api/v1/predict/batch"
@@ -212,6 +213,18 @@ def test_predictions_can_be_skipped_limited_and_narrowed_to_fraud(post, api, cre
     ]:
         page = reader.get(f"/api/v1/predictions?{query}").json()["predictions"]
         assert [row["transaction_id"] for row in page] == ids
+
+
+def test_a_client_lists_its_own_predictions_without_naming_a_detector(
+    post, api, creditcard_champion, payments_detector
+):
+    post(URL, full(1))
+    other = scored("payments", payment())
+    reader, listed = api("predictions:read"), "/api/v1/predictions"
+    for query, expected in [("", ["c-1"]), ("?detector=", ["c-1"]), ("?detector=payments", None)]:
+        page = reader.get(f"{listed}{query}").json()["predictions"]
+        assert [row["transaction_id"] for row in page] == (expected or [other.external_id])
+    assert len(reader.get(f"{listed}?detector=*").json()["predictions"]) == 2
 
 
 def test_a_prediction_is_found_by_the_id_of_its_transaction(post, api, creditcard_champion):

@@ -1,0 +1,151 @@
+"""What is in force and does not do what it says: rules, sanctions lists, bundles; told to people.
+
+Each goes on in a safe way (docs/rules.md), but nobody would know without being told.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from scoring import deployment
+from scoring.core.bundle import Bundle
+from scoring.core.reader import SpecError
+from scoring.core.types import Stage
+from scoring.models import Deployment, Detector
+from scoring.policy_models import RuleVersion
+from scoring.policy_store import RuleFault, compile_rules, rule_body
+from scoring.selectors import detector_list, versions_in_force
+from scoring.watchlist_files import TITLES
+from scoring.watchlist_store import active_watchlists
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """`kind` is `rule`, `list`, `bundle` or `review`, `subject` names it; `text` says what is
+    wrong, what happens instead and what to do. `degrades`: what worked before does not."""
+
+    detector: str
+    kind: str
+    subject: str
+    text: str
+    degrades: bool = True
+
+
+def all_shortfalls() -> list[Shortfall]:
+    """Those of every enabled detector, by its name; four queries whatever there is."""
+    readings = set(active_watchlists())
+    detectors = detector_list().filter(enabled=True)
+    versions: dict[int, list[RuleVersion]] = defaultdict(list)
+    for version in versions_in_force():
+        versions[version.rule.detector_id].append(version)
+    return [
+        found
+        for detector in detectors
+        for found in _shortfalls(detector, versions[detector.pk], readings)
+    ]
+
+
+def shortfalls_of(detector: Detector, versions: Iterable[RuleVersion]) -> list[Shortfall]:
+    """Those of a detector from `selectors.detector_list`, and of its versions in force."""
+    return _shortfalls(detector, versions, set(active_watchlists()))
+
+
+def _shortfalls(
+    detector: Detector, versions: Iterable[RuleVersion], readings: Set[str]
+) -> list[Shortfall]:
+    champions: list[Deployment] = detector.champions  # type: ignore[attr-defined]
+    bundle, problem = deployment.bundle_of(detector, next(iter(champions), None))
+    return [
+        *([_of_bundle(detector, problem)] if problem else []),
+        *(_of_review(detector, champion) for champion in champions[:1] if _is_overdue(champion)),
+        *(_of_rule(detector, fault) for fault in rule_faults(versions, bundle)),
+        *(_of_list(detector, name) for name in unscreened_lists(detector, readings)),
+    ]
+
+
+def rule_shortfalls(detector: Detector, versions: Iterable[RuleVersion]) -> list[str]:
+    """What is wrong with these versions in force, in sentences."""
+    rows = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION)
+    bundle, _ = deployment.bundle_of(detector, rows.first())
+    return [rule_sentence(fault) for fault in rule_faults(versions, bundle)]
+
+
+def rule_faults(versions: Iterable[RuleVersion], bundle: Bundle) -> Sequence[RuleFault]:
+    """Which of these versions the bundle cannot evaluate, and why."""
+    return compile_rules([rule_body(version.rule.code, version) for version in versions], bundle)[1]
+
+
+def rule_sentence(fault: RuleFault) -> str:
+    """What is wrong with a rule, what happens instead, and what to do."""
+    if fault.stage is Stage.LIVE:
+        instead = "Until it is edited or retired, every event that would be approved is reviewed."
+    else:
+        instead = "It is in shadow, and records nothing."
+    return (
+        f"Version {fault.version} of {fault.code} cannot be evaluated by what serves:"
+        f" {fault.problem}. {instead}"
+    )
+
+
+def unscreened_lists(detector: Detector, readings: Set[str]) -> list[str]:
+    """Lists that the detector declares and that were never taken in."""
+    try:
+        screening = detector.spec().screening
+    except SpecError:
+        return []
+    if screening is None or not screening.name_field:
+        return []
+    return [name for name in screening.lists if name not in readings]
+
+
+def list_sentence(name: str) -> str:
+    """That nothing is screened by a list, and what to run."""
+    if name not in TITLES:
+        known = ", ".join(sorted(TITLES))
+        return f"Names are not screened against '{name}': there is no such list, only {known}."
+    return (
+        f"Names are not screened against {TITLES[name]}: it was never synchronised. Run"
+        f" python manage.py sync_watchlist FILE_OR_ADDRESS --list {name}"
+    )
+
+
+def _of_bundle(detector: Detector, problem: str) -> Shortfall:
+    text = f"{problem} The one before it serves where this process knows it, else the rules alone."
+    return Shortfall(detector.slug, "bundle", "champion", text)
+
+
+def review_due(champion: Deployment) -> datetime | None:
+    """When the model that serves is to be reviewed; None for never. Raises SpecError."""
+    after = champion.detector.spec().training.review_after
+    if not after or champion.version == deployment.RULES_ONLY:
+        return None
+    return champion.installed_at + timedelta(seconds=after)
+
+
+def _is_overdue(champion: Deployment) -> bool:
+    try:
+        due = review_due(champion)
+    except SpecError:
+        return False
+    return due is not None and due <= timezone.now()
+
+
+def _of_review(detector: Detector, champion: Deployment) -> Shortfall:
+    text = (
+        f"{champion.version} is past its review date: rules decide alone, and predictions say"
+        " degraded. Promote a version that was reviewed, or extend training.review_after."
+    )
+    return Shortfall(detector.slug, "review", champion.version, text)
+
+
+def _of_rule(detector: Detector, fault: RuleFault) -> Shortfall:
+    live = fault.stage is Stage.LIVE
+    return Shortfall(detector.slug, "rule", fault.code, rule_sentence(fault), degrades=live)
+
+
+def _of_list(detector: Detector, name: str) -> Shortfall:
+    # A platform that is being set up is not broken: it has not screened by the list yet.
+    return Shortfall(detector.slug, "list", name, list_sentence(name), degrades=False)

@@ -1,0 +1,137 @@
+"""What is in force and does not do what it says is told, and approves nothing meanwhile."""
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+
+from scoring import deployment
+from scoring.core.types import SelectionReason
+from scoring.models import Deployment
+from scoring.policies import publish
+from scoring.policy_models import RuleVersion
+from scoring.replaying import verify_one
+from scoring.selectors import detector_list
+from scoring.shortfalls import all_shortfalls
+from scoring.watchlists import sync_watchlist
+from tests.factories import payment, scored, shipped_detector
+
+pytestmark = pytest.mark.django_db
+HEALTH = "/api/v1/health"
+ROW = '1,"PIKE, Zebulon","individual","TEST",' + ",".join(["-0- "] * 7) + ',"-0- "\r\n'
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    cache.clear()
+
+
+def break_rule(detector, code="VELOCITY_MULTI_CITY", stage="live"):
+    """A rule that was fine until a field that it reads became personal data."""
+    versions = RuleVersion.objects.filter(rule__code=code)
+    versions.update(when="user_name == 'Ada'", stage=stage)
+    publish(detector)
+
+
+@pytest.fixture
+def broken(payments_detector):
+    break_rule(payments_detector)
+    return payments_detector
+
+
+def page(client, user, url):
+    client.force_login(user)
+    return client.get(url).content.decode()
+
+
+def kinds():
+    return [(found.kind, found.subject) for found in all_shortfalls()]
+
+
+def test_a_live_rule_that_cannot_be_evaluated_sends_events_to_a_human(broken):
+    row = scored("payments", payment())
+    assert (row.decision, row.selection_reason) == ("REVIEW", SelectionReason.RULE)
+    assert "VELOCITY_MULTI_CITY cannot be evaluated" in row.rule_hits[0]["text"]
+    assert verify_one(row) is None
+
+
+def test_a_shadow_rule_that_cannot_be_evaluated_decides_nothing(payments_detector):
+    break_rule(payments_detector, stage="shadow")
+    assert scored("payments", payment()).decision == "APPROVE"
+    assert ("rule", "VELOCITY_MULTI_CITY") in kinds()
+
+
+def test_repairing_the_rule_lets_events_pass_again(broken):
+    RuleVersion.objects.filter(rule__code="VELOCITY_MULTI_CITY").update(when="amount > 1000")
+    publish(broken)
+    assert scored("payments", payment()).decision == "APPROVE"
+    assert not [kind for kind, _ in kinds() if kind == "rule"]
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("detector_detail", []),
+        ("rule_list", []),
+        ("rule_detail", ["VELOCITY_MULTI_CITY"]),
+    ],
+)
+def test_pages_say_which_rule_does_not_count_and_why(client, analyst, broken, name, more):
+    text = page(client, analyst, reverse(name, args=["payments", *more]))
+    assert "of VELOCITY_MULTI_CITY cannot be evaluated by what serves" in text
+    assert "every event that would be approved is reviewed" in text
+
+
+def test_the_page_of_another_rule_says_nothing_of_it(client, analyst, broken):
+    text = page(client, analyst, reverse("rule_detail", args=["payments", "HIGH_AMOUNT"]))
+    assert "cannot be evaluated" not in text
+
+
+def test_health_is_degraded_by_a_live_rule_and_names_it(api, broken):
+    body = api("models:read").get(HEALTH).json()
+    assert body["status"] == "degraded"
+    assert ("payments", "rule", "VELOCITY_MULTI_CITY") in [
+        (found["detector"], found["kind"], found["subject"]) for found in body["warnings"]
+    ]
+
+
+def test_a_bundle_that_does_not_load_is_told(payments_detector):
+    Deployment.objects.update(digest="0" * 64)
+    deployment._last_good.clear()
+    assert kinds()[0] == ("bundle", "champion")
+
+
+def test_a_list_that_was_never_synchronised_is_told_with_what_to_run(
+    client, analyst, payments_detector
+):
+    command = "python manage.py sync_watchlist FILE_OR_ADDRESS --list ofac_sdn"
+    for url in (payments_detector.get_absolute_url(), reverse("watchlists")):
+        assert command in page(client, analyst, url)
+    sentence = "Not screened by name against OFAC SDN and UN Security Council"
+    assert sentence in page(client, analyst, scored("payments", payment()).get_absolute_url())
+
+
+def test_once_it_is_synchronised_nothing_is_told_of_it(
+    client, analyst, payments_detector, tmp_path
+):
+    (tmp_path / "sdn.csv").write_text(ROW)
+    sync_watchlist(str(tmp_path))
+    assert kinds() == [("list", "un")]
+    text = page(client, analyst, scored("payments", payment()).get_absolute_url())
+    assert "Not screened by name against UN Security Council" in text
+
+
+def test_health_warns_of_a_list_without_being_degraded(api, payments_detector):
+    body = api("models:read").get(HEALTH).json()
+    assert body["status"] == "ok"
+    assert {found["subject"] for found in body["warnings"]} == {"ofac_sdn", "un"}
+
+
+def test_what_is_told_takes_four_queries_for_any_number_of_detectors(
+    payments_detector, django_assert_num_queries
+):
+    for slug in ("fraud", "cards", "anomaly"):
+        shipped_detector(slug)
+    all_shortfalls()
+    with django_assert_num_queries(4):
+        all_shortfalls()
+    assert len(detector_list()) == 4
