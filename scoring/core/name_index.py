@@ -9,6 +9,7 @@ as in SymSpell). A word weighs what it tells: log2 of the share of entries that 
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +25,7 @@ FAMILY, FURTHER, FIRST, MIDDLE, OTHER, LITTLE, JOIN = range(7)
 SHORTEST_SLIP = 3
 FEWEST_ENTRIES = 10_000
 MOST_CANDIDATES, MOST_TIED = 30, 90
+REMEMBERED_WORDS = 2048
 # Who shares less than this of what a query tells is no candidate.
 LEAST_SHARED = 0.15
 # What the presence of a listed word weighs, and what its absence costs (in words of that weight).
@@ -47,11 +49,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the lists know of a word: the cluster of its sound, entries that have it, its bits."""
+    """What the lists know of a word: the cluster of its sound, entries that have it, its bits.
+
+    `listed`: exactly this word stands in a listed name.
+    """
 
     cluster: int
     entries: int
     bits: float
+    listed: bool
 
 
 def keys_of(word: str, *, slips: bool = True) -> set[int]:
@@ -90,6 +96,8 @@ class NameIndex:
         self._number: dict[str, int] = {}
         self._word, self._part, self._span = array("i"), array("b"), array("B")
         self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
+        # Words come again, also in names that were not screened before.
+        self._looked = lru_cache(maxsize=REMEMBERED_WORDS)(self._look)
         self._entries: list[tuple[int, ListedEntry]] = []
         for which, (_, _, entries) in enumerate(lists):
             for entry in entries:
@@ -131,9 +139,12 @@ class NameIndex:
         self._post(name_of)
         self._hash()
         self._value()
-        told = np.where(self.part == JOIN, 0.0, self.bits[self.word])
-        told *= np.where(self.part == MIDDLE, 0.4, np.where(self.part == LITTLE, 0.1, 1.0))
-        self.told = np.add.reduceat(told, self.start[:-1]).astype(np.float32)
+        share = np.select(
+            [self.part == MIDDLE, self.part == LITTLE, self.part == JOIN], [0.4, 0.1, 0.0], 1.0
+        )
+        self.told = np.add.reduceat(share * self.bits[self.word], self.start[:-1]).astype(
+            np.float32
+        )
 
     def _weigh(self, name_of: Ints) -> None:
         """Bits by the number of entries with a word of that sound; joins tell what is in them."""
@@ -157,6 +168,19 @@ class NameIndex:
         bits = np.log2(total / np.clip(having, 1, None)).astype(np.float32)
         self._bits_of: list[float] = bits.tolist()
         self.bits = bits[self.cluster]
+        self._weigh_joins(name_of)
+
+    def _weigh_joins(self, name_of: Ints) -> None:
+        """A word that only comes of writing others as one tells what they tell."""
+        self.only_join = np.zeros(len(self.words), dtype=bool)
+        self.only_join[self.word[self.part == JOIN]] = True
+        self.only_join[self.word[self.part != JOIN]] = False
+        plain = (self.part != LITTLE) & (self.part != JOIN)
+        told = np.concatenate(([0.0], np.cumsum(np.where(plain, self.bits[self.word], 0.0))))
+        places = np.flatnonzero((self.part == JOIN) & self.only_join[self.word])
+        first = self.start[name_of[places]] + (self.span[places] >> 4)
+        last = self.start[name_of[places]] + (self.span[places] & 15) + 1
+        self.bits[self.word[places]] = np.minimum(told[last] - told[first], self.most_bits)
 
     def _post(self, name_of: Ints) -> None:
         """Names by word. Little words lead to nobody: nearly every name has one."""
@@ -168,9 +192,6 @@ class NameIndex:
         self.posting_start = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
 
     def _hash(self) -> None:
-        self.only_join = np.zeros(len(self.words), dtype=bool)
-        self.only_join[self.word[self.part == JOIN]] = True
-        self.only_join[self.word[self.part != JOIN]] = False
         keys, numbers = array("I"), array("i")
         for number, word in enumerate(self.words):
             found = keys_of(word, slips=not self.only_join[number])
@@ -202,28 +223,35 @@ class NameIndex:
         telling = single & ~little
         self.worth = np.array([bits, weight, absence * single, doubtful, telling], dtype=np.float32)
 
-    def knowledge(self, word: str) -> Knowledge:
-        """What the lists know of a word; one that is on none of them tells the most."""
+    def _look(self, word: str) -> tuple[Knowledge, Ints]:
+        """What is known of a word, and the numbers of the listed words that share a key with it."""
+        keys = np.array(sorted(keys_of(word)), dtype=np.uint32)
+        slots = keys & self._slots
+        low, high = self.bucket[slots], self.bucket[slots + 1]
+        places = ranges(low, high)
+        like = np.unique(self.key_word[places[self.keys[places] == np.repeat(keys, high - low)]])
+        listed = any(self.words[n] == word and not self.only_join[n] for n in like.tolist())
         cluster = self._clusters.get(sound(word))
         if cluster is None:
-            return Knowledge(-1, 0, self.most_bits)
-        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster])
+            return Knowledge(-1, 0, self.most_bits, listed), like
+        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster], listed), like
+
+    def knowledge(self, word: str) -> Knowledge:
+        """What the lists know of a word; one that is on none of them tells the most."""
+        return self._looked(word)[0]
 
     def candidates(self, words: Sequence[str], joins: Sequence[str], told: float) -> Ints:
         """Numbers of the names that share most with a query, at most about MOST_CANDIDATES.
 
         `told` is the sum of the bits of the query's `words`; shared bits count against it and
-        against the name's own, so that a short name is not drowned by long ones. What a join
-        shares is not added to what its parts share already.
+        against the name's own, so that a short name is not drowned by long ones.
         """
-        found = self._words_like(words)
-        alone = self.only_join[found]
-        joined = found[alone]
+        found = self._words_like(words) if words else np.zeros(0, dtype=np.int32)
         if joins:
-            joined = np.unique(np.concatenate((joined, self._words_like(joins))))
-        shared = self._shared(found[~alone])
-        if len(joined):
-            shared = np.maximum(shared, self._shared(joined))
+            # Both sides written as one are of words that are alike by themselves.
+            others = self._words_like(joins)
+            found = np.union1d(found, others[~self.only_join[others]])
+        shared = self._shared(found)
         close = np.flatnonzero(shared > told * LEAST_SHARED)
         likeness = np.minimum(shared[close], told) / (self.told[close] + told)
         if len(close) > MOST_CANDIDATES:
@@ -235,12 +263,7 @@ class NameIndex:
 
     def _words_like(self, words: Sequence[str]) -> Ints:
         """Numbers of the listed words that share a key with one of `words`."""
-        keys = np.array([key for word in words for key in keys_of(word)], dtype=np.uint32)
-        slots = keys & self._slots
-        low, high = self.bucket[slots], self.bucket[slots + 1]
-        places = ranges(low, high)
-        same = self.keys[places] == np.repeat(keys, high - low)
-        return np.unique(self.key_word[places[same]])
+        return np.unique(np.concatenate([self._looked(word)[1] for word in words]))
 
     def _shared(self, numbers: Ints) -> NDArray[np.float64]:
         """By name, the bits of the listed words `numbers` that it has."""
@@ -248,6 +271,11 @@ class NameIndex:
         names = self.postings[ranges(first, last)]
         weights = np.repeat(self.bits[numbers], last - first)
         return np.bincount(names, weights, minlength=self.names).astype(np.float64)
+
+    def weak(self, number: int) -> bool:
+        """Whether the publisher calls the name a weak alias."""
+        weak: bool = self._entries[self.owner[number]][1].names[self.spelling[number]].weak
+        return weak
 
     def listed(self, number: int) -> Listed:
         """Everything about a name of the index."""
