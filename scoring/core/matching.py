@@ -20,9 +20,8 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from rapidfuzz.process import cdist
 
 from scoring.core.name_index import (
-    FAMILY,
-    FIRST,
-    FURTHER,
+    GONE_OR_SWAPPED,
+    INITIAL_BITS,
     INITIAL_COST,
     INITIAL_WEIGHT,
     JOIN,
@@ -30,31 +29,31 @@ from scoring.core.name_index import (
     LITTLE_COST,
     LITTLE_WEIGHT,
     MIDDLE,
-    OTHER,
+    RESPELLED,
+    SLIP_LETTER,
+    SLIP_SHORT,
+    Knowledge,
     NameIndex,
     letters_of,
 )
-from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm
+from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm, Word
 
 LEAST_LIKE = 0.75
 # One slip (a letter put in, left out, changed, or swapped) leaves a word at least so like itself,
 # by the letters of the shorter one; Jaro-Winkler alone is harsh on first letters and short words.
 ONE_SLIP = (0.0, 0.0, 0.77, 0.80, 0.93, 0.95, 0.96)
 TWO_SLIPS_FROM = 8
+# No words that differ are more alike than this: one letter of three hundred.
+UNEQUAL = 0.9995
 JOIN_LEAST_LIKE = 0.95
 JOIN_FACTOR = 0.99
 SAME_SOUND = 0.97
 INITIAL_LIKE = 0.90
-# What a match tells, in bits: a word as listed all of its own, another spelling of the sound less,
-# a slip more the longer the word, and much less where the slip is itself a listed word.
-RESPELLED = 4.0
-SLIP_LETTER, SLIP_SHORT = 3.0, 5.0
+# A slip that is itself a listed word tells little, and so do several slips, or one vowel at the
+# end (Pavlov and Pavlova, Aziz and Azizi).
 KNOWN = 12.0
 NEXT_SLIP = 10.0
-GONE_OR_SWAPPED, ENDING, VOWELS = 5.0, 8.0, "aeiouy"
-INITIAL_BITS = 2.0
-# What was left out of the listed name is to be made up by the rest of it.
-GONE = {MIDDLE: 1.3, FURTHER: 6.0, FAMILY: 0.0, FIRST: 0.0, OTHER: 0.0}
+ENDING, VOWELS = 8.0, "aeiouy"
 # Who gives a single word for a name that is a single word leaves less room for chance.
 SINGLE_BITS = 10.0
 # Who both spells otherwise and leaves out is likelier somebody else.
@@ -100,7 +99,8 @@ class Match:
 class Query:
     """A given name made ready. `rows` are its words, then its joins; the rest is by word.
 
-    `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word,
+    `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word;
+    `absences` are weights, costs of plain words and costs of others;
     `clusters`, `lengths`, `letters` and `known` run over the rows. `single`: one word carries
     the name.
     """
@@ -109,6 +109,7 @@ class Query:
     rows: list[str]
     weights: NDArray[np.float64]
     costs: NDArray[np.float64]
+    absences: NDArray[np.float64]
     plain: NDArray[np.bool_]
     clusters: NDArray[np.int64]
     lengths: NDArray[np.int16]
@@ -120,34 +121,45 @@ class Query:
 
 def make_query(index: NameIndex, form: NameForm) -> Query:
     """Weigh the words of a given name by the lists that it is compared with."""
-    rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
     n = len(form.words)
-    known = [index.knowledge(row) for row in rows[:n]]
-    bits = np.array([k.bits for k in known])
-    plain = np.array([word.kind == PLAIN for word in form.words])
-    initial = np.array([word.kind == INITIAL for word in form.words])
-    full = 0.5 + 0.5 * bits / index.most_bits
-    # A short word that is on no list is rather a slip in a small word than a name of its own.
-    strange = [UNKNOWN_SHORT.get(len(row), 1.0) if k.entries == 0 else 1.0
-               for row, k in zip(rows[:n], known, strict=True)]  # fmt: skip
-    full = full * np.array(strange)
+    rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
+    known = [knowledge for knowledge, _ in index.look(rows)]
     # Le Van Anh is more than Anh: beside a single word, small words that may be names count.
-    alone = int(plain.sum()) == 1
-    small = [SMALL_NAME_COST if alone and word.kind == SMALL and word.text not in NEVER_NAMES
-             else LITTLE_COST for word in form.words]  # fmt: skip
+    alone = sum(word.kind == PLAIN for word in form.words) == 1
+    worths = [
+        _worth(word, k, index.most_bits, alone) for word, k in zip(form.words, known, strict=False)
+    ]
+    small = any(cost == SMALL_NAME_COST for _, cost in worths)
+    weights, costs = np.array(worths).T
+    plain = np.array([word.kind == PLAIN for word in form.words])
     return Query(
         form=form,
         rows=rows,
-        weights=np.where(plain, full, np.where(initial, INITIAL_WEIGHT, LITTLE_WEIGHT)),
-        costs=np.where(plain, full, np.where(initial, INITIAL_COST, np.array(small))),
+        weights=weights,
+        costs=costs,
+        absences=np.array([weights, costs * plain, costs * ~plain]),
         plain=plain,
-        clusters=np.array([k.cluster for k in known] + [-1] * (len(rows) - n), dtype=np.int64),
+        clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int64),
         lengths=np.array([len(row) for row in rows], dtype=np.int16),
         letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
-        known=[k.listed for k in known] + [False] * (len(rows) - n),
-        bits=bits,
-        single=alone and not any(cost == SMALL_NAME_COST for cost in small),
+        known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
+        bits=np.array([k.bits for k in known[:n]]),
+        single=alone and not small,
     )
+
+
+def _worth(word: Word, known: Knowledge, most_bits: float, alone: bool) -> tuple[float, float]:
+    """What a given word weighs, and what it costs when it finds no partner."""
+    if word.kind == PLAIN:
+        full = 0.5 + 0.5 * known.bits / most_bits
+        # A short word that is on no list is rather a slip in a small word than a name of its own.
+        full *= 1.0 if known.entries else UNKNOWN_SHORT.get(len(word.text), 1.0)
+        return full, full
+    if word.kind == INITIAL:
+        return INITIAL_WEIGHT, INITIAL_COST
+    if alone and word.kind == SMALL and word.text not in NEVER_NAMES:
+        return LITTLE_WEIGHT, SMALL_NAME_COST
+    return LITTLE_WEIGHT, LITTLE_COST
 
 
 def likeness(
@@ -181,8 +193,8 @@ def may_be_like(
     clusters: NDArray[np.int32],
     lengths: NDArray[np.int16],
     letters: NDArray[np.uint64],
-) -> NDArray[np.bool_]:
-    """Where `likeness` may be above 0, from lengths and letters alone: never wrong with False."""
+) -> NDArray[np.float32]:
+    """At least what `likeness` says, from lengths and letters alone: 0, 1 or in between."""
     own = query.lengths[:, None]
     apart = np.abs(own - lengths)
     # A letter put in or left out is one bit and one of length, a changed one at most two bits.
@@ -191,7 +203,8 @@ def may_be_like(
     found: NDArray[np.bool_] = (bits + apart <= 2 * slips) & (apart <= slips)
     found |= query.clusters[:, None] == clusters
     found |= ((own == 1) ^ (lengths == 1)) & ((query.letters[:, None] & letters) != 0)
-    return found
+    other = (bits > 0) | (apart > 0)
+    return np.where(found, np.where(other, UNEQUAL, 1.0), 0.0).astype(np.float32)
 
 
 # A row of the query, a place in the listed name, and how alike the words are.
@@ -202,7 +215,8 @@ Likeness = tuple[int, int, float]
 class Candidate:
     """A listed name with, word by word (its joins last), what the index knows of it.
 
-    `absence` and `doubtful`: what a missing word costs, and what doubt adds to that.
+    `absence` and `doubtful`: what a missing word costs, and what doubt adds to that; `gone`: the
+    bits that the others have to make up for.
     """
 
     number: int
@@ -214,6 +228,7 @@ class Candidate:
     weight: list[float]
     absence: list[float]
     doubtful: list[float]
+    gone: list[float]
 
     @property
     def single(self) -> bool:
@@ -267,8 +282,9 @@ def score_one(
     listed = _share(weight, _cost_of_missing(candidate, missing, doubt))
     given = _share(kept, over)
     as_listed = all(option.exact for option in chosen)
-    gone = [GONE[candidate.part[p]] for p in missing if candidate.part[p] != LITTLE]
-    told -= sum(gone) + (MIXED if gone and not as_listed else 0.0)
+    left_out = any(candidate.part[p] != LITTLE for p in missing)
+    told -= sum(candidate.gone[p] for p in missing)
+    told -= MIXED if left_out and not as_listed else 0.0
     score = listed * given * similarity
     if missing or extra or not as_listed:
         score *= 1.0 - lack_of(told)

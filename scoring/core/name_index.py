@@ -7,9 +7,8 @@ as in SymSpell). A word weighs what it tells: log2 of the share of entries that 
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -33,8 +32,14 @@ LITTLE_WEIGHT, INITIAL_WEIGHT, MIDDLE_WEIGHT = 0.1, 0.4, 0.7
 LITTLE_COST, INITIAL_COST, FAMILY_COST = 0.05, 0.15, 1.3
 MIDDLE_COST, MIDDLE_DOUBT = 0.10, 0.20
 FURTHER_COST, FURTHER_DOUBT = 0.15, 0.90
+# What a match tells, in bits: a word as listed all of its own, another spelling of the sound less,
+# a slip more the longer the word (most where a letter is left out or swapped), an initial little.
+RESPELLED, INITIAL_BITS = 4.0, 2.0
+SLIP_LETTER, SLIP_SHORT, GONE_OR_SWAPPED = 3.0, 5.0, 5.0
+# What was left out of the listed name is to be made up by the rest of it.
+MIDDLE_GONE, FURTHER_GONE = 1.3, 6.0
 # Rows of `NameIndex.worth`.
-BITS, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, TELLING = range(5)
+BITS, SLIPPED, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, GONE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +67,13 @@ class Knowledge:
 
 def keys_of(word: str, *, slips: bool = True) -> set[int]:
     """Hashes under which a word is found. The same everywhere, so that a replay finds the same."""
-    found = {crc32(word.encode()), _sound_key(sound(word))}
+    raw = word.encode()
+    found = {crc32(raw), _sound_key(sound(word))}
     if slips and len(word) >= SHORTEST_SLIP:
-        found.update(crc32((word[:i] + word[i + 1 :]).encode()) for i in range(len(word)))
+        if len(raw) == len(word):
+            found.update([crc32(raw[:i] + raw[i + 1 :]) for i in range(len(raw))])
+        else:
+            found.update(crc32((word[:i] + word[i + 1 :]).encode()) for i in range(len(word)))
     return found
 
 
@@ -87,8 +96,9 @@ class NameIndex:
     `words` are the distinct words, `bits[w]` what word w tells (at most `most_bits`),
     `cluster[w]` a number that words of the same sound share, `letters[w]` a bit for each of its
     letters. `word`, `part` and `span` run over the words of all names: the word's number, its part,
-    and for a JOIN first * 16 + last; `worth[k]` too: bits, weight in its part, the
-    cost of its absence, what doubt adds to that, and whether it carries a name.
+    and for a JOIN first * 16 + last; `worth[k]` too: the bits that it tells (0 where it carries no
+    name), at most those where it is spelled otherwise, weight in its part, the cost of its absence,
+    what doubt adds to that, and the bits that are to be made up for.
     """
 
     def __init__(self, lists: Sequence[tuple[str, str, Sequence[ListedEntry]]]) -> None:
@@ -96,8 +106,7 @@ class NameIndex:
         self._number: dict[str, int] = {}
         self._word, self._part, self._span = array("i"), array("b"), array("B")
         self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
-        # Words come again, also in names that were not screened before.
-        self._looked = lru_cache(maxsize=REMEMBERED_WORDS)(self._look)
+        self._looked: dict[str, tuple[Knowledge, Ints]] = {}
         self._entries: list[tuple[int, ListedEntry]] = []
         for which, (_, _, entries) in enumerate(lists):
             for entry in entries:
@@ -220,25 +229,52 @@ class NameIndex:
             full * FAMILY_COST,
         )
         doubtful = np.where(short, 0.0, full * (middle * MIDDLE_DOUBT + further * FURTHER_DOUBT))
-        telling = single & ~little
-        self.worth = np.array([bits, weight, absence * single, doubtful, telling], dtype=np.float32)
+        bits = bits * (single & ~little)
+        slipped = SLIP_LETTER * self.lengths[self.word] - SLIP_SHORT + GONE_OR_SWAPPED
+        slipped = np.minimum(bits, np.maximum(np.maximum(bits - RESPELLED, INITIAL_BITS), slipped))
+        gone = middle * MIDDLE_GONE + further * FURTHER_GONE
+        self.worth = np.array(
+            [bits, slipped, weight, absence * single, doubtful, gone], dtype=np.float32
+        )
 
-    def _look(self, word: str) -> tuple[Knowledge, Ints]:
-        """What is known of a word, and the numbers of the listed words that share a key with it."""
-        keys = np.array(sorted(keys_of(word)), dtype=np.uint32)
-        slots = keys & self._slots
+    def look(self, words: Sequence[str]) -> list[tuple[Knowledge, Ints]]:
+        """What is known of each word, and the numbers of the listed words that share a key."""
+        looked = self._looked
+        new = [word for word in dict.fromkeys(words) if word not in looked]
+        if new:
+            # Words come again, also in names that were not screened before.
+            looked = {word: looked[word] for word in words if word in looked}
+            looked.update(zip(new, self._look(new), strict=True))
+            if len(self._looked) > REMEMBERED_WORDS:
+                self._looked = {}
+            self._looked.update(looked)
+        return [looked[word] for word in words]
+
+    def _look(self, words: Sequence[str]) -> Iterator[tuple[Knowledge, Ints]]:
+        keys = [keys_of(word) for word in words]
+        flat = np.array([key for some in keys for key in some], dtype=np.uint32)
+        slots = flat & self._slots
         low, high = self.bucket[slots], self.bucket[slots + 1]
-        places = ranges(low, high)
-        like = np.unique(self.key_word[places[self.keys[places] == np.repeat(keys, high - low)]])
-        listed = any(self.words[n] == word and not self.only_join[n] for n in like.tolist())
+        places, sizes = ranges(low, high), high - low
+        same = self.keys[places] == np.repeat(flat, sizes)
+        which = np.repeat(np.arange(len(keys)), [len(some) for some in keys])
+        which, numbers = np.repeat(which, sizes)[same], self.key_word[places[same]]
+        ends = np.searchsorted(which, np.arange(1, len(keys) + 1)).tolist()
+        for word, first, last in zip(words, [0, *ends], ends, strict=False):
+            like = sorted(set(numbers[first:last].tolist()))
+            listed = any(self.words[n] == word and not self.only_join[n] for n in like)
+            yield self._known(word, listed), np.array(like, dtype=np.int32)
+
+    def _known(self, word: str, listed: bool) -> Knowledge:
+        """One that is on no list tells the most."""
         cluster = self._clusters.get(sound(word))
         if cluster is None:
-            return Knowledge(-1, 0, self.most_bits, listed), like
-        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster], listed), like
+            return Knowledge(-1, 0, self.most_bits, listed)
+        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster], listed)
 
     def knowledge(self, word: str) -> Knowledge:
-        """What the lists know of a word; one that is on none of them tells the most."""
-        return self._looked(word)[0]
+        """What the lists know of a word."""
+        return self.look([word])[0][0]
 
     def candidates(self, words: Sequence[str], joins: Sequence[str], told: float) -> Ints:
         """Numbers of the names that share most with a query, at most about MOST_CANDIDATES.
@@ -263,7 +299,7 @@ class NameIndex:
 
     def _words_like(self, words: Sequence[str]) -> Ints:
         """Numbers of the listed words that share a key with one of `words`."""
-        return np.unique(np.concatenate([self._looked(word)[1] for word in words]))
+        return np.unique(np.concatenate([like for _, like in self.look(words)]))
 
     def _shared(self, numbers: Ints) -> NDArray[np.float64]:
         """By name, the bits of the listed words `numbers` that it has."""

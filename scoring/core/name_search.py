@@ -13,16 +13,10 @@ from scoring.core.matching import (
     ENOUGH,
     EXTRA_COST,
     EXTRA_DOUBT,
-    GONE,
-    GONE_OR_SWAPPED,
-    INITIAL_BITS,
     JOIN_LEAST_LIKE,
     LACK,
     RANGE,
-    RESPELLED,
     SINGLE_BITS,
-    SLIP_LETTER,
-    SLIP_SHORT,
     SURE_BITS,
     Candidate,
     Match,
@@ -36,8 +30,9 @@ from scoring.core.name_index import (
     ABSENCE,
     BITS,
     DOUBTFUL_ABSENCE,
+    GONE,
     JOIN,
-    TELLING,
+    SLIPPED,
     WEIGHT,
     Ints,
     NameIndex,
@@ -47,7 +42,6 @@ from scoring.core.names import INITIAL, PLAIN, NameForm, parse_name
 
 # Between the bound and the score lie rounding and the choice of pairs.
 SLACK = 0.03
-_GONE = np.array([GONE.get(part, 0.0) for part in range(JOIN + 1)])
 
 
 def find_matches(index: NameIndex, name: str, least: float) -> list[Match]:
@@ -101,26 +95,21 @@ class Comparison:
         self.word = index.word[self.places]
         self.join = index.part[self.places] == JOIN
         self.worth = index.worth[:, self.places]
-        bits, lengths = self.worth[BITS], index.lengths[self.word]
-        self.slipped = np.minimum(
-            bits, np.maximum(bits - RESPELLED, SLIP_LETTER * lengths - SLIP_SHORT + GONE_OR_SWAPPED)
-        )
-        self.slipped = np.maximum(self.slipped, np.minimum(bits, INITIAL_BITS))
-        self.gone = _GONE[index.part[self.places]]
 
     def hopeful(self, least: float) -> NDArray[np.bool_]:
         """Which candidates may score `least`, judged by the lengths and letters of their words."""
         index, word = self.index, self.word
         may = may_be_like(self.query, index.cluster[word], index.lengths[word], index.letters[word])
-        return self.bounds(may.astype(np.float32)) >= least - SLACK
+        return self.bounds(may) >= least - SLACK
 
     def matches(self, bound: float, least: float, once: bool) -> list[Match]:
         """Of those whose bound reaches `bound` the ones that score `least`, in no order."""
         index = self.index
-        distinct, self.column = np.unique(self.word, return_inverse=True)
-        self.words = [index.words[number] for number in distinct.tolist()]
+        columns: dict[int, int] = {}
+        self.columns = [columns.setdefault(number, len(columns)) for number in self.word.tolist()]
+        self.words, distinct = [index.words[number] for number in columns], list(columns)
         like = likeness(self.query, self.words, index.cluster[distinct], index.lengths[distinct])
-        self.like = like[:, self.column]
+        self.like = like[:, self.columns]
         bounds = self.bounds(self.like) + SLACK
         hopeful = np.flatnonzero(bounds >= bound)
         if not len(hopeful):
@@ -145,7 +134,6 @@ class Comparison:
         self.parts, self.spans = (array[self.places].tolist()
                                   for array in (self.index.part, self.index.span))  # fmt: skip
         self.clusters, self.worths = self.index.cluster[self.word].tolist(), self.worth.tolist()
-        self.columns = self.column.tolist()
         places, rows = np.nonzero(self.like.T)
         self.alike = list(
             zip(rows.tolist(), places.tolist(), self.like[rows, places].tolist(), strict=True)
@@ -153,57 +141,58 @@ class Comparison:
         self.first = np.searchsorted(places, [*self.begin, len(self.places)]).tolist()
 
     def bounds(self, like: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What each candidate can reach at best; 1 where words written as one come into play."""
-        n = len(self.query.form.words)
-        best = np.where(self.join, 0.0, like[:n].max(axis=0))
-        hit = best > 0.0
-        weight, telling = self.worth[WEIGHT] * hit, self.worth[TELLING] > 0.0
-        told = np.where(best == 1.0, self.worth[BITS], self.slipped) * (telling & hit)
-        values = (
-            weight,
-            weight * best,
-            told,
-            self.worth[ABSENCE] * ~hit,
-            self.worth[DOUBTFUL_ABSENCE] * ~hit,
-            self.worth[TELLING],
-            self.gone * ~hit,
-            (telling & (best < 1.0)) | (~self.join & ~hit),
-        )
-        sums = np.add.reduceat(np.array(values), self.begin, axis=1)
-        matched, alike, told, absent, doubtful, carrying, gone, unlike = sums
+        """What each candidate can reach at best."""
+        best, paired = self._best(like)
+        worth, hit = self.worth, best > 0.0
+        values = np.empty((7, len(best)), dtype=np.float32)
+        np.multiply(worth[WEIGHT], hit, out=values[0])
+        np.multiply(values[0], best, out=values[1])
+        values[2] = np.where(best == 1.0, worth[BITS], worth[SLIPPED]) * hit
+        np.multiply(worth[ABSENCE : GONE + 1], ~hit, out=values[3:6])
+        values[6] = np.where(worth[BITS] > 0.0, best < 1.0, ~hit & ~self.join)
+        sums = np.add.reduceat(values, self.begin, axis=1).astype(np.float64)
+        matched, alike, told, absent, doubtful, gone, unlike = sums
         if self.query.single:
+            carrying = np.add.reduceat(worth[BITS] > 0.0, self.begin, dtype=np.int64)
             told = told + SINGLE_BITS * (carrying == 1)
         doubt = np.clip((SURE_BITS - told) / (SURE_BITS - DOUBTFUL_BITS), 0.0, 1.0)
-        listed = matched / np.maximum(matched + absent + doubtful * doubt, 1e-9)
-        given, more = self._given(like[:n], doubt)
-        lack = LACK * np.clip((ENOUGH - told + gone) / RANGE, 0.0, 1.0) * ((unlike > 0) | more)
-        bound: NDArray[np.float64] = listed * given * alike / np.maximum(matched, 1e-9)
-        bound *= 1.0 - lack
-        return np.where(self._joined(like, n), 1.0, bound) if self._has_joins(n, like) else bound
+        matched = np.maximum(matched, 1e-9)
+        bound: NDArray[np.float64] = alike / (matched + absent + doubtful * doubt)
+        alone = self.query.absences @ ~paired
+        kept = self.query.weights.sum() - alone[0]
+        over = alone[1] * (EXTRA_COST + EXTRA_DOUBT * doubt) + alone[2]
+        bound *= kept / np.maximum(kept + over, 1e-9)
+        lack = LACK * np.clip((ENOUGH - told + gone) / RANGE, 0.0, 1.0)
+        bound *= 1.0 - lack * ((unlike > 0) | (alone[0] > 0))
+        return bound
 
-    def _given(
-        self, like: NDArray[np.float32], doubt: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The share of the given name with a partner in each candidate; who leaves a plain word."""
-        query = self.query
-        alone = np.maximum.reduceat(like, self.begin, axis=1) <= 0.0
-        kept, plain = query.weights @ ~alone, query.costs * query.plain
-        over = plain @ alone * (EXTRA_COST + EXTRA_DOUBT * doubt)
-        over += (query.costs * ~query.plain) @ alone
-        share: NDArray[np.float64] = kept / np.maximum(kept + over, 1e-9)
-        return share, np.logical_or.reduce(alone, axis=0)
+    def _best(self, like: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """By place, how alike its best partner is; by word of the query, who has one for it.
 
-    def _has_joins(self, n: int, like: NDArray[np.float32]) -> bool:
-        return n < len(like) or bool(self.join.any())
-
-    def _joined(self, like: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
-        """Candidates where a join of either side is like a word of the other."""
-        close = like >= JOIN_LEAST_LIKE
-        joined = close[:n].any(axis=0) & self.join
-        if n < len(like):
-            joined |= close[n:].any(axis=0) & ~self.join
-        found: NDArray[np.bool_] = np.logical_or.reduceat(joined, self.begin)
-        return found
+        Words written as one count as if each of them had been found.
+        """
+        form = self.query.form
+        n = len(form.words)
+        best: NDArray[np.float32] = np.where(self.join, np.float32(0.0), like[:n].max(axis=0))
+        paired: NDArray[np.bool_] = np.maximum.reduceat(like[:n], self.begin, axis=1) > 0.0
+        if n < len(like) or self.join.any():
+            close = like >= JOIN_LEAST_LIKE
+            close[:n] &= self.join
+            close[n:] &= ~self.join
+            rows, places = np.nonzero(close)
+            candidates = np.searchsorted(self.begin, places, side="right") - 1
+            for row, place, i in zip(
+                rows.tolist(), places.tolist(), candidates.tolist(), strict=True
+            ):
+                if row < n:
+                    span = int(self.index.span[self.places[place]])
+                    begin = self.begin[i]
+                    best[begin + (span >> 4) : begin + (span & 15) + 1] = 1.0
+                else:
+                    _, first, last = form.joins[row - n]
+                    best[place] = 1.0
+                    paired[first : last + 1, i] = True
+        return best, paired
 
     def match(self, i: int, least: float) -> Match | None:
         """The match of candidate `i`, words paired one to one; None below `least`."""
@@ -219,6 +208,7 @@ class Comparison:
             weight=worths[WEIGHT][here],
             absence=worths[ABSENCE][here],
             doubtful=worths[DOUBTFUL_ABSENCE][here],
+            gone=worths[GONE][here],
         )
         alike = self.alike[self.first[i] : self.first[i + 1]]
         return score_one(self.query, candidate, [(r, p - begin, v) for r, p, v in alike], least)
