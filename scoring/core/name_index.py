@@ -170,12 +170,12 @@ class NameIndex:
         having = np.bincount(
             np.unique(pairs) // max(len(self._entries), 1), minlength=len(clusters)
         )
-        self._entries_with: list[int] = having.tolist()
+        self._entries_with = having.astype(np.int32)
         # A short list says little about how common a word is among people.
         total = max(len(self._entries), FEWEST_ENTRIES)
         self.most_bits = float(np.log2(total))
         bits = np.log2(total / np.clip(having, 1, None)).astype(np.float32)
-        self._bits_of: list[float] = bits.tolist()
+        self._bits_of = bits
         self.bits = bits[self.cluster]
         self._weigh_joins(name_of)
 
@@ -270,7 +270,8 @@ class NameIndex:
         cluster = self._clusters.get(sound(word))
         if cluster is None:
             return Knowledge(-1, 0, self.most_bits, listed)
-        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster], listed)
+        entries, bits = int(self._entries_with[cluster]), float(self._bits_of[cluster])
+        return Knowledge(cluster, entries, bits, listed)
 
     def knowledge(self, word: str) -> Knowledge:
         """What the lists know of a word."""
