@@ -51,7 +51,7 @@ SAME_SOUND = 0.97
 INITIAL_LIKE = 0.90
 # A slip that is itself a listed word tells little, and so do several slips, or one vowel at the
 # end (Pavlov and Pavlova, Aziz and Azizi).
-KNOWN = 12.0
+KNOWN = 8.0
 NEXT_SLIP = 10.0
 ENDING, VOWELS = 8.0, "aeiouy"
 # Who gives a single word for a name that is a single word leaves less room for chance.

@@ -281,14 +281,19 @@ class NameIndex:
         """Numbers of the names that share most with a query, at most about MOST_CANDIDATES.
 
         `told` is the sum of the bits of the query's `words`; shared bits count against it and
-        against the name's own, so that a short name is not drowned by long ones.
+        against the name's own, so that a short name is not drowned by long ones. What a join
+        shares is not added to what its parts share already.
         """
         found = self._words_like(words) if words else np.zeros(0, dtype=np.int32)
+        alone = self.only_join[found]
+        joined = found[alone]
         if joins:
             # Both sides written as one are of words that are alike by themselves.
             others = self._words_like(joins)
-            found = np.union1d(found, others[~self.only_join[others]])
-        shared = self._shared(found)
+            joined = np.union1d(joined, others[~self.only_join[others]])
+        shared = self._shared(found[~alone])
+        if len(joined):
+            shared = np.maximum(shared, self._shared(joined))
         close = np.flatnonzero(shared > told * LEAST_SHARED)
         likeness = np.minimum(shared[close], told) / (self.told[close] + told)
         if len(close) > MOST_CANDIDATES:
