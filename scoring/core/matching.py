@@ -20,6 +20,8 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from rapidfuzz.process import cdist
 
 from scoring.core.name_index import (
+    GONE_OR_SWAPPED,
+    INITIAL_BITS,
     INITIAL_COST,
     INITIAL_WEIGHT,
     JOIN,
@@ -27,31 +29,41 @@ from scoring.core.name_index import (
     LITTLE_COST,
     LITTLE_WEIGHT,
     MIDDLE,
+    RESPELLED,
+    SLIP_LETTER,
+    SLIP_SHORT,
+    Knowledge,
     NameIndex,
     letters_of,
 )
-from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm
+from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm, Word
 
 LEAST_LIKE = 0.75
 # One slip (a letter put in, left out, changed, or swapped) leaves a word at least so like itself,
 # by the letters of the shorter one; Jaro-Winkler alone is harsh on first letters and short words.
 ONE_SLIP = (0.0, 0.0, 0.77, 0.80, 0.93, 0.95, 0.96)
 TWO_SLIPS_FROM = 8
+# No words that differ are more alike than this: one letter of three hundred.
+UNEQUAL = 0.9995
 JOIN_LEAST_LIKE = 0.95
 JOIN_FACTOR = 0.99
 SAME_SOUND = 0.97
 INITIAL_LIKE = 0.90
-# A word that itself stands on the lists, and sounds different, is hardly a slip of another one.
-KNOWN_FROM = 2
-KNOWN_SLIP, KNOWN_DOUBT = 0.1, 1.5
+# A slip that is itself a listed word tells little, and so do several slips, or one vowel at the
+# end (Pavlov and Pavlova, Aziz and Azizi).
+KNOWN = 8.0
+NEXT_SLIP = 10.0
+ENDING, VOWELS = 8.0, "aeiouy"
+# Who gives a single word for a name that is a single word leaves less room for chance.
+SINGLE_BITS = 10.0
+# Who both spells otherwise and leaves out is likelier somebody else.
+MIXED = 4.0
+# A name that is not word for word the listed one has to tell enough to be no namesake.
+ENOUGH, RANGE, LACK = 14.0, 6.0, 0.5
 DOUBTFUL_BITS, SURE_BITS = 10.0, 20.0
-SINGLE_FACTOR = 0.3
-SLIP_DOUBT = 1.0
-# Names of so few bits are shared by thousands of people: only their exact spelling means much.
-LOST_BITS, LOST_RANGE, LOST_DOUBT = 16.0, 4.0, 10.0
 UNKNOWN_SHORT = {2: 0.2, 3: 0.4}
 # One middle name may be left out; who leaves out several is likelier somebody else.
-NEXT_MIDDLE_FACTOR = 3.0
+NEXT_MIDDLE_FACTOR = 1.5
 EXTRA_COST, EXTRA_DOUBT = 0.40, 0.60
 SMALL_NAME_COST = 0.3
 
@@ -67,10 +79,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A listed name (its number in the index) and the score in [0, 1], with its parts."""
+    """A listed name (its number in the index) and the score in [0, 1], with its parts.
+
+    `told`: what the words found tell, in bits, less what speaks for another name.
+    """
 
     number: int
     score: float
+    told: float
     pairs: tuple[Pair, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
@@ -83,7 +99,8 @@ class Match:
 class Query:
     """A given name made ready. `rows` are its words, then its joins; the rest is by word.
 
-    `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word,
+    `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word;
+    `absences` are weights, costs of plain words and costs of others;
     `clusters`, `lengths`, `letters` and `known` run over the rows. `single`: one word carries
     the name.
     """
@@ -92,6 +109,7 @@ class Query:
     rows: list[str]
     weights: NDArray[np.float64]
     costs: NDArray[np.float64]
+    absences: NDArray[np.float64]
     plain: NDArray[np.bool_]
     clusters: NDArray[np.int64]
     lengths: NDArray[np.int16]
@@ -103,34 +121,45 @@ class Query:
 
 def make_query(index: NameIndex, form: NameForm) -> Query:
     """Weigh the words of a given name by the lists that it is compared with."""
-    rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
     n = len(form.words)
-    known = [index.knowledge(row) for row in rows[:n]]
-    bits = np.array([k.bits for k in known])
-    plain = np.array([word.kind == PLAIN for word in form.words])
-    initial = np.array([word.kind == INITIAL for word in form.words])
-    full = 0.5 + 0.5 * bits / index.most_bits
-    # A short word that is on no list is rather a slip in a small word than a name of its own.
-    strange = [UNKNOWN_SHORT.get(len(row), 1.0) if k.entries == 0 else 1.0
-               for row, k in zip(rows[:n], known, strict=True)]  # fmt: skip
-    full = full * np.array(strange)
+    rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
+    known = [knowledge for knowledge, _ in index.look(rows)]
     # Le Van Anh is more than Anh: beside a single word, small words that may be names count.
-    alone = int(plain.sum()) == 1
-    small = [SMALL_NAME_COST if alone and word.kind == SMALL and word.text not in NEVER_NAMES
-             else LITTLE_COST for word in form.words]  # fmt: skip
+    alone = sum(word.kind == PLAIN for word in form.words) == 1
+    worths = [
+        _worth(word, k, index.most_bits, alone) for word, k in zip(form.words, known, strict=False)
+    ]
+    small = any(cost == SMALL_NAME_COST for _, cost in worths)
+    weights, costs = np.array(worths).T
+    plain = np.array([word.kind == PLAIN for word in form.words])
     return Query(
         form=form,
         rows=rows,
-        weights=np.where(plain, full, np.where(initial, INITIAL_WEIGHT, LITTLE_WEIGHT)),
-        costs=np.where(plain, full, np.where(initial, INITIAL_COST, np.array(small))),
+        weights=weights,
+        costs=costs,
+        absences=np.array([weights, costs * plain, costs * ~plain]),
         plain=plain,
-        clusters=np.array([k.cluster for k in known] + [-1] * (len(rows) - n), dtype=np.int64),
+        clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int64),
         lengths=np.array([len(row) for row in rows], dtype=np.int16),
         letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
-        known=[k.entries >= KNOWN_FROM for k in known] + [False] * (len(rows) - n),
-        bits=bits,
-        single=alone,
+        known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
+        bits=np.array([k.bits for k in known[:n]]),
+        single=alone and not small,
     )
+
+
+def _worth(word: Word, known: Knowledge, most_bits: float, alone: bool) -> tuple[float, float]:
+    """What a given word weighs, and what it costs when it finds no partner."""
+    if word.kind == PLAIN:
+        full = 0.5 + 0.5 * known.bits / most_bits
+        # A short word that is on no list is rather a slip in a small word than a name of its own.
+        full *= 1.0 if known.entries else UNKNOWN_SHORT.get(len(word.text), 1.0)
+        return full, full
+    if word.kind == INITIAL:
+        return INITIAL_WEIGHT, INITIAL_COST
+    if alone and word.kind == SMALL and word.text not in NEVER_NAMES:
+        return LITTLE_WEIGHT, SMALL_NAME_COST
+    return LITTLE_WEIGHT, LITTLE_COST
 
 
 def likeness(
@@ -148,7 +177,7 @@ def likeness(
         value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
         if same[row, column]:
             value = max(value, SAME_SOUND)
-        elif value and slips[row, column] == 1:
+        elif slips[row, column] == 1:
             value = max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
         like[row, column] = value
     short = (own == 1) ^ (lengths == 1)
@@ -164,8 +193,8 @@ def may_be_like(
     clusters: NDArray[np.int32],
     lengths: NDArray[np.int16],
     letters: NDArray[np.uint64],
-) -> NDArray[np.bool_]:
-    """Where `likeness` may be above 0, from lengths and letters alone: never wrong with False."""
+) -> NDArray[np.float32]:
+    """At least what `likeness` says, from lengths and letters alone: 0, 1 or in between."""
     own = query.lengths[:, None]
     apart = np.abs(own - lengths)
     # A letter put in or left out is one bit and one of length, a changed one at most two bits.
@@ -174,24 +203,32 @@ def may_be_like(
     found: NDArray[np.bool_] = (bits + apart <= 2 * slips) & (apart <= slips)
     found |= query.clusters[:, None] == clusters
     found |= ((own == 1) ^ (lengths == 1)) & ((query.letters[:, None] & letters) != 0)
-    return found
+    other = (bits > 0) | (apart > 0)
+    return np.where(found, np.where(other, UNEQUAL, 1.0), 0.0).astype(np.float32)
+
+
+# A row of the query, a place in the listed name, and how alike the words are.
+Likeness = tuple[int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A listed name with, word by word (its joins last), what the index knows of it.
 
-    `absence` and `doubtful`: what a missing word costs, and what doubt adds to that.
+    `absence` and `doubtful`: what a missing word costs, and what doubt adds to that; `gone`: the
+    bits that the others have to make up for.
     """
 
     number: int
     words: list[str]
     part: list[int]
     span: list[int]
+    cluster: list[int]
     bits: list[float]
     weight: list[float]
     absence: list[float]
     doubtful: list[float]
+    gone: list[float]
 
     @property
     def single(self) -> bool:
@@ -201,62 +238,62 @@ class Candidate:
 
 @dataclass(slots=True)
 class _Option:
+    """A pair that may be chosen: `told` are its bits, `slips` whether another word stands there."""
+
     like: float
-    known: bool
+    told: float
+    slips: bool
+    exact: bool
     given: range
     listed: range
     weight: float
 
 
-def doubt_of(told: float, single: bool) -> float:
-    """How doubtful a match is that tells so many bits: 1 for common names, 0 for rare ones.
-
-    Who gives a single word for a name that is a single word leaves less room for chance.
-    """
-    doubt = min(max((SURE_BITS - told) / (SURE_BITS - DOUBTFUL_BITS), 0.0), 1.0)
-    return doubt * SINGLE_FACTOR if single else doubt
+def doubt_of(told: float) -> float:
+    """How doubtful a match is that tells so many bits: 1 for common names, 0 for rare ones."""
+    return min(max((SURE_BITS - told) / (SURE_BITS - DOUBTFUL_BITS), 0.0), 1.0)
 
 
-def lost(bits: float) -> float:
-    """What slips cost more between names of so common words."""
-    return LOST_DOUBT * min(max((LOST_BITS - bits) / LOST_RANGE, 0.0), 1.0)
+def lack_of(told: float) -> float:
+    """What a match costs that is not exact and tells so many bits."""
+    return LACK * min(max((ENOUGH - told) / RANGE, 0.0), 1.0)
 
 
 def score_one(
-    query: Query, candidate: Candidate, like: list[list[float]], least: float = 0.0
+    query: Query, candidate: Candidate, like: Sequence[Likeness], least: float = 0.0
 ) -> Match | None:
-    """The match of one listed name; `like` holds the rows of the query by its words.
+    """The match of one listed name; `like` says which words are alike: row, place, how much.
 
     None when it scores less than `least`.
     """
     chosen = _pair(_options(query, candidate, like))
-    told = whole = weight = alike = known = 0.0
-    for option in chosen:
-        weight += option.weight
-        alike += option.weight * option.like
-        known += option.weight * option.known
-        for place in option.listed:
-            if candidate.part[place] != LITTLE:
-                told += candidate.bits[place] * max(0.0, (option.like - 0.8) / 0.2)
-                whole += candidate.bits[place]
-    single = query.single and candidate.single
-    doubt = doubt_of(told, single)
     found = {place for option in chosen for place in option.listed}
     paired = {i for option in chosen for i in option.given}
     missing = [p for p, part in enumerate(candidate.part) if part != JOIN and p not in found]
     extra = [i for i in range(len(query.form.words)) if i not in paired]
-    kept, over = _given(query, paired, extra, EXTRA_COST + EXTRA_DOUBT * doubt)
+    weight = sum(option.weight for option in chosen)
+    alike = sum(option.weight * option.like for option in chosen)
     similarity = alike / weight if weight else 0.0
+    told = sum(option.told for option in chosen)
+    told -= NEXT_SLIP * max(sum(option.slips for option in chosen) - 1, 0)
+    told += SINGLE_BITS if query.single and candidate.single else 0.0
+    doubt = doubt_of(told)
+    kept, over = _given(query, paired, extra, EXTRA_COST + EXTRA_DOUBT * doubt)
     listed = _share(weight, _cost_of_missing(candidate, missing, doubt))
     given = _share(kept, over)
-    slips = (1.0 - similarity) * (1.0 + SLIP_DOUBT * doubt + (0.0 if single else lost(whole)))
-    slips += (KNOWN_SLIP + KNOWN_DOUBT * doubt) * _share(known, weight - known)
-    score = max(0.0, listed * given * (1.0 - slips))
+    as_listed = all(option.exact for option in chosen)
+    left_out = any(candidate.part[p] != LITTLE for p in missing)
+    told -= sum(candidate.gone[p] for p in missing)
+    told -= MIXED if left_out and not as_listed else 0.0
+    score = listed * given * similarity
+    if missing or extra or not as_listed:
+        score *= 1.0 - lack_of(told)
     if score < least:
         return None
     return Match(
         number=candidate.number,
         score=score,
+        told=told,
         pairs=tuple(
             Pair(
                 " ".join(query.rows[i] for i in option.given),
@@ -291,28 +328,52 @@ def _cost_of_missing(candidate: Candidate, places: Sequence[int], doubt: float) 
     return sum(costs) + (NEXT_MIDDLE_FACTOR - 1.0) * again
 
 
-def _options(query: Query, candidate: Candidate, like: list[list[float]]) -> Iterator[_Option]:
+def _options(query: Query, candidate: Candidate, like: Sequence[Likeness]) -> Iterator[_Option]:
     """Every word, or neighbours written as one, with every word that it may stand for."""
     n = len(query.form.words)
-    for row, likes in enumerate(like):
-        given = range(row, row + 1)
-        if row >= n:
-            _, first, last = query.form.joins[row - n]
-            given = range(first, last + 1)
-        for place, value in enumerate(likes):
-            joined = candidate.part[place] == JOIN
-            if value <= 0.0 or (joined and row >= n):
+    for row, place, value in like:
+        given, listed = range(row, row + 1), range(place, place + 1)
+        joined = candidate.part[place] == JOIN
+        exact, alike = value == 1.0, value
+        if joined or row >= n:
+            if (joined and row >= n) or value < JOIN_LEAST_LIKE:
                 continue
-            listed = range(place, place + 1)
+            alike *= JOIN_FACTOR
             if joined:
                 span = candidate.span[place]
                 listed = range(span >> 4, (span & 15) + 1)
-            known = query.known[row] and value < SAME_SOUND and len(query.rows[row]) > 1
-            if joined or row >= n:
-                if value < JOIN_LEAST_LIKE:
-                    continue
-                value *= JOIN_FACTOR
-            yield _Option(value, known, given, listed, sum(candidate.weight[p] for p in listed))
+            else:
+                _, first, last = query.form.joins[row - n]
+                given = range(first, last + 1)
+        told, slips, weight, telling = 0.0, False, 0.0, False
+        for p in listed:
+            weight += candidate.weight[p]
+            if candidate.part[p] != LITTLE:
+                telling = True
+                told += candidate.bits[p]
+        if telling and not exact:
+            told, slips = _told(query, row, candidate, place, value, told)
+        yield _Option(alike, told, slips, exact or not telling, given, listed, weight)
+
+
+def _told(
+    query: Query, row: int, candidate: Candidate, place: int, value: float, bits: float
+) -> tuple[float, bool]:
+    """What a word tells that is not as listed, and whether it is a slip."""
+    given, listed = query.rows[row], candidate.words[place]
+    if len(given) == 1 or len(listed) == 1:
+        return min(bits, INITIAL_BITS), False
+    if query.clusters[row] == candidate.cluster[place]:
+        return max(bits - RESPELLED, 0.0), False
+    told = SLIP_LETTER * len(listed) - SLIP_SHORT
+    if len(given) < len(listed) or sorted(given) == sorted(listed):
+        told += GONE_OR_SWAPPED
+    told = min(bits, told)
+    if given.rstrip(VOWELS) == listed.rstrip(VOWELS):
+        told -= ENDING
+    if value < ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)] - 0.001:
+        told *= max(0.0, (value - 0.8) / 0.2)
+    return told - KNOWN * query.known[row], True
 
 
 def _pair(options: Iterator[_Option]) -> list[_Option]:

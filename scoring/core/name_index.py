@@ -7,7 +7,7 @@ as in SymSpell). A word weighs what it tells: log2 of the share of entries that 
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -24,6 +24,7 @@ FAMILY, FURTHER, FIRST, MIDDLE, OTHER, LITTLE, JOIN = range(7)
 SHORTEST_SLIP = 3
 FEWEST_ENTRIES = 10_000
 MOST_CANDIDATES, MOST_TIED = 30, 90
+REMEMBERED_WORDS = 2048
 # Who shares less than this of what a query tells is no candidate.
 LEAST_SHARED = 0.15
 # What the presence of a listed word weighs, and what its absence costs (in words of that weight).
@@ -31,8 +32,14 @@ LITTLE_WEIGHT, INITIAL_WEIGHT, MIDDLE_WEIGHT = 0.1, 0.4, 0.7
 LITTLE_COST, INITIAL_COST, FAMILY_COST = 0.05, 0.15, 1.3
 MIDDLE_COST, MIDDLE_DOUBT = 0.10, 0.20
 FURTHER_COST, FURTHER_DOUBT = 0.15, 0.90
+# What a match tells, in bits: a word as listed all of its own, another spelling of the sound less,
+# a slip more the longer the word (most where a letter is left out or swapped), an initial little.
+RESPELLED, INITIAL_BITS = 4.0, 2.0
+SLIP_LETTER, SLIP_SHORT, GONE_OR_SWAPPED = 3.0, 5.0, 5.0
+# What was left out of the listed name is to be made up by the rest of it.
+MIDDLE_GONE, FURTHER_GONE = 1.3, 6.0
 # Rows of `NameIndex.worth`.
-BITS, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, TELLING = range(5)
+BITS, SLIPPED, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, GONE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +54,26 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the lists know of a word: the cluster of its sound, entries that have it, its bits."""
+    """What the lists know of a word: the cluster of its sound, entries that have it, its bits.
+
+    `listed`: exactly this word stands in a listed name.
+    """
 
     cluster: int
     entries: int
     bits: float
+    listed: bool
 
 
 def keys_of(word: str, *, slips: bool = True) -> set[int]:
     """Hashes under which a word is found. The same everywhere, so that a replay finds the same."""
-    found = {crc32(word.encode()), _sound_key(sound(word))}
+    raw = word.encode()
+    found = {crc32(raw), _sound_key(sound(word))}
     if slips and len(word) >= SHORTEST_SLIP:
-        found.update(crc32((word[:i] + word[i + 1 :]).encode()) for i in range(len(word)))
+        if len(raw) == len(word):
+            found.update([crc32(raw[:i] + raw[i + 1 :]) for i in range(len(raw))])
+        else:
+            found.update(crc32((word[:i] + word[i + 1 :]).encode()) for i in range(len(word)))
     return found
 
 
@@ -81,8 +96,9 @@ class NameIndex:
     `words` are the distinct words, `bits[w]` what word w tells (at most `most_bits`),
     `cluster[w]` a number that words of the same sound share, `letters[w]` a bit for each of its
     letters. `word`, `part` and `span` run over the words of all names: the word's number, its part,
-    and for a JOIN first * 16 + last; `worth[k]` too: bits, weight in its part, the
-    cost of its absence, what doubt adds to that, and whether it carries a name.
+    and for a JOIN first * 16 + last; `worth[k]` too: the bits that it tells (0 where it carries no
+    name), at most those where it is spelled otherwise, weight in its part, the cost of its absence,
+    what doubt adds to that, and the bits that are to be made up for.
     """
 
     def __init__(self, lists: Sequence[tuple[str, str, Sequence[ListedEntry]]]) -> None:
@@ -90,6 +106,7 @@ class NameIndex:
         self._number: dict[str, int] = {}
         self._word, self._part, self._span = array("i"), array("b"), array("B")
         self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
+        self._looked: dict[str, tuple[Knowledge, Ints]] = {}
         self._entries: list[tuple[int, ListedEntry]] = []
         for which, (_, _, entries) in enumerate(lists):
             for entry in entries:
@@ -131,9 +148,12 @@ class NameIndex:
         self._post(name_of)
         self._hash()
         self._value()
-        told = np.where(self.part == JOIN, 0.0, self.bits[self.word])
-        told *= np.where(self.part == MIDDLE, 0.4, np.where(self.part == LITTLE, 0.1, 1.0))
-        self.told = np.add.reduceat(told, self.start[:-1]).astype(np.float32)
+        share = np.select(
+            [self.part == MIDDLE, self.part == LITTLE, self.part == JOIN], [0.4, 0.1, 0.0], 1.0
+        )
+        self.told = np.add.reduceat(share * self.bits[self.word], self.start[:-1]).astype(
+            np.float32
+        )
 
     def _weigh(self, name_of: Ints) -> None:
         """Bits by the number of entries with a word of that sound; joins tell what is in them."""
@@ -150,13 +170,26 @@ class NameIndex:
         having = np.bincount(
             np.unique(pairs) // max(len(self._entries), 1), minlength=len(clusters)
         )
-        self._entries_with: list[int] = having.tolist()
+        self._entries_with = having.astype(np.int32)
         # A short list says little about how common a word is among people.
         total = max(len(self._entries), FEWEST_ENTRIES)
         self.most_bits = float(np.log2(total))
         bits = np.log2(total / np.clip(having, 1, None)).astype(np.float32)
-        self._bits_of: list[float] = bits.tolist()
+        self._bits_of = bits
         self.bits = bits[self.cluster]
+        self._weigh_joins(name_of)
+
+    def _weigh_joins(self, name_of: Ints) -> None:
+        """A word that only comes of writing others as one tells what they tell."""
+        self.only_join = np.zeros(len(self.words), dtype=bool)
+        self.only_join[self.word[self.part == JOIN]] = True
+        self.only_join[self.word[self.part != JOIN]] = False
+        plain = (self.part != LITTLE) & (self.part != JOIN)
+        told = np.concatenate(([0.0], np.cumsum(np.where(plain, self.bits[self.word], 0.0))))
+        places = np.flatnonzero((self.part == JOIN) & self.only_join[self.word])
+        first = self.start[name_of[places]] + (self.span[places] >> 4)
+        last = self.start[name_of[places]] + (self.span[places] & 15) + 1
+        self.bits[self.word[places]] = np.minimum(told[last] - told[first], self.most_bits)
 
     def _post(self, name_of: Ints) -> None:
         """Names by word. Little words lead to nobody: nearly every name has one."""
@@ -168,9 +201,6 @@ class NameIndex:
         self.posting_start = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
 
     def _hash(self) -> None:
-        self.only_join = np.zeros(len(self.words), dtype=bool)
-        self.only_join[self.word[self.part == JOIN]] = True
-        self.only_join[self.word[self.part != JOIN]] = False
         keys, numbers = array("I"), array("i")
         for number, word in enumerate(self.words):
             found = keys_of(word, slips=not self.only_join[number])
@@ -199,15 +229,53 @@ class NameIndex:
             full * FAMILY_COST,
         )
         doubtful = np.where(short, 0.0, full * (middle * MIDDLE_DOUBT + further * FURTHER_DOUBT))
-        telling = single & ~little
-        self.worth = np.array([bits, weight, absence * single, doubtful, telling], dtype=np.float32)
+        bits = bits * (single & ~little)
+        slipped = SLIP_LETTER * self.lengths[self.word] - SLIP_SHORT + GONE_OR_SWAPPED
+        slipped = np.minimum(bits, np.maximum(np.maximum(bits - RESPELLED, INITIAL_BITS), slipped))
+        gone = middle * MIDDLE_GONE + further * FURTHER_GONE
+        self.worth = np.array(
+            [bits, slipped, weight, absence * single, doubtful, gone], dtype=np.float32
+        )
 
-    def knowledge(self, word: str) -> Knowledge:
-        """What the lists know of a word; one that is on none of them tells the most."""
+    def look(self, words: Sequence[str]) -> list[tuple[Knowledge, Ints]]:
+        """What is known of each word, and the numbers of the listed words that share a key."""
+        looked = self._looked
+        new = [word for word in dict.fromkeys(words) if word not in looked]
+        if new:
+            # Words come again, also in names that were not screened before.
+            looked = {word: looked[word] for word in words if word in looked}
+            looked.update(zip(new, self._look(new), strict=True))
+            if len(self._looked) > REMEMBERED_WORDS:
+                self._looked = {}
+            self._looked.update(looked)
+        return [looked[word] for word in words]
+
+    def _look(self, words: Sequence[str]) -> Iterator[tuple[Knowledge, Ints]]:
+        keys = [keys_of(word) for word in words]
+        flat = np.array([key for some in keys for key in some], dtype=np.uint32)
+        slots = flat & self._slots
+        low, high = self.bucket[slots], self.bucket[slots + 1]
+        places, sizes = ranges(low, high), high - low
+        same = self.keys[places] == np.repeat(flat, sizes)
+        which = np.repeat(np.arange(len(keys)), [len(some) for some in keys])
+        which, numbers = np.repeat(which, sizes)[same], self.key_word[places[same]]
+        ends = np.searchsorted(which, np.arange(1, len(keys) + 1)).tolist()
+        for word, first, last in zip(words, [0, *ends], ends, strict=False):
+            like = sorted(set(numbers[first:last].tolist()))
+            listed = any(self.words[n] == word and not self.only_join[n] for n in like)
+            yield self._known(word, listed), np.array(like, dtype=np.int32)
+
+    def _known(self, word: str, listed: bool) -> Knowledge:
+        """One that is on no list tells the most."""
         cluster = self._clusters.get(sound(word))
         if cluster is None:
-            return Knowledge(-1, 0, self.most_bits)
-        return Knowledge(cluster, self._entries_with[cluster], self._bits_of[cluster])
+            return Knowledge(-1, 0, self.most_bits, listed)
+        entries, bits = int(self._entries_with[cluster]), float(self._bits_of[cluster])
+        return Knowledge(cluster, entries, bits, listed)
+
+    def knowledge(self, word: str) -> Knowledge:
+        """What the lists know of a word."""
+        return self.look([word])[0][0]
 
     def candidates(self, words: Sequence[str], joins: Sequence[str], told: float) -> Ints:
         """Numbers of the names that share most with a query, at most about MOST_CANDIDATES.
@@ -216,11 +284,13 @@ class NameIndex:
         against the name's own, so that a short name is not drowned by long ones. What a join
         shares is not added to what its parts share already.
         """
-        found = self._words_like(words)
+        found = self._words_like(words) if words else np.zeros(0, dtype=np.int32)
         alone = self.only_join[found]
         joined = found[alone]
         if joins:
-            joined = np.unique(np.concatenate((joined, self._words_like(joins))))
+            # Both sides written as one are of words that are alike by themselves.
+            others = self._words_like(joins)
+            joined = np.union1d(joined, others[~self.only_join[others]])
         shared = self._shared(found[~alone])
         if len(joined):
             shared = np.maximum(shared, self._shared(joined))
@@ -235,12 +305,7 @@ class NameIndex:
 
     def _words_like(self, words: Sequence[str]) -> Ints:
         """Numbers of the listed words that share a key with one of `words`."""
-        keys = np.array([key for word in words for key in keys_of(word)], dtype=np.uint32)
-        slots = keys & self._slots
-        low, high = self.bucket[slots], self.bucket[slots + 1]
-        places = ranges(low, high)
-        same = self.keys[places] == np.repeat(keys, high - low)
-        return np.unique(self.key_word[places[same]])
+        return np.unique(np.concatenate([like for _, like in self.look(words)]))
 
     def _shared(self, numbers: Ints) -> NDArray[np.float64]:
         """By name, the bits of the listed words `numbers` that it has."""
@@ -248,6 +313,11 @@ class NameIndex:
         names = self.postings[ranges(first, last)]
         weights = np.repeat(self.bits[numbers], last - first)
         return np.bincount(names, weights, minlength=self.names).astype(np.float64)
+
+    def weak(self, number: int) -> bool:
+        """Whether the publisher calls the name a weak alias."""
+        weak: bool = self._entries[self.owner[number]][1].names[self.spelling[number]].weak
+        return weak
 
     def listed(self, number: int) -> Listed:
         """Everything about a name of the index."""

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from scoring.core.matching import (
     DOUBTFUL_BITS,
+    ENOUGH,
     EXTRA_COST,
     EXTRA_DOUBT,
     JOIN_LEAST_LIKE,
-    LOST_BITS,
-    LOST_DOUBT,
-    LOST_RANGE,
-    SINGLE_FACTOR,
-    SLIP_DOUBT,
+    LACK,
+    RANGE,
+    SINGLE_BITS,
     SURE_BITS,
     Candidate,
     Match,
@@ -31,8 +30,9 @@ from scoring.core.name_index import (
     ABSENCE,
     BITS,
     DOUBTFUL_ABSENCE,
+    GONE,
     JOIN,
-    TELLING,
+    SLIPPED,
     WEIGHT,
     Ints,
     NameIndex,
@@ -49,8 +49,8 @@ def find_matches(index: NameIndex, name: str, least: float) -> list[Match]:
     return search(index, parse_name(name), least)
 
 
-def search(index: NameIndex, form: NameForm, least: float) -> list[Match]:
-    """Like `find_matches`, of a name that is parsed already."""
+def search(index: NameIndex, form: NameForm, least: float, *, once: bool = False) -> list[Match]:
+    """Like `find_matches`, of a name that is parsed already; see `compare` for `once`."""
     if not form.words or not index.names:
         return []
     query = make_query(index, form)
@@ -60,18 +60,27 @@ def search(index: NameIndex, form: NameForm, least: float) -> list[Match]:
         looked += [i for i, word in enumerate(form.words) if word.kind == INITIAL]
     words, joins = [form.words[i].text for i in looked], [join for join, _, _ in form.joins]
     numbers = index.candidates(words, joins, float(query.bits[looked].sum()))
-    return compare(index, query, numbers, least)
+    return compare(index, query, numbers, least, once=once)
 
 
 def compare(
-    index: NameIndex, query: Query, numbers: Ints, least: float, *, bounded: bool = True
+    index: NameIndex,
+    query: Query,
+    numbers: Ints,
+    least: float,
+    *,
+    bounded: bool = True,
+    once: bool = False,
 ) -> list[Match]:
-    """Those of the names `numbers` that match, best first; without bounds slower and the same."""
+    """Those of the names `numbers` that match, best first; without bounds slower and the same.
+
+    `once`: of a party's names, weak ones apart, those may be left out that another one outdoes.
+    """
     if bounded and len(numbers):
         numbers = numbers[Comparison(index, query, numbers).hopeful(least)]
     if not len(numbers):
         return []
-    found = Comparison(index, query, numbers).matches(least if bounded else -1.0, least)
+    found = Comparison(index, query, numbers).matches(least if bounded else -1.0, least, once)
     return sorted(found, key=lambda match: (-match.score, match.number))
 
 
@@ -91,82 +100,115 @@ class Comparison:
         """Which candidates may score `least`, judged by the lengths and letters of their words."""
         index, word = self.index, self.word
         may = may_be_like(self.query, index.cluster[word], index.lengths[word], index.letters[word])
-        return self.bounds(may.astype(np.float32)) >= least - SLACK
+        return self.bounds(may) >= least - SLACK
 
-    def matches(self, bound: float, least: float) -> list[Match]:
+    def matches(self, bound: float, least: float, once: bool) -> list[Match]:
         """Of those whose bound reaches `bound` the ones that score `least`, in no order."""
         index = self.index
-        distinct, self.column = np.unique(self.word, return_inverse=True)
-        self.words = [index.words[number] for number in distinct.tolist()]
+        columns: dict[int, int] = {}
+        self.columns = [columns.setdefault(number, len(columns)) for number in self.word.tolist()]
+        self.words, distinct = [index.words[number] for number in columns], list(columns)
         like = likeness(self.query, self.words, index.cluster[distinct], index.lengths[distinct])
-        self.like = like[:, self.column]
-        hopeful = np.flatnonzero(self.bounds(self.like) >= bound - SLACK).tolist()
-        found = [self.match(i, least) for i in hopeful]
-        return [match for match in found if match is not None]
+        self.like = like[:, self.columns]
+        bounds = self.bounds(self.like) + SLACK
+        hopeful = np.flatnonzero(bounds >= bound)
+        if not len(hopeful):
+            return []
+        self._unpack()
+        found: list[Match] = []
+        best: dict[tuple[int, bool], float] = {}
+        for i in hopeful[np.argsort(-bounds[hopeful], kind="stable")].tolist():
+            number = int(self.numbers[i])
+            party = (int(index.owner[number]), index.weak(number)) if once else (number, False)
+            # Nothing scores more than 1, whatever its bound.
+            if best.get(party, -1.0) >= min(bounds[i], 1.0):
+                continue
+            match = self.match(i, least)
+            if match is not None:
+                found.append(match)
+                best[party] = max(best.get(party, 0.0), match.score)
+        return found
+
+    def _unpack(self) -> None:
+        """Arrays as lists, which are quicker one by one; of the likenesses those above 0."""
+        self.parts, self.spans = (array[self.places].tolist()
+                                  for array in (self.index.part, self.index.span))  # fmt: skip
+        self.clusters, self.worths = self.index.cluster[self.word].tolist(), self.worth.tolist()
+        places, rows = np.nonzero(self.like.T)
+        self.alike = list(
+            zip(rows.tolist(), places.tolist(), self.like[rows, places].tolist(), strict=True)
+        )
+        self.first = np.searchsorted(places, [*self.begin, len(self.places)]).tolist()
 
     def bounds(self, like: NDArray[np.float32]) -> NDArray[np.float64]:
-        """What each candidate can reach at best; 1 where words written as one come into play."""
-        n = len(self.query.form.words)
-        best = np.where(self.join, 0.0, like[:n].max(axis=0))
-        hit = best > 0.0
-        weight, bits = self.worth[WEIGHT] * hit, self.worth[BITS] * (self.worth[TELLING] * hit)
-        values = (
-            weight,
-            weight * best,
-            bits,
-            bits * np.maximum(best - 0.8, 0.0),
-            self.worth[ABSENCE] * ~hit,
-            self.worth[DOUBTFUL_ABSENCE] * ~hit,
-            self.worth[TELLING],
-        )
-        sums = np.add.reduceat(np.array(values), self.begin, axis=1)
-        matched, alike, whole, told, gap, doubtful, telling = sums
-        doubt = (SURE_BITS - told / 0.2) / (SURE_BITS - DOUBTFUL_BITS)
-        doubt = np.minimum(np.maximum(doubt, 0.0), 1.0)
-        lost = np.minimum(np.maximum((LOST_BITS - whole) / LOST_RANGE, 0.0), 1.0) * LOST_DOUBT
+        """What each candidate can reach at best."""
+        best, paired = self._best(like)
+        worth, hit = self.worth, best > 0.0
+        values = np.empty((7, len(best)), dtype=np.float32)
+        np.multiply(worth[WEIGHT], hit, out=values[0])
+        np.multiply(values[0], best, out=values[1])
+        values[2] = np.where(best == 1.0, worth[BITS], worth[SLIPPED]) * hit
+        np.multiply(worth[ABSENCE : GONE + 1], ~hit, out=values[3:6])
+        values[6] = np.where(worth[BITS] > 0.0, best < 1.0, ~hit & ~self.join)
+        sums = np.add.reduceat(values, self.begin, axis=1).astype(np.float64)
+        matched, alike, told, absent, doubtful, gone, unlike = sums
         if self.query.single:
-            doubt = np.where(telling == 1, doubt * SINGLE_FACTOR, doubt)
-            lost = np.where(telling == 1, 0.0, lost)
-        listed = matched / np.maximum(matched + gap + doubtful * doubt, 1e-9)
-        slips = (1.0 - alike / np.maximum(matched, 1e-9)) * (1.0 + SLIP_DOUBT * doubt + lost)
-        bound: NDArray[np.float64] = listed * self._given(like[:n], doubt) * (1.0 - slips)
-        return np.where(self._joined(like, n), 1.0, bound) if self._has_joins(n, like) else bound
+            carrying = np.add.reduceat(worth[BITS] > 0.0, self.begin, dtype=np.int64)
+            told = told + SINGLE_BITS * (carrying == 1)
+        doubt = np.clip((SURE_BITS - told) / (SURE_BITS - DOUBTFUL_BITS), 0.0, 1.0)
+        matched = np.maximum(matched, 1e-9)
+        bound: NDArray[np.float64] = alike / (matched + absent + doubtful * doubt)
+        alone = self.query.absences @ ~paired
+        kept = self.query.weights.sum() - alone[0]
+        over = alone[1] * (EXTRA_COST + EXTRA_DOUBT * doubt) + alone[2]
+        bound *= kept / np.maximum(kept + over, 1e-9)
+        lack = LACK * np.clip((ENOUGH - told + gone) / RANGE, 0.0, 1.0)
+        bound *= 1.0 - lack * ((unlike > 0) | (alone[0] > 0))
+        return bound
 
-    def _given(self, like: NDArray[np.float32], doubt: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The share of the given name that finds a partner in each candidate."""
-        query = self.query
-        paired = np.maximum.reduceat(like, self.begin, axis=1) > 0.0
-        kept, alone = query.weights @ paired, ~paired
-        over = (query.costs * query.plain) @ alone * (EXTRA_COST + EXTRA_DOUBT * doubt)
-        over += (query.costs * ~query.plain) @ alone
-        share: NDArray[np.float64] = kept / np.maximum(kept + over, 1e-9)
-        return share
+    def _best(self, like: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """By place, how alike its best partner is; by word of the query, who has one for it.
 
-    def _has_joins(self, n: int, like: NDArray[np.float32]) -> bool:
-        return n < len(like) or bool(self.join.any())
-
-    def _joined(self, like: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
-        """Candidates where a join of either side is like a word of the other."""
-        close = like >= JOIN_LEAST_LIKE
-        joined = close[:n].any(axis=0) & self.join
-        if n < len(like):
-            joined |= close[n:].any(axis=0) & ~self.join
-        found: NDArray[np.bool_] = np.logical_or.reduceat(joined, self.begin)
-        return found
+        Words written as one count as if each of them had been found.
+        """
+        form = self.query.form
+        n = len(form.words)
+        best: NDArray[np.float32] = np.where(self.join, np.float32(0.0), like[:n].max(axis=0))
+        paired: NDArray[np.bool_] = np.maximum.reduceat(like[:n], self.begin, axis=1) > 0.0
+        if n < len(like) or self.join.any():
+            close = like >= JOIN_LEAST_LIKE
+            close[:n] &= self.join
+            close[n:] &= ~self.join
+            rows, places = np.nonzero(close)
+            candidates = np.searchsorted(self.begin, places, side="right") - 1
+            for row, place, i in zip(
+                rows.tolist(), places.tolist(), candidates.tolist(), strict=True
+            ):
+                if row < n:
+                    span = int(self.index.span[self.places[place]])
+                    begin = self.begin[i]
+                    best[begin + (span >> 4) : begin + (span & 15) + 1] = 1.0
+                else:
+                    _, first, last = form.joins[row - n]
+                    best[place] = 1.0
+                    paired[first : last + 1, i] = True
+        return best, paired
 
     def match(self, i: int, least: float) -> Match | None:
         """The match of candidate `i`, words paired one to one; None below `least`."""
         begin = int(self.begin[i])
-        here = slice(begin, begin + int(self.sizes[i]))
-        places, worth = self.places[here], self.worth[:, here].tolist()
+        here, worths = slice(begin, begin + int(self.sizes[i])), self.worths
         candidate = Candidate(
             number=int(self.numbers[i]),
-            words=[self.words[c] for c in self.column[here].tolist()],
-            part=self.index.part[places].tolist(),
-            span=self.index.span[places].tolist(),
-            bits=worth[BITS],
-            weight=worth[WEIGHT],
-            absence=worth[ABSENCE],
-            doubtful=worth[DOUBTFUL_ABSENCE],
+            words=[self.words[c] for c in self.columns[here]],
+            part=self.parts[here],
+            span=self.spans[here],
+            cluster=self.clusters[here],
+            bits=worths[BITS][here],
+            weight=worths[WEIGHT][here],
+            absence=worths[ABSENCE][here],
+            doubtful=worths[DOUBTFUL_ABSENCE][here],
+            gone=worths[GONE][here],
         )
-        return score_one(self.query, candidate, self.like[:, here].tolist(), least)
+        alike = self.alike[self.first[i] : self.first[i + 1]]
+        return score_one(self.query, candidate, [(r, p - begin, v) for r, p, v in alike], least)

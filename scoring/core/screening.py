@@ -29,8 +29,9 @@ COUNTRY_SHIFT = {AGREES: 0.02, CONTRADICTS: -0.02, UNSAID: 0.0}
 BIRTH_SHIFT = {AGREES: 0.04, CONTRADICTS: -0.08, UNSAID: 0.0}
 # Scores are rounded to four digits: one that lies this little below a threshold reaches it.
 ROUNDING = 0.0001
-# A weak alias is a reason to look, never to block; with more words than listed, hardly that.
-WEAK_FACTOR, WEAK_EXTRA_FACTOR = 0.95, 0.9
+# A weak alias is a reason to look, never to block; hardly that with more words than listed, or
+# where it tells so few bits that many people are called so.
+WEAK_FACTOR, WEAK_VAGUE_FACTOR, WEAK_ENOUGH = 0.95, 0.9, 16.0
 COMPANY_FACTOR = 0.90
 BIRTH_TOLERANCE_DAYS = 366
 
@@ -137,7 +138,7 @@ def find_parties(
         BIRTH_SHIFT[AGREES] if qualifiers.born else 0.0
     )
     best: dict[tuple[str, str], Finding] = {}
-    for match in search(index, form, least - most - ROUNDING):
+    for match in search(index, form, least - most - ROUNDING, once=True):
         finding = _qualified(match, index.listed(match.number), qualifiers, company)
         key = (finding.listed.digest, finding.listed.entry.id)
         if finding.score >= least and (key not in best or finding.score > best[key].score):
@@ -148,7 +149,8 @@ def find_parties(
 def _qualified(match: Match, listed: Listed, said: Qualifiers, company: bool) -> Finding:
     score = match.score
     if listed.name.weak:
-        score *= WEAK_FACTOR * (WEAK_EXTRA_FACTOR if match.extra else 1.0)
+        vague = match.extra or match.told < WEAK_ENOUGH
+        score *= WEAK_FACTOR * (WEAK_VAGUE_FACTOR if vague else 1.0)
     if company and listed.entry.kind == PERSON:
         score *= COMPANY_FACTOR
     country = _country(said.country, listed.entry.countries)

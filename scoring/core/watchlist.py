@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 
 FORMAT = 1
 LARGEST_CONTENT = 256 * 1024 * 1024
@@ -71,16 +72,17 @@ def unpack(digest: str, content: bytes) -> list[ListedEntry]:
     if inflate.unconsumed_tail or hashlib.sha256(plain).hexdigest() != digest:
         raise WatchlistError(f"The list {digest[:12]} is not what it was when it was read.")
     read = json.loads(plain)
+    # What comes again in thousands of entries is kept once.
     if read["format"] != FORMAT:
         raise WatchlistError(f"The list {digest[:12]} has the unknown format {read['format']}.")
     return [
         ListedEntry(
             id=row[0],
-            kind=row[1],
+            kind=intern(row[1]),
             names=tuple(ListedName(n[0], n[1], n[2], bool(n[3])) for n in row[2]),
-            programs=row[3],
-            countries=tuple(row[4]),
-            born=tuple((span[0], span[1]) for span in row[5]),
+            programs=intern(row[3]),
+            countries=tuple(map(intern, row[4])),
+            born=tuple((intern(span[0]), intern(span[1])) for span in row[5]),
         )
         for row in read["entries"]
     ]

@@ -43,6 +43,7 @@ def scores(index, lists):
         ("reordered", 0.995),
         ("accents and case", 0.995),
         ("one typo", 0.96),
+        ("one typo, any word", 0.935),
         ("middle name dropped", 0.94),
         ("in Cyrillic", 0.95),
     ],
@@ -53,12 +54,22 @@ def test_listed_names_are_found_in_their_variants(scores, variant, bar):
 
 def test_ordinary_people_are_seldom_hit(index):
     best = ordinary_scores(index, "tuning")
-    assert np.mean(best >= REVIEW) < 0.012
+    assert np.mean(best >= REVIEW) < 0.005
 
 
 def test_well_known_parties_are_found_as_the_papers_write_them(index):
     for name in ("Osama bin Laden", "Nicolás Maduro", "Kim Jong-un", "Евгений Пригожин"):
         assert find_parties(index, name, Qualifiers(), REVIEW), name
+
+
+def test_common_words_written_as_one_do_not_crowd_out_the_listed_name(index):
+    for name, entry in (
+        ("Throaya Barzan Ibrahim Hasan al-Tikriti", "AL-TIKRITI, Thoraya Barzan Ibrahim Hasan"),
+        ("Al-Haramain Foundation (Pakistan)", "AL-HARAMAIN FOUNDATION (PAKISTAN)"),
+        ("Khalid Abd al-Rahman al-Fawaz", "KHALID ABD AL-RAHMAN HAMD AL-FAWAZ"),
+    ):
+        found = find_parties(index, name, Qualifiers(), REVIEW)
+        assert entry in [listed.text for f in found for listed in f.listed.entry.names]
 
 
 def test_the_index_is_quick_to_build_and_small(lists, index):

@@ -1,10 +1,13 @@
 """What the matcher finds, and what it must not."""
 
+from dataclasses import replace
+
 import pytest
 
 from scoring.core.name_search import find_matches
 from scoring.core.screening import Qualifiers, find_parties
-from tests.scoring.core.screening_lists import index_of
+from scoring.core.watchlist import ListedName
+from tests.scoring.core.screening_lists import ENTRIES, index_of, person
 
 INDEX = index_of()
 REVIEW = 0.90
@@ -91,6 +94,24 @@ def test_a_weak_alias_asks_for_a_look_and_never_blocks():
     entry, score = best("Greybeard")
     assert entry == "7"
     assert REVIEW <= score < 0.96
+
+
+def test_a_weak_alias_of_common_words_is_no_reason_to_look():
+    entries = [*ENTRIES, person("W", "Swidrigailow", "Arkadij")]
+    entries[-1] = replace(
+        entries[-1], names=(*entries[-1].names, ListedName("Ali Khan", weak=True))
+    )
+    found = find_parties(index_of(entries), "Ali Khan", Qualifiers(), REVIEW)
+    assert "W" not in [f.listed.entry.id for f in found]
+
+
+def test_who_is_spelled_otherwise_and_lacks_a_word_has_to_tell_more():
+    spelled, lacking = best("Rodion Romanovich Rasskolnikov")[1], best("Rodion Rasskolnikow")[1]
+    assert best("Rodion Rasskolnikov")[1] < min(spelled, lacking)
+
+
+def test_one_vowel_more_at_the_end_of_a_common_name_is_another_name():
+    assert best("Ali Khana")[1] < REVIEW < best("Zebulon Pikke")[1]
 
 
 def test_a_company_is_hardly_a_person():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scoring.core import screening
 from scoring.core.matching import likeness, make_query, may_be_like
 from scoring.core.name_index import keys_of
-from scoring.core.name_search import compare, find_matches
+from scoring.core.name_search import compare, find_matches, search
 from scoring.core.names import PLAIN, parse_name
 from scoring.core.screening import ListScreener
 from scoring.core.spec import ScreeningSpec
@@ -92,7 +92,20 @@ def test_letters_and_lengths_never_rule_out_words_that_are_alike(name):
         query, index = make_query(INDEX, form), INDEX
         may = may_be_like(query, index.cluster, index.lengths, index.letters)
         like = likeness(query, index.words, index.cluster, index.lengths)
-        assert not (like[~may] > 0.0).any()
+        assert not (like > may).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(written(), st.sampled_from([0.80, 0.90]))
+def test_the_best_name_of_every_party_is_kept_when_lesser_ones_are_left_out(name, least):
+    form = parse_name(name)
+    best = {}
+    for match in search(INDEX, form, least):
+        best.setdefault(INDEX.listed(match.number).entry.id, match.score)
+    once = {}
+    for match in search(INDEX, form, least, once=True):
+        once.setdefault(INDEX.listed(match.number).entry.id, match.score)
+    assert once == best
 
 
 def test_a_name_that_comes_again_is_not_compared_again(monkeypatch):
