@@ -34,4 +34,4 @@ USER risk
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "deploy/healthcheck.py", "web"]
-CMD ["granian", "--interface", "wsgi", "riskplatform.wsgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "16", "--backlog", "1024"]
+CMD ["python", "-m", "riskplatform.web", "--host", "0.0.0.0", "--port", "8000", "--workers", "2"]

@@ -268,7 +268,7 @@ def _encoded(value: Parameter) -> tuple[bytes, int]:
 def _array(values: Sequence[str] | Sequence[bytes]) -> bytes:
     """A one-dimensional text[] or bytea[] in PostgreSQL's binary form."""
     parts = [value.encode() if isinstance(value, str) else value for value in values]
-    oid = BYTES_OID if parts and isinstance(values[0], bytes) else TEXT_OID
+    oid = TEXT_OID if all(isinstance(value, str) for value in values[:1]) else BYTES_OID
     found = [ARRAY.pack(1, 0, oid, len(parts), 1)] if parts else [LENGTH.pack(0) * 2]
     if not parts:
         found.append(LENGTH.pack(oid))

@@ -114,7 +114,9 @@ def test_it_shows_predictions_alerts_of_many_kinds_a_case_and_champions(demo: De
 
 def test_a_process_that_dies_is_started_again(demo: Demo) -> None:
     before = set(demo.descendants())
-    web = next(pid for pid in before if b"granian" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    web = next(
+        pid for pid in before if b"riskplatform.web" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
     os.kill(web, signal.SIGKILL)
     demo.stack.wait_for(lambda: set(demo.descendants()) - before, "a new web process")
     demo.stack.wait_for(lambda: _ready(demo.stack), "the web process to answer")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scoring.core.features import FeaturePlan, build_many, identity_of, teach, teach_label
-from scoring.core.windows import EntityWindow
+from scoring.core.windows import EntityWindow, packed
 from scoring.feature_store import database
 from scoring.feature_store.choosing import feature_store
 from scoring.labelling import record_label
@@ -174,7 +174,7 @@ def test_postgres_keeps_the_base_as_it_was_and_the_tail_inside_the_row(cards_det
     before = out_of_line()
     assert list(before.values()) == [8 + rows.nbytes]
     fresh = database.MOST_TAIL_BYTES // (8 * TERMINAL.width)
-    store.save(cards_detector.pk, PLAN, {key: EntityWindow(rows, rows[:fresh])})
+    store.save(cards_detector.pk, PLAN, {key: EntityWindow(rows, packed(rows[:fresh]))})
     assert out_of_line() == before
     assert len(stored(cards_detector)[1]) == fresh * 8 * TERMINAL.width
 
