@@ -71,6 +71,10 @@ class Child:
 WEB_ENVIRONMENT: Mapping[str, str] = {
     # Many threads allocate a little: with an arena for each, glibc keeps what they gave back.
     "MALLOC_ARENA_MAX": "2",
+    # What is large and short-lived (a batch's body, a bundle's tables) is mapped and given back; by
+    # itself glibc takes ever larger pieces from the heap, which then has holes.
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
     # The matrices are small; threads of the linear algebra would only wait for each other.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

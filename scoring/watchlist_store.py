@@ -12,6 +12,7 @@ from scoring.core.name_index import NameIndex
 from scoring.core.screening import ListScreener, Screener
 from scoring.core.spec import ScreeningSpec
 from scoring.core.watchlist import ListedEntry, WatchlistError, unpack
+from scoring.memory import give_back
 from scoring.policy_models import Watchlist
 
 # The one in force, and one more while the policy changes or an old decision is checked.
@@ -42,6 +43,7 @@ def name_index(watchlists: Mapping[str, str]) -> NameIndex:
                 while len(_indexes) >= MOST_INDEXES:
                     _indexes.popitem(last=False)
                 _indexes[key] = index
+                give_back()
     return index
 
 
