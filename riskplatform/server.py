@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
-from scoring.calls import Call
 from scoring.lane import Job, Lane
 from scoring.services import (
     MOST_IN_A_GROUP,
@@ -93,8 +92,10 @@ class Application:
     def _enter(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._lane is None:
             self._lane = Lane(
-                _score,
+                score_calls,
                 most=MOST_IN_A_GROUP,
+                # Django does that with every request; here there is none.
+                prepare=close_old_connections,
                 hand_over=lambda ready: loop.call_soon_threadsafe(self._deliver, loop, ready),
             )
         jobs, self._entering = self._entering, []
@@ -113,12 +114,6 @@ class Application:
         """What the last groups found, in one message; a broker is slower than clients like."""
         self._announces = False
         loop.run_in_executor(self._announcer, send_announcements)
-
-
-def _score(calls: Sequence[Call]) -> None:
-    """A group of the lane; Django's requests look after their connection, here nobody does."""
-    close_old_connections()
-    score_calls(calls)
 
 
 async def _read(receive: Receive) -> bytes:

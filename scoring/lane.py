@@ -45,7 +45,8 @@ class Lane:
     """Runs jobs on a thread of its own, from the first `enter` to `stop`.
 
     `score(calls)` scores and stores one to `most` calls together and keeps outcomes and errors in
-    them; `hand_over(ready)` gets each group's jobs with their answers, None for a failed one.
+    them; `hand_over(ready)` gets each group's jobs with their answers, or what they raised.
+    `prepare` is called before the requests of a group begin.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class Lane:
         *,
         most: int,
         hand_over: Callable[[list[tuple[Job, Any]]], object],
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._score = score
         self._most = most
         self._hand_over = hand_over
+        self._prepare = prepare
         self._entered: deque[Job] = deque()
         self._something = threading.Semaphore(0)
         self._sizes = (1, 1)  # Of the last two groups.
@@ -97,6 +100,7 @@ class Lane:
 
     def _answer_all(self) -> None:
         """Begin all requests that are there, score what they hand in, and finish them."""
+        self._prepare()
         ready: list[tuple[Job, Any]] = []
         waiting: list[tuple[Job, greenlet, Call]] = []
         begun = 0

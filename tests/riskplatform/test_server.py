@@ -4,8 +4,9 @@ import asyncio
 import json
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
+from accounts import authentication
 from riskplatform.server import Application
 from riskplatform.wsgi import application as django
 from scoring import services
@@ -138,6 +139,39 @@ def test_a_header_with_an_underscore_passes_for_none_with_a_dash(secret):
     scope = scope_of(SCORE, secret, body=event(1), authorization=None)
     scope["headers"].append((b"x_api_key", secret.encode()))
     assert serve((scope, event(1)))[0][0] == 401
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
+def test_a_database_that_was_restarted_is_found_again(secret):
+    end = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (ours,) = cursor.fetchone()
+
+    async def run():
+        application = Application(django)
+        statuses = []
+        for i in range(4):
+            body = event(i)
+            scope = scope_of(SCORE, secret, body=body)
+            statuses.append((await ask(application, scope, body))[0])
+            if i == 0:
+                await asyncio.to_thread(end_sessions)
+        await asyncio.to_thread(application._lane.stop)
+        return statuses
+
+    def end_sessions():
+        with connection.cursor() as cursor:
+            cursor.execute(end, [ours])
+        connection.close()
+        authentication._valid.clear()
+
+    statuses = asyncio.run(run())
+    assert statuses[0] == statuses[2] == statuses[3] == 200
+    assert statuses[1] in (200, 503)
 
 
 def test_what_needs_a_human_is_announced_before_the_server_stops(secret, monkeypatch):
