@@ -12,6 +12,7 @@ from scoring.core.name_index import NameIndex
 from scoring.core.screening import ListScreener, Screener
 from scoring.core.spec import ScreeningSpec
 from scoring.core.watchlist import ListedEntry, WatchlistError, unpack
+from scoring.memory import give_back
 from scoring.policy_models import Watchlist
 
 # The one in force, and one more while the policy changes or an old decision is checked.
@@ -38,7 +39,9 @@ def name_index(watchlists: Mapping[str, str]) -> NameIndex:
         with _building:
             index = _indexes.get(key)
             if index is None:
-                index = NameIndex([(name, digest, _read(digest)) for name, digest in key])
+                # One after another: what a list was read into is gone when the index is made.
+                index = NameIndex((name, digest, _read(digest)) for name, digest in key)
+                give_back()
                 while len(_indexes) >= MOST_INDEXES:
                     _indexes.popitem(last=False)
                 _indexes[key] = index
