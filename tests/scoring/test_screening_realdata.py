@@ -60,7 +60,7 @@ def test_ordinary_people_are_seldom_hit(index):
 
 
 def test_a_given_name_alone_hits_hardly_more_than_the_parties_called_just_so(index):
-    # 79 of 444: all but a few stand on a list as they are, in a common spelling or one of the same
+    # 77 of 444: all but a few stand on a list as they are, in a common spelling or one of the same
     # sound (Mustapha, MOUSTAFA), or beside a title, a particle or a legal form.
     best = best_scores(index, given_names())
     assert np.sum(best >= REVIEW) <= 80
