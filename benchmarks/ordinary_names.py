@@ -71,6 +71,11 @@ def cultures() -> dict[str, tuple[list[str], list[str]]]:
     return found
 
 
+def given_names() -> list[str]:
+    """The different given names of all cultures, single words."""
+    return list(dict.fromkeys(name for given, _ in cultures().values() for name in given))
+
+
 def ordinary_names(n: int, half: str, *, seed: int = 11) -> list[str]:
     """`n` different names, from every culture as many as any other while it has new ones."""
     rng = np.random.default_rng((seed, half == REPORTING))

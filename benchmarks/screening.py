@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks import measure
 from benchmarks.name_variants import VARIANTS
-from benchmarks.ordinary_names import REPORTING, TUNING, ordinary_names
+from benchmarks.ordinary_names import REPORTING, TUNING, given_names, ordinary_names
 from scoring.core.name_index import NameIndex
 from scoring.core.screening import ListScreener, Qualifiers, find_parties
 from scoring.core.spec import ScreeningSpec
@@ -82,13 +82,18 @@ def recall(index: NameIndex, lists: Lists, half: str, sample: int | None) -> dic
     return scores
 
 
-def ordinary_scores(index: NameIndex, half: str) -> Any:
-    """The best score of every ordinary name; 0 where nothing reaches the lowest threshold."""
+def best_scores(index: NameIndex, names: Sequence[str]) -> Any:
+    """The best score of every name; 0 where nothing reaches the lowest threshold."""
     best = [
         max((f.score for f in find_parties(index, name, Qualifiers(), LEAST)), default=0.0)
-        for name in ordinary_names(ORDINARY, half)
+        for name in names
     ]
     return np.array(best)
+
+
+def ordinary_scores(index: NameIndex, half: str) -> Any:
+    """The best score of every ordinary name."""
+    return best_scores(index, ordinary_names(ORDINARY, half))
 
 
 def latency(index: NameIndex, lists: Lists, half: str) -> dict[str, float]:
@@ -146,7 +151,8 @@ def run(half: str = REPORTING, sample: int | None = SAMPLE) -> dict[str, Any]:
         "build seconds": round(built, 2),
         "index MB": round(grown, 1),
         "rows": [_row(name, scores) for name, scores in found.items()]
-        + [_row("ordinary names (hits)", people, digits=3)],
+        + [_row("ordinary names (hits)", people, digits=3)]
+        + [_row("given names alone (hits)", best_scores(index, given_names()))],
         "latency": latency(index, lists, half),
     }
 

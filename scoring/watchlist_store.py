@@ -39,7 +39,8 @@ def name_index(watchlists: Mapping[str, str]) -> NameIndex:
         with _building:
             index = _indexes.get(key)
             if index is None:
-                index = NameIndex([(name, digest, _read(digest)) for name, digest in key])
+                # One after another: what a list was read into is gone when the index is made.
+                index = NameIndex((name, digest, _read(digest)) for name, digest in key)
                 while len(_indexes) >= MOST_INDEXES:
                     _indexes.popitem(last=False)
                 _indexes[key] = index

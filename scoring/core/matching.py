@@ -14,58 +14,40 @@ names, which resemble each other by chance.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from rapidfuzz.distance import OSA, JaroWinkler
-from rapidfuzz.process import cdist
-
+from scoring.core.likeness import ONE_SLIP, UNEQUAL, Query
 from scoring.core.name_index import (
     GONE_OR_SWAPPED,
     INITIAL_BITS,
-    INITIAL_COST,
-    INITIAL_WEIGHT,
     JOIN,
     LITTLE,
-    LITTLE_COST,
-    LITTLE_WEIGHT,
     MIDDLE,
     RESPELLED,
     SLIP_LETTER,
     SLIP_SHORT,
-    Knowledge,
-    NameIndex,
-    letters_of,
 )
-from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm, Word
 
-LEAST_LIKE = 0.75
-# One slip (a letter put in, left out, changed, or swapped) leaves a word at least so like itself,
-# by the letters of the shorter one; Jaro-Winkler alone is harsh on first letters and short words.
-ONE_SLIP = (0.0, 0.0, 0.77, 0.80, 0.93, 0.95, 0.96)
-TWO_SLIPS_FROM = 8
-# No words that differ are more alike than this: one letter of three hundred.
-UNEQUAL = 0.9995
 JOIN_LEAST_LIKE = 0.95
 JOIN_FACTOR = 0.99
-SAME_SOUND = 0.97
-INITIAL_LIKE = 0.90
 # A slip that is itself a listed word tells little, and so do several slips, or one vowel at the
 # end (Pavlov and Pavlova, Aziz and Azizi).
-KNOWN = 8.0
+KNOWN = 6.0
 NEXT_SLIP = 10.0
 ENDING, VOWELS = 8.0, "aeiouy"
-# Who gives a single word for a name that is a single word leaves less room for chance.
+# Who gives a single word for a name that is a single word leaves less room for chance; with a slip
+# only where that tells enough (a first letter is seldom wrong) and makes no other listed word, for
+# given names are short.
 SINGLE_BITS = 10.0
+LONE_ENOUGH, LONE_HEAD = 10.0, 9.0
 # Who both spells otherwise and leaves out is likelier somebody else.
-MIXED = 4.0
+MIXED = 5.0
 # A name that is not word for word the listed one has to tell enough to be no namesake.
 ENOUGH, RANGE, LACK = 14.0, 6.0, 0.5
+# Less than that where it is the listed name word for word but for common spellings of one name.
+SAME_NAME_SPARED = 0.5
 DOUBTFUL_BITS, SURE_BITS = 10.0, 20.0
-UNKNOWN_SHORT = {2: 0.2, 3: 0.4}
 # One middle name may be left out; who leaves out several is likelier somebody else.
 NEXT_MIDDLE_FACTOR = 1.5
 EXTRA_COST, EXTRA_DOUBT = 0.40, 0.60
-SMALL_NAME_COST = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,118 +75,6 @@ class Match:
     similarity: float
     listed_share: float
     given_share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A given name made ready. `rows` are its words, then its joins; the rest is by word.
-
-    `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word;
-    `absences` are weights, costs of plain words and costs of others;
-    `clusters`, `lengths`, `letters` and `known` run over the rows. `single`: one word carries
-    the name.
-    """
-
-    form: NameForm
-    rows: list[str]
-    weights: NDArray[np.float64]
-    costs: NDArray[np.float64]
-    absences: NDArray[np.float64]
-    plain: NDArray[np.bool_]
-    clusters: NDArray[np.int64]
-    lengths: NDArray[np.int16]
-    letters: NDArray[np.uint64]
-    known: list[bool]
-    bits: NDArray[np.float64]
-    single: bool
-
-
-def make_query(index: NameIndex, form: NameForm) -> Query:
-    """Weigh the words of a given name by the lists that it is compared with."""
-    n = len(form.words)
-    rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
-    known = [knowledge for knowledge, _ in index.look(rows)]
-    # Le Van Anh is more than Anh: beside a single word, small words that may be names count.
-    alone = sum(word.kind == PLAIN for word in form.words) == 1
-    worths = [
-        _worth(word, k, index.most_bits, alone) for word, k in zip(form.words, known, strict=False)
-    ]
-    small = any(cost == SMALL_NAME_COST for _, cost in worths)
-    weights, costs = np.array(worths).T
-    plain = np.array([word.kind == PLAIN for word in form.words])
-    return Query(
-        form=form,
-        rows=rows,
-        weights=weights,
-        costs=costs,
-        absences=np.array([weights, costs * plain, costs * ~plain]),
-        plain=plain,
-        clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int64),
-        lengths=np.array([len(row) for row in rows], dtype=np.int16),
-        letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
-        known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
-        bits=np.array([k.bits for k in known[:n]]),
-        single=alone and not small,
-    )
-
-
-def _worth(word: Word, known: Knowledge, most_bits: float, alone: bool) -> tuple[float, float]:
-    """What a given word weighs, and what it costs when it finds no partner."""
-    if word.kind == PLAIN:
-        full = 0.5 + 0.5 * known.bits / most_bits
-        # A short word that is on no list is rather a slip in a small word than a name of its own.
-        full *= 1.0 if known.entries else UNKNOWN_SHORT.get(len(word.text), 1.0)
-        return full, full
-    if word.kind == INITIAL:
-        return INITIAL_WEIGHT, INITIAL_COST
-    if alone and word.kind == SMALL and word.text not in NEVER_NAMES:
-        return LITTLE_WEIGHT, SMALL_NAME_COST
-    return LITTLE_WEIGHT, LITTLE_COST
-
-
-def likeness(
-    query: Query, words: Sequence[str], clusters: NDArray[np.int32], lengths: NDArray[np.int16]
-) -> NDArray[np.float32]:
-    """Similarity in [0, 1] of every row of the query (down) with every listed word (across)."""
-    # Slips are counted for all in C; the few pairs with one or two are compared one by one.
-    slips = cdist(query.rows, words, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
-    own, same = query.lengths[:, None], query.clusters[:, None] == clusters
-    close = same | (slips == 0) | ((slips == 1) & (np.minimum(own, lengths) > 1))
-    close |= (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
-    like = np.zeros(slips.shape, dtype=np.float32)
-    for row, column in np.argwhere(close).tolist():
-        given, listed = query.rows[row], words[column]
-        value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
-        if same[row, column]:
-            value = max(value, SAME_SOUND)
-        elif slips[row, column] == 1:
-            value = max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
-        like[row, column] = value
-    short = (own == 1) ^ (lengths == 1)
-    if short.any():
-        first = np.array([ord(row[0]) for row in query.rows])
-        heads = np.array([ord(word[0]) for word in words])
-        like[short & (first[:, None] == heads)] = INITIAL_LIKE
-    return like
-
-
-def may_be_like(
-    query: Query,
-    clusters: NDArray[np.int32],
-    lengths: NDArray[np.int16],
-    letters: NDArray[np.uint64],
-) -> NDArray[np.float32]:
-    """At least what `likeness` says, from lengths and letters alone: 0, 1 or in between."""
-    own = query.lengths[:, None]
-    apart = np.abs(own - lengths)
-    # A letter put in or left out is one bit and one of length, a changed one at most two bits.
-    slips = np.where(np.maximum(own, lengths) >= TWO_SLIPS_FROM, 2, 1)
-    bits = np.bitwise_count(query.letters[:, None] ^ letters)
-    found: NDArray[np.bool_] = (bits + apart <= 2 * slips) & (apart <= slips)
-    found |= query.clusters[:, None] == clusters
-    found |= ((own == 1) ^ (lengths == 1)) & ((query.letters[:, None] & letters) != 0)
-    other = (bits > 0) | (apart > 0)
-    return np.where(found, np.where(other, UNEQUAL, 1.0), 0.0).astype(np.float32)
 
 
 # A row of the query, a place in the listed name, and how alike the words are.
@@ -244,6 +114,7 @@ class _Option:
     told: float
     slips: bool
     exact: bool
+    same: bool
     given: range
     listed: range
     weight: float
@@ -276,7 +147,8 @@ def score_one(
     similarity = alike / weight if weight else 0.0
     told = sum(option.told for option in chosen)
     told -= NEXT_SLIP * max(sum(option.slips for option in chosen) - 1, 0)
-    told += SINGLE_BITS if query.single and candidate.single else 0.0
+    if query.single and candidate.single:
+        told += _single_bits(query, candidate, chosen)
     doubt = doubt_of(told)
     kept, over = _given(query, paired, extra, EXTRA_COST + EXTRA_DOUBT * doubt)
     listed = _share(weight, _cost_of_missing(candidate, missing, doubt))
@@ -286,8 +158,10 @@ def score_one(
     told -= sum(candidate.gone[p] for p in missing)
     told -= MIXED if left_out and not as_listed else 0.0
     score = listed * given * similarity
-    if missing or extra or not as_listed:
+    if missing or extra or not all(option.same for option in chosen):
         score *= 1.0 - lack_of(told)
+    elif not as_listed:
+        score *= 1.0 - lack_of(told + SAME_NAME_SPARED)
     if score < least:
         return None
     return Match(
@@ -298,7 +172,7 @@ def score_one(
             Pair(
                 " ".join(query.rows[i] for i in option.given),
                 " ".join(candidate.words[p] for p in option.listed),
-                round(option.like, 3),
+                round(option.like, 4),
             )
             for option in chosen
         ),
@@ -308,6 +182,19 @@ def score_one(
         listed_share=listed,
         given_share=given,
     )
+
+
+def _single_bits(query: Query, candidate: Candidate, chosen: Sequence[_Option]) -> float:
+    """What it tells more that either name is a single word; a slip in a short one tells less."""
+    if len(chosen) == 1 and chosen[0].slips:
+        row = query.rows[chosen[0].given[0]]
+        listed = "".join(candidate.words[p] for p in chosen[0].listed)
+        told = _slip_bits(row, listed)
+        if row[0] != listed[0] and sorted(row) != sorted(listed):
+            told -= LONE_HEAD
+        elsewhere = query.known[chosen[0].given[0]]
+        return SINGLE_BITS if told >= LONE_ENOUGH and not elsewhere else -SINGLE_BITS
+    return SINGLE_BITS
 
 
 def _given(query: Query, paired: set[int], extra: list[int], price: float) -> tuple[float, float]:
@@ -351,9 +238,10 @@ def _options(query: Query, candidate: Candidate, like: Sequence[Likeness]) -> It
             if candidate.part[p] != LITTLE:
                 telling = True
                 told += candidate.bits[p]
-        if telling and not exact:
+        if telling and value <= UNEQUAL:
             told, slips = _told(query, row, candidate, place, value, told)
-        yield _Option(alike, told, slips, exact or not telling, given, listed, weight)
+        same = value > UNEQUAL or not telling
+        yield _Option(alike, told, slips, exact or not telling, same, given, listed, weight)
 
 
 def _told(
@@ -365,15 +253,20 @@ def _told(
         return min(bits, INITIAL_BITS), False
     if query.clusters[row] == candidate.cluster[place]:
         return max(bits - RESPELLED, 0.0), False
-    told = SLIP_LETTER * len(listed) - SLIP_SHORT
-    if len(given) < len(listed) or sorted(given) == sorted(listed):
-        told += GONE_OR_SWAPPED
-    told = min(bits, told)
+    told = min(bits, _slip_bits(given, listed))
     if given.rstrip(VOWELS) == listed.rstrip(VOWELS):
         told -= ENDING
     if value < ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)] - 0.001:
         told *= max(0.0, (value - 0.8) / 0.2)
     return told - KNOWN * query.known[row], True
+
+
+def _slip_bits(given: str, listed: str) -> float:
+    """What is left of a word with a slip, most where a letter was left out or swapped."""
+    told = SLIP_LETTER * len(listed) - SLIP_SHORT
+    if len(given) < len(listed) or sorted(given) == sorted(listed):
+        told += GONE_OR_SWAPPED
+    return told
 
 
 def _pair(options: Iterator[_Option]) -> list[_Option]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.core.names import INITIAL, PLAIN, NameForm, Word, parse_name, sound
-from scoring.core.watchlist import PERSON, UNKNOWN, ListedEntry, ListedName
+from scoring.core.watchlist import PERSON, UNKNOWN, ListedEntry, ListedName, Records, Texts
 
 Ints = NDArray[np.int32]
 # The part that a listed word plays; JOIN is several neighbours written as one.
@@ -101,21 +101,26 @@ class NameIndex:
     what doubt adds to that, and the bits that are to be made up for.
     """
 
-    def __init__(self, lists: Sequence[tuple[str, str, Sequence[ListedEntry]]]) -> None:
-        self.lists = [(name, digest) for name, digest, _ in lists]
+    def __init__(self, lists: Iterable[tuple[str, str, Sequence[ListedEntry]]]) -> None:
+        self.lists: list[tuple[str, str]] = []
         self._number: dict[str, int] = {}
         self._word, self._part, self._span = array("i"), array("b"), array("B")
         self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
         self._looked: dict[str, tuple[Knowledge, Ints]] = {}
-        self._entries: list[tuple[int, ListedEntry]] = []
-        for which, (_, _, entries) in enumerate(lists):
+        self._entries, self._list_of, self._weak = Records(), array("b"), array("b")
+        self._take(lists)
+        self._freeze()
+
+    def _take(self, lists: Iterable[tuple[str, str, Sequence[ListedEntry]]]) -> None:
+        for which, (name, digest, entries) in enumerate(lists):
+            self.lists.append((name, digest))
             for entry in entries:
                 self._add(which, entry)
-        self._freeze()
 
     def _add(self, which: int, entry: ListedEntry) -> None:
         owner = len(self._entries)
-        self._entries.append((which, entry))
+        self._entries.append(entry)
+        self._list_of.append(which)
         seen = set()
         for position, name in enumerate(entry.names):
             words, joins = listed_words(name, entry.kind)
@@ -131,9 +136,10 @@ class NameIndex:
             self._start.append(len(self._word))
             self._owner.append(owner)
             self._spelling.append(position)
+            self._weak.append(name.weak)
 
     def _freeze(self) -> None:
-        self.words = list(self._number)
+        self.words = Texts(self._number)
         del self._number
         self.word = np.frombuffer(self._word, dtype=np.int32)
         self.part = np.frombuffer(self._part, dtype=np.int8)
@@ -151,14 +157,12 @@ class NameIndex:
         share = np.select(
             [self.part == MIDDLE, self.part == LITTLE, self.part == JOIN], [0.4, 0.1, 0.0], 1.0
         )
-        self.told = np.add.reduceat(share * self.bits[self.word], self.start[:-1]).astype(
-            np.float32
-        )
+        told = np.add.reduceat(share * self.bits[self.word], self.start[:-1])
+        self.told = told.astype(np.float32)
 
     def _weigh(self, name_of: Ints) -> None:
         """Bits by the number of entries with a word of that sound; joins tell what is in them."""
         clusters: dict[str, int] = {}
-        self._clusters = clusters
         self.cluster = np.fromiter(
             (clusters.setdefault(sound(word), len(clusters)) for word in self.words), np.int32
         )
@@ -267,11 +271,22 @@ class NameIndex:
 
     def _known(self, word: str, listed: bool) -> Knowledge:
         """One that is on no list tells the most."""
-        cluster = self._clusters.get(sound(word))
-        if cluster is None:
+        cluster = self._cluster_of(sound(word))
+        if cluster < 0:
             return Knowledge(-1, 0, self.most_bits, listed)
         entries, bits = int(self._entries_with[cluster]), float(self._bits_of[cluster])
         return Knowledge(cluster, entries, bits, listed)
+
+    def _cluster_of(self, heard: str) -> int:
+        """The cluster of a sound; -1 where no listed word sounds so."""
+        key = _sound_key(heard)
+        slot = key & int(self._slots)
+        for place in range(int(self.bucket[slot]), int(self.bucket[slot + 1])):
+            if self.keys[place] == key:
+                number = int(self.key_word[place])
+                if sound(self.words[number]) == heard:
+                    return int(self.cluster[number])
+        return -1
 
     def knowledge(self, word: str) -> Knowledge:
         """What the lists know of a word."""
@@ -316,13 +331,12 @@ class NameIndex:
 
     def weak(self, number: int) -> bool:
         """Whether the publisher calls the name a weak alias."""
-        weak: bool = self._entries[self.owner[number]][1].names[self.spelling[number]].weak
-        return weak
+        return bool(self._weak[number])
 
     def listed(self, number: int) -> Listed:
         """Everything about a name of the index."""
-        which, entry = self._entries[self.owner[number]]
-        name, digest = self.lists[which]
+        owner = int(self.owner[number])
+        entry, (name, digest) = self._entries[owner], self.lists[self._list_of[owner]]
         return Listed(name, digest, entry, entry.names[self.spelling[number]])
 
 

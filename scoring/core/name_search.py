@@ -8,6 +8,7 @@ and with the real likenesses; only names that could reach the wanted score are t
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.likeness import UNEQUAL, Query, likeness, make_query, may_be_like
 from scoring.core.matching import (
     DOUBTFUL_BITS,
     ENOUGH,
@@ -20,10 +21,6 @@ from scoring.core.matching import (
     SURE_BITS,
     Candidate,
     Match,
-    Query,
-    likeness,
-    make_query,
-    may_be_like,
     score_one,
 )
 from scoring.core.name_index import (
@@ -147,9 +144,9 @@ class Comparison:
         values = np.empty((7, len(best)), dtype=np.float32)
         np.multiply(worth[WEIGHT], hit, out=values[0])
         np.multiply(values[0], best, out=values[1])
-        values[2] = np.where(best == 1.0, worth[BITS], worth[SLIPPED]) * hit
+        values[2] = np.where(best > UNEQUAL, worth[BITS], worth[SLIPPED]) * hit
         np.multiply(worth[ABSENCE : GONE + 1], ~hit, out=values[3:6])
-        values[6] = np.where(worth[BITS] > 0.0, best < 1.0, ~hit & ~self.join)
+        values[6] = np.where(worth[BITS] > 0.0, best <= UNEQUAL, ~hit & ~self.join)
         sums = np.add.reduceat(values, self.begin, axis=1).astype(np.float64)
         matched, alike, told, absent, doubtful, gone, unlike = sums
         if self.query.single:

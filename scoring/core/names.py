@@ -58,9 +58,11 @@ _VARIANTS = {
     spelling: row.split()[0]
     for row in (
         "muhammad mohammed mohammad mohamed mohamad muhamad muhammed muhamed mahomed mohamet "
-        "mohammod muhammet mohd muhd mhmd",
-        "abdullah abdallah abdulla abdalla abdollah abdoullah abdoulaye abdilahi abdullahi",
-        "husayn hussein hussain husein husain hossein hossain houssein hosein huseyin huseyn",
+        "mohammod muhammet mohd muhd mhmd mukhammad mukhamed mukhammed mokhamed mokhammad",
+        "abdullah abdallah abdulla abdalla abdollah abdoullah abdoulaye abdilahi abdullahi "
+        "abdullakh abdallakh",
+        "husayn hussein hussain husein husain hossein hossain houssein hosein huseyin huseyn "
+        "khusein khussein khuseyn",
         "ahmad ahmed ahmet achmed akhmed achmad akhmad ahmd",
         "yusuf yousef youssef yousuf yusef youssouf yosef jusuf yousif yusif iusuf",
         "ibrahim ebrahim ibraheem brahim ibragim abrahim",
@@ -76,7 +78,7 @@ _VARIANTS = {
         "mahmud mahmoud mahmood mehmood mahmoed makhmud",
         "qasim qassim qasem qassem kasim kassim kassem gasim ghasem",
         "sulayman suleiman sulaiman soleiman suleyman soleymani sulieman solayman",
-        "hasan hassan hassane",
+        "hasan hassan hassane khasan khassan",
         "hamid hameed hamed",
         "rahman rehman rahmaan rachman",
         "rashid rasheed rachid",
@@ -92,7 +94,11 @@ _VARIANTS = {
         "aleksey alexey alexei aleksei oleksiy oleksii",
         "nikolay nikolai nikolaj mykola",
         "vladimir volodymyr uladzimir",
-
+        "artem artyom artiom",
+        "fedor fyodor fiodor fedir",
+        "semen semyon semion",
+        "petr pyotr piotr petro",
+        "pavel pavlo",
         "gonzalez gonzales",
         "rodriguez rodrigues",
     )
@@ -190,6 +196,11 @@ def _servant_of(word: str) -> list[str]:
     return [word]
 
 
+def spelling_of(word: str) -> str | None:
+    """The name of which a word is one of the common spellings; None where it is not known."""
+    return _VARIANTS.get(word)
+
+
 def _near(word: str, other: str) -> bool:
     """At most one letter put in, left out, changed, or swapped with the next."""
     return abs(len(word) - len(other)) < 2 and OSA.distance(word, other, score_cutoff=1) < 2
@@ -235,6 +246,7 @@ def _joins(words: list[str], kinds: list[int]) -> list[tuple[str, int, int]]:
 
 
 _SOUNDS = (
+    ("ee", "i"),
     ("tsch", "C"),
     ("tch", "C"),
     ("shch", "S"),
@@ -244,7 +256,7 @@ _SOUNDS = (
     ("cz", "C"),
     ("ch", "C"),
     ("zh", "Z"),
-    ("kh", "k"),
+    ("kh", "h"),
     ("gh", "g"),
     ("dh", "d"),
     ("th", "t"),

@@ -7,9 +7,10 @@ matcher counts from its next start on, and the digest names the list and nothing
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from sys import intern
+from typing import Any
 
 FORMAT = 1
 LARGEST_CONTENT = 256 * 1024 * 1024
@@ -49,13 +50,47 @@ class ListedEntry:
     born: tuple[tuple[str, str], ...] = ()
 
 
+class Texts(Sequence[str]):
+    """Many short texts as one long one, for each object takes more than its letters."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        ends = array("i", [0])
+        whole = []
+        for text in texts:
+            whole.append(text)
+            ends.append(ends[-1] + len(text))
+        self._whole, self._ends = "".join(whole), ends
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._whole[self._ends[number] : self._ends[number + 1]]
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[number] for number in range(len(self)))
+
+
+class Records:
+    """Entries kept as text, a tenth of what the objects take, and read again one at a time."""
+
+    def __init__(self) -> None:
+        self._text, self._ends = bytearray(), array("l", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def append(self, entry: ListedEntry) -> None:
+        self._text += json.dumps(_row(entry), ensure_ascii=False).encode()
+        self._ends.append(len(self._text))
+
+    def __getitem__(self, number: int) -> ListedEntry:
+        return _entry(json.loads(self._text[self._ends[number] : self._ends[number + 1]]))
+
+
 def pack(entries: Sequence[ListedEntry]) -> tuple[str, bytes]:
     """Digest (SHA-256 of the content before compression) and the compressed content."""
-    rows = [
-        [e.id, e.kind, [[n.text, n.family, n.given, int(n.weak)] for n in e.names], e.programs,
-         list(e.countries), [list(span) for span in e.born]]
-        for e in sorted(entries, key=lambda entry: entry.id)
-    ]  # fmt: skip
+    rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.id)]
     plain = json.dumps(
         {"format": FORMAT, "entries": rows}, ensure_ascii=False, separators=(",", ":")
     ).encode()
@@ -72,17 +107,23 @@ def unpack(digest: str, content: bytes) -> list[ListedEntry]:
     if inflate.unconsumed_tail or hashlib.sha256(plain).hexdigest() != digest:
         raise WatchlistError(f"The list {digest[:12]} is not what it was when it was read.")
     read = json.loads(plain)
-    # What comes again in thousands of entries is kept once.
     if read["format"] != FORMAT:
         raise WatchlistError(f"The list {digest[:12]} has the unknown format {read['format']}.")
-    return [
-        ListedEntry(
-            id=row[0],
-            kind=intern(row[1]),
-            names=tuple(ListedName(n[0], n[1], n[2], bool(n[3])) for n in row[2]),
-            programs=intern(row[3]),
-            countries=tuple(map(intern, row[4])),
-            born=tuple((intern(span[0]), intern(span[1])) for span in row[5]),
-        )
-        for row in read["entries"]
-    ]
+    return [_entry(row) for row in read["entries"]]
+
+
+def _row(entry: ListedEntry) -> list[Any]:
+    names = [[name.text, name.family, name.given, int(name.weak)] for name in entry.names]
+    born = [list(span) for span in entry.born]
+    return [entry.id, entry.kind, names, entry.programs, list(entry.countries), born]
+
+
+def _entry(row: list[Any]) -> ListedEntry:
+    return ListedEntry(
+        id=row[0],
+        kind=row[1],
+        names=tuple(ListedName(n[0], n[1], n[2], bool(n[3])) for n in row[2]),
+        programs=row[3],
+        countries=tuple(row[4]),
+        born=tuple((span[0], span[1]) for span in row[5]),
+    )

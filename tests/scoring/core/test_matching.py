@@ -7,7 +7,7 @@ import pytest
 from scoring.core.name_search import find_matches
 from scoring.core.screening import Qualifiers, find_parties
 from scoring.core.watchlist import ListedName
-from tests.scoring.core.screening_lists import ENTRIES, index_of, person
+from tests.scoring.core.screening_lists import ENTRIES, company, index_of, person
 
 INDEX = index_of()
 REVIEW = 0.90
@@ -112,6 +112,45 @@ def test_who_is_spelled_otherwise_and_lacks_a_word_has_to_tell_more():
 
 def test_one_vowel_more_at_the_end_of_a_common_name_is_another_name():
     assert best("Ali Khana")[1] < REVIEW < best("Zebulon Pikke")[1]
+
+
+SHIPS = index_of([*ENTRIES, *(company(f"S{i}", name) for i, name in enumerate(
+    ("SALINA", "DIONA", "LENA", "SOHRA LLC", "MAGUS", "PARIN", "ROSOBORONEXPORT")))])  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Alina", "Fiona", "Lenka", "Zohra", "Agus", "Lina"])
+def test_a_given_name_alone_is_no_slip_of_a_short_listed_word(name):
+    assert not find_parties(SHIPS, name, Qualifiers(), REVIEW)
+
+
+@pytest.mark.parametrize("name", ["Salina", "Lena", "Sohra", "Zohra L.L.C.", "Rosoboronexsport"])
+def test_one_word_is_found_as_listed_or_with_a_slip_where_it_tells_much(name):
+    assert find_parties(SHIPS, name, Qualifiers(), REVIEW)
+
+
+COMMON = index_of(
+    [
+        *ENTRIES,
+        person("N", "NUR", "Mohammad"),
+        person("S", "SECHINOV", "Sergei"),
+        person("Y", "Bordakmir", "Youssef"),
+        person("H", "HIMICHOV", "Karim"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [("Mohamad Nur", "N"), ("Muhammad Nur", "N"), ("Sergey Seechinov", "S"),
+     ("Yusuf Bordakmir", "Y"), ("Karim Khimichov", "H")],
+)  # fmt: skip
+def test_a_common_respelling_of_the_same_sound_costs_little(name, entry):
+    found = find_parties(COMMON, name, Qualifiers(), REVIEW)
+    assert (found[0].listed.entry.id, found[0].score > 0.97) == (entry, True)
+
+
+def test_the_listed_spelling_is_still_the_better_one():
+    assert best("Muhammad ibn Musa al-Khwarizmi") > best("Mohamed ibn Musa al-Khwarizmi")
 
 
 def test_a_company_is_hardly_a_person():

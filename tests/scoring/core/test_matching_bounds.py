@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.core import screening
-from scoring.core.matching import likeness, make_query, may_be_like
+from scoring.core.likeness import likeness, make_query, may_be_like
 from scoring.core.name_index import keys_of
 from scoring.core.name_search import compare, find_matches, search
 from scoring.core.names import PLAIN, parse_name

@@ -1,0 +1,159 @@
+"""A given name made ready, and how alike its words are to listed ones.
+
+Jaro-Winkler similarity (Winkler 1990, computed by rapidfuzz), raised for words of the same sound
+and for a single slip, which it is harsh on in short words; and a cheap bound of it for all
+candidates at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import OSA, JaroWinkler
+from rapidfuzz.process import cdist
+
+from scoring.core.name_index import (
+    INITIAL_COST,
+    INITIAL_WEIGHT,
+    LITTLE_COST,
+    LITTLE_WEIGHT,
+    Knowledge,
+    NameIndex,
+    letters_of,
+)
+from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm, Word, spelling_of
+
+LEAST_LIKE = 0.75
+# One slip (a letter put in, left out, changed, or swapped) leaves a word at least so like itself,
+# by the letters of the shorter one; Jaro-Winkler alone is harsh on first letters and short words.
+ONE_SLIP = (0.0, 0.0, 0.77, 0.80, 0.93, 0.95, 0.96)
+TWO_SLIPS_FROM = 8
+# No words that differ are more alike than this: one letter of three hundred.
+UNEQUAL = 0.9995
+# Common spellings of one name (Mohammed, Muhammad): hardly less than the same word.
+SAME_NAME = 0.9998
+SAME_SOUND = 0.97
+INITIAL_LIKE = 0.90
+UNKNOWN_SHORT = {2: 0.2, 3: 0.4}
+SMALL_NAME_COST = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A given name made ready. `rows` are its words, then its joins; the rest is by word.
+
+    `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word;
+    `absences` are weights, costs of plain words and costs of others;
+    `clusters`, `lengths`, `letters`, `known` (on a list) and `variants` (a common spelling of a
+    name) run over the rows. `single`: one word carries
+    the name.
+    """
+
+    form: NameForm
+    rows: list[str]
+    weights: NDArray[np.float64]
+    costs: NDArray[np.float64]
+    absences: NDArray[np.float64]
+    plain: NDArray[np.bool_]
+    clusters: NDArray[np.int64]
+    lengths: NDArray[np.int16]
+    letters: NDArray[np.uint64]
+    known: list[bool]
+    variants: NDArray[np.bool_]
+    bits: NDArray[np.float64]
+    single: bool
+
+
+def make_query(index: NameIndex, form: NameForm) -> Query:
+    """Weigh the words of a given name by the lists that it is compared with."""
+    n = len(form.words)
+    rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
+    known = [knowledge for knowledge, _ in index.look(rows)]
+    # Le Van Anh is more than Anh: beside a single word, small words that may be names count.
+    alone = sum(word.kind == PLAIN for word in form.words) == 1
+    worths = [
+        _worth(word, k, index.most_bits, alone) for word, k in zip(form.words, known, strict=False)
+    ]
+    small = any(cost == SMALL_NAME_COST for _, cost in worths)
+    weights, costs = np.array(worths).T
+    plain = np.array([word.kind == PLAIN for word in form.words])
+    return Query(
+        form=form,
+        rows=rows,
+        weights=weights,
+        costs=costs,
+        absences=np.array([weights, costs * plain, costs * ~plain]),
+        plain=plain,
+        clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int64),
+        lengths=np.array([len(row) for row in rows], dtype=np.int16),
+        letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
+        known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
+        variants=np.array([spelling_of(row) is not None for row in rows]),
+        bits=np.array([k.bits for k in known[:n]]),
+        single=alone and not small,
+    )
+
+
+def _worth(word: Word, known: Knowledge, most_bits: float, alone: bool) -> tuple[float, float]:
+    """What a given word weighs, and what it costs when it finds no partner."""
+    if word.kind == PLAIN:
+        full = 0.5 + 0.5 * known.bits / most_bits
+        # A short word that is on no list is rather a slip in a small word than a name of its own.
+        full *= 1.0 if known.entries else UNKNOWN_SHORT.get(len(word.text), 1.0)
+        return full, full
+    if word.kind == INITIAL:
+        return INITIAL_WEIGHT, INITIAL_COST
+    if alone and word.kind == SMALL and word.text not in NEVER_NAMES:
+        return LITTLE_WEIGHT, SMALL_NAME_COST
+    return LITTLE_WEIGHT, LITTLE_COST
+
+
+def likeness(
+    query: Query, words: Sequence[str], clusters: NDArray[np.int32], lengths: NDArray[np.int16]
+) -> NDArray[np.float32]:
+    """Similarity in [0, 1] of every row of the query (down) with every listed word (across)."""
+    # Slips are counted for all in C; the few pairs with one or two are compared one by one.
+    slips = cdist(query.rows, words, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
+    own, same = query.lengths[:, None], query.clusters[:, None] == clusters
+    close = same | (slips == 0) | ((slips == 1) & (np.minimum(own, lengths) > 1))
+    close |= (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
+    like = np.zeros(slips.shape, dtype=np.float32)
+    for row, column in np.argwhere(close).tolist():
+        given, listed = query.rows[row], words[column]
+        value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
+        if same[row, column]:
+            value = max(value, SAME_SOUND)
+            name = spelling_of(given)
+            if value < 1.0 and name and name == spelling_of(listed):
+                value = SAME_NAME
+        elif slips[row, column] == 1:
+            value = max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
+        like[row, column] = value
+    short = (own == 1) ^ (lengths == 1)
+    if short.any():
+        first = np.array([ord(row[0]) for row in query.rows])
+        heads = np.array([ord(word[0]) for word in words])
+        like[short & (first[:, None] == heads)] = INITIAL_LIKE
+    return like
+
+
+def may_be_like(
+    query: Query,
+    clusters: NDArray[np.int32],
+    lengths: NDArray[np.int16],
+    letters: NDArray[np.uint64],
+) -> NDArray[np.float32]:
+    """At least what `likeness` says, from lengths and letters alone: 0, 1 or in between."""
+    own = query.lengths[:, None]
+    apart = np.abs(own - lengths)
+    # A letter put in or left out is one bit and one of length, a changed one at most two bits.
+    slips = np.where(np.maximum(own, lengths) >= TWO_SLIPS_FROM, 2, 1)
+    bits = np.bitwise_count(query.letters[:, None] ^ letters)
+    found: NDArray[np.bool_] = (bits + apart <= 2 * slips) & (apart <= slips)
+    same = query.clusters[:, None] == clusters
+    found |= same
+    found |= ((own == 1) ^ (lengths == 1)) & ((query.letters[:, None] & letters) != 0)
+    other = (bits > 0) | (apart > 0)
+    unequal = np.where(same & query.variants[:, None], SAME_NAME, UNEQUAL)
+    return np.where(found, np.where(other, unequal, 1.0), 0.0).astype(np.float32)
