@@ -1,7 +1,7 @@
 """What all tests share: people, keys, detectors, a champion; and no skip where CI forbids it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from django.conf import settings as django_settings
@@ -10,7 +10,8 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
-from scoring import breakers, deployment, judging
+from scoring import breakers, deployment, judging, services
+from scoring.calls import Call
 from scoring.core.bundle import write_bundle
 from scoring.models import Detector
 from tests.accounts.factories import UserFactory, key_for, user_with_role
@@ -45,6 +46,20 @@ def forget_served_bundles() -> None:
     deployment._latest.clear()
     judging.cache.clear()
     breakers.reset()
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the groups of calls that were stored together."""
+    sizes: list[int] = []
+    store = services._store_calls
+
+    def count(calls: Sequence[Call], **again: bool) -> None:
+        sizes.append(len(calls))
+        store(calls, **again)
+
+    monkeypatch.setattr(services, "_store_calls", count)
+    return sizes
 
 
 @pytest.fixture

@@ -24,19 +24,6 @@ def secret(payments_detector):
     return key_for(scopes=["score"], rate="none")[1]
 
 
-@pytest.fixture
-def groups(monkeypatch):
-    """The sizes of the groups that were stored."""
-    sizes, store = [], services._store_calls
-
-    def count(calls, **again):
-        sizes.append(len(calls))
-        store(calls, **again)
-
-    monkeypatch.setattr(services, "_store_calls", count)
-    return sizes
-
-
 async def ask(application, scope, *parts):
     """(status, headers, body) of one request whose body comes in `parts`."""
     coming = [

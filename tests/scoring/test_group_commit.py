@@ -40,19 +40,6 @@ def together(work, items, threads=THREADS):
 
 
 @pytest.fixture
-def groups(monkeypatch):
-    """The sizes of the groups that were written."""
-    sizes, store = [], services._store_calls
-
-    def count(calls, **again):
-        sizes.append(len(calls))
-        store(calls, **again)
-
-    monkeypatch.setattr(services, "_store_calls", count)
-    return sizes
-
-
-@pytest.fixture
 def commits(monkeypatch):
     """Commits wait: `reached` tells that one is due, `go` lets it through."""
     held = SimpleNamespace(reached=threading.Event(), go=threading.Event())
