@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import le, mul, ne
+from typing import Any
 
 import numpy as np
 
@@ -111,14 +112,14 @@ def _summarise_short(hows: Sequence[str], values: list[float]) -> list[float]:
 
 
 class Reading:
-    """Aggregates compiled for reading one event: each span found once.
+    """Aggregates compiled for reading one event: each span found once, each column taken once.
 
     `reach` are distances back from the event's time; the first is 0. `groups` name the
     spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places);
     `risks` are (from, to, column, place).
     """
 
-    __slots__ = ("groups", "reach", "risks", "size")
+    __slots__ = ("columns", "groups", "reach", "reaches", "risks", "size")
 
     def __init__(self, wanted: Sequence[Aggregate]) -> None:
         reach: dict[float, int] = {0.0: 0}
@@ -136,6 +137,8 @@ class Reading:
             hows.append(want.how)
             places.append(place)
         self.reach = tuple(reach)
+        self.reaches = np.array(self.reach)
+        self.columns = tuple(dict.fromkeys(key[3] for key in groups if key[3]))
         self.risks = tuple(risks)
         self.groups = tuple((*key, *group) for key, group in groups.items())
         self.size = len(wanted)
@@ -249,21 +252,27 @@ class EntityWindow:
     def _aggregate_long(
         self, reading: Reading, at: float, current: Sequence[float] | Floats
     ) -> list[float]:
-        edges = [
-            int(np.searchsorted(self.rows[:, 0], at - reach, "right")) for reach in reading.reach
-        ]
+        """For many rows: numpy finds the spans, and takes each column once."""
+        edges = np.searchsorted(self.rows[:, 0], at - reading.reaches, "right").tolist()
+        first, past = min(edges), edges[0]
+        short = past - first <= SHORT
+        columns: dict[int, Any] = {}
+        for column in reading.columns:
+            values, now = self.rows[first:past, column], float(current[column])
+            columns[column] = [*values.tolist(), now] if short else np.append(values, now)
         found = [0.0] * reading.size
         for low, high, with_current, column, hows, places in reading.groups:
-            begin, end = edges[low], edges[high]
-            inside = self.rows[begin:end, column]
-            if with_current:
-                inside = np.append(inside, float(current[column]))
-            short = column and len(inside) <= SHORT
-            results = (
-                _summarise_short(hows, inside.tolist())
-                if short
-                else [summarise(how, inside, len(inside)) for how in hows]
-            )
+            begin, end = edges[low], edges[high] + with_current
+            if column == 0:
+                results = [float(end - begin)] * len(places)
+            else:
+                inside = columns[column][begin - first : end - first]
+                few = short or len(inside) <= SHORT
+                results = (
+                    _summarise_short(hows, inside if short else inside.tolist())
+                    if few
+                    else [summarise(how, inside, end - begin) for how in hows]
+                )
             for place, result in zip(places, results, strict=True):
                 found[place] = result
         for low, high, column, place in reading.risks:
@@ -279,14 +288,13 @@ class EntityWindow:
         place = bisect_right(times, at)
         return float(times[place - 1]) if place else math.nan
 
-    def values(self, column: int, at: float) -> list[float]:
+    def values(self, column: int, at: float) -> Floats | list[float]:
         """Known values of one column up to `at`, oldest first."""
         if len(self) <= SHORT:
             found = self.columns[column][: bisect_right(self.columns[0], at)]
             return [value for value in found if value == value]
         part = self.rows[: int(np.searchsorted(self.rows[:, 0], at, "right")), column]
-        known: list[float] = part[~np.isnan(part)].tolist()
-        return known
+        return part[~np.isnan(part)]
 
     def mark(self, ident: float, column: int, since: float, until: float) -> "EntityWindow":
         """A window whose event `ident` (in the column before `column`) is known as fraud between

@@ -25,7 +25,10 @@ STORES = ["database", pytest.param("redis", marks=[pytest.mark.redis, NEEDS_REDI
 def store(request, settings):
     settings.REDIS_URL = ""
     if request.param == "redis":
-        settings.REDIS_URL = os.environ["RISK_TEST_REDIS_URL"]
+        # A Redis database for each of the suite's processes: their keys have the same numbers.
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        server = os.environ["RISK_TEST_REDIS_URL"].rpartition("/")[0]
+        settings.REDIS_URL = f"{server}/{4 + worker % 8}"
         redis.Redis.from_url(settings.REDIS_URL).flushdb()
     return request.param
 
