@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator, SchemaError
-
 from scoring import yaml_lines
 from scoring.core.reader import SpecError
 from scoring.source_models import SOURCE_TYPES
@@ -173,6 +171,9 @@ def _config_problems(kind: str, config: Mapping[str, Any]) -> Iterator[tuple[str
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is wrong with a JSON Schema of flat events."""
+    # Here, not above: 3 MB that a server without declared sources never needs.
+    from jsonschema import Draft202012Validator, SchemaError
+
     if not schema:
         return
     for place, depth, key in _keywords(schema, "schema", 0):

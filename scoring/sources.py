@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.db import transaction
-from jsonschema import Draft202012Validator
 
 from accounts.models import User
 from accounts.services import record_audit
@@ -16,6 +15,9 @@ from scoring.models import Detector
 from scoring.services import Outcome, Refused, score_events
 from scoring.source_declaration import Declared, SourceError
 from scoring.source_models import FILES, PUSHED, STREAMS, DetectorAlias, Source
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 MOST_PROBLEMS = 20
 
@@ -164,5 +166,7 @@ def problems_of(source: Source, event: object) -> list[tuple[str, str]]:
 
 
 @lru_cache(maxsize=128)
-def _validator(schema: bytes) -> Draft202012Validator:
+def _validator(schema: bytes) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # As in scoring.source_declaration.
+
     return Draft202012Validator(orjson.loads(schema))

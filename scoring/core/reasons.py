@@ -180,14 +180,15 @@ def usual_of_entity(
 
 def quantiles(values: Floats | list[float], shares: Sequence[float]) -> list[float]:
     """`np.quantile` (linear) of n > 0 numbers, without its price per call."""
+    ranked: Sequence[float] | Floats
     # Many are sorted faster by numpy, few by Python.
-    ranked = sorted(values) if isinstance(values, list) else np.sort(values).tolist()
+    ranked = sorted(values) if isinstance(values, list) else np.sort(values)
     last = len(ranked) - 1
     found = []
     for share in shares:
         place = share * last
         below = int(place)
-        low, high = ranked[below], ranked[min(below + 1, last)]
+        low, high = float(ranked[below]), float(ranked[min(below + 1, last)])
         found.append(low + (high - low) * (place - below))
     return found
 

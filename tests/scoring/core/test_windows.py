@@ -1,16 +1,18 @@
 """Window state against an oracle that remembers everything and counts by hand."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.core.windows import Aggregate, EntityWindow, WindowStateError, packed
+from scoring.core.windows import FEW, SHORT, Aggregate, EntityWindow, WindowStateError, packed
 
 HORIZON = 100.0
-KINDS = [("count", 0)] + [(how, 1) for how in ("sum", "mean", "std", "min", "max", "distinct")]
+HOWS = ("sum", "mean", "std", "min", "max", "distinct", "changes")
+KINDS = [("count", 0)] + [(how, 1) for how in HOWS]
 WANTED = [
     Aggregate(how, column, length, offset, current)
     for how, column in KINDS
@@ -30,6 +32,8 @@ def oracle(past: list[tuple[float, float]], now: tuple[float, float], want: Aggr
     known = [value for value in inside if not math.isnan(value)]
     if want.how in ("sum", "distinct"):
         return sum(known) if want.how == "sum" else len(set(known))
+    if want.how == "changes":
+        return sum(a != b for a, b in pairwise(known))
     if not known:
         return 0.0 if want.how == "std" else math.nan
     numpy_name = {"mean": np.mean, "std": np.std, "min": min, "max": max}[want.how]
@@ -51,6 +55,46 @@ def test_every_aggregate_is_what_counting_by_hand_gives(steps):
         expected = [oracle(past, event, want) for want in WANTED]
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-6, nan_ok=True)
         window, past = window.learn(row, horizon=HORIZON), [*past, event]
+
+
+def many(rng: np.random.Generator, n: int) -> np.ndarray:
+    """State rows [n, 2] in time order, one in ten without its value, values that come again."""
+    kinds = (rng.integers(-4, 5, n), rng.normal(0.0, 1e3, n), np.full(n, math.nan))
+    rows = np.stack([np.sort(rng.integers(0, 2 * n, n)), np.choose(rng.choice(3, n), kinds)])
+    return rows.T.astype(float)
+
+
+@pytest.mark.parametrize("n", [SHORT - 4, SHORT - 3, SHORT, 3 * SHORT])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_window_gives_what_counting_by_hand_gives(n, seed):
+    rng = np.random.default_rng(seed)
+    base, late = many(rng, n), many(rng, 3)[::-1]
+    stored = EntityWindow(base).to_bytes(signature=9)
+    window = EntityWindow.from_bytes(stored, packed(late), columns=2, signature=9)
+    past = sorted([*map(tuple, base), *map(tuple, late)], key=lambda row: row[0])
+    wanted = [
+        Aggregate(how, column, length, offset, offset == 0.0)
+        for how, column in KINDS
+        for length in (2.0, 2.0 * FEW - 4, 2.0 * FEW + 4, 4.0 * n)
+        for offset in (0.0, 30.0)
+    ]
+    for now in ((2.0 * n + 1, 3.0), (1.0 * n, math.nan)):
+        found = window.aggregate(wanted, now[0], np.array(now))
+        before = [row for row in past if row[0] <= now[0]]
+        expected = [oracle(before, now, want) for want in wanted]
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-6, nan_ok=True)
+        window, past = window.learn(np.array(now), horizon=4.0 * n), [*past, now]
+
+
+def test_what_a_long_window_learns_is_in_its_rows_in_the_order_of_time():
+    rows = np.stack([np.arange(SHORT + 50.0), np.zeros(SHORT + 50)]).T
+    window = EntityWindow(rows, b"")
+    for time in (5.5, SHORT + 60.0, 5.5):
+        window = window.learn([time, 1.0], horizon=SHORT + 58.0)
+    assert window.tail == packed(np.array([[5.5, 1.0], [SHORT + 60.0, 1.0], [5.5, 1.0]]))
+    assert window.rows[:6, 0].tolist() == [2.0, 3.0, 4.0, 5.0, 5.5, 5.5]
+    assert window.rows[-1].tolist() == [SHORT + 60.0, 1.0]
+    assert len(window) == len(rows) + 1
 
 
 @given(st.permutations(range(12)))
