@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scoring.core.windows import Aggregate, EntityWindow, Reading
+from scoring.core.aggregates import Aggregate, Reading
+from scoring.core.windows import EntityWindow
 
 DAY = 86400.0
 WINDOWS = (DAY, 7 * DAY, 30 * DAY)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scoring.core.aggregates import RISKS
 from scoring.core.reasons import duration, number
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
@@ -107,7 +108,7 @@ def feature_lines(spec: DetectorSpec) -> list[FeatureLine]:
 def _source(feature: FeatureSpec) -> str:
     if feature.kind in ("numeric", "category"):
         return "event"
-    if feature.kind == "risk":
+    if feature.kind in RISKS:
         return f"labels of the {_word(feature.entity)}"
     if feature.kind in ("calendar", "clock_sin", "clock_cos"):
         return "clock"
@@ -121,6 +122,7 @@ def meaning(feature: FeatureSpec) -> str:
     own = "" if feature.include_current else ", this event left out"
     if feature.offset:
         own = f", ending {duration(feature.offset)} before the event"
+    usual = f"{window}{own}" if feature.offset else f"the {window} before"
     words = {
         "numeric": f"{name}, as sent",
         "category": f"{name}, as a category",
@@ -128,9 +130,15 @@ def meaning(feature: FeatureSpec) -> str:
         "clock_sin": f"{name} as a point on the clock (sine)",
         "clock_cos": f"{name} as a point on the clock (cosine)",
         "risk": f"share of this {who}'s events in {window}{own} that are known as fraud by now",
+        "newest_risk": f"1 if this {who}'s newest event in {window}{own} is known as fraud by now",
+        "since_risk": f"seconds since this {who}'s first event in {window}{own} that is known as"
+        " fraud by now",
         "changes": f"changes of {name} of this {who} per hour, over {window}",
         "since_last": f"seconds since the {who}'s last event, at most {window}",
-        "ratio": f"{name}, divided by the {who}'s mean over the {window} before",
+        "ratio": f"{name}, divided by the {who}'s mean over {usual}",
+        "deviation": f"{name}, in standard deviations from the {who}'s mean over {usual}",
+        "peak": f"largest {name} of this {who} in {duration(feature.recent)}, divided by the mean"
+        f" over {usual}",
         "count": f"events of this {who} in {window}{own}",
         "distinct": f"different {name} values of this {who} in {window}{own}",
     }

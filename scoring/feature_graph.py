@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scoring.core.aggregates import RISKS
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
 
@@ -26,6 +27,8 @@ WORDS = {
     "cyclic_time": "time as a circle",
     "time_window_aggregation": "time windows",
     "ratio_to_mean": "ratio to the mean",
+    "deviation_from_mean": "deviation from the mean",
+    "peak_to_mean": "peak against the mean",
     "time_since_last": "time since the last",
     "velocity": "velocity",
     "label_risk": "known fraud",
@@ -143,7 +146,7 @@ def _reads(spec: DetectorSpec, features: Sequence[FeatureSpec]) -> dict[str, str
             found.setdefault(spec.time_field or CLOCK, "clock")
         elif feature.field:
             found.setdefault(feature.field, "field")
-        if feature.kind == "risk":
+        if feature.kind in RISKS:
             found.setdefault(LABELS, "labels")
     return found
 

@@ -15,11 +15,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.aggregates import RISKS, Aggregate, Reading
 from scoring.core.spec import DetectorSpec
 from scoring.core.timelines import Timeline, aggregate_many
-from scoring.core.transformations import TRACKED, FeatureSpec
+from scoring.core.transformations import AGAINST, TRACKED, FeatureSpec
 from scoring.core.types import Event, Floats
-from scoring.core.windows import Aggregate, EntityWindow, Reading
+from scoring.core.windows import EntityWindow
 
 Windows = Mapping[tuple[str, str], EntityWindow]
 NIGHT_ENDS = 6
@@ -56,9 +57,26 @@ def known_span(labels: Iterable[tuple[float, bool]]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
+class Against:
+    """A feature that sets a number against what was usual: (number - minus) / divisor.
+
+    The number is the event's own (state column `column`) or, where that is 0, an aggregate;
+    `largest`, `minus` (-1: nothing) and `divisor` are places among the aggregates. NaN unless the
+    divisor is above 0.
+    """
+
+    place: int
+    column: int
+    largest: int
+    minus: int
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
 class EntityPlan:
     """What one entity key tracks and which vector positions it fills.
 
+    Of the `aggregates` the first `len(places)` are features, the others serve `against`.
     `columns` are the event fields of the state's columns 1..k; `horizon` seconds are remembered.
     Where labels matter, three more columns follow: the event's identity, and since and until when
     it was known as fraud; `risk_column` is the second of them (0: labels do not matter).
@@ -73,7 +91,7 @@ class EntityPlan:
     reading: Reading
     places: tuple[int, ...]
     since_last: tuple[tuple[int, float], ...]
-    ratios: tuple[tuple[int, int], ...]
+    against: tuple[Against, ...]
     rates: tuple[tuple[int, float], ...]
     risk_column: int = 0
 
@@ -110,27 +128,29 @@ def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> Entit
         if feature.field:
             coded = feature.kind in ("distinct", "changes")
             columns[feature.field] = columns.get(feature.field, coded) and coded
-    risk_column = 2 + len(columns) if any(f.kind == "risk" for _, f in features) else 0
-    aggregates, places, since_last, ratios, rates = [], [], [], [], []
+    risk_column = 2 + len(columns) if any(f.kind in RISKS for _, f in features) else 0
+    aggregates, places, since_last, rates = [], [], [], []
     horizon = 0.0
     for place, feature in features:
-        horizon = max(horizon, feature.window + feature.offset)
+        horizon = max(horizon, feature.window + feature.offset, feature.recent)
         if feature.kind == "since_last":
             since_last.append((place, feature.window))
-            continue
-        column = 1 + list(columns).index(feature.field) if feature.field else 0
-        how = feature.kind
-        if how == "risk":
-            column = risk_column
-        if how == "changes":
-            rates.append((place, feature.window / 3600.0))
-        if how == "ratio":
-            ratios.append((place, column))
-            how = "mean"
-        aggregates.append(
-            Aggregate(how, column, feature.window, feature.offset, feature.include_current)
-        )
-        places.append(place)
+        elif feature.kind not in AGAINST:
+            column = 1 + list(columns).index(feature.field) if feature.field else 0
+            column = risk_column if feature.kind in RISKS else column
+            if feature.kind == "changes":
+                rates.append((place, feature.window / 3600.0))
+            aggregates.append(
+                Aggregate(
+                    feature.kind, column, feature.window, feature.offset, feature.include_current
+                )
+            )
+            places.append(place)
+    against = [
+        _against(place, feature, 1 + list(columns).index(feature.field), aggregates)
+        for place, feature in features
+        if feature.kind in AGAINST
+    ]
     return EntityPlan(
         key=key,
         columns=tuple(columns),
@@ -141,10 +161,29 @@ def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> Entit
         reading=Reading(aggregates),
         places=tuple(places),
         since_last=tuple(since_last),
-        ratios=tuple(ratios),
+        against=tuple(against),
         rates=tuple(rates),
         risk_column=risk_column,
     )
+
+
+def _against(place: int, feature: FeatureSpec, column: int, aggregates: list[Aggregate]) -> Against:
+    """What the feature needs joins `aggregates`, unless it is there."""
+
+    def usual(how: str) -> int:
+        return found(Aggregate(how, column, feature.window, feature.offset, False))
+
+    def found(want: Aggregate) -> int:
+        if want not in aggregates:
+            aggregates.append(want)
+        return aggregates.index(want)
+
+    if feature.kind == "deviation":
+        return Against(place, column, -1, usual("mean"), usual("std"))
+    if feature.kind == "peak":
+        largest = found(Aggregate("max", column, feature.recent))
+        return Against(place, 0, largest, -1, usual("mean"))
+    return Against(place, column, -1, -1, usual("mean"))
 
 
 def _signature(columns: Mapping[str, bool], horizon: float, risk_column: int) -> int:
@@ -237,12 +276,15 @@ def build(plan: FeaturePlan, event: Event, windows: Windows, rows: Rows | None =
             continue
         window = windows[entity.key, event.keys[entity.key]]
         found = window.aggregate(entity.reading, event.time, row)
-        for place, value in zip(entity.places, found, strict=True):
+        for place, value in zip(entity.places, found, strict=False):
             vector[place] = value
         for place, cap in entity.since_last:
             vector[place] = _since(event.time, window.last_time(event.time), cap)
-        for place, column in entity.ratios:
-            vector[place] = row[column] / vector[place] if vector[place] > 0.0 else math.nan
+        for one in entity.against:
+            value = row[one.column] if one.column else found[one.largest]
+            minus = found[one.minus] if one.minus >= 0 else 0.0
+            divisor = found[one.divisor]
+            vector[one.place] = (value - minus) / divisor if divisor > 0.0 else math.nan
         for place, hours in entity.rates:
             vector[place] /= hours
     return np.array(vector, float)
@@ -323,15 +365,17 @@ def _fill_entity(
     at = place[len(order) - len(events) :]
     is_new = order >= len(order) - len(events)
     timeline = Timeline(rows, numbers, bounds)
-    vectors[own[:, None], list(entity.places)] = aggregate_many(timeline, at, entity.aggregates)
+    found = aggregate_many(timeline, at, entity.aggregates)
+    vectors[own[:, None], list(entity.places)] = found[:, : len(entity.places)]
     for position, cap in entity.since_last:
         last = np.where(at > bounds[numbers[at]], rows[np.maximum(at - 1, 0), 0], np.nan)
         since = np.minimum(rows[at, 0] - last, cap)
         vectors[own, position] = np.where(np.isnan(last), cap, since)
-    for position, column in entity.ratios:
-        mean = vectors[own, position]
+    for one in entity.against:
+        values = rows[at, one.column] if one.column else found[:, one.largest]
+        minus, divisor = found[:, one.minus] if one.minus >= 0 else 0.0, found[:, one.divisor]
         with np.errstate(invalid="ignore", divide="ignore"):
-            vectors[own, position] = np.where(mean > 0.0, rows[at, column] / mean, np.nan)
+            vectors[own, one.place] = np.where(divisor > 0.0, (values - minus) / divisor, np.nan)
     for position, hours in entity.rates:
         vectors[own, position] /= hours
     for i, name in enumerate(names):

@@ -21,10 +21,14 @@ AGGREGATE_WORDS = {"std": "spread", "min": "smallest", "max": "largest"}
 TITLES = {
     "since_last": "time since the {who}'s last event",
     "ratio": "{name} against the {who}'s mean over {span}",
+    "deviation": "{name} in standard deviations from the {who}'s mean over {span}",
+    "peak": "largest {name} of {recent} against the {who}'s mean over {span}",
     "count": "events of this {who} in {span}",
     "distinct": "different {name} values of this {who} in {span}",
     "changes": "changes of {name} an hour for this {who} over {span}",
     "risk": "share of this {who}'s events in {span} known as bad",
+    "newest_risk": "whether this {who}'s newest event in {span} is known as bad",
+    "since_risk": "time since this {who}'s first event in {span} known as bad",
 }
 TEXTS = frozenset(("category", "clock_sin", "clock_cos"))
 """Kinds told by the event's own text: the number behind it means nothing to people."""
@@ -82,7 +86,16 @@ def percent(share: float) -> str:
     return f"{share * 100:.{0 if share >= 0.1 or share == 0.0 else 1}f} %"
 
 
-SHOWN_AS = {"since_last": duration, "risk": percent}
+def _yes_no(value: float) -> str:
+    return "yes" if value else "no"
+
+
+SHOWN_AS = {
+    "since_last": duration,
+    "since_risk": duration,
+    "risk": percent,
+    "newest_risk": _yes_no,
+}
 
 
 def phrase(spec: DetectorSpec, feature: FeatureSpec, value: float, event: Event) -> str:
@@ -115,16 +128,35 @@ def _of_history(feature: FeatureSpec, value: float, name: str, unit: str) -> str
             return f"{duration(value)} since the {who}'s last event"
         case "ratio":
             return f"{name} {number(value)} times the {who}'s mean over {span}"
+        case "deviation" | "peak":
+            return _against_usual(feature, value, name, f"the {who}'s mean over {span}")
         case "count":
             return f"{number(value)} event{'' if value == 1 else 's'} of this {who} in {span}"
         case "distinct":
             return f"{number(value)} different {name} values of this {who} in {span}"
         case "changes":
             return f"this {who} changed {name} {number(value)} times an hour over {span}"
-        case "risk":
-            return f"{percent(value)} of this {who}'s events in {span} known as bad"
+        case "risk" | "newest_risk" | "since_risk":
+            return _of_labels(feature, value, who, span)
     word = AGGREGATE_WORDS.get(feature.kind, feature.kind)
     return f"{word} of {name} {number(value)}{unit} for this {who} over {span}"
+
+
+def _against_usual(feature: FeatureSpec, value: float, name: str, usual: str) -> str:
+    if feature.kind == "peak":
+        return f"largest {name} of {duration(feature.recent)} {number(value)} times {usual}"
+    side = "above" if value >= 0.0 else "below"
+    return f"{name} {number(abs(value))} standard deviations {side} {usual}"
+
+
+def _of_labels(feature: FeatureSpec, value: float, who: str, span: str) -> str:
+    if feature.kind == "risk":
+        return f"{percent(value)} of this {who}'s events in {span} known as bad"
+    if feature.kind == "newest_risk":
+        return f"this {who}'s newest event in {span} {'' if value else 'not '}known as bad"
+    if value >= feature.window + feature.offset:
+        return f"no event of this {who} in {span} known as bad"
+    return f"{duration(value)} since this {who}'s first event in {span} known as bad"
 
 
 def title(feature: FeatureSpec) -> str:
@@ -135,13 +167,14 @@ def title(feature: FeatureSpec) -> str:
     who, span = _word(feature.entity), _span(feature.window, feature.offset)
     word = TITLES.get(feature.kind, "{kind} of {name} for this {who} over {span}")
     kind = AGGREGATE_WORDS.get(feature.kind, feature.kind)
-    return word.format(kind=kind, name=name, who=who, span=span)
+    recent = duration(feature.recent)
+    return word.format(kind=kind, name=name, who=who, span=span, recent=recent)
 
 
 def _plain(spec: DetectorSpec, feature: FeatureSpec, value: float, event: Event) -> str:
     """A number of the event itself: yes or no where the schema says so, money with its currency."""
     if _is_switch(spec, feature):
-        return "yes" if value else "no"
+        return _yes_no(value)
     if feature.field == spec.amount_field:
         return f"{number(value)} {event.currency}"
     return number(value)

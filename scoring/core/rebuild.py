@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Final
 
 from scoring.core.features import FeaturePlan, Windows, build
-from scoring.core.transformations import FeatureSpec
+from scoring.core.transformations import AGAINST, FeatureSpec
 from scoring.core.types import Event, Floats
 from scoring.core.windows import EntityWindow
 
@@ -78,6 +78,8 @@ class Rebuilder:
         now = self.event.fields.get(feature.field)
         if not isinstance(now, int | float):
             return False
+        if feature.kind in ("deviation", "peak"):
+            return False  # Neither the spread nor the largest value is stored.
         if feature.kind == "ratio":
             return now != 0 and not math.isnan(self.stored[i])
         return feature.kind == "sum" or self._is_alone(feature)
@@ -85,7 +87,7 @@ class Rebuilder:
     def _leaves_out(self, feature: FeatureSpec) -> bool:
         """Whether the window never holds the event itself."""
         return (
-            feature.kind != "ratio"
+            feature.kind not in AGAINST
             and bool(feature.entity)
             and (feature.offset > 0.0 or not feature.include_current)
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from scoring.core.aggregates import RISKS
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec, read_features
@@ -143,7 +144,7 @@ class DetectorSpec:
 
         A batch that spans less time may be taught its labels after it has been scored.
         """
-        return min((f.offset for f in self.features if f.kind == "risk"), default=math.inf)
+        return min((f.offset for f in self.features if f.kind in RISKS), default=math.inf)
 
     @property
     def entity_fields(self) -> tuple[str, ...]:

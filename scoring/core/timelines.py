@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.aggregates import Aggregate
 from scoring.core.types import Floats
-from scoring.core.windows import Aggregate
 
 MICRO = 1e6
 
@@ -69,7 +69,7 @@ def aggregate_many(
             found[:, j] = high - low
             continue
         if want.is_risk:
-            found[:, j] = _risk(timeline.rows, want.column, timeline.rows[at, 0], low, high)
+            found[:, j] = _risk(timeline.rows, want, timeline.rows[at, 0], low, high)
             continue
         for first in range(0, len(at), SLICE):
             part = slice(first, first + SLICE)
@@ -78,16 +78,25 @@ def aggregate_many(
 
 
 def _risk(
-    rows: Floats, column: int, now: Floats, low: NDArray[np.int64], high: NDArray[np.int64]
+    rows: Floats, want: Aggregate, now: Floats, low: NDArray[np.int64], high: NDArray[np.int64]
 ) -> Floats:
-    """Share of rows[low:high] known as fraud at `now`; only rows ever marked are looked at."""
-    marked = np.flatnonzero(~np.isnan(rows[:, column]))
+    """What is known as fraud at `now` among rows[low:high]; see `aggregates.RISKS`."""
+    since, until = rows[:, want.column], rows[:, want.column + 1]
+    if want.how == "newest_risk":
+        newest = np.maximum(high - 1, 0)
+        return ((high > low) & (since[newest] <= now) & (now < until[newest])).astype(np.float64)
+    # Only rows ever marked are looked at: there are few.
+    marked = np.flatnonzero(~np.isnan(since))
     first, last = np.searchsorted(marked, low), np.searchsorted(marked, high)
     lengths = last - first
     owner = np.repeat(np.arange(len(low)), lengths)
     starts = np.cumsum(lengths) - lengths
     seen = marked[np.arange(len(owner)) - starts[owner] + first[owner]]
-    known = (rows[seen, column] <= now[owner]) & (now[owner] < rows[seen, column + 1])
+    known = (since[seen] <= now[owner]) & (now[owner] < until[seen])
+    if want.how == "since_risk":
+        longest = np.full(len(low), want.length + want.offset)
+        longest[owner[known][::-1]] = (now[owner] - rows[seen, 0])[known][::-1]
+        return longest
     share: Floats = np.bincount(owner[known], minlength=len(low)) / np.maximum(high - low, 1)
     return share
 

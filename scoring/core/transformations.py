@@ -1,21 +1,32 @@
 """What a feature pipeline may consist of: each step of the YAML, read into features.
 
 A step either makes features (`numeric`, `category`, `calendar`, `cyclic_time`, `velocity`,
-`time_window_aggregation`, `ratio_to_mean`, `time_since_last`, `label_risk`) or says how features
-reach the model (`imputation`, `scaling`, `encoding`). What the latter ask for is fitted at training
-and lives in the bundle's encoder; the stored vector stays raw. docs/detectors.md has the form.
+`time_window_aggregation`, `ratio_to_mean`, `deviation_from_mean`, `peak_to_mean`,
+`time_since_last`, `label_risk`) or says how features reach the model (`imputation`, `scaling`,
+`encoding`). What the latter ask for is fitted at training and lives in the bundle's encoder; the
+stored vector stays raw. docs/detectors.md has the form.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from scoring.core.aggregates import RISKS
 from scoring.core.reader import NUMBERS, Reader
 from scoring.core.shape import is_number
 
 AGGREGATIONS: Final = ("count", "sum", "mean", "std", "min", "max", "distinct")
 OF_WINDOWS: Final = (*AGGREGATIONS, "ratio_to_mean", "time_since_last")
-TRACKED: Final = frozenset((*AGGREGATIONS, "since_last", "ratio", "changes", "risk"))
+FIGURES: Final = {
+    "count": "count",
+    "risk": "risk",
+    "newest_risk": "newest_risk",
+    "seconds_since_first_risk": "since_risk",
+}
+"""What `label_risk` may give, with the kind of each."""
+AGAINST: Final = ("ratio", "deviation", "peak")
+"""Kinds that set a number against what was usual for the entity."""
+TRACKED: Final = frozenset((*AGGREGATIONS, *AGAINST, *RISKS, "since_last", "changes"))
 """Kinds that read the history of an entity."""
 CALENDAR: Final = (
     *("hour", "hour_sin", "hour_cos", "weekday", "weekday_sin", "weekday_cos"),
@@ -51,10 +62,12 @@ class Preparation:
 class FeatureSpec:
     """One position of the feature vector.
 
-    `kind`: numeric, category, calendar, clock_sin, clock_cos, since_last, ratio, changes (of place
-    per hour), risk (share of events known as fraud), or an aggregation. `field` is the event field
-    that it reads (for calendar: which part of the time). Window features carry the entity field,
-    the window and the offset, in seconds: the window is (t - offset - window, t - offset].
+    `kind`: numeric, category, calendar, clock_sin, clock_cos, since_last, changes (of place per
+    hour), an aggregation, what is known of fraud (aggregates.RISKS), or a number against the
+    entity's usual one: ratio to the mean, deviation from it in standard deviations, peak (largest
+    of the last `recent` seconds, by the mean). `field` is the event field that it reads (for
+    calendar: which part of the time). Window features carry the entity field, the window and the
+    offset, in seconds: the window is (t - offset - window, t - offset].
     """
 
     name: str
@@ -64,15 +77,16 @@ class FeatureSpec:
     window: float = 0.0
     offset: float = 0.0
     include_current: bool = True
+    recent: float = 0.0
     label: str = ""
     prepared: Preparation = Preparation()
     step: int = 0
 
     @property
-    def raw(self) -> tuple[str, str, str, str, float, float, bool]:
+    def raw(self) -> tuple[str, str, str, str, float, float, bool, float]:
         """What decides the number in the vector: equal for two features that log the same."""
         return (self.name, self.kind, self.field, self.entity, self.window, self.offset,
-                self.include_current)  # fmt: skip
+                self.include_current, self.recent)  # fmt: skip
 
 
 def _fields(read: Reader, place: str, config: Config) -> list[str]:
@@ -172,12 +186,35 @@ def _ratio_feature(entity: str, value: str, window: str, length: float) -> Featu
     return FeatureSpec(name, "ratio", value, entity, length, include_current=False)
 
 
-def _ratio(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+def _against(read: Reader, place: str, config: Config, kind: str) -> FeatureSpec:
+    """A number against the entity's usual one: over the window before the event, or one that ends
+    `offset` earlier."""
     entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
     value = _amount(read, place, config)
-    window = config.get("window", "7d")
+    window, offset = str(config.get("window", "7d")), str(config.get("offset", "0s"))
     length = read.duration(f"{place}.window", window)
-    return [_ratio_feature(entity, value, str(window), length)]
+    apart = read.duration(f"{place}.offset", offset)
+    name = f"{entity}_{value}_{kind}_{window}" + (f"_offset_{offset}" if apart else "")
+    return FeatureSpec(name, kind, value, entity, length, apart, include_current=False)
+
+
+def _ratio(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    return [_against(read, place, config, "ratio")]
+
+
+def _deviation(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    return [_against(read, place, config, "deviation")]
+
+
+def _peak(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
+    """The largest value of each recent window, the event's own included, by the usual mean."""
+    usual = _against(read, place, config, "peak")
+    found = []
+    for window in read.items(place, config, "recent"):
+        recent = read.duration(f"{place}.recent", window)
+        name = usual.name.replace("_peak_", f"_peak_{window}_to_", 1)
+        found.append(replace(usual, name=name, recent=recent))
+    return found
 
 
 def _velocity(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
@@ -195,19 +232,22 @@ def _velocity(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
 
 
 def _label_risk(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
-    """Events of the entity that lie `delay` back, and the share of them known as fraud by now."""
+    """What is known by now of the entity's events that lie `delay` back."""
     entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
     delay = config.get("delay", "7d")
     offset = read.duration(f"{place}.delay", delay)
+    named = read.items(place, config, "figures") if "figures" in config else ("count", "risk")
+    figures = [read.one_of(f"{place}.figures", figure, FIGURES) for figure in named]
     found = []
     for window in read.items(place, config, "windows"):
         length = read.duration(f"{place}.windows", window)
         found += [
             FeatureSpec(
-                f"{entity}_{kind}_{window}_delay_{delay}", kind, "", entity, length, offset,
-                include_current=False,
+                f"{entity}_{figure}_{window}_delay_{delay}", FIGURES[figure], "", entity, length,
+                offset, include_current=False,
             )
-            for kind in ("count", "risk")
+            for figure in dict.fromkeys(figures)
+            if figure in FIGURES
         ]  # fmt: skip
     return found
 
@@ -223,10 +263,12 @@ MAKERS: Final[dict[str, tuple[Make, tuple[str, ...]]]] = {
         ("entity_key", "windows", "aggregations", "value", "distinct", "offset",
          "include_current"),
     ),
-    "ratio_to_mean": (_ratio, ("entity_key", "value", "window")),
+    "ratio_to_mean": (_ratio, ("entity_key", "value", "window", "offset")),
+    "deviation_from_mean": (_deviation, ("entity_key", "value", "window", "offset")),
+    "peak_to_mean": (_peak, ("entity_key", "value", "recent", "window", "offset")),
     "time_since_last": (_since_last, ("entity_key", "cap")),
     "velocity": (_velocity, ("entity_key", "place", "windows")),
-    "label_risk": (_label_risk, ("entity_key", "windows", "delay")),
+    "label_risk": (_label_risk, ("entity_key", "windows", "delay", "figures")),
 }  # fmt: skip
 PREPARERS: Final[dict[str, tuple[str, ...]]] = {
     "imputation": ("strategy", "fields", "value"),

@@ -13,11 +13,11 @@ import math
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import le, mul, ne
+from operator import le
 
 import numpy as np
 
+from scoring.core.aggregates import Aggregate, Reading, summarise_few, summarise_many
 from scoring.core.types import Floats
 
 Columns = list[list[float]]
@@ -27,126 +27,11 @@ SHORT = 200
 """Rows up to which a window is held as columns: numpy's cost per call meets plain Python's cost
 per row there (measured over the shipped detectors' windows: between 150 and 250)."""
 FEW = 60
-"""Values of one span up to which plain Python is faster."""
+"""Values of one span up to which plain Python is faster than numpy."""
 
 
 class WindowStateError(ValueError):
     """Stored window state that was written for other columns, or is damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """One number over one window. `column` is a state column (1-based; 0 for count)."""
-
-    how: str
-    column: int
-    length: float
-    offset: float = 0.0
-    include_current: bool = True
-
-    @property
-    def is_risk(self) -> bool:
-        """Share of the window's events that are known as fraud by now (0 in an empty window).
-
-        `column` holds the time from which the event was known as fraud, the next one the time until
-        which it was; both NaN for an event never taken for fraud.
-        """
-        return self.how == "risk"
-
-
-def _summarise_few(hows: Sequence[str], values: list[float]) -> list[float]:
-    """Several aggregates over the `values` inside one window: plain Python beats numpy's cost per
-    call. The sum is made once for all that need it.
-
-    Without any value: 0, except the mean, minimum and maximum, which are unknown (NaN).
-    """
-    total = sum(values)
-    if total != total:  # A NaN among them: an event without this value.
-        values = [value for value in values if value == value]
-        total = sum(values)
-    n = len(values)
-    found: list[float] = []
-    for how in hows:
-        if how == "sum":
-            found.append(float(total))
-        elif how == "distinct":
-            found.append(float(len(set(values))))
-        elif how == "changes":
-            found.append(float(sum(map(ne, values, values[1:]))))
-        elif n == 0:
-            found.append(0.0 if how == "std" else math.nan)
-        elif how == "mean":
-            found.append(total / n)
-        elif how == "std":
-            mean = total / n
-            away = [value - mean for value in values]
-            found.append(math.sqrt(sum(map(mul, away, away)) / n))
-        else:
-            found.append(min(values) if how == "min" else max(values))
-    return found
-
-
-def _summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
-    """As `_summarise_few`; a thousand values are sorted faster than a set of them is made."""
-    total = float(np.add.reduce(values))
-    if total != total:
-        values = values[~np.isnan(values)]
-        total = float(np.add.reduce(values))
-    n = len(values)
-    if n == 0:
-        return _summarise_few(hows, [])
-    found: list[float] = []
-    for how in hows:
-        if how == "sum":
-            found.append(total)
-        elif how == "distinct":
-            ordered = values.copy()
-            ordered.sort()
-            found.append(1.0 + np.count_nonzero(ordered[1:] != ordered[:-1]))
-        elif how == "changes":
-            found.append(float(np.count_nonzero(values[1:] != values[:-1])))
-        elif how == "mean":
-            found.append(total / n)
-        elif how == "std":
-            away = values - total / n
-            found.append(math.sqrt(float(np.add.reduce(away * away)) / n))
-        else:
-            extreme = np.minimum if how == "min" else np.maximum
-            found.append(float(extreme.reduce(values)))
-    return found
-
-
-class Reading:
-    """Aggregates compiled for reading one event: each span found once, each column taken once.
-
-    `reach` are distances back from the event's time; the first is 0. `groups` name the
-    spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places);
-    `risks` are (from, to, column, place).
-    """
-
-    __slots__ = ("columns", "groups", "reach", "reaches", "risks", "size")
-
-    def __init__(self, wanted: Sequence[Aggregate]) -> None:
-        reach: dict[float, int] = {0.0: 0}
-        groups: dict[tuple[int, int, bool, int], tuple[list[str], list[int]]] = {}
-        risks: list[tuple[int, int, int, int]] = []
-        for place, want in enumerate(wanted):
-            low = reach.setdefault(want.offset + want.length, len(reach))
-            high = reach.setdefault(want.offset, len(reach))
-            if want.is_risk:
-                risks.append((low, high, want.column, place))
-                continue
-            current = want.include_current and want.offset == 0.0
-            column = 0 if want.how == "count" else want.column
-            hows, places = groups.setdefault((low, high, current, column), ([], []))
-            hows.append(want.how)
-            places.append(place)
-        self.reach = tuple(reach)
-        self.reaches = np.array(self.reach)
-        self.columns = tuple(dict.fromkeys(key[3] for key in groups if key[3]))
-        self.risks = tuple(risks)
-        self.groups = tuple((*key, *group) for key, group in groups.items())
-        self.size = len(wanted)
 
 
 class EntityWindow:
@@ -249,14 +134,20 @@ class EntityWindow:
                 inside = columns[column][begin:end]
                 if with_current:
                     inside.append(float(current[column]))
-                results = _summarise_few(hows, inside)
+                results = summarise_few(hows, inside)
             for place, result in zip(places, results, strict=True):
                 found[place] = result
-        for low, high, column, place in reading.risks:
+        for low, high, column, how, place in reading.risks:
             begin, end = edges[low], edges[high]
-            if end > begin:
-                spans = zip(columns[column][begin:end], columns[column + 1][begin:end], strict=True)
-                found[place] = sum(since <= at < until for since, until in spans) / (end - begin)
+            spans = zip(columns[column][begin:end], columns[column + 1][begin:end], strict=True)
+            known = [since <= at < until for since, until in spans]
+            if how == "risk":
+                found[place] = sum(known) / len(known) if known else 0.0
+            elif how == "newest_risk":
+                found[place] = float(known[-1]) if known else 0.0
+            else:
+                first = known.index(True) if True in known else -1
+                found[place] = reading.reach[low] if first < 0 else at - times[begin + first]
         return found
 
     def _aggregate_long(
@@ -277,16 +168,21 @@ class EntityWindow:
             if column == 0:
                 results = [float(end - begin)] * len(places)
             elif end - begin > FEW:
-                results = _summarise_many(hows, taken[column][begin:end])
+                results = summarise_many(hows, taken[column][begin:end])
             else:
-                results = _summarise_few(hows, taken[column][begin:end].tolist())
+                results = summarise_few(hows, taken[column][begin:end].tolist())
             for place, result in zip(places, results, strict=True):
                 found[place] = result
-        for low, high, column, place in reading.risks:
-            span = rows[edges[low] : edges[high], column : column + 2]
-            if len(span):
-                known = np.count_nonzero((span[:, 0] <= at) & (at < span[:, 1]))
-                found[place] = known / len(span)
+        for low, high, column, how, place in reading.risks:
+            span = rows[edges[low] : edges[high]]
+            known = (span[:, column] <= at) & (at < span[:, column + 1])
+            if how == "risk":
+                found[place] = np.count_nonzero(known) / len(known) if len(known) else 0.0
+            elif how == "newest_risk":
+                found[place] = float(known[-1]) if len(known) else 0.0
+            else:
+                some = known.any()
+                found[place] = float(at - span[known.argmax(), 0]) if some else reading.reach[low]
         return found
 
     def last_time(self, at: float) -> float:

@@ -18,6 +18,7 @@ from scoring.core.features import (
 )
 from scoring.core.spec import parse_spec
 from scoring.core.types import Event
+from scoring.core.windows import SHORT
 from tests.factories import config_of, empty_windows
 
 HOUR = 3600.0
@@ -26,7 +27,12 @@ DELAY, WINDOWS = 2 * HOUR, (1 * HOUR, 5 * HOUR)
 
 def plan_of(**changed):
     config = config_of("cards")
-    step = {"entity_key": "TERMINAL_ID", "windows": ["1h", "5h"], "delay": "2h"} | changed
+    step = {
+        "entity_key": "TERMINAL_ID",
+        "windows": ["1h", "5h"],
+        "delay": "2h",
+        "figures": ["count", "risk", "newest_risk", "seconds_since_first_risk"],
+    } | changed
     config["features"]["transformations"] = [{"type": "label_risk", "config": step}]
     return FeaturePlan(parse_spec(config))
 
@@ -51,16 +57,18 @@ def span_of(label):
 
 
 def oracle(now, past):
-    """[count, risk] of each window, by hand; `past` are (event, span)."""
+    """All figures of each window, by hand; `past` are (event, span) in time order."""
     found = []
     for length in WINDOWS:
         inside = [
-            span
+            (other.time, span)
             for other, span in past
             if other.keys == now.keys and now.time - DELAY - length < other.time <= now.time - DELAY
         ]
-        frauds = [s for s in inside if s is not None and s[0] <= now.time < s[1]]
-        found += [len(inside), len(frauds) / len(inside) if inside else 0.0]
+        known = [s is not None and s[0] <= now.time < s[1] for _, s in inside]
+        found += [len(inside), sum(known) / len(inside) if inside else 0.0]
+        found += [float(known[-1]) if inside else 0.0]
+        found += [now.time - inside[known.index(True)][0] if any(known) else DELAY + length]
     return found
 
 
@@ -112,14 +120,31 @@ def test_read_again_in_columns_they_give_the_same(drawn, size):
     assert np.concatenate(parts).tolist() == pytest.approx(np.array(expected), abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [SHORT - 20, SHORT + 20, 3 * SHORT])
+def test_a_busy_entity_gets_what_counting_by_hand_gives(n):
+    rng = np.random.default_rng(n)
+    times = np.cumsum(rng.uniform(1.0, 2 * 8 * HOUR / n, n)).tolist()
+    spans = [(time + rng.uniform(0, 6 * HOUR), math.inf) if rng.random() < 0.1 else None
+             for time in times]  # fmt: skip
+    events = [
+        event(i, time, "a", span) for i, (time, span) in enumerate(zip(times, spans, strict=True))
+    ]
+    windows = empty_windows(PLAN, events)
+    build_many(PLAN, events[:-1], windows)
+    expected = oracle(events[-1], list(zip(events[:-1], spans[:-1], strict=True)))
+    assert len(windows["TERMINAL_ID", "a"]) > 0.5 * n
+    assert build(PLAN, events[-1], windows).tolist() == pytest.approx(expected, abs=1e-9)
+
+
 def test_a_late_event_does_not_see_a_label_that_was_not_known_at_its_time():
     first, late, on_time = event(1, 0.0, "a"), event(2, 2.5 * HOUR, "a"), event(3, 2.9 * HOUR, "a")
     windows = empty_windows(PLAN, [first])
     teach(PLAN, first, windows)
     span = (2.7 * HOUR, math.inf)
     teach_label(PLAN, PLAN.keys(first), "e1", span, windows)
-    assert build(PLAN, late, windows).tolist() == [1.0, 0.0, 1.0, 0.0]
-    assert build(PLAN, on_time, windows).tolist() == [1.0, 1.0, 1.0, 1.0]
+    nothing_known = [1.0, 0.0, 0.0, 3 * HOUR, 1.0, 0.0, 0.0, 7 * HOUR]
+    assert build(PLAN, late, windows).tolist() == nothing_known
+    assert build(PLAN, on_time, windows).tolist() == [1.0, 1.0, 1.0, 2.9 * HOUR] * 2
 
 
 def test_a_label_of_an_event_that_is_forgotten_changes_nothing():

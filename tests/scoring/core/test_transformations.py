@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import yaml
 
@@ -88,6 +89,36 @@ def test_windows_hold_ratio_and_time_since_the_last():
     assert {f.kind for f in found.values()} == {"ratio", "since_last"}
 
 
+def test_an_amount_is_set_against_what_was_usual_until_some_days_ago():
+    usual = {"entity_key": "user_id", "value": "amount", "window": "4d", "offset": "2d"}
+    steps = [
+        {"type": "ratio_to_mean", "config": usual},
+        {"type": "deviation_from_mean", "config": usual},
+        {"type": "peak_to_mean", "config": usual | {"recent": ["1d", "2d"]}},
+    ]
+    spec = parse_spec(payments_with(*steps))
+    plan = FeaturePlan(spec)
+    assert plan.names == (
+        "user_id_amount_ratio_4d_offset_2d",
+        "user_id_amount_deviation_4d_offset_2d",
+        "user_id_amount_peak_1d_to_4d_offset_2d",
+        "user_id_amount_peak_2d_to_4d_offset_2d",
+    )
+    paid = {1: 10.0, 2: 30.0, 5: 90.0, 6: 50.0}  # On the 6th: 10 and 30 are usual, 90 is recent.
+    events = parse_all(spec, [
+        payment(amount=amount, timestamp=f"2020-06-{day:02d}T12:00:00Z")
+        for day, amount in paid.items()
+    ])  # fmt: skip
+    windows, online = empty_windows(plan, events), []
+    for event in events:
+        online.append(build(plan, event, windows).tolist())
+        teach(plan, event, windows)
+    assert all(math.isnan(value) for value in online[0])
+    assert online[3] == [50.0 / 20.0, (50.0 - 20.0) / 10.0, 50.0 / 20.0, 90.0 / 20.0]
+    again = build_many(plan, events, empty_windows(plan, events))
+    np.testing.assert_allclose(again, online, rtol=1e-12)
+
+
 def test_velocity_counts_places_and_changes_of_place():
     step = {"entity_key": "user_id", "place": "location", "windows": ["30m"]}
     spec = parse_spec(payments_with({"type": "velocity", "config": step}))
@@ -134,6 +165,11 @@ def test_a_clock_time_is_a_point_on_a_circle():
         ("velocity", {"entity_key": "user_id", "place": "x", "windows": ["1h"]}, "place"),
         ("label_risk", {"entity_key": "user_id", "windows": ["1h"], "delay": "x"}, "delay"),
         ("label_risk", {"entity_key": "user_id", "windows": ["1h"], "lag": "1d"}, "lag"),
+        ("label_risk", {"entity_key": "user_id", "windows": ["1h"], "figures": []}, "figures"),
+        ("label_risk", {"entity_key": "user_id", "windows": ["1h"], "figures": ["sum"]}, "figures"),
+        ("ratio_to_mean", {"entity_key": "user_id", "offset": "soon"}, "offset"),
+        ("deviation_from_mean", {"entity_key": "user_id", "value": "location"}, "value"),
+        ("peak_to_mean", {"entity_key": "user_id", "window": "7d"}, "recent"),
     ],
 )
 def test_a_step_that_cannot_be_is_told_by_its_place(kind, config, place):

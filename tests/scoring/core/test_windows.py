@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.core.windows import FEW, SHORT, Aggregate, EntityWindow, WindowStateError, packed
+from scoring.core.aggregates import Aggregate
+from scoring.core.windows import FEW, SHORT, EntityWindow, WindowStateError, packed
 
 HORIZON = 100.0
 HOWS = ("sum", "mean", "std", "min", "max", "distinct", "changes")

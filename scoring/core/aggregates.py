@@ -1,0 +1,130 @@
+"""What is asked of an entity's windows: aggregates, and the numbers they give for some values."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import mul, ne
+from typing import Final
+
+import numpy as np
+
+from scoring.core.types import Floats
+
+RISKS: Final = ("risk", "newest_risk", "since_risk")
+"""Share of the window's events that are known as fraud; whether its newest event is; seconds since
+its first one that is, at most the window's far end. Without an event: 0, 0 and the far end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One number over one window. `column` is a state column (1-based; 0 for count)."""
+
+    how: str
+    column: int
+    length: float
+    offset: float = 0.0
+    include_current: bool = True
+
+    @property
+    def is_risk(self) -> bool:
+        """Whether it tells of events that are known as fraud at the time of asking.
+
+        `column` holds the time from which an event was known as fraud, the next one the time until
+        which it was; both NaN for an event never taken for fraud.
+        """
+        return self.how in RISKS
+
+
+def summarise_few(hows: Sequence[str], values: list[float]) -> list[float]:
+    """Several aggregates over the `values` inside one window: plain Python beats numpy's cost per
+    call. The sum is made once for all that need it.
+
+    Without any value: 0, except the mean, minimum and maximum, which are unknown (NaN).
+    """
+    total = sum(values)
+    if total != total:  # A NaN among them: an event without this value.
+        values = [value for value in values if value == value]
+        total = sum(values)
+    n = len(values)
+    found: list[float] = []
+    for how in hows:
+        if how == "sum":
+            found.append(float(total))
+        elif how == "distinct":
+            found.append(float(len(set(values))))
+        elif how == "changes":
+            found.append(float(sum(map(ne, values, values[1:]))))
+        elif n == 0:
+            found.append(0.0 if how == "std" else math.nan)
+        elif how == "mean":
+            found.append(total / n)
+        elif how == "std":
+            mean = total / n
+            away = [value - mean for value in values]
+            found.append(math.sqrt(sum(map(mul, away, away)) / n))
+        else:
+            found.append(min(values) if how == "min" else max(values))
+    return found
+
+
+def summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
+    """As `summarise_few`; a thousand values are sorted faster than a set of them is made."""
+    total = float(np.add.reduce(values))
+    if total != total:
+        values = values[~np.isnan(values)]
+        total = float(np.add.reduce(values))
+    n = len(values)
+    if n == 0:
+        return summarise_few(hows, [])
+    found: list[float] = []
+    for how in hows:
+        if how == "sum":
+            found.append(total)
+        elif how == "distinct":
+            ordered = values.copy()
+            ordered.sort()
+            found.append(1.0 + np.count_nonzero(ordered[1:] != ordered[:-1]))
+        elif how == "changes":
+            found.append(float(np.count_nonzero(values[1:] != values[:-1])))
+        elif how == "mean":
+            found.append(total / n)
+        elif how == "std":
+            away = values - total / n
+            found.append(math.sqrt(float(np.add.reduce(away * away)) / n))
+        else:
+            extreme = np.minimum if how == "min" else np.maximum
+            found.append(float(extreme.reduce(values)))
+    return found
+
+
+class Reading:
+    """Aggregates compiled for reading one event: each span found once, each column taken once.
+
+    `reach` are distances back from the event's time; the first is 0. `groups` name the
+    spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places);
+    `risks` are (from, to, column, how, place).
+    """
+
+    __slots__ = ("columns", "groups", "reach", "reaches", "risks", "size")
+
+    def __init__(self, wanted: Sequence[Aggregate]) -> None:
+        reach: dict[float, int] = {0.0: 0}
+        groups: dict[tuple[int, int, bool, int], tuple[list[str], list[int]]] = {}
+        risks: list[tuple[int, int, int, str, int]] = []
+        for place, want in enumerate(wanted):
+            low = reach.setdefault(want.offset + want.length, len(reach))
+            high = reach.setdefault(want.offset, len(reach))
+            if want.is_risk:
+                risks.append((low, high, want.column, want.how, place))
+                continue
+            current = want.include_current and want.offset == 0.0
+            column = 0 if want.how == "count" else want.column
+            hows, places = groups.setdefault((low, high, current, column), ([], []))
+            hows.append(want.how)
+            places.append(place)
+        self.reach = tuple(reach)
+        self.reaches = np.array(self.reach)
+        self.columns = tuple(dict.fromkeys(key[3] for key in groups if key[3]))
+        self.risks = tuple(risks)
+        self.groups = tuple((*key, *group) for key, group in groups.items())
+        self.size = len(wanted)
