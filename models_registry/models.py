@@ -107,3 +107,6 @@ class PromotionDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} {self.version}"
+
+
+from models_registry import tuning_models  # noqa: E402, F401 - found by Django here

@@ -1,0 +1,181 @@
+"""Search for a learner's parameters under a time budget, on validation folds only.
+
+Optuna's tree-structured Parzen estimator (Bergstra et al., "Algorithms for hyper-parameter
+optimization", NIPS 2011) proposes, the mean average precision over the folds judges. A trial that
+is behind the median of the others after a fold is given up (Optuna's median pruner). The defaults
+are always the first trial. A search goes on where another one stopped: it is told the trials that
+are known, and their seconds count against the budget.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+from models_registry.core.learners.base import Learner, LearnerError, Matrix
+from models_registry.core.metrics import average_precision
+from models_registry.core.search_spaces import SPACES
+
+STARTUP_TRIALS: Final = 12
+"""Drawn at random before the estimator has enough to go by."""
+MOST_TRIALS: Final = 500
+
+FloatArray = NDArray[np.float64]
+STATE: Final = optuna.trial.TrialState
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Encoded rows to learn from, float32[n, m], and later ones to judge on; labels are 0 and 1."""
+
+    train: Matrix
+    train_labels: NDArray[np.int8]
+    validation: Matrix
+    validation_labels: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one set of parameters gave. `folds`: average precision by fold, fewer where it was given
+    up or refused by the learner; `value`: their mean, None for those."""
+
+    number: int
+    parameters: dict[str, Any]
+    folds: tuple[float, ...]
+    value: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search, and how long. `make(parameters)` gives an unfitted learner."""
+
+    learner: str
+    folds: Sequence[Fold]
+    make: Callable[[dict[str, Any]], Learner]
+    seconds: float
+    most_trials: int = MOST_TRIALS
+    seed: int = 0
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+def can_be_tuned(learner: str) -> bool:
+    """Whether there is anything to search."""
+    return learner in SPACES
+
+
+def search(
+    task: Search,
+    *,
+    known: Sequence[Trial] = (),
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+    check: Callable[[], None] = lambda: None,
+) -> list[Trial]:
+    """All trials, the `known` ones first; at least the defaults are tried.
+
+    `on_trial` gets each new trial as soon as it ends (to keep it); `check` is called between folds
+    and may raise to end the search. Raises LearnerError for a learner without a space.
+    """
+    if not can_be_tuned(task.learner):
+        raise LearnerError(f"{task.learner} has no parameters to search.")
+    trials = list(known)
+    study = _study(task, trials)
+    spent = sum(trial.seconds for trial in trials)
+    while len(trials) < task.most_trials and (not trials or spent < task.seconds):
+        check()
+        made = _try(task, study, number=len(trials), check=check)
+        trials.append(made)
+        spent += made.seconds
+        on_trial(made)
+    return trials
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the highest mean; among equals the earliest. None if none was finished."""
+    finished = [trial for trial in trials if trial.value is not None]
+    return max(finished, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def _study(task: Search, known: Sequence[Trial]) -> optuna.Study:
+    # Another seed after each stop: the same one would draw the same first trials again.
+    sampler = optuna.samplers.TPESampler(
+        seed=task.seed + len(known), n_startup_trials=STARTUP_TRIALS, multivariate=True
+    )
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    for trial in known:
+        study.add_trial(_told(task.learner, trial))
+    if not known:
+        defaults = task.make({}).parameters()
+        study.enqueue_trial({name: defaults[name] for name in _distributions(task.learner)})
+    return study
+
+
+def _told(learner: str, trial: Trial) -> optuna.trial.FrozenTrial:
+    """A trial of an earlier search in Optuna's form."""
+    means = np.cumsum(trial.folds) / np.arange(1, len(trial.folds) + 1)
+    return optuna.trial.create_trial(
+        state=STATE.PRUNED if trial.value is None else STATE.COMPLETE,
+        value=trial.value,
+        params=trial.parameters,
+        distributions=_distributions(learner),
+        intermediate_values=dict(enumerate(means.tolist())),
+    )
+
+
+def _distributions(learner: str) -> dict[str, optuna.distributions.BaseDistribution]:
+    """The space of a learner by parameter."""
+    listener = _Listener()
+    SPACES[learner](listener)
+    return listener.found
+
+
+class _Listener:
+    """Stands in for a trial, to learn what a space consists of."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, optuna.distributions.BaseDistribution] = {}
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        self.found[name] = optuna.distributions.IntDistribution(low, high, log=log)
+        return low
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        self.found[name] = optuna.distributions.FloatDistribution(low, high, log=log)
+        return low
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        self.found[name] = optuna.distributions.CategoricalDistribution(choices)
+        return choices[0]
+
+
+def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], None]) -> Trial:
+    begun = task.clock()
+    asked = study.ask()
+    parameters = SPACES[task.learner](asked)
+    values: list[float] = []
+    state = STATE.COMPLETE
+    try:
+        for i, fold in enumerate(task.folds):
+            check()
+            values.append(_judged(task.make(parameters), fold))
+            asked.report(float(np.mean(values)), i)
+            if asked.should_prune():
+                state = STATE.PRUNED
+                break
+    except LearnerError:
+        state = STATE.FAIL
+    value = float(np.mean(values)) if state == STATE.COMPLETE else None
+    study.tell(asked, value, state=state)
+    return Trial(number, parameters, tuple(values), value, task.clock() - begun)
+
+
+def _judged(learner: Learner, fold: Fold) -> float:
+    """Average precision of a learner on a fold."""
+    learner.fit(fold.train, fold.train_labels if learner.supervised else None)
+    return average_precision(fold.validation_labels, learner.margin(fold.validation))

@@ -1,0 +1,187 @@
+"""Search a learner's parameters for one training: folds of its own history, trials that are kept.
+
+The folds lie before the validation part of the training's split ends, so nothing of the test part
+is looked at; each is learnt from, waits for its labels, and is judged, like the split itself.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core.encoding import fit_encoder, training_matrix
+from models_registry.core.learners.catalogue import make_learner
+from models_registry.core.splits import LabelHistory
+from models_registry.core.tuning import Fold, Search, Trial, best_of, can_be_tuned, search
+from models_registry.tuning_models import TuningTrial
+from scoring.core.spec import DetectorSpec
+from scoring.models import Detector
+
+MOST_FOLDS = 4
+LEAST_POSITIVES = 5
+"""Fewer in a fold say nothing about a ranking."""
+FoldTimes = tuple[float, float, float, float]
+"""Start and end of what is learnt from, start and end of what is judged; seconds, UTC."""
+
+
+class History(Protocol):
+    """The rows of a training; see `datasets.Rows`."""
+
+    vectors: NDArray[np.float64]
+    event_time: NDArray[np.float64]
+    labels: LabelHistory
+
+
+class Progress(Protocol):
+    def report(self, fraction: float, stage: str) -> None: ...
+    def log(self, text: str) -> None: ...
+    def check_cancelled(self) -> None: ...
+
+
+def fold_times(start: float, end: float, *, delay: float) -> list[FoldTimes]:
+    """Up to MOST_FOLDS folds inside [start, end), oldest first, judged spans side by side.
+
+    A sixth of the history is judged in each fold; all of them learn from spans of one length, the
+    oldest from the history's start on. None where the history is too short.
+    """
+    judged = (end - start) / 6.0
+    learnt = end - start - delay - MOST_FOLDS * judged
+    if learnt < judged:
+        return []
+    found = []
+    for i in range(MOST_FOLDS):
+        first = start + i * judged
+        again = first + learnt + delay
+        found.append((first, first + learnt, again, again + judged))
+    return found
+
+
+def make_folds(spec: DetectorSpec, rows: History, times: Sequence[FoldTimes]) -> list[Fold]:
+    """The folds that hold both classes on both sides, encoded as training encodes.
+
+    Labels are those known one label delay after a span's end, as in the training's own split.
+    """
+    delay = spec.training.label_delay
+    found = []
+    for learnt_from, learnt_to, judged_from, judged_to in times:
+        learnt, learnt_labels = _span(rows, learnt_from, learnt_to, delay)
+        judged, judged_labels = _span(rows, judged_from, judged_to, delay)
+        if min(_rarer(learnt_labels), _rarer(judged_labels)) < LEAST_POSITIVES:
+            continue
+        encoder = fit_encoder(spec.features, rows.vectors[learnt], {}, learnt_labels)
+        matrix = training_matrix(
+            encoder, spec.features, rows.vectors[learnt], learnt_labels, rows.event_time[learnt],
+            label_delay=delay,
+        )  # fmt: skip
+        found.append(
+            Fold(matrix, learnt_labels, encoder.matrix(rows.vectors[judged]), judged_labels)
+        )
+    return found
+
+
+def _span(
+    rows: History, start: float, end: float, delay: float
+) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
+    known = rows.labels.as_known_at(end + delay, rows.event_time.size)
+    known[known < 0] = 0
+    found = np.flatnonzero((rows.event_time >= start) & (rows.event_time < end))
+    found = found[np.argsort(rows.event_time[found], kind="stable")]
+    return found, known[found]
+
+
+def _rarer(labels: NDArray[np.int8]) -> int:
+    positives = int((labels == 1).sum())
+    return min(positives, labels.size - positives)
+
+
+def tune_parameters(
+    detector: Detector,
+    *,
+    learner: str,
+    spec: DetectorSpec,
+    rows: History,
+    start: float,
+    end: float,
+    data_digest: str,
+    seconds: float,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a search of at most `seconds` found, as a version keeps it; {} where there is nothing to
+    search or too little to judge it by.
+
+    Trials that were kept for the same data and folds count as done, with their time.
+    """
+    if not can_be_tuned(learner) or seconds <= 0.0:
+        return {}
+    times = fold_times(start, end, delay=spec.training.label_delay)
+    folds = make_folds(spec, rows, times)
+    if not folds:
+        progress.log("The history is too short, or its positives too few, to search parameters.")
+        return {}
+    study = _study_key(detector, learner, data_digest, times)
+    known = kept_trials(study)
+    if known:
+        progress.log(f"{len(known)} trials of an earlier attempt are taken over.")
+    best: list[float] = [trial.value for trial in known if trial.value is not None]
+    spent = sum(trial.seconds for trial in known)
+
+    def keep(trial: Trial) -> None:
+        nonlocal spent
+        spent += trial.seconds
+        _keep(detector, study, learner, trial)
+        if trial.value is not None:
+            best.append(trial.value)
+        shown = f", best average precision {max(best):.4f}" if best else ""
+        stage = f"Searching parameters: trial {trial.number + 1}{shown}"
+        progress.report(min(spent / seconds, 1.0), stage)
+
+    task = Search(learner, folds, lambda found: make_learner(learner, **found), seconds)
+    trials = search(task, known=known, on_trial=keep, check=progress.check_cancelled)
+    return _summary(study, trials, len(folds))
+
+
+def _summary(study: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:
+    chosen = best_of(trials)
+    return {
+        "study": study,
+        "trials": len(trials),
+        "given_up": sum(trial.value is None for trial in trials),
+        "folds": folds,
+        "seconds": sum(trial.seconds for trial in trials),
+        "default": trials[0].value,
+        "best": None if chosen is None else chosen.value,
+        "parameters": {} if chosen is None else chosen.parameters,
+    }
+
+
+def kept_trials(study: str) -> list[Trial]:
+    """The trials of a study so far, in order."""
+    return [
+        Trial(row.number, row.parameters, tuple(row.folds), row.value, row.seconds)
+        for row in TuningTrial.objects.filter(study=study).order_by("number")
+    ]
+
+
+def _keep(detector: Detector, study: str, learner: str, trial: Trial) -> None:
+    # Another attempt of the same job may have kept this number already: the first one stays.
+    TuningTrial.objects.get_or_create(
+        study=study,
+        number=trial.number,
+        defaults={
+            "detector": detector,
+            "learner": learner,
+            "parameters": trial.parameters,
+            "folds": list(trial.folds),
+            "value": trial.value,
+            "seconds": trial.seconds,
+        },
+    )
+
+
+def _study_key(
+    detector: Detector, learner: str, data_digest: str, times: Sequence[FoldTimes]
+) -> str:
+    parts = (detector.pk, learner, data_digest, tuple(times))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""A search for parameters belongs to its data: kept trial by trial, taken up again, never on the
+test part."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models_registry.core.splits import LabelHistory
+from models_registry.training import QuietProgress
+from models_registry.tuning import MOST_FOLDS, fold_times, kept_trials, make_folds, tune_parameters
+from models_registry.tuning_models import TuningTrial
+from tests.models_registry.learning import detector_of, learning_config
+
+DAY = 86400.0
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def detector(db):
+    return detector_of(learning_config())
+
+
+def rows_of(spec, n=1200, days=60.0):
+    rng = np.random.default_rng(4)
+    vectors = rng.normal(size=(n, len(spec.features)))
+    fraud = vectors[:, 0] + rng.normal(size=n) > 1.5
+    time = np.sort(rng.uniform(0.0, days * DAY, n))
+    row = np.flatnonzero(fraud)
+    labels = LabelHistory(row, np.ones(len(row), np.int8), time[row] + DAY)
+    return SimpleNamespace(vectors=vectors, event_time=time, labels=labels)
+
+
+def tune(detector, rows, *, seconds=0.5, digest="a" * 64, progress=None):
+    return tune_parameters(
+        detector, learner="lightgbm", spec=detector.spec(), rows=rows, start=0.0, end=50.0 * DAY,
+        data_digest=digest, seconds=seconds, progress=progress or QuietProgress(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("delay", [0.0, 2.0, 7.0])
+def test_folds_wait_for_labels_and_end_where_they_should(delay):
+    found = fold_times(10.0, 70.0, delay=delay)
+    assert len(found) == MOST_FOLDS
+    assert found[0][0] == 10.0
+    assert found[-1][3] == pytest.approx(70.0)
+    for learnt_from, learnt_to, judged_from, judged_to in found:
+        assert judged_from == pytest.approx(learnt_to + delay)
+        assert judged_to - judged_from == pytest.approx(10.0)
+        assert learnt_to - learnt_from >= 10.0
+    assert [f[2] for f in found[1:]] == pytest.approx([f[3] for f in found[:-1]])
+
+
+def test_a_short_history_has_no_folds():
+    assert fold_times(0.0, 12.0, delay=7.0) == []
+
+
+def test_folds_read_labels_as_they_were_known(detector):
+    spec = detector.spec()
+    rows = rows_of(spec)
+    late = LabelHistory(rows.labels.row, rows.labels.value, rows.labels.time + 1000 * DAY)
+    times = fold_times(0.0, 50.0 * DAY, delay=spec.training.label_delay)
+    assert len(make_folds(spec, rows, times)) == MOST_FOLDS
+    rows.labels = late
+    assert make_folds(spec, rows, times) == []
+
+
+def test_trials_are_kept_and_a_second_attempt_takes_them_over(detector):
+    rows, told = rows_of(detector.spec()), []
+    first = tune(detector, rows)
+    kept = TuningTrial.objects.count()
+    assert kept == first["trials"] == len(kept_trials(first["study"])) >= 1
+    again = tune(detector, rows, progress=QuietProgress(lambda fraction, stage: told.append(stage)))
+    assert any(f"{kept} trials of an earlier attempt" in stage for stage in told)
+    assert (again["study"], again["trials"]) == (first["study"], kept)
+
+
+def test_other_data_is_another_study(detector):
+    rows = rows_of(detector.spec())
+    first, second = tune(detector, rows), tune(detector, rows, digest="b" * 64)
+    assert first["study"] != second["study"]
+
+
+def test_no_time_and_no_space_mean_no_search(detector):
+    rows = rows_of(detector.spec())
+    assert tune(detector, rows, seconds=0.0) == {}
+    found = tune_parameters(
+        detector, learner="isolation_forest", spec=detector.spec(), rows=rows, start=0.0,
+        end=50.0 * DAY, data_digest="", seconds=60.0, progress=QuietProgress(),
+    )  # fmt: skip
+    assert found == {}
+    assert not TuningTrial.objects.exists()
