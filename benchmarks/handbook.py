@@ -255,7 +255,7 @@ def main() -> None:
             )
     shown = ("learner", "features", "trials", *NAMES, "average precision from", "to")
     rows = [
-        {key: round(row[key], 3) if isinstance(row[key], float) else row[key] for key in shown}
+        {key: f"{row[key]:.3f}" if isinstance(row[key], float) else row[key] for key in shown}
         for row in found["rows"]
     ]
     rows += [
@@ -263,7 +263,7 @@ def main() -> None:
             **dict.fromkeys(shown, ""),
             "learner": f"{name} (published)",
             "features": 15,
-            **dict(zip(NAMES, three, strict=True)),
+            **dict(zip(NAMES, map(str, three), strict=True)),
         }
         for name, three in PUBLISHED.items()
     ]
