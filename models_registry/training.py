@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
-from models_registry.core.calibration import fit_calibration
+from models_registry.core.calibration import choose_calibration
 from models_registry.core.comparison import Contender, compare
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.evaluation import evaluate
@@ -23,9 +23,10 @@ from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.learners.base import Learner
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
-from models_registry.core.splits import Part, Parts, plan_split
+from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
+from models_registry.judging import audited_metrics, finite
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
 from scoring.core.decision import Thresholds
@@ -59,6 +60,7 @@ class Fitted:
     encoder: Encoder
     calibration: Calibration
     thresholds: Thresholds
+    calibrations: dict[str, Any]
 
     def risk(self, vectors: FloatArray) -> FloatArray:
         """What the thresholds apply to, float64[n]: probability, or score when uncalibrated."""
@@ -103,7 +105,8 @@ def train_version(
         known_at=known_at,
         report=lambda part: progress.report(0.3 * part, "Reading logged events"),
     )
-    parts = _split(spec, rows)
+    split = _plan(spec, rows)
+    parts = _split(spec, rows, split)
     progress.log(
         f"{len(rows.event_time):,} events; "
         f"train {len(parts.train.rows):,} ({parts.train.positives:,} positive), "
@@ -125,10 +128,14 @@ def train_version(
         costs=spec.costs,
     )
     metrics["known_at"] = known_at.isoformat()
+    metrics["calibration"] = fitted.calibrations
+    metrics["audited"] = audited_metrics(
+        spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
+    )
     comparison = _compare(detector, spec, rows, test, fitted, risk)
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
-    dataset = record_dataset(detector, rows)
+    dataset = record_dataset(detector, rows, split)
     digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics)
     progress.report(0.99, "Registering")
     return _register(
@@ -145,11 +152,19 @@ def train_version(
     )
 
 
-def _split(spec: DetectorSpec, rows: Rows) -> Parts:
+def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
     # A few events with a wrong clock, decades too early, must not stretch the history.
     start = float(np.quantile(rows.event_time, STRAYS, method="lower"))
-    split = plan_split(start, _knowledge_ends(rows), delay=spec.training.label_delay)
-    parts = split.apply(rows.event_time, rows.labels, matured_is_genuine=True)
+    return plan_split(start, _knowledge_ends(rows), delay=spec.training.label_delay)
+
+
+def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit) -> Parts:
+    parts = split.apply(
+        rows.event_time,
+        rows.labels,
+        matured_is_genuine=spec.training.unlabelled_is_legitimate,
+        known_at=rows.known_at.timestamp(),
+    )
     if parts.train.positives < spec.training.minimum_positives:
         raise DatasetError(
             f"Only {parts.train.positives} labelled positives lie in the training part; "
@@ -197,7 +212,7 @@ def _fit(
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
     margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
-    calibration = fit_calibration(margin, validation.labels)
+    calibration, tried = choose_calibration(margin, validation.labels)
     probability = calibration.probability(margin)
     if probability is None:
         scores = score_of(margin, learner.link)
@@ -206,7 +221,7 @@ def _fit(
         thresholds = choose_thresholds(
             probability, validation.labels, rows.amounts[validation.rows], spec.costs
         )
-    return Fitted(learner, encoder, calibration, thresholds)
+    return Fitted(learner, encoder, calibration, thresholds, tried)
 
 
 def _stopped(progress: Progress) -> bool:
@@ -307,18 +322,7 @@ def _publish(
         "created_at": datetime.now(UTC).isoformat(),
     }
     files = {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
-    return write_bundle(bundle_root(), _finite(manifest), files)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN: a metric that could not be told becomes null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return write_bundle(bundle_root(), finite(manifest), files)
 
 
 @transaction.atomic
@@ -343,10 +347,10 @@ def _register(
         learner=fitted.learner.name,
         digest=digest,
         dataset=dataset,
-        parameters=_finite(fitted.learner.parameters()),
-        metrics=_finite(metrics),
-        comparison=_finite(comparison),
-        curves=_finite(curves),
+        parameters=finite(fitted.learner.parameters()),
+        metrics=finite(metrics),
+        comparison=finite(comparison),
+        curves=finite(curves),
         job=job,
         trained_by=trained_by,
         trained_at=timezone.now(),

@@ -40,6 +40,19 @@ class LabelHistory:
         labels[self.row[known]] = self.value[known]
         return labels
 
+    def matured(
+        self, at: float, event_time: FloatArray, *, delay: float, matured_is_genuine: bool
+    ) -> NDArray[np.int8]:
+        """int8[n]: labels of the events at `event_time` [n] as known at `at`, 0 for the quiet ones.
+
+        An event without a label counts as 0 only once it is `delay` seconds old, and only where
+        silence says so; a younger one is always unknown, -1.
+        """
+        labels = self.as_known_at(at, event_time.size)
+        if matured_is_genuine:
+            labels[(labels == UNKNOWN) & (event_time + delay <= at)] = 0
+        return labels
+
 
 @dataclass(frozen=True)
 class Part:
@@ -95,13 +108,19 @@ class TimeSplit:
         return self.validation_end + self.delay
 
     def apply(
-        self, event_time: FloatArray, history: LabelHistory, *, matured_is_genuine: bool
+        self,
+        event_time: FloatArray,
+        history: LabelHistory,
+        *,
+        matured_is_genuine: bool,
+        known_at: float = np.inf,
     ) -> Parts:
         """The parts of the events at `event_time` float64[n].
 
         `matured_is_genuine`: a row that nobody labelled within the delay counts as 0 (the usual
-        reading of transactions); otherwise it is left out. Raises `SplitError` if a part lacks
-        rows.
+        reading of transactions); otherwise it is left out. `known_at` is when the labels were
+        read (seconds): what had not matured by then is left out too. Raises `SplitError` if a part
+        lacks rows.
         """
         bounds = {
             "training": (self.train_start, self.train_end),
@@ -110,9 +129,12 @@ class TimeSplit:
         }
         parts = []
         for name, (start, end) in bounds.items():
-            labels = history.as_known_at(end + self.delay, event_time.size)
-            if matured_is_genuine:
-                labels[labels == UNKNOWN] = 0
+            labels = history.matured(
+                min(end + self.delay, known_at),
+                event_time,
+                delay=self.delay,
+                matured_is_genuine=matured_is_genuine,
+            )
             rows = np.flatnonzero((event_time >= start) & (event_time < end) & (labels != UNKNOWN))
             if rows.size == 0:
                 raise SplitError(f"The {name} part has no labelled event.")
@@ -149,3 +171,66 @@ def plan_split(
         test_end=validation_end + delay + shares[2] * unit,
         delay=delay,
     )
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One step of a prequential evaluation: learn on `train`, judge on `test`. Seconds, UTC.
+
+    Both are [start, end) and `delay` lies between them. Labels of `train` are read as known when
+    `test` begins, those of `test` `delay` after its end.
+    """
+
+    train_start: float
+    train_end: float
+    test_end: float
+    delay: float
+
+    @property
+    def test_start(self) -> float:
+        return self.train_end + self.delay
+
+    def apply(
+        self, event_time: FloatArray, history: LabelHistory, *, matured_is_genuine: bool
+    ) -> tuple[Part, Part]:
+        """(train, test) of the events at `event_time`. Raises `SplitError` if one lacks rows."""
+        parts = []
+        for name, start, end in (
+            ("training", self.train_start, self.train_end),
+            ("test", self.test_start, self.test_end),
+        ):
+            labels = history.matured(
+                end + self.delay,
+                event_time,
+                delay=self.delay,
+                matured_is_genuine=matured_is_genuine,
+            )
+            rows = np.flatnonzero((event_time >= start) & (event_time < end) & (labels != UNKNOWN))
+            if rows.size == 0:
+                raise SplitError(f"The {name} part of a fold has no labelled event.")
+            rows = rows[np.argsort(event_time[rows], kind="stable")]
+            parts.append(Part(rows, labels[rows]))
+        return parts[0], parts[1]
+
+
+def prequential_folds(
+    last_test_end: float, *, train: float, delay: float, test: float, folds: int, start: float
+) -> list[Fold]:
+    """`folds` folds, oldest first, each one `test` after the other; the last ends where told.
+
+    All in seconds: every fold learns from `train` seconds, waits `delay` for their labels and is
+    judged on the next `test` seconds, as a model that is trained anew each time would live (Gama,
+    Sebastiao & Rodrigues 2013; Le Borgne et al. 2022, chapter 5). Folds that would begin before
+    `start` are left out. Raises `SplitError` if none is left.
+    """
+    if min(train, test) <= 0 or delay < 0 or folds < 1:
+        raise SplitError("Folds need time to learn and time to be judged.")
+    found = []
+    for back in range(folds):
+        end = last_test_end - back * test
+        fold = Fold(end - test - delay - train, end - test - delay, end, delay)
+        if fold.train_start >= start:
+            found.append(fold)
+    if not found:
+        raise SplitError("The history is too short for a single fold.")
+    return found[::-1]
