@@ -20,7 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from models_registry.core import audit
+from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
 from models_registry.core.splits import LabelHistory, TimeSplit
 from models_registry.models import Dataset
 from scoring.core.bundle import BundleError
@@ -58,7 +58,7 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Who was to be looked at by people: `kind` int8[n] as in `core.audit`, `propensity`
+    """Who was to be looked at by people: `kind` int8[n] as in `core.selection`, `propensity`
     float64[n] the chance of it."""
 
     kind: NDArray[np.int8]
@@ -231,9 +231,9 @@ def read_rows(
 
 def _kind(selection_reason: str) -> int:
     if not selection_reason:
-        return audit.NOT_SELECTED
+        return NOT_SELECTED
     drawn = selection_reason == SelectionReason.RANDOM_AUDIT
-    return audit.AUDITED if drawn else audit.SELECTED
+    return AUDITED if drawn else SELECTED
 
 
 def _labels(
@@ -305,3 +305,21 @@ def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = Non
             **rows.origin,
         },
     )
+
+
+def dataset_rows(dataset: Dataset) -> Iterator[tuple[UUID, str, datetime, str]]:
+    """(id, external id, event time, part) of the events of a dataset that are still stored.
+
+    Predictions never change, so what had arrived when the dataset was read is what it held; `part`
+    is empty for events of the delays between the parts.
+    """
+    rows = Prediction.objects.filter(detector=dataset.detector_id, event_time__lt=dataset.known_at)
+    read_at = dataset.detail.get("read_at")
+    if read_at:
+        rows = rows.filter(received_at__lte=datetime.fromisoformat(read_at))
+    split = dataset.detail.get("split")
+    bounds = TimeSplit(**split) if split else None
+    found = rows.order_by("event_time", "id").values_list("id", "external_id", "event_time")
+    for pk, external_id, event_time in found.iterator(chunk_size=CHUNK):
+        part = bounds.part_of(event_time.timestamp()) if bounds else ""
+        yield pk, external_id, event_time, part

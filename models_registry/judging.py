@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core import audit
+from models_registry.core.selection import AUDITED
 from models_registry.datasets import Rows
 from scoring.core.bundle import Predictor
 from scoring.core.inference import score_of
@@ -17,6 +18,26 @@ from scoring.core.spec import DetectorSpec
 
 FloatArray = NDArray[np.float64]
 AT_ONCE = 100_000
+STRAYS = 0.001
+"""Share of the oldest events that may be left out of the history's span."""
+
+
+def history_starts(rows: Rows) -> float:
+    """The first moment of the history, seconds, UTC.
+
+    A few events with a wrong clock, decades too early, must not stretch it.
+    """
+    return float(np.quantile(rows.event_time, STRAYS, method="lower"))
+
+
+def knowledge_ends(rows: Rows) -> float:
+    """The last moment (seconds, UTC) that the data speaks of: its newest event or label.
+
+    In live use that is now. An imported history may end years ago, and what happened to its last
+    events was perhaps never known: taken as of today they would all count as legitimate.
+    """
+    newest = max(float(rows.event_time[-1]), float(rows.labels.time.max(initial=0.0)))
+    return min(rows.known_at.timestamp(), newest)
 
 
 def risk_of(predictor: Predictor, vectors: FloatArray) -> FloatArray:
@@ -48,7 +69,7 @@ def audited_metrics(
         return {}
     span = (rows.event_time >= start) & (rows.event_time < end)
     kind = rows.selection.kind[span]
-    if not (kind == audit.AUDITED).any():
+    if not (kind == AUDITED).any():
         return {}
     at = min(end + spec.training.label_delay, rows.known_at.timestamp())
     labels = rows.labels.as_known_at(at, rows.event_time.size)[span]

@@ -26,7 +26,7 @@ from models_registry.core.reference import describe_features
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
-from models_registry.judging import audited_metrics, finite
+from models_registry.judging import audited_metrics, finite, history_starts, knowledge_ends
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
 from scoring.core.decision import Thresholds
@@ -39,8 +39,6 @@ from scoring.deployment import bundle_root, serving
 from scoring.models import Detector, Prediction
 
 LEVEL_SAMPLE = 20_000
-STRAYS = 0.001
-"""Share of the oldest events that may be left out of the history's span."""
 FloatArray = NDArray[np.float64]
 
 
@@ -113,7 +111,7 @@ def train_version(
         f"validation {len(parts.validation.rows):,} ({parts.validation.positives:,}), "
         f"test {len(parts.test.rows):,} ({parts.test.positives:,})"
     )
-    fitted = _fit(detector, spec, learner, rows, parts, progress)
+    fitted = fit_parts(detector, spec, learner, rows, parts, progress)
     progress.report(0.85, "Judging on the test part")
     test = parts.test
     risk = fitted.risk(rows.vectors[test.rows])
@@ -153,9 +151,7 @@ def train_version(
 
 
 def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
-    # A few events with a wrong clock, decades too early, must not stretch the history.
-    start = float(np.quantile(rows.event_time, STRAYS, method="lower"))
-    return plan_split(start, _knowledge_ends(rows), delay=spec.training.label_delay)
+    return plan_split(history_starts(rows), knowledge_ends(rows), delay=spec.training.label_delay)
 
 
 def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit) -> Parts:
@@ -173,17 +169,7 @@ def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit) -> Parts:
     return parts
 
 
-def _knowledge_ends(rows: Rows) -> float:
-    """The last moment (seconds, UTC) that the data speaks of: its newest event or label.
-
-    In live use that is now. An imported history may end years ago, and what happened to its last
-    events was perhaps never known: taken as of today they would all count as legitimate.
-    """
-    newest = max(float(rows.event_time[-1]), float(rows.labels.time.max(initial=0.0)))
-    return min(rows.known_at.timestamp(), newest)
-
-
-def _fit(
+def fit_parts(
     detector: Detector,
     spec: DetectorSpec,
     learner_name: str,
@@ -191,6 +177,7 @@ def _fit(
     parts: Parts,
     progress: Progress,
 ) -> Fitted:
+    """Fit encoder and learner on the training part, calibration and thresholds on validation."""
     train, validation = parts.train, parts.validation
     encoder = fit_encoder(
         spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from models_registry.core.metrics import NAN
+from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
 
 MINIMUM_AUDITED: Final = 100
 """Fewer labelled audits than this say nothing about the rest."""
-NOT_SELECTED, SELECTED, AUDITED = 0, 1, 2
 TAIL: Final = 0.025
 
 FloatArray = NDArray[np.float64]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = -1
+MOST_FOLDS = 4
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -107,6 +108,20 @@ class TimeSplit:
     def test_start(self) -> float:
         return self.validation_end + self.delay
 
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """[start, end) of each part by name."""
+        return {
+            "training": (self.train_start, self.train_end),
+            "validation": (self.validation_start, self.validation_end),
+            "test": (self.test_start, self.test_end),
+        }
+
+    def part_of(self, at: float) -> str:
+        """The part that an event of this moment belongs to; empty for the delays and beyond."""
+        inside = (name for name, (start, end) in self.bounds.items() if start <= at < end)
+        return next(inside, "")
+
     def apply(
         self,
         event_time: FloatArray,
@@ -122,13 +137,8 @@ class TimeSplit:
         read (seconds): what had not matured by then is left out too. Raises `SplitError` if a part
         lacks rows.
         """
-        bounds = {
-            "training": (self.train_start, self.train_end),
-            "validation": (self.validation_start, self.validation_end),
-            "test": (self.test_start, self.test_end),
-        }
         parts = []
-        for name, (start, end) in bounds.items():
+        for name, (start, end) in self.bounds.items():
             labels = history.matured(
                 min(end + self.delay, known_at),
                 event_time,
@@ -173,64 +183,28 @@ def plan_split(
     )
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One step of a prequential evaluation: learn on `train`, judge on `test`. Seconds, UTC.
+def prequential_splits(start: float, now: float, *, delay: float, folds: int) -> list[TimeSplit]:
+    """Up to `folds` splits of the history, oldest first: what training anew each time had given.
 
-    Both are [start, end) and `delay` lies between them. Labels of `train` are read as known when
-    `test` begins, those of `test` `delay` after its end.
+    The newest is judged on the last tenth of the history, each earlier one on the tenth before;
+    a fold learns from everything before its own validation tenth and the delays between (Gama,
+    Sebastiao & Rodrigues 2013; Le Borgne et al. 2022, chapter 5). Times in seconds, UTC. At least
+    half of the folds' history is learnt from. Raises `SplitError` if the history is too short.
     """
-
-    train_start: float
-    train_end: float
-    test_end: float
-    delay: float
-
-    @property
-    def test_start(self) -> float:
-        return self.train_end + self.delay
-
-    def apply(
-        self, event_time: FloatArray, history: LabelHistory, *, matured_is_genuine: bool
-    ) -> tuple[Part, Part]:
-        """(train, test) of the events at `event_time`. Raises `SplitError` if one lacks rows."""
-        parts = []
-        for name, start, end in (
-            ("training", self.train_start, self.train_end),
-            ("test", self.test_start, self.test_end),
-        ):
-            labels = history.matured(
-                end + self.delay,
-                event_time,
-                delay=self.delay,
-                matured_is_genuine=matured_is_genuine,
-            )
-            rows = np.flatnonzero((event_time >= start) & (event_time < end) & (labels != UNKNOWN))
-            if rows.size == 0:
-                raise SplitError(f"The {name} part of a fold has no labelled event.")
-            rows = rows[np.argsort(event_time[rows], kind="stable")]
-            parts.append(Part(rows, labels[rows]))
-        return parts[0], parts[1]
-
-
-def prequential_folds(
-    last_test_end: float, *, train: float, delay: float, test: float, folds: int, start: float
-) -> list[Fold]:
-    """`folds` folds, oldest first, each one `test` after the other; the last ends where told.
-
-    All in seconds: every fold learns from `train` seconds, waits `delay` for their labels and is
-    judged on the next `test` seconds, as a model that is trained anew each time would live (Gama,
-    Sebastiao & Rodrigues 2013; Le Borgne et al. 2022, chapter 5). Folds that would begin before
-    `start` are left out. Raises `SplitError` if none is left.
-    """
-    if min(train, test) <= 0 or delay < 0 or folds < 1:
-        raise SplitError("Folds need time to learn and time to be judged.")
+    tenth = (now - start - 3 * delay) / 10
+    if tenth <= 0:
+        raise SplitError(f"{(now - start) / 86400:.1f} days of history are too few for folds.")
     found = []
-    for back in range(folds):
-        end = last_test_end - back * test
-        fold = Fold(end - test - delay - train, end - test - delay, end, delay)
-        if fold.train_start >= start:
-            found.append(fold)
-    if not found:
-        raise SplitError("The history is too short for a single fold.")
+    for back in range(min(folds, MOST_FOLDS)):
+        test_end = now - delay - back * tenth
+        validation_end = test_end - tenth - delay
+        found.append(
+            TimeSplit(
+                train_start=start,
+                train_end=validation_end - tenth - delay,
+                validation_end=validation_end,
+                test_end=test_end,
+                delay=delay,
+            )
+        )
     return found[::-1]
