@@ -96,11 +96,12 @@ def correct(
     )
     if found.audited < minimum:
         return found
-    heaviest = float(weights[audited].max())
-    hits = _count(weights[positive & flagged], heaviest)
-    missed = _count(weights[positive & ~flagged], heaviest)
-    false = _count(weights[known & flagged & (labels == 0)], heaviest)
-    everything = _count(weights[positive], heaviest)
+    heaviest = _heaviest(weights, selection)
+    among = float(heaviest[flagged].max(initial=1.0))
+    hits = _count(weights[positive & flagged], among)
+    false = _count(weights[known & flagged & (labels == 0)], among)
+    missed = _count(weights[positive & ~flagged], float(heaviest[~flagged].max(initial=1.0)))
+    everything = _count(weights[positive], float(heaviest.max()))
     return Audited(
         **{name: getattr(found, name) for name in list(asdict(found))[:8]},
         recall=_part(hits, missed),
@@ -125,8 +126,20 @@ def _weights(labels: NDArray[Any], selection: NDArray[Any], propensity: FloatArr
     return weights
 
 
+def _heaviest(weights: FloatArray, selection: NDArray[Any]) -> FloatArray:
+    """For every event the largest weight of its kind: what one more of it would have counted."""
+    surely = selection == SELECTED
+    found = np.ones(weights.size)
+    for rows in (surely, ~surely):
+        found[rows] = weights[rows].max(initial=1.0)
+    return found
+
+
 def _count(weights: FloatArray, heaviest: float) -> tuple[float, float, float]:
-    """(estimate, low, high) of a number of events from the weights of those that were seen."""
+    """(estimate, low, high) of a number of events from the weights of those that were seen.
+
+    `heaviest` 1: every such event was surely seen, and the number is exact.
+    """
     total = float(weights.sum())
     variance = float((weights * (weights - 1.0)).sum())
     sampled = weights[weights > 1.0 + 1e-9]

@@ -133,7 +133,8 @@ class Ranking:
         whole = float(value.sum())
         if whole == 0:
             return np.nan
-        return float(value[above[self._seen] <= int(self._capacity * total)].sum()) / whole
+        found = float(value[above[self._seen] <= int(self._capacity * total)].sum())
+        return min(found / whole, 1.0)
 
 
 class EntityDays:
