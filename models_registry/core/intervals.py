@@ -176,4 +176,7 @@ def wilson(hits: float, n: float) -> Bounds:
     share, z = hits / n, NORMAL**2 / n
     centre = (share + z / 2) / (1 + z)
     half = NORMAL * sqrt(share * (1 - share) / n + z / (4 * n)) / (1 + z)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At its ends the interval reaches them exactly, whatever rounding says.
+    return (max(0.0, centre - half) if hits > 0 else 0.0), (
+        min(1.0, centre + half) if hits < n else 1.0
+    )
