@@ -86,7 +86,8 @@ def threshold_figure(
         "overlaying": "y",
         "side": "right",
         "type": "log",
-        "nticks": 5,
+        "tickvals": [10.0**power for power in range(-2, 6)],
+        "ticktext": ["0.01", "0.1", *(f"{10**power:,}" for power in range(6))],
         "showgrid": False,
     }
     return {"data": data, "layout": axes}

@@ -1,5 +1,6 @@
 """What a version's page shows of its evaluation: calibration, thresholds, judgements since."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,11 @@ class ThresholdPanel:
     figure: dict[str, Any]
     form: ThresholdForm
     move: ThresholdMove | None
+
+    @property
+    def figure_text(self) -> str:
+        """The figure as JSON."""
+        return json.dumps(self.figure)
 
 
 @dataclass(frozen=True, slots=True)

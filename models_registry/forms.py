@@ -63,9 +63,9 @@ class ThresholdForm(forms.Form):
 
     @classmethod
     def of(cls, stand: Thresholds) -> "ThresholdForm":
-        """The unbound form with the thresholds as they stand."""
-        block = None if stand.block > 1.0 else stand.block
-        return cls(initial={"review": stand.review, "block": block})
+        """The unbound form with the thresholds as they stand, as a person would write them."""
+        block = "" if stand.block > 1.0 else f"{stand.block:.4g}"
+        return cls(initial={"review": f"{stand.review:.4g}", "block": block})
 
     def wanted(self) -> dict[str, Any]:
         """`review` and `block` (None: never) of a valid form."""

@@ -7,6 +7,7 @@ the same path as any other, and can be rolled back like any other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isclose
 from typing import Any
 
 from django.db import transaction
@@ -25,6 +26,8 @@ from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 Stage = ModelVersion.Stage
+SAME = 1e-3
+"""Relative difference that pages do not show."""
 
 
 class MoveRefused(ValueError):
@@ -96,7 +99,9 @@ def publish_thresholds(
     manifest, files = read_files(bundle_root() / version.digest, version.digest)
     current = Thresholds.from_dict(manifest["thresholds"])
     wanted = check_thresholds(current, review=review, block=block)
-    if (wanted.review, wanted.block) == (current.review, current.block):
+    if isclose(wanted.review, current.review, rel_tol=SAME) and isclose(
+        wanted.block, current.block, rel_tol=SAME
+    ):
         raise MoveRefused("These are the thresholds that it has already.", "review")
     metrics = _metrics_at(version, wanted, known)
     digest = write_bundle(
