@@ -1,12 +1,14 @@
 """What a version learns from: logged feature vectors joined with the labels known at a time.
 
-A feature that was not declared yet when an event was scored is computed from stored events, read
-again in the order of time: the same windows, the same labels as they were known then.
+Nothing is in a row that was not known at its event's time. A feature that was not declared yet when
+an event was scored is computed from stored events, read again in the order of time: the same
+windows, the same labels as they were known then.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -15,14 +17,17 @@ from uuid import UUID
 
 import numpy as np
 from django.db.models import QuerySet
+from django.utils import timezone
 from numpy.typing import NDArray
 
-from models_registry.core.splits import LabelHistory
+from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
+from models_registry.core.splits import LabelHistory, TimeSplit
 from models_registry.models import Dataset
 from scoring.core.bundle import BundleError
 from scoring.core.features import FeaturePlan, build_many
 from scoring.core.schema import parse_time
-from scoring.core.types import Event
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import Event, SelectionReason
 from scoring.core.windows import EntityWindow
 from scoring.deployment import RULES_ONLY, loaded
 from scoring.feature_store.history import known_frauds, stored_event
@@ -33,7 +38,7 @@ FloatArray = NDArray[np.float64]
 
 
 class Stored(NamedTuple):
-    """What is read of a prediction; the last two only where events are replayed."""
+    """What is read of a prediction; the last only where events are replayed."""
 
     id: UUID
     vector: bytes
@@ -41,7 +46,9 @@ class Stored(NamedTuple):
     event_time: datetime
     exposure: Decimal | None
     entity: str
-    external_id: str = ""
+    selection_reason: str
+    propensity: float
+    external_id: str
     event: Mapping[str, Any] = {}
 
 
@@ -50,11 +57,21 @@ class DatasetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Who was to be looked at by people: `kind` int8[n] as in `core.selection`, `propensity`
+    float64[n] the chance of it."""
+
+    kind: NDArray[np.int8]
+    propensity: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """Logged events of one detector, oldest first; all arrays have one entry per event.
 
     `vectors` float64[n, k], `event_time` seconds since 1970 UTC, `amounts` NaN where unknown,
-    `entities` small integers, `labels` the history of labels known at `known_at`.
+    `entities` small integers, `labels` the history of labels known at `known_at`. `origin` says
+    where they come from (see `record_dataset`).
     """
 
     vectors: FloatArray
@@ -63,34 +80,49 @@ class Rows:
     entities: NDArray[np.int64]
     labels: LabelHistory
     known_at: datetime
+    selection: Selection | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 ABSENT = -1
+NEW_FEATURES = "features were declared or changed since"
+NO_BUNDLE = "the bundle that logged them cannot be read any more"
+STOOD_IN = "scored by the rules alone while no bundle could be read"
 
 
-def _layouts(detector: Detector) -> dict[str, NDArray[np.intp]]:
-    """By digest of a bundle under which vectors were logged: where today's features lie in them.
+class Layout(NamedTuple):
+    """Where the wanted features lie in vectors logged under one bundle; `why` where some do not."""
+
+    places: NDArray[np.intp]
+    why: str
+
+
+def _layouts(detector: Detector, spec: DetectorSpec) -> dict[str, Layout]:
+    """By digest of a bundle under which vectors were logged: where the features lie in them.
 
     ABSENT where the bundle lacks a feature or computed it otherwise, or cannot be read any more.
     """
-    wanted = [feature.raw for feature in detector.spec().features]
+    wanted = [feature.raw for feature in spec.features]
     found = {}
     rows = Prediction.objects.filter(detector=detector).order_by()
     for digest in rows.values_list("bundle_digest", flat=True).distinct():
+        why = STOOD_IN if digest == RULES_ONLY else NEW_FEATURES
         try:
             logged = () if digest == RULES_ONLY else loaded(digest).plan.features
         except BundleError:
-            logged = ()  # Without its bundle nobody can say what the vector's numbers mean.
+            # Without its bundle nobody can say what the vector's numbers mean.
+            logged, why = (), NO_BUNDLE
         places = {feature.raw: i for i, feature in enumerate(logged)}
-        found[digest] = np.array([places.get(feature, ABSENT) for feature in wanted], np.intp)
+        layout = np.array([places.get(feature, ABSENT) for feature in wanted], np.intp)
+        found[digest] = Layout(layout, why if (layout == ABSENT).any() else "")
     return found
 
 
 class _Replay:
     """Vectors of stored events under today's declaration; to be asked in event-time order."""
 
-    def __init__(self, detector: Detector) -> None:
-        self.spec = detector.spec()
+    def __init__(self, spec: DetectorSpec) -> None:
+        self.spec = spec
         self.plan = FeaturePlan(self.spec)
         self.widths = {entity.key: entity.width for entity in self.plan.entities}
         self.windows: dict[tuple[str, str], EntityWindow] = {}
@@ -122,7 +154,7 @@ class _Replay:
 
 def _chunks(predictions: "QuerySet[Prediction]", *, whole: bool) -> Iterator[list[Stored]]:
     """Stored predictions, oldest first; `whole` with what a replay needs."""
-    fields = Stored._fields if whole else Stored._fields[:-2]
+    fields = Stored._fields if whole else Stored._fields[:-1]
     rows = predictions.order_by("event_time", "id").values_list(*fields)
     found = (Stored(*row) for row in rows.iterator(chunk_size=CHUNK))
     while chunk := list(islice(found, CHUNK)):
@@ -139,52 +171,91 @@ def _picked(row: Stored, layout: NDArray[np.intp], built: FloatArray | None) -> 
     return built
 
 
-def read_rows(detector: Detector, *, known_at: datetime, report: Callable[[float], None]) -> Rows:
-    """Load what was logged before `known_at`. Raises DatasetError when there is nothing."""
-    layouts = _layouts(detector)
+def read_rows(
+    detector: Detector,
+    *,
+    known_at: datetime,
+    report: Callable[[float], None],
+    spec: DetectorSpec | None = None,
+) -> Rows:
+    """Load what was logged before `known_at`. Raises DatasetError when there is nothing.
+
+    `spec`: whose features the vectors hold, by default those that the detector declares today.
+    """
+    spec, read_at = spec or detector.spec(), timezone.now()
+    layouts = _layouts(detector, spec)
     predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
     total = predictions.count()
     if total == 0:
         raise DatasetError("No events were scored yet: import or send some first.")
-    lacking = any((layout == ABSENT).any() for layout in layouts.values())
-    replay = _Replay(detector) if lacking else None
+    lacking = any(layout.why for layout in layouts.values())
+    replay = _Replay(spec) if lacking else None
     index: dict[object, int] = {}
-    vectors, times, amounts, tokens = [], [], [], []
+    origins: Counter[str] = Counter()
+    seen: set[tuple[str, datetime, Decimal | None]] = set()
+    vectors, times, amounts, tokens, kinds, chances = [], [], [], [], [], []
     for chunk in _chunks(predictions, whole=lacking):
         built = None if replay is None else replay.vectors(chunk)
         for i, row in enumerate(chunk):
+            layout = layouts[row.bundle_digest]
             index[row.id] = len(index)
+            origins[layout.why] += 1
+            seen.add((row.entity, row.event_time, row.exposure))
             own = None if built is None else built[i]
-            vectors.append(_picked(row, layouts[row.bundle_digest], own).tobytes())
+            vectors.append(_picked(row, layout.places, own).tobytes())
             times.append(row.event_time.timestamp())
             amounts.append(np.nan if row.exposure is None else float(row.exposure))
             tokens.append(row.entity)
+            kinds.append(_kind(row.selection_reason))
+            chances.append(row.propensity)
         report(0.7 * len(index) / total)
-    labels = _labels(detector, known_at, index)
+    labels, sources = _labels(detector, known_at, index)
     report(1.0)
-    width = len(detector.spec().feature_names)
     return Rows(
-        vectors=np.frombuffer(b"".join(vectors), "<f8").reshape(-1, width),
+        vectors=np.frombuffer(b"".join(vectors), "<f8").reshape(-1, len(spec.features)),
         event_time=np.array(times),
         amounts=np.array(amounts),
         entities=np.unique(np.array(tokens), return_inverse=True)[1].astype(np.int64),
         labels=labels,
         known_at=known_at,
+        selection=Selection(np.array(kinds, np.int8), np.array(chances)),
+        origin={
+            "logged": origins.pop("", 0),
+            "recomputed": dict(origins),
+            "label_sources": sources,
+            "read_at": read_at.isoformat(),
+            "duplicates": len(index) - len(seen),
+        },
     )
 
 
-def _labels(detector: Detector, known_at: datetime, index: dict[object, int]) -> LabelHistory:
+def _kind(selection_reason: str) -> int:
+    if not selection_reason:
+        return NOT_SELECTED
+    drawn = selection_reason == SelectionReason.RANDOM_AUDIT
+    return AUDITED if drawn else SELECTED
+
+
+def _labels(
+    detector: Detector, known_at: datetime, index: dict[object, int]
+) -> tuple[LabelHistory, dict[str, int]]:
+    """(the history, how many events have their newest label from each source)."""
     rows, values, times = [], [], []
+    newest: dict[int, str] = {}
     labels = Label.objects.filter(detector=detector, label_time__lte=known_at).order_by(
         "label_time", "id"
     )
-    fields = labels.values_list("prediction_id", "is_fraud", "label_time")
-    for pk, is_fraud, label_time in fields.iterator(chunk_size=CHUNK):
+    fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source")
+    for pk, is_fraud, label_time, source in fields.iterator(chunk_size=CHUNK):
         if pk in index:
             rows.append(index[pk])
             values.append(is_fraud)
             times.append(label_time.timestamp())
-    return LabelHistory(np.array(rows, np.intp), np.array(values, np.int8), np.array(times, float))
+            newest[index[pk]] = source
+    history = LabelHistory(
+        np.array(rows, np.intp), np.array(values, np.int8), np.array(times, float)
+    )
+    return history, dict(Counter(newest.values()))
 
 
 def digest(rows: Rows) -> str:
@@ -202,9 +273,18 @@ def digest(rows: Rows) -> str:
     return found.hexdigest()
 
 
-def record_dataset(detector: Detector, rows: Rows) -> Dataset:
-    """Keep what the data was: digest, counts, span."""
-    known = rows.labels.as_known_at(rows.known_at.timestamp(), len(rows.event_time))
+def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = None) -> Dataset:
+    """Keep what the data was: digest, counts, span; which rows a version learnt from (`split`).
+
+    `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
+    truth may still come); `logged` vectors and `recomputed` ones by reason; `label_sources`;
+    `duplicates` (events of one entity, moment and amount beyond the
+    first); `read_at`, when events were read; `split` in seconds; `unlabelled_is_legitimate`.
+    """
+    training = detector.spec().training
+    at = rows.known_at.timestamp()
+    known = rows.labels.as_known_at(at, len(rows.event_time))
+    unknown = known < 0
     return Dataset.objects.create(
         detector=detector,
         digest=digest(rows),
@@ -214,5 +294,32 @@ def record_dataset(detector: Detector, rows: Rows) -> Dataset:
         rows=len(rows.event_time),
         positives=int((known == 1).sum()),
         feature_names=list(detector.spec().feature_names),
-        detail={"labelled": int((known >= 0).sum())},
+        detail={
+            "labelled": int((known >= 0).sum()),
+            "legitimate": int((known == 0).sum()),
+            "unknown": int(unknown.sum()),
+            "young": int((unknown & (rows.event_time + training.label_delay > at)).sum()),
+            "label_delay": training.label_delay,
+            "unlabelled_is_legitimate": training.unlabelled_is_legitimate,
+            "split": None if split is None else asdict(split),
+            **rows.origin,
+        },
     )
+
+
+def dataset_rows(dataset: Dataset) -> Iterator[tuple[UUID, str, datetime, str]]:
+    """(id, external id, event time, part) of the events of a dataset that are still stored.
+
+    Predictions never change, so what had arrived when the dataset was read is what it held; `part`
+    is empty for events of the delays between the parts.
+    """
+    rows = Prediction.objects.filter(detector=dataset.detector_id, event_time__lt=dataset.known_at)
+    read_at = dataset.detail.get("read_at")
+    if read_at:
+        rows = rows.filter(received_at__lte=datetime.fromisoformat(read_at))
+    split = dataset.detail.get("split")
+    bounds = TimeSplit(**split) if split else None
+    found = rows.order_by("event_time", "id").values_list("id", "external_id", "event_time")
+    for pk, external_id, event_time in found.iterator(chunk_size=CHUNK):
+        part = bounds.part_of(event_time.timestamp()) if bounds else ""
+        yield pk, external_id, event_time, part

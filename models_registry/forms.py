@@ -1,7 +1,10 @@
 """What model owners choose and write. Learners are named here, so that no page loads one."""
 
+from typing import Any
+
 from django import forms
 
+from scoring.core.decision import Thresholds
 from scoring.models import Detector
 
 LEARNER_TITLES = {
@@ -44,3 +47,40 @@ class DecisionForm(forms.Form):
         ),
         label="Reason",
     )
+
+
+class ThresholdForm(forms.Form):
+    """Where people and blocks begin, on the risk; an empty block threshold blocks nothing."""
+
+    review = forms.FloatField(
+        label="Review from", widget=forms.NumberInput(attrs={"class": "input", "step": "any"})
+    )
+    block = forms.FloatField(
+        required=False,
+        label="Block from",
+        widget=forms.NumberInput(attrs={"class": "input", "step": "any"}),
+    )
+
+    @classmethod
+    def of(cls, stand: Thresholds) -> "ThresholdForm":
+        """The unbound form with the thresholds as they stand, as a person would write them."""
+        block = "" if stand.block > 1.0 else f"{stand.block:.4g}"
+        return cls(initial={"review": f"{stand.review:.4g}", "block": block})
+
+    def wanted(self) -> dict[str, Any]:
+        """`review` and `block` (None: never) of a valid form."""
+        return {"review": self.cleaned_data["review"], "block": self.cleaned_data["block"]}
+
+
+class PublishForm(ThresholdForm):
+    """The same with the reason, which is kept."""
+
+    reason = forms.CharField(
+        max_length=2000, widget=forms.TextInput(attrs={"class": "input"}), label="Why?"
+    )
+
+
+class EvaluateForm(forms.Form):
+    """How a version is judged again."""
+
+    kind = forms.ChoiceField(choices=(("as_of", "As of today"), ("folds", "Over time")))

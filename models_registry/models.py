@@ -5,6 +5,7 @@ from django.db import models
 from django.urls import reverse
 
 from jobs.models import Job
+from models_registry import evaluation_models  # noqa: F401 - where Django looks for models
 from scoring.models import Detector
 
 
@@ -30,6 +31,9 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rows:,} rows, {self.digest[:12]}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("dataset_detail", args=[self.pk])
 
 
 class ModelVersion(models.Model):

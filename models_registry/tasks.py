@@ -5,6 +5,8 @@ from django.utils import timezone
 
 from jobs.dispatch import announce_job
 from jobs.services import run_job
+from models_registry.evaluating import run_evaluation
+from models_registry.evaluation_jobs import EVALUATE
 from models_registry.monitoring import CHECK_DRIFT, run_drift_check
 from models_registry.retraining import TRAIN, is_due, request_training
 from models_registry.training import run_training
@@ -21,6 +23,12 @@ def train_task(job_id: int) -> None:
 def check_drift_task(job_id: int) -> None:
     """Run a drift check."""
     run_job(job_id, run_drift_check)
+
+
+@shared_task(name=EVALUATE)
+def evaluate_task(job_id: int) -> None:
+    """Run an evaluation job."""
+    run_job(job_id, run_evaluation)
 
 
 @shared_task(name="models_registry.retrain_due")

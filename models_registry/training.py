@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
-from models_registry.core.calibration import fit_calibration
+from models_registry.core.calibration import choose_calibration
 from models_registry.core.comparison import Contender, compare
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.evaluation import evaluate
@@ -23,9 +23,10 @@ from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.learners.base import Learner
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
-from models_registry.core.splits import Part, Parts, plan_split
+from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
+from models_registry.judging import audited_metrics, finite, history_starts, knowledge_ends
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
 from scoring.core.decision import Thresholds
@@ -38,8 +39,6 @@ from scoring.deployment import bundle_root, serving
 from scoring.models import Detector, Prediction
 
 LEVEL_SAMPLE = 20_000
-STRAYS = 0.001
-"""Share of the oldest events that may be left out of the history's span."""
 FloatArray = NDArray[np.float64]
 
 
@@ -59,6 +58,7 @@ class Fitted:
     encoder: Encoder
     calibration: Calibration
     thresholds: Thresholds
+    calibrations: dict[str, Any]
 
     def risk(self, vectors: FloatArray) -> FloatArray:
         """What the thresholds apply to, float64[n]: probability, or score when uncalibrated."""
@@ -103,14 +103,15 @@ def train_version(
         known_at=known_at,
         report=lambda part: progress.report(0.3 * part, "Reading logged events"),
     )
-    parts = _split(spec, rows)
+    split = _plan(spec, rows)
+    parts = _split(spec, rows, split)
     progress.log(
         f"{len(rows.event_time):,} events; "
         f"train {len(parts.train.rows):,} ({parts.train.positives:,} positive), "
         f"validation {len(parts.validation.rows):,} ({parts.validation.positives:,}), "
         f"test {len(parts.test.rows):,} ({parts.test.positives:,})"
     )
-    fitted = _fit(detector, spec, learner, rows, parts, progress)
+    fitted = fit_parts(detector, spec, learner, rows, parts, progress)
     progress.report(0.85, "Judging on the test part")
     test = parts.test
     risk = fitted.risk(rows.vectors[test.rows])
@@ -125,10 +126,14 @@ def train_version(
         costs=spec.costs,
     )
     metrics["known_at"] = known_at.isoformat()
+    metrics["calibration"] = fitted.calibrations
+    metrics["audited"] = audited_metrics(
+        spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
+    )
     comparison = _compare(detector, spec, rows, test, fitted, risk)
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
-    dataset = record_dataset(detector, rows)
+    dataset = record_dataset(detector, rows, split)
     digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics)
     progress.report(0.99, "Registering")
     return _register(
@@ -145,11 +150,17 @@ def train_version(
     )
 
 
-def _split(spec: DetectorSpec, rows: Rows) -> Parts:
-    # A few events with a wrong clock, decades too early, must not stretch the history.
-    start = float(np.quantile(rows.event_time, STRAYS, method="lower"))
-    split = plan_split(start, _knowledge_ends(rows), delay=spec.training.label_delay)
-    parts = split.apply(rows.event_time, rows.labels, matured_is_genuine=True)
+def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
+    return plan_split(history_starts(rows), knowledge_ends(rows), delay=spec.training.label_delay)
+
+
+def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit) -> Parts:
+    parts = split.apply(
+        rows.event_time,
+        rows.labels,
+        matured_is_genuine=spec.training.unlabelled_is_legitimate,
+        known_at=rows.known_at.timestamp(),
+    )
     if parts.train.positives < spec.training.minimum_positives:
         raise DatasetError(
             f"Only {parts.train.positives} labelled positives lie in the training part; "
@@ -158,17 +169,7 @@ def _split(spec: DetectorSpec, rows: Rows) -> Parts:
     return parts
 
 
-def _knowledge_ends(rows: Rows) -> float:
-    """The last moment (seconds, UTC) that the data speaks of: its newest event or label.
-
-    In live use that is now. An imported history may end years ago, and what happened to its last
-    events was perhaps never known: taken as of today they would all count as legitimate.
-    """
-    newest = max(float(rows.event_time[-1]), float(rows.labels.time.max(initial=0.0)))
-    return min(rows.known_at.timestamp(), newest)
-
-
-def _fit(
+def fit_parts(
     detector: Detector,
     spec: DetectorSpec,
     learner_name: str,
@@ -176,6 +177,7 @@ def _fit(
     parts: Parts,
     progress: Progress,
 ) -> Fitted:
+    """Fit encoder and learner on the training part, calibration and thresholds on validation."""
     train, validation = parts.train, parts.validation
     encoder = fit_encoder(
         spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
@@ -197,7 +199,7 @@ def _fit(
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
     margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
-    calibration = fit_calibration(margin, validation.labels)
+    calibration, tried = choose_calibration(margin, validation.labels)
     probability = calibration.probability(margin)
     if probability is None:
         scores = score_of(margin, learner.link)
@@ -206,7 +208,7 @@ def _fit(
         thresholds = choose_thresholds(
             probability, validation.labels, rows.amounts[validation.rows], spec.costs
         )
-    return Fitted(learner, encoder, calibration, thresholds)
+    return Fitted(learner, encoder, calibration, thresholds, tried)
 
 
 def _stopped(progress: Progress) -> bool:
@@ -307,18 +309,7 @@ def _publish(
         "created_at": datetime.now(UTC).isoformat(),
     }
     files = {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
-    return write_bundle(bundle_root(), _finite(manifest), files)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN: a metric that could not be told becomes null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    return write_bundle(bundle_root(), finite(manifest), files)
 
 
 @transaction.atomic
@@ -343,10 +334,10 @@ def _register(
         learner=fitted.learner.name,
         digest=digest,
         dataset=dataset,
-        parameters=_finite(fitted.learner.parameters()),
-        metrics=_finite(metrics),
-        comparison=_finite(comparison),
-        curves=_finite(curves),
+        parameters=finite(fitted.learner.parameters()),
+        metrics=finite(metrics),
+        comparison=finite(comparison),
+        curves=finite(curves),
         job=job,
         trained_by=trained_by,
         trained_at=timezone.now(),

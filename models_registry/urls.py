@@ -2,13 +2,17 @@
 
 from django.urls import path
 
-from models_registry import views
+from models_registry import dataset_views, evaluation_views, views
 
 urlpatterns = [
     path("models/", views.ModelList.as_view(), name="model_list"),
     path("models/<int:pk>/", views.ModelDetail.as_view(), name="model_detail"),
     path("models/<int:pk>/promote/", views.model_promote, name="model_promote"),
     path("models/<int:pk>/reject/", views.model_reject, name="model_reject"),
+    path("models/<int:pk>/evaluate/", evaluation_views.model_evaluate, name="model_evaluate"),
+    path("models/<int:pk>/thresholds/", evaluation_views.model_thresholds, name="model_thresholds"),
+    path("models/datasets/<int:pk>/", dataset_views.dataset_detail, name="dataset_detail"),
+    path("models/datasets/<int:pk>/rows.csv", dataset_views.dataset_rows_csv, name="dataset_rows"),
     path("models/train/<slug:slug>/", views.model_train, name="model_train"),
     path("models/roll-back/<slug:slug>/", views.model_roll_back, name="model_roll_back"),
 ]

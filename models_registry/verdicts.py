@@ -1,6 +1,6 @@
 """What the numbers of a version mean, in words: is it better, by how much, is that sure?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,11 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
 
 
 def _first_version(version: ModelVersion) -> Verdict:
+    if version.metrics.get("moved_from"):
+        return Verdict(
+            f"{version.label} is {version.metrics['moved_from']} with its thresholds moved.",
+            ("It ranks events exactly alike. An evaluation as of today compares what they cost.",),
+        )
     rows, positives = version.metrics.get("rows", 0), version.metrics.get("positives", 0)
     return Verdict(
         f"{version.label} had no champion to be compared with.",
@@ -145,64 +150,6 @@ class MetricRow:
     change: str = ""
     interval: str = ""
     better: bool | None = None
-
-
-Show = Callable[[float | None], str]
-METRICS: tuple[tuple[str, str, str, Show], ...] = (
-    ("average_precision", "Average precision", "mean precision over all recalls", ratio),
-    ("roc_auc", "ROC AUC", "chance that a bad event ranks above a good one", ratio),
-    (
-        "recall_at_1pct_fpr",
-        f"Recall at 1{NARROW}% false positives",
-        f"found while 1{NARROW}% of good events are flagged",
-        share,
-    ),
-    (
-        "entity_precision_at_100",
-        "Card precision@100",
-        "bad ones among the 100 riskiest entities a day",
-        share,
-    ),
-    ("precision", "Precision", "bad ones among the flagged, at the review threshold", share),
-    ("recall", "Recall", "flagged among the bad ones, at the review threshold", share),
-    ("f1", "F1", "harmonic mean of the two", ratio),
-    ("alert_rate", "Alert rate", "events sent to people or blocked", share),
-    (
-        "value_detection_rate",
-        "Value detection rate",
-        "money found within the analysts' capacity",
-        share,
-    ),
-    ("brier", "Brier score", "squared error of the probability, lower is better", small),
-    (
-        "calibration_error",
-        "Calibration error",
-        "gap between probability and truth, lower is better",
-        small,
-    ),
-)
-
-
-def metric_rows(
-    version: ModelVersion, other: ModelVersion | None, *, currency: str
-) -> list[MetricRow]:
-    """Every metric of the version beside the other's, each on its own unseen days."""
-    theirs = other.metrics if other else {}
-    rows = [
-        MetricRow(name, meaning, show(version.metrics.get(key)), show(theirs.get(key)))
-        for key, name, meaning, show in METRICS
-        if key in version.metrics or key in theirs
-    ]
-    if "cost_per_event" in version.metrics or "cost_per_event" in theirs:
-        rows.append(
-            MetricRow(
-                f"Cost per {EVENTS:,} events",
-                "losses, reviews and wrong blocks, lower is better",
-                per_thousand(version.metrics.get("cost_per_event"), currency),
-                per_thousand(theirs.get("cost_per_event"), currency),
-            )
-        )
-    return rows
 
 
 def same_events_rows(version: ModelVersion, *, currency: str) -> list[MetricRow]:

@@ -14,8 +14,10 @@ from django.views.decorators.http import require_POST
 
 from accounts.models import User
 from jobs.dispatch import announce_job
+from models_registry.evaluation_panels import evaluation_context
 from models_registry.figures import curve_figures
 from models_registry.forms import LEARNER_TITLES, DecisionForm, TrainForm
+from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
 from models_registry.promotion import PromotionRefused, promote, reject, roll_back
@@ -27,7 +29,7 @@ from models_registry.selectors import (
     promotion_history,
     version_list,
 )
-from models_registry.verdicts import metric_rows, same_events_rows, verdict_of
+from models_registry.verdicts import same_events_rows, verdict_of
 from scoring.core.bundle import BundleError
 from scoring.models import Detector
 
@@ -141,13 +143,14 @@ def _render_version(
         "other": other,
         "verdict": verdict_of(version, rival=rival, currency=currency),
         "same_rows": same_events_rows(version, currency=currency),
-        "metrics": metric_rows(version, other, currency=currency),
+        "metrics": metric_lines(version, other, currency=currency),
         "curves": curve_figures(version, other),
         "history": promotion_history(detector)[:HISTORY],
         "earlier": earlier_champions([detector]).get(detector.pk),
         "form": form or DecisionForm(),
         "error": error,
         "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
+        **evaluation_context(version, other, currency=currency),
     }
     template = "models_registry/model_detail.html"
     if _htmx_target(request) == "decide":

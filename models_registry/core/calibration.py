@@ -14,29 +14,39 @@ MINIMUM_FOR_ISOTONIC: Final = 20
 PSEUDO_COUNT: Final = 1.0
 SMALLEST_SLOPE: Final = 1e-3
 NEWTON_STEPS: Final = 100
+TOO_FEW: Final = f"fewer than {MINIMUM_OF_A_CLASS} labelled events of a kind"
+FEW: Final = f"fewer than {MINIMUM_FOR_ISOTONIC} of a kind in a half: two parameters are enough"
+BETTER: Final = "the smaller squared error on the newer half of the validation days"
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
 
 
 def fit_calibration(margins: FloatArray, labels: Labels) -> Calibration:
-    """The better of Platt scaling and isotonic regression for validation rows, oldest first.
+    """The better of Platt scaling and isotonic regression; see `choose_calibration`."""
+    return choose_calibration(margins, labels)[0]
 
-    Each is fitted on the older half and judged by its Brier score on the newer half; the winner is
-    fitted again on all rows. Few positives leave only Platt's two parameters, fewer than five of
-    either class no calibration at all.
+
+def choose_calibration(margins: FloatArray, labels: Labels) -> tuple[Calibration, dict[str, Any]]:
+    """(the better of Platt scaling and isotonic regression for validation rows, how it won).
+
+    Rows are oldest first. Each is fitted on the older half and judged by its Brier score on the
+    newer half; the winner is fitted again on all rows. Few positives leave only Platt's two
+    parameters, fewer than five of either class no calibration at all. The second value is
+    JSON-able: `chosen`, `why`, and `brier` by name where both were tried.
     """
     if _rarer_class(labels) < MINIMUM_OF_A_CLASS:
-        return Calibration()
+        return Calibration(), {"chosen": "none", "why": TOO_FEW}
     half = labels.size // 2
     older, newer = slice(None, half), slice(half, None)
     if min(_rarer_class(labels[older]), _rarer_class(labels[newer])) < MINIMUM_FOR_ISOTONIC:
-        return fit_platt(margins, labels)
+        return fit_platt(margins, labels), {"chosen": "platt", "why": FEW}
     brier = {}
-    for fit in (fit_platt, fit_isotonic):
+    for name, fit in CALIBRATIONS.items():
         trial = fit(margins[older], labels[older]).probability(margins[newer])
-        brier[fit] = brier_score(labels[newer], np.asarray(trial))
-    return min(brier, key=lambda fit: brier[fit])(margins, labels)
+        brier[name] = brier_score(labels[newer], np.asarray(trial))
+    best = min(brier, key=lambda name: brier[name])
+    return CALIBRATIONS[best](margins, labels), {"chosen": best, "why": BETTER, "brier": brier}
 
 
 def _rarer_class(labels: Labels) -> int:
@@ -112,3 +122,6 @@ def _newton(columns: FloatArray, target: FloatArray, *, start: FloatArray) -> Fl
             break
         best = trial
     return weights
+
+
+CALIBRATIONS: Final = {"platt": fit_platt, "isotonic": fit_isotonic}

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core import metrics
-from models_registry.core.costs import cost_points, decision_costs
+from models_registry.core.costs import cost_points
+from models_registry.core.intervals import Judgement, metric_intervals, ratios
+from models_registry.core.resampling import RESAMPLES
+from models_registry.core.threshold_curve import threshold_curve
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
 
@@ -27,13 +30,53 @@ def evaluate(
     event_time: FloatArray,
     thresholds: Thresholds,
     costs: CostSpec,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(metrics, curves) of test rows; all arrays [n], `event_time` in seconds, UTC.
 
-    Metrics that need amounts are None without them; those that need both classes are NaN.
+    Metrics that need amounts or probabilities are left out without them; those that need both
+    classes are NaN. `metrics["intervals"]` has [low, high] of each at 95 %, `metrics["resampled"]`
+    says how they were made; no intervals with `resamples` 0.
     """
-    at_review = metrics.at_threshold(labels, risk, thresholds.review)
     days = (event_time // DAY).astype(np.int64)
+    judged = Judgement(
+        labels=labels,
+        risk=risk,
+        calibrated=calibrated,
+        amounts=amounts if np.isfinite(amounts).any() else None,
+        entities=entities,
+        days=days,
+        thresholds=thresholds,
+        costs=costs,
+        entities_a_day=ENTITIES_A_DAY,
+    )
+    found = _metrics(judged)
+    curves: dict[str, Any] = {
+        "roc": metrics.roc_points(labels, risk),
+        "precision_recall": metrics.precision_recall_points(labels, risk),
+        "thresholds": threshold_curve(
+            labels, risk, judged.amounts, days=days_covered(event_time), costs=costs
+        ),
+    }
+    if calibrated:
+        curves["calibration"] = metrics.calibration_points(labels, risk)
+    if judged.amounts is not None:
+        curves["cost"] = cost_points(
+            labels, risk, judged.amounts, block=thresholds.block, costs=costs
+        )
+    if resamples and labels.size:
+        found["intervals"], reliability, found["resampled"] = metric_intervals(
+            judged, found, seed=seed, resamples=resamples
+        )
+        for point, (low, high) in zip(curves.get("calibration", []), reliability, strict=True):
+            point.update(low=low, high=high)
+    found["thresholds"] = thresholds.to_dict()
+    return found, curves
+
+
+def _metrics(judged: Judgement) -> dict[str, Any]:
+    labels, risk = judged.labels, judged.risk
     found: dict[str, Any] = {
         "rows": int(labels.size),
         "positives": int((labels == 1).sum()),
@@ -41,28 +84,22 @@ def evaluate(
         "average_precision": metrics.average_precision(labels, risk),
         "recall_at_1pct_fpr": metrics.recall_at_false_positive_rate(labels, risk, 0.01),
         "entity_precision_at_100": metrics.entity_precision_at_k(
-            labels, risk, entities, days, ENTITIES_A_DAY
+            labels, risk, judged.entities, judged.days, judged.entities_a_day
         ),
-        "precision": at_review.precision,
-        "recall": at_review.recall,
-        "f1": at_review.f1,
-        "alert_rate": float((risk >= thresholds.review).mean()),
     }
-    curves: dict[str, Any] = {
-        "roc": metrics.roc_points(labels, risk),
-        "precision_recall": metrics.precision_recall_points(labels, risk),
-    }
-    if calibrated:
-        found["brier"] = metrics.brier_score(labels, risk)
+    sums = {name: column.sum() for name, column in judged.columns().items()}
+    found |= {name: float(value) for name, value in ratios(sums, judged.costs).items()}
+    if judged.calibrated:
         found["calibration_error"] = metrics.expected_calibration_error(labels, risk)
-        curves["calibration"] = metrics.calibration_points(labels, risk)
-    if np.isfinite(amounts).any():
+    if judged.amounts is not None:
         found["value_detection_rate"] = metrics.value_detection_rate(
-            labels, risk, amounts, costs.capacity
+            labels, risk, judged.amounts, judged.costs.capacity
         )
-        spent = decision_costs(
-            labels, risk, amounts, review=thresholds.review, block=thresholds.block, costs=costs
-        )
-        found["cost_per_event"] = float(spent.mean())
-        curves["cost"] = cost_points(labels, risk, amounts, block=thresholds.block, costs=costs)
-    return found, curves
+    return found
+
+
+def days_covered(event_time: FloatArray) -> float:
+    """Days from the first to the last event, at least one."""
+    if event_time.size == 0:
+        return 1.0
+    return max(1.0, float(event_time.max() - event_time.min()) / DAY)

@@ -154,19 +154,23 @@ def brier_score(labels: Labels, probabilities: FloatArray) -> float:
     return float(np.mean((probabilities - labels) ** 2)) if labels.size else NAN
 
 
+def calibration_groups(probabilities: FloatArray, bins: int = 10) -> list[NDArray[np.intp]]:
+    """Up to `bins` groups of rows of equal size, those with the lowest probabilities first."""
+    order = np.argsort(probabilities, kind="stable")
+    return [group for group in np.array_split(order, bins) if group.size]
+
+
 def calibration_points(
     labels: Labels, probabilities: FloatArray, bins: int = 10
 ) -> list[dict[str, float]]:
     """Mean probability and observed rate of up to `bins` groups of equal size, lowest first."""
-    order = np.argsort(probabilities, kind="stable")
     return [
         {
             "probability": float(probabilities[group].mean()),
             "observed": float(labels[group].mean()),
             "count": float(group.size),
         }
-        for group in np.array_split(order, bins)
-        if group.size
+        for group in calibration_groups(probabilities, bins)
     ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = -1
+MOST_FOLDS = 4
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -38,6 +39,19 @@ class LabelHistory:
         labels = np.full(n_rows, UNKNOWN, dtype=np.int8)
         # Of several writes to one row numpy keeps the last, here the newest.
         labels[self.row[known]] = self.value[known]
+        return labels
+
+    def matured(
+        self, at: float, event_time: FloatArray, *, delay: float, matured_is_genuine: bool
+    ) -> NDArray[np.int8]:
+        """int8[n]: labels of the events at `event_time` [n] as known at `at`, 0 for the quiet ones.
+
+        An event without a label counts as 0 only once it is `delay` seconds old, and only where
+        silence says so; a younger one is always unknown, -1.
+        """
+        labels = self.as_known_at(at, event_time.size)
+        if matured_is_genuine:
+            labels[(labels == UNKNOWN) & (event_time + delay <= at)] = 0
         return labels
 
 
@@ -94,25 +108,43 @@ class TimeSplit:
     def test_start(self) -> float:
         return self.validation_end + self.delay
 
-    def apply(
-        self, event_time: FloatArray, history: LabelHistory, *, matured_is_genuine: bool
-    ) -> Parts:
-        """The parts of the events at `event_time` float64[n].
-
-        `matured_is_genuine`: a row that nobody labelled within the delay counts as 0 (the usual
-        reading of transactions); otherwise it is left out. Raises `SplitError` if a part lacks
-        rows.
-        """
-        bounds = {
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """[start, end) of each part by name."""
+        return {
             "training": (self.train_start, self.train_end),
             "validation": (self.validation_start, self.validation_end),
             "test": (self.test_start, self.test_end),
         }
+
+    def part_of(self, at: float) -> str:
+        """The part that an event of this moment belongs to; empty for the delays and beyond."""
+        inside = (name for name, (start, end) in self.bounds.items() if start <= at < end)
+        return next(inside, "")
+
+    def apply(
+        self,
+        event_time: FloatArray,
+        history: LabelHistory,
+        *,
+        matured_is_genuine: bool,
+        known_at: float = np.inf,
+    ) -> Parts:
+        """The parts of the events at `event_time` float64[n].
+
+        `matured_is_genuine`: a row that nobody labelled within the delay counts as 0 (the usual
+        reading of transactions); otherwise it is left out. `known_at` is when the labels were
+        read (seconds): what had not matured by then is left out too. Raises `SplitError` if a part
+        lacks rows.
+        """
         parts = []
-        for name, (start, end) in bounds.items():
-            labels = history.as_known_at(end + self.delay, event_time.size)
-            if matured_is_genuine:
-                labels[labels == UNKNOWN] = 0
+        for name, (start, end) in self.bounds.items():
+            labels = history.matured(
+                min(end + self.delay, known_at),
+                event_time,
+                delay=self.delay,
+                matured_is_genuine=matured_is_genuine,
+            )
             rows = np.flatnonzero((event_time >= start) & (event_time < end) & (labels != UNKNOWN))
             if rows.size == 0:
                 raise SplitError(f"The {name} part has no labelled event.")
@@ -149,3 +181,30 @@ def plan_split(
         test_end=validation_end + delay + shares[2] * unit,
         delay=delay,
     )
+
+
+def prequential_splits(start: float, now: float, *, delay: float, folds: int) -> list[TimeSplit]:
+    """Up to `folds` splits of the history, oldest first: what training anew each time had given.
+
+    The newest is judged on the last tenth of the history, each earlier one on the tenth before;
+    a fold learns from everything before its own validation tenth and the delays between (Gama,
+    Sebastiao & Rodrigues 2013; Le Borgne et al. 2022, chapter 5). Times in seconds, UTC. At least
+    half of the folds' history is learnt from. Raises `SplitError` if the history is too short.
+    """
+    tenth = (now - start - 3 * delay) / 10
+    if tenth <= 0:
+        raise SplitError(f"{(now - start) / 86400:.1f} days of history are too few for folds.")
+    found = []
+    for back in range(min(folds, MOST_FOLDS)):
+        test_end = now - delay - back * tenth
+        validation_end = test_end - tenth - delay
+        found.append(
+            TimeSplit(
+                train_start=start,
+                train_end=validation_end - tenth - delay,
+                validation_end=validation_end,
+                test_end=test_end,
+                delay=delay,
+            )
+        )
+    return found[::-1]

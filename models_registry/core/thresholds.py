@@ -32,7 +32,7 @@ def choose_thresholds(
     else:
         review = _cheapest_cut(probabilities, labels, amounts, block, costs)
     block = max(block, review)
-    return _with_levels(review=review, block=block, critical=block)
+    return with_levels(review=review, block=block, critical=block)
 
 
 def choose_thresholds_without_labels(scores: FloatArray, capacity: float) -> Thresholds:
@@ -43,7 +43,7 @@ def choose_thresholds_without_labels(scores: FloatArray, capacity: float) -> Thr
     """
     review = _capacity_cut(scores, capacity)
     critical = max(review, _capacity_cut(scores, capacity * CRITICAL_SHARE_OF_ALERTS))
-    return _with_levels(review=review, block=NEVER, critical=critical)
+    return with_levels(review=review, block=NEVER, critical=critical)
 
 
 def _block_threshold(costs: CostSpec) -> float:
@@ -52,7 +52,14 @@ def _block_threshold(costs: CostSpec) -> float:
     return max(0.0, 1.0 - costs.review_cost / costs.false_block_cost)
 
 
-def _with_levels(*, review: float, block: float, critical: float) -> Thresholds:
+def moved(current: Thresholds, *, review: float, block: float) -> Thresholds:
+    """The thresholds of a person, and the bands that go with them; `block` above 1 means never."""
+    critical = block if block <= 1.0 else max(review, min(current.critical, 1.0))
+    return with_levels(review=review, block=block, critical=critical)
+
+
+def with_levels(*, review: float, block: float, critical: float) -> Thresholds:
+    """Bands: MEDIUM from the review threshold on, CRITICAL as told, HIGH halfway in log-odds."""
     high = min(max(_between(review, critical), review), critical)
     return Thresholds(review=review, block=block, medium=review, high=high, critical=critical)
 

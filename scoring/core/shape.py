@@ -42,6 +42,8 @@ def shape_problems(raw: object) -> Problems:
     training = _mapping(found, raw, "training")
     if not is_number(training.get("minimum_positives", 0)):
         found.append(("training.minimum_positives", "is a number"))
+    if not isinstance(training.get("unlabelled_is_legitimate", True), bool):
+        found.append(("training.unlabelled_is_legitimate", "is true or false"))
     return found
 
 

@@ -92,6 +92,8 @@ class TrainingSpec:
 
     `review_after`: seconds for which a champion may score from the day it was put into service on;
     past that it is to be reviewed, and the rules decide alone. 0: no end.
+    `unlabelled_is_legitimate`: a matured event that nobody labelled counts as legitimate, because
+    whoever is harmed reports it; where nobody reports, it stays unknown and nothing learns from it.
     """
 
     learner: str = "lightgbm"
@@ -99,6 +101,7 @@ class TrainingSpec:
     retrain_every: float = 7 * 86400.0
     minimum_positives: int = 20
     review_after: float = 0.0
+    unlabelled_is_legitimate: bool = True
 
 
 @dataclass(frozen=True, slots=True)

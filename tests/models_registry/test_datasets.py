@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 import yaml
 
-from models_registry.datasets import DatasetError, digest, read_rows, record_dataset
+from models_registry.datasets import (
+    NEW_FEATURES,
+    NO_BUNDLE,
+    DatasetError,
+    dataset_rows,
+    digest,
+    read_rows,
+    record_dataset,
+)
+from scoring.core.bundle import BundleError
 from scoring.declarations import load_detector
-from scoring.labelling import record_label
+from scoring.labelling import record_label, record_truths
 from scoring.models import Label
 from tests.factories import START, card, config_of, scored_many
+from tests.models_registry.learning import KNOWN_AT
 
 pytestmark = pytest.mark.django_db
 LATER = START + timedelta(days=30)
@@ -134,3 +144,71 @@ def test_what_the_data_was_is_kept(cards_detector, cards):
     assert (found.rows, found.positives, found.detail["labelled"]) == (3, 1, 2)
     assert (found.first_event_at, found.last_event_at) == (START, START + timedelta(minutes=20))
     assert found.feature_names == list(cards_detector.spec().feature_names)
+
+
+def lived(detector, *, days=40, a_day=12):
+    """Events day by day, each day's labels recorded a day later: as in live use."""
+    rng = np.random.default_rng(2)
+    for day in range(days):
+        raws = [
+            card(
+                day * a_day + i,
+                TX_DATETIME=(START + timedelta(days=day, hours=24 * i / a_day)).isoformat(),
+                CUSTOMER_ID=int(rng.integers(8)),
+                TERMINAL_ID=int(rng.integers(4)),
+                TX_AMOUNT=float(np.round(rng.lognormal(3.5, 1.0), 2)),
+            )
+            for i in range(a_day)
+        ]
+        rows = scored_many("cards", raws)
+        truths = {
+            row.external_id: (bool(rng.random() < 0.2), row.event_time + timedelta(days=1))
+            for row in rows
+        }
+        record_truths(detector.pk, truths, source=Label.Source.IMPORT)
+
+
+def test_vectors_computed_again_equal_those_that_were_logged(cards_detector, monkeypatch):
+    lived(cards_detector)
+    logged = read(cards_detector, KNOWN_AT)
+    monkeypatch.setattr("models_registry.datasets.loaded", unreadable)
+    again = read(cards_detector, KNOWN_AT)
+    assert again.origin["recomputed"] == {NO_BUNDLE: 480}
+    assert logged.origin["recomputed"] == {}
+    # Windows, ratios and the terminals' known fraud are all there to be compared.
+    assert (logged.vectors[:, -5:-2] > 0).any(axis=0).all()
+    assert np.allclose(again.vectors, logged.vectors, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+def unreadable(digest):
+    raise BundleError("gone")
+
+
+def test_where_rows_and_labels_come_from_is_kept(cards_detector, cards, tmp_path):
+    label(cards[0], True, days=1)
+    record_label(
+        cards[0], is_fraud=False, source=Label.Source.ANALYST, label_time=START + timedelta(days=2)
+    )
+    label(cards[1], False, days=1)
+    scored_many("cards", [card(9, TX_DATETIME=START.isoformat(), TX_AMOUNT=10.0)])
+    config = config_of("cards")
+    step = {"entity_key": "TERMINAL_ID", "windows": ["15m"], "aggregations": ["sum"]}
+    config["features"]["transformations"] += [{"type": "time_window_aggregation", "config": step}]
+    detector = redeclared(tmp_path, config)
+    detail = record_dataset(detector, read(detector)).detail
+    assert (detail["logged"], detail["recomputed"]) == (0, {NEW_FEATURES: 4})
+    assert detail["label_sources"] == {"analyst": 1, "import": 1}
+    assert (detail["legitimate"], detail["unknown"], detail["duplicates"]) == (2, 2, 1)
+
+
+def test_unknown_events_are_told_apart_by_age(cards_detector, cards):
+    young = record_dataset(cards_detector, read(cards_detector, START + timedelta(days=6))).detail
+    old = record_dataset(cards_detector, read(cards_detector)).detail
+    assert (young["unknown"], young["young"]) == (3, 3)
+    assert (old["unknown"], old["young"]) == (3, 0)
+
+
+def test_the_ids_of_a_dataset_are_those_that_had_arrived(cards_detector, cards):
+    dataset = record_dataset(cards_detector, read(cards_detector))
+    scored_many("cards", [card(99)])
+    assert [row[1] for row in dataset_rows(dataset)] == ["0", "1", "2"]

@@ -10,10 +10,11 @@ from jobs.services import run_job
 from models_registry.core.learners.base import LearnerError
 from models_registry.core.splits import LabelHistory, SplitError
 from models_registry.datasets import DatasetError, Rows
+from models_registry.judging import finite
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.retraining import request_training
-from models_registry.training import QuietProgress, _finite, _split, run_training, train_version
+from models_registry.training import QuietProgress, _plan, _split, run_training, train_version
 from scoring.core.bundle import load_bundle
 from scoring.core.spec import parse_spec as detector_spec
 from scoring.deployment import bundle_root, serving
@@ -132,7 +133,7 @@ def test_a_job_with_nothing_to_learn_from_fails_with_words(detector):
 
 def test_what_is_not_finite_becomes_null():
     given = {"auc": math.nan, "curve": [(1.0, math.inf)], "deep": {"n": 3, "x": -math.inf}}
-    assert _finite(given) == {"auc": None, "curve": [[1.0, None]], "deep": {"n": 3, "x": None}}
+    assert finite(given) == {"auc": None, "curve": [[1.0, None]], "deep": {"n": 3, "x": None}}
 
 
 def test_a_wrong_clock_does_not_stretch_the_history():
@@ -142,6 +143,7 @@ def test_a_wrong_clock_does_not_stretch_the_history():
     spec = detector_spec(learning_config())
     nothing = np.empty((days.size, 0))
     known_at = datetime.fromtimestamp(days[-1] + 86400.0, UTC)
-    parts = _split(spec, Rows(nothing, days, days, rows, labels, known_at))
+    found = Rows(nothing, days, days, rows, labels, known_at)
+    parts = _split(spec, found, _plan(spec, found))
     assert len(parts.train.rows) > 1500
     assert 0 not in parts.train.rows

@@ -1,7 +1,15 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from models_registry.core.splits import LabelHistory, SplitError, TimeSplit, plan_split
+from models_registry.core.splits import (
+    LabelHistory,
+    SplitError,
+    TimeSplit,
+    plan_split,
+    prequential_splits,
+)
 
 DAY = 86400.0
 NOBODY = LabelHistory(np.array([], dtype=np.intp), np.array([], dtype=np.int8), np.array([]))
@@ -75,3 +83,41 @@ def test_too_short_a_history_is_refused():
         plan_split(0, 20 * DAY, delay=7 * DAY)
     with pytest.raises(SplitError, match="too short"):
         TimeSplit(train_start=0, train_end=1, validation_end=2, test_end=9, delay=5)
+
+
+def test_a_young_event_without_a_label_is_never_a_negative():
+    given = history((0, 1, 1.0), (8, 1, 9.0))
+    found = given.matured(10 * DAY, DAILY[:10], delay=7 * DAY, matured_is_genuine=True)
+    assert found.tolist() == [1, 0, 0, 0, -1, -1, -1, -1, 1, -1]
+
+
+def test_where_nobody_reports_silence_says_nothing():
+    given = history((0, 1, 1.0), (1, 0, 2.0))
+    found = given.matured(10 * DAY, DAILY[:4], delay=DAY, matured_is_genuine=False)
+    assert found.tolist() == [1, 0, -1, -1]
+
+
+def test_what_had_not_matured_when_labels_were_read_is_left_out():
+    parts = SPLIT.apply(DAILY, NOBODY, matured_is_genuine=True, known_at=38 * DAY)
+    assert parts.test.rows.tolist() == [28, 29, 30, 31]
+
+
+def test_each_day_lies_in_one_part_or_in_a_delay():
+    named = [SPLIT.part_of(day * DAY) for day in (0, 7, 14, 21, 28, 35)]
+    assert named == ["training", "", "validation", "", "test", ""]
+
+
+def test_folds_walk_forward_and_each_is_judged_on_days_of_its_own():
+    folds = prequential_splits(0, 131 * DAY, delay=7 * DAY, folds=4)
+    assert [fold.test_end / DAY for fold in folds] == pytest.approx([91, 102.2, 113.4, 124], abs=3)
+    for earlier, later in pairwise(folds):
+        assert later.test_start == pytest.approx(earlier.test_end, abs=1e-3)
+        assert later.train_end > earlier.train_end
+    for fold in folds:
+        assert fold.test_start - fold.validation_end == 7 * DAY
+        assert fold.validation_start - fold.train_end == 7 * DAY
+
+
+def test_folds_need_a_history():
+    with pytest.raises(SplitError, match="too few"):
+        prequential_splits(0, 20 * DAY, delay=7 * DAY, folds=4)

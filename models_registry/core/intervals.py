@@ -1,0 +1,182 @@
+"""95 % intervals of every metric of an evaluation (what is drawn, and why: `resampling`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core import resampling
+from models_registry.core.costs import decision_costs, losses
+from models_registry.core.metrics import NAN, calibration_groups, interval
+from scoring.core.decision import Thresholds
+from scoring.core.spec import CostSpec
+
+NORMAL: Final = 1.959963984540054
+"""The 97.5 % point of the normal distribution."""
+RANKS: Final = (
+    *("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate"),
+    "entity_precision_at_100",
+)
+PROPORTIONS: Final = {
+    "precision": ("hits", "flagged"),
+    "recall": ("hits", "positives"),
+    "alert_rate": ("flagged", "rows"),
+}
+
+FloatArray = NDArray[np.float64]
+Bounds = tuple[float, float]
+Sums = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Judged rows; all arrays [n]. `amounts` None where none is known, `days` any codes of days.
+
+    `calibrated`: `risk` is a probability.
+    """
+
+    labels: NDArray[Any]
+    risk: FloatArray
+    calibrated: bool
+    amounts: FloatArray | None
+    entities: NDArray[Any]
+    days: NDArray[Any]
+    thresholds: Thresholds
+    costs: CostSpec
+    entities_a_day: int
+
+    def columns(self) -> dict[str, FloatArray]:
+        """What is added up, one value a row: every metric but the rankings is a ratio of sums."""
+        flagged, positive = self.risk >= self.thresholds.review, self.labels == 1
+        found = {
+            "rows": np.ones(self.labels.size),
+            "positives": positive.astype(np.float64),
+            "flagged": flagged.astype(np.float64),
+            "hits": (flagged & positive).astype(np.float64),
+        }
+        if self.calibrated:
+            found["squared_error"] = (self.risk - self.labels) ** 2
+        if self.amounts is not None:
+            found["lost_if_approved"] = losses(self.labels, self.amounts, self.costs)
+            found["cost"] = decision_costs(
+                self.labels,
+                self.risk,
+                self.amounts,
+                review=self.thresholds.review,
+                block=self.thresholds.block,
+                costs=self.costs,
+            )
+        return found
+
+
+def ratios(sums: Sums, costs: CostSpec) -> dict[str, FloatArray]:
+    """Metrics from sums; every entry has the shape of the sums. NaN where nothing can be said."""
+    rows, positives, flagged, hits = (
+        np.asarray(sums[name], float) for name in ("rows", "positives", "flagged", "hits")
+    )
+    found = {name: _divide(sums[part], sums[whole]) for name, (part, whole) in PROPORTIONS.items()}
+    found["f1"] = _divide(2 * hits, flagged + positives)
+    found["false_alerts_per_true_alert"] = _divide(flagged - hits, hits)
+    if "squared_error" in sums:
+        found["brier"] = _divide(sums["squared_error"], rows)
+    if "cost" in sums:
+        # Doing without a model: the cheaper of approving and of reviewing everything.
+        without = np.minimum(sums["lost_if_approved"], costs.review_cost * rows)
+        found["cost_per_event"] = _divide(sums["cost"], rows)
+        found["savings"] = 1.0 - _divide(sums["cost"], without)
+    return found
+
+
+def _divide(part: Any, whole: Any) -> FloatArray:
+    part, whole = np.asarray(part, float), np.asarray(whole, float)
+    found: FloatArray = np.divide(part, whole, out=np.full(whole.shape, NAN), where=whole > 0)
+    return found
+
+
+def metric_intervals(
+    judged: Judgement, values: Mapping[str, float], *, seed: int, resamples: int
+) -> tuple[dict[str, Bounds], list[Bounds], dict[str, Any]]:
+    """(intervals by metric, intervals of the calibration groups' rates, how they were made).
+
+    `values`: the metrics themselves. A proportion that no resample changes (0 or 1) gets Wilson's
+    interval: percentiles would say that it is sure.
+    """
+    blocks = resampling.blocks_of(judged.entities, judged.days)
+    columns = judged.columns()
+    names = list(columns)
+    groups = calibration_groups(judged.risk) if judged.calibrated else []
+    stacked = list(columns.values())
+    for group in groups:
+        inside = np.zeros(judged.labels.size)
+        inside[group] = 1.0
+        stacked += [inside, inside * judged.risk, inside * (judged.labels == 1)]
+    totals, ranks = resampling.draw_all(
+        blocks,
+        resampling.block_sums(np.stack(stacked), blocks),
+        resampling.Ranking(
+            judged.labels,
+            judged.risk,
+            blocks.code,
+            amounts=judged.amounts,
+            capacity=judged.costs.capacity,
+        ),
+        resampling.EntityDays(
+            judged.labels,
+            judged.risk,
+            judged.entities,
+            judged.days,
+            blocks.code,
+            k=judged.entities_a_day,
+        ),
+        resamples=resamples,
+        seed=seed,
+    )
+    sums = dict(zip(names, totals.T, strict=False))
+    drawn = dict(zip(RANKS, ranks.T, strict=True)) | ratios(sums, judged.costs)
+    found = {name: interval(values_drawn) for name, values_drawn in drawn.items()}
+    for name, (part, whole) in PROPORTIONS.items():
+        if found[name][0] == found[name][1]:
+            found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
+    reliability: list[Bounds] = []
+    if groups:
+        rest = totals[:, len(names) :]
+        reliability = _reliability(rest, groups, judged.labels)
+        gap = np.abs(rest[:, 1::3] - rest[:, 2::3]).sum(axis=1) / rest[:, 0::3].sum(axis=1)
+        found["calibration_error"] = _reflected(values["calibration_error"], gap)
+    known = {name: bounds for name, bounds in found.items() if name in values}
+    return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
+
+
+def _reliability(
+    sums: FloatArray, groups: list[NDArray[np.intp]], labels: NDArray[Any]
+) -> list[Bounds]:
+    rates = _divide(sums[:, 2::3], sums[:, 0::3])
+    found = []
+    for i, group in enumerate(groups):
+        low, high = interval(rates[:, i])
+        if low == high:
+            low, high = wilson(float((labels[group] == 1).sum()), float(group.size))
+        found.append((low, high))
+    return found
+
+
+def _reflected(value: float, drawn: FloatArray) -> Bounds:
+    """The basic bootstrap interval, not below 0: a sum of absolute gaps grows with every draw."""
+    low, high = interval(drawn)
+    return max(0.0, 2 * value - high), max(0.0, 2 * value - low)
+
+
+def wilson(hits: float, n: float) -> Bounds:
+    """Wilson's 95 % score interval (1927) of a proportion; NaN without rows."""
+    if n <= 0:
+        return NAN, NAN
+    share, z = hits / n, NORMAL**2 / n
+    centre = (share + z / 2) / (1 + z)
+    half = NORMAL * sqrt(share * (1 - share) / n + z / (4 * n)) / (1 + z)
+    # At its ends the interval reaches them exactly, whatever rounding says.
+    return (max(0.0, centre - half) if hits > 0 else 0.0), (
+        min(1.0, centre + half) if hits < n else 1.0
+    )

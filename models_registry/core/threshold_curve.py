@@ -1,0 +1,150 @@
+"""What any pair of review and block thresholds would have meant on judged rows.
+
+The curve holds, at many cuts of the risk, what lies at or above the cut: rows, positives, what
+approving them loses. Costs and rates of any two thresholds follow by subtraction, so a page can
+answer "and at 0.42?" without reading an event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core.costs import losses
+from models_registry.core.intervals import Bounds, wilson
+from scoring.core.spec import CostSpec
+
+CUTS: Final = 400
+EVERY_CUT_OF: Final = 100
+
+FloatArray = NDArray[np.float64]
+
+
+def threshold_curve(
+    labels: NDArray[Any],
+    risk: FloatArray,
+    amounts: FloatArray | None,
+    *,
+    days: float,
+    costs: CostSpec,
+    size: int = CUTS,
+) -> dict[str, Any]:
+    """JSON-able: `cuts` [[threshold, rows, positives, loss], ...], falling, and the totals.
+
+    Every distinct risk among the 100 riskiest rows is a cut, after them ever fewer, `size` in all.
+    `days` is how long the rows took to come. `loss` is None without amounts.
+    """
+    order = np.argsort(-risk, kind="stable")
+    ranked = risk[order]
+    ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if ranked.size else order
+    if ends.size > size:
+        wanted = np.geomspace(EVERY_CUT_OF, ends.size, size - EVERY_CUT_OF).astype(int) - 1
+        ends = ends[np.unique(np.concatenate([np.arange(EVERY_CUT_OF), wanted]))]
+    positives = np.cumsum(labels[order] == 1)
+    lost = np.cumsum(losses(labels, amounts, costs)[order]) if amounts is not None else None
+    return {
+        "days": days,
+        "rows": int(ranked.size),
+        "positives": int(positives[-1]) if ranked.size else 0,
+        "lost_if_approved": None if lost is None or not ranked.size else float(lost[-1]),
+        "cuts": [
+            [float(ranked[i]), int(i) + 1, int(positives[i]), None if lost is None else lost[i]]
+            for i in ends.tolist()
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class AtThresholds:
+    """What two thresholds give. `cost` is money per event, None without amounts."""
+
+    review: float
+    block: float
+    alerts_a_day: float
+    blocked_a_day: float
+    alert_rate: float
+    precision: float | None
+    recall: float | None
+    recall_interval: Bounds
+    cost: float | None
+
+
+class Curve:
+    """A stored curve, ready to be asked."""
+
+    def __init__(self, stored: Mapping[str, Any], costs: CostSpec) -> None:
+        self._costs = costs
+        self.rows, self.positives = int(stored["rows"]), int(stored["positives"])
+        self.days = float(stored["days"])
+        self._lost = stored["lost_if_approved"]
+        cuts = stored["cuts"]
+        self.thresholds = np.array([cut[0] for cut in cuts], float)
+        self._counts = np.array([(0, 0, 0.0), *[(c[1], c[2], c[3] or 0.0) for c in cuts]], float)
+
+    @property
+    def capacity_a_day(self) -> float:
+        """Alerts a day that people can see."""
+        return self._costs.capacity * self.rows / self.days
+
+    def _above(self, threshold: float) -> FloatArray:
+        """(rows, positives, loss) at or above the threshold, to the nearest cut not below it."""
+        place = np.searchsorted(-self.thresholds, -threshold, side="right")
+        return np.asarray(self._counts[place], float)
+
+    def at(self, review: float, block: float) -> AtThresholds:
+        """The outcome of reviewing from `review` on and blocking from `block` on."""
+        flagged, hits, kept = self._above(min(review, block))
+        blocked, blocked_hits, _ = self._above(block)
+        cost = None
+        if self._lost is not None and self.rows:
+            spent = self._costs.review_cost * (flagged - blocked)
+            spent += self._costs.false_block_cost * (blocked - blocked_hits)
+            cost = float(self._lost - kept + spent) / self.rows
+        return AtThresholds(
+            review=review,
+            block=block,
+            alerts_a_day=float(flagged) / self.days,
+            blocked_a_day=float(blocked) / self.days,
+            alert_rate=float(flagged) / self.rows if self.rows else 0.0,
+            precision=float(hits / flagged) if flagged else None,
+            recall=float(hits) / self.positives if self.positives else None,
+            recall_interval=wilson(float(hits), float(self.positives)),
+            cost=cost,
+        )
+
+    def cheapest(self, block: float) -> AtThresholds | None:
+        """The cheapest review threshold within capacity; None without amounts or cuts."""
+        if self._lost is None:
+            return None
+        limit = self._costs.capacity * self.rows
+        within = [
+            t for t, n in zip(self.thresholds, self._counts[1:, 0], strict=True) if n <= limit
+        ]
+        found = [self.at(float(t), max(block, float(t))) for t in within]
+        return min(found, key=lambda one: one.cost or 0.0, default=None)
+
+    def bands(self, lows: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Events a day and share of positives in each risk band, from the highest down.
+
+        `lows`: the lower bound of each band but the lowest, which is everything else.
+        """
+        found, above = [], np.zeros(3)
+        ordered = sorted(lows.items(), key=lambda band: -band[1])
+        for name, low, counts in [
+            *((name, low, self._above(low)) for name, low in ordered),
+            ("LOW", 0.0, np.array([self.rows, self.positives, 0.0], float)),
+        ]:
+            rows, positives = counts[0] - above[0], counts[1] - above[1]
+            found.append(
+                {
+                    "level": name,
+                    "from": low,
+                    "a_day": float(rows) / self.days,
+                    "share": float(positives / rows) if rows else None,
+                    "of_positives": (float(positives) / self.positives if self.positives else None),
+                }
+            )
+            above = counts
+        return found

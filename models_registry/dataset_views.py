@@ -1,0 +1,111 @@
+"""What a version learnt from: counts, time span, lineage; and which events, as a file."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from accounts.services import record_audit
+from models_registry.datasets import dataset_rows
+from models_registry.models import Dataset
+from models_registry.verdicts import share
+from scoring.models import Label
+
+SOURCES = dict(Label.Source.choices)
+COLUMNS = ("prediction_id", "external_id", "event_time", "part")
+
+
+@login_required
+@permission_required("models_registry.view_modelversion", raise_exception=True)
+@require_safe
+def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page of a dataset."""
+    dataset = get_object_or_404(Dataset.objects.select_related("detector"), pk=pk)
+    detail: dict[str, Any] = dataset.detail
+    context = {
+        "title": f"Data of {dataset.detector.name}",
+        "crumbs": [("Models", reverse("model_list"))],
+        "dataset": dataset,
+        "detail": detail,
+        "versions": dataset.versions.select_related("detector").defer(
+            "curves", "metrics", "parameters", "comparison"
+        ),
+        "counts": _counts(dataset, detail),
+        "sources": [
+            (SOURCES.get(source, source), count)
+            for source, count in sorted(detail.get("label_sources", {}).items())
+        ],
+        "recomputed": sorted(detail.get("recomputed", {}).items()),
+        "parts": _parts(detail.get("split") or {}),
+    }
+    return render(request, "models_registry/dataset_detail.html", context)
+
+
+def _counts(dataset: Dataset, detail: dict[str, Any]) -> list[tuple[str, int, str, str]]:
+    """(what, how many, share of all events, what it means)."""
+    names = (
+        ("Positive", dataset.positives, "the newest label says so"),
+        ("Legitimate by a label", detail.get("legitimate"), "somebody looked or reported"),
+        ("Unknown", detail.get("unknown"), "no label was known"),
+        ("of them too young", detail.get("young"), "the truth may still come: never a negative"),
+        ("Duplicates", detail.get("duplicates"), "same entity, moment and amount as another"),
+    )
+    return [
+        (name, count, share(count / dataset.rows if dataset.rows else None), meaning)
+        for name, count, meaning in names
+        if count is not None
+    ]
+
+
+def _parts(split: dict[str, float]) -> list[tuple[str, datetime, datetime]]:
+    if not split:
+        return []
+    delay = split["delay"]
+    bounds = (
+        ("Training", split["train_start"], split["train_end"]),
+        ("Validation", split["train_end"] + delay, split["validation_end"]),
+        ("Test", split["validation_end"] + delay, split["test_end"]),
+    )
+    return [
+        (name, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
+        for name, start, end in bounds
+    ]
+
+
+class _Line:
+    """A file for the csv module that hands back what is written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+@login_required
+@permission_required("models_registry.train_model", raise_exception=True)
+@require_safe
+def dataset_rows_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    """Ids of the events of a dataset, oldest first, with the part that each was in. Audited."""
+    dataset = get_object_or_404(Dataset.objects.select_related("detector"), pk=pk)
+    record_audit(actor=cast(User, request.user), action="dataset.rows_downloaded", subject=dataset)
+    answer = StreamingHttpResponse(_lines(dataset), content_type="text/csv; charset=utf-8")
+    name = f"{dataset.detector.slug}-{dataset.digest[:12]}.csv"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _lines(dataset: Dataset) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    yield str(writer.writerow(COLUMNS))
+    for pk, external_id, event_time, part in dataset_rows(dataset):
+        yield str(writer.writerow([pk, _harmless(external_id), event_time.isoformat(), part]))
+
+
+def _harmless(text: str) -> str:
+    """A client's text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

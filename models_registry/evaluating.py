@@ -1,0 +1,231 @@
+"""Judge a version again: with what is known today, or trained anew over earlier weeks."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from django.utils import timezone
+
+from accounts.models import User
+from jobs.models import Job
+from models_registry.core.comparison import Contender, compare
+from models_registry.core.evaluation import evaluate
+from models_registry.core.splits import MOST_FOLDS, UNKNOWN, prequential_splits
+from models_registry.datasets import Rows, read_rows
+from models_registry.evaluation_models import Evaluation
+from models_registry.judging import (
+    audited_metrics,
+    finite,
+    history_starts,
+    knowledge_ends,
+    risk_of,
+)
+from models_registry.models import ModelVersion
+from models_registry.training import Fitted, Progress, fit_parts
+from scoring.core.bundle import Bundle, Predictor
+from scoring.deployment import loaded
+
+OVER_FOLDS = (
+    *("roc_auc", "average_precision", "recall_at_1pct_fpr", "entity_precision_at_100"),
+    *("precision", "recall", "f1", "alert_rate", "false_alerts_per_true_alert"),
+    *("value_detection_rate", "cost_per_event", "savings", "brier", "calibration_error"),
+)
+
+
+class EvaluationError(ValueError):
+    """There is nothing to judge by; the message says what is missing."""
+
+
+def run_evaluation(job: Job, progress: Progress) -> dict[str, Any]:
+    """The work of an evaluation job: `params` has `version` and `kind`."""
+    versions = ModelVersion.objects.select_related("detector", "dataset")
+    version = versions.get(pk=job.params["version"])
+    judge = evaluate_folds if job.params["kind"] == Evaluation.Kind.FOLDS else evaluate_as_of
+    found = judge(version, requested_by=job.requested_by, job=job, progress=progress)
+    return {"evaluation": found.pk, "label": version.label, "url": version.get_absolute_url()}
+
+
+def evaluate_as_of(
+    version: ModelVersion,
+    *,
+    requested_by: User | None,
+    job: Job | None,
+    progress: Progress,
+    now: datetime | None = None,
+) -> Evaluation:
+    """Judge the version's bundle on all matured events after those that it learnt from.
+
+    Labels, delay and costs are those of `now`, features and thresholds the bundle's. A version
+    whose thresholds were moved is compared with the one that it came from. Raises EvaluationError
+    when nothing has matured, BundleError when the bundle does not load.
+    """
+    detector, spec = version.detector, version.detector.spec()
+    bundle = loaded(version.digest)
+    if bundle.predictor is None:
+        raise EvaluationError(f"{version.label} has no model to judge.")
+    known_at = now or timezone.now()
+    reading = "Reading logged events"
+    rows = read_rows(
+        detector,
+        known_at=known_at,
+        spec=bundle.spec,
+        report=lambda part: progress.report(0.6 * part, reading),
+    )
+    progress.check_cancelled()
+    ends = knowledge_ends(rows)
+    start, end = unseen_from(version, bundle), ends - spec.training.label_delay
+    labels = rows.labels.matured(
+        ends,
+        rows.event_time,
+        delay=spec.training.label_delay,
+        matured_is_genuine=spec.training.unlabelled_is_legitimate,
+    )
+    inside = (rows.event_time >= start) & (rows.event_time < end) & (labels != UNKNOWN)
+    judged = np.flatnonzero(inside)
+    if judged.size == 0:
+        raise EvaluationError(
+            f"No event that {version.label} had not learnt from has a matured label yet."
+        )
+    progress.report(0.65, f"Judging {judged.size:,} events")
+    predictor, bounds = bundle.predictor, bundle.predictor.thresholds
+    risk = risk_of(predictor, rows.vectors[judged])
+    metrics, curves = evaluate(
+        labels=labels[judged],
+        risk=risk,
+        calibrated=predictor.calibration.kind != "none",
+        amounts=rows.amounts[judged],
+        entities=rows.entities[judged],
+        event_time=rows.event_time[judged],
+        thresholds=bounds,
+        costs=spec.costs,
+    )
+    metrics["known_at"] = known_at.isoformat()
+    metrics["audited"] = audited_metrics(
+        spec, rows, start, end, lambda vectors: risk_of(predictor, vectors), bounds.review
+    )
+    progress.check_cancelled()
+    _compare_move(version, predictor, rows, judged, labels[judged], risk)
+    return Evaluation.objects.create(
+        version=version,
+        kind=Evaluation.Kind.AS_OF,
+        known_at=known_at,
+        first_event_at=_moment(rows.event_time[judged].min()),
+        last_event_at=_moment(rows.event_time[judged].max()),
+        metrics=finite(metrics),
+        curves=finite(curves),
+        job=job,
+        requested_by=requested_by,
+    )
+
+
+def unseen_from(version: ModelVersion, bundle: Bundle) -> float:
+    """The first moment (seconds, UTC) whose events the version had not learnt from."""
+    split = version.dataset.detail.get("split")
+    if split:
+        return float(split["validation_end"]) + float(split["delay"])
+    fitted = float(bundle.manifest.get("training", {}).get("last_fitted_at", 0.0))
+    return fitted + bundle.spec.training.label_delay
+
+
+def _compare_move(
+    version: ModelVersion,
+    predictor: Predictor,
+    rows: Rows,
+    judged: "np.ndarray[Any, np.dtype[np.intp]]",
+    labels: "np.ndarray[Any, np.dtype[np.int8]]",
+    risk: "np.ndarray[Any, np.dtype[np.float64]]",
+) -> None:
+    """Moved thresholds against the former ones on the same events, kept with the version."""
+    move = getattr(version, "threshold_move", None)
+    if move is None:
+        return
+    ours = predictor.thresholds
+    found = compare(
+        labels,
+        Contender(risk, move.review_before, move.block_before),
+        Contender(risk, ours.review, ours.block),
+        amounts=rows.amounts[judged],
+        costs=version.detector.spec().costs,
+        entities=rows.entities[judged],
+    ).to_dict()
+    found |= {"champion_digest": move.base.digest, "champion_saw_test_rows": False}
+    version.comparison = finite(found)
+    version.save(update_fields=["comparison"])
+
+
+def evaluate_folds(
+    version: ModelVersion,
+    *,
+    requested_by: User | None,
+    job: Job | None,
+    progress: Progress,
+    now: datetime | None = None,
+) -> Evaluation:
+    """Train the version's algorithm anew on growing histories and judge each on the next tenth.
+
+    Says how steady the algorithm is over time: `metrics` holds every fold, mean and standard
+    deviation (of the population). Nothing is registered or deployed. Raises as `train_version`.
+    """
+    detector, spec = version.detector, version.detector.spec()
+    known_at = now or timezone.now()
+    rows = read_rows(
+        detector,
+        known_at=known_at,
+        report=lambda part: progress.report(0.2 * part, "Reading logged events"),
+    )
+    splits = prequential_splits(
+        history_starts(rows),
+        knowledge_ends(rows),
+        delay=spec.training.label_delay,
+        folds=MOST_FOLDS,
+    )
+    folds: list[dict[str, Any]] = []
+    for number, split in enumerate(splits):
+        progress.report(0.2 + 0.8 * number / len(splits), f"Fold {number + 1} of {len(splits)}")
+        parts = split.apply(
+            rows.event_time,
+            rows.labels,
+            matured_is_genuine=spec.training.unlabelled_is_legitimate,
+            known_at=known_at.timestamp(),
+        )
+        fitted: Fitted = fit_parts(detector, spec, version.learner, rows, parts, progress)
+        test = parts.test
+        metrics, _ = evaluate(
+            labels=test.labels,
+            risk=fitted.risk(rows.vectors[test.rows]),
+            calibrated=fitted.calibration.kind != "none",
+            amounts=rows.amounts[test.rows],
+            entities=rows.entities[test.rows],
+            event_time=rows.event_time[test.rows],
+            thresholds=fitted.thresholds,
+            costs=spec.costs,
+        )
+        span = {"test_start": split.test_start, "test_end": split.test_end}
+        folds.append(span | {"train_end": split.train_end} | metrics)
+    return Evaluation.objects.create(
+        version=version,
+        kind=Evaluation.Kind.FOLDS,
+        known_at=known_at,
+        first_event_at=_moment(splits[0].test_start),
+        last_event_at=_moment(splits[-1].test_end),
+        metrics=finite({"known_at": known_at.isoformat(), "folds": folds, **_over(folds)}),
+        job=job,
+        requested_by=requested_by,
+    )
+
+
+def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of every metric that each fold has."""
+    columns = {
+        name: np.array([fold[name] for fold in folds], float)
+        for name in OVER_FOLDS
+        if all(name in fold for fold in folds)
+    }
+    return {
+        "mean": {name: float(column.mean()) for name, column in columns.items()},
+        "std": {name: float(column.std()) for name, column in columns.items()},
+    }
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC)

@@ -1,0 +1,115 @@
+"""Figures of calibration and thresholds (plain Plotly dictionaries; the looks are charts.js's)."""
+
+from typing import Any
+
+import numpy as np
+
+from models_registry.core.threshold_curve import AtThresholds, Curve
+from models_registry.figures import contenders, diagonal, layout, line
+from models_registry.models import ModelVersion
+
+Figure = dict[str, Any]
+POINTS = 160
+
+
+def calibration_figure(version: ModelVersion, other: ModelVersion | None) -> Figure | None:
+    """Observed share against probability, with its interval; None where neither is calibrated."""
+    data, top = [], 0.0
+    for one, looks in contenders(version, other):
+        points = one.curves.get("calibration") or []
+        if not points:
+            continue
+        xs = [point["probability"] for point in points]
+        ys = [point["observed"] for point in points]
+        trace = line(one, looks, xs, ys) | {"mode": "lines+markers"}
+        top = max(top, *xs, *ys)
+        if one == version and all(point.get("high") is not None for point in points):
+            top = max(top, *(point["high"] for point in points))
+            trace["error_y"] = {
+                "type": "data",
+                "symmetric": False,
+                "array": [point["high"] - point["observed"] for point in points],
+                "arrayminus": [point["observed"] - point["low"] for point in points],
+                "color": looks["color"],
+                "thickness": 1,
+                "width": 3,
+            }
+        data.append(trace)
+    if not data:
+        return None
+    data.append(diagonal("Exact", end=top))
+    return {
+        "data": data,
+        "layout": layout("Predicted probability", "Observed share", percent=True),
+    }
+
+
+def threshold_figure(
+    curve: Curve, now: AtThresholds, best: AtThresholds | None, asked: AtThresholds | None
+) -> Figure:
+    """Cost and alerts a day over the review threshold; the capacity; thresholds marked.
+
+    The block threshold stays where it is. Without amounts there is no cost to draw.
+    """
+    thresholds = curve.thresholds[curve.thresholds > 0]
+    if thresholds.size > POINTS:
+        thresholds = thresholds[np.linspace(0, thresholds.size - 1, POINTS).astype(int)]
+    xs = [float(t) for t in thresholds[::-1]]
+    points = [curve.at(x, max(x, now.block)) for x in xs]
+    costs = [point.cost for point in points]
+    data: list[dict[str, Any]] = []
+    if all(cost is not None for cost in costs) and xs:
+        data.append(_trace("Cost per 1,000 events", xs, [1000 * (c or 0.0) for c in costs]))
+        top = max(1000 * (cost or 0.0) for cost in costs)
+    else:
+        top = 1.0
+    alerts = _trace("Alerts a day", xs, [point.alerts_a_day for point in points])
+    data.append(alerts | {"yaxis": "y2", "line": {"color": "@accent", "width": 1.5}})
+    if xs:
+        data.append(
+            _trace("Capacity", [xs[0], xs[-1]], [curve.capacity_a_day] * 2)
+            | {"yaxis": "y2", "line": {"color": "@accent", "width": 1, "dash": "dot"}}
+        )
+    data.append(_mark("Review now", now.review, top, "@ink"))
+    if now.block <= 1.0:
+        data.append(_mark("Block now", now.block, top, "@muted"))
+    if best is not None:
+        data.append(_mark("Cheapest within capacity", best.review, top, "@medium"))
+    if asked is not None:
+        data.append(_mark("Preview", asked.review, top, "@high"))
+    axes = layout("Review from this risk on", "Cost per 1,000 events", percent=False)
+    # The axis is logarithmic: thresholds lie close together near zero.
+    axes["xaxis"] |= {"type": "log", "tickformat": ".2~%", "nticks": 6}
+    axes["yaxis"] |= {"rangemode": "tozero"}
+    axes["yaxis2"] = {
+        "title": {"text": "Alerts a day"},
+        "overlaying": "y",
+        "side": "right",
+        "type": "log",
+        "tickvals": [10.0**power for power in range(-2, 6)],
+        "ticktext": ["0.01", "0.1", *(f"{10**power:,}" for power in range(6))],
+        "showgrid": False,
+    }
+    return {"data": data, "layout": axes}
+
+
+def _trace(name: str, xs: list[float], ys: list[float]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": xs,
+        "y": ys,
+        "line": {"color": "@ink", "width": 2},
+    }
+
+
+def _mark(name: str, at: float, top: float, color: str) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": [at, at],
+        "y": [0.0, top],
+        "line": {"color": color, "width": 2, "dash": "dash"},
+    }

@@ -1,0 +1,45 @@
+"""Asking for an evaluation, and reading what was found. Imports no learner: pages use it."""
+
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+
+from accounts.models import User
+from jobs.models import Job
+from jobs.services import enqueue_job
+from models_registry.evaluation_models import Evaluation
+from models_registry.models import ModelVersion
+
+EVALUATE = "models_registry.evaluate"
+SHOWN = 5
+
+
+def evaluation_key(version: ModelVersion) -> str:
+    """The unique key of a version's evaluations: one at a time."""
+    return f"evaluate:{version.pk}"
+
+
+def request_evaluation(version: ModelVersion, *, kind: str, requested_by: User | None) -> Job:
+    """Queue an evaluation of `kind` (Evaluation.Kind); the one under way already, if there is."""
+    return enqueue_job(
+        kind=EVALUATE,
+        params={"version": version.pk, "kind": str(kind)},
+        unique_key=evaluation_key(version),
+        requested_by=requested_by,
+        subject=f"{version.detector.name} {version.label}",
+    )
+
+
+def evaluations_of(version: ModelVersion) -> QuerySet[Evaluation]:
+    """The evaluations of a version, newest first."""
+    return Evaluation.objects.filter(version=version).select_related("requested_by")
+
+
+def newest_as_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """The newest of these that judged the version's own bundle."""
+    return next((one for one in evaluations if one.kind == Evaluation.Kind.AS_OF), None)
+
+
+def evaluation_job(version: ModelVersion) -> Job | None:
+    """The newest evaluation job of a version."""
+    return Job.objects.filter(unique_key=evaluation_key(version)).order_by("-pk").first()

@@ -1,0 +1,235 @@
+"""What a version's page shows of its evaluation: calibration, thresholds, judgements since."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.models import Job
+from models_registry.core.threshold_curve import AtThresholds
+from models_registry.evaluation_figures import calibration_figure, threshold_figure
+from models_registry.evaluation_jobs import SHOWN, evaluation_job, evaluations_of
+from models_registry.evaluation_models import Evaluation, ThresholdMove
+from models_registry.forms import ThresholdForm
+from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
+from models_registry.models import ModelVersion
+from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of, move_of
+from models_registry.verdicts import UNKNOWN, per_thousand, share, small
+
+MANY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdPanel:
+    """Where the thresholds stand and what they mean; `asked` is a preview."""
+
+    known_at: datetime | None
+    rows: int
+    positives: int
+    capacity: str
+    now: "Outcome"
+    best: "Outcome | None"
+    asked: "Outcome | None"
+    bands: list[dict[str, str]]
+    figure: dict[str, Any]
+    form: ThresholdForm
+    move: ThresholdMove | None
+
+    @property
+    def figure_text(self) -> str:
+        """The figure as JSON."""
+        return json.dumps(self.figure)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What two thresholds give, as text."""
+
+    name: str
+    review: str
+    block: str
+    alerts: str
+    precision: str
+    recall: str
+    interval: str
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An evaluation as a version's page shows it."""
+
+    evaluation: Evaluation
+    lines: list[Line] = field(default_factory=list)
+    folds: list[FoldLine] = field(default_factory=list)
+    spans: list[datetime] = field(default_factory=list)
+    audited: Mapping[str, Any] = field(default_factory=dict)
+
+
+def evaluation_context(
+    version: ModelVersion, other: ModelVersion | None, *, currency: str
+) -> dict[str, Any]:
+    """The context of the fragments model_calibration, model_threshold and model_evaluation."""
+    evaluations = list(evaluations_of(version)[:SHOWN])
+    shown = [judged(one, version, currency=currency) for one in evaluations]
+    job = evaluation_job(version)
+    return {
+        "known_at": moment(version.metrics.get("known_at")),
+        "other_known_at": moment(other.metrics.get("known_at")) if other else None,
+        "calibration": _calibration(version, other),
+        "thresholds": threshold_panel(version, evaluations, currency=currency),
+        "audited": audited_words(version.metrics.get("audited") or {}),
+        "judgements": shown,
+        "judging_job": job if job is not None and _matters(job, evaluations) else None,
+    }
+
+
+def _matters(job: Job, evaluations: Sequence[Evaluation]) -> bool:
+    """It runs, or it failed and nothing succeeded since."""
+    if job.is_live:
+        return True
+    newest = evaluations[0].created_at if evaluations else None
+    over = job.finished_at
+    return job.status == "failed" and (newest is None or over is None or newest < over)
+
+
+def _calibration(version: ModelVersion, other: ModelVersion | None) -> dict[str, Any] | None:
+    figure = calibration_figure(version, other)
+    if figure is None:
+        return None
+    chosen = version.metrics.get("calibration") or {}
+    brier = chosen.get("brier") or {}
+    return {
+        "figure": figure,
+        "chosen": {"platt": "Platt scaling", "isotonic": "Isotonic regression"}.get(
+            chosen.get("chosen", ""), ""
+        ),
+        "why": chosen.get("why", ""),
+        "tried": [(name.capitalize(), small(value)) for name, value in brier.items()],
+    }
+
+
+def threshold_panel(
+    version: ModelVersion,
+    evaluations: Sequence[Evaluation],
+    *,
+    currency: str,
+    form: ThresholdForm | None = None,
+) -> ThresholdPanel | None:
+    """The thresholds of a version; a valid bound form becomes a preview."""
+    known = known_of(version, evaluations)
+    if known is None:
+        return None
+    curve, stand = known.curve, known.thresholds
+    asked = _asked(known, form)
+    now, best = curve.at(stand.review, stand.block), curve.cheapest(stand.block)
+    lows = asked or stand
+    point = None if asked is None else curve.at(asked.review, asked.block)
+
+    def words(name: str, at: AtThresholds) -> Outcome:
+        return _outcome(name, at, currency)
+
+    return ThresholdPanel(
+        known_at=moment(known.known_at),
+        rows=curve.rows,
+        positives=curve.positives,
+        capacity=per_day(curve.capacity_a_day),
+        now=words("As they stand", now),
+        best=None if best is None else words("Cheapest within capacity", best),
+        asked=None if point is None else words("Preview", point),
+        bands=[
+            {
+                "level": band["level"],
+                "from": share(band["from"]),
+                "a_day": per_day(band["a_day"]),
+                "share": share(band["share"]),
+                "of_positives": share(band["of_positives"]),
+            }
+            for band in curve.bands(
+                {"CRITICAL": lows.critical, "HIGH": lows.high, "MEDIUM": lows.medium}
+            )
+        ],
+        figure=threshold_figure(curve, now, best, point),
+        form=form or ThresholdForm.of(stand),
+        move=move_of(version),
+    )
+
+
+def _asked(known: Known, form: ThresholdForm | None) -> Any:
+    if form is None or not form.is_bound or not form.is_valid():
+        return None
+    try:
+        return check_thresholds(known.thresholds, **form.wanted())
+    except MoveRefused as problem:
+        form.add_error(problem.field or None, str(problem))
+        return None
+
+
+def _outcome(name: str, at: AtThresholds, currency: str) -> Outcome:
+    low, high = at.recall_interval
+    return Outcome(
+        name=name,
+        review=threshold_text(at.review),
+        block="never" if at.block > 1.0 else threshold_text(at.block),
+        alerts=per_day(at.alerts_a_day),
+        precision=share(at.precision),
+        recall=share(at.recall),
+        interval="" if at.recall is None else f"{share(low)} to {share(high)}",
+        cost=per_thousand(at.cost, currency),
+    )
+
+
+def threshold_text(value: float) -> str:
+    """A threshold with as many digits as it takes to tell it from its neighbours."""
+    return f"{value:.4g}"
+
+
+def per_day(value: float) -> str:
+    """A daily number: whole, or with a decimal where it is small."""
+    return f"{value:,.0f}" if value >= MANY else f"{value:.1f}"
+
+
+def judged(evaluation: Evaluation, version: ModelVersion, *, currency: str) -> Judged:
+    """An evaluation beside what was known when the version was trained."""
+    metrics = evaluation.metrics
+    if evaluation.kind == Evaluation.Kind.FOLDS:
+        spans = [datetime.fromtimestamp(fold["test_start"], UTC) for fold in metrics["folds"]]
+        return Judged(evaluation, folds=fold_lines(metrics, currency=currency), spans=spans)
+    return Judged(
+        evaluation,
+        lines=lines_of(metrics, version.metrics, currency=currency),
+        audited=audited_words(metrics.get("audited") or {}),
+    )
+
+
+def audited_words(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the random audit says, as text; empty without one."""
+    if not found:
+        return {}
+    lines = []
+    for name, title in (
+        ("recall", "Recall"),
+        ("precision", "Precision"),
+        ("prevalence", "Share of bad events"),
+    ):
+        part = found.get(name)
+        if part and part["value"] is not None:
+            span = f"{share(part['low'])} to {share(part['high'])}"
+            lines.append({"name": title, "value": share(part["value"]), "interval": span})
+    return {
+        "lines": lines,
+        "naive": share(found["naive_recall"]),
+        "audited": found["audited"],
+        "drawn": found["drawn"],
+        "positives": found["audited_positives"],
+        "answered": share(found["answered"]),
+        "effective": UNKNOWN
+        if found["effective_size"] is None
+        else f"{found['effective_size']:,.0f}",
+    }
+
+
+def moment(text: str | None) -> datetime | None:
+    """A stored time."""
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,89 @@
+"""What training and later evaluations share: judging a span of events, numbers that JSON can hold.
+
+Imports no learner: a version is judged by its bundle.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core import audit
+from models_registry.core.selection import AUDITED
+from models_registry.datasets import Rows
+from scoring.core.bundle import Predictor
+from scoring.core.inference import score_of
+from scoring.core.spec import DetectorSpec
+
+FloatArray = NDArray[np.float64]
+AT_ONCE = 100_000
+STRAYS = 0.001
+"""Share of the oldest events that may be left out of the history's span."""
+
+
+def history_starts(rows: Rows) -> float:
+    """The first moment of the history, seconds, UTC.
+
+    A few events with a wrong clock, decades too early, must not stretch it.
+    """
+    return float(np.quantile(rows.event_time, STRAYS, method="lower"))
+
+
+def knowledge_ends(rows: Rows) -> float:
+    """The last moment (seconds, UTC) that the data speaks of: its newest event or label.
+
+    In live use that is now. An imported history may end years ago, and what happened to its last
+    events was perhaps never known: taken as of today they would all count as legitimate.
+    """
+    newest = max(float(rows.event_time[-1]), float(rows.labels.time.max(initial=0.0)))
+    return min(rows.known_at.timestamp(), newest)
+
+
+def risk_of(predictor: Predictor, vectors: FloatArray) -> FloatArray:
+    """What the thresholds apply to, float64[n], for vectors float64[n, k]; no reasons are made."""
+    found = np.empty(len(vectors))
+    for first in range(0, len(vectors), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        margin = predictor.model.margin(predictor.encoder.matrix(vectors[part]))
+        probability = predictor.calibration.probability(margin)
+        score = score_of(margin, predictor.model.link)
+        found[part] = score if probability is None else probability
+    return found
+
+
+def audited_metrics(
+    spec: DetectorSpec,
+    rows: Rows,
+    start: float,
+    end: float,
+    risk: Callable[[FloatArray], FloatArray],
+    review: float,
+) -> dict[str, Any]:
+    """Recall, precision and prevalence of [start, end) corrected by the random audit; JSON-able.
+
+    Labels count as known when the last event of the span had matured. Empty where no event of the
+    span was drawn for an audit.
+    """
+    if rows.selection is None:
+        return {}
+    span = (rows.event_time >= start) & (rows.event_time < end)
+    kind = rows.selection.kind[span]
+    if not (kind == AUDITED).any():
+        return {}
+    at = min(end + spec.training.label_delay, rows.known_at.timestamp())
+    labels = rows.labels.as_known_at(at, rows.event_time.size)[span]
+    flagged = risk(rows.vectors[span]) >= review
+    found = audit.correct(labels, flagged, kind, rows.selection.propensity[span])
+    return dict(finite(found.to_dict()))
+
+
+def finite(value: Any) -> Any:
+    """JSON knows no NaN: a metric that could not be told becomes null."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,131 @@
+"""The metrics of a version as lines of a table: value, interval, what each means in plain words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models_registry.models import ModelVersion
+from models_registry.verdicts import EVENTS, NARROW, UNKNOWN, per_thousand, ratio, share, small
+
+Show = Callable[[float | None], str]
+
+
+def to_one(value: float | None) -> str:
+    """Such as 5:1."""
+    return UNKNOWN if value is None else f"{value:,.1f}:1"
+
+
+METRICS: tuple[tuple[str, str, str, Show], ...] = (
+    ("average_precision", "Average precision", "mean precision over all recalls", ratio),
+    ("roc_auc", "ROC AUC", "chance that a bad event ranks above a good one", ratio),
+    (
+        "recall_at_1pct_fpr",
+        f"Recall at 1{NARROW}% false positives",
+        f"found while 1{NARROW}% of good events are flagged",
+        share,
+    ),
+    (
+        "entity_precision_at_100",
+        "Card precision@100",
+        "bad ones among the 100 riskiest entities a day",
+        share,
+    ),
+    ("precision", "Precision", "bad ones among the flagged, at the review threshold", share),
+    ("recall", "Recall", "flagged among the bad ones, at the review threshold", share),
+    ("f1", "F1", "harmonic mean of the two", ratio),
+    ("alert_rate", "Alert rate", "events sent to people or blocked", share),
+    (
+        "false_alerts_per_true_alert",
+        "False alerts per true alert",
+        "good events that people see for each bad one",
+        to_one,
+    ),
+    (
+        "value_detection_rate",
+        "Value detection rate",
+        "money found within the analysts' capacity",
+        share,
+    ),
+    ("savings", "Savings", "of what doing without a model would cost", share),
+    ("brier", "Brier score", "squared error of the probability, lower is better", small),
+    (
+        "calibration_error",
+        "Calibration error",
+        "gap between probability and truth, lower is better",
+        small,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One metric; `interval` is empty where none was made."""
+
+    name: str
+    meaning: str
+    this: str
+    interval: str
+    other: str
+
+
+def metric_lines(version: ModelVersion, other: ModelVersion | None, *, currency: str) -> list[Line]:
+    """Every metric of the version beside the other's, each on its own unseen days."""
+    return lines_of(version.metrics, other.metrics if other else {}, currency=currency)
+
+
+def lines_of(found: Mapping[str, Any], theirs: Mapping[str, Any], *, currency: str) -> list[Line]:
+    """Lines of stored metrics beside others."""
+
+    def money(value: float | None) -> str:
+        return per_thousand(value, currency)
+
+    rows = (
+        *METRICS[:-3],
+        (
+            "cost_per_event",
+            f"Cost per {EVENTS:,} events",
+            "losses, reviews and wrong blocks, lower is better",
+            money,
+        ),
+        *METRICS[-3:],
+    )
+    bounds: Mapping[str, Sequence[float | None]] = found.get("intervals", {})
+    return [
+        Line(
+            name, meaning, show(found.get(key)), span(bounds.get(key), show), show(theirs.get(key))
+        )
+        for key, name, meaning, show in rows
+        if key in found or key in theirs
+    ]
+
+
+def span(bounds: Sequence[float | None] | None, show: Show) -> str:
+    """An interval in words; empty where there is none."""
+    if not bounds or bounds[0] is None or bounds[1] is None:
+        return ""
+    return f"{show(bounds[0])} to {show(bounds[1])}"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldLine:
+    """One metric over the folds of a prequential evaluation."""
+
+    name: str
+    mean: str
+    spread: str
+    each: tuple[str, ...]
+
+
+def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
+    """Mean, standard deviation and every fold's value of each metric."""
+
+    def money(value: float | None) -> str:
+        return per_thousand(value, currency)
+
+    rows = (*METRICS, ("cost_per_event", f"Cost per {EVENTS:,} events", "", money))
+    mean, spread, folds = metrics["mean"], metrics["std"], metrics["folds"]
+    return [
+        FoldLine(name, show(mean[key]), show(spread[key]), tuple(show(fold[key]) for fold in folds))
+        for key, name, _, show in rows
+        if key in mean
+    ]

@@ -1,0 +1,198 @@
+"""A person moves the champion's thresholds: what would it mean, then a version of its own.
+
+The new version has the same model, byte for byte, in a bundle of its own; it goes into service on
+the same path as any other, and can be rolled back like any other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isclose
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from accounts.models import User
+from accounts.services import record_audit
+from models_registry.core.threshold_curve import AtThresholds, Curve
+from models_registry.core.thresholds import NEVER, moved
+from models_registry.evaluation_jobs import newest_as_of
+from models_registry.evaluation_models import Evaluation, ThresholdMove
+from models_registry.models import ModelVersion
+from scoring.core.bundle import read_files, write_bundle
+from scoring.core.decision import Thresholds
+from scoring.deployment import bundle_root
+from scoring.models import Detector
+
+Stage = ModelVersion.Stage
+SAME = 1e-3
+"""Relative difference that pages do not show."""
+
+
+class MoveRefused(ValueError):
+    """The thresholds stay where they are; `field` names the input that is to blame, if one is."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a version's thresholds are judged by: its curve, and as known at which time."""
+
+    curve: Curve
+    thresholds: Thresholds
+    known_at: str
+
+
+def known_of(version: ModelVersion, evaluations: Sequence[Evaluation] = ()) -> Known | None:
+    """The newest curve of a version; None for one that was judged before curves were kept."""
+    newest = newest_as_of(evaluations)
+    curves = newest.curves if newest else version.curves
+    metrics = newest.metrics if newest else version.metrics
+    if not curves.get("thresholds") or not metrics.get("thresholds"):
+        return None
+    return Known(
+        Curve(curves["thresholds"], version.detector.spec().costs),
+        Thresholds.from_dict(metrics["thresholds"]),
+        metrics.get("known_at", ""),
+    )
+
+
+def check_thresholds(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
+    """The new thresholds with their bands; `block` None: never. Raises MoveRefused."""
+    if not 0.0 < review <= 1.0:
+        raise MoveRefused("The review threshold lies above 0 and not above 1.", "review")
+    if block is not None and not review <= block <= 1.0:
+        raise MoveRefused(
+            "The block threshold lies between the review threshold and 1; leave it empty to "
+            "block nothing.",
+            "block",
+        )
+    return moved(current, review=review, block=NEVER if block is None else block)
+
+
+@transaction.atomic
+def publish_thresholds(
+    version: ModelVersion,
+    *,
+    review: float,
+    block: float | None,
+    actor: User | None,
+    reason: str,
+    known: Known | None = None,
+) -> ModelVersion:
+    """A new challenger with the champion's model and these thresholds; audited.
+
+    Raises MoveRefused when the version is not the champion, nothing changes or no reason is given;
+    BundleError when its bundle cannot be read. Nothing is left behind then.
+    """
+    # One act at a time for a detector: numbers are not given twice.
+    Detector.objects.select_for_update(no_key=True).get(pk=version.detector_id)
+    version.refresh_from_db(fields=["stage"])
+    if version.stage != Stage.CHAMPION:
+        raise MoveRefused("Only the champion's thresholds can be moved.")
+    if not reason.strip():
+        raise MoveRefused("Say why: the reason is kept with the version.", "reason")
+    manifest, files = read_files(bundle_root() / version.digest, version.digest)
+    current = Thresholds.from_dict(manifest["thresholds"])
+    wanted = check_thresholds(current, review=review, block=block)
+    if isclose(wanted.review, current.review, rel_tol=SAME) and isclose(
+        wanted.block, current.block, rel_tol=SAME
+    ):
+        raise MoveRefused("These are the thresholds that it has already.", "review")
+    metrics = _metrics_at(version, wanted, known)
+    digest = write_bundle(
+        bundle_root(),
+        {
+            **manifest,
+            "thresholds": wanted.to_dict(),
+            "metrics": metrics,
+            "moved_from": {"digest": version.digest, "version": version.label},
+            "created_at": datetime.now(UTC).isoformat(),
+        },
+        files,
+    )
+    made = _register(version, digest, metrics)
+    ThresholdMove.objects.create(
+        version=made,
+        base=version,
+        review_before=current.review,
+        block_before=current.block,
+        review=wanted.review,
+        block=wanted.block,
+        actor=actor,
+        reason=reason.strip(),
+    )
+    record_audit(
+        actor=actor,
+        action="model.move_thresholds",
+        subject=made,
+        detail={
+            "from": version.label,
+            "review": [current.review, wanted.review],
+            "block": [current.block, wanted.block],
+            "reason": reason.strip(),
+        },
+    )
+    return made
+
+
+def _metrics_at(version: ModelVersion, wanted: Thresholds, known: Known | None) -> dict[str, Any]:
+    """The version's metrics; those that depend on thresholds read off its curve.
+
+    Their intervals come with the next evaluation.
+    """
+    known = known or known_of(version)
+    found: dict[str, Any] = {
+        **version.metrics,
+        "thresholds": wanted.to_dict(),
+        "moved_from": version.label,
+    }
+    dependent = ("precision", "recall", "f1", "alert_rate", "false_alerts_per_true_alert")
+    for name in (*dependent, "cost_per_event", "savings"):
+        found.pop(name, None)
+        found["intervals"] = {k: v for k, v in found.get("intervals", {}).items() if k != name}
+    found.pop("audited", None)
+    if known is not None:
+        found |= _at(known.curve.at(wanted.review, wanted.block))
+    return found
+
+
+def _at(point: AtThresholds) -> dict[str, Any]:
+    precision, recall = point.precision, point.recall
+    found = {"precision": precision, "recall": recall, "alert_rate": point.alert_rate}
+    if point.cost is not None:
+        found["cost_per_event"] = point.cost
+    if precision:
+        found["false_alerts_per_true_alert"] = 1.0 / precision - 1.0
+    if precision and recall:
+        found["f1"] = 2.0 * precision * recall / (precision + recall)
+    return found
+
+
+def _register(base: ModelVersion, digest: str, metrics: dict[str, Any]) -> ModelVersion:
+    newest = ModelVersion.objects.filter(detector=base.detector_id).aggregate(n=Max("number"))["n"]
+    return ModelVersion.objects.create(
+        detector=base.detector,
+        number=newest + 1,
+        learner=base.learner,
+        digest=digest,
+        dataset=base.dataset,
+        parameters=base.parameters,
+        metrics=metrics,
+        comparison={},
+        curves=base.curves,
+        job=base.job,
+        trained_by=base.trained_by,
+        trained_at=base.trained_at,
+        training_seconds=base.training_seconds,
+    )
+
+
+def move_of(version: ModelVersion) -> ThresholdMove | None:
+    """How the version came from another one, if it did. One query."""
+    rows = ThresholdMove.objects.filter(version=version).select_related("base", "actor")
+    return rows.first()

@@ -1,0 +1,71 @@
+"""A model owner looks at a version's numbers, moves its thresholds, judges it again."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+SignIn = Callable[[str], Page]
+SHOTS = os.environ.get("RISK_SCREENSHOTS", "")
+
+
+def shot(page: Page, name: str) -> None:
+    """A picture of the page where RISK_SCREENSHOTS names a folder."""
+    if SHOTS:
+        page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True, caret="initial")
+
+
+def without_fault(page: Page, name: str) -> None:
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_load_state("networkidle")
+        shot(page, f"{name}-{theme}")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_an_owner_previews_and_publishes_thresholds_and_judges_again(sign_in: SignIn) -> None:
+    page = sign_in("owner")
+    page.goto("/models/")
+    page.get_by_role("link", name="v1", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/models/\d+/"))
+    expect(page.locator("#curve-thresholds-chart .main-svg").first).to_be_visible()
+    without_fault(page, "version")
+    page.get_by_label("Review from").fill("0.5")
+    page.get_by_label("Block from").fill("0.9")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#thresholds [role=status]")).to_contain_text("At 0.5:")
+    expect(page.locator("#curve-thresholds-chart .main-svg").first).to_be_visible()
+    without_fault(page, "preview")
+    page.get_by_label("Why?").fill("A quiet week")
+    page.get_by_role("button", name="Publish as a new version").click()
+    expect(page.locator("main")).to_contain_text("with its thresholds moved")
+    moved = page.url
+    expect(page.locator("#judgements")).to_contain_text(
+        re.compile("evaluates it|As of today"), timeout=15_000
+    )
+    for _ in range(40):
+        page.goto(moved)
+        if "As of today, as known at" in (page.locator("#judgements").text_content() or ""):
+            break
+        page.wait_for_timeout(1000)
+    expect(page.locator("#judgements")).to_contain_text("As of today, as known at")
+    without_fault(page, "judged")
+
+
+def test_a_dataset_says_what_it_holds(sign_in: SignIn) -> None:
+    page = sign_in("owner")
+    page.goto("/models/")
+    page.get_by_role("link", name="v1", exact=True).first.click()
+    page.locator("a[href^='/models/datasets/']").first.click()
+    expect(page.locator("main")).to_contain_text("Vectors as logged")
+    without_fault(page, "dataset")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Ids as CSV").click()
+    text = Path(download.value.path()).read_text()
+    assert text.startswith("prediction_id,external_id,event_time,part")

@@ -1,0 +1,157 @@
+"""Every number of an evaluation: by hand, by scikit-learn, and with an interval that holds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from models_registry.core.evaluation import evaluate
+from models_registry.core.intervals import wilson
+from scoring.core.decision import Thresholds
+from scoring.core.spec import CostSpec
+
+DAY = 86400.0
+COSTS = CostSpec(review_cost=5.0, false_block_cost=20.0, loss_share=1.0, capacity=0.5)
+BOUNDS = Thresholds(review=0.3, block=0.8, medium=0.3, high=0.5, critical=0.8)
+BY_HAND = {
+    "labels": np.array([1, 1, 0, 1, 0, 0, 0, 0]),
+    "risk": np.array([0.9, 0.6, 0.85, 0.1, 0.4, 0.2, 0.05, 0.01]),
+    "amounts": np.array([100.0, 50.0, 30.0, 40.0, 20.0, 10.0, 10.0, 10.0]),
+    "entities": np.array([1, 2, 3, 1, 4, 5, 6, 7]),
+    "event_time": np.arange(8) * DAY / 4,
+}
+
+TIGHT = replace(COSTS, capacity=0.02)
+
+
+def judge(given, *, calibrated=True, bounds=BOUNDS, costs=TIGHT, **more):
+    return evaluate(**given, calibrated=calibrated, thresholds=bounds, costs=costs, **more)
+
+
+def drawn(n=4000, entities=400, seed=0):
+    """Events of entities, some of which are bad for a while; risk is the true probability."""
+    rng = np.random.default_rng(seed)
+    entity = rng.integers(0, entities, n)
+    burden = rng.beta(0.1, 4.0, entities)
+    risk = np.clip(burden[entity] * rng.uniform(0.3, 1.7, n), 1e-4, 0.999)
+    return {
+        "labels": (rng.random(n) < risk).astype(int),
+        "risk": risk,
+        "amounts": rng.exponential(80.0, n),
+        "entities": entity,
+        "event_time": np.sort(rng.uniform(0, 7 * DAY, n)),
+    }
+
+
+def test_what_can_be_computed_by_hand_is_that():
+    found, _ = judge(BY_HAND, costs=COSTS)
+    # Flagged: 0.9 (bad, blocked), 0.85 (good, blocked), 0.6 (bad), 0.4 (good); missed: 0.1, 40.
+    assert found["precision"] == pytest.approx(2 / 4, abs=1e-9)
+    assert found["recall"] == pytest.approx(2 / 3, abs=1e-9)
+    assert found["f1"] == pytest.approx(4 / 7, abs=1e-9)
+    assert found["alert_rate"] == pytest.approx(0.5, abs=1e-9)
+    assert found["false_alerts_per_true_alert"] == pytest.approx(1.0, abs=1e-9)
+    assert found["cost_per_event"] == pytest.approx((20 + 5 + 5 + 40) / 8, abs=1e-9)
+    # Without a model: approving all loses 190, reviewing all costs 40.
+    assert found["savings"] == pytest.approx(1 - 70 / 40, abs=1e-9)
+    assert found["value_detection_rate"] == pytest.approx(150 / 190, abs=1e-9)
+    # Day one: cards 1, 2, 3, 1 (0.9, 0.6, 0.85); card 1 and 2 are found, nothing on day two.
+    assert found["entity_precision_at_100"] == pytest.approx((0.02 + 0.0) / 2, abs=1e-9)
+
+
+def test_what_scikit_learn_computes_is_that_to_1e_9():
+    given = drawn()
+    labels, risk = given["labels"], given["risk"]
+    found, _ = judge(given, resamples=0)
+    flagged = risk >= BOUNDS.review
+    expected = {
+        "roc_auc": sk.roc_auc_score(labels, risk),
+        "average_precision": sk.average_precision_score(labels, risk),
+        "precision": sk.precision_score(labels, flagged),
+        "recall": sk.recall_score(labels, flagged),
+        "f1": sk.f1_score(labels, flagged),
+        "brier": sk.brier_score_loss(labels, risk),
+    }
+    false, true, _ = sk.roc_curve(labels, risk, drop_intermediate=False)
+    expected["recall_at_1pct_fpr"] = true[false <= 0.01].max()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_the_calibration_error_is_the_gap_of_ten_equal_groups():
+    given = drawn()
+    found, _ = judge(given, resamples=0)
+    order = np.argsort(given["risk"], kind="stable")
+    gaps = [
+        len(group) * abs(given["risk"][group].mean() - given["labels"][group].mean())
+        for group in np.array_split(order, 10)
+    ]
+    assert found["calibration_error"] == pytest.approx(sum(gaps) / 4000, abs=1e-9)
+
+
+def test_every_metric_has_an_interval_around_it():
+    found, curves = judge(drawn())
+    told = set(found) - {"rows", "positives", "intervals", "resampled", "thresholds"}
+    assert set(found["intervals"]) == told
+    for name, (low, high) in found["intervals"].items():
+        assert low <= found[name] <= high, name
+        assert low < high, name
+    assert found["resampled"] == {"unit": "entity", "blocks": 400, "resamples": 400}
+    for point in curves["calibration"]:
+        assert point["low"] <= point["observed"] <= point["high"]
+
+
+def test_the_same_seed_gives_the_same_intervals():
+    assert judge(drawn(), seed=4)[0]["intervals"] == judge(drawn(), seed=4)[0]["intervals"]
+
+
+def test_bursts_on_one_entity_widen_the_interval():
+    given = drawn()
+    alone = judge(given | {"entities": np.arange(4000)})[0]["intervals"]["brier"]
+    bursts = judge(given)[0]["intervals"]["brier"]
+    assert bursts[1] - bursts[0] > alone[1] - alone[0]
+
+
+def test_a_recall_of_one_is_not_called_certain():
+    given = drawn()
+    found, _ = judge(given | {"risk": given["labels"] * 0.9 + 0.05})
+    assert found["recall"] == 1.0
+    assert found["intervals"]["recall"][0] < 1.0
+
+
+def test_without_amounts_or_probabilities_their_metrics_are_left_out():
+    given = drawn() | {"amounts": np.full(4000, np.nan)}
+    found, curves = judge(given, calibrated=False)
+    absent = {"cost_per_event", "savings", "value_detection_rate", "brier", "calibration_error"}
+    assert not absent & (set(found) | set(found["intervals"]))
+    assert "calibration" not in curves
+
+
+def test_without_positives_there_is_no_number_to_tell():
+    given = drawn() | {"labels": np.zeros(4000, int)}
+    found, _ = judge(given)
+    assert np.isnan(found["recall"])
+    assert np.isnan(found["intervals"]["average_precision"]).all()
+
+
+def test_wilsons_interval_is_the_published_one():
+    # 10 of 100: Wilson (1927) gives 0.0552 to 0.1744.
+    assert wilson(10, 100) == pytest.approx((0.05522914, 0.17436566), abs=1e-7)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.16112516), abs=1e-7)
+    assert np.isnan(wilson(0, 0)).all()
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    names = ("roc_auc", "average_precision", "precision", "recall", "brier", "cost_per_event")
+    truth, _ = judge(drawn(1_000_000, entities=100_000, seed=99), resamples=0)
+    held = dict.fromkeys(names, 0)
+    rounds = 200
+    for seed in range(rounds):
+        found, _ = judge(drawn(seed=seed), resamples=200, seed=seed)
+        for name in names:
+            low, high = found["intervals"][name]
+            held[name] += low <= truth[name] <= high
+    # Three standard errors of a share of 0.95 over 200 rounds are 0.046.
+    assert all(count / rounds >= 0.90 for count in held.values()), held

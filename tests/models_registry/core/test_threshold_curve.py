@@ -1,0 +1,70 @@
+"""A stored curve answers for any two thresholds what the rows themselves would."""
+
+import numpy as np
+import pytest
+
+from models_registry.core.costs import decision_costs
+from models_registry.core.threshold_curve import Curve, threshold_curve
+from models_registry.core.thresholds import NEVER, choose_thresholds, moved
+from scoring.core.decision import Thresholds
+from scoring.core.spec import CostSpec
+
+COSTS = CostSpec(review_cost=5.0, false_block_cost=20.0, loss_share=1.0, capacity=0.05)
+RNG = np.random.default_rng(8)
+RISK = RNG.beta(0.3, 8.0, 5000)
+LABELS = (RNG.random(5000) < RISK).astype(int)
+AMOUNTS = RNG.exponential(80.0, 5000)
+
+
+def curve(size=10_000, amounts=AMOUNTS):
+    stored = threshold_curve(LABELS, RISK, amounts, days=10.0, costs=COSTS, size=size)
+    return Curve(stored, COSTS)
+
+
+@pytest.mark.parametrize(("review", "block"), [(0.1, 0.75), (0.3, 0.3), (0.05, NEVER), (0.4, 0.45)])
+def test_any_pair_of_thresholds_costs_what_its_decisions_cost(review, block):
+    found = curve().at(review, block)
+    spent = decision_costs(LABELS, RISK, AMOUNTS, review=review, block=block, costs=COSTS)
+    flagged = review <= RISK
+    assert found.cost == pytest.approx(spent.mean(), abs=1e-9)
+    assert found.alerts_a_day == pytest.approx(flagged.sum() / 10.0)
+    assert found.recall == pytest.approx(LABELS[flagged].sum() / LABELS.sum(), abs=1e-12)
+    assert found.precision == pytest.approx(LABELS[flagged].mean(), abs=1e-12)
+    assert found.recall_interval[0] < found.recall < found.recall_interval[1]
+
+
+def test_a_thinned_curve_is_exact_among_the_riskiest():
+    thin = curve(size=400)
+    assert thin.thresholds.size <= 400
+    review = float(np.sort(RISK)[-60])
+    assert thin.at(review, NEVER).alerts_a_day == pytest.approx(6.0)
+    assert thin.at(0.05, 0.75).cost == pytest.approx(curve().at(0.05, 0.75).cost, rel=0.02)
+
+
+def test_the_cheapest_threshold_is_the_one_that_training_chooses():
+    chosen = choose_thresholds(RISK, LABELS, AMOUNTS, COSTS)
+    best = curve().cheapest(chosen.block)
+    assert best.cost == pytest.approx(curve().at(chosen.review, chosen.block).cost, abs=1e-9)
+    assert best.alerts_a_day <= curve().capacity_a_day == pytest.approx(25.0)
+
+
+def test_without_amounts_there_is_no_cost_and_no_cheapest():
+    bare = curve(amounts=None)
+    assert bare.at(0.1, 0.5).cost is None
+    assert bare.cheapest(0.5) is None
+
+
+def test_bands_share_out_all_events_and_all_positives():
+    bands = curve().bands({"MEDIUM": 0.1, "HIGH": 0.3, "CRITICAL": 0.75})
+    assert [band["level"] for band in bands] == ["CRITICAL", "HIGH", "MEDIUM", "LOW"]
+    assert sum(band["a_day"] for band in bands) == pytest.approx(500.0)
+    assert sum(band["of_positives"] for band in bands) == pytest.approx(1.0)
+
+
+def test_moved_thresholds_bring_their_bands():
+    stand = Thresholds(review=0.1, block=0.8, medium=0.1, high=0.4, critical=0.8)
+    found = moved(stand, review=0.2, block=0.9)
+    assert (found.medium, found.critical) == (0.2, 0.9)
+    assert 0.2 < found.high < 0.9
+    never = moved(stand, review=0.2, block=NEVER)
+    assert (never.block, never.critical) == (NEVER, 0.8)

@@ -1,0 +1,136 @@
+"""A version judged again: with newer labels, over earlier weeks, or with moved thresholds."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from jobs.services import run_job
+from models_registry.evaluating import (
+    EvaluationError,
+    evaluate_as_of,
+    evaluate_folds,
+    run_evaluation,
+)
+from models_registry.evaluation_jobs import request_evaluation
+from models_registry.evaluation_models import Evaluation
+from models_registry.models import ModelVersion
+from models_registry.promotion import promote
+from models_registry.threshold_moves import publish_thresholds
+from models_registry.training import QuietProgress, train_version
+from scoring.labelling import record_label
+from scoring.models import Label, Prediction
+from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+
+pytestmark = pytest.mark.django_db
+
+
+def judge(version, by=evaluate_as_of, **changed):
+    given = {"requested_by": None, "job": None, "progress": QuietProgress(), "now": KNOWN_AT}
+    return by(version, **(given | changed))
+
+
+@pytest.fixture
+def trained(db):
+    """v1 of a detector with 40 days of history."""
+    detector = detector_of(learning_config())
+    history(detector)
+    return train_version(
+        detector,
+        learner="logistic_regression",
+        trained_by=None,
+        job=None,
+        progress=QuietProgress(),
+        now=KNOWN_AT,
+    )
+
+
+def test_on_the_same_events_and_labels_it_finds_what_training_found(trained):
+    found = judge(trained)
+    for name in ("average_precision", "brier", "cost_per_event", "recall"):
+        assert found.metrics[name] == pytest.approx(trained.metrics[name], abs=1e-6), name
+    assert found.metrics["rows"] == trained.metrics["rows"]
+
+
+def test_newer_labels_change_what_is_known_and_both_times_are_told(trained):
+    before = trained.metrics["positives"]
+    row = Prediction.objects.filter(labels__is_fraud=False).order_by("-event_time")[60]
+    later = KNOWN_AT + timedelta(days=2)
+    record_label(
+        row, is_fraud=True, source=Label.Source.ANALYST, label_time=KNOWN_AT + timedelta(days=1)
+    )
+    found = judge(trained, now=later)
+    assert found.metrics["positives"] >= before + 1
+    assert found.metrics["known_at"] == later.isoformat()
+    assert trained.metrics["known_at"] == KNOWN_AT.isoformat()
+    assert "average_precision" in found.metrics["intervals"]
+
+
+def test_events_that_it_learnt_from_are_never_judged(trained):
+    found = judge(trained)
+    split = trained.dataset.detail["split"]
+    assert found.first_event_at.timestamp() >= split["validation_end"] + split["delay"]
+
+
+def test_a_young_event_is_not_judged_however_early_its_label_came(trained):
+    found = judge(trained, now=KNOWN_AT + timedelta(days=5))
+    newest = Label.objects.order_by("-label_time").first().label_time
+    assert found.last_event_at < newest - timedelta(days=1)
+
+
+def test_without_a_matured_event_it_says_so(trained):
+    split = trained.dataset.detail["split"]
+    trained.dataset.detail["split"] = split | {"validation_end": KNOWN_AT.timestamp()}
+    with pytest.raises(EvaluationError, match="had not learnt from"):
+        judge(trained)
+    assert not Evaluation.objects.exists()
+
+
+def test_folds_tell_mean_and_spread_of_the_algorithm(trained):
+    found = judge(trained, evaluate_folds)
+    folds = found.metrics["folds"]
+    assert len(folds) == 4
+    values = [fold["average_precision"] for fold in folds]
+    assert found.metrics["mean"]["average_precision"] == pytest.approx(np.mean(values))
+    assert found.metrics["std"]["average_precision"] == pytest.approx(np.std(values))
+    assert ModelVersion.objects.count() == 1
+
+
+def test_moved_thresholds_are_compared_with_those_that_they_replace(trained):
+    promote(trained, actor=None)
+    stand = trained.metrics["thresholds"]
+    made = publish_thresholds(
+        trained, review=stand["review"] / 2, block=None, actor=None, reason="See more"
+    )
+    judge(made)
+    made.refresh_from_db()
+    assert made.comparison["champion_digest"] == trained.digest
+    assert made.comparison["average_precision"]["difference"] == 0.0
+    assert made.comparison["cost"]["low"] <= made.comparison["cost"]["difference"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", Evaluation.Kind.values)
+def test_a_job_evaluates_and_tells_where_to_look(trained, owner, monkeypatch, kind):
+    monkeypatch.setattr("models_registry.evaluating.timezone.now", lambda: KNOWN_AT)
+    job = run_job(request_evaluation(trained, kind=kind, requested_by=owner).pk, run_evaluation)
+    assert (job.status, job.error) == ("succeeded", "")
+    found = Evaluation.objects.get()
+    assert (found.kind, found.job_id, found.requested_by) == (kind, job.pk, owner)
+    assert job.result["url"] == trained.get_absolute_url()
+
+
+def test_two_requests_at_once_are_one_job(trained, owner):
+    first = request_evaluation(trained, kind="as_of", requested_by=owner)
+    assert request_evaluation(trained, kind="as_of", requested_by=owner).pk == first.pk
+
+
+def test_the_random_audit_corrects_recall_where_it_drew_enough(trained, monkeypatch):
+    rows = Prediction.objects.filter(selection_reason="")
+    ids = list(rows.values_list("pk", flat=True))[::2]
+    Prediction.objects.filter(pk__in=ids).update(selection_reason="random_audit", propensity=0.5)
+    few = judge(trained).metrics["audited"]
+    assert few["recall"] is None
+    monkeypatch.setattr("models_registry.core.audit.correct.__kwdefaults__", {"minimum": 20})
+    found = judge(trained).metrics["audited"]
+    assert found["recall"]["low"] <= found["recall"]["value"] <= found["recall"]["high"]

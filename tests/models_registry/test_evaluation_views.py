@@ -1,0 +1,264 @@
+"""Pages of evaluation: preview and publish thresholds, judge again, look at a dataset."""
+
+import csv
+import io
+import re
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from jobs.models import Job
+from models_registry.core.evaluation import evaluate
+from models_registry.evaluation_models import Evaluation
+from models_registry.judging import finite
+from models_registry.models import ModelVersion
+from models_registry.promotion import promote
+from models_registry.training import QuietProgress, train_version
+from scoring.core.decision import Thresholds
+from tests.models_registry.core.test_evaluation import drawn
+from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true", "HX-Target": "thresholds"}
+BOUNDS = Thresholds(review=0.3, block=0.8, medium=0.3, high=0.5, critical=0.8)
+
+
+def judged(detector):
+    """(metrics, curves) as training stores them."""
+    metrics, curves = evaluate(
+        **drawn(),
+        calibrated=True,
+        thresholds=BOUNDS,
+        costs=detector.spec().costs,
+        resamples=50,
+    )
+    metrics["known_at"] = KNOWN_AT.isoformat()
+    metrics["calibration"] = {
+        "chosen": "isotonic",
+        "why": "the smaller squared error",
+        "brier": {"platt": 0.02, "isotonic": 0.01},
+    }
+    return finite(metrics), finite(curves)
+
+
+@pytest.fixture
+def champion(payments_detector, payments_digest):
+    """v1 serves, with metrics, intervals and curves."""
+    metrics, curves = judged(payments_detector)
+    version = VersionFactory(
+        detector=payments_detector, number=1, digest=payments_digest, metrics=metrics, curves=curves
+    )
+    promote(version, actor=None)
+    return version
+
+
+def text_of(response):
+    """The page with its line breaks as blanks."""
+    return re.sub(r"[ \n]+", " ", response.content.decode())
+
+
+def thresholds_url(version):
+    return reverse("model_thresholds", args=[version.pk])
+
+
+def test_every_number_stands_with_its_interval_and_the_time_of_knowledge(client, analyst, champion):
+    client.force_login(analyst)
+    page = text_of(client.get(champion.get_absolute_url()))
+    low, high = champion.metrics["intervals"]["average_precision"]
+    assert f"{low:.3f} to {high:.3f}" in page
+    assert f"as known at {KNOWN_AT:%Y-%m-%d %H:%M} UTC" in page
+    assert "50 draws of 400 blocks" in page
+
+
+def test_the_calibration_that_won_is_named_with_what_it_beat(client, analyst, champion):
+    client.force_login(analyst)
+    answer = client.get(champion.get_absolute_url())
+    assert "Isotonic regression was chosen" in text_of(answer)
+    assert "Platt 0.0200" in text_of(answer)
+    assert "error_y" in answer.context["calibration"]["figure"]["data"][0]
+
+
+def test_a_preview_says_what_a_threshold_would_mean(client, analyst, champion):
+    client.force_login(analyst)
+    answer = client.get(thresholds_url(champion), {"review": "0.2", "block": "0.9"}, headers=HTMX)
+    panel = answer.context["thresholds"]
+    said = f"At 0.2: {panel.asked.alerts} alerts a day, recall {panel.asked.recall}"
+    assert said in text_of(answer)
+    assert "<title>" not in text_of(answer)
+    marks = [line["name"] for line in panel.figure["data"]]
+    assert {"Review now", "Cheapest within capacity", "Capacity", "Preview"} <= set(marks)
+
+
+def test_without_scripts_the_preview_is_a_page(client, analyst, champion):
+    client.force_login(analyst)
+    assert "<title>" in text_of(client.get(thresholds_url(champion), {"review": "0.2"}))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"review": "lots"}, {"review": "7"}, {"review": "nan"}, {"review": "1", "block": "0"}]
+)
+def test_a_preview_of_nonsense_is_422_in_words(client, analyst, champion, asked):
+    client.force_login(analyst)
+    answer = client.get(thresholds_url(champion), asked)
+    assert answer.status_code == 422
+    assert answer.context["thresholds"].asked is None
+
+
+def test_a_version_without_a_curve_says_what_to_do(client, analyst, payments_detector):
+    bare = VersionFactory(detector=payments_detector, metrics={}, curves={})
+    client.force_login(analyst)
+    assert "No curve yet" in text_of(client.get(thresholds_url(bare)))
+
+
+def test_only_a_model_owner_may_publish_thresholds(client, outsider, analyst, champion):
+    given = {"review": "0.2", "block": "0.9", "reason": "Fewer misses"}
+    assert client.post(thresholds_url(champion), given).status_code == 302
+    for user in (outsider, analyst):
+        client.force_login(user)
+        assert client.post(thresholds_url(champion), given).status_code == 403
+    assert ModelVersion.objects.count() == 1
+
+
+def test_an_owner_publishes_a_version_that_is_judged_at_once(client, owner, champion):
+    client.force_login(owner)
+    given = {"review": "0.2", "block": "0.9", "reason": "Fewer misses"}
+    answer = client.post(thresholds_url(champion), given)
+    made = ModelVersion.objects.get(number=2)
+    assert answer.url == made.get_absolute_url()
+    assert Job.objects.get().params == {"version": made.pk, "kind": "as_of"}
+    page = text_of(client.get(made.get_absolute_url()))
+    assert "v2 is v1 with its thresholds moved." in page
+    assert "Fewer misses" in page
+
+
+@pytest.mark.parametrize(
+    "changed", [{"reason": ""}, {"review": "0"}, {"block": "0.1"}, {"review": ""}]
+)
+def test_a_publication_that_cannot_be_is_422_and_changes_nothing(client, owner, champion, changed):
+    client.force_login(owner)
+    given = {"review": "0.2", "block": "0.9", "reason": "Fewer misses"} | changed
+    assert client.post(thresholds_url(champion), given, headers=HTMX).status_code == 422
+    assert ModelVersion.objects.count() == 1
+
+
+def test_an_owner_asks_for_an_evaluation_and_an_analyst_may_not(client, analyst, owner, champion):
+    url = reverse("model_evaluate", args=[champion.pk])
+    client.force_login(analyst)
+    assert client.post(url, {"kind": "as_of"}).status_code == 403
+    client.force_login(owner)
+    assert client.post(url, {"kind": "as_of"}).status_code == 302
+    assert Job.objects.get().params["kind"] == "as_of"
+    client.post(url, {"kind": "magic"})
+    assert Job.objects.count() == 1
+    assert "evaluates it." in text_of(client.get(champion.get_absolute_url()))
+
+
+def evaluation(version, **changed):
+    metrics, curves = judged(version.detector)
+    now = timezone.now()
+    given = {
+        "kind": "as_of",
+        "known_at": now,
+        "first_event_at": now - timedelta(days=9),
+        "last_event_at": now,
+        "metrics": metrics | {"known_at": now.isoformat()},
+        "curves": curves,
+    }
+    return Evaluation.objects.create(version=version, **(given | changed))
+
+
+def test_an_evaluation_stands_beside_what_was_known_then(client, analyst, champion):
+    found = evaluation(champion)
+    client.force_login(analyst)
+    page = text_of(client.get(champion.get_absolute_url()))
+    assert f"As of today, as known at {found.known_at:%Y-%m-%d %H:%M} UTC" in page
+    assert f"what was known when it was trained, {KNOWN_AT:%Y-%m-%d %H:%M} UTC" in page
+
+
+def test_the_audit_says_what_is_missed_or_that_it_cannot_say(client, analyst, champion):
+    part = {"value": 0.4, "low": 0.2, "high": 0.7}
+    audited = {
+        "events": 9000, "drawn": 120, "audited": 118, "audited_positives": 3, "looked_at": 90,
+        "answered": 0.98, "effective_size": 410.0, "naive_recall": 0.95,
+        "recall": part, "precision": part, "prevalence": part,
+    }  # fmt: skip
+    champion.metrics["audited"] = audited
+    champion.save(update_fields=["metrics"])
+    client.force_login(analyst)
+    assert "20.0\u202f% to 70.0\u202f%" in text_of(client.get(champion.get_absolute_url()))
+    champion.metrics["audited"] = audited | {"recall": None, "precision": None, "prevalence": None}
+    champion.save(update_fields=["metrics"])
+    page = text_of(client.get(champion.get_absolute_url()))
+    assert "Not enough audited events" in page
+
+
+def test_the_version_page_costs_the_same_queries_for_any_number_of_evaluations(
+    client, owner, champion
+):
+    client.force_login(owner)
+    spent = []
+    for _ in range(2):
+        for _ in range(3):
+            evaluation(champion)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(champion.get_absolute_url())
+        spent.append(len(queries))
+    assert spent[0] == spent[1] <= 14
+
+
+@pytest.fixture
+def trained(db):
+    """A version that learnt from 400 events."""
+    detector = detector_of(learning_config())
+    history(detector, events=400)
+    return train_version(
+        detector,
+        learner="logistic_regression",
+        trained_by=None,
+        job=None,
+        progress=QuietProgress(),
+        now=KNOWN_AT,
+    )
+
+
+def test_a_dataset_tells_what_it_holds_and_where_it_comes_from(client, analyst, trained):
+    client.force_login(analyst)
+    with CaptureQueriesContext(connection) as queries:
+        page = text_of(client.get(trained.dataset.get_absolute_url()))
+    assert len(queries) <= 7
+    assert "400 events of Cards" in page
+    assert "never a negative" in page
+    assert "Import" in page
+    assert "Ids as CSV" not in page
+
+
+def test_a_dataset_from_before_lineage_was_kept_still_has_a_page(client, analyst, champion):
+    client.force_login(analyst)
+    assert client.get(champion.dataset.get_absolute_url()).status_code == 200
+
+
+def test_the_ids_of_a_dataset_are_a_file_for_model_owners(client, analyst, owner, trained):
+    url = reverse("dataset_rows", args=[trained.dataset.pk])
+    client.force_login(analyst)
+    assert client.get(url).status_code == 403
+    client.force_login(owner)
+    answer = client.get(url)
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert len(rows) == trained.dataset.rows == 400
+    parts = [row["part"] for row in rows]
+    assert parts.count("test") == trained.metrics["rows"]
+    assert AuditEntry.objects.filter(action="dataset.rows_downloaded", actor=owner).count() == 1
+
+
+def test_ids_of_a_client_cannot_be_a_formula(client, owner, trained):
+    row = trained.detector.prediction_set.order_by("event_time").first()
+    type(row).objects.filter(pk=row.pk).update(external_id="=cmd()")
+    client.force_login(owner)
+    answer = client.get(reverse("dataset_rows", args=[trained.dataset.pk]))
+    assert "'=cmd()" in b"".join(answer.streaming_content).decode()

@@ -1,0 +1,142 @@
+"""A person moves the champion's thresholds: a version of its own, with the same model."""
+
+import pytest
+
+from accounts.models import AuditEntry
+from models_registry.evaluation_models import ThresholdMove
+from models_registry.models import ModelVersion
+from models_registry.promotion import promote, roll_back
+from models_registry.threshold_moves import (
+    MoveRefused,
+    check_thresholds,
+    known_of,
+    publish_thresholds,
+)
+from models_registry.training import QuietProgress, train_version
+from scoring.core.bundle import read_files
+from scoring.core.decision import Thresholds
+from scoring.deployment import bundle_root, serving
+from tests.factories import card, scored
+from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+
+pytestmark = pytest.mark.django_db
+STAND = Thresholds(review=0.2, block=0.8, medium=0.2, high=0.5, critical=0.8)
+
+
+@pytest.fixture
+def champion(db):
+    detector = detector_of(learning_config())
+    history(detector, events=500)
+    version = train_version(
+        detector,
+        learner="logistic_regression",
+        trained_by=None,
+        job=None,
+        progress=QuietProgress(),
+        now=KNOWN_AT,
+    )
+    promote(version, actor=None)
+    return version
+
+
+def publish(version, **changed):
+    given = {"review": 0.05, "block": 0.95, "actor": None, "reason": "A quiet week"}
+    return publish_thresholds(version, **(given | changed))
+
+
+def test_the_new_version_has_the_same_model_in_a_bundle_of_its_own(champion):
+    made = publish(champion)
+    manifest, files = read_files(bundle_root() / made.digest, made.digest)
+    before, same = read_files(bundle_root() / champion.digest, champion.digest)
+    assert files == same
+    assert made.digest != champion.digest
+    assert manifest["thresholds"] == {
+        **manifest["thresholds"], "review": 0.05, "medium": 0.05, "block": 0.95, "critical": 0.95,
+    }  # fmt: skip
+    assert manifest["moved_from"] == {"digest": champion.digest, "version": "v1"}
+    assert manifest["training"] == before["training"]
+
+
+def test_it_waits_as_a_challenger_with_its_lineage(champion, owner):
+    made = publish(champion, actor=owner)
+    assert (made.label, made.stage, made.dataset_id) == ("v2", "challenger", champion.dataset_id)
+    move = ThresholdMove.objects.get(version=made)
+    assert (move.base, move.actor, move.reason) == (champion, owner, "A quiet week")
+    assert (move.review_before, move.review) == (
+        champion.metrics["thresholds"]["review"],
+        0.05,
+    )
+    assert serving("cards").version == "v1"
+
+
+def test_it_is_audited_with_both_thresholds_and_the_reason(champion, owner):
+    publish(champion, actor=owner)
+    entry = AuditEntry.objects.get(action="model.move_thresholds")
+    assert entry.actor == owner
+    assert '"reason": "A quiet week"' in entry.detail_json
+    assert "0.05" in entry.detail_json
+
+
+def test_promoted_it_decides_otherwise_on_the_same_risk(champion):
+    risky = card(9001, TX_AMOUNT=200.0)
+    before = scored("cards", risky)
+    made = publish(champion, review=before.risk / 2, block=before.risk)
+    promote(made, actor=None)
+    after = scored("cards", card(9002, TX_AMOUNT=200.0))
+    assert after.risk == pytest.approx(before.risk, rel=0.2)
+    assert serving("cards").bundle.predictor.thresholds.block == before.risk
+    roll_back(champion.detector, actor=None)
+    assert serving("cards").version == "v1"
+
+
+def test_its_metrics_at_the_threshold_are_those_of_the_preview(champion):
+    point = known_of(champion).curve.at(0.05, 0.95)
+    made = publish(champion)
+    assert made.metrics["recall"] == point.recall
+    assert made.metrics["cost_per_event"] == pytest.approx(point.cost)
+    assert made.metrics["average_precision"] == champion.metrics["average_precision"]
+    assert "recall" not in made.metrics["intervals"]
+    assert "roc_auc" in made.metrics["intervals"]
+
+
+def test_the_preview_at_the_thresholds_as_they_stand_is_what_was_measured(champion):
+    known = known_of(champion)
+    point = known.curve.at(known.thresholds.review, known.thresholds.block)
+    assert point.recall == pytest.approx(champion.metrics["recall"], abs=1e-9)
+    assert point.cost == pytest.approx(champion.metrics["cost_per_event"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "said"),
+    [
+        ({"review": 0.0}, "review", "above 0"),
+        ({"review": float("nan")}, "review", "above 0"),
+        ({"review": 0.9, "block": 0.5}, "block", "between"),
+        ({"block": float("nan")}, "block", "between"),
+        ({"reason": "  "}, "reason", "Say why"),
+    ],
+)
+def test_nonsense_is_refused_with_its_field_and_nothing_is_left(champion, changed, field, said):
+    with pytest.raises(MoveRefused, match=said) as problem:
+        publish(champion, **changed)
+    assert problem.value.field == field
+    assert ModelVersion.objects.count() == 1
+    assert not ThresholdMove.objects.exists()
+
+
+def test_the_thresholds_as_they_stand_are_no_move(champion):
+    stand = champion.metrics["thresholds"]
+    with pytest.raises(MoveRefused, match="already"):
+        publish(champion, review=stand["review"], block=stand["block"])
+
+
+def test_only_the_champions_thresholds_can_be_moved(champion):
+    made = publish(champion)
+    with pytest.raises(MoveRefused, match="Only the champion"):
+        publish(made, review=0.1)
+
+
+def test_an_empty_block_threshold_blocks_nothing():
+    found = check_thresholds(STAND, review=0.3, block=None)
+    assert found.block > 1.0
+    assert found.critical == 0.8
