@@ -20,6 +20,7 @@ from models_registry.core.comparison import Contender, compare
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.evaluation import evaluate
 from models_registry.core.export import arrays_to_bytes, check_parity
+from models_registry.core.imbalance import fit_balanced, recorded
 from models_registry.core.learners.base import Learner
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
@@ -103,7 +104,7 @@ def train_version(
         known_at=known_at,
         report=lambda part: progress.report(0.3 * part, "Reading logged events"),
     )
-    parts = _split(spec, rows)
+    parts = _split(spec, rows, needs_labels=make_learner(learner).supervised)
     progress.log(
         f"{len(rows.event_time):,} events; "
         f"train {len(parts.train.rows):,} ({parts.train.positives:,} positive), "
@@ -134,6 +135,7 @@ def train_version(
     return _register(
         detector,
         fitted,
+        parameters=recorded(fitted.learner, spec.training.imbalance),
         digest=digest,
         dataset=dataset,
         metrics=metrics,
@@ -145,12 +147,12 @@ def train_version(
     )
 
 
-def _split(spec: DetectorSpec, rows: Rows) -> Parts:
+def _split(spec: DetectorSpec, rows: Rows, *, needs_labels: bool = True) -> Parts:
     # A few events with a wrong clock, decades too early, must not stretch the history.
     start = float(np.quantile(rows.event_time, STRAYS, method="lower"))
     split = plan_split(start, _knowledge_ends(rows), delay=spec.training.label_delay)
     parts = split.apply(rows.event_time, rows.labels, matured_is_genuine=True)
-    if parts.train.positives < spec.training.minimum_positives:
+    if needs_labels and parts.train.positives < spec.training.minimum_positives:
         raise DatasetError(
             f"Only {parts.train.positives} labelled positives lie in the training part; "
             f"{spec.training.minimum_positives} are needed. Label more, or wait for labels."
@@ -181,7 +183,9 @@ def _fit(
         spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
     )
     learner = make_learner(learner_name)
-    learner.fit(
+    learner = fit_balanced(
+        learner,
+        spec.training.imbalance,
         training_matrix(
             encoder,
             spec.features,
@@ -288,7 +292,7 @@ def _publish(
     manifest = {
         "detector": detector.config,
         "learner": fitted.learner.name,
-        "parameters": fitted.learner.parameters(),
+        "parameters": recorded(fitted.learner, spec.training.imbalance),
         "link": exported.link,
         "encoder": fitted.encoder.to_dict(),
         "calibration": fitted.calibration.to_dict(),
@@ -326,6 +330,7 @@ def _register(
     detector: Detector,
     fitted: Fitted,
     *,
+    parameters: dict[str, Any],
     digest: str,
     dataset: Dataset,
     metrics: dict[str, Any],
@@ -343,7 +348,7 @@ def _register(
         learner=fitted.learner.name,
         digest=digest,
         dataset=dataset,
-        parameters=_finite(fitted.learner.parameters()),
+        parameters=_finite(parameters),
         metrics=_finite(metrics),
         comparison=_finite(comparison),
         curves=_finite(curves),

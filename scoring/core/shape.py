@@ -42,6 +42,7 @@ def shape_problems(raw: object) -> Problems:
     training = _mapping(found, raw, "training")
     if not is_number(training.get("minimum_positives", 0)):
         found.append(("training.minimum_positives", "is a number"))
+    _mapping(found, training, "training.imbalance")
     return found
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec, read_features
@@ -90,7 +91,8 @@ class TrainingSpec:
     """How a detector learns. `label_delay` in seconds: younger events are not yet matured.
 
     `review_after`: seconds for which a champion may score from the day it was put into service on;
-    past that it is to be reviewed, and the rules decide alone. 0: no end.
+    past that it is to be reviewed, and the rules decide alone. 0: no end. `imbalance`: what is done
+    about a rare class.
     """
 
     learner: str = "lightgbm"
@@ -98,6 +100,7 @@ class TrainingSpec:
     retrain_every: float = 7 * 86400.0
     minimum_positives: int = 20
     review_after: float = 0.0
+    imbalance: ImbalanceSpec = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +274,8 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
         del given[key]
     for key in {"label_delay", "retrain_every", "review_after"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])
+    if "imbalance" in given:
+        given["imbalance"] = read_imbalance(read, given["imbalance"])
     return given
 
 
