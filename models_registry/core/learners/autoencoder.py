@@ -21,6 +21,8 @@ from models_registry.core.learners.scaling import center_and_slope, sampled_rows
 
 CLIP: Final = 5.0
 CAP: Final = 100.0
+BATCH: Final = 256
+LEAST_UPDATES: Final = 1000
 SMALLEST_ERROR: Final = 1e-6
 
 
@@ -76,15 +78,17 @@ class Autoencoder(Learner):
             hidden_layer_sizes=(self.hidden, middle, self.hidden),
             activation="relu",
             learning_rate_init=self.learning_rate,
-            batch_size=min(256, len(rows)),
+            batch_size=min(BATCH, len(rows)),
             random_state=self.seed,
         )
         target = rows[:, 0] if rows.shape[1] == 1 else rows
-        for epoch in range(self.n_epochs):
+        # A few hundred rows are too few updates in as many epochs as serve many.
+        epochs = max(self.n_epochs, -(-LEAST_UPDATES * BATCH // len(rows)))
+        for epoch in range(epochs):
             if should_stop():
                 raise TrainingCancelledError
             model.partial_fit(rows, target)
-            on_progress((epoch + 1) / self.n_epochs)
+            on_progress((epoch + 1) / epochs)
         self.model_ = model
         errors = self._errors(matrix)
         typical = float(np.median(errors.sum(axis=1)))

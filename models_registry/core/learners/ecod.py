@@ -105,7 +105,7 @@ def _tails(
     count = np.bincount(place, weights * (len(values) / weights.sum()), len(distinct))
     up_to: FloatArray = np.cumsum(count, dtype=np.float64)
     total = float(up_to[-1])
-    kept = _kept(up_to, total, step)
+    kept = _kept(up_to, total - up_to + count, step)
     low = np.nextafter(distinct[0], np.float32(-np.inf))
     edges = np.concatenate([[low], distinct[kept]])
     at_most = np.concatenate([[0.0], up_to[kept]])
@@ -116,11 +116,13 @@ def _tails(
     return edges, tails[0], tails[1]
 
 
-def _kept(up_to: FloatArray, total: float, step: float) -> NDArray[np.intp]:
-    """Which of the distinct values are edges: the rank from the nearer end grows by `step`."""
-    rank = np.minimum(up_to, np.maximum(total - up_to, 1.0))
-    level = np.floor(np.log(np.maximum(rank, 1.0)) / np.log(step))
-    rising = up_to <= total / 2
+def _kept(up_to: FloatArray, from_here: FloatArray, step: float) -> NDArray[np.intp]:
+    """Which of the distinct values are edges: the rank from the nearer end grows by `step`.
+
+    `up_to` and `from_here` [k]: how many rows lie at most, and at least, as high as each value.
+    """
+    level = np.floor(np.log(np.minimum(up_to, from_here)) / np.log(step))
+    rising = up_to <= from_here
     changes = np.append((np.diff(level) != 0) | (np.diff(rising.astype(int)) != 0), True)
     return np.flatnonzero(changes)
 
