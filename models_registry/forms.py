@@ -9,8 +9,14 @@ from scoring.models import Detector
 
 LEARNER_TITLES = {
     "lightgbm": "Gradient boosted trees (LightGBM)",
+    "xgboost": "Gradient boosted trees (XGBoost)",
+    "random_forest": "Random forest",
+    "voting_ensemble": "XGBoost and random forest together",
     "logistic_regression": "Logistic regression",
     "isolation_forest": "Isolation forest",
+    "one_class_svm": "One-class support vector machine",
+    "autoencoder": "Autoencoder",
+    "ecod": "Empirical tails (ECOD)",
 }
 
 

@@ -20,6 +20,7 @@ from models_registry.core.comparison import Contender, compare
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.evaluation import evaluate
 from models_registry.core.export import arrays_to_bytes, check_parity
+from models_registry.core.imbalance import fit_balanced, recorded
 from models_registry.core.learners.base import Learner
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
@@ -104,7 +105,7 @@ def train_version(
         report=lambda part: progress.report(0.3 * part, "Reading logged events"),
     )
     split = _plan(spec, rows)
-    parts = _split(spec, rows, split)
+    parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)
     progress.log(
         f"{len(rows.event_time):,} events; "
         f"train {len(parts.train.rows):,} ({parts.train.positives:,} positive), "
@@ -139,6 +140,7 @@ def train_version(
     return _register(
         detector,
         fitted,
+        parameters=recorded(fitted.learner, spec.training.imbalance),
         digest=digest,
         dataset=dataset,
         metrics=metrics,
@@ -154,14 +156,16 @@ def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
     return plan_split(history_starts(rows), knowledge_ends(rows), delay=spec.training.label_delay)
 
 
-def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit) -> Parts:
+def _split(
+    spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bool = True
+) -> Parts:
     parts = split.apply(
         rows.event_time,
         rows.labels,
         matured_is_genuine=spec.training.unlabelled_is_legitimate,
         known_at=rows.known_at.timestamp(),
     )
-    if parts.train.positives < spec.training.minimum_positives:
+    if needs_labels and parts.train.positives < spec.training.minimum_positives:
         raise DatasetError(
             f"Only {parts.train.positives} labelled positives lie in the training part; "
             f"{spec.training.minimum_positives} are needed. Label more, or wait for labels."
@@ -183,7 +187,9 @@ def fit_parts(
         spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
     )
     learner = make_learner(learner_name)
-    learner.fit(
+    learner = fit_balanced(
+        learner,
+        spec.training.imbalance,
         training_matrix(
             encoder,
             spec.features,
@@ -290,7 +296,7 @@ def _publish(
     manifest = {
         "detector": detector.config,
         "learner": fitted.learner.name,
-        "parameters": fitted.learner.parameters(),
+        "parameters": recorded(fitted.learner, spec.training.imbalance),
         "link": exported.link,
         "encoder": fitted.encoder.to_dict(),
         "calibration": fitted.calibration.to_dict(),
@@ -317,6 +323,7 @@ def _register(
     detector: Detector,
     fitted: Fitted,
     *,
+    parameters: dict[str, Any],
     digest: str,
     dataset: Dataset,
     metrics: dict[str, Any],
@@ -334,7 +341,7 @@ def _register(
         learner=fitted.learner.name,
         digest=digest,
         dataset=dataset,
-        parameters=finite(fitted.learner.parameters()),
+        parameters=finite(parameters),
         metrics=finite(metrics),
         comparison=finite(comparison),
         curves=finite(curves),

@@ -21,6 +21,7 @@ from scoring.core.counterfactual import (
 from scoring.core.schema import SchemaError
 from scoring.core.surrogate import Surrogate, fit_surrogate
 from scoring.core.types import Decision, Event, Orders
+from scoring.margins import WORDS
 from scoring.models import Prediction
 from scoring.recalling import windows_of_then
 from scoring.replaying import CannotReplay, Changed, Snapshot, snapshot_of
@@ -143,7 +144,7 @@ def _contributions(row: Prediction, shot: Snapshot | None) -> dict[str, Any]:
     return {
         "base_value": base,
         "margin": base + float(parts.sum()),
-        "margin_space": "log_odds" if predictor.model.link == "logit" else "log2_anomaly_score",
+        "margin_space": WORDS[predictor.model.link].space,
         "contributions": [
             {"feature": features[i].name, "value": values[i], "contribution": float(parts[i])}
             for i in order

@@ -214,6 +214,14 @@ def _distinct(labels: Sequence[str]) -> list[str]:
     return names
 
 
+def addition(amount: float) -> str:
+    """An addition to a margin after its sign, with three figures."""
+    if abs(amount) < 0.0005:
+        return "\u2248 0"
+    size = f"> {1000:,}" if abs(amount) > 1000.0 else f"{abs(amount):.3g}"
+    return f"{'+' if amount >= 0 else chr(0x2212)} {size}"
+
+
 def factor(amount: float, *, base: float) -> str:
     """What an addition to a margin multiplies or divides, as a number after its sign."""
     exponent = abs(amount) * math.log(base)

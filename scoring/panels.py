@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from scoring import figures
 from scoring.core.reasons import duration, name_and_unit, number, title
 from scoring.core.surrogate import FAIR_FIT, Surrogate, Weight
 from scoring.core.transformations import FeatureSpec
 from scoring.explaining import CannotExplain, WhatIf, local_surrogate, what_would_approve
+from scoring.margins import WORDS
 from scoring.models import Prediction
 
 MOST_WEIGHTS = 6
@@ -83,14 +82,13 @@ def surrogate_panel(row: Prediction, features: Sequence[FeatureSpec]) -> Surroga
     except CannotExplain as error:
         return SurrogatePanel(problem=str(error))
     known = {feature.name: feature for feature in features}
-    odds = found.link == "logit"
-    scale = float(np.e) if odds else 2.0
+    words = WORDS[found.link]
     shown = [w for w in found.weights[:MOST_WEIGHTS] if w.per_step != 0.0]
     lines = [
         Line(
             feature=title(known[w.feature]) if w.feature in known else w.feature,
             step=_step(w, known.get(w.feature)),
-            weight=figures.factor(w.per_step, base=scale),
+            weight=words.weight(w.per_step),
             amount=w.per_step,
         )
         for w in shown
@@ -102,7 +100,7 @@ def surrogate_panel(row: Prediction, features: Sequence[FeatureSpec]) -> Surroga
         percent=_meter(found),
         poor=found.fit is None or found.fit < FAIR_FIT,
         statement=found.statement,
-        unit="odds" if odds else "anomaly score",
+        unit=f"{words.sign} {words.unit}",
         samples=found.samples,
     )
 

@@ -15,6 +15,7 @@ from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import SelectionReason, Stage
 from scoring.deployment import loaded
+from scoring.margins import LINK_OF, WORDS, MarginWords, margin_within
 from scoring.models import Detector, Prediction
 from scoring.selectors import entity_name
 
@@ -120,7 +121,7 @@ class Explanation:
     margin: float
     start: str
     end: str
-    unit: str
+    words: MarginWords
     figure: Mapping[str, Any]
     reasons: Sequence[Mapping[str, Any]]
     exact: bool
@@ -142,7 +143,7 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
         return None
     bundle = _bundle(prediction.bundle_digest)
     link, calibration, base = _model_of(bundle, spec, prediction.score, parts)
-    scale = 2.0 if link == "isolation" else float(np.e)
+    words = WORDS[link]
 
     def share(margin: float) -> float:
         one = np.array([margin])
@@ -150,9 +151,9 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
         return float((score_of(one, link) if risk is None else risk)[0])
 
     known = prediction.probability is not None
-    reasons = [_reason(reason, scale) for reason in prediction.reasons]
+    reasons = [_reason(reason, words) for reason in prediction.reasons]
     names = _feature_names(bundle, spec, len(parts))
-    steps = _steps(parts, names, reasons, scale)
+    steps = _steps(parts, names, reasons, words)
     margin = base + float(parts.sum())
     # Judged again here: the parts must lead to the stored score, not only have done so once.
     reached = float(score_of(np.array([margin]), link)[0])
@@ -162,7 +163,7 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
         margin=margin,
         start=figures.percent(share(base)),
         end=figures.percent(share(margin)),
-        unit="anomaly score" if link == "isolation" else "odds",
+        words=words,
         figure=figures.waterfall(
             base, steps, share=share, noun="Probability" if known else "Score"
         ),
@@ -186,10 +187,8 @@ def _model_of(
     if bundle is not None and bundle.predictor is not None:
         predictor = bundle.predictor
         return predictor.model.link, predictor.calibration, predictor.explainer.base
-    within = min(max(score, 1e-9), 1.0 - 1e-9)
-    if spec is not None and spec.training.learner == "isolation_forest":
-        return "isolation", Calibration(), float(np.log2(within) - parts.sum())
-    return "logit", Calibration(), float(np.log(within / (1.0 - within)) - parts.sum())
+    link = "logit" if spec is None else LINK_OF.get(spec.training.learner, "logit")
+    return link, Calibration(), margin_within(score, link) - float(parts.sum())
 
 
 def _feature_names(bundle: Bundle | None, spec: DetectorSpec | None, count: int) -> list[str]:
@@ -200,7 +199,7 @@ def _feature_names(bundle: Bundle | None, spec: DetectorSpec | None, count: int)
     return [f"feature {i + 1}" for i in range(count)]
 
 
-def _reason(reason: Mapping[str, Any], scale: float) -> dict[str, Any]:
+def _reason(reason: Mapping[str, Any], words: MarginWords) -> dict[str, Any]:
     """A stored reason as a line: what is now, what is usual, and its weight in words."""
     text = str(reason.get("text", ""))
     for lead in LEADS:
@@ -214,7 +213,7 @@ def _reason(reason: Mapping[str, Any], scale: float) -> dict[str, Any]:
         "usual": f"{lead.strip(', ')} {usual}" if usual else "",
         "amount": amount,
         "raises": amount >= 0,
-        "weight": figures.factor(amount, base=scale),
+        "weight": words.weight(amount),
         "range": _drawn(reason.get("value"), reason.get("usual")),
     }
 
@@ -237,11 +236,11 @@ def _steps(
     parts: "np.ndarray[Any, Any]",
     names: Sequence[str],
     reasons: Iterable[Mapping[str, Any]],
-    scale: float,
+    words: MarginWords,
 ) -> list[figures.Step]:
     """The strongest contributions, largest first, and the sum of the others."""
-    words = {str(reason["feature"]): reason for reason in reasons}
-    by_name = {name.replace("_", " "): reason for name, reason in words.items()}
+    told_of = {str(reason["feature"]): reason for reason in reasons}
+    by_name = {name.replace("_", " "): reason for name, reason in told_of.items()}
     order = np.argsort(-np.abs(parts), kind="stable")
     chosen = [int(i) for i in order[:MOST_STEPS] if parts[i] != 0.0]
     steps = []
@@ -250,12 +249,12 @@ def _steps(
         label = str(told["now"]) if told else names[i]
         detail = f"{told['now']}, {told['usual']}" if told and told["usual"] else label
         amount = float(parts[i])
-        steps.append(figures.Step(label, amount, figures.factor(amount, base=scale), detail))
+        steps.append(figures.Step(label, amount, words.weight(amount), detail))
     rest = [float(parts[i]) for i in order[len(chosen) :]]
     if rest:
         amount = sum(rest)
-        words_of_rest = f"{len(rest)} other feature{'' if len(rest) == 1 else 's'}"
-        steps.append(figures.Step(words_of_rest, amount, figures.factor(amount, base=scale)))
+        others = f"{len(rest)} other feature{'' if len(rest) == 1 else 's'}"
+        steps.append(figures.Step(others, amount, words.weight(amount)))
     return steps
 
 

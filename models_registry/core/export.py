@@ -6,6 +6,7 @@ tell from the original, so a row takes the same branch here, in the graph and in
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,8 +15,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from scoring.core.explain import NO_FEATURE, Arrays, Explainer, additivity_error, floor_float32
+from scoring.core.attribution import Arrays
+from scoring.core.explain import Explainer, additivity_error
 from scoring.core.inference import INPUT_NAME, OUTPUT_NAME, Model
+from scoring.core.tree_shap import NO_FEATURE, floor_float32
 
 PARITY_TOLERANCE = 1e-6
 ONNX_IR_VERSION = 10
@@ -111,6 +114,27 @@ class ForestBuilder:
         )
 
 
+def join_forests(parts: Sequence[tuple[Forest, float]], *, offset: float = 0.0) -> Forest:
+    """One forest of all trees, each forest's values and offset times its weight, plus `offset`."""
+    sizes = [forest.feature.size for forest, _ in parts]
+    starts = np.cumsum([0, *sizes[:-1]])
+
+    def moved(name: str) -> NDArray[np.int32]:
+        found = zip((getattr(forest, name) for forest, _ in parts), starts, strict=True)
+        return np.concatenate([indices + start for indices, start in found]).astype(np.int32)
+
+    return Forest(
+        feature=np.concatenate([forest.feature for forest, _ in parts]),
+        threshold=np.concatenate([forest.threshold for forest, _ in parts]),
+        left=moved("left"),
+        right=moved("right"),
+        value=np.concatenate([weight * forest.value for forest, weight in parts]),
+        cover=np.concatenate([forest.cover for forest, _ in parts]),
+        roots=moved("roots"),
+        offset=offset + sum(weight * forest.offset for forest, weight in parts),
+    )
+
+
 def export_forest(forest: Forest, *, n_columns: int, link: str) -> ExportedModel:
     """A forest over a matrix [n, n_columns] as one `TreeEnsemble` and its arrays."""
     if forest.feature.size and forest.feature.max() >= n_columns:
@@ -118,12 +142,12 @@ def export_forest(forest: Forest, *, n_columns: int, link: str) -> ExportedModel
     nodes = [
         helper.make_node("Cast", [INPUT_NAME], ["wide"], to=TensorProto.DOUBLE),
         helper.make_node(
-            "TreeEnsemble", ["wide"], ["trees"], domain="ai.onnx.ml", **_ensemble(forest)
+            "TreeEnsemble", ["wide"], ["trees"], domain="ai.onnx.ml", **ensemble_attributes(forest)
         ),
         helper.make_node("Add", ["trees", "offset"], [OUTPUT_NAME]),
     ]
     offset = helper.make_tensor("offset", TensorProto.DOUBLE, [1], [_constant(forest)])
-    return ExportedModel(_graph(nodes, [offset], n_columns), forest.arrays(), link)
+    return ExportedModel(build_graph(nodes, [offset], n_columns), forest.arrays(), link)
 
 
 def _constant(forest: Forest) -> float:
@@ -132,7 +156,7 @@ def _constant(forest: Forest) -> float:
     return forest.offset + float(forest.value[lone].sum())
 
 
-def _ensemble(forest: Forest) -> dict[str, Any]:
+def ensemble_attributes(forest: Forest) -> dict[str, Any]:
     """Attributes of ai.onnx.ml 5 `TreeEnsemble`, which numbers splits and leaves apart."""
     is_leaf = forest.feature == NO_FEATURE
     place = np.where(is_leaf, np.cumsum(is_leaf), np.cumsum(~is_leaf)) - 1
@@ -148,7 +172,7 @@ def _ensemble(forest: Forest) -> dict[str, Any]:
         "post_transform": 0,
         "tree_roots": place[roots].tolist(),
         "nodes_featureids": forest.feature[split].tolist(),
-        "nodes_splits": _doubles("splits", forest.threshold[split].tolist()),
+        "nodes_splits": doubles("splits", forest.threshold[split].tolist()),
         "nodes_modes": helper.make_tensor(
             "modes", TensorProto.UINT8, [split.size], [LESS_OR_EQUAL] * split.size
         ),
@@ -157,7 +181,7 @@ def _ensemble(forest: Forest) -> dict[str, Any]:
         "nodes_falsenodeids": place[right].tolist(),
         "nodes_falseleafs": is_leaf[right].astype(int).tolist(),
         "leaf_targetids": [0] * len(leaves),
-        "leaf_weights": _doubles("weights", leaves),
+        "leaf_weights": doubles("weights", leaves),
     }
 
 
@@ -168,7 +192,7 @@ def _silent_ensemble() -> dict[str, Any]:
     root = builder.add_split(feature=0, threshold=0.0, cover=2.0)
     leaves = [builder.add_leaf(value=0.0, cover=1.0) for _ in range(2)]
     builder.link(root, left=leaves[0], right=leaves[1])
-    return _ensemble(builder.build())
+    return ensemble_attributes(builder.build())
 
 
 def export_linear(
@@ -188,14 +212,16 @@ def export_linear(
         "background": np.asarray(background, dtype=np.float64),
         "intercept": np.array(intercept, dtype=np.float64),
     }
-    return ExportedModel(_graph(nodes, weights, coef.size), arrays, link)
+    return ExportedModel(build_graph(nodes, weights, coef.size), arrays, link)
 
 
-def _doubles(name: str, values: list[float]) -> onnx.TensorProto:
+def doubles(name: str, values: list[float]) -> onnx.TensorProto:
     return helper.make_tensor(name, TensorProto.DOUBLE, [len(values)], values)
 
 
-def _graph(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], n_columns: int) -> bytes:
+def build_graph(
+    nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], n_columns: int
+) -> bytes:
     """The bytes of a checked model that maps float32[n, n_columns] to float64[n, 1]."""
     graph = helper.make_graph(
         nodes,

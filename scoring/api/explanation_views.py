@@ -12,7 +12,9 @@ from rest_framework.views import APIView
 
 from accounts.api_errors import ValidationProblem
 from scoring.api.serializers import Problem
+from scoring.core.inference import LINKS
 from scoring.explaining import explanation_body
+from scoring.margins import WORDS
 from scoring.selectors import find_prediction
 
 ERRORS = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), Problem)
@@ -59,7 +61,7 @@ class SurrogateBody(serializers.Serializer[Any]):
     intercept = serializers.FloatField()
     predicted = serializers.FloatField(help_text="What the line says of the event.")
     margin = serializers.FloatField(help_text="What the model says.")
-    link = serializers.ChoiceField(["logit", "isolation"])
+    link = serializers.ChoiceField(LINKS)
     fit = serializers.FloatField(allow_null=True, help_text="Weighted R squared, at most 1.")
     samples = serializers.IntegerField()
     seed = serializers.IntegerField()
@@ -75,7 +77,9 @@ class ExplanationBody(serializers.Serializer[Any]):
     policy_digest = serializers.CharField(allow_blank=True)
     base_value = serializers.FloatField(allow_null=True)
     margin = serializers.FloatField(allow_null=True)
-    margin_space = serializers.ChoiceField(["log_odds", "log2_anomaly_score"], allow_null=True)
+    margin_space = serializers.ChoiceField(
+        [words.space for words in WORDS.values()], allow_null=True
+    )
     contributions = ContributionBody(many=True)
     additivity_error = serializers.FloatField(allow_null=True)
     exact = serializers.BooleanField(allow_null=True)

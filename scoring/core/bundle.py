@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from scoring.core.attribution import ExplainError
 from scoring.core.decision import Thresholds
 from scoring.core.encoder import Encoder, EncoderError
-from scoring.core.explain import Explainer, ExplainError
+from scoring.core.explain import Explainer
 from scoring.core.features import FeaturePlan
 from scoring.core.inference import Calibration, Model, ModelError
 from scoring.core.policy import Policy

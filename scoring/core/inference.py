@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-LINKS: Final = ("logit", "isolation")
+LINKS: Final = ("logit", "isolation", "ratio", "share")
 INPUT_NAME: Final = "matrix"
 OUTPUT_NAME: Final = "margin"
 PROBABILITY_CLIP: Final = 1e-6
@@ -86,8 +86,10 @@ def _check_signature(session: Any) -> int:
 def score_of(margin: FloatArray, link: str) -> FloatArray:
     """Map margins to scores in [0, 1], keeping their order.
 
-    `logit`: the logistic function. `isolation`: 2**margin with margin = -E[h]/c, the anomaly
-    score of Liu, Ting & Zhou, "Isolation Forest" (ICDM 2008).
+    `logit`: the logistic function. `isolation`: 2**margin with margin <= 0, for an isolation
+    forest -E[h]/c: the anomaly score of Liu, Ting & Zhou, "Isolation Forest" (ICDM 2008).
+    `ratio`: margin / (1 + margin) with a margin that counts how often what is typical; the typical
+    row has 0.5, and far rows stay apart. `share`: the margin itself, a mean of votes.
     """
     margins = np.asarray(margin, dtype=np.float64)
     if link == "logit":
@@ -95,6 +97,13 @@ def score_of(margin: FloatArray, link: str) -> FloatArray:
     if link == "isolation":
         scores: FloatArray = np.exp2(np.minimum(margins, 0.0))
         return scores
+    if link == "ratio":
+        times = np.maximum(margins, 0.0)
+        ratios: FloatArray = times / (1.0 + times)
+        return ratios
+    if link == "share":
+        shares: FloatArray = np.minimum(np.maximum(margins, 0.0), 1.0)
+        return shares
     raise ModelError(f"Unknown link '{link}': expected one of {', '.join(LINKS)}.")
 
 

@@ -44,6 +44,7 @@ def shape_problems(raw: object) -> Problems:
         found.append(("training.minimum_positives", "is a number"))
     if not isinstance(training.get("unlabelled_is_legitimate", True), bool):
         found.append(("training.unlabelled_is_legitimate", "is true or false"))
+    _mapping(found, training, "training.imbalance")
     return found
 
 

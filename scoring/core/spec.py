@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scoring.core.aggregates import RISKS
+from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec, read_features
@@ -94,6 +95,7 @@ class TrainingSpec:
     past that it is to be reviewed, and the rules decide alone. 0: no end.
     `unlabelled_is_legitimate`: a matured event that nobody labelled counts as legitimate, because
     whoever is harmed reports it; where nobody reports, it stays unknown and nothing learns from it.
+    `imbalance`: what is done about a rare class.
     """
 
     learner: str = "lightgbm"
@@ -102,6 +104,7 @@ class TrainingSpec:
     minimum_positives: int = 20
     review_after: float = 0.0
     unlabelled_is_legitimate: bool = True
+    imbalance: ImbalanceSpec = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,8 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
         del given[key]
     for key in {"label_delay", "retrain_every", "review_after"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])
+    if "imbalance" in given:
+        given["imbalance"] = read_imbalance(read, given["imbalance"])
     return given
 
 

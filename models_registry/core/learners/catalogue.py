@@ -2,13 +2,30 @@
 
 from typing import Any, Final
 
+from models_registry.core.learners.autoencoder import Autoencoder
 from models_registry.core.learners.base import Learner, LearnerError
+from models_registry.core.learners.ecod import ECOD
 from models_registry.core.learners.gradient_boosting import GradientBoosting
 from models_registry.core.learners.isolation_forest import IsolationForest
 from models_registry.core.learners.logistic_regression import LogisticRegression
+from models_registry.core.learners.one_class_svm import OneClassSVM
+from models_registry.core.learners.random_forest import RandomForest
+from models_registry.core.learners.voting_ensemble import VotingEnsemble
+from models_registry.core.learners.xgboost import XGBoost
 
 LEARNERS: Final[dict[str, type[Learner]]] = {
-    learner.name: learner for learner in (LogisticRegression, GradientBoosting, IsolationForest)
+    learner.name: learner
+    for learner in (
+        GradientBoosting,
+        XGBoost,
+        RandomForest,
+        VotingEnsemble,
+        LogisticRegression,
+        IsolationForest,
+        OneClassSVM,
+        Autoencoder,
+        ECOD,
+    )
 }
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models_registry.core.export import ForestBuilder, export_forest, export_linear
+from models_registry.core.learners.catalogue import make_learner
 from scoring.core.bundle import assemble
 from scoring.core.encoder import Encoder
 from scoring.core.explain import Explainer
@@ -17,7 +18,10 @@ from tests.factories import trained_payments
 
 BUNDLES = {
     name: assemble("0" * 64, *trained_payments(name)).predictor
-    for name in ("logistic_regression", "lightgbm", "isolation_forest")
+    for name in (
+        *("logistic_regression", "lightgbm", "isolation_forest"),
+        *("one_class_svm", "autoencoder", "ecod"),
+    )
 }
 PLATT = Calibration(kind="platt", slope=1.3, intercept=-0.2)
 STEPS = tuple(np.linspace(-9.0, 9.0, 41).tolist())
@@ -65,7 +69,7 @@ def wide(exported, columns):
     return replace(
         BUNDLES["logistic_regression"],
         encoder=encoder,
-        model=Model(exported.onnx, link="logit"),
+        model=Model(exported.onnx, link=exported.link),
         explainer=Explainer.from_arrays(exported.arrays),
     )
 
@@ -78,6 +82,15 @@ def test_a_matrix_product_of_any_width_does_not_hang_on_the_batch(columns):
         link="logit",
     )  # fmt: skip
     assert_same_bits(wide(exported, columns), rng.normal(size=(300, columns)), 97)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 6, 33])
+@pytest.mark.parametrize("name", ["one_class_svm", "autoencoder", "ecod"])
+def test_what_learns_without_labels_does_not_hang_on_the_batch(name, columns):
+    rng = np.random.default_rng(columns)
+    rows = rng.normal(size=(300, columns))
+    exported = make_learner(name).fit(rows[:203]).export()
+    assert_same_bits(wide(exported, columns), rows, 97)
 
 
 def grow(builder, rng, depth, columns):

@@ -4,13 +4,13 @@ from math import factorial
 import numpy as np
 import pytest
 
+from scoring.core.attribution import ExplainError
 from scoring.core.explain import (
     Explainer,
-    ExplainError,
     additivity_error,
-    floor_float32,
     group_by_source,
 )
+from scoring.core.tree_shap import floor_float32
 
 
 def forest(seed: int, *, n_trees: int = 3, depth: int = 4, n_columns: int = 4) -> dict:
@@ -129,7 +129,7 @@ def test_trees_with_too_many_columns_on_a_path_are_refused():
 
 
 def test_tables_too_large_for_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("scoring.core.explain.MAX_TABLE_BYTES", 1000)
+    monkeypatch.setattr("scoring.core.tree_shap.MAX_TABLE_BYTES", 1000)
     with pytest.raises(ExplainError, match="tables"):
         Explainer.from_arrays(forest(0))
 

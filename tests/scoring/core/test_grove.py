@@ -61,7 +61,7 @@ def test_a_large_forest_is_the_sum_of_its_parts(monkeypatch):
     arrays = forest(6, n_trees=25)
     rows = np.random.default_rng(6).normal(size=(40, 4)).astype(np.float32)
     whole = explained(arrays, rows)
-    monkeypatch.setattr("scoring.core.explain.GROVE_TREES", 10)
+    monkeypatch.setattr("scoring.core.tree_shap.GROVE_TREES", 10)
     np.testing.assert_allclose(explained(arrays, rows), whole, rtol=0.0, atol=1e-12)
 
 

@@ -40,6 +40,8 @@ def test_the_score_follows_the_link():
     row = np.float32([[0.0, 0.0]])
     assert linear().score(row)[0] == pytest.approx(1 / (1 + np.e))
     assert linear("isolation").score(row)[0] == 0.5
+    assert score_of(np.array([-2.0, 0.0, 1.0, 99.0]), "ratio").tolist() == [0.0, 0.0, 0.5, 0.99]
+    assert score_of(np.array([-0.1, 0.25, 1.1]), "share").tolist() == [0.0, 0.25, 1.0]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])

@@ -70,6 +70,34 @@ def test_every_mistake_is_told_with_its_place():
     }
 
 
+def test_what_is_done_about_a_rare_class_is_read():
+    config = config_of("cards")
+    config["training"]["imbalance"] = {"method": "smote", "ratio": 0.2, "neighbours": 3}
+    found = parse_spec(config).training.imbalance
+    assert (found.method, found.ratio, found.neighbours) == ("smote", 0.2, 3)
+    assert parse_spec(config_of("cards")).training.imbalance.method == "none"
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ("smote", ""),
+        ({"method": "magic"}, ".method"),
+        ({"method": "smote", "ratio": 0}, ".ratio"),
+        ({"method": "smote", "ratio": 1.5}, ".ratio"),
+        ({"method": "smote", "ratio": True}, ".ratio"),
+        ({"method": "smote", "neighbours": 0}, ".neighbours"),
+        ({"method": "smote", "bags": 3}, ".bags"),
+        ({"method": "balanced_bagging", "bags": 2.5}, ".bags"),
+        ({"method": "smote", "flavour": 1}, ".flavour"),
+    ],
+)
+def test_a_wrong_word_about_a_rare_class_is_told_with_its_place(given, place):
+    config = config_of("cards")
+    config["training"]["imbalance"] = given
+    assert set(problems(config)) == {f"training.imbalance{place}"}
+
+
 def test_an_unknown_transformation_or_aggregation_is_refused():
     config = config_of("cards")
     config["features"]["transformations"][0]["type"] = "magic"

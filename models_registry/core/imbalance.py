@@ -1,0 +1,196 @@
+"""Make a rare class count for more while a learner learns; no other rows are ever touched.
+
+Scores of such a learner are no probabilities: what they mean is told by the calibration, which is
+fitted on validation rows as they came.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+from imblearn.over_sampling import SMOTE
+from imblearn.under_sampling import RandomUnderSampler
+from numpy.typing import NDArray
+
+from models_registry.core.export import (
+    ExportedModel,
+    Forest,
+    export_forest,
+    export_linear,
+    join_forests,
+)
+from models_registry.core.learners.base import (
+    FloatArray,
+    Labels,
+    Learner,
+    LearnerError,
+    Matrix,
+    OnProgress,
+    ShouldStop,
+)
+from models_registry.core.learners.scaling import center_and_slope
+from scoring.core.imbalance import ImbalanceSpec
+
+Rows = tuple[Matrix, NDArray[np.int8], FloatArray | None]
+
+
+def fit_balanced(
+    learner: Learner,
+    how: ImbalanceSpec,
+    matrix: Matrix,
+    labels: NDArray[np.int8],
+    *,
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Learner:
+    """Fit `learner` on training rows [n, m] as the declaration says; returns the fitted learner.
+
+    A learner that needs no labels, and rows that are as balanced as asked for, are left as they
+    are. Raises `LearnerError` where the rows cannot be balanced.
+    """
+    if not applies(learner, how, labels):
+        return learner.fit(matrix, labels, on_progress=on_progress, should_stop=should_stop)
+    if how.method == "balanced_bagging":
+        bag = BalancedBag(learner, how)
+        return bag.fit(matrix, labels, on_progress=on_progress, should_stop=should_stop)
+    seed = int(learner.parameters()["seed"])
+    rows, target, weights = METHODS[how.method](matrix, labels, how, seed)
+    return learner.fit(
+        rows, target, weights=weights, on_progress=on_progress, should_stop=should_stop
+    )
+
+
+def applies(learner: Learner, how: ImbalanceSpec, labels: NDArray[np.int8]) -> bool:
+    """Whether anything is to be done for this learner and these rows."""
+    positives = int((labels == 1).sum())
+    rare = 0 < positives < how.ratio * (len(labels) - positives)
+    return how.method != "none" and learner.supervised and rare
+
+
+def recorded(learner: Learner, how: ImbalanceSpec) -> dict[str, Any]:
+    """The learner's parameters with what was done about the rare class, for the record."""
+    if how.method == "none" or not learner.supervised:
+        return learner.parameters()
+    return learner.parameters() | {"imbalance": asdict(how)}
+
+
+def weigh(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:
+    """All rows, each positive weighing as much as several negatives."""
+    positives = int((labels == 1).sum())
+    heavy = how.ratio * (len(labels) - positives) / positives
+    return matrix, labels, np.where(labels == 1, heavy, 1.0)
+
+
+def add_positives(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:
+    """All rows and made-up positives between real ones (Chawla et al., "SMOTE", 2002).
+
+    Neighbours are looked for among standardised columns, so that an amount does not drown the
+    others. A column that holds two values only (a level of a category) keeps to those two.
+    """
+    positives = int((labels == 1).sum())
+    if positives < 2:
+        raise LearnerError("SMOTE needs at least two positives to put others between.")
+    center, slope = center_and_slope(matrix)
+    scale = np.where(slope > 0, slope, 1.0)
+    smote = SMOTE(
+        sampling_strategy=how.ratio,
+        k_neighbors=min(how.neighbours, positives - 1),
+        random_state=seed,
+    )
+    found, target = smote.fit_resample((matrix - center) * scale, labels)
+    made = (found[len(matrix) :] / scale + center).astype(np.float32)
+    # The real rows are those that were given, to the bit.
+    rows = np.concatenate([matrix, _with_flags(made, matrix)])
+    return rows, target.astype(np.int8), None
+
+
+def _with_flags(made: Matrix, matrix: Matrix) -> Matrix:
+    """`made` with columns that are flags in `matrix` moved to the nearer of the two values."""
+    low, high = matrix.min(axis=0), matrix.max(axis=0)
+    is_flag = ((matrix == low) | (matrix == high)).all(axis=0)
+    nearer = np.where(made - low < high - made, low, high)
+    result: Matrix = np.where(is_flag, nearer, made).astype(np.float32)
+    return result
+
+
+def drop_negatives(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:
+    """All positives and a random part of the negatives."""
+    sampler = RandomUnderSampler(sampling_strategy=how.ratio, random_state=seed)
+    sampler.fit_resample(np.empty((len(labels), 1)), labels)
+    # In the order they came: a fit must not hang on the sampler's order.
+    kept = np.sort(sampler.sample_indices_)
+    return matrix[kept], labels[kept], None
+
+
+METHODS: Final[dict[str, Callable[[Matrix, NDArray[np.int8], ImbalanceSpec, int], Rows]]] = {
+    "class_weights": weigh,
+    "smote": add_positives,
+    "under_sampling": drop_negatives,
+}
+
+
+class BalancedBag(Learner):
+    """Several copies of a learner, each fitted on all positives and another part of the negatives;
+    their margins are averaged (Wallace et al., "Class imbalance, redux", ICDM 2011).
+
+    One model is exported: the trees of all, or the mean of the lines.
+    """
+
+    def __init__(self, learner: Learner, how: ImbalanceSpec) -> None:
+        self.learner = learner
+        self.how = how
+        self.name = learner.name  # type: ignore[misc]
+        self.title = learner.title  # type: ignore[misc]
+        self.supervised = learner.supervised  # type: ignore[misc]
+        self.link = learner.link  # type: ignore[misc]
+
+    def parameters(self) -> dict[str, Any]:
+        return self.learner.parameters()
+
+    def _fit(
+        self,
+        matrix: Matrix,
+        labels: NDArray[np.int8] | None,
+        weights: FloatArray | None,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> None:
+        given, found = self.learner.parameters(), []
+        target: Labels = np.asarray(labels)
+        for number in range(self.how.bags):
+            seed = int(given["seed"]) + number
+            rows, own, _ = drop_negatives(matrix, target, self.how, seed)
+
+            def report(part: float, number: int = number) -> None:
+                on_progress((number + part) / self.how.bags)
+
+            copy = type(self.learner)(**(given | {"seed": seed}))
+            found.append(copy.fit(rows, own, on_progress=report, should_stop=should_stop))
+        self.members_ = found
+
+    def _margin(self, matrix: Matrix) -> FloatArray:
+        result: FloatArray = np.mean([one.margin(matrix) for one in self.members_], axis=0)
+        return result
+
+    def export(self) -> ExportedModel:
+        parts = [member.export().arrays for member in self.members_]
+        if "roots" in parts[0]:
+            share = 1.0 / len(parts)
+            forests = [(_forest(arrays), share) for arrays in parts]
+            return export_forest(join_forests(forests), n_columns=self.n_columns_, link=self.link)
+        return export_linear(
+            coef=_mean(parts, "coef"),
+            background=_mean(parts, "background"),
+            intercept=float(_mean(parts, "intercept")),
+            link=self.link,
+        )
+
+
+def _forest(arrays: dict[str, Any]) -> Forest:
+    return Forest(**(arrays | {"offset": float(arrays["offset"])}))
+
+
+def _mean(parts: Sequence[dict[str, NDArray[Any]]], name: str) -> FloatArray:
+    result: FloatArray = np.mean([arrays[name] for arrays in parts], axis=0)
+    return result
