@@ -5,6 +5,7 @@ from django.db import models
 from django.urls import reverse
 
 from jobs.models import Job
+from models_registry import drift_models, retraining_models  # noqa: F401 - found by Django here
 from scoring.models import Detector
 
 

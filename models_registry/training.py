@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,9 +21,10 @@ from models_registry.core.evaluation import evaluate
 from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.learners.base import Learner
 from models_registry.core.learners.catalogue import make_learner
-from models_registry.core.reference import describe_features
+from models_registry.core.reference import describe_features, outcomes
 from models_registry.core.splits import Part, Parts, plan_split
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
+from models_registry.core.watched import fit_watched
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
@@ -49,6 +49,7 @@ class Progress(Protocol):
     def report(self, fraction: float, stage: str) -> None: ...
     def log(self, text: str) -> None: ...
     def check_cancelled(self) -> None: ...
+    def hold(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,12 @@ class Fitted:
 
 
 def run_training(job: Job, progress: Progress) -> dict[str, Any]:
-    """The work of a training job; see `train_version`."""
+    """The work of a training job; see `train_version`.
+
+    An attempt that follows one which died after it had registered a version registers no second.
+    """
     detector = Detector.objects.get(slug=job.params["detector"])
-    version = train_version(
+    version = ModelVersion.objects.filter(job=job).first() or train_version(
         detector,
         learner=job.params["learner"],
         trained_by=job.requested_by,
@@ -129,7 +133,7 @@ def train_version(
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
     dataset = record_dataset(detector, rows)
-    digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics)
+    digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics, risk)
     progress.report(0.99, "Registering")
     return _register(
         detector,
@@ -141,6 +145,7 @@ def train_version(
         curves=curves,
         trained_by=trained_by,
         job=job,
+        progress=progress,
         seconds=time.monotonic() - started,
     )
 
@@ -181,7 +186,9 @@ def _fit(
         spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
     )
     learner = make_learner(learner_name)
-    learner.fit(
+    begun = time.monotonic()
+    fit_watched(
+        learner,
         training_matrix(
             encoder,
             spec.features,
@@ -192,8 +199,9 @@ def _fit(
         ),
         train.labels,
         on_progress=lambda part: progress.report(0.3 + 0.45 * part, f"Training {learner.title}"),
-        should_stop=partial(_stopped, progress),
+        check=progress.check_cancelled,
     )
+    progress.log(f"{learner.title} fitted in {time.monotonic() - begun:.1f} s")
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
     margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
@@ -207,12 +215,6 @@ def _fit(
             probability, validation.labels, rows.amounts[validation.rows], spec.costs
         )
     return Fitted(learner, encoder, calibration, thresholds)
-
-
-def _stopped(progress: Progress) -> bool:
-    """For learners that ask between steps: raises JobCancelled when the job was cancelled."""
-    progress.check_cancelled()
-    return False
 
 
 def _level_names(detector: Detector, spec: DetectorSpec) -> dict[str, dict[float, str]]:
@@ -280,6 +282,7 @@ def _publish(
     fitted: Fitted,
     dataset: Dataset,
     metrics: dict[str, Any],
+    risk: FloatArray,
 ) -> str:
     """Export, prove that the export gives the learner's numbers, write the bundle."""
     exported = fitted.learner.export()
@@ -295,6 +298,12 @@ def _publish(
         "thresholds": fitted.thresholds.to_dict(),
         "reference": describe_features(
             rows.vectors[parts.train.rows], spec.feature_names, categorical=categories
+        ),
+        "outcome_reference": outcomes(
+            risk,
+            review=fitted.thresholds.review,
+            positives=parts.train.positives,
+            rows=len(parts.train.rows),
         ),
         "training": {
             "dataset_digest": dataset.digest,
@@ -333,8 +342,10 @@ def _register(
     curves: dict[str, Any],
     trained_by: User | None,
     job: Job | None,
+    progress: Progress,
     seconds: float,
 ) -> ModelVersion:
+    progress.hold()
     Detector.objects.select_for_update().get(pk=detector.pk)
     newest = ModelVersion.objects.filter(detector=detector).aggregate(n=Max("number"))["n"]
     return ModelVersion.objects.create(
@@ -371,3 +382,6 @@ class QuietProgress:
 
     def check_cancelled(self) -> None:
         """Nobody can cancel it."""
+
+    def hold(self) -> None:
+        """Nobody else has it."""

@@ -1,0 +1,63 @@
+"""Fit a learner in a thread of its own, so that somebody may stop waiting for it at any moment."""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from models_registry.core.learners.base import (
+    FloatArray,
+    Labels,
+    Learner,
+    Matrix,
+    OnProgress,
+)
+
+LOOK_SECONDS: Final = 0.5
+Check = Callable[[], None]
+
+
+def fit_watched(
+    learner: Learner,
+    matrix: Matrix,
+    labels: Labels | None,
+    *,
+    weights: FloatArray | None = None,
+    on_progress: OnProgress,
+    check: Check,
+    every: float = LOOK_SECONDS,
+) -> Learner:
+    """`learner.fit`; `on_progress` and `check` are called from the caller's thread alone, `every`
+    so many seconds. What `check` raises ends the wait at once.
+
+    A learner that asks between its steps then stops too. One that is inside a single call of its
+    library cannot be stopped: it goes on in its thread, and what it finds is thrown away.
+    """
+    stop = threading.Event()
+    done: list[float] = [0.0]
+    failed: list[BaseException] = []
+
+    def fit() -> None:
+        try:
+            learner.fit(
+                matrix,
+                labels,
+                weights=weights,
+                on_progress=lambda part: done.__setitem__(0, part),
+                should_stop=stop.is_set,
+            )
+        except BaseException as error:  # Raised again in the caller's thread.
+            failed.append(error)
+
+    thread = threading.Thread(target=fit, name=f"fit-{learner.name}", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(every)
+            on_progress(done[0])
+            check()
+    except BaseException:
+        stop.set()
+        raise
+    if failed:
+        raise failed[0]
+    return learner
