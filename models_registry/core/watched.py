@@ -51,8 +51,10 @@ def fit_watched(
     thread = threading.Thread(target=fit, name=f"fit-{learner.name}", daemon=True)
     thread.start()
     try:
-        while thread.is_alive():
+        working = True
+        while working:
             thread.join(every)
+            working = thread.is_alive()
             on_progress(done[0])
             check()
     except BaseException:
