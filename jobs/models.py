@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from jobs.workflow import LIVE, JobStatus
 
+LEAST_PROGRESS = 0.05
+"""Before that much is done, how long the rest takes is a guess."""
 LIVE_VALUES = [status.value for status in LIVE]
 
 
@@ -85,6 +87,27 @@ class Job(models.Model):
     @property
     def percent(self) -> int:
         return round(self.progress * 100)
+
+    @property
+    def remaining(self) -> timedelta | None:
+        """About how long it will still run, if it goes on at its pace; None while nobody knows."""
+        spent = self.duration
+        if self.status != JobStatus.RUNNING or spent is None or self.progress < LEAST_PROGRESS:
+            return None
+        return spent * ((1.0 - self.progress) / self.progress)
+
+    @property
+    def remaining_text(self) -> str:
+        """`about 3 min left`; empty while nobody knows."""
+        left = self.remaining
+        if left is None:
+            return ""
+        seconds = left.total_seconds()
+        if seconds < 10:
+            return "a few seconds left"
+        if seconds < 90:
+            return f"about {round(seconds, -1):.0f} s left"
+        return f"about {seconds / 60:.0f} min left"
 
     @property
     def duration(self) -> timedelta | None:

@@ -82,6 +82,22 @@ class JobProgress:
         if found[0] is not None:
             raise JobCancelled("Cancelled on request.")
 
+    def hold(self) -> None:
+        """Inside a transaction of the work's own: keep the job ours until the commit.
+
+        Raises `JobCancelled` when it is not ours any more or was cancelled: an attempt that was
+        taken for dead must not write down its result beside that of its successor.
+        """
+        held = Job.objects.filter(
+            pk=self._job_id,
+            status=JobStatus.RUNNING,
+            attempt=self._attempt,
+            cancel_requested_at=None,
+        )
+        if not held.update(heartbeat_at=timezone.now()):
+            self.check_cancelled()
+            raise JobCancelled("This attempt is over; the job is no longer ours.")
+
     def columns(self) -> dict[str, Any]:
         """The columns of the row as they stand now."""
         with self._lock:

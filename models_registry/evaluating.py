@@ -13,6 +13,7 @@ from models_registry.core.evaluation import evaluate
 from models_registry.core.splits import MOST_FOLDS, UNKNOWN, prequential_splits
 from models_registry.datasets import Rows, read_rows
 from models_registry.evaluation_models import Evaluation
+from models_registry.fitting import Fitted, Progress, fit_parts, own_parameters
 from models_registry.judging import (
     audited_metrics,
     finite,
@@ -21,7 +22,6 @@ from models_registry.judging import (
     risk_of,
 )
 from models_registry.models import ModelVersion
-from models_registry.training import Fitted, Progress, fit_parts
 from scoring.core.bundle import Bundle, Predictor
 from scoring.deployment import loaded
 
@@ -188,7 +188,9 @@ def evaluate_folds(
             matured_is_genuine=spec.training.unlabelled_is_legitimate,
             known_at=known_at.timestamp(),
         )
-        fitted: Fitted = fit_parts(detector, spec, version.learner, rows, parts, progress)
+        fitted: Fitted = fit_parts(
+            detector, spec, version.learner, rows, parts, progress, own_parameters(version)
+        )
         test = parts.test
         metrics, _ = evaluate(
             labels=test.labels,

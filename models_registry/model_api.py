@@ -12,8 +12,9 @@ from accounts.api_errors import Conflict, ValidationProblem
 from accounts.models import User
 from jobs.dispatch import announce_job
 from models_registry.api import CONFLICTS, ERRORS, JobBody, detector_or_404, job_body
+from models_registry.drift_selectors import NUMBERS, drift_status
 from models_registry.models import ModelVersion
-from models_registry.monitoring import NoModel, drift_status, request_drift_check
+from models_registry.monitoring import NoModel, request_drift_check
 from scoring.deployment import Serving, serving_of
 from scoring.models import Detector
 
@@ -39,11 +40,45 @@ class ModelInfoBody(serializers.Serializer[Any]):
     trained_at = serializers.DateTimeField(allow_null=True)
 
 
-class FeatureDriftBody(serializers.Serializer[Any]):
+STATUSES = ["stable", "moderate", "major", "unknown"]
+MEANINGS = {
+    "bound": "What PSI stays under by chance, in 99 of 100 checks.",
+    "ks": "Two-sample Kolmogorov-Smirnov distance; a lower bound where basis is binned.",
+    "ks_error": "What ks may be wrong by, as the bundle keeps points of the training window.",
+    "wasserstein": "In standard deviations of the training window.",
+    "wasserstein_error": "What wasserstein may be wrong by, likewise.",
+    "p": "Adjusted (Holm) for all that was checked.",
+    "missing": "Share of recent events.",
+    "reference_missing": "Share of the training window.",
+    "change": "Factor between the rates.",
+}
+
+
+class MeasuredBody(serializers.Serializer[Any]):
+    """What was measured; null where it does not apply or cannot be told."""
+
+    kind = serializers.ChoiceField(["number", "category", "rate"])
+    status = serializers.ChoiceField(STATUSES)
+    reason = serializers.CharField(help_text="Why unknown; empty otherwise.")
+    rows = serializers.IntegerField()
+    reference_rows = serializers.IntegerField()
+    basis = serializers.ChoiceField(["", "exact", "sketch", "binned"])
+
+    def get_fields(self) -> dict[str, Any]:
+        """The numbers too."""
+        numbers = {
+            name: serializers.FloatField(allow_null=True, help_text=MEANINGS.get(name, ""))
+            for name in NUMBERS
+        }
+        return {**super().get_fields(), **numbers}
+
+
+class FeatureDriftBody(MeasuredBody):
     feature = serializers.CharField()
-    psi = serializers.FloatField(allow_null=True)
-    bound = serializers.FloatField(allow_null=True, help_text="What chance alone stays under.")
-    status = serializers.ChoiceField(["stable", "moderate", "major", "unknown"])
+
+
+class OutcomeDriftBody(MeasuredBody):
+    name = serializers.CharField(help_text="score, alert rate or fraud rate")
 
 
 class DriftBody(serializers.Serializer[Any]):
@@ -55,9 +90,11 @@ class DriftBody(serializers.Serializer[Any]):
     checked_at = serializers.DateTimeField(allow_null=True)
     rows = serializers.IntegerField()
     to = serializers.DateTimeField(allow_null=True)
-    status = serializers.ChoiceField(["stable", "moderate", "major", "unknown"])
+    status = serializers.ChoiceField(STATUSES)
+    alarm_since = serializers.DateTimeField(allow_null=True)
     max_psi = serializers.FloatField(allow_null=True)
     features = FeatureDriftBody(many=True)
+    outcomes = OutcomeDriftBody(many=True)
     job_id = serializers.IntegerField(allow_null=True, help_text="The check under way, if any.")
 
     def get_fields(self) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from django.db import models
 from django.urls import reverse
 
 from jobs.models import Job
-from models_registry import evaluation_models  # noqa: F401 - where Django looks for models
+from models_registry import (  # noqa: F401 - where Django looks for models
+    drift_models,
+    evaluation_models,
+    retraining_models,
+    tuning_models,
+)
 from scoring.models import Detector
 
 
@@ -111,6 +116,3 @@ class PromotionDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} {self.version}"
-
-
-from models_registry import tuning_models  # noqa: E402, F401 - found by Django here

@@ -1,35 +1,72 @@
-"""Drift checks: recent predictions against what their champion learnt on, as background jobs."""
+"""Drift checks: recent predictions against what their champion learnt on, as background jobs.
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
+Every hour by beat, or on request. A check is kept as rows, so that pages show drift over time; an
+alarm is written into the audit trail once, when it begins, and once when it is over.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import numpy as np
-from django.db.models import Max
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from accounts.models import User
+from accounts.services import record_audit
 from jobs.models import Job
-from jobs.progress import JobProgress
 from jobs.services import enqueue_job
-from jobs.workflow import JobStatus
-from models_registry.core.drift import UNKNOWN, feature_drifts, overall
+from models_registry.core.drift import (
+    MAJOR_DRIFT,
+    MODERATE_DRIFT,
+    RANKS,
+    SCORE,
+    UNKNOWN,
+    Drift,
+    judge_drifts,
+    measure_rate,
+    measure_values,
+    overall,
+)
+from models_registry.drift_models import DriftCheck, DriftStatistic
+from models_registry.drift_selectors import check_body, drift_key
 from scoring.core.bundle import Bundle
 from scoring.deployment import serving_of
-from scoring.models import Detector, Prediction
+from scoring.models import Detector, Label, Prediction
 
 CHECK_DRIFT = "models_registry.check_drift"
 MOST_ROWS = 10_000
 CHUNK = 2000
+ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
+SCORE_NAME, ALERT_NAME, LABEL_NAME = "score", "alert rate", "fraud rate"
+FloatArray = NDArray[np.float64]
 
 
 class NoModel(ValueError):
     """Rules alone serve the detector: there is nothing that could drift."""
 
 
-def drift_key(slug: str) -> str:
-    """The unique key of a detector's drift checks: one at a time."""
-    return f"drift:{slug}"
+class Progress(Protocol):
+    """What a check tells about itself (jobs.progress.JobProgress is one)."""
+
+    def report(self, fraction: float, stage: str = "") -> None: ...
+    def check_cancelled(self) -> None: ...
+    def hold(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The newest predictions of a bundle: `vectors` float64[n, k], `risk` float64[n] (NaN where no
+    model scored); the span of their event times."""
+
+    vectors: FloatArray
+    risk: FloatArray
+    first_at: datetime | None
+    last_at: datetime | None
 
 
 def request_drift_check(detector: Detector, *, requested_by: User | None) -> Job:
@@ -44,33 +81,80 @@ def request_drift_check(detector: Detector, *, requested_by: User | None) -> Job
     )
 
 
-def run_drift_check(job: Job, progress: JobProgress) -> dict[str, Any]:
-    """The work of a drift job; see `check_drift`."""
+def run_drift_check(job: Job, progress: Progress) -> dict[str, Any]:
+    """The work of a drift job; see `check_drift`. An attempt that finds the job's check made by
+    one before it makes no second one."""
     detector = Detector.objects.get(slug=job.params["detector"])
-    progress.report(0.1, "Reading recent predictions")
-    return check_drift(detector, now=timezone.now())
+    made = DriftCheck.objects.filter(job=job).first()
+    check = made or check_drift(detector, now=timezone.now(), job=job, progress=progress)
+    url = reverse("drift", args=[detector.slug])
+    return check_body(check, detector) | {"label": "drift", "url": url}
 
 
-def check_drift(detector: Detector, *, now: datetime) -> dict[str, Any]:
-    """PSI of every feature over the champion's newest predictions. JSON-able. Raises NoModel."""
+def check_drift(
+    detector: Detector,
+    *,
+    now: datetime,
+    job: Job | None = None,
+    progress: Progress | None = None,
+) -> DriftCheck:
+    """Measure the champion's newest predictions and keep what was found. Raises NoModel."""
     bundle, version = _champion(detector)
-    vectors, first, last = _recent(detector, bundle)
-    drifts = feature_drifts(vectors, bundle.plan.names, bundle.reference)
-    found = [drift.psi for drift in drifts if drift.psi is not None]
-    return {
-        "detector": detector.slug,
-        "model_version": version,
-        "bundle_digest": bundle.digest,
-        "checked_at": now.isoformat(),
-        "rows": len(vectors),
-        "from": first.isoformat() if first else None,
-        "to": last.isoformat() if last else None,
-        "status": overall(drifts),
-        "max_psi": max(found, default=None),
-        "features": [
-            {"feature": d.name, "psi": d.psi, "bound": d.bound, "status": d.status} for d in drifts
-        ],
-    }
+    if progress:
+        progress.report(0.1, "Reading recent predictions")
+    recent = _recent(detector, bundle)
+    if progress:
+        progress.check_cancelled()
+        progress.report(0.5, "Comparing with the training window")
+    drifts = measure(detector, bundle, recent, now=now)
+    if progress:
+        progress.report(0.9, "Keeping what was found")
+    found = [drift.psi for drift in drifts if drift.psi is not None and drift.change is None]
+    check = DriftCheck(
+        detector=detector,
+        job=job,
+        bundle_digest=bundle.digest,
+        model_version=version,
+        checked_at=now,
+        rows=len(recent.vectors),
+        first_at=recent.first_at,
+        last_at=recent.last_at,
+        status=overall(drifts),
+        max_psi=max(found, default=None),
+    )
+    return _keep(check, drifts, progress)
+
+
+def measure(detector: Detector, bundle: Bundle, recent: Recent, *, now: datetime) -> list[Drift]:
+    """Every feature, the score, the alert rate and the fraud rate, judged together."""
+    outcome: Mapping[str, Any] = bundle.manifest.get("outcome_reference", {})
+    names = bundle.plan.names
+    scored = recent.risk[np.isfinite(recent.risk)]
+    review = bundle.predictor.thresholds.review if bundle.predictor else np.inf
+    positives, matured = _matured(detector, bundle, now)
+    return judge_drifts(
+        [
+            *(
+                measure_values(name, recent.vectors[:, i], bundle.reference.get(name))
+                for i, name in enumerate(names)
+            ),
+            measure_values(SCORE_NAME, scored, outcome.get("score"), role=SCORE),
+            measure_rate(
+                ALERT_NAME,
+                positives=int((scored >= review).sum()),
+                rows=scored.size,
+                reference=outcome.get("alerts"),
+                what="scored events",
+            ),
+            measure_rate(
+                LABEL_NAME,
+                positives=positives,
+                rows=matured,
+                reference=outcome.get("labels"),
+                what="events with matured labels",
+            ),
+        ]
+    )
 
 
 def _champion(detector: Detector) -> tuple[Bundle, str]:
@@ -80,50 +164,102 @@ def _champion(detector: Detector) -> tuple[Bundle, str]:
     return serving.bundle, serving.version
 
 
-def _recent(
-    detector: Detector, bundle: Bundle
-) -> tuple["np.ndarray[Any, np.dtype[np.float64]]", datetime | None, datetime | None]:
-    """Vectors float64[n, k] of the bundle's newest predictions; first and last event time."""
+def _recent(detector: Detector, bundle: Bundle) -> Recent:
     rows = (
         Prediction.objects.filter(detector=detector, bundle_digest=bundle.digest)
         .order_by("-received_at")
-        .values_list("vector", "event_time")[:MOST_ROWS]
+        .values_list("vector", "event_time", "score", "probability")[:MOST_ROWS]
     )
-    vectors, times = [], []
-    for vector, event_time in rows.iterator(chunk_size=CHUNK):
+    vectors, times, risks = [], [], []
+    for vector, event_time, score, probability in rows.iterator(chunk_size=CHUNK):
         vectors.append(bytes(vector))
         times.append(event_time)
+        risks.append(score if probability is None else probability)
     matrix = np.frombuffer(b"".join(vectors), "<f8").reshape(-1, len(bundle.plan.names))
-    return matrix, min(times, default=None), max(times, default=None)
+    risk = np.array(risks, float)  # None becomes NaN.
+    return Recent(matrix, risk, min(times, default=None), max(times, default=None))
 
 
-def newest_checks(slugs: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The result of each detector's newest finished check, by slug. Two queries at most."""
-    keys = {drift_key(slug): slug for slug in slugs}
-    newest = (
-        Job.objects.filter(unique_key__in=keys, kind=CHECK_DRIFT, status=JobStatus.SUCCEEDED)
-        .order_by()
-        .values("unique_key")
-        .annotate(newest=Max("pk"))
+def _matured(detector: Detector, bundle: Bundle, now: datetime) -> tuple[int, int]:
+    """(frauds, events) among the newest events after training whose labels have matured.
+
+    As in training, an event of which nobody said anything until its label was due is legitimate;
+    but where nothing at all was labelled, nothing is known: (0, 0).
+    """
+    spec = detector.spec()
+    events = Prediction.objects.filter(
+        detector=detector, event_time__lte=now - timedelta(seconds=spec.training.label_delay)
     )
-    jobs = Job.objects.filter(pk__in=newest.values("newest"))
-    return {keys[job.unique_key]: dict(job.result or {}) for job in jobs}
+    trained = bundle.manifest.get("training", {}).get("last_fitted_at")
+    if trained is not None:
+        events = events.filter(event_time__gt=datetime.fromtimestamp(trained, UTC))
+    newest = events.order_by("-event_time").values("pk")[:MOST_ROWS]
+    rows = Label.objects.filter(prediction__in=newest, label_time__lte=now)
+    truth: dict[Any, bool] = dict(
+        rows.order_by("label_time", "id").values_list("prediction_id", "is_fraud")
+    )
+    return (sum(truth.values()), newest.count()) if truth else (0, 0)
 
 
-def drift_status(detector: Detector) -> dict[str, Any]:
-    """The newest finished check with the job that is under way, if any; `unknown` without one."""
-    found = newest_checks([detector.slug]).get(detector.slug)
-    live = Job.objects.live().filter(unique_key=drift_key(detector.slug)).first()
-    nothing: dict[str, Any] = {
-        "detector": detector.slug,
-        "model_version": None,
-        "bundle_digest": None,
-        "checked_at": None,
-        "rows": 0,
-        "from": None,
-        "to": None,
-        "status": UNKNOWN,
-        "max_psi": None,
-        "features": [],
+@transaction.atomic
+def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None) -> DriftCheck:
+    """Write the check down, if the job is still ours, and say in the audit trail what is new."""
+    if progress:
+        progress.hold()
+    Detector.objects.select_for_update(no_key=True).get(pk=check.detector_id)
+    before = (
+        DriftCheck.objects.filter(detector=check.detector, bundle_digest=check.bundle_digest)
+        .exclude(status=UNKNOWN)
+        .first()
+    )
+    was = before.alarm_since if before else None
+    if check.status in ALARMS:
+        worse = before is None or RANKS[check.status] > RANKS[before.status]
+        check.alarm_since = check.checked_at if worse or was is None else was
+    elif check.status == UNKNOWN:
+        check.alarm_since = was  # Nothing can be said, so nothing is over.
+    DriftStatistic.objects.filter(drift_check__detector=check.detector).exclude(
+        histogram={}
+    ).update(histogram={})
+    check.save()
+    DriftStatistic.objects.bulk_create(
+        DriftStatistic(drift_check=check, place=i, **asdict(drift))
+        for i, drift in enumerate(drifts)
+    )
+    _tell(check, before, drifts)
+    return check
+
+
+def _tell(check: DriftCheck, before: DriftCheck | None, drifts: Sequence[Drift]) -> None:
+    """An alarm is news when it begins, when it gets worse, and when it is over."""
+    was = before.status if before else UNKNOWN
+    now = check.status
+    if now in ALARMS and RANKS[now] > RANKS[was if was in ALARMS else UNKNOWN]:
+        action = "drift.alarm"
+    elif was in ALARMS and now not in (*ALARMS, UNKNOWN):
+        action = "drift.over"
+    else:
+        return
+    moved = sorted(
+        (drift for drift in drifts if drift.status in ALARMS),
+        key=lambda d: d.severity,
+        reverse=True,
+    )
+    detail = {
+        "status": now,
+        "before": was,
+        "model_version": check.model_version,
+        "rows": check.rows,
+        "moved": {drift.name: drift.status for drift in moved[:20]},
     }
-    return {**(found or nothing), "job_id": None if live is None else live.pk}
+    record_audit(actor=None, action=action, subject=check.detector, detail=detail)
+
+
+def forget_old_checks(now: datetime) -> int:
+    """Delete checks, and the jobs that made them, older than DRIFT_KEPT_DAYS; how many checks."""
+    until = now - timedelta(days=settings.DRIFT_KEPT_DAYS)
+    Job.objects.filter(kind=CHECK_DRIFT, finished_at__lt=until).delete()
+    found = DriftCheck.objects.filter(checked_at__lt=until)
+    count = found.count()
+    found.delete()
+    return count

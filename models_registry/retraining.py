@@ -1,38 +1,241 @@
-"""When a detector learns again: by hand, or when its last version is old and labels have come.
+"""When a detector learns again: by hand, by the clock, or when a trigger of its policy is met.
 
-Imports no learner, so that pages may ask for a training without loading one.
+Imports no learner, so that pages may ask for a training without loading one. Every training that
+nobody asked for carries its reason in words: on the job, and from there on the version.
 """
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import transaction
+from django.db.models import Count, Q
+
 from accounts.models import User
+from accounts.services import record_audit
 from jobs.models import Job
 from jobs.services import enqueue_job
+from models_registry.core.drift import RANKS, UNKNOWN
+from models_registry.drift_selectors import newest_check
 from models_registry.models import ModelVersion
-from models_registry.selectors import training_key
-from scoring.models import Detector, Label
+from models_registry.retraining_models import RetrainingPolicy
+from models_registry.selectors import latest_trainings, training_key
+from models_registry.timetable import Timetable, set_timetable, timetable_of
+from scoring.models import Deployment, Detector, Label
+from scoring.policies import set_policy
 
 TRAIN = "models_registry.train"
+LABELS, DRIFT, AGE = "labels", "drift", "age"
+HOUR = 3600.0
 
 
-def request_training(detector: Detector, *, requested_by: User | None, learner: str = "") -> Job:
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One line of what would happen now. `reason` is set when it is met; `text` says how far."""
+
+    name: str
+    on: bool
+    text: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the policy would do now. `reason`: why it trains, empty when it does not; `held_back`:
+    why not although a trigger is met or whether one is."""
+
+    triggers: tuple[Trigger, ...]
+    held_back: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words."""
+        if self.reason:
+            return f"A training would start now, because {self.reason}."
+        met = next((trigger.reason for trigger in self.triggers if trigger.reason), "")
+        if self.held_back and met:
+            return f"Nothing would start now, although {met}: {self.held_back}"
+        return f"Nothing would start now. {self.held_back}".strip()
+
+
+def request_training(
+    detector: Detector, *, requested_by: User | None, learner: str = "", reason: str = ""
+) -> Job:
     """Queue a training; the one that is under way already, if there is one."""
+    params = {
+        "detector": detector.slug,
+        "learner": learner or detector.spec().training.learner,
+    }
     return enqueue_job(
         kind=TRAIN,
-        params={"detector": detector.slug, "learner": learner or detector.spec().training.learner},
+        params=params | ({"reason": reason} if reason else {}),
         unique_key=training_key(detector),
         requested_by=requested_by,
         subject=detector.name,
     )
 
 
-def is_due(detector: Detector, *, now: datetime) -> bool:
-    """Its newest version is older than `retrain_every`, and a label came since."""
+def policy_of(detector: Detector) -> RetrainingPolicy:
+    """The policy as it was saved; else as declared: by age alone, once labels have come."""
+    found = RetrainingPolicy.objects.filter(detector=detector).first()
+    if found is not None:
+        return found
+    hours = max(math.ceil(detector.spec().training.retrain_every / HOUR), 1)
+    return RetrainingPolicy(detector=detector, age_hours=hours)
+
+
+def is_due(detector: Detector, *, now: datetime) -> str:
+    """Why it is to learn again now, in words; empty when it is not. Raises SpecError."""
+    return outlook(detector, policy_of(detector), now=now, whole=False).reason
+
+
+def outlook(
+    detector: Detector, policy: RetrainingPolicy, *, now: datetime, whole: bool = True
+) -> Outlook:
+    """What the policy would do now; not `whole`: without counting for triggers that are off.
+
+    Raises SpecError.
+    """
     newest = ModelVersion.objects.filter(detector=detector).order_by("-number").first()
-    labels = Label.objects.filter(detector=detector)
+    held = quiet_until(detector, policy, newest, now=now)
+    if held and not whole:
+        return Outlook((), held, "")
     if newest is None:
-        return labels.exists()
-    age = timedelta(seconds=detector.spec().training.retrain_every)
-    return (
-        now - newest.trained_at >= age and labels.filter(recorded_at__gt=newest.trained_at).exists()
+        triggers: tuple[Trigger, ...] = (_first(detector, policy),)
+    else:
+        looks: list[tuple[str, bool, Callable[..., tuple[bool, str]]]] = [
+            (LABELS, policy.on_labels, _labels),
+            (DRIFT, policy.on_drift, _drift),
+            (AGE, policy.on_age, _age),
+        ]
+        found = []
+        for name, on, look in looks:
+            if not (on or whole):
+                continue
+            met, text = look(detector, policy, newest, now)
+            found.append(Trigger(name, on, text, text if met and on else ""))
+        triggers = tuple(found)
+    reason = next((trigger.reason for trigger in triggers if trigger.reason), "")
+    return Outlook(triggers, held, "" if held else reason)
+
+
+def quiet_until(
+    detector: Detector, policy: RetrainingPolicy, newest: ModelVersion | None, *, now: datetime
+) -> str:
+    """Why no training starts by itself, whatever the triggers say; empty when one may."""
+    if not detector.enabled:
+        return "The detector is off."
+    job = latest_trainings([detector]).get(detector.slug)
+    if job is not None and job.is_live:
+        return f"Job {job.pk} is training it."
+    last = [job.queued_at] if job else []
+    last += [newest.trained_at] if newest else []
+    ends = max(last) + policy.quiet if last else None
+    if ends is None or ends <= now:
+        return ""
+    return f"The quiet time after the last training ends on {ends:%Y-%m-%d at %H:%M} UTC."
+
+
+def _first(detector: Detector, policy: RetrainingPolicy) -> Trigger:
+    count = Label.objects.filter(detector=detector).count()
+    on = policy.on_age or policy.on_labels
+    text = f"no version exists yet and {_counted(count, 'label')} came"
+    return Trigger(AGE, on, text, text if count and on else "")
+
+
+def _labels(
+    detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
+) -> tuple[bool, str]:
+    """Events labelled since that version whose labels count by now: told since, or grown old
+    enough since."""
+    delay = timedelta(seconds=detector.spec().training.label_delay)
+    fresh = Q(recorded_at__gt=newest.trained_at) | Q(event_time__gt=newest.trained_at - delay)
+    count = (
+        Label.objects.filter(fresh, detector=detector, event_time__lte=now - delay)
+        .order_by()
+        .aggregate(n=Count("prediction", distinct=True))["n"]
     )
+    return count >= policy.labels, f"{_counted(count, 'matured label')} came since {newest.label}"
+
+
+def _drift(
+    detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
+) -> tuple[bool, str]:
+    """An alarm that began after the newest version was trained: one training answers one alarm."""
+    check = newest_check(detector)
+    champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
+    if check is None or champion is None or check.bundle_digest != champion.digest:
+        return False, "no drift check of the champion was made yet"
+    if check.alarm_since is None or check.status == UNKNOWN:
+        return False, f"drift of {check.model_version} is {check.status}"
+    text = (
+        f"drift of {check.model_version} is {check.status} since"
+        f" {check.alarm_since:%Y-%m-%d %H:%M} UTC"
+    )
+    if check.alarm_since <= newest.trained_at:
+        return False, f"{text}, which {newest.label} was trained after"
+    return RANKS[check.status] >= RANKS[policy.drift_level], text
+
+
+def _age(
+    detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
+) -> tuple[bool, str]:
+    """Old, and a label came since: from the same labels the same model would come."""
+    age = now - newest.trained_at
+    labelled = Label.objects.filter(detector=detector, recorded_at__gt=newest.trained_at).exists()
+    came = "labels came since" if labelled else "no label came since"
+    text = f"{newest.label} is {duration(age)} old and {came}"
+    return labelled and age >= policy.age, text
+
+
+def scheduled(detector: Detector, *, now: datetime) -> str:
+    """Why the clock trains it now, in words; empty when it holds back. Raises SpecError."""
+    newest = ModelVersion.objects.filter(detector=detector).order_by("-number").first()
+    if quiet_until(detector, policy_of(detector), newest, now=now):
+        return ""
+    return f"its timetable says {timetable_of(detector).words}"
+
+
+@transaction.atomic
+def save_policy(
+    policy: RetrainingPolicy, *, timetable: Timetable, review_after: float, actor: User
+) -> RetrainingPolicy:
+    """Put a policy, its timetable and the champion's term into force together, and audit it.
+
+    `review_after` in seconds, 0: no end. Raises PolicyRefused, and changes nothing then.
+    """
+    detector = Detector.objects.select_for_update().get(pk=policy.detector_id)
+    saved = RetrainingPolicy.objects.filter(detector=detector).first()
+    before = _said(saved or policy_of(detector), timetable_of(detector), detector.review_after())
+    policy.pk = saved.pk if saved else None
+    policy.save(force_insert=saved is None, force_update=saved is not None)
+    now = set_timetable(detector, on=timetable.on, day=timetable.day, hour=timetable.hour)
+    if review_after != detector.review_after():
+        set_policy(detector, review_after=review_after, author=actor)
+    after = _said(policy, now, review_after)
+    changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+    record_audit(actor=actor, action="retraining.policy_changed", subject=detector, detail=changed)
+    return policy
+
+
+def _said(policy: RetrainingPolicy, timetable: Timetable, review_after: float) -> dict[str, object]:
+    names = ("on_labels", "labels", "on_drift", "drift_level", "on_age", "age_hours", "quiet_hours")
+    return {
+        **{name: getattr(policy, name) for name in names},
+        "on_time": timetable.on,
+        "timetable": timetable.words,
+        "review_after": review_after,
+    }
+
+
+def duration(span: timedelta) -> str:
+    """`8 days`, `5 hours`: whole units, rounded down."""
+    if span >= timedelta(days=2):
+        return _counted(span.days, "day")
+    return _counted(int(span.total_seconds() // HOUR), "hour")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -70,6 +70,12 @@ def latest_trainings(detectors: Iterable[Detector]) -> dict[str, Job]:
     return {slugs[job.unique_key]: job for job in jobs}
 
 
+def recent_trainings(detector: Detector, *, most: int) -> list[Job]:
+    """The detector's newest training jobs with who asked for them, newest first."""
+    jobs = Job.objects.filter(unique_key=training_key(detector)).select_related("requested_by")
+    return list(jobs.defer("log")[:most])
+
+
 def training_key(detector: Detector) -> str:
     """The unique key of a detector's training jobs: one at a time."""
     return f"train:{detector.slug}"

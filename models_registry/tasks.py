@@ -1,4 +1,6 @@
-"""Celery doors to training. Each may run twice."""
+"""Celery doors to training and drift checks. Each may run twice."""
+
+import logging
 
 from celery import shared_task
 from django.utils import timezone
@@ -7,10 +9,20 @@ from jobs.dispatch import announce_job
 from jobs.services import run_job
 from models_registry.evaluating import run_evaluation
 from models_registry.evaluation_jobs import EVALUATE
-from models_registry.monitoring import CHECK_DRIFT, run_drift_check
-from models_registry.retraining import TRAIN, is_due, request_training
+from models_registry.monitoring import (
+    CHECK_DRIFT,
+    NoModel,
+    forget_old_checks,
+    request_drift_check,
+    run_drift_check,
+)
+from models_registry.retraining import TRAIN, is_due, request_training, scheduled
+from models_registry.timetable import RETRAIN_ON_TIME, make_missing_timetables
 from models_registry.training import run_training
+from scoring.core.reader import SpecError
 from scoring.models import Detector
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name=TRAIN)
@@ -33,7 +45,38 @@ def evaluate_task(job_id: int) -> None:
 
 @shared_task(name="models_registry.retrain_due")
 def retrain_due() -> None:
-    """Queue a training for every detector that is due."""
+    """Queue a training for every detector that is due by its policy."""
+    make_missing_timetables()
     for detector in Detector.objects.filter(enabled=True):
-        if is_due(detector, now=timezone.now()):
-            announce_job(request_training(detector, requested_by=None))
+        try:
+            reason = is_due(detector, now=timezone.now())
+        except SpecError as error:
+            # A broken declaration must not keep the others from learning.
+            logger.warning("%s cannot be trained: %s", detector.slug, error)
+            continue
+        if reason:
+            announce_job(request_training(detector, requested_by=None, reason=reason))
+
+
+@shared_task(name=RETRAIN_ON_TIME)
+def retrain_on_time(slug: str) -> None:
+    """Queue a training because the detector's timetable says so."""
+    detector = Detector.objects.filter(slug=slug, enabled=True).first()
+    if detector is None:
+        return
+    reason = scheduled(detector, now=timezone.now())
+    if reason:
+        announce_job(request_training(detector, requested_by=None, reason=reason))
+
+
+@shared_task(name="models_registry.check_drift_everywhere")
+def check_drift_everywhere() -> None:
+    """Queue a drift check of every model that serves, and forget checks that are too old."""
+    forget_old_checks(timezone.now())
+    for detector in Detector.objects.filter(enabled=True):
+        try:
+            announce_job(request_drift_check(detector, requested_by=None))
+        except NoModel:
+            continue
+        except SpecError as error:
+            logger.warning("%s cannot be checked for drift: %s", detector.slug, error)

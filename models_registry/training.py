@@ -1,11 +1,8 @@
 """Train one version of a detector: dataset -> learner -> judged, exported, written as a bundle."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -15,68 +12,41 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
-from models_registry.core.calibration import choose_calibration
 from models_registry.core.comparison import Contender, compare
-from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.evaluation import evaluate
 from models_registry.core.export import arrays_to_bytes, check_parity
-from models_registry.core.imbalance import fit_balanced, recorded
-from models_registry.core.learners.base import Learner
+from models_registry.core.imbalance import recorded
 from models_registry.core.learners.catalogue import make_learner
-from models_registry.core.reference import describe_features
+from models_registry.core.reference import describe_features, outcomes
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
-from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
+from models_registry.datasets import digest as digest_of
+from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
 from models_registry.judging import audited_metrics, finite, history_starts, knowledge_ends
 from models_registry.models import Dataset, ModelVersion
+from models_registry.tuning import tune_parameters
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
-from scoring.core.decision import Thresholds
-from scoring.core.encoder import Encoder
-from scoring.core.features import category_code
-from scoring.core.inference import Calibration, score_of
 from scoring.core.pipeline import judge
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import bundle_root, serving
-from scoring.models import Detector, Prediction
+from scoring.models import Detector
 
-LEVEL_SAMPLE = 20_000
 FloatArray = NDArray[np.float64]
 
 
-class Progress(Protocol):
-    """What training tells about itself (jobs.services.JobProgress is one)."""
-
-    def report(self, fraction: float, stage: str) -> None: ...
-    def log(self, text: str) -> None: ...
-    def check_cancelled(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """Everything that was fitted on the training and validation parts."""
-
-    learner: Learner
-    encoder: Encoder
-    calibration: Calibration
-    thresholds: Thresholds
-    calibrations: dict[str, Any]
-
-    def risk(self, vectors: FloatArray) -> FloatArray:
-        """What the thresholds apply to, float64[n]: probability, or score when uncalibrated."""
-        margin = self.learner.margin(self.encoder.matrix(vectors))
-        probability = self.calibration.probability(margin)
-        return score_of(margin, self.learner.link) if probability is None else probability
-
-
 def run_training(job: Job, progress: Progress) -> dict[str, Any]:
-    """The work of a training job; see `train_version`."""
+    """The work of a training job; see `train_version`.
+
+    An attempt that follows one which died after it had registered a version registers no second.
+    """
     detector = Detector.objects.get(slug=job.params["detector"])
-    version = train_version(
+    version = ModelVersion.objects.filter(job=job).first() or train_version(
         detector,
         learner=job.params["learner"],
         trained_by=job.requested_by,
         job=job,
         progress=progress,
+        tune_seconds=float(job.params.get("tune_minutes", 0)) * 60.0,
     )
     return {"version": version.pk, "label": version.label, "url": version.get_absolute_url()}
 
@@ -89,9 +59,11 @@ def train_version(
     job: Job | None,
     progress: Progress,
     now: datetime | None = None,
+    tune_seconds: float = 0.0,
 ) -> ModelVersion:
     """Train on all that is known at `now` and register the result as a challenger.
 
+    For up to `tune_seconds` the learner's parameters are searched first (models_registry.tuning).
     Raises DatasetError or SplitError when there is too little to learn from, LearnerError on a bad
     learner, JobCancelled when the job was cancelled. Nothing is registered then.
     """
@@ -112,7 +84,9 @@ def train_version(
         f"validation {len(parts.validation.rows):,} ({parts.validation.positives:,}), "
         f"test {len(parts.test.rows):,} ({parts.test.positives:,})"
     )
-    fitted = fit_parts(detector, spec, learner, rows, parts, progress)
+    tuning = _tune(detector, spec, learner, rows, split, tune_seconds, progress)
+    parameters = tuning.get("parameters", NO_PARAMETERS)
+    fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
     progress.report(0.85, "Judging on the test part")
     test = parts.test
     risk = fitted.risk(rows.vectors[test.rows])
@@ -128,6 +102,7 @@ def train_version(
     )
     metrics["known_at"] = known_at.isoformat()
     metrics["calibration"] = fitted.calibrations
+    metrics["tuning"] = tuning
     metrics["audited"] = audited_metrics(
         spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
     )
@@ -135,7 +110,7 @@ def train_version(
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
     dataset = record_dataset(detector, rows, split)
-    digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics)
+    digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics, risk)
     progress.report(0.99, "Registering")
     return _register(
         detector,
@@ -148,6 +123,7 @@ def train_version(
         curves=curves,
         trained_by=trained_by,
         job=job,
+        progress=progress,
         seconds=time.monotonic() - started,
     )
 
@@ -156,9 +132,7 @@ def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
     return plan_split(history_starts(rows), knowledge_ends(rows), delay=spec.training.label_delay)
 
 
-def _split(
-    spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bool = True
-) -> Parts:
+def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bool = True) -> Parts:
     parts = split.apply(
         rows.event_time,
         rows.labels,
@@ -173,69 +147,27 @@ def _split(
     return parts
 
 
-def fit_parts(
+def _tune(
     detector: Detector,
     spec: DetectorSpec,
-    learner_name: str,
+    learner: str,
     rows: Rows,
-    parts: Parts,
+    split: TimeSplit,
+    seconds: float,
     progress: Progress,
-) -> Fitted:
-    """Fit encoder and learner on the training part, calibration and thresholds on validation."""
-    train, validation = parts.train, parts.validation
-    encoder = fit_encoder(
-        spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
+) -> dict[str, Any]:
+    """Search on folds that end where validation does; the test part is not looked at."""
+    return tune_parameters(
+        detector,
+        learner=learner,
+        spec=spec,
+        rows=rows,
+        start=split.train_start,
+        end=split.validation_end,
+        data_digest=digest_of(rows),
+        seconds=seconds,
+        progress=progress,
     )
-    learner = make_learner(learner_name)
-    learner = fit_balanced(
-        learner,
-        spec.training.imbalance,
-        training_matrix(
-            encoder,
-            spec.features,
-            rows.vectors[train.rows],
-            train.labels,
-            rows.event_time[train.rows],
-            label_delay=spec.training.label_delay,
-        ),
-        train.labels,
-        on_progress=lambda part: progress.report(0.3 + 0.45 * part, f"Training {learner.title}"),
-        should_stop=partial(_stopped, progress),
-    )
-    progress.check_cancelled()
-    progress.report(0.78, "Calibrating and choosing thresholds")
-    margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
-    calibration, tried = choose_calibration(margin, validation.labels)
-    probability = calibration.probability(margin)
-    if probability is None:
-        scores = score_of(margin, learner.link)
-        thresholds = choose_thresholds_without_labels(scores, spec.costs.capacity)
-    else:
-        thresholds = choose_thresholds(
-            probability, validation.labels, rows.amounts[validation.rows], spec.costs
-        )
-    return Fitted(learner, encoder, calibration, thresholds, tried)
-
-
-def _stopped(progress: Progress) -> bool:
-    """For learners that ask between steps: raises JobCancelled when the job was cancelled."""
-    progress.check_cancelled()
-    return False
-
-
-def _level_names(detector: Detector, spec: DetectorSpec) -> dict[str, dict[float, str]]:
-    """Readable names of category codes, from recent events."""
-    fields = [f.field for f in spec.features if f.kind == "category"]
-    found: dict[str, dict[float, str]] = {field: {} for field in fields}
-    if not fields:
-        return found
-    recent = Prediction.objects.filter(detector=detector).order_by("-event_time")
-    for event in recent.values_list("event", flat=True)[:LEVEL_SAMPLE]:
-        for field in fields:
-            if event.get(field) is not None:
-                text = str(event[field])
-                found[field].setdefault(category_code(text), text.strip().casefold())
-    return found
 
 
 def _champion(detector: Detector, spec: DetectorSpec) -> Bundle | None:
@@ -288,6 +220,7 @@ def _publish(
     fitted: Fitted,
     dataset: Dataset,
     metrics: dict[str, Any],
+    risk: FloatArray,
 ) -> str:
     """Export, prove that the export gives the learner's numbers, write the bundle."""
     exported = fitted.learner.export()
@@ -303,6 +236,12 @@ def _publish(
         "thresholds": fitted.thresholds.to_dict(),
         "reference": describe_features(
             rows.vectors[parts.train.rows], spec.feature_names, categorical=categories
+        ),
+        "outcome_reference": outcomes(
+            risk,
+            review=fitted.thresholds.review,
+            positives=parts.train.positives,
+            rows=len(parts.train.rows),
         ),
         "training": {
             "dataset_digest": dataset.digest,
@@ -331,8 +270,10 @@ def _register(
     curves: dict[str, Any],
     trained_by: User | None,
     job: Job | None,
+    progress: Progress,
     seconds: float,
 ) -> ModelVersion:
+    progress.hold()
     Detector.objects.select_for_update().get(pk=detector.pk)
     newest = ModelVersion.objects.filter(detector=detector).aggregate(n=Max("number"))["n"]
     return ModelVersion.objects.create(
@@ -350,22 +291,3 @@ def _register(
         trained_at=timezone.now(),
         training_seconds=seconds,
     )
-
-
-Report = Callable[[float, str], None]
-
-
-class QuietProgress:
-    """For callers without a job: a command, a test."""
-
-    def __init__(self, say: Report | None = None) -> None:
-        self._say = say or (lambda fraction, stage: None)
-
-    def report(self, fraction: float, stage: str) -> None:
-        self._say(fraction, stage)
-
-    def log(self, text: str) -> None:
-        self._say(1.0, text)
-
-    def check_cancelled(self) -> None:
-        """Nobody can cancel it."""

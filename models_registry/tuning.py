@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
-from models_registry.core.splits import LabelHistory
+from models_registry.core.splits import UNKNOWN
 from models_registry.core.tuning import Fold, Search, Trial, best_of, can_be_tuned, search
+from models_registry.datasets import Rows
 from models_registry.tuning_models import TuningTrial
-from scoring.core.spec import DetectorSpec
+from scoring.core.spec import DetectorSpec, TrainingSpec
 from scoring.models import Detector
 
 MOST_FOLDS = 4
@@ -26,15 +27,9 @@ FoldTimes = tuple[float, float, float, float]
 """Start and end of what is learnt from, start and end of what is judged; seconds, UTC."""
 
 
-class History(Protocol):
-    """The rows of a training; see `datasets.Rows`."""
-
-    vectors: NDArray[np.float64]
-    event_time: NDArray[np.float64]
-    labels: LabelHistory
-
-
 class Progress(Protocol):
+    """The part of `fitting.Progress` that a search uses."""
+
     def report(self, fraction: float, stage: str) -> None: ...
     def log(self, text: str) -> None: ...
     def check_cancelled(self) -> None: ...
@@ -58,7 +53,7 @@ def fold_times(start: float, end: float, *, delay: float) -> list[FoldTimes]:
     return found
 
 
-def make_folds(spec: DetectorSpec, rows: History, times: Sequence[FoldTimes]) -> list[Fold]:
+def make_folds(spec: DetectorSpec, rows: Rows, times: Sequence[FoldTimes]) -> list[Fold]:
     """The folds that hold both classes on both sides, encoded as training encodes.
 
     Labels are those known one label delay after a span's end, as in the training's own split.
@@ -66,8 +61,8 @@ def make_folds(spec: DetectorSpec, rows: History, times: Sequence[FoldTimes]) ->
     delay = spec.training.label_delay
     found = []
     for learnt_from, learnt_to, judged_from, judged_to in times:
-        learnt, learnt_labels = _span(rows, learnt_from, learnt_to, delay)
-        judged, judged_labels = _span(rows, judged_from, judged_to, delay)
+        learnt, learnt_labels = _span(rows, learnt_from, learnt_to, spec.training)
+        judged, judged_labels = _span(rows, judged_from, judged_to, spec.training)
         if min(_rarer(learnt_labels), _rarer(judged_labels)) < LEAST_POSITIVES:
             continue
         encoder = fit_encoder(spec.features, rows.vectors[learnt], {}, learnt_labels)
@@ -82,13 +77,19 @@ def make_folds(spec: DetectorSpec, rows: History, times: Sequence[FoldTimes]) ->
 
 
 def _span(
-    rows: History, start: float, end: float, delay: float
+    rows: Rows, start: float, end: float, how: TrainingSpec
 ) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
-    known = rows.labels.as_known_at(end + delay, rows.event_time.size)
-    known[known < 0] = 0
-    found = np.flatnonzero((rows.event_time >= start) & (rows.event_time < end))
+    """Rows of [start, end), oldest first, whose label was known one delay after its end."""
+    labels = rows.labels.matured(
+        min(end + how.label_delay, rows.known_at.timestamp()),
+        rows.event_time,
+        delay=how.label_delay,
+        matured_is_genuine=how.unlabelled_is_legitimate,
+    )
+    inside = (rows.event_time >= start) & (rows.event_time < end) & (labels != UNKNOWN)
+    found = np.flatnonzero(inside)
     found = found[np.argsort(rows.event_time[found], kind="stable")]
-    return found, known[found]
+    return found, labels[found]
 
 
 def _rarer(labels: NDArray[np.int8]) -> int:
@@ -101,7 +102,7 @@ def tune_parameters(
     *,
     learner: str,
     spec: DetectorSpec,
-    rows: History,
+    rows: Rows,
     start: float,
     end: float,
     data_digest: str,
@@ -135,9 +136,15 @@ def tune_parameters(
             best.append(trial.value)
         shown = f", best average precision {max(best):.4f}" if best else ""
         stage = f"Searching parameters: trial {trial.number + 1}{shown}"
-        progress.report(min(spent / seconds, 1.0), stage)
+        progress.report(0.3 + 0.1 * min(spent / seconds, 1.0), stage)
 
-    task = Search(learner, folds, lambda found: make_learner(learner, **found), seconds)
+    task = Search(
+        learner,
+        folds,
+        lambda found: make_learner(learner, **found),
+        seconds,
+        imbalance=spec.training.imbalance,
+    )
     trials = search(task, known=known, on_trial=keep, check=progress.check_cancelled)
     return _summary(study, trials, len(folds))
 
@@ -183,5 +190,5 @@ def _keep(detector: Detector, study: str, learner: str, trial: Trial) -> None:
 def _study_key(
     detector: Detector, learner: str, data_digest: str, times: Sequence[FoldTimes]
 ) -> str:
-    parts = (detector.pk, learner, data_digest, tuple(times))
+    parts = (detector.pk, learner, data_digest, tuple(times), repr(detector.spec().training))
     return hashlib.sha256(repr(parts).encode()).hexdigest()

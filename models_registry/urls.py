@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from models_registry import dataset_views, evaluation_views, views
+from models_registry import dataset_views, drift_views, evaluation_views, retraining_views, views
 
 urlpatterns = [
     path("models/", views.ModelList.as_view(), name="model_list"),
@@ -15,4 +15,8 @@ urlpatterns = [
     path("models/datasets/<int:pk>/rows.csv", dataset_views.dataset_rows_csv, name="dataset_rows"),
     path("models/train/<slug:slug>/", views.model_train, name="model_train"),
     path("models/roll-back/<slug:slug>/", views.model_roll_back, name="model_roll_back"),
+    path("models/<slug:slug>/drift/", drift_views.drift, name="drift"),
+    path("models/<slug:slug>/drift/check/", drift_views.drift_check, name="drift_check"),
+    path("models/<slug:slug>/drift.csv", drift_views.drift_csv, name="drift_csv"),
+    path("models/<slug:slug>/retraining/", retraining_views.retraining, name="retraining"),
 ]

@@ -15,8 +15,9 @@ from cases.models import Alert
 from cases.selectors import alert_queue, predictions_without_alert
 from cases.services import comment_on_case, label_alert, move_case, open_alerts, open_case
 from cases.workflow import Disposition
+from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
-from models_registry.training import QuietProgress, train_version
+from models_registry.training import train_version
 from riskplatform.var_dir import keep_secret
 from scoring.models import Detector, Label, Prediction
 from scoring.simulating import simulate_history

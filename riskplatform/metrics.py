@@ -21,7 +21,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from accounts.lockout import client_address
-from models_registry.monitoring import newest_checks
+from models_registry.core.drift import FEATURE, RANKS
+from models_registry.drift_selectors import newest_statistics
 from riskplatform.health import serving_versions
 from scoring import breakers
 from scoring.core.types import RISK_LEVELS
@@ -77,7 +78,7 @@ class StoredMetrics:
         versions = serving_versions()
         yield from _counts(found)
         yield from _by_level(found)
-        yield _drift(versions)
+        yield from _drift(versions)
         yield _info(versions)
         yield _breakers()
 
@@ -121,17 +122,42 @@ def _by_level(found: list[Slice]) -> Iterator[Metric]:
     yield levels
 
 
-def _drift(versions: dict[str, str]) -> Metric:
-    drift = GaugeMetricFamily(
+def _drift(versions: dict[str, str]) -> Iterator[Metric]:
+    """Of the newest check of each detector, from the database: right whichever process checked."""
+    psi = GaugeMetricFamily(
         "riskplatform_drift_psi",
         "PSI of a feature at the newest drift check.",
         labels=["detector", "feature"],
     )
-    for slug, check in sorted(newest_checks(versions).items()):
-        for feature in check.get("features", ()):
-            if feature["psi"] is not None:
-                drift.add_metric([slug, feature["feature"]], feature["psi"])
-    return drift
+    status = GaugeMetricFamily(
+        "riskplatform_drift_status",
+        "Drift of a feature: -1 unknown, 0 stable, 1 moderate, 2 major.",
+        labels=["detector", "feature"],
+    )
+    checks = {}
+    for row in newest_statistics(versions):
+        slug = row.drift_check.detector.slug
+        checks[slug] = row.drift_check
+        # In parentheses what is no feature: a feature may be called score.
+        labels = [slug, row.name if row.role == FEATURE else f"({row.name})"]
+        status.add_metric(labels, RANKS[row.status] - 1)
+        if row.psi is not None:
+            psi.add_metric(labels, row.psi)
+    worst = GaugeMetricFamily(
+        "riskplatform_drift_psi_max", "Largest PSI of any feature.", labels=["detector"]
+    )
+    whole = GaugeMetricFamily(
+        "riskplatform_drift_worst_status", "Worst status of any feature.", labels=["detector"]
+    )
+    at = GaugeMetricFamily(
+        "riskplatform_drift_checked_timestamp_seconds", "The newest check.", labels=["detector"]
+    )
+    for slug, check in checks.items():
+        whole.add_metric([slug], RANKS[check.status] - 1)
+        at.add_metric([slug], check.checked_at.timestamp())
+        if check.max_psi is not None:
+            worst.add_metric([slug], check.max_psi)
+    yield from (psi, status, worst, whole, at)
 
 
 def _info(versions: dict[str, str]) -> Metric:

@@ -213,7 +213,16 @@ CELERY_BEAT_SCHEDULE = {
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Retrain detectors that are due": {"task": "models_registry.retrain_due", "schedule": 3600.0},
+    "Check models for drift": {
+        "task": "models_registry.check_drift_everywhere",
+        "schedule": 3600.0,
+    },
 }
+
+# --- Drift (models_registry/monitoring.py) ----------------------------------------------------
+DRIFT_KEPT_DAYS = env.int("RISK_DRIFT_KEPT_DAYS", default=90)
+if DRIFT_KEPT_DAYS < 1:
+    raise ImproperlyConfigured("RISK_DRIFT_KEPT_DAYS must be at least 1.")
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -53,6 +53,14 @@ class Detector(models.Model):
         """The parsed declaration. Raises SpecError."""
         return parse_spec(self.config, stored=True)
 
+    def review_after(self) -> float:
+        """Seconds for which a champion may score, as set here, else as declared; 0.0: no end.
+
+        Raises SpecError.
+        """
+        declared = self.spec().training.review_after
+        return float(self.policy_settings.get("review_after", declared))
+
 
 class Deployment(models.Model):
     """Which bundle serves a detector in a slot. The row is read with every scored batch."""

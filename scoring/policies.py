@@ -57,7 +57,8 @@ def build_content(detector: Detector, at: datetime) -> dict[str, Any]:
     active = active_watchlists() if screening else {}
     fields = ListEntry.objects.filter(standing(at), detector=detector).order_by()
     # Left out where there is none: policies of before stay what they are called.
-    review = {"review_after": spec.training.review_after} if spec.training.review_after else {}
+    term = detector.review_after()
+    review = {"review_after": term} if term else {}
     return {
         **review,
         "format": FORMAT,
@@ -193,9 +194,11 @@ def set_policy(
     *,
     audit_rate: float | None = None,
     screening: Mapping[str, Any] | None = None,
+    review_after: float | None = None,
     author: User,
 ) -> PolicySnapshot:
-    """Set the audit rate and parts of the screening; None leaves what is. Raises PolicyRefused.
+    """Set the audit rate, parts of the screening, and the seconds for which a champion may score
+    (0: no end); None leaves what is. Raises PolicyRefused.
 
     `screening` may hold `review` and `block` (match scores), `embargoed` and `high_risk` (country
     codes). They take the place of what the declaration says.
@@ -207,6 +210,10 @@ def set_policy(
         if not (math.isfinite(audit_rate) and 0.0 <= audit_rate <= 1.0):
             raise PolicyRefused(("audit_rate", "A share from 0 to 100 %."))
         settings["audit_rate"] = audit_rate
+    if review_after is not None:
+        if not (math.isfinite(review_after) and review_after >= 0.0):
+            raise PolicyRefused(("review_after", "A time that is not negative."))
+        settings["review_after"] = review_after
     if screening is not None:
         if spec.screening is None:
             raise PolicyRefused(("", "This detector screens nothing."))

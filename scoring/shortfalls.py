@@ -119,7 +119,7 @@ def _of_bundle(detector: Detector, problem: str) -> Shortfall:
 
 def review_due(champion: Deployment) -> datetime | None:
     """When the model that serves is to be reviewed; None for never. Raises SpecError."""
-    after = champion.detector.spec().training.review_after
+    after = champion.detector.review_after()
     if not after or champion.version == deployment.RULES_ONLY:
         return None
     return champion.installed_at + timedelta(seconds=after)
@@ -136,7 +136,7 @@ def _is_overdue(champion: Deployment) -> bool:
 def _of_review(detector: Detector, champion: Deployment) -> Shortfall:
     text = (
         f"{champion.version} is past its review date: rules decide alone, and predictions say"
-        " degraded. Promote a version that was reviewed, or extend training.review_after."
+        " degraded. Promote a version that was reviewed, or extend its term."
     )
     return Shortfall(detector.slug, "review", champion.version, text)
 

@@ -20,6 +20,7 @@ MEETING_PLACES = {
     *("services", "selectors", "models", "signals", "deployment", "workflow", "core"),
     "labelling",  # labels, and the windows that learn them
     "feature_store",  # stored events read again, where a dataset lacks a feature
+    "policies",  # for how long a model may serve is part of the policy in force
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
     # What a page shows of a prediction, for the pages of every app.
     *("presenting", "screened", "figures"),

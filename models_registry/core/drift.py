@@ -1,102 +1,247 @@
-"""Has a feature moved away from what the model learnt on? PSI against the bundle's reference.
+"""Has the world moved away from what the model learnt on? A verdict per feature, and over all.
 
-PSI = sum (a_i - e_i) ln(a_i / e_i) over bins: deciles of the reference for numbers, levels for
-categories, one more bin for missing values. Below 0.1 is read as stable, to 0.25 as moderate.
-Those constants ignore sample size: without drift PSI is about (1/n + 1/m) chi2(bins - 1)
-(Potgieter et al., arXiv 2307.11878), which for 100 rows and 10 bins passes 0.1 every second time.
-So a feature alarms only above that chance bound too; the bound allows for testing many features.
-Empty bins count as half a row, at least 1e-4.
+Measured against the bundle's reference (the training window): PSI over its deciles or levels with
+a bin for missing values, the two-sample KS distance and the Wasserstein distance in standard
+deviations of numbers, chi-squared of the bins. A verdict needs both:
+
+* an effect that matters. PSI from 0.1 moderate, from 0.25 major; Wasserstein / std from 0.1 and
+  from 0.5 (a shift of half a deviation is a PSI of a quarter: for normals PSI = shift^2); a rate
+  that changed by a factor of 1.5, of 2. So a million rows do not flag trivia;
+* significance. Each feature's p-value is the smallest of its tests times their number; over all
+  that is checked they are adjusted by Holm, so that a check in which nothing moved alarms at all
+  with at most FALSE_ALARMS, whatever the number of features. Rows count as independent, which
+  windows over the same entity are not: another reason why an effect is asked for.
+
+With fewer than LEAST_ROWS rows on a side, where PSI passes 0.1 by chance, the verdict is `unknown`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models_registry.core.distances import (
+    bin_shares,
+    histogram,
+    ks_and_wasserstein,
+    number_bins,
+    points_of,
+    psi,
+)
+from models_registry.core.significance import holm, homogeneity, kolmogorov_survival
+
 MODERATE: Final = 0.1
 MAJOR: Final = 0.25
-LEAST_ROWS: Final = 100
-"""Fewer cannot fill ten bins."""
+FAR: Final = 0.1
+VERY_FAR: Final = 0.5
+CHANGED: Final = 1.5
+CHANGED_MUCH: Final = 2.0
+LEAST_ROWS: Final = 1000
+LEAST_POSITIVES: Final = 10
+"""Positives that a rate must let expect on either side before two rates are compared."""
 FALSE_ALARMS: Final = 0.01
-"""How often a check of all features may alarm although nothing moved."""
-SMALLEST_SHARE: Final = 1e-4
+"""How often a check may alarm although nothing moved."""
 STABLE, MODERATE_DRIFT, MAJOR_DRIFT, UNKNOWN = "stable", "moderate", "major", "unknown"
+RANKS: Final = {UNKNOWN: 0, STABLE: 1, MODERATE_DRIFT: 2, MAJOR_DRIFT: 3}
+EXACT, SKETCH, BINNED = "exact", "sketch", "binned"
+FEATURE, SCORE, RATE = "feature", "score", "rate"
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureDrift:
-    """`bound`: what PSI stays under by chance; `psi` is None where nothing can be said."""
+class Drift:
+    """What was measured of one feature, the score or a rate; None where it cannot be told.
+
+    `bound`: what PSI stays under by chance. `ks`: distance D; `wasserstein` in standard deviations;
+    both within `ks_error` and `wasserstein_error`, because of the training rows only points are
+    kept. `basis`: `exact` (all distinct values kept), `sketch`, or `binned`: an old bundle kept
+    deciles alone, `ks` is then a lower bound. `p`: adjusted for all that was checked.
+    `change`: factor between rates. `reason`: why `unknown`, empty otherwise.
+    """
 
     name: str
-    psi: float | None
-    bound: float | None
-    status: str
+    role: str = FEATURE
+    kind: str = "number"
+    status: str = UNKNOWN
+    reason: str = ""
+    rows: int = 0
+    reference_rows: int = 0
+    psi: float | None = None
+    bound: float | None = None
+    ks: float | None = None
+    ks_error: float | None = None
+    wasserstein: float | None = None
+    wasserstein_error: float | None = None
+    chi2: float | None = None
+    p: float | None = None
+    missing: float | None = None
+    reference_missing: float | None = None
+    rate: float | None = None
+    reference_rate: float | None = None
+    change: float | None = None
+    basis: str = ""
+    histogram: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> tuple[int, float]:
+        """For sorting, worst last: the status, then the largest effect in units of `moderate`."""
+        effects = (
+            (self.psi or 0.0) / MODERATE,
+            (self.wasserstein or 0.0) / FAR,
+            abs(math.log(self.change)) / math.log(CHANGED) if self.change else 0.0,
+        )
+        return RANKS[self.status], max(effects)
 
 
 def feature_drifts(
     vectors: FloatArray, names: Sequence[str], reference: Mapping[str, Mapping[str, Any]]
-) -> list[FeatureDrift]:
-    """Drift of each column of float64[n, k] (NaN = missing), in the order of `names`.
+) -> list[Drift]:
+    """Measured columns of float64[n, k] (NaN = missing), in the order of `names`, judged together.
 
-    `reference` is what `reference.describe_features` gave in training, by name. A feature without
-    a usable reference, or fewer rows than LEAST_ROWS on either side, is `unknown`.
+    `reference` is what `reference.describe_features` gave in training, by name.
     """
     if vectors.ndim != 2 or vectors.shape[1] != len(names):
         raise ValueError(f"{len(names)} names do not fit vectors of {list(vectors.shape)}.")
-    level = 1.0 - FALSE_ALARMS / max(len(names), 1)
+    return judge_drifts(
+        [measure_values(n, vectors[:, i], reference.get(n)) for i, n in enumerate(names)]
+    )
+
+
+def measure_values(
+    name: str, values: FloatArray, reference: Mapping[str, Any] | None, *, role: str = FEATURE
+) -> Drift:
+    """What is to be told of float64[n] (NaN = missing); its `p` is not yet adjusted for others."""
+    if reference is None:
+        text = "The model keeps no reference of it: it was trained by an earlier version."
+        return Drift(name, role, rows=values.size, reason=text)
+    rows, known_rows = values.size, int(reference["count"])
+    found = Drift(name, role, str(reference["kind"]), rows=rows, reference_rows=known_rows)
+    if text := too_few(rows, known_rows):
+        return replace(found, reason=text)
+    expected, actual = bin_shares(values, reference)
+    used = int(((expected > 0) | (actual > 0)).sum())
+    chi2, p = homogeneity(expected, actual, rows, known_rows)
+    found = replace(
+        found,
+        psi=psi(expected, actual, rows=min(rows, known_rows)),
+        bound=chance_bound(used, rows, known_rows, 1.0 - FALSE_ALARMS),
+        chi2=chi2,
+        p=p,
+        missing=float(actual[-1]),
+        reference_missing=float(expected[-1]),
+        basis=EXACT,
+        histogram=histogram(values, reference),
+    )
+    if found.kind == "category":
+        return found
+    return _with_distances(found, values[np.isfinite(values)], reference)
+
+
+def too_few(rows: int, reference_rows: int) -> str:
+    """Why so few rows say nothing, in words; empty when they are enough."""
+    if rows < LEAST_ROWS:
+        return f"Needs {LEAST_ROWS:,} events, has {rows:,}."
+    if reference_rows < LEAST_ROWS:
+        return f"Needs {LEAST_ROWS:,} events of training, had {reference_rows:,}."
+    return ""
+
+
+def _with_distances(found: Drift, known: FloatArray, reference: Mapping[str, Any]) -> Drift:
+    known_rows = round(found.reference_rows * (1.0 - float(reference["missing_share"])))
+    if not known.size or not known_rows:
+        return found  # The missing rate alone can be compared.
+    points = points_of(reference)
+    if points is None:
+        edges, shares = number_bins(reference)
+        theirs = np.cumsum(shares)[:-1]
+        ours = np.searchsorted(np.sort(known), edges, side="right") / known.size
+        distance = float(np.abs(ours - theirs).max(initial=0.0))
+        found = replace(found, basis=BINNED, ks=distance)
+        surely = distance
+    else:
+        distance, work = ks_and_wasserstein(known, points)
+        surely = max(distance - points.ks_error, 0.0)
+        found = replace(
+            found,
+            basis=SKETCH if points.ks_error else EXACT,
+            ks=distance,
+            ks_error=points.ks_error,
+            wasserstein=work / points.std if points.std > 0 else None,
+            wasserstein_error=points.wasserstein_error if points.std > 0 else None,
+        )
+    p = min(found.p or 0.0, kolmogorov_survival(surely, known.size, known_rows))
+    return replace(found, p=min(2.0 * p, 1.0))
+
+
+def measure_rate(
+    name: str, *, positives: int, rows: int, reference: Mapping[str, Any] | None, what: str
+) -> Drift:
+    """A share of `rows` against `reference` {rows, share}; `what` names the rows, for the reason.
+
+    Unlike a PSI of two bins, the factor between rates sees a rare thing become less rare.
+    """
+    if reference is None:
+        text = "The model keeps no reference of it: it was trained by an earlier version."
+        return Drift(name, RATE, "rate", rows=rows, reason=text)
+    known_rows, before = int(reference["rows"]), float(reference["share"])
+    now = positives / rows if rows else 0.0
+    found = Drift(
+        name, RATE, "rate", rows=rows, reference_rows=known_rows, rate=now if rows else None,
+        reference_rate=before, basis=EXACT,
+    )  # fmt: skip
+    if text := too_few(rows, known_rows):
+        return replace(found, reason=text.replace("events", what))
+    pooled = (positives + before * known_rows) / (rows + known_rows)
+    if min(pooled, 1.0 - pooled) * min(rows, known_rows) < LEAST_POSITIVES:
+        text = f"Needs {LEAST_POSITIVES} of either kind to be expected among {what}."
+        return replace(found, reason=text)
+    shares = (np.array([before, 1.0 - before]), np.array([now, 1.0 - now]))
+    chi2, p = homogeneity(*shares, rows, known_rows)
+    least = 0.5 / min(rows, known_rows)
+    change = max(now, least) / max(before, least)
+    return replace(
+        found, chi2=chi2, p=p, change=change, psi=psi(*shares, rows=min(rows, known_rows))
+    )
+
+
+def judge_drifts(measured: Sequence[Drift]) -> list[Drift]:
+    """The same with status and with `p` adjusted (Holm) for all of them together."""
+    adjusted = iter(holm([one.p for one in measured if one.p is not None]))
     return [
-        _feature(name, vectors[:, i], reference.get(name), level) for i, name in enumerate(names)
+        one if one.p is None else replace(one, p=(p := next(adjusted)), status=_status(one, p))
+        for one in measured
     ]
 
 
-def overall(drifts: Sequence[FeatureDrift]) -> str:
-    """The worst status that any feature has; unknown when nothing can be said of any."""
-    found = {drift.status for drift in drifts}
-    for status in (MAJOR_DRIFT, MODERATE_DRIFT, STABLE):
-        if status in found:
-            return status
-    return UNKNOWN
-
-
-def _feature(
-    name: str, values: FloatArray, reference: Mapping[str, Any] | None, level: float
-) -> FeatureDrift:
-    rows = values.size
-    known = int(reference.get("count", 0)) if reference else 0
-    if reference is None or min(rows, known) < LEAST_ROWS:
-        return FeatureDrift(name, None, None, UNKNOWN)
-    shares = _shares(values, reference)
-    if shares is None:
-        return FeatureDrift(name, None, None, UNKNOWN)
-    expected, actual = shares
-    used = int(((expected > 0) | (actual > 0)).sum())
-    found = psi(expected, actual, rows=min(rows, known))
-    bound = chance_bound(used, rows, known, level)
-    return FeatureDrift(name, found, bound, _status(found, bound))
-
-
-def _status(found: float, bound: float) -> str:
-    if found < max(MODERATE, bound):
+def _status(found: Drift, p: float) -> str:
+    if p >= FALSE_ALARMS:
         return STABLE
-    return MODERATE_DRIFT if found < max(MAJOR, bound) else MAJOR_DRIFT
+    if found.change is not None:
+        factor = max(found.change, 1.0 / found.change)
+        effects = [(factor, CHANGED, CHANGED_MUCH)]
+    else:
+        surely = max((found.wasserstein or 0.0) - (found.wasserstein_error or 0.0), 0.0)
+        effects = [(found.psi or 0.0, MODERATE, MAJOR), (surely, FAR, VERY_FAR)]
+    if any(effect >= major for effect, _, major in effects):
+        return MAJOR_DRIFT
+    return MODERATE_DRIFT if any(effect >= some for effect, some, _ in effects) else STABLE
 
 
-def psi(expected: FloatArray, actual: FloatArray, *, rows: int) -> float:
-    """Population stability index of two lists of shares; `rows` of the smaller sample, >= 1."""
-    least = max(SMALLEST_SHARE, 0.5 / rows)
-    used = (expected > 0) | (actual > 0)
-    e, a = np.maximum(expected[used], least), np.maximum(actual[used], least)
-    return float(((a - e) * np.log(a / e)).sum())
+def overall(drifts: Sequence[Drift]) -> str:
+    """The worst status that anything has; unknown when nothing can be said of any."""
+    return max((drift.status for drift in drifts), key=RANKS.__getitem__, default=UNKNOWN)
 
 
 def chance_bound(bins: int, rows: int, reference_rows: int, level: float) -> float:
-    """What PSI stays under with probability `level` when nothing moved; 0.0 for a single bin."""
+    """What PSI stays under with probability `level` when nothing moved; 0.0 for a single bin.
+
+    PSI is then about (1/n + 1/m) chi2(bins - 1) (Potgieter et al., arXiv 2307.11878).
+    """
     degrees = bins - 1
     if degrees < 1:
         return 0.0
@@ -108,46 +253,3 @@ def chi2_quantile(level: float, degrees: int) -> float:
     step = 2.0 / (9.0 * degrees)
     base = 1.0 - step + NormalDist().inv_cdf(level) * math.sqrt(step)
     return float(degrees * max(base, 0.0) ** 3)
-
-
-def _shares(
-    values: FloatArray, reference: Mapping[str, Any]
-) -> tuple[FloatArray, FloatArray] | None:
-    """(expected, actual) shares by bin, missing values last; None without statistics."""
-    missing = float(reference["missing_share"])
-    known = values[np.isfinite(values)]
-    if reference["kind"] == "category":
-        levels = reference["levels"]
-        inside = np.array([entry["share"] for entry in levels])
-        codes = np.array([entry["value"] for entry in levels])
-        counts = np.array([(known == code).sum() for code in codes], float)
-        inside = np.append(inside, max(1.0 - inside.sum(), 0.0))
-        counts = np.append(counts, known.size - counts.sum())
-    else:
-        bins = number_bins(reference)
-        if bins is None:
-            return None
-        edges, inside = bins
-        place = np.searchsorted(edges, known, side="left")
-        counts = np.bincount(place, minlength=len(edges) + 1).astype(float)
-    expected = np.append(inside * (1.0 - missing), missing)
-    actual = np.append(counts, values.size - known.size) / values.size
-    return expected, actual
-
-
-def number_bins(reference: Mapping[str, Any]) -> tuple[FloatArray, FloatArray] | None:
-    """Inner edges and expected shares of the bins (-inf, e1], (e1, e2], ... of a number.
-
-    Where a value is so frequent that deciles coincide, its exact share is not in the deciles: new
-    bundles bring `shares`; for older ones the bins around such a value are merged.
-    """
-    if reference.get("deciles") is None:
-        return None
-    deciles = np.array(reference["deciles"], float)
-    inner = deciles[1:-1]
-    if reference.get("shares") is not None:
-        return np.unique(inner), np.array(reference["shares"], float)
-    single = [i for i in range(1, 10) if deciles[i - 1] < deciles[i] < deciles[i + 1]]
-    edges = deciles[single]
-    below = np.array([0.0, *(0.1 * i for i in single), 1.0])
-    return edges, np.diff(below)

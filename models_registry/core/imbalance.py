@@ -32,6 +32,8 @@ from models_registry.core.learners.base import (
 from models_registry.core.learners.scaling import center_and_slope
 from scoring.core.imbalance import ImbalanceSpec
 
+IMBALANCE: Final = "imbalance"
+"""Where a version's parameters say what was done about its rare class."""
 Rows = tuple[Matrix, NDArray[np.int8], FloatArray | None]
 
 
@@ -72,7 +74,7 @@ def recorded(learner: Learner, how: ImbalanceSpec) -> dict[str, Any]:
     """The learner's parameters with what was done about the rare class, for the record."""
     if how.method == "none" or not learner.supervised:
         return learner.parameters()
-    return learner.parameters() | {"imbalance": asdict(how)}
+    return learner.parameters() | {IMBALANCE: asdict(how)}
 
 
 def weigh(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:

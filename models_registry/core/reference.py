@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 DECILES: Final = tuple(round(0.1 * i, 1) for i in range(11))
 MAX_LEVELS: Final = 20
+POINTS: Final = 200
+"""Points kept of a number's distribution: KS against them is exact to 1 / 400."""
 
 FloatArray = NDArray[np.float64]
 
@@ -17,9 +19,9 @@ def describe_features(
 ) -> dict[str, dict[str, Any]]:
     """Statistics of each column of raw `vectors` float64[n, f] (NaN = missing), by feature name.
 
-    Numbers: count, missing_share, mean, std, deciles (11 edges),
-    shares of the bins between. Features in `categorical` hold
-    codes whose size means nothing: they get the shares of their most frequent `levels` instead.
+    Numbers: count, missing_share, mean, std, deciles (11 edges), shares of the bins between, and
+    a `sketch` of the distribution. Features in `categorical` hold codes whose size means nothing:
+    they get the shares of their most frequent `levels` instead.
     JSON-ready; statistics of a column that is all missing are None.
     """
     if vectors.ndim != 2 or vectors.shape[1] != len(names):
@@ -46,6 +48,50 @@ def describe_values(values: FloatArray) -> dict[str, Any]:
         "std": float(known.std()) if found else None,
         "deciles": None if deciles is None else deciles.tolist(),
         "shares": None if deciles is None else _bin_shares(known, deciles),
+        "sketch": _sketch(known) if found else None,
+    }
+
+
+def outcomes(
+    risk: FloatArray, *, review: float, positives: int, rows: int
+) -> dict[str, dict[str, Any]]:
+    """What scores, alerts and labels looked like, JSON-ready.
+
+    `risk` float64[n]: what the thresholds apply to, of events that the model had not learnt from,
+    as those it learnt from flatter it; `positives` among the `rows` of the training window.
+    """
+    return {
+        "score": describe_values(risk),
+        "alerts": {"rows": int(risk.size), "share": float((risk >= review).mean())},
+        "labels": {"rows": rows, "share": positives / rows},
+    }
+
+
+def _sketch(known: FloatArray) -> dict[str, Any]:
+    """The distribution as at most POINTS values with weights: all distinct values where they are
+    so few (exact), else the median of each of POINTS equal parts, and how wrong that is."""
+    ordered = np.sort(known)
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] > ordered[:-1])))
+    if len(starts) <= POINTS:
+        weights = np.diff(np.append(starts, ordered.size)) / ordered.size
+        return _kept(ordered[starts], weights, 0.0, 0.0)
+    edges = np.arange(POINTS + 1) * ordered.size // POINTS
+    sizes = np.diff(edges)
+    medians = ordered[edges[:-1] + (sizes - 1) // 2]
+    values, place = np.unique(medians, return_inverse=True)
+    weights = np.bincount(place, weights=sizes) / ordered.size
+    moved = np.abs(ordered - np.repeat(medians, sizes)).mean() / ordered.std()
+    return _kept(values, weights, float((sizes.max() // 2 + 1) / ordered.size), float(moved))
+
+
+def _kept(
+    values: FloatArray, weights: FloatArray, ks_error: float, wasserstein_error: float
+) -> dict[str, Any]:
+    return {
+        "values": values.tolist(),
+        "weights": weights.tolist(),
+        "ks_error": ks_error,
+        "wasserstein_error": wasserstein_error,
     }
 
 

@@ -16,9 +16,11 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
+from models_registry.core.imbalance import fit_balanced
 from models_registry.core.learners.base import Learner, LearnerError, Matrix
 from models_registry.core.metrics import average_precision
 from models_registry.core.search_spaces import SPACES
+from scoring.core.imbalance import NOTHING, ImbalanceSpec
 
 STARTUP_TRIALS: Final = 12
 """Drawn at random before the estimator has enough to go by."""
@@ -61,6 +63,7 @@ class Search:
     seconds: float
     most_trials: int = MOST_TRIALS
     seed: int = 0
+    imbalance: ImbalanceSpec = NOTHING
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -163,7 +166,7 @@ def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], 
     try:
         for i, fold in enumerate(task.folds):
             check()
-            values.append(_judged(task.make(parameters), fold))
+            values.append(_judged(task, parameters, fold))
             asked.report(float(np.mean(values)), i)
             if asked.should_prune():
                 state = STATE.PRUNED
@@ -175,7 +178,7 @@ def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], 
     return Trial(number, parameters, tuple(values), value, task.clock() - begun)
 
 
-def _judged(learner: Learner, fold: Fold) -> float:
-    """Average precision of a learner on a fold."""
-    learner.fit(fold.train, fold.train_labels if learner.supervised else None)
+def _judged(task: Search, parameters: dict[str, Any], fold: Fold) -> float:
+    """Average precision on a fold."""
+    learner = fit_balanced(task.make(parameters), task.imbalance, fold.train, fold.train_labels)
     return average_precision(fold.validation_labels, learner.margin(fold.validation))

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0001_initial'),
+        ('models_registry', '0030_evaluation_thresholds'),
         ('scoring', '0007_event_id_first'),
     ]
 

@@ -14,10 +14,11 @@ from models_registry.evaluating import (
 )
 from models_registry.evaluation_jobs import request_evaluation
 from models_registry.evaluation_models import Evaluation
+from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.threshold_moves import publish_thresholds
-from models_registry.training import QuietProgress, train_version
+from models_registry.training import train_version
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config

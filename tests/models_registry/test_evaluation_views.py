@@ -15,10 +15,11 @@ from accounts.models import AuditEntry
 from jobs.models import Job
 from models_registry.core.evaluation import evaluate
 from models_registry.evaluation_models import Evaluation
+from models_registry.fitting import QuietProgress
 from models_registry.judging import finite
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
-from models_registry.training import QuietProgress, train_version
+from models_registry.training import train_version
 from scoring.core.decision import Thresholds
 from tests.models_registry.core.test_evaluation import drawn
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config

@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.workflow import JobStatus
-from models_registry.monitoring import check_drift, newest_checks
+from models_registry.monitoring import check_drift
 from models_registry.tasks import check_drift_task
-from tests.factories import payment, payments, scored_many
+from tests.factories import payments, scored_many
+from tests.models_registry.drifting import ROWS, kept_check, serve, stored_events
 from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -77,31 +78,37 @@ def test_a_check_is_a_job_and_asking_twice_queues_one(api, champion, sent):
     assert api("models:read").get(STATUS).json()["job_id"] == sent[0].pk
 
 
-def test_the_jobs_result_is_the_status(api, champion):
-    scored_many("payments", payments(150, users=20))
+def test_the_jobs_result_is_the_status(api, payments_detector):
+    stored_events(serve(payments_detector))
     job = check(api("models:write")).json()["job_id"]
     check_drift_task(job)
     assert Job.objects.get(pk=job).status == JobStatus.SUCCEEDED
     body = api("models:read").get(STATUS).json()
-    assert (body["rows"], body["model_version"], body["job_id"]) == (150, "v1", None)
+    assert (body["rows"], body["model_version"], body["job_id"]) == (ROWS, "v1", None)
     assert {one["feature"] for one in body["features"]} >= {"amount", "hour"}
+    assert [one["name"] for one in body["outcomes"]] == ["score", "alert rate", "fraud rate"]
+    amount = next(one for one in body["features"] if one["feature"] == "amount")
+    assert amount["status"] == "stable" and 0 < amount["ks"] < 0.1 and amount["basis"] == "sketch"
     assert body["from"] < body["to"]
     assert body["checked_at"]
 
 
-def test_amounts_a_hundred_times_as_large_are_major_drift(champion):
-    raws = [payment(amount=raw["amount"] * 100) for raw in payments(150, users=20)]
-    scored_many("payments", raws)
-    found = check_drift(champion, now=timezone.now())
-    by_name = {one["feature"]: one["status"] for one in found["features"]}
-    assert by_name["amount"] == found["status"] == "major"
-    assert found["max_psi"] > 1
+def test_amounts_a_hundred_times_as_large_are_major_drift(api, payments_detector):
+    stored_events(serve(payments_detector), times_amount=100.0)
+    check_drift(payments_detector, now=timezone.now())
+    body = api("models:read").get(STATUS).json()
+    by_name = {one["feature"]: one["status"] for one in body["features"]}
+    assert by_name["amount"] == body["status"] == "major"
+    assert body["max_psi"] > 1
+    assert body["alarm_since"] == body["checked_at"]
 
 
-def test_a_few_events_say_nothing(champion):
+def test_a_few_events_say_nothing(api, champion):
     scored_many("payments", payments(20, users=5))
-    found = check_drift(champion, now=timezone.now())
-    assert (found["rows"], found["status"], found["max_psi"]) == (20, "unknown", None)
+    check_drift(champion, now=timezone.now())
+    body = api("models:read").get(STATUS).json()
+    assert (body["rows"], body["status"], body["max_psi"]) == (20, "unknown", None)
+    assert {one["reason"] for one in body["features"]} == {"Needs 1,000 events, has 20."}
 
 
 def test_a_check_of_rules_alone_is_409(api, payments_detector):
@@ -124,6 +131,12 @@ def test_who_may_not_start_a_check(client, api, outsider, analyst, owner, champi
         assert check(client).status_code == status
 
 
-def test_the_newest_checks_of_all_detectors_are_one_query(champion, django_assert_num_queries):
-    with django_assert_num_queries(1):
-        assert newest_checks(["payments", "fraud"]) == {}
+def test_the_status_costs_the_same_queries_however_many_checks_there_are(
+    api, champion, django_assert_max_num_queries
+):
+    reader = api("models:read")
+    for checks in (1, 5):
+        for _ in range(checks):
+            kept_check(champion)
+        with django_assert_max_num_queries(6):
+            reader.get(STATUS)

@@ -1,16 +1,29 @@
-"""A detector learns again by hand, or when it is old and labels have come."""
+"""A detector learns again by hand, by the clock, or when a trigger of its policy is met."""
 
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from accounts.models import AuditEntry
 from jobs.models import Job
-from models_registry.retraining import is_due, request_training
-from models_registry.tasks import retrain_due
+from models_registry.drift_models import DriftCheck
+from models_registry.retraining import is_due, outlook, request_training, save_policy
+from models_registry.retraining_models import RetrainingPolicy
+from models_registry.tasks import retrain_due, retrain_on_time
+from models_registry.timetable import (
+    OTHER,
+    RETRAIN_ON_TIME,
+    Timetable,
+    set_timetable,
+    timetable_of,
+)
 from scoring.labelling import record_label
-from scoring.models import Label
-from tests.factories import card, scored
+from scoring.models import Deployment, Detector, Label
+from scoring.policies import PolicyRefused
+from tests.factories import card, payment, scored
+from tests.models_registry.drifting import kept_check
 from tests.models_registry.learning import version_of
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +71,190 @@ def test_asking_twice_queues_one_training(cards_detector, owner):
     again = request_training(cards_detector, requested_by=None)
     assert first.pk == again.pk
     assert first.params == {"detector": "cards", "learner": "lightgbm"}
+
+
+def policy(detector, **changed):
+    """Everything off but what is given."""
+    off = {"on_age": False, "age_hours": 168, "quiet_hours": 1}
+    return RetrainingPolicy.objects.create(detector=detector, **(off | changed))
+
+
+def old_version(detector, *, days=30):
+    return version_of(detector, 3, at=timezone.now() - timedelta(days=days))
+
+
+def label_old_events(detector, count):
+    for _ in range(count):
+        label_now(detector)  # Events of 2020: matured long ago.
+
+
+def test_new_matured_labels_make_it_due_and_the_reason_says_how_many(cards_detector):
+    old_version(cards_detector)
+    policy(cards_detector, on_labels=True, labels=3)
+    label_old_events(cards_detector, 2)
+    assert is_due(cards_detector, now=timezone.now()) == ""
+    label_old_events(cards_detector, 1)
+    assert is_due(cards_detector, now=timezone.now()) == "3 matured labels came since v3"
+
+
+def test_labels_of_events_too_young_to_count_do_not(cards_detector):
+    old_version(cards_detector)
+    policy(cards_detector, on_labels=True, labels=1)
+    label_old_events(cards_detector, 1)
+    Label.objects.update(event_time=timezone.now() - timedelta(days=1))
+    assert is_due(cards_detector, now=timezone.now()) == ""
+    assert "1 matured label" in is_due(cards_detector, now=timezone.now() + WEEK)
+
+
+def test_a_label_told_before_training_counts_once_its_event_matures_after_it(cards_detector):
+    old_version(cards_detector, days=2)
+    policy(cards_detector, on_labels=True, labels=1)
+    label_old_events(cards_detector, 1)
+    now = timezone.now()
+    Label.objects.update(recorded_at=now - timedelta(days=3), event_time=now - timedelta(days=8))
+    assert is_due(cards_detector, now=now) == "1 matured label came since v3"
+    Label.objects.update(event_time=now - timedelta(days=20))
+    assert is_due(cards_detector, now=now) == ""
+
+
+@pytest.fixture
+def drifting(cards_detector):
+    """v3 serves, was trained 30 days ago, and is in major drift for 2 hours."""
+    version = old_version(cards_detector)
+    Deployment.objects.update(digest=version.digest, version="v3")
+    since = timezone.now() - timedelta(hours=2)
+    kept_check(cards_detector, bundle_digest=version.digest, alarm_since=since, model_version="v3")
+    return cards_detector
+
+
+def test_drift_makes_it_due_once_an_alarm(drifting):
+    policy(drifting, on_drift=True)
+    assert is_due(drifting, now=timezone.now()).startswith("drift of v3 is major since 2")
+    version_of(drifting, 4, at=timezone.now() - timedelta(hours=1, minutes=30))
+    assert is_due(drifting, now=timezone.now()) == ""
+    said = outlook(drifting, RetrainingPolicy.objects.get(), now=timezone.now())
+    assert "which v4 was trained after" in {t.name: t.text for t in said.triggers}["drift"]
+
+
+def test_drift_below_the_level_asked_for_is_no_reason(drifting):
+    given = policy(drifting, on_drift=True, drift_level="major")
+    DriftCheck.objects.update(status="moderate")
+    assert is_due(drifting, now=timezone.now()) == ""
+    given.drift_level = "moderate"
+    given.save()
+    assert "moderate" in is_due(drifting, now=timezone.now())
+
+
+def test_drift_of_a_model_that_serves_no_more_is_no_reason(drifting):
+    policy(drifting, on_drift=True)
+    Deployment.objects.update(digest="f" * 64)
+    assert is_due(drifting, now=timezone.now()) == ""
+
+
+def test_what_is_switched_off_never_trains(drifting):
+    policy(drifting)
+    label_old_events(drifting, 5)
+    assert is_due(drifting, now=timezone.now() + 50 * WEEK) == ""
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
+def test_in_the_quiet_time_after_a_training_nothing_starts_however_it_ended(cards_detector, end):
+    old_version(cards_detector)
+    policy(cards_detector, on_labels=True, labels=1, quiet_hours=24)
+    label_old_events(cards_detector, 1)
+    job = request_training(cards_detector, requested_by=None)
+    Job.objects.filter(pk=job.pk).update(status=end)
+    assert is_due(cards_detector, now=timezone.now()) == ""
+    assert is_due(cards_detector, now=timezone.now() + timedelta(hours=25))
+
+
+def test_while_one_trains_the_outlook_says_which_job(cards_detector):
+    old_version(cards_detector)
+    given = policy(cards_detector, on_labels=True, labels=1, quiet_hours=24)
+    label_old_events(cards_detector, 1)
+    job = request_training(cards_detector, requested_by=None)
+    said = outlook(cards_detector, given, now=timezone.now())
+    assert said.sentence == (
+        "Nothing would start now, although 1 matured label came since v3:"
+        f" Job {job.pk} is training it."
+    )
+
+
+def test_the_reason_is_kept_on_the_job(cards_detector, sent):
+    label_now(cards_detector)
+    retrain_due()
+    assert Job.objects.get().params["reason"] == "no version exists yet and 1 label came"
+
+
+def test_a_broken_declaration_does_not_keep_others_from_learning(
+    cards_detector, fraud_detector, sent
+):
+    label_now(cards_detector)
+    Detector.objects.filter(pk=fraud_detector.pk).update(config={}, name="AAA")
+    retrain_due()
+    assert Job.objects.get().params["detector"] == "cards"
+
+
+def test_every_detector_has_a_timetable_to_edit_in_the_admin(cards_detector, fraud_detector, sent):
+    for _ in range(2):
+        retrain_due()
+    rows = PeriodicTask.objects.filter(task=RETRAIN_ON_TIME)
+    assert {row.args: row.enabled for row in rows} == {'["cards"]': False, '["fraud"]': False}
+
+
+def test_the_clock_queues_a_training_that_says_so_and_twice_is_one(cards_detector, sent):
+    set_timetable(cards_detector, on=True, day="1", hour=4)
+    for _ in range(2):
+        retrain_on_time("cards")
+    job = Job.objects.get()
+    assert job.params["reason"] == "its timetable says every Monday at 04:00 UTC"
+    Job.objects.update(status="succeeded")
+    retrain_on_time("cards")  # In the quiet time.
+    retrain_on_time("gone")
+    assert Job.objects.count() == 1
+
+
+def test_what_the_admin_set_is_shown_and_kept(cards_detector):
+    set_timetable(cards_detector, on=True, day="1", hour=4)
+    row = PeriodicTask.objects.get(task=RETRAIN_ON_TIME)
+    row.crontab, row.interval = None, IntervalSchedule.objects.create(every=3, period="days")
+    row.save()
+    found = timetable_of(cards_detector)
+    assert (found.day, found.on) == (OTHER, True)
+    assert "3" in found.words
+    set_timetable(cards_detector, on=False, day=OTHER, hour=3)
+    row.refresh_from_db()
+    assert (row.interval.every, row.enabled) == (3, False)
+
+
+def test_a_policy_is_saved_with_timetable_and_term_and_audited(champion, owner):
+    given = RetrainingPolicy(detector=champion, on_labels=True, labels=200, age_hours=48)
+    for _ in range(2):
+        save_policy(
+            given, timetable=Timetable(True, "3", 5), review_after=30 * 86400.0, actor=owner
+        )
+    assert RetrainingPolicy.objects.get().labels == 200
+    assert timetable_of(champion).words == "every Wednesday at 05:00 UTC"
+    first, again = AuditEntry.objects.filter(action="retraining.policy_changed").order_by("number")
+    assert '"review_after": [0.0, 2592000.0]' in first.detail_json
+    assert (first.actor, again.detail_json) == (owner, "{}")
+
+
+def test_past_the_term_of_the_policy_rules_decide_alone(champion, owner):
+    given = RetrainingPolicy(detector=champion, age_hours=48)
+    Deployment.objects.update(installed_at=timezone.now() - timedelta(days=31))
+    for days, degraded in ((60, False), (30, True), (0, False)):
+        save_policy(given, timetable=Timetable(), review_after=days * 86400.0, actor=owner)
+        row = scored("payments", payment())
+        assert (row.degraded, row.score is None) == (degraded, degraded)
+
+
+def test_a_term_that_is_none_changes_nothing(champion, owner):
+    given = RetrainingPolicy(detector=champion, age_hours=48)
+    with pytest.raises(PolicyRefused):
+        save_policy(given, timetable=Timetable(True), review_after=float("nan"), actor=owner)
+    assert not RetrainingPolicy.objects.exists()
+    assert not PeriodicTask.objects.filter(task=RETRAIN_ON_TIME).exists()
 
 
 def test_the_schedule_queues_and_announces_what_is_due(

@@ -4,6 +4,7 @@ import pytest
 
 from accounts.models import AuditEntry
 from models_registry.evaluation_models import ThresholdMove
+from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote, roll_back
 from models_registry.threshold_moves import (
@@ -12,7 +13,7 @@ from models_registry.threshold_moves import (
     known_of,
     publish_thresholds,
 )
-from models_registry.training import QuietProgress, train_version
+from models_registry.training import train_version
 from scoring.core.bundle import read_files
 from scoring.core.decision import Thresholds
 from scoring.deployment import bundle_root, serving

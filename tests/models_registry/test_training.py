@@ -1,20 +1,30 @@
 """A training run registers an honest challenger, or nothing at all."""
 
 import math
-from datetime import UTC, datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
 
-from jobs.services import run_job
+from jobs.models import Job
+from jobs.progress import JobCancelled, JobProgress
+from jobs.services import cancel_job, claim_job, requeue_lost, run_job
 from models_registry.core.learners.base import LearnerError
+from models_registry.core.learners.logistic_regression import LogisticRegression
 from models_registry.core.splits import LabelHistory, SplitError
 from models_registry.datasets import DatasetError, Rows
+from models_registry.fitting import QuietProgress
 from models_registry.judging import finite
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
-from models_registry.retraining import request_training
-from models_registry.training import QuietProgress, _plan, _split, run_training, train_version
+from models_registry.retraining import TRAIN, request_training
+from models_registry.training import _plan, _split, run_training, train_version
 from scoring.core.bundle import load_bundle
 from scoring.core.spec import parse_spec as detector_spec
 from scoring.deployment import bundle_root, serving
@@ -129,6 +139,94 @@ def test_a_job_with_nothing_to_learn_from_fails_with_words(detector):
     assert job.status == "failed"
     assert "No events" in job.error
     assert nothing_is_registered()
+
+
+class Deaf(JobProgress):
+    """An attempt that finds out only at the very end that its job is another's."""
+
+    def check_cancelled(self):
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_lost_its_job_registers_no_version(detector):
+    history(detector, events=400)
+    job = claim_job(request_training(detector, requested_by=None).pk)
+    requeue_lost(timezone.now() + timedelta(seconds=61))
+    claim_job(job.pk)
+    with pytest.raises(JobCancelled, match="no longer ours"):
+        train(detector, job=job, progress=Deaf(job))
+    assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_cancelled_while_its_version_is_written_registers_none(detector, owner):
+    history(detector, events=400)
+    job = claim_job(request_training(detector, requested_by=None).pk)
+    cancel_job(Job.objects.get(pk=job.pk), actor=owner)
+    with pytest.raises(JobCancelled):
+        train(detector, job=job, progress=Deaf(job))
+    assert not ModelVersion.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_after_one_that_died_at_the_end_finds_its_version(detector, monkeypatch):
+    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
+    history(detector, events=400)
+    job = claim_job(request_training(detector, requested_by=None).pk)
+    version = train(detector, job=job, progress=JobProgress(job))
+    Job.objects.update(status="queued")
+    again = run_job(job.pk, run_training)
+    assert (again.status, again.result["version"]) == ("succeeded", version.pk)
+    assert ModelVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_training_is_cancelled_while_its_learner_is_deep_in_a_library(
+    detector, owner, monkeypatch
+):
+    history(detector, events=400)
+    deep, free = threading.Event(), threading.Event()
+
+    def stuck(self, *given):
+        deep.set()
+        free.wait(30)
+
+    monkeypatch.setattr(LogisticRegression, "_fit", stuck)
+    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
+    job = request_training(detector, requested_by=owner)
+
+    def cancel():
+        deep.wait(30)
+        cancel_job(job, actor=owner)
+        connection.close()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    begun = time.monotonic()
+    ended = run_job(job.pk, run_training)
+    free.set()
+    canceller.join()
+    assert (ended.status, ended.error) == ("cancelled", "Cancelled on request.")
+    assert time.monotonic() - begun < 20
+    assert nothing_is_registered()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_owners_who_click_at_once_one_training_comes(detector, owner, monkeypatch):
+    monkeypatch.setattr("models_registry.views.announce_job", lambda job: None)
+
+    def click(_):
+        client = Client()
+        client.force_login(owner)
+        try:
+            return client.post("/models/train/cards/", {"learner": "lightgbm"}).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(click, range(8))) == {302}
+    assert Job.objects.filter(kind=TRAIN).count() == 1
 
 
 def test_what_is_not_finite_becomes_null():

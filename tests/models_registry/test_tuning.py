@@ -1,13 +1,14 @@
 """A search for parameters belongs to its data: kept trial by trial, taken up again, never on the
 test part."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from models_registry.core.splits import LabelHistory
-from models_registry.training import QuietProgress
+from models_registry.fitting import QuietProgress
 from models_registry.tuning import MOST_FOLDS, fold_times, kept_trials, make_folds, tune_parameters
 from models_registry.tuning_models import TuningTrial
 from tests.models_registry.learning import detector_of, learning_config
@@ -28,7 +29,8 @@ def rows_of(spec, n=1200, days=60.0):
     time = np.sort(rng.uniform(0.0, days * DAY, n))
     row = np.flatnonzero(fraud)
     labels = LabelHistory(row, np.ones(len(row), np.int8), time[row] + DAY)
-    return SimpleNamespace(vectors=vectors, event_time=time, labels=labels)
+    known_at = datetime.fromtimestamp(days * DAY, UTC)
+    return SimpleNamespace(vectors=vectors, event_time=time, labels=labels, known_at=known_at)
 
 
 def tune(detector, rows, *, seconds=0.5, digest="a" * 64, progress=None):

@@ -7,11 +7,10 @@ import pytest
 from django.db import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.models import Job
-from models_registry.monitoring import CHECK_DRIFT, drift_key
 from riskplatform import metrics
 from scoring import measuring
 from tests.factories import payment, risky_payment, scored
+from tests.models_registry.drifting import kept_check
 
 pytestmark = pytest.mark.django_db
 
@@ -56,14 +55,17 @@ def test_cache_hits_are_counted(client, api, fraud_detector, monkeypatch):
 
 
 def test_drift_of_the_newest_check_is_shown(client, champion):
-    for psi in (0.5, 0.25):
-        Job.objects.create(
-            kind=CHECK_DRIFT,
-            unique_key=drift_key("payments"),
-            status="succeeded",
-            result={"features": [{"feature": "amount", "psi": psi, "status": "moderate"}]},
-        )
-    assert read(client)["riskplatform_drift_psi", "amount", "payments"] == 0.25
+    kept_check(champion, hours_ago=1, status="moderate", max_psi=9.0)
+    check = kept_check(champion)
+    found = read(client)
+    assert found["riskplatform_drift_psi", "amount", "payments"] == 0.41
+    assert found["riskplatform_drift_status", "amount", "payments"] == 2
+    assert found["riskplatform_drift_status", "calm", "payments"] == 0
+    assert found["riskplatform_drift_status", "(fraud rate)", "payments"] == -1
+    assert found["riskplatform_drift_psi_max", "payments"] == 0.41
+    assert found["riskplatform_drift_worst_status", "payments"] == 2
+    at = found["riskplatform_drift_checked_timestamp_seconds", "payments"]
+    assert at == pytest.approx(check.checked_at.timestamp())
 
 
 def test_the_text_costs_the_same_queries_for_any_number_of_predictions(

@@ -10,8 +10,9 @@ from models_registry.core.learners.base import LearnerError
 from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import SplitError
 from models_registry.datasets import DatasetError
+from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
-from models_registry.training import QuietProgress, train_version
+from models_registry.training import train_version
 from scoring.models import Detector
 
 

@@ -1,0 +1,127 @@
+"""Drift as Plotly figures: both distributions over the same bars, a statistic over time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models_registry.core.drift import FAR, MAJOR, MODERATE, VERY_FAR
+from models_registry.drift_models import DriftStatistic
+
+Figure = dict[str, Any]
+
+
+def overlay(found: DriftStatistic, level_names: Mapping[float, str]) -> Figure | None:
+    """Training against recent events; None where nothing was kept to draw."""
+    drawn = found.histogram
+    if found.kind == "rate":
+        if found.rate is None or found.reference_rate is None:
+            return None
+        names = ["Yes", "No"]
+        before, now = found.reference_rate, found.rate
+        return _bars(names, [before, 1.0 - before], [now, 1.0 - now], "")
+    if not drawn:
+        return None
+    if "levels" in drawn:
+        names = [_level(code, level_names) for code in drawn["levels"]] + ["other", "missing"]
+    else:
+        names = [_bar(low, high) for low, high in drawn["bars"]]
+        if len(names) < len(drawn["recent"]):
+            names.append("missing")
+    return _bars(names, drawn["reference"], drawn["recent"], "" if "levels" in drawn else "Value")
+
+
+def _bars(names: Sequence[str], before: Sequence[float], now: Sequence[float], axis: str) -> Figure:
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": list(names),
+            "y": list(shares),
+            "marker": {"color": colour},
+            "opacity": opacity,
+            "hovertemplate": "%{x}: %{y:.1%}<extra>" + name + "</extra>",
+        }
+        for name, shares, colour, opacity in (
+            ("Training", before, "@low", 0.6),
+            ("Recent", now, "@accent", 0.6),
+        )
+    ]
+    layout = {
+        "barmode": "overlay",
+        "bargap": 0.05,
+        "xaxis": {"title": {"text": axis}, "type": "category", "nticks": 12},
+        "yaxis": {"title": {"text": "Share of events"}, "tickformat": ".0%", "rangemode": "tozero"},
+        "showlegend": True,
+        "margin": {"t": 24},
+    }
+    return {"data": bars, "layout": layout}
+
+
+def _level(code: float, names: Mapping[float, str]) -> str:
+    return names.get(code, f"level {code:.4g}")
+
+
+def _bar(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return "any value"
+    if low is None:
+        return f"to {high:.4g}"
+    return f"from {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
+
+
+def timeline(rows: Sequence[DriftStatistic]) -> Figure | None:
+    """PSI and Wasserstein over the checks, oldest first, with the lines from which they count;
+    for a rate, the rate itself. None with fewer than two checks."""
+    ordered = [row for row in reversed(rows) if row.psi is not None]
+    if len(ordered) < 2:
+        return None
+    times = [row.drift_check.checked_at.isoformat() for row in ordered]
+    if ordered[-1].kind == "rate":
+        data = [
+            _line("Recent", times, [row.rate for row in ordered], "@accent"),
+            _line("Training", times, [row.reference_rate for row in ordered], "@low"),
+        ]
+        return {"data": data, "layout": _layout("Rate") | _percent()}
+    data = [_line("PSI", times, [row.psi for row in ordered], "@ink")]
+    marks = [("PSI moderate", MODERATE), ("PSI major", MAJOR)]
+    if any(row.wasserstein is not None for row in ordered):
+        data.append(
+            _line("Wasserstein / std", times, [row.wasserstein for row in ordered], "@accent")
+        )
+        marks.append(("Wasserstein major", VERY_FAR))
+    top = max((value for line in data for value in line["y"] if value is not None), default=0.0)
+    for name, mark in marks:
+        if mark <= max(2.0 * top, FAR):
+            data.append(
+                _line(name, [times[0], times[-1]], [mark, mark], "@line")
+                | {"mode": "lines", "line": {"color": "@line", "width": 1, "dash": "dot"}}
+            )
+    return {"data": data, "layout": _layout("Distance")}
+
+
+def _line(
+    name: str, times: Sequence[str], values: Sequence[float | None], colour: str
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "x": list(times),
+        "y": list(values),
+        "line": {"color": colour, "width": 2},
+        "marker": {"color": colour, "size": 5},
+    }
+
+
+def _layout(title: str) -> dict[str, Any]:
+    return {
+        "xaxis": {"title": {"text": "Checked (UTC)"}, "type": "date"},
+        "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
+        "showlegend": True,
+        "margin": {"t": 24},
+    }
+
+
+def _percent() -> dict[str, Any]:
+    return {
+        "yaxis": {"title": {"text": "Share of events"}, "tickformat": ".2%", "rangemode": "tozero"}
+    }

@@ -1,0 +1,111 @@
+"""The drift page of a detector: what moved, one feature closely, a check now, all of it as CSV."""
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.models import User
+from jobs.dispatch import announce_job
+from models_registry.drift_panels import csv_lines, drift_panel
+from models_registry.drift_selectors import live_check, newest_check
+from models_registry.monitoring import NoModel, request_drift_check
+from scoring.deployment import RULES_ONLY
+from scoring.models import Deployment, Detector
+
+TEMPLATE = "models_registry/drift.html"
+REGIONS = ("drift-shown", "drift-check")
+_may_view = permission_required("models_registry.view_modelversion", raise_exception=True)
+_may_train = permission_required("models_registry.train_model", raise_exception=True)
+
+
+@login_required
+@_may_view
+@require_safe
+def drift(request: HttpRequest, slug: str) -> HttpResponse:
+    """The page; to HTMX the region that asked: the one looked at, or the check under way.
+
+    When that check is over, the whole body comes in place of the region.
+    """
+    detector = get_object_or_404(Detector, slug=slug)
+    return _render(request, detector, target=_htmx_target(request))
+
+
+@login_required
+@_may_train
+@require_POST
+def drift_check(request: HttpRequest, slug: str) -> HttpResponse:
+    """Queue a check; the region to HTMX, the page to everyone else."""
+    detector = get_object_or_404(Detector, slug=slug)
+    try:
+        job = request_drift_check(detector, requested_by=cast(User, request.user))
+    except NoModel as problem:
+        return _render(request, detector, error=str(problem), status=409)
+    announce_job(job)
+    if _htmx_target(request) == "drift-check":
+        return _render(request, detector, target="drift-check")
+    messages.success(request, "A drift check is on its way.")
+    return redirect("drift", slug=slug)
+
+
+@login_required
+@_may_view
+@require_safe
+def drift_csv(request: HttpRequest, slug: str) -> HttpResponse:
+    """The newest check as CSV."""
+    detector = get_object_or_404(Detector, slug=slug)
+    return HttpResponse(
+        "".join(csv_lines(newest_check(detector))),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="drift-{slug}.csv"'},
+    )
+
+
+def _render(
+    request: HttpRequest,
+    detector: Detector,
+    *,
+    target: str = "",
+    error: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    live = live_check(detector)
+    context: dict[str, Any] = {
+        "title": "Drift",
+        "crumbs": [
+            ("Models", reverse("model_list")),
+            (detector.name, f"{reverse('model_list')}?detector={detector.slug}"),
+        ],
+        "detector": detector,
+        "live": live,
+        "error": error,
+    }
+    if target == "drift-check" and live is not None:
+        return render(request, TEMPLATE + "#checking", context)
+    key = request.GET.get("show", "")
+    context["panel"] = drift_panel(detector, key=key, now=timezone.now())
+    context["champion"] = (
+        Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION)
+        .exclude(version=RULES_ONLY)
+        .first()
+    )
+    if target == "drift-shown":
+        return render(request, TEMPLATE + "#shown", context)
+    if target == "drift-check":
+        answer = render(request, TEMPLATE + "#body", context)
+        answer["HX-Retarget"], answer["HX-Reswap"] = "#drift", "outerHTML"
+        return answer
+    return render(request, TEMPLATE, context, status=status)
+
+
+def _htmx_target(request: HttpRequest) -> str:
+    """The id of the region that HTMX will replace; empty when a whole page is wanted."""
+    htmx = request.htmx  # type: ignore[attr-defined]
+    if not htmx or htmx.boosted or htmx.history_restore_request:
+        return ""
+    return htmx.target if htmx.target in REGIONS else ""

@@ -1,0 +1,158 @@
+"""Fit everything of a version: encoder and learner, calibration and thresholds."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core.calibration import choose_calibration
+from models_registry.core.encoding import fit_encoder, training_matrix
+from models_registry.core.imbalance import IMBALANCE, fit_balanced
+from models_registry.core.learners.base import Learner, OnProgress, ShouldStop
+from models_registry.core.learners.catalogue import make_learner
+from models_registry.core.splits import Parts
+from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
+from models_registry.core.watched import fit_watched
+from models_registry.datasets import Rows
+from models_registry.models import ModelVersion
+from scoring.core.decision import Thresholds
+from scoring.core.encoder import Encoder
+from scoring.core.features import category_code
+from scoring.core.inference import Calibration, score_of
+from scoring.core.spec import DetectorSpec
+from scoring.models import Detector, Prediction
+
+NO_PARAMETERS: Final[Mapping[str, Any]] = {}
+LEVEL_SAMPLE = 20_000
+FloatArray = NDArray[np.float64]
+
+
+class Progress(Protocol):
+    """What training tells about itself (jobs.services.JobProgress is one)."""
+
+    def report(self, fraction: float, stage: str) -> None: ...
+    def log(self, text: str) -> None: ...
+    def check_cancelled(self) -> None: ...
+    def hold(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Everything that was fitted on the training and validation parts."""
+
+    learner: Learner
+    encoder: Encoder
+    calibration: Calibration
+    thresholds: Thresholds
+    calibrations: dict[str, Any]
+
+    def risk(self, vectors: FloatArray) -> FloatArray:
+        """What the thresholds apply to, float64[n]: probability, or score when uncalibrated."""
+        margin = self.learner.margin(self.encoder.matrix(vectors))
+        probability = self.calibration.probability(margin)
+        return score_of(margin, self.learner.link) if probability is None else probability
+
+
+Report = Callable[[float, str], None]
+
+
+class QuietProgress:
+    """For callers without a job: a command, a test."""
+
+    def __init__(self, say: Report | None = None) -> None:
+        self._say = say or (lambda fraction, stage: None)
+
+    def report(self, fraction: float, stage: str) -> None:
+        self._say(fraction, stage)
+
+    def log(self, text: str) -> None:
+        self._say(1.0, text)
+
+    def check_cancelled(self) -> None:
+        """Nobody can cancel it."""
+
+    def hold(self) -> None:
+        """Nobody else has it."""
+
+
+def own_parameters(version: ModelVersion) -> dict[str, Any]:
+    """The parameters that a version's learner was made with: to fit another one alike."""
+    return {name: value for name, value in version.parameters.items() if name != IMBALANCE}
+
+
+def fit_parts(
+    detector: Detector,
+    spec: DetectorSpec,
+    learner_name: str,
+    rows: Rows,
+    parts: Parts,
+    progress: Progress,
+    parameters: Mapping[str, Any] = NO_PARAMETERS,
+) -> Fitted:
+    """Fit encoder and learner on the training part, calibration and thresholds on validation.
+
+    `parameters` are the learner's where they are not its defaults. Raises LearnerError.
+    """
+    train, validation = parts.train, parts.validation
+    encoder = fit_encoder(
+        spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
+    )
+    matrix = training_matrix(
+        encoder,
+        spec.features,
+        rows.vectors[train.rows],
+        train.labels,
+        rows.event_time[train.rows],
+        label_delay=spec.training.label_delay,
+    )
+    new = make_learner(learner_name, **parameters)
+
+    def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
+        return fit_balanced(
+            new,
+            spec.training.imbalance,
+            matrix,
+            train.labels,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+    begun = time.monotonic()
+    learner = fit_watched(
+        fit,
+        name=new.name,
+        on_progress=lambda part: progress.report(0.4 + 0.35 * part, f"Training {new.title}"),
+        check=progress.check_cancelled,
+    )
+    progress.log(f"{new.title} fitted in {time.monotonic() - begun:.1f} s")
+    progress.check_cancelled()
+    progress.report(0.78, "Calibrating and choosing thresholds")
+    margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
+    calibration, tried = choose_calibration(margin, validation.labels)
+    probability = calibration.probability(margin)
+    if probability is None:
+        scores = score_of(margin, learner.link)
+        thresholds = choose_thresholds_without_labels(scores, spec.costs.capacity)
+    else:
+        thresholds = choose_thresholds(
+            probability, validation.labels, rows.amounts[validation.rows], spec.costs
+        )
+    return Fitted(learner, encoder, calibration, thresholds, tried)
+
+
+def _level_names(detector: Detector, spec: DetectorSpec) -> dict[str, dict[float, str]]:
+    """Readable names of category codes, from recent events."""
+    fields = [f.field for f in spec.features if f.kind == "category"]
+    found: dict[str, dict[float, str]] = {field: {} for field in fields}
+    if not fields:
+        return found
+    recent = Prediction.objects.filter(detector=detector).order_by("-event_time")
+    for event in recent.values_list("event", flat=True)[:LEVEL_SAMPLE]:
+        for field in fields:
+            if event.get(field) is not None:
+                text = str(event[field])
+                found[field].setdefault(category_code(text), text.strip().casefold())
+    return found

@@ -1,0 +1,111 @@
+"""Training outlives its worker: killed, or frozen so long that it was taken for dead."""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.stack import Stack, running_stack
+
+pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.xdist_group("processes")]
+HISTORY = """
+from datetime import timedelta
+from django.utils import timezone
+from scoring.models import Detector
+from scoring.simulating import simulate_history
+now = timezone.now()
+simulate_history(
+    Detector.objects.get(slug="fraud"), start=now - timedelta(days=60), end=now, events=8000, seed=3
+)
+"""
+REQUEST = """
+from jobs.dispatch import announce_job
+from models_registry.retraining import request_training
+from scoring.models import Detector
+announce_job(request_training(Detector.objects.get(slug="fraud"), requested_by=None))
+"""
+REAP = """
+from datetime import timedelta
+from django.utils import timezone
+from jobs.dispatch import announce_job
+from jobs.services import requeue_lost
+for job in requeue_lost(timezone.now() + timedelta(seconds=61)):
+    announce_job(job)
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A worker over a history to learn from; no beat, so that the test is the reaper."""
+    with running_stack(tmp_path, {}) as found:
+        shell(found, HISTORY)
+        found.start("worker")
+        yield found
+
+
+def shell(stack: Stack, code: str) -> None:
+    stack.manage("shell", "-v", "0", "-c", code)
+
+
+def read(stack: Stack, sql: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{stack.var}/riskplatform.db?mode=ro", uri=True) as database:
+        return database.execute(sql).fetchall()
+
+
+def job(stack: Stack) -> tuple[str, int, str]:
+    """(status, attempt, stage) of the one training job."""
+    [found] = read(stack, "SELECT status, attempt, stage FROM jobs_job")
+    return found
+
+
+def versions(stack: Stack) -> list[tuple[Any, ...]]:
+    return read(stack, "SELECT number, job_id FROM models_registry_modelversion")
+
+
+def until_it_fits(stack: Stack) -> None:
+    """Wait, without a pause to miss it in, until the learner is at work."""
+    deadline = time.monotonic() + 60
+    while not job(stack)[2].startswith("Training"):
+        assert time.monotonic() < deadline, job(stack)
+        time.sleep(0.01)
+
+
+def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
+    shell(stack, REQUEST)
+    until_it_fits(stack)
+    os.killpg(stack.processes["worker"].pid, signal.SIGKILL)
+    stack.processes["worker"].wait()
+    assert job(stack)[:2] == ("running", 1)
+    assert versions(stack) == []
+    stack.start("worker")
+    shell(stack, REAP)
+    stack.wait_for(lambda: job(stack)[0] not in ("queued", "running"), "the second attempt")
+    assert job(stack)[:2] == ("succeeded", 2)
+    assert [number for number, _ in versions(stack)] == [1]
+
+
+def test_a_frozen_worker_that_comes_back_registers_nothing(stack: Stack) -> None:
+    shell(stack, REQUEST)
+    until_it_fits(stack)
+    frozen = stack.processes.pop("worker")
+    time.sleep(0.3)  # What was seen is committed, and its writer lets go of SQLite's lock.
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    try:
+        stack.start("worker")
+        shell(stack, REAP)
+        stack.wait_for(lambda: job(stack)[0] == "succeeded", "the second attempt")
+        assert job(stack)[:2] == ("succeeded", 2)
+        os.killpg(frozen.pid, signal.SIGCONT)
+        log = stack.var / "worker.log"
+        dropped = "had been given to another worker; our end is dropped"
+        stack.wait_for(lambda: dropped in log.read_text(), "the first attempt to give up")
+    finally:
+        os.killpg(frozen.pid, signal.SIGKILL)
+        frozen.wait()
+    assert job(stack)[:2] == ("succeeded", 2)
+    assert [number for number, _ in versions(stack)] == [1]

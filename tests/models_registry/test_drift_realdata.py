@@ -1,0 +1,53 @@
+"""The handbook's weeks: windows that were not filled yet alarm, five weeks later all is silent."""
+
+import numpy as np
+import pytest
+
+from models_registry.core.drift import Drift, feature_drifts, overall
+from models_registry.core.reference import describe_features
+from tests.models_registry.handbook_weeks import NAMES, is_there, week
+
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not is_there(), reason="the handbook's transactions are not in RISK_DATA_DIR"
+    ),
+]
+
+
+def drifts(reference: str, recent: str) -> dict[str, Drift]:
+    described = describe_features(week(reference), NAMES)
+    return {one.name: one for one in feature_drifts(week(recent), NAMES, described)}
+
+
+def test_the_week_before_the_windows_were_filled_is_a_major_drift() -> None:
+    found = drifts("2018-07-25", "2018-04-01")
+    major = {name for name, one in found.items() if one.psi is not None and one.psi >= 0.25}
+    assert major == {
+        *(f"TERMINAL_NB_TX_{days}DAY" for days in (1, 7, 30)),
+        *(f"CUSTOMER_NB_TX_{days}DAY" for days in (7, 30)),
+        "TERMINAL_RISK_30DAY",
+    }
+    assert overall(list(found.values())) == "major"
+    assert found["TX_AMOUNT"].status == found["TX_DURING_NIGHT"].status == "stable"
+
+
+@pytest.mark.parametrize(
+    ("reference", "recent"), [("2018-07-04", "2018-08-08"), ("2018-07-25", "2018-08-08")]
+)
+def test_five_and_two_weeks_later_nothing_alarms(reference: str, recent: str) -> None:
+    found = drifts(reference, recent)
+    assert {one.status for one in found.values()} == {"stable"}
+    assert max(one.psi or 0.0 for one in found.values()) < 0.005
+    # Significance alone would have alarmed: with 67,000 rows trivia are sure.
+    assert min(one.p or 0.0 for one in found.values()) < 1e-6
+
+
+def test_a_thousand_random_rows_of_the_very_week_are_silent() -> None:
+    rng = np.random.default_rng(5)
+    rows = week("2018-07-25")
+    described = describe_features(rows, NAMES)
+    for _ in range(50):
+        recent = rows[rng.choice(len(rows), 1000, replace=False)]
+        assert overall(feature_drifts(recent, NAMES, described)) == "stable"

@@ -1,0 +1,192 @@
+"""A drift check measures the champion's newest predictions, keeps what it found, and tells once."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from jobs.models import Job
+from jobs.progress import JobCancelled, JobProgress
+from jobs.services import claim_job, requeue_lost, run_job
+from models_registry.drift_models import DriftCheck, DriftStatistic
+from models_registry.monitoring import (
+    CHECK_DRIFT,
+    check_drift,
+    forget_old_checks,
+    request_drift_check,
+    run_drift_check,
+)
+from models_registry.tasks import check_drift_everywhere, check_drift_task
+from scoring.models import Label, Prediction
+from tests.models_registry.drifting import ROWS, kept_check, serve, stored_events
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def watched(payments_detector):
+    return serve(payments_detector)
+
+
+def check(detector, *, after=timedelta(0)):
+    return check_drift(detector, now=timezone.now() + after)
+
+
+def status_of(found, name):
+    return found.statistics.get(name=name).status
+
+
+def label_all(rows, *, frauds):
+    Label.objects.bulk_create(
+        Label(
+            prediction=row, detector=row.detector, is_fraud=i < frauds, source="import",
+            event_time=row.event_time, label_time=row.event_time,
+        )
+        for i, row in enumerate(rows)
+    )  # fmt: skip
+
+
+def test_events_like_those_of_training_are_stable(watched):
+    stored_events(watched)
+    found = check(watched)
+    assert (found.rows, found.model_version, found.alarm_since) == (ROWS, "v1", None)
+    assert status_of(found, "amount") == status_of(found, "score") == "stable"
+    assert status_of(found, "alert rate") == "stable"
+    assert found.first_at < found.last_at
+
+
+def test_amounts_that_grew_move_the_feature_the_score_and_the_alerts(watched):
+    stored_events(watched, times_amount=5.0)
+    found = check(watched)
+    assert found.status == status_of(found, "amount") == status_of(found, "score") == "major"
+    assert status_of(found, "alert rate") == "major"
+    amount = found.statistics.get(name="amount")
+    assert amount.psi > 0.25 and amount.wasserstein > 0.5 and amount.p < 1e-6
+
+
+def test_too_few_events_are_unknown_and_say_how_many_are_needed(watched):
+    stored_events(watched, 312, times_amount=50.0)
+    found = check(watched)
+    assert (found.status, found.max_psi) == ("unknown", None)
+    reasons = set(found.statistics.filter(role="feature").values_list("reason", flat=True))
+    assert reasons == {"Needs 1,000 events, has 312."}
+
+
+def test_the_fraud_rate_counts_matured_labels_alone(watched):
+    rows = stored_events(watched)
+    label_all(rows, frauds=900)
+    assert "has 0" in check(watched).statistics.get(name="fraud rate").reason
+    Prediction.objects.update(event_time=timezone.now() - timedelta(days=60))
+    found = check(watched).statistics.get(name="fraud rate")
+    assert (found.rows, found.status) == (ROWS, "major")
+    assert found.rate == pytest.approx(900 / ROWS)
+
+
+def test_where_nobody_labels_the_fraud_rate_is_unknown(watched):
+    stored_events(watched)
+    Prediction.objects.update(event_time=timezone.now() - timedelta(days=60))
+    assert status_of(check(watched), "fraud rate") == "unknown"
+
+
+def test_events_of_another_bundle_do_not_count(watched):
+    stored_events(watched)
+    Prediction.objects.update(bundle_digest="another")
+    assert check(watched).rows == 0
+
+
+def test_distributions_are_kept_for_the_newest_check_alone(watched):
+    stored_events(watched)
+    first, second = check(watched), check(watched, after=HOUR)
+    assert not first.statistics.exclude(histogram={}).exists()
+    kept = second.statistics.get(name="amount").histogram
+    assert sum(kept["reference"]) == pytest.approx(1.0, abs=1e-4)
+    assert sum(kept["recent"]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_an_alarm_is_told_when_it_begins_and_when_it_is_over_and_not_every_hour(watched):
+    old = stored_events(watched, times_amount=5.0)
+    began = check(watched).alarm_since
+    for hours in (1, 2, 3):
+        assert check(watched, after=hours * HOUR).alarm_since == began
+    told = AuditEntry.objects.get(action="drift.alarm")
+    assert '"amount": "major"' in told.detail_json
+    Prediction.objects.filter(pk__in=[row.pk for row in old]).delete()
+    stored_events(watched)
+    assert check(watched, after=4 * HOUR).alarm_since is None
+    assert AuditEntry.objects.filter(action="drift.over").count() == 1
+
+
+def test_an_alarm_is_not_over_because_nothing_can_be_said(watched):
+    stored_events(watched, times_amount=5.0)
+    began = check(watched).alarm_since
+    Prediction.objects.all().delete()
+    assert check(watched, after=HOUR).alarm_since == began
+    assert not AuditEntry.objects.filter(action="drift.over").exists()
+
+
+def test_beat_checks_every_model_that_serves_once(watched, fraud_detector, monkeypatch):
+    sent = []
+    monkeypatch.setattr("models_registry.tasks.announce_job", sent.append)
+    check_drift_everywhere()
+    check_drift_everywhere()
+    assert {job.pk for job in sent} == {Job.objects.get(kind=CHECK_DRIFT).pk}
+    assert sent[0].params == {"detector": "payments"}
+
+
+def test_a_message_that_comes_twice_makes_one_check(watched):
+    stored_events(watched)
+    job = request_drift_check(watched, requested_by=None)
+    for _ in range(2):
+        check_drift_task(job.pk)
+    assert DriftCheck.objects.get().job == job
+
+
+def test_an_attempt_after_one_that_died_at_the_end_makes_no_second_check(watched):
+    stored_events(watched)
+    job = claim_job(request_drift_check(watched, requested_by=None).pk)
+    run_drift_check(job, JobProgress(job))
+    requeue_lost(timezone.now() + HOUR)
+    assert run_job(job.pk, run_drift_check).status == "succeeded"
+    assert DriftCheck.objects.count() == 1
+
+
+def test_an_attempt_that_lost_its_job_keeps_nothing(watched):
+    stored_events(watched)
+    job = claim_job(request_drift_check(watched, requested_by=None).pk)
+    requeue_lost(timezone.now() + HOUR)
+    claim_job(job.pk)
+    with pytest.raises(JobCancelled):
+        check_drift(watched, now=timezone.now(), job=job, progress=Deaf(job))
+    assert not DriftCheck.objects.exists()
+
+
+class Deaf(JobProgress):
+    """Finds out only at the very end that its job is another's."""
+
+    def check_cancelled(self):
+        pass
+
+
+def test_old_checks_are_forgotten_with_their_jobs(watched, settings):
+    settings.DRIFT_KEPT_DAYS = 30
+    stored_events(watched)
+    run_job(request_drift_check(watched, requested_by=None).pk, run_drift_check)
+    kept_check(watched, hours_ago=24 * 29)
+    later = timezone.now() + timedelta(days=31)
+    Job.objects.update(finished_at=timezone.now())
+    assert forget_old_checks(later) == 2
+    assert not Job.objects.exists() and not DriftStatistic.objects.exists()
+
+
+def test_a_check_reads_what_it_needs_in_the_same_queries(watched, django_assert_max_num_queries):
+    stored_events(watched, 1500)
+    with django_assert_max_num_queries(24):
+        check(watched)
+
+
+def test_vectors_are_read_in_their_own_order(watched):
+    [row] = stored_events(watched, 1)
+    assert np.isfinite(row.vector_array()[0])

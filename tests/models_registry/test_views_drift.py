@@ -1,0 +1,162 @@
+"""The drift page: the answer in words, every statistic, one feature closely, a check followed."""
+
+import csv
+from io import StringIO
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from jobs.models import Job
+from jobs.services import claim_job, run_job
+from models_registry.drift_models import DriftStatistic
+from models_registry.monitoring import check_drift, request_drift_check, run_drift_check
+from tests.models_registry.drifting import kept_check, serve, stored_events
+
+pytestmark = pytest.mark.django_db
+PAGE = "/models/payments/drift/"
+CHECK = "/models/payments/drift/check/"
+CSV = "/models/payments/drift.csv"
+
+
+@pytest.fixture(autouse=True)
+def unsent(monkeypatch):
+    monkeypatch.setattr("models_registry.drift_views.announce_job", lambda job: None)
+
+
+def text_of(response):
+    return " ".join(response.content.decode().split())
+
+
+def region(name):
+    return {"HX-Request": "true", "HX-Target": name}
+
+
+def test_strangers_log_in_and_outsiders_are_refused(client, outsider, champion):
+    for url in (PAGE, CSV):
+        assert client.get(url).status_code == 302
+    client.force_login(outsider)
+    for url in (PAGE, CSV):
+        assert client.get(url).status_code == 403
+    assert client.post(CHECK).status_code == 403
+
+
+def test_who_may_view_sees_it_and_may_not_start_a_check(client, analyst, champion):
+    client.force_login(analyst)
+    page = text_of(client.get(PAGE))
+    assert "Not checked yet" in page
+    assert "Check now" not in page
+    assert client.post(CHECK).status_code == 403
+    assert client.get(CHECK).status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_without_a_model_the_page_says_so_and_a_check_is_409(client, owner, payments_detector):
+    client.force_login(owner)
+    page = text_of(client.get(PAGE))
+    assert "No model serves" in page
+    assert "Check now" not in page
+    answer = client.post(CHECK)
+    assert answer.status_code == 409
+    assert "there is nothing that could drift" in text_of(answer)
+
+
+def test_an_unknown_detector_is_404(client, owner):
+    client.force_login(owner)
+    assert client.get("/models/nothing/drift/").status_code == 404
+    assert client.post("/models/nothing/drift/check/").status_code == 404
+
+
+def test_too_few_events_say_how_many_are_needed(client, analyst, payments_detector):
+    stored_events(serve(payments_detector), 312)
+    check_drift(payments_detector, now=Job._meta.get_field("queued_at").default())
+    client.force_login(analyst)
+    assert "It needs 1,000 events scored by v1, has 312." in text_of(client.get(PAGE))
+
+
+def test_what_moved_stands_first_with_its_numbers(client, analyst, champion):
+    kept_check(champion, hours_ago=1)
+    kept_check(champion)
+    client.force_login(analyst)
+    response = client.get(PAGE)
+    page = text_of(response)
+    assert "1 of 2 have moved" not in page
+    assert "1 of 2 has moved away from the training window; the worst is amount (major)." in page
+    names = [row.found.name for row in response.context["panel"].rows]
+    assert names == ["amount", "calm", "fraud rate"]
+    assert "Needs 1,000 events, has 3." in page
+    shown = response.context["panel"].shown
+    assert shown.row.found.name == "amount"
+    assert [line["y"] for line in shown.overlay["data"]] == [[0.6, 0.4], [0.3, 0.7]]
+    assert shown.timeline["data"][0]["y"] == [0.41, 0.41]
+
+
+def test_another_feature_comes_as_a_region_of_its_own(client, analyst, champion):
+    kept_check(champion)
+    client.force_login(analyst)
+    answer = client.get(PAGE, {"show": "feature.calm"}, headers=region("drift-shown"))
+    assert answer.context["panel"].shown.row.found.name == "calm"
+    assert "<title>" not in text_of(answer)
+    for wrong in ("feature.nothing", "nonsense", "\0"):
+        assert client.get(PAGE, {"show": wrong}).status_code == 200
+
+
+def test_a_check_is_queued_once_and_followed_until_it_is_over(client, owner, payments_detector):
+    stored_events(serve(payments_detector))
+    client.force_login(owner)
+    for _ in range(2):
+        answer = text_of(client.post(CHECK, headers=region("drift-check")))
+        assert 'hx-trigger="every 1s"' in answer and "waiting for a worker" in answer
+    job = Job.objects.get()
+    run_job(job.pk, run_drift_check)
+    over = client.get(PAGE, headers=region("drift-check"))
+    assert (over["HX-Retarget"], over["HX-Reswap"]) == ("#drift", "outerHTML")
+    assert "Nothing moved" in text_of(over)
+    assert "hx-trigger" not in text_of(over)
+
+
+def test_without_script_a_check_leads_back_to_the_page(client, owner, champion):
+    client.force_login(owner)
+    assert client.post(CHECK).url == PAGE
+    job = claim_job(request_drift_check(champion, requested_by=None).pk)
+    assert f"Job {job.pk}" in text_of(client.get(PAGE))
+
+
+def test_the_csv_holds_what_the_table_shows(client, analyst, champion):
+    kept_check(champion)
+    client.force_login(analyst)
+    answer = client.get(CSV)
+    assert answer["Content-Disposition"] == 'attachment; filename="drift-payments.csv"'
+    rows = list(csv.DictReader(StringIO(answer.content.decode())))
+    assert [row["name"] for row in rows] == ["amount", "calm", "fraud rate"]
+    assert (rows[0]["psi"], rows[0]["status"], rows[2]["psi"]) == ("0.41", "major", "")
+
+
+def test_before_the_first_check_the_csv_is_a_head(client, analyst, champion):
+    client.force_login(analyst)
+    assert len(client.get(CSV).content.decode().splitlines()) == 1
+
+
+def test_the_page_costs_the_same_queries_for_any_number_of_features(client, analyst, champion):
+    client.force_login(analyst)
+    client.get(PAGE)
+    spent = []
+    for more in (0, 40):
+        check = kept_check(champion)
+        DriftStatistic.objects.bulk_create(
+            DriftStatistic(
+                drift_check=check, place=9 + i, name=f"f{i}", kind="number", status="stable",
+                rows=2000, reference_rows=2000, psi=0.01,
+            )
+            for i in range(more)
+        )  # fmt: skip
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(PAGE).status_code == 200
+        spent.append(len(queries))
+    assert spent[0] == spent[1] <= 12
+
+
+def test_the_pages_of_detector_and_versions_lead_there(client, owner, champion):
+    client.force_login(owner)
+    assert PAGE in text_of(client.get(champion.get_absolute_url()))
+    assert PAGE in text_of(client.get("/models/"))
