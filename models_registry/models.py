@@ -5,6 +5,10 @@ from django.db import models
 from django.urls import reverse
 
 from jobs.models import Job
+from models_registry import (  # noqa: F401 - where Django looks for models
+    promotion_models,
+    shadow_models,
+)
 from scoring.models import Detector
 
 

@@ -42,7 +42,15 @@ def shape_problems(raw: object) -> Problems:
     training = _mapping(found, raw, "training")
     if not is_number(training.get("minimum_positives", 0)):
         found.append(("training.minimum_positives", "is a number"))
+    _guard(found, _mapping(found, training, "training.guard"))
     return found
+
+
+def _guard(found: Problems, guard: Mapping[str, Any]) -> None:
+    if not isinstance(guard.get("enabled", True), bool):
+        found.append(("training.guard.enabled", "is true or false"))
+    numbers = {key: value for key, value in guard.items() if key not in ("enabled", "watch")}
+    _numbers(found, numbers, "training.guard")
 
 
 def _mapping(found: Problems, parent: Mapping[str, Any], place: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec, read_features
@@ -98,6 +99,7 @@ class TrainingSpec:
     retrain_every: float = 7 * 86400.0
     minimum_positives: int = 20
     review_after: float = 0.0
+    guard: GuardSpec = field(default_factory=GuardSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,8 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
         del given[key]
     for key in {"label_delay", "retrain_every", "review_after"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])
+    if "guard" in given:
+        given["guard"] = read_guard(read, given["guard"])
     return given
 
 
