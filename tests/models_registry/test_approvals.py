@@ -19,6 +19,7 @@ from models_registry.approvals import (
     request_promotion,
     withdraw_promotion,
 )
+from models_registry.apps import check_four_eyes
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote, reject
 from models_registry.promotion_models import PromotionRequest
@@ -268,3 +269,9 @@ def test_two_who_approve_at_once_promote_once(payments_digest):
     assert sorted(outcome == "promoted" for outcome in outcomes) == [False, False, True]
     assert all("no longer open" in outcome for outcome in outcomes if outcome != "promoted")
     assert PromotionDecision.objects.filter(version=versions[1]).count() == 1
+
+
+def test_switching_four_eyes_off_is_loud(settings):
+    assert check_four_eyes() == []
+    settings.FOUR_EYES = False
+    assert [found.id for found in check_four_eyes()] == ["models_registry.W001"]
