@@ -1,9 +1,8 @@
-"""The models API: list versions, train, promote, roll back, follow a job."""
+"""The models API: list versions, train, roll back, follow a job."""
 
 from typing import Any, cast
 
 from django.http import Http404
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,7 +16,7 @@ from jobs.models import Job
 from jobs.selectors import get_job
 from models_registry.forms import LEARNER_TITLES
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion import PromotionRefused, promote, roll_back
+from models_registry.promotion import PromotionRefused, roll_back
 from models_registry.retraining import request_training
 from models_registry.selectors import version_list
 from scoring.core.bundle import BundleError
@@ -149,8 +148,8 @@ class ModelListView(APIView):
         responses={200: VersionPage, **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        skip = _whole(request, "skip", 0, least=0, most=100_000)
-        limit = _whole(request, "limit", 50, least=1, most=MOST_ROWS)
+        skip = whole(request, "skip", 0, least=0, most=100_000)
+        limit = whole(request, "limit", 50, least=1, most=MOST_ROWS)
         rows = version_list().defer("curves", "parameters")
         # PostgreSQL has no text with a NUL.
         if slug := request.query_params.get("detector", "").replace("\0", ""):
@@ -164,7 +163,8 @@ class ModelListView(APIView):
         return Response({"models": bodies, "skip": skip, "limit": limit})
 
 
-def _whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+def whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+    """A whole number of the query string. Raises ValidationProblem."""
     text = request.query_params.get(name, str(default))
     short = text.isascii() and text.isdigit() and len(text) < 10
     if not (short and least <= int(text) <= most):
@@ -182,29 +182,12 @@ class TrainView(APIView):
     @extend_schema(request=TrainIn, responses={202: JobBody, **ERRORS})
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
-        given = _valid(TrainIn, request)
+        given = valid(TrainIn, request)
         job = request_training(
             detector, requested_by=cast(User, request.user), learner=given["learner"]
         )
         announce_job(job)
         return Response(job_body(job), status=202)
-
-
-class PromoteView(APIView):
-    """Make a version the champion; the very next event is scored by it."""
-
-    required_scope = "models:write"
-    required_permission = "models_registry.promote_model"
-
-    @extend_schema(request=ReasonIn, responses={200: DecisionBody, **CONFLICTS})
-    def post(self, request: Request, pk: int) -> Response:
-        version = get_object_or_404(ModelVersion.objects.select_related("detector"), pk=pk)
-        given = _valid(ReasonIn, request)
-        try:
-            decision = promote(version, actor=cast(User, request.user), reason=given["reason"])
-        except (PromotionRefused, BundleError) as problem:
-            raise Conflict(str(problem)) from problem
-        return Response(_decision_body(decision, version.detector))
 
 
 class RollBackView(APIView):
@@ -216,15 +199,16 @@ class RollBackView(APIView):
     @extend_schema(request=ReasonIn, responses={200: DecisionBody, **CONFLICTS})
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
-        given = _valid(ReasonIn, request)
+        given = valid(ReasonIn, request)
         try:
             decision = roll_back(detector, actor=cast(User, request.user), reason=given["reason"])
         except (PromotionRefused, BundleError) as problem:
             raise Conflict(str(problem)) from problem
-        return Response(_decision_body(decision, detector))
+        return Response(decision_body(decision, detector))
 
 
-def _decision_body(decision: PromotionDecision, detector: Detector) -> dict[str, Any]:
+def decision_body(decision: PromotionDecision, detector: Detector) -> dict[str, Any]:
+    """A decision as API clients see it."""
     return {
         "action": decision.action,
         "detector": detector.slug,
@@ -258,7 +242,8 @@ def detector_or_404(slug: str) -> Detector:
     return detector
 
 
-def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """What a body says. Raises the problem that names its wrong fields."""
     form = kind(data=request.data or {})
     form.is_valid(raise_exception=True)
     return dict(form.validated_data)

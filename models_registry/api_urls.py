@@ -2,14 +2,19 @@
 
 from django.urls import path
 
-from models_registry import api, model_api
+from models_registry import api, model_api, promotion_api
 
 urlpatterns = [
     path("model/info", model_api.ModelInfoView.as_view(), name="api_model_info"),
     path("drift/status", model_api.DriftStatusView.as_view(), name="api_drift_status"),
     path("drift/check", model_api.DriftCheckView.as_view(), name="api_drift_check"),
     path("models", api.ModelListView.as_view(), name="api_models"),
-    path("models/<int:pk>/promote", api.PromoteView.as_view(), name="api_promote"),
+    path("models/<int:pk>/promote", promotion_api.PromoteView.as_view(), name="api_promote"),
+    path("models/<int:pk>/shadow", promotion_api.ShadowView.as_view(), name="api_shadow"),
+    path("promotions", promotion_api.PromotionListView.as_view(), name="api_promotions"),
+    path("promotions/<int:pk>/approve", promotion_api.ApproveView.as_view(), name="api_approve"),
+    path("promotions/<int:pk>/refuse", promotion_api.RefuseView.as_view(), name="api_refuse"),
+    path("promotions/<int:pk>/withdraw", promotion_api.WithdrawView.as_view(), name="api_withdraw"),
     path("detectors/<slug:slug>/train", api.TrainView.as_view(), name="api_train"),
     path("detectors/<slug:slug>/roll_back", api.RollBackView.as_view(), name="api_roll_back"),
     path("jobs/<int:pk>", api.JobView.as_view(), name="api_job"),

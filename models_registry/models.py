@@ -8,7 +8,9 @@ from jobs.models import Job
 from models_registry import (  # noqa: F401 - where Django looks for models
     drift_models,
     evaluation_models,
+    promotion_models,
     retraining_models,
+    shadow_models,
     tuning_models,
 )
 from scoring.models import Detector

@@ -9,6 +9,7 @@ from jobs.models import Job
 from jobs.workflow import JobStatus
 from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
+from models_registry.promotion_panels import Notice, promotion_notices
 from models_registry.selectors import (
     earlier_champions,
     labels_by_digest,
@@ -75,6 +76,7 @@ class DetectorPanel:
     verdict: Verdict | None
     training: Training | None
     form: TrainForm
+    notice: Notice | None = None
 
     @property
     def is_live(self) -> bool:
@@ -87,6 +89,7 @@ def detector_panels(detectors: Sequence[Detector], *, most: int = 5) -> list[Det
     versions = newest_versions(detectors, most=most)
     trainings = latest_trainings(detectors)
     earlier = earlier_champions(detectors)
+    notices = promotion_notices(detectors)
     rivals = labels_by_digest([v for found in versions.values() for v in found])
     return [
         _panel(
@@ -95,6 +98,7 @@ def detector_panels(detectors: Sequence[Detector], *, most: int = 5) -> list[Det
             trainings.get(detector.slug),
             earlier.get(detector.pk),
             rivals,
+            notices.get(detector.pk),
         )
         for detector in detectors
     ]
@@ -106,6 +110,7 @@ def _panel(
     job: Job | None,
     earlier: ModelVersion | None,
     rivals: dict[str, str],
+    notice: Notice | None,
 ) -> DetectorPanel:
     currency = detector.spec().currency
     champion = next((v for v in versions if v.stage == Stage.CHAMPION), None)
@@ -124,6 +129,7 @@ def _panel(
         verdict=verdict,
         training=training_of(job, versions),
         form=TrainForm.of(detector),
+        notice=notice,
     )
 
 

@@ -1,16 +1,27 @@
-"""Put a version into service, or take it out again. Each act leaves a PromotionDecision."""
+"""Put a version into service, or take it out again. Each act leaves a PromotionDecision.
+
+These are the bare acts. The platform itself (setup, roll-back by a guard) has no actor and gives a
+reason; what people decide comes through models_registry.approvals, which knows who may.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from scoring import deployment
 from scoring.models import Deployment, Detector
 from scoring.rebuilding import rebuild_if_changed
 
 Stage = ModelVersion.Stage
 Action = PromotionDecision.Action
+WEEK = 7 * 86400.0
 
 
 class PromotionRefused(ValueError):
@@ -18,9 +29,17 @@ class PromotionRefused(ValueError):
 
 
 @transaction.atomic
-def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> PromotionDecision:
+def promote(
+    version: ModelVersion,
+    *,
+    actor: User | None,
+    reason: str = "",
+    detail: Mapping[str, Any] | None = None,
+    asked: PromotionRequest | None = None,
+) -> PromotionDecision:
     """Make a version the champion; the very next event is scored by it, in every process.
 
+    `asked` is the request that this carries out, `detail` what the audit trail says of it besides.
     Raises PromotionRefused when it serves already or was rejected, BundleError when its bundle
     does not load; nothing changes then.
     """
@@ -29,7 +48,11 @@ def promote(version: ModelVersion, *, actor: User | None, reason: str = "") -> P
         raise PromotionRefused("This version is the champion already.")
     if version.stage == Stage.REJECTED:
         raise PromotionRefused("This version was rejected.")
-    return _install(version, action=Action.PROMOTE, actor=actor, reason=reason)
+    decision = _install(
+        version, action=Action.PROMOTE, actor=actor, reason=reason, detail=detail, asked=asked
+    )
+    _watch(decision)
+    return decision
 
 
 @transaction.atomic
@@ -62,9 +85,16 @@ def _lock(version: ModelVersion) -> None:
 
 
 def _install(
-    version: ModelVersion, *, action: str, actor: User | None, reason: str
+    version: ModelVersion,
+    *,
+    action: str,
+    actor: User | None,
+    reason: str,
+    detail: Mapping[str, Any] | None = None,
+    asked: PromotionRequest | None = None,
 ) -> PromotionDecision:
     detector = version.detector
+    _outdate_requests(detector, other_than=asked)
     previous = ModelVersion.objects.filter(detector=detector, stage=Stage.CHAMPION).first()
     if previous is not None:
         previous.stage = Stage.RETIRED
@@ -83,7 +113,11 @@ def _install(
         actor=actor,
         action=f"model.{action}",
         subject=version,
-        detail={"previous": previous.label if previous else None, "reason": reason},
+        detail={
+            "previous": previous.label if previous else None,
+            "reason": reason,
+            **(detail or {}),
+        },
     )
     return PromotionDecision.objects.create(
         detector=detector,
@@ -92,6 +126,41 @@ def _install(
         previous=previous,
         actor=actor,
         reason=reason,
+    )
+
+
+def _outdate_requests(detector: Detector, *, other_than: PromotionRequest | None) -> None:
+    """What serves changes: requests that were made beside the former champion say nothing now."""
+    open_ones = PromotionRequest.objects.filter(
+        detector=detector, status=PromotionRequest.Status.PENDING
+    )
+    if other_than is not None:
+        open_ones = open_ones.exclude(pk=other_than.pk)
+    open_ones.update(
+        status=PromotionRequest.Status.OUTDATED,
+        note="What serves has changed since.",
+        decided_at=timezone.now(),
+    )
+
+
+def _watch(decision: PromotionDecision) -> None:
+    """A guard watches the new champion against the former one, if there was one."""
+    State = PromotionGuard.State
+    now = timezone.now()
+    PromotionGuard.objects.filter(detector=decision.detector, state=State.WATCHING).update(
+        state=State.ENDED, ended_at=now
+    )
+    training = decision.detector.spec().training
+    if decision.previous is None or not training.guard.enabled:
+        return
+    watch = training.guard.watch or training.label_delay + WEEK
+    PromotionGuard.objects.create(
+        decision=decision,
+        detector=decision.detector,
+        version=decision.version,
+        former=decision.previous,
+        since=now,
+        until=now + timedelta(seconds=watch),
     )
 
 

@@ -12,7 +12,7 @@ from scoring.models import Detector
 
 def version_list(detector: Detector | None = None) -> QuerySet[ModelVersion]:
     """Versions, newest first, of one detector or of all."""
-    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by")
+    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by", "shadow")
     if detector is not None:
         rows = rows.filter(detector=detector)
     return rows.order_by("detector__name", "-number")
@@ -26,7 +26,7 @@ def champion_of(detector: Detector) -> ModelVersion | None:
 def promotion_history(detector: Detector) -> QuerySet[PromotionDecision]:
     """Who put what into service, newest first."""
     return PromotionDecision.objects.filter(detector=detector).select_related(
-        "version", "previous", "actor"
+        "version", "previous", "actor", "request__requested_by"
     )
 
 
@@ -40,8 +40,8 @@ def newest_versions(
     first = Case(When(stage=ModelVersion.Stage.CHAMPION, then=0), default=1)
     rows = (
         ModelVersion.objects.filter(detector__in=list(detectors))
-        .select_related("detector")
-        .defer("curves", "parameters", "detector__config")
+        .select_related("detector", "shadow")
+        .defer("curves", "parameters", "detector__config", "shadow__histogram")
         .annotate(
             place=Window(
                 RowNumber(), partition_by=F("detector"), order_by=[first.asc(), F("number").desc()]

@@ -9,6 +9,7 @@ from jobs.dispatch import announce_job
 from jobs.services import run_job
 from models_registry.evaluating import run_evaluation
 from models_registry.evaluation_jobs import EVALUATE
+from models_registry.guarding import watch_promotions
 from models_registry.monitoring import (
     CHECK_DRIFT,
     NoModel,
@@ -17,6 +18,10 @@ from models_registry.monitoring import (
     run_drift_check,
 )
 from models_registry.retraining import TRAIN, is_due, request_training, scheduled
+from models_registry.shadow_judging import SHADOW, request_judgement, run_shadow_job
+from models_registry.shadow_judging import is_due as is_judgement_due
+from models_registry.shadow_scoring import shadow_some
+from models_registry.shadowing import choose_shadows, forget_scores, running_shadows
 from models_registry.timetable import RETRAIN_ON_TIME, make_missing_timetables
 from models_registry.training import run_training
 from scoring.core.reader import SpecError
@@ -80,3 +85,36 @@ def check_drift_everywhere() -> None:
             continue
         except SpecError as error:
             logger.warning("%s cannot be checked for drift: %s", detector.slug, error)
+
+
+SHADOW_AT_ONCE = 5000
+
+
+@shared_task(name=SHADOW)
+def shadow_task(job_id: int) -> None:
+    """Run a shadow job."""
+    run_job(job_id, run_shadow_job)
+
+
+@shared_task(name="models_registry.shadow_traffic")
+def shadow_traffic() -> None:
+    """Score what came of late with every challenger in shadow; a job takes a long backlog."""
+    now = timezone.now()
+    for detector in Detector.objects.filter(enabled=True):
+        choose_shadows(detector, now=now)
+    for shadow in running_shadows():
+        waits = shadow_some(shadow, now=now, most=SHADOW_AT_ONCE)
+        if waits or is_judgement_due(shadow, now=now):
+            announce_job(request_judgement(shadow.version, requested_by=None))
+
+
+@shared_task(name="models_registry.watch_promotions")
+def watch_promotions_task() -> int:
+    """Look at every new champion; how many were rolled back."""
+    return len(watch_promotions(now=timezone.now()))
+
+
+@shared_task(name="models_registry.forget_shadows")
+def forget_shadows() -> int:
+    """Delete shadow scores that are past the time for which they are kept."""
+    return forget_scores(now=timezone.now())

@@ -2,12 +2,37 @@
 
 from django.urls import path
 
-from models_registry import dataset_views, drift_views, evaluation_views, retraining_views, views
+from models_registry import (
+    dataset_views,
+    drift_views,
+    evaluation_views,
+    promotion_views,
+    retraining_views,
+    views,
+)
 
 urlpatterns = [
     path("models/", views.ModelList.as_view(), name="model_list"),
     path("models/<int:pk>/", views.ModelDetail.as_view(), name="model_detail"),
-    path("models/<int:pk>/promote/", views.model_promote, name="model_promote"),
+    path("models/<int:pk>/promote/", promotion_views.model_promote, name="model_promote"),
+    path("models/<int:pk>/shadow/", promotion_views.shadow_start, name="shadow_start"),
+    path("models/<int:pk>/shadow/stop/", promotion_views.shadow_stop, name="shadow_stop"),
+    path("models/<int:pk>/shadow/judge/", promotion_views.shadow_judge, name="shadow_judge"),
+    path(
+        "models/promotions/<int:pk>/approve/",
+        promotion_views.promotion_approve,
+        name="promotion_approve",
+    ),
+    path(
+        "models/promotions/<int:pk>/refuse/",
+        promotion_views.promotion_refuse,
+        name="promotion_refuse",
+    ),
+    path(
+        "models/promotions/<int:pk>/withdraw/",
+        promotion_views.promotion_withdraw,
+        name="promotion_withdraw",
+    ),
     path("models/<int:pk>/reject/", views.model_reject, name="model_reject"),
     path("models/<int:pk>/evaluate/", evaluation_views.model_evaluate, name="model_evaluate"),
     path("models/<int:pk>/thresholds/", evaluation_views.model_thresholds, name="model_thresholds"),

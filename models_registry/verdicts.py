@@ -98,12 +98,13 @@ def _cost_sentence(cost: Mapping[str, float], rival: str, currency: str) -> str:
     return (
         f"Its decisions cost {per_thousand(cost['candidate'], currency)} per {EVENTS:,} events, "
         f"those of {rival} {per_thousand(cost['champion'], currency)}: "
-        f"{_more_or_less(cost['difference'], currency)}, 95{NARROW}% interval "
-        f"{_more_or_less(cost['low'], currency)} to {_more_or_less(cost['high'], currency)}."
+        f"{more_or_less(cost['difference'], currency)}, 95{NARROW}% interval "
+        f"{more_or_less(cost['low'], currency)} to {more_or_less(cost['high'], currency)}."
     )
 
 
-def _more_or_less(value: float | None, currency: str) -> str:
+def more_or_less(value: float | None, currency: str) -> str:
+    """A difference of costs per event, per thousand events, in words."""
     if value is None:
         return "unknown"
     return f"{per_thousand(abs(value), currency)} {'more' if value > 0 else 'less'}"
@@ -176,9 +177,8 @@ def same_events_rows(version: ModelVersion, *, currency: str) -> list[MetricRow]
                 "lower is better",
                 per_thousand(cost["candidate"], currency),
                 per_thousand(cost["champion"], currency),
-                _more_or_less(cost["difference"], currency),
-                f"{_more_or_less(cost['low'], currency)} to "
-                f"{_more_or_less(cost['high'], currency)}",
+                more_or_less(cost["difference"], currency),
+                f"{more_or_less(cost['low'], currency)} to {more_or_less(cost['high'], currency)}",
                 sure_of(found["cheaper"]),
             )
         )

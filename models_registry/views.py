@@ -20,7 +20,8 @@ from models_registry.forms import LEARNER_TITLES, DecisionForm, TrainForm
 from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
-from models_registry.promotion import PromotionRefused, promote, reject, roll_back
+from models_registry.promotion import PromotionRefused, reject, roll_back
+from models_registry.promotion_panels import promotion_panel, shadow_panel
 from models_registry.retraining import request_training
 from models_registry.selectors import (
     champion_of,
@@ -117,16 +118,18 @@ def model_train(request: HttpRequest, slug: str) -> HttpResponse:
 @method_decorator(_may_view, name="dispatch")
 class ModelDetail(View):
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return _render_version(request, _version_or_404(pk))
+        return render_version(request, version_or_404(pk))
 
 
-def _render_version(
+def render_version(
     request: HttpRequest,
     version: ModelVersion,
     *,
     error: str = "",
     form: DecisionForm | None = None,
+    status: int = 422,
 ) -> HttpResponse:
+    """The version's page, or its `decide` region; with an error under `status`."""
     detector = version.detector
     champion = champion_of(detector)
     compared = compared_champion(version)
@@ -149,33 +152,15 @@ def _render_version(
         "earlier": earlier_champions([detector]).get(detector.pk),
         "form": form or DecisionForm(),
         "error": error,
+        "promotion": promotion_panel(version, champion, cast(User, request.user)),
+        "shadow": shadow_panel(version, champion),
         "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
         **evaluation_context(version, other, currency=currency),
     }
     template = "models_registry/model_detail.html"
     if _htmx_target(request) == "decide":
         template += "#decide"
-    return render(request, template, context, status=422 if error else 200)
-
-
-@login_required
-@_may_promote
-@require_POST
-def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
-    """Put a version into service."""
-    version = _version_or_404(pk)
-    form = DecisionForm(request.POST)
-    if not form.is_valid():
-        return _render_version(request, version, error="The reason is too long.", form=form)
-    try:
-        promote(version, actor=cast(User, request.user), reason=form.cleaned_data["reason"])
-    except (PromotionRefused, BundleError) as problem:
-        version.refresh_from_db()
-        return _render_version(request, version, error=_sentence(problem), form=form)
-    messages.success(
-        request, f"{version.label} serves {version.detector.name} from the next event on."
-    )
-    return _go_to(request, version)
+    return render(request, template, context, status=status if error else 200)
 
 
 @login_required
@@ -183,16 +168,16 @@ def model_promote(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def model_reject(request: HttpRequest, pk: int) -> HttpResponse:
     """Put a challenger aside for good."""
-    version = _version_or_404(pk)
+    version = version_or_404(pk)
     form = DecisionForm(request.POST)
     if not form.is_valid():
-        return _render_version(request, version, error="The reason is too long.", form=form)
+        return render_version(request, version, error="The reason is too long.", form=form)
     try:
         reject(version, actor=cast(User, request.user), reason=form.cleaned_data["reason"])
     except PromotionRefused as problem:
-        return _render_version(request, version, error=str(problem), form=form)
+        return render_version(request, version, error=str(problem), form=form)
     messages.success(request, f"{version.label} is rejected; the champion goes on serving.")
-    return _go_to(request, version)
+    return go_to(request, version)
 
 
 @login_required
@@ -210,26 +195,28 @@ def model_roll_back(request: HttpRequest, slug: str) -> HttpResponse:
         if champion is None:
             messages.error(request, str(problem))
             return _render_one(request, detector, status=422)
-        return _render_version(request, champion, error=_sentence(problem))
+        return render_version(request, champion, error=sentence(problem))
     messages.success(
         request,
         f"{decision.version.label} serves {detector.name} again from the next event on.",
     )
-    return _go_to(request, decision.version)
+    return go_to(request, decision.version)
 
 
-def _sentence(problem: Exception) -> str:
+def sentence(problem: Exception) -> str:
+    """What went wrong, and that nothing was changed."""
     if isinstance(problem, BundleError):
         return f"The bundle does not load, so nothing was changed: {problem}"
     return f"{problem} Nothing was changed."
 
 
-def _version_or_404(pk: int) -> ModelVersion:
-    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by", "job")
+def version_or_404(pk: int) -> ModelVersion:
+    """The version with all that its page shows of its making."""
+    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by", "job", "shadow")
     return get_object_or_404(rows, pk=pk)
 
 
-def _go_to(request: HttpRequest, version: ModelVersion) -> HttpResponse:
+def go_to(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     """The version's page anew: its header changes too, so HTMX is sent there."""
     if _htmx_target(request):
         return HttpResponse(headers={"HX-Redirect": version.get_absolute_url()})

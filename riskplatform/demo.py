@@ -84,7 +84,7 @@ def fill(
             job=None,
             progress=QuietProgress(),
         )
-        promote(version, actor=owner, reason="First champion of the demo.")
+        promote(version, actor=None, reason="First champion of the demo, set up by the platform.")
         precision = version.metrics["average_precision"]
         champion = f"champion {version.label} ({version.learner})"
         say(f"{slug}: {champion}, average precision {precision:.2f} on unseen days")

@@ -217,6 +217,9 @@ CELERY_BEAT_SCHEDULE = {
         "task": "models_registry.check_drift_everywhere",
         "schedule": 3600.0,
     },
+    "Score live traffic in shadow": {"task": "models_registry.shadow_traffic", "schedule": 30.0},
+    "Watch new champions": {"task": "models_registry.watch_promotions", "schedule": 60.0},
+    "Forget old shadow scores": {"task": "models_registry.forget_shadows", "schedule": 86400.0},
 }
 
 # --- Drift (models_registry/monitoring.py) ----------------------------------------------------
@@ -238,6 +241,17 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+
+# --- Models (docs/promotion.md) --------------------------------------------------------------
+# Off: whoever asks for a promotion may decide it alone. Every page and the audit trail say so.
+FOUR_EYES = env.bool("RISK_FOUR_EYES", default=True)
+# How many challengers of a detector score live traffic in shadow, and how long that is kept.
+SHADOW_MOST = env.int("RISK_SHADOW_MOST", default=2)
+SHADOW_KEEP_DAYS = env.int("RISK_SHADOW_KEEP_DAYS", default=60)
+if not 0 <= SHADOW_MOST <= 10 or not 1 <= SHADOW_KEEP_DAYS <= 3650:
+    raise ImproperlyConfigured(
+        "RISK_SHADOW_MOST is a number from 0 to 10, RISK_SHADOW_KEEP_DAYS one from 1 to 3650."
+    )
 
 # --- API -------------------------------------------------------------------------------------
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=2 * 1024 * 1024)

@@ -89,6 +89,12 @@ def owner(db: None) -> User:
 
 
 @pytest.fixture
+def second_owner(db: None) -> User:
+    """Whoever approves what `owner` asks for."""
+    return user_with_role(MODEL_OWNER, username="second")
+
+
+@pytest.fixture
 def admin(db: None) -> User:
     return user_with_role(ADMIN, username="admin")
 

@@ -1,13 +1,14 @@
 """Is the candidate better than the champion, or was it luck? Paired bootstrap on the same rows."""
 
 from dataclasses import asdict, dataclass
+from math import comb, erfc
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import decision_costs
-from models_registry.core.metrics import average_precision, interval
+from models_registry.core.metrics import average_precision, entity_precision_at_k, interval
 from scoring.core.spec import CostSpec
 
 MINIMUM_POSITIVES: Final = 10
@@ -138,6 +139,52 @@ class _Precision:
         return float((np.diff(true, prepend=0.0) * precision).sum() / true[-1])
 
 
+class _Cards:
+    """Card precision@k (core.metrics) under weights of whole entities.
+
+    An entity that is drawn twice takes two of the k places; entities are ranked once a day.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        risk: FloatArray,
+        entities: NDArray[Any],
+        days: NDArray[Any],
+        k: int,
+    ) -> None:
+        code = np.unique(entities, return_inverse=True)[1]
+        self._first = np.unique(code, return_index=True)[1]
+        self._k = k
+        self._days = [_ranked(labels, risk, code, days == day) for day in np.unique(days)]
+        self.value = entity_precision_at_k(labels, risk, entities, days, k)
+
+    def weighted(self, weights: FloatArray) -> float:
+        of_entity = weights[self._first]
+        found = np.zeros(of_entity.size, dtype=bool)
+        hits = 0.0
+        for entities, bad in self._days:
+            present = np.where(found[entities], 0.0, of_entity[entities])
+            before = np.cumsum(present) - present
+            taken = np.clip(self._k - before, 0.0, present) * bad
+            hits += float(taken.sum())
+            found[entities[taken > 0]] = True
+        return hits / (self._k * len(self._days)) if self._days else float("nan")
+
+
+def _ranked(
+    labels: Labels, risk: FloatArray, code: NDArray[np.intp], today: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(entities of a day, riskiest first; whether each had a bad event)."""
+    present, place = np.unique(code[today], return_inverse=True)
+    top = np.full(present.size, -np.inf)
+    np.maximum.at(top, place, risk[today])
+    bad = np.zeros(present.size, dtype=bool)
+    np.logical_or.at(bad, place, labels[today] == 1)
+    order = np.argsort(-top, kind="stable")
+    return present[order], bad[order]
+
+
 class _Mean:
     """Mean of a per-row quantity under row weights."""
 
@@ -149,8 +196,93 @@ class _Mean:
         return float((weights * self._values).sum() / weights.sum())
 
 
+class _WeightedMean(_Mean):
+    """The same where rows stand for more than themselves (`weights` [n])."""
+
+    def __init__(self, values: FloatArray, weights: FloatArray) -> None:
+        super().__init__(values)
+        self._own = weights
+        self.value = self.weighted(np.ones(values.size))
+
+    def weighted(self, weights: FloatArray) -> float:
+        together = weights * self._own
+        total = float(together.sum())
+        return float((together * self._values).sum()) / total if total else float("nan")
+
+
+def paired_means(
+    champion: FloatArray,
+    candidate: FloatArray,
+    *,
+    weights: FloatArray,
+    entities: NDArray[Any],
+    seed: int = 0,
+    resamples: int = 300,
+) -> Difference:
+    """Weighted means of a per-row quantity of both, resampled by entity; all arrays [n]."""
+    draws = _draw_weights(entities, seed=seed, resamples=resamples)
+    return _difference(_WeightedMean(champion, weights), _WeightedMean(candidate, weights), draws)
+
+
+def paired_card_precision(
+    labels: Labels,
+    champion: FloatArray,
+    candidate: FloatArray,
+    *,
+    entities: NDArray[Any],
+    days: NDArray[Any],
+    k: int,
+    seed: int = 0,
+    resamples: int = 300,
+) -> Difference:
+    """Card precision@k of two risks float64[n] on the same days, resampled by entity."""
+    draws = _draw_weights(entities, seed=seed, resamples=resamples)
+    return _difference(
+        _Cards(labels, champion, entities, days, k),
+        _Cards(labels, candidate, entities, days, k),
+        draws,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """How often one alone was right. `p` is two-sided, NaN where they never differed."""
+
+    champion_only: int
+    candidate_only: int
+    p: float
+
+
+EXACT_UP_TO: Final = 1000
+
+
+def mcnemar(champion_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]) -> McNemar:
+    """McNemar's test on paired decisions [n], with the mid-p of the exact binomial.
+
+    Fagerland, Lydersen and Laake, "The McNemar test for binary matched-pairs data: mid-p and
+    asymptotic are better than exact conditional", BMC Medical Research Methodology 13, 2013. Above
+    a thousand differing pairs the normal approximation is used.
+    """
+    theirs = int((champion_right & ~candidate_right).sum())
+    ours = int((candidate_right & ~champion_right).sum())
+    return McNemar(theirs, ours, _mid_p(min(theirs, ours), theirs + ours))
+
+
+def _mid_p(fewer: int, pairs: int) -> float:
+    if pairs == 0:
+        return float("nan")
+    if pairs > EXACT_UP_TO:
+        z = (pairs - 2 * fewer) / np.sqrt(pairs)
+        return float(erfc(z / np.sqrt(2.0)))
+    tail = sum(comb(pairs, i) for i in range(fewer + 1))
+    # Whole numbers of any size divide exactly enough; floats of 2**1000 would overflow.
+    return min(1.0, float((2 * tail - comb(pairs, fewer)) / 2**pairs))
+
+
 def _difference(
-    champion: "_Precision | _Mean", candidate: "_Precision | _Mean", draws: _Draws
+    champion: "_Precision | _Cards | _Mean",
+    candidate: "_Precision | _Cards | _Mean",
+    draws: _Draws,
 ) -> Difference:
     drawn = np.array([candidate.weighted(w) - champion.weighted(w) for w in draws])
     low, high = interval(drawn)

@@ -45,7 +45,15 @@ def shape_problems(raw: object) -> Problems:
     if not isinstance(training.get("unlabelled_is_legitimate", True), bool):
         found.append(("training.unlabelled_is_legitimate", "is true or false"))
     _mapping(found, training, "training.imbalance")
+    _guard(found, _mapping(found, training, "training.guard"))
     return found
+
+
+def _guard(found: Problems, guard: Mapping[str, Any]) -> None:
+    if not isinstance(guard.get("enabled", True), bool):
+        found.append(("training.guard.enabled", "is true or false"))
+    numbers = {key: value for key, value in guard.items() if key not in ("enabled", "watch")}
+    _numbers(found, numbers, "training.guard")
 
 
 def _mapping(found: Problems, parent: Mapping[str, Any], place: str) -> Mapping[str, Any]:

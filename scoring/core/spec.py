@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scoring.core.aggregates import RISKS
+from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.shape import is_number, shape_problems
@@ -105,6 +106,7 @@ class TrainingSpec:
     review_after: float = 0.0
     unlabelled_is_legitimate: bool = True
     imbalance: ImbalanceSpec = NOTHING
+    guard: GuardSpec = field(default_factory=GuardSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,8 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
         given[key] = read.duration(f"{place}.{key}", given[key])
     if "imbalance" in given:
         given["imbalance"] = read_imbalance(read, given["imbalance"])
+    if "guard" in given:
+        given["guard"] = read_guard(read, given["guard"])
     return given
 
 

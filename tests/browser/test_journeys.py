@@ -46,10 +46,10 @@ def test_an_analyst_opens_a_case_comments_and_closes_it_with_a_reason(sign_in: S
     expect(page.locator("main")).to_contain_text("Closed")
 
 
-def test_a_model_owner_retrains_compares_promotes_and_rolls_back(
+def test_a_model_owner_retrains_and_asks_a_second_person_approves_and_one_click_rolls_back(
     sign_in: SignIn, platform: Stack
 ) -> None:
-    page = sign_in("owner")
+    page, second = sign_in("owner"), sign_in("admin")
     page.goto("/models/")
     # Whoever leaves before the answer takes the request back.
     with page.expect_response(lambda answer: answer.request.method == "POST"):
@@ -59,8 +59,19 @@ def test_a_model_owner_retrains_compares_promotes_and_rolls_back(
     expect(version).to_be_visible(timeout=90_000)
     version.click()
     expect(page.locator("table").first).to_contain_text("v1")
+    page.get_by_label("Reason").fill("It has seen a week more.")
     page.locator("#promote").click()
-    expect(page.locator("main")).to_contain_text("champion", timeout=15_000)
+    expect(page.locator("main")).to_contain_text("Waits for a second person", timeout=15_000)
+    expect(page.locator("#approve")).to_have_count(0)
+    assert served(platform) == "v1"
+    second.goto("/models/")
+    expect(second.locator("main")).to_contain_text("asks to promote v2")
+    second.goto(page.url)
+    assert [one["id"] for one in Axe().run(second).response["violations"]] == []
+    second.get_by_label("Note").fill("Agreed.")
+    second.locator("#approve").click()
+    expect(second.locator("main")).to_contain_text("approved by Ada Min", timeout=15_000)
+    second.wait_for_load_state("networkidle")
     assert served(platform) == "v2"
     page.reload()
     page.locator("#roll-back").click()

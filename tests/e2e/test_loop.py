@@ -57,9 +57,9 @@ def key(stack: Stack) -> str:
     return new_key(stack)
 
 
-def new_key(stack: Stack) -> str:
+def new_key(stack: Stack, user: str = "admin") -> str:
     printed = stack.manage(
-        "create_api_key", "--user", "admin", "--name", "loop", "--scopes", "admin", "--rate", "none"
+        "create_api_key", "--user", user, "--name", "loop", "--scopes", "admin", "--rate", "none"
     )
     return printed.strip().splitlines()[-1]
 
@@ -140,8 +140,15 @@ def train(stack: Stack, key: str) -> dict[str, Any]:
 
 
 def promote(stack: Stack, key: str, version: dict[str, Any]) -> None:
+    """One person asks, which is not enough, and another approves."""
     path = f"/api/v1/models/{version['id']}/promote"
-    answer = stack.call("POST", path, key=key, body={"reason": "better"})
+    # A dozen positives seldom make a comparison sure.
+    body = {"reason": "better on what there is", "override": True}
+    answer = stack.call("POST", path, key=key, body=body)
+    assert answer.status == 202, answer.body
+    approve = f"/api/v1/promotions/{answer.json()['id']}/approve"
+    assert stack.call("POST", approve, key=key, body={}).status == 403
+    answer = stack.call("POST", approve, key=new_key(stack, "owner"), body={})
     assert answer.status == 200, answer.body
 
 

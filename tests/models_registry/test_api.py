@@ -71,7 +71,11 @@ def test_promote_and_roll_back(api, version, payments_digest):
     writer = api("models:write")
     promote(version, actor=None)
     second = VersionFactory(detector=version.detector, number=2, digest=payments_digest)
-    answer = writer.post(f"/api/v1/models/{second.pk}/promote", {"reason": "x"}, content_type=JSON)
+    body = {"reason": "better on every count", "override": True}
+    asked = writer.post(f"/api/v1/models/{second.pk}/promote", body, content_type=JSON)
+    assert (asked.status_code, asked.json()["status"]) == (202, "pending")
+    approve = f"/api/v1/promotions/{asked.json()['id']}/approve"
+    answer = api("models:write").post(approve, {}, content_type=JSON)
     assert (answer.json()["version"], answer.json()["previous"]) == ("v2", "v1")
     assert serving("payments").version == "v2"
     answer = writer.post("/api/v1/detectors/payments/roll_back", {}, content_type=JSON)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from models_registry.approvals import serving_version
 from models_registry.core.learners.base import LearnerError
 from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import SplitError
@@ -24,11 +25,22 @@ class Command(BaseCommand):
         parser.add_argument("--detector", required=True)
         parser.add_argument("--learner", choices=sorted(LEARNERS))
         parser.add_argument("--promote", action="store_true", help="Put it into service at once.")
+        parser.add_argument(
+            "--reason",
+            default="",
+            help="Why, without a second person; needed with --promote where a champion serves.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         detector = Detector.objects.filter(slug=options["detector"]).first()
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")
+        serves = serving_version(detector)
+        if options["promote"] and serves is not None and not options["reason"].strip():
+            raise CommandError(
+                f"{serves.label} serves {detector.name}. Ask for the promotion on the version's "
+                "page, where a second person approves it, or say why not with --reason."
+            )
         try:
             version = train_version(
                 detector,
@@ -44,7 +56,9 @@ class Command(BaseCommand):
             shown = f"{value:.4f}" if isinstance(value, float) else value
             self.stdout.write(f"  {name:<26} {shown}")
         if options["promote"]:
-            promote(version, actor=None, reason="manage.py train --promote")
+            reason = f"manage.py train --promote: {options['reason'] or 'the first champion'}"
+            override = serves is not None
+            promote(version, actor=None, reason=reason, detail={"override": override})
         stage = "champion" if options["promote"] else "challenger"
         self.stdout.write(
             f"{version.label} of {detector.name}: {stage}, trained on {version.dataset} "

@@ -46,6 +46,10 @@ class Command(BaseCommand):
         say("\nLogins (password for all: " + password + ")")
         for name, (role, _, _) in demo.PEOPLE.items():
             say(f"  {name:<10} {role}")
+        if settings.FOUR_EYES:
+            say("Promotions take two people: let owner ask and admin approve.")
+        else:
+            say("RISK_FOUR_EYES is off: whoever asks for a promotion decides it alone.")
         self.stdout.flush()
         call_command("runplatform", live=LIVE_RATE, prepared=True)
 

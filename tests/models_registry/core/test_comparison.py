@@ -1,7 +1,16 @@
 import numpy as np
+import pytest
+from scipy.stats import binom
 
-from models_registry.core.comparison import Contender, compare
-from models_registry.core.metrics import average_precision
+from models_registry.core.comparison import (
+    Contender,
+    _Cards,
+    compare,
+    mcnemar,
+    paired_card_precision,
+    paired_means,
+)
+from models_registry.core.metrics import average_precision, entity_precision_at_k
 from scoring.core.spec import CostSpec
 
 RNG = np.random.default_rng(11)
@@ -64,3 +73,54 @@ def test_the_point_estimates_are_the_metrics_and_the_seed_repeats_the_interval()
     assert found.average_precision.candidate == average_precision(LABELS, candidate.risk)
     assert found == outcome(champion, candidate, seed=5)
     assert found.to_dict()["average_precision"]["low"] == found.average_precision.low
+
+
+def test_card_precision_under_equal_weights_is_the_metric():
+    rng = np.random.default_rng(1)
+    labels, risk = (rng.random(500) < 0.1).astype(int), rng.random(500)
+    entities, days = rng.integers(60, size=500), np.repeat(np.arange(5), 100)
+    cards = _Cards(labels, risk, entities, days, 10)
+    assert cards.weighted(np.ones(500)) == pytest.approx(cards.value)
+    assert cards.value == entity_precision_at_k(labels, risk, entities, days, 10)
+
+
+def test_an_entity_drawn_twice_takes_two_places():
+    labels, risk = np.array([1, 0, 1]), np.array([0.9, 0.8, 0.7])
+    cards = _Cards(labels, risk, np.arange(3), np.zeros(3), 2)
+    assert cards.value == 0.5
+    assert cards.weighted(np.array([2.0, 1.0, 1.0])) == 1.0
+
+
+def test_paired_card_precision_of_a_better_ranking_lies_above():
+    rng = np.random.default_rng(2)
+    labels = (rng.random(3000) < 0.05).astype(int)
+    noise = rng.normal(size=(2, 3000))
+    found = paired_card_precision(
+        labels, labels + 2.0 * noise[0], labels + 0.3 * noise[1],
+        entities=np.arange(3000), days=np.repeat(np.arange(10), 300), k=15, resamples=100,
+    )  # fmt: skip
+    assert found.low > 0.0
+
+
+def test_weighted_means_count_a_row_as_often_as_it_stands_for():
+    found = paired_means(
+        np.array([1.0, 0.0]), np.array([0.0, 0.0]),
+        weights=np.array([1.0, 3.0]), entities=np.arange(2), resamples=20,
+    )  # fmt: skip
+    assert (found.champion, found.candidate, found.difference) == (0.25, 0.0, -0.25)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(2, 9), (0, 1), (5, 5), (600, 700)])
+def test_mcnemar_is_the_mid_p_of_the_binomial(theirs, ours):
+    champion = np.array([True] * theirs + [False] * ours + [True] * 50)
+    candidate = np.array([False] * theirs + [True] * ours + [True] * 50)
+    found = mcnemar(champion, candidate)
+    n, k = theirs + ours, min(theirs, ours)
+    expected = min(1.0, 2 * binom.cdf(k, n, 0.5) - binom.pmf(k, n, 0.5))
+    assert (found.champion_only, found.candidate_only) == (theirs, ours)
+    assert found.p == pytest.approx(expected, rel=0.02)
+
+
+def test_mcnemar_of_equal_decisions_says_nothing():
+    same = np.array([True, False])
+    assert np.isnan(mcnemar(same, same).p)

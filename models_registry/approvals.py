@@ -1,0 +1,297 @@
+"""Four eyes: one person asks for a promotion, another approves it, and a comparison backs it.
+
+`promotion.promote` is the bare act, for the platform itself (setup) and for what was decided here.
+People come through here: pages and API call nothing else. Decided in docs/adr/0022.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion import PromotionRefused, promote
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.shadow_models import Shadow
+from scoring.core.bundle import load_bundle
+from scoring.deployment import bundle_root
+from scoring.models import Detector
+
+LEAST_REASON = 10
+Stage = ModelVersion.Stage
+Status = PromotionRequest.Status
+
+
+class SelfApproval(Exception):
+    """Whoever asked for it or trained it wants to decide it; the message says who may."""
+
+
+class ReasonNeeded(ValueError):
+    """What is asked for needs a written reason; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a promotion. `kind`: first, live, offline or none.
+
+    `text` says in plain words what was found; `against` what was found and does not suffice.
+    """
+
+    kind: str
+    passed: bool
+    text: str
+    against: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evidence_for(version: ModelVersion, champion: ModelVersion | None) -> Evidence:
+    """Whether a comparison with what serves now backs the promotion.
+
+    The live comparison has the last word where it has reached one; else the one on the test part
+    of the training, if it was made with this very champion.
+    """
+    if PromotionGuard.objects.filter(version=version, state=PromotionGuard.State.BROKEN).exists():
+        return Evidence("none", False, f"{version.label} was rolled back by its guard before.")
+    if champion is None:
+        return Evidence("first", True, "Rules alone serve: there is no champion to compare with.")
+    shadow = Shadow.objects.filter(version=version).first()
+    seen = {} if shadow is None else shadow.comparison
+    lives = seen if seen.get("champion_digest") == champion.digest else {}
+    if lives.get("verdict") == "better":
+        return Evidence("live", True, f"On live traffic: {lives['reason']}")
+    if lives.get("verdict") == "worse":
+        return Evidence("live", False, f"On live traffic: {lives['reason']}")
+    return _offline(version, champion, live=str(lives.get("reason", "")))
+
+
+def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evidence:
+    found = version.comparison
+    if not found:
+        text = f"{version.label} was never compared with {champion.label}."
+        return Evidence("none", False, text, live)
+    if found.get("champion_digest") != champion.digest:
+        text = f"{version.label} was compared with another champion than {champion.label}."
+        return Evidence("none", False, text, live)
+    verdicts = {found["verdict"], found["cheaper"] if found.get("cost") else "undecided"}
+    if "better" in verdicts and "worse" not in verdicts:
+        what = "ranks better" if found["verdict"] == "better" else "costs less"
+        text = f"On {found['rows']:,} events new to it, {version.label} surely {what}."
+        return Evidence("offline", True, text, live)
+    word = "worse" if "worse" in verdicts else "not surely better"
+    text = f"On {found['rows']:,} events new to it, {version.label} is {word}."
+    return Evidence("none", False, text, live)
+
+
+def serving_version(detector: Detector) -> ModelVersion | None:
+    """The champion."""
+    return ModelVersion.objects.filter(detector=detector, stage=Stage.CHAMPION).first()
+
+
+def request_promotion(
+    version: ModelVersion, *, actor: User, reason: str = "", override: bool = False
+) -> PromotionRequest:
+    """Ask for a promotion; where the installation asks for one person only, carry it out at once.
+
+    Raises PromotionRefused when the version may not serve, is asked for already, or has no passing
+    comparison and `override` is not said; ReasonNeeded when an override, or a decision alone, has
+    no reason; BundleError when its bundle does not load.
+    """
+    reason = reason.strip()
+    alone = not settings.FOUR_EYES
+    # Nobody is asked to approve what could not serve.
+    load_bundle(bundle_root(), version.digest)
+    with transaction.atomic():
+        _lock(version.detector)
+        version.refresh_from_db(fields=["stage", "digest"])
+        _check_stage(version)
+        champion = serving_version(version.detector)
+        evidence = evidence_for(version, champion)
+        overrides = override and not evidence.passed
+        if not evidence.passed and not override:
+            raise PromotionRefused(
+                f"{evidence.text} Without a passing comparison a promotion has to be asked for as "
+                "an override, with a written reason."
+            )
+        if (overrides or alone) and len(reason) < LEAST_REASON:
+            why = "Promoting without a passing comparison" if overrides else "Deciding alone"
+            raise ReasonNeeded(f"{why} needs a written reason of {LEAST_REASON} letters or more.")
+        waiting = PromotionRequest.objects.filter(version=version, status=Status.PENDING).first()
+        if waiting is not None:
+            raise PromotionRefused(
+                f"The promotion of {version.label} was asked for by {waiting.requested_by.name} "
+                "already and waits for a second person."
+            )
+        asked = PromotionRequest.objects.create(
+            detector=version.detector,
+            version=version,
+            champion=champion,
+            digest=version.digest,
+            requested_by=actor,
+            requested_at=timezone.now(),
+            reason=reason,
+            evidence=evidence.to_dict(),
+            override=overrides,
+            alone=alone,
+        )
+        if alone:
+            _carry_out(asked, actor=actor, note="")
+        else:
+            record_audit(
+                actor=actor,
+                action="model.promotion_requested",
+                subject=version,
+                detail={
+                    "request": asked.pk,
+                    "reason": reason,
+                    "override": overrides,
+                    "evidence": evidence.kind,
+                },
+            )
+    return asked
+
+
+def approve_promotion(asked: PromotionRequest, *, actor: User, note: str = "") -> PromotionDecision:
+    """Approve as the second person; the version serves from the next event on.
+
+    Raises SelfApproval for whoever asked for it or trained it, PromotionRefused when it was decided
+    meanwhile or no longer holds (it is outdated then), BundleError when the bundle does not load
+    (it goes on waiting).
+    """
+    with transaction.atomic():
+        _claim(asked)
+        _check_second_person(asked, actor)
+        problem = _outdated(asked)
+        if not problem:
+            return _carry_out(asked, actor=actor, note=note.strip())
+        _decide(asked, Status.OUTDATED, actor=None, note=problem)
+    raise PromotionRefused(f"{problem} The request is outdated: ask again.")
+
+
+def refuse_promotion(asked: PromotionRequest, *, actor: User, note: str) -> PromotionRequest:
+    """Refuse as the second person, with a note. Raises like `approve_promotion`, and ReasonNeeded
+    without a note."""
+    note = note.strip()
+    if not note:
+        raise ReasonNeeded("Say why: whoever asked reads it.")
+    with transaction.atomic():
+        _claim(asked)
+        if actor.pk == asked.requested_by_id:
+            raise SelfApproval("You asked for this promotion yourself: withdraw it instead.")
+        _decide(asked, Status.REFUSED, actor=actor, note=note)
+        record_audit(
+            actor=actor,
+            action="model.promotion_refused",
+            subject=asked.version,
+            detail={"request": asked.pk, "note": note},
+        )
+    return asked
+
+
+def withdraw_promotion(asked: PromotionRequest, *, actor: User) -> PromotionRequest:
+    """Take one's own request back. Raises SelfApproval for anybody else, PromotionRefused when it
+    was decided meanwhile."""
+    with transaction.atomic():
+        _claim(asked)
+        if actor.pk != asked.requested_by_id:
+            raise SelfApproval("Only who asked for it can withdraw it.")
+        _decide(asked, Status.WITHDRAWN, actor=actor, note="")
+        record_audit(
+            actor=actor,
+            action="model.promotion_withdrawn",
+            subject=asked.version,
+            detail={"request": asked.pk},
+        )
+    return asked
+
+
+def may_decide(asked: PromotionRequest, user: User) -> bool:
+    """Whether this person would be the second one."""
+    return user.pk not in (asked.requested_by_id, asked.version.trained_by_id)
+
+
+def _check_stage(version: ModelVersion) -> None:
+    if version.stage == Stage.CHAMPION:
+        raise PromotionRefused("This version is the champion already.")
+    if version.stage == Stage.REJECTED:
+        raise PromotionRefused("This version was rejected.")
+
+
+def _check_second_person(asked: PromotionRequest, actor: User) -> None:
+    if actor.pk == asked.requested_by_id:
+        raise SelfApproval("You asked for this promotion: a second person has to approve it.")
+    if actor.pk == asked.version.trained_by_id:
+        raise SelfApproval(
+            f"You trained {asked.version.label}: somebody else has to approve its promotion."
+        )
+
+
+def _claim(asked: PromotionRequest) -> None:
+    """The detector's turn is ours; what is stored counts. Raises PromotionRefused when decided."""
+    _lock(asked.detector)
+    asked.refresh_from_db()
+    if asked.status != Status.PENDING:
+        by = f" by {asked.decided_by.name}" if asked.decided_by else ""
+        raise PromotionRefused(f"This request is no longer open: {asked.status}{by}.")
+
+
+def _outdated(asked: PromotionRequest) -> str:
+    """Why the request no longer says what it said; empty when it does."""
+    version = asked.version
+    version.refresh_from_db(fields=["stage", "digest"])
+    try:
+        _check_stage(version)
+    except PromotionRefused as problem:
+        return str(problem)
+    if version.digest != asked.digest:
+        return f"{version.label} has another bundle than the one that was asked for."
+    champion = serving_version(asked.detector)
+    if (champion.pk if champion else None) != asked.champion_id:
+        now = champion.label if champion else "rules alone"
+        return f"What serves has changed since: it is {now} now."
+    evidence = evidence_for(version, champion)
+    if not evidence.passed and not asked.override:
+        return f"No comparison backs it any more. {evidence.text}"
+    return ""
+
+
+def _carry_out(asked: PromotionRequest, *, actor: User, note: str) -> PromotionDecision:
+    decision = promote(
+        asked.version,
+        actor=actor,
+        reason=asked.reason or note,
+        detail={
+            "request": asked.pk,
+            "requested_by": asked.requested_by.username,
+            "approved_by": actor.username,
+            "override": asked.override,
+            "four_eyes": not asked.alone,
+            "evidence": asked.evidence,
+            "note": note,
+        },
+        asked=asked,
+    )
+    _decide(asked, Status.APPROVED, actor=actor, note=note, decision=decision)
+    return decision
+
+
+def _decide(
+    asked: PromotionRequest,
+    status: PromotionRequest.Status,
+    *,
+    actor: User | None,
+    note: str,
+    decision: PromotionDecision | None = None,
+) -> None:
+    asked.status, asked.note, asked.decided_at = status, note, timezone.now()
+    asked.decided_by, asked.decision = actor, decision
+    asked.save(update_fields=["status", "note", "decided_at", "decided_by", "decision"])
+
+
+def _lock(detector: Detector) -> None:
+    Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)

@@ -1,0 +1,180 @@
+"""Does the new champion keep the level of the former one? Bounds with a margin, and no flicker.
+
+A bound is broken only where chance cannot explain it: each look is tested at ALPHA = 1e-4, so that
+a look a minute over two weeks (20,000 looks at overlapping windows) stays quiet, and only past a
+margin that people would call worse. Binomial bounds are exact (Clopper and Pearson, Biometrika 26,
+1934); the 99th percentile is bounded by how many events lie above it, which needs no distribution.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.core.guard_spec import GuardSpec
+
+ALPHA: Final = 1e-4
+LEAST_LABELLED: Final = 50
+LEAST_SPREAD_MS: Final = 5.0
+"""A 99th percentile that rises by less than this is nobody's trouble."""
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Events of one champion, newest first; arrays need not be of one length.
+
+    `latency_us` float64[n], `degraded` bool[n], `alerted` bool[n] (not approved); of matured
+    labelled events: `precise` bool[m], whether an alert was right, and `costs` float64[l], money.
+    """
+
+    latency_us: FloatArray
+    degraded: NDArray[np.bool_]
+    alerted: NDArray[np.bool_]
+    precise: NDArray[np.bool_]
+    costs: FloatArray
+
+    def levels(self) -> dict[str, Any]:
+        """What a page shows; None where there is nothing to tell."""
+        return {
+            "events": int(self.latency_us.size),
+            "p99_ms": _p99(self.latency_us),
+            "degraded": _mean(self.degraded),
+            "alert_rate": _mean(self.alerted),
+            "precision": _mean(self.precise),
+            "labelled_alerts": int(self.precise.size),
+            "cost": _mean(self.costs),
+            "labelled": int(self.costs.size),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One broken bound: `guard` names it, `text` says it to people."""
+
+    guard: str
+    text: str
+
+
+def breaches(before: Sample, after: Sample, spec: GuardSpec) -> list[Breach]:
+    """Every bound that the new champion breaks against the former one's level.
+
+    Empty while either has fewer than `spec.events` events; labels need LEAST_LABELLED a side.
+    """
+    if min(before.latency_us.size, after.latency_us.size) < spec.events:
+        return []
+    found = [
+        _latency(before, after, spec),
+        _degraded(before, after, spec),
+        _alert_rate(before, after, spec),
+        _precision(before, after, spec),
+        _cost(before, after, spec),
+    ]
+    return [breach for breach in found if breach is not None]
+
+
+def _latency(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    was = _p99(before.latency_us) or 0.0
+    bound = max(spec.latency * was, was + LEAST_SPREAD_MS)
+    slow = int((after.latency_us > 1000.0 * bound).sum())
+    if at_least(slow, after.latency_us.size) <= 0.01:
+        return None
+    return Breach(
+        "latency",
+        f"The 99th percentile of its latency is {_p99(after.latency_us):.1f} ms, above "
+        f"{bound:.1f} ms ({spec.latency:g} times the former champion's {was:.1f} ms).",
+    )
+
+
+def _degraded(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    was, bound = _share(before.degraded), _share(before.degraded) + spec.degraded
+    if at_least(int(after.degraded.sum()), after.degraded.size) <= bound:
+        return None
+    return Breach(
+        "degraded",
+        f"{_share(after.degraded):.1%} of its predictions are degraded; the former champion had "
+        f"{was:.1%}, and {spec.degraded:.0%} more are tolerated.",
+    )
+
+
+def _alert_rate(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    was = _share(before.alerted)
+    # One event in a hundred is added, so that a detector that hardly alerts is not held to nothing.
+    bound = spec.alert_rate * was + 0.01
+    if at_least(int(after.alerted.sum()), after.alerted.size) <= bound:
+        return None
+    return Breach(
+        "alert_rate",
+        f"It flags {_share(after.alerted):.1%} of the events; the former champion flagged "
+        f"{was:.1%}, and up to {bound:.1%} is tolerated.",
+    )
+
+
+def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    if min(before.precise.size, after.precise.size) < LEAST_LABELLED:
+        return None
+    was = _share(before.precise)
+    bound = was - spec.precision
+    wrong = int((~after.precise).sum())
+    if 1.0 - at_least(wrong, after.precise.size) >= bound:
+        return None
+    return Breach(
+        "precision",
+        f"{_share(after.precise):.0%} of its labelled alerts are right; the former champion had "
+        f"{was:.0%}, and {100 * spec.precision:.0f} points less are tolerated.",
+    )
+
+
+def _cost(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    if min(before.costs.size, after.costs.size) < LEAST_LABELLED:
+        return None
+    was, now = float(before.costs.mean()), float(after.costs.mean())
+    spread = np.sqrt(
+        after.costs.var() / after.costs.size + spec.cost**2 * before.costs.var() / before.costs.size
+    )
+    # 3.72 standard errors: one-sided 1e-4 of a normal mean.
+    if now - spec.cost * was <= 3.72 * spread:
+        return None
+    return Breach(
+        "cost",
+        f"Its decisions cost {now:.2f} per labelled event; the former champion's cost {was:.2f}, "
+        f"and up to {spec.cost:g} times as much is tolerated.",
+    )
+
+
+def at_least(hits: int, of: int, alpha: float = ALPHA) -> float:
+    """The share below which chance gives `hits` of `of` or more at most with probability alpha."""
+    if hits == 0 or of == 0:
+        return 0.0
+    low, high = 0.0, hits / of
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        if _tail(hits, of, middle) > alpha:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def _tail(hits: int, of: int, share: float) -> float:
+    """P(X >= hits) of a binomial, summed in logs so that nothing underflows to a lie."""
+    if share <= 0.0:
+        return 0.0
+    i = np.arange(hits, of + 1)
+    steps = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, of + 1)))])
+    chance = steps[of] - steps[i] - steps[of - i] + i * np.log(share) + (of - i) * np.log1p(-share)
+    return float(np.exp(chance).sum())
+
+
+def _share(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _p99(latency_us: FloatArray) -> float | None:
+    return float(np.quantile(latency_us, 0.99)) / 1000.0 if latency_us.size else None

@@ -1,0 +1,185 @@
+"""After a promotion: watch the new champion, and roll back by itself where a guard breaks.
+
+It does not flap. A roll-back is not watched, so nothing takes it back; the version that broke its
+guard has no passing comparison any more (models_registry.approvals), so only people can bring it
+back, as an override with a reason.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts.services import record_audit
+from models_registry.core import live
+from models_registry.core.guard import Breach, Sample, breaches
+from models_registry.core.live import decided_costs
+from models_registry.models import ModelVersion
+from models_registry.promotion import PromotionRefused, roll_back
+from models_registry.promotion_models import PromotionGuard
+from scoring.core.bundle import BundleError
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import DECISIONS, Decision, SelectionReason
+from scoring.models import Detector, Label, Prediction
+
+logger = logging.getLogger(__name__)
+MOST_EVENTS = 5000
+State = PromotionGuard.State
+CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
+
+
+class Seen(NamedTuple):
+    """What is read of a prediction."""
+
+    id: UUID
+    event_time: datetime
+    latency_us: int
+    degraded: bool
+    decision: str
+    exposure: Any
+    selection_reason: str
+
+
+def watch_promotions(*, now: datetime) -> list[PromotionGuard]:
+    """Look at every new champion; the guards that broke."""
+    rows = PromotionGuard.objects.filter(state=State.WATCHING).select_related(
+        "detector", "version", "former"
+    )
+    return [guard for guard in rows if check_guard(guard, now=now)]
+
+
+def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
+    """Measure both champions; roll back where a bound is broken. Whether it was.
+
+    A guard whose time is over passes; one whose version no longer serves ends.
+    """
+    guard.version.refresh_from_db(fields=["stage"])
+    if guard.version.stage != ModelVersion.Stage.CHAMPION:
+        _end(guard, State.ENDED, now=now)
+        return False
+    spec = guard.detector.spec()
+    mine = Prediction.objects.filter(detector=guard.detector)
+    before = _sample(
+        mine.filter(bundle_digest=guard.former.digest, received_at__lt=guard.since), spec, now
+    )
+    # A damaged bundle scores under no digest of its own: whatever came since counts, except what
+    # the former champion still finished.
+    after = _sample(
+        mine.filter(received_at__gte=guard.since).exclude(bundle_digest=guard.former.digest),
+        spec,
+        now,
+    )
+    found = breaches(before, after, spec.training.guard)
+    guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
+    guard.save(update_fields=["before", "after", "checked_at"])
+    if found:
+        return _roll_back(guard, found, now=now)
+    if now >= guard.until:
+        _end(guard, State.PASSED, now=now)
+    return False
+
+
+def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> bool:
+    texts = " ".join(breach.text for breach in found)
+    try:
+        with transaction.atomic():
+            Detector.objects.select_for_update(no_key=True).get(pk=guard.detector_id)
+            # Of two workers one finds it broken already.
+            held = PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING)
+            if not held.update(
+                state=State.BROKEN,
+                ended_at=now,
+                breaches=[{"guard": breach.guard, "text": breach.text} for breach in found],
+            ):
+                return False
+            guard.version.refresh_from_db(fields=["stage"])
+            if guard.version.stage != ModelVersion.Stage.CHAMPION:
+                raise PromotionRefused("It no longer serves.")
+            decision = roll_back(
+                guard.detector, actor=None, reason=f"Rolled back by its guard: {texts}"
+            )
+            record_audit(
+                actor=None,
+                action="model.guard_broken",
+                subject=guard.version,
+                detail={
+                    "restored": decision.version.label,
+                    "breaches": [breach.guard for breach in found],
+                    "before": guard.before,
+                    "after": guard.after,
+                },
+            )
+    except (PromotionRefused, BundleError) as problem:
+        logger.error("%s broke its guard, and cannot be rolled back: %s", guard.version, problem)
+        fault = f"{texts} It could not be rolled back: {problem}"
+        PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING).update(fault=fault)
+        guard.refresh_from_db()
+        return False
+    logger.warning("%s was rolled back by its guard: %s", guard.version, texts)
+    guard.refresh_from_db()
+    return True
+
+
+def _end(guard: PromotionGuard, state: PromotionGuard.State, *, now: datetime) -> None:
+    PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING).update(
+        state=state, ended_at=now
+    )
+    guard.refresh_from_db()
+
+
+def _sample(rows: "QuerySet[Prediction]", spec: DetectorSpec, now: datetime) -> Sample:
+    """The newest events, and the newest of which the label delay has passed with their labels."""
+    newest = _read(rows)
+    delay = timedelta(seconds=spec.training.label_delay)
+    matured = _read(rows.filter(event_time__lt=now - delay))
+    truth = _truths([row.id for row in matured], now)
+    known = [row for row in matured if row.id in truth]
+    alerts = [row for row in known if row.decision != Decision.APPROVE]
+    return Sample(
+        latency_us=np.array([row.latency_us for row in newest], np.float64),
+        degraded=np.array([row.degraded for row in newest], bool),
+        alerted=np.array([row.decision != Decision.APPROVE for row in newest], bool),
+        precise=np.array([truth[row.id] for row in alerts], bool),
+        costs=_costs(matured, truth, spec),
+    )
+
+
+def _read(rows: "QuerySet[Prediction]") -> list[Seen]:
+    newest = rows.order_by("-received_at").values_list(*Seen._fields)[:MOST_EVENTS]
+    return [Seen(*row) for row in newest]
+
+
+def _costs(
+    matured: list[Seen], truth: dict[UUID, bool], spec: DetectorSpec
+) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Cost of each labelled event; none where labels come for what was flagged only."""
+    left = [row for row in matured if row.selection_reason == SelectionReason.NONE]
+    told = sum(row.id in truth for row in left)
+    if left and told < live.NEARLY_ALL * len(left):
+        return np.zeros(0)
+    known = [row for row in matured if row.id in truth]
+    if not known:
+        return np.zeros(0)
+    return decided_costs(
+        np.array([truth[row.id] for row in known], np.int8),
+        np.array([CODES[row.decision] for row in known], np.int8),
+        np.array([np.nan if row.exposure is None else float(row.exposure) for row in known]),
+        spec.costs,
+    )
+
+
+def _truths(ids: Iterable[UUID], known_at: datetime) -> dict[UUID, bool]:
+    """The newest label of each that was given by then."""
+    found: dict[UUID, bool] = {}
+    wanted = list(ids)
+    for first in range(0, len(wanted), 500):
+        labels = Label.objects.filter(
+            prediction__in=wanted[first : first + 500], label_time__lte=known_at
+        ).order_by("label_time", "id")
+        found.update(labels.values_list("prediction_id", "is_fraud"))
+    return found

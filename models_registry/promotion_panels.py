@@ -1,0 +1,261 @@
+"""What pages show of a promotion on its way, of the guard after it, of a challenger in shadow."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from models_registry.approvals import Evidence, evidence_for, may_decide
+from models_registry.models import ModelVersion
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.shadow_models import Shadow
+from models_registry.verdicts import (
+    MetricRow,
+    more_or_less,
+    per_thousand,
+    share,
+    signed,
+    sure_of,
+)
+from scoring.models import Detector
+
+NEWS = timedelta(days=14)
+"""For how long the models page tells of a roll-back."""
+VERDICTS = {
+    "better": "Better on live traffic",
+    "worse": "Worse on live traffic",
+    "undecided": "Undecided so far",
+    "not_enough_labels": "Not enough labels yet",
+}
+Status = PromotionRequest.Status
+Stage = ModelVersion.Stage
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPanel:
+    """The state of a version's promotion for one person.
+
+    `pending` waits; `last` is the newest request that was decided. `newer` is the label of a
+    version that was trained since the request. `guard` is the newest that this version took part
+    in. `why_not` says why this person cannot decide; empty when they can.
+    """
+
+    evidence: Evidence | None
+    pending: PromotionRequest | None
+    last: PromotionRequest | None
+    guard: PromotionGuard | None
+    newer: str
+    is_mine: bool
+    why_not: str
+    four_eyes: bool
+
+
+def promotion_panel(
+    version: ModelVersion, champion: ModelVersion | None, user: User
+) -> PromotionPanel:
+    """Four queries at most, whatever there is."""
+    requests = version.promotion_requests.select_related("requested_by", "decided_by", "champion")
+    newest = requests.order_by("-requested_at", "-id").first()
+    pending = newest if newest is not None and newest.is_pending else None
+    guards = PromotionGuard.objects.filter(Q(version=version) | Q(former=version))
+    guard = guards.select_related("version", "former").order_by("-since", "-id").first()
+    evidence = None
+    if version.stage in (Stage.CHALLENGER, Stage.RETIRED):
+        evidence = evidence_for(version, champion)
+    return PromotionPanel(
+        evidence=evidence,
+        pending=pending,
+        last=None if pending is not None else newest,
+        guard=guard,
+        newer=_newer(version) if pending is not None else "",
+        is_mine=pending is not None and pending.requested_by_id == user.pk,
+        why_not=_why_not(pending, version, user),
+        four_eyes=settings.FOUR_EYES,
+    )
+
+
+def _newer(version: ModelVersion) -> str:
+    rows = ModelVersion.objects.filter(detector=version.detector_id, number__gt=version.number)
+    newest = rows.order_by("-number").only("number").first()
+    return newest.label if newest else ""
+
+
+def _why_not(pending: PromotionRequest | None, version: ModelVersion, user: User) -> str:
+    if pending is None or may_decide(pending, user):
+        return ""
+    if pending.requested_by_id == user.pk:
+        return "You asked for it, so a second person decides."
+    return f"You trained {version.label}, so a second person decides."
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the models page tells of a detector: a request that waits, or a roll-back."""
+
+    pending: PromotionRequest | None
+    broken: PromotionGuard | None
+
+
+def promotion_notices(detectors: Iterable[Detector]) -> dict[int, Notice]:
+    """By detector id, where there is anything to tell. Two queries."""
+    wanted = list(detectors)
+    pending = {
+        asked.detector_id: asked
+        for asked in PromotionRequest.objects.filter(detector__in=wanted, status=Status.PENDING)
+        .select_related("version", "requested_by")
+        .defer("version__curves", "version__metrics", "version__comparison")
+        .order_by("requested_at")
+    }
+    broken = {
+        guard.detector_id: guard
+        for guard in PromotionGuard.objects.filter(
+            detector__in=wanted,
+            state=PromotionGuard.State.BROKEN,
+            ended_at__gte=timezone.now() - NEWS,
+            # Told until another version serves.
+            former__stage=Stage.CHAMPION,
+        )
+        .select_related("version", "former")
+        .order_by("ended_at")
+    }
+    return {pk: Notice(pending.get(pk), broken.get(pk)) for pk in pending.keys() | broken.keys()}
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowPanel:
+    """A challenger in shadow. `shadow` is None before the first time."""
+
+    shadow: Shadow | None
+    agreement: str
+    verdict: str
+    reason: str
+    facts: Sequence[str]
+    rows: Sequence[MetricRow]
+    figure: dict[str, Any] | None
+    may_start: bool
+    may_stop: bool
+
+
+def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> ShadowPanel | None:
+    """What to show of it; None where there is nothing to say. No query: `shadow` came along."""
+    shadow = getattr(version, "shadow", None)
+    challenges = version.stage == Stage.CHALLENGER and champion is not None
+    if shadow is None and not challenges:
+        return None
+    found: Mapping[str, Any] = shadow.comparison if shadow else {}
+    if champion is not None and found.get("champion_digest") not in (None, champion.digest):
+        found = {}
+    State = Shadow.State
+    running = shadow is not None and shadow.state in (State.RUNNING, State.BLOCKED)
+    return ShadowPanel(
+        shadow=shadow,
+        agreement=share(shadow.agreement) if shadow else "",
+        verdict=VERDICTS.get(found.get("verdict", ""), ""),
+        reason=str(found.get("reason", "")),
+        facts=_facts(found),
+        rows=_live_rows(found, version.detector.spec().currency),
+        figure=_overlay(shadow, version) if shadow and shadow.rows else None,
+        may_start=challenges and not running,
+        may_stop=running,
+    )
+
+
+def _facts(found: Mapping[str, Any]) -> list[str]:
+    if not found:
+        return []
+    told = [
+        f"{found['rows']:,} matured events with a label on {found['days']} days, "
+        f"{found['positives']:,} bad; {found['unlabelled']:,} without one count for nothing."
+    ]
+    if found["coverage"] == "audited":
+        told.append(
+            "Labels come back mostly for what was flagged, so random audits stand for the rest."
+        )
+    pairs = found["mcnemar"]
+    if pairs:
+        p = pairs["p"]
+        told.append(
+            f"Where they decided differently, it alone was right {pairs['candidate_only']:,} times "
+            f"and the champion alone {pairs['champion_only']:,} times"
+            + (f" (McNemar p = {p:.3f})." if p is not None else ".")
+        )
+    return told
+
+
+def _live_rows(found: Mapping[str, Any], currency: str) -> list[MetricRow]:
+    if not found or not found.get("cost"):
+        return []
+    cost, sequence, cards = found["cost"], found["sequence"], found["cards"]
+    rows = [
+        MetricRow(
+            "Cost per 1,000 events",
+            "95 % interval of this look, paired bootstrap by entity",
+            per_thousand(cost["candidate"], currency),
+            per_thousand(cost["champion"], currency),
+            more_or_less(cost["difference"], currency),
+            f"{more_or_less(cost['low'], currency)} to {more_or_less(cost['high'], currency)}",
+        )
+    ]
+    if sequence["low"] is not None:
+        # What is saved is told as what is spent, as in the row above.
+        low, high = (-sequence["high"], -sequence["low"])
+        rows.append(
+            MetricRow(
+                "The same, at any look",
+                "a sequence that daily looks do not wear out; it decides",
+                "",
+                "",
+                more_or_less(-sequence["mean"], currency),
+                f"{more_or_less(low, currency)} to {more_or_less(high, currency)}",
+                sure_of(found["verdict"]) if found["verdict"] in ("better", "worse") else None,
+            )
+        )
+    if cards:
+        rows.append(
+            MetricRow(
+                f"Card precision@{found['k']}",
+                "bad ones among the riskiest entities a day",
+                share(cards["candidate"]),
+                share(cards["champion"]),
+                signed(cards["difference"]),
+                f"{signed(cards['low'])} to {signed(cards['high'])}",
+            )
+        )
+    return rows
+
+
+def _overlay(shadow: Shadow, version: ModelVersion) -> dict[str, Any]:
+    """Both risks over the same events: the share of events in each twentieth."""
+    looks = {
+        "champion": ("Champion", {"color": "@ink", "width": 1.5, "dash": "dot", "shape": "hvh"}),
+        "challenger": (version.label, {"color": "@accent", "width": 2, "shape": "hvh"}),
+    }
+    data = []
+    for key, (name, line) in looks.items():
+        counts = shadow.histogram.get(key, [])
+        total = sum(counts) or 1
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "x": [(i + 0.5) / len(counts) for i in range(len(counts))],
+                # A logarithmic axis has no 0: an empty bin is a gap.
+                "y": [count / total if count else None for count in counts],
+                "line": line,
+            }
+        )
+    return {
+        "data": data,
+        "layout": {
+            "xaxis": {"title": {"text": "Risk"}, "range": [0, 1], "tickformat": ".0%"},
+            "yaxis": {"title": {"text": "Share of events"}, "type": "log", "tickformat": ".2~%"},
+            "showlegend": True,
+            "margin": {"t": 24},
+        },
+    }

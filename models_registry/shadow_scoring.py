@@ -1,0 +1,321 @@
+"""Challengers score live traffic in shadow, after the fact: no response ever waits for it.
+
+A stored prediction holds its feature vector and whatever rules, screening and lists said, so a
+background task can say what a challenger would have made of it. Each batch is one short
+transaction that moves the watermark and writes its rows: whatever is interrupted is done again,
+whatever runs twice finds the watermark moved and drops its work.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import numpy as np
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from models_registry.models import ModelVersion
+from models_registry.shadow_models import Shadow, ShadowScore
+from scoring.core.bundle import Bundle, BundleError, Predictor
+from scoring.core.decision import decide
+from scoring.core.inference import ModelError, score_of
+from scoring.core.types import (
+    Decision,
+    ListHit,
+    Orders,
+    RiskLevel,
+    RuleHit,
+    ScreeningHit,
+    Stage,
+)
+from scoring.deployment import RULES_ONLY, loaded
+from scoring.models import Prediction
+
+logger = logging.getLogger(__name__)
+BATCH = 1000
+BINS = 20
+SETTLE = timedelta(seconds=5)
+"""Younger predictions may not be committed yet, though others that came later are."""
+LOOK_BACK = timedelta(minutes=2)
+"""A prediction that was committed late lies before the watermark; it is found within this."""
+State = Shadow.State
+
+
+class CannotShadow(Exception):
+    """The challenger cannot score what is logged; the message says why."""
+
+
+class Logged(NamedTuple):
+    """What is read of a prediction."""
+
+    id: UUID
+    received_at: datetime
+    event_time: datetime
+    vector: bytes
+    bundle_digest: str
+    score: float | None
+    probability: float | None
+    decision: str
+    rule_hits: list[dict[str, Any]]
+    screening_hits: list[dict[str, Any]]
+    list_hits: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Shadow scores of some predictions, and what they add to the totals."""
+
+    scores: list[ShadowScore]
+    totals: dict[str, int]
+    histogram: dict[str, list[int]]
+    watermark: datetime
+
+
+def shadow_some(shadow: Shadow, *, now: datetime, most: int) -> bool:
+    """Score up to `most` predictions, a batch at a time; whether more wait.
+
+    Raises nothing for a challenger that cannot: it is marked as blocked, with the reason.
+    """
+    cursor: tuple[datetime, UUID] | None = None
+    done = 0
+    while done < most:
+        try:
+            rows = _waiting(shadow, cursor, now)
+            if not rows:
+                return False
+            batch = _score(shadow, rows)
+        except (CannotShadow, BundleError) as problem:
+            _block(shadow, str(problem))
+            return False
+        if not _store(shadow, batch):
+            return False
+        cursor = (rows[-1].received_at, rows[-1].id)
+        done += len(rows)
+        if len(rows) < BATCH:
+            return False
+    return True
+
+
+def _waiting(shadow: Shadow, cursor: tuple[datetime, UUID] | None, now: datetime) -> list[Logged]:
+    """The next predictions without a shadow score, in order of arrival."""
+    if cursor is None:
+        after = Q(received_at__gt=shadow.watermark - LOOK_BACK)
+        if shadow.scored_at is None:
+            after = Q(received_at__gt=shadow.watermark)
+    else:
+        at, pk = cursor
+        after = Q(received_at__gt=at) | Q(received_at=at, id__gt=pk)
+    mine = ShadowScore.objects.filter(version=shadow.version_id, prediction=OuterRef("pk"))
+    rows = (
+        Prediction.objects.filter(
+            after,
+            ~Exists(mine),
+            detector=shadow.detector_id,
+            # Said twice, so that the index is used whatever `after` is made of.
+            received_at__gte=shadow.watermark - LOOK_BACK if cursor is None else cursor[0],
+            received_at__lte=now - SETTLE,
+        )
+        .order_by("received_at", "id")
+        .values_list(*Logged._fields)[:BATCH]
+    )
+    return [Logged(*row) for row in rows]
+
+
+def _score(shadow: Shadow, rows: list[Logged]) -> Batch:
+    """What the challenger makes of them. Raises CannotShadow, BundleError."""
+    challenger = loaded(shadow.version.digest)
+    predictor = challenger.predictor
+    if predictor is None:
+        raise CannotShadow("Its bundle has no model: it would decide by rules, as now.")
+    champion = _champion_digest(shadow)
+    scores: list[ShadowScore] = []
+    totals = dict.fromkeys(("rows", "agreed", "more", "less"), 0)
+    risks: dict[str, list[float]] = {"champion": [], "challenger": []}
+    for digest in dict.fromkeys(row.bundle_digest for row in rows):
+        mine = [row for row in rows if row.bundle_digest == digest]
+        try:
+            layout = _layout(challenger, digest)
+        except CannotShadow:
+            if digest == champion:
+                raise
+            continue  # An earlier champion did not log what this one does.
+        found = _judge(predictor, mine, layout)
+        scores += [_shadow_score(shadow, row, *said) for row, said in zip(mine, found, strict=True)]
+        if digest == champion:
+            _count(mine, found, totals, risks)
+    bins = {name: _histogram(values) for name, values in risks.items()}
+    return Batch(scores, totals, bins, rows[-1].received_at)
+
+
+def _champion_digest(shadow: Shadow) -> str:
+    rows = ModelVersion.objects.filter(
+        detector=shadow.detector_id, stage=ModelVersion.Stage.CHAMPION
+    )
+    return rows.values_list("digest", flat=True).first() or ""
+
+
+def _layout(challenger: Bundle, digest: str) -> NDArray[np.intp]:
+    """Where the challenger's features lie in vectors logged under `digest`. Raises CannotShadow.
+
+    A feature that was not logged could only be had by reading the detector's whole history again
+    in order (models_registry.datasets does, for a training), which is no work for every minute.
+    """
+    try:
+        logged = () if digest == RULES_ONLY else loaded(digest).plan.features
+    except BundleError as error:
+        raise CannotShadow(f"What serves cannot be read: {error}") from error
+    places = {feature.raw: i for i, feature in enumerate(logged)}
+    missing = [f.name for f in challenger.spec.features if f.raw not in places]
+    if missing:
+        named = ", ".join(missing[:5]) + (" and others" if len(missing) > 5 else "")
+        raise CannotShadow(
+            f"It needs features that the champion does not log ({named}), and windows cannot be "
+            "read again for every event. It can be compared on the test part of its training only."
+        )
+    return np.array([places[f.raw] for f in challenger.spec.features], np.intp)
+
+
+def _judge(
+    predictor: Predictor, rows: list[Logged], layout: NDArray[np.intp]
+) -> list[tuple[float, float | None, Decision]]:
+    """(score, probability, decision) of each: its model under the rules that applied then."""
+    vectors = np.array([np.frombuffer(row.vector, "<f8")[layout] for row in rows])
+    try:
+        margin = predictor.model.margin(predictor.encoder.matrix(vectors))
+    except ModelError as error:
+        raise CannotShadow(f"Its model fails: {error}") from error
+    score = score_of(margin, predictor.model.link)
+    probability = predictor.calibration.probability(margin)
+    found = []
+    for i, row in enumerate(rows):
+        p = None if probability is None else float(probability[i])
+        ruling = decide(
+            float(score[i]) if p is None else p,
+            predictor.thresholds,
+            tuple(_rule_hit(hit) for hit in row.rule_hits),
+            screening=tuple(_screening_hit(hit) for hit in row.screening_hits),
+            orders=_orders(row.list_hits),
+        )
+        found.append((float(score[i]), p, ruling.decision))
+    return found
+
+
+def _rule_hit(hit: dict[str, Any]) -> RuleHit:
+    outcome = hit.get("outcome")
+    return RuleHit(
+        code=str(hit["code"]),
+        version=int(hit["version"]),
+        outcome=None if outcome is None else Decision(outcome),
+        text="",
+        values={},
+        weight=float(hit.get("weight", 0.0)),
+        stage=Stage(hit.get("stage", Stage.LIVE)),
+        snoozed=hit.get("snoozed"),
+    )
+
+
+def _screening_hit(hit: dict[str, Any]) -> ScreeningHit:
+    plain = {name: hit[name] for name in ScreeningHit.__dataclass_fields__}
+    return ScreeningHit(
+        **plain | {"severity": RiskLevel(hit["severity"]), "outcome": Decision(hit["outcome"])}
+    )
+
+
+def _orders(hits: Iterable[dict[str, Any]]) -> Orders:
+    found = [ListHit(**hit) for hit in hits]
+    return Orders(
+        allowed=tuple(hit for hit in found if hit.kind == "allow"),
+        denied=tuple(hit for hit in found if hit.kind == "deny"),
+    )
+
+
+def _shadow_score(
+    shadow: Shadow, row: Logged, score: float, probability: float | None, decision: Decision
+) -> ShadowScore:
+    return ShadowScore(
+        version_id=shadow.version_id,
+        prediction_id=row.id,
+        event_time=row.event_time,
+        score=score,
+        probability=probability,
+        decision=decision,
+    )
+
+
+def _count(
+    rows: list[Logged],
+    found: list[tuple[float, float | None, Decision]],
+    totals: dict[str, int],
+    risks: dict[str, list[float]],
+) -> None:
+    for row, (score, probability, decision) in zip(rows, found, strict=True):
+        if row.score is None:
+            continue  # Degraded: the champion's model said nothing to compare with.
+        theirs, ours = row.decision != Decision.APPROVE, decision != Decision.APPROVE
+        totals["rows"] += 1
+        totals["agreed"] += row.decision == decision
+        totals["more"] += ours and not theirs
+        totals["less"] += theirs and not ours
+        risks["champion"].append(row.score if row.probability is None else row.probability)
+        risks["challenger"].append(score if probability is None else probability)
+
+
+def _histogram(risks: list[float]) -> list[int]:
+    counted: list[int] = np.histogram(np.clip(risks, 0.0, 1.0), BINS, (0.0, 1.0))[0].tolist()
+    return counted
+
+
+def _store(shadow: Shadow, batch: Batch) -> bool:
+    """Write a batch and move the watermark, both or neither; False when somebody else did."""
+    champion = _champion_digest(shadow)
+    with transaction.atomic():
+        # The watermark is claimed first: of two runs over the same rows one finds it moved.
+        held = Shadow.objects.filter(
+            pk=shadow.pk,
+            state=State.RUNNING,
+            watermark=shadow.watermark,
+            rows=shadow.rows,
+            scored_at=shadow.scored_at,
+        )
+        anew = shadow.champion_digest != champion
+        totals: dict[str, Any] = {
+            name: count if anew else F(name) + count for name, count in batch.totals.items()
+        }
+        histogram = batch.histogram if anew else _added(shadow.histogram, batch.histogram)
+        now = timezone.now()
+        moved = held.update(
+            watermark=max(batch.watermark, shadow.watermark),
+            champion_digest=champion,
+            histogram=histogram,
+            scored_at=now,
+            fault="",
+            **totals,
+        )
+        if moved:
+            ShadowScore.objects.bulk_create(batch.scores, ignore_conflicts=True)
+    shadow.refresh_from_db()
+    return bool(moved)
+
+
+def _added(one: dict[str, list[int]], other: dict[str, list[int]]) -> dict[str, list[int]]:
+    empty = [0] * BINS
+    return {
+        name: [a + b for a, b in zip(one.get(name, empty), counts, strict=True)]
+        for name, counts in other.items()
+    }
+
+
+def _block(shadow: Shadow, fault: str) -> None:
+    logger.warning("%s cannot shadow: %s", shadow.version, fault)
+    Shadow.objects.filter(pk=shadow.pk, state=State.RUNNING).update(
+        state=State.BLOCKED,
+        fault=fault,
+        stopped_at=timezone.now(),
+        champion_digest=_champion_digest(shadow),
+    )
+    shadow.refresh_from_db()

@@ -1,0 +1,159 @@
+"""Which challengers are in shadow, who starts and stops them, when their scores are forgotten."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from models_registry.models import ModelVersion
+from models_registry.shadow_models import Shadow, ShadowScore
+from scoring.models import Detector
+
+MOST_BACKLOG = timedelta(days=7)
+FORGET_AT_ONCE = 5000
+State = Shadow.State
+
+
+class ShadowRefused(ValueError):
+    """The version cannot be put in shadow; the message says why."""
+
+
+def running_shadows() -> list[Shadow]:
+    """Every challenger in shadow, with its version and detector."""
+    return list(Shadow.objects.filter(state=State.RUNNING).select_related("version", "detector"))
+
+
+def choose_shadows(detector: Detector, *, now: datetime) -> None:
+    """Put the newest challengers in shadow, the platform's most; older ones make room.
+
+    What people stopped stays stopped, and what they started counts as any other. Nothing is in
+    shadow while rules alone serve.
+    """
+    with transaction.atomic():
+        _lock(detector)
+        serves = ModelVersion.objects.filter(
+            detector=detector, stage=ModelVersion.Stage.CHAMPION
+        ).first()
+        running = Shadow.objects.filter(detector=detector, state=State.RUNNING)
+        running.exclude(version__stage=ModelVersion.Stage.CHALLENGER).update(
+            state=State.ENDED, stopped_at=now
+        )
+        if serves is None:
+            return
+        newest = (
+            ModelVersion.objects.filter(
+                detector=detector,
+                stage=ModelVersion.Stage.CHALLENGER,
+                number__gt=serves.number,
+            )
+            .filter(Q(shadow=None) | Q(shadow__state__in=(State.RUNNING, State.BLOCKED)))
+            .select_related("shadow")
+            .defer("curves", "metrics")
+            .order_by("-number")[: settings.SHADOW_MOST]
+        )
+        for version in newest:
+            shadow = getattr(version, "shadow", None)
+            # What was blocked beside one champion may be able to run beside the next.
+            if shadow is None or (
+                shadow.state == State.BLOCKED and shadow.champion_digest != serves.digest
+            ):
+                _begin(version, actor=None, now=now)
+        _make_room(detector, now=now)
+
+
+def start_shadow(version: ModelVersion, *, actor: User) -> Shadow:
+    """Put a challenger in shadow by hand. Raises ShadowRefused."""
+    now = timezone.now()
+    with transaction.atomic():
+        _lock(version.detector)
+        version.refresh_from_db(fields=["stage"])
+        if version.stage != ModelVersion.Stage.CHALLENGER:
+            raise ShadowRefused("Only a challenger can be put in shadow.")
+        champions = ModelVersion.objects.filter(
+            detector=version.detector_id, stage=ModelVersion.Stage.CHAMPION
+        )
+        if not champions.exists():
+            raise ShadowRefused("Rules alone serve: there is no champion to run beside.")
+        others = Shadow.objects.filter(detector=version.detector_id, state=State.RUNNING)
+        if others.filter(version=version).exists():
+            raise ShadowRefused(f"{version.label} is in shadow already.")
+        if others.count() >= settings.SHADOW_MOST:
+            raise ShadowRefused(
+                f"{settings.SHADOW_MOST} challengers are in shadow, the most that this "
+                "installation allows: stop one first."
+            )
+        shadow = _begin(version, actor=actor, now=now)
+        record_audit(actor=actor, action="model.shadow_started", subject=version)
+    return shadow
+
+
+def stop_shadow(version: ModelVersion, *, actor: User) -> Shadow:
+    """Take a challenger out of shadow; its scores stay. Raises ShadowRefused."""
+    with transaction.atomic():
+        _lock(version.detector)
+        stopped = Shadow.objects.filter(
+            version=version, state__in=(State.RUNNING, State.BLOCKED)
+        ).update(state=State.STOPPED, stopped_at=timezone.now(), stopped_by=actor)
+        if not stopped:
+            raise ShadowRefused(f"{version.label} is not in shadow.")
+        record_audit(actor=actor, action="model.shadow_stopped", subject=version)
+    return Shadow.objects.get(version=version)
+
+
+def _lock(detector: Detector) -> None:
+    Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
+
+
+def _begin(version: ModelVersion, *, actor: User | None, now: datetime) -> Shadow:
+    """In shadow from now on; a first time also what came since it was trained."""
+    shadow, is_new = Shadow.objects.get_or_create(
+        version=version,
+        defaults={
+            "detector_id": version.detector_id,
+            "watermark": min(max(version.trained_at, now - MOST_BACKLOG), now),
+            "started_at": now,
+            "started_by": actor,
+        },
+    )
+    if not is_new:
+        shadow.state, shadow.fault = State.RUNNING, ""
+        shadow.started_at, shadow.started_by = now, actor
+        shadow.stopped_at = shadow.stopped_by = None
+        # What came while it was stopped is scored too, so that no day is chosen by hand.
+        shadow.watermark = max(shadow.watermark, now - MOST_BACKLOG)
+        shadow.save(
+            update_fields=[
+                *("state", "fault", "started_at", "started_by"),
+                *("stopped_at", "stopped_by", "watermark"),
+            ]
+        )
+    return shadow
+
+
+def _make_room(detector: Detector, *, now: datetime) -> None:
+    rows = Shadow.objects.filter(detector=detector, state=State.RUNNING)
+    kept = list(rows.order_by("-version__number").values_list("pk", flat=True))
+    Shadow.objects.filter(pk__in=kept[settings.SHADOW_MOST :]).update(
+        state=State.DISPLACED, stopped_at=now
+    )
+
+
+def forget_scores(*, now: datetime) -> int:
+    """Delete shadow scores of events older than the platform keeps them; how many there were.
+
+    Never before their labels have matured. A version that is deleted takes its scores along.
+    """
+    deleted = 0
+    for shadow in Shadow.objects.select_related("detector"):
+        delay = timedelta(seconds=shadow.detector.spec().training.label_delay)
+        before = now - timedelta(days=settings.SHADOW_KEEP_DAYS) - delay
+        rows = ShadowScore.objects.filter(version=shadow.version_id, event_time__lt=before)
+        # A slice at a time: nobody waits for a long transaction.
+        while keys := list(rows.values_list("pk", flat=True)[:FORGET_AT_ONCE]):
+            ShadowScore.objects.filter(pk__in=keys).delete()
+            deleted += len(keys)
+    return deleted

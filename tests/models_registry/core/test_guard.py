@@ -1,0 +1,71 @@
+"""Bounds that break where a champion got worse, and not where chance moved."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from models_registry.core.guard import Sample, at_least, breaches
+from scoring.core.guard_spec import GuardSpec
+
+SPEC = GuardSpec()
+
+
+def sample(seed=0, *, events=2000, latency=4000.0, degraded=0.0, alerts=0.02, precision=0.6):
+    rng = np.random.default_rng(seed)
+    return Sample(
+        latency_us=rng.gamma(4.0, latency / 4.0, events),
+        degraded=rng.random(events) < degraded,
+        alerted=rng.random(events) < alerts,
+        precise=rng.random(300) < precision,
+        costs=rng.exponential(2.0, 1000),
+    )
+
+
+def guards(before, after, spec=SPEC):
+    return [breach.guard for breach in breaches(before, after, spec)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "broken"),
+    [
+        ({"latency": 12_000.0}, ["latency"]),
+        ({"degraded": 0.12}, ["degraded"]),
+        ({"alerts": 0.15}, ["alert_rate"]),
+        ({"precision": 0.2}, ["precision"]),
+    ],
+)
+def test_what_got_worse_is_named(changed, broken):
+    assert guards(sample(), sample(1, **changed)) == broken
+
+
+def test_costs_that_double_break_the_guard():
+    after = replace(sample(1), costs=2.5 * sample(1).costs)
+    assert guards(sample(), after) == ["cost"]
+
+
+def test_the_text_says_both_levels():
+    text = breaches(sample(), sample(1, alerts=0.15), SPEC)[0].text
+    assert "flags 1" in text
+    assert "former champion flagged" in text
+
+
+def test_an_equal_champion_is_left_alone_at_every_look():
+    broken = [guards(sample(2 * i), sample(2 * i + 1)) for i in range(300)]
+    assert [found for found in broken if found] == []
+
+
+def test_a_margin_is_no_breach():
+    before = sample()
+    assert guards(before, sample(1, latency=5500.0, alerts=0.04, precision=0.55)) == []
+
+
+def test_a_handful_of_events_breaks_nothing():
+    assert guards(sample(), sample(1, events=100, degraded=1.0, latency=1e6)) == []
+
+
+@pytest.mark.parametrize(("hits", "of"), [(1, 10), (30, 1000), (5, 5), (700, 5000)])
+def test_the_bound_is_the_exact_one(hits, of):
+    low = at_least(hits, of)
+    assert float(binom.sf(hits - 1, of, low)) == pytest.approx(1e-4, rel=1e-3)

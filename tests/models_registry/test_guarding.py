@@ -1,0 +1,167 @@
+"""After a promotion: what gets worse is rolled back, once, and told; the rest is left alone."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import AuditEntry
+from models_registry.approvals import evidence_for
+from models_registry.guarding import check_guard, watch_promotions
+from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion import promote, roll_back
+from models_registry.promotion_models import PromotionGuard
+from models_registry.tasks import watch_promotions_task
+from scoring.deployment import serving
+from scoring.models import Prediction
+from tests.models_registry.rivals import other_digest, tell_truths, traffic
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+EVENTS = 60
+
+
+@pytest.fixture
+def versions(payments_detector, payments_digest):
+    """v1 has served EVENTS events; the guard looks at 50."""
+    payments_detector.config["training"]["guard"] = {"events": 50}
+    payments_detector.save(update_fields=["config"])
+    first = VersionFactory(detector=payments_detector, number=1, digest=payments_digest)
+    second = VersionFactory(detector=payments_detector, number=2, digest=other_digest(review=0.45))
+    promote(first, actor=None, reason="The first.")
+    traffic(EVENTS)
+    return [first, second]
+
+
+@pytest.fixture
+def guard(versions):
+    promote(versions[1], actor=None, reason="test")
+    return PromotionGuard.objects.get()
+
+
+def now():
+    return timezone.now()
+
+
+def worsen(**columns):
+    """What the new champion scored looks like this."""
+    traffic(EVENTS, seed=11)
+    since = PromotionGuard.objects.latest("since").since
+    Prediction.objects.filter(received_at__gte=since).update(**columns)
+
+
+def stages():
+    return list(ModelVersion.objects.order_by("number").values_list("stage", flat=True))
+
+
+def test_the_first_champion_has_nobody_to_be_held_against(versions):
+    assert not PromotionGuard.objects.exists()
+
+
+def test_a_promotion_is_watched_for_the_label_delay_and_a_week(guard, versions):
+    assert (guard.former, guard.version, guard.state) == (*versions, "watching")
+    assert guard.until - guard.since == timedelta(days=14)
+
+
+def test_the_declaration_can_switch_it_off(versions):
+    detector = versions[0].detector
+    detector.config["training"]["guard"] = {"enabled": False}
+    detector.save(update_fields=["config"])
+    promote(ModelVersion.objects.get(number=2), actor=None, reason="test")
+    assert not PromotionGuard.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "broken"),
+    [
+        ({"latency_us": 900_000}, "latency"),
+        ({"degraded": True, "score": None}, "degraded"),
+        ({"decision": "REVIEW"}, "alert_rate"),
+    ],
+)
+def test_what_gets_worse_is_rolled_back_and_on_record(guard, columns, broken):
+    worsen(**columns)
+    assert watch_promotions_task() == 1
+    assert serving("payments").version == "v1"
+    assert stages() == ["champion", "retired"]
+    guard.refresh_from_db()
+    assert (guard.state, guard.breaches[0]["guard"]) == ("broken", broken)
+    decision = PromotionDecision.objects.first()
+    assert (decision.action, decision.actor) == ("roll_back", None)
+    assert decision.reason.startswith("Rolled back by its guard: ")
+    entry = AuditEntry.objects.order_by("-number")[0]
+    assert (entry.action, entry.detail["restored"]) == ("model.guard_broken", "v1")
+
+
+def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, versions):
+    former = list(Prediction.objects.all())
+    worsen()
+    later = list(Prediction.objects.filter(bundle_digest=versions[1].digest))
+    assert len(later) == EVENTS
+    Prediction.objects.update(decision="REVIEW")
+    tell_truths(former, above=-1000.0)
+    tell_truths(later, above=1e9)
+    assert check_guard(guard, now=now())
+    assert guard.breaches[0]["guard"] == "precision"
+
+
+def test_an_equal_champion_goes_on_and_the_levels_are_kept(guard):
+    worsen()
+    assert watch_promotions(now=now()) == []
+    guard.refresh_from_db()
+    assert (guard.state, guard.before["events"], guard.after["events"]) == ("watching", 60, 60)
+    assert serving("payments").version == "v2"
+
+
+def test_too_few_events_break_nothing(guard):
+    traffic(20, seed=11)
+    Prediction.objects.filter(received_at__gte=guard.since).update(latency_us=9_000_000)
+    assert watch_promotions(now=now()) == []
+
+
+def test_it_does_not_flap(guard, versions):
+    worsen(latency_us=900_000)
+    watch_promotions(now=now())
+    for _ in range(3):
+        assert watch_promotions(now=now()) == []
+    assert PromotionDecision.objects.filter(action="roll_back").count() == 1
+    assert PromotionGuard.objects.filter(state="watching").count() == 0
+    assert not evidence_for(versions[1], versions[0]).passed
+
+
+def test_two_workers_roll_back_once(guard):
+    worsen(latency_us=900_000)
+    other = PromotionGuard.objects.select_related("detector", "version", "former").get()
+    assert check_guard(guard, now=now())
+    assert not check_guard(other, now=now())
+    assert PromotionDecision.objects.filter(action="roll_back").count() == 1
+
+
+def test_when_its_time_is_over_it_passes(guard):
+    assert not check_guard(guard, now=guard.until)
+    assert guard.state == "passed"
+
+
+def test_a_person_who_rolls_back_first_ends_it(guard, owner):
+    roll_back(guard.detector, actor=owner)
+    assert not check_guard(guard, now=now())
+    assert guard.state == "ended"
+
+
+def test_the_next_promotion_ends_the_guard_of_the_last(guard, versions):
+    third = VersionFactory(detector=guard.detector, number=3, digest=other_digest(review=0.4))
+    promote(third, actor=None, reason="test")
+    guard.refresh_from_db()
+    assert guard.state == "ended"
+    assert PromotionGuard.objects.get(state="watching").version == third
+
+
+def test_a_former_champion_that_does_not_load_is_told_and_the_new_one_goes_on(guard, monkeypatch):
+    ModelVersion.objects.filter(number=1).update(digest="f" * 64)
+    Prediction.objects.update(bundle_digest="f" * 64)
+    worsen(latency_us=900_000)
+    assert watch_promotions(now=now()) == []
+    guard.refresh_from_db()
+    assert guard.state == "watching"
+    assert "could not be rolled back" in guard.fault
+    assert serving("payments").version == "v2"

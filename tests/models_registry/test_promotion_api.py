@@ -1,0 +1,131 @@
+"""Promotions and shadows over the API: who may, and what is refused how."""
+
+import pytest
+
+from accounts.roles import MODEL_OWNER
+from models_registry.models import ModelVersion
+from models_registry.promotion_models import PromotionRequest
+from scoring.deployment import serving
+from tests.accounts.factories import key_for, user_with_role
+from tests.models_registry.rivals import rivals
+from tests.models_registry.versions import comparison
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+
+
+@pytest.fixture
+def versions(payments_detector, payments_digest):
+    found = rivals(payments_detector, payments_digest)
+    found[1].comparison = comparison(payments_digest)
+    found[1].save(update_fields=["comparison"])
+    return found
+
+
+@pytest.fixture
+def people(client):
+    """`people(0)` posts as one model owner, `people(1)` as another."""
+    users = [user_with_role(MODEL_OWNER, username=f"owner{i}") for i in range(2)]
+    secrets = [key_for(user, scopes=("models:read", "models:write"))[1] for user in users]
+
+    def post(i, path, body=None, method="post"):
+        return getattr(client, method)(
+            f"/api/v1{path}",
+            body or {},
+            content_type=JSON,
+            headers={"authorization": f"Token {secrets[i]}"},
+        )
+
+    post.users = users
+    return post
+
+
+def test_one_asks_202_and_another_approves_200(people, versions):
+    answer = people(0, f"/models/{versions[1].pk}/promote", {"reason": "Cheaper."})
+    assert answer.status_code == 202
+    asked = answer.json()
+    assert (asked["status"], asked["in_place_of"], asked["requested_by"]) == (
+        "pending", "v1", "owner0",
+    )  # fmt: skip
+    answer = people(1, f"/promotions/{asked['id']}/approve", {"note": "Yes."})
+    assert (answer.status_code, answer.json()["version"]) == (200, "v2")
+    assert serving("payments").version == "v2"
+
+
+def test_ones_own_is_403_and_what_is_decided_409(people, versions):
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    answer = people(0, f"/promotions/{asked}/approve")
+    assert answer.status_code == 403
+    assert "second person" in answer.json()["detail"]
+    assert people(1, f"/promotions/{asked}/withdraw").status_code == 403
+    assert people(0, f"/promotions/{asked}/refuse", {"note": "x"}).status_code == 403
+    assert people(1, f"/promotions/{asked}/refuse").status_code == 422
+    assert people(1, f"/promotions/{asked}/refuse", {"note": "Later."}).status_code == 200
+    assert people(1, f"/promotions/{asked}/approve").status_code == 409
+    assert people(0, f"/promotions/{asked}/withdraw").status_code == 409
+    assert people(0, "/promotions/99999/approve").status_code == 404
+
+
+def test_who_trained_it_is_403(people, versions):
+    ModelVersion.objects.filter(pk=versions[1].pk).update(trained_by=people.users[1])
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    assert people(1, f"/promotions/{asked}/approve").status_code == 403
+
+
+def test_no_passing_comparison_is_409_an_override_without_reason_422(people, versions):
+    ModelVersion.objects.filter(pk=versions[1].pk).update(comparison={})
+    url = f"/models/{versions[1].pk}/promote"
+    answer = people(0, url)
+    assert answer.status_code == 409
+    assert "never compared with v1" in answer.json()["detail"]
+    answer = people(0, url, {"override": True})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reason")
+    answer = people(0, url, {"override": True, "reason": "The source of v1 ends."})
+    assert (answer.status_code, answer.json()["override"]) == (202, True)
+    assert people(1, url, {"override": True, "reason": "The same again."}).status_code == 409
+
+
+def test_alone_where_the_installation_allows_it(people, versions, settings):
+    settings.FOUR_EYES = False
+    url = f"/models/{versions[1].pk}/promote"
+    assert people(0, url).status_code == 422
+    answer = people(0, url, {"reason": "Nobody else is here."})
+    assert (answer.status_code, answer.json()["version"]) == (200, "v2")
+    assert PromotionRequest.objects.get().alone
+
+
+def test_requests_are_listed_and_narrowed(people, versions):
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    read = lambda **given: people(1, "/promotions", given, method="get")  # noqa: E731
+    assert [row["id"] for row in read(status="pending").json()["promotions"]] == [asked]
+    assert read(status="approved").json()["promotions"] == []
+    assert read(detector="fraud").json()["promotions"] == []
+    assert read(status="perhaps").status_code == 422
+
+
+def test_the_list_costs_the_same_queries_for_any_number(
+    people, versions, django_assert_num_queries
+):
+    for _ in range(3):
+        asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+        people(0, f"/promotions/{asked}/withdraw")
+    with django_assert_num_queries(3):
+        assert len(people(1, "/promotions", method="get").json()["promotions"]) == 3
+
+
+def test_a_shadow_is_started_read_and_stopped(people, versions):
+    url = f"/models/{versions[1].pk}/shadow"
+    assert people(0, url, method="get").status_code == 404
+    assert people(0, url).json()["state"] == "running"
+    assert people(0, url).status_code == 409
+    found = people(0, url, method="get").json()
+    assert (found["version"], found["rows"], found["agreement"]) == ("v2", 0, None)
+    assert people(0, url, method="delete").json()["state"] == "stopped"
+    assert people(0, url, method="delete").status_code == 409
+
+
+def test_without_the_scope_nothing_is_decided(api, client, people, versions):
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    for path in (f"promotions/{asked}/approve", f"models/{versions[1].pk}/shadow"):
+        assert client.post(f"/api/v1/{path}").status_code == 401
+        assert api("models:read").post(f"/api/v1/{path}").status_code == 403
