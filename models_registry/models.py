@@ -5,6 +5,7 @@ from django.db import models
 from django.urls import reverse
 
 from jobs.models import Job
+from models_registry.registry_models import Artefact, Lineage, TrackedRun  # noqa: F401 - tables
 from scoring.models import Detector
 
 

@@ -26,6 +26,7 @@ from models_registry.core.reference import describe_features
 from models_registry.core.splits import Part, Parts, plan_split
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
+from models_registry.documenting import document_version
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
 from scoring.core.decision import Thresholds
@@ -131,7 +132,7 @@ def train_version(
     dataset = record_dataset(detector, rows)
     digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics)
     progress.report(0.99, "Registering")
-    return _register(
+    version = _register(
         detector,
         fitted,
         digest=digest,
@@ -143,6 +144,7 @@ def train_version(
         job=job,
         seconds=time.monotonic() - started,
     )
+    return document_version(version, vectors=rows.vectors[test.rows], labels=test.labels, risk=risk)
 
 
 def _split(spec: DetectorSpec, rows: Rows) -> Parts:

@@ -23,8 +23,11 @@ from models_registry.retraining import request_training
 from models_registry.selectors import (
     champion_of,
     compared_champion,
+    documented_versions,
     earlier_champions,
+    lineage_of,
     promotion_history,
+    tracked_run_of,
     version_list,
 )
 from models_registry.verdicts import metric_rows, same_events_rows, verdict_of
@@ -143,6 +146,8 @@ def _render_version(
         "same_rows": same_events_rows(version, currency=currency),
         "metrics": metric_rows(version, other, currency=currency),
         "curves": curve_figures(version, other),
+        "lineage": lineage_of(version),
+        "tracked": tracked_run_of(version),
         "history": promotion_history(detector)[:HISTORY],
         "earlier": earlier_champions([detector]).get(detector.pk),
         "form": form or DecisionForm(),
@@ -222,8 +227,7 @@ def _sentence(problem: Exception) -> str:
 
 
 def _version_or_404(pk: int) -> ModelVersion:
-    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by", "job")
-    return get_object_or_404(rows, pk=pk)
+    return get_object_or_404(documented_versions(), pk=pk)
 
 
 def _go_to(request: HttpRequest, version: ModelVersion) -> HttpResponse:
