@@ -88,12 +88,11 @@ def _slots(ids: list[int], detector: Detector | None) -> list[dict[str, Any]]:
     """A choice per column: the versions that may stand there, and the one that does."""
     offered = []
     if detector is not None:
-        rows = version_list(detector).only("number", "stage", "learner", "detector")
+        rows = version_list(detector).select_related(None).only("number", "stage", "learner")
         offered = [
-            (v.pk, f"{v.label} {v.get_stage_display().lower()}, "
-             f"{LEARNER_TITLES.get(v.learner, v.learner)}")
+            (v.pk, f"{v.label} {v.get_stage_display().lower()}, {title_of(v.learner)}")
             for v in rows[:CHOICES]
-        ]  # fmt: skip
+        ]
     picked: list[int | None] = [*ids, *[None] * MOST][:MOST]
     return [
         {"number": place + 1, "picked": pk, "offered": offered, "optional": place >= LEAST}
@@ -193,7 +192,7 @@ def model_card_page(request: HttpRequest, pk: int) -> HttpResponse:
         "version": version,
         "card": card,
         "lines": card_lines(card, currency=version.detector.spec().currency),
-        "learner": LEARNER_TITLES.get(version.learner, version.learner),
+        "learner": title_of(version.learner),
     }
     return render(request, "models_registry/model_card.html", context)
 
@@ -263,6 +262,11 @@ class ModelImport(View):
         }
         status = 422 if form.errors else 200
         return render(request, "models_registry/model_import.html", context, status=status)
+
+
+def title_of(learner: str) -> str:
+    """The algorithm's title; its name where it has none."""
+    return LEARNER_TITLES.get(learner, learner)
 
 
 def _crumbs(version: ModelVersion) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ al. (2020): mean |contribution| ranks the features, the points show how each val
 """
 
 import io
+import zipfile
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,7 +68,7 @@ class GlobalExplanation:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 found = {name: stored[name] for name in ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ExplanationError(f"The stored explanation cannot be read: {error}") from error
         base, rows, worst = found.pop("scalars").tolist()
         return cls(**found, base=base, rows=int(rows), error=worst)
