@@ -11,7 +11,9 @@ import io
 import json
 import re
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +31,10 @@ MOST_UNPACKED: Final = 256 * 1024 * 1024
 """Of all that is in it, and of the arrays in that."""
 MOST_JSON: Final = 8 * 1024 * 1024
 NAME: Final = re.compile(r"([0-9a-f]{64})/([a-z][a-z0-9_]{0,40}\.(?:json|onnx|npz))")
+BROKEN: Final = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError,
+    struct.error, MemoryError,
+)  # fmt: skip
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -90,7 +96,7 @@ def _entries(content: bytes) -> tuple[str, dict[str, bytes]]:
             entries = archive.infolist()
             _check_entries(entries)
             files = {entry.filename: _read(archive, entry) for entry in entries}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
+    except BROKEN as error:
         raise ExchangeError(f"The file is no zip that can be read: {error}.") from error
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, ExchangeError):
@@ -177,7 +183,7 @@ def _check_arrays(name: str, data: bytes) -> None:
                 raise ExchangeError(f"{name}: unpacked it is larger than {MOST_UNPACKED >> 20} MB.")
             for entry in entries:
                 _check_array(archive, entry)
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError) as error:
+    except (*BROKEN, OSError, ValueError, RuntimeError) as error:
         if isinstance(error, ExchangeError):
             raise
         raise ExchangeError(f"{name} holds no plain arrays: {error}.") from error

@@ -87,12 +87,15 @@ def _summary(bundle: Bundle, found: GlobalExplanation) -> dict[str, Any]:
     """What the page ranks by, in plain JSON, the strongest feature first."""
     rows = [
         {
-            "feature": name,
+            "feature": feature.name,
             "mean_abs": float(found.mean_abs[i]),
             "mean": float(found.mean[i]),
-            "direction": float(found.direction[i]) if np.isfinite(found.direction[i]) else None,
+            # The codes of a category have no order.
+            "direction": float(found.direction[i])
+            if feature.kind != "category" and np.isfinite(found.direction[i])
+            else None,
         }
-        for i, name in enumerate(bundle.plan.names)
+        for i, feature in enumerate(bundle.plan.features)
     ]
     return {
         "features": sorted(rows, key=lambda row: -float(str(row["mean_abs"]))),

@@ -23,9 +23,9 @@ POINTS = 240
 """Points of one feature in the summary: more hide each other."""
 SPREAD = 0.36
 BINS = 40
-LAYERS = (("low values", "@low", "circle"), ("middle values", "@muted", "diamond"),
-          ("high values", "@accent", "triangle-up"))  # fmt: skip
-MISSING = ("missing or a category", "@ink", "circle-open")
+LAYERS = (("low value", "@low", "circle"), ("middle", "@muted", "diamond"),
+          ("high value", "@accent", "triangle-up"))  # fmt: skip
+MISSING = ("category or missing", "@ink", "circle-open")
 Figure = dict[str, Any]
 UNITS = {"logit": "log-odds", "isolation": "units of the score's exponent"}
 
@@ -82,7 +82,6 @@ def bar_figure(features: Sequence[Mapping[str, Any]], link: str) -> Figure:
         "layout": {
             "xaxis": {"title": {"text": f"Mean |contribution|, {UNITS.get(link, 'margin')}"}},
             "yaxis": {"type": "category", "title": {"text": ""}},
-            "height": _height(len(rows)),
         },
     }
 
@@ -139,8 +138,8 @@ def summary_figure(
             },
             "showlegend": True,
             "hovermode": "closest",
-            "height": _height(len(rows)) + 30,
-            "margin": {"t": 28},
+            "margin": {"t": 48},
+            "legend": {"y": 1.0, "yanchor": "bottom"},
         },
     }
 
@@ -251,7 +250,3 @@ def _signed(value: float) -> str:
 def _short(value: float) -> float:
     """Four significant digits: the page is shorter for it, and nobody sees more."""
     return float(f"{value:.4g}")
-
-
-def _height(rows: int) -> int:
-    return 60 + 24 * max(rows, 3)

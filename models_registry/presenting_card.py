@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models_registry.models import PromotionDecision
 from models_registry.verdicts import (
     EVENTS,
     METRICS,
@@ -44,6 +45,8 @@ class CardLines:
     metrics: Sequence[CardMetric]
     subgroups: Sequence[tuple[str, Sequence[GroupLine]]]
     label_delay: str
+    strongest: str
+    decisions: Sequence[tuple[str, dict[str, Any]]]
     thresholds: Sequence[tuple[str, str]]
 
 
@@ -57,6 +60,13 @@ def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
             for part in card["subgroups"]
         ],
         label_delay=UNKNOWN if policy is None else f"{policy['label_delay_seconds'] / 86400:g}",
+        strongest=", ".join(
+            row["feature"] for row in (card["explanation"]["global"] or {}).get("features", [])[:5]
+        ),
+        decisions=[
+            (PromotionDecision.Action(act["action"]).label, act)
+            for act in card["people"]["decisions"]
+        ],
         thresholds=[
             (name.capitalize(), "never" if value > 1 else f"{value:.4f}")
             for name, value in (card["thresholds"] or {}).items()

@@ -120,6 +120,7 @@ class ModelExplanation(View):
         if artefact is not None:
             detail = artefact.detail
             context |= {"artefact": artefact, "lines": feature_lines(detail["features"])}
+            context["largest_error"] = f"{detail['additivity_error']:.0e}"
             context["bar"] = bar_figure(detail["features"], detail["link"])
         if artefact is not None and found is not None:
             try:

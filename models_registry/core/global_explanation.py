@@ -7,6 +7,7 @@ al. (2020): mean |contribution| ranks the features, the points show how each val
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,7 +69,7 @@ class GlobalExplanation:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 found = {name: stored[name] for name in ARRAYS}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ExplanationError(f"The stored explanation cannot be read: {error}") from error
         base, rows, worst = found.pop("scalars").tolist()
         return cls(**found, base=base, rows=int(rows), error=worst)

@@ -125,7 +125,7 @@ def test_points_are_layered_by_the_third_of_their_value():
     found = made([1, 2, 3, 4, 5, 6, np.nan], [0.1] * 7)
     figure = summary_figure(found, ["a"], frozenset(), [{"feature": "a"}], "logit")
     assert [(t["name"], len(t["x"])) for t in figure["data"]] == [
-        ("low values", 2), ("middle values", 2), ("high values", 2), ("missing or a category", 1),
+        ("low value", 2), ("middle", 2), ("high value", 2), ("category or missing", 1),
     ]  # fmt: skip
 
 
