@@ -11,6 +11,7 @@ from models_registry.verdicts import EVENTS, METRICS, UNKNOWN, Show, per_thousan
 from scoring.core.bundle import BundleError, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
+from scoring.core.transformations import FeatureSpec
 from scoring.deployment import bundle_root
 
 LEAST, MOST = 2, 3
@@ -169,29 +170,28 @@ def _feature_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
     lines = []
     for name in names:
         ways = [one.get(name) for one in read]
-        if len(set(ways)) > 1:
+        if len({None if way is None else way.raw for way in ways}) > 1:
             texts = [UNKNOWN if way is None else _way(way) for way in ways]
             lines.append(Line(name, tuple(Cell(text) for text in texts)))
     return lines
 
 
-def _features(manifest: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+def _features(manifest: dict[str, Any]) -> dict[str, FeatureSpec]:
     try:
         spec = parse_spec(manifest["detector"], stored=True)
     except (KeyError, SpecError):
         return {}
-    return {feature.name: feature.raw for feature in spec.features}
+    return {feature.name: feature for feature in spec.features}
 
 
-def _way(raw: tuple[Any, ...]) -> str:
-    _, kind, source, entity, window, offset, _ = raw
-    said = f"{kind} of {source}" if source else kind
-    if entity:
-        said += f" by {entity}"
-    if window:
-        said += f", {window / 3600:g} h"
-    if offset:
-        said += f", {offset / 3600:g} h before"
+def _way(feature: FeatureSpec) -> str:
+    said = f"{feature.kind} of {feature.field}" if feature.field else feature.kind
+    if feature.entity:
+        said += f" by {feature.entity}"
+    if feature.window:
+        said += f", {feature.window / 3600:g} h"
+    if feature.offset:
+        said += f", {feature.offset / 3600:g} h before"
     return said[:LONGEST]
 
 
