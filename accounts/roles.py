@@ -55,6 +55,7 @@ _MODEL_OWNER = _READ | {
     "scoring.change_rule",
     "models_registry.train_model",
     "models_registry.promote_model",
+    "models_registry.exchange_bundle",
     "scoring.flush_cache",
     "jobs.cancel_job",
 }

@@ -2,13 +2,27 @@
 
 from django.urls import path
 
-from models_registry import api, model_api, promotion_api
+from models_registry import api, model_api, promotion_api, registry_api
 
 urlpatterns = [
     path("model/info", model_api.ModelInfoView.as_view(), name="api_model_info"),
     path("drift/status", model_api.DriftStatusView.as_view(), name="api_drift_status"),
     path("drift/check", model_api.DriftCheckView.as_view(), name="api_drift_check"),
     path("models", api.ModelListView.as_view(), name="api_models"),
+    path("models/compare", registry_api.CompareView.as_view(), name="api_compare"),
+    path("models/integrity", registry_api.IntegrityView.as_view(), name="api_integrity"),
+    path("models/<int:pk>", registry_api.VersionView.as_view(), name="api_model"),
+    path("models/<int:pk>/card", registry_api.CardView.as_view(), name="api_model_card"),
+    path(
+        "models/<int:pk>/explanation",
+        registry_api.ExplanationView.as_view(),
+        name="api_model_explanation",
+    ),
+    path("models/<int:pk>/track", registry_api.TrackView.as_view(), name="api_model_track"),
+    path("models/<int:pk>/bundle", registry_api.BundleView.as_view(), name="api_model_bundle"),
+    path(
+        "detectors/<slug:slug>/import", registry_api.ImportView.as_view(), name="api_model_import"
+    ),
     path("models/<int:pk>/promote", promotion_api.PromoteView.as_view(), name="api_promote"),
     path("models/<int:pk>/shadow", promotion_api.ShadowView.as_view(), name="api_shadow"),
     path("promotions", promotion_api.PromotionListView.as_view(), name="api_promotions"),

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
+from models_registry.bundle_files import MOST_BYTES
 from scoring.core.decision import Thresholds
 from scoring.models import Detector
 
@@ -34,6 +36,24 @@ class TrainForm(forms.Form):
             initial={"learner": detector.spec().training.learner},
             auto_id=f"{detector.slug}-%s",
         )
+
+
+class ImportForm(forms.Form):
+    """A bundle that another platform exported."""
+
+    bundle = forms.FileField(
+        max_length=200,
+        allow_empty_file=False,
+        widget=forms.ClearableFileInput(attrs={"class": "input", "accept": ".zip"}),
+        label="Bundle (.zip)",
+    )
+
+    def clean_bundle(self) -> UploadedFile:
+        """Too large is refused before it is read."""
+        file: UploadedFile = self.cleaned_data["bundle"]
+        if (file.size or 0) > MOST_BYTES:
+            raise forms.ValidationError(f"The file is larger than {MOST_BYTES >> 20} MB.")
+        return file
 
 
 class DecisionForm(forms.Form):

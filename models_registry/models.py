@@ -9,6 +9,7 @@ from models_registry import (  # noqa: F401 - where Django looks for models
     drift_models,
     evaluation_models,
     promotion_models,
+    registry_models,
     retraining_models,
     shadow_models,
     tuning_models,

@@ -7,6 +7,7 @@ from django.db.models.functions import RowNumber
 
 from jobs.models import Job
 from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
 
 
@@ -28,6 +29,26 @@ def promotion_history(detector: Detector) -> QuerySet[PromotionDecision]:
     return PromotionDecision.objects.filter(detector=detector).select_related(
         "version", "previous", "actor", "request__requested_by"
     )
+
+
+def documented_versions() -> QuerySet[ModelVersion]:
+    """Versions with all that their pages show of where they came from, in one query."""
+    return ModelVersion.objects.select_related(
+        *("detector", "dataset", "trained_by", "job"),
+        *("shadow", "lineage__parent__detector", "tracked_run"),
+    )
+
+
+def lineage_of(version: ModelVersion) -> Lineage | None:
+    """Where a version came from; None for versions older than that record."""
+    found: Lineage | None = getattr(version, "lineage", None)
+    return found
+
+
+def tracked_run_of(version: ModelVersion) -> TrackedRun | None:
+    """The version at the tracking server; None where it is not to be there."""
+    found: TrackedRun | None = getattr(version, "tracked_run", None)
+    return found
 
 
 def newest_versions(

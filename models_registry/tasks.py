@@ -9,7 +9,9 @@ from jobs.dispatch import announce_job
 from jobs.services import run_job
 from models_registry.evaluating import run_evaluation
 from models_registry.evaluation_jobs import EVALUATE
+from models_registry.explaining import EXPLAIN_VERSION, run_explanation
 from models_registry.guarding import watch_promotions
+from models_registry.models import ModelVersion
 from models_registry.monitoring import (
     CHECK_DRIFT,
     NoModel,
@@ -23,6 +25,12 @@ from models_registry.shadow_judging import is_due as is_judgement_due
 from models_registry.shadow_scoring import shadow_some
 from models_registry.shadowing import choose_shadows, forget_scores, running_shadows
 from models_registry.timetable import RETRAIN_ON_TIME, make_missing_timetables
+from models_registry.tracking import (
+    TRACK_VERSION,
+    overdue_runs,
+    request_tracking,
+    run_tracking,
+)
 from models_registry.training import run_training
 from scoring.core.reader import SpecError
 from scoring.models import Detector
@@ -33,7 +41,12 @@ logger = logging.getLogger(__name__)
 @shared_task(name=TRAIN)
 def train_task(job_id: int) -> None:
     """Run a training job."""
-    run_job(job_id, run_training)
+    job = run_job(job_id, run_training)
+    made = (job.result or {}).get("version") if job else None
+    version = ModelVersion.objects.filter(pk=made).first() if made else None
+    tracking = request_tracking(version) if version else None
+    if tracking is not None:
+        announce_job(tracking)
 
 
 @shared_task(name=CHECK_DRIFT)
@@ -46,6 +59,27 @@ def check_drift_task(job_id: int) -> None:
 def evaluate_task(job_id: int) -> None:
     """Run an evaluation job."""
     run_job(job_id, run_evaluation)
+
+
+@shared_task(name=EXPLAIN_VERSION)
+def explain_version_task(job_id: int) -> None:
+    """Run an explanation job."""
+    run_job(job_id, run_explanation)
+
+
+@shared_task(name=TRACK_VERSION)
+def track_version_task(job_id: int) -> None:
+    """Run a job that logs a version at the tracking server."""
+    run_job(job_id, run_tracking)
+
+
+@shared_task(name="models_registry.track_overdue")
+def track_overdue() -> None:
+    """Queue again what the tracking server did not take."""
+    for run in overdue_runs():
+        job = request_tracking(run.version)
+        if job is not None:
+            announce_job(job)
 
 
 @shared_task(name="models_registry.retrain_due")

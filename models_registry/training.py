@@ -21,6 +21,7 @@ from models_registry.core.reference import describe_features, outcomes
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
 from models_registry.datasets import digest as digest_of
+from models_registry.documenting import document_version
 from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
 from models_registry.judging import audited_metrics, finite, history_starts, knowledge_ends
 from models_registry.models import Dataset, ModelVersion
@@ -112,7 +113,7 @@ def train_version(
     dataset = record_dataset(detector, rows, split)
     digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics, risk)
     progress.report(0.99, "Registering")
-    return _register(
+    version = _register(
         detector,
         fitted,
         parameters=recorded(fitted.learner, spec.training.imbalance),
@@ -126,6 +127,7 @@ def train_version(
         progress=progress,
         seconds=time.monotonic() - started,
     )
+    return document_version(version, vectors=rows.vectors[test.rows], labels=test.labels, risk=risk)
 
 
 def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:

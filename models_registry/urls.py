@@ -7,6 +7,7 @@ from models_registry import (
     drift_views,
     evaluation_views,
     promotion_views,
+    registry_views,
     retraining_views,
     views,
 )
@@ -44,4 +45,16 @@ urlpatterns = [
     path("models/<slug:slug>/drift/check/", drift_views.drift_check, name="drift_check"),
     path("models/<slug:slug>/drift.csv", drift_views.drift_csv, name="drift_csv"),
     path("models/<slug:slug>/retraining/", retraining_views.retraining, name="retraining"),
+    path("models/compare/", registry_views.ModelCompare.as_view(), name="model_compare"),
+    path("models/integrity/", registry_views.model_integrity, name="model_integrity"),
+    path(
+        "models/<int:pk>/explanation/",
+        registry_views.ModelExplanation.as_view(),
+        name="model_explanation",
+    ),
+    path("models/<int:pk>/explain/", registry_views.model_explain, name="model_explain"),
+    path("models/<int:pk>/track/", registry_views.model_track, name="model_track"),
+    path("models/<int:pk>/card/", registry_views.model_card_page, name="model_card"),
+    path("models/<int:pk>/bundle/", registry_views.model_export, name="model_export"),
+    path("models/import/<slug:slug>/", registry_views.ModelImport.as_view(), name="model_import"),
 ]

@@ -26,8 +26,11 @@ from models_registry.retraining import request_training
 from models_registry.selectors import (
     champion_of,
     compared_champion,
+    documented_versions,
     earlier_champions,
+    lineage_of,
     promotion_history,
+    tracked_run_of,
     version_list,
 )
 from models_registry.verdicts import same_events_rows, verdict_of
@@ -148,6 +151,8 @@ def render_version(
         "same_rows": same_events_rows(version, currency=currency),
         "metrics": metric_lines(version, other, currency=currency),
         "curves": curve_figures(version, other),
+        "lineage": lineage_of(version),
+        "tracked": tracked_run_of(version),
         "history": promotion_history(detector)[:HISTORY],
         "earlier": earlier_champions([detector]).get(detector.pk),
         "form": form or DecisionForm(),
@@ -212,8 +217,7 @@ def sentence(problem: Exception) -> str:
 
 def version_or_404(pk: int) -> ModelVersion:
     """The version with all that its page shows of its making."""
-    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by", "job", "shadow")
-    return get_object_or_404(rows, pk=pk)
+    return get_object_or_404(documented_versions(), pk=pk)
 
 
 def go_to(request: HttpRequest, version: ModelVersion) -> HttpResponse:

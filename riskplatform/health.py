@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -87,6 +88,7 @@ class HealthBody(serializers.Serializer[Any]):
         child=serializers.ChoiceField(["CLOSED", "OPEN", "HALF_OPEN"])
     )
     warnings = ShortfallBody(many=True)
+    integrity = serializers.CharField(help_text="Where everything is looked at closely.")
 
 
 class HealthProblem(serializers.Serializer[Any]):
@@ -124,6 +126,7 @@ class ApiHealthView(APIView):
             "models": versions,
             **parts,
             "circuit_breakers": states,
+            "integrity": reverse("model_integrity"),
             "warnings": [
                 {
                     "detector": found.detector,

@@ -212,6 +212,10 @@ CELERY_BEAT_SCHEDULE = {
     },
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
+    "Log versions that the tracking server did not take": {
+        "task": "models_registry.track_overdue",
+        "schedule": 600.0,
+    },
     "Retrain detectors that are due": {"task": "models_registry.retrain_due", "schedule": 3600.0},
     "Check models for drift": {
         "task": "models_registry.check_drift_everywhere",
@@ -256,6 +260,13 @@ if not 0 <= SHADOW_MOST <= 10 or not 1 <= SHADOW_KEEP_DAYS <= 3650:
 # --- API -------------------------------------------------------------------------------------
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=2 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
+# Bundles come as files (models_registry/bundle_files.py bounds them to 64 MB themselves).
+UPLOAD_MAX_BYTES = 65 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "riskplatform.uploads.BoundedUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 # How long a process trusts a key that it found valid, without asking the database again.
 API_KEY_CACHE_SECONDS = env.float("API_KEY_CACHE_SECONDS", default=1.0)
 # What everybody may ask for who comes by token or session; keys have a rate of their own.
@@ -316,6 +327,9 @@ KAFKA, MQTT = (
     }
     for prefix in ("RISK_KAFKA_", "RISK_MQTT_")
 )
+
+# --- Tracking of versions by MLflow (docs/registry.md); empty: none ---------------------------
+MLFLOW_TRACKING_URI = env("MLFLOW_TRACKING_URI", default="")
 
 # --- Metrics (riskplatform/metrics.py) --------------------------------------------------------
 METRICS_OPEN = env.bool("RISK_METRICS_OPEN", default=True)

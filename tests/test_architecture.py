@@ -21,6 +21,7 @@ MEETING_PLACES = {
     "labelling",  # labels, and the windows that learn them
     "feature_store",  # stored events read again, where a dataset lacks a feature
     "policies",  # for how long a model may serve is part of the policy in force
+    "shortfalls",  # what is in force and does not do what it says, for the integrity page
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
     # What a page shows of a prediction, for the pages of every app.
     *("presenting", "screened", "figures"),

@@ -91,14 +91,19 @@ def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, by
         "files": {name: sha256(data) for name, data in sorted(files.items())},
     }
     text = json.dumps(full, sort_keys=True, indent=1, allow_nan=False).encode()
-    digest = sha256(text)
+    return place_bundle(root, {**files, MANIFEST: text})
+
+
+def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
+    """Put a bundle's files, the manifest among them, in their place as they are; its digest."""
+    digest = sha256(files[MANIFEST])
     place = root / digest
     if place.exists():
         return digest
     beside = root / f".{digest}.{secrets.token_hex(4)}"
     beside.mkdir(parents=True)
     try:
-        for name, data in {**files, MANIFEST: text}.items():
+        for name, data in files.items():
             with (beside / name).open("wb") as file:
                 file.write(data)
                 file.flush()
@@ -113,8 +118,11 @@ def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, by
     return digest
 
 
-def read_files(place: Path, digest: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Manifest and files of a bundle, every byte checked. Raises BundleError."""
+def read_manifest(place: Path, digest: str) -> dict[str, Any]:
+    """The manifest of a bundle, checked against its digest; no other file is read.
+
+    Raises BundleError.
+    """
     try:
         text = (place / MANIFEST).read_bytes()
     except OSError as error:
@@ -125,6 +133,12 @@ def read_files(place: Path, digest: str) -> tuple[dict[str, Any], dict[str, byte
     if manifest.get("format") != FORMAT:
         found = manifest.get("format")
         raise BundleError(f"Bundle {digest[:12]} has format {found}; {FORMAT} is what is read.")
+    return manifest
+
+
+def read_files(place: Path, digest: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Manifest and files of a bundle, every byte checked. Raises BundleError."""
+    manifest = read_manifest(place, digest)
     files = {}
     for name, expected in manifest["files"].items():
         try:

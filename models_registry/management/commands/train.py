@@ -12,8 +12,15 @@ from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import SplitError
 from models_registry.datasets import DatasetError
 from models_registry.fitting import QuietProgress
-from models_registry.promotion import promote
+from models_registry.management.commands.models import decide
+from models_registry.metric_rows import metric_lines
+from models_registry.models import ModelVersion
+from models_registry.selectors import compared_champion
+from models_registry.tracking import TrackingError, is_tracking, track_version
 from models_registry.training import train_version
+from models_registry.verdicts import verdict_of
+from scoring.core.bundle import read_manifest
+from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 
@@ -52,18 +59,48 @@ class Command(BaseCommand):
         except (DatasetError, SplitError, LearnerError) as error:
             raise CommandError(str(error)) from error
         sys.stderr.write("\n")
-        for name, value in version.metrics.items():
-            shown = f"{value:.4f}" if isinstance(value, float) else value
-            self.stdout.write(f"  {name:<26} {shown}")
+        self._describe(version)
         if options["promote"]:
             reason = f"manage.py train --promote: {options['reason'] or 'the first champion'}"
-            override = serves is not None
-            promote(version, actor=None, reason=reason, detail={"override": override})
+            decide(version, user=None, reason=reason)
         stage = "champion" if options["promote"] else "challenger"
         self.stdout.write(
             f"{version.label} of {detector.name}: {stage}, trained on {version.dataset} "
             f"in {version.training_seconds:.1f} s."
         )
+        if is_tracking():
+            self._track(version)
+
+    def _describe(self, version: ModelVersion) -> None:
+        """Metrics, thresholds, digests, and how it compares with the champion."""
+        currency = version.detector.spec().currency
+        found = version.metrics
+        self.stdout.write(
+            f"Judged on {found['rows']:,} unseen events, {found['positives']:,} positive, "
+            f"labels as known at {found['known_at']}:"
+        )
+        for row in metric_lines(version, None, currency=currency):
+            self.stdout.write(f"  {row.name:<28} {row.this:>12}")
+        manifest = read_manifest(bundle_root() / version.digest, version.digest)
+        self.stdout.write(f"Thresholds ({manifest['calibration']['kind']} calibration):")
+        for name, value in manifest["thresholds"].items():
+            self.stdout.write(f"  {name:<28} {'never' if value > 1 else f'{value:.4f}':>12}")
+        rival = compared_champion(version)
+        verdict = verdict_of(
+            version, rival=rival.label if rival else "the champion", currency=currency
+        )
+        for sentence in (verdict.headline, *verdict.evidence, *verdict.warnings):
+            self.stdout.write(sentence)
+        self.stdout.write(f"Data   {version.dataset.digest}")
+        self.stdout.write(f"Bundle {version.digest}")
+
+    def _track(self, version: ModelVersion) -> None:
+        try:
+            run = track_version(version)
+        except TrackingError as problem:
+            self.stderr.write(f"Not at the tracking server: {problem} It is tried again by beat.")
+            return
+        self.stdout.write(f"At the tracking server: {run.registered_as}, run {run.run_id}.")
 
     def _bar(self, fraction: float, stage: str) -> None:
         if (round(fraction, 2), stage) == self._shown:

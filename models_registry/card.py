@@ -1,0 +1,231 @@
+"""A version's model card: what it is for, what it learnt from, how well it judges, what it cannot.
+
+After Mitchell et al., "Model cards for model reporting" (2019). Everything in it is read from what
+was recorded; what was not recorded is None and named under `unknown`.
+"""
+
+from typing import Any
+
+from django.utils import timezone
+
+from models_registry.drift_selectors import newest_check
+from models_registry.models import Dataset, ModelVersion, PromotionDecision
+from models_registry.registry_models import Artefact, Lineage
+from models_registry.selectors import lineage_of
+from scoring.core.bundle import BundleError, read_manifest
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.deployment import bundle_root
+from scoring.models import Deployment
+
+FORMAT = 1
+FEW_POSITIVES = 100
+KEYS_OF_COUNTS = ("rows", "positives", "known_at")
+METHODS = {
+    "logit": "Exact Shapley contributions of each feature in log-odds (path-dependent TreeSHAP "
+    "for trees, coefficient times distance from the mean for linear models), checked against the "
+    "model's margin for every event.",
+    "isolation": "Exact path-dependent TreeSHAP contributions to the mean path length, checked "
+    "against the model's margin for every event.",
+}
+NEGATIVES = (
+    "An event counts as legitimate once the label delay has passed without a report; younger "
+    "unlabelled events are left out."
+)
+
+
+def model_card(version: ModelVersion) -> dict[str, Any]:
+    """The card as plain JSON values; times are datetimes.
+
+    `version` from `selectors.documented_versions`: five more queries, and the bundle's manifest.
+    """
+    manifest, fault = _manifest(version)
+    spec = _declared(version, manifest)
+    lineage = lineage_of(version)
+    explained = Artefact.objects.filter(version=version, kind=Artefact.Kind.EXPLANATION).first()
+    card: dict[str, Any] = {
+        "format": FORMAT,
+        "made_at": timezone.now(),
+        "version": version.label,
+        "stage": version.stage,
+        "bundle_digest": version.digest,
+        "bundle_fault": fault,
+        "detector": _detector(version, spec),
+        "learner": version.learner,
+        "parameters": version.parameters,
+        "data": _data(version.dataset),
+        "label_policy": _label_policy(spec),
+        "evaluation": _evaluation(version),
+        "subgroups": lineage.subgroups if lineage else [],
+        "thresholds": manifest.get("thresholds"),
+        "calibration": manifest.get("calibration", {}).get("kind"),
+        "costs": _costs(spec),
+        "explanation": {
+            "method": METHODS.get(str(manifest.get("link"))),
+            "global": explained.detail if explained else None,
+        },
+        "monitoring": _monitoring(version),
+        "people": _people(version, lineage),
+        "code": lineage.code if lineage and lineage.code else None,
+        "origin": lineage.origin if lineage else None,
+        "parent": lineage.parent.label if lineage and lineage.parent else None,
+    }
+    card["limitations"] = limitations(version, card)
+    card["unknown"] = _unknown(card)
+    return card
+
+
+def _manifest(version: ModelVersion) -> tuple[dict[str, Any], str]:
+    try:
+        return read_manifest(bundle_root() / version.digest, version.digest), ""
+    except BundleError as error:
+        return {}, str(error)
+
+
+def _declared(version: ModelVersion, manifest: dict[str, Any]) -> DetectorSpec | None:
+    """The declaration that the version was trained with; None where its bundle is gone."""
+    try:
+        return parse_spec(manifest["detector"], stored=True) if manifest else None
+    except (SpecError, KeyError):
+        return None
+
+
+def _detector(version: ModelVersion, spec: DetectorSpec | None) -> dict[str, Any]:
+    return {
+        "slug": version.detector.slug,
+        "name": version.detector.name,
+        "purpose": (spec.description if spec else version.detector.description) or None,
+        "entity": spec.entity_field or None if spec else None,
+        "currency": spec.currency or None if spec else None,
+    }
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "digest": dataset.digest,
+        "events": dataset.rows,
+        "labelled": dataset.detail.get("labelled"),
+        "positives": dataset.positives,
+        "first_event_at": dataset.first_event_at,
+        "last_event_at": dataset.last_event_at,
+        "labels_known_at": dataset.known_at,
+        "features": dataset.feature_names,
+    }
+
+
+def _label_policy(spec: DetectorSpec | None) -> dict[str, Any] | None:
+    if spec is None:
+        return None
+    return {
+        "label_delay_seconds": spec.training.label_delay,
+        "minimum_positives": spec.training.minimum_positives,
+        "negatives": NEGATIVES,
+    }
+
+
+def _evaluation(version: ModelVersion) -> dict[str, Any]:
+    found = version.metrics
+    return {
+        "events": found.get("rows"),
+        "positives": found.get("positives"),
+        "known_at": found.get("known_at"),
+        "metrics": {name: value for name, value in found.items() if name not in KEYS_OF_COUNTS},
+        "comparison": version.comparison or None,
+    }
+
+
+def _costs(spec: DetectorSpec | None) -> dict[str, Any] | None:
+    if spec is None:
+        return None
+    costs = spec.costs
+    return {
+        "review_cost": costs.review_cost,
+        "false_block_cost": costs.false_block_cost,
+        "loss_share": costs.loss_share,
+        "capacity": costs.capacity,
+        "currency": spec.currency or None,
+    }
+
+
+def _monitoring(version: ModelVersion) -> dict[str, Any]:
+    slots = list(Deployment.objects.filter(detector=version.detector_id, digest=version.digest))
+    check = newest_check(version.detector)
+    own = check if check and check.bundle_digest == version.digest else None
+    return {
+        "serves": version.stage == ModelVersion.Stage.CHAMPION,
+        "deployed": [{"slot": row.slot, "since": row.installed_at} for row in slots],
+        "drift": None
+        if own is None
+        else {name: getattr(own, name) for name in ("status", "checked_at", "rows", "max_psi")},
+    }
+
+
+def _people(version: ModelVersion, lineage: Lineage | None) -> dict[str, Any]:
+    decisions = PromotionDecision.objects.filter(version=version).select_related("actor")
+    imported = lineage is not None and lineage.origin == Lineage.Origin.IMPORTED
+    return {
+        "trained_by": None if imported else _name(version.trained_by) or "the schedule",
+        "imported_by": _name(version.trained_by) if imported else None,
+        "trained_at": version.trained_at,
+        "decisions": [
+            {
+                "action": act.action,
+                "by": _name(act.actor) or "the platform",
+                "at": act.at,
+                "reason": act.reason or None,
+            }
+            for act in decisions
+        ],
+    }
+
+
+def _name(user: Any) -> str | None:
+    return None if user is None else user.name or user.username
+
+
+def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
+    """What the recorded facts say against relying on it."""
+    found = []
+    positives = card["evaluation"]["positives"]
+    if positives is not None and positives < FEW_POSITIVES:
+        found.append(
+            f"Only {positives} positives were among the events it was judged on: its numbers are "
+            "uncertain."
+        )
+    if card["origin"] == Lineage.Origin.IMPORTED:
+        found.append("It was imported: metrics and curves are those that its file states.")
+    if card["calibration"] == "none":
+        found.append("Its scores are not calibrated: they order events and are no probabilities.")
+    if version.comparison.get("champion_saw_test_rows"):
+        found.append("The champion it was compared with had learnt from some of the same events.")
+    drift = card["monitoring"]["drift"]
+    if drift and drift["status"] in ("moderate", "major"):
+        found.append(f"The newest drift check calls the drift of its inputs {drift['status']}.")
+    if card["label_policy"]:
+        days = card["label_policy"]["label_delay_seconds"] / 86400
+        found.append(
+            f"Bad events that are reported later than {days:g} days count as legitimate in its "
+            "training and in these numbers."
+        )
+    last = card["data"]["last_event_at"]
+    found.append(f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}.")
+    return found
+
+
+UNKNOWN = {
+    "purpose": lambda card: card["detector"]["purpose"],
+    "labelled events": lambda card: card["data"]["labelled"],
+    "when labels were known for its metrics": lambda card: card["evaluation"]["known_at"],
+    "performance by subgroup": lambda card: card["subgroups"] or None,
+    "thresholds": lambda card: card["thresholds"],
+    "label policy": lambda card: card["label_policy"],
+    "costs": lambda card: card["costs"],
+    "global explanation": lambda card: card["explanation"]["global"],
+    "drift of its inputs": lambda card: card["monitoring"]["drift"],
+    "code version": lambda card: card["code"],
+    "origin": lambda card: card["origin"],
+}
+
+
+def _unknown(card: dict[str, Any]) -> list[str]:
+    return [name for name, read in UNKNOWN.items() if read(card) is None]

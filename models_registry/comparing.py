@@ -1,0 +1,228 @@
+"""Two or three versions of one detector side by side: what the page and the API show."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from models_registry.forms import LEARNER_TITLES
+from models_registry.metric_rows import METRICS, Show
+from models_registry.models import ModelVersion
+from models_registry.overlay_figures import overlaid
+from models_registry.verdicts import EVENTS, UNKNOWN, per_thousand, verdict_of
+from scoring.core.bundle import BundleError, read_manifest
+from scoring.core.reader import SpecError
+from scoring.core.spec import parse_spec
+from scoring.core.transformations import FeatureSpec
+from scoring.deployment import bundle_root
+
+LEAST, MOST = 2, 3
+LONGEST = 60
+
+
+class CompareError(ValueError):
+    """A choice of versions that cannot stand side by side; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`text`, and under it the 95 % interval where one is known."""
+
+    text: str
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a table: a cell per version, in the order of the columns."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    meaning: str = ""
+
+
+@dataclass(slots=True)
+class SideBySide:
+    """The comparison. `verdicts`: where two of the columns judged the same events."""
+
+    versions: Sequence[ModelVersion]
+    currency: str
+    metrics: list[Line] = field(default_factory=list)
+    thresholds: list[Line] = field(default_factory=list)
+    parameters: list[Line] = field(default_factory=list)
+    features: list[Line] = field(default_factory=list)
+    data: list[Line] = field(default_factory=list)
+    alike: int = 0
+    verdicts: list[str] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def chosen_ids(texts: Sequence[str]) -> list[int]:
+    """The ids of the versions in a query, each once. Raises CompareError on anything else."""
+    found: list[int] = []
+    for text in texts:
+        if not text:
+            continue
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise CompareError("A version is chosen by its number in the address.")
+        if int(text) not in found:
+            found.append(int(text))
+    if len(found) > MOST:
+        raise CompareError(f"At most {MOST} versions stand side by side.")
+    return found
+
+
+def versions_to_compare(ids: Sequence[int]) -> list[ModelVersion]:
+    """The versions in the order asked for. Raises CompareError."""
+    rows = ModelVersion.objects.filter(pk__in=ids).select_related("detector", "dataset")
+    by_id = {version.pk: version for version in rows}
+    if len(by_id) < len(ids):
+        raise CompareError("One of these versions does not exist.")
+    if len({version.detector_id for version in by_id.values()}) > 1:
+        raise CompareError("Only versions of one detector can be compared.")
+    return [by_id[pk] for pk in ids]
+
+
+def compare_versions(versions: Sequence[ModelVersion]) -> SideBySide:
+    """Everything that tells the versions apart; no query of its own.
+
+    `versions` with detector and dataset.
+    """
+    currency = versions[0].detector.spec().currency
+    found = SideBySide(versions, currency)
+    manifests = [_manifest(version, found.faults) for version in versions]
+    found.metrics = _metric_lines(versions, currency)
+    found.thresholds = _threshold_lines(manifests)
+    found.parameters, found.alike = _parameter_lines(versions)
+    found.features = _feature_lines(manifests)
+    found.data = _data_lines(versions)
+    found.verdicts = _verdicts(versions, currency)
+    found.curves = overlaid(versions)
+    return found
+
+
+def _manifest(version: ModelVersion, faults: list[str]) -> dict[str, Any]:
+    try:
+        return read_manifest(bundle_root() / version.digest, version.digest)
+    except BundleError as error:
+        faults.append(f"{version.label}: {error}")
+        return {}
+
+
+def _metric_lines(versions: Sequence[ModelVersion], currency: str) -> list[Line]:
+    shown: list[tuple[str, str, str, Show]] = list(METRICS)
+    cost = f"Cost per {EVENTS:,} events"
+    meaning = "losses, reviews and wrong blocks, lower is better"
+    shown.append(("cost_per_event", cost, meaning, lambda value: per_thousand(value, currency)))
+    return [
+        Line(name, tuple(_metric(version, key, show) for version in versions), meaning)
+        for key, name, meaning, show in shown
+        if any(key in version.metrics for version in versions)
+    ]
+
+
+def _metric(version: ModelVersion, key: str, show: Show) -> Cell:
+    pair = (version.metrics.get("intervals") or {}).get(key)
+    interval = ""
+    if pair and all(bound is not None for bound in pair):
+        interval = f"{show(pair[0])} to {show(pair[1])}"
+    return Cell(show(version.metrics.get(key)), interval)
+
+
+def _threshold_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
+    found = [manifest.get("thresholds") or {} for manifest in manifests]
+    names = dict.fromkeys(name for one in found for name in one)
+    lines = [
+        Line(name.capitalize(), tuple(Cell(_risk(one.get(name))) for one in found))
+        for name in names
+    ]
+    kinds = [manifest.get("calibration", {}).get("kind") for manifest in manifests]
+    if any(kinds):
+        lines.append(Line("Calibration", tuple(Cell(str(kind or UNKNOWN)) for kind in kinds)))
+    return lines
+
+
+def _risk(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return "never" if value > 1 else f"{value:.4f}"
+
+
+def _parameter_lines(versions: Sequence[ModelVersion]) -> tuple[list[Line], int]:
+    """Lines of what differs, and how many parameters do not."""
+    titles = [LEARNER_TITLES.get(version.learner, version.learner) for version in versions]
+    lines = [Line("Algorithm", tuple(Cell(title) for title in titles))] * (len(set(titles)) > 1)
+    names = sorted({name for version in versions for name in version.parameters})
+    differ = [name for name in names if len({repr(v.parameters.get(name)) for v in versions}) > 1]
+    lines += [
+        Line(name, tuple(Cell(_value(v.parameters.get(name))) for v in versions)) for name in differ
+    ]
+    return lines, len(names) - len(differ)
+
+
+def _value(value: Any) -> str:
+    return UNKNOWN if value is None else str(value)[:LONGEST]
+
+
+def _feature_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
+    """Features that not all of the bundles read, or not in the same way."""
+    read = [_features(manifest) for manifest in manifests]
+    names = dict.fromkeys(name for one in read for name in one)
+    lines = []
+    for name in names:
+        ways = [one.get(name) for one in read]
+        if len({None if way is None else way.raw for way in ways}) > 1:
+            texts = [UNKNOWN if way is None else _way(way) for way in ways]
+            lines.append(Line(name, tuple(Cell(text) for text in texts)))
+    return lines
+
+
+def _features(manifest: dict[str, Any]) -> dict[str, FeatureSpec]:
+    try:
+        spec = parse_spec(manifest["detector"], stored=True)
+    except (KeyError, SpecError):
+        return {}
+    return {feature.name: feature for feature in spec.features}
+
+
+def _way(feature: FeatureSpec) -> str:
+    said = f"{feature.kind} of {feature.field}" if feature.field else feature.kind
+    if feature.entity:
+        said += f" by {feature.entity}"
+    if feature.window:
+        said += f", {feature.window / 3600:g} h"
+    if feature.offset:
+        said += f", {feature.offset / 3600:g} h before"
+    return said[:LONGEST]
+
+
+def _data_lines(versions: Sequence[ModelVersion]) -> list[Line]:
+    reads: tuple[tuple[str, Callable[[ModelVersion], str]], ...] = (
+        ("First event", lambda v: f"{v.dataset.first_event_at:%Y-%m-%d %H:%M}"),
+        ("Last event", lambda v: f"{v.dataset.last_event_at:%Y-%m-%d %H:%M}"),
+        ("Labels known at", lambda v: f"{v.dataset.known_at:%Y-%m-%d %H:%M}"),
+        ("Events", lambda v: f"{v.dataset.rows:,}"),
+        ("Positives", lambda v: f"{v.dataset.positives:,}"),
+        ("Judged on, events", lambda v: _count(v.metrics.get("rows"))),
+        ("Judged on, positives", lambda v: _count(v.metrics.get("positives"))),
+        ("Trained", lambda v: f"{v.trained_at:%Y-%m-%d %H:%M}"),
+        ("Data digest", lambda v: v.dataset.digest[:16]),
+        ("Bundle digest", lambda v: v.digest[:16]),
+    )
+    return [Line(name, tuple(Cell(read(v)) for v in versions)) for name, read in reads]
+
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def _verdicts(versions: Sequence[ModelVersion], currency: str) -> list[str]:
+    """The verdict of each version that was compared with another column on the same events."""
+    labels = {version.digest: version.label for version in versions}
+    found = []
+    for version in versions:
+        rival = labels.get(version.comparison.get("champion_digest", ""))
+        if rival and rival != version.label:
+            verdict = verdict_of(version, rival=rival, currency=currency)
+            found.append(" ".join((verdict.headline, *verdict.evidence[:1])))
+    return found

@@ -1,0 +1,74 @@
+"""How a model judges each level of a categorical feature: the same metrics, group by group."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core.metrics import at_threshold, average_precision
+from scoring.core.encoder import Encoder
+
+MOST_LEVELS: Final = 8
+LEAST_ROWS: Final = 50
+LEAST_POSITIVES: Final = 10
+"""Fewer say nothing about recall or ranking: counts are given alone."""
+
+FloatArray = NDArray[np.float64]
+
+
+def level_names(encoder: Encoder, names: Sequence[str]) -> dict[str, dict[float, str]]:
+    """By name of a categorical feature, the readable name of each level that has a column."""
+    found: dict[str, dict[float, str]] = {}
+    for column in encoder.columns:
+        if column["op"] == "level":
+            feature = names[int(column["source"])]
+            found.setdefault(feature, {})[float(column["code"])] = str(column["name"]).partition(
+                "="
+            )[2]
+    return found
+
+
+def subgroup_metrics(
+    vectors: FloatArray,
+    labels: NDArray[Any],
+    risk: FloatArray,
+    *,
+    review: float,
+    names: Sequence[str],
+    levels: Mapping[str, Mapping[float, str]],
+) -> list[dict[str, Any]]:
+    """One dict per feature in `levels`: `feature` and `groups`, the largest first.
+
+    `vectors` float64[n, k], `labels` 0 or 1 and `risk` float64[n]; `names` [k]. A group has
+    `level`, `rows`, `positives`, `alert_rate`; `precision`, `recall`, `average_precision` too
+    where 10 positives or more allow it, else they are None. Groups of fewer than 50 are left out.
+    """
+    found = []
+    for feature, known in levels.items():
+        values = vectors[:, names.index(feature)]
+        groups = [
+            _group(name, labels[rows], risk[rows], review)
+            for code, name in known.items()
+            if (rows := values == code).sum() >= LEAST_ROWS
+        ]
+        groups.sort(key=lambda group: -int(group["rows"]))
+        if groups:
+            found.append({"feature": feature, "groups": groups[:MOST_LEVELS]})
+    return found
+
+
+def _group(name: str, labels: NDArray[Any], risk: FloatArray, review: float) -> dict[str, Any]:
+    at = at_threshold(labels, risk, review)
+    positives = int((labels == 1).sum())
+    told = positives >= LEAST_POSITIVES
+    return {
+        "level": name,
+        "rows": int(labels.size),
+        "positives": positives,
+        "alert_rate": at.alert_rate,
+        "precision": at.precision if told and math.isfinite(at.precision) else None,
+        "recall": at.recall if told else None,
+        "average_precision": average_precision(labels, risk) if told else None,
+    }

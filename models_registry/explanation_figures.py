@@ -1,0 +1,252 @@
+"""Global explanations as Plotly figures: which features matter, how their values act."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models_registry.core.global_explanation import (
+    GlobalExplanation,
+    Step,
+    dependence,
+    level_steps,
+    ranks,
+)
+from models_registry.verdicts import UNKNOWN
+
+SHOWN = 15
+"""Features in the pictures; the table has all."""
+POINTS = 240
+"""Points of one feature in the summary: more hide each other."""
+SPREAD = 0.36
+BINS = 40
+LAYERS = (("low value", "@low", "circle"), ("middle", "@muted", "diamond"),
+          ("high value", "@accent", "triangle-up"))  # fmt: skip
+MISSING = ("category or missing", "@ink", "circle-open")
+Figure = dict[str, Any]
+UNITS = {"logit": "log-odds", "isolation": "units of the score's exponent"}
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureLine:
+    """A line of the table. `share` of all mean |contributions|; `acts` in words."""
+
+    name: str
+    mean_abs: str
+    share: float
+    mean: str
+    acts: str
+
+
+def feature_lines(features: Sequence[Mapping[str, Any]]) -> list[FeatureLine]:
+    """The stored summary as lines, strongest first."""
+    total = sum(row["mean_abs"] for row in features) or 1.0
+    return [
+        FeatureLine(
+            name=row["feature"],
+            mean_abs=f"{row['mean_abs']:.4f}",
+            share=row["mean_abs"] / total,
+            mean=f"{row['mean']:+.4f}".replace("-", "\N{MINUS SIGN}"),
+            acts=_acts(row["direction"]),
+        )
+        for row in features
+    ]
+
+
+def _acts(direction: float | None) -> str:
+    if direction is None:
+        return UNKNOWN
+    if abs(direction) < 0.3:
+        return "no single direction"
+    strong = "" if abs(direction) > 0.7 else "mostly "
+    return f"{strong}higher raises the risk" if direction > 0 else f"{strong}higher lowers the risk"
+
+
+def bar_figure(features: Sequence[Mapping[str, Any]], link: str) -> Figure:
+    """Mean |contribution| of the strongest features, strongest on top."""
+    rows = list(features[:SHOWN])[::-1]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": "mean |contribution|",
+                "x": [_short(row["mean_abs"]) for row in rows],
+                "y": [row["feature"] for row in rows],
+                "marker": {"color": "@accent"},
+            }
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": f"Mean |contribution|, {UNITS.get(link, 'margin')}"}},
+            "yaxis": {"type": "category", "title": {"text": ""}},
+        },
+    }
+
+
+def summary_figure(
+    found: GlobalExplanation,
+    names: Sequence[str],
+    categories: frozenset[str],
+    features: Sequence[Mapping[str, Any]],
+    link: str,
+) -> Figure:
+    """A point per event and feature: left lowers the risk, right raises it.
+
+    Three traces by a third of the feature's own values, with a mark of their own each.
+    """
+    rows = [row["feature"] for row in features[:SHOWN]][::-1]
+    layers: list[tuple[list[float], list[float]]] = [([], []) for _ in range(4)]
+    for height, name in enumerate(rows):
+        place = names.index(name)
+        values = found.values[:POINTS, place]
+        parts = found.contributions[:POINTS, place]
+        third = _thirds(values, is_category=name in categories)
+        ys = height + _spread(parts)
+        for layer, (xs_kept, ys_kept) in enumerate(layers):
+            chosen = third == layer
+            xs_kept.extend(_short(x) for x in parts[chosen].tolist())
+            ys_kept.extend(_short(y) for y in ys[chosen].tolist())
+    looks = (*LAYERS, MISSING)
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": title,
+                "x": xs,
+                "y": ys,
+                "marker": {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.75},
+                "hoverinfo": "x+name",
+            }
+            for (title, colour, symbol), (xs, ys) in zip(looks, layers, strict=True)
+            if xs
+        ],
+        "layout": {
+            "xaxis": {
+                "title": {"text": f"Contribution, {UNITS.get(link, 'margin')}"},
+                "zeroline": True,
+                "zerolinecolor": "@muted",
+            },
+            "yaxis": {
+                "tickvals": list(range(len(rows))),
+                "ticktext": rows,
+                "range": [-0.7, len(rows) - 0.3],
+                "title": {"text": ""},
+            },
+            "showlegend": True,
+            "hovermode": "closest",
+            "margin": {"t": 48},
+            "legend": {"y": 1.0, "yanchor": "bottom"},
+        },
+    }
+
+
+def _thirds(values: NDArray[np.float32], *, is_category: bool) -> NDArray[np.intp]:
+    """0, 1, 2 by rank among the known values; 3 for a category and what is missing."""
+    third = np.full(values.shape, 3, np.intp)
+    known = np.isfinite(values)
+    if not is_category and known.any():
+        place = ranks(values[known]) / (known.sum() + 1)
+        third[known] = np.minimum((place * 3).astype(np.intp), 2)
+    return third
+
+
+def _spread(parts: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Offsets in [-SPREAD, SPREAD] that set points of about equal contribution side by side."""
+    offsets = np.zeros(parts.size)
+    low, high = float(parts.min()), float(parts.max())
+    if high <= low:
+        return offsets
+    bins = np.minimum(((parts - low) / (high - low) * BINS).astype(int), BINS - 1)
+    fullest = max(1, int(np.bincount(bins).max()))
+    for one in np.unique(bins):
+        rows = np.flatnonzero(bins == one)
+        width = SPREAD * rows.size / fullest
+        offsets[rows] = np.linspace(-width, width, rows.size) if rows.size > 1 else 0.0
+    return offsets
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """A line of the dependence table."""
+
+    values: str
+    count: int
+    mean: str
+    band: str
+
+
+def dependence_view(
+    found: GlobalExplanation, place: int, name: str, link: str, levels: Mapping[float, str] | None
+) -> tuple[Figure, list[StepLine]]:
+    """Figure and table of one feature; `levels` names its categories, None for a number."""
+    values, parts = found.values[:, place], found.contributions[:, place]
+    steps = dependence(values, parts) if levels is None else level_steps(values, parts)
+    lines = [
+        StepLine(
+            _span(step, levels),
+            step.count,
+            _signed(step.mean),
+            f"{_signed(step.band_low)} to {_signed(step.band_high)}",
+        )
+        for step in steps
+    ]
+    known = np.isfinite(values)
+    shown = np.flatnonzero(known) if levels is None else np.arange(values.size)
+    xs: list[Any] = (
+        [_short(x) for x in values[shown].tolist()]
+        if levels is None
+        else [_level(float(x), levels) for x in values[shown]]
+    )
+    figure = {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "event",
+                "x": xs,
+                "y": [_short(y) for y in parts[shown].tolist()],
+                "marker": {"color": "@accent", "size": 5, "opacity": 0.5},
+            }
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": name}, **({} if levels is None else {"type": "category"})},
+            "yaxis": {
+                "title": {"text": f"Contribution, {UNITS.get(link, 'margin')}"},
+                "zeroline": True,
+                "zerolinecolor": "@muted",
+            },
+            "hovermode": "closest",
+        },
+    }
+    return figure, lines
+
+
+def _span(step: Step, levels: Mapping[float, str] | None) -> str:
+    if math.isnan(step.low):
+        return "missing"
+    if levels is not None:
+        return _level(step.low, levels)
+    return f"{step.low:.6g}" if step.low == step.high else f"{step.low:.6g} to {step.high:.6g}"
+
+
+def _level(code: float, levels: Mapping[float, str]) -> str:
+    if math.isnan(code):
+        return "missing"
+    # The points are float32, the codes whole numbers below 2**32: nearest is the right one.
+    nearest = min(levels, key=lambda known: abs(known - code), default=None)
+    if nearest is not None and np.float32(nearest) == np.float32(code):
+        return levels[nearest]
+    return "another level"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _short(value: float) -> float:
+    """Four significant digits: the page is shorter for it, and nobody sees more."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,391 @@
+"""Does everything that the registry stands on still hold? What does not, and what to do.
+
+Nothing here repairs anything: it looks, re-hashes, counts, and tells people.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.core.cache import cache
+from django.db.models import Exists, F, Max, OuterRef
+from django.urls import reverse
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from jobs.models import Job
+from jobs.services import LOST_AFTER
+from jobs.workflow import JobStatus
+from models_registry.artefacts import ArtefactError, read_artefact
+from models_registry.models import ModelVersion
+from models_registry.registry_models import Artefact, TrackedRun
+from scoring.core.bundle import BundleError, read_files
+from scoring.core.reader import SpecError
+from scoring.core.spec import parse_spec
+from scoring.deployment import bundle_root
+from scoring.models import Deployment, Detector, Prediction
+from scoring.shortfalls import all_shortfalls
+
+logger = logging.getLogger(__name__)
+FAULT, WARNING = "fault", "warning"
+PING_SECONDS = 0.5
+PING_REMEMBERED = 20
+WAITING_LONG = timedelta(minutes=5)
+BEAT_SILENT = timedelta(minutes=10)
+SECOND = timedelta(seconds=1)
+MOST_HASHED = 40
+"""Versions whose bundles are read byte by byte; of older ones it is only seen that they exist."""
+KEPT = (ModelVersion.Stage.CHAMPION, ModelVersion.Stage.CHALLENGER, ModelVersion.Stage.RETIRED)
+KINDS = {
+    "bundle": "Bundles",
+    "feature": "Features",
+    "stale": "Review and age",
+    "data": "Data behind versions",
+    "artefact": "Explanations",
+    "worker": "Workers",
+    "beat": "Timetable",
+    "job": "Jobs",
+    "rule": "Rules in force",
+    "list": "Watchlists",
+    "tracking": "Tracking server",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`level` is `fault` (something does not work) or `warning`; `remedy` says what to do."""
+
+    kind: str
+    level: str
+    subject: str
+    text: str
+    remedy: str
+    detector: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings, faults first, and what was looked at."""
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+    at: datetime
+
+    @property
+    def faults(self) -> int:
+        """How many findings are faults."""
+        return sum(found.level == FAULT for found in self.findings)
+
+    @property
+    def groups(self) -> list[tuple[str, list[Finding]]]:
+        """(title, findings) of every kind, those without a finding too."""
+        return [
+            (title, [found for found in self.findings if found.kind == kind])
+            for kind, title in KINDS.items()
+        ]
+
+
+def check_integrity(*, now: datetime | None = None) -> Report:
+    """Look at everything; the number of queries does not depend on how much there is."""
+    at = now or timezone.now()
+    versions = _versions()
+    detectors = list(Detector.objects.order_by("name"))
+    deployed = list(Deployment.objects.select_related("detector"))
+    findings = [
+        *_bundles(versions, deployed),
+        *_features(versions),
+        *_stale(versions, deployed, at),
+        *_data_gone(versions),
+        *_artefacts(),
+        *_workers(at),
+        *_beat(at),
+        *_jobs(at),
+        *_shortfalls(),
+        *_tracking(),
+    ]
+    checked = (
+        f"{min(len(versions), MOST_HASHED)} bundles re-hashed byte by byte"
+        + (
+            f", {len(versions) - MOST_HASHED} older ones looked for" * (len(versions) > MOST_HASHED)
+        ),
+        f"{len(detectors)} detectors compared with what their versions read",
+    )
+    findings.sort(key=lambda found: found.level != FAULT)
+    return Report(tuple(findings), checked, at)
+
+
+def _versions() -> list[ModelVersion]:
+    """Those that serve, may serve or served: champions, challengers, then the newest retired."""
+    rows = ModelVersion.objects.filter(stage__in=KEPT).select_related("detector", "dataset")
+    return list(rows.defer("curves", "comparison", "metrics").order_by("stage", "-trained_at"))
+
+
+def _bundles(versions: Sequence[ModelVersion], deployed: Sequence[Deployment]) -> Iterator[Finding]:
+    serving = {row.digest for row in deployed}
+    known = {version.digest for version in versions}
+    for place, version in enumerate(versions):
+        problem = _damage(version.digest, whole=place < MOST_HASHED)
+        if problem:
+            remedy = "Restore its folder from a backup or import the bundle again"
+            serves = version.digest in serving
+            yield Finding(
+                "bundle",
+                FAULT if serves else WARNING,
+                str(version),
+                problem,
+                f"{remedy}; until then {'rules alone may serve' if serves else 'it cannot serve'}.",
+                version.detector.slug,
+                version.get_absolute_url(),
+            )
+    for row in deployed:
+        if row.digest not in known and (problem := _damage(row.digest, whole=True)):
+            yield Finding(
+                "bundle",
+                FAULT,
+                f"{row.detector.slug} {row.version}",
+                problem,
+                "Promote a version whose bundle is whole, or run: manage.py load_detectors",
+                row.detector.slug,
+                row.detector.get_absolute_url(),
+            )
+
+
+def _damage(digest: str, *, whole: bool) -> str:
+    place = bundle_root() / digest
+    if not whole:
+        return "" if place.is_dir() else f"Bundle {digest[:12]} is gone."
+    try:
+        read_files(place, digest)
+    except (BundleError, ValueError, KeyError) as error:
+        return str(error)
+    return ""
+
+
+def _features(versions: Sequence[ModelVersion]) -> Iterator[Finding]:
+    """Where a version that serves or waits reads other features than its detector declares."""
+    for version in versions:
+        if version.stage == ModelVersion.Stage.RETIRED:
+            continue
+        try:
+            manifest, _ = read_files(bundle_root() / version.digest, version.digest)
+            theirs = {f.name: f.raw for f in parse_spec(manifest["detector"], stored=True).features}
+            declared = {f.name: f.raw for f in version.detector.spec().features}
+        except (BundleError, SpecError, KeyError, ValueError):
+            continue  # Told as a damaged bundle, or by the detector's own page.
+        missing = sorted(declared.keys() - theirs.keys())
+        dropped = sorted(theirs.keys() - declared.keys())
+        changed = sorted(k for k in declared.keys() & theirs.keys() if declared[k] != theirs[k])
+        said = [
+            f"{what} {', '.join(names[:6])}{' and more' * (len(names) > 6)}"
+            for what, names in (
+                ("declared, but not in the bundle:", missing),
+                ("in the bundle, but no longer declared:", dropped),
+                ("declared otherwise since:", changed),
+            )
+            if names
+        ]
+        if said:
+            yield Finding(
+                "feature",
+                WARNING,
+                str(version),
+                f"Features {'; '.join(said)}.",
+                f"Train {version.detector.slug} again, so that what serves reads what is declared.",
+                version.detector.slug,
+                version.get_absolute_url(),
+            )
+
+
+def _stale(
+    versions: Sequence[ModelVersion], deployed: Sequence[Deployment], now: datetime
+) -> Iterator[Finding]:
+    since = {row.digest: row.installed_at for row in deployed}
+    newest: dict[int, datetime] = {}
+    for version in versions:
+        at = newest.get(version.detector_id, version.trained_at)
+        newest[version.detector_id] = max(at, version.trained_at)
+    for version in versions:
+        if version.stage != ModelVersion.Stage.CHAMPION:
+            continue
+        try:
+            training = version.detector.spec().training
+        except SpecError:
+            continue
+        due = since.get(version.digest, version.trained_at) + timedelta(
+            seconds=training.review_after
+        )
+        if training.review_after and due <= now:
+            yield Finding(
+                "stale",
+                FAULT,
+                str(version),
+                f"Its review was due on {due:%Y-%m-%d}: rules decide alone.",
+                "Promote a version that was reviewed, or extend training.review_after.",
+                version.detector.slug,
+                version.get_absolute_url(),
+            )
+        age = now - newest[version.detector_id]
+        if age > 2 * timedelta(seconds=training.retrain_every):
+            yield Finding(
+                "stale",
+                WARNING,
+                str(version),
+                f"Nothing was trained for {age.days} days, more than twice what the detector's "
+                "policy says.",
+                "Train it again; if nothing is due, look whether labels still come in.",
+                version.detector.slug,
+                version.get_absolute_url(),
+            )
+
+
+def _data_gone(versions: Sequence[ModelVersion]) -> Iterator[Finding]:
+    """Versions whose first or last event is stored no more: their training cannot be repeated."""
+
+    def stored(column: str) -> Exists:
+        moment = OuterRef(f"dataset__{column}")
+        return Exists(
+            Prediction.objects.filter(
+                detector=OuterRef("detector"),
+                event_time__gte=moment - SECOND,
+                event_time__lte=moment + SECOND,
+            )
+        )
+
+    rows = (
+        ModelVersion.objects.filter(pk__in=[version.pk for version in versions[:MOST_HASHED]])
+        .exclude(lineage__origin="imported")
+        .annotate(first=stored("first_event_at"), last=stored("last_event_at"))
+        .exclude(first=True, last=True)
+        .values_list("pk", flat=True)
+    )
+    gone = set(rows)
+    for version in versions:
+        if version.pk in gone:
+            yield Finding(
+                "data",
+                WARNING,
+                str(version),
+                "Events of its data are stored no more: it cannot be trained again on the same.",
+                "Expected past the retention period; else restore the predictions from a backup.",
+                version.detector.slug,
+                version.get_absolute_url(),
+            )
+
+
+def _artefacts() -> Iterator[Finding]:
+    rows = Artefact.objects.select_related("version__detector").order_by("-made_at")[:MOST_HASHED]
+    for artefact in rows:
+        try:
+            read_artefact(artefact)
+        except ArtefactError as error:
+            yield Finding(
+                "artefact",
+                WARNING,
+                str(artefact.version),
+                str(error),
+                "Explain it again on its page.",
+                artefact.version.detector.slug,
+                reverse("model_explanation", args=[artefact.version.pk]),
+            )
+
+
+def workers_answering() -> int:
+    """How many Celery workers answered a ping; asked at most every 20 seconds."""
+    key = "models_registry.workers"
+    found: Any = cache.get(key)
+    if found is None:
+        try:
+            found = len(current_app.control.ping(timeout=PING_SECONDS))
+        except Exception:  # Each transport raises what its client library raises.
+            logger.warning("Workers cannot be asked: the broker is gone.", exc_info=True)
+            found = 0
+        cache.set(key, found, PING_REMEMBERED)
+    return int(found)
+
+
+def _workers(now: datetime) -> Iterator[Finding]:
+    if workers_answering():
+        return
+    waiting = Job.objects.filter(status=JobStatus.QUEUED).count()
+    beating = Job.objects.filter(
+        status=JobStatus.RUNNING, heartbeat_at__gte=now - LOST_AFTER
+    ).exists()
+    if beating:
+        return  # It is at work; the smallest pools answer only in between.
+    yield Finding(
+        "worker",
+        FAULT if waiting else WARNING,
+        "Worker",
+        f"No worker answers; {waiting:,} jobs wait for one.",
+        "Start one: manage.py runplatform, or celery -A riskplatform worker --pool=threads.",
+        url=reverse("job_list"),
+    )
+
+
+def _beat(now: datetime) -> Iterator[Finding]:
+    last = PeriodicTask.objects.filter(enabled=True).aggregate(last=Max("last_run_at"))["last"]
+    if last is not None and now - last <= BEAT_SILENT:
+        return
+    said = "It has never run" if last is None else f"It last ran {last:%Y-%m-%d %H:%M} UTC"
+    yield Finding(
+        "beat",
+        FAULT,
+        "Beat",
+        f"{said}: sweeps, retraining and drift checks do not happen.",
+        "Start it: manage.py runplatform, or celery -A riskplatform beat.",
+    )
+
+
+def _jobs(now: datetime) -> Iterator[Finding]:
+    silent = Job.objects.filter(status=JobStatus.RUNNING, heartbeat_at__lt=now - LOST_AFTER)
+    waiting = Job.objects.filter(status=JobStatus.QUEUED, queued_at__lt=now - WAITING_LONG)
+    for job in silent.order_by("heartbeat_at")[:10]:
+        yield Finding(
+            "job",
+            FAULT,
+            f"Job {job.pk}: {job}",
+            f"It says it runs, but has not been heard of since {job.heartbeat_at:%H:%M:%S} UTC.",
+            "Beat gives it to another worker within a minute; if it does not, start beat.",
+            url=reverse("job_detail", args=[job.pk]),
+        )
+    for job in waiting.order_by(F("queued_at"))[:10]:
+        yield Finding(
+            "job",
+            WARNING,
+            f"Job {job.pk}: {job}",
+            f"It has waited since {job.queued_at:%Y-%m-%d %H:%M} UTC.",
+            "Start a worker, or wait for the jobs before it.",
+            url=reverse("job_detail", args=[job.pk]),
+        )
+
+
+def _shortfalls() -> Iterator[Finding]:
+    """Rules and lists in force that do not do what they say; bundles and reviews are told above."""
+    for found in all_shortfalls():
+        if found.kind in ("rule", "list"):
+            yield Finding(
+                found.kind,
+                FAULT if found.degrades else WARNING,
+                f"{found.detector} {found.subject}",
+                found.text,
+                "Edit or retire the rule." if found.kind == "rule" else "Synchronise the list.",
+                found.detector,
+            )
+
+
+def _tracking() -> Iterator[Finding]:
+    rows = TrackedRun.objects.filter(status=TrackedRun.Status.FAILED)
+    for run in rows.select_related("version__detector").order_by("-changed_at")[:10]:
+        yield Finding(
+            "tracking",
+            WARNING,
+            str(run.version),
+            f"It is not at the tracking server after {run.attempts} tries: {run.error[:300]}",
+            "It is tried again every ten minutes; look at MLFLOW_TRACKING_URI and the server.",
+            run.version.detector.slug,
+            run.version.get_absolute_url(),
+        )

@@ -1,0 +1,31 @@
+"""`manage.py import_bundle --detector X FILE`: take in a version from another platform."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from models_registry.bundle_files import MOST_BYTES, ExchangeError
+from models_registry.exchange import import_bundle
+from scoring.models import Detector
+
+
+class Command(BaseCommand):
+    help = "Take in an exported bundle; it arrives as a challenger."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file")
+        parser.add_argument("--detector", required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        detector = Detector.objects.filter(slug=options["detector"]).first()
+        if detector is None:
+            raise CommandError(f"There is no detector '{options['detector']}'.")
+        try:
+            with Path(options["file"]).open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+            version = import_bundle(detector, content, actor=None)
+        except (ExchangeError, OSError) as problem:
+            raise CommandError(f"{problem} Nothing was changed.") from problem
+        self.stdout.write(f"{version} waits as a challenger, bundle {version.digest[:12]}.")

@@ -1,0 +1,260 @@
+"""`manage.py models list|info|compare|promote|rollback|drift|integrity`: the registry by hand."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+
+from accounts.models import User
+from models_registry.card import model_card
+from models_registry.comparing import CompareError, Line, compare_versions, versions_to_compare
+from models_registry.drift_selectors import check_body
+from models_registry.integrity import check_integrity
+from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.monitoring import NoModel, check_drift
+from models_registry.promotion import PromotionRefused, promote, roll_back
+from models_registry.selectors import champion_of, version_list
+from models_registry.verdicts import ratio, share
+from scoring.core.bundle import BundleError
+from scoring.deployment import serving_of
+from scoring.models import Detector
+
+DRIFTING = 10
+"""Features that `drift` prints."""
+
+
+class Command(BaseCommand):
+    help = "List, describe, compare, promote and roll back versions; check drift and integrity."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        acts = parser.add_subparsers(dest="act", required=True, metavar="what")
+        listing = acts.add_parser("list", help="Versions, newest first.")
+        listing.add_argument("--detector")
+        listing.add_argument("--stage", choices=ModelVersion.Stage.values)
+        listing.add_argument("--limit", type=int, default=50)
+        info = acts.add_parser("info", help="What serves, or a version's model card.")
+        info.add_argument("version", nargs="?", help="v12; what serves unless given")
+        compare = acts.add_parser("compare", help="Two or three versions side by side.")
+        compare.add_argument("versions", nargs="+", metavar="version", help="v12 v10")
+        promotion = acts.add_parser("promote", help="Put a version into service.")
+        promotion.add_argument("version", help="v12")
+        back = acts.add_parser("rollback", help="Bring back the champion before this one.")
+        for one in (promotion, back):
+            one.add_argument("--user", help="On whose behalf; kept with the decision.")
+            one.add_argument("--reason", default="", help="Kept with the decision.")
+        drift = acts.add_parser("drift", help="Compare recent events with the training data now.")
+        for one in (info, compare, promotion, back, drift):
+            one.add_argument("--detector", required=True)
+        integrity = acts.add_parser("integrity", help="What does not hold; status 1 on a fault.")
+        for one in (listing, info, compare, drift, integrity):
+            one.add_argument("--json", action="store_true", help="As JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        getattr(self, f"_{options['act']}")(options)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        detector = _detector(options["detector"]) if options["detector"] else None
+        rows = version_list(detector).defer("curves", "parameters", "comparison")
+        if options["stage"]:
+            rows = rows.filter(stage=options["stage"])
+        found = list(rows[: max(options["limit"], 0)])
+        if options["json"]:
+            self._json([_summary(version) for version in found])
+            return
+        head = ("DETECTOR", "VERSION", "STAGE", "LEARNER", "AP", "RECALL@1%", "TRAINED", "DIGEST")
+        self._table(head, [
+            (v.detector.slug, v.label, v.stage, v.learner,
+             ratio(v.metrics.get("average_precision")), share(v.metrics.get("recall_at_1pct_fpr")),
+             f"{v.trained_at:%Y-%m-%d %H:%M}", v.digest[:12])
+            for v in found
+        ])  # fmt: skip
+
+    def _info(self, options: dict[str, Any]) -> None:
+        detector = _detector(options["detector"])
+        if options["version"]:
+            version = _version(detector, options["version"])
+            card = model_card(version)
+            (self._json if options["json"] else self._card)(card)
+            return
+        serving = serving_of(detector)
+        champion = champion_of(detector)
+        found = {
+            "detector": detector.slug,
+            "model_version": serving.version,
+            "bundle_digest": serving.bundle.digest,
+            "degraded": serving.bundle.predictor is None,
+            "fault": serving.fault,
+            "learner": serving.bundle.manifest.get("learner", ""),
+            "trained_at": champion.trained_at if champion else None,
+            "metrics": champion.metrics if champion else {},
+        }
+        if options["json"]:
+            self._json(found)
+            return
+        for name, value in found.items():
+            if name != "metrics":
+                self._say(name, value)
+        for name, value in found["metrics"].items():
+            self._say(f"metrics.{name}", value)
+
+    def _card(self, card: dict[str, Any]) -> None:
+        for name in ("version", "stage", "learner", "bundle_digest", "origin", "parent"):
+            self._say(name, card[name])
+        for part in ("detector", "data", "evaluation"):
+            for name, value in card[part].items():
+                if not isinstance(value, dict | list):
+                    self._say(f"{part}.{name}", value)
+        for name, value in card["evaluation"]["metrics"].items():
+            self._say(f"metrics.{name}", value)
+        for sentence in card["limitations"]:
+            self.stdout.write(f"  limitation: {sentence}")
+        self.stdout.write(f"  unknown: {', '.join(card['unknown']) or 'nothing'}")
+
+    def _compare(self, options: dict[str, Any]) -> None:
+        detector = _detector(options["detector"])
+        ids = [_version(detector, label).pk for label in options["versions"]]
+        try:
+            if not 2 <= len(dict.fromkeys(ids)) <= 3:
+                raise CompareError("Two or three different versions are compared.")
+            found = compare_versions(versions_to_compare(ids))
+        except CompareError as problem:
+            raise CommandError(str(problem)) from problem
+        labels = [version.label for version in found.versions]
+        tables: dict[str, list[Line]] = {
+            name: getattr(found, name)
+            for name in ("metrics", "thresholds", "parameters", "features", "data")
+        }
+        if options["json"]:
+            printed = {
+                name: [
+                    {"name": line.name, "values": [c.text for c in line.cells]} for line in lines
+                ]
+                for name, lines in tables.items()
+            }
+            self._json({"versions": labels, "verdicts": found.verdicts, **printed})
+            return
+        for verdict in found.verdicts:
+            self.stdout.write(verdict)
+        for name, lines in tables.items():
+            self._table(
+                (name.upper(), *labels),
+                [(line.name, *(cell.text for cell in line.cells)) for line in lines],
+            )
+
+    def _promote(self, options: dict[str, Any]) -> None:
+        version = _version(_detector(options["detector"]), options["version"])
+        decision = decide(version, user=options["user"], reason=options["reason"])
+        before = decision.previous.label if decision.previous else "rules only"
+        self.stdout.write(f"{version} serves from the next event on, in place of {before}.")
+
+    def _rollback(self, options: dict[str, Any]) -> None:
+        detector = _detector(options["detector"])
+        try:
+            decision = roll_back(detector, actor=_user(options["user"]), reason=options["reason"])
+        except (PromotionRefused, BundleError) as problem:
+            raise CommandError(f"{problem} Nothing was changed.") from problem
+        self.stdout.write(f"{decision.version} serves again from the next event on.")
+
+    def _drift(self, options: dict[str, Any]) -> None:
+        try:
+            detector = _detector(options["detector"])
+            found = check_body(check_drift(detector, now=timezone.now()), detector)
+        except NoModel as problem:
+            raise CommandError(str(problem)) from problem
+        if options["json"]:
+            self._json(found)
+            return
+        self.stdout.write(f"{found['status']} over {found['rows']:,} events")
+        rows = sorted(found["features"], key=lambda one: -(one["psi"] or 0.0))[:DRIFTING]
+        self._table(
+            ("FEATURE", "PSI", "STATUS"),
+            [(one["feature"], ratio(one["psi"]), one["status"]) for one in rows],
+        )
+
+    def _integrity(self, options: dict[str, Any]) -> None:
+        report = check_integrity()
+        if options["json"]:
+            self._json([{"kind": f.kind, "level": f.level, "detector": f.detector,
+                         "subject": f.subject, "text": f.text, "remedy": f.remedy}
+                        for f in report.findings])  # fmt: skip
+        else:
+            for found in report.findings:
+                self.stdout.write(f"{found.level}: {found.subject}: {found.text}")
+                self.stdout.write(f"    {found.remedy}")
+            self.stdout.write("; ".join(report.checked))
+        if report.faults:
+            raise CommandError(f"{report.faults} faults.", returncode=1)
+
+    def _json(self, found: Any) -> None:
+        self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder, indent=1))
+
+    def _say(self, name: str, value: Any) -> None:
+        if isinstance(value, float):
+            value = f"{value:.4f}"
+        self.stdout.write(f"  {name:<32} {'unknown' if value is None else value}")
+
+    def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        lines = [head, *rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        for line in lines:
+            cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+            self.stdout.write("  ".join(cells).rstrip())
+
+
+def decide(version: ModelVersion, *, user: str | None, reason: str) -> PromotionDecision:
+    """Promote on somebody's behalf, without a second person: where a champion serves that takes a
+    reason, and is marked as an override. Raises CommandError; nothing changes then."""
+    serves = champion_of(version.detector)
+    if serves is not None and not reason.strip():
+        raise CommandError(
+            f"{serves.label} serves {version.detector.name}. Ask for the promotion on the version's"
+            " page, where a second person approves it, or say why not with --reason."
+        )
+    detail = {"override": serves is not None}
+    try:
+        return promote(version, actor=_user(user), reason=reason, detail=detail)
+    except (PromotionRefused, BundleError) as problem:
+        raise CommandError(f"{problem} Nothing was changed.") from problem
+
+
+def _summary(version: ModelVersion) -> dict[str, Any]:
+    return {
+        "id": version.pk,
+        "detector": version.detector.slug,
+        "version": version.label,
+        "stage": version.stage,
+        "learner": version.learner,
+        "trained_at": version.trained_at,
+        "bundle_digest": version.digest,
+        "metrics": version.metrics,
+    }
+
+
+def _detector(slug: str) -> Detector:
+    detector = Detector.objects.filter(slug=slug).first()
+    if detector is None:
+        raise CommandError(f"There is no detector '{slug}'.")
+    return detector
+
+
+def _version(detector: Detector, label: str) -> ModelVersion:
+    digits = label.removeprefix("v")
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
+    rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by")
+    version = rows.filter(detector=detector, number=number).first()
+    if version is None:
+        raise CommandError(f"{detector.slug} has no version '{label}'.")
+    return version
+
+
+def _user(username: str | None) -> User | None:
+    if username is None:
+        return None
+    user = User.objects.filter(username=username, is_active=True).first()
+    if user is None:
+        raise CommandError(f"There is no active user '{username}'.")
+    return user

@@ -1,0 +1,109 @@
+"""A model card's numbers as text, for its page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models_registry.metric_rows import METRICS
+from models_registry.models import PromotionDecision
+from models_registry.verdicts import (
+    EVENTS,
+    UNKNOWN,
+    per_thousand,
+    ratio,
+    share,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CardMetric:
+    """One metric with its 95 % interval where it is known."""
+
+    name: str
+    meaning: str
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLine:
+    """One level of a categorical feature."""
+
+    level: str
+    rows: int
+    positives: int
+    alert_rate: str
+    precision: str
+    recall: str
+    average_precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardLines:
+    """What the page shows of a card beside its texts."""
+
+    metrics: Sequence[CardMetric]
+    subgroups: Sequence[tuple[str, Sequence[GroupLine]]]
+    label_delay: str
+    strongest: str
+    decisions: Sequence[tuple[str, dict[str, Any]]]
+    thresholds: Sequence[tuple[str, str]]
+
+
+def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
+    """The numbers of `card.model_card` as text."""
+    policy = card["label_policy"]
+    return CardLines(
+        metrics=_metrics(card["evaluation"]["metrics"], currency),
+        subgroups=[
+            (part["feature"], [_group(group) for group in part["groups"]])
+            for part in card["subgroups"]
+        ],
+        label_delay=UNKNOWN if policy is None else f"{policy['label_delay_seconds'] / 86400:g}",
+        strongest=", ".join(
+            row["feature"] for row in (card["explanation"]["global"] or {}).get("features", [])[:5]
+        ),
+        decisions=[
+            (PromotionDecision.Action(act["action"]).label, act)
+            for act in card["people"]["decisions"]
+        ],
+        thresholds=[
+            (name.capitalize(), "never" if value > 1 else f"{value:.4f}")
+            for name, value in (card["thresholds"] or {}).items()
+        ],
+    )
+
+
+def _metrics(found: dict[str, Any], currency: str) -> list[CardMetric]:
+    intervals = found.get("intervals") or {}
+    shown = [
+        *METRICS,
+        (
+            "cost_per_event",
+            f"Cost per {EVENTS:,} events",
+            "losses, reviews and wrong blocks, lower is better",
+            lambda value: per_thousand(value, currency),
+        ),
+    ]
+    lines = []
+    for key, name, meaning, show in shown:
+        if key not in found:
+            continue
+        pair = intervals.get(key)
+        interval = UNKNOWN
+        if pair and all(bound is not None for bound in pair):
+            interval = f"{show(pair[0])} to {show(pair[1])}"
+        lines.append(CardMetric(name, meaning, show(found[key]), interval))
+    return lines
+
+
+def _group(group: dict[str, Any]) -> GroupLine:
+    return GroupLine(
+        level=group["level"],
+        rows=group["rows"],
+        positives=group["positives"],
+        alert_rate=share(group["alert_rate"]),
+        precision=share(group["precision"]),
+        recall=share(group["recall"]),
+        average_precision=ratio(group["average_precision"]),
+    )

@@ -1,0 +1,190 @@
+"""Versions at an MLflow tracking server: run, parameters, metrics, artefacts, registered version.
+
+On when MLFLOW_TRACKING_URI is set; needs `pip install -r requirements-mlflow.txt` in the worker.
+A training only queues the job that does it, so the server may be slow or gone; the row remembers
+what is missing and beat asks again.
+"""
+
+import json
+import logging
+import os
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+
+from accounts.models import User
+from jobs.models import Job
+from jobs.progress import JobProgress
+from jobs.services import enqueue_job
+from models_registry.card import model_card
+from models_registry.exchange import ExchangeError, pack_bundle
+from models_registry.models import ModelVersion
+from models_registry.registry_models import TrackedRun
+from models_registry.selectors import documented_versions
+
+logger = logging.getLogger(__name__)
+TRACK_VERSION = "models_registry.track_version"
+RETRY_AFTER = timedelta(minutes=10)
+MOST_ATTEMPTS = 12
+DIGEST_TAG = "riskplatform.bundle_digest"
+EXPERIMENT = "riskplatform"
+LONGEST_PARAMETER = 500
+NOT_INSTALLED = (
+    "mlflow-skinny is not installed where the worker runs: pip install -r requirements-mlflow.txt"
+)
+# The client's own patience is minutes of retries; ours is a job that comes again.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+
+
+class TrackingError(Exception):
+    """The tracking server did not take a version; the message says why."""
+
+
+def is_tracking() -> bool:
+    """Whether a tracking server is set."""
+    return bool(settings.MLFLOW_TRACKING_URI)
+
+
+def note_tracking(version: ModelVersion) -> None:
+    """Note that a version is to be tracked, if there is a tracking server; beat sees to it."""
+    if is_tracking():
+        TrackedRun.objects.get_or_create(version=version)
+
+
+def request_tracking(version: ModelVersion, *, requested_by: User | None = None) -> Job | None:
+    """Queue the tracking of a version; None without a tracking server."""
+    if not is_tracking():
+        return None
+    note_tracking(version)
+    return enqueue_job(
+        kind=TRACK_VERSION,
+        params={"version": version.pk},
+        unique_key=f"track:{version.pk}",
+        requested_by=requested_by,
+        subject=str(version),
+    )
+
+
+def overdue_runs() -> list[TrackedRun]:
+    """What is not at the server and was not tried for ten minutes, the oldest first."""
+    if not is_tracking():
+        return []
+    rows = TrackedRun.objects.exclude(status=TrackedRun.Status.LOGGED).filter(
+        changed_at__lt=timezone.now() - RETRY_AFTER, attempts__lt=MOST_ATTEMPTS
+    )
+    return list(rows.select_related("version__detector").order_by("changed_at")[:20])
+
+
+def run_tracking(job: Job, progress: JobProgress) -> dict[str, Any]:
+    """The work of a tracking job. Raises TrackingError once what went wrong is on the row."""
+    version = documented_versions().get(pk=job.params["version"])
+    progress.report(0.1, "Logging to the tracking server")
+    run = track_version(version)
+    return {"version": version.pk, "run": run.run_id, "registered_as": run.registered_as}
+
+
+def track_version(version: ModelVersion) -> TrackedRun:
+    """Log a version, or go on where an earlier try ended. Raises TrackingError."""
+    row, _ = TrackedRun.objects.get_or_create(version=version)
+    row.attempts += 1
+    try:
+        _log(version, row)
+    except Exception as error:  # The client raises what its transports raise.
+        row.status = TrackedRun.Status.FAILED
+        row.error = f"{type(error).__name__}: {error}".replace("\0", "")[:2000]
+        row.save()
+        raise TrackingError(row.error) from error
+    row.status, row.error = TrackedRun.Status.LOGGED, ""
+    row.save()
+    return row
+
+
+def _client() -> Any:
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    try:
+        # An optional package, heavy, and wanted by this job alone.
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise TrackingError(NOT_INSTALLED) from error
+    uri = settings.MLFLOW_TRACKING_URI
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _log(version: ModelVersion, row: TrackedRun) -> None:
+    client = _client()
+    card = model_card(version)
+    if not row.run_id:
+        row.run_id = _run_of(client, version)
+        row.save(update_fields=["run_id"])
+    for name, value in _parameters(version).items():
+        client.log_param(row.run_id, name, value)
+    for name, value in version.metrics.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            client.log_metric(row.run_id, name, float(value))
+    _log_files(client, version, row.run_id, card)
+    row.registered_as = row.registered_as or _register(client, version, row.run_id)
+    client.set_terminated(row.run_id)
+
+
+def _run_of(client: Any, version: ModelVersion) -> str:
+    """The run that carries the bundle's digest, made now if there is none: a job may run twice."""
+    found = client.get_experiment_by_name(EXPERIMENT)
+    experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
+    tags = {
+        DIGEST_TAG: version.digest,
+        "riskplatform.detector": version.detector.slug,
+        "riskplatform.version": version.label,
+        "riskplatform.dataset_digest": version.dataset.digest,
+    }
+    asked = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    runs = client.search_runs([experiment], filter_string=asked, max_results=1)
+    if runs:
+        return str(runs[0].info.run_id)
+    run = client.create_run(experiment, run_name=str(version), tags=tags)
+    return str(run.info.run_id)
+
+
+def _parameters(version: ModelVersion) -> dict[str, str]:
+    found = {f"learner.{name}": value for name, value in version.parameters.items()}
+    found |= {
+        "detector": version.detector.slug,
+        "learner": version.learner,
+        "dataset_rows": version.dataset.rows,
+        "dataset_positives": version.dataset.positives,
+    }
+    return {name: str(value)[:LONGEST_PARAMETER] for name, value in found.items()}
+
+
+def _log_files(client: Any, version: ModelVersion, run_id: str, card: dict[str, Any]) -> None:
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name, content in {"card.json": card, "curves.json": version.curves}.items():
+            text = json.dumps(content, cls=DjangoJSONEncoder, indent=1, sort_keys=True)
+            (place / name).write_text(text)
+        try:
+            (place / f"{version.digest}.zip").write_bytes(pack_bundle(version))
+        except ExchangeError as error:
+            logger.warning("%s is tracked without its bundle: %s", version, error)
+        client.log_artifacts(run_id, folder, "bundle")
+
+
+def _register(client: Any, version: ModelVersion, run_id: str) -> str:
+    """Register the run's bundle as a version of the detector's model; `name/number`."""
+    name = f"{EXPERIMENT}.{version.detector.slug}"
+    if not client.search_registered_models(filter_string=f"name = '{name}'"):
+        client.create_registered_model(name)
+    known = client.search_model_versions(f"name = '{name}'")
+    same = [found for found in known if found.run_id == run_id]
+    if same:
+        return f"{name}/{same[0].version}"
+    source = f"{client.get_run(run_id).info.artifact_uri}/bundle"
+    made = client.create_model_version(
+        name, source=source, run_id=run_id, tags={DIGEST_TAG: version.digest}
+    )
+    return f"{name}/{made.version}"

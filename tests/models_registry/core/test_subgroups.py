@@ -1,0 +1,44 @@
+"""Each level judged by itself, with counts, and silence where too few tell."""
+
+import numpy as np
+import pytest
+
+from models_registry.core.subgroups import level_names, subgroup_metrics
+from scoring.core.encoder import Encoder
+
+NAMES = ("amount", "country")
+
+
+def judged(labels, risk, levels, known):
+    vectors = np.column_stack([np.zeros(len(levels)), levels])
+    return subgroup_metrics(
+        vectors, labels, risk, review=0.5, names=NAMES, levels={"country": known}
+    )
+
+
+def test_each_level_has_its_counts_and_metrics():
+    levels = np.repeat([1.0, 2.0], [100, 60])
+    labels = np.zeros(160, int)
+    labels[:20] = 1
+    risk = np.where(labels == 1, 0.9, 0.1)
+    groups = judged(labels, risk, levels, {1.0: "de", 2.0: "fr"})[0]["groups"]
+    assert [(g["level"], g["rows"], g["positives"]) for g in groups] == [
+        ("de", 100, 20),
+        ("fr", 60, 0),
+    ]
+    assert (groups[0]["recall"], groups[0]["precision"]) == (1.0, 1.0)
+    assert groups[0]["alert_rate"] == pytest.approx(0.2)
+    assert (groups[1]["recall"], groups[1]["average_precision"]) == (None, None)
+
+
+def test_small_levels_are_left_out():
+    labels = np.zeros(49, int)
+    assert judged(labels, np.zeros(49), np.ones(49), {1.0: "de"}) == []
+
+
+def test_levels_are_named_by_the_encoder():
+    encoder = Encoder([
+        {"name": "amount", "source": 0, "op": "number", "fill": 0.0},
+        {"name": "country=de", "source": 1, "op": "level", "code": 7.0},
+    ])  # fmt: skip
+    assert level_names(encoder, NAMES) == {"country": {7.0: "de"}}

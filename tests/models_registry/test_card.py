@@ -1,0 +1,110 @@
+"""The model card says what was recorded, and that the rest is unknown."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from models_registry.card import model_card
+from models_registry.promotion import promote
+from models_registry.registry_models import Lineage
+from models_registry.selectors import documented_versions
+from tests.models_registry.versions import METRICS, VersionFactory
+
+pytestmark = pytest.mark.django_db
+GROUP = {
+    "level": "travel", "rows": 300, "positives": 20, "alert_rate": 0.1,
+    "precision": 0.5, "recall": 0.75, "average_precision": 0.6,
+}  # fmt: skip
+
+
+@pytest.fixture
+def version(payments_detector, payments_digest, owner):
+    made = VersionFactory(
+        detector=payments_detector, number=4, digest=payments_digest, trained_by=owner,
+        metrics=METRICS | {"known_at": "2026-06-01T00:00:00+00:00"},
+    )  # fmt: skip
+    Lineage.objects.create(
+        version=made, code={"platform": "1.2.3", "digest": "c" * 64},
+        subgroups=[{"feature": "merchant_type", "groups": [GROUP]}],
+    )  # fmt: skip
+    return documented_versions().get(pk=made.pk)
+
+
+def page(client, version):
+    return client.get(reverse("model_card", args=[version.pk])).content.decode()
+
+
+def test_it_says_what_was_recorded(client, analyst, version):
+    client.force_login(analyst)
+    text = page(client, version)
+    for said in ("v4", "2026-06-01T00:00:00", version.dataset.digest, version.digest, "travel",
+                 "75.0", "Delay of 7 days", "owner", "nobody yet"):  # fmt: skip
+        assert said in text, said
+
+
+def test_it_says_who_put_it_into_service_and_why(client, analyst, owner, version):
+    promote(version, actor=owner, reason="tested for a week")
+    client.force_login(analyst)
+    assert "tested for a week" in page(client, version)
+
+
+def test_what_is_unknown_says_so(client, analyst, payments_detector):
+    bare = VersionFactory(detector=payments_detector, metrics={}, curves={})
+    card = model_card(documented_versions().get(pk=bare.pk))
+    assert {"thresholds", "costs", "code version", "origin", "global explanation"} <= set(
+        card["unknown"]
+    )
+    assert card["thresholds"] is None
+    client.force_login(analyst)
+    text = page(client, bare)
+    assert "cannot be read" in text
+    assert "No metric was recorded." in text
+
+
+def test_limitations_come_from_the_numbers(version):
+    version.metrics |= {"positives": 12}
+    version.comparison = {"champion_saw_test_rows": True}
+    said = " ".join(model_card(version)["limitations"])
+    assert "Only 12 positives" in said
+    assert "had learnt from some of the same events" in said
+
+
+def test_an_imported_version_says_whose_numbers_they_are(client, analyst, version):
+    Lineage.objects.filter(version=version).update(origin="imported")
+    client.force_login(analyst)
+    text = page(client, version)
+    assert "those that its file states" in text
+    assert "who trained it is not recorded" in text
+
+
+def test_the_api_gives_the_card_as_json(api, client, outsider, version):
+    url = f"/api/v1/models/{version.pk}/card"
+    body = api("models:read").get(url).json()
+    assert body["evaluation"]["metrics"]["roc_auc"] == METRICS["roc_auc"]
+    assert body["subgroups"][0]["groups"][0]["recall"] == 0.75
+    assert body["people"]["decisions"] == []
+    assert api("score").get(url).status_code == 403
+    assert client.get(url).status_code == 401
+    client.force_login(outsider)
+    assert client.get(url).status_code == 403
+    assert api("models:read").get("/api/v1/models/99999/card").status_code == 404
+
+
+def test_an_outsider_may_not_read_it(client, outsider, version):
+    client.force_login(outsider)
+    assert client.get(reverse("model_card", args=[version.pk])).status_code == 403
+
+
+def test_the_card_costs_the_same_queries_for_any_history(client, analyst, owner, version):
+    client.force_login(analyst)
+    spent = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            page(client, version)
+        spent.append(len(queries))
+        other = VersionFactory(detector=version.detector, digest=version.digest)
+        for one in (other, version):
+            one.refresh_from_db()
+            promote(one, actor=owner)
+    assert spent[0] == spent[1] <= 12

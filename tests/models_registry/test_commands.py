@@ -1,0 +1,138 @@
+"""The registry by hand: `manage.py models ...`, `train`, `export_bundle`, `import_bundle`."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion import promote
+from tests.factories import payments, scored_many
+from tests.models_registry.learning import detector_of, history, learning_config
+from tests.models_registry.versions import VersionFactory, comparison
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*args, **options):
+    out = StringIO()
+    call_command(*args, stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def versions(champion, payments_digest):
+    first = VersionFactory(detector=champion, number=1, digest=payments_digest)
+    promote(first, actor=None)
+    second = VersionFactory(
+        detector=champion, number=2, digest=payments_digest, comparison=comparison(payments_digest)
+    )
+    return [first, second]
+
+
+def test_versions_are_listed(versions):
+    lines = run("models", "list", "--detector", "payments").splitlines()
+    assert lines[0].split()[:3] == ["DETECTOR", "VERSION", "STAGE"]
+    assert [line.split()[1:3] for line in lines[1:]] == [["v2", "challenger"], ["v1", "champion"]]
+    found = json.loads(run("models", "list", "--stage", "champion", "--json"))
+    assert [row["version"] for row in found] == ["v1"]
+
+
+def test_what_serves_is_described(versions, payments_digest):
+    text = run("models", "info", "--detector", "payments")
+    assert payments_digest in text
+    assert "metrics.roc_auc" in text
+    body = json.loads(run("models", "info", "--detector", "payments", "--json"))
+    assert (body["model_version"], body["degraded"]) == ("v1", False)
+
+
+def test_a_version_is_described_by_its_card(versions):
+    text = run("models", "info", "v2", "--detector", "payments")
+    assert "limitation: It knows nothing of patterns" in text
+    assert json.loads(run("models", "info", "v2", "--detector", "payments", "--json"))["unknown"]
+
+
+def test_versions_are_compared(versions):
+    text = run("models", "compare", "v2", "v1", "--detector", "payments")
+    assert "v2" in text
+    assert "ROC AUC" in text
+    body = json.loads(run("models", "compare", "v2", "v1", "--detector", "payments", "--json"))
+    assert body["versions"] == ["v2", "v1"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("compare", "v1", "--detector", "payments"), "Two or three"),
+        (("compare", "v1", "v1", "--detector", "payments"), "Two or three"),
+        (("info", "v9", "--detector", "payments"), "no version 'v9'"),
+        (("info", "vx", "--detector", "payments"), "no version 'vx'"),
+        (("list", "--detector", "none"), "no detector 'none'"),
+        (("promote", "v2", "--detector", "payments", "--user", "nobody"), "no active user"),
+        (("promote", "v1", "--detector", "payments"), "champion already"),
+        (("rollback", "--detector", "payments"), "no earlier champion"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_changes_nothing(versions, args, said):
+    with pytest.raises(CommandError, match=said):
+        run("models", *args)
+    assert PromotionDecision.objects.count() == 1
+
+
+def test_a_version_is_promoted_and_rolled_back_on_somebodys_behalf(versions, owner):
+    given = ("--detector", "payments", "--user", "owner", "--reason", "better")
+    assert "serves from the next event on, in place of v1" in run("models", "promote", "v2", *given)
+    decision = PromotionDecision.objects.first()
+    assert (decision.actor, decision.reason) == (owner, "better")
+    assert "v1 serves again" in run("models", "rollback", *given)
+
+
+def test_drift_is_checked_now(versions):
+    scored_many("payments", payments(30))
+    assert "30 events" in run("models", "drift", "--detector", "payments")
+    assert json.loads(run("models", "drift", "--detector", "payments", "--json"))["rows"] == 30
+
+
+def test_integrity_ends_with_status_1_on_a_fault(versions, monkeypatch):
+    monkeypatch.setattr("models_registry.integrity.workers_answering", lambda: 0)
+    out = StringIO()
+    with pytest.raises(CommandError, match="faults") as ended:
+        call_command("models", "integrity", stdout=out)
+    assert ended.value.returncode == 1
+    assert "It has never run" in out.getvalue()
+
+
+def test_training_prints_what_an_owner_asks(db):
+    history(detector_of(learning_config()), events=400)
+    text = run("train", detector="cards", learner="logistic_regression")
+    version = ModelVersion.objects.get()
+    for said in ("Judged on", "ROC AUC", "Thresholds (", version.digest, version.dataset.digest,
+                 "v1 had no champion to be compared with.", "challenger"):  # fmt: skip
+        assert said in text, said
+
+
+def test_training_tells_the_champion_and_puts_into_service_on_request(db):
+    history(detector_of(learning_config()), events=400)
+    run("train", detector="cards", learner="logistic_regression", promote=True)
+    text = run("train", detector="cards", learner="logistic_regression")
+    assert "Both judged the same" in text
+    assert ModelVersion.objects.get(stage="champion").label == "v1"
+
+
+def test_a_bundle_goes_out_and_comes_in(versions, tmp_path):
+    place = str(tmp_path / "bundle.zip")
+    assert "SHA-256" in run("export_bundle", "v2", place, detector="payments")
+    with pytest.raises(CommandError, match="exists already"):
+        run("export_bundle", "v2", place, detector="payments")
+    PromotionDecision.objects.all().delete()
+    ModelVersion.objects.all().delete()
+    assert "waits as a challenger" in run("import_bundle", place, detector="payments")
+    for args, said in (
+        ((place,), "here already"),
+        ((str(tmp_path / "none"),), "No such file"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            run("import_bundle", *args, detector="payments")
+    with pytest.raises(CommandError, match="no version"):
+        run("export_bundle", "v99", detector="payments")

@@ -1,0 +1,151 @@
+"""Two or three versions side by side; the choice stands in the address."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from models_registry.verdicts import UNKNOWN
+from scoring.core.bundle import write_bundle
+from scoring.deployment import bundle_root
+from tests.factories import trained_payments
+from tests.models_registry.versions import METRICS, VersionFactory, comparison, make_detector
+
+pytestmark = pytest.mark.django_db
+PAGE = "/models/compare/"
+
+
+@pytest.fixture
+def versions(payments_detector, payments_digest):
+    first = VersionFactory(
+        detector=payments_detector, number=1, digest=payments_digest, parameters={"a": 1, "b": 2}
+    )
+    manifest, files = trained_payments()
+    manifest["thresholds"]["review"] /= 2
+    steps = manifest["detector"]["features"]["transformations"]
+    del steps[2]
+    other = write_bundle(bundle_root(), manifest, files)
+    second = VersionFactory(
+        detector=payments_detector,
+        number=2,
+        digest=other,
+        parameters={"a": 1, "b": 3},
+        comparison=comparison(payments_digest),
+        metrics=METRICS | {"intervals": {"roc_auc": [0.95, 0.98], "f1": [None, None]}},
+    )
+    third = VersionFactory(detector=payments_detector, number=3, learner="logistic_regression")
+    return [first, second, third]
+
+
+def shown(client, *versions):
+    answer = client.get(PAGE, {"v": [version.pk for version in versions]})
+    assert answer.status_code == 200
+    return answer.context["shown"]
+
+
+def cells(lines, name):
+    return next([cell.text for cell in line.cells] for line in lines if line.name == name)
+
+
+def test_versions_stand_in_the_order_of_the_address(client, analyst, versions):
+    client.force_login(analyst)
+    first, second, third = versions
+    assert [v.label for v in shown(client, third, first, second).versions] == ["v3", "v1", "v2"]
+
+
+def test_metrics_carry_their_intervals_where_known(client, analyst, versions):
+    client.force_login(analyst)
+    found = shown(client, *versions[:2])
+    line = next(line for line in found.metrics if line.name == "ROC AUC")
+    assert [(cell.text, cell.interval) for cell in line.cells] == [
+        ("0.910", ""),
+        ("0.910", "0.950 to 0.980"),
+    ]
+
+
+def test_only_what_differs_is_listed(client, analyst, versions):
+    client.force_login(analyst)
+    found = shown(client, *versions[:2])
+    assert [line.name for line in found.parameters] == ["b"]
+    assert found.alike == 1
+    assert cells(found.features, "hour")[1] == UNKNOWN
+    assert "amount" not in [line.name for line in found.features]
+
+
+def test_curves_of_all_are_in_one_figure(client, analyst, versions):
+    client.force_login(analyst)
+    found = shown(client, *versions)
+    names = {curve["id"]: [t["name"] for t in curve["figure"]["data"]] for curve in found.curves}
+    assert names["overlay-roc"] == ["v1 (challenger)", "v2 (challenger)", "v3 (challenger)"]
+    assert set(names) == {
+        "overlay-precision-recall", "overlay-roc", "overlay-calibration", "overlay-cost",
+    }  # fmt: skip
+
+
+def test_a_verdict_on_the_same_events_comes_first(client, analyst, versions):
+    client.force_login(analyst)
+    assert "v2 is better than v1" in shown(client, *versions[:2]).verdicts[0]
+
+
+def test_a_version_whose_bundle_is_gone_still_compares(client, analyst, versions):
+    client.force_login(analyst)
+    found = shown(client, versions[0], versions[2])
+    assert "cannot be read" in found.faults[0]
+    assert cells(found.thresholds, "Review")[1] == UNKNOWN
+
+
+@pytest.mark.parametrize("query", ["v=x", "v=-1", "v=99999999999", "v=1&v=2&v=3&v=4", "v=12345"])
+def test_a_choice_that_makes_no_sense_is_422_and_says_why(client, analyst, versions, query):
+    client.force_login(analyst)
+    answer = client.get(f"{PAGE}?{query}")
+    assert answer.status_code == 422
+    assert answer.context["error"]
+
+
+def test_versions_of_two_detectors_are_refused(client, analyst, versions):
+    client.force_login(analyst)
+    other = VersionFactory(detector=make_detector("other"))
+    answer = client.get(PAGE, {"v": [versions[0].pk, other.pk]})
+    assert "one detector" in answer.context["error"]
+
+
+def test_fewer_than_two_ask_for_a_choice(client, analyst, versions):
+    client.force_login(analyst)
+    assert "Choose two or three" in client.get(PAGE).content.decode()
+    one = client.get(PAGE, {"v": versions[0].pk})
+    assert one.context["slots"][0]["picked"] == versions[0].pk
+
+
+def test_without_any_version_it_says_so(client, analyst, db):
+    client.force_login(analyst)
+    assert "No version yet" in client.get(PAGE).content.decode()
+
+
+def test_who_may_not_see_models_is_refused(client, outsider, versions):
+    assert client.get(PAGE).status_code == 302
+    client.force_login(outsider)
+    assert client.get(PAGE).status_code == 403
+
+
+def test_the_page_costs_the_same_queries_for_any_number_of_versions(client, analyst, versions):
+    client.force_login(analyst)
+    spent = []
+    for more in (0, 30):
+        VersionFactory.create_batch(more, detector=versions[0].detector)
+        for chosen in (versions[:2], versions):
+            with CaptureQueriesContext(connection) as queries:
+                shown(client, *chosen)
+            spent.append(len(queries))
+    assert len(set(spent)) == 1
+    assert spent[0] <= 8
+
+
+def test_the_api_gives_the_same(api, versions):
+    reader = api("models:read")
+    ids = ",".join(str(version.pk) for version in versions[:2])
+    body = reader.get(f"/api/v1/models/compare?ids={ids}").json()
+    assert [row["version"] for row in body["versions"]] == ["v1", "v2"]
+    assert body["parameters"] == [{"name": "b", "values": ["2", "3"], "intervals": ["", ""]}]
+    for wrong in ("", "1", "x,y", "98765,98766", "1,2,3,4"):
+        answer = reader.get("/api/v1/models/compare", {"ids": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "ids")
+    assert api("score").get(f"/api/v1/models/compare?ids={ids}").status_code == 403

@@ -1,0 +1,153 @@
+"""What a version goes by, drawn; with a table for whoever sees no picture."""
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from jobs.models import Job
+from models_registry.artefacts import artefact_path
+from models_registry.core.global_explanation import GlobalExplanation
+from models_registry.explaining import explain_version
+from models_registry.explanation_figures import dependence_view, feature_lines, summary_figure
+from models_registry.registry_models import Artefact
+from scoring.deployment import loaded
+from scoring.models import Prediction
+from tests.factories import payments, scored_many
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def unsent(monkeypatch):
+    for place in ("registry_views", "registry_api"):
+        monkeypatch.setattr(f"models_registry.{place}.announce_job", lambda job: None)
+
+
+@pytest.fixture
+def version(champion, payments_digest):
+    return VersionFactory(detector=champion, number=1, digest=payments_digest)
+
+
+@pytest.fixture
+def explained(version):
+    scored_many("payments", payments(80))
+    width = len(loaded(version.digest).plan.names)
+    rows = Prediction.objects.values_list("vector", flat=True)
+    explain_version(version, np.stack([np.frombuffer(row, "<f8") for row in rows]))
+    assert width
+    return version
+
+
+def url_of(version):
+    return reverse("model_explanation", args=[version.pk])
+
+
+def test_the_page_has_pictures_and_the_same_as_tables(client, analyst, explained):
+    client.force_login(analyst)
+    answer = client.get(url_of(explained))
+    text = answer.content.decode()
+    assert "80" in text
+    for name in ("bar", "summary", "dependence"):
+        assert f'id="explanation-{name}"' in text
+    assert len(answer.context["lines"]) == len(loaded(explained.digest).plan.names)
+    assert "higher raises the risk" in text
+
+
+def test_the_chosen_feature_stands_in_the_address(client, analyst, explained):
+    client.force_login(analyst)
+    answer = client.get(url_of(explained), {"feature": "hour"})
+    assert answer.context["feature"] == "hour"
+    assert sum(step.count for step in answer.context["steps"]) == 80
+    strongest = Artefact.objects.get().detail["features"][0]["feature"]
+    assert client.get(url_of(explained), {"feature": "<b>"}).context["feature"] == strongest
+
+
+def test_an_unexplained_version_asks_an_owner_to_explain_it(client, analyst, owner, version):
+    client.force_login(analyst)
+    text = client.get(url_of(version)).content.decode()
+    assert "Not explained yet" in text
+    assert "Explain it now" not in text
+    assert client.post(reverse("model_explain", args=[version.pk])).status_code == 403
+    client.force_login(owner)
+    assert client.post(reverse("model_explain", args=[version.pk])).status_code == 302
+    assert Job.objects.get().params == {"version": version.pk}
+    assert "It is being explained" in client.get(url_of(version)).content.decode()
+
+
+def test_a_lost_file_leaves_the_table(client, analyst, explained):
+    artefact_path(Artefact.objects.get().digest).unlink()
+    client.force_login(analyst)
+    answer = client.get(url_of(explained))
+    assert "cannot be read" in answer.content.decode()
+    assert answer.context["lines"]
+    assert "summary" not in answer.context
+
+
+def test_who_may_not_see_models_is_refused(client, outsider, explained):
+    assert client.get(url_of(explained)).status_code == 302
+    client.force_login(outsider)
+    assert client.get(url_of(explained)).status_code == 403
+
+
+def test_the_page_costs_few_queries(client, analyst, explained):
+    client.force_login(analyst)
+    client.get(url_of(explained))
+    with CaptureQueriesContext(connection) as queries:
+        client.get(url_of(explained))
+    assert len(queries) <= 9
+
+
+def test_the_api_gives_the_summary_and_makes_it(api, explained):
+    url = f"/api/v1/models/{explained.pk}/explanation"
+    body = api("models:read").get(url).json()
+    assert (body["rows"], body["version"]) == (80, "v1")
+    assert body["features"][0]["mean_abs"] >= body["features"][1]["mean_abs"]
+    assert api("models:read").post(url).status_code == 403
+    assert api("models:write").post(url).json()["kind"] == "models_registry.explain_version"
+    Artefact.objects.all().delete()
+    assert api("models:read").get(url).status_code == 404
+
+
+def made(values, contributions):
+    values = np.array(values, np.float32)[:, None]
+    parts = np.array(contributions, np.float32)[:, None]
+    return GlobalExplanation(
+        values=values, contributions=parts, mean_abs=np.abs(parts).mean(axis=0, dtype=float),
+        mean=parts.mean(axis=0, dtype=float), direction=np.ones(1), base=0.0, rows=len(values),
+        error=0.0,
+    )  # fmt: skip
+
+
+def test_points_are_layered_by_the_third_of_their_value():
+    found = made([1, 2, 3, 4, 5, 6, np.nan], [0.1] * 7)
+    figure = summary_figure(found, ["a"], frozenset(), [{"feature": "a"}], "logit")
+    assert [(t["name"], len(t["x"])) for t in figure["data"]] == [
+        ("low value", 2), ("middle", 2), ("high value", 2), ("category or missing", 1),
+    ]  # fmt: skip
+
+
+def test_missing_values_are_in_the_table_and_not_in_the_picture_of_a_number():
+    figure, steps = dependence_view(made([1, 2, np.nan], [1, 2, 3]), 0, "a", "logit", None)
+    assert len(figure["data"][0]["x"]) == 2
+    assert steps[-1].values == "missing"
+
+
+def test_a_category_is_shown_by_its_levels():
+    levels = {4035903127.0: "grocery"}
+    found = made([4035903127, 4035903127, 3, np.nan], [1, 2, 3, 4])
+    figure, steps = dependence_view(found, 0, "a", "logit", levels)
+    assert [step.values for step in steps] == ["grocery", "another level", "missing"]
+    assert figure["data"][0]["x"] == ["grocery", "grocery", "another level", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "said"),
+    [(0.9, "higher raises the risk"), (-0.5, "mostly higher lowers the risk"),
+     (0.1, "no single direction"), (None, "\N{EN DASH}")],
+)  # fmt: skip
+def test_the_direction_is_said_in_words(direction, said):
+    row = {"feature": "a", "mean_abs": 1.0, "mean": -0.5, "direction": direction}
+    assert feature_lines([row])[0].acts == said

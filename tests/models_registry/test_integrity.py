@@ -1,0 +1,199 @@
+"""The integrity page finds what does not hold, and says what to do."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from jobs.models import Job
+from models_registry import integrity
+from models_registry.artefacts import artefact_path, store_artefact
+from models_registry.integrity import FAULT, WARNING, check_integrity
+from models_registry.promotion import promote
+from models_registry.registry_models import Artefact, TrackedRun
+from scoring.core.bundle import MODEL, write_bundle
+from scoring.deployment import bundle_root
+from scoring.models import Deployment
+from tests.factories import payments, scored_many, trained_payments
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+PAGE = "/models/integrity/"
+
+
+@pytest.fixture(autouse=True)
+def alive(db, monkeypatch):
+    """A worker answers, beat has just run."""
+    cache.clear()
+    monkeypatch.setattr(integrity, "workers_answering", lambda: 1)
+    every, _ = IntervalSchedule.objects.get_or_create(every=30, period="seconds")
+    PeriodicTask.objects.all().delete()
+    PeriodicTask.objects.create(name="sweep", task="t", interval=every, last_run_at=timezone.now())
+
+
+@pytest.fixture
+def version(payments_detector, bundle_dir):
+    """A champion that holds in every way."""
+    digest = write_bundle(bundle_root(), *trained_payments())
+    rows = scored_many("payments", payments(20))
+    made = VersionFactory(
+        detector=payments_detector, number=1, digest=digest, trained_at=timezone.now(),
+        dataset__first_event_at=rows[0].event_time, dataset__last_event_at=rows[-1].event_time,
+    )  # fmt: skip
+    promote(made, actor=None)
+    return made
+
+
+def kinds(level=None):
+    report = check_integrity()
+    return [f.kind for f in report.findings if f.kind != "list" and level in (None, f.level)]
+
+
+def finding(kind):
+    return next(found for found in check_integrity().findings if found.kind == kind)
+
+
+def test_what_holds_is_not_complained_of(version):
+    assert kinds() == []
+
+
+def test_a_damaged_champion_is_a_fault_and_a_damaged_challenger_a_warning(version):
+    place = bundle_root() / version.digest / MODEL
+    place.write_bytes(place.read_bytes()[:-1] + b"x")
+    VersionFactory(detector=version.detector, dataset=version.dataset, digest="f" * 64)
+    found = [(f.kind, f.level, f.text) for f in check_integrity().findings if f.kind == "bundle"]
+    assert [level for _, level, _ in found] == [FAULT, WARNING]
+    assert "model.onnx was changed" in found[0][2]
+    assert "cannot be read" in found[1][2]
+
+
+def test_a_deployed_bundle_without_a_version_is_hashed_too(version):
+    Deployment.objects.create(
+        detector=version.detector, slot="challenger", digest="d" * 64, version="v9",
+        installed_at=timezone.now(),
+    )  # fmt: skip
+    assert kinds(FAULT) == ["bundle"]
+
+
+def test_features_that_dangle_are_named_either_way(version):
+    config = version.detector.config
+    del config["features"]["transformations"][2]
+    config["features"]["transformations"][2]["config"]["windows"] = ["1m", "1h", "24h", "30d"]
+    version.detector.save(update_fields=["config"])
+    text = finding("feature").text
+    assert "no longer declared: " in text
+    assert "hour" in text
+    assert "declared, but not in the bundle" in text
+
+
+def test_a_champion_past_its_review_is_a_fault(version):
+    version.detector.config["training"]["review_after"] = "1d"
+    version.detector.save(update_fields=["config"])
+    Deployment.objects.update(installed_at=timezone.now() - timedelta(days=2))
+    assert kinds(FAULT) == ["stale"]
+
+
+def test_a_version_older_than_the_policy_is_a_warning(version):
+    version.trained_at = timezone.now() - timedelta(days=40)
+    version.save(update_fields=["trained_at"])
+    found = finding("stale")
+    assert (found.level, "40 days" in found.text) == (WARNING, True)
+
+
+def test_data_that_is_gone_is_told(version):
+    version.dataset.first_event_at -= timedelta(days=400)
+    version.dataset.save()
+    assert "cannot be trained again" in finding("data").text
+
+
+def test_a_missing_explanation_file_is_told(version):
+    artefact = store_artefact(
+        version, kind=Artefact.Kind.EXPLANATION, content=b"abc", detail={"features": []}
+    )
+    assert kinds() == []
+    artefact_path(artefact.digest).unlink()
+    assert finding("artefact").url == f"/models/{version.pk}/explanation/"
+
+
+def test_a_silent_worker_is_a_fault_once_jobs_wait(version, monkeypatch):
+    monkeypatch.setattr(integrity, "workers_answering", lambda: 0)
+    assert finding("worker").level == WARNING
+    Job.objects.create(kind="x")
+    assert finding("worker").level == FAULT
+    Job.objects.create(kind="x", status="running", heartbeat_at=timezone.now())
+    assert "worker" not in kinds()
+
+
+def test_pings_are_remembered_and_a_gone_broker_is_no_worker(monkeypatch):
+    monkeypatch.undo()
+    asked = []
+
+    def ping(timeout):
+        asked.append(timeout)
+        raise OSError("no broker")
+
+    monkeypatch.setattr(integrity.current_app.control, "ping", ping)
+    assert (integrity.workers_answering(), integrity.workers_answering()) == (0, 0)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("last", [None, timedelta(hours=1)])
+def test_a_silent_beat_is_a_fault(version, last):
+    PeriodicTask.objects.update(last_run_at=last and timezone.now() - last)
+    assert kinds(FAULT) == ["beat"]
+
+
+def test_stuck_jobs_are_told_with_their_page(version):
+    old = timezone.now() - timedelta(hours=1)
+    running = Job.objects.create(kind="x", status="running", heartbeat_at=old)
+    Job.objects.create(kind="y", queued_at=old)
+    found = [f for f in check_integrity().findings if f.kind == "job"]
+    assert (found[0].level, found[0].url) == (FAULT, f"/jobs/{running.pk}/")
+    assert len(found) == 2
+
+
+def test_a_list_that_was_never_synchronised_is_a_warning(version):
+    found = finding("list")
+    assert (found.level, "sync_watchlist" in found.text) == (WARNING, True)
+
+
+def test_what_the_tracking_server_did_not_take_is_told(version):
+    TrackedRun.objects.create(version=version, status="failed", attempts=3, error="refused")
+    assert "after 3 tries: refused" in finding("tracking").text
+
+
+def test_the_page_shows_it_to_whoever_may_see_models(client, analyst, outsider, version):
+    assert client.get(PAGE).status_code == 302
+    client.force_login(outsider)
+    assert client.get(PAGE).status_code == 403
+    client.force_login(analyst)
+    text = client.get(PAGE).content.decode()
+    assert "sync_watchlist" in text
+    assert "nothing found" in text
+
+
+def test_the_api_tells_the_same(api, version):
+    body = api("models:read").get("/api/v1/models/integrity").json()
+    assert {found["kind"] for found in body["findings"]} == {"list"}
+    assert body["faults"] == 0
+    assert api("score").get("/api/v1/models/integrity").status_code == 403
+
+
+def test_the_health_check_says_where_to_look(api, version):
+    assert api("models:read").get("/api/v1/health").json()["integrity"] == PAGE
+
+
+def test_looking_costs_the_same_queries_for_any_number_of_versions(version):
+    spent = []
+    for more in (1, 12):
+        VersionFactory.create_batch(
+            more, detector=version.detector, dataset=version.dataset, digest=version.digest
+        )
+        with CaptureQueriesContext(connection) as queries:
+            check_integrity()
+        spent.append(len(queries))
+    assert spent[0] == spent[1] <= 20

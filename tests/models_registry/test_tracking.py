@@ -1,0 +1,159 @@
+"""Versions at a real local MLflow store; and a server that is gone fails no training."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from jobs.models import Job
+from models_registry import tasks, tracking
+from models_registry.registry_models import TrackedRun
+from models_registry.retraining import request_training
+from models_registry.tracking import (
+    TrackingError,
+    overdue_runs,
+    request_tracking,
+    track_version,
+)
+from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+GONE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def version(payments_detector, payments_digest):
+    return VersionFactory(
+        detector=payments_detector, number=3, digest=payments_digest, parameters={"rate": 0.1}
+    )
+
+
+@pytest.fixture
+def store(tmp_path, settings, monkeypatch):
+    """A file store of MLflow's own, and a client that reads it."""
+    mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    uri = (tmp_path / "store").as_uri()
+    settings.MLFLOW_TRACKING_URI = uri
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_version_is_logged_with_everything_and_registered(store, version):
+    row = track_version(version)
+    run = store.get_run(row.run_id)
+    assert row.status == TrackedRun.Status.LOGGED
+    assert run.info.status == "FINISHED"
+    assert run.data.params["learner.rate"] == "0.1"
+    assert run.data.metrics["roc_auc"] == version.metrics["roc_auc"]
+    assert run.data.tags["riskplatform.bundle_digest"] == version.digest
+    files = {Path(file.path).name for file in store.list_artifacts(row.run_id, "bundle")}
+    assert files == {"card.json", "curves.json", f"{version.digest}.zip"}
+    assert row.registered_as == "riskplatform.payments/1"
+    assert store.get_model_version("riskplatform.payments", "1").run_id == row.run_id
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_logging_twice_makes_one_run_and_one_registered_version(store, version):
+    first = track_version(version).run_id
+    TrackedRun.objects.update(run_id="", registered_as="", status="failed")
+    assert track_version(version).run_id == first
+    assert len(store.search_model_versions("name = 'riskplatform.payments'")) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_card_arrives_as_json(store, version, tmp_path):
+    row = track_version(version)
+    path = store.download_artifacts(row.run_id, "bundle/card.json", str(tmp_path))
+    assert json.loads(Path(path).read_text())["bundle_digest"] == version.digest
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_version_without_its_bundle_is_logged_all_the_same(store, payments_detector):
+    row = track_version(VersionFactory(detector=payments_detector))
+    assert row.status == TrackedRun.Status.LOGGED
+    files = {Path(file.path).name for file in store.list_artifacts(row.run_id, "bundle")}
+    assert files == {"card.json", "curves.json"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_server_that_is_gone_is_noted(settings, version, monkeypatch):
+    pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    settings.MLFLOW_TRACKING_URI = GONE
+    with pytest.raises(TrackingError):
+        track_version(version)
+    row = TrackedRun.objects.get()
+    assert (row.status, row.attempts) == ("failed", 1)
+    assert row.error
+
+
+def fails(*args):
+    raise ConnectionError("the server is gone")
+
+
+def test_without_a_server_nothing_is_tracked(settings, version):
+    settings.MLFLOW_TRACKING_URI = ""
+    assert request_tracking(version) is None
+    assert overdue_runs() == []
+    assert not TrackedRun.objects.exists()
+
+
+def test_a_failing_server_fails_no_training(settings, monkeypatch):
+    settings.MLFLOW_TRACKING_URI = GONE
+    monkeypatch.setattr(tracking, "_client", fails)
+    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
+    sent = []
+    monkeypatch.setattr(tasks, "announce_job", sent.append)
+    detector = detector_of(learning_config())
+    history(detector, events=400)
+    job = request_training(detector, requested_by=None)
+    tasks.train_task(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("succeeded", "")
+    assert [one.kind for one in sent] == [tracking.TRACK_VERSION]
+    tasks.track_version_task(sent[0].pk)
+    row = TrackedRun.objects.get()
+    assert (row.status, row.error) == ("failed", "ConnectionError: the server is gone")
+    assert Job.objects.get(pk=sent[0].pk).status == "failed"
+
+
+def test_beat_tries_again_what_was_not_taken_and_gives_up_in_the_end(
+    settings, version, monkeypatch
+):
+    settings.MLFLOW_TRACKING_URI = GONE
+    sent = []
+    monkeypatch.setattr(tasks, "announce_job", sent.append)
+    row = TrackedRun.objects.create(version=version, status="failed", attempts=1)
+    tasks.track_overdue()
+    assert sent == []
+    TrackedRun.objects.update(changed_at=timezone.now() - timedelta(hours=1))
+    tasks.track_overdue()
+    assert [job.params for job in sent] == [{"version": version.pk}]
+    TrackedRun.objects.update(attempts=tracking.MOST_ATTEMPTS)
+    assert overdue_runs() == []
+    assert row.pk
+
+
+def test_the_version_says_how_it_stands(client, owner, settings, version):
+    TrackedRun.objects.create(version=version, status="failed", attempts=2, error="refused")
+    client.force_login(owner)
+    page = client.get(version.get_absolute_url()).content.decode()
+    assert "not there after 2 tries: refused" in page
+    assert "Try again" in page
+
+
+def test_an_owner_may_try_again_and_an_analyst_not(client, owner, analyst, settings, version):
+    settings.MLFLOW_TRACKING_URI = GONE
+    url = f"/models/{version.pk}/track/"
+    client.force_login(analyst)
+    assert client.post(url).status_code == 403
+    client.force_login(owner)
+    assert client.get(url).status_code == 405
+    assert client.post(url).status_code == 302
+    assert Job.objects.get().kind == tracking.TRACK_VERSION
+    settings.MLFLOW_TRACKING_URI = ""
+    client.post(url)
+    assert Job.objects.count() == 1
