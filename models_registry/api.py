@@ -46,8 +46,19 @@ class VersionPage(serializers.Serializer[Any]):
     limit = serializers.IntegerField()
 
 
+LONGEST_SEARCH = 6 * 3600.0
+
+
 class TrainIn(serializers.Serializer[Any]):
     learner = serializers.ChoiceField(list(LEARNER_TITLES), required=False, default="")
+    tune_for = serializers.FloatField(
+        required=False,
+        default=None,
+        allow_null=True,
+        min_value=0.0,
+        max_value=LONGEST_SEARCH,
+        help_text="Seconds for which parameters are searched; as declared unless given.",
+    )
 
 
 class ReasonIn(serializers.Serializer[Any]):
@@ -184,7 +195,10 @@ class TrainView(APIView):
         detector = detector_or_404(slug)
         given = valid(TrainIn, request)
         job = request_training(
-            detector, requested_by=cast(User, request.user), learner=given["learner"]
+            detector,
+            requested_by=cast(User, request.user),
+            learner=given["learner"],
+            tune_for=given["tune_for"],
         )
         announce_job(job)
         return Response(job_body(job), status=202)

@@ -22,18 +22,40 @@ LEARNER_TITLES = {
 }
 
 
+SEARCHES = (
+    ("", "parameters as declared"),
+    ("0", "its own parameters"),
+    ("5", "search 5 minutes"),
+    ("20", "search 20 minutes"),
+    ("60", "search 60 minutes"),
+)
+
+
 class TrainForm(forms.Form):
     """Which algorithm learns. Several stand on one page, so ids carry the detector."""
 
     learner = forms.ChoiceField(
         choices=tuple(LEARNER_TITLES.items()), widget=forms.Select(attrs={"class": "select"})
     )
+    minutes = forms.TypedChoiceField(
+        choices=SEARCHES,
+        coerce=int,
+        required=False,
+        empty_value=None,
+        widget=forms.Select(attrs={"class": "select"}),
+    )
+
+    @property
+    def tune_for(self) -> float | None:
+        """Seconds to search parameters for; None: as declared."""
+        minutes = self.cleaned_data["minutes"]
+        return None if minutes is None else 60.0 * minutes
 
     @classmethod
     def of(cls, detector: Detector) -> "TrainForm":
         """The unbound form with the detector's own algorithm chosen."""
         return cls(
-            initial={"learner": detector.spec().training.learner},
+            initial={"learner": detector.spec().training.learner, "minutes": ""},
             auto_id=f"{detector.slug}-%s",
         )
 

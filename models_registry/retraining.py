@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -61,12 +62,22 @@ class Outlook:
 
 
 def request_training(
-    detector: Detector, *, requested_by: User | None, learner: str = "", reason: str = ""
+    detector: Detector,
+    *,
+    requested_by: User | None,
+    learner: str = "",
+    reason: str = "",
+    tune_for: float | None = None,
 ) -> Job:
-    """Queue a training; the one that is under way already, if there is one."""
-    params = {
+    """Queue a training; the one that is under way already, if there is one.
+
+    `tune_for`: seconds for which parameters are searched; as declared unless given.
+    """
+    declared = detector.spec().training
+    params: dict[str, Any] = {
         "detector": detector.slug,
-        "learner": learner or detector.spec().training.learner,
+        "learner": learner or declared.learner,
+        "tune_for": declared.tune_for if tune_for is None else tune_for,
     }
     return enqueue_job(
         kind=TRAIN,

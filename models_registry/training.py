@@ -47,7 +47,7 @@ def run_training(job: Job, progress: Progress) -> dict[str, Any]:
         trained_by=job.requested_by,
         job=job,
         progress=progress,
-        tune_seconds=float(job.params.get("tune_minutes", 0)) * 60.0,
+        tune_for=job.params.get("tune_for", 0.0),
     )
     return {"version": version.pk, "label": version.label, "url": version.get_absolute_url()}
 
@@ -60,11 +60,11 @@ def train_version(
     job: Job | None,
     progress: Progress,
     now: datetime | None = None,
-    tune_seconds: float = 0.0,
+    tune_for: float = 0.0,
 ) -> ModelVersion:
     """Train on all that is known at `now` and register the result as a challenger.
 
-    For up to `tune_seconds` the learner's parameters are searched first (models_registry.tuning).
+    For up to `tune_for` the learner's parameters are searched first (models_registry.tuning).
     Raises DatasetError or SplitError when there is too little to learn from, LearnerError on a bad
     learner, JobCancelled when the job was cancelled. Nothing is registered then.
     """
@@ -85,7 +85,7 @@ def train_version(
         f"validation {len(parts.validation.rows):,} ({parts.validation.positives:,}), "
         f"test {len(parts.test.rows):,} ({parts.test.positives:,})"
     )
-    tuning = _tune(detector, spec, learner, rows, split, tune_seconds, progress)
+    tuning = _tune(detector, spec, learner, rows, split, tune_for, progress)
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
     progress.report(0.85, "Judging on the test part")

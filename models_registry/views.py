@@ -33,6 +33,7 @@ from models_registry.selectors import (
     tracked_run_of,
     version_list,
 )
+from models_registry.tuning_panels import tuning_panel
 from models_registry.verdicts import same_events_rows, verdict_of
 from scoring.core.bundle import BundleError
 from scoring.models import Detector
@@ -110,6 +111,7 @@ def model_train(request: HttpRequest, slug: str) -> HttpResponse:
         detector,
         requested_by=cast(User, request.user),
         learner=form.cleaned_data["learner"],
+        tune_for=form.tune_for,
     )
     announce_job(job)
     if _htmx_target(request) == f"training-{slug}":
@@ -153,6 +155,7 @@ def render_version(
         "curves": curve_figures(version, other),
         "lineage": lineage_of(version),
         "tracked": tracked_run_of(version),
+        "tuning": tuning_panel(version),
         "history": promotion_history(detector)[:HISTORY],
         "earlier": earlier_champions([detector]).get(detector.pk),
         "form": form or DecisionForm(),

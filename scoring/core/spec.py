@@ -96,7 +96,8 @@ class TrainingSpec:
     past that it is to be reviewed, and the rules decide alone. 0: no end.
     `unlabelled_is_legitimate`: a matured event that nobody labelled counts as legitimate, because
     whoever is harmed reports it; where nobody reports, it stays unknown and nothing learns from it.
-    `imbalance`: what is done about a rare class.
+    `imbalance`: what is done about a rare class. `tune_for`: seconds for which parameters are
+    searched before each training.
     """
 
     learner: str = "lightgbm"
@@ -106,6 +107,7 @@ class TrainingSpec:
     review_after: float = 0.0
     unlabelled_is_legitimate: bool = True
     imbalance: ImbalanceSpec = NOTHING
+    tune_for: float = 0.0
     guard: GuardSpec = field(default_factory=GuardSpec)
 
 
@@ -278,7 +280,7 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
     for key in sorted(set(given) - set(kind.__dataclass_fields__)):
         read.bad(f"{place}.{key}", "is not a setting")
         del given[key]
-    for key in {"label_delay", "retrain_every", "review_after"} & set(given):
+    for key in {"label_delay", "retrain_every", "review_after", "tune_for"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])
     if "imbalance" in given:
         given["imbalance"] = read_imbalance(read, given["imbalance"])

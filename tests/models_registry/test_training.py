@@ -25,6 +25,7 @@ from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.retraining import TRAIN, request_training
 from models_registry.training import _plan, _split, run_training, train_version
+from models_registry.tuning_models import TuningTrial
 from scoring.core.bundle import load_bundle
 from scoring.core.spec import parse_spec as detector_spec
 from scoring.deployment import bundle_root, serving
@@ -64,6 +65,24 @@ def test_a_challenger_is_registered_with_all_that_is_asked_of_it(detector, owner
     assert bundle.manifest["training"]["dataset_digest"] == version.dataset.digest
     assert {"Reading logged events", "Registering"} <= set(told)
     assert serving("cards").version == "rules-only"
+
+
+def test_parameters_are_searched_first_where_that_is_asked_for(detector):
+    history(detector)
+    version = train(detector, learner="lightgbm", tune_for=0.01)
+    found = version.metrics["tuning"]
+    assert found["trials"] == TuningTrial.objects.count() >= 1
+    assert {k: version.parameters[k] for k in found["parameters"]} == found["parameters"]
+    assert load_bundle(bundle_root(), version.digest).manifest["parameters"] == version.parameters
+
+
+def test_a_job_searches_for_as_long_as_it_was_asked_to_or_as_declared(detector):
+    asked = request_training(detector, requested_by=None, tune_for=300.0)
+    assert asked.params["tune_for"] == 300.0
+    Job.objects.update(status="succeeded")
+    detector.config["training"]["tune_for"] = "10m"
+    detector.save(update_fields=["config"])
+    assert request_training(detector, requested_by=None).params["tune_for"] == 600.0
 
 
 @pytest.mark.parametrize("learner", ["lightgbm", "isolation_forest"])

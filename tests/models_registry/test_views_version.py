@@ -8,6 +8,7 @@ from django.urls import reverse
 from models_registry.models import PromotionDecision
 from models_registry.promotion import promote
 from models_registry.promotion_models import PromotionRequest
+from models_registry.tuning_models import TuningTrial
 from scoring.deployment import serving
 from tests.models_registry.versions import VersionFactory, comparison
 
@@ -154,3 +155,22 @@ def test_the_page_costs_the_same_queries_for_any_history(client, owner, versions
             client.get(versions[1].get_absolute_url())
         spent.append(len(queries))
     assert spent[0] == spent[1] <= 16
+
+
+def test_a_search_for_parameters_is_told_with_its_best_trials(client, analyst, versions):
+    version = versions[1]
+    for number, value in enumerate((0.6, 0.7, None)):
+        TuningTrial.objects.create(
+            detector=version.detector, study="s" * 64, number=number, learner="lightgbm",
+            parameters={"n_trees": 100 + number}, value=value, seconds=30.0,
+        )  # fmt: skip
+    version.metrics["tuning"] = {
+        "study": "s" * 64, "trials": 3, "given_up": 1, "folds": 4, "seconds": 90.0,
+        "default": 0.6, "best": 0.7, "parameters": {"n_trees": 101},
+    }  # fmt: skip
+    version.save(update_fields=["metrics"])
+    client.force_login(analyst)
+    page = text_of(client.get(version.get_absolute_url()))
+    assert "Average precision 0.7000, +0.1000 against the defaults." in page
+    assert page.index("n_trees 101") < page.index("n_trees 100")
+    assert "n_trees 102" not in page

@@ -31,6 +31,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--detector", required=True)
         parser.add_argument("--learner", choices=sorted(LEARNERS))
+        parser.add_argument(
+            "--tune-minutes",
+            type=float,
+            help="How long to search parameters for; as the detector declares unless given.",
+        )
         parser.add_argument("--promote", action="store_true", help="Put it into service at once.")
         parser.add_argument(
             "--reason",
@@ -42,6 +47,7 @@ class Command(BaseCommand):
         detector = Detector.objects.filter(slug=options["detector"]).first()
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")
+        minutes: float | None = options["tune_minutes"]
         serves = serving_version(detector)
         if options["promote"] and serves is not None and not options["reason"].strip():
             raise CommandError(
@@ -55,6 +61,7 @@ class Command(BaseCommand):
                 trained_by=None,
                 job=None,
                 progress=QuietProgress(self._bar),
+                tune_for=detector.spec().training.tune_for if minutes is None else 60.0 * minutes,
             )
         except (DatasetError, SplitError, LearnerError) as error:
             raise CommandError(str(error)) from error

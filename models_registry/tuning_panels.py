@@ -1,0 +1,88 @@
+"""What a version's search for parameters did, for its page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from models_registry.figures import layout
+from models_registry.models import ModelVersion
+from models_registry.tuning_models import TuningTrial
+
+MOST_TRIALS = 500
+BEST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One trial; `value` is empty where it was given up."""
+
+    number: int
+    value: str
+    parameters: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPanel:
+    """`summary` in words; the best trials, best first; a figure of all of them."""
+
+    summary: str
+    rows: list[TrialRow]
+    figure: dict[str, Any]
+
+
+def tuning_panel(version: ModelVersion) -> TuningPanel | None:
+    """None for a version whose parameters were not searched. One query."""
+    found: Mapping[str, Any] = version.metrics.get("tuning") or {}
+    if not found:
+        return None
+    trials = list(TuningTrial.objects.filter(study=found["study"])[:MOST_TRIALS])
+    finished = [trial for trial in trials if trial.value is not None]
+    best = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))[:BEST_SHOWN]
+    rows = [
+        TrialRow(
+            trial.number + 1,
+            f"{trial.value:.4f}",
+            ", ".join(f"{name} {_shown(value)}" for name, value in trial.parameters.items()),
+            trial.parameters == found["parameters"],
+        )
+        for trial in best
+    ]
+    return TuningPanel(_summary(found), rows, _figure(finished))
+
+
+def _summary(found: Mapping[str, Any]) -> str:
+    minutes = found["seconds"] / 60.0
+    text = (
+        f"{found['trials']} sets of parameters in {minutes:.1f} minutes, {found['given_up']} given"
+        f" up early; judged on {found['folds']} earlier spans of time, never on the test part."
+    )
+    if found["best"] is None or found["default"] is None:
+        return text
+    gain = found["best"] - found["default"]
+    return f"{text} Average precision {found['best']:.4f}, {gain:+.4f} against the defaults."
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _figure(trials: list[TuningTrial]) -> dict[str, Any]:
+    """Average precision by trial, and the best so far."""
+    x = [trial.number + 1 for trial in trials]
+    y = [trial.value or 0.0 for trial in trials]
+    return {
+        "data": [
+            {"type": "scatter", "mode": "markers", "name": "trial", "x": x, "y": y},
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": "best so far",
+                "line": {"shape": "hv"},
+                "x": x,
+                "y": list(accumulate(y, max)),
+            },
+        ],
+        "layout": layout("Trial", "Average precision", percent=False),
+    }
