@@ -38,7 +38,40 @@ def _lightgbm(trial: Suggests) -> Parameters:
     }
 
 
+def _xgboost(trial: Suggests) -> Parameters:
+    return {
+        "n_trees": trial.suggest_int("n_trees", 50, 400),
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
+        "max_depth": trial.suggest_int("max_depth", 2, 6),
+        "min_child_weight": trial.suggest_float("min_child_weight", 0.1, 20.0, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 0.1, 30.0, log=True),
+        "row_share": trial.suggest_float("row_share", 0.5, 1.0),
+        "column_share": trial.suggest_float("column_share", 0.3, 1.0),
+    }
+
+
+def _random_forest(trial: Suggests) -> Parameters:
+    return {
+        "max_depth": trial.suggest_int("max_depth", 4, 10),
+        "max_leaves": trial.suggest_int("max_leaves", 16, 128, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 2, 50, log=True),
+        "column_share": trial.suggest_float("column_share", 0.2, 1.0),
+    }
+
+
+def _voting_ensemble(trial: Suggests) -> Parameters:
+    return {
+        "booster_weight": trial.suggest_float("booster_weight", 0.1, 0.9),
+        "n_boosted": trial.suggest_int("n_boosted", 50, 300),
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
+        "boosted_depth": trial.suggest_int("boosted_depth", 2, 6),
+    }
+
+
 SPACES: Final[Mapping[str, Callable[[Suggests], Parameters]]] = {
     "logistic_regression": _logistic_regression,
     "lightgbm": _lightgbm,
+    "xgboost": _xgboost,
+    "random_forest": _random_forest,
+    "voting_ensemble": _voting_ensemble,
 }
