@@ -110,7 +110,11 @@ def timeline(rows: Sequence[DriftStatistic]) -> Figure | None:
         if mark <= max(2.0 * top, FAR):
             data.append(
                 _line(name, [times[0], times[-1]], [mark, mark], "@line")
-                | {"mode": "lines", "line": {"color": "@line", "width": 1, "dash": "dot"}}
+                | {
+                    "mode": "lines",
+                    "line": {"color": "@muted", "width": 1, "dash": "dot"},
+                    "showlegend": False,
+                }
             )
     return {"data": data, "layout": _layout("Distance")}
 
