@@ -4,7 +4,9 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from models_registry.drift_models import DriftCheck
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
+from models_registry.retraining_models import RetrainingPolicy
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -46,3 +48,18 @@ class PromotionDecisionAdmin(ReadOnlyAdmin):
     list_display = ("at", "detector", "action", "version", "previous", "actor", "reason")
     list_select_related = ("detector", "version__detector", "previous__detector", "actor")
     list_filter = ("detector", "action")
+
+
+@admin.register(DriftCheck)
+class DriftCheckAdmin(ReadOnlyAdmin):
+    list_display = ("checked_at", "detector", "model_version", "status", "max_psi", "rows")
+    list_select_related = ("detector",)
+    list_filter = ("detector", "status")
+
+
+@admin.register(RetrainingPolicy)
+class RetrainingPolicyAdmin(ReadOnlyAdmin):
+    """To look at: it is put into force with its timetable and audited, on its page."""
+
+    list_display = ("detector", "on_labels", "on_drift", "on_age", "quiet_hours", "updated_at")
+    list_select_related = ("detector",)

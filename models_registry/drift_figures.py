@@ -15,45 +15,62 @@ def overlay(found: DriftStatistic, level_names: Mapping[float, str]) -> Figure |
     if found.kind == "rate":
         if found.rate is None or found.reference_rate is None:
             return None
-        names = ["Yes", "No"]
-        before, now = found.reference_rate, found.rate
-        return _bars(names, [before, 1.0 - before], [now, 1.0 - now], "")
+        return _rates(found.reference_rate, found.rate)
     if not drawn:
         return None
     if "levels" in drawn:
         names = [_level(code, level_names) for code in drawn["levels"]] + ["other", "missing"]
-    else:
-        names = [_bar(low, high) for low, high in drawn["bars"]]
-        if len(names) < len(drawn["recent"]):
-            names.append("missing")
-    return _bars(names, drawn["reference"], drawn["recent"], "" if "levels" in drawn else "Value")
+        return _bars(names, drawn["reference"], drawn["recent"], "")
+    names = [_bar(low, high) for low, high in drawn["bars"]]
+    if len(names) < len(drawn["recent"]):
+        return _bars([*names, "missing"], drawn["reference"], drawn["recent"], "Value")
+    middles = [(low + high) / 2.0 for low, high in drawn["bars"]]
+    return _bars(names, drawn["reference"], drawn["recent"], "Value", middles)
 
 
-def _bars(names: Sequence[str], before: Sequence[float], now: Sequence[float], axis: str) -> Figure:
+def _bars(
+    names: Sequence[str],
+    before: Sequence[float],
+    now: Sequence[float],
+    axis: str,
+    middles: Sequence[float] | None = None,
+) -> Figure:
+    """Shares by name; over a number's axis where the bars have `middles`."""
     bars = [
         {
             "type": "bar",
             "name": name,
-            "x": list(names),
+            "x": list(middles or names),
             "y": list(shares),
+            "hovertext": list(names),
             "marker": {"color": colour},
-            "opacity": opacity,
-            "hovertemplate": "%{x}: %{y:.1%}<extra>" + name + "</extra>",
+            "opacity": 0.6,
+            "hovertemplate": "%{hovertext}: %{y:.1%}<extra>" + name + "</extra>",
         }
-        for name, shares, colour, opacity in (
-            ("Training", before, "@low", 0.6),
-            ("Recent", now, "@accent", 0.6),
-        )
+        for name, shares, colour in (("Training", before, "@low"), ("Recent", now, "@accent"))
     ]
+    kind: dict[str, Any] = {} if middles else {"type": "category"}
     layout = {
         "barmode": "overlay",
         "bargap": 0.05,
-        "xaxis": {"title": {"text": axis}, "type": "category", "nticks": 12},
+        "xaxis": {"title": {"text": axis}, **kind},
         "yaxis": {"title": {"text": "Share of events"}, "tickformat": ".0%", "rangemode": "tozero"},
         "showlegend": True,
         "margin": {"t": 24},
     }
     return {"data": bars, "layout": layout}
+
+
+def _rates(before: float, now: float) -> Figure:
+    bars = {
+        "type": "bar",
+        "name": "Rate",
+        "x": ["Training", "Recent"],
+        "y": [before, now],
+        "marker": {"color": ["@low", "@accent"]},
+        "hovertemplate": "%{x}: %{y:.2%}<extra></extra>",
+    }
+    return {"data": [bars], "layout": {**_percent(), "bargap": 0.6, "margin": {"t": 24}}}
 
 
 def _level(code: float, names: Mapping[float, str]) -> str:
@@ -93,7 +110,11 @@ def timeline(rows: Sequence[DriftStatistic]) -> Figure | None:
         if mark <= max(2.0 * top, FAR):
             data.append(
                 _line(name, [times[0], times[-1]], [mark, mark], "@line")
-                | {"mode": "lines", "line": {"color": "@line", "width": 1, "dash": "dot"}}
+                | {
+                    "mode": "lines",
+                    "line": {"color": "@muted", "width": 1, "dash": "dot"},
+                    "showlegend": False,
+                }
             )
     return {"data": data, "layout": _layout("Distance")}
 

@@ -19,7 +19,7 @@ from scoring.deployment import RULES_ONLY
 from scoring.models import Deployment, Detector
 
 TEMPLATE = "models_registry/drift.html"
-REGIONS = ("drift-shown", "drift-check")
+REGION = "drift-check"
 _may_view = permission_required("models_registry.view_modelversion", raise_exception=True)
 _may_train = permission_required("models_registry.train_model", raise_exception=True)
 
@@ -28,12 +28,11 @@ _may_train = permission_required("models_registry.train_model", raise_exception=
 @_may_view
 @require_safe
 def drift(request: HttpRequest, slug: str) -> HttpResponse:
-    """The page; to HTMX the region that asked: the one looked at, or the check under way.
-
-    When that check is over, the whole body comes in place of the region.
-    """
+    """The page; to HTMX the check under way, and once it is over, the page anew."""
     detector = get_object_or_404(Detector, slug=slug)
-    return _render(request, detector, target=_htmx_target(request))
+    if _asks_for_region(request):
+        return _render_region(request, detector)
+    return _render(request, detector)
 
 
 @login_required
@@ -47,8 +46,8 @@ def drift_check(request: HttpRequest, slug: str) -> HttpResponse:
     except NoModel as problem:
         return _render(request, detector, error=str(problem), status=409)
     announce_job(job)
-    if _htmx_target(request) == "drift-check":
-        return _render(request, detector, target="drift-check")
+    if _asks_for_region(request):
+        return _render_region(request, detector)
     messages.success(request, "A drift check is on its way.")
     return redirect("drift", slug=slug)
 
@@ -66,46 +65,33 @@ def drift_csv(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-def _render(
-    request: HttpRequest,
-    detector: Detector,
-    *,
-    target: str = "",
-    error: str = "",
-    status: int = 200,
-) -> HttpResponse:
+def _render_region(request: HttpRequest, detector: Detector) -> HttpResponse:
     live = live_check(detector)
+    if live is None:
+        # Everything changes with the check, and figures only come with a whole page.
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    context = {"detector": detector, "live": live}
+    return render(request, TEMPLATE + "#checking", context)
+
+
+def _render(
+    request: HttpRequest, detector: Detector, *, error: str = "", status: int = 200
+) -> HttpResponse:
+    models = reverse("model_list")
+    rows = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION)
     context: dict[str, Any] = {
         "title": "Drift",
-        "crumbs": [
-            ("Models", reverse("model_list")),
-            (detector.name, f"{reverse('model_list')}?detector={detector.slug}"),
-        ],
+        "crumbs": [("Models", models), (detector.name, f"{models}?detector={detector.slug}")],
         "detector": detector,
-        "live": live,
+        "live": live_check(detector),
         "error": error,
+        "panel": drift_panel(detector, key=request.GET.get("show", ""), now=timezone.now()),
+        "champion": rows.exclude(version=RULES_ONLY).first(),
     }
-    if target == "drift-check" and live is not None:
-        return render(request, TEMPLATE + "#checking", context)
-    key = request.GET.get("show", "")
-    context["panel"] = drift_panel(detector, key=key, now=timezone.now())
-    context["champion"] = (
-        Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION)
-        .exclude(version=RULES_ONLY)
-        .first()
-    )
-    if target == "drift-shown":
-        return render(request, TEMPLATE + "#shown", context)
-    if target == "drift-check":
-        answer = render(request, TEMPLATE + "#body", context)
-        answer["HX-Retarget"], answer["HX-Reswap"] = "#drift", "outerHTML"
-        return answer
     return render(request, TEMPLATE, context, status=status)
 
 
-def _htmx_target(request: HttpRequest) -> str:
-    """The id of the region that HTMX will replace; empty when a whole page is wanted."""
+def _asks_for_region(request: HttpRequest) -> bool:
     htmx = request.htmx  # type: ignore[attr-defined]
-    if not htmx or htmx.boosted or htmx.history_restore_request:
-        return ""
-    return htmx.target if htmx.target in REGIONS else ""
+    whole = not htmx or htmx.boosted or htmx.history_restore_request
+    return not whole and htmx.target == REGION

@@ -33,7 +33,7 @@ from models_registry.core.drift import (
     overall,
 )
 from models_registry.drift_models import DriftCheck, DriftStatistic
-from models_registry.drift_selectors import check_body, drift_key
+from models_registry.drift_selectors import check_body, drift_key, newest_check
 from scoring.core.bundle import Bundle
 from scoring.deployment import serving_of
 from scoring.models import Detector, Label, Prediction
@@ -218,9 +218,9 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
         check.alarm_since = check.checked_at if worse or was is None else was
     elif check.status == UNKNOWN:
         check.alarm_since = was  # Nothing can be said, so nothing is over.
-    DriftStatistic.objects.filter(drift_check__detector=check.detector).exclude(
-        histogram={}
-    ).update(histogram={})
+    last = newest_check(check.detector)
+    if last is not None:
+        last.statistics.update(histogram={})
     check.save()
     DriftStatistic.objects.bulk_create(
         DriftStatistic(drift_check=check, place=i, **asdict(drift))

@@ -308,6 +308,7 @@ SPECTACULAR_SETTINGS = {
         "RiskLevelEnum": ["LOW", "MEDIUM", "HIGH", "CRITICAL"],
         "ThreeLevelsEnum": ["LOW", "MEDIUM", "HIGH"],
         "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
+        "MeasuredKindEnum": ["number", "category", "rate"],
         "DriftEnum": ["stable", "moderate", "major", "unknown"],
         "JobStatusEnum": ["queued", "running", "succeeded", "failed", "cancelled"],
         "PartEnum": ["ok", "unreachable"],

@@ -239,6 +239,23 @@ def test_a_worker_taken_for_dead_cannot_overwrite_the_next_one():
     assert (job.status, job.attempt, job.result) == ("running", 2, None)
 
 
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (0.01, ""),
+        (0.1, "about 9 min left"),
+        (0.5, "about 60 s left"),
+        (0.95, "a few seconds left"),
+    ],
+)
+def test_how_long_it_still_takes_is_told_once_it_can_be(progress, text):
+    job = claim_job(JobFactory().pk)
+    job.progress, job.started_at = progress, timezone.now() - timedelta(seconds=60)
+    assert job.remaining_text == text
+    job.status = JobStatus.SUCCEEDED
+    assert job.remaining_text == ""
+
+
 @pytest.mark.worker
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_worker_loses_nothing():

@@ -5,6 +5,8 @@ from django.test import Client
 from django.urls import reverse
 
 from models_registry.promotion import promote
+from models_registry.retraining import policy_of
+from tests.models_registry.drifting import kept_check
 from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -17,9 +19,14 @@ def root(django_user_model):
     return client
 
 
-@pytest.mark.parametrize("name", ["modelversion", "dataset", "promotiondecision"])
+NAMES = ["modelversion", "dataset", "promotiondecision", "driftcheck", "retrainingpolicy"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_lineage_is_read_only(root, payments_detector, payments_digest, name):
     promote(VersionFactory(detector=payments_detector, digest=payments_digest), actor=None)
+    kept_check(payments_detector)
+    policy_of(payments_detector).save()
     page = root.get(reverse(f"admin:models_registry_{name}_changelist"))
     assert len(page.context["cl"].result_list) == 1
     row = page.context["cl"].result_list[0]

@@ -1,5 +1,9 @@
 """The handbook's weeks: windows that were not filled yet alarm, five weeks later all is silent."""
 
+import os
+from datetime import date, timedelta
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,10 @@ from models_registry.core.drift import Drift, feature_drifts, overall
 from models_registry.core.reference import describe_features
 from tests.models_registry.handbook_weeks import NAMES, is_there, week
 
+WEEKS = int(os.environ.get("RISK_DRIFT_WEEKS", "3"))
+"""14 take some minutes: docs/evidence/drift.md."""
+FILLED = date(2018, 5, 9)
+"""From here on the longest window, 30 days that end 7 days before, is full."""
 pytestmark = [
     pytest.mark.realdata,
     pytest.mark.slow,
@@ -51,3 +59,16 @@ def test_a_thousand_random_rows_of_the_very_week_are_silent() -> None:
     for _ in range(50):
         recent = rows[rng.choice(len(rows), 1000, replace=False)]
         assert overall(feature_drifts(recent, NAMES, described)) == "stable"
+
+
+def test_any_two_weeks_with_full_windows_are_alike() -> None:
+    starts = [(FILLED + timedelta(days=7 * i)).isoformat() for i in range(WEEKS)]
+    described = {start: describe_features(week(start), NAMES) for start in starts[:-1]}
+    alarms = significant = pairs = 0
+    for earlier, later in combinations(starts, 2):
+        found = feature_drifts(week(later), NAMES, described[earlier])
+        pairs += 1
+        alarms += overall(found) != "stable"
+        significant += any(one.p is not None and one.p < 0.01 for one in found)
+    # Without asking for an effect nearly every pair would alarm.
+    assert (alarms, significant > 0.9 * pairs) == (0, True)

@@ -1,9 +1,12 @@
 """The models page: what serves, what waits, training that is followed live."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.models import Job
 from jobs.services import cancel_job, claim_job, run_job
@@ -88,6 +91,19 @@ def test_a_running_training_shows_its_stage_and_asks_on(client, owner, payments_
     assert "78" in answer
     assert "hx-get=" in answer
     assert "hx-swap-oob" not in answer
+
+
+def test_a_running_training_tells_why_and_about_how_long(client, owner, payments_detector):
+    reason = "512 matured labels came since v3"
+    job = claim_job(request_training(payments_detector, requested_by=None, reason=reason).pk)
+    started = timezone.now() - timedelta(seconds=60)
+    log = [{"at": "2026-01-01T10:20:30+00:00", "text": "4,000 events"}]
+    Job.objects.filter(pk=job.pk).update(progress=0.5, started_at=started, log=log)
+    client.force_login(owner)
+    answer = text_of(client.get(LIST, {"detector": "payments"}, headers=fragment("payments")))
+    assert f"because {reason}" in answer
+    assert "about 60 s left" in answer
+    assert "4,000 events" in answer
 
 
 def test_when_training_ends_the_table_comes_along(client, owner, payments_detector):

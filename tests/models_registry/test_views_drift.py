@@ -9,8 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Job
 from jobs.services import claim_job, run_job
-from models_registry.drift_models import DriftStatistic
+from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.monitoring import check_drift, request_drift_check, run_drift_check
+from scoring.models import Deployment
 from tests.models_registry.drifting import kept_check, serve, stored_events
 
 pytestmark = pytest.mark.django_db
@@ -91,12 +92,20 @@ def test_what_moved_stands_first_with_its_numbers(client, analyst, champion):
     assert shown.timeline["data"][0]["y"] == [0.41, 0.41]
 
 
-def test_another_feature_comes_as_a_region_of_its_own(client, analyst, champion):
+def test_a_check_of_what_served_before_says_so(client, analyst, champion):
+    digest = Deployment.objects.get(detector=champion).digest
+    check = kept_check(champion)
+    client.force_login(analyst)
+    assert "and was not checked yet" in text_of(client.get(PAGE))
+    DriftCheck.objects.filter(pk=check.pk).update(bundle_digest=digest)
+    assert "and was not checked yet" not in text_of(client.get(PAGE))
+
+
+def test_another_feature_is_looked_at_by_its_address(client, analyst, champion):
     kept_check(champion)
     client.force_login(analyst)
-    answer = client.get(PAGE, {"show": "feature.calm"}, headers=region("drift-shown"))
+    answer = client.get(PAGE, {"show": "feature.calm"})
     assert answer.context["panel"].shown.row.found.name == "calm"
-    assert "<title>" not in text_of(answer)
     for wrong in ("feature.nothing", "nonsense", "\0"):
         assert client.get(PAGE, {"show": wrong}).status_code == 200
 
@@ -109,10 +118,10 @@ def test_a_check_is_queued_once_and_followed_until_it_is_over(client, owner, pay
         assert 'hx-trigger="every 1s"' in answer and "waiting for a worker" in answer
     job = Job.objects.get()
     run_job(job.pk, run_drift_check)
-    over = client.get(PAGE, headers=region("drift-check"))
-    assert (over["HX-Retarget"], over["HX-Reswap"]) == ("#drift", "outerHTML")
-    assert "Nothing moved" in text_of(over)
-    assert "hx-trigger" not in text_of(over)
+    assert client.get(PAGE, headers=region("drift-check"))["HX-Refresh"] == "true"
+    page = text_of(client.get(PAGE))
+    assert "Nothing moved" in page
+    assert "hx-trigger" not in page
 
 
 def test_without_script_a_check_leads_back_to_the_page(client, owner, champion):
