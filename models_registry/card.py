@@ -21,13 +21,25 @@ from scoring.models import Deployment
 FORMAT = 1
 FEW_POSITIVES = 100
 KEYS_OF_COUNTS = ("rows", "positives", "known_at")
+TREES = (
+    "Exact Shapley contributions of each feature along the trees' paths (path-dependent TreeSHAP), "
+    "checked against the model's margin for every event."
+)
 METHODS = {
-    "logit": "Exact Shapley contributions of each feature in log-odds (path-dependent TreeSHAP "
-    "for trees, coefficient times distance from the mean for linear models), checked against the "
-    "model's margin for every event.",
-    "isolation": "Exact path-dependent TreeSHAP contributions to the mean path length, checked "
-    "against the model's margin for every event.",
+    "lightgbm": TREES,
+    "xgboost": TREES,
+    "random_forest": TREES,
+    "voting_ensemble": TREES,
+    "isolation_forest": TREES,
+    "logistic_regression": "Exact contributions of each feature: coefficient times distance from "
+    "the mean, checked against the model's margin for every event.",
+    "one_class_svm": "Exact Shapley contributions of each feature to the kernel's sum, features "
+    "taken as independent.",
+    "autoencoder": "Each feature's own part of the reconstruction error, less its mean: it says "
+    "where the error shows, which is not always the feature that is wrong.",
+    "ecod": "Each feature's own term of the outlier score: how far out in the tails it lies.",
 }
+"""By learner; see the modules under scoring/core that compute them."""
 NEGATIVES = (
     "An event counts as legitimate once the label delay has passed without a report; younger "
     "unlabelled events are left out."
@@ -61,7 +73,7 @@ def model_card(version: ModelVersion) -> dict[str, Any]:
         "calibration": manifest.get("calibration", {}).get("kind"),
         "costs": _costs(spec),
         "explanation": {
-            "method": METHODS.get(str(manifest.get("link"))),
+            "method": METHODS.get(version.learner),
             "global": explained.detail if explained else None,
         },
         "monitoring": _monitoring(version),

@@ -5,7 +5,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from models_registry.card import model_card
+from models_registry.card import METHODS, model_card
+from models_registry.forms import LEARNER_TITLES
 from models_registry.promotion import promote
 from models_registry.registry_models import Lineage
 from models_registry.selectors import documented_versions
@@ -89,6 +90,10 @@ def test_the_api_gives_the_card_as_json(api, client, outsider, version):
     client.force_login(outsider)
     assert client.get(url).status_code == 403
     assert api("models:read").get("/api/v1/models/99999/card").status_code == 404
+
+
+def test_every_learner_says_how_it_is_explained():
+    assert set(LEARNER_TITLES) <= set(METHODS)
 
 
 def test_an_outsider_may_not_read_it(client, outsider, version):
