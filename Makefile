@@ -49,7 +49,7 @@ format: $(VENV)/.installed-dev ## Rewrite Python and templates in the house styl
 	$(BIN)/djlint --reformat --quiet templates
 
 lock: $(BIN)/uv ## Resolve the requirements again into the hashed locks
-	for name in requirements requirements-streaming requirements-dev; do \
+	for name in requirements requirements-streaming requirements-mlflow requirements-dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	    --no-header --no-emit-index-url --no-emit-find-links $$name.txt -o $$name.lock || exit 1; \
 	done

@@ -144,7 +144,7 @@ def required_packages(name: str) -> set[str]:
     return {package.lower().replace("_", "-") for package in found}
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-streaming", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-streaming", "requirements-mlflow", "requirements-dev"])
 def test_the_lock_holds_every_requirement(name: str) -> None:
     locked = re.findall(r"^([a-z0-9][\w.-]*)==", (ROOT / f"{name}.lock").read_text(), re.M)
     assert required_packages(f"{name}.txt") <= set(locked)
