@@ -88,6 +88,13 @@ class Curve:
         """Alerts a day that people can see."""
         return self._costs.capacity * self.rows / self.days
 
+    @property
+    def cost_without_model(self) -> float | None:
+        """Money per event of the cheaper of approving and of reviewing everything."""
+        if self._lost is None or not self.rows:
+            return None
+        return min(float(self._lost) / self.rows, self._costs.review_cost)
+
     def _above(self, threshold: float) -> FloatArray:
         """(rows, positives, loss) at or above the threshold, to the nearest cut not below it."""
         place = np.searchsorted(-self.thresholds, -threshold, side="right")
