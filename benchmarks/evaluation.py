@@ -72,13 +72,15 @@ def speed() -> list[Row]:
     return rows
 
 
-def coverage(rounds: int) -> list[Row]:
+def coverage(rounds: int, size: int, entities: int) -> list[Row]:
     """A row per metric: its true value, how often the 95 % interval held it.
 
     Card precision depends on how many entities there are: its truth is the mean over all rounds.
     """
     truth = judge(events(2_000_000, 200_000, 999_999), resamples=0)
-    found = [judge(events(4000, 400, seed), resamples=400, seed=seed) for seed in range(rounds)]
+    found = [
+        judge(events(size, entities, seed), resamples=400, seed=seed) for seed in range(rounds)
+    ]
     truth["entity_precision_at_100"] = np.mean([one["entity_precision_at_100"] for one in found])
     # A threshold above every risk has no precision: such rounds have no interval.
     rows = []
@@ -88,11 +90,12 @@ def coverage(rounds: int) -> list[Row]:
         rows.append(
             {
                 "metric": name,
-                "truth": round(float(truth[name]), 4),
-                "mean": round(float(np.nanmean([one[name] for one in found])), 4),
-                "held": round(float(np.mean(held)), 3),
-                "above": round(float(np.mean([truth[name] < low for low, _ in bounds])), 3),
-                "below": round(float(np.mean([truth[name] > high for _, high in bounds])), 3),
+                "truth": f"{truth[name]:.4f}",
+                "mean": f"{np.nanmean([one[name] for one in found]):.4f}",
+                "held": f"{np.mean(held):.3f}",
+                "truth lower": f"{np.mean([truth[name] < low for low, _ in bounds]):.3f}",
+                "truth higher": f"{np.mean([truth[name] > high for _, high in bounds]):.3f}",
+                "width": f"{np.mean([high - low for low, high in bounds]):.4f}",
             }
         )
     return rows
@@ -131,10 +134,10 @@ def _world(
         "answers": f"{answers:.0%}",
         "judged": "another model" if other else "the one that served",
         "bad": f"{share:.0%}",
-        "true": round(float(np.mean(true)), 3),
-        "naive": round(float(np.mean(naive)), 3),
-        "corrected": round(float(np.mean(corrected)), 3),
-        "held": round(float(np.mean(held)), 3),
+        "true": f"{np.mean(true):.3f}",
+        "naive": f"{np.mean(naive):.3f}",
+        "corrected": f"{np.mean(corrected):.3f}",
+        "held": f"{np.mean(held):.3f}",
         "rounds": told,
     }
 
@@ -145,9 +148,10 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     found = speed()
     print(table("All metrics with intervals", found, tuple(found[0])))
-    found = coverage(rounds)
-    title = f"95 % intervals, {rounds} samples of 4,000 events of 400 entities"
-    print(table(title, found, tuple(found[0])))
+    for size, entities in ((4000, 400), (20_000, 2000)):
+        found = coverage(rounds, size, entities)
+        title = f"95 % intervals, {rounds} samples of {size:,} events of {entities:,} entities"
+        print(table(title, found, tuple(found[0])))
     found = audited(2 * rounds)
     print(table("Recall corrected by the random audit, 20,000 events", found, tuple(found[0])))
 

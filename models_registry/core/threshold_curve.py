@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import losses
-from models_registry.core.intervals import Bounds, wilson
+from models_registry.core.metrics import wilson
 from scoring.core.spec import CostSpec
 
 CUTS: Final = 400
@@ -67,7 +67,7 @@ class AtThresholds:
     alert_rate: float
     precision: float | None
     recall: float | None
-    recall_interval: Bounds
+    recall_interval: tuple[float, float]
     cost: float | None
 
 
