@@ -157,7 +157,10 @@ def _metrics_at(version: ModelVersion, wanted: Thresholds, known: Known | None) 
         found["intervals"] = {k: v for k, v in found.get("intervals", {}).items() if k != name}
     found.pop("audited", None)
     if known is not None:
-        found |= _at(known.curve.at(wanted.review, wanted.block))
+        point, without = known.curve.at(wanted.review, wanted.block), known.curve.cost_without_model
+        found |= _at(point)
+        if point.cost is not None and without:
+            found["savings"] = 1.0 - point.cost / without
     return found
 
 

@@ -7,15 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from models_registry.core import resampling
 from models_registry.core.costs import decision_costs, losses
-from models_registry.core.metrics import NAN, calibration_groups, interval
+from models_registry.core.metrics import NAN, calibration_groups, interval, wilson
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
 
-NORMAL: Final = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
 RANKS: Final = (
     *("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate"),
     "entity_precision_at_100",
@@ -25,6 +24,8 @@ PROPORTIONS: Final = {
     "recall": ("hits", "positives"),
     "alert_rate": ("flagged", "rows"),
 }
+
+LEAST_BLOCKS: Final = 3.0
 
 FloatArray = NDArray[np.float64]
 Bounds = tuple[float, float]
@@ -136,47 +137,59 @@ def metric_intervals(
     )
     sums = dict(zip(names, totals.T, strict=False))
     drawn = dict(zip(RANKS, ranks.T, strict=True)) | ratios(sums, judged.costs)
-    found = {name: interval(values_drawn) for name, values_drawn in drawn.items()}
+    level = _level(np.bincount(blocks.code, weights=columns["positives"]))
+    found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
     reliability: list[Bounds] = []
     if groups:
         rest = totals[:, len(names) :]
-        reliability = _reliability(rest, groups, judged.labels)
-        gap = np.abs(rest[:, 1::3] - rest[:, 2::3]).sum(axis=1) / rest[:, 0::3].sum(axis=1)
-        found["calibration_error"] = _reflected(values["calibration_error"], gap)
+        reliability = _reliability(rest, groups, judged.labels, level)
+        found["calibration_error"] = _calibration_error(
+            rest, np.stack(stacked[len(names) :]), level
+        )
     known = {name: bounds for name, bounds in found.items() if name in values}
     return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
 
 
 def _reliability(
-    sums: FloatArray, groups: list[NDArray[np.intp]], labels: NDArray[Any]
+    sums: FloatArray, groups: list[NDArray[np.intp]], labels: NDArray[Any], level: float
 ) -> list[Bounds]:
     rates = _divide(sums[:, 2::3], sums[:, 0::3])
     found = []
     for i, group in enumerate(groups):
-        low, high = interval(rates[:, i])
+        low, high = interval(rates[:, i], level)
         if low == high:
             low, high = wilson(float((labels[group] == 1).sum()), float(group.size))
         found.append((low, high))
     return found
 
 
-def _reflected(value: float, drawn: FloatArray) -> Bounds:
-    """The basic bootstrap interval, not below 0: a sum of absolute gaps grows with every draw."""
-    low, high = interval(drawn)
-    return max(0.0, 2 * value - high), max(0.0, 2 * value - low)
+def _calibration_error(sums: FloatArray, columns: FloatArray, level: float) -> Bounds:
+    """The reflected interval: a sum of absolute gaps grows with every draw.
+
+    It reaches down to 0 unless the gaps are larger than draws alone would make them.
+    """
+    drawn = (sums[:, 1::3] - sums[:, 2::3]) / sums[:, 0::3].sum(axis=1, keepdims=True)
+    totals = columns.sum(axis=1)
+    observed = (totals[1::3] - totals[2::3]) / totals[0::3].sum()
+    error = float(np.abs(observed).sum())
+    low, high = interval(np.abs(drawn).sum(axis=1), level)
+    _, by_chance = interval(np.abs(drawn - observed).sum(axis=1), level)
+    bottom = 2 * error - high if error > by_chance else 0.0
+    return max(0.0, bottom), max(error, 2 * error - low)
 
 
-def wilson(hits: float, n: float) -> Bounds:
-    """Wilson's 95 % score interval (1927) of a proportion; NaN without rows."""
-    if n <= 0:
-        return NAN, NAN
-    share, z = hits / n, NORMAL**2 / n
-    centre = (share + z / 2) / (1 + z)
-    half = NORMAL * sqrt(share * (1 - share) / n + z / (4 * n)) / (1 + z)
-    # At its ends the interval reaches them exactly, whatever rounding says.
-    return (max(0.0, centre - half) if hits > 0 else 0.0), (
-        min(1.0, centre + half) if hits < n else 1.0
-    )
+def _level(positives: NDArray[Any]) -> float:
+    """Which percentiles to take for 95 %, given the positives in each block.
+
+    Percentiles are too narrow where few blocks matter; they are widened as Student's t is wider
+    than the normal (Hesterberg 2015, "expanded percentiles"). Blocks with many positives count
+    for more, so what enters is Kish's effective number of blocks.
+    """
+    squares = float((positives**2).sum())
+    n = float(positives.sum()) ** 2 / squares if squares else 0.0
+    if n < LEAST_BLOCKS:
+        n = LEAST_BLOCKS
+    return float(1.0 - 2.0 * ndtr(-stdtrit(n - 1.0, 0.975) * sqrt(n / (n - 1.0))))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import losses
-from models_registry.core.intervals import Bounds, wilson
+from models_registry.core.metrics import wilson
 from scoring.core.spec import CostSpec
 
 CUTS: Final = 400
@@ -67,7 +67,7 @@ class AtThresholds:
     alert_rate: float
     precision: float | None
     recall: float | None
-    recall_interval: Bounds
+    recall_interval: tuple[float, float]
     cost: float | None
 
 
@@ -87,6 +87,13 @@ class Curve:
     def capacity_a_day(self) -> float:
         """Alerts a day that people can see."""
         return self._costs.capacity * self.rows / self.days
+
+    @property
+    def cost_without_model(self) -> float | None:
+        """Money per event of the cheaper of approving and of reviewing everything."""
+        if self._lost is None or not self.rows:
+            return None
+        return min(float(self._lost) / self.rows, self._costs.review_cost)
 
     def _above(self, threshold: float) -> FloatArray:
         """(rows, positives, loss) at or above the threshold, to the nearest cut not below it."""

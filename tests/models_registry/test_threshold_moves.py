@@ -105,6 +105,8 @@ def test_the_preview_at_the_thresholds_as_they_stand_is_what_was_measured(champi
     point = known.curve.at(known.thresholds.review, known.thresholds.block)
     assert point.recall == pytest.approx(champion.metrics["recall"], abs=1e-9)
     assert point.cost == pytest.approx(champion.metrics["cost_per_event"], abs=1e-9)
+    saved = 1 - point.cost / known.curve.cost_without_model
+    assert saved == pytest.approx(champion.metrics["savings"], abs=1e-9)
 
 
 @pytest.mark.parametrize(

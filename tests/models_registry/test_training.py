@@ -264,3 +264,32 @@ def test_a_wrong_clock_does_not_stretch_the_history():
     parts = _split(spec, found, _plan(spec, found))
     assert len(parts.train.rows) > 1500
     assert 0 not in parts.train.rows
+
+
+def test_where_nobody_reports_what_nobody_labelled_is_not_learnt_from():
+    days = np.linspace(0.0, 60.0, 3000) * 86400.0
+    rows = np.arange(days.size)
+    # Every tenth event is bad, every tenth is known to be good, of the others nobody spoke.
+    spoken = rows[(rows % 10 == 0) | (rows % 10 == 1)]
+    values = (spoken % 10 == 0).astype(np.int8)
+    labels = LabelHistory(spoken, values, days[spoken] + 3600.0)
+    known_at = datetime.fromtimestamp(days[-1] + 86400.0, UTC)
+    found = Rows(np.empty((days.size, 0)), days, days, rows, labels, known_at)
+    sizes = {}
+    for silence in (True, False):
+        spec = detector_spec(learning_config(unlabelled_is_legitimate=silence))
+        parts = _split(spec, found, _plan(spec, found))
+        sizes[silence] = len(parts.train.rows)
+        assert parts.train.positives == pytest.approx(
+            len(parts.train.rows) * (0.1, 0.5)[not silence], rel=0.05
+        )
+    assert sizes[False] == pytest.approx(sizes[True] / 5, rel=0.02)
+
+
+def test_a_version_carries_what_its_numbers_were_made_of(detector):
+    history(detector)
+    metrics = train(detector).metrics
+    assert metrics["known_at"] == KNOWN_AT.isoformat()
+    assert metrics["calibration"]["chosen"] in ("platt", "isotonic")
+    assert metrics["intervals"]["average_precision"][0] < metrics["average_precision"]
+    assert metrics["thresholds"]["review"] > 0

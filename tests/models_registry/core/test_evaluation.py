@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics as sk
 
 from models_registry.core.evaluation import evaluate
-from models_registry.core.intervals import wilson
+from models_registry.core.intervals import _level
+from models_registry.core.metrics import wilson
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
 
@@ -155,3 +156,19 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
             held[name] += low <= truth[name] <= high
     # Three standard errors of a share of 0.95 over 200 rounds are 0.046.
     assert all(count / rounds >= 0.90 for count in held.values()), held
+
+
+def test_probabilities_that_are_right_may_have_no_calibration_error_at_all():
+    found, _ = judge(drawn())
+    assert found["intervals"]["calibration_error"][0] == 0.0
+    wrong = drawn()
+    found, _ = judge(wrong | {"risk": wrong["risk"] ** 0.25})
+    assert found["intervals"]["calibration_error"][0] > 0.1
+
+
+def test_few_bad_entities_widen_the_interval_as_student_would():
+    many, few = np.ones(1000), np.append(np.ones(4), np.zeros(996))
+    assert _level(many) == pytest.approx(0.95, abs=1e-3)
+    # t with 3 degrees of freedom, 3.18, times the root of 4/3: the normal's 99.98 %.
+    assert _level(few) == pytest.approx(0.99976, abs=1e-4)
+    assert _level(np.append(many, [1000.0])) > _level(many)

@@ -43,6 +43,15 @@ def test_the_settings_are_read_in_seconds():
     assert spec.costs.capacity == 0.03
 
 
+def test_silence_means_legitimate_unless_the_detector_says_otherwise():
+    config = config_of("anomaly")
+    assert parse_spec(config).training.unlabelled_is_legitimate
+    config["training"]["unlabelled_is_legitimate"] = False
+    assert not parse_spec(config).training.unlabelled_is_legitimate
+    config["training"]["unlabelled_is_legitimate"] = "perhaps"
+    assert set(problems(config)) == {"training.unlabelled_is_legitimate"}
+
+
 def test_the_currency_and_the_personal_data_are_known():
     spec = parse_spec(config_of("payments"))
     assert (spec.currency, spec.currency_field) == ("EUR", "currency")
