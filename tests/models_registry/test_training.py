@@ -8,8 +8,10 @@ import pytest
 
 from jobs.services import run_job
 from models_registry.core.learners.base import LearnerError
+from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import LabelHistory, SplitError
 from models_registry.datasets import DatasetError, Rows
+from models_registry.forms import LEARNER_TITLES
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.retraining import request_training
@@ -55,7 +57,11 @@ def test_a_challenger_is_registered_with_all_that_is_asked_of_it(detector, owner
     assert serving("cards").version == "rules-only"
 
 
-@pytest.mark.parametrize("learner", ["lightgbm", "isolation_forest"])
+def test_every_learner_is_offered_by_its_own_title():
+    assert set(LEARNER_TITLES) == set(LEARNERS)
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
 def test_every_learner_can_be_trained_and_serve(detector, learner):
     history(detector, events=400)
     version = train(detector, learner)
@@ -64,6 +70,39 @@ def test_every_learner_can_be_trained_and_serve(detector, learner):
     assert 0 < row.score < 1
     assert row.additivity_error < 1e-6
     assert not row.degraded
+
+
+@pytest.mark.parametrize(
+    "learner", sorted(name for name, learner in LEARNERS.items() if not learner.supervised)
+)
+def test_a_detector_without_labels_learns_what_is_usual(detector, learner):
+    history(detector, events=400)
+    Label.objects.all().delete()
+    version = train(detector, learner)
+    predictor = load_bundle(bundle_root(), version.digest).predictor
+    assert predictor.calibration.kind == "none"
+    assert version.metrics["alert_rate"] < 10 * detector.spec().costs.capacity
+    assert predictor.thresholds.block > 1.0
+    assert version.metrics["positives"] == 0
+
+
+def test_a_rare_class_is_balanced_in_training_rows_only(db):
+    told = {"method": "under_sampling", "ratio": 1.0}
+    plain, balanced = (
+        detector_of(learning_config(imbalance=how) | {"slug": slug})
+        for slug, how in (("cards", {"method": "none"}), ("cards_two", told))
+    )
+    for one in (plain, balanced):
+        history(one)
+    first, second = train(plain), train(balanced)
+    for key in ("rows", "positives"):
+        assert first.metrics[key] == second.metrics[key]
+    assert second.parameters["imbalance"] == {**told, "neighbours": 5, "bags": 5}
+    assert "imbalance" not in first.parameters
+    # Calibrated on validation rows as they came, so what it says still holds.
+    assert second.metrics["calibration_error"] < 0.1
+    manifest = load_bundle(bundle_root(), second.digest).manifest
+    assert manifest["parameters"]["imbalance"]["method"] == "under_sampling"
 
 
 def test_the_champions_numbers_stand_beside_the_candidates(detector):
