@@ -67,7 +67,8 @@ def test_every_learner_can_be_trained_and_serve(detector, learner):
     version = train(detector, learner)
     promote(version, actor=None)
     row = scored("cards", card(9999))
-    assert 0 < row.score < 1
+    # No tree of a forest may vote against an event: 0 is a score, None would be a failure.
+    assert row.score is not None and 0 <= row.score < 1
     assert row.additivity_error < 1e-6
     assert not row.degraded
 
@@ -81,8 +82,8 @@ def test_a_detector_without_labels_learns_what_is_usual(detector, learner):
     version = train(detector, learner)
     predictor = load_bundle(bundle_root(), version.digest).predictor
     assert predictor.calibration.kind == "none"
-    assert version.metrics["alert_rate"] < 10 * detector.spec().costs.capacity
-    assert predictor.thresholds.block > 1.0
+    # What is merely unusual goes to people and is never blocked.
+    assert predictor.thresholds.review < 1.0 < predictor.thresholds.block
     assert version.metrics["positives"] == 0
 
 
