@@ -41,7 +41,7 @@ LEARNED_FROM = 0.15
 RATES = (0.002, 0.005, 0.02)
 HOUR = 3600.0
 DAY = 86400.0
-HOST_DAYS = 60
+HOST_DAYS = 20
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SEED = 17
 NAMES = tuple(name for name, learner in LEARNERS.items() if not learner.supervised)

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("accounts", "jobs", "scoring", "cases", "models_registry", "riskplatform")
 PURE = ("scoring/core", "scoring/simulation", "models_registry/core", "cases/workflow.py")
-TRAINING_LIBRARIES = {"sklearn", "lightgbm", "shap", "onnx", "pandas", "xgboost"}
+TRAINING_LIBRARIES = {"sklearn", "lightgbm", "shap", "onnx", "pandas", "xgboost", "imblearn"}
 LINES_PER_FILE = 400
 # What an app shows to the apps above it; its pages, tasks and commands are its own affair.
 MEETING_PLACES = {

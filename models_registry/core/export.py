@@ -21,6 +21,8 @@ from scoring.core.inference import INPUT_NAME, OUTPUT_NAME, Model
 from scoring.core.tree_shap import NO_FEATURE, floor_float32
 
 PARITY_TOLERANCE = 1e-6
+PARITY_ROWS = 20_000
+"""Rows that a graph is given at once: some hold a number per row and support vector."""
 ONNX_IR_VERSION = 10
 ONNX_OPSETS = (("", 21), ("ai.onnx.ml", 5))
 LESS_OR_EQUAL = 0
@@ -243,7 +245,9 @@ def check_parity(learner: HasMargin, exported: ExportedModel, matrix: Matrix) ->
     Raises `ExportError` past 1e-6: a bundle must never score otherwise than what was judged.
     """
     expected = learner.margin(matrix)
-    margin = Model(exported.onnx, link=exported.link).margin(matrix)
+    model = Model(exported.onnx, link=exported.link)
+    starts = range(0, max(len(matrix), 1), PARITY_ROWS)
+    margin = np.concatenate([model.margin(matrix[at : at + PARITY_ROWS]) for at in starts])
     explainer = Explainer.from_arrays(exported.arrays)
     rows = matrix[:1000]
     gaps = additivity_error(explainer.base, explainer.contributions(rows), expected[:1000])

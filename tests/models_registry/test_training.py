@@ -16,10 +16,12 @@ from jobs.models import Job
 from jobs.progress import JobCancelled, JobProgress
 from jobs.services import cancel_job, claim_job, requeue_lost, run_job
 from models_registry.core.learners.base import LearnerError
+from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.learners.logistic_regression import LogisticRegression
 from models_registry.core.splits import LabelHistory, SplitError
 from models_registry.datasets import DatasetError, Rows
 from models_registry.fitting import QuietProgress
+from models_registry.forms import LEARNER_TITLES
 from models_registry.judging import finite
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
@@ -85,15 +87,53 @@ def test_a_job_searches_for_as_long_as_it_was_asked_to_or_as_declared(detector):
     assert request_training(detector, requested_by=None).params["tune_for"] == 600.0
 
 
-@pytest.mark.parametrize("learner", ["lightgbm", "isolation_forest"])
+def test_every_learner_is_offered_by_its_own_title():
+    assert set(LEARNER_TITLES) == set(LEARNERS)
+
+
+@pytest.mark.parametrize("learner", sorted(LEARNERS))
 def test_every_learner_can_be_trained_and_serve(detector, learner):
     history(detector, events=400)
     version = train(detector, learner)
     promote(version, actor=None)
     row = scored("cards", card(9999))
-    assert 0 < row.score < 1
+    # No tree of a forest may vote against an event: 0 is a score, None would be a failure.
+    assert row.score is not None and 0 <= row.score < 1
     assert row.additivity_error < 1e-6
     assert not row.degraded
+
+
+@pytest.mark.parametrize(
+    "learner", sorted(name for name, learner in LEARNERS.items() if not learner.supervised)
+)
+def test_a_detector_without_labels_learns_what_is_usual(detector, learner):
+    history(detector, events=400)
+    Label.objects.all().delete()
+    version = train(detector, learner)
+    predictor = load_bundle(bundle_root(), version.digest).predictor
+    assert predictor.calibration.kind == "none"
+    # What is merely unusual goes to people and is never blocked.
+    assert predictor.thresholds.review < 1.0 < predictor.thresholds.block
+    assert version.metrics["positives"] == 0
+
+
+def test_a_rare_class_is_balanced_in_training_rows_only(db):
+    told = {"method": "under_sampling", "ratio": 1.0}
+    plain, balanced = (
+        detector_of(learning_config(imbalance=how) | {"slug": slug})
+        for slug, how in (("cards", {"method": "none"}), ("cards_two", told))
+    )
+    for one in (plain, balanced):
+        history(one)
+    first, second = train(plain), train(balanced)
+    for key in ("rows", "positives"):
+        assert first.metrics[key] == second.metrics[key]
+    assert second.parameters["imbalance"] == {**told, "neighbours": 5, "bags": 5}
+    assert "imbalance" not in first.parameters
+    # Calibrated on validation rows as they came, so what it says still holds.
+    assert second.metrics["calibration_error"] < 0.1
+    manifest = load_bundle(bundle_root(), second.digest).manifest
+    assert manifest["parameters"]["imbalance"]["method"] == "under_sampling"
 
 
 def test_the_champions_numbers_stand_beside_the_candidates(detector):

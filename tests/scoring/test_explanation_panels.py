@@ -5,8 +5,17 @@ import re
 import pytest
 from django.urls import reverse
 
+from scoring import deployment
+from scoring.core.bundle import write_bundle
 from scoring.models import Prediction
-from tests.factories import payment, payments, risky_payment, scored, scored_many
+from tests.factories import (
+    payment,
+    payments,
+    risky_payment,
+    scored,
+    scored_many,
+    trained_payments,
+)
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -36,6 +45,24 @@ def test_a_flagged_prediction_fetches_its_panel_and_links_to_it(reader, champion
 def test_an_approved_prediction_is_not_asked_what_would_approve_it(reader, champion):
     page = reader.get(scored("payments", payment()).get_absolute_url())
     assert "What would approve it?" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("learner", "effect"),
+    [
+        ("random_forest", "Adds to the share of votes"),
+        ("one_class_svm", "Multiplies the anomaly score"),
+        ("ecod", "Adds to the distance from usual (typical = 1)"),
+    ],
+)
+def test_the_page_says_what_a_contribution_does(
+    reader, payments_detector, bundle_dir, learner, effect
+):
+    digest = write_bundle(bundle_dir, *trained_payments(learner))
+    deployment.install(payments_detector, slot="champion", digest=digest, version="v1")
+    page = reader.get(scored("payments", risky_payment()).get_absolute_url()).content.decode()
+    assert f'title="{effect}"' in page
+    assert "adds up, error" in " ".join(page.split())
 
 
 def test_the_panel_says_what_would_be_approved(reader, champion):

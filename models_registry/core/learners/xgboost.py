@@ -73,15 +73,17 @@ class XGBoost(Learner):
     ) -> None:
         if not 1 <= self.max_depth <= MAX_DEPTH:
             raise LearnerError(f"max_depth must lie in 1..{MAX_DEPTH}.")
-        data = xgboost.QuantileDMatrix(
-            matrix, label=labels, weight=weights, max_bin=self.max_bin, nthread=self.n_jobs
-        )
-        self.booster_ = xgboost.train(
-            self._library_parameters(),
-            data,
-            num_boost_round=self.n_trees,
-            callbacks=[_Watch(self.n_trees, on_progress, should_stop)],
-        )
+        # The parameter alone leaves some of its loops with a thread for every processor.
+        with xgboost.config_context(nthread=self.n_jobs):
+            data = xgboost.QuantileDMatrix(
+                matrix, label=labels, weight=weights, max_bin=self.max_bin, nthread=self.n_jobs
+            )
+            self.booster_ = xgboost.train(
+                self._library_parameters(),
+                data,
+                num_boost_round=self.n_trees,
+                callbacks=[_Watch(self.n_trees, on_progress, should_stop)],
+            )
         self._forest = self._read_trees()
 
     def _library_parameters(self) -> dict[str, Any]:
@@ -105,11 +107,17 @@ class XGBoost(Learner):
         """XGBoost says in which leaves a row falls; it would add them up in float32."""
         result = np.empty(len(matrix))
         for start in range(0, len(matrix), CHUNK_ROWS):
-            part = xgboost.DMatrix(matrix[start : start + CHUNK_ROWS], nthread=self.n_jobs)
-            leaves = self.booster_.predict(part, pred_leaf=True).reshape(part.num_row(), -1)
-            places = leaves.astype(np.intp) + self._forest.roots
+            leaves = self._leaves(matrix[start : start + CHUNK_ROWS])
+            places = leaves + self._forest.roots
             result[start : start + CHUNK_ROWS] = self._forest.value[places].sum(axis=1)
         return result
+
+    def _leaves(self, matrix: Matrix) -> NDArray[np.intp]:
+        """intp[n, trees]: the number of each row's leaf in each tree."""
+        with xgboost.config_context(nthread=self.n_jobs):
+            rows = xgboost.DMatrix(matrix, nthread=self.n_jobs)
+            found = self.booster_.predict(rows, pred_leaf=True)
+        return np.asarray(found).reshape(len(matrix), -1).astype(np.intp)
 
     def forest(self) -> Forest:
         """The trees as node arrays."""
