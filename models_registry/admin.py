@@ -5,6 +5,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.shadow_models import Shadow
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -46,3 +48,27 @@ class PromotionDecisionAdmin(ReadOnlyAdmin):
     list_display = ("at", "detector", "action", "version", "previous", "actor", "reason")
     list_select_related = ("detector", "version__detector", "previous__detector", "actor")
     list_filter = ("detector", "action")
+
+
+@admin.register(PromotionRequest)
+class PromotionRequestAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("requested_at", "detector", "version", "status", "override", "alone"),
+        *("requested_by", "decided_by"),
+    )
+    list_select_related = ("detector", "version__detector", "requested_by", "decided_by")
+    list_filter = ("detector", "status", "override", "alone")
+
+
+@admin.register(PromotionGuard)
+class PromotionGuardAdmin(ReadOnlyAdmin):
+    list_display = ("since", "detector", "version", "former", "state", "checked_at", "fault")
+    list_select_related = ("detector", "version__detector", "former__detector")
+    list_filter = ("detector", "state")
+
+
+@admin.register(Shadow)
+class ShadowAdmin(ReadOnlyAdmin):
+    list_display = ("version", "state", "rows", "agreed", "more", "less", "scored_at", "fault")
+    list_select_related = ("version__detector",)
+    list_filter = ("detector", "state")
