@@ -6,7 +6,9 @@ from django.http import HttpRequest
 
 from models_registry.drift_models import DriftCheck
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.retraining_models import RetrainingPolicy
+from models_registry.shadow_models import Shadow
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -63,3 +65,27 @@ class RetrainingPolicyAdmin(ReadOnlyAdmin):
 
     list_display = ("detector", "on_labels", "on_drift", "on_age", "quiet_hours", "updated_at")
     list_select_related = ("detector",)
+
+
+@admin.register(PromotionRequest)
+class PromotionRequestAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("requested_at", "detector", "version", "status", "override", "alone"),
+        *("requested_by", "decided_by"),
+    )
+    list_select_related = ("detector", "version__detector", "requested_by", "decided_by")
+    list_filter = ("detector", "status", "override", "alone")
+
+
+@admin.register(PromotionGuard)
+class PromotionGuardAdmin(ReadOnlyAdmin):
+    list_display = ("since", "detector", "version", "former", "state", "checked_at", "fault")
+    list_select_related = ("detector", "version__detector", "former__detector")
+    list_filter = ("detector", "state")
+
+
+@admin.register(Shadow)
+class ShadowAdmin(ReadOnlyAdmin):
+    list_display = ("version", "state", "rows", "agreed", "more", "less", "scored_at", "fault")
+    list_select_related = ("version__detector",)
+    list_filter = ("detector", "state")

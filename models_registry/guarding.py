@@ -64,13 +64,20 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
         return False
     spec = guard.detector.spec()
     mine = Prediction.objects.filter(detector=guard.detector)
+    matured = now - timedelta(seconds=spec.training.label_delay)
+    theirs = mine.filter(bundle_digest=guard.former.digest)
     before = _sample(
-        mine.filter(bundle_digest=guard.former.digest, received_at__lt=guard.since), spec, now
+        theirs.filter(received_at__lt=guard.since),
+        theirs.filter(event_time__lt=min(guard.since, matured)),
+        spec,
+        now,
     )
     # A damaged bundle scores under no digest of its own: whatever came since counts, except what
     # the former champion still finished.
+    ours = mine.exclude(bundle_digest=guard.former.digest)
     after = _sample(
-        mine.filter(received_at__gte=guard.since).exclude(bundle_digest=guard.former.digest),
+        ours.filter(received_at__gte=guard.since),
+        ours.filter(event_time__gte=guard.since, event_time__lt=matured),
         spec,
         now,
     )
@@ -132,11 +139,18 @@ def _end(guard: PromotionGuard, state: PromotionGuard.State, *, now: datetime) -
     guard.refresh_from_db()
 
 
-def _sample(rows: "QuerySet[Prediction]", spec: DetectorSpec, now: datetime) -> Sample:
-    """The newest events, and the newest of which the label delay has passed with their labels."""
-    newest = _read(rows)
-    delay = timedelta(seconds=spec.training.label_delay)
-    matured = _read(rows.filter(event_time__lt=now - delay))
+def _sample(
+    rows: "QuerySet[Prediction]",
+    old_enough: "QuerySet[Prediction]",
+    spec: DetectorSpec,
+    now: datetime,
+) -> Sample:
+    """The newest events, and the newest of which the label delay has passed with their labels.
+
+    Each is read along the index of its order, so a look costs the same under any history.
+    """
+    newest = _read(rows.order_by("-received_at"))
+    matured = _read(old_enough.order_by("-event_time"))
     truth = _truths([row.id for row in matured], now)
     known = [row for row in matured if row.id in truth]
     alerts = [row for row in known if row.decision != Decision.APPROVE]
@@ -150,8 +164,7 @@ def _sample(rows: "QuerySet[Prediction]", spec: DetectorSpec, now: datetime) -> 
 
 
 def _read(rows: "QuerySet[Prediction]") -> list[Seen]:
-    newest = rows.order_by("-received_at").values_list(*Seen._fields)[:MOST_EVENTS]
-    return [Seen(*row) for row in newest]
+    return [Seen(*row) for row in rows.values_list(*Seen._fields)[:MOST_EVENTS]]
 
 
 def _costs(

@@ -74,11 +74,10 @@ def request_training(
     `tune_for`: seconds for which parameters are searched; as declared unless given.
     """
     declared = detector.spec().training
-    params: dict[str, Any] = {
-        "detector": detector.slug,
-        "learner": learner or declared.learner,
-        "tune_for": declared.tune_for if tune_for is None else tune_for,
-    }
+    seconds = declared.tune_for if tune_for is None else tune_for
+    params: dict[str, Any] = {"detector": detector.slug, "learner": learner or declared.learner}
+    if seconds:
+        params["tune_for"] = seconds
     return enqueue_job(
         kind=TRAIN,
         params=params | ({"reason": reason} if reason else {}),

@@ -79,7 +79,7 @@ def _latency(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     was = _p99(before.latency_us) or 0.0
     bound = max(spec.latency * was, was + LEAST_SPREAD_MS)
     slow = int((after.latency_us > 1000.0 * bound).sum())
-    if at_least(slow, after.latency_us.size) <= 0.01:
+    if not surely_above(slow, after.latency_us.size, 0.01):
         return None
     return Breach(
         "latency",
@@ -90,7 +90,7 @@ def _latency(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
 
 def _degraded(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     was, bound = _share(before.degraded), _share(before.degraded) + spec.degraded
-    if at_least(int(after.degraded.sum()), after.degraded.size) <= bound:
+    if not surely_above(int(after.degraded.sum()), after.degraded.size, bound):
         return None
     return Breach(
         "degraded",
@@ -103,7 +103,7 @@ def _alert_rate(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None
     was = _share(before.alerted)
     # One event in a hundred is added, so that a detector that hardly alerts is not held to nothing.
     bound = spec.alert_rate * was + 0.01
-    if at_least(int(after.alerted.sum()), after.alerted.size) <= bound:
+    if not surely_above(int(after.alerted.sum()), after.alerted.size, bound):
         return None
     return Breach(
         "alert_rate",
@@ -118,7 +118,7 @@ def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     was = _share(before.precise)
     bound = was - spec.precision
     wrong = int((~after.precise).sum())
-    if 1.0 - at_least(wrong, after.precise.size) >= bound:
+    if not surely_above(wrong, after.precise.size, 1.0 - bound):
         return None
     return Breach(
         "precision",
@@ -144,18 +144,14 @@ def _cost(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     )
 
 
-def at_least(hits: int, of: int, alpha: float = ALPHA) -> float:
-    """The share below which chance gives `hits` of `of` or more at most with probability alpha."""
-    if hits == 0 or of == 0:
-        return 0.0
-    low, high = 0.0, hits / of
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        if _tail(hits, of, middle) > alpha:
-            high = middle
-        else:
-            low = middle
-    return low
+def surely_above(hits: int, of: int, share: float, alpha: float = ALPHA) -> bool:
+    """Whether chance gives `hits` of `of` or more with less than alpha where `share` is true.
+
+    The same as that the exact lower bound of Clopper and Pearson lies above `share`.
+    """
+    if of == 0 or share >= 1.0 or hits <= share * of:
+        return False
+    return _tail(hits, of, share) < alpha
 
 
 def _tail(hits: int, of: int, share: float) -> float:

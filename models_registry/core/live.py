@@ -170,7 +170,7 @@ def _lacking(known: LiveRows, facts: dict[str, Any], least_positives: int) -> st
         )
     if facts["positives"] < least_positives:
         return (
-            f"Only {facts['positives']:,} bad events are known among those that both scored; "
+            f"Bad events known among those that both scored: {facts['positives']:,}; "
             f"{least_positives:,} are needed."
         )
     if facts["days"] < LEAST_DAYS:

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import AuditEntry
@@ -235,8 +236,9 @@ def test_nobody_comes_past_four_eyes_in_the_code():
     for path in root.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "models_registry.promotion":
-                callers |= {path.name for name in node.names if name.name == "promote"}
-    assert callers == {"approvals.py", "train.py"}
+                place = path.relative_to(root).as_posix()
+                callers |= {place for name in node.names if name.name == "promote"}
+    assert callers == {"approvals.py", "management/commands/models.py"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -275,3 +277,9 @@ def test_switching_four_eyes_off_is_loud(settings):
     assert check_four_eyes() == []
     settings.FOUR_EYES = False
     assert [found.id for found in check_four_eyes()] == ["models_registry.W001"]
+
+
+def test_the_training_command_does_not_replace_a_champion_without_a_reason(versions):
+    with pytest.raises(CommandError, match="v1 serves"):
+        call_command("train", detector="payments", promote=True)
+    assert ModelVersion.objects.count() == 3

@@ -9,10 +9,10 @@ from models_registry import documenting
 from models_registry.artefacts import ArtefactError, artefact_path, read_artefact
 from models_registry.core.global_explanation import ExplanationError
 from models_registry.explaining import explanation_of, request_explanation, run_explanation
+from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
 from models_registry.registry_models import Artefact, Lineage
 from models_registry.tasks import explain_version_task
-from models_registry.fitting import QuietProgress
 from models_registry.training import train_version
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
 from tests.models_registry.versions import VersionFactory

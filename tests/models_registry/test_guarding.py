@@ -13,7 +13,7 @@ from models_registry.promotion import promote, roll_back
 from models_registry.promotion_models import PromotionGuard
 from models_registry.tasks import watch_promotions_task
 from scoring.deployment import serving
-from scoring.models import Prediction
+from scoring.models import Label, Prediction
 from tests.models_registry.rivals import other_digest, tell_truths, traffic
 from tests.models_registry.versions import VersionFactory
 
@@ -99,9 +99,16 @@ def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, versions):
     later = list(Prediction.objects.filter(bundle_digest=versions[1].digest))
     assert len(later) == EVENTS
     Prediction.objects.update(decision="REVIEW")
+    happened = guard.since + timedelta(minutes=1)
+    Prediction.objects.filter(pk__in=[row.pk for row in later]).update(event_time=happened)
     tell_truths(former, above=-1000.0)
-    tell_truths(later, above=1e9)
-    assert check_guard(guard, now=now())
+    for row in later:
+        Label.objects.create(
+            prediction=row, detector=guard.detector, is_fraud=False, event_time=happened,
+            label_time=happened, source=Label.Source.ANALYST,
+        )  # fmt: skip
+    assert not check_guard(guard, now=happened + timedelta(days=6))  # not matured
+    assert check_guard(guard, now=happened + timedelta(days=8))
     assert guard.breaches[0]["guard"] == "precision"
 
 

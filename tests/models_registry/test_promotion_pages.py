@@ -169,7 +169,8 @@ def test_a_shadow_is_shown_on_the_version_and_in_the_list(client, analyst, versi
     assert 'id="shadow-scores"' in found
     client.force_login(analyst)
     listed = client.get(reverse("model_list")).content.decode()
-    assert f"{len(rows)} events" in listed
+    assert f"% of {len(rows)}" in listed
+    assert f"+{shadow.more} \N{MINUS SIGN}{shadow.less} alerts" in listed
 
 
 def test_a_comparison_is_told_in_words(client, analyst, versions, payments_digest):

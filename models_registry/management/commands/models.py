@@ -208,15 +208,15 @@ class Command(BaseCommand):
 def decide(version: ModelVersion, *, user: str | None, reason: str) -> PromotionDecision:
     """Promote on somebody's behalf, without a second person: where a champion serves that takes a
     reason, and is marked as an override. Raises CommandError; nothing changes then."""
-    serves = champion_of(version.detector)
-    if serves is not None and not reason.strip():
+    actor, serves = _user(user), champion_of(version.detector)
+    if serves not in (None, version) and not reason.strip():
         raise CommandError(
             f"{serves.label} serves {version.detector.name}. Ask for the promotion on the version's"
             " page, where a second person approves it, or say why not with --reason."
         )
     detail = {"override": serves is not None}
     try:
-        return promote(version, actor=_user(user), reason=reason, detail=detail)
+        return promote(version, actor=actor, reason=reason, detail=detail)
     except (PromotionRefused, BundleError) as problem:
         raise CommandError(f"{problem} Nothing was changed.") from problem
 

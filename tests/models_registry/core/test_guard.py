@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import beta
 
-from models_registry.core.guard import Sample, at_least, breaches
+from models_registry.core.guard import Sample, breaches, surely_above
 from scoring.core.guard_spec import GuardSpec
 
 SPEC = GuardSpec()
@@ -67,5 +67,6 @@ def test_a_handful_of_events_breaks_nothing():
 
 @pytest.mark.parametrize(("hits", "of"), [(1, 10), (30, 1000), (5, 5), (700, 5000)])
 def test_the_bound_is_the_exact_one(hits, of):
-    low = at_least(hits, of)
-    assert float(binom.sf(hits - 1, of, low)) == pytest.approx(1e-4, rel=1e-3)
+    low = float(beta.ppf(1e-4, hits, of - hits + 1))
+    assert surely_above(hits, of, 0.999 * low)
+    assert not surely_above(hits, of, 1.001 * low)

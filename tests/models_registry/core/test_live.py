@@ -51,7 +51,7 @@ def test_equal_challengers_are_seldom_called_better_under_daily_looks():
     ("change", "said"),
     [
         (lambda found: found.only(np.arange(len(found)) < 300), "500 are needed"),
-        (lambda found: found.only(found.labels == 0), "Only 0 bad events"),
+        (lambda found: found.only(found.labels == 0), "both scored: 0; 5 are needed"),
         (lambda found: found.only(found.event_time < 2 * live.DAY), "of 2 days; 3 are needed"),
     ],
     ids=["few rows", "no fraud", "two days"],
