@@ -1,7 +1,7 @@
 """Four eyes: one person asks for a promotion, another approves it, and a comparison backs it.
 
 `promotion.promote` is the bare act, for the platform itself (setup) and for what was decided here.
-People come through here: pages and API call nothing else. Decided in docs/adr/0022.
+People come through here: pages and API call nothing else. Decided in docs/adr/0015.
 """
 
 from dataclasses import asdict, dataclass

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0001_initial'),
-        ('models_registry', '0020_drift_and_retraining'),
+        ('models_registry', '0003_drift_and_retraining'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

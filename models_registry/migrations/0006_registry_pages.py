@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0050_tuning'),
+        ('models_registry', '0005_tuning'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0030_evaluation_thresholds'),
+        ('models_registry', '0004_evaluation_thresholds'),
         ('scoring', '0007_event_id_first'),
     ]
 

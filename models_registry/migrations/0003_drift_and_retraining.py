@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0001_initial'),
-        ('models_registry', '0010_shadow_and_promotion'),
+        ('models_registry', '0002_shadow_and_promotion'),
         ('scoring', '0007_event_id_first'),
     ]
 
