@@ -18,7 +18,13 @@ def platform(request: HttpRequest) -> dict[str, object]:
 
 
 def _degraded() -> list[str]:
+    """One sentence, however many detectors it is about: it stands on every page."""
+    names = detectors_without_model()
+    if not names:
+        return []
+    together = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    has, whose = ("has", "its") if len(names) == 1 else ("have", "their")
     return [
-        f"{name} has no model in service: its rules decide alone until a version is promoted."
-        for name in detectors_without_model()
+        f"{together} {has} no model in service: {whose} rules decide alone until a version is"
+        " promoted."
     ]
