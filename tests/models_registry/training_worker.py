@@ -27,7 +27,7 @@ def train_all() -> dict[str, float]:
 
 
 folder = Path(os.environ.get("TRAINING_FOLDER", "/nowhere"))
-app = Celery("training")
+app = Celery("training", set_as_current=False)
 app.conf.update(
     broker_url="filesystem://localhost",
     broker_transport_options={

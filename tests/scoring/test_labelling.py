@@ -81,7 +81,7 @@ def replayed(detector):
     rows = Prediction.objects.filter(detector=detector)
     (chunk,) = _chunks(rows, whole=True)
     given = np.array([np.frombuffer(row.vector, "<f8") for row in chunk])
-    return _Replay(detector).vectors(chunk), given
+    return _Replay(detector.spec()).vectors(chunk), given
 
 
 def test_an_imported_file_gives_the_vectors_of_a_replay(cards_detector, tmp_path):
