@@ -108,7 +108,7 @@ class IntegrityBody(serializers.Serializer[Any]):
     findings = FindingBody(many=True)
 
 
-class ExplanationBody(serializers.Serializer[Any]):
+class GlobalExplanationBody(serializers.Serializer[Any]):
     """Exact contributions over a sample of unseen events, strongest feature first."""
 
     version = serializers.CharField()
@@ -160,7 +160,7 @@ class CardView(APIView):
     required_scope = "models:read"
     required_permission = "models_registry.view_modelversion"
 
-    @extend_schema(operation_id="model_card", responses={200: serializers.DictField(), **ERRORS})
+    @extend_schema(operation_id="model_card", responses={200: OpenApiTypes.OBJECT, **ERRORS})
     def get(self, request: Request, pk: int) -> Response:
         return Response(model_card(api_version(pk)))
 
@@ -217,7 +217,9 @@ class ExplanationView(APIView):
         "POST": "models_registry.train_model",
     }
 
-    @extend_schema(operation_id="model_explanation", responses={200: ExplanationBody, **ERRORS})
+    @extend_schema(
+        operation_id="model_explanation", responses={200: GlobalExplanationBody, **ERRORS}
+    )
     def get(self, request: Request, pk: int) -> Response:
         version = api_version(pk)
         artefact, _, _ = explanation_of(version)

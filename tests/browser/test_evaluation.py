@@ -22,7 +22,7 @@ def shot(page: Page, name: str) -> None:
 
 def without_fault(page: Page, name: str) -> None:
     for theme in ("light", "dark"):
-        # Without motion: colours that are still on their way from one theme to the other are neither.
+        # Without motion: colours on their way from one theme to the other are neither.
         page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         page.wait_for_load_state("networkidle")
         shot(page, f"{name}-{theme}")
