@@ -36,20 +36,19 @@ class Progress(Protocol):
 
 
 def fold_times(start: float, end: float, *, delay: float) -> list[FoldTimes]:
-    """Up to MOST_FOLDS folds inside [start, end), oldest first, judged spans side by side.
+    """MOST_FOLDS folds inside [start, end), oldest first, judged spans side by side.
 
-    A sixth of the history is judged in each fold; all of them learn from spans of one length, the
-    oldest from the history's start on. None where the history is too short.
+    Each learns from a span twice as long as the one that it is judged on, one delay before it; the
+    oldest begins at the history's start. None where the delay leaves nothing.
     """
-    judged = (end - start) / 6.0
-    learnt = end - start - delay - MOST_FOLDS * judged
-    if learnt < judged:
+    judged = (end - start - delay) / (MOST_FOLDS + 2)
+    if judged <= 0.0:
         return []
     found = []
     for i in range(MOST_FOLDS):
         first = start + i * judged
-        again = first + learnt + delay
-        found.append((first, first + learnt, again, again + judged))
+        again = first + 2 * judged + delay
+        found.append((first, first + 2 * judged, again, again + judged))
     return found
 
 

@@ -19,15 +19,15 @@ from django.utils import timezone
 from scoring.models import Detector
 from scoring.simulating import simulate_history
 now = timezone.now()
-simulate_history(
-    Detector.objects.get(slug="fraud"), start=now - timedelta(days=60), end=now, events=8000, seed=3
-)
+fraud = Detector.objects.get(slug="fraud")
+simulate_history(fraud, start=now - timedelta(days=60), end=now, events=24000, seed=3)
 """
 REQUEST = """
 from jobs.dispatch import announce_job
 from models_registry.retraining import request_training
 from scoring.models import Detector
-announce_job(request_training(Detector.objects.get(slug="fraud"), requested_by=None))
+fraud = Detector.objects.get(slug="fraud")
+announce_job(request_training(fraud, requested_by=None, tune_for=20.0))
 """
 REAP = """
 from datetime import timedelta
@@ -67,31 +67,37 @@ def versions(stack: Stack) -> list[tuple[Any, ...]]:
     return read(stack, "SELECT number, job_id FROM models_registry_modelversion")
 
 
-def until_it_fits(stack: Stack) -> None:
-    """Wait, without a pause to miss it in, until the learner is at work."""
-    deadline = time.monotonic() + 60
-    while not job(stack)[2].startswith("Training"):
-        assert time.monotonic() < deadline, job(stack)
-        time.sleep(0.01)
+def until_it_learns(stack: Stack) -> None:
+    """Wait until learners are at work: the search for parameters takes long enough to be met."""
+    stack.wait_for(lambda: job(stack)[2].startswith("Searching parameters"), "the search")
+
+
+def trials(stack: Stack) -> list[int]:
+    rows = read(stack, "SELECT number FROM models_registry_tuningtrial ORDER BY number")
+    return [number for (number,) in rows]
 
 
 def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
     shell(stack, REQUEST)
-    until_it_fits(stack)
+    until_it_learns(stack)
     os.killpg(stack.processes["worker"].pid, signal.SIGKILL)
     stack.processes["worker"].wait()
     assert job(stack)[:2] == ("running", 1)
     assert versions(stack) == []
+    tried = trials(stack)
+    assert tried
     stack.start("worker")
     shell(stack, REAP)
     stack.wait_for(lambda: job(stack)[0] not in ("queued", "running"), "the second attempt")
     assert job(stack)[:2] == ("succeeded", 2)
     assert [number for number, _ in versions(stack)] == [1]
+    assert trials(stack) == list(range(len(trials(stack))))
+    assert len(trials(stack)) > len(tried)  # It went on where the first attempt stopped.
 
 
 def test_a_frozen_worker_that_comes_back_registers_nothing(stack: Stack) -> None:
     shell(stack, REQUEST)
-    until_it_fits(stack)
+    until_it_learns(stack)
     frozen = stack.processes.pop("worker")
     time.sleep(0.3)  # What was seen is committed, and its writer lets go of SQLite's lock.
     os.killpg(frozen.pid, signal.SIGSTOP)

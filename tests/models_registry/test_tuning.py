@@ -48,13 +48,13 @@ def test_folds_wait_for_labels_and_end_where_they_should(delay):
     assert found[-1][3] == pytest.approx(70.0)
     for learnt_from, learnt_to, judged_from, judged_to in found:
         assert judged_from == pytest.approx(learnt_to + delay)
-        assert judged_to - judged_from == pytest.approx(10.0)
-        assert learnt_to - learnt_from >= 10.0
+        assert judged_to - judged_from == pytest.approx((60.0 - delay) / 6)
+        assert learnt_to - learnt_from == pytest.approx((60.0 - delay) / 3)
     assert [f[2] for f in found[1:]] == pytest.approx([f[3] for f in found[:-1]])
 
 
 def test_a_short_history_has_no_folds():
-    assert fold_times(0.0, 12.0, delay=7.0) == []
+    assert fold_times(0.0, 7.0, delay=7.0) == []
 
 
 def test_folds_read_labels_as_they_were_known(detector):
