@@ -113,20 +113,13 @@ def request_promotion(
         champion = serving_version(version.detector)
         evidence = evidence_for(version, champion)
         overrides = override and not evidence.passed
-        if not evidence.passed and not override:
+        if not (evidence.passed or override):
             raise PromotionRefused(
                 f"{evidence.text} Without a passing comparison a promotion has to be asked for as "
                 "an override, with a written reason."
             )
-        if (overrides or alone) and len(reason) < LEAST_REASON:
-            why = "Promoting without a passing comparison" if overrides else "Deciding alone"
-            raise ReasonNeeded(f"{why} needs a written reason of {LEAST_REASON} letters or more.")
-        waiting = PromotionRequest.objects.filter(version=version, status=Status.PENDING).first()
-        if waiting is not None:
-            raise PromotionRefused(
-                f"The promotion of {version.label} was asked for by {waiting.requested_by.name} "
-                "already and waits for a second person."
-            )
+        _check_reason(reason, overrides=overrides, alone=alone)
+        _check_not_asked(version)
         asked = PromotionRequest.objects.create(
             detector=version.detector,
             version=version,
@@ -220,6 +213,21 @@ def _check_stage(version: ModelVersion) -> None:
         raise PromotionRefused("This version is the champion already.")
     if version.stage == Stage.REJECTED:
         raise PromotionRefused("This version was rejected.")
+
+
+def _check_reason(reason: str, *, overrides: bool, alone: bool) -> None:
+    if (overrides or alone) and len(reason) < LEAST_REASON:
+        why = "Promoting without a passing comparison" if overrides else "Deciding alone"
+        raise ReasonNeeded(f"{why} needs a written reason of {LEAST_REASON} letters or more.")
+
+
+def _check_not_asked(version: ModelVersion) -> None:
+    waiting = PromotionRequest.objects.filter(version=version, status=Status.PENDING).first()
+    if waiting is not None:
+        raise PromotionRefused(
+            f"The promotion of {version.label} was asked for by {waiting.requested_by.name} "
+            "already and waits for a second person."
+        )
 
 
 def _check_second_person(asked: PromotionRequest, actor: User) -> None:

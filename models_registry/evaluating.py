@@ -9,13 +9,13 @@ from django.utils import timezone
 from accounts.models import User
 from jobs.models import Job
 from models_registry.core.comparison import Contender, compare
-from models_registry.core.evaluation import evaluate
-from models_registry.core.splits import MOST_FOLDS, UNKNOWN, prequential_splits
+from models_registry.core.splits import MOST_FOLDS, UNKNOWN, TimeSplit, prequential_splits
 from models_registry.datasets import Rows, read_rows
 from models_registry.evaluation_models import Evaluation
-from models_registry.fitting import Fitted, Progress, fit_parts, own_parameters
+from models_registry.fitting import PartOf, Progress, fit_parts, own_parameters
 from models_registry.judging import (
     audited_metrics,
+    evaluate_rows,
     finite,
     history_starts,
     knowledge_ends,
@@ -23,6 +23,7 @@ from models_registry.judging import (
 )
 from models_registry.models import ModelVersion
 from scoring.core.bundle import Bundle, Predictor
+from scoring.core.spec import DetectorSpec, TrainingSpec
 from scoring.deployment import loaded
 
 OVER_FOLDS = (
@@ -72,16 +73,9 @@ def evaluate_as_of(
         report=lambda part: progress.report(0.6 * part, reading),
     )
     progress.check_cancelled()
-    ends = knowledge_ends(rows)
-    start, end = unseen_from(version, bundle), ends - spec.training.label_delay
-    labels = rows.labels.matured(
-        ends,
-        rows.event_time,
-        delay=spec.training.label_delay,
-        matured_is_genuine=spec.training.unlabelled_is_legitimate,
-    )
-    inside = (rows.event_time >= start) & (rows.event_time < end) & (labels != UNKNOWN)
-    judged = np.flatnonzero(inside)
+    start = unseen_from(version, bundle)
+    end = knowledge_ends(rows) - spec.training.label_delay
+    judged, labels = _matured(rows, spec.training, start, end)
     if judged.size == 0:
         raise EvaluationError(
             f"No event that {version.label} had not learnt from has a matured label yet."
@@ -89,22 +83,20 @@ def evaluate_as_of(
     progress.report(0.65, f"Judging {judged.size:,} events")
     predictor, bounds = bundle.predictor, bundle.predictor.thresholds
     risk = risk_of(predictor, rows.vectors[judged])
-    metrics, curves = evaluate(
-        labels=labels[judged],
-        risk=risk,
+    metrics, curves = evaluate_rows(
+        rows,
+        judged,
+        labels,
+        risk,
         calibrated=predictor.calibration.kind != "none",
-        amounts=rows.amounts[judged],
-        entities=rows.entities[judged],
-        event_time=rows.event_time[judged],
         thresholds=bounds,
         costs=spec.costs,
     )
-    metrics["known_at"] = known_at.isoformat()
     metrics["audited"] = audited_metrics(
         spec, rows, start, end, lambda vectors: risk_of(predictor, vectors), bounds.review
     )
     progress.check_cancelled()
-    _compare_move(version, predictor, rows, judged, labels[judged], risk)
+    _compare_move(version, predictor, rows, judged, labels, risk)
     return Evaluation.objects.create(
         version=version,
         kind=Evaluation.Kind.AS_OF,
@@ -116,6 +108,21 @@ def evaluate_as_of(
         job=job,
         requested_by=requested_by,
     )
+
+
+def _matured(
+    rows: Rows, how: TrainingSpec, start: float, end: float
+) -> tuple["np.ndarray[Any, np.dtype[np.intp]]", "np.ndarray[Any, np.dtype[np.int8]]"]:
+    """Rows of [start, end) whose label is known by now, and these labels."""
+    labels = rows.labels.matured(
+        knowledge_ends(rows),
+        rows.event_time,
+        delay=how.label_delay,
+        matured_is_genuine=how.unlabelled_is_legitimate,
+    )
+    inside = (rows.event_time >= start) & (rows.event_time < end) & (labels != UNKNOWN)
+    found = np.flatnonzero(inside)
+    return found, labels[found]
 
 
 def unseen_from(version: ModelVersion, bundle: Bundle) -> float:
@@ -180,30 +187,11 @@ def evaluate_folds(
         folds=MOST_FOLDS,
     )
     folds: list[dict[str, Any]] = []
+    step = 0.8 / len(splits)
     for number, split in enumerate(splits):
-        progress.report(0.2 + 0.8 * number / len(splits), f"Fold {number + 1} of {len(splits)}")
-        parts = split.apply(
-            rows.event_time,
-            rows.labels,
-            matured_is_genuine=spec.training.unlabelled_is_legitimate,
-            known_at=known_at.timestamp(),
-        )
-        fitted: Fitted = fit_parts(
-            detector, spec, version.learner, rows, parts, progress, own_parameters(version)
-        )
-        test = parts.test
-        metrics, _ = evaluate(
-            labels=test.labels,
-            risk=fitted.risk(rows.vectors[test.rows]),
-            calibrated=fitted.calibration.kind != "none",
-            amounts=rows.amounts[test.rows],
-            entities=rows.entities[test.rows],
-            event_time=rows.event_time[test.rows],
-            thresholds=fitted.thresholds,
-            costs=spec.costs,
-        )
-        span = {"test_start": split.test_start, "test_end": split.test_end}
-        folds.append(span | {"train_end": split.train_end} | metrics)
+        low, name = 0.2 + number * step, f"Fold {number + 1} of {len(splits)}"
+        part = PartOf(progress, low, low + step, name)
+        folds.append(_fold(version, spec, rows, split, part))
     return Evaluation.objects.create(
         version=version,
         kind=Evaluation.Kind.FOLDS,
@@ -214,6 +202,33 @@ def evaluate_folds(
         job=job,
         requested_by=requested_by,
     )
+
+
+def _fold(
+    version: ModelVersion, spec: DetectorSpec, rows: Rows, split: TimeSplit, progress: Progress
+) -> dict[str, Any]:
+    """One training anew, judged on the test part of its split."""
+    parts = split.apply(
+        rows.event_time,
+        rows.labels,
+        matured_is_genuine=spec.training.unlabelled_is_legitimate,
+        known_at=rows.known_at.timestamp(),
+    )
+    fitted = fit_parts(
+        version.detector, spec, version.learner, rows, parts, progress, own_parameters(version)
+    )
+    test = parts.test
+    metrics, _ = evaluate_rows(
+        rows,
+        test.rows,
+        test.labels,
+        fitted.risk(rows.vectors[test.rows]),
+        calibrated=fitted.calibration.kind != "none",
+        thresholds=fitted.thresholds,
+        costs=spec.costs,
+    )
+    span = {"test_start": split.test_start, "test_end": split.test_end}
+    return span | {"train_end": split.train_end} | metrics
 
 
 def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

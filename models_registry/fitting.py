@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models_registry.core.calibration import choose_calibration
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.imbalance import IMBALANCE, fit_balanced
-from models_registry.core.learners.base import Learner, OnProgress, ShouldStop
+from models_registry.core.learners.base import Learner, Matrix, OnProgress, ShouldStop
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import Parts
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
@@ -78,6 +78,26 @@ class QuietProgress:
         """Nobody else has it."""
 
 
+class PartOf:
+    """The progress of one of several pieces of work: its 0 to 1 lie between `low` and `high`."""
+
+    def __init__(self, whole: Progress, low: float, high: float, name: str) -> None:
+        self._whole, self._low, self._high, self._name = whole, low, high, name
+
+    def report(self, fraction: float, stage: str) -> None:
+        within = self._low + (self._high - self._low) * fraction
+        self._whole.report(within, f"{self._name}: {stage}")
+
+    def log(self, text: str) -> None:
+        self._whole.log(f"{self._name}: {text}")
+
+    def check_cancelled(self) -> None:
+        self._whole.check_cancelled()
+
+    def hold(self) -> None:
+        self._whole.hold()
+
+
 def own_parameters(version: ModelVersion) -> dict[str, Any]:
     """The parameters that a version's learner was made with: to fit another one alike."""
     return {name: value for name, value in version.parameters.items() if name != IMBALANCE}
@@ -97,37 +117,18 @@ def fit_parts(
     `parameters` are the learner's where they are not its defaults. Raises LearnerError.
     """
     train, validation = parts.train, parts.validation
-    encoder = fit_encoder(
-        spec.features, rows.vectors[train.rows], _level_names(detector, spec), train.labels
-    )
+    vectors = rows.vectors[train.rows]
+    encoder = fit_encoder(spec.features, vectors, _level_names(detector, spec), train.labels)
     matrix = training_matrix(
         encoder,
         spec.features,
-        rows.vectors[train.rows],
+        vectors,
         train.labels,
         rows.event_time[train.rows],
         label_delay=spec.training.label_delay,
     )
     new = make_learner(learner_name, **parameters)
-
-    def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
-        return fit_balanced(
-            new,
-            spec.training.imbalance,
-            matrix,
-            train.labels,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-
-    begun = time.monotonic()
-    learner = fit_watched(
-        fit,
-        name=new.name,
-        on_progress=lambda part: progress.report(0.4 + 0.35 * part, f"Training {new.title}"),
-        check=progress.check_cancelled,
-    )
-    progress.log(f"{new.title} fitted in {time.monotonic() - begun:.1f} s")
+    learner = _fit_learner(new, spec, matrix, train.labels, progress)
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
     margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
@@ -141,6 +142,36 @@ def fit_parts(
             probability, validation.labels, rows.amounts[validation.rows], spec.costs
         )
     return Fitted(learner, encoder, calibration, thresholds, tried)
+
+
+def _fit_learner(
+    new: Learner,
+    spec: DetectorSpec,
+    matrix: Matrix,
+    labels: NDArray[np.int8],
+    progress: Progress,
+) -> Learner:
+    """Fit as the declaration says; whoever cancels need not wait for the learner."""
+
+    def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
+        return fit_balanced(
+            new,
+            spec.training.imbalance,
+            matrix,
+            labels,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+    begun = time.monotonic()
+    learner = fit_watched(
+        fit,
+        name=new.name,
+        on_progress=lambda part: progress.report(0.4 + 0.35 * part, f"Training {new.title}"),
+        check=progress.check_cancelled,
+    )
+    progress.log(f"{new.title} fitted in {time.monotonic() - begun:.1f} s")
+    return learner
 
 
 def _level_names(detector: Detector, spec: DetectorSpec) -> dict[str, dict[float, str]]:

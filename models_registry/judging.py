@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core import audit
+from models_registry.core.evaluation import evaluate
 from models_registry.core.selection import AUDITED
 from models_registry.datasets import Rows
 from scoring.core.bundle import Predictor
+from scoring.core.decision import Thresholds
 from scoring.core.inference import score_of
-from scoring.core.spec import DetectorSpec
+from scoring.core.spec import CostSpec, DetectorSpec
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+Labels = NDArray[Any]
 AT_ONCE = 100_000
 STRAYS = 0.001
 """Share of the oldest events that may be left out of the history's span."""
@@ -50,6 +54,32 @@ def risk_of(predictor: Predictor, vectors: FloatArray) -> FloatArray:
         score = score_of(margin, predictor.model.link)
         found[part] = score if probability is None else probability
     return found
+
+
+def evaluate_rows(
+    rows: Rows,
+    at: IntArray,
+    labels: Labels,
+    risk: FloatArray,
+    *,
+    calibrated: bool,
+    thresholds: Thresholds,
+    costs: CostSpec,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(metrics, curves) of the rows `at` [n], whose labels [n] and risk [n] are given; stamped with
+    the time of the knowledge behind them. See `core.evaluation.evaluate`."""
+    metrics, curves = evaluate(
+        labels=labels,
+        risk=risk,
+        calibrated=calibrated,
+        amounts=rows.amounts[at],
+        entities=rows.entities[at],
+        event_time=rows.event_time[at],
+        thresholds=thresholds,
+        costs=costs,
+    )
+    metrics["known_at"] = rows.known_at.isoformat()
+    return metrics, curves
 
 
 def audited_metrics(

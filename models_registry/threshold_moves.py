@@ -98,11 +98,7 @@ def publish_thresholds(
         raise MoveRefused("Say why: the reason is kept with the version.", "reason")
     manifest, files = read_files(bundle_root() / version.digest, version.digest)
     current = Thresholds.from_dict(manifest["thresholds"])
-    wanted = check_thresholds(current, review=review, block=block)
-    if isclose(wanted.review, current.review, rel_tol=SAME) and isclose(
-        wanted.block, current.block, rel_tol=SAME
-    ):
-        raise MoveRefused("These are the thresholds that it has already.", "review")
+    wanted = _moved(current, review=review, block=block)
     metrics = _metrics_at(version, wanted, known)
     digest = write_bundle(
         bundle_root(),
@@ -138,6 +134,15 @@ def publish_thresholds(
         },
     )
     return made
+
+
+def _moved(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
+    """The thresholds asked for. Raises MoveRefused for those that it has already."""
+    wanted = check_thresholds(current, review=review, block=block)
+    pairs = ((wanted.review, current.review), (wanted.block, current.block))
+    if all(isclose(new, old, rel_tol=SAME) for new, old in pairs):
+        raise MoveRefused("These are the thresholds that it has already.", "review")
+    return wanted
 
 
 def _metrics_at(version: ModelVersion, wanted: Thresholds, known: Known | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Train one version of a detector: dataset -> learner -> judged, exported, written as a bundle."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from accounts.models import User
 from jobs.models import Job
 from models_registry.core.comparison import Contender, compare
-from models_registry.core.evaluation import evaluate
 from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.imbalance import recorded
 from models_registry.core.learners.catalogue import make_learner
@@ -23,16 +23,35 @@ from models_registry.datasets import DatasetError, Rows, read_rows, record_datas
 from models_registry.datasets import digest as digest_of
 from models_registry.documenting import document_version
 from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
-from models_registry.judging import audited_metrics, finite, history_starts, knowledge_ends
+from models_registry.judging import (
+    audited_metrics,
+    evaluate_rows,
+    finite,
+    history_starts,
+    knowledge_ends,
+    risk_of,
+)
 from models_registry.models import Dataset, ModelVersion
 from models_registry.tuning import tune_parameters
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
-from scoring.core.pipeline import judge
+from scoring.core.inference import ModelError
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import bundle_root, serving
 from scoring.models import Detector
 
 FloatArray = NDArray[np.float64]
+READING = "Reading logged events"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the test part says: `risk` float64[n] of its rows; `comparison` is empty without a
+    champion."""
+
+    risk: FloatArray
+    metrics: dict[str, Any]
+    curves: dict[str, Any]
+    comparison: dict[str, Any]
 
 
 def run_training(job: Job, progress: Progress) -> dict[str, Any]:
@@ -71,63 +90,49 @@ def train_version(
     started = time.monotonic()
     spec = detector.spec()
     known_at = now or timezone.now()
-    progress.report(0.0, "Reading logged events")
+    progress.report(0.0, READING)
     rows = read_rows(
-        detector,
-        known_at=known_at,
-        report=lambda part: progress.report(0.3 * part, "Reading logged events"),
+        detector, known_at=known_at, report=lambda part: progress.report(0.3 * part, READING)
     )
     split = _plan(spec, rows)
     parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)
-    progress.log(
-        f"{len(rows.event_time):,} events; "
-        f"train {len(parts.train.rows):,} ({parts.train.positives:,} positive), "
-        f"validation {len(parts.validation.rows):,} ({parts.validation.positives:,}), "
-        f"test {len(parts.test.rows):,} ({parts.test.positives:,})"
-    )
+    progress.log(_counted(rows, parts))
     tuning = _tune(detector, spec, learner, rows, split, tune_for, progress)
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
     progress.report(0.85, "Judging on the test part")
-    test = parts.test
-    risk = fitted.risk(rows.vectors[test.rows])
-    metrics, curves = evaluate(
-        labels=test.labels,
-        risk=risk,
-        calibrated=fitted.calibration.kind != "none",
-        amounts=rows.amounts[test.rows],
-        entities=rows.entities[test.rows],
-        event_time=rows.event_time[test.rows],
-        thresholds=fitted.thresholds,
-        costs=spec.costs,
-    )
-    metrics["known_at"] = known_at.isoformat()
-    metrics["calibration"] = fitted.calibrations
-    metrics["tuning"] = tuning
-    metrics["audited"] = audited_metrics(
-        spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
-    )
-    comparison = _compare(detector, spec, rows, test, fitted, risk)
+    found = _judge(detector, spec, rows, split, parts.test, fitted)
+    found.metrics["tuning"] = tuning
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
     dataset = record_dataset(detector, rows, split)
-    digest = _publish(detector, spec, rows, parts, fitted, dataset, metrics, risk)
+    digest = _publish(detector, spec, rows, parts, fitted, dataset, found)
     progress.report(0.99, "Registering")
     version = _register(
         detector,
         fitted,
+        found,
         parameters=recorded(fitted.learner, spec.training.imbalance),
         digest=digest,
         dataset=dataset,
-        metrics=metrics,
-        comparison=comparison,
-        curves=curves,
         trained_by=trained_by,
         job=job,
         progress=progress,
         seconds=time.monotonic() - started,
     )
-    return document_version(version, vectors=rows.vectors[test.rows], labels=test.labels, risk=risk)
+    test = parts.test
+    return document_version(
+        version, vectors=rows.vectors[test.rows], labels=test.labels, risk=found.risk
+    )
+
+
+def _counted(rows: Rows, parts: Parts) -> str:
+    return (
+        f"{len(rows.event_time):,} events; "
+        f"train {len(parts.train.rows):,} ({parts.train.positives:,} positive), "
+        f"validation {len(parts.validation.rows):,} ({parts.validation.positives:,}), "
+        f"test {len(parts.test.rows):,} ({parts.test.positives:,})"
+    )
 
 
 def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
@@ -172,6 +177,32 @@ def _tune(
     )
 
 
+def _judge(
+    detector: Detector,
+    spec: DetectorSpec,
+    rows: Rows,
+    split: TimeSplit,
+    test: Part,
+    fitted: Fitted,
+) -> Found:
+    """How good it is on the test part, and against the champion there."""
+    risk = fitted.risk(rows.vectors[test.rows])
+    metrics, curves = evaluate_rows(
+        rows,
+        test.rows,
+        test.labels,
+        risk,
+        calibrated=fitted.calibration.kind != "none",
+        thresholds=fitted.thresholds,
+        costs=spec.costs,
+    )
+    metrics["calibration"] = fitted.calibrations
+    metrics["audited"] = audited_metrics(
+        spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
+    )
+    return Found(risk, metrics, curves, _compare(detector, spec, rows, test, fitted, risk))
+
+
 def _champion(detector: Detector, spec: DetectorSpec) -> Bundle | None:
     """The serving bundle, if it has a model that reads today's features."""
     bundle = serving(detector.slug).bundle
@@ -191,10 +222,10 @@ def _compare(
     champion = _champion(detector, spec)
     if champion is None or champion.predictor is None:
         return {}
-    judged = judge(champion.predictor, rows.vectors[test.rows])
-    if judged is None:
+    try:
+        theirs = risk_of(champion.predictor, rows.vectors[test.rows])
+    except ModelError:
         return {}
-    theirs = judged.score if judged.probability is None else judged.probability
     bounds = champion.predictor.thresholds
     ours = fitted.thresholds
     found = compare(
@@ -221,8 +252,7 @@ def _publish(
     parts: Parts,
     fitted: Fitted,
     dataset: Dataset,
-    metrics: dict[str, Any],
-    risk: FloatArray,
+    found: Found,
 ) -> str:
     """Export, prove that the export gives the learner's numbers, write the bundle."""
     exported = fitted.learner.export()
@@ -240,7 +270,7 @@ def _publish(
             rows.vectors[parts.train.rows], spec.feature_names, categorical=categories
         ),
         "outcome_reference": outcomes(
-            risk,
+            found.risk,
             review=fitted.thresholds.review,
             positives=parts.train.positives,
             rows=len(parts.train.rows),
@@ -252,7 +282,7 @@ def _publish(
             "known_at": rows.known_at.isoformat(),
             "last_fitted_at": float(rows.event_time[parts.validation.rows[-1]]),
         },
-        "metrics": metrics,
+        "metrics": found.metrics,
         "created_at": datetime.now(UTC).isoformat(),
     }
     files = {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
@@ -263,13 +293,11 @@ def _publish(
 def _register(
     detector: Detector,
     fitted: Fitted,
+    found: Found,
     *,
     parameters: dict[str, Any],
     digest: str,
     dataset: Dataset,
-    metrics: dict[str, Any],
-    comparison: dict[str, Any],
-    curves: dict[str, Any],
     trained_by: User | None,
     job: Job | None,
     progress: Progress,
@@ -285,9 +313,9 @@ def _register(
         digest=digest,
         dataset=dataset,
         parameters=finite(parameters),
-        metrics=finite(metrics),
-        comparison=finite(comparison),
-        curves=finite(curves),
+        metrics=finite(found.metrics),
+        comparison=finite(found.comparison),
+        curves=finite(found.curves),
         job=job,
         trained_by=trained_by,
         trained_at=timezone.now(),

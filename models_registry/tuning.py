@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import UNKNOWN
-from models_registry.core.tuning import Fold, Search, Trial, best_of, can_be_tuned, search
+from models_registry.core.tuning import (
+    Fold,
+    Search,
+    Trial,
+    best_of,
+    can_be_tuned,
+    search,
+    space_of,
+)
 from models_registry.datasets import Rows
 from models_registry.tuning_models import TuningTrial
 from scoring.core.spec import DetectorSpec, TrainingSpec
@@ -189,5 +197,6 @@ def _keep(detector: Detector, study: str, learner: str, trial: Trial) -> None:
 def _study_key(
     detector: Detector, learner: str, data_digest: str, times: Sequence[FoldTimes]
 ) -> str:
-    parts = (detector.pk, learner, data_digest, tuple(times), repr(detector.spec().training))
+    declared = repr(detector.spec().training)
+    parts = (detector.pk, learner, data_digest, tuple(times), declared, space_of(learner))
     return hashlib.sha256(repr(parts).encode()).hexdigest()

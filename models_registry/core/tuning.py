@@ -17,9 +17,16 @@ import optuna
 from numpy.typing import NDArray
 
 from models_registry.core.imbalance import fit_balanced
-from models_registry.core.learners.base import Learner, LearnerError, Matrix
+from models_registry.core.learners.base import (
+    Learner,
+    LearnerError,
+    Matrix,
+    OnProgress,
+    ShouldStop,
+)
 from models_registry.core.metrics import average_precision
 from models_registry.core.search_spaces import SPACES
+from models_registry.core.watched import fit_watched
 from scoring.core.imbalance import NOTHING, ImbalanceSpec
 
 STARTUP_TRIALS: Final = 12
@@ -67,6 +74,11 @@ class Search:
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
+def space_of(learner: str) -> str:
+    """The parameters and their bounds, as text: trials of another space are another study's."""
+    return repr(sorted((name, repr(one)) for name, one in _distributions(learner).items()))
+
+
 def can_be_tuned(learner: str) -> bool:
     """Whether there is anything to search."""
     return learner in SPACES
@@ -81,7 +93,7 @@ def search(
 ) -> list[Trial]:
     """All trials, the `known` ones first; at least the defaults are tried.
 
-    `on_trial` gets each new trial as soon as it ends (to keep it); `check` is called between folds
+    `on_trial` gets each new trial as soon as it ends (to keep it); `check` is called twice a second
     and may raise to end the search. Raises LearnerError for a learner without a space.
     """
     if not can_be_tuned(task.learner):
@@ -165,8 +177,7 @@ def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], 
     state = STATE.COMPLETE
     try:
         for i, fold in enumerate(task.folds):
-            check()
-            values.append(_judged(task, parameters, fold))
+            values.append(_judged(task, parameters, fold, check))
             asked.report(float(np.mean(values)), i)
             if asked.should_prune():
                 state = STATE.PRUNED
@@ -178,7 +189,16 @@ def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], 
     return Trial(number, parameters, tuple(values), value, task.clock() - begun)
 
 
-def _judged(task: Search, parameters: dict[str, Any], fold: Fold) -> float:
-    """Average precision on a fold."""
-    learner = fit_balanced(task.make(parameters), task.imbalance, fold.train, fold.train_labels)
+def _judged(
+    task: Search, parameters: dict[str, Any], fold: Fold, check: Callable[[], None]
+) -> float:
+    """Average precision on a fold; `check` may end the wait for the learner."""
+    new = task.make(parameters)
+
+    def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
+        return fit_balanced(
+            new, task.imbalance, fold.train, fold.train_labels, should_stop=should_stop
+        )
+
+    learner = fit_watched(fit, name=new.name, on_progress=lambda part: None, check=check)
     return average_precision(fold.validation_labels, learner.margin(fold.validation))
