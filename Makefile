@@ -40,7 +40,7 @@ check: $(VENV)/.installed-dev ## Format, lint, templates, types, imports, migrat
 	$(CHECK_ENV) $(BIN)/python manage.py check --fail-level WARNING
 	$(CHECK_ENV) $(BIN)/python deploy/check_production.py
 
-bench: $(VENV)/.installed-dev ## Measure scoring, the score endpoint and the import
+bench: $(VENV)/.installed-dev ## Measure scoring, serving, importing, screening and learning
 	$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(VENV)/.installed-dev ## Rewrite Python and templates in the house style

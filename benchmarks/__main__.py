@@ -1,4 +1,5 @@
-"""`python -m benchmarks`: how fast an event is scored, served and imported on this machine.
+"""`python -m benchmarks`: how fast an event is scored, served and imported on this machine, and
+what learning takes and reaches.
 
 Prints tables and writes JSON. Everything runs on the loopback address and in a folder that is
 removed at the end. PostgreSQL is measured too where RISK_TEST_POSTGRES_URL names a server
@@ -20,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import one_row, rivals, screening
+from benchmarks import handbook, one_row, rivals, screening
 from benchmarks.databases import new_database
 from benchmarks.measure import machine, table
 
@@ -33,7 +34,15 @@ ENDPOINT = (
 IMPORT = ("file", "scored by", "events", "labels", "refused", "seconds", "events/s")
 
 
-PARTS = ("one-row", "database", "peer", "processes", "flat", "screening")
+LEARNING = {
+    "training": (),
+    "unsupervised": (),
+    "handbook": ("--minutes", "3"),
+    "loop": (),
+}
+"""What measures learning, each a command of its own with these options."""
+NEED_HANDBOOK = ("handbook", "loop")
+PARTS = ("one-row", "database", "peer", "processes", "flat", "screening", *LEARNING)
 
 
 def main() -> int:
@@ -61,13 +70,31 @@ def main() -> int:
             run_servers(folder, found, server, parts, options.predictions)
     if "screening" in parts:
         found["screening"] = screening.run()
-        print(screening.table_of(found["screening"]))
+        print(screening.table(found["screening"]))
+    for name in LEARNING:
+        if name in parts:
+            found[name] = run_learning(name)
     print(table("Ratios within this run", _pairs(found["ratios"]), ("ratio", "value")))
     found["seconds"] = round(time.monotonic() - begun, 1)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"\n{found['seconds']} s; written to {options.out}")
     return 0
+
+
+def run_learning(name: str) -> Any:
+    """Run `python -m benchmarks.<name>`, which prints its tables; what it measured, as JSON."""
+    if name in NEED_HANDBOOK and not handbook.is_there():
+        print(f"\n{name} is not measured: RISK_DATA_DIR has no handbook transactions.")
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "found.json"
+        command = [sys.executable, "-m", f"benchmarks.{name}", *LEARNING[name], "--json", str(out)]
+        print(f"\n{' '.join(command[1:-2])}", flush=True)
+        done = subprocess.run(command, cwd=HERE.parent, check=False)
+        if not out.exists():
+            raise RuntimeError(f"benchmarks.{name} ended with {done.returncode}.")
+        return json.loads(out.read_text())
 
 
 def run_in_process(folder: Path, found: dict[str, Any], *, with_databases: bool) -> None:

@@ -60,7 +60,7 @@ def rows_of(world: World, rng: np.random.Generator) -> LiveRows:
         selected=decided[0] != live.APPROVE,
         audited=np.zeros(n, dtype=bool),
         propensity=np.ones(n),
-        event_time=np.repeat(np.arange(world.days), world.events_a_day) * DAY,
+        event_time=np.repeat(np.arange(world.days, dtype=np.float64), world.events_a_day) * DAY,
         entities=rng.integers(world.entities, size=n),
         amounts=np.round(rng.lognormal(4.0, 1.2, n), 2),
         champion_risk=risks[0],

@@ -35,7 +35,9 @@ KINDS: tuple[tuple[str, Draw], ...] = (
     ("zeros", _zeros),
     (
         "category",
-        lambda rng, rows: rng.choice(6, rows, p=[0.5, 0.25, 0.15, 0.07, 0.02, 0.01]) * 1.0,
+        lambda rng, rows: rng.choice(6, rows, p=[0.5, 0.25, 0.15, 0.07, 0.02, 0.01]).astype(
+            np.float64
+        ),
     ),
 )
 NAMES = [f"{kind}_{i}" for i in range(3) for kind, _ in KINDS]
@@ -105,8 +107,8 @@ def main() -> int:
     print(_row(head), _row(["--"] * len(head)), sep="\n")
     for rows in ROWS:
         print(_row(false_alarms(rows, options.checks)), flush=True)
-    head = ("recent rows", "shift (std)", "alarm", "major")
-    print("", _row(head), _row(["--"] * len(head)), sep="\n")
+    shown = ("recent rows", "shift (std)", "alarm", "major")
+    print("", _row(shown), _row(["--"] * len(shown)), sep="\n")
     for rows in ROWS:
         for shift in SHIFTS[1:]:
             print(_row(power(rows, shift, options.shifted)), flush=True)

@@ -81,6 +81,11 @@ class Week:
     judged: NDArray[np.intp]
 
 
+def is_there() -> bool:
+    """Whether RISK_DATA_DIR has the transactions."""
+    return any(DATA.glob("transactions_*.parquet"))
+
+
 def load() -> Handbook:
     """Read and compute, or take what was computed for this declaration before."""
     config = yaml.safe_load((DECLARATIONS / "cards.yaml").read_text(encoding="utf-8"))

@@ -37,7 +37,7 @@ BUSY = 1000
 IN_BATCH, BATCHES, BATCH_CLIENTS = 1000, 60, 2
 DIFFERENT, PREPARED = 4000, 12_000
 # (detector, learner, its parameters, the yardstick's address, least ratio that is wanted)
-RACES = (
+RACES: tuple[tuple[str, str, dict[str, int], str, float], ...] = (
     ("fraud", "logistic_regression", {}, "/fraud", 5.0),
     ("anomaly", "isolation_forest", {"n_trees": 200}, "/anomaly", 20.0),
     ("payments", "lightgbm", {}, "/full", 10.0),

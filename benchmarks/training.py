@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--learner", action="append", choices=sorted(LEARNERS))
     parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--here", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
@@ -138,6 +140,8 @@ def main() -> int:
             command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | QUIET
         )
         rows.append(json.loads(run.stdout.splitlines()[-1]))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
     print(table(f"{options.rows:,} rows x {COLUMNS} columns, two threads", rows, SHOWN))
     kept = all(
         row["seconds"] <= TARGET_SECONDS and row["peak MB"] <= TARGET_MB

@@ -226,18 +226,22 @@ def judge(name: str, all_series: Sequence[Series]) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unsupervised", description=__doc__)
     parser.add_argument("--host-days", type=int, default=HOST_DAYS)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    found: dict[str, list[Row]] = {}
     folder = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "nab"
     if folder.is_dir():
         metrics = read_metrics(folder)
-        rows = [row for name in NAMES for row in judge(name, metrics)]
+        rows = found["numenta"] = [row for name in NAMES for row in judge(name, metrics)]
         print(table(f"Numenta: {len(metrics)} metrics, a model for each", rows, SHOWN))
     else:
         print(f"Numenta's series are not measured: there is no {folder}.")
     hosts = read_hosts(options.host_days)
-    rows = [row for name in NAMES for row in judge(name, [hosts])]
+    rows = found["hosts"] = [row for name in NAMES for row in judge(name, [hosts])]
     title = f"Simulated hosts: {len(np.unique(hosts.entity))} hosts, {options.host_days} days, "
     print(table(title + "one model; false alarms per host", rows, SHOWN))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
     return 0
 
 
