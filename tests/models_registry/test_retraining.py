@@ -305,6 +305,15 @@ def test_no_more_labels_are_counted_than_the_policy_asks_for(cards_detector):
     assert counting and all("LIMIT 2" in sql for sql in counting)
 
 
+def test_labels_since_a_training_are_found_by_an_index(cards_detector):
+    since = timezone.now()
+    rows = Label.objects.filter(detector=cards_detector, recorded_at__gt=since).order_by()
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # The table is all but empty.
+    assert "label_by_record" in rows.explain()
+
+
 def test_what_the_admin_set_is_shown_and_kept(cards_detector):
     set_timetable(cards_detector, on=True, day="1", hour=4)
     row = PeriodicTask.objects.get(task=RETRAIN_ON_TIME)
