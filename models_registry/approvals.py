@@ -16,6 +16,7 @@ from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.selectors import move_of
 from models_registry.shadow_models import Shadow
 from scoring.core.bundle import load_bundle
 from scoring.deployment import bundle_root
@@ -72,6 +73,12 @@ def evidence_for(version: ModelVersion, champion: ModelVersion | None) -> Eviden
 
 def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evidence:
     found = version.comparison
+    if move_of(version) is not None:
+        text = (
+            f"The thresholds of {version.label} were chosen on the very events that it is compared"
+            " on; only live traffic can back them."
+        )
+        return Evidence("none", False, text, live)
     if not found:
         text = f"{version.label} was never compared with {champion.label}."
         return Evidence("none", False, text, live)

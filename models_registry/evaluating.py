@@ -22,6 +22,7 @@ from models_registry.judging import (
     risk_of,
 )
 from models_registry.models import ModelVersion
+from models_registry.selectors import move_of
 from scoring.core.bundle import Bundle, Predictor
 from scoring.core.spec import DetectorSpec, TrainingSpec
 from scoring.deployment import loaded
@@ -143,7 +144,7 @@ def _compare_move(
     risk: "np.ndarray[Any, np.dtype[np.float64]]",
 ) -> None:
     """Moved thresholds against the former ones on the same events, kept with the version."""
-    move = getattr(version, "threshold_move", None)
+    move = move_of(version)
     if move is None:
         return
     ours = predictor.thresholds

@@ -14,7 +14,8 @@ from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
 from models_registry.models import ModelVersion
-from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of, move_of
+from models_registry.selectors import move_of
+from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
 from models_registry.verdicts import UNKNOWN, per_thousand, share, small
 
 MANY = 10

@@ -19,7 +19,7 @@ from accounts.services import record_audit
 from models_registry.core import live
 from models_registry.core.guard import Breach, Sample, breaches
 from models_registry.core.live import decided_costs
-from models_registry.models import ModelVersion
+from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, roll_back
 from models_registry.promotion_models import PromotionGuard
 from scoring.core.bundle import BundleError
@@ -50,13 +50,22 @@ def watch_promotions(*, now: datetime) -> list[PromotionGuard]:
     rows = PromotionGuard.objects.filter(state=State.WATCHING).select_related(
         "detector", "version", "former"
     )
-    return [guard for guard in rows if check_guard(guard, now=now)]
+    return [guard for guard in rows if _checked(guard, now=now)]
+
+
+def _checked(guard: PromotionGuard, *, now: datetime) -> bool:
+    """`check_guard`; a fault of one detector keeps nobody from watching the others."""
+    try:
+        return check_guard(guard, now=now)
+    except Exception:
+        logger.exception("The guard of %s could not look.", guard.version)
+        return False
 
 
 def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     """Measure both champions; roll back where a bound is broken. Whether it was.
 
-    A guard whose time is over passes; one whose version no longer serves ends.
+    A guard whose time is over passes, if it could judge; one whose version no longer serves ends.
     """
     guard.version.refresh_from_db(fields=["stage"])
     if guard.version.stage != ModelVersion.Stage.CHAMPION:
@@ -65,10 +74,11 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     spec = guard.detector.spec()
     mine = Prediction.objects.filter(detector=guard.detector)
     matured = now - timedelta(seconds=spec.training.label_delay)
+    served = _served_since(guard)
     theirs = mine.filter(bundle_digest=guard.former.digest)
     before = _sample(
-        theirs.filter(received_at__lt=guard.since),
-        theirs.filter(event_time__lt=min(guard.since, matured)),
+        theirs.filter(received_at__gte=served, received_at__lt=guard.since),
+        theirs.filter(event_time__gte=served, event_time__lt=min(guard.since, matured)),
         spec,
         now,
     )
@@ -83,12 +93,27 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     )
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
-    guard.save(update_fields=["before", "after", "checked_at"])
+    guard.fault = ""
+    guard.save(update_fields=["before", "after", "checked_at", "fault"])
+    over = now >= guard.until
     if found:
-        return _roll_back(guard, found, now=now)
-    if now >= guard.until:
-        _end(guard, State.PASSED, now=now)
+        rolled_back = _roll_back(guard, found, now=now)
+        if over and not rolled_back:
+            _end(guard, State.ENDED, now=now)
+        return rolled_back
+    if over:
+        least = min(before.latency_us.size, after.latency_us.size)
+        judged = least >= spec.training.guard.events
+        _end(guard, State.PASSED if judged else State.ENDED, now=now)
     return False
+
+
+def _served_since(guard: PromotionGuard) -> datetime:
+    """When the former champion began to serve: older events cannot be its own, and need not be
+    read."""
+    began = PromotionDecision.objects.filter(version=guard.former, at__lt=guard.since)
+    newest = began.order_by("-at").values_list("at", flat=True).first()
+    return newest or guard.former.trained_at
 
 
 def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> bool:
@@ -147,7 +172,7 @@ def _sample(
 ) -> Sample:
     """The newest events, and the newest of which the label delay has passed with their labels.
 
-    Each is read along the index of its order, so a look costs the same under any history.
+    Each is read along the index of its order, inside the span in which the champion served.
     """
     newest = _read(rows.order_by("-received_at"))
     matured = _read(old_enough.order_by("-event_time"))

@@ -34,6 +34,7 @@ from models_registry.core.drift import (
 )
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.drift_selectors import check_body, drift_key, newest_check
+from models_registry.models import PromotionDecision
 from scoring.core.bundle import Bundle
 from scoring.deployment import serving_of
 from scoring.models import Detector, Label, Prediction
@@ -165,11 +166,15 @@ def _champion(detector: Detector) -> tuple[Bundle, str]:
 
 
 def _recent(detector: Detector, bundle: Bundle) -> Recent:
-    rows = (
-        Prediction.objects.filter(detector=detector, bundle_digest=bundle.digest)
-        .order_by("-received_at")
-        .values_list("vector", "event_time", "score", "probability")[:MOST_ROWS]
-    )
+    own = Prediction.objects.filter(detector=detector, bundle_digest=bundle.digest)
+    first = PromotionDecision.objects.filter(version__digest=bundle.digest, detector=detector)
+    since = first.order_by("at").values_list("at", flat=True).first()
+    if since is not None:
+        # Without this bound the whole history is read to find the few events of a young champion.
+        own = own.filter(received_at__gte=since)
+    rows = own.order_by("-received_at").values_list("vector", "event_time", "score", "probability")[
+        :MOST_ROWS
+    ]
     vectors, times, risks = [], [], []
     for vector, event_time, score, probability in rows.iterator(chunk_size=CHUNK):
         vectors.append(bytes(vector))

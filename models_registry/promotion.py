@@ -15,6 +15,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.selectors import earlier_champions
 from scoring import deployment
 from scoring.models import Deployment, Detector
 from scoring.rebuilding import rebuild_if_changed
@@ -59,20 +60,19 @@ def promote(
 def roll_back(detector: Detector, *, actor: User | None, reason: str = "") -> PromotionDecision:
     """Bring back the version that served before the champion was promoted.
 
-    Roll-backs do not count as such: a second one goes a step further back, never forward to the
-    version that was just taken out. Raises PromotionRefused when there is none.
+    A second roll-back goes a step further back, never forward to what was taken out. Raises
+    PromotionRefused when there is none, or when its guard took it out before: that takes a
+    promotion with a written reason.
     """
     Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
-    newest = (
-        PromotionDecision.objects.filter(
-            detector=detector, version__stage=Stage.CHAMPION, action=Action.PROMOTE
-        )
-        .select_related("previous")
-        .first()
-    )
-    if newest is None or newest.previous is None:
+    earlier = earlier_champions([detector]).get(detector.pk)
+    if earlier is None:
         raise PromotionRefused("There is no earlier champion to go back to.")
-    return _install(newest.previous, action=Action.ROLL_BACK, actor=actor, reason=reason)
+    if PromotionGuard.objects.filter(version=earlier, state=PromotionGuard.State.BROKEN).exists():
+        raise PromotionRefused(
+            f"{earlier.label} was rolled back by its guard. Ask for its promotion instead."
+        )
+    return _install(earlier, action=Action.ROLL_BACK, actor=actor, reason=reason)
 
 
 def _lock(version: ModelVersion) -> None:

@@ -6,6 +6,7 @@ from django.db.models import Case, Count, F, Max, QuerySet, When, Window
 from django.db.models.functions import RowNumber
 
 from jobs.models import Job
+from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
@@ -36,7 +37,14 @@ def documented_versions() -> QuerySet[ModelVersion]:
     return ModelVersion.objects.select_related(
         *("detector", "dataset", "trained_by", "job"),
         *("shadow", "lineage__parent__detector", "tracked_run"),
+        *("threshold_move__base", "threshold_move__actor"),
     )
+
+
+def move_of(version: ModelVersion) -> ThresholdMove | None:
+    """How the version came from another one by other thresholds; None if it did not."""
+    found: ThresholdMove | None = getattr(version, "threshold_move", None)
+    return found
 
 
 def lineage_of(version: ModelVersion) -> Lineage | None:
@@ -103,20 +111,30 @@ def training_key(detector: Detector) -> str:
 
 
 def earlier_champions(detectors: Iterable[Detector]) -> dict[int, ModelVersion]:
-    """By detector id, the version that a roll-back would bring back."""
-    decisions = (
-        PromotionDecision.objects.filter(
-            detector__in=list(detectors),
-            version__stage=ModelVersion.Stage.CHAMPION,
-            action=PromotionDecision.Action.PROMOTE,
-        )
-        .select_related("previous")
-        .defer("previous__curves", "previous__metrics", "previous__comparison")
+    """By detector id, the version that a roll-back would bring back. One query."""
+    heavy = ("curves", "metrics", "comparison", "parameters")
+    rows = (
+        PromotionDecision.objects.filter(detector__in=list(detectors))
+        .select_related("version", "previous")
+        .defer(*(f"{which}__{name}" for which in ("version", "previous") for name in heavy))
     )
-    found: dict[int, ModelVersion | None] = {}
-    for decision in decisions:
-        found.setdefault(decision.detector_id, decision.previous)
-    return {detector: version for detector, version in found.items() if version is not None}
+    piles: dict[int, list[ModelVersion]] = {}
+    for decision in rows.order_by("at", "id"):
+        _pile(piles.setdefault(decision.detector_id, []), decision)
+    return {detector: pile[-2] for detector, pile in piles.items() if len(pile) > 1}
+
+
+def _pile(pile: list[ModelVersion], decision: PromotionDecision) -> None:
+    """A promotion lays its version on the pile of what served, a roll-back takes the topmost away
+    (in place)."""
+    if decision.action == PromotionDecision.Action.PROMOTE:
+        if not pile and decision.previous is not None:
+            pile.append(decision.previous)
+        pile.append(decision.version)
+        return
+    del pile[-1:]
+    if pile[-1:] != [decision.version]:  # Of decisions from before the pile was kept like this.
+        pile.append(decision.version)
 
 
 def labels_by_digest(versions: Iterable[ModelVersion]) -> dict[str, str]:

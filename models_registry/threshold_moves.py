@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
@@ -111,7 +112,7 @@ def publish_thresholds(
         },
         files,
     )
-    made = _register(version, digest, metrics)
+    made = _register(version, digest, metrics, actor=actor)
     ThresholdMove.objects.create(
         version=made,
         base=version,
@@ -181,7 +182,11 @@ def _at(point: AtThresholds) -> dict[str, Any]:
     return found
 
 
-def _register(base: ModelVersion, digest: str, metrics: dict[str, Any]) -> ModelVersion:
+def _register(
+    base: ModelVersion, digest: str, metrics: dict[str, Any], *, actor: User | None
+) -> ModelVersion:
+    """A version of the same model. Who moved it made it: somebody else has to approve it, and it
+    is judged by what comes from now on."""
     newest = ModelVersion.objects.filter(detector=base.detector_id).aggregate(n=Max("number"))["n"]
     return ModelVersion.objects.create(
         detector=base.detector,
@@ -194,13 +199,7 @@ def _register(base: ModelVersion, digest: str, metrics: dict[str, Any]) -> Model
         comparison={},
         curves=base.curves,
         job=base.job,
-        trained_by=base.trained_by,
-        trained_at=base.trained_at,
+        trained_by=actor,
+        trained_at=timezone.now(),
         training_seconds=base.training_seconds,
     )
-
-
-def move_of(version: ModelVersion) -> ThresholdMove | None:
-    """How the version came from another one, if it did. One query."""
-    rows = ThresholdMove.objects.filter(version=version).select_related("base", "actor")
-    return rows.first()

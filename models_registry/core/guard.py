@@ -61,18 +61,26 @@ class Breach:
 def breaches(before: Sample, after: Sample, spec: GuardSpec) -> list[Breach]:
     """Every bound that the new champion breaks against the former one's level.
 
-    Empty while either has fewer than `spec.events` events; labels need LEAST_LABELLED a side.
+    Empty while the new one has fewer than `spec.events` events. Where the former one has fewer,
+    its level is unknown: then degraded answers alone are judged, which need no level. Labels need
+    LEAST_LABELLED a side.
     """
-    if min(before.latency_us.size, after.latency_us.size) < spec.events:
+    if after.latency_us.size < spec.events:
         return []
-    found = [
-        _latency(before, after, spec),
-        _degraded(before, after, spec),
-        _alert_rate(before, after, spec),
-        _precision(before, after, spec),
-        _cost(before, after, spec),
-    ]
+    found = [_degraded(before, after, spec)]
+    if is_level(before, spec):
+        found += [
+            _latency(before, after, spec),
+            _alert_rate(before, after, spec),
+            _precision(before, after, spec),
+            _cost(before, after, spec),
+        ]
     return [breach for breach in found if breach is not None]
+
+
+def is_level(sample: Sample, spec: GuardSpec) -> bool:
+    """Whether a champion was seen often enough to be measured by."""
+    return sample.latency_us.size >= spec.events
 
 
 def _latency(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
@@ -89,7 +97,8 @@ def _latency(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
 
 
 def _degraded(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
-    was, bound = _share(before.degraded), _share(before.degraded) + spec.degraded
+    was = _share(before.degraded) if is_level(before, spec) else 0.0
+    bound = was + spec.degraded
     if not surely_above(int(after.degraded.sum()), after.degraded.size, bound):
         return None
     return Breach(
@@ -101,8 +110,9 @@ def _degraded(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
 
 def _alert_rate(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     was = _share(before.alerted)
-    # One event in a hundred is added, so that a detector that hardly alerts is not held to nothing.
-    bound = spec.alert_rate * was + 0.01
+    # One event in a hundred is added, so that a detector that hardly alerts is not held to nothing;
+    # one that flags much is held to half of what it lets through.
+    bound = min(spec.alert_rate * was + 0.01, (1.0 + was) / 2.0)
     if not surely_above(int(after.alerted.sum()), after.alerted.size, bound):
         return None
     return Breach(
@@ -116,14 +126,15 @@ def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     if min(before.precise.size, after.precise.size) < LEAST_LABELLED:
         return None
     was = _share(before.precise)
-    bound = was - spec.precision
+    # Of a low precision half may go: so many points less would be none at all.
+    bound = was - min(spec.precision, was / 2.0)
     wrong = int((~after.precise).sum())
     if not surely_above(wrong, after.precise.size, 1.0 - bound):
         return None
     return Breach(
         "precision",
         f"{_share(after.precise):.0%} of its labelled alerts are right; the former champion had "
-        f"{was:.0%}, and {100 * spec.precision:.0f} points less are tolerated.",
+        f"{was:.0%}, and down to {bound:.0%} is tolerated.",
     )
 
 

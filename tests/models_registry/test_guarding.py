@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 from models_registry.approvals import evidence_for
 from models_registry.guarding import check_guard, watch_promotions
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion import promote, roll_back
+from models_registry.promotion import PromotionRefused, promote, roll_back
 from models_registry.promotion_models import PromotionGuard
 from models_registry.tasks import watch_promotions_task
 from scoring.deployment import serving
@@ -99,6 +99,9 @@ def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, versions):
     later = list(Prediction.objects.filter(bundle_digest=versions[1].digest))
     assert len(later) == EVENTS
     Prediction.objects.update(decision="REVIEW")
+    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+    earlier = guard.since - timedelta(days=8)
+    Prediction.objects.filter(pk__in=[row.pk for row in former]).update(event_time=earlier)
     happened = guard.since + timedelta(minutes=1)
     Prediction.objects.filter(pk__in=[row.pk for row in later]).update(event_time=happened)
     tell_truths(former, above=-1000.0)
@@ -145,8 +148,46 @@ def test_two_workers_roll_back_once(guard):
 
 
 def test_when_its_time_is_over_it_passes(guard):
+    worsen()
     assert not check_guard(guard, now=guard.until)
     assert guard.state == "passed"
+
+
+def test_without_enough_events_it_ends_and_says_that_it_did_not_judge(guard, client, analyst):
+    assert not check_guard(guard, now=guard.until)
+    assert guard.state == "ended"
+    client.force_login(analyst)
+    page = client.get(guard.version.get_absolute_url()).content.decode()
+    assert "over without a judgement" in page
+
+
+def test_degraded_answers_need_no_level_of_the_former_champion(guard):
+    Prediction.objects.all().delete()
+    worsen(degraded=True, score=None)
+    assert check_guard(guard, now=now())
+    assert [breach["guard"] for breach in guard.breaches] == ["degraded"]
+
+
+def test_a_fault_of_one_guard_keeps_nobody_from_watching_the_others(guard, monkeypatch):
+    def fails(*given, **named):
+        raise KeyError("old shape")
+
+    monkeypatch.setattr("models_registry.guarding._sample", fails)
+    assert watch_promotions(now=now()) == []
+    guard.refresh_from_db()
+    assert guard.state == "watching"
+
+
+def test_what_its_guard_took_out_comes_back_by_promotion_alone(guard, versions, owner):
+    first = versions[0]
+    promote(first, actor=None, reason="v1 again")
+    again = PromotionGuard.objects.get(version=first)
+    PromotionGuard.objects.filter(pk=again.pk).update(state="broken")
+    roll_back(guard.detector, actor=None, reason="its guard broke")
+    assert serving("payments").version == "v2"
+    with pytest.raises(PromotionRefused, match="rolled back by its guard"):
+        roll_back(guard.detector, actor=owner)
+    assert serving("payments").version == "v2"
 
 
 def test_a_person_who_rolls_back_first_ends_it(guard, owner):

@@ -3,6 +3,12 @@
 import pytest
 
 from accounts.models import AuditEntry
+from models_registry.approvals import (
+    SelfApproval,
+    approve_promotion,
+    evidence_for,
+    request_promotion,
+)
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
@@ -143,3 +149,14 @@ def test_an_empty_block_threshold_blocks_nothing():
     found = check_thresholds(STAND, review=0.3, block=None)
     assert found.block > 1.0
     assert found.critical == 0.8
+
+
+def test_who_moved_the_thresholds_does_not_approve_them(champion, owner, second_owner):
+    made = publish(champion, actor=second_owner)
+    found = evidence_for(made, champion)
+    assert (found.kind, found.passed) == ("none", False)
+    assert "chosen on the very events" in found.text
+    asked = request_promotion(made, actor=owner, override=True, reason="A quiet week it is.")
+    with pytest.raises(SelfApproval):
+        approve_promotion(asked, actor=second_owner)
+    assert serving("cards").version == "v1"
