@@ -20,9 +20,8 @@ from jobs.services import enqueue_job
 from models_registry.core.drift import RANKS, UNKNOWN
 from models_registry.drift_selectors import newest_check
 from models_registry.models import ModelVersion
-from models_registry.registry_models import Lineage
 from models_registry.retraining_models import RetrainingPolicy
-from models_registry.selectors import latest_trainings, training_key
+from models_registry.selectors import latest_trainings, trained_here, training_key
 from models_registry.timetable import Timetable, set_timetable, timetable_of
 from scoring.models import Deployment, Detector, Label
 from scoring.policies import set_policy
@@ -136,11 +135,8 @@ def outlook(
 
 
 def newest_trained(detector: Detector) -> ModelVersion | None:
-    """The version that was trained here last. An imported one tells nothing of when this detector
-    learnt, nor does one whose thresholds were moved: it has the model of another."""
-    rows = ModelVersion.objects.filter(detector=detector, threshold_move=None)
-    rows = rows.exclude(lineage__origin=Lineage.Origin.IMPORTED)
-    return rows.order_by("-trained_at", "-number").first()
+    """The version that was trained here last."""
+    return trained_here().filter(detector=detector).order_by("-trained_at", "-number").first()
 
 
 def _barred(detector: Detector, job: Job | None) -> str:

@@ -11,7 +11,6 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from accounts.models import AuditEntry
 from jobs.models import Job
 from models_registry.drift_models import DriftCheck
-from models_registry.evaluation_models import ThresholdMove
 from models_registry.registry_models import Lineage
 from models_registry.retraining import (
     is_due,
@@ -36,6 +35,7 @@ from scoring.policies import PolicyRefused
 from tests.factories import card, payment, scored
 from tests.models_registry.drifting import kept_check
 from tests.models_registry.learning import version_of
+from tests.models_registry.versions import moved_from
 
 pytestmark = pytest.mark.django_db
 WEEK = timedelta(days=7)
@@ -271,12 +271,10 @@ def test_when_an_imported_version_was_trained_says_nothing_of_this_detector(
     assert Job.objects.get().params["reason"] == "at least 1 matured label came since v3"
 
 
-def test_moved_thresholds_are_no_training_and_the_newest_goes_by_time(cards_detector, owner):
+def test_moved_thresholds_are_no_training_and_the_newest_goes_by_time(cards_detector):
     late = version_of(cards_detector, 1, at=timezone.now() - timedelta(days=1))
     early = old_version(cards_detector)
-    moved = version_of(cards_detector, 4)
-    terms = {"review_before": 0.5, "block_before": 0.9, "review": 0.4, "block": 0.9}
-    ThresholdMove.objects.create(version=moved, base=early, actor=owner, reason="x", **terms)
+    moved_from(early, version_of(cards_detector, 4))
     assert newest_trained(cards_detector) == late
 
 
