@@ -151,7 +151,7 @@ def _bundles(
                 FAULT if serves else WARNING,
                 str(version),
                 problem,
-                f"Restore its folder from a backup or import it again; until then {then}.",
+                f"Restore its folder from a backup, or train again; until then {then}.",
                 version.detector.slug,
                 version.get_absolute_url(),
             )
