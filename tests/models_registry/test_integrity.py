@@ -103,8 +103,9 @@ def test_neither_an_import_nor_moved_thresholds_hide_that_nothing_was_trained(ve
     version.trained_at = timezone.now() - timedelta(days=40)
     version.save(update_fields=["trained_at"])
     other = VersionFactory(
-        detector=version.detector, dataset=version.dataset, digest=version.digest
-    )
+        detector=version.detector, dataset=version.dataset, digest=version.digest,
+        trained_at=timezone.now(),
+    )  # fmt: skip
     if how == "imported":
         Lineage.objects.create(version=other, origin=Lineage.Origin.IMPORTED)
     else:
