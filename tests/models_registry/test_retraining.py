@@ -303,13 +303,37 @@ def test_no_more_labels_are_counted_than_the_policy_asks_for(cards_detector):
     assert counting and all("LIMIT 2" in sql for sql in counting)
 
 
+def test_an_event_that_was_labelled_again_and_again_is_one(cards_detector):
+    old_version(cards_detector)
+    given = policy(cards_detector, on_labels=True, labels=2)
+    label_old_events(cards_detector, 1)
+    first = Label.objects.get()
+    for _ in range(9):
+        first.pk = None
+        first.save()
+    assert not is_due(cards_detector, now=timezone.now())
+    label_old_events(cards_detector, 1)
+    found = outlook(cards_detector, given, now=timezone.now())
+    assert found.triggers[0].text == "at least 2 matured labels came since v3"
+
+
 def test_labels_since_a_training_are_found_by_an_index(cards_detector):
-    since = timezone.now()
-    rows = Label.objects.filter(detector=cards_detector, recorded_at__gt=since).order_by()
+    """As the policy counts them: in the order of the index, so that it stops at its number."""
+    old_version(cards_detector)
+    given = policy(cards_detector, on_labels=True, labels=2)
+    with CaptureQueriesContext(connection) as queries:
+        outlook(cards_detector, given, now=timezone.now())
+    counting = next(query["sql"] for query in queries if "LIMIT 2" in query["sql"])
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")  # The table is all but empty.
-    assert "label_by_record" in rows.explain()
+            cursor.execute("SET LOCAL enable_sort = off")
+        how = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+        cursor.execute(how + counting)
+        plan = str(cursor.fetchall())
+    assert "label_by_record" in plan
+    assert "Sort Key: scoring_label.recorded_at" not in plan
+    assert "TEMP B-TREE FOR ORDER BY" not in plan
 
 
 def test_what_the_admin_set_is_shown_and_kept(cards_detector):
