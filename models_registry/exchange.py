@@ -1,6 +1,7 @@
 """Hand a version out as one file, and take one in: it arrives as a challenger of its detector."""
 
 import json
+import logging
 import math
 import os
 import subprocess
@@ -27,11 +28,13 @@ from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
+logger = logging.getLogger(__name__)
 RECORD_FORMAT = 1
 TRIAL = "models_registry.trial"
 """The module that tries a file, in a process of its own."""
 TRIAL_SECONDS = 120.0
 TRIAL_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG")
+MOST_SAID = 2000
 ENDED = "The bundle needs too much memory or time: trying it was ended."
 FREE = frozenset(
     ("name", "description", "rules", "costs", "training", "label_column", "entity_word", "features")
@@ -123,10 +126,14 @@ def _try(content: bytes) -> None:
             timeout=TRIAL_SECONDS,
             check=False,
         )
-        problem = json.loads(done.stdout) if done.returncode == 0 else ENDED
-    except (subprocess.TimeoutExpired, json.JSONDecodeError):
-        problem = ENDED
-    if problem:
+    except subprocess.TimeoutExpired as error:
+        raise ExchangeError(ENDED) from error
+    if done.returncode:
+        said = done.stderr[-MOST_SAID:].decode(errors="replace")
+        logger.warning("Trying a bundle ended with status %s: %s", done.returncode, said)
+        raise ExchangeError(ENDED)
+    # On one line, the last: a library may have printed before.
+    if problem := json.loads(done.stdout.splitlines()[-1]):
         raise ExchangeError(problem)
 
 

@@ -45,15 +45,22 @@ def main() -> None:
         said = "It needs too much memory."
     except ExchangeError as error:
         said = str(error)
-    sys.stdout.write(json.dumps(said))
+    sys.stdout.write("\n" + json.dumps(said))
 
 
 def limit() -> None:
     """From here on this process gets no more memory and time than it may have."""
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_CPU, SECONDS)
+    _lower(resource.RLIMIT_CORE, 0)
     with suppress(ValueError):  # macOS knows no such limit; the time is limited all the same.
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        _lower(resource.RLIMIT_AS, MEMORY)
+
+
+def _lower(what: int, most: int) -> None:
+    """Never upwards, which nobody may."""
+    hard = resource.getrlimit(what)[1]
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (least, least))
 
 
 def try_file(content: bytes) -> None:

@@ -230,9 +230,12 @@ def test_what_takes_too_long_is_ended_and_refused(payments_detector, exported, m
     refused(payments_detector, exported, "too much memory or time")
 
 
-def test_a_trial_that_dies_is_a_refusal(payments_detector, exported, monkeypatch):
+def test_a_trial_that_dies_is_a_refusal_and_the_log_says_why(
+    payments_detector, exported, monkeypatch, caplog
+):
     monkeypatch.setattr(exchange, "TRIAL", "models_registry.nothing")
     refused(payments_detector, exported, "too much memory or time")
+    assert "No module named models_registry.nothing" in caplog.text
 
 
 def test_the_trial_has_little_memory_and_time():
