@@ -18,7 +18,10 @@ EVENTS = {"payments": 14_000, "cards": 14_000}
 FAR = 1_000_000
 """Ids of copies: so much a copy, plus the id of what was copied."""
 SPAN = "copy * interval '2 hours'"
-SHARES = "CASE WHEN mod(copy, 10) < 5 THEN 'open' WHEN mod(copy, 10) < 7 THEN 'in_case' ELSE 'closed' END"
+SHARES = (
+    "CASE WHEN mod(copy, 10) < 5 THEN 'open' WHEN mod(copy, 10) < 7 THEN 'in_case'"
+    " ELSE 'closed' END"
+)
 """Half of the alerts wait, a fifth is in cases, the others are closed."""
 
 

@@ -24,7 +24,7 @@ PAGES: dict[str, PageHelp] = {
         "One entity that needs a decision: what happened, why it was flagged, what is normal here.",
         (
             "The bars say how much each fact raised or lowered the score; they add up to it.",
-            "Label it, open a case, or put it off. The reason that you choose teaches the detector.",
+            "Label it, open a case, or put it off. What you find teaches the detector.",
             "Personal data is masked. Revealing it is written to the audit trail.",
         ),
     ),
