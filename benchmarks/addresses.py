@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Count
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from cases.models import Alert, Case
+from jobs.models import Job
+from models_registry.models import ModelVersion
+from scoring.models import Detector
 
 FORMS = {
     *("snooze_revoke", "list_revoke", "password_reset_confirm"),
@@ -29,6 +35,32 @@ class Shown:
     version: int
     dataset: int
     job: int
+
+
+def shown_rows(slug: str) -> Shown:
+    """The busiest rows of a detector that has a champion, alerts and a case."""
+    detector = Detector.objects.get(slug=slug)
+    busy = (
+        Alert.objects.filter(status="open", detector=detector, top_prediction__score__isnull=False)
+        .annotate(n=Count("links"))
+        .order_by("-n", "-pk")
+        .select_related("top_prediction")[:1]
+        .get()
+    )
+    case = Case.objects.annotate(n=Count("timeline")).order_by("-n", "-pk")[:1].get()
+    version = ModelVersion.objects.get(detector=detector, stage="champion")
+    return Shown(
+        slug=detector.slug,
+        token=busy.entity,
+        rule=detector.spec().rules[0].code,
+        alert=busy.pk,
+        case=case.pk,
+        prediction=busy.top_prediction_id,
+        event=busy.top_prediction.external_id,
+        version=version.pk,
+        dataset=version.dataset_id,
+        job=Job.objects.values_list("pk", flat=True).first() or 0,
+    )
 
 
 def readable_pages(shown: Shown) -> Iterator[tuple[str, str]]:

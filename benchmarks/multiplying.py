@@ -3,16 +3,13 @@
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Model
+from django.db.models import Model
 
 from accounts.models import User
-from benchmarks.addresses import Shown
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
-from jobs.models import Job
-from models_registry.models import ModelVersion
 from riskplatform import demo
 from riskplatform.preparing import prepare
-from scoring.models import Detector, Label, Prediction
+from scoring.models import Label, Prediction
 
 EVENTS = {"payments": 14_000, "cards": 14_000}
 FAR = 1_000_000
@@ -178,32 +175,6 @@ def _copy_labels(copies: int) -> None:
 
 def _user(name: str) -> int:
     return User.objects.get(username=name).pk
-
-
-def shown_rows() -> Shown:
-    """The busiest of what the addresses can point at."""
-    detector = Detector.objects.get(slug="payments")
-    busy = (
-        Alert.objects.filter(status="open", detector=detector, top_prediction__score__isnull=False)
-        .annotate(n=Count("links"))
-        .order_by("-n", "-pk")
-        .select_related("top_prediction")[:1]
-        .get()
-    )
-    case = Case.objects.annotate(n=Count("timeline")).order_by("-n", "-pk")[:1].get()
-    version = ModelVersion.objects.get(detector=detector, stage="champion")
-    return Shown(
-        slug=detector.slug,
-        token=busy.entity,
-        rule=detector.spec().rules[0].code,
-        alert=busy.pk,
-        case=case.pk,
-        prediction=busy.top_prediction_id,
-        event=busy.top_prediction.external_id,
-        version=version.pk,
-        dataset=version.dataset_id,
-        job=Job.objects.values_list("pk", flat=True).first() or 0,
-    )
 
 
 def queue_addresses() -> list[tuple[str, str]]:
