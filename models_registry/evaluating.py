@@ -75,7 +75,7 @@ def evaluate_as_of(
     )
     progress.check_cancelled()
     start = unseen_from(version, bundle)
-    end = knowledge_ends(rows) - spec.training.label_delay
+    end = knowledge_ends(rows, delay=spec.training.label_delay) - spec.training.label_delay
     judged, labels = _matured(rows, spec.training, start, end)
     if judged.size == 0:
         raise EvaluationError(
@@ -116,7 +116,7 @@ def _matured(
 ) -> tuple["np.ndarray[Any, np.dtype[np.intp]]", "np.ndarray[Any, np.dtype[np.int8]]"]:
     """Rows of [start, end) whose label is known by now, and these labels."""
     labels = rows.labels.matured(
-        knowledge_ends(rows),
+        knowledge_ends(rows, delay=how.label_delay),
         rows.event_time,
         delay=how.label_delay,
         matured_is_genuine=how.unlabelled_is_legitimate,
@@ -183,7 +183,7 @@ def evaluate_folds(
     )
     splits = prequential_splits(
         history_starts(rows),
-        knowledge_ends(rows),
+        knowledge_ends(rows, delay=spec.training.label_delay),
         delay=spec.training.label_delay,
         folds=MOST_FOLDS,
     )
