@@ -114,9 +114,9 @@ def evaluate_as_of(
 def _matured(
     rows: Rows, how: TrainingSpec, start: float, end: float
 ) -> tuple["np.ndarray[Any, np.dtype[np.intp]]", "np.ndarray[Any, np.dtype[np.int8]]"]:
-    """Rows of [start, end) whose label is known by now, and these labels."""
+    """Rows of [start, end), all of them matured, whose label is known by now, and these labels."""
     labels = rows.labels.matured(
-        knowledge_ends(rows, delay=how.label_delay),
+        rows.known_at.timestamp(),
         rows.event_time,
         delay=how.label_delay,
         matured_is_genuine=how.unlabelled_is_legitimate,
@@ -133,6 +133,15 @@ def unseen_from(version: ModelVersion, bundle: Bundle) -> float:
         return float(split["validation_end"]) + float(split["delay"])
     fitted = float(bundle.manifest.get("training", {}).get("last_fitted_at", 0.0))
     return fitted + bundle.spec.training.label_delay
+
+
+def searched_until(version: ModelVersion) -> float:
+    """The moment (seconds, UTC) before which days may have chosen the version's parameters: any day
+    where it is not known, none where they were not searched."""
+    if not version.metrics.get("tuning"):
+        return 0.0
+    split = version.dataset.detail.get("split")
+    return float(split["validation_end"]) if split else np.inf
 
 
 def _compare_move(
@@ -172,7 +181,8 @@ def evaluate_folds(
     """Train the version's algorithm anew on growing histories and judge each on the next tenth.
 
     Says how steady the algorithm is over time: `metrics` holds every fold, mean and standard
-    deviation (of the population). Nothing is registered or deployed. Raises as `train_version`.
+    deviation (of the population). A fold on days that chose the version's parameters says so
+    (`chose_parameters`): it flatters. Nothing is registered or deployed. Raises as `train_version`.
     """
     detector, spec = version.detector, version.detector.spec()
     known_at = now or timezone.now()
@@ -228,8 +238,13 @@ def _fold(
         thresholds=fitted.thresholds,
         costs=spec.costs,
     )
-    span = {"test_start": split.test_start, "test_end": split.test_end}
-    return span | {"train_end": split.train_end} | metrics
+    return {
+        "test_start": split.test_start,
+        "test_end": split.test_end,
+        "train_end": split.train_end,
+        "chose_parameters": split.test_start < searched_until(version),
+        **metrics,
+    }
 
 
 def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -42,14 +42,15 @@ def knowledge_ends(rows: Rows, *, delay: float) -> float:
     events was perhaps never known: taken as of today they would all count as legitimate. Nor must a
     few events or labels of today stretch such a history over years in which nothing happened.
     """
-    newest = _newest(rows.event_time)
-    if rows.labels.time.size:
-        newest = max(newest, min(_newest(rows.labels.time), newest + delay))
+    told, last = rows.labels.time, _but_strays(rows.event_time)
+    newest = max(float(rows.event_time[-1]), float(told.max(initial=0.0)))
+    if newest > last + delay:
+        newest = max(last, min(_but_strays(told), last + delay)) if told.size else last
     return min(rows.known_at.timestamp(), newest)
 
 
-def _newest(moments: FloatArray) -> float:
-    """The newest of float64[n], n >= 1, but for a few strays: of several, one at least."""
+def _but_strays(moments: FloatArray) -> float:
+    """The newest of float64[n], n >= 1, but for a few: of several at least one."""
     return float(np.quantile(moments, 1.0 - STRAYS, method="lower"))
 
 
