@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from models_registry.core.learners.gradient_boosting import GradientBoosting
 from models_registry.core.splits import LabelHistory
 from models_registry.fitting import QuietProgress
 from models_registry.tuning import (
@@ -43,8 +44,8 @@ def rows_of(spec, n=1200, days=60.0):
 
 def tune(detector, rows, *, seconds=0.5, digest="a" * 64, progress=None, spec=None):
     return tune_parameters(
-        detector, learner="lightgbm", spec=spec or detector.spec(), rows=rows, start=0.0, end=50.0 * DAY,
-        data_digest=digest, seconds=seconds, progress=progress or QuietProgress(),
+        detector, learner="lightgbm", spec=spec or detector.spec(), rows=rows, start=0.0,
+        end=50.0 * DAY, data_digest=digest, seconds=seconds, progress=progress or QuietProgress(),
     )  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def test_features_prepared_otherwise_are_another_study(detector):
 
 
 def test_the_settings_that_it_was_given_tell_a_study_not_those_of_today(detector):
-    spec, rows = detector.spec(), rows_of(detector.spec())
+    spec = detector.spec()
     other = replace(spec, training=replace(spec.training, unlabelled_is_legitimate=False))
     found = [_study_key(detector, "lightgbm", one, "a" * 64, []) for one in (spec, other)]
     assert found[0] != found[1]
@@ -111,7 +112,7 @@ def test_why_a_trial_failed_is_kept_and_told(detector, monkeypatch):
         raise MemoryError("no room")
 
     told = []
-    monkeypatch.setattr("models_registry.core.learners.gradient_boosting.GradientBoosting._fit", fail)
+    monkeypatch.setattr(GradientBoosting, "_fit", fail)
     found = tune(
         detector, rows_of(detector.spec()), seconds=1e-9,
         progress=QuietProgress(lambda fraction, stage: told.append(stage)),
