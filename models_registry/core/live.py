@@ -188,14 +188,7 @@ def compare_live(
     coverage = coverage or coverage_of(rows)
     known, weights = representative(rows, coverage)
     days = (known.event_time // DAY).astype(np.int64)
-    facts: dict[str, Any] = {
-        "rows": len(known),
-        "positives": int((known.labels == 1).sum()),
-        "days": int(np.unique(days).size),
-        "unlabelled": coverage.unlabelled,
-        "coverage": coverage.kind,
-        "k": k,
-    }
+    facts: dict[str, Any] = {"k": k} | _facts(known, days, coverage)
     lacking = _lacking(known, facts, least_positives) or _silent(known, coverage)
     if lacking:
         return LiveComparison(NOT_ENOUGH, lacking, **facts, **NOTHING)
@@ -207,12 +200,7 @@ def compare_live(
     sequence = sequence_of_days({**(earlier or {}), **told})
     draws: dict[str, Any] = {"entities": known.entities, "seed": seed, "resamples": resamples}
     cost = paired_means(theirs, ours, weights=weights, **draws)
-    cards = pairs = None
-    if coverage.kind == COMPLETE:
-        cards = paired_card_precision(
-            known.labels, known.champion_risk, known.challenger_risk, days=days, k=k, **draws
-        )
-        pairs = _who_was_right(known)
+    cards, pairs = (None, None) if coverage.kind != COMPLETE else _beside(known, days, k, draws)
     verdict, reason = _verdict(sequence, cards, k)
     return LiveComparison(
         verdict, reason, **facts,
@@ -225,9 +213,25 @@ NOTHING: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def _who_was_right(known: LiveRows) -> McNemar:
+def _facts(known: LiveRows, days: NDArray[np.int64], coverage: Coverage) -> dict[str, Any]:
+    return {
+        "rows": len(known),
+        "positives": int((known.labels == 1).sum()),
+        "days": int(np.unique(days).size),
+        "unlabelled": coverage.unlabelled,
+        "coverage": coverage.kind,
+    }
+
+
+def _beside(
+    known: LiveRows, days: NDArray[np.int64], k: int, draws: dict[str, Any]
+) -> tuple[Difference, McNemar]:
+    """Card precision@k, and who was right where one alone was: told of complete labels only."""
     bad = known.labels == 1
-    return mcnemar(
+    cards = paired_card_precision(
+        known.labels, known.champion_risk, known.challenger_risk, days=days, k=k, **draws
+    )
+    return cards, mcnemar(
         (known.champion_decision != APPROVE) == bad, (known.challenger_decision != APPROVE) == bad
     )
 
@@ -239,7 +243,7 @@ def representative(rows: LiveRows, coverage: Coverage) -> tuple[LiveRows, FloatA
     if coverage.kind == AUDITED:
         kept &= rows.selected | rows.audited
         chance = np.where(rows.audited, np.clip(rows.propensity, 1e-6, 1.0), 1.0)
-    known, weights = rows.only(kept), 1.0 / chance[kept]
+    known, weights = rows if kept.all() else rows.only(kept), 1.0 / chance[kept]
     apart = known.champion_decision != known.challenger_decision
     for selected in (False, True):
         for differ in (False, True):

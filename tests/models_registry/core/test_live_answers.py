@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.ab_answers import ALARMS, BETTER, MISSES, SHARES, answered, verdict_of
 from benchmarks.ab_simulation import COSTS, rows_of
 from models_registry.core import live
 from models_registry.core.live import DAY, compare_live, coverage_of, representative
 from models_registry.core.sequential import sequence_of_days
-from tests.models_registry.core.answering import ALARMS, MISSES, answered, verdict_of
 
 RUNS = 20
 MOST = 3  # One in twenty is promised; more than three have a chance of 2 %.
@@ -27,28 +27,16 @@ def compare(found, **given):
     return compare_live(found, costs=COSTS, least_positives=5, resamples=2, **given)
 
 
-@pytest.mark.parametrize(
-    "shares",
-    [
-        {"flagged": 1.0, "good": 0.5, "bad": 0.5},
-        {"flagged": 1.0, "good": 0.5, "bad": 1.0},
-        {"flagged": 1.0, "good": 0.96, "bad": 1.0},
-        {"flagged": 0.5, "good": 1.0, "bad": 1.0},
-    ],
-    ids=["half the audits", "half, and all bad ones", "nearly all audits", "half the alerts"],
-)
-def test_equal_challengers_keep_the_promise_whatever_is_answered(shares):
-    said = Counter(verdict_of(seed, ALARMS, **shares) for seed in range(RUNS))
+@pytest.mark.parametrize("name", [name for name in SHARES if name != "all"])
+def test_equal_challengers_keep_the_promise_whatever_is_answered(name):
+    said = Counter(verdict_of(seed, ALARMS, **SHARES[name]) for seed in range(RUNS))
     assert said[live.BETTER] <= MOST, said
     assert said[live.WORSE] <= MOST, said
 
 
 def test_a_better_challenger_is_found_though_half_the_alerts_are_answered():
-    world = replace(
-        MISSES, challenger_noise=0.2, champion_noise=1.5, events_a_day=4000, entities=4000
-    )
-    shares = {"flagged": 0.5, "good": 1.0, "bad": 1.0}
-    assert Counter(verdict_of(seed, world, **shares) for seed in range(5)) == {live.BETTER: 5}
+    shares = SHARES["half of what was flagged"]
+    assert Counter(verdict_of(seed, BETTER, **shares) for seed in range(5)) == {live.BETTER: 5}
 
 
 def test_audits_that_wait_are_asked_for():
