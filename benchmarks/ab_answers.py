@@ -28,6 +28,7 @@ ALARMS = World(
     fraud=0.002,
 )
 """False alarms do."""
+WORSE = replace(MISSES, name="much worse", challenger_noise=3.0, events_a_day=4000, entities=4000)
 BETTER = replace(
     MISSES, name="much better", challenger_noise=0.2, champion_noise=1.5,
     events_a_day=4000, entities=4000,
@@ -35,6 +36,7 @@ BETTER = replace(
 AUDITS = 0.2
 SHARES = {
     "all": {"flagged": 1.0, "good": 1.0, "bad": 1.0},
+    "all, of one audit in fifty": {"flagged": 1.0, "good": 1.0, "bad": 1.0, "audits": 0.02},
     "half of the audits": {"flagged": 1.0, "good": 0.5, "bad": 0.5},
     "half of the audits, and all that are fraud": {"flagged": 1.0, "good": 0.5, "bad": 1.0},
     "96 % of the audits, and all that are fraud": {"flagged": 1.0, "good": 0.96, "bad": 1.0},
@@ -43,21 +45,27 @@ SHARES = {
 
 
 def answered(
-    rows: LiveRows, rng: np.random.Generator, *, flagged: float, good: float, bad: float
+    rows: LiveRows,
+    rng: np.random.Generator,
+    *,
+    flagged: float,
+    good: float,
+    bad: float,
+    audits: float = AUDITS,
 ) -> LiveRows:
-    """The rows with an audit of AUDITS of what was approved, and labels of what was answered.
+    """The rows with an audit of a share of what was approved, and labels of what was answered.
 
     `flagged`: the share of flagged events that is answered; `good`, `bad`: of audits, by truth.
     """
     n = len(rows)
-    audited = ~rows.selected & (rng.random(n) < AUDITS)
+    audited = ~rows.selected & (rng.random(n) < audits)
     share = np.where(rows.selected, flagged, np.where(rows.labels == 1, bad, good))
     told = (rows.selected | audited) & (rng.random(n) < share)
     return replace(
         rows,
         labels=np.where(told, rows.labels, live.UNKNOWN).astype(np.int8),
         audited=audited,
-        propensity=np.where(rows.selected, 1.0, AUDITS),
+        propensity=np.where(rows.selected, 1.0, audits),
     )
 
 
@@ -80,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     print("| challenger | answered | runs | better | worse | no verdict for want of answers |")
     print("|---|---|---|---|---|---|")
-    for world in (MISSES, ALARMS, BETTER):
+    for world in (MISSES, ALARMS, BETTER, WORSE):
         for name, shares in SHARES.items():
             said = Counter(verdict_of(seed, world, **shares) for seed in range(options.runs))
             cells = []

@@ -56,6 +56,10 @@ LEAST_ROWS: Final = 500
 LEAST_DAYS: Final = 3
 LEAST_AUDITS: Final = 100
 DAY: Final = 86400.0
+UNSEEN: Final = (
+    "So far its decisions cost more than the champion's, but few of the bad events that it alone "
+    "would have found can have been drawn for an audit: more audits can tell."
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -202,6 +206,10 @@ def compare_live(
     cost = paired_means(theirs, ours, weights=weights, **draws)
     cards, pairs = (None, None) if coverage.kind != COMPLETE else _beside(known, days, k, draws)
     verdict, reason = _verdict(sequence, cards, k)
+    if verdict == WORSE and coverage.kind == AUDITED:
+        drawn = savings(theirs - ours, weights * as_seldom(known), known.entities, days)
+        if not sequence_of_days(drawn).is_below:
+            verdict, reason = UNDECIDED, UNSEEN
     return LiveComparison(
         verdict, reason, **facts,
         sequence=sequence, cost=cost, cards=cards, mcnemar=pairs, told=told,
@@ -251,6 +259,25 @@ def representative(rows: LiveRows, coverage: Coverage) -> tuple[LiveRows, FloatA
             there = coverage.stratum(selected=selected, apart=differ)
             weights[mine] *= there / max(float(weights[mine].sum()), 1e-9)
     return known, weights
+
+
+def as_seldom(known: LiveRows) -> FloatArray:
+    """float64[n]: factors that let the champion's own finds be seen as seldom as an audit sees.
+
+    What the champion alone flags is all seen, and what the challenger alone would have found is
+    drawn now and then, at a large weight. So the differences of two equal models are skewed: many
+    small losses that are seen at once, and few large gains that come late. Flagged events on
+    which they differ are therefore drawn at the audit's rate too, by a hash of the event, so that
+    every look draws the same: then both sides are seen alike, and their signs are fair coins.
+    """
+    rate = float(np.clip(known.propensity[known.audited].mean(), 1e-6, 1.0))
+    apart = known.selected & (known.champion_decision != known.challenger_decision)
+    mixed = known.champion_risk.view(np.uint64) ^ known.event_time.view(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        # The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    chance = (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return np.where(apart, np.where(chance < rate, 1.0 / rate, 0.0), 1.0)
 
 
 def _silent(known: LiveRows, coverage: Coverage) -> str:

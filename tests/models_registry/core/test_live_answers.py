@@ -6,7 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.ab_answers import ALARMS, BETTER, MISSES, SHARES, answered, verdict_of
+from benchmarks.ab_answers import (
+    ALARMS,
+    BETTER,
+    MISSES,
+    SHARES,
+    WORSE,
+    answered,
+    verdict_of,
+)
 from benchmarks.ab_simulation import COSTS, rows_of
 from models_registry.core import live
 from models_registry.core.live import DAY, compare_live, coverage_of, representative
@@ -27,7 +35,7 @@ def compare(found, **given):
     return compare_live(found, costs=COSTS, least_positives=5, resamples=2, **given)
 
 
-@pytest.mark.parametrize("name", [name for name in SHARES if name != "all"])
+@pytest.mark.parametrize("name", [name for name in SHARES if not name.startswith("all")])
 def test_equal_challengers_keep_the_promise_whatever_is_answered(name):
     said = Counter(verdict_of(seed, ALARMS, **SHARES[name]) for seed in range(RUNS))
     assert said[live.BETTER] <= MOST, said
@@ -37,6 +45,16 @@ def test_equal_challengers_keep_the_promise_whatever_is_answered(name):
 def test_a_better_challenger_is_found_though_half_the_alerts_are_answered():
     shares = SHARES["half of what was flagged"]
     assert Counter(verdict_of(seed, BETTER, **shares) for seed in range(5)) == {live.BETTER: 5}
+
+
+def test_equal_challengers_are_not_called_worse_because_audits_are_few():
+    shares = SHARES["all, of one audit in fifty"]
+    said = Counter(verdict_of(seed, MISSES, **shares) for seed in range(RUNS))
+    assert said[live.BETTER] + said[live.WORSE] <= MOST, said
+
+
+def test_a_worse_challenger_is_found_by_audits():
+    assert Counter(verdict_of(seed, WORSE, **SHARES["all"]) for seed in range(3)) == {live.WORSE: 3}
 
 
 def test_audits_that_wait_are_asked_for():
