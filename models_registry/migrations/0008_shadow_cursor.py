@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_registry', '0006_registry_pages'),
+        ('models_registry', '0007_tuning_failure'),
     ]
 
     operations = [
