@@ -148,6 +148,35 @@ def test_a_publication_that_cannot_be_is_422_and_changes_nothing(client, owner, 
     assert ModelVersion.objects.count() == 1
 
 
+def test_what_was_changed_after_the_preview_is_not_published(client, owner, champion):
+    client.force_login(owner)
+    given = {"review": ["0.2", "0.4"], "block": ["0.9", "0.90"], "reason": "Fewer misses"}
+    answer = client.post(thresholds_url(champion), given, headers=HTMX)
+    assert answer.status_code == 422
+    assert "changed after the preview" in text_of(answer)
+    assert 'id="publish-thresholds"' not in text_of(answer)
+    assert ModelVersion.objects.count() == 1
+    client.post(thresholds_url(champion), given | {"review": ["0.4", "0.40"]}, headers=HTMX)
+    assert ModelVersion.objects.get(number=2).metrics["thresholds"]["review"] == 0.4
+
+
+@pytest.mark.parametrize("asked", [{"review": "7"}, {"review": "0.2", "block": "0.1"}])
+def test_what_cannot_be_previewed_is_not_offered_to_publish(client, owner, champion, asked):
+    client.force_login(owner)
+    page = text_of(client.get(thresholds_url(champion), asked, headers=HTMX))
+    assert 'id="publish-thresholds"' not in page
+    page = text_of(client.get(thresholds_url(champion), {"review": "0.2"}, headers=HTMX))
+    assert "Publish as a new version: review from 0.2, block never" in page
+
+
+def test_a_missing_reason_keeps_the_preview_and_says_so(client, owner, champion):
+    client.force_login(owner)
+    given = {"review": "0.2", "block": "0.9", "reason": " "}
+    answer = client.post(thresholds_url(champion), given, headers=HTMX)
+    assert answer.context["thresholds"].asked is not None
+    assert "This field is required" in text_of(answer)
+
+
 def test_an_owner_asks_for_an_evaluation_and_an_analyst_may_not(client, analyst, owner, champion):
     url = reverse("model_evaluate", args=[champion.pk])
     client.force_login(analyst)
