@@ -144,6 +144,7 @@ def _pictures(
     own = levels.get(feature, {}) if feature in categories else None
     figure, steps = dependence_view(found, names.index(feature), feature, detail["link"], own)
     return {
+        "lines": feature_lines(detail["features"], found, names),
         "summary": summary_figure(found, names, categories, detail["features"], detail["link"]),
         "features": ranked,
         "feature": feature,

@@ -143,11 +143,24 @@ def test_a_category_is_shown_by_its_levels():
     assert figure["data"][0]["x"] == ["grocery", "grocery", "another level", "missing"]
 
 
+RISING = np.linspace(-1.0, 1.0, 400)
+BURST = np.where(RISING < -0.97, 4.0, 0.1 * RISING)
+"""Rises with its value, but its few lowest values raise the risk far more: bursts of payments."""
+
+
 @pytest.mark.parametrize(
-    ("direction", "said"),
-    [(0.9, "higher raises the risk"), (-0.5, "mostly higher lowers the risk"),
-     (0.1, "no single direction"), (None, "\N{EN DASH}")],
-)  # fmt: skip
-def test_the_direction_is_said_in_words(direction, said):
+    ("parts", "direction", "said"),
+    [
+        (RISING, 1.0, "higher raises the risk"),
+        (-np.exp(3 * RISING), -1.0, "higher lowers the risk"),
+        (np.minimum(RISING, 0.9 - RISING), 0.5, "higher raises the risk, not everywhere"),
+        (RISING**2, 0.0, "in both directions, see its dependence"),
+        (BURST, 0.8, "in both directions, see its dependence"),
+        (np.zeros(400), 1.0, "\N{EN DASH}"),
+        (RISING, None, "no order among its values"),
+    ],
+)
+def test_a_direction_is_claimed_only_where_the_values_act_in_one(parts, direction, said):
     row = {"feature": "a", "mean_abs": 1.0, "mean": -0.5, "direction": direction}
-    assert feature_lines([row])[0].acts == said
+    assert feature_lines([row], made(RISING, parts), ["a"])[0].acts == said
+    assert feature_lines([row])[0].acts == "\N{EN DASH}"
