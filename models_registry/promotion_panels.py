@@ -16,10 +16,11 @@ from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.shadow_models import Shadow
 from models_registry.verdicts import (
     MetricRow,
+    alike,
     more_or_less,
     per_thousand,
+    points,
     share,
-    signed,
     sure_of,
 )
 from scoring.models import Detector
@@ -154,7 +155,7 @@ def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> Shadow
     running = shadow is not None and shadow.state in (State.RUNNING, State.BLOCKED)
     return ShadowPanel(
         shadow=shadow,
-        agreement=share(shadow.agreement) if shadow else "",
+        agreement=alike(shadow.agreed, shadow.rows) if shadow else "",
         verdict=VERDICTS.get(found.get("verdict", ""), ""),
         reason=str(found.get("reason", "")),
         facts=_facts(found),
@@ -222,8 +223,8 @@ def _live_rows(found: Mapping[str, Any], currency: str) -> list[MetricRow]:
                 "bad ones among the riskiest entities a day",
                 share(cards["candidate"]),
                 share(cards["champion"]),
-                signed(cards["difference"]),
-                f"{signed(cards['low'])} to {signed(cards['high'])}",
+                points(cards["difference"]),
+                f"{points(cards['low'])} to {points(cards['high'])}",
             )
         )
     return rows

@@ -57,6 +57,29 @@ def test_the_verdict_stands_first_and_in_words(
     assert said in text_of(client.get(versions[1].get_absolute_url()))
 
 
+@pytest.mark.parametrize(
+    ("verdict", "cheaper", "said"),
+    [
+        ("undecided", "better", "Promoting it is well founded by its cost."),
+        ("better", "undecided", "Promoting it is well founded by its ranking."),
+        ("undecided", "undecided", "The difference may be luck"),
+        ("undecided", "worse", "Keep the champion."),
+        ("better", "worse", "Better in one way and surely worse in another"),
+    ],
+)
+def test_headline_advice_and_evidence_say_the_same(
+    client, owner, versions, payments_digest, verdict, cheaper, said
+):
+    versions[1].comparison = comparison(payments_digest, verdict=verdict, cheaper=cheaper)
+    versions[1].save(update_fields=["comparison"])
+    client.force_login(owner)
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert said in page
+    backed = "surely costs less" in page or "surely ranks better" in page
+    assert backed == ("well founded" in page)
+    assert not (backed and "luck" in page)
+
+
 def test_the_difference_carries_its_interval(client, analyst, versions):
     client.force_login(analyst)
     page = text_of(client.get(versions[1].get_absolute_url()))
