@@ -1,5 +1,6 @@
 """What pages show of a promotion on its way, of the guard after it, of a challenger in shadow."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -140,6 +141,8 @@ class ShadowPanel:
     figure: dict[str, Any] | None
     may_start: bool
     may_stop: bool
+    may_judge: bool
+    state: str
 
 
 def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> ShadowPanel | None:
@@ -152,7 +155,11 @@ def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> Shadow
     if champion is not None and found.get("champion_digest") not in (None, champion.digest):
         found = {}
     State = Shadow.State
-    running = shadow is not None and shadow.state in (State.RUNNING, State.BLOCKED)
+    running = (
+        version.stage == Stage.CHALLENGER
+        and shadow is not None
+        and shadow.state in (State.RUNNING, State.BLOCKED)
+    )
     return ShadowPanel(
         shadow=shadow,
         agreement=alike(shadow.agreed, shadow.rows) if shadow else "",
@@ -163,7 +170,16 @@ def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> Shadow
         figure=_overlay(shadow, version) if shadow and shadow.rows else None,
         may_start=challenges and not running,
         may_stop=running,
+        may_judge=challenges and shadow is not None and shadow.rows > 0,
+        state=shadow_state(shadow, version.stage) if shadow else "",
     )
+
+
+def shadow_state(shadow: Shadow, stage: str) -> str:
+    """Its state in words; what is no challenger any more is over, whatever was noted last."""
+    live = shadow.state in (Shadow.State.RUNNING, Shadow.State.BLOCKED)
+    over = live and stage != Stage.CHALLENGER
+    return str(Shadow.State.ENDED.label if over else shadow.get_state_display())
 
 
 def _facts(found: Mapping[str, Any]) -> list[str]:
@@ -231,31 +247,45 @@ def _live_rows(found: Mapping[str, Any], currency: str) -> list[MetricRow]:
 
 
 def _overlay(shadow: Shadow, version: ModelVersion) -> dict[str, Any]:
-    """Both risks over the same events: the share of events in each twentieth."""
+    """Both risks over the same events: the share of events in each twentieth.
+
+    Bars stand alone where a line would need a neighbour to be seen.
+    """
     looks = {
-        "champion": ("Champion", {"color": "@ink", "width": 1.5, "dash": "dot", "shape": "hvh"}),
-        "challenger": (version.label, {"color": "@accent", "width": 2, "shape": "hvh"}),
+        "champion": ("Champion", {"color": "@low"}),
+        "challenger": (version.label, {"color": "@accent"}),
     }
-    data = []
-    for key, (name, line) in looks.items():
+    data, lowest = [], 1.0
+    for key, (name, marker) in looks.items():
         counts = shadow.histogram.get(key, [])
         total = sum(counts) or 1
+        # A logarithmic axis has no 0: an empty bin has no bar.
+        shares = [count / total if count else None for count in counts]
+        lowest = min([lowest, *(one for one in shares if one)])
         data.append(
             {
-                "type": "scatter",
-                "mode": "lines",
+                "type": "bar",
                 "name": name,
-                "x": [(i + 0.5) / len(counts) for i in range(len(counts))],
-                # A logarithmic axis has no 0: an empty bin is a gap.
-                "y": [count / total if count else None for count in counts],
-                "line": line,
+                "x": [round((i + 0.5) / len(counts), 4) for i in range(len(counts))],
+                "y": shares,
+                "marker": marker,
             }
         )
+    # The lowest bar has a height too.
+    floor = math.floor(math.log10(lowest) - 0.2)
     return {
         "data": data,
         "layout": {
+            "barmode": "group",
+            "bargap": 0.15,
             "xaxis": {"title": {"text": "Risk"}, "range": [0, 1], "tickformat": ".0%"},
-            "yaxis": {"title": {"text": "Share of events"}, "type": "log", "tickformat": ".2~%"},
+            "yaxis": {
+                "title": {"text": "Share of events"},
+                "type": "log",
+                "tickformat": ".2~%",
+                "range": [floor, 0],
+                "dtick": 1,
+            },
             "showlegend": True,
             "margin": {"t": 24},
         },
