@@ -79,7 +79,7 @@ def threshold_figure(
         data.append(_mark("Preview", asked.review, top, "@high"))
     axes = layout("Review from this risk on", "Cost per 1,000 events", percent=False)
     # The axis is logarithmic: thresholds lie close together near zero.
-    axes["xaxis"] |= {"type": "log", "tickformat": ".2~%", "nticks": 6}
+    axes["xaxis"] |= {"type": "log", "tickformat": "~g", "nticks": 6}
     axes["yaxis"] |= {"rangemode": "tozero"}
     axes["yaxis2"] = {
         "title": {"text": "Alerts a day"},

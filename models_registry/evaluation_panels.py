@@ -70,6 +70,11 @@ class Judged:
     spans: list[datetime] = field(default_factory=list)
     audited: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a fold has no value of some metric."""
+        return any(UNKNOWN in (line.mean, *line.each) for line in self.folds)
+
 
 def evaluation_context(
     version: ModelVersion, other: ModelVersion | None, *, currency: str
@@ -145,7 +150,7 @@ def threshold_panel(
         bands=[
             {
                 "level": band["level"],
-                "from": share(band["from"]),
+                "from": threshold_text(band["from"]),
                 "a_day": per_day(band["a_day"]),
                 "share": share(band["share"]),
                 "of_positives": share(band["of_positives"]),

@@ -26,9 +26,9 @@ LEARNER_TITLES = {
 SEARCHES = (
     ("", "parameters as declared"),
     ("0", "its own parameters"),
-    ("5", "search 5 minutes"),
-    ("20", "search 20 minutes"),
-    ("60", "search 60 minutes"),
+    ("5", "search up to 5 minutes"),
+    ("20", "search up to 20 minutes"),
+    ("60", "search up to 60 minutes"),
 )
 
 
@@ -96,6 +96,15 @@ class DecisionForm(forms.Form):
         ),
         label="Reason",
     )
+
+    def require_reason(self, letters: int) -> None:
+        """Say beforehand, to people and browsers, that a reason of so many letters is needed."""
+        self.fields["reason"].widget.attrs |= {
+            "minlength": letters,
+            "required": True,
+            "aria-describedby": "reason-help",
+            "placeholder": f"Why? {letters} letters or more, kept with the decision",
+        }
 
 
 class ThresholdForm(forms.Form):

@@ -76,6 +76,6 @@ def _layout(key: str, x: str, y: str) -> dict[str, Any]:
     }
     if key == "cost":
         layout["xaxis"] = {
-            "title": {"text": x}, "type": "log", "tickformat": ".2~%", "nticks": 6,
+            "title": {"text": x}, "type": "log", "tickformat": "~g", "nticks": 6,
         }  # fmt: skip
     return layout

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobs.models import Job
 from jobs.workflow import JobStatus
+from models_registry.drift_selectors import ALARMS
 from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
 from models_registry.promotion_panels import Notice, promotion_notices, shadow_state
@@ -67,6 +69,15 @@ class Training:
         return LEARNER_TITLES.get(self.job.params.get("learner", ""), "")
 
 
+@dataclass(frozen=True, slots=True)
+class DriftAlarm:
+    """What the newest drift check says of a champion."""
+
+    model_version: str
+    status: str
+    alarm_since: datetime
+
+
 @dataclass(slots=True)
 class DetectorPanel:
     """One detector on the models page."""
@@ -81,6 +92,7 @@ class DetectorPanel:
     training: Training | None
     form: TrainForm
     notice: Notice | None = None
+    drift: DriftAlarm | None = None
 
     @property
     def is_live(self) -> bool:
@@ -134,7 +146,15 @@ def _panel(
         training=training_of(job, versions),
         form=TrainForm.of(detector),
         notice=notice,
+        drift=_alarm(champion),
     )
+
+
+def _alarm(champion: Any) -> DriftAlarm | None:
+    """`champion` from `selectors.newest_versions`, or None."""
+    if champion is None or champion.drift_status not in ALARMS:
+        return None
+    return DriftAlarm(champion.label, champion.drift_status, champion.drift_since)
 
 
 def _newest_challenger(

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from models_registry.approvals import Evidence, evidence_for, may_decide
-from models_registry.models import ModelVersion
+from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.shadow_models import Shadow
 from models_registry.verdicts import (
@@ -56,6 +56,13 @@ class PromotionPanel:
     why_not: str
     four_eyes: bool
 
+    @property
+    def needs_reason(self) -> bool:
+        """Whether asking takes a written reason (approvals.request_promotion)."""
+        if self.pending is not None or self.evidence is None:
+            return False
+        return not (self.evidence.passed and self.four_eyes)
+
 
 def promotion_panel(
     version: ModelVersion, champion: ModelVersion | None, user: User
@@ -79,6 +86,18 @@ def promotion_panel(
         why_not=_why_not(pending, version, user),
         four_eyes=settings.FOUR_EYES,
     )
+
+
+def left_service(
+    version: ModelVersion, history: Sequence[PromotionDecision]
+) -> PromotionDecision | None:
+    """The newest decision that took a retired version out of service; None if it never served.
+
+    `history` newest first.
+    """
+    if version.stage != Stage.RETIRED:
+        return None
+    return next((act for act in history if act.previous_id == version.pk), None)
 
 
 def _newer(version: ModelVersion) -> str:

@@ -2,10 +2,21 @@
 
 from collections.abc import Iterable
 
-from django.db.models import Case, Count, F, Max, QuerySet, When, Window
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    Max,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    When,
+    Window,
+)
 from django.db.models.functions import RowNumber
 
 from jobs.models import Job
+from models_registry.drift_models import DriftCheck
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.registry_models import Lineage, TrackedRun
@@ -64,7 +75,8 @@ def newest_versions(
 ) -> dict[int, list[ModelVersion]]:
     """Per detector its champion and then its newest versions, at most `most` in all.
 
-    One query for any number of versions. Each carries `total`: how many the detector has.
+    One query for any number of versions. Each carries `total`: how many the detector has; a
+    champion `drift_status` and `drift_since` of its newest drift check too, None without one.
     """
     first = Case(When(stage=ModelVersion.Stage.CHAMPION, then=0), default=1)
     rows = (
@@ -76,6 +88,8 @@ def newest_versions(
                 RowNumber(), partition_by=F("detector"), order_by=[first.asc(), F("number").desc()]
             ),
             total=Window(Count("*"), partition_by=F("detector")),
+            drift_status=_newest_check("status"),
+            drift_since=_newest_check("alarm_since"),
         )
         .filter(place__lte=most)
         .order_by("detector_id", "place")
@@ -84,6 +98,14 @@ def newest_versions(
     for version in rows:
         found.setdefault(version.detector_id, []).append(version)
     return found
+
+
+def _newest_check(column: str) -> Case:
+    """A column of the newest drift check of a champion; null for any other version."""
+    checks = DriftCheck.objects.filter(
+        detector=OuterRef("detector"), bundle_digest=OuterRef("digest")
+    ).order_by("-checked_at", "-id")
+    return Case(When(stage=ModelVersion.Stage.CHAMPION, then=Subquery(checks.values(column)[:1])))
 
 
 def latest_trainings(detectors: Iterable[Detector]) -> dict[str, Job]:

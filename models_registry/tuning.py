@@ -15,6 +15,7 @@ from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import UNKNOWN
 from models_registry.core.tuning import (
+    MOST_TRIALS,
     Fold,
     Search,
     Trial,
@@ -142,7 +143,10 @@ def tune_parameters(
         if trial.value is not None:
             best.append(trial.value)
         shown = f", best average precision {max(best):.4f}" if best else ""
-        stage = f"Searching parameters: trial {trial.number + 1}{shown}"
+        stage = (
+            f"Searching parameters: trial {trial.number + 1} of {MOST_TRIALS} at most, "
+            f"{spent:.0f} of {seconds:.0f} s{shown}"
+        )
         progress.report(0.3 + 0.1 * min(spent / seconds, 1.0), stage)
 
     task = Search(

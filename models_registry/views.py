@@ -14,6 +14,8 @@ from django.views.decorators.http import require_POST
 
 from accounts.models import User
 from jobs.dispatch import announce_job
+from models_registry.approvals import LEAST_REASON
+from models_registry.drift_selectors import drift_alarm_of
 from models_registry.evaluation_panels import evaluation_context
 from models_registry.figures import curve_figures
 from models_registry.forms import LEARNER_TITLES, DecisionForm, TrainForm
@@ -21,7 +23,7 @@ from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
 from models_registry.promotion import PromotionRefused, reject, roll_back
-from models_registry.promotion_panels import promotion_panel, shadow_panel
+from models_registry.promotion_panels import left_service, promotion_panel, shadow_panel
 from models_registry.retraining import request_training
 from models_registry.selectors import (
     champion_of,
@@ -140,6 +142,11 @@ def render_version(
     compared = compared_champion(version)
     other = compared if champion is None or champion == version else champion
     currency = detector.spec().currency
+    history = list(promotion_history(detector)[:HISTORY])
+    promotion = promotion_panel(version, champion, cast(User, request.user))
+    form = form or DecisionForm()
+    if promotion.needs_reason:
+        form.require_reason(LEAST_REASON)
     rival = compared.label if compared else "the champion of that time"
     context: dict[str, Any] = {
         "title": f"{detector.name} {version.label}",
@@ -156,11 +163,13 @@ def render_version(
         "lineage": lineage_of(version),
         "tracked": tracked_run_of(version),
         "tuning": tuning_panel(version),
-        "history": promotion_history(detector)[:HISTORY],
+        "history": history,
+        "left": left_service(version, history),
+        "drift": drift_alarm_of(version),
         "earlier": earlier_champions([detector]).get(detector.pk),
-        "form": form or DecisionForm(),
+        "form": form,
         "error": error,
-        "promotion": promotion_panel(version, champion, cast(User, request.user)),
+        "promotion": promotion,
         "shadow": shadow_panel(version, champion),
         "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
         **evaluation_context(version, other, currency=currency),

@@ -228,6 +228,23 @@ def test_the_audit_says_what_is_missed_or_that_it_cannot_say(client, analyst, ch
     assert "Not enough audited events" in page
 
 
+def test_a_fold_that_has_no_value_says_why(client, analyst, champion):
+    fold = {"test_start": 0.0, "precision": None, "recall": 0.5}
+    means = {"precision": None, "recall": 0.5}
+    evaluation(champion, kind="folds", metrics={"folds": [fold], "mean": means, "std": means})
+    client.force_login(analyst)
+    assert "where a fold had nothing to divide by" in text_of(
+        client.get(champion.get_absolute_url())
+    )
+
+
+def test_both_intervals_of_recall_say_what_they_are(client, analyst, champion):
+    client.force_login(analyst)
+    page = text_of(client.get(champion.get_absolute_url()))
+    assert "95\u202f% interval by Wilson" in page.replace("&#8239;", "\u202f")
+    assert "that under Metrics draws whole entities anew" in page
+
+
 def test_the_version_page_costs_the_same_queries_for_any_number_of_evaluations(
     client, owner, champion
 ):

@@ -7,9 +7,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from jobs.models import Job
+from jobs.services import run_job
 from models_registry.artefacts import artefact_path
 from models_registry.core.global_explanation import GlobalExplanation
-from models_registry.explaining import explain_version
+from models_registry.explaining import explain_version, request_explanation
 from models_registry.explanation_figures import dependence_view, feature_lines, summary_figure
 from models_registry.registry_models import Artefact
 from scoring.deployment import loaded
@@ -90,6 +91,21 @@ def test_who_may_not_see_models_is_refused(client, outsider, explained):
     assert client.get(url_of(explained)).status_code == 302
     client.force_login(outsider)
     assert client.get(url_of(explained)).status_code == 403
+
+
+def test_a_page_that_waits_for_its_explanation_shows_it_when_it_is_done(
+    client, analyst, owner, explained
+):
+    job = request_explanation(explained, requested_by=owner)
+    client.force_login(analyst)
+    assert 'hx-trigger="every 1s"' in client.get(url_of(explained)).content.decode()
+    asks = {"HX-Request": "true", "HX-Target": "explaining"}
+    answer = client.get(url_of(explained), headers=asks)
+    assert "It is being explained" in answer.content.decode()
+    assert "<title>" not in answer.content.decode()
+    run_job(job.pk, lambda job, progress: {})
+    assert client.get(url_of(explained), headers=asks)["HX-Refresh"] == "true"
+    assert "hx-trigger" not in client.get(url_of(explained)).content.decode().partition("<main")[2]
 
 
 def test_the_page_costs_few_queries(client, analyst, explained):
