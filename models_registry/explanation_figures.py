@@ -71,6 +71,8 @@ def _acts(row: Mapping[str, Any], found: GlobalExplanation | None, names: Sequen
     what the values do (isotonic regression)."""
     if found is None or row["feature"] not in names:
         return UNKNOWN
+    if row["mean_abs"] == 0.0:
+        return "not used"
     if row["direction"] is None:
         return "no order among its values"
     place = names.index(row["feature"])
@@ -99,7 +101,8 @@ def bar_figure(features: Sequence[Mapping[str, Any]], link: str) -> Figure:
             }
         ],
         "layout": {
-            "xaxis": {"title": {"text": f"Mean |contribution|, {UNITS.get(link, 'margin')}"}},
+            # Short: beside long names of features little room is left, and the panel says the rest.
+            "xaxis": {"title": {"text": UNITS.get(link, "margin").capitalize()}},
             "yaxis": {"type": "category", "title": {"text": ""}},
         },
     }

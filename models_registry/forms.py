@@ -26,9 +26,9 @@ LEARNER_TITLES = {
 SEARCHES = (
     ("", "parameters as declared"),
     ("0", "its own parameters"),
-    ("5", "search up to 5 minutes"),
-    ("20", "search up to 20 minutes"),
-    ("60", "search up to 60 minutes"),
+    ("5", "search 5 min or 500 trials"),
+    ("20", "search 20 min or 500 trials"),
+    ("60", "search 60 min or 500 trials"),
 )
 
 

@@ -49,6 +49,8 @@ class CardLines:
     decisions: Sequence[tuple[str, dict[str, Any]]]
     thresholds: Sequence[tuple[str, str]]
     moved: str
+    capacity: str
+    loss_share: str
 
 
 def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
@@ -70,6 +72,8 @@ def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
             for name, value in (card["thresholds"] or {}).items()
         ],
         moved=_moved(card["thresholds_moved"]),
+        capacity=share((card["costs"] or {}).get("capacity")),
+        loss_share=share((card["costs"] or {}).get("loss_share")),
     )
 
 

@@ -302,7 +302,7 @@ def _overlay(shadow: Shadow, version: ModelVersion) -> dict[str, Any]:
                 "title": {"text": "Share of events"},
                 "type": "log",
                 "tickformat": ".2~%",
-                "range": [floor, 0],
+                "range": [floor, 0.1],
                 "dtick": 1,
             },
             "showlegend": True,

@@ -11,7 +11,12 @@ from jobs.services import run_job
 from models_registry.artefacts import artefact_path
 from models_registry.core.global_explanation import GlobalExplanation
 from models_registry.explaining import explain_version, request_explanation
-from models_registry.explanation_figures import dependence_view, feature_lines, summary_figure
+from models_registry.explanation_figures import (
+    bar_figure,
+    dependence_view,
+    feature_lines,
+    summary_figure,
+)
 from models_registry.registry_models import Artefact
 from scoring.deployment import loaded
 from scoring.models import Prediction
@@ -143,6 +148,18 @@ def test_points_are_layered_by_the_third_of_their_value():
     assert [(t["name"], len(t["x"])) for t in figure["data"]] == [
         ("low value", 2), ("middle", 2), ("high value", 2), ("category or missing", 1),
     ]  # fmt: skip
+
+
+def test_the_title_of_the_bars_has_room_beside_long_names():
+    rows = [{"feature": "a" * 60, "mean_abs": 1.0, "mean": 0.5}]
+    for link in ("logit", "isolation", "anything else"):
+        title = bar_figure(rows, link)["layout"]["xaxis"]["title"]["text"]
+        assert len(title) <= len("Score exponent")
+
+
+def test_a_feature_that_moves_nothing_says_so():
+    row = {"feature": "a", "mean_abs": 0.0, "mean": 0.0, "direction": None}
+    assert feature_lines([row], made([1, 2], [0, 0]), ["a"])[0].acts == "not used"
 
 
 def test_missing_values_are_in_the_table_and_not_in_the_picture_of_a_number():

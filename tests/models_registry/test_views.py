@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.services import cancel_job, claim_job, run_job
+from models_registry.core.tuning import MOST_TRIALS
 from models_registry.drift_models import DriftCheck
 from models_registry.retraining import request_training
 from tests.models_registry.drifting import kept_check
@@ -142,7 +143,7 @@ def test_a_search_says_its_bounds_and_foretells_no_end(client, owner, payments_d
     page = text_of(client.get(LIST))
     assert "s left" in page.partition("progress-line")[2].partition("</div>")[0]
     Job.objects.update(status="cancelled")
-    assert "A search ends after 500" in text_of(client.get(LIST))
+    assert f"search 5 min or {MOST_TRIALS} trials" in text_of(client.get(LIST))
 
 
 def test_who_may_only_look_sees_no_empty_foot(client, analyst, payments_detector):
