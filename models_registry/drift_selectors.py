@@ -7,13 +7,11 @@ from typing import Any
 from django.db.models import Max, QuerySet
 
 from jobs.models import Job
-from models_registry.core.drift import FEATURE, MAJOR_DRIFT, MODERATE_DRIFT, UNKNOWN
+from models_registry.core.drift import FEATURE, UNKNOWN
 from models_registry.drift_models import DriftCheck, DriftStatistic
-from models_registry.models import ModelVersion
 from scoring.models import Detector
 
 MOST_POINTS = 500
-ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
 NUMBERS = (
     *("psi", "bound", "ks", "ks_error", "wasserstein", "wasserstein_error", "chi2", "p"),
     *("missing", "reference_missing", "rate", "reference_rate", "change"),
@@ -29,16 +27,6 @@ def drift_key(slug: str) -> str:
 def newest_check(detector: Detector) -> DriftCheck | None:
     """The detector's newest finished check."""
     return DriftCheck.objects.filter(detector=detector).first()
-
-
-def drift_alarm_of(version: ModelVersion) -> DriftCheck | None:
-    """The newest finished check of a champion where it is an alarm; a query for champions alone."""
-    if version.stage != ModelVersion.Stage.CHAMPION:
-        return None
-    found = newest_check(version.detector)
-    if found is None or found.bundle_digest != version.digest:
-        return None
-    return found if found.status in ALARMS else None
 
 
 def live_check(detector: Detector) -> Job | None:

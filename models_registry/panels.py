@@ -3,16 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from jobs.models import Job
 from jobs.workflow import JobStatus
-from models_registry.drift_selectors import ALARMS
 from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
 from models_registry.promotion_panels import Notice, promotion_notices, shadow_state
 from models_registry.selectors import (
+    DriftAlarm,
+    drift_alarm_of,
     earlier_champions,
     labels_by_digest,
     latest_trainings,
@@ -67,15 +67,6 @@ class Training:
     def learner(self) -> str:
         """The algorithm's title."""
         return LEARNER_TITLES.get(self.job.params.get("learner", ""), "")
-
-
-@dataclass(frozen=True, slots=True)
-class DriftAlarm:
-    """What the newest drift check says of a champion."""
-
-    model_version: str
-    status: str
-    alarm_since: datetime
 
 
 @dataclass(slots=True)
@@ -146,15 +137,8 @@ def _panel(
         training=training_of(job, versions),
         form=TrainForm.of(detector),
         notice=notice,
-        drift=_alarm(champion),
+        drift=drift_alarm_of(champion),
     )
-
-
-def _alarm(champion: Any) -> DriftAlarm | None:
-    """`champion` from `selectors.newest_versions`, or None."""
-    if champion is None or champion.drift_status not in ALARMS:
-        return None
-    return DriftAlarm(champion.label, champion.drift_status, champion.drift_since)
 
 
 def _newest_challenger(

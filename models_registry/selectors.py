@@ -1,6 +1,9 @@
 """Reads of versions and promotions."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from django.db.models import (
     Case,
@@ -16,11 +19,21 @@ from django.db.models import (
 from django.db.models.functions import RowNumber
 
 from jobs.models import Job
+from models_registry.core.drift import MAJOR_DRIFT, MODERATE_DRIFT
 from models_registry.drift_models import DriftCheck
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class DriftAlarm:
+    """What the newest drift check says of a champion whose events have moved."""
+
+    model_version: str
+    status: str
+    alarm_since: datetime
 
 
 def version_list(detector: Detector | None = None) -> QuerySet[ModelVersion]:
@@ -44,12 +57,13 @@ def promotion_history(detector: Detector) -> QuerySet[PromotionDecision]:
 
 
 def documented_versions() -> QuerySet[ModelVersion]:
-    """Versions with all that their pages show of where they came from, in one query."""
+    """Versions with all that their pages show of where they came from, in one query; champions
+    with their newest drift check (`drift_alarm_of`)."""
     return ModelVersion.objects.select_related(
         *("detector", "dataset", "trained_by", "job"),
         *("shadow", "lineage__parent__detector", "tracked_run"),
         *("threshold_move__base", "threshold_move__actor"),
-    )
+    ).annotate(drift_status=_newest_check("status"), drift_since=_newest_check("alarm_since"))
 
 
 def move_of(version: ModelVersion) -> ThresholdMove | None:
@@ -76,7 +90,7 @@ def newest_versions(
     """Per detector its champion and then its newest versions, at most `most` in all.
 
     One query for any number of versions. Each carries `total`: how many the detector has; a
-    champion `drift_status` and `drift_since` of its newest drift check too, None without one.
+    champion its newest drift check too (`drift_alarm_of`).
     """
     first = Case(When(stage=ModelVersion.Stage.CHAMPION, then=0), default=1)
     rows = (
@@ -106,6 +120,13 @@ def _newest_check(column: str) -> Case:
         detector=OuterRef("detector"), bundle_digest=OuterRef("digest")
     ).order_by("-checked_at", "-id")
     return Case(When(stage=ModelVersion.Stage.CHAMPION, then=Subquery(checks.values(column)[:1])))
+
+
+def drift_alarm_of(version: Any) -> DriftAlarm | None:
+    """The alarm of a version from `newest_versions` or `documented_versions`, if there is one."""
+    if version is None or version.drift_status not in (MODERATE_DRIFT, MAJOR_DRIFT):
+        return None
+    return DriftAlarm(version.label, version.drift_status, version.drift_since)
 
 
 def latest_trainings(detectors: Iterable[Detector]) -> dict[str, Job]:
