@@ -187,12 +187,15 @@ def version_changes(versions: Sequence[RuleVersion]) -> list[Change]:
     """Versions, newest first, each with what it changed."""
     older: list[RuleVersion | None] = [*versions[1:], None]
     return [
-        Change(now, _words(before.when if before else "", now.when), _notes(before, now))
+        Change(
+            now, changed_words(before.when if before else "", now.when), changed_notes(before, now)
+        )
         for now, before in zip(versions, older, strict=True)
     ]
 
 
-def _words(before: str, now: str) -> list[tuple[str, str]]:
+def changed_words(before: str, now: str) -> list[tuple[str, str]]:
+    """(kept, added or removed, text): how one condition became the other."""
     if not before:
         return [("kept", now)]
     old, new = WORD.findall(before), WORD.findall(now)
@@ -208,7 +211,8 @@ def _words(before: str, now: str) -> list[tuple[str, str]]:
     return found
 
 
-def _notes(before: RuleVersion | None, now: RuleVersion) -> list[str]:
+def changed_notes(before: RuleVersion | None, now: RuleVersion) -> list[str]:
+    """What is different beside the condition, in words."""
     if before is None:
         return [f"{name} = {_said(value)}" for name, value in now.parameters.items()]
     notes = []

@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.cache import cache
@@ -23,6 +24,7 @@ from scoring.core.types import Stage
 from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
+from scoring.rule_approvals import needs_second, request_move, request_thresholds
 from scoring.rule_editing import (
     MOVES,
     RuleText,
@@ -30,7 +32,6 @@ from scoring.rule_editing import (
     create_rule,
     move_version,
     save_draft,
-    tune_rule,
 )
 from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
 from scoring.rule_reports import (
@@ -41,6 +42,8 @@ from scoring.rule_reports import (
     try_rule,
     version_changes,
 )
+from scoring.rule_request_models import RuleRequest
+from scoring.rule_request_panels import decided_changes, waiting_changes
 from scoring.shortfalls import rule_shortfalls
 
 USES_AGE = 60
@@ -200,7 +203,7 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     """One rule: what stands, its editor, its versions, who snoozed it."""
     rule = rule_or_404(slug, code)
     if request.method != "POST":
-        return _render_rule(request, rule)
+        return render_rule(request, rule)
     if not request.user.has_perm("scoring.add_rule"):
         raise PermissionDenied
     form = RuleForm(_with_code(request, code))
@@ -223,7 +226,7 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
         else:
             messages.success(request, f"Version {version.number} is a draft.")
             return redirect("rule_detail", slug=slug, code=code)
-    return _render_rule(request, rule, {"form": form}, status=422)
+    return render_rule(request, rule, {"form": form}, status=422)
 
 
 def _with_code(request: HttpRequest, code: str) -> Any:
@@ -264,13 +267,14 @@ def _consider(
         part = "trial" if act == "try" else "verdict"
         return render(request, f"scoring/rule_editor.html#{part}", found)
     if "rule" in context:
-        return _render_rule(request, context["rule"], {"form": form, **found})
+        return render_rule(request, context["rule"], {"form": form, **found})
     return render(request, "scoring/rule_detail.html", {**context, **found})
 
 
-def _render_rule(
+def render_rule(
     request: HttpRequest, rule: Rule, extra: dict[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
+    """The page of a rule."""
     detector = rule.detector
     spec = spec_or_404(detector)
     # One more than is shown: the oldest line tells what it changed, too.
@@ -305,6 +309,9 @@ def _render_rule(
             for change in version_changes(versions)[:VERSIONS_SHOWN]
         ],
         "snoozes": [(order, masked(order.shown)) for order in snoozes[:SNOOZES_SHOWN]],
+        "waiting": waiting_changes(signed_in(request), rule=rule),
+        "decided": decided_changes(rule),
+        "four_eyes": settings.FOUR_EYES,
     }
     return render(request, "scoring/rule_detail.html", {**context, **(extra or {})}, status=status)
 
@@ -317,34 +324,52 @@ def _thresholds(live: RuleVersion | None) -> list[tuple[str, str]]:
 
 
 def _moves(version: RuleVersion) -> list[tuple[str, str]]:
-    """(stage, words) of where a version may go."""
+    """(stage, words) of where a version may go, or may be asked to go."""
     words = {**MOVE_WORDS}
     if version.stage == Stage.RETIRED:
         words |= {Stage.LIVE: "Roll back to it", Stage.SHADOW: "Shadow again"}
-    return [(stage.value, words[stage]) for stage in MOVES[Stage(version.stage)]]
+    return [
+        (stage.value, _asking(words[stage]) if needs_second(version, stage) else words[stage])
+        for stage in MOVES[Stage(version.stage)]
+    ]
+
+
+def _asking(words: str) -> str:
+    """As a request, where it takes two."""
+    return f"Ask to {words[:1].lower()}{words[1:]}" if settings.FOUR_EYES else words
+
+
+def said_of(asked: RuleRequest, done: str) -> str:
+    """What to tell whoever asked: done, where one person decides, else that it waits."""
+    if not asked.is_pending:
+        return done
+    return "Asked. A second person has to approve it; until then what stands goes on deciding."
 
 
 @login_required
 @permission_required("scoring.change_rule", raise_exception=True)
 @require_POST
 def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
-    """Move a version to another stage."""
+    """Move a version to another stage, or ask for it where that changes what decides."""
     rule = rule_or_404(slug, code)
     number = request.POST.get("version", "")
     found = rule.versions.filter(number=int(number)) if number.isdecimal() else rule.versions.none()
     version = found.select_related("rule").first()
     if version is None:
         raise Http404("There is no such version.")
+    to, seen = request.POST.get("to", ""), request.POST.get("seen", "")
+    user, reason = signed_in(request), request.POST.get("reason", "")
+    done = f"{code}: version {version.number} is {to} now."
     try:
-        move_version(
-            version,
-            to=request.POST.get("to", ""),
-            seen=request.POST.get("seen", ""),
-            author=signed_in(request),
-        )
+        if needs_second(version, to):
+            asked = request_move(version, to=to, seen=seen, actor=user, reason=reason)
+            done = said_of(asked, done)
+        else:
+            move_version(version, to=to, seen=seen, author=user, note=reason)
     except PolicyRefused as refusal:
-        return _render_rule(request, rule, {"refused": str(refusal)}, status=422)
-    messages.success(request, f"{code}: version {version.number} is {request.POST['to']} now.")
+        extra = {"refused": str(refusal), "typed_reason": reason}
+        return render_rule(request, rule, extra, status=422)
+    messages.success(request, done)
     return redirect("rule_detail", slug=slug, code=code)
 
 
@@ -352,22 +377,23 @@ def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
 @permission_required("scoring.change_rule", raise_exception=True)
 @require_POST
 def rule_tune(request: HttpRequest, slug: str, code: str) -> HttpResponse:
-    """New thresholds for the live version, at once."""
+    """Ask for new thresholds of the live version."""
     rule = rule_or_404(slug, code)
     live = rule.versions.filter(stage=Stage.LIVE).first()
-    base = request.POST.get("base", "")
+    base, reason = request.POST.get("base", ""), request.POST.get("reason", "")
     try:
         parameters = tuned_parameters(live.parameters if live else {}, request.POST.dict())
-        version = tune_rule(
+        asked = request_thresholds(
             rule,
-            changed={"parameters": parameters},
+            parameters=parameters,
             base=int(base) if base.isdecimal() else 0,
-            author=signed_in(request),
+            actor=signed_in(request),
+            reason=reason,
         )
     except PolicyRefused as refusal:
         names = live.parameters if live else {}
         given = [(name, request.POST.get(f"p-{name}", "")) for name in names]
-        extra = {"refused": str(refusal), "thresholds": given}
-        return _render_rule(request, rule, extra, status=422)
-    messages.success(request, f"{code}: version {version.number} is live now.")
+        extra = {"refused": str(refusal), "thresholds": given, "tune_reason": reason}
+        return render_rule(request, rule, extra, status=422)
+    messages.success(request, said_of(asked, f"{code} has these thresholds now."))
     return redirect("rule_detail", slug=slug, code=code)
