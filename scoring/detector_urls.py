@@ -2,12 +2,19 @@
 
 from django.urls import path
 
-from scoring import detector_views, list_views, rule_request_views, rule_views
+from scoring import (
+    detector_views,
+    list_views,
+    rule_health_views,
+    rule_request_views,
+    rule_views,
+)
 
 urlpatterns = [
     path("", detector_views.detector_list, name="detector_list"),
     path("<slug:slug>/", detector_views.detector_detail, name="detector_detail"),
-    path("<slug:slug>/rules/", rule_views.rule_list, name="rule_list"),
+    path("<slug:slug>/rules/", rule_health_views.rule_list, name="rule_list"),
+    path("<slug:slug>/rules/overlap/", rule_health_views.rule_overlap, name="rule_overlap"),
     path("<slug:slug>/rules/new/", rule_views.rule_new, name="rule_new"),
     path("<slug:slug>/rules/<slug:code>/", rule_views.rule_detail, name="rule_detail"),
     path("<slug:slug>/rules/<slug:code>/move/", rule_views.rule_move, name="rule_move"),

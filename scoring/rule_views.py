@@ -1,23 +1,20 @@
-"""Pages of a detector's rules: the list, the editor, the moves between stages, thresholds."""
+"""Pages of a rule: the editor, the moves between stages, thresholds."""
 
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import vault
 from accounts.models import User
-from scoring import presenting
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
@@ -35,10 +32,8 @@ from scoring.rule_editing import (
 )
 from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
 from scoring.rule_reports import (
-    Uses,
     offered_functions,
     offered_names,
-    rule_uses,
     try_rule,
     version_changes,
 )
@@ -46,8 +41,6 @@ from scoring.rule_request_models import RuleRequest
 from scoring.rule_request_panels import decided_changes, waiting_changes
 from scoring.shortfalls import rule_shortfalls
 
-USES_AGE = 60
-"""Seconds for which counted matches are good enough."""
 VERSIONS_SHOWN = 30
 SNOOZES_SHOWN = 50
 MOVE_WORDS = {
@@ -103,55 +96,6 @@ def back_to(request: HttpRequest, prediction: Prediction) -> str:
 def rule_or_404(slug: str, code: str) -> Rule:
     rows = Rule.objects.select_related("detector")
     return get_object_or_404(rows, detector__slug=slug, code=code)
-
-
-@login_required
-@permission_required("scoring.view_rule", raise_exception=True)
-@require_safe
-def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """Every rule with its stages, and what it found lately."""
-    detector = detector_or_404(slug)
-    current = RuleVersion.objects.exclude(stage=Stage.RETIRED).select_related("author")
-    rules = (
-        Rule.objects.filter(detector=detector)
-        .prefetch_related(Prefetch("versions", current, to_attr="current"))
-        .annotate(newest=Max("versions__number"))
-    )
-    uses = _uses(detector)
-    in_force = [version for rule in rules for version in rule.current if version.stage in IN_FORCE]
-    context = {
-        "title": "Rules",
-        "truth": truth_words(presenting.SpecCache().of(detector)),
-        "crumbs": crumbs(detector),
-        "detector": detector,
-        "rows": [_row(rule, uses) for rule in rules],
-        "uses": uses,
-        "shortfalls": rule_shortfalls(detector, in_force),
-    }
-    return render(request, "scoring/rule_list.html", context)
-
-
-def _uses(detector: Detector) -> Uses:
-    key = f"scoring.rule_uses.{detector.pk}"
-    uses: Uses | None = cache.get(key)
-    if uses is None:
-        uses = rule_uses(detector, timezone.now())
-        cache.set(key, uses, USES_AGE)
-    return uses
-
-
-def _row(rule: Rule, uses: Uses) -> dict[str, Any]:
-    order = (Stage.LIVE, Stage.SHADOW, Stage.DRAFT)
-    versions = sorted(
-        rule.current,  # type: ignore[attr-defined]
-        key=lambda version: order.index(Stage(version.stage)),
-    )
-    return {
-        "rule": rule,
-        "versions": versions,
-        "shown": versions[0] if versions else None,
-        "use": uses.by_code.get(rule.code),
-    }
 
 
 @login_required

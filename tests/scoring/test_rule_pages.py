@@ -74,13 +74,11 @@ def test_an_unknown_detector_is_404(client, lead, name):
     assert client.get(reverse(name, args=["none"])).status_code == 404
 
 
-def test_the_list_shows_stages_and_recent_matches(client, analyst, payments_detector):
-    scored(SLUG, risky_payment())
+def test_the_list_shows_stages(client, analyst, payments_detector):
     client.force_login(analyst)
     page = text_of(client.get(page_url("rule_list")))
     assert "HIGH_AMOUNT" in page
     assert "Live v1" in page
-    assert '<td class="num">1</td>' in page
 
 
 def test_an_analyst_drafts_a_rule_and_cannot_put_it_into_force(client, analyst, payments_detector):
