@@ -22,7 +22,7 @@ def check_four_eyes(**given: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "RISK_FOUR_EYES is off: whoever asks for a promotion or a change of a rule decides alone.",
+            "RISK_FOUR_EYES is off: whoever asks for a change of models or rules decides alone.",
             hint="Leave it out wherever more than one person may promote models or change rules.",
             id="models_registry.W001",
         )

@@ -84,7 +84,7 @@ def try_rule(detector: Detector, rule: CompiledRule) -> Trial:
     matches: list[Match] = []
     tried = unreadable = 0
     for row in with_newest_label(rows)[:TRIED]:
-        values = _values(row)
+        values = stored_values(row)
         if values is None:
             unreadable += 1
             continue
@@ -99,7 +99,7 @@ def try_rule(detector: Detector, rule: CompiledRule) -> Trial:
     )
 
 
-def _values(row: Prediction) -> Mapping[str, Any] | None:
+def stored_values(row: Prediction) -> Mapping[str, Any] | None:
     """What a rule could read of a stored event; None when its bundle is gone."""
     try:
         spec = loaded(row.bundle_digest).spec

@@ -106,22 +106,13 @@ def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
     detector = detector_or_404(slug)
     spec = spec_or_404(detector)
     form = RuleForm(request.POST or None)
-    context = {
-        "title": "New rule",
-        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[slug]))),
-        "detector": detector,
-        "form": form,
-        "names": offered_names(spec),
-        "functions": offered_functions(),
-        "new": True,
-        "may_edit": True,
-    }
+    context = new_rule_context(detector, spec, form)
     template = "scoring/rule_detail.html"
     if request.method != "POST":
         return render(request, template, context)
     act = request.POST.get("act", "save")
     if act != "save":
-        return _consider(request, detector, spec, form, context, act)
+        return consider(request, detector, spec, form, context, act)
     if form.is_valid():
         found = form.cleaned_data
         try:
@@ -140,6 +131,20 @@ def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, template, context, status=422)
 
 
+def new_rule_context(detector: Detector, spec: DetectorSpec, form: RuleForm) -> dict[str, Any]:
+    """What the page of a new rule needs."""
+    return {
+        "title": "New rule",
+        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
+        "detector": detector,
+        "form": form,
+        "names": offered_names(spec),
+        "functions": offered_functions(),
+        "new": True,
+        "may_edit": True,
+    }
+
+
 @login_required
 @permission_required("scoring.view_rule", raise_exception=True)
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -150,11 +155,11 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
         return render_rule(request, rule)
     if not request.user.has_perm("scoring.add_rule"):
         raise PermissionDenied
-    form = RuleForm(_with_code(request, code))
+    form = RuleForm(with_code(request, code))
     act = request.POST.get("act", "save")
     if act != "save":
         spec = spec_or_404(rule.detector)
-        return _consider(request, rule.detector, spec, form, {"rule": rule}, act)
+        return consider(request, rule.detector, spec, form, {"rule": rule}, act)
     if form.is_valid():
         found = form.cleaned_data
         try:
@@ -173,14 +178,14 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     return render_rule(request, rule, {"form": form}, status=422)
 
 
-def _with_code(request: HttpRequest, code: str) -> Any:
+def with_code(request: HttpRequest, code: str) -> Any:
     """The posted form; the code of a rule stays what it is."""
     posted = request.POST.copy()
     posted["code"] = code
     return posted
 
 
-def _consider(
+def consider(
     request: HttpRequest,
     detector: Detector,
     spec: DetectorSpec,
