@@ -184,7 +184,7 @@ def _lines(test: Backtest, result: Result) -> list[Line]:
         show = [money(value, currency) if cash else count(value, about=about) for value in values]
         change = values[2] - values[1]
         told = money(change, currency) if cash else f"{round(change):,}"
-        return Line(name, hint, *show, change=f"+{told}" if change > 0 else told)
+        return Line(name, hint, show[0], show[1], show[2], f"+{told}" if change > 0 else told)
 
     def rates(name: str, hint: str, key: str) -> Line:
         return Line(name, hint, *(rate(arms[arm]["flagged_matrix"][key]) for arm in ARMS))

@@ -24,7 +24,7 @@ from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
 from scoring.core.types import SelectionReason
 from scoring.models import Detector, Label, Prediction
 
-CHUNK = 2000
+CHUNK = 5000
 MOST_COUNTED = 1_000_000
 SEED = 20260131
 KINDS = (

@@ -57,9 +57,9 @@ def request_move(
     with transaction.atomic():
         row = lock(version.rule.detector_id)
         version = RuleVersion.objects.select_related("rule").get(pk=version.pk)
+        check_move(row, version, to=to, seen=seen)
         if not needs_second(version, to):
             raise PolicyRefused(("", "This move decides nothing; it needs nobody's approval."))
-        check_move(row, version, to=to, seen=seen)
         asked = _new(
             row,
             Kind.MOVE,
@@ -72,6 +72,19 @@ def request_move(
             before={"stage": version.stage},
         )
         return _begin(asked)
+
+
+def move_freely(
+    version: RuleVersion, *, to: str, seen: str, actor: User, note: str = ""
+) -> RuleVersion:
+    """A move that decides nothing, by one person. Raises PolicyRefused, also where the version
+    decides by now."""
+    with transaction.atomic():
+        lock(version.rule.detector_id)
+        version = RuleVersion.objects.select_related("rule").get(pk=version.pk)
+        if needs_second(version, to):
+            raise PolicyRefused(("", "This changes what decides: a second person has to approve."))
+        return move_version(version, to=to, seen=seen, author=actor, note=note)
 
 
 def request_thresholds(

@@ -90,9 +90,9 @@ class Range:
     end: date
 
     @property
-    def days(self) -> list[date]:
-        """Every day of the range."""
-        return [self.start + timedelta(days=i) for i in range((self.end - self.start).days + 1)]
+    def length(self) -> int:
+        """How many days these are."""
+        return (self.end - self.start).days + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +149,12 @@ def _report(
     return Report(
         by_code={
             code: _marked(
-                code, by_code.get(code, Health(trend=[0] * len(over.days))), in_force.get(code),
+                code, by_code.get(code, Health(trend=[0] * over.length)), in_force.get(code),
                 events=events, over=over, costs=spec.costs if spec else None, others=in_force,
             )
             for code in {*by_code, *in_force}
         },
-        flagged=found.get(FLAGGED, Health(trend=[0] * len(over.days))),
+        flagged=found.get(FLAGGED, Health(trend=[0] * over.length)),
         events=events,
         pairs=sums.pairs,
         looked_at=mark.looked_at if mark else None,
@@ -180,7 +180,9 @@ class _Sums:
                 value = said[name]
                 old = getattr(count, name)
                 setattr(count, name, max(old, value) if name == "last" else old + value)
-            self.trend.setdefault(code, [0] * len(self.over.days))[place] = said["hits"]
+            if code not in self.trend:
+                self.trend[code] = [0] * self.over.length
+            self.trend[code][place] = said["hits"]
             self.sketches[code].append(packed[begin : begin + said["size"]])
             begin += said["size"]
         for one, other, n in row.pairs:

@@ -199,23 +199,23 @@ def _query(over: Range, **more: str) -> str:
 def _rules(detector: Detector) -> tuple[list[Rule], list[RuleVersion]]:
     """Rules with their versions that are not retired (`current`), and the versions in force."""
     current = RuleVersion.objects.exclude(stage=Stage.RETIRED).select_related("author")
-    rules = list(
+    rules: list[Any] = list(
         Rule.objects.filter(detector=detector)
         .prefetch_related(Prefetch("versions", current, to_attr="current"))
         .annotate(newest=Max("versions__number"))
     )
     order = (Stage.LIVE, Stage.SHADOW, Stage.DRAFT)
     for rule in rules:
-        rule.current.sort(key=lambda version: order.index(Stage(version.stage)))  # type: ignore[attr-defined]
-        for version in rule.current:  # type: ignore[attr-defined]
+        rule.current.sort(key=lambda version: order.index(Stage(version.stage)))
+        for version in rule.current:
             version.rule = rule
-    found = [v for rule in rules for v in rule.current if v.stage in IN_FORCE]  # type: ignore[attr-defined]
+    found = [v for rule in rules for v in rule.current if v.stage in IN_FORCE]
     return rules, found
 
 
 def _row(rule: Rule, report: Report, over: Range) -> Row:
     versions: list[RuleVersion] = rule.current  # type: ignore[attr-defined]
-    health = report.by_code.get(rule.code, Health(trend=[0] * len(over.days)))
+    health = report.by_code.get(rule.code, Health(trend=[0] * over.length))
     return Row(rule, versions, versions[0] if versions else None, health, spark(health.trend))
 
 

@@ -21,13 +21,17 @@ from scoring.core.types import Stage
 from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
-from scoring.rule_approvals import needs_second, request_move, request_thresholds
+from scoring.rule_approvals import (
+    move_freely,
+    needs_second,
+    request_move,
+    request_thresholds,
+)
 from scoring.rule_editing import (
     MOVES,
     RuleText,
     check_rule,
     create_rule,
-    move_version,
     save_draft,
 )
 from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
@@ -314,7 +318,7 @@ def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
             asked = request_move(version, to=to, seen=seen, actor=user, reason=reason)
             done = said_of(asked, done)
         else:
-            move_version(version, to=to, seen=seen, author=user, note=reason)
+            move_freely(version, to=to, seen=seen, actor=user, note=reason)
     except PolicyRefused as refusal:
         extra = {"refused": str(refusal), "typed_reason": reason}
         return render_rule(request, rule, extra, status=422)

@@ -1,6 +1,8 @@
 """Four eyes on rules: who may ask, who may decide, what stands meanwhile, what comes too late."""
 
+import ast
 import threading
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -14,6 +16,7 @@ from scoring.policy_models import RuleVersion
 from scoring.rule_approvals import (
     SelfApproval,
     approve_request,
+    move_freely,
     refuse_request,
     request_move,
     request_settings,
@@ -112,6 +115,33 @@ def test_a_move_that_decides_nothing_needs_nobody(draft, lead):
     with pytest.raises(PolicyRefused, match="needs nobody's approval"):
         request_move(draft, to="shadow", seen="draft", actor=lead)
     assert not RuleRequest.objects.exists()
+
+
+def test_what_went_live_meanwhile_is_not_taken_out_by_one_person(live, lead):
+    with pytest.raises(PolicyRefused, match="a second person has to approve"):
+        move_freely(live, to="retired", seen="live", actor=lead)
+    assert stage_of(live) == "live"
+
+
+BARE = {"move_version", "tune_rule", "set_policy"}
+
+
+def test_pages_and_api_change_what_decides_through_approvals_alone():
+    """The bare acts are called by approvals; a term of a model's review is the registry's."""
+    root = Path(__file__).parents[2]
+    callers = set()
+    for app in ("scoring", "models_registry", "cases", "riskplatform"):
+        for path in (root / app).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            names = {
+                alias.name
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+            if names & BARE:
+                callers.add(str(path.relative_to(root)))
+    assert callers == {"scoring/rule_approvals.py", "models_registry/retraining.py"}
 
 
 def test_thresholds_wait_for_a_second_person(live, lead, second):
