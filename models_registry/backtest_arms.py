@@ -40,7 +40,10 @@ NEW = "NEW_RULE"
 
 
 class Told(NamedTuple):
-    """What is said of one event: decisions (core.live), what `found` it, the values read."""
+    """What is said of one event: decisions (core.live), what `found` it, the values read.
+
+    `lacks`: a feature that is read was not computed yet when the event came.
+    """
 
     then: int
     today: int
@@ -48,6 +51,7 @@ class Told(NamedTuple):
     found_today: bool
     found: bool
     values: Sequence[tuple[str, Any]]
+    lacks: bool = False
 
 
 class Arms(Protocol):
@@ -101,7 +105,9 @@ class RuleArms:
 
     def __init__(self, test: Backtest) -> None:
         spec = test.detector.spec()
-        self.code = test.asked.get("code") or NEW
+        # A new rule that is called like another one is still another rule.
+        self.code = test.rule.code if test.rule else NEW
+        self.features = frozenset(spec.feature_names) - spec.schema["properties"].keys()
         self.proposed = self._compiled(spec, test.asked)
         self.today = self._compiled(spec, test.today) if test.today else None
         self.snoozes: dict[str, list[_Order]] = {}
@@ -135,6 +141,7 @@ class RuleArms:
             found_today=bool(today),
             found=bool(proposed),
             values=[(name, values.get(name)) for name in self.proposed.reads],
+            lacks=any(name in self.features and name not in values for name in self.proposed.reads),
         )
 
     def _hits(

@@ -237,6 +237,11 @@ def _sampling(result: Result) -> list[str]:
             f"{result['unreadable']:,} events could not be read again (their bundle is gone, or "
             "lacks what is asked) and count nowhere."
         )
+    if result["lacking"]:
+        lines.append(
+            f"When {result['lacking']:,} of the events came, a feature that it reads was not computed"
+            " yet: there it is unknown."
+        )
     return lines
 
 

@@ -307,6 +307,7 @@ def _result(
         "cut": census.first.isoformat() if census.cut and census.first else None,
         "read": len(found.told),
         "unreadable": found.unreadable,
+        "lacking": sum(told.lacks for told in found.told),
         "kinds": drawn.kinds,
         "sampled": any(kind["read"] < kind["events"] for kind in drawn.kinds),
         "label_delay": spec.training.label_delay,

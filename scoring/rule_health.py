@@ -29,6 +29,7 @@ SAME = 0.95
 LONGEST_DAYS = 92
 USUAL_DAYS = 30
 IN_MATRIX = 20
+SPARK_WIDTH, SPARK_HEIGHT = 100.0, 24.0
 NAMES = tuple(Count.__dataclass_fields__)
 
 
@@ -334,3 +335,26 @@ def overlap_matrix(report: Report) -> tuple[list[str], list[tuple[str, int, list
 
 def _pair(one: str, other: str) -> tuple[str, str]:
     return (one, other) if one < other else (other, one)
+
+
+def health_texts(one: Health) -> dict[str, str]:
+    """`precision`, `interval`, `repeats`, `covered` as percentages; empty where there is none."""
+    low, high = one.interval
+    return {
+        "precision": "" if one.precision is None else f"{one.precision:.0%}",
+        "interval": f"{low:.0%} to {high:.0%}" if one.labelled else "",
+        "repeats": "" if one.repeats is None else f"{one.repeats:.0%}",
+        "covered": f"{one.covered:.0%}" if one.covered_by else "",
+    }
+
+
+def spark(trend: Sequence[int]) -> str:
+    """Points of a line in the box of includes/sparkline.html; empty where nothing was found."""
+    most = max(trend, default=0)
+    if not most:
+        return ""
+    step = SPARK_WIDTH / max(len(trend) - 1, 1)
+    return " ".join(
+        f"{i * step:.1f},{SPARK_HEIGHT - 2.0 - (SPARK_HEIGHT - 4.0) * n / most:.1f}"
+        for i, n in enumerate(trend)
+    )

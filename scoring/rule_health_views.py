@@ -26,8 +26,10 @@ from scoring.rule_health import (
     Health,
     Range,
     Report,
+    health_texts,
     overlap_matrix,
     read_health,
+    spark,
     usual_range,
 )
 from scoring.rule_request_panels import waiting_changes
@@ -35,7 +37,6 @@ from scoring.rule_views import crumbs, detector_or_404, signed_in
 from scoring.shortfalls import rule_shortfalls
 
 PRESETS = (7, 30, 90)
-SPARK_WIDTH, SPARK_HEIGHT = 100.0, 24.0
 _may_view = permission_required("scoring.view_rule", raise_exception=True)
 
 
@@ -217,29 +218,6 @@ def _row(rule: Rule, report: Report, over: Range) -> Row:
     versions: list[RuleVersion] = rule.current  # type: ignore[attr-defined]
     health = report.by_code.get(rule.code, Health(trend=[0] * over.length))
     return Row(rule, versions, versions[0] if versions else None, health, spark(health.trend))
-
-
-def health_texts(one: Health) -> dict[str, str]:
-    """`precision`, `interval`, `repeats`, `covered` as percentages; empty where there is none."""
-    low, high = one.interval
-    return {
-        "precision": "" if one.precision is None else f"{one.precision:.0%}",
-        "interval": f"{low:.0%} to {high:.0%}" if one.labelled else "",
-        "repeats": "" if one.repeats is None else f"{one.repeats:.0%}",
-        "covered": f"{one.covered:.0%}" if one.covered_by else "",
-    }
-
-
-def spark(trend: Sequence[int]) -> str:
-    """Points of a line in the box of includes/sparkline.html; empty where nothing was found."""
-    most = max(trend, default=0)
-    if not most:
-        return ""
-    step = SPARK_WIDTH / max(len(trend) - 1, 1)
-    return " ".join(
-        f"{i * step:.1f},{SPARK_HEIGHT - 2.0 - (SPARK_HEIGHT - 4.0) * n / most:.1f}"
-        for i, n in enumerate(trend)
-    )
 
 
 def _columns(over: Range, sort: str, *, down: bool) -> list[Column]:

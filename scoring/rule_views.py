@@ -35,6 +35,7 @@ from scoring.rule_editing import (
     save_draft,
 )
 from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
+from scoring.rule_health import Health, health_texts, read_health, spark, usual_range
 from scoring.rule_reports import (
     offered_functions,
     offered_names,
@@ -262,11 +263,26 @@ def render_rule(
             for change in version_changes(versions)[:VERSIONS_SHOWN]
         ],
         "snoozes": [(order, masked(order.shown)) for order in snoozes[:SNOOZES_SHOWN]],
+        **_health(rule, spec, in_force),
         "waiting": waiting_changes(signed_in(request), rule=rule),
         "decided": decided_changes(rule),
         "four_eyes": settings.FOUR_EYES,
     }
     return render(request, "scoring/rule_detail.html", {**context, **(extra or {})}, status=status)
+
+
+def _health(rule: Rule, spec: DetectorSpec, in_force: list[RuleVersion]) -> dict[str, Any]:
+    """How the rule does over the usual days."""
+    over = usual_range(rule.detector, timezone.now().date())
+    report = read_health(rule.detector, over, spec=spec, versions=in_force)
+    health = report.by_code.get(rule.code, Health())
+    return {
+        "over": over,
+        "report": report,
+        "health": health,
+        "texts": health_texts(health),
+        "spark": spark(health.trend),
+    }
 
 
 def _thresholds(live: RuleVersion | None) -> list[tuple[str, str]]:

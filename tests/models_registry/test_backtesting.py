@@ -12,7 +12,7 @@ from cases.models import Touch
 from cases.services import open_alerts
 from jobs.services import cancel_job, run_job
 from jobs.workflow import JobStatus
-from models_registry import backtesting
+from models_registry import backtest_arms, backtesting
 from models_registry.backtest_models import Backtest
 from models_registry.backtest_sampling import draw, read_only, take_census
 from models_registry.backtesting import (
@@ -119,6 +119,24 @@ def test_against_the_live_version_of_an_existing_rule(payments_detector, lead, h
     assert found["matrix_today"]["tp"] == 1
     assert found["matrix"]["tp"] == 0
     assert found["changes"]["eased"] == 2
+
+
+def test_a_new_rule_that_is_called_like_another_leaves_that_one_alone(payments_detector, lead):
+    scored("payments", risky_payment())
+    found = run(ask(payments_detector, lead, code="HIGH_AMOUNT", said=RuleText("amount < 0", "x")))
+    assert found["arms"]["today"]["flagged"] == found["arms"]["then"]["flagged"] == 1
+
+
+def test_a_feature_that_was_not_computed_yet_is_told(payments_detector, lead, monkeypatch):
+    scored("payments", payment())
+    values = backtest_arms.stored_values
+
+    def without(row):
+        return {k: v for k, v in values(row).items() if k != "user_id_count_1h"}
+
+    monkeypatch.setattr(backtest_arms, "stored_values", without)
+    found = run(ask(payments_detector, lead, said=RuleText("user_id_count_1h > 0", "x")))
+    assert (found["lacking"], found["matrix"]["unlabelled"]) == (1, 0)
 
 
 def test_lists_stand_as_they_stood(payments_detector, lead):

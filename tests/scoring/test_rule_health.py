@@ -236,6 +236,18 @@ def test_the_list_is_sorted_by_the_url(client, lead, payments_detector):
     assert page(client, sort="nothing", dir="x").status_code == 200
 
 
+def test_the_rules_own_page_tells_how_it_does(client, analyst, payments_detector):
+    client.force_login(analyst)
+    url = reverse("rule_detail", args=["payments", "HIGH_AMOUNT"])
+    assert "Not counted yet" in text_of(client.get(url))
+    row = scored("payments", on(0))
+    record_label(row, is_fraud=True, source="analyst")
+    count_all()
+    shown = text_of(client.get(url))
+    assert "100% (21% to 100%), 1 labelled" in shown
+    assert "1 of 1 events" in shown
+
+
 def test_overlap_is_a_page_of_its_own(client, analyst, outsider, payments_detector, lead):
     said = RuleText("amount > 10000", "The same.")
     version = create_rule(payments_detector, code="TWIN", said=said, author=lead)
