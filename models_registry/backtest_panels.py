@@ -119,7 +119,8 @@ def _saving(saved: Mapping[str, float], currency: str) -> str:
     if saved["low"] > 0:
         return f"On labelled events it saves {money(saved['value'], currency)} ({span})."
     if saved["high"] < 0:
-        return f"On labelled events it costs {money(-saved['value'], currency)} more ({span})."
+        more = f"95 %: {money(-saved['high'], currency)} to {money(-saved['low'], currency)}"
+        return f"On labelled events it costs {money(-saved['value'], currency)} more ({more})."
     if not saved["value"]:
         return "On labelled events it costs what today costs."
     word = "saves" if saved["value"] > 0 else "loses"
@@ -137,7 +138,9 @@ def _cells(test: Backtest, result: Result, truth: Mapping[str, str], wanted: str
         "tn": f"{truth['legitimate'].capitalize()}, {miss}",
         "unlabelled": f"Without a label, {hit}",
     }
-    wanted = wanted if wanted in titles else "tp"
+    if wanted not in titles:
+        read = matrix["read"]
+        wanted = next((key for key in titles if read[key]), "tp")
     return [
         Cell(
             key,
