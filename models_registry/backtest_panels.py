@@ -242,8 +242,8 @@ def _sampling(result: Result) -> list[str]:
         )
     if result["lacking"]:
         lines.append(
-            f"When {result['lacking']:,} of the events came, a feature that it reads was not computed"
-            " yet: there it is unknown."
+            f"When {result['lacking']:,} of the events came, a feature that it reads was not"
+            " computed yet: there it is unknown."
         )
     return lines
 
