@@ -1,4 +1,4 @@
-"""What entities share (devices, merchants, ...), by keyed tokens, and what closed alerts looked like.
+"""What entities share (devices, merchants, ...), by keyed tokens.
 
 The tables are an index beside the predictions: kept up behind scoring (cases.linking), never on its
 path, and made anew at any time (`manage.py index_links --rebuild`).

@@ -8,8 +8,8 @@ from datetime import timedelta
 import numpy as np
 from django.utils import timezone
 
-from cases.alert_models import AlertSignature
 from cases.models import Alert
+from cases.signature_models import AlertSignature
 from cases.similarity import Vector, direction, in_common, nearest, nearest_by_rules
 from cases.workflow import AlertStatus
 from scoring.core.bundle import BundleError
@@ -93,7 +93,9 @@ def similar_alerts(alert: Alert) -> list[Alike]:
         size = 4 * len(shape.vector)
         found = [one for one in found if len(one[1]) == size]
         matrix = np.frombuffer(b"".join(bytes(vector) for _, vector in found), "<f4")
-        others = matrix.reshape(len(found), -1) if found else np.zeros((0, len(shape.vector)), "<f4")
+        others = (
+            matrix.reshape(len(found), -1) if found else np.zeros((0, len(shape.vector)), "<f4")
+        )
         near = nearest(shape.vector, others)
         shared = [
             [shape.names[i] for i in in_common(shape.vector, others[place])] for place, _ in near

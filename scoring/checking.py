@@ -127,7 +127,9 @@ class _Telling:
             case "other":
                 return f"Find out whose {_word(name)} this is: {facts}."
             case "pace":
-                return f"Go through the {self.who}'s last events, are they one hand's? {_cap(facts)}."
+                return (
+                    f"Go through the {self.who}'s last events, are they one hand's? {_cap(facts)}."
+                )
             case "time":
                 return f"Check whether the {self.who} is active then: {facts}."
         return self._of_value(name, facts)

@@ -9,6 +9,7 @@ from scoring.core.bundle import Bundle, BundleError
 from scoring.core.novelty import Novelty, find_novelty
 from scoring.deployment import loaded
 from scoring.models import Prediction
+from scoring.replaying import CannotReplay, verify_one
 from scoring.usual import event_shown
 
 MOST_TOLD = 3
@@ -98,3 +99,23 @@ def novelty_line(row: Prediction, bundle: Bundle | None) -> NoveltyLine | None:
         share=figures.percent(found.share),
         mostly=found.share >= HALF,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayLine:
+    """`same`: the record still gives the decision, bit for bit; None where it cannot be replayed."""
+
+    same: bool | None
+    text: str
+
+
+def replay_line(row: Prediction) -> ReplayLine:
+    """Decide a stored prediction again."""
+    try:
+        found = verify_one(row)
+    except CannotReplay as error:
+        text = str(error)
+        return ReplayLine(None, f"cannot be replayed: {text[:1].lower()}{text[1:]}".rstrip("."))
+    if found is None:
+        return ReplayLine(True, "replays to the same decision")
+    return ReplayLine(False, f"replays to something else: {found.field} differs")

@@ -30,7 +30,7 @@ FAR = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Earlier events of one entity, oldest first: `matrix` float64[n, f] in the order of `names`."""
+    """Earlier events of one entity, oldest first: `matrix` float64[n, f] in order of `names`."""
 
     names: tuple[str, ...]
     matrix: Floats

@@ -200,7 +200,9 @@ class _Judge:
         screening: tuple[ScreeningHit, ...],
         orders: Orders,
     ) -> Decision:
-        bounds = None if self.case.bundle.predictor is None else self.case.bundle.predictor.thresholds
+        bounds = (
+            None if self.case.bundle.predictor is None else self.case.bundle.predictor.thresholds
+        )
         return decide(risk, bounds, hits, screening=screening, orders=orders).decision
 
     def _risks(self, vectors: Floats) -> Floats | None:

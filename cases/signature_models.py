@@ -1,27 +1,8 @@
-"""What belongs to one alert: what was said about it, and the shape of its explanation."""
+"""What is kept of a closed alert to compare others with: the shape of its explanation."""
 
-from django.conf import settings
 from django.db import models
 
 from scoring.models import Detector
-
-
-class AlertComment(models.Model):
-    """What somebody said about an alert; comments are only ever added."""
-
-    alert = models.ForeignKey("cases.Alert", models.CASCADE, related_name="comments")
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
-    )
-    at = models.DateTimeField(auto_now_add=True)
-    text = models.TextField()
-    mentioned = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="+")
-
-    class Meta:
-        ordering = ("at", "id")
-
-    def __str__(self) -> str:
-        return f"{self.author} at {self.at:%Y-%m-%d %H:%M}"
 
 
 class AlertSignature(models.Model):
