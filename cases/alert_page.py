@@ -10,6 +10,7 @@ from cases.selectors import past_alerts_of_entity
 from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring import knowing, presenting
 from scoring.core.spec import truth_words
+from scoring.models import Prediction
 from scoring.screened import screening_of
 from scoring.side_by_side import compared_hits
 from scoring.usual import beside, own_history
@@ -28,6 +29,13 @@ def cases_of(alerts: Sequence[Alert], here: Alert) -> list[Case]:
     """The cases that an entity's earlier alerts are in, each once, but not the alert's own."""
     found = {alert.case_id: alert.case for alert in alerts if alert.case is not None}
     return [case for pk, case in found.items() if pk != here.case_id]
+
+
+def first_view(row: Prediction) -> str:
+    """Which of the facts to begin with: what decides before the model, else the event."""
+    if row.screening_hits:
+        return "screening"
+    return "rules" if row.rule_hits or row.list_hits else "event"
 
 
 def alert_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
@@ -56,6 +64,7 @@ def alert_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
         "band": knowing.band_line(top, bundle),
         "novelty": knowing.novelty_line(top, bundle),
         "rules": presenting.rule_hits(top),
+        "view": first_view(top),
         "rules_found": len(top.rule_hits) + len(top.list_hits),
         "screening": compared_hits(top, spec),
         "unscreened": screened.missing,

@@ -1,8 +1,8 @@
 """Who a comment speaks to: `@name` anywhere in its text. No Django.
 
-A name is one that a user may have (letters, digits, `_ . + -`, and `@` within), after an `@` that no
-letter or digit precedes: an e-mail address mentions nobody. Whether such a user exists, and may see
-what is commented on, is for the caller to find out.
+A name is one that a user may have (letters, digits, `_ . + -`, and `@` within), after an `@` that
+no letter or digit precedes: an e-mail address mentions nobody. Whether such a user exists, and may
+see what is commented on, is for the caller to find out.
 """
 
 import re

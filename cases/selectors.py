@@ -156,7 +156,7 @@ def linked(prediction_ids: list[UUID]) -> set[UUID]:
     return set(rows.values_list("prediction_id", flat=True))
 
 
-# --- What one alert's page asks about its entity ---------------------------------------------------
+# --- What one alert's page asks about its entity -------------------------------------------------
 
 TIMELINE_COLUMNS = (
     *("detector_id", "external_id", "event_time", "event", "entity", "score", "probability"),

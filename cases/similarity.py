@@ -2,8 +2,8 @@
 
 Two alerts are alike if the model scored their riskiest predictions for the same reasons: by the
 cosine of the angle between their contributions. Size does not count, so a score of 60 % can be like
-one of 95 %; direction does, so what spoke against must speak against in both. Where no model scored,
-the rules that matched are compared (Jaccard index).
+one of 95 %; direction does, so what spoke against must speak against in both. Where no model
+scored, the rules that matched are compared (Jaccard index).
 """
 
 from collections.abc import Collection, Sequence

@@ -15,7 +15,7 @@ from scoring.models import Prediction
 from scoring.screened import list_words
 from scoring.usual import event_shown, own_history
 
-MOST_CHECKS = 5
+MOST_CHECKS = 4
 WHERE = {"other": "#links", "pace": "#timeline", "value": "", "time": "#timeline"}
 """Where on the alert's page the answer may stand."""
 HOLDERS = {"account": "account holder", "card": "card holder"}
@@ -100,17 +100,17 @@ class _Telling:
         )
 
     def _effect(self, check: Check) -> str:
-        """`If harmless: 96 % → 12 %, approved`."""
+        """What it would change, were it harmless: `96 % → 12 %, approved`."""
         risk = ""
         if check.risk is not None and check.drop >= 0.0005:
             after = check.risk_after or 0.0
             risk = f"{figures.percent(check.risk)} → {figures.percent(after)}"
         if check.steps <= 0:
-            return f"If harmless: {risk}, decided the same" if risk else "Decided the same"
+            return f"{risk}, decided the same"
         outcome = OUTCOMES[check.decision]
         if check.decision is Decision.APPROVE and not self.spec.amount_field:
             outcome = "quiet"
-        return f"If harmless: {risk}, {outcome}" if risk else f"If harmless: {outcome}"
+        return f"{risk}, {outcome}" if risk else _cap(outcome)
 
     def _text(self, check: Check, kind: str, name: str) -> str:
         match kind:
@@ -142,11 +142,11 @@ class _Telling:
         own = [f for _, f in self.features.values() if f.field == name and not f.entity]
         if own and own[0].kind == "numeric" and not self.spec.amount_field:
             return f"Look at the {self.who} itself: {facts}."
-        known = name_and_unit(own[0].label, name)[0] if own else _word(name)
-        return f"Ask the {self.holder} whether the {known} is right: {facts}."
+        return f"Confirm with the {self.holder}: {facts}."
 
     def _of_rule(self, code: str) -> str:
-        hit = next((h for h in self.row.rule_hits if h.get("code") == code), {})
+        hits: list[Mapping[str, Any]] = self.row.rule_hits
+        hit = next((one for one in hits if one.get("code") == code), {})
         text = str(hit.get("text", "")).rstrip(".")
         return f"Check what rule {code} found: {text[:1].lower()}{text[1:]}."
 

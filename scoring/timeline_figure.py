@@ -10,11 +10,11 @@ from scoring import figures
 from scoring.core.spec import DetectorSpec
 from scoring.figures import Point
 
-MOST_PLACES = 4
+MOST_PLACES = 2
 ELSEWHERE = "elsewhere"
 MISSING = "not said"
-AMOUNTS = (0.36, 1.0)
-PLACES = (0.0, 0.22)
+AMOUNTS = (0.4, 1.0)
+PLACES = (0.0, 0.3)
 """Shares of the height."""
 
 
@@ -62,6 +62,7 @@ def timeline(
     if len(set(places)) > 1:
         figure["data"].append(_places(points, places))
         figure["layout"]["yaxis"]["domain"] = list(AMOUNTS)
+        figure["layout"]["xaxis"]["anchor"] = "y2"
         figure["layout"]["yaxis2"] = {
             "domain": list(PLACES), "type": "category", "title": {"text": ""}, "anchor": "x",
         }  # fmt: skip

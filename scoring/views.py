@@ -68,8 +68,8 @@ def prediction_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
         detail={"reason": reason, "fields": [field.name for field in masked if field.hidden]},
     )
     screening = compared_hits(prediction, spec, reveal=True)
-    extra = {"fields": fields, "masked": False, "revealed": True, "screening": screening}
-    return _event(request, prediction, extra)
+    shown: dict[str, Any] = {"fields": fields, "masked": False, "revealed": True}
+    return _event(request, prediction, {**shown, "screening": screening})
 
 
 @login_required

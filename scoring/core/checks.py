@@ -1,14 +1,15 @@
 """What to check next: the facts whose check would change the decision most.
 
-Each fact that stands behind a decision is taken as harmless, one at a time, and the decision is made
-again: a group of features that one look answers is set to what is usual (the entity's own median,
-else that of training), a rule's hit or a match with a list is set aside. The facts are ranked by how
-far the decision then falls (block, review, approve), then by how much of the risk goes with them.
-It is the most that the check can change: how likely it is to turn out harmless is for the analyst.
+Each fact that stands behind a decision is taken as harmless, one at a time, and the decision is
+made again: a group of features that one look answers is set to what is usual (the entity's own
+median, else that of training), a rule's hit or a match with a list is set aside. The facts are
+ranked by how far the decision then falls (block, review, approve), then by how much of the risk
+goes with them. It is the most that the check can change: how likely it is to turn out harmless is
+for the analyst.
 
 Features of a group are moved together, so the sum of an amount does not speak for the amount that
-was taken away; what only another group tells stays as it is. Rules are evaluated anew with the moved
-values.
+was taken away; what only another group tells stays as it is. Rules are evaluated anew with the
+moved values.
 """
 
 import math
@@ -222,7 +223,7 @@ class _Judge:
         return evaluate(self.case.policy.rules, values, self.case.orders.snoozes)
 
     def _moved(self, topic: Topic, vector: Floats) -> Event:
-        """The event with a number of its own moved like the feature that repeats it: rules read it."""
+        """The event with its own number moved like the feature that repeats it: rules read it."""
         event, spec = self.case.event, self.case.bundle.spec
         if topic[0] != "value" or topic[1] not in event.fields:
             return event
