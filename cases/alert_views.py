@@ -105,7 +105,7 @@ def _panel(
         "subtitle": f"{name} · {detector}",
         "crumbs": [(name, reverse("entity_detail", args=[detector.slug, token]))],
     }
-    return render(request, template, {**frame, **context})
+    return render(request, template, {**frame, **context, "whole": True})
 
 
 @login_required

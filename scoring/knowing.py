@@ -103,7 +103,7 @@ def novelty_line(row: Prediction, bundle: Bundle | None) -> NoveltyLine | None:
 
 @dataclass(frozen=True, slots=True)
 class ReplayLine:
-    """`same`: the record gives the decision again, bit for bit; None where it cannot be replayed."""
+    """`same`: the record gives the decision again, bit for bit; None: it cannot be replayed."""
 
     same: bool | None
     text: str

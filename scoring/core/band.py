@@ -14,6 +14,7 @@ from typing import Any, Final
 
 KEY: Final = "calibration_band"
 """Where a manifest keeps it."""
+LEAST_ODDS: Final = 700.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ def shifted(probability: float, shift: float) -> float:
     """The probability whose log-odds are `shift` higher."""
     if probability <= 0.0 or probability >= 1.0:
         return probability
-    return 1.0 / (1.0 + math.exp(-(math.log(probability / (1.0 - probability)) + shift)))
+    odds = math.log(probability / (1.0 - probability)) + shift
+    # Below, the exponential leaves the range of numbers.
+    return 1.0 / (1.0 + math.exp(-odds)) if odds > -LEAST_ODDS else 0.0
 
 
 def band_of(manifest: Mapping[str, Any], probability: float | None) -> Band | None:

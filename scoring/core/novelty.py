@@ -42,17 +42,14 @@ class Novelty:
     share: float
     rows: int
 
-    @property
-    def false_alarms(self) -> float:
-        """The chance that an ordinary event would be called strange is no higher than this."""
-        return 1.0 if self.rows <= 0 else 1.0 / (self.rows + 1)
-
 
 def find_novelty(
     bundle: Bundle, event: Event, vector: Floats, contributions: Floats | None
 ) -> Novelty:
     """What of `vector` float64[n] lies outside the training reference of the bundle."""
-    sizes = [0.0] * len(vector) if contributions is None else [abs(c) for c in contributions]
+    sizes = (
+        [0.0] * len(vector) if contributions is None else [abs(c) for c in contributions.tolist()]
+    )
     whole = sum(sizes)
     found, rows = [], 0
     for i, feature in enumerate(bundle.spec.features):
