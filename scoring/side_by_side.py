@@ -52,7 +52,7 @@ def mark_words(text: str, others: Sequence[str]) -> list[Part]:
 
     Words that differ in case, accents or script only are the same.
     """
-    known = [part for other in others for part in split_words(other)]
+    known = [part for other in others for word in other.split() for part in split_words(word)]
     return [(word, _likeness(split_words(word), known)) for word in text.split()]
 
 
