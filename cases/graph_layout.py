@@ -16,6 +16,8 @@ GAP: Final = 30
 ROW: Final = 38
 BOX: Final = 32
 EDGE: Final = 4
+MARGIN: Final = 12
+"""At the right end, where a button may stand half outside of its box."""
 
 Edge = tuple[str, str]
 
@@ -69,7 +71,7 @@ def lay_out(columns: Sequence[Sequence[str]], edges: Sequence[Edge]) -> Layout:
         if column:
             x += width + GAP
     curves = [_curve(boxes[a], boxes[b]) for a, b in edges if a in boxes and b in boxes]
-    return Layout(boxes, curves, max(x - GAP + EDGE, 2 * EDGE), height)
+    return Layout(boxes, curves, max(x - GAP + MARGIN, 2 * EDGE), height)
 
 
 def _width(column: int) -> int:

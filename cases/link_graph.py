@@ -8,7 +8,7 @@ the number of predictions.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -127,6 +127,7 @@ class _Builder:
         self.detector_id, self.entity, self.shown, self.opened = detector_id, entity, shown, opened
         self.edges: dict[tuple[str, str], None] = {}
         self.standing: dict[str, Standing] = {}
+        self.names: dict[str, str] = {}
         self.left_out = 0
 
     def build(self, own: Sequence[Value]) -> LinkGraph:
@@ -141,13 +142,13 @@ class _Builder:
             self._edge(entity_key(self.entity), value_key(_of(value)))
         first = self._entities(near, {self.entity}, ENTITIES)
         second_values, second = self._beyond(near, first)
-        names = self._known([self.entity, *first, *second])
+        self._stand([self.entity])
         columns: list[list[EntityNode | ValueNode]] = [
-            [self._entity(self.entity, names)],
+            [self._entity(self.entity)],
             [self._value(value, mine.get(_of(value))) for value in near],
-            [self._entity(one, names) for one in first],
+            [self._entity(one) for one in first],
             [self._value(value, None) for value in second_values],
-            [self._entity(one, names) for one in second],
+            [self._entity(one) for one in second],
         ]
         shown = {node.key for column in columns for node in column}
         edges = [edge for edge in self.edges if shown.issuperset(edge)]
@@ -180,25 +181,33 @@ class _Builder:
         return found
 
     def _stand(self, entities: Collection[str]) -> None:
-        """Read what alerts say of entities that we do not know yet."""
-        rows = Alert.objects.filter(detector=self.detector_id, entity__in=entities).order_by()
+        """Read what is known of entities: their alerts, and their events by label."""
+        wanted = {one for one in entities if one not in self.standing}
+        if not wanted:
+            return
+        rows = Alert.objects.filter(detector=self.detector_id, entity__in=wanted).order_by()
+        found = {one: Standing() for one in wanted}
         for row in rows.values("entity").annotate(
             worst=Max("level"),
             n=Count("pk"),
             live=Count("pk", filter=~Q(status=AlertStatus.CLOSED)),
             bad=Count("pk", filter=Q(disposition=Disposition.FRAUD)),
         ):
-            self.standing[row["entity"]] = Standing(
+            found[row["entity"]] = Standing(
                 level=str(RISK_LEVELS[row["worst"]]),
                 alerts=row["n"],
                 open_alerts=row["live"],
                 fraud_alerts=row["bad"],
             )
-
-    def _known(self, entities: Collection[str]) -> dict[str, KnownEntity]:
-        self._stand([self.entity])
-        rows = KnownEntity.objects.filter(entity__in=entities, detector=self.detector_id)
-        return {row.entity: row for row in rows}
+        for known in KnownEntity.objects.filter(entity__in=wanted, detector=self.detector_id):
+            self.names[known.entity] = known.shown
+            found[known.entity] = replace(
+                found[known.entity],
+                events=known.events,
+                frauds=known.frauds,
+                legitimate=known.legitimate,
+            )
+        self.standing |= found
 
     # --- Choosing ----------------------------------------------------------------------------
 
@@ -218,7 +227,7 @@ class _Builder:
             self._edge(entity_key(link.entity), value_key((link.field, link.token)))
             if link.entity not in known:
                 ties[link.entity].append(link.token)
-        self._stand(ties)
+        self._stand([self.entity, *ties])
         order = sorted(ties, key=lambda one: (len(ties[one]), *self._risk(one)), reverse=True)
         most += OPENED_MORE * sum(
             value.entities > HUB and value_key(_of(value)) in self.opened for value in values
@@ -254,7 +263,7 @@ class _Builder:
         more = OPENED_MORE if of_opened else 0
         return chosen, self._entities(chosen, {self.entity, *first}, FAR_ENTITIES + more)
 
-    def _risk(self, entity: str) -> tuple[int, int]:
+    def _risk(self, entity: str) -> tuple[int, int, int]:
         return _rank(self.standing.get(entity, Standing()))
 
     def _edge(self, entity: str, value: str) -> None:
@@ -262,22 +271,13 @@ class _Builder:
 
     # --- Nodes -------------------------------------------------------------------------------
 
-    def _entity(self, entity: str, names: Mapping[str, KnownEntity]) -> EntityNode:
-        known, stands = names.get(entity), self.standing.get(entity, Standing())
-        shown = self.shown if entity == self.entity else (known.shown if known else vault.MASK)
+    def _entity(self, entity: str) -> EntityNode:
+        own = entity == self.entity
         return EntityNode(
             key=entity_key(entity),
             entity=entity,
-            shown=shown,
-            standing=Standing(
-                level=stands.level,
-                alerts=stands.alerts,
-                open_alerts=stands.open_alerts,
-                fraud_alerts=stands.fraud_alerts,
-                events=known.events if known else 0,
-                frauds=known.frauds if known else 0,
-                legitimate=known.legitimate if known else 0,
-            ),
+            shown=self.shown if own else self.names.get(entity, vault.MASK),
+            standing=self.standing.get(entity, Standing()),
             opened=entity_key(entity) in self.opened,
         )
 
@@ -299,6 +299,7 @@ def _of(value: SharedValue) -> Value:
     return value.field, value.token
 
 
-def _rank(stands: Standing) -> tuple[int, int]:
+def _rank(stands: Standing) -> tuple[int, int, int]:
+    """The riskier the higher: by the worst alert, then by what was found, then by alerts."""
     level = [str(one) for one in RISK_LEVELS].index(stands.level) + 1 if stands.level else 0
-    return level, stands.alerts
+    return level, stands.frauds, stands.alerts

@@ -23,6 +23,8 @@ from scoring.core.spec import DetectorSpec
 from scoring.models import Detector, Prediction
 
 LONGEST = 17
+NEAR = 2
+"""The column of the first hop's entities."""
 HUB_LONGEST = 14
 
 
@@ -89,7 +91,7 @@ def link_panel(
     layout = lay_out([[node.key for node in column] for column in graph.columns], graph.edges)
     telling = _Telling(detector, spec, url, list(opened))
     boxes = [
-        telling.drawn(node, layout.boxes[node.key], first=depth == 0)
+        telling.drawn(node, layout.boxes[node.key], depth)
         for depth, column in enumerate(graph.columns)
         for node in column
     ]
@@ -116,8 +118,9 @@ class _Telling:
     ) -> None:
         self.detector, self.spec, self.url, self.opened = detector, spec, url, opened
 
-    def drawn(self, node: EntityNode | ValueNode, box: Box, *, first: bool) -> Drawn:
-        """A node as it is drawn."""
+    def drawn(self, node: EntityNode | ValueNode, box: Box, depth: int) -> Drawn:
+        """A node of a column; behind the last one nothing can be opened."""
+        first = depth == 0
         if isinstance(node, ValueNode):
             return self._value(node, box)
         said = "this one" if first else told(node.standing)
@@ -128,7 +131,7 @@ class _Telling:
             title=f"{self.spec.entity_word} {node.shown}: {told(node.standing)}",
             level=node.standing.level,
             href=self.entity_url(node.entity),
-            open_url="" if first or node.opened else self._open(node.key),
+            open_url=self._open(node.key) if depth == NEAR and not node.opened else "",
             kind="here" if first else "entity",
         )
 
