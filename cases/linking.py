@@ -3,13 +3,15 @@
 One sweep takes in what came since the last, in the order of ids, which are made from the time of
 arrival. It waits GRACE so that whatever was being committed meanwhile is there. Progress moves in
 the same transaction as what was taken in, and only from where the sweep found it: two sweeps at
-once, or one that was killed, count nothing twice.
+once, or one that was killed, count nothing twice. What is committed later than GRACE after its
+arrival is passed over until the index is made anew.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -94,7 +96,8 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
         .order_by("pk")
         .only("detector_id", "external_id", "entity", "event", "event_time", "received_at")[:CHUNK]
     )
-    ripe = [row for row in rows if row.received_at <= until]
+    # Up to the first that is too young: the mark must not pass over it.
+    ripe = list(takewhile(lambda row: row.received_at <= until, rows))
     done = len(ripe) < CHUNK
     entities, links = _collect(ripe)
     with turn(), transaction.atomic():
@@ -277,7 +280,7 @@ def _take_labels(until: datetime) -> tuple[int, bool]:
         .order_by("pk")
         .values_list("pk", "prediction_id", "recorded_at")[:CHUNK]
     )
-    ripe = [row for row in new if row[2] <= until]
+    ripe = list(takewhile(lambda row: row[2] <= until, new))
     if not ripe:
         return 0, True
     last = ripe[-1][0]

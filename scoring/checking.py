@@ -154,7 +154,9 @@ class _Telling:
         if hit.kind == "name":
             entry = f"entry {hit.entry} of {list_words(hit.list_name)}"
             return f"Compare birth date and country with {entry}: is it the same person?"
-        return f"Check the country of the {self.who}: {hit.text}."
+        if hit.kind == "country":
+            return f"Check the country of the {self.who}: {hit.text}."
+        return f"Screen the {self.who} by hand: {hit.text.rstrip('.')}."
 
     def _facts(self, check: Check) -> str:
         """A fact of the event itself, else the most telling one of the group, as it is now."""

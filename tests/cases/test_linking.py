@@ -11,7 +11,7 @@ from cases import linking
 from cases.linking import index_links, links_known_until, rebuild_links
 from cases.links_models import EntityLink, KnownEntity, LinkProgress, SharedValue
 from scoring.labelling import record_label
-from scoring.models import Detector, Label
+from scoring.models import Detector, Label, Prediction
 from tests.factories import config_of, fraud, payment, scored_many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
@@ -89,6 +89,16 @@ def test_what_only_just_arrived_waits(monkeypatch):
     assert index_links() == 0
     assert not EntityLink.objects.exists()
     assert links_known_until() < timezone.now()
+
+
+def test_the_mark_does_not_pass_over_one_that_is_too_young():
+    first, _ = sent(("ada", "phone"), ("ben", "phone"))
+    rows = Prediction.objects.order_by("pk")
+    young, arrived = rows[0], first.received_at
+    Prediction.objects.filter(pk=young.pk).update(received_at=arrived + timedelta(days=1))
+    assert index_links() == 0
+    Prediction.objects.filter(pk=young.pk).update(received_at=arrived)
+    assert index_links() == 2
 
 
 def test_times_and_numbers_come_from_the_events():
