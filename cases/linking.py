@@ -24,7 +24,6 @@ from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.feature_store.history import clear
 from scoring.models import Detector, Label, Prediction
-from scoring.writer import turn
 
 GRACE = timedelta(seconds=60)
 CHUNK = 2000
@@ -60,7 +59,7 @@ def index_links(*, chunks: int = 20) -> int:
 
 def rebuild_links() -> None:
     """Forget the index; the sweeps after this make it anew."""
-    with turn(), transaction.atomic():
+    with transaction.atomic():
         for model in (EntityLink, SharedValue, KnownEntity, LinkProgress):
             model.objects.all().delete()
 
@@ -100,7 +99,7 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
     ripe = list(takewhile(lambda row: row.received_at <= until, rows))
     done = len(ripe) < CHUNK
     entities, links = _collect(ripe)
-    with turn(), transaction.atomic():
+    with transaction.atomic():
         _move_on(
             progress,
             prediction=ripe[-1].pk if ripe else progress.prediction,
@@ -285,7 +284,7 @@ def _take_labels(until: datetime) -> tuple[int, bool]:
         return 0, True
     last = ripe[-1][0]
     moves = _moves({prediction for _, prediction, _ in ripe}, progress.label, last)
-    with turn(), transaction.atomic():
+    with transaction.atomic():
         _move_on(progress, label=last)
         for (detector, entity), (frauds, legitimate) in sorted(moves.items()):
             row = KnownEntity.objects.filter(entity=entity, detector=detector).first()

@@ -24,7 +24,7 @@ MEETING_PLACES = {
     "shortfalls",  # what is in force and does not do what it says, for the integrity page
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
     # What a page shows of a prediction, for the pages of every app.
-    *("presenting", "screened", "figures"),
+    *("presenting", "screened", "figures", "knowing", "usual", "side_by_side", "timeline_figure"),
     *("dispatch", "progress"),  # how a job is announced, and how it says how far it is
 }
 
