@@ -11,7 +11,7 @@ from scoring import presenting
 from scoring.core.spec import truth_words
 from scoring.models import Detector
 
-EVENTS = 200
+EVENTS = 50
 ALERTS = 50
 
 
@@ -25,6 +25,7 @@ def entity_detail(request: HttpRequest, slug: str, token: str) -> HttpResponse:
     if not predictions:
         raise Http404("Nothing is known about this entity.")
     specs = presenting.SpecCache()
+    spec = specs.of(detector)
     alerts = alerts_of_entity(detector.pk, token, limit=ALERTS)
     for alert in alerts:
         alert.reason_words = reason_words(alert.disposition, alert.reason_code)  # type: ignore[attr-defined]
@@ -34,7 +35,8 @@ def entity_detail(request: HttpRequest, slug: str, token: str) -> HttpResponse:
         "subtitle": f"{specs.entity_word(detector)} of {detector}",
         "crumbs": [("Queue", "/")],
         "detector": detector,
-        "truth": truth_words(specs.of(detector)),
+        "truth": truth_words(spec),
+        "linkable": spec is not None and bool(spec.link_fields),
         "history": presenting.history_of(predictions),
         "alerts": alerts,
         "cases": list(cases.values()),

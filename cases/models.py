@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from cases import links_models, signature_models  # noqa: F401 - where Django looks for models
 from cases.workflow import AlertStatus, CaseStatus, Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector, Prediction

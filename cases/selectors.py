@@ -154,3 +154,49 @@ def linked(prediction_ids: list[UUID]) -> set[UUID]:
     """Which of these predictions an alert holds already."""
     rows = AlertPrediction.objects.filter(prediction_id__in=prediction_ids)
     return set(rows.values_list("prediction_id", flat=True))
+
+
+# --- What one alert's page asks about its entity -------------------------------------------------
+
+TIMELINE_COLUMNS = (
+    *("detector_id", "external_id", "event_time", "event", "entity", "score", "probability"),
+    *("risk_level", "decision", "exposure", "currency"),
+)
+
+
+def newest_event_at(detector_id: int, entity: str) -> datetime | None:
+    """When the entity's newest event was; None when it has none."""
+    rows = Prediction.objects.filter(entity=entity, detector_id=detector_id)
+    return rows.order_by("-event_time").values_list("event_time", flat=True).first()
+
+
+def newest_of_entity(detector_id: int, entity: str) -> Prediction | None:
+    """The entity's newest prediction."""
+    rows = Prediction.objects.filter(entity=entity, detector_id=detector_id)
+    return rows.order_by("-event_time", "-id").only(*TIMELINE_COLUMNS).first()
+
+
+def entity_between(
+    detector_id: int, entity: str, begin: datetime, end: datetime, *, limit: int
+) -> list[Prediction]:
+    """The entity's predictions of a span with their labels, newest first."""
+    rows = Prediction.objects.filter(
+        entity=entity, detector_id=detector_id, event_time__gte=begin, event_time__lte=end
+    ).prefetch_related("labels")
+    return list(rows.order_by("-event_time", "-id").only(*TIMELINE_COLUMNS)[:limit])
+
+
+def alerts_between(
+    detector_id: int, entity: str, begin: datetime, end: datetime, *, limit: int
+) -> list[Alert]:
+    """The entity's alerts whose first event lies in a span, newest first."""
+    rows = Alert.objects.filter(
+        entity=entity, detector_id=detector_id, first_event_at__gte=begin, first_event_at__lte=end
+    )
+    return list(rows.order_by("-opened_at")[:limit])
+
+
+def ids_of_alert(alert: Alert, *, limit: int) -> list[UUID]:
+    """The ids of the predictions in an alert, the newest `limit` of them."""
+    links = AlertPrediction.objects.filter(alert=alert).order_by("-pk")
+    return list(links.values_list("prediction_id", flat=True)[:limit])

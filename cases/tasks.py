@@ -5,8 +5,10 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from cases.linking import index_links
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
+from cases.signing import sign_closed_alerts
 
 
 @shared_task(name="cases.open_alerts")
@@ -19,3 +21,15 @@ def open_alerts_task(prediction_ids: list[str]) -> None:
 def open_missed_alerts() -> None:
     """Find flagged predictions that a lost message left without an alert."""
     open_alerts(predictions_without_alert(timezone.now()))
+
+
+@shared_task(name="cases.index_links")
+def index_links_task() -> None:
+    """Take new predictions and labels into the index of links."""
+    index_links()
+
+
+@shared_task(name="cases.sign_closed_alerts")
+def sign_closed_alerts_task() -> None:
+    """Remember what alerts that were closed looked like."""
+    sign_closed_alerts()

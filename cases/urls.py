@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from cases import case_views, entity_views, views
+from cases import alert_views, case_views, entity_views, views
 
 urlpatterns = [
     path("", views.queue, name="queue"),
@@ -10,10 +10,17 @@ urlpatterns = [
     path("alerts/<int:pk>/label/", views.alert_label, name="alert_label"),
     path("alerts/<int:pk>/assign/", views.alert_assign, name="alert_assign"),
     path("alerts/<int:pk>/open-case/", views.alert_open_case, name="alert_open_case"),
+    path("alerts/<int:pk>/similar/", alert_views.alert_similar, name="alert_similar"),
     path("cases/", case_views.case_index, name="case_list"),
     path("cases/<int:pk>/", case_views.case_detail, name="case_detail"),
     path("cases/<int:pk>/comment/", case_views.case_comment, name="case_comment"),
     path("cases/<int:pk>/move/", case_views.case_move, name="case_move"),
     path("cases/<int:pk>/close/", case_views.case_close, name="case_close"),
     path("entities/<slug:slug>/<slug:token>/", entity_views.entity_detail, name="entity_detail"),
+    path(
+        "entities/<slug:slug>/<slug:token>/timeline/",
+        alert_views.entity_timeline,
+        name="entity_timeline",
+    ),
+    path("entities/<slug:slug>/<slug:token>/links/", alert_views.entity_links, name="entity_links"),
 ]

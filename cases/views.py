@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from cases.alert_page import alert_context, reason_words
 from cases.filters import QueueFilters, selects, tabs
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.models import Alert
@@ -24,11 +25,9 @@ from cases.selectors import (
     entity_history,
     find_alert,
     newest_alert_id,
-    past_alerts_of_entity,
-    predictions_of_alert,
 )
 from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
-from cases.workflow import REASON_CODES, AlertStatus, Disposition, MoveRefused, reasons_of
+from cases.workflow import Disposition, MoveRefused, reasons_of
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.models import Detector
@@ -36,9 +35,7 @@ from scoring.screened import screening_hits
 
 PAGE_SIZE = 50
 NEXT_REACH = 1000
-HISTORY = 60
 PREVIEW_HISTORY = 5
-PAST_ALERTS = 6
 ACTS = {*Disposition, "case", "assign"}
 
 
@@ -183,39 +180,13 @@ def _render_alert(
     request: HttpRequest, alert: Alert, extra: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     specs = presenting.SpecCache()
-    top = alert.top_prediction
-    spec = specs.of(alert.detector)
-    row = alert_row(alert, specs)
-    predictions = list(predictions_of_alert(alert))
-    here = frozenset(prediction.pk for prediction in predictions)
-    fields = presenting.event_fields(top, spec)
     back = _back(request)
     context: dict[str, Any] = {
-        "title": row.entity,
-        "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)}",
+        **alert_context(alert, specs),
         "crumbs": [("Queue", f"{reverse('queue')}?{back}" if back else reverse("queue"))],
-        "alert": alert,
-        "row": row,
-        "prediction": top,
-        "predictions": predictions,
-        "decided_by": presenting.decided_by(top),
-        "why": presenting.explain_prediction(top, spec),
-        "rules": presenting.rule_hits(top),
-        "screening": screening_hits(top),
-        "fields": fields,
-        "masked": any(field.hidden for field in fields),
-        "lineage": presenting.lineage_of(top),
-        "history": presenting.history_of(
-            entity_history(alert.detector_id, alert.entity, limit=HISTORY), here=here
-        ),
-        "past": past_alerts_of_entity(alert, limit=PAST_ALERTS),
-        "is_open": alert.status == AlertStatus.OPEN,
         "back": back,
-        "choices": _choices(spec),
-        "truth": truth_words(spec),
+        "choices": _choices(specs.of(alert.detector)),
         "people": _people(signed_in(request)),
-        "case_title": f"{alert.detector}: {row.entity}",
-        "reason_words": reason_words(alert.disposition, alert.reason_code),
     }
     return render(request, "cases/alert_detail.html", {**context, **extra}, status=status)
 
@@ -245,13 +216,6 @@ def _choices(spec: DetectorSpec | None) -> list[dict[str, Any]]:
 
 def _people(user: User) -> list[User]:
     return assignable_users() if user.has_perm("cases.assign_alert") else []
-
-
-def reason_words(disposition: str, code: str) -> str:
-    """A reason code as people read it."""
-    if disposition not in set(Disposition):
-        return ""
-    return dict(REASON_CODES[Disposition(disposition)]).get(code, code)
 
 
 # --- What can be done with an alert --------------------------------------------------------------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
+from models_registry.core.bands import describe_bands
 from models_registry.core.comparison import Contender, compare
 from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.imbalance import recorded
@@ -33,6 +34,7 @@ from models_registry.judging import (
 )
 from models_registry.models import Dataset, ModelVersion
 from models_registry.tuning import tune_parameters
+from scoring.core.band import KEY as BANDS
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
 from scoring.core.inference import ModelError
 from scoring.core.spec import DetectorSpec
@@ -276,6 +278,7 @@ def _publish(
             positives=parts.train.positives,
             rows=len(parts.train.rows),
         ),
+        BANDS: _bands(rows, parts, fitted, found),
         "training": {
             "dataset_digest": dataset.digest,
             "rows": len(parts.train.rows),
@@ -288,6 +291,14 @@ def _publish(
     }
     files = {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
     return write_bundle(bundle_root(), finite(manifest), files)
+
+
+def _bands(rows: Rows, parts: Parts, fitted: Fitted, found: Found) -> dict[str, Any]:
+    """What the test events of each band of probability turned out to be; none uncalibrated."""
+    if fitted.calibration.kind == "none":
+        return {}
+    test = parts.test
+    return describe_bands(found.risk, test.labels, rows.entities[test.rows])
 
 
 @transaction.atomic

@@ -28,6 +28,23 @@ PAGES: dict[str, PageHelp] = {
             "Personal data is masked. Revealing it is written to the audit trail.",
         ),
     ),
+    "alert_similar": PageHelp(
+        "Closed alerts that were flagged for much the same reasons, and what they turned out to be.",
+        ("Near means that the same features moved the score by like amounts.",),
+    ),
+    "entity_timeline": PageHelp(
+        "What an entity did over time: amounts, places, labels and alerts. A point opens its event.",
+    ),
+    "entity_links": PageHelp(
+        "Who shares a device, a merchant or the like with this entity, two steps far.",
+        ("A box with a plus has more behind it; very common values open only when asked.",),
+    ),
+    "prediction_checks": PageHelp(
+        "Which facts to check next: those that would change the decision most stand first.",
+    ),
+    "prediction_replay": PageHelp(
+        "Whether the stored record gives the same decision again, bit for bit.",
+    ),
     "entity_detail": PageHelp(
         "Everything known about one entity of one detector: its events, alerts and cases.",
         ("Labels stand beside the events that they judge.",),
@@ -97,7 +114,7 @@ PAGES: dict[str, PageHelp] = {
         "Try other thresholds of the champion on past events, before anybody is affected.",
     ),
     "backtest_detail": PageHelp(
-        "What a rule or other thresholds would have done to past events, and what it would have cost.",
+        "What a rule or other thresholds would have done to past events, and at what cost.",
         (
             "Every event is judged with what was known when it came; nothing is changed.",
             "Only matured labels count. Events without one are told apart, not taken for good.",

@@ -45,7 +45,7 @@ class WhatIf:
 
 def what_would_approve(row: Prediction) -> WhatIf:
     """The smallest change that would be approved. Raises CannotExplain."""
-    shot = _snapshot(row)
+    shot = snapshot_for(row)
     windows = windows_of_then(row, shot)
     bundle = replace(shot.bundle, predictor=None) if row.degraded else shot.bundle
     situation = Situation(
@@ -65,14 +65,15 @@ def what_would_approve(row: Prediction) -> WhatIf:
 
 def local_surrogate(row: Prediction) -> Surrogate:
     """The line near the prediction. Raises CannotExplain."""
-    shot = _snapshot(row)
+    shot = snapshot_for(row)
     found = None if row.degraded else fit_surrogate(shot.bundle, shot.vector)
     if found is None:
         raise CannotExplain("No model scored this event, so there is none to draw a line through.")
     return found
 
 
-def _snapshot(row: Prediction) -> Snapshot:
+def snapshot_for(row: Prediction) -> Snapshot:
+    """All that decided it. Raises CannotExplain."""
     try:
         shot = snapshot_of(row)
     except (CannotReplay, Changed, SchemaError, VaultError, ValueError) as error:
@@ -105,7 +106,7 @@ def explanation_body(row: Prediction, *, surrogate: bool) -> dict[str, Any]:
         "unavailable": {},
     }
     try:
-        shot: Snapshot | None = _snapshot(row)
+        shot: Snapshot | None = snapshot_for(row)
     except CannotExplain as error:
         shot = None
         body["unavailable"]["bundle"] = str(error)

@@ -79,7 +79,7 @@ def _bars(names: Sequence[str], starts: Sequence[float], steps: Sequence[Step]) 
         "text": [step.weight for step in steps],
         "textposition": "outside",
         "cliponaxis": False,
-        "customdata": [_plain(step.detail or step.label) for step in steps],
+        "customdata": [plain(step.detail or step.label) for step in steps],
         "hovertemplate": "%{customdata}<br>%{text}<extra></extra>",
         "name": "Contribution to the margin",
     }
@@ -188,7 +188,7 @@ def _trace(key: tuple[str, bool | None], points: Sequence[Point]) -> dict[str, A
         "name": f"{decided}, {found}" if found else decided,
         "x": [point.at for point in points],
         "y": [point.value for point in points],
-        "text": [_plain(point.text) for point in points],
+        "text": [plain(point.text) for point in points],
         "customdata": [point.url for point in points],
         "hovertemplate": "%{text}<br>%{x}<extra></extra>",
         "marker": {"color": colour, "size": 8, "symbol": symbol, "line": {"width": outline}},
@@ -207,7 +207,7 @@ def _ring(points: Sequence[Point]) -> dict[str, Any]:
     }
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads a few HTML tags in texts; what an event says is never markup."""
     return text.replace("<", "\u2039").replace(">", "\u203a")
 
@@ -217,7 +217,7 @@ def _distinct(labels: Sequence[str]) -> list[str]:
     seen: dict[str, int] = {}
     names = []
     for label in labels:
-        text = _plain(label)
+        text = plain(label)
         short = text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1].rstrip() + "…"
         seen[short] = seen.get(short, 0) + 1
         names.append(short if seen[short] == 1 else f"{short} ({seen[short]})")

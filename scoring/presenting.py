@@ -12,6 +12,7 @@ from scoring import figures
 from scoring.core.bundle import Bundle, BundleError
 from scoring.core.inference import Calibration, score_of
 from scoring.core.reader import SpecError
+from scoring.core.reasons import title
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import SelectionReason, Stage
 from scoring.deployment import loaded
@@ -152,8 +153,7 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
 
     known = prediction.probability is not None
     reasons = [_reason(reason, words) for reason in prediction.reasons]
-    names = _feature_names(bundle, spec, len(parts))
-    steps = _steps(parts, names, reasons, words)
+    steps = _steps(parts, _features(bundle, spec, len(parts)), reasons, words)
     margin = base + float(parts.sum())
     # Judged again here: the parts must lead to the stored score, not only have done so once.
     reached = float(score_of(np.array([margin]), link)[0])
@@ -191,12 +191,14 @@ def _model_of(
     return link, Calibration(), margin_within(score, link) - float(parts.sum())
 
 
-def _feature_names(bundle: Bundle | None, spec: DetectorSpec | None, count: int) -> list[str]:
-    """A readable name for each contribution."""
+def _features(
+    bundle: Bundle | None, spec: DetectorSpec | None, count: int
+) -> list[tuple[str, str]]:
+    """(name, what it is in words) for each contribution."""
     for known in (bundle.spec if bundle else None, spec):
         if known is not None and len(known.features) == count:
-            return [f.name.replace("_", " ") for f in known.features]
-    return [f"feature {i + 1}" for i in range(count)]
+            return [(f.name, title(f)) for f in known.features]
+    return [("", f"feature {i + 1}") for i in range(count)]
 
 
 def _reason(reason: Mapping[str, Any], words: MarginWords) -> dict[str, Any]:
@@ -234,19 +236,19 @@ def _drawn(value: object, usual: object) -> dict[str, int] | None:
 
 def _steps(
     parts: "np.ndarray[Any, Any]",
-    names: Sequence[str],
+    features: Sequence[tuple[str, str]],
     reasons: Iterable[Mapping[str, Any]],
     words: MarginWords,
 ) -> list[figures.Step]:
     """The strongest contributions, largest first, and the sum of the others."""
     told_of = {str(reason["feature"]): reason for reason in reasons}
-    by_name = {name.replace("_", " "): reason for name, reason in told_of.items()}
     order = np.argsort(-np.abs(parts), kind="stable")
     chosen = [int(i) for i in order[:MOST_STEPS] if parts[i] != 0.0]
     steps = []
     for i in chosen:
-        told = by_name.get(names[i])
-        label = str(told["now"]) if told else names[i]
+        name, what = features[i]
+        told = told_of.get(name)
+        label = str(told["now"]) if told else what[:1].upper() + what[1:]
         detail = f"{told['now']}, {told['usual']}" if told and told["usual"] else label
         amount = float(parts[i])
         steps.append(figures.Step(label, amount, words.weight(amount), detail))
@@ -260,7 +262,11 @@ def _steps(
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a prediction came from. `learner`, `rows`, `trained` are empty without the bundle."""
+    """What a prediction came from. `learner`, `rows`, `trained` are empty without the bundle.
+
+    `rules` are those that matched, (code, version); `lists` the readings that it was screened by,
+    (name, digest).
+    """
 
     version: str
     digest: str
@@ -269,6 +275,8 @@ class Lineage:
     known_at: datetime | None
     dataset: str
     missing: bool
+    rules: Sequence[tuple[str, int]] = ()
+    lists: Sequence[tuple[str, str]] = ()
 
 
 def lineage_of(prediction: Prediction) -> Lineage:
@@ -285,6 +293,7 @@ def lineage_of(prediction: Prediction) -> Lineage:
         known_at=datetime.fromisoformat(known_at).astimezone(UTC) if known_at else None,
         dataset=str(training.get("dataset_digest", "")),
         missing=bundle is None,
+        rules=[(str(hit.get("code")), hit.get("version", 1)) for hit in prediction.rule_hits],
     )
 
 

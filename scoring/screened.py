@@ -1,5 +1,7 @@
 """What a page shows of screening: the lists that an event stands on, by the words of an analyst."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scoring.models import Prediction
@@ -23,14 +25,24 @@ def screening_hits(prediction: Prediction) -> list[dict[str, Any]]:
     return [hit | {"list": list_words(hit["list_name"])} for hit in prediction.screening_hits]
 
 
-def unscreened_lists(prediction: Prediction) -> list[str]:
-    """Declared lists, in words, that the prediction was not screened by: none had been taken in.
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """By which readings of which lists a prediction was screened, in words; `missing`: lists that
+    its policy declares and none had been taken in of."""
 
-    The policy that decided it names the readings that it screened by: no note is needed.
-    """
+    lists: Sequence[tuple[str, str]]
+    missing: Sequence[str]
+
+
+def screening_of(prediction: Prediction) -> Screening:
+    """The policy that decided it names the readings. One query."""
     row = PolicySnapshot.objects.filter(pk=prediction.policy_digest).only("content").first()
     content = row.content if row else {}
     screening = content.get("screening")
     if not screening or not screening["name_field"]:
-        return []
-    return [list_words(name) for name in screening["lists"] if name not in content["watchlists"]]
+        return Screening((), ())
+    held: dict[str, str] = content["watchlists"]
+    return Screening(
+        lists=[(list_words(name), held[name]) for name in screening["lists"] if name in held],
+        missing=[list_words(name) for name in screening["lists"] if name not in held],
+    )

@@ -81,6 +81,15 @@ def entity_name(prediction: Prediction, entity_field: str) -> str:
     return vault.decrypt(text) if vault.is_encrypted(text) else text
 
 
+def earlier_of_entity(row: Prediction, *, limit: int) -> list[Prediction]:
+    """The newest events of the entity before this one, newest first, with what a history needs."""
+    rows = Prediction.objects.filter(
+        entity=row.entity, detector_id=row.detector_id, event_time__lte=row.event_time
+    ).exclude(pk=row.pk)
+    needed = ("event_time", "external_id", "event", "vector", "bundle_digest", "detector_id")
+    return list(rows.order_by("-event_time", "-id").only(*needed)[:limit])
+
+
 IMPORTANCE_SAMPLE = 300
 
 

@@ -11,6 +11,8 @@ urlpatterns = [
     path(
         "predictions/<uuid:pk>/surrogate/", views.prediction_surrogate, name="prediction_surrogate"
     ),
+    path("predictions/<uuid:pk>/checks/", views.prediction_checks, name="prediction_checks"),
+    path("predictions/<uuid:pk>/replay/", views.prediction_replay, name="prediction_replay"),
     path("predictions/<uuid:pk>/snooze/<slug:code>/", list_views.snooze, name="snooze"),
     path("predictions/<uuid:pk>/list/", policy_views.list_event_value, name="list_event_value"),
     path("rules/", policy_views.rules_overview, name="rules_overview"),

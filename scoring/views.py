@@ -1,5 +1,6 @@
 """The page of one prediction, and the audited reveal of its personal data."""
 
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,14 +13,17 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from accounts.services import record_audit
-from scoring import panels, presenting
+from scoring import knowing, panels, presenting
+from scoring.checking import checks_panel
 from scoring.core.spec import truth_words
 from scoring.models import Prediction
-from scoring.screened import screening_hits, unscreened_lists
+from scoring.screened import screening_of
 from scoring.selectors import find_prediction
+from scoring.side_by_side import compared_hits
+from scoring.usual import beside, own_history
 
 LONGEST_REASON = 500
-SHORTEST_REASON = 3
+SHORTEST_REASON = 8
 
 
 def entity_url(prediction: Prediction) -> str:
@@ -51,18 +55,21 @@ def prediction_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
     prediction = prediction_or_404(pk)
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     if len(reason) < SHORTEST_REASON:
-        problem = "Say why you need to see it; the audit trail keeps your reason."
+        problem = "Say why you need to see it, in a few words; the audit trail keeps your reason."
         extra = {"reveal_problem": problem, "reveal_reason": reason}
         return _event(request, prediction, extra, status=422)
     spec = presenting.SpecCache().of(prediction.detector)
     fields = presenting.event_fields(prediction, spec, reveal=True)
+    masked = presenting.event_fields(prediction, spec)
     record_audit(
         actor=cast(User, request.user),
         action="prediction.revealed",
         subject=prediction,
-        detail={"reason": reason},
+        detail={"reason": reason, "fields": [field.name for field in masked if field.hidden]},
     )
-    return _event(request, prediction, {"fields": fields, "masked": False, "revealed": True})
+    screening = compared_hits(prediction, spec, reveal=True)
+    shown: dict[str, Any] = {"fields": fields, "masked": False, "revealed": True}
+    return _event(request, prediction, {**shown, "screening": screening})
 
 
 @login_required
@@ -85,6 +92,26 @@ def prediction_surrogate(request: HttpRequest, pk: UUID) -> HttpResponse:
     line = panels.surrogate_panel(prediction, spec.features if spec else ())
     context = {"surrogate": line}
     return _panel(request, prediction, "scoring/prediction_surrogate.html", context)
+
+
+@login_required
+@permission_required("scoring.view_prediction", raise_exception=True)
+@require_GET
+def prediction_checks(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What to check next, the fact first whose check would change the decision most."""
+    prediction = prediction_or_404(pk)
+    context = {"checks": checks_panel(prediction)}
+    return _panel(request, prediction, "scoring/prediction_checks.html", context)
+
+
+@login_required
+@permission_required("scoring.view_prediction", raise_exception=True)
+@require_GET
+def prediction_replay(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Decide the prediction again from what is stored, and say whether it is the same."""
+    prediction = prediction_or_404(pk)
+    context = {"replay": knowing.replay_line(prediction)}
+    return _panel(request, prediction, "scoring/prediction_replay.html", context)
 
 
 def _panel(
@@ -110,7 +137,7 @@ def _event(
     fields = presenting.event_fields(prediction, presenting.SpecCache().of(prediction.detector))
     masked = any(field.hidden for field in fields)
     context = {"prediction": prediction, "fields": fields, "masked": masked}
-    template = "scoring/prediction_event.html#body"
+    template = "scoring/prediction_event_body.html"
     return render(request, template, {**context, **extra}, status=status)
 
 
@@ -123,7 +150,12 @@ def _render(
     specs = presenting.SpecCache()
     spec = specs.of(prediction.detector)
     name = specs.entity(prediction, prediction.detector)
+    bundle = knowing.bundle_of(prediction)
+    known = spec if bundle is None else bundle.spec
+    own = None if known is None else own_history(prediction, known.feature_names)
+    why = presenting.explain_prediction(prediction, spec)
     fields = presenting.event_fields(prediction, spec)
+    screened = screening_of(prediction)
     context = {
         "title": f"Prediction {prediction.external_id}",
         "subtitle": str(prediction.detector),
@@ -132,13 +164,16 @@ def _render(
         "name": name,
         "entity_word": specs.entity_word(prediction.detector),
         "decided_by": presenting.decided_by(prediction),
-        "why": presenting.explain_prediction(prediction, spec),
+        "why": why,
+        "reasons": beside(why, prediction, known, own),
+        "band": knowing.band_line(prediction, bundle),
+        "novelty": knowing.novelty_line(prediction, bundle),
         "rules": presenting.rule_hits(prediction),
-        "screening": screening_hits(prediction),
-        "unscreened": unscreened_lists(prediction),
+        "screening": compared_hits(prediction, spec),
+        "unscreened": screened.missing,
         "fields": fields,
         "masked": any(field.hidden for field in fields),
-        "lineage": presenting.lineage_of(prediction),
+        "lineage": replace(presenting.lineage_of(prediction), lists=screened.lists),
         "truth": truth_words(spec),
         "labels": prediction.labels.select_related("author"),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models_registry.core.bands import describe_bands
 from models_registry.core.calibration import fit_calibration
 from models_registry.core.encoding import fit_encoder
 from models_registry.core.export import arrays_to_bytes
@@ -141,6 +142,7 @@ def train_bundle(
         "link": exported.link,
         "encoder": encoder.to_dict(),
         "calibration": calibration.to_dict(),
+        "calibration_band": describe_bands(risk, labels, np.arange(len(labels))),
         "thresholds": thresholds.to_dict(),
         "reference": describe_features(
             vectors,

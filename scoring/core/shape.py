@@ -18,6 +18,7 @@ def shape_problems(raw: object) -> Problems:
     found: Problems = []
     event = _mapping(found, raw, "event")
     _list(found, event, "event.pii")
+    _list(found, event, "event.links")
     _mapping(found, event, "event.currency")
     _mapping(found, event, "event.elapsed")
     schema = _mapping(found, event, "event.schema")

@@ -33,6 +33,7 @@ ROLES = (
         "entity_word",
         "pii",
         "label_column",
+        "links",
         "schema",
     ),
 )
@@ -117,7 +118,8 @@ class DetectorSpec:
 
     `label_column` is where an imported file says what was true; it is no field of an event.
     `elapsed_field` holds seconds since `elapsed_since` (seconds since 1970) in files that have no
-    times. `immutable` fields are never changed by a counterfactual.
+    times. `immutable` fields are never changed by a counterfactual. `links` are fields by whose
+    values entities are linked, None where the declaration does not say.
     """
 
     slug: str
@@ -140,6 +142,7 @@ class DetectorSpec:
     screening: ScreeningSpec | None = None
     audit_rate: float = AUDIT_RATE
     immutable: frozenset[str] = frozenset()
+    links: tuple[str, ...] | None = None
     elapsed_field: str = ""
     elapsed_since: float = 0.0
 
@@ -161,6 +164,12 @@ class DetectorSpec:
         """Every event field that keys a window or groups alerts, in a fixed order."""
         keys = {f.entity for f in self.features if f.entity} | {self.entity_field} - {""}
         return tuple(sorted(keys))
+
+    @property
+    def link_fields(self) -> tuple[str, ...]:
+        """Fields by whose values entities are linked: as declared, else the keys of its windows."""
+        fields = self.entity_fields if self.links is None else self.links
+        return tuple(name for name in fields if name != self.entity_field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +324,8 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
         read.known_field("event.pii", name)
         if name == event.get("id"):
             read.bad("event.pii", f"'{name}' is the id of an event, which is stored in clear")
+    for name in event.get("links", []):
+        read.known_field("event.links", name)
     for name in event.get("schema", {}).get("required", []):
         read.known_field("event.schema.required", name)
     read.plays("event.time", event.get("time"), types=("string",), form="date-time")
@@ -372,6 +383,7 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
         screening=screening,
         audit_rate=audit_rate,
         immutable=frozenset(immutable),
+        links=tuple(dict.fromkeys(event["links"])) if "links" in event else None,
         elapsed_field=elapsed_field,
         elapsed_since=elapsed_since,
     )

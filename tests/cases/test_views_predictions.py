@@ -80,7 +80,8 @@ def test_a_reason_reveals_once_and_is_audited_without_the_data(reader, analyst):
     assert "Ada Lovelace" in answer.content.decode()
     assert "no-store" in answer["Cache-Control"]
     entry = AuditEntry.objects.get(action="prediction.revealed")
-    assert (entry.actor, entry.detail) == (analyst, {"reason": "Call the customer"})
+    shown = {"reason": "Call the customer", "fields": ["user_id", "user_name"]}
+    assert (entry.actor, entry.detail) == (analyst, shown)
     assert "Ada" not in reader.get(prediction.get_absolute_url()).content.decode()
 
 

@@ -66,6 +66,8 @@ def test_a_challenger_is_registered_with_all_that_is_asked_of_it(detector, owner
     bundle = load_bundle(bundle_root(), version.digest)
     assert bundle.predictor is not None
     assert bundle.manifest["training"]["dataset_digest"] == version.dataset.digest
+    bands = bundle.manifest["calibration_band"]["groups"]
+    assert sum(group["rows"] for group in bands) == version.metrics["rows"]
     assert {"Reading logged events", "Registering"} <= set(told)
     assert serving("cards").version == "rules-only"
 

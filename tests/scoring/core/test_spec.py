@@ -199,3 +199,19 @@ def test_the_id_of_an_event_cannot_be_personal_data():
     config = config_of("payments")
     config["event"]["pii"] = ["transaction_id"]
     assert "event.pii" in problems(config)
+
+
+def test_entities_are_linked_by_the_keys_of_windows_unless_declared():
+    config = config_of("payments")
+    assert parse_spec(config).link_fields == ("device_id", "merchant_id")
+    config["event"]["links"] = ["merchant_id", "user_name", "user_id"]
+    assert parse_spec(config).link_fields == ("merchant_id", "user_name")
+    config["event"]["links"] = []
+    assert parse_spec(config).link_fields == ()
+
+
+@pytest.mark.parametrize("links", [["nonsense"], "device_id", [1], [["device_id"]]])
+def test_a_link_is_a_field_of_the_event(links):
+    config = config_of("payments")
+    config["event"]["links"] = links
+    assert "event.links" in problems(config)

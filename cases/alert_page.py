@@ -1,0 +1,81 @@
+"""What the page of one alert shows, from an alert to a template's context. No request in here."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from cases.models import Alert, Case
+from cases.rows import alert_row
+from cases.selectors import past_alerts_of_entity
+from cases.workflow import REASON_CODES, AlertStatus, Disposition
+from scoring import knowing, presenting
+from scoring.core.spec import truth_words
+from scoring.models import Prediction
+from scoring.screened import screening_of
+from scoring.side_by_side import compared_hits
+from scoring.usual import beside, own_history
+
+PAST_ALERTS = 6
+
+
+def reason_words(disposition: str, code: str) -> str:
+    """A reason code as people read it."""
+    if disposition not in set(Disposition):
+        return ""
+    return dict(REASON_CODES[Disposition(disposition)]).get(code, code)
+
+
+def cases_of(alerts: Sequence[Alert], here: Alert) -> list[Case]:
+    """The cases that an entity's earlier alerts are in, each once, but not the alert's own."""
+    found = {alert.case_id: alert.case for alert in alerts if alert.case is not None}
+    return [case for pk, case in found.items() if pk != here.case_id]
+
+
+def first_view(row: Prediction) -> str:
+    """Which of the facts to begin with: what decides before the model, else the event."""
+    if row.screening_hits:
+        return "screening"
+    return "rules" if row.rule_hits or row.list_hits else "event"
+
+
+def alert_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
+    """Everything but what depends on who is asking. A fixed number of queries."""
+    top, spec = alert.top_prediction, specs.of(alert.detector)
+    row = alert_row(alert, specs)
+    fields = presenting.event_fields(top, spec)
+    bundle = knowing.bundle_of(top)
+    why = presenting.explain_prediction(top, spec)
+    known = bundle.spec if bundle is not None else spec
+    own = own_history(top, known.feature_names) if known is not None else None
+    screened = screening_of(top)
+    past = past_alerts_of_entity(alert, limit=PAST_ALERTS)
+    for old in past:
+        old.reason_words = reason_words(old.disposition, old.reason_code)  # type: ignore[attr-defined]
+    return {
+        "title": row.entity,
+        "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)}",
+        "entity_word": specs.entity_word(alert.detector),
+        "alert": alert,
+        "row": row,
+        "prediction": top,
+        "decided_by": presenting.decided_by(top),
+        "why": why,
+        "reasons": beside(why, top, known, own),
+        "band": knowing.band_line(top, bundle),
+        "novelty": knowing.novelty_line(top, bundle),
+        "rules": presenting.rule_hits(top),
+        "view": first_view(top),
+        "rules_found": len(top.rule_hits) + len(top.list_hits),
+        "screening": compared_hits(top, spec),
+        "unscreened": screened.missing,
+        "fields": fields,
+        "masked": any(field.hidden for field in fields),
+        "lineage": replace(presenting.lineage_of(top), lists=screened.lists),
+        "linkable": spec is not None and bool(spec.link_fields),
+        "past": past,
+        "past_cases": cases_of(past, alert),
+        "is_open": alert.status == AlertStatus.OPEN,
+        "truth": truth_words(spec),
+        "case_title": f"{alert.detector}: {row.entity}",
+        "reason_words": reason_words(alert.disposition, alert.reason_code),
+    }

@@ -1,0 +1,317 @@
+"""Keep the index of links up with the predictions and labels: behind scoring, never on its path.
+
+One sweep takes in what came since the last, in the order of ids, which are made from the time of
+arrival. It waits GRACE so that whatever was being committed meanwhile is there. Progress moves in
+the same transaction as what was taken in, and only from where the sweep found it: two sweeps at
+once, or one that was killed, count nothing twice. What is committed later than GRACE after its
+arrival is passed over until the index is made anew.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts import vault
+from cases.links_models import EntityLink, KnownEntity, LinkProgress, SharedValue
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
+from scoring.feature_store.history import clear
+from scoring.models import Detector, Label, Prediction
+
+GRACE = timedelta(seconds=60)
+CHUNK = 2000
+BATCH = 400
+"""Rows in one statement: SQLite takes a bounded number of parameters."""
+LONGEST = 64
+NIL = UUID(int=0)
+
+
+class Overtaken(Exception):
+    """Another sweep took in the same rows first."""
+
+
+def index_links(*, chunks: int = 20) -> int:
+    """Take in at most so many chunks of new predictions, then labels; how many rows were read.
+
+    May run twice, also at once.
+    """
+    read = 0
+    for _ in range(chunks):
+        try:
+            count, done = _take_predictions(timezone.now() - GRACE)
+            read += count
+            if done:
+                count, done = _take_labels(timezone.now() - GRACE)
+                read += count
+        except Overtaken:
+            return read
+        if done:
+            break
+    return read
+
+
+def rebuild_links() -> None:
+    """Forget the index; the sweeps after this make it anew."""
+    with transaction.atomic():
+        for model in (EntityLink, SharedValue, KnownEntity, LinkProgress):
+            model.objects.all().delete()
+
+
+def links_known_until() -> datetime | None:
+    """All that arrived before this is in the index; None before the first complete sweep."""
+    progress = LinkProgress.objects.first()
+    return None if progress is None else progress.caught_up_at
+
+
+# --- Predictions ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Seen:
+    """How often, and from when to when."""
+
+    shown: str
+    events: int
+    first: datetime
+    last: datetime
+
+    def add(self, at: datetime) -> None:
+        self.events += 1
+        self.first, self.last = min(self.first, at), max(self.last, at)
+
+
+def _take_predictions(until: datetime) -> tuple[int, bool]:
+    """(how many were read, whether there are no more for now)."""
+    progress = _progress()
+    rows = list(
+        Prediction.objects.filter(pk__gt=progress.prediction)
+        .order_by("pk")
+        .only("detector_id", "external_id", "entity", "event", "event_time", "received_at")[:CHUNK]
+    )
+    # Up to the first that is too young: the mark must not pass over it.
+    ripe = list(takewhile(lambda row: row.received_at <= until, rows))
+    done = len(ripe) < CHUNK
+    entities, links = _collect(ripe)
+    with transaction.atomic():
+        _move_on(
+            progress,
+            prediction=ripe[-1].pk if ripe else progress.prediction,
+            caught_up_at=until if done else progress.caught_up_at,
+        )
+        _add_links(links)
+        _add_entities(entities)
+    return len(ripe), done
+
+
+def _progress() -> LinkProgress:
+    return LinkProgress.objects.get_or_create(pk=1, defaults={"prediction": NIL})[0]
+
+
+def _move_on(progress: LinkProgress, **changes: Any) -> None:
+    """Move the mark, if it still stands where we found it. Raises Overtaken."""
+    moved = LinkProgress.objects.filter(
+        pk=progress.pk, prediction=progress.prediction, label=progress.label
+    ).update(**changes)
+    if not moved:
+        raise Overtaken
+
+
+EntityKey = tuple[int, str]
+LinkKey = tuple[int, str, str, str]
+
+
+def _collect(
+    rows: Sequence[Prediction],
+) -> tuple[dict[EntityKey, _Seen], dict[LinkKey, _Seen]]:
+    """What the rows say of entities, by (detector, entity), and of links, by (detector, field,
+    token, entity). Detectors without link fields say nothing."""
+    specs = _specs({row.detector_id for row in rows})
+    entities: dict[EntityKey, _Seen] = {}
+    links: dict[LinkKey, _Seen] = {}
+    for row in rows:
+        spec = specs.get(row.detector_id)
+        if spec is None:
+            continue
+        key = (row.detector_id, row.entity)
+        if key not in entities:
+            entities[key] = _Seen(_name(row, spec), 0, row.event_time, row.event_time)
+        entities[key].add(row.event_time)
+        for field, value in _values(row.event, spec):
+            link = (row.detector_id, field, vault.token(field, value), row.entity)
+            if link not in links:
+                shown = vault.mask(value) if field in spec.pii_fields else value[:LONGEST]
+                links[link] = _Seen(shown, 0, row.event_time, row.event_time)
+            links[link].add(row.event_time)
+    return entities, links
+
+
+def _specs(detectors: set[int]) -> dict[int, DetectorSpec]:
+    found = {}
+    for detector in Detector.objects.filter(pk__in=detectors):
+        try:
+            spec = detector.spec()
+        except SpecError:
+            continue
+        if spec.link_fields:
+            found[detector.pk] = spec
+    return found
+
+
+def _values(event: Mapping[str, Any], spec: DetectorSpec) -> Iterable[tuple[str, str]]:
+    """(field, value) of what may link; personal data in the clear, for its token alone."""
+    for field in spec.link_fields:
+        value = clear(event.get(field))
+        if value is not None and str(value).strip():
+            yield field, str(value)
+
+
+def _name(row: Prediction, spec: DetectorSpec) -> str:
+    value = clear(row.event.get(spec.entity_field))
+    if value is None:
+        return row.external_id[:100]
+    hidden = spec.entity_field in spec.pii_fields
+    return vault.mask(str(value)) if hidden else str(value)[:100]
+
+
+# --- Writing -------------------------------------------------------------------------------------
+
+_LINKS, _VALUES, _ENTITIES = (
+    model._meta.db_table for model in (EntityLink, SharedValue, KnownEntity)
+)
+_LATER = "CASE WHEN excluded.last_seen > {0}.last_seen THEN excluded.{1} ELSE {0}.{1} END"
+_EARLIER = "CASE WHEN excluded.first_seen < {0}.first_seen THEN excluded.{1} ELSE {0}.{1} END"
+ADD_LINKS = f"""
+    INSERT INTO {_LINKS} (detector_id, field, token, entity, events, first_seen, last_seen)
+    VALUES {{rows}}
+    ON CONFLICT (token, entity, field, detector_id) DO UPDATE SET
+        events = {_LINKS}.events + excluded.events,
+        first_seen = {_EARLIER.format(_LINKS, "first_seen")},
+        last_seen = {_LATER.format(_LINKS, "last_seen")}
+    RETURNING detector_id, field, token, entity, events
+"""  # noqa: S608 - our own names
+ADD_VALUES = f"""
+    INSERT INTO {_VALUES} (detector_id, field, token, shown, entities, last_seen)
+    VALUES {{rows}}
+    ON CONFLICT (token, field, detector_id) DO UPDATE SET
+        entities = {_VALUES}.entities + excluded.entities,
+        last_seen = {_LATER.format(_VALUES, "last_seen")}
+"""  # noqa: S608 - our own names
+ADD_ENTITIES = f"""
+    INSERT INTO {_ENTITIES}
+        (detector_id, entity, shown, events, frauds, legitimate, first_seen, last_seen)
+    VALUES {{rows}}
+    ON CONFLICT (entity, detector_id) DO UPDATE SET
+        events = {_ENTITIES}.events + excluded.events,
+        first_seen = {_EARLIER.format(_ENTITIES, "first_seen")},
+        shown = {_LATER.format(_ENTITIES, "shown")},
+        last_seen = {_LATER.format(_ENTITIES, "last_seen")}
+"""  # noqa: S608 - our own names
+
+
+def _add_links(links: Mapping[LinkKey, _Seen]) -> None:
+    """Count the links; a value's number of entities grows by those that are new to it."""
+    adapt = connection.ops.adapt_datetimefield_value
+    rows = [
+        (*key, seen.events, adapt(seen.first), adapt(seen.last))
+        for key, seen in sorted(links.items(), key=lambda item: item[0])
+    ]
+    fresh: Counter[tuple[int, str, str]] = Counter()
+    for detector, field, token, entity, events in _upsert(ADD_LINKS, rows):
+        # A link that was there before has more events than were just added.
+        if events == links[detector, field, token, entity].events:
+            fresh[detector, field, token] += 1
+    values: dict[tuple[int, str, str], _Seen] = {}
+    for (detector, field, token, _), seen in links.items():
+        held = values.setdefault((detector, field, token), seen)
+        if seen.last > held.last:
+            values[detector, field, token] = seen
+    _upsert(
+        ADD_VALUES,
+        [
+            (*key, seen.shown, fresh[key], adapt(seen.last))
+            for key, seen in sorted(values.items(), key=lambda item: item[0])
+        ],
+    )
+
+
+def _add_entities(entities: Mapping[EntityKey, _Seen]) -> None:
+    adapt = connection.ops.adapt_datetimefield_value
+    _upsert(
+        ADD_ENTITIES,
+        [
+            (*key, seen.shown, seen.events, 0, 0, adapt(seen.first), adapt(seen.last))
+            for key, seen in sorted(entities.items(), key=lambda item: item[0])
+        ],
+    )
+
+
+def _upsert(sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Run the statement over all rows, a batch at a time; what it returned."""
+    found: list[tuple[Any, ...]] = []
+    with connection.cursor() as cursor:
+        for first in range(0, len(rows), BATCH):
+            part = rows[first : first + BATCH]
+            marks = "(" + ", ".join(["%s"] * len(part[0])) + ")"
+            cursor.execute(
+                sql.format(rows=", ".join([marks] * len(part))),
+                [value for row in part for value in row],
+            )
+            if cursor.description:
+                found += cursor.fetchall()
+    return found
+
+
+# --- Labels --------------------------------------------------------------------------------------
+
+
+def _take_labels(until: datetime) -> tuple[int, bool]:
+    """Count entities' events by their newest labels; a correction moves from one to the other."""
+    progress = _progress()
+    new = list(
+        Label.objects.filter(pk__gt=progress.label)
+        .order_by("pk")
+        .values_list("pk", "prediction_id", "recorded_at")[:CHUNK]
+    )
+    ripe = list(takewhile(lambda row: row[2] <= until, new))
+    if not ripe:
+        return 0, True
+    last = ripe[-1][0]
+    moves = _moves({prediction for _, prediction, _ in ripe}, progress.label, last)
+    with transaction.atomic():
+        _move_on(progress, label=last)
+        for (detector, entity), (frauds, legitimate) in sorted(moves.items()):
+            row = KnownEntity.objects.filter(entity=entity, detector=detector).first()
+            if row is not None and (frauds or legitimate):
+                row.frauds = max(0, row.frauds + frauds)
+                row.legitimate = max(0, row.legitimate + legitimate)
+                row.save(update_fields=["frauds", "legitimate"])
+    return len(ripe), len(ripe) < CHUNK
+
+
+def _moves(predictions: set[UUID], before: int, last: int) -> dict[EntityKey, list[int]]:
+    """By entity, how many more of its events are known as (fraud, legitimate) than `before`."""
+    labels = (
+        Label.objects.filter(prediction__in=predictions, pk__lte=last)
+        .order_by("label_time", "pk")
+        .values_list("pk", "prediction_id", "is_fraud", "detector_id", "prediction__entity")
+    )
+    then: dict[UUID, bool] = {}
+    now: dict[UUID, tuple[bool, EntityKey]] = {}
+    for pk, prediction, is_fraud, detector, entity in labels:
+        if pk <= before:
+            then[prediction] = is_fraud
+        now[prediction] = (is_fraud, (detector, entity))
+    found: dict[EntityKey, list[int]] = {}
+    for prediction, (is_fraud, key) in now.items():
+        counts = found.setdefault(key, [0, 0])
+        counts[0 if is_fraud else 1] += 1
+        if prediction in then:
+            counts[0 if then[prediction] else 1] -= 1
+    return found

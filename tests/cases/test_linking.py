@@ -1,0 +1,155 @@
+"""The index of links: complete, counted once, made of tokens, kept up behind scoring."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts import vault
+from cases import linking
+from cases.linking import index_links, links_known_until, rebuild_links
+from cases.links_models import EntityLink, KnownEntity, LinkProgress, SharedValue
+from scoring.labelling import record_label
+from scoring.models import Detector, Label, Prediction
+from tests.factories import config_of, fraud, payment, scored_many
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+
+
+@pytest.fixture(autouse=True)
+def no_grace(monkeypatch):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=-1))
+
+
+def sent(*who, **changed):
+    """One payment of each (user, device)."""
+    raws = [payment(user_id=user, device_id=device, **changed) for user, device in who]
+    return scored_many("payments", raws)
+
+
+def label(row, is_fraud):
+    record_label(row, is_fraud=is_fraud, source=Label.Source.ANALYST, label_time=timezone.now())
+
+
+def counts():
+    return (
+        sorted(EntityLink.objects.values_list("field", "events")),
+        sorted(SharedValue.objects.values_list("shown", "entities")),
+        sorted(KnownEntity.objects.values_list("events", "frauds", "legitimate")),
+    )
+
+
+def test_who_shares_a_device_is_in_the_index():
+    sent(("ada", "phone"), ("ben", "phone"), ("ben", "phone"), ("cleo", "tablet"))
+    index_links()
+    assert sorted(SharedValue.objects.values_list("field", "shown", "entities")) == [
+        ("device_id", "phone", 2), ("device_id", "tablet", 1),
+    ]  # fmt: skip
+    phone = EntityLink.objects.filter(token=vault.token("device_id", "phone"))
+    assert sorted(phone.values_list("events", flat=True)) == [1, 2]
+
+
+def test_a_second_sweep_and_a_later_one_count_nothing_twice():
+    sent(("ada", "phone"))
+    assert index_links() == 1
+    before = counts()
+    assert index_links() == 0
+    assert counts() == before
+    sent(("ada", "phone"), ("ben", "phone"))
+    index_links()
+    assert SharedValue.objects.get().entities == 2
+    assert sorted(EntityLink.objects.values_list("events", flat=True)) == [1, 2]
+
+
+def test_small_chunks_and_a_rebuild_give_the_same_index(monkeypatch):
+    rows = sent(("ada", "phone"), ("ben", "phone"), ("ben", "tablet"), ("cleo", "phone"))
+    label(rows[0], True)
+    index_links()
+    whole = counts()
+    rebuild_links()
+    assert counts() == ([], [], [])
+    monkeypatch.setattr(linking, "CHUNK", 1)
+    index_links(chunks=50)
+    assert counts() == whole
+
+
+def test_two_sweeps_at_once_count_once(monkeypatch):
+    sent(("ada", "phone"))
+    stale = linking._progress()
+    index_links()
+    monkeypatch.setattr(linking, "_progress", lambda: stale)
+    assert index_links() == 0
+    assert EntityLink.objects.get().events == 1
+
+
+def test_what_only_just_arrived_waits(monkeypatch):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=60))
+    sent(("ada", "phone"))
+    assert index_links() == 0
+    assert not EntityLink.objects.exists()
+    assert links_known_until() < timezone.now()
+
+
+def test_the_mark_does_not_pass_over_one_that_is_too_young():
+    first, _ = sent(("ada", "phone"), ("ben", "phone"))
+    rows = Prediction.objects.order_by("pk")
+    young, arrived = rows[0], first.received_at
+    Prediction.objects.filter(pk=young.pk).update(received_at=arrived + timedelta(days=1))
+    assert index_links() == 0
+    Prediction.objects.filter(pk=young.pk).update(received_at=arrived)
+    assert index_links() == 2
+
+
+def test_times_and_numbers_come_from_the_events():
+    sent(("ada", "phone"), timestamp="2020-06-02T10:00:00+00:00")
+    sent(("ada", "phone"), timestamp="2020-06-01T10:00:00+00:00")
+    index_links()
+    link = EntityLink.objects.get()
+    assert (link.first_seen.day, link.last_seen.day, link.events) == (1, 2, 2)
+
+
+def test_personal_data_is_kept_as_a_token_and_shown_masked():
+    config = config_of("payments")
+    config["event"]["links"] = ["user_name"]
+    Detector.objects.filter(slug="payments").update(config=config)
+    sent(("ada", None), user_name="Ada Lovelace")
+    index_links()
+    assert EntityLink.objects.get().token == vault.token("user_name", "Ada Lovelace")
+    assert SharedValue.objects.get().shown == "••••lace"
+    assert KnownEntity.objects.get().shown.startswith("••••")
+
+
+def test_labels_are_counted_by_the_newest_and_a_correction_moves_one():
+    first, second = sent(("ada", "phone"), ("ada", "phone"))
+    label(first, True)
+    label(second, True)
+    index_links()
+    assert (KnownEntity.objects.get().frauds, KnownEntity.objects.get().legitimate) == (2, 0)
+    label(first, False)
+    index_links()
+    index_links()
+    assert (KnownEntity.objects.get().frauds, KnownEntity.objects.get().legitimate) == (1, 1)
+
+
+def test_a_detector_that_links_by_nothing_is_passed_over(fraud_detector):
+    scored_many("fraud", [fraud()])
+    assert index_links() == 1
+    assert not KnownEntity.objects.exists()
+
+
+def test_the_command_takes_in_everything(capsys):
+    sent(("ada", "phone"), ("ben", "phone"))
+    call_command("index_links")
+    call_command("index_links", "--rebuild")
+    assert SharedValue.objects.get().entities == 2
+    assert LinkProgress.objects.count() == 1
+
+
+def test_a_sweep_costs_the_same_queries_for_any_number_of_rows(django_assert_max_num_queries):
+    for rows in (1, 150):
+        sent(*[(f"user-{i}", f"device-{i % 7}") for i in range(rows)])
+        # Progress (and its making), rows, detectors; mark and three inserts in a transaction; the
+        # same for labels, of which there are none.
+        with django_assert_max_num_queries(14):
+            index_links()

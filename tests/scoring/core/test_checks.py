@@ -1,0 +1,103 @@
+"""What to check next: ranked by what the check would change, proved by deciding again."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scoring.core import pipeline
+from scoring.core.bundle import assemble
+from scoring.core.checks import Case, rank_checks, topic_of
+from scoring.core.types import (
+    NO_ORDERS,
+    Decision,
+    ListHit,
+    Orders,
+    RiskLevel,
+    ScreeningHit,
+)
+from tests.factories import empty_windows, parse_all, payment, spec_of, trained_payments
+
+STRICT = {"review": 0.3, "block": 0.9, "medium": 0.1, "high": 0.3, "critical": 0.9}
+BUNDLE = assemble("0" * 64, trained_payments()[0] | {"thresholds": STRICT}, trained_payments()[1])
+MATCH = ScreeningHit(
+    "name", "un", "d", "7", "X", 0.95, RiskLevel.HIGH, Decision.REVIEW, "like X", {}
+)
+
+
+def case(*, screening=(), orders=NO_ORDERS, degraded=False, usual=None, **changed):
+    (event,) = parse_all(BUNDLE.spec, [payment(**changed)])
+    vector = pipeline.build(BUNDLE.plan, event, empty_windows(BUNDLE.plan, [event]))
+    own = np.full(len(vector), math.nan) if usual is None else usual
+    return Case(event, vector, BUNDLE, BUNDLE.policy, orders, screening, own, degraded)
+
+
+def topics(found):
+    return [check.topic for check in found]
+
+
+def test_the_fact_that_made_the_decision_comes_first_and_undoes_it():
+    first, *_ = rank_checks(case(amount=4000.0))
+    assert first.topic == ("value", "amount")
+    assert first.decision is Decision.APPROVE
+    assert first.risk_after < 0.3 <= first.risk
+
+
+@pytest.mark.parametrize("amount", [10.0, 90.0, 700.0, 4000.0, 20_000.0])
+def test_checks_are_ordered_by_steps_and_then_by_risk(amount):
+    found = rank_checks(case(amount=amount))
+    assert found == sorted(found, key=lambda one: (-one.steps, -one.drop, one.topic))
+    assert all(one.steps > 0 or one.drop > 0 for one in found)
+
+
+def test_nothing_stands_against_a_harmless_event():
+    assert all(one.steps == 0 for one in rank_checks(case(amount=20.0)))
+
+
+def test_a_forcing_rule_is_a_check_that_approves_only_if_it_alone_decided():
+    rules = {one.topic[1]: one for one in rank_checks(case(amount=20_000.0, degraded=True))
+             if one.topic[0] == "rule"}  # fmt: skip
+    assert rules["HIGH_AMOUNT"].decision is Decision.APPROVE
+    scored = rank_checks(case(amount=20_000.0))
+    assert ("rule", "HIGH_AMOUNT") not in topics([one for one in scored if one.steps > 0])
+
+
+def test_an_amount_that_a_rule_reads_is_moved_for_the_rule_too():
+    found = {one.topic: one for one in rank_checks(case(amount=20_000.0))}
+    assert found["value", "amount"].decision is Decision.APPROVE
+
+
+def test_a_match_with_a_list_and_the_deny_list_are_checks():
+    matched = rank_checks(case(amount=20.0, screening=(MATCH,)))
+    assert matched[0].topic == ("screening", "0")
+    assert matched[0].decision is Decision.APPROVE
+    denied = Orders(denied=(ListHit(1, "deny", "device_id", "seen in fraud"),))
+    assert rank_checks(case(amount=20.0, orders=denied))[0].topic == ("deny", "device_id")
+
+
+def test_two_matches_need_two_checks():
+    found = rank_checks(case(amount=20.0, screening=(MATCH, replace(MATCH, entry="8"))))
+    assert all(one.steps == 0 for one in found if one.topic[0] == "screening")
+
+
+def test_the_entity_s_own_median_counts_as_harmless():
+    usual = np.full(len(BUNDLE.plan.names), math.nan)
+    usual[BUNDLE.plan.names.index("amount")] = 3900.0
+    found = {one.topic: one for one in rank_checks(case(amount=4000.0, usual=usual))}
+    overall = {one.topic: one for one in rank_checks(case(amount=4000.0))}
+    assert ("value", "amount") not in found or (
+        found["value", "amount"].drop < overall["value", "amount"].drop
+    )
+
+
+def test_each_feature_of_every_shipped_detector_belongs_to_one_question():
+    for slug in ("payments", "cards", "fraud", "anomaly", "creditcard", "credit_card_fraud"):
+        spec = spec_of(slug)
+        kinds = {topic_of(spec, feature)[0] for feature in spec.features}
+        assert kinds <= {"value", "other", "pace", "time", "known_bad"}
+
+
+def test_without_a_model_only_rules_and_lists_are_checked():
+    found = rank_checks(case(amount=20_000.0, degraded=True))
+    assert (found and found[0].risk_after is None) or found[0].risk_after < 0.3
