@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring import panels, presenting
 from scoring.core.spec import truth_words
-from scoring.models import Prediction
+from scoring.models import Label, Prediction
 from scoring.screened import screening_hits, unscreened_lists
 from scoring.selectors import find_prediction
 
@@ -140,7 +140,9 @@ def _render(
         "masked": any(field.hidden for field in fields),
         "lineage": presenting.lineage_of(prediction),
         "truth": truth_words(spec),
-        "labels": prediction.labels.select_related("author"),
+        "labels": Label.history.filter(prediction=prediction).select_related(
+            "author", "retracted_by"
+        ),
     }
     template = "scoring/prediction_detail.html"
     return render(request, template, {**context, **(extra or {})}, status=status)
