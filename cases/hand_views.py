@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
@@ -24,19 +24,11 @@ from cases.locking import keep_few_locks, locked_by_other, release_lock, take_lo
 from cases.models import Alert
 from cases.queue_counts import open_alerts
 from cases.queue_views import render_queue
-from cases.resting import comment_on_alert, snooze_alert, wake_alert
+from cases.resting import SNOOZES, comment_on_alert, snooze_alert, wake_alert
 from cases.selectors import assignable_users
 from cases.services import end_touch
 from cases.views import alert_or_404, alert_url, fragment, go_on, signed_in
 from cases.workflow import MoveRefused, check_reason
-
-SNOOZES = {
-    "1h": ("1 hour", timedelta(hours=1)),
-    "4h": ("4 hours", timedelta(hours=4)),
-    "1d": ("1 day", timedelta(days=1)),
-    "3d": ("3 days", timedelta(days=3)),
-    "7d": ("1 week", timedelta(days=7)),
-}
 
 
 # --- One act on many -----------------------------------------------------------------------------
@@ -181,17 +173,6 @@ def undo(request: HttpRequest, batch: UUID) -> HttpResponse:
 # --- One alert -----------------------------------------------------------------------------------
 
 
-def _lock_panel(request: HttpRequest, alert: Alert, problem: str = "") -> HttpResponse:
-    context = {
-        "alert": alert,
-        "locked_away": locked_by_other(alert, signed_in(request)),
-        "problem": problem,
-        "renewing": True,
-    }
-    status = 422 if problem else 200
-    return render(request, "cases/alert_lock.html#panel", context, status=status)
-
-
 @login_required
 @permission_required("cases.triage_alert", raise_exception=True)
 @require_POST
@@ -200,7 +181,9 @@ def alert_lock(request: HttpRequest, pk: int) -> HttpResponse:
     alert, user = alert_or_404(pk), signed_in(request)
     take_lock(alert, user)
     keep_few_locks(user)
-    return _lock_panel(request, alert)
+    away = locked_by_other(alert, user)
+    context = {"alert": alert, "locked_away": away, "renewing": True}
+    return render(request, "cases/alert_lock.html#panel", context)
 
 
 @login_required

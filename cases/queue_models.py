@@ -153,6 +153,13 @@ class Closing(models.Model):
         return f"Alert {self.alert_id} closed at {self.at:%Y-%m-%d %H:%M}"
 
 
+class Comments(models.Manager["AlertComment"]):
+    """Comments with their authors: nobody shows one without the other."""
+
+    def get_queryset(self) -> "models.QuerySet[AlertComment]":
+        return super().get_queryset().select_related("author")
+
+
 class AlertComment(models.Model):
     """What somebody noted on an alert; only ever added."""
 
@@ -162,6 +169,8 @@ class AlertComment(models.Model):
     )
     at = models.DateTimeField(auto_now_add=True)
     text = models.TextField()
+
+    objects = Comments()
 
     class Meta:
         ordering = ("at", "id")

@@ -11,13 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from cases.filters import SNOOZED, SORTS, QueueFilters
+from cases.filters import AGE, AMOUNT, SCORE, SNOOZED, SORTS, QueueFilters
 from cases.forms import BudgetForm, SaveViewForm
 from cases.handing_out import budget_row, set_budget
 from cases.models import Alert
 from cases.queue_counts import newest_alert_id, open_alerts
 from cases.queue_models import QueueBudget, SavedView
 from cases.queue_page import counts_for, page_of, selects, state_of, tabs, total
+from cases.resting import snooze_choices
 from cases.rows import alert_rows
 from cases.saving_views import (
     ViewRefused,
@@ -82,6 +83,8 @@ def render_queue(
         "page_obj": page,
         "total": count,
         "rows": rows,
+        "heads": _heads(filters),
+        "snoozes": snooze_choices(),
         "now": now,
         "budget": budget,
         "snoozed_view": filters.view == SNOOZED,
@@ -98,6 +101,24 @@ def render_queue(
     asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
     response["HX-Push-Url"] = f"{reverse('queue')}?{asked.lstrip('&')}".rstrip("?")
     return response
+
+
+def _heads(filters: QueueFilters) -> list[dict[str, Any]]:
+    """The columns that the list can be ordered by."""
+    columns = (
+        (SCORE, "Probability", True), (AMOUNT, "At risk", True), (AGE, "Age", False),
+    )  # fmt: skip
+    return [
+        {
+            "label": label,
+            "before_why": before,
+            "here": filters.sort == sort,
+            "direction": "ascending" if sort == AGE else "descending",
+            "query": filters.query(sort=sort),
+            "title": SORTS[sort][1],
+        }
+        for sort, label, before in columns
+    ]
 
 
 def _bulk_reasons() -> list[dict[str, Any]]:

@@ -13,6 +13,19 @@ from cases.queue_models import AlertComment
 from cases.workflow import AlertStatus, MoveRefused
 
 LONGEST = timedelta(days=30)
+SNOOZES = {
+    "1h": ("1 hour", timedelta(hours=1)),
+    "4h": ("4 hours", timedelta(hours=4)),
+    "1d": ("1 day", timedelta(days=1)),
+    "3d": ("3 days", timedelta(days=3)),
+    "7d": ("1 week", timedelta(days=7)),
+}
+"""What pages offer: name, words, how long."""
+
+
+def snooze_choices() -> list[tuple[str, str]]:
+    """(name, words) of the times that pages offer."""
+    return [(name, words) for name, (words, _) in SNOOZES.items()]
 
 
 def _open(alert: Alert, actor: User) -> Alert:

@@ -15,7 +15,9 @@ from accounts.models import User
 from cases.filters import QueueFilters
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.handing_out import hand_out_next, passed_over
+from cases.locking import locked_by_other
 from cases.models import Alert
+from cases.resting import snooze_choices
 from cases.rows import alert_row
 from cases.selectors import (
     assignable_users,
@@ -81,7 +83,7 @@ def preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]
         "rules": presenting.rule_hits(alert.top_prediction),
         "screening": screening_hits(alert.top_prediction),
         "events": entity_history(alert.detector_id, alert.entity, limit=PREVIEW_HISTORY),
-        "comments": alert.comments.select_related("author"),
+        "comments": alert.comments.all(),
     }
 
 
@@ -146,6 +148,9 @@ def _render_alert(
         "people": _people(signed_in(request)),
         "case_title": f"{alert.detector}: {row.entity}",
         "reason_words": reason_words(alert.disposition, alert.reason_code),
+        "locked_away": locked_by_other(alert, signed_in(request)),
+        "comments": alert.comments.all(),
+        "snoozes": snooze_choices(),
     }
     return render(request, "cases/alert_detail.html", {**context, **extra}, status=status)
 

@@ -44,7 +44,7 @@
   }
   function expire(node) {
     if (node.classList.contains("is-error")) return; // an error stays until it is read
-    setTimeout(function () { node.remove(); }, 6000);
+    setTimeout(function () { node.remove(); }, node.querySelector("form") ? 30000 : 6000); // undo takes a thought
   }
   risk.toast = toast;
 
@@ -127,6 +127,7 @@
   });
   document.addEventListener("htmx:afterSettle", function (event) {
     var scope = event.detail.elt;
+    if (scope.closest && scope.closest("#toasts")) scope.querySelectorAll(".toast-note").forEach(expire);
     refreshTimes(document);
     markPressed();
     var wanted = scope.querySelector && scope.querySelector("[data-focus], [aria-invalid=true]");
