@@ -3,9 +3,10 @@
 Handling time of one alert is the sum of the stays on it; a stay that lasts longer than IDLE counts
 as IDLE, because somebody went for coffee. The estimate for a cell (detector, level, how many events)
 is the median of the logarithms there, drawn towards the estimate of the wider cell around it as
-n alerts against PULL: exp((n * log(median) + PULL * log(wider)) / (n + PULL)). Wider means without
+n alerts against PULL: wider * (median / wider) ** (n / (n + PULL)). Wider means without
 the events, then without the level, then over all detectors, and at the top PRIOR. One alert that took
-all day moves a median by one place; three alerts of a new detector move its estimate by a tenth.
+all day moves a median by one place. Three alerts, alike, of a new detector move the estimate of their
+cell a fifth of the way from the overall one to theirs (of the logarithms), thirty four fifths.
 """
 
 import math
@@ -22,7 +23,7 @@ LONGEST: Final = 60.0
 """Bounds of an estimate, minutes."""
 PRIOR: Final = 3.0
 """Minutes an alert takes as long as nothing is known."""
-PULL: Final = 20.0
+PULL: Final = 40.0
 """How many alerts the wider cell weighs as much as."""
 SIZES: Final = (2, 5, 20)
 """An alert of at least this many events is one size larger."""
@@ -75,9 +76,9 @@ def estimate(handled: Iterable[Handled]) -> dict[Cell, Estimate]:
     for cell in sorted(logs.keys() | {(None, None, None)}, key=_width):
         wider = found.get(_wider(cell), Estimate(PRIOR, 0)).minutes
         own = logs[cell]
-        middle = median(own) if own else 0.0
-        drawn = (len(own) * middle + PULL * math.log(wider)) / (len(own) + PULL)
-        found[cell] = Estimate(bounded(math.exp(drawn)), len(own))
+        part = len(own) / (len(own) + PULL)
+        moved = part * (median(own) - math.log(wider)) if own else 0.0
+        found[cell] = Estimate(bounded(wider * math.exp(moved)), len(own))
     return found
 
 

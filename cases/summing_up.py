@@ -84,9 +84,10 @@ def _gap(top: Prediction) -> float | None:
     if top.risk is None:
         return None
     try:
-        thresholds = deployment.loaded(top.bundle_digest).thresholds
+        predictor = deployment.loaded(top.bundle_digest).predictor
     except BundleError:
-        thresholds = RULES_ALONE
+        predictor = None
+    thresholds = RULES_ALONE if predictor is None else predictor.thresholds
     return abs(top.risk - thresholds.review)
 
 

@@ -87,7 +87,12 @@ def record_truths(
 
 
 def retract_labels(
-    predictions: Sequence[UUID], *, author: User, label_time: datetime, actor: User
+    predictions: Sequence[UUID],
+    *,
+    author: User,
+    label_time: datetime,
+    actor: User,
+    at: datetime | None = None,
 ) -> int:
     """Take back what `author` said at `label_time` about these; earlier labels count again.
 
@@ -99,7 +104,7 @@ def retract_labels(
             prediction__in=predictions, author=author, label_time=label_time
         ).order_by()
         taught = sorted(set(rows.values_list("detector_id", "prediction_id")))
-        count = rows.update(retracted_at=timezone.now(), retracted_by=actor)
+        count = rows.update(retracted_at=at or timezone.now(), retracted_by=actor)
         for detector_id in sorted({detector for detector, _ in taught}):
             _teach(detector_id, [pk for detector, pk in taught if detector == detector_id])
     return count
