@@ -59,9 +59,7 @@ def label_many(
     )  # fmt: skip
 
 
-def assign_many(
-    alerts: Sequence[Alert], *, owner: User | None, actor: User, note: str
-) -> Outcome:
+def assign_many(alerts: Sequence[Alert], *, owner: User | None, actor: User, note: str) -> Outcome:
     """Give each to the same person, or to nobody."""
 
     def assign(alert: Alert) -> None:
@@ -72,9 +70,7 @@ def assign_many(
     return _each(alerts, assign)
 
 
-def snooze_many(
-    alerts: Sequence[Alert], *, until: datetime, actor: User, note: str
-) -> Outcome:
+def snooze_many(alerts: Sequence[Alert], *, until: datetime, actor: User, note: str) -> Outcome:
     """Put each aside until the same time."""
     return _each(alerts, lambda alert: snooze_alert(alert, until=until, actor=actor, note=note))
 

@@ -14,7 +14,7 @@ from accounts.models import User
 from cases.models import Alert
 from cases.queue_models import AlertFacet, AlertText
 from cases.words import asked_words, whole_word
-from scoring.core.spec import SpecError
+from scoring.core.reader import SpecError
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector
 
@@ -120,14 +120,16 @@ class QueueFilters:
         """The order for the database."""
         return SORTS[self.sort][2]
 
-    def narrow(self, rows: QuerySet[Alert], *, user: User, now: datetime) -> Any:
+    def narrow(self, rows: QuerySet[Alert], *, user: User, now: datetime) -> QuerySet[Alert]:
         """The alerts that match, in no order; whoever waits, or sleeps where that is the view."""
         return rows.filter(self.condition(user=user, now=now))
 
     def condition(self, *, user: User, now: datetime) -> Q:
         """All of it as one condition."""
         asleep = Q(snoozed_until__gt=now)
-        found = asleep if self.view == SNOOZED else Q(snoozed_until=None) | Q(snoozed_until__lte=now)
+        found = (
+            asleep if self.view == SNOOZED else Q(snoozed_until=None) | Q(snoozed_until__lte=now)
+        )
         if self.detector or self.reason or self.rule:
             found &= Q(facet__in=self._facets())
         if self.level:
@@ -137,7 +139,7 @@ class QueueFilters:
             found &= Q(owner=owners.get(self.owner, self.owner))
         return found & self._ungrouped(now)
 
-    def _facets(self) -> QuerySet[AlertFacet]:
+    def _facets(self) -> Any:
         facets = AlertFacet.objects.order_by()
         if self.detector:
             facets = facets.filter(detector__slug=self.detector)
@@ -195,10 +197,12 @@ def tokens_of(name: str) -> list[str]:
     return [vault.token(field, name) for field in entity_fields()]
 
 
-def said(text: str, tokens: list[str]) -> QuerySet[AlertText]:
+def said(text: str, tokens: list[str]) -> Any:
     """Ids of alerts whose words begin as typed, all of them, or whose entity is exactly that."""
     asked = asked_words(text)
-    return AlertText.objects.filter(HasWords(asked, [whole_word(token) for token in tokens])).values("alert")
+    return AlertText.objects.filter(
+        HasWords(asked, [whole_word(token) for token in tokens])
+    ).values("alert")
 
 
 class HasWords(Func):
@@ -223,8 +227,7 @@ class HasWords(Func):
         words_sql, words_params = compiler.compile(words)
         query_sql, query_params = compiler.compile(query)
         sql = (
-            f"array_to_tsvector(string_to_array(btrim({words_sql}), ' '))"
-            f" @@ ({query_sql})::tsquery"
+            f"array_to_tsvector(string_to_array(btrim({words_sql}), ' ')) @@ ({query_sql})::tsquery"
         )
         return sql, (*words_params, *query_params)
 

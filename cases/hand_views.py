@@ -30,7 +30,6 @@ from cases.services import end_touch
 from cases.views import alert_or_404, alert_url, fragment, go_on, signed_in
 from cases.workflow import MoveRefused, check_reason
 
-
 # --- One act on many -----------------------------------------------------------------------------
 
 

@@ -76,9 +76,7 @@ def keep_few_locks(user: User) -> None:
     held = Alert.objects.filter(locked_by=user).order_by("-locked_until").values_list("pk")
     spare = [pk for (pk,) in held[settings.ALERT_LOCKS_PER_USER :]]
     if spare:
-        Alert.objects.filter(pk__in=spare, locked_by=user).update(
-            locked_by=None, locked_until=None
-        )
+        Alert.objects.filter(pk__in=spare, locked_by=user).update(locked_by=None, locked_until=None)
 
 
 def take_over(alert: Alert, user: User) -> None:

@@ -105,9 +105,7 @@ class Alert(models.Model):
             models.Index(fields=("status", "-loss_per_minute", "-id"), name="alert_queue"),
             models.Index(fields=("status", "opened_at", "id"), name="alert_by_age"),
             models.Index(fields=("status", "threshold_gap", "id"), name="alert_by_gap"),
-            models.Index(
-                fields=("status", "facet", "owner", "snoozed_until"), name="alert_counts"
-            ),
+            models.Index(fields=("status", "facet", "owner", "snoozed_until"), name="alert_counts"),
             models.Index(
                 fields=("status", "id"), name="alert_audit", condition=models.Q(audit=True)
             ),

@@ -161,7 +161,13 @@ def _with_chosen(choices: list[tuple[str, str]], value: str) -> list[tuple[str, 
 
 
 def page_of(
-    filters: QueueFilters, budget: QueueBudget, user: User, now: datetime, *, number: Any, count: int
+    filters: QueueFilters,
+    budget: QueueBudget,
+    user: User,
+    now: datetime,
+    *,
+    number: Any,
+    count: int,
 ) -> tuple[Page[Alert], dict[int, Purpose]]:
     """One page of alerts, and why those are there that the order alone would not show.
 
@@ -171,7 +177,7 @@ def page_of(
     narrowed = filters.narrow(open_alerts(), user=user, now=now)
     picked = _picked(filters, budget, narrowed)
     paginator = Paginator(narrowed, PAGE_SIZE)
-    paginator.count = min(count, MOST_PAGES * PAGE_SIZE)  # type: ignore[misc]
+    paginator.count = min(count, MOST_PAGES * PAGE_SIZE)
     page = paginator.get_page(number)
     first = page.number == 1
     begin = 0 if first else (page.number - 1) * PAGE_SIZE - len(picked)
@@ -202,7 +208,13 @@ def _picked(filters: QueueFilters, budget: QueueBudget, rows: Any) -> dict[int, 
 def state_of(alerts: Sequence[Alert], now: datetime) -> str:
     """A short mark that changes when any of these rows would look different."""
     said = [
-        (a.pk, a.status, a.owner_id, held_by(a, now), bool(a.snoozed_until and a.snoozed_until > now))
+        (
+            a.pk,
+            a.status,
+            a.owner_id,
+            held_by(a, now),
+            bool(a.snoozed_until and a.snoozed_until > now),
+        )
         for a in alerts
     ]
     return hashlib.blake2b(repr(said).encode(), digest_size=6).hexdigest()

@@ -239,9 +239,7 @@ def queue_budget(request: HttpRequest) -> HttpResponse:
     if for_all and not user.has_perm("cases.assign_alert"):
         problem = "Only a lead splits the queue of everybody."
     if problem:
-        typed = QueueBudget(
-            uncertain=form.whole("uncertain"), audit=form.whole("audit")
-        )
+        typed = QueueBudget(uncertain=form.whole("uncertain"), audit=form.whole("audit"))
         response = render_queue(request, filters, budget_problem=problem, budget=typed)
         response.status_code = 422
         return response

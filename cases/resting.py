@@ -29,8 +29,8 @@ def snooze_choices() -> list[tuple[str, str]]:
 
 
 def _open(alert: Alert, actor: User) -> Alert:
-    row = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
-    row = row.get(pk=alert.pk)
+    rows = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
+    row = rows.get(pk=alert.pk)
     if row.status != AlertStatus.OPEN:
         raise MoveRefused(
             "This alert belongs to a case."

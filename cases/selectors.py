@@ -44,7 +44,6 @@ def alert_queue() -> QuerySet[Alert]:
     )
 
 
-
 def find_alert(pk: int) -> Alert | None:
     """The alert with what its page shows."""
     rows = Alert.objects.select_related(

@@ -145,7 +145,12 @@ def _expected_loss(alert: Alert) -> float:
 
 @transaction.atomic
 def label_alert(
-    alert: Alert, *, disposition: str, reason_code: str, actor: User, notes: str = "",
+    alert: Alert,
+    *,
+    disposition: str,
+    reason_code: str,
+    actor: User,
+    notes: str = "",
     batch: UUID | None = None,
 ) -> Alert:
     """Close an alert with what was found, and label its predictions (inconclusive gives none).
@@ -154,7 +159,9 @@ def label_alert(
     closed already, belongs to a case, which closes it, or is in somebody else's hands.
     """  # fmt: skip
     found = check_reason(disposition, reason_code)
-    alert = Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+    alert = (
+        Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+    )
     if alert.status != AlertStatus.OPEN:
         raise MoveRefused(
             "This alert belongs to a case: close the case."
@@ -200,7 +207,9 @@ def _close_alert(
 @transaction.atomic
 def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
     """Give the alert to somebody, or to nobody. Raises MoveRefused when it is closed."""
-    alert = Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+    alert = (
+        Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+    )
     if alert.status == AlertStatus.CLOSED:
         raise MoveRefused("This alert is closed already.")
     if not actor.has_perm("cases.assign_alert"):

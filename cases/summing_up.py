@@ -9,16 +9,19 @@ from accounts import vault
 from cases.handling_time import Cell, predict
 from cases.models import Alert
 from cases.queue_models import AlertFacet, AlertText, HandlingTime
-from cases.workflow import AlertStatus
 from cases.words import whole_word, words_of
+from cases.workflow import AlertStatus
 from scoring import deployment
 from scoring.core.bundle import BundleError
 from scoring.core.decision import RULES_ALONE
-from scoring.core.spec import DetectorSpec, SpecError
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import SelectionReason
 from scoring.models import Detector, Prediction
 
 SUMMED = 200
+MOST_RULES = 400
+"""Characters of rule codes that a facet holds."""
 SUMS = ("handling_minutes", "loss_per_minute", "threshold_gap", "audit", "facet")
 
 
@@ -42,9 +45,9 @@ def sum_up(alert: Alert, new: Sequence[Prediction], minutes: Mapping[Cell, float
         alert.handling_minutes,
     )  # fmt: skip
     alert.threshold_gap = _gap(top)
-    alert.audit = all(
-        one.selection_reason == SelectionReason.RANDOM_AUDIT for one in new
-    ) and (alert.audit or alert.predictions_count == len(new))
+    alert.audit = all(one.selection_reason == SelectionReason.RANDOM_AUDIT for one in new) and (
+        alert.audit or alert.predictions_count == len(new)
+    )
     alert.facet = facet_of(alert.detector_id, alert.level, top)
     _keep_words(alert, new, spec)
 
@@ -60,7 +63,7 @@ def facet_of(detector_id: int, level: int, top: Prediction) -> AlertFacet:
     codes = sorted({str(hit.get("code", "")) for hit in top.rule_hits} - {""})
     rules = ""
     for code in codes:
-        if len(rules) + len(code) + 2 > AlertFacet._meta.get_field("rules").max_length:
+        if len(rules) + len(code) + 2 > MOST_RULES:
             break
         rules += f" {code}"
     facet, _ = AlertFacet.objects.get_or_create(

@@ -11,7 +11,7 @@ from cases.handling_time import SIZES, Cell, Estimate, Handled, estimate, predic
 from cases.models import Alert, Touch
 from cases.queue_models import HandlingTime
 from cases.workflow import AlertStatus
-from scoring.core.spec import SpecError
+from scoring.core.reader import SpecError
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector
 
@@ -38,7 +38,8 @@ def measure_handling_times(now: datetime) -> dict[Cell, Estimate]:
     )  # fmt: skip
     stays: dict[tuple[int, int, int, int], list[float]] = defaultdict(list)
     for alert, detector, level, events, opened, closed in rows[:MOST_TOUCHES].iterator():
-        stays[alert, detector, level, events].append((closed - opened).total_seconds())
+        if closed is not None:
+            stays[alert, detector, level, events].append((closed - opened).total_seconds())
     return estimate(
         Handled(detector, level, events, seconds_spent(times))
         for (_, detector, level, events), times in stays.items()

@@ -247,9 +247,9 @@ def _labels(
     rows, values, times = [], [], []
     newest: dict[int, str] = {}
     standing = Q(retracted_at=None) | Q(retracted_at__gt=known_at)
-    labels = Label.history.filter(
-        standing, detector=detector, label_time__lte=known_at
-    ).order_by("label_time", "id")
+    labels = Label.history.filter(standing, detector=detector, label_time__lte=known_at).order_by(
+        "label_time", "id"
+    )
     fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source")
     for pk, is_fraud, label_time, source in fields.iterator(chunk_size=CHUNK):
         if pk in index:

@@ -3,10 +3,12 @@
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.roles import ANALYST
 from cases.models import Alert, Case
 from cases.queue_models import AlertFacet
 from cases.services import open_alerts, open_case
 from scoring.models import Prediction
+from tests.accounts.factories import user_with_role
 from tests.factories import risky_payment, scored_many
 
 
@@ -40,3 +42,11 @@ def waiting(n: int, **changed: object) -> list[Alert]:
     return Alert.objects.bulk_create(
         [Alert(entity=f"e{i}", **{"loss_per_minute": float(n - i), **fields}) for i in range(n)]
     )
+
+
+def lea_dorn(role: str = ANALYST) -> User:
+    """A colleague with a name that pages show."""
+    user = user_with_role(role, username="dorn")
+    user.display_name = "Lea Dorn"
+    user.save(update_fields=["display_name"])
+    return user
