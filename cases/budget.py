@@ -1,4 +1,4 @@
-"""How a queue's budget is spent: what the next hand-out is for, and which rows a page shows. No Django."""
+"""How a queue's budget is spent: what the next hand-out is for, what a page shows. No Django."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""Closings and how a slip is undone: the alert is open again, its labels are taken back, all stays on
-record."""
+"""Closings, and how a slip is undone: the alert opens again, its labels are taken back, and all of
+it stays on record."""
 
 from datetime import datetime, timedelta
 from uuid import UUID

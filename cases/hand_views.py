@@ -37,7 +37,7 @@ from cases.workflow import MoveRefused, check_reason
 @permission_required("cases.view_alert", raise_exception=True)
 @require_POST
 def alerts_bulk(request: HttpRequest) -> HttpResponse:
-    """Label, assign, merge, snooze or comment on what is selected; tells what was refused and why."""
+    """Label, assign, merge, snooze or comment on what is selected; tells what was refused."""
     form = BulkForm(request.POST)
     filters = QueueFilters.read(QueryDict(request.POST.get("query", "")).dict())
     name, _, detail = request.POST.get("act", "").partition(":")

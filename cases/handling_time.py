@@ -1,12 +1,12 @@
-"""How long an alert takes: learnt from the stays of analysts on alerts that they finished. No Django.
+"""How long an alert takes: learnt from the stays of analysts on alerts that they finished.
 
-Handling time of one alert is the sum of the stays on it; a stay that lasts longer than IDLE counts
-as IDLE, because somebody went for coffee. The estimate for a cell (detector, level, how many events)
-is the median of the logarithms there, drawn towards the estimate of the wider cell around it as
-n alerts against PULL: wider * (median / wider) ** (n / (n + PULL)). Wider means without
-the events, then without the level, then over all detectors, and at the top PRIOR. One alert that took
-all day moves a median by one place. Three alerts, alike, of a new detector move the estimate of their
-cell a fifth of the way from the overall one to theirs (of the logarithms), thirty four fifths.
+No Django. Handling time of one alert is the sum of the stays on it; a stay that lasts longer than
+IDLE counts as IDLE, because somebody went for coffee. The estimate for a cell (detector, level, how
+many events) is the median there, drawn towards the estimate of the wider cell around it as n alerts
+against PULL: wider * (median / wider) ** (n / (n + PULL)). Wider means without the events, then
+without the level, then over all detectors, and at the top PRIOR. One alert that took all day moves a
+median by one place. Three alerts, alike, of a new detector move the estimate of their cell a fifth of
+the way from the overall one to theirs (of the logarithms), thirty four fifths.
 """
 
 import math
@@ -88,6 +88,11 @@ def predict(minutes: Mapping[Cell, float], detector: int, level: int, events: in
         if cell in minutes:
             return bounded(minutes[cell])
     return PRIOR
+
+
+def loss_per_minute(expected_loss: float, recoverability: float, minutes: float) -> float:
+    """What a minute of an analyst saves: chance x amount at risk x what can be saved / minutes."""
+    return expected_loss * recoverability / minutes
 
 
 def _cells(detector: int, level: int, size: int) -> tuple[Cell, ...]:

@@ -49,8 +49,8 @@ class Alert(models.Model):
     """Predictions of one entity of one detector that need a human, grouped while it is open.
 
     Level, probability, exposure and the top reason are those of its riskiest prediction so far;
-    `exposure` is the sum of its predictions' amounts. `loss_per_minute` is what the queue is ordered
-    by: expected loss times recoverability over `handling_minutes`, the predicted handling time.
+    `exposure` is the sum of its predictions' amounts. The queue is ordered by `loss_per_minute`:
+    expected loss times recoverability over `handling_minutes`, the predicted handling time.
     `threshold_gap` is how far the probability lies from the review threshold. `audit`: it was drawn
     at random, nothing spoke against it. A lock or a snooze counts until its time.
     """

@@ -1,4 +1,4 @@
-"""What the queue keeps beside the alerts: facets, words, handling times, hand-outs, views, closings."""
+"""What the queue keeps beside alerts: facets, words, handling times, hand-outs, views, closings."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator

@@ -1,4 +1,4 @@
-"""What the page of the queue shows: tabs and filters with counts, rows by the budget, what changed."""
+"""What the queue's page shows: tabs and filters with counts, rows by the budget, what changed."""
 
 import hashlib
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The queue: what is next. Page, fragment, news and saved views share one address and one template."""
+"""The queue: what is next. Page, fragment and news share one address and one template."""
 
 from collections.abc import Sequence
 from typing import Any

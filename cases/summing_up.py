@@ -6,7 +6,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from accounts import vault
-from cases.handling_time import Cell, predict
+from cases.handling_time import Cell, loss_per_minute, predict
 from cases.models import Alert
 from cases.queue_models import AlertFacet, AlertText, HandlingTime
 from cases.words import whole_word, words_of
@@ -50,11 +50,6 @@ def sum_up(alert: Alert, new: Sequence[Prediction], minutes: Mapping[Cell, float
     )
     alert.facet = facet_of(alert.detector_id, alert.level, top)
     _keep_words(alert, new, spec)
-
-
-def loss_per_minute(expected_loss: float, recoverability: float, minutes: float) -> float:
-    """What a minute of an analyst saves: chance x amount at risk x what can be saved / minutes."""
-    return expected_loss * recoverability / minutes
 
 
 def facet_of(detector_id: int, level: int, top: Prediction) -> AlertFacet:

@@ -1,4 +1,4 @@
-"""The budget's shares are kept, and rows are spread without losing one; words are found as typed."""
+"""The budget's shares are kept, rows are spread without losing one; words are found as typed."""
 
 import itertools
 from collections import Counter

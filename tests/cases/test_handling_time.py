@@ -1,4 +1,4 @@
-"""How long an alert takes is learnt robustly: outliers, idle pages and small samples change little."""
+"""How long an alert takes is learnt robustly: outliers and small samples change little."""
 
 from datetime import timedelta
 

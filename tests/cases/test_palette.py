@@ -1,4 +1,4 @@
-"""The command palette finds pages, entities, alerts, cases and views, within a budget; who may see."""
+"""The command palette finds pages, entities, alerts, cases and views within a budget."""
 
 import pytest
 from django.urls import reverse

@@ -1,4 +1,4 @@
-"""The queue's page: filters with counts, saved views, the split, bulk acts, locks, live news; who may."""
+"""The queue's page: filters, saved views, the split, bulk acts, locks, live news; who may."""
 
 import re
 from datetime import timedelta

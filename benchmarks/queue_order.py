@@ -1,0 +1,365 @@
+"""`python -m benchmarks.queue_order`: what the queue's order is worth to analysts who cannot see all.
+
+Alerts come as the platform makes them: a LightGBM of its registry is fitted on the first weeks,
+calibrated on later ones, and scores the weeks after; what is scored above a threshold joins the open
+alert of its entity. One analyst works ten hours a day and takes the first alert of an order again and
+again; an alert that waits three days is lost. What counts is the fraud amount of the alerts that were
+worked on. Two histories: the handbook's transactions (RISK_DATA_DIR) and the simulator's payments.
+
+Nobody publishes how long analysts take, so handling times are drawn, in four ways, the noise of an
+alert being the same under every order. The default order knows only what `cases.handling_time` learns
+day by day from the alerts finished in this very run, by level and number of events:
+
+- `predictable`: 3 min x events ** 0.5 x 1 to 1.75 by level, times log-normal noise (sigma 0.5);
+- `noise`: log-normal around 4 min (sigma 0.7), whatever the alert: there is nothing to learn;
+- `fraud is slow`: as noise, and twice as long where it is fraud, which the order is not told;
+- `large is slow`: as noise, times (amount / median amount) ** 0.3: it speaks against the order.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from benchmarks import handbook
+from benchmarks.measure import table
+from benchmarks.models import DECLARATIONS, START, empty_windows
+from cases.handling_time import Cell, Handled, estimate, loss_per_minute, predict
+from models_registry.core.calibration import fit_calibration
+from models_registry.core.encoding import fit_encoder, training_matrix
+from models_registry.core.learners.catalogue import make_learner
+from models_registry.core.metrics import interval
+from scoring.core.decision import RULES_ALONE
+from scoring.core.features import FeaturePlan, build_many
+from scoring.core.schema import EventParser
+from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.types import RISK_LEVELS
+from scoring.simulation.stream import history
+
+DAY: Final = 86400.0
+OPENS: Final = 8 * 3600.0
+MINUTES_A_DAY: Final = 600.0
+EXPIRES: Final = 3 * DAY
+TYPICAL: Final = 5.0
+"""Minutes that an alert takes on average, to set how many alerts come."""
+LOADS: Final = (1.5, 3.0)
+"""Alerts that come, as a multiple of those that can be worked on."""
+RESAMPLES: Final = 4000
+SEED: Final = 23
+PAYMENTS: Final = 120_000
+PAYMENT_DAYS: Final = 150
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Events after the model was made, in the order of time, with what it says of them."""
+
+    time: Floats
+    entity: NDArray[np.int64]
+    amount: Floats
+    fraud: NDArray[np.int8]
+    risk: Floats
+
+    def flagged(self, a_day: float) -> "Scored":
+        """The riskiest events, as many that about `a_day` alerts come of them."""
+        days = (self.time[-1] - self.time[0]) / DAY
+        pairs = np.stack([self.entity, (self.time // DAY).astype(np.int64)], axis=1)
+        order = np.argsort(-self.risk, kind="stable")
+        seen: set[tuple[int, int]] = set()
+        kept = 0
+        for row in order:
+            seen.add((int(pairs[row, 0]), int(pairs[row, 1])))
+            if len(seen) > a_day * days:
+                break
+            kept += 1
+        rows = np.sort(order[:kept])
+        return Scored(
+            self.time[rows], self.entity[rows], self.amount[rows], self.fraud[rows],
+            self.risk[rows],
+        )  # fmt: skip
+
+
+def score(
+    spec: DetectorSpec,
+    vectors: Floats,
+    time: Floats,
+    fraud: NDArray[np.int8],
+    cuts: tuple[float, float, float],
+) -> tuple[slice, Floats]:
+    """(rows after the last cut, their calibrated probabilities).
+
+    Learnt before cuts[0], calibrated between cuts[1] and cuts[2]; what lies between matures.
+    """
+    learnt, first, last = np.searchsorted(time, cuts).tolist()
+    delay = spec.training.label_delay
+    encoder = fit_encoder(spec.features, vectors[:learnt], {}, fraud[:learnt])
+    matrix = training_matrix(
+        encoder, spec.features, vectors[:learnt], fraud[:learnt], time[:learnt], label_delay=delay
+    )
+    learner = make_learner("lightgbm").fit(matrix, fraud[:learnt])
+    held = learner.margin(encoder.matrix(vectors[first:last]))
+    calibration = fit_calibration(held, fraud[first:last])
+    margins = learner.margin(encoder.matrix(vectors[last:]))
+    risk = calibration.probability(margins)
+    return slice(last, None), margins if risk is None else np.asarray(risk)
+
+
+def handbook_events() -> Scored:
+    """Learnt from 2018-05-01 to 06-04, calibrated on 06-12 to 19, eight weeks from 06-20 on."""
+    data = handbook.load()
+    amount = handbook.read_transactions()[0]["TX_AMOUNT"].to_numpy().astype(float)
+    from_may = int(np.searchsorted(data.day, (date(2018, 5, 1) - handbook.FIRST_DAY).days))
+    cuts = [
+        handbook.FIRST_SECOND + (day - handbook.FIRST_DAY).days * DAY
+        for day in (date(2018, 6, 5), date(2018, 6, 12), date(2018, 6, 20))
+    ]
+    rest = slice(from_may, None)
+    rows, risk = score(
+        data.spec, data.vectors[rest], data.time[rest], data.fraud[rest],
+        (cuts[0], cuts[1], cuts[2]),
+    )  # fmt: skip
+    return Scored(
+        data.time[rest][rows], data.card[rest][rows], amount[rest][rows], data.fraud[rest][rows],
+        risk,
+    )  # fmt: skip
+
+
+def simulated_events() -> Scored:
+    """Payments: learnt from 60 days, calibrated on days 67 to 86, judged on the rest of 150."""
+    config = yaml.safe_load((DECLARATIONS / "payments.yaml").read_text(encoding="utf-8"))
+    spec = parse_spec(config)
+    end = START + timedelta(days=PAYMENT_DAYS)
+    past = history("payments", start=START, end=end, seed=SEED, events=PAYMENTS)
+    made = list(islice(past, PAYMENTS))
+    parser = EventParser(spec)
+    events = [parser.parse(item.payload, end.timestamp()) for item in made]
+    order = sorted(range(len(events)), key=lambda i: events[i].time)
+    events = [events[i] for i in order]
+    plan = FeaturePlan(spec)
+    vectors = build_many(plan, events, empty_windows(plan, events))
+    time = np.array([event.time for event in events])
+    fraud = np.array([made[i].is_fraud for i in order], np.int8)
+    names = np.array([str(made[i].payload[spec.entity_field]) for i in order])
+    amount = np.array([float(event.amount or 0.0) for event in events])
+    begin = START.timestamp()
+    cuts = (begin + 60 * DAY, begin + 67 * DAY, begin + 87 * DAY)
+    rows, risk = score(spec, vectors, time, fraud, cuts)
+    entity = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return Scored(time[rows], entity[rows], amount[rows], fraud[rows], risk)
+
+
+# --- One analyst, one order ----------------------------------------------------------------------
+
+Draw = Callable[[int, int, float, bool, float], float]
+"""Minutes of an alert: (events, level, amount, is fraud, its noise from a standard normal)."""
+
+
+def handling(kind: str, median_amount: float) -> Draw:
+    """The four ways of the module's text."""
+
+    def noise(events: int, level: int, amount: float, fraud: bool, z: float) -> float:
+        return float(4.0 * np.exp(0.7 * z))
+
+    def predictable(events: int, level: int, amount: float, fraud: bool, z: float) -> float:
+        return float(3.0 * events**0.5 * (1.0 + 0.25 * level) * np.exp(0.5 * z))
+
+    def slow_fraud(events: int, level: int, amount: float, fraud: bool, z: float) -> float:
+        return noise(events, level, amount, fraud, z) * (2.0 if fraud else 1.0)
+
+    def slow_large(events: int, level: int, amount: float, fraud: bool, z: float) -> float:
+        return noise(events, level, amount, fraud, z) * (amount / median_amount) ** 0.3
+
+    ways = {
+        "predictable": predictable, "noise": noise, "fraud is slow": slow_fraud,
+        "large is slow": slow_large,
+    }  # fmt: skip
+    return ways[kind]
+
+
+HANDLING: Final = ("predictable", "noise", "fraud is slow", "large is slow")
+
+
+@dataclass
+class Waiting:
+    """Alerts, one slot each; those of `open` wait."""
+
+    size: int
+    opened: Floats = field(init=False)
+    risk: Floats = field(init=False)
+    amount: Floats = field(init=False)
+    events: NDArray[np.int64] = field(init=False)
+    rows: list[list[int]] = field(default_factory=list)
+    of_entity: dict[int, int] = field(default_factory=dict)
+    open: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.opened, self.risk, self.amount = (np.zeros(self.size) for _ in range(3))
+        self.events = np.zeros(self.size, np.int64)
+
+    def take_in(self, row: int, stream: Scored) -> None:
+        """The event joins the open alert of its entity, else opens one."""
+        entity = int(stream.entity[row])
+        slot = self.of_entity.get(entity)
+        if slot is None:
+            slot = len(self.rows)
+            self.rows.append([])
+            self.of_entity[entity] = slot
+            self.open.append(slot)
+            self.opened[slot] = stream.time[row]
+        self.rows[slot].append(row)
+        self.risk[slot] = max(self.risk[slot], stream.risk[row])
+        self.amount[slot] += stream.amount[row]
+        self.events[slot] += 1
+
+    def leave(self, slots: set[int], stream: Scored) -> None:
+        """Decided, or too late."""
+        self.open = [slot for slot in self.open if slot not in slots]
+        for slot in slots:
+            del self.of_entity[int(stream.entity[self.rows[slot][0]])]
+
+
+def level_of(risk: float) -> int:
+    return RISK_LEVELS.index(RULES_ALONE.level(risk))
+
+
+Order = Callable[[Waiting, NDArray[np.intp], dict[Cell, float]], Floats]
+
+
+def by_default(waiting: Waiting, open_: NDArray[np.intp], minutes: dict[Cell, float]) -> Floats:
+    """Expected loss a minute, as the platform computes it."""
+    return np.array(
+        [
+            loss_per_minute(
+                waiting.risk[slot] * waiting.amount[slot], 1.0,
+                predict(minutes, 0, level_of(waiting.risk[slot]), int(waiting.events[slot])),
+            )
+            for slot in open_
+        ]
+    )  # fmt: skip
+
+
+ORDERS: Final[dict[str, Order]] = {
+    "default": by_default,
+    "expected loss": lambda w, slots, _: w.risk[slots] * w.amount[slots],
+    "score": lambda w, slots, _: w.risk[slots],
+    "amount": lambda w, slots, _: w.amount[slots],
+    "FIFO": lambda w, slots, _: -w.opened[slots],
+}
+"""Higher comes first."""
+
+
+def work(stream: Scored, order: Order, draw: Draw) -> NDArray[np.bool_]:
+    """Which events were in alerts that the analyst worked on."""
+    z = np.random.default_rng(SEED).standard_normal(stream.time.size)
+    waiting = Waiting(stream.time.size)
+    seen = np.zeros(stream.time.size, bool)
+    finished: list[Handled] = []
+    upcoming = 0
+    for day in range(int(stream.time[0] // DAY), int(stream.time[-1] // DAY) + 1):
+        minutes = {cell: one.minutes for cell, one in estimate(finished).items()}
+        now, end = day * DAY + OPENS, day * DAY + OPENS + MINUTES_A_DAY * 60.0
+        while now < end:
+            while upcoming < stream.time.size and stream.time[upcoming] <= now:
+                waiting.take_in(upcoming, stream)
+                upcoming += 1
+            late = {slot for slot in waiting.open if waiting.opened[slot] < now - EXPIRES}
+            waiting.leave(late, stream)
+            if not waiting.open:
+                now = stream.time[upcoming] if upcoming < stream.time.size else end
+                continue
+            slots = np.array(waiting.open)
+            slot = int(slots[np.argmax(order(waiting, slots, minutes))])
+            rows = waiting.rows[slot]
+            level, events = level_of(waiting.risk[slot]), len(rows)
+            fraud = bool((stream.fraud[rows] == 1).any())
+            taken = draw(events, level, float(waiting.amount[slot]), fraud, float(z[rows[0]]))
+            finished.append(Handled(0, level, events, taken * 60.0))
+            seen[rows] = True
+            waiting.leave({slot}, stream)
+            now += taken * 60.0
+    return seen
+
+
+# --- Figures -------------------------------------------------------------------------------------
+
+
+def by_week(stream: Scored, seen: NDArray[np.bool_]) -> Floats:
+    """Fraud amount worked on, by the week in which it happened."""
+    week = ((stream.time - stream.time[0]) // (7 * DAY)).astype(np.int64)
+    counted = stream.amount * (stream.fraud == 1) * seen
+    return np.bincount(week, counted, minlength=int(week.max()) + 1)
+
+
+def resampled(weeks: Floats) -> tuple[float, float]:
+    """95 % interval of the sum, over weeks drawn with replacement."""
+    rng = np.random.default_rng(SEED)
+    drawn = rng.integers(0, weeks.size, (RESAMPLES, weeks.size))
+    return interval(weeks[drawn].sum(axis=1))
+
+
+def compare(name: str, events: Scored, load: float, kind: str) -> list[dict[str, Any]]:
+    """One line an order: what it recovered, and how much more the default did."""
+    stream = events.flagged(load * MINUTES_A_DAY / TYPICAL)
+    draw = handling(kind, float(np.median(stream.amount)))
+    weeks = {how: by_week(stream, work(stream, order, draw)) for how, order in ORDERS.items()}
+    whole = float(stream.amount[stream.fraud == 1].sum())
+    lines = []
+    for how, found in weeks.items():
+        low, high = resampled(weeks["default"] - found)
+        lines.append(
+            {
+                "data": name, "load": load, "handling": kind, "order": how,
+                "recovered": float(found.sum()), "share": float(found.sum()) / whole,
+                "default recovers more": float((weeks["default"] - found).sum()),
+                "from": low, "to": high, "alerted fraud": whole, "weeks": int(found.size),
+            }
+        )  # fmt: skip
+    return lines
+
+
+def run() -> list[dict[str, Any]]:
+    """Every history, load and way of handling."""
+    histories = {"simulated payments": simulated_events}
+    if handbook.is_there():
+        histories["handbook"] = handbook_events
+    lines: list[dict[str, Any]] = []
+    for name, make in histories.items():
+        events = make()
+        for load in LOADS:
+            for kind in HANDLING:
+                lines += compare(name, events, load, kind)
+    return lines
+
+
+def default_wins(lines: list[dict[str, Any]]) -> bool:
+    """Whether no interval against score or FIFO reaches down to nothing."""
+    return all(line["from"] > 0.0 for line in lines if line["order"] in ("score", "FIFO"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_order", description=__doc__)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    lines = run()
+    columns = (
+        "data", "load", "handling", "order", "recovered", "share", "default recovers more", "from",
+        "to",
+    )  # fmt: skip
+    print(table("Fraud amount that one analyst reached, by the order of the queue", lines, columns))
+    won = default_wins(lines)
+    print(f"\nThe default order beats score order and FIFO everywhere: {'yes' if won else 'NO'}.")
+    if options.json:
+        options.json.write_text(json.dumps({"lines": lines, "default wins": won}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
