@@ -1,14 +1,14 @@
-"""`python -m benchmarks.queue_order`: what the queue's order is worth to analysts who cannot see all.
+"""`python -m benchmarks.queue_order`: what the order of the queue is worth.
 
 Alerts come as the platform makes them: a LightGBM of its registry is fitted on the first weeks,
-calibrated on later ones, and scores the weeks after; what is scored above a threshold joins the open
-alert of its entity. One analyst works ten hours a day and takes the first alert of an order again and
-again; an alert that waits three days is lost. What counts is the fraud amount of the alerts that were
+calibrated on later ones, and scores the weeks after; what it scores highest joins the open alert of
+its entity. One analyst works ten hours a day and takes the first alert of an order again and again;
+an alert that waits three days is lost. What counts is the fraud amount of the alerts that were
 worked on. Two histories: the handbook's transactions (RISK_DATA_DIR) and the simulator's payments.
 
 Nobody publishes how long analysts take, so handling times are drawn, in four ways, the noise of an
-alert being the same under every order. The default order knows only what `cases.handling_time` learns
-day by day from the alerts finished in this very run, by level and number of events:
+alert being the same under every order. The default order knows only what `cases.handling_time`
+learns day by day from the alerts finished in this very run, by level and number of events:
 
 - `predictable`: 3 min x events ** 0.5 x 1 to 1.75 by level, times log-normal noise (sigma 0.5);
 - `noise`: log-normal around 4 min (sigma 0.7), whatever the alert: there is nothing to learn;
@@ -32,7 +32,15 @@ from numpy.typing import NDArray
 from benchmarks import handbook
 from benchmarks.measure import table
 from benchmarks.models import DECLARATIONS, START, empty_windows
-from cases.handling_time import Cell, Handled, estimate, loss_per_minute, predict
+from cases.handling_time import (
+    SIZES,
+    Cell,
+    Handled,
+    estimate,
+    loss_per_minute,
+    predict,
+    size_of,
+)
 from models_registry.core.calibration import fit_calibration
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
@@ -196,14 +204,15 @@ class Waiting:
     opened: Floats = field(init=False)
     risk: Floats = field(init=False)
     amount: Floats = field(init=False)
-    events: NDArray[np.int64] = field(init=False)
+    level: NDArray[np.int64] = field(init=False)
+    sizes: NDArray[np.int64] = field(init=False)
     rows: list[list[int]] = field(default_factory=list)
     of_entity: dict[int, int] = field(default_factory=dict)
     open: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.opened, self.risk, self.amount = (np.zeros(self.size) for _ in range(3))
-        self.events = np.zeros(self.size, np.int64)
+        self.level, self.sizes = (np.zeros(self.size, np.int64) for _ in range(2))
 
     def take_in(self, row: int, stream: Scored) -> None:
         """The event joins the open alert of its entity, else opens one."""
@@ -218,7 +227,8 @@ class Waiting:
         self.rows[slot].append(row)
         self.risk[slot] = max(self.risk[slot], stream.risk[row])
         self.amount[slot] += stream.amount[row]
-        self.events[slot] += 1
+        self.level[slot] = level_of(self.risk[slot])
+        self.sizes[slot] = size_of(len(self.rows[slot]))
 
     def leave(self, slots: set[int], stream: Scored) -> None:
         """Decided, or too late."""
@@ -231,20 +241,27 @@ def level_of(risk: float) -> int:
     return RISK_LEVELS.index(RULES_ALONE.level(risk))
 
 
-Order = Callable[[Waiting, NDArray[np.intp], dict[Cell, float]], Floats]
+Order = Callable[[Waiting, NDArray[np.intp], Floats], Floats]
 
 
-def by_default(waiting: Waiting, open_: NDArray[np.intp], minutes: dict[Cell, float]) -> Floats:
+def by_default(waiting: Waiting, slots: NDArray[np.intp], minutes: Floats) -> Floats:
     """Expected loss a minute, as the platform computes it."""
+    taken = minutes[waiting.level[slots], waiting.sizes[slots]]
+    loss: Any = waiting.risk[slots] * waiting.amount[slots]
+    found: Any = loss_per_minute(loss, 1.0, taken)  # type: ignore[arg-type]
+    return np.asarray(found)
+
+
+def known_minutes(finished: list[Handled]) -> Floats:
+    """float64[levels, sizes]: what `cases.handling_time` predicts from these alerts."""
+    cells: dict[Cell, float] = {cell: one.minutes for cell, one in estimate(finished).items()}
+    least = (1, *SIZES)
     return np.array(
         [
-            loss_per_minute(
-                waiting.risk[slot] * waiting.amount[slot], 1.0,
-                predict(minutes, 0, level_of(waiting.risk[slot]), int(waiting.events[slot])),
-            )
-            for slot in open_
+            [predict(cells, 0, level, events) for events in least]
+            for level in range(len(RISK_LEVELS))
         ]
-    )  # fmt: skip
+    )
 
 
 ORDERS: Final[dict[str, Order]] = {
@@ -265,7 +282,7 @@ def work(stream: Scored, order: Order, draw: Draw) -> NDArray[np.bool_]:
     finished: list[Handled] = []
     upcoming = 0
     for day in range(int(stream.time[0] // DAY), int(stream.time[-1] // DAY) + 1):
-        minutes = {cell: one.minutes for cell, one in estimate(finished).items()}
+        minutes = known_minutes(finished)
         now, end = day * DAY + OPENS, day * DAY + OPENS + MINUTES_A_DAY * 60.0
         while now < end:
             while upcoming < stream.time.size and stream.time[upcoming] <= now:
@@ -279,7 +296,7 @@ def work(stream: Scored, order: Order, draw: Draw) -> NDArray[np.bool_]:
             slots = np.array(waiting.open)
             slot = int(slots[np.argmax(order(waiting, slots, minutes))])
             rows = waiting.rows[slot]
-            level, events = level_of(waiting.risk[slot]), len(rows)
+            level, events = int(waiting.level[slot]), len(rows)
             fraud = bool((stream.fraud[rows] == 1).any())
             taken = draw(events, level, float(waiting.amount[slot]), fraud, float(z[rows[0]]))
             finished.append(Handled(0, level, events, taken * 60.0))

@@ -157,7 +157,7 @@ def label_alert(
 
     What one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is
     closed already, belongs to a case, which closes it, or is in somebody else's hands.
-    """  # fmt: skip
+    """
     found = check_reason(disposition, reason_code)
     alert = (
         Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
