@@ -13,9 +13,11 @@ class PageHelp:
 
 PAGES: dict[str, PageHelp] = {
     "queue": PageHelp(
-        "What waits for a human, the most worthwhile first.",
+        "What waits for a human, ordered by what a minute of work saves.",
         (
-            "Move with j and k, open with Enter; n takes the next alert.",
+            "n takes the best alert that nobody works on and locks it; j and k move, Enter opens.",
+            "1 to 4, a, s and c act on the row in focus, or on all that x has selected; u undoes.",
+            "The split (b) gives a share of your work to uncertain and to randomly drawn alerts.",
             "Filters, order and view are in the address: send the link, and others see the same.",
             "New alerts wait behind a button, so that nothing moves under your cursor.",
         ),
