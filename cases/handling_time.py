@@ -4,9 +4,9 @@ No Django. Handling time of one alert is the sum of the stays on it; a stay that
 IDLE counts as IDLE, because somebody went for coffee. The estimate for a cell (detector, level, how
 many events) is the median there, drawn towards the estimate of the wider cell around it as n alerts
 against PULL: wider * (median / wider) ** (n / (n + PULL)). Wider means without the events, then
-without the level, then over all detectors, and at the top PRIOR. One alert that took all day moves a
-median by one place. Three alerts, alike, of a new detector move the estimate of their cell a fifth of
-the way from the overall one to theirs (of the logarithms), thirty four fifths.
+without the level, then over all detectors, and at the top PRIOR. One alert that took all day moves
+a median by one place. Three alerts, alike, of a new detector move the estimate of their cell a
+fifth of the way from the overall one to theirs (of the logarithms), thirty four fifths.
 """
 
 import math

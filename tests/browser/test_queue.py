@@ -164,14 +164,13 @@ def test_a_refused_act_keeps_the_dialog_open_with_what_was_typed(
     expect(page.locator(".toasts")).to_contain_text("merged into one case")
 
 
-def test_what_others_do_is_marked_in_place_and_nothing_moves(
-    sign_in: SignIn, second: str
-) -> None:
+def test_what_others_do_is_marked_in_place_and_nothing_moves(sign_in: SignIn, second: str) -> None:
     page, other = sign_in("analyst"), sign_in(second)
     page.keyboard.press("j")
     page.keyboard.press("j")
     row = page.locator("[data-row].is-active")
-    before, ids = row.bounding_box(), page.locator("[data-row]").evaluate_all("r => r.map(x => x.id)")
+    ids_of = "rows => rows.map(row => row.id)"
+    before, ids = row.bounding_box(), page.locator("[data-row]").evaluate_all(ids_of)
     other.goto(f"/alerts/{ids[0].removeprefix('alert-')}/")
     expect(other.locator("#lock")).to_contain_text("Locked by you")
     expect(page.locator(f"#{ids[0]} .row-state")).to_contain_text(
@@ -179,7 +178,7 @@ def test_what_others_do_is_marked_in_place_and_nothing_moves(
     )
     expect(row).to_be_focused()
     assert row.bounding_box() == before
-    assert page.locator("[data-row]").evaluate_all("r => r.map(x => x.id)") == ids
+    assert page.locator("[data-row]").evaluate_all(ids_of) == ids
 
 
 def test_filters_stand_in_the_address_views_are_saved_and_the_way_back_works(
