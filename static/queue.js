@@ -51,7 +51,7 @@
     if (event.target.closest("[data-select-matching]")) { everything = true; tell(); return; }
     var act = event.target.closest("[data-bulk]");
     if (act) openBulk(act.dataset.bulk);
-    all("details.popover[open]").forEach(function (one) {
+    all("details.more-filters[open]").forEach(function (one) {
       if (!one.contains(event.target)) one.open = false;
     });
   });

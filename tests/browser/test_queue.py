@@ -19,14 +19,22 @@ user.set_password({password!r})
 user.save()
 set_roles(user, roles=['Analyst'], actor=None)
 """
-FREE = "from cases.models import Alert; Alert.objects.update(locked_by=None, locked_until=None)"
+AFRESH = """
+from cases.models import Alert
+free = dict(locked_by=None, locked_until=None, snoozed_until=None, owner=None, case=None)
+for alert in Alert.objects.order_by('-pk'):
+    if not Alert.objects.filter(entity=alert.entity, pk__gt=alert.pk).exists():
+        Alert.objects.filter(pk=alert.pk).update(
+            status='open', closed_at=None, disposition='', reason_code='', **free
+        )
+"""
 
 
 @pytest.fixture
 def second(platform: Stack) -> str:
-    """A second analyst; nobody has anything in hands."""
+    """A second analyst; every entity's newest alert waits, and nobody has any in hands."""
     platform.manage("shell", "-v", "0", "-c", COLLEAGUE.format(password=PASSWORD))
-    platform.manage("shell", "-v", "0", "-c", FREE)
+    platform.manage("shell", "-v", "0", "-c", AFRESH)
     return "second"
 
 
