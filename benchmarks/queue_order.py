@@ -176,7 +176,7 @@ def simulated_events(slug: str) -> Scored:
     return Scored(time[rows], entity[rows], amount[rows], fraud[rows], risk, spec.costs.capacity)
 
 
-# --- One day after the other, one order ----------------------------------------------------------------------
+# --- One day after the other, one order ----------------------------------------------------------
 
 Draw = Callable[[int, int, float, bool, float], float]
 """Minutes of an alert: (events, level, amount, is fraud, its noise from a standard normal)."""
@@ -351,7 +351,8 @@ def compare(name: str, events: Scored, staffed: float, kind: str) -> list[dict[s
                 "data": name, "staffed": staffed, "handling": kind, "order": how,
                 "recovered": float(found.sum()), "share": float(found.sum()) / whole,
                 "default recovers more": float((weeks["default"] - found).sum()),
-                "from": low, "to": high, "alerted fraud": whole, "weeks": int(found.size), "minutes a day": minutes_a_day,
+                "from": low, "to": high, "alerted fraud": whole,
+                "minutes a day": minutes_a_day,
             }
         )  # fmt: skip
     return lines
@@ -375,7 +376,7 @@ def run() -> list[dict[str, Any]]:
 
 
 def pooled(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The default against score and FIFO for each history and staffing, the ways of handling as one.
+    """The default against score and FIFO for each history and staffing, the ways as one.
 
     In parts of what the default recovers; weeks are drawn with all their ways.
     """
@@ -412,7 +413,8 @@ def main() -> None:
     options = parser.parse_args()
     lines = run()
     columns = (
-        "data", "staffed", "handling", "order", "recovered", "share", "default recovers more", "from",
+        "data", "staffed", "handling", "order", "recovered", "share", "default recovers more",
+        "from",
         "to",
     )  # fmt: skip
     print(table("Fraud amount that was worked on, by the order of the queue", lines, columns))

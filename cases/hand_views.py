@@ -68,7 +68,7 @@ def _selected(request: HttpRequest, filters: QueueFilters) -> list[int]:
     if request.POST.get("all"):
         rows = filters.narrow(open_alerts(), user=signed_in(request), now=timezone.now())
         return list(rows.order_by(*filters.ordering).values_list("pk", flat=True)[: bulk.MOST])
-    given = [pk for pk in request.POST.getlist("id") if pk.isdecimal() and len(pk) < 19]
+    given = [pk for pk in request.POST.getlist("alert") if pk.isdecimal() and len(pk) < 19]
     return [int(pk) for pk in given[: bulk.MOST]]
 
 

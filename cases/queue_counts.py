@@ -1,6 +1,7 @@
 """Counts of the open alerts by everything that the queue filters by, in one grouped query."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,17 +16,24 @@ from cases.workflow import AlertStatus
 
 
 @dataclass(frozen=True, slots=True)
-class AlertCount:
-    """How many open alerts share these properties. `rules` are codes; `snoozed`: until later."""
+class Facet:
+    """What alerts share; `rules` are codes."""
 
     slug: str
     name: str
     level: int
     reason: str
     rules: tuple[str, ...]
-    owner_id: int | None
-    snoozed: bool
-    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Open alerts counted: by (facet, sleeps), by (owner, sleeps), and by all three."""
+
+    facets: Mapping[int, Facet]
+    groups: Sequence[tuple[int, int | None, bool, int]]
+    by_facet: Mapping[tuple[int, bool], int]
+    by_owner: Mapping[tuple[int | None, bool], int]
 
 
 def open_alerts() -> QuerySet[Alert]:
@@ -33,8 +41,8 @@ def open_alerts() -> QuerySet[Alert]:
     return Alert.objects.filter(status=AlertStatus.OPEN)
 
 
-def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> list[AlertCount]:
-    """Every combination that occurs among `rows` (all open alerts), with its count.
+def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> Counts:
+    """`rows` (all open alerts) counted by everything that the grouped filters ask for.
 
     Two queries, whatever the number of alerts; the first reads an index alone (alert_counts).
     """
@@ -46,24 +54,29 @@ def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> list[Ale
         .order_by()
         .values_list("facet_id", "owner_id")
         .annotate(asleep=asleep)
-        .annotate(n=Count("pk"))
+        .annotate(n=Count("*"))
     )
     found = list(grouped.values_list("facet_id", "owner_id", "asleep", "n"))
-    facets = AlertFacet.objects.select_related("detector").in_bulk({row[0] for row in found})
-    return [
-        AlertCount(
-            slug=facet.detector.slug,
-            name=facet.detector.name,
-            level=facet.level,
-            reason=facet.reason,
-            rules=tuple(facet.rules.split()),
-            owner_id=owner_id,
-            snoozed=bool(asleep),
-            count=count,
-        )
-        for facet_id, owner_id, asleep, count in found
-        if (facet := facets.get(facet_id)) is not None
+    facets = _facets({row[0] for row in found})
+    groups = [
+        (facet, owner, bool(sleeps), n) for facet, owner, sleeps, n in found if facet in facets
     ]
+    by_facet: dict[tuple[int, bool], int] = defaultdict(int)
+    by_owner: dict[tuple[int | None, bool], int] = defaultdict(int)
+    for facet, owner, sleeps, n in groups:
+        by_facet[facet, sleeps] += n
+        by_owner[owner, sleeps] += n
+    return Counts(facets, groups, by_facet, by_owner)
+
+
+def _facets(pks: set[int | None]) -> dict[int, Facet]:
+    rows = AlertFacet.objects.filter(pk__in=pks).values_list(
+        "pk", "detector__slug", "detector__name", "level", "reason", "rules"
+    )
+    return {
+        pk: Facet(slug, name, level, reason, tuple(rules.split()))
+        for pk, slug, name, level, reason, rules in rows
+    }
 
 
 def names_of(user_ids: Sequence[int]) -> dict[int, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from cases.budget import Purpose, places, spread
 from cases.filters import AGES, LOSS, MINE, SNOOZED, UNASSIGNED, QueueFilters
 from cases.handing_out import budget_of
 from cases.models import Alert
-from cases.queue_counts import AlertCount, alert_counts, count_each, names_of, open_alerts
+from cases.queue_counts import Counts, Facet, alert_counts, count_each, names_of, open_alerts
 from cases.queue_models import QueueBudget, SavedView
 from cases.selectors import alert_queue
 from scoring.core.types import RISK_LEVELS
@@ -27,51 +27,118 @@ MOST_OPTIONS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class QueueCounts:
     """Counts of the whole queue, and of what the ungrouped filters leave of it."""
 
-    whole: list[AlertCount]
-    left: list[AlertCount]
+    whole: Counts
+    left: Counts
 
 
-def counts_for(filters: QueueFilters, user: User, now: datetime) -> Counts:
+def counts_for(filters: QueueFilters, user: User, now: datetime) -> QueueCounts:
     """Two queries; two more where a filter asks for what is not grouped by."""
     whole = alert_counts(now)
     if filters.grouped:
-        return Counts(whole, whole)
+        return QueueCounts(whole, whole)
     rows = filters.ungrouped.narrow(open_alerts(), user=user, now=now)
-    return Counts(whole, alert_counts(now, rows))
+    return QueueCounts(whole, alert_counts(now, rows))
 
 
-def total(counts: Sequence[AlertCount], filters: QueueFilters, user: User) -> int:
+def total(counts: Counts, filters: QueueFilters, user: User) -> int:
     """How many alerts match, told from the counts."""
-    return sum(c.count for c in counts if matches(c, filters, user))
+    asleep = filters.view == SNOOZED
+    if filters.owner and not _asks_facet(filters):
+        key = (owner_asked(filters, user), asleep)
+        return counts.by_owner.get(key, 0)
+    passing = {pk for pk, facet in counts.facets.items() if not misses(facet, filters)}
+    if not filters.owner:
+        return sum(counts.by_facet.get((pk, asleep), 0) for pk in passing)
+    owner = owner_asked(filters, user)
+    return sum(
+        n for pk, whose, sleeps, n in counts.groups
+        if whose == owner and sleeps == asleep and pk in passing
+    )  # fmt: skip
 
 
-def matches(c: AlertCount, filters: QueueFilters, user: User, but: str = "") -> bool:
-    """Whether alerts counted there pass the grouped filters, the one named `but` aside."""
-    asked: dict[str, Callable[[str], bool]] = {
-        "detector": lambda value: c.slug == value,
-        "level": lambda value: RISK_LEVELS[c.level] == value,
-        "reason": lambda value: c.reason == value,
-        "rule": lambda value: value in c.rules,
-        "owner": lambda value: _owned(c.owner_id, value, user),
-    }
-    return c.snoozed == (filters.view == SNOOZED) and all(
-        name == but or not (value := getattr(filters, name)) or test(value)
-        for name, test in asked.items()
-    )
+def _asks_facet(filters: QueueFilters) -> bool:
+    return bool(filters.detector or filters.level or filters.reason or filters.rule)
 
 
-def _owned(owner_id: int | None, value: str, user: User) -> bool:
-    if value == UNASSIGNED:
-        return owner_id is None
-    return owner_id == (user.pk if value == MINE else int(value))
+def owner_asked(filters: QueueFilters, user: User) -> int | None:
+    """The owner that is asked for; None for nobody."""
+    if filters.owner == UNASSIGNED:
+        return None
+    return user.pk if filters.owner == MINE else int(filters.owner)
+
+
+def misses(facet: Facet, filters: QueueFilters) -> list[str]:
+    """Which of the filters alerts of this facet do not pass."""
+    missed = []
+    if filters.detector and facet.slug != filters.detector:
+        missed.append("detector")
+    if filters.level and RISK_LEVELS[facet.level] != filters.level:
+        missed.append("level")
+    if filters.reason and facet.reason != filters.reason:
+        missed.append("reason")
+    if filters.rule and filters.rule not in facet.rules:
+        missed.append("rule")
+    return missed
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """Counts by option, each under the other filters."""
+
+    detector: Counter[tuple[str, str]]
+    level: Counter[int]
+    reason: Counter[str]
+    rule: Counter[str]
+    owner: Counter[int | None]
+
+
+def tallies(counts: Counts, filters: QueueFilters, user: User) -> Tallies:
+    """One pass over the groups, one over the facets."""
+    asleep = filters.view == SNOOZED
+    missed = {pk: misses(facet, filters) for pk, facet in counts.facets.items()}
+    found = Tallies(Counter(), Counter(), Counter(), Counter(), Counter())
+    of_facet = _owned_by_facet(counts, filters, user, asleep)
+    for pk, facet in counts.facets.items():
+        n, but = of_facet.get(pk, 0), missed[pk]
+        if not n or len(but) > 1:
+            continue
+        options = {
+            "detector": [(facet.slug, facet.name)],
+            "level": [facet.level],
+            "reason": [facet.reason] if facet.reason else [],
+            "rule": facet.rules,
+        }
+        for name, keys in options.items():
+            if but in ([], [name]):
+                getattr(found, name).update(dict.fromkeys(keys, n))
+    if not _asks_facet(filters):
+        found.owner.update({who: n for (who, s), n in counts.by_owner.items() if s == asleep})
+        return found
+    for pk, owner, sleeps, n in counts.groups:
+        if sleeps == asleep and not missed[pk]:
+            found.owner[owner] += n
+    return found
+
+
+def _owned_by_facet(
+    counts: Counts, filters: QueueFilters, user: User, asleep: bool
+) -> Mapping[int, int]:
+    """Alerts of each facet that the view and the owner asked for leave."""
+    if not filters.owner:
+        return {pk: n for (pk, sleeps), n in counts.by_facet.items() if sleeps == asleep}
+    owner, found = owner_asked(filters, user), Counter[int]()
+    for pk, whose, sleeps, n in counts.groups:
+        if sleeps == asleep and whose == owner:
+            found[pk] += n
+    return found
 
 
 def tabs(
     filters: QueueFilters,
-    counts: Sequence[AlertCount],
+    counts: Counts,
     views: Sequence[SavedView],
     user: User,
     now: datetime,
@@ -106,38 +173,28 @@ def tabs(
     ]
 
 
-def selects(
-    filters: QueueFilters, counts: Sequence[AlertCount], user: User
-) -> list[dict[str, Any]]:
+def selects(filters: QueueFilters, counts: Counts, user: User) -> list[dict[str, Any]]:
     """The selects of the filter bar; each counts what the other filters leave. One query."""
-
-    def tally(but: str, key: Callable[[AlertCount], Sequence[Any]]) -> list[tuple[Any, int]]:
-        found: Counter[Any] = Counter()
-        for c in counts:
-            if matches(c, filters, user, but):
-                found.update(dict.fromkeys(key(c), c.count))
-        return found.most_common(MOST_OPTIONS)
-
-    detectors = tally("detector", lambda c: [(c.slug, c.name)])
-    levels = dict(tally("level", lambda c: [c.level]))
-    owners = dict(tally("owner", lambda c: [c.owner_id]))
+    found = tallies(counts, filters, user)
+    owners = dict(found.owner.most_common(MOST_OPTIONS))
     names = names_of([pk for pk in owners if pk is not None and pk != user.pk])
     options: dict[str, list[tuple[str, str]]] = {
         "detector": [
-            (slug, f"{name} ({n})") for (slug, name), n in sorted(detectors, key=lambda d: d[0][1])
+            (slug, f"{name} ({n})")
+            for (slug, name), n in sorted(found.detector.items(), key=lambda d: d[0][1])
         ],
         "level": [
-            (RISK_LEVELS[i], f"{RISK_LEVELS[i].capitalize()} ({levels.get(i, 0)})")
+            (RISK_LEVELS[i], f"{RISK_LEVELS[i].capitalize()} ({found.level[i]})")
             for i in reversed(range(len(RISK_LEVELS)))
         ],
         "reason": [
             (name, f"{name.replace('_', ' ')} ({n})")
-            for name, n in tally("reason", lambda c: [c.reason] if c.reason else [])
+            for name, n in found.reason.most_common(MOST_OPTIONS)
         ],
-        "rule": [(code, f"{code} ({n})") for code, n in tally("rule", lambda c: c.rules)],
+        "rule": [(code, f"{code} ({n})") for code, n in found.rule.most_common(MOST_OPTIONS)],
         "owner": [
-            (MINE, f"Mine ({owners.get(user.pk, 0)})"),
-            (UNASSIGNED, f"Unassigned ({owners.get(None, 0)})"),
+            (MINE, f"Mine ({found.owner[user.pk]})"),
+            (UNASSIGNED, f"Unassigned ({found.owner[None]})"),
             *((str(pk), f"{name} ({owners[pk]})") for pk, name in names.items()),
         ],
         "age": [(value, label) for value, (label, _) in AGES.items()],

@@ -70,7 +70,7 @@
     var ids = dialog.querySelector("[data-bulk-ids]");
     ids.replaceChildren();
     if (everything && count) ids.append(hidden("all", "1"));
-    else if (!count) ids.append(hidden("id", row.id.replace("alert-", "")));
+    else if (!count) ids.append(hidden("alert", row.id.replace("alert-", "")));
     all("[data-bulk-act]", dialog).forEach(function (one) { one.hidden = one !== part; });
     all("[data-bulk-optional]", dialog).forEach(function (one) { one.hidden = act === "comment"; });
     document.getElementById("bulk-problem").hidden = true;

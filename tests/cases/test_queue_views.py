@@ -248,7 +248,7 @@ def test_nobody_touches_the_private_view_of_another(client, analyst):
 
 
 def bulk(client, act, *alerts, **more):
-    data = {"act": act, "id": [alert.pk for alert in alerts], **more}
+    data = {"act": act, "alert": [alert.pk for alert in alerts], **more}
     return client.post(reverse("alerts_bulk"), data, headers=CONTENT)
 
 
@@ -300,7 +300,7 @@ def test_a_wrong_act_is_refused_inside_the_dialog_and_changes_nothing(reader, ac
 
 def test_without_scripts_the_answer_is_a_page(reader):
     rows = waiting(2)
-    data = {"act": "snooze:4h", "id": [row.pk for row in rows], "query": "level=HIGH"}
+    data = {"act": "snooze:4h", "alert": [row.pk for row in rows], "query": "level=HIGH"}
     answer = reader.post(reverse("alerts_bulk"), data, follow=True)
     assert "2 snoozed." in text(answer)
     assert answer.request["QUERY_STRING"] == "level=HIGH"
