@@ -324,7 +324,7 @@ def by_week(stream: Scored, seen: NDArray[np.bool_]) -> Floats:
     """Fraud amount worked on, by the week in which it happened."""
     week = ((stream.time - stream.time[0]) // (7 * DAY)).astype(np.int64)
     counted = stream.amount * (stream.fraud == 1) * seen
-    return np.bincount(week, counted, minlength=int(week.max()) + 1)
+    return np.asarray(np.bincount(week, counted, minlength=int(week.max()) + 1), np.float64)
 
 
 def resampled(weeks: Floats) -> tuple[float, float]:

@@ -57,9 +57,11 @@ def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> Counts:
         .annotate(n=Count("*"))
     )
     found = list(grouped.values_list("facet_id", "owner_id", "asleep", "n"))
-    facets = _facets({row[0] for row in found})
+    facets = _facets({row[0] for row in found if row[0] is not None})
     groups = [
-        (facet, owner, bool(sleeps), n) for facet, owner, sleeps, n in found if facet in facets
+        (facet, owner, bool(sleeps), n)
+        for facet, owner, sleeps, n in found
+        if facet is not None and facet in facets
     ]
     by_facet: dict[tuple[int, bool], int] = defaultdict(int)
     by_owner: dict[tuple[int | None, bool], int] = defaultdict(int)
@@ -69,7 +71,7 @@ def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> Counts:
     return Counts(facets, groups, by_facet, by_owner)
 
 
-def _facets(pks: set[int | None]) -> dict[int, Facet]:
+def _facets(pks: set[int]) -> dict[int, Facet]:
     rows = AlertFacet.objects.filter(pk__in=pks).values_list(
         "pk", "detector__slug", "detector__name", "level", "reason", "rules"
     )

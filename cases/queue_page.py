@@ -105,7 +105,7 @@ def tallies(counts: Counts, filters: QueueFilters, user: User) -> Tallies:
         n, but = of_facet.get(pk, 0), missed[pk]
         if not n or len(but) > 1:
             continue
-        options = {
+        options: dict[str, Sequence[Any]] = {
             "detector": [(facet.slug, facet.name)],
             "level": [facet.level],
             "reason": [facet.reason] if facet.reason else [],
