@@ -352,6 +352,7 @@ def compare(name: str, events: Scored, staffed: float, kind: str) -> list[dict[s
                 "recovered": float(found.sum()), "share": float(found.sum()) / whole,
                 "default recovers more": float((weeks["default"] - found).sum()),
                 "from": low, "to": high, "alerted fraud": whole,
+                "by week": (weeks["default"] - found).tolist(),
                 "minutes a day": minutes_a_day,
             }
         )  # fmt: skip
