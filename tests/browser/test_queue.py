@@ -113,7 +113,7 @@ def test_two_analysts_race_for_the_same_alert(sign_in: SignIn, second: str) -> N
     other.keyboard.press("1")
     with other.expect_navigation():
         other.keyboard.press("1")
-    expect(other.get_by_role("alert")).to_contain_text("locked by Ana Lyst")
+    expect(other.locator("#decide-problem")).to_contain_text("locked by Ana Lyst")
     lead = sign_in("lead")
     lead.goto(mine)
     lead.get_by_role("button", name="Take over").click()
@@ -121,7 +121,7 @@ def test_two_analysts_race_for_the_same_alert(sign_in: SignIn, second: str) -> N
     one.keyboard.press("2")
     with one.expect_navigation():
         one.keyboard.press("1")
-    expect(one.get_by_role("alert")).to_contain_text("locked by Lea Dorn")
+    expect(one.locator("#decide-problem")).to_contain_text("locked by Lea Dorn")
 
 
 def test_leaving_the_page_lets_the_alert_go(sign_in: SignIn, second: str) -> None:
@@ -129,7 +129,9 @@ def test_leaving_the_page_lets_the_alert_go(sign_in: SignIn, second: str) -> Non
     one.keyboard.press("n")
     mine = alert_path(one)
     expect(one.locator("#lock")).to_contain_text("Locked by you")
-    one.goto("/cases/")
+    with one.expect_request(lambda request: request.url.endswith("/release/")):
+        one.goto("/cases/")
+    other.wait_for_timeout(1000)
     other.keyboard.press("n")
     assert alert_path(other) == mine
 
