@@ -110,10 +110,11 @@
     var dialog = document.getElementById("bulk-dialog");
     if (dialog && dialog.open) dialog.close();
   });
-  document.addEventListener("htmx:afterSettle", function () {
+  document.addEventListener("htmx:afterSettle", function (event) {
     openWanted();
     tell();
-    if (place < 0) return;
+    // A preview that was on its way may settle before the list does.
+    if (place < 0 || !event.detail.target || event.detail.target.id !== "content") return;
     var rows = all("[data-list] [data-row]");
     if (rows.length) rows[Math.min(place, rows.length - 1)].focus({ preventScroll: true });
     else document.getElementById("main").focus({ preventScroll: true });

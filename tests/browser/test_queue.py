@@ -220,6 +220,7 @@ def test_the_split_moves_its_shares_and_rows_say_why_they_are_there(
     page = sign_in("lead")
     page.keyboard.press("b")
     page.locator("#budget-uncertain").focus()
+    page.keyboard.press("Home")
     for _ in range(20):
         page.keyboard.press("ArrowRight")
     expect(page.locator("[data-budget-rest]")).to_have_text("80 %")
