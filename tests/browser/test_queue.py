@@ -21,6 +21,9 @@ set_roles(user, roles=['Analyst'], actor=None)
 """
 AFRESH = """
 from cases.models import Alert
+from cases.queue_models import HandOut, QueueBudget
+HandOut.objects.all().delete()
+QueueBudget.objects.all().delete()
 free = dict(locked_by=None, locked_until=None, snoozed_until=None, owner=None, case=None)
 for alert in Alert.objects.order_by('-pk'):
     if not Alert.objects.filter(entity=alert.entity, pk__gt=alert.pk).exists():
