@@ -191,7 +191,8 @@ def alert_lock(request: HttpRequest, pk: int) -> HttpResponse:
 def alert_release(request: HttpRequest, pk: int) -> HttpResponse:
     """Give up the own lock that the page knew of; a renewed one stays."""
     until = parse_datetime(request.POST.get("until", "").replace(" ", "+"))
-    release_lock(pk, signed_in(request), until=until)
+    if until is not None:
+        release_lock(pk, signed_in(request), until=until)
     return HttpResponse(status=204)
 
 

@@ -148,12 +148,6 @@
   ["keydown", "pointermove", "scroll"].forEach(function (name) {
     document.addEventListener(name, function () { lastMove = Date.now(); }, { passive: true });
   });
-  var renewing = false;
-  ["htmx:beforeRequest", "htmx:afterRequest"].forEach(function (name) {
-    document.addEventListener(name, function (event) {
-      if (event.detail.elt.id === "lock") renewing = name === "htmx:beforeRequest";
-    });
-  });
   setInterval(function () {
     var lock = document.getElementById("lock");
     if (!lock || document.hidden || Date.now() - lastMove > IDLE) return;
@@ -161,10 +155,9 @@
   }, RENEW);
   window.addEventListener("pagehide", function () {
     var lock = document.getElementById("lock");
-    if (!lock || !lock.dataset.release || !(renewing || lock.dataset.until)) return;
+    if (!lock || !lock.dataset.release || !lock.dataset.until) return;
     var form = new FormData();
-    // While a renewal is on its way nobody knows until when: give up whatever it brings.
-    form.append("until", renewing ? "" : lock.dataset.until);
+    form.append("until", lock.dataset.until); // one that was renewed since stays
     form.append("csrfmiddlewaretoken", JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"]);
     navigator.sendBeacon(lock.dataset.release, form);
   });

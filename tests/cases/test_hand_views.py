@@ -132,7 +132,7 @@ def test_opening_the_page_of_an_alert_locks_it_and_leaving_lets_go(reader, analy
     take_lock(alert, analyst)
     reader.post(late, {"until": ""})
     alert.refresh_from_db()
-    assert alert.locked_by is None
+    assert alert.locked_by == analyst
 
 
 def test_whoever_comes_second_is_told_and_a_lead_takes_over(client, analyst, lead):
