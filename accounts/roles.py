@@ -38,6 +38,7 @@ _LEAD = _ANALYST | {
     "scoring.change_listentry",
     "cases.assign_alert",
     "cases.approve_case",
+    "cases.share_view",
 }
 _DATA_ENGINEER = _READ | {
     "scoring.add_detector",

@@ -39,8 +39,9 @@ LEARNING = {
     "unsupervised": (),
     "handbook": ("--minutes", "3"),
     "loop": (),
+    "queue_order": (),
 }
-"""What measures learning, each a command of its own with these options."""
+"""What measures learning and the queue, each a command of its own with these options."""
 NEED_HANDBOOK = ("handbook", "loop")
 PARTS = ("one-row", "database", "peer", "processes", "flat", "screening", *LEARNING)
 

@@ -19,6 +19,7 @@ FORMS = {
     *("snooze_revoke", "list_revoke", "password_reset_confirm"),
     *("promotion_approve", "promotion_refuse", "promotion_withdraw"),
     *("api_approve", "api_refuse", "api_withdraw"),
+    *("view_change", "undo_closing"),
 }
 """Routes that only take a form and need a row of their own."""
 

@@ -7,6 +7,7 @@ from django.db.models import Model
 
 from accounts.models import User
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
+from cases.queue_models import AlertText
 from riskplatform import demo
 from riskplatform.preparing import prepare
 from scoring.models import Label, Prediction
@@ -120,6 +121,11 @@ def _copy_alerts(copies: int, cases: int) -> None:
             "prediction_id": _id("old.prediction_id"),
         },
         f", {series} WHERE {originals}",
+    )
+    _run(
+        f"INSERT INTO {AlertText._meta.db_table} (alert_id, words)"  # noqa: S608
+        f" SELECT copy * {FAR} + old.alert_id, old.words || 'copy' || copy || ' '"
+        f" FROM {AlertText._meta.db_table} AS old, {series} WHERE old.alert_id < {FAR}"
     )
     _cases(cases)
     _run(

@@ -6,6 +6,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
+from cases.queue_models import (
+    AlertComment,
+    Closing,
+    HandlingTime,
+    HandOut,
+    QueueBudget,
+    SavedView,
+)
 
 
 class ReadOnly:
@@ -73,3 +81,44 @@ class TouchAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("user", "alert", "case", "opened_at", "closed_at")
     list_select_related = ("user", "alert", "case")
     date_hierarchy = "opened_at"
+
+
+@admin.register(HandOut)
+class HandOutAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("alert", "user", "reason", "share", "propensity", "at")
+    list_filter = ("reason",)
+    list_select_related = ("alert", "user")
+    search_fields = ("=alert__id",)
+
+
+@admin.register(Closing)
+class ClosingAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("alert", "user", "at", "undone_at", "undone_by")
+    list_select_related = ("alert", "user", "undone_by")
+    search_fields = ("=alert__id",)
+
+
+@admin.register(AlertComment)
+class AlertCommentAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("alert", "author", "at", "text")
+    list_select_related = ("alert",)
+    search_fields = ("=alert__id", "text")
+
+
+@admin.register(HandlingTime)
+class HandlingTimeAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("detector", "level", "size", "minutes", "alerts", "measured_at")
+    list_select_related = ("detector",)
+
+
+@admin.register(QueueBudget)
+class QueueBudgetAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("user", "uncertain", "audit")
+    list_select_related = ("user",)
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("name", "owner", "shared", "query", "created_at")
+    list_filter = ("shared",)
+    list_select_related = ("owner",)

@@ -1,153 +1,242 @@
-"""The queue's filters, sort and counts, read from the query string and written back to it."""
+"""The queue's filters and order, read from the query string and written back to it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import F, Q, QuerySet
-from django.db.models.fields import TextField
-from django.db.models.functions import Cast
+from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
 from accounts import vault
 from accounts.models import User
 from cases.models import Alert
-from cases.selectors import AlertCount
+from cases.queue_models import AlertFacet, AlertText
+from cases.words import asked_words, whole_word
+from scoring.core.reader import SpecError
 from scoring.core.types import RISK_LEVELS
+from scoring.models import Detector
 
 MINE, UNASSIGNED = "me", "none"
 LOSS, AGE, SCORE, AMOUNT = "loss", "age", "score", "amount"
-SORTS = {
-    LOSS: ("Highest expected loss first", (F("expected_loss").desc(), F("pk").desc())),
-    AGE: ("Oldest first", (F("opened_at").asc(), F("pk").asc())),
-    SCORE: (
-        "Highest probability first",
-        (F("risk").desc(nulls_last=True), F("level").desc(), F("pk").desc()),
+SNOOZED = "snoozed"
+SORTS: Final[dict[str, tuple[str, str, tuple[Any, ...]]]] = {
+    LOSS: (
+        "expected loss a minute",
+        "Most saved by a minute of work first",
+        (F("loss_per_minute").desc(), F("pk").desc()),
     ),
-    AMOUNT: ("Largest amount first", (F("exposure").desc(nulls_last=True), F("pk").desc())),
+    AGE: ("age", "Oldest first", (F("opened_at").asc(), F("pk").asc())),
+    SCORE: (
+        "probability",
+        "Highest probability first",
+        (F("risk").desc(nulls_last=True), F("pk").desc()),
+    ),
+    AMOUNT: (
+        "amount",
+        "Largest amount first",
+        (F("exposure").desc(nulls_last=True), F("pk").desc()),
+    ),
 }
-LONGEST_SEARCH = 100
+"""Name in the URL: (its word in the menu, what the header says, the order)."""
+AGES: Final = {
+    "1h": ("Older than 1 hour", timedelta(hours=1)),
+    "8h": ("Older than 8 hours", timedelta(hours=8)),
+    "1d": ("Older than 1 day", timedelta(days=1)),
+    "3d": ("Older than 3 days", timedelta(days=3)),
+    "7d": ("Older than 7 days", timedelta(days=7)),
+}
+LONGEST = 100
+LARGEST = Decimal(10) ** 15
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFilters:
-    """What the URL asks for; anything unknown in it counts as not asked."""
+    """What the URL asks for; anything unknown in it counts as not asked.
 
+    `low` and `high` bound the amount at risk; `entity` is its whole name or its token; `view` is
+    `snoozed` for what sleeps, empty for what waits.
+    """
+
+    view: str = ""
     detector: str = ""
     level: str = ""
+    reason: str = ""
+    rule: str = ""
     owner: str = ""
+    age: str = ""
+    entity: str = ""
+    low: str = ""
+    high: str = ""
     q: str = ""
     sort: str = LOSS
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> "QueueFilters":
         """From a query string. NUL goes: PostgreSQL has no text with it."""
-        query = {name: value.replace("\0", "") for name, value in query.items()}
-        level = query.get("level", "").upper()
-        owner, sort = query.get("owner", ""), query.get("sort", LOSS)
+        given = {
+            field.name: query.get(field.name, "").replace("\0", "").strip()[:LONGEST]
+            for field in fields(cls)
+        }
+        level, owner = given["level"].upper(), given["owner"]
+        known_owner = owner in (MINE, UNASSIGNED) or (owner.isdecimal() and len(owner) < 10)
         return cls(
-            detector=query.get("detector", ""),
-            level=level if level in RISK_LEVELS else "",
-            owner=owner if owner in (MINE, UNASSIGNED) else "",
-            q=query.get("q", "").strip()[:LONGEST_SEARCH],
-            sort=sort if sort in SORTS else LOSS,
+            **given
+            | {
+                "view": SNOOZED if given["view"] == SNOOZED else "",
+                "level": level if level in RISK_LEVELS else "",
+                "owner": owner if known_owner else "",
+                "age": given["age"] if given["age"] in AGES else "",
+                "low": given["low"] if _amount(given["low"]) is not None else "",
+                "high": given["high"] if _amount(given["high"]) is not None else "",
+                "sort": given["sort"] if given["sort"] in SORTS else LOSS,
+            }
         )
 
     def query(self, **changes: str) -> str:
         """As a query string without a question mark; empty where nothing is asked."""
         state = replace(self, **changes)
-        pairs = {name: getattr(state, name) for name in self.__dataclass_fields__}
+        pairs = {field.name: getattr(state, field.name) for field in fields(state)}
         return urlencode({k: v for k, v in pairs.items() if v and (k, v) != ("sort", LOSS)})
 
     @property
     def narrowed(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.detector or self.level or self.owner or self.q)
+        return self != QueueFilters(view=self.view, sort=self.sort)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the grouped counts alone tell how many match."""
+        return not (self.age or self.entity or self.low or self.high or self.q)
 
     @property
     def order(self) -> str:
         """The order in words."""
-        return SORTS[self.sort][0]
+        return SORTS[self.sort][1]
 
-    def apply(self, rows: QuerySet[Alert], *, user: User, entity_fields: Iterable[str]) -> Any:
-        """The alerts that match, in the chosen order. `entity_fields`: what a token may hide."""
-        if self.detector:
-            rows = rows.filter(detector__slug=self.detector)
+    @property
+    def ordering(self) -> tuple[Any, ...]:
+        """The order for the database."""
+        return SORTS[self.sort][2]
+
+    def narrow(self, rows: QuerySet[Alert], *, user: User, now: datetime) -> QuerySet[Alert]:
+        """The alerts that match, in no order; whoever waits, or sleeps where that is the view."""
+        return rows.filter(self.condition(user=user, now=now))
+
+    def condition(self, *, user: User, now: datetime) -> Q:
+        """All of it as one condition."""
+        asleep = Q(snoozed_until__gt=now)
+        found = (
+            asleep if self.view == SNOOZED else Q(snoozed_until=None) | Q(snoozed_until__lte=now)
+        )
+        if self.detector or self.reason or self.rule:
+            found &= Q(facet__in=self._facets())
         if self.level:
-            rows = rows.filter(level=RISK_LEVELS.index(self.level))
+            found &= Q(level=RISK_LEVELS.index(self.level))
         if self.owner:
-            rows = rows.filter(owner=user if self.owner == MINE else None)
+            owners = {MINE: user.pk, UNASSIGNED: None}
+            found &= Q(owner=owners.get(self.owner, self.owner))
+        return found & self._ungrouped(now)
+
+    def _facets(self) -> Any:
+        facets = AlertFacet.objects.order_by()
+        if self.detector:
+            facets = facets.filter(detector__slug=self.detector)
+        if self.reason:
+            facets = facets.filter(reason=self.reason)
+        if self.rule:
+            facets = facets.filter(rules__contains=f" {self.rule} ")
+        return facets.values("pk")
+
+    def _ungrouped(self, now: datetime) -> Q:
+        """What the grouped counts know nothing of."""
+        found = Q()
+        if self.age:
+            found &= Q(opened_at__lte=now - AGES[self.age][1])
+        if self.low:
+            found &= Q(exposure__gte=_amount(self.low))
+        if self.high:
+            found &= Q(exposure__lte=_amount(self.high))
+        if self.entity:
+            found &= Q(entity__in=[*tokens_of(self.entity), self.entity])
         if self.q:
-            rows = _search(rows, self.q, entity_fields)
-        return rows.order_by(*SORTS[self.sort][1])
+            found &= Q(pk__in=said(self.q, tokens_of(self.q)))
+        return found
+
+    @property
+    def ungrouped(self) -> "QueueFilters":
+        """Only that part of the filters."""
+        return replace(self, detector="", level="", reason="", rule="", owner="")
 
 
-def _search(rows: QuerySet[Alert], text: str, entity_fields: Iterable[str]) -> QuerySet[Alert]:
-    """Alerts whose reasons, rules or event say `text`, or whose entity is exactly that.
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and abs(amount) < LARGEST else None
 
-    Personal data is stored encrypted, so an entity that is personal is found by its whole name.
+
+def entity_fields() -> list[str]:
+    """The fields that name an entity, of all detectors."""
+    found = set()
+    for detector in Detector.objects.all():
+        try:
+            found.add(detector.spec().entity_field or detector.slug)
+        except SpecError:
+            found.add(detector.slug)
+    return sorted(found)
+
+
+def tokens_of(name: str) -> list[str]:
+    """What an entity of this whole name is stored as.
+
+    Personal data is stored encrypted: it is found by its whole name or not at all.
     """
-    tokens = [vault.token(field, text) for field in entity_fields]
-    texts = {
-        "reasons_text": Cast("top_prediction__reasons", TextField()),
-        "rules_text": Cast("top_prediction__rule_hits", TextField()),
-        "event_text": Cast("top_prediction__event", TextField()),
-    }
-    said = Q(entity__in=tokens) | Q(top_prediction__external_id__icontains=text)
-    for name in texts:
-        said |= Q(**{f"{name}__icontains": text})
-    return rows.annotate(**texts).filter(said)
+    return [vault.token(field, name) for field in entity_fields()]
 
 
-def tabs(filters: QueueFilters, counts: list[AlertCount], user: User) -> list[dict[str, Any]]:
-    """The views above the queue, each with its count and address."""
-    mine = sum(c.count for c in counts if c.owner_id == user.pk)
-    free = sum(c.count for c in counts if c.owner_id is None)
-    top = sum(c.count for c in counts if c.level == len(RISK_LEVELS) - 1)
-    made = (
-        ("All", sum(c.count for c in counts), {"owner": "", "level": ""}),
-        ("Mine", mine, {"owner": MINE, "level": ""}),
-        ("Unassigned", free, {"owner": UNASSIGNED, "level": ""}),
-        ("Critical", top, {"owner": "", "level": RISK_LEVELS[-1]}),
-    )
-    return [
-        {
-            "label": label,
-            "count": count,
-            "url": f"?{filters.query(detector='', q='', **changes)}",
-            "here": filters.owner == changes["owner"]
-            and filters.level == changes["level"]
-            and not (filters.detector or filters.q),
-        }
-        for label, count, changes in made
-    ]
+def said(text: str, tokens: list[str]) -> Any:
+    """Ids of alerts whose words begin as typed, all of them, or whose entity is exactly that."""
+    asked = asked_words(text)
+    return AlertText.objects.filter(
+        HasWords(asked, [whole_word(token) for token in tokens])
+    ).values("alert")
 
 
-def selects(filters: QueueFilters, counts: list[AlertCount], user: User) -> list[dict[str, Any]]:
-    """The selects of the filter bar, their options with counts."""
-    by_detector: dict[tuple[str, str], int] = {}
-    by_level = dict.fromkeys(range(len(RISK_LEVELS)), 0)
-    for c in counts:
-        key = (c.slug, c.name)
-        by_detector[key] = by_detector.get(key, 0) + c.count
-        by_level[c.level] += c.count
-    mine = sum(c.count for c in counts if c.owner_id == user.pk)
-    free = sum(c.count for c in counts if c.owner_id is None)
-    detectors = sorted(by_detector.items(), key=lambda item: item[0][1])
-    options = {
-        "detector": [(slug, f"{name} ({n})") for (slug, name), n in detectors],
-        "level": [
-            (RISK_LEVELS[i], f"{RISK_LEVELS[i].capitalize()} ({by_level[i]})")
-            for i in reversed(range(len(RISK_LEVELS)))
-        ],
-        "owner": [(MINE, f"Mine ({mine})"), (UNASSIGNED, f"Unassigned ({free})")],
-    }
-    return [
-        {
-            "name": name,
-            "label": name.capitalize(),
-            "value": getattr(filters, name),
-            "options": choices,
-        }
-        for name, choices in options.items()
-    ]
+class HasWords(Func):
+    """Whether `words` holds a word that begins with each of `asked`, or one of `whole`.
+
+    On PostgreSQL through the GIN index of migration 0002; elsewhere by reading the words.
+    """
+
+    output_field = BooleanField()
+    conditional = True
+
+    def __init__(self, asked: list[str], whole: list[str]) -> None:
+        self.asked, self.whole = asked, whole
+        wanted = " & ".join(f"'{word}':*" for word in asked)
+        exact = [f"'{word}'" for word in whole]
+        query = " | ".join([f"({wanted})", *exact] if wanted else exact)
+        super().__init__(F("words"), Value(query))
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """The very expression of the index."""
+        words, query = self.get_source_expressions()
+        words_sql, words_params = compiler.compile(words)
+        query_sql, query_params = compiler.compile(query)
+        sql = (
+            f"array_to_tsvector(string_to_array(btrim({words_sql}), ' ')) @@ ({query_sql})::tsquery"
+        )
+        return sql, (*words_params, *query_params)
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
+        """Every word by LIKE; they hold letters and digits only."""
+        words_sql, params = compiler.compile(self.get_source_expressions()[0])
+        begins = [f"% {word}%" for word in self.asked]
+        whole = [f"% {word} %" for word in self.whole]
+        every = " AND ".join([f"{words_sql} LIKE %s"] * len(begins)) or "1 = 0"
+        some = "".join(f" OR {words_sql} LIKE %s" for _ in whole)
+        count = len(begins) + len(whole)
+        return f"(({every}){some})", (*tuple(params) * count, *begins, *whole)

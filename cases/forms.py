@@ -80,6 +80,50 @@ class OpenCaseForm(forms.Form):
     )
 
 
+class SaveViewForm(forms.Form):
+    """The name of a view of the queue."""
+
+    name = forms.CharField(max_length=200, required=False)
+
+
+class BudgetForm(forms.Form):
+    """How a queue is split, in whole per cent; the rest goes by expected loss."""
+
+    uncertain = forms.IntegerField(min_value=0, max_value=100)
+    audit = forms.IntegerField(min_value=0, max_value=100)
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        if sum(found.get(name) or 0 for name in self.fields) > 100:
+            raise forms.ValidationError("The shares are more than 100 % together. Lower one.")
+        return found
+
+    def problems(self) -> list[str]:
+        """What is wrong, in words that name the field."""
+        return [
+            str(text) if name == "__all__" else f"{name.capitalize()}: {text}"
+            for name, texts in self.errors.items()
+            for text in texts
+        ]
+
+    def whole(self, name: str) -> int:
+        """What was typed, as far as it is a share."""
+        text = str(self.data.get(name, ""))
+        return min(100, int(text)) if text.isdecimal() and len(text) < 6 else 0
+
+
+class BulkForm(forms.Form):
+    """The one note of an act on many alerts."""
+
+    note = forms.CharField(max_length=4000, required=False)
+
+    def problem(self) -> str:
+        """Why the note cannot be kept."""
+        if not self.errors:
+            return ""
+        return "The note is too long, or holds a character that cannot be kept."
+
+
 class CommentForm(forms.Form):
     """A comment on a case."""
 

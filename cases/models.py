@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from cases import links_models, signature_models  # noqa: F401 - where Django looks for models
+from cases import links_models, queue_models, signature_models  # noqa: F401 - where Django looks
 from cases.workflow import AlertStatus, CaseStatus, Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector, Prediction
@@ -49,7 +49,10 @@ class Alert(models.Model):
     """Predictions of one entity of one detector that need a human, grouped while it is open.
 
     Level, probability, exposure and the top reason are those of its riskiest prediction so far;
-    `exposure` is the sum of its predictions' amounts.
+    `exposure` is the sum of its predictions' amounts. The queue is ordered by `loss_per_minute`:
+    expected loss times recoverability over `handling_minutes`, the predicted handling time.
+    `threshold_gap` is how far the probability lies from the review threshold. `audit`: it was drawn
+    at random, nothing spoke against it. A lock or a snooze counts until its time.
     """
 
     detector = models.ForeignKey(Detector, models.PROTECT)
@@ -60,6 +63,13 @@ class Alert(models.Model):
     exposure = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     currency = models.CharField(max_length=3, blank=True)
     expected_loss = models.FloatField(default=0.0)
+    handling_minutes = models.FloatField(default=3.0)
+    loss_per_minute = models.FloatField(default=0.0)
+    threshold_gap = models.FloatField(null=True)
+    audit = models.BooleanField(default=False)
+    facet = models.ForeignKey(
+        "cases.AlertFacet", models.PROTECT, null=True, db_index=False, related_name="+"
+    )
     predictions_count = models.PositiveIntegerField(default=0)
     top_prediction = models.ForeignKey(Prediction, models.PROTECT, related_name="+")
     first_event_at = models.DateTimeField()
@@ -72,9 +82,18 @@ class Alert(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="alerts"
     )
     case = models.ForeignKey(Case, models.SET_NULL, null=True, blank=True, related_name="alerts")
+    locked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    locked_until = models.DateTimeField(null=True, blank=True)
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    snoozed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True,
+        db_index=False, related_name="+",
+    )  # fmt: skip
 
     class Meta:
-        ordering = ("-expected_loss", "-id")
+        ordering = ("-loss_per_minute", "-id")
         constraints = (
             models.UniqueConstraint(
                 fields=("detector", "entity"),
@@ -83,7 +102,13 @@ class Alert(models.Model):
             ),
         )
         indexes = (
-            models.Index(fields=("status", "-expected_loss", "-id"), name="alert_queue"),
+            models.Index(fields=("status", "-loss_per_minute", "-id"), name="alert_queue"),
+            models.Index(fields=("status", "opened_at", "id"), name="alert_by_age"),
+            models.Index(fields=("status", "threshold_gap", "id"), name="alert_by_gap"),
+            models.Index(fields=("status", "facet", "owner", "snoozed_until"), name="alert_counts"),
+            models.Index(
+                fields=("status", "id"), name="alert_audit", condition=models.Q(audit=True)
+            ),
             models.Index(fields=("entity", "-opened_at"), name="alert_by_entity"),
         )
         permissions = (

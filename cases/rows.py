@@ -12,20 +12,27 @@ from scoring.screened import list_words
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """One line of a list of alerts. `more` counts the reasons beyond the one that is shown."""
+    """One line of a list of alerts. `more` counts the reasons beyond the one that is shown.
+
+    `purpose` says why the budget put it there, empty where the order did.
+    """
 
     alert: Alert
     entity: str
     reason: str
     more: int
+    purpose: str = ""
 
 
-def alert_rows(alerts: Iterable[Alert], specs: SpecCache) -> list[AlertRow]:
+def alert_rows(
+    alerts: Iterable[Alert], specs: SpecCache, purposes: Mapping[int, str] | None = None
+) -> list[AlertRow]:
     """Lines for alerts that come with `detector` and `top_prediction`."""
-    return [alert_row(alert, specs) for alert in alerts]
+    known = purposes or {}
+    return [alert_row(alert, specs, known.get(alert.pk, "")) for alert in alerts]
 
 
-def alert_row(alert: Alert, specs: SpecCache) -> AlertRow:
+def alert_row(alert: Alert, specs: SpecCache, purpose: str = "") -> AlertRow:
     """Lists come first, then the rules that people wrote, then the model's reasons."""
     top = alert.top_prediction
     audit = top.selection_reason == SelectionReason.RANDOM_AUDIT
@@ -35,7 +42,7 @@ def alert_row(alert: Alert, specs: SpecCache) -> AlertRow:
     said += [_sentence(str(reason.get("text", ""))) for reason in top.reasons]
     if not said:
         said = ["Not scored, and no rule matched"] if top.degraded else ["No reason was kept"]
-    return AlertRow(alert, specs.entity(top, alert.detector), said[0], len(said) - 1)
+    return AlertRow(alert, specs.entity(top, alert.detector), said[0], len(said) - 1, purpose)
 
 
 def _listed(hit: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Reads of alerts and cases: what is waiting, what belongs together."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -37,40 +36,19 @@ def predictions_without_alert(now: datetime) -> list[UUID]:
 
 
 def alert_queue() -> QuerySet[Alert]:
-    """Open alerts with what a queue row shows, the largest expected loss first."""
+    """Open alerts with what a queue row shows, the most saved by a minute's work first."""
     return (
         Alert.objects.filter(status=AlertStatus.OPEN)
-        .select_related("detector", "owner", "top_prediction")
-        .order_by("-expected_loss", "-id")
+        .select_related("detector", "owner", "locked_by", "top_prediction")
+        .order_by("-loss_per_minute", "-id")
     )
-
-
-@dataclass(frozen=True, slots=True)
-class AlertCount:
-    """How many open alerts one detector, level and owner have."""
-
-    slug: str
-    name: str
-    level: int
-    owner_id: int | None
-    count: int
-
-
-def alert_counts() -> list[AlertCount]:
-    """Open alerts counted by detector, level and owner: one query for every count of the queue."""
-    rows = Alert.objects.filter(status=AlertStatus.OPEN).order_by()
-    grouped = rows.values_list("detector__slug", "detector__name", "level", "owner_id")
-    return [AlertCount(*row) for row in grouped.annotate(n=Count("pk"))]
-
-
-def newest_alert_id() -> int:
-    """The highest id of any alert; 0 when there is none."""
-    return Alert.objects.aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def find_alert(pk: int) -> Alert | None:
     """The alert with what its page shows."""
-    rows = Alert.objects.select_related("detector", "owner", "case", "top_prediction__detector")
+    rows = Alert.objects.select_related(
+        "detector", "owner", "case", "locked_by", "top_prediction__detector"
+    )
     return rows.filter(pk=pk).first()
 
 

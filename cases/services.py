@@ -2,9 +2,9 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Count, Q, Sum
@@ -12,8 +12,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.closing import note_closing
+from cases.handling_time import Cell
+from cases.locking import check_lock
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.selectors import linked
+from cases.summing_up import minutes_known, sum_up
 from cases.workflow import (
     AlertStatus,
     CaseStatus,
@@ -28,6 +32,8 @@ from scoring.models import Label, Prediction
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 3
+IN_HANDS = ("locked_by", "locked_until", "snoozed_until", "snoozed_by")
+"""What only an open alert has."""
 
 
 def open_alerts(prediction_ids: Sequence[UUID]) -> int:
@@ -41,18 +47,18 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     fresh = [pk for pk in prediction_ids if pk not in done]
     for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
-    added = 0
+    added, minutes = 0, minutes_known() if groups else {}
     for predictions in groups.values():
         try:
-            added += _group(predictions)
+            added += _group(predictions, minutes)
         except DatabaseError:
             # One entity must not keep the others from analysts; the sweep will try it again.
             logger.exception("Prediction %s got no alert.", predictions[0].pk)
     return added
 
 
-def _group(predictions: list[Prediction]) -> int:
-    """Put predictions of one entity into its live alert."""
+def _group(predictions: list[Prediction], minutes: Mapping[Cell, float]) -> int:
+    """Put predictions of one entity into its live alert; new evidence ends a snooze."""
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
@@ -69,6 +75,8 @@ def _group(predictions: list[Prediction]) -> int:
                 for prediction in new:
                     _absorb(alert, prediction)
                 alert.expected_loss = _expected_loss(alert)
+                alert.snoozed_until = alert.snoozed_by = None
+                sum_up(alert, new, minutes)
                 alert.save()
                 return len(new)
         except IntegrityError:
@@ -137,21 +145,33 @@ def _expected_loss(alert: Alert) -> float:
 
 @transaction.atomic
 def label_alert(
-    alert: Alert, *, disposition: str, reason_code: str, actor: User, notes: str = ""
+    alert: Alert,
+    *,
+    disposition: str,
+    reason_code: str,
+    actor: User,
+    notes: str = "",
+    batch: UUID | None = None,
 ) -> Alert:
     """Close an alert with what was found, and label its predictions (inconclusive gives none).
 
-    Raises MoveRefused when it is closed already or belongs to a case, which closes it.
+    What one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is
+    closed already, belongs to a case, which closes it, or is in somebody else's hands.
     """
     found = check_reason(disposition, reason_code)
-    alert = Alert.objects.select_for_update().get(pk=alert.pk)
+    alert = (
+        Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+    )
     if alert.status != AlertStatus.OPEN:
         raise MoveRefused(
             "This alert belongs to a case: close the case."
             if alert.status == AlertStatus.IN_CASE
             else "This alert is closed already."
         )
-    _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=timezone.now())
+    check_lock(alert, actor)
+    now = timezone.now()
+    _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
+    note_closing(alert, actor=actor, at=now, batch=batch or uuid4())
     record_audit(
         actor=actor,
         action="alert.closed",
@@ -168,7 +188,8 @@ def _close_alert(
     alert.closed_at = now
     alert.disposition = found
     alert.reason_code = reason_code
-    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
+    alert.locked_by = alert.locked_until = alert.snoozed_until = alert.snoozed_by = None
+    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code", *IN_HANDS])
     if found is Disposition.INCONCLUSIVE:
         return
     for prediction in Prediction.objects.filter(alert_link__alert=alert):
@@ -186,9 +207,13 @@ def _close_alert(
 @transaction.atomic
 def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
     """Give the alert to somebody, or to nobody. Raises MoveRefused when it is closed."""
-    alert = Alert.objects.select_for_update().get(pk=alert.pk)
+    alert = (
+        Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+    )
     if alert.status == AlertStatus.CLOSED:
         raise MoveRefused("This alert is closed already.")
+    if not actor.has_perm("cases.assign_alert"):
+        check_lock(alert, actor)
     alert.owner = owner
     alert.save(update_fields=["owner"])
     record_audit(
@@ -203,9 +228,12 @@ def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
 @transaction.atomic
 def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
     """Open an investigation over alerts that are open. Raises MoveRefused if one is not."""
-    rows = list(Alert.objects.select_for_update().filter(pk__in=[a.pk for a in alerts]))
+    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
+    rows = list(wanted.filter(pk__in=[a.pk for a in alerts]).order_by("pk"))
     if not rows or any(row.status != AlertStatus.OPEN for row in rows):
         raise MoveRefused("Only open alerts can go into a new case.")
+    for row in rows:
+        check_lock(row, actor)
     case = Case.objects.create(
         title=title[:200], opened_by=actor, owner=actor, opened_at=timezone.now()
     )
@@ -214,7 +242,8 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
         row.status = AlertStatus.IN_CASE
         row.case = case
         row.owner = actor
-        row.save(update_fields=["status", "case", "owner"])
+        row.locked_by = row.locked_until = row.snoozed_until = row.snoozed_by = None
+        row.save(update_fields=["status", "case", "owner", *IN_HANDS])
         CaseEvent.objects.create(
             case=case,
             kind=CaseEvent.Kind.ALERT_ADDED,

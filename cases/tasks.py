@@ -9,6 +9,8 @@ from cases.linking import index_links
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
 from cases.signing import sign_closed_alerts
+from cases.summing_up import sum_up_missing
+from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
 
 
 @shared_task(name="cases.open_alerts")
@@ -19,8 +21,10 @@ def open_alerts_task(prediction_ids: list[str]) -> None:
 
 @shared_task(name="cases.open_missed_alerts")
 def open_missed_alerts() -> None:
-    """Find flagged predictions that a lost message left without an alert."""
+    """Find flagged predictions that a lost message left without an alert, and alerts that the
+    queue cannot count yet."""
     open_alerts(predictions_without_alert(timezone.now()))
+    sum_up_missing()
 
 
 @shared_task(name="cases.index_links")
@@ -33,3 +37,12 @@ def index_links_task() -> None:
 def sign_closed_alerts_task() -> None:
     """Remember what alerts that were closed looked like."""
     sign_closed_alerts()
+
+
+@shared_task(name="cases.refresh_handling_times")
+def refresh_handling_times() -> None:
+    """Learn how long alerts take, and order those that wait by it."""
+    now = timezone.now()
+    found = measure_handling_times(now)
+    keep_handling_times(found, now)
+    apply_handling_times({cell: one.minutes for cell, one in found.items()})

@@ -1,12 +1,11 @@
-"""The queue and the alert: what is next, what happened, and the decision about it."""
+"""The alert: what happened, the decision about it, and the way on."""
 
 from typing import Any, cast
 from urllib.parse import urlencode
+from uuid import uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,27 +13,24 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from cases.alert_page import alert_context, reason_words
-from cases.filters import QueueFilters, selects, tabs
+from cases.filters import QueueFilters
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
+from cases.handing_out import hand_out_next, passed_over
+from cases.locking import locked_by_other
 from cases.models import Alert
-from cases.rows import alert_row, alert_rows
+from cases.resting import snooze_choices
+from cases.rows import alert_row
 from cases.selectors import (
-    alert_counts,
-    alert_queue,
     assignable_users,
     entity_history,
     find_alert,
-    newest_alert_id,
 )
 from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
 from cases.workflow import Disposition, MoveRefused, reasons_of
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
-from scoring.models import Detector
 from scoring.screened import screening_hits
 
-PAGE_SIZE = 50
-NEXT_REACH = 1000
 PREVIEW_HISTORY = 5
 ACTS = {*Disposition, "case", "assign"}
 
@@ -52,86 +48,21 @@ def signed_in(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-# --- Queue ---------------------------------------------------------------------------------------
+# --- The way on -----------------------------------------------------------------------------------
 
 
-@login_required
-@permission_required("cases.view_alert", raise_exception=True)
-@require_GET
-def queue(request: HttpRequest) -> HttpResponse:
-    """Open alerts. `?next` leads to the first of them, `?since=<id>` tells how many are newer."""
-    user = signed_in(request)
-    filters = QueueFilters.read(request.GET.dict())
-    if "next" in request.GET:
-        return _go_to_next(request, filters)
-    if fragment(request) == "news":
-        return _news(request, filters)
-    specs = presenting.SpecCache()
-    counts = alert_counts()
-    page = Paginator(_matching(filters, user), PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = alert_rows(page.object_list, specs)
-    context = {
-        "title": "Queue",
-        "filters": filters,
-        "query": filters.query(),
-        "tabs": tabs(filters, counts, user),
-        "selects": selects(filters, counts, user),
-        "sorts": [("loss", "expected loss"), ("age", "age"), ("score", "probability"),
-                  ("amount", "amount")],
-        "page_obj": page,
-        "rows": rows,
-        "since": newest_alert_id(),
-        **(_preview_context(rows[0].alert, specs) if rows else {"preview": None}),
-    }  # fmt: skip
-    if not fragment(request):
-        return render(request, "cases/queue.html", context)
-    response = render(request, "cases/queue.html#list", context)
-    # The address says what is asked and nothing else, not every empty field of the form.
-    asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
-    response["HX-Push-Url"] = f"{request.path}?{asked.lstrip('&')}".rstrip("?")
-    return response
-
-
-def _matching(filters: QueueFilters, user: User) -> Any:
-    """The alerts that the filters let through, in their order."""
-    fields: set[str] = set()
-    if filters.q:
-        for detector in Detector.objects.all():
-            spec = presenting.SpecCache().of(detector)
-            fields |= {detector.slug if spec is None else spec.entity_field or detector.slug}
-    return filters.apply(alert_queue(), user=user, entity_fields=sorted(fields))
-
-
-def _news(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
-    """How many alerts came since the page was made; they wait for a click."""
-    since = request.GET.get("since", "0")
-    since = since if since.isdecimal() and len(since) < 19 else "0"
-    waiting = _matching(filters, signed_in(request)).filter(pk__gt=int(since)).count()
-    context = {"waiting": waiting, "since": since, "filters": filters, "query": filters.query()}
-    return render(request, "cases/queue.html#news", context)
-
-
-def _go_to_next(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
-    passed = request.GET.get("after", "")
-    after = int(passed) if passed.isdecimal() and len(passed) < 19 else 0
-    return _to_alert_or_queue(request, _next_pk(filters, signed_in(request), after), filters)
-
-
-def _to_alert_or_queue(
-    request: HttpRequest, pk: int | None, filters: QueueFilters
+def go_on(
+    request: HttpRequest, filters: QueueFilters, leaving: int | None = None
 ) -> HttpResponseRedirect:
-    if pk is not None:
-        return HttpResponseRedirect(alert_url(pk, filters.query()))
-    messages.info(request, "Nothing else waits here.")
+    """To the next alert, locked for this user; to the queue where none is left for them."""
+    user = signed_in(request)
+    given = hand_out_next(user, filters, leaving=leaving)
+    if given is not None:
+        return HttpResponseRedirect(alert_url(given.alert_id, filters.query()))
+    passed = passed_over(user, filters)
+    again = f" {passed} that you passed over still wait{'s' if passed == 1 else ''}: press Next."
+    messages.info(request, f"Nothing else waits here.{again if passed else ''}")
     return HttpResponseRedirect(f"{reverse('queue')}?{filters.query()}".rstrip("?"))
-
-
-def _next_pk(filters: QueueFilters, user: User, after: int) -> int | None:
-    """The alert after `after` that nobody else owns; the first if that is not in the queue."""
-    rows = _matching(filters, user).filter(Q(owner=user) | Q(owner=None))
-    order = list(rows.values_list("pk", flat=True)[:NEXT_REACH])
-    at = order.index(after) + 1 if after in order else 0
-    return order[at] if at < len(order) else None
 
 
 def alert_url(pk: int, back: str) -> str:
@@ -140,7 +71,7 @@ def alert_url(pk: int, back: str) -> str:
     return f"{url}?{urlencode({'back': back})}" if back else url
 
 
-def _preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
+def preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
     spec = specs.of(alert.detector)
     return {
         "preview": alert_row(alert, specs),
@@ -149,6 +80,7 @@ def _preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any
         "rules": presenting.rule_hits(alert.top_prediction),
         "screening": screening_hits(alert.top_prediction),
         "events": entity_history(alert.detector_id, alert.entity, limit=PREVIEW_HISTORY),
+        "comments": alert.comments.all(),
     }
 
 
@@ -169,7 +101,7 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One alert; its short form where the queue asks for a preview. `?act=` opens a form."""
     alert = alert_or_404(pk)
     if fragment(request) == "preview":
-        context = _preview_context(alert, presenting.SpecCache())
+        context = preview_context(alert, presenting.SpecCache())
         return render(request, "cases/queue.html#preview-body", context)
     begin_touch(signed_in(request), alert=alert)
     act = request.GET.get("act", "")
@@ -187,6 +119,9 @@ def _render_alert(
         "back": back,
         "choices": _choices(specs.of(alert.detector)),
         "people": _people(signed_in(request)),
+        "locked_away": locked_by_other(alert, signed_in(request)),
+        "comments": alert.comments.all(),
+        "snoozes": snooze_choices(),
     }
     return render(request, "cases/alert_detail.html", {**context, **extra}, status=status)
 
@@ -246,8 +181,7 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
             **typed,
         )
     found = form.cleaned_data
-    filters = QueueFilters.read(QueryDict(_back(request)).dict())
-    following = _next_pk(filters, signed_in(request), alert.pk)
+    batch = uuid4()
     try:
         label_alert(
             alert,
@@ -255,6 +189,7 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
             reason_code=found["reason_code"],
             actor=signed_in(request),
             notes=found["notes"],
+            batch=batch,
         )
     except MoveRefused as refusal:
         return _refuse(request, alert, act, str(refusal), **typed)
@@ -263,8 +198,10 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
     if found["disposition"] == Disposition.FRAUD:
         outcome = truth_words(presenting.SpecCache().of(alert.detector)).fraud
     words = reason_words(found["disposition"], found["reason_code"]).lower()
-    messages.success(request, f"Closed alert {alert.pk}: {outcome}, {words}.")
-    return _to_alert_or_queue(request, following, filters)
+    undo = reverse("undo_closing", args=[batch])
+    messages.success(request, f"Closed alert {alert.pk}: {outcome}, {words}.", extra_tags=undo)
+    filters = QueueFilters.read(QueryDict(_back(request)).dict())
+    return go_on(request, filters, leaving=alert.pk)
 
 
 @login_required

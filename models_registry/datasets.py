@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -259,10 +259,15 @@ def _kind(selection_reason: str) -> int:
 def _labels(
     detector: Detector, known_at: datetime, index: dict[object, int]
 ) -> tuple[LabelHistory, dict[str, int]]:
-    """(the history, how many events have their newest label from each source)."""
+    """(the history, how many events have their newest label from each source).
+
+    A label that was taken back later than `known_at` was known then, so that the same moment gives
+    the same rows for ever.
+    """
     rows, values, times = [], [], []
     newest: dict[int, str] = {}
-    labels = Label.objects.filter(detector=detector, label_time__lte=known_at).order_by(
+    standing = Q(retracted_at=None) | Q(retracted_at__gt=known_at)
+    labels = Label.history.filter(standing, detector=detector, label_time__lte=known_at).order_by(
         "label_time", "id"
     )
     fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source")

@@ -13,9 +13,11 @@ class PageHelp:
 
 PAGES: dict[str, PageHelp] = {
     "queue": PageHelp(
-        "What waits for a human, the most worthwhile first.",
+        "What waits for a human, ordered by what a minute of work saves.",
         (
-            "Move with j and k, open with Enter; n takes the next alert.",
+            "n takes the best alert that nobody works on and locks it; j and k move, Enter opens.",
+            "1 to 4, a, s and c act on the row in focus, or on all that x has selected; u undoes.",
+            "The split (b) gives a share of your work to uncertain and to randomly drawn alerts.",
             "Filters, order and view are in the address: send the link, and others see the same.",
             "New alerts wait behind a button, so that nothing moves under your cursor.",
         ),
@@ -29,11 +31,11 @@ PAGES: dict[str, PageHelp] = {
         ),
     ),
     "alert_similar": PageHelp(
-        "Closed alerts that were flagged for much the same reasons, and what they turned out to be.",
+        "Closed alerts flagged for much the same reasons, and what they turned out to be.",
         ("Near means that the same features moved the score by like amounts.",),
     ),
     "entity_timeline": PageHelp(
-        "What an entity did over time: amounts, places, labels and alerts. A point opens its event.",
+        "What an entity did over time: amounts, places, labels, alerts. A point opens its event.",
     ),
     "entity_links": PageHelp(
         "Who shares a device, a merchant or the like with this entity, two steps far.",

@@ -216,6 +216,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cases.sign_closed_alerts",
         "schedule": 60.0,
     },
+    "Learn how long alerts take": {
+        "task": "cases.refresh_handling_times",
+        "schedule": 3600.0,
+    },
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Log versions that the tracking server did not take": {
@@ -236,6 +240,14 @@ CELERY_BEAT_SCHEDULE = {
 DRIFT_KEPT_DAYS = env.int("RISK_DRIFT_KEPT_DAYS", default=90)
 if DRIFT_KEPT_DAYS < 1:
     raise ImproperlyConfigured("RISK_DRIFT_KEPT_DAYS must be at least 1.")
+
+# --- The queue (docs/queue.md) -----------------------------------------------------------------
+ALERT_LOCK_MINUTES = env.float("RISK_ALERT_LOCK_MINUTES", default=10.0)
+ALERT_LOCKS_PER_USER = env.int("RISK_ALERT_LOCKS_PER_USER", default=5)
+ALERT_SKIP_MINUTES = env.float("RISK_ALERT_SKIP_MINUTES", default=30.0)
+ALERT_UNDO_MINUTES = env.float("RISK_ALERT_UNDO_MINUTES", default=10.0)
+if min(ALERT_LOCK_MINUTES, ALERT_SKIP_MINUTES, ALERT_UNDO_MINUTES) <= 0 or ALERT_LOCKS_PER_USER < 1:
+    raise ImproperlyConfigured("The minutes and locks of the queue must be more than nothing.")
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

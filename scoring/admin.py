@@ -171,7 +171,10 @@ class PredictionAdmin(ReadOnlyAdmin):
 
 @admin.register(Label)
 class LabelAdmin(ReadOnlyAdmin):
-    list_display = ("prediction_id", "detector", "is_fraud", "source", "label_time", "author")
+    list_display = (
+        *("prediction_id", "detector", "is_fraud", "source", "label_time", "author"),
+        "retracted_at",
+    )
     list_select_related = ("detector", "author")
     list_filter = ("detector",)
     ordering = ("-id",)
@@ -180,6 +183,10 @@ class LabelAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Label]:
+        """Those that were taken back too."""
+        return Label.history.order_by(*self.ordering)
 
 
 @admin.register(Deployment)

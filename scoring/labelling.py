@@ -86,6 +86,30 @@ def record_truths(
     return len(labels)
 
 
+def retract_labels(
+    predictions: Sequence[UUID],
+    *,
+    author: User,
+    label_time: datetime,
+    actor: User,
+    at: datetime | None = None,
+) -> int:
+    """Take back what `author` said at `label_time` about these; earlier labels count again.
+
+    The rows stay, with who took them back and when; windows learn that it is not so. May run
+    twice: what was taken back already is left alone. Returns how many labels were taken back.
+    """
+    with writer.turn(), transaction.atomic():
+        rows = Label.objects.filter(
+            prediction__in=predictions, author=author, label_time=label_time
+        ).order_by()
+        taught = sorted(set(rows.values_list("detector_id", "prediction_id")))
+        count = rows.update(retracted_at=at or timezone.now(), retracted_by=actor)
+        for detector_id in sorted({detector for detector, _ in taught}):
+            _teach(detector_id, [pk for detector, pk in taught if detector == detector_id])
+    return count
+
+
 def _ever_fraud(labels: Sequence[Label]) -> list[UUID]:
     """Predictions of these new labels that this or an earlier label calls fraud."""
     found = {label.prediction_id for label in labels if label.is_fraud}

@@ -244,8 +244,19 @@ class Prediction(models.Model):
         return None if self.contributions is None else np.frombuffer(self.contributions, "<f8")
 
 
+class StandingLabels(models.Manager["Label"]):
+    """Labels that nobody has taken back: what every reader of the truth wants."""
+
+    def get_queryset(self) -> "models.QuerySet[Label]":
+        return super().get_queryset().filter(retracted_at=None)
+
+
 class Label(models.Model):
-    """Ground truth about one prediction. Never overwritten: the newest counts."""
+    """Ground truth about one prediction. Never overwritten: the newest counts.
+
+    A slip is taken back, not deleted: the row stays, with who took it back and when, and
+    `Label.objects` and `prediction.labels` leave it out. `Label.history` has them all.
+    """
 
     class Source(models.TextChoices):
         ANALYST = "analyst", "Analyst"
@@ -266,6 +277,13 @@ class Label(models.Model):
     reason_code = models.CharField(max_length=40, blank=True)
     confidence = models.FloatField(default=1.0)
     notes = models.TextField(blank=True)
+    retracted_at = models.DateTimeField(null=True, blank=True)
+    retracted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    objects = StandingLabels()
+    history = models.Manager["Label"]()
 
     class Meta:
         ordering = ("-label_time", "-id")

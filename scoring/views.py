@@ -16,7 +16,7 @@ from accounts.services import record_audit
 from scoring import knowing, panels, presenting
 from scoring.checking import checks_panel
 from scoring.core.spec import truth_words
-from scoring.models import Prediction
+from scoring.models import Label, Prediction
 from scoring.screened import screening_of
 from scoring.selectors import find_prediction
 from scoring.side_by_side import compared_hits
@@ -175,7 +175,9 @@ def _render(
         "masked": any(field.hidden for field in fields),
         "lineage": replace(presenting.lineage_of(prediction), lists=screened.lists),
         "truth": truth_words(spec),
-        "labels": prediction.labels.select_related("author"),
+        "labels": Label.history.filter(prediction=prediction).select_related(
+            "author", "retracted_by"
+        ),
     }
     template = "scoring/prediction_detail.html"
     return render(request, template, {**context, **(extra or {})}, status=status)

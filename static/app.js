@@ -43,8 +43,9 @@
     expire(node);
   }
   function expire(node) {
+    node.dataset.timed = "";
     if (node.classList.contains("is-error")) return; // an error stays until it is read
-    setTimeout(function () { node.remove(); }, 6000);
+    setTimeout(function () { node.remove(); }, node.querySelector("form") ? 30000 : 6000); // undo takes a thought
   }
   risk.toast = toast;
 
@@ -140,6 +141,7 @@
   });
   document.addEventListener("htmx:afterSettle", function (event) {
     var scope = event.detail.elt;
+    document.querySelectorAll(".toast-note:not([data-timed])").forEach(expire); // came with a fragment
     refreshTimes(document);
     markPressed();
     var wanted = scope.querySelector && scope.querySelector("[data-focus], [aria-invalid=true]");

@@ -1,4 +1,4 @@
-/* The keyboard: lists (j k enter x), data-key shortcuts, `?` help, Ctrl K palette.
+/* The keyboard: lists (j k enter x), data-key shortcuts, `?` help, Ctrl K (palette.js).
  *
  * data-list            a list or table body; its rows carry data-row, an id, and one link with data-row-open
  * data-row             focusable; sends "row:active" once it stays the current one for 120 ms (htmx can load a preview)
@@ -149,7 +149,7 @@
     if (event.key.length === 1 && press(event.key)) event.preventDefault();
   });
 
-  /* --- Help and palette list what this very page offers ------------------------------------------ */
+  /* --- Help lists what this very page offers ------------------------------------------ */
   function label(node) {
     var text = node.dataset.keyLabel || node.getAttribute("aria-label") || node.textContent || node.title;
     return text.replace(/\s+/g, " ").trim();
@@ -178,61 +178,8 @@
     });
   }
 
-  var palette = document.getElementById("palette");
-  if (palette) startPalette(palette);
-  function startPalette(dialog) {
-    var input = dialog.querySelector("input");
-    var list = dialog.querySelector("[role=listbox]");
-    var found = [];
-    var at = 0;
-
-    function commands(text) {
-      var nodes = Array.from(document.querySelectorAll("[data-command], [data-key]"));
-      var result = nodes.filter(function (node) { return !node.disabled && label(node).toLowerCase().includes(text); })
-        .map(function (node) { return { words: label(node), key: node.dataset.key, run: function () { node.click(); } }; });
-      if (text) {
-        dialog.querySelectorAll("[data-search-url]").forEach(function (place) {
-          result.push({
-            words: place.dataset.searchLabel + " \u201c" + input.value.trim() + "\u201d",
-            run: function () { location.assign(place.dataset.searchUrl + "?q=" + encodeURIComponent(input.value.trim())); }
-          });
-        });
-      }
-      return result.slice(0, 12);
-    }
-    function render() {
-      found = commands(input.value.trim().toLowerCase());
-      at = Math.min(at, Math.max(0, found.length - 1));
-      list.replaceChildren.apply(list, found.map(function (command, index) {
-        var option = document.createElement("li");
-        option.id = "palette-" + index;
-        option.setAttribute("role", "option");
-        option.setAttribute("aria-selected", String(index === at));
-        option.append(command.words);
-        if (command.key) option.append(keys(command.key));
-        option.addEventListener("click", function () { run(command); });
-        return option;
-      }));
-      input.setAttribute("aria-activedescendant", found.length ? "palette-" + at : "");
-    }
-    function run(command) {
-      dialog.close();
-      command.run();
-    }
-    dialog.addEventListener("risk:open", function () { input.value = ""; at = 0; render(); });
-    input.addEventListener("input", function () { at = 0; render(); });
-    input.addEventListener("keydown", function (event) {
-      var step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (step && found.length) {
-        event.preventDefault();
-        at = (at + step + found.length) % found.length;
-        render();
-      } else if (event.key === "Enter") {
-        event.preventDefault();
-        if (found[at]) run(found[at]);
-      }
-    });
-  }
+  risk.label = label;
+  risk.keys = keys;
 
   document.addEventListener("htmx:afterSettle", function () { prepareLists(document); });
   prepareLists(document);

@@ -81,12 +81,17 @@ class ScreeningSpec:
 
 @dataclass(frozen=True, slots=True)
 class CostSpec:
-    """What decisions cost, in the detector's currency; see `models_registry.core.thresholds`."""
+    """What decisions cost, in the detector's currency; see `models_registry.core.thresholds`.
+
+    `recoverability`: the share of what is at risk that a decision on an alert still saves; the
+    queue orders alerts by it.
+    """
 
     review_cost: float = 5.0
     false_block_cost: float = 20.0
     loss_share: float = 1.0
     capacity: float = 0.01
+    recoverability: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +363,8 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     screening = _screening(read, raw.get("screening", {}))
     audit_rate = _audit_rate(read, raw)
     costs = _settings(read, raw, "costs", CostSpec)
+    if not 0.0 <= costs.get("recoverability", 1.0) <= 1.0:
+        read.bad("costs.recoverability", "is a share between 0 and 1")
     training = _settings(read, raw, "training", TrainingSpec)
     if read.problems:
         raise SpecError(read.problems)

@@ -47,17 +47,31 @@ def stored_event(
 def known_frauds(predictions: Sequence[UUID]) -> dict[UUID, tuple[float, float]]:
     """Since and until when each of these was known as fraud, by their labels; others are left out.
 
-    Seconds since 1970. Labels count in the order of their times, then of their recording.
+    Seconds since 1970. Labels count in the order of their times, then of their recording. A label
+    that was taken back counted until then: events in between were scored knowing it.
     """
-    spans: dict[UUID, list[tuple[float, bool]]] = {}
+    spans: dict[UUID, list[tuple[float, float, bool]]] = {}
     for first in range(0, len(predictions), MOST_PARAMETERS):
-        labels = Label.objects.filter(prediction__in=predictions[first : first + MOST_PARAMETERS])
-        for pk, at, is_fraud in labels.order_by("label_time", "id").values_list(
-            "prediction_id", "label_time", "is_fraud"
+        labels = Label.history.filter(prediction__in=predictions[first : first + MOST_PARAMETERS])
+        for pk, at, retracted_at, is_fraud in labels.order_by("label_time", "id").values_list(
+            "prediction_id", "label_time", "retracted_at", "is_fraud"
         ):
-            spans.setdefault(pk, []).append((at.timestamp(), is_fraud))
-    found = {pk: known_span(labels) for pk, labels in spans.items()}
+            until = math.inf if retracted_at is None else retracted_at.timestamp()
+            spans.setdefault(pk, []).append((at.timestamp(), until, is_fraud))
+    found = {pk: known_span(_believed(labels)) for pk, labels in spans.items()}
     return {pk: span for pk, span in found.items() if not math.isnan(span[0])}
+
+
+def _believed(labels: Sequence[tuple[float, float, bool]]) -> list[tuple[float, bool]]:
+    """What was believed from when on: (time, is fraud) of (since, until, is fraud), in order."""
+    if all(until == math.inf for _, until, _ in labels):
+        return [(since, is_fraud) for since, _, is_fraud in labels]
+    moments = sorted({t for since, until, _ in labels for t in (since, until) if t < math.inf})
+    believed = []
+    for now in moments:
+        standing = [fraud for since, until, fraud in labels if since <= now < until]
+        believed.append((now, bool(standing and standing[-1])))
+    return believed
 
 
 def clear(value: object) -> object:

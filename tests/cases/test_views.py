@@ -41,7 +41,7 @@ def test_the_queue_puts_the_largest_expected_loss_first_and_says_so(reader):
     small, large = alerts_of("a", "b")
     page = reader.get(reverse("queue"))
     assert shown(page) == [large, small]
-    assert "Highest expected loss first" in page.content.decode()
+    assert "Most saved by a minute of work first" in page.content.decode()
 
 
 @pytest.mark.parametrize("sort", ["age", "score", "amount", "nonsense"])
@@ -67,7 +67,7 @@ def test_the_views_carry_counts(reader, analyst):
     assign_alert(mine, owner=analyst, actor=analyst)
     tabs = reader.get(reverse("queue")).context["tabs"]
     assert {tab["label"]: tab["count"] for tab in tabs} == {
-        "All": 2, "Mine": 1, "Unassigned": 1, "Critical": 0,
+        "All": 2, "Mine": 1, "Unassigned": 1, "Critical": 0, "Snoozed": 0,
     }  # fmt: skip
 
 
@@ -94,9 +94,9 @@ def test_the_queue_costs_the_same_queries_for_any_number_of_rows(
     reader, django_assert_max_num_queries, rows
 ):
     alerts_of(*[f"user-{i}" for i in range(rows)])
-    # Session, user, permissions (user's and groups'), banner; counts, total, page, newest id; the
-    # preview of the first row: events, labels.
-    with django_assert_max_num_queries(11):
+    # Session, user, permissions (user's and groups'), banner; counts and their facets, saved views,
+    # budget, ids of the page, its rows, newest id; the preview: events, labels, comments.
+    with django_assert_max_num_queries(16):
         assert len(shown(reader.get(reverse("queue")))) == min(rows, 50)
 
 
@@ -107,8 +107,9 @@ def test_an_alert_costs_the_same_queries_for_any_number_of_events(
         open_alerts([row.pk for row in flagged(*["a"] * events)])
         alert = Alert.objects.get()
         reader.get(url("alert_detail", alert))
-        # The frame's five; alert, touch, its predictions, history (each with labels), past alerts.
-        with django_assert_max_num_queries(12):
+        # The frame's five; alert, touch, its predictions, history (each with labels), past alerts,
+        # comments.
+        with django_assert_max_num_queries(13):
             reader.get(url("alert_detail", alert))
 
 

@@ -17,7 +17,7 @@ from models_registry.datasets import (
 )
 from scoring.core.bundle import BundleError
 from scoring.declarations import load_detector
-from scoring.labelling import record_label, record_truths
+from scoring.labelling import record_label, record_truths, retract_labels
 from scoring.models import Label
 from tests.factories import START, card, config_of, scored_many
 from tests.models_registry.learning import KNOWN_AT
@@ -51,6 +51,17 @@ def label(row, is_fraud, days):
     record_label(
         row, is_fraud=is_fraud, source=Label.Source.IMPORT, label_time=START + timedelta(days=days)
     )
+
+
+def test_a_label_that_was_taken_back_is_learnt_only_as_of_before(cards_detector, cards, analyst):
+    said = START + timedelta(days=9)
+    record_label(
+        cards[1], is_fraud=True, source=Label.Source.ANALYST, label_time=said, author=analyst
+    )
+    gone = START + timedelta(days=10)
+    retract_labels([cards[1].pk], author=analyst, label_time=said, actor=analyst, at=gone)
+    assert known(read(cards_detector)) == [-1, -1, -1]
+    assert known(read(cards_detector, known_at=gone - timedelta(hours=1))) == [1, -1, -1]
 
 
 def test_rows_are_what_was_logged_oldest_first(cards_detector, cards):

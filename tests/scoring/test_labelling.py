@@ -11,7 +11,7 @@ from scoring.core.windows import WindowStateError
 from scoring.feature_store.choosing import feature_store
 from scoring.importing import import_file
 from scoring.ingestion.files import EventFile
-from scoring.labelling import record_label, record_truths
+from scoring.labelling import record_label, record_truths, retract_labels
 from scoring.models import Label, Prediction
 from scoring.rebuilding import rebuild_windows
 from scoring.simulating import simulate_history
@@ -45,6 +45,54 @@ def test_a_withdrawn_label_counts_until_it_was_withdrawn(cards_detector):
     first = scored("cards", at(0, 1))
     label(first, False, days=11)
     label(first, True, days=9)
+    found = [risk_of(scored("cards", at(day, 10 + day)), cards_detector) for day in (10, 12)]
+    assert found == [1.0, 0.0]
+
+
+def take_back(row, author, days, labelled=9):
+    when = START + timedelta(days=labelled)
+    return retract_labels(
+        [row.pk], author=author, label_time=when, actor=author, at=START + timedelta(days=days)
+    )
+
+
+def test_a_label_that_was_taken_back_counts_until_then_and_no_reader_sees_it(
+    cards_detector, analyst
+):
+    first, known = scored("cards", at(0, 1)), START + timedelta(days=9)
+    record_label(
+        first, is_fraud=True, source=Label.Source.ANALYST, label_time=known, author=analyst
+    )
+    assert take_back(first, analyst, days=11) == 1
+    found = [risk_of(scored("cards", at(day, 10 + day)), cards_detector) for day in (10, 12)]
+    assert found == [1.0, 0.0]
+    assert not Label.objects.exists()
+    assert not first.labels.exists()
+    kept = Label.history.get()
+    assert (kept.retracted_by, kept.is_fraud) == (analyst, True)
+
+
+def test_taking_back_uncovers_the_label_of_before_and_may_run_twice(cards_detector, analyst):
+    first = scored("cards", at(0, 1))
+    label(first, True, days=8)
+    record_label(
+        first, is_fraud=False, source=Label.Source.ANALYST, author=analyst,
+        label_time=START + timedelta(days=9),
+    )  # fmt: skip
+    assert [take_back(first, analyst, days=11) for _ in range(2)] == [1, 0]
+    found = [risk_of(scored("cards", at(day, 10 + day)), cards_detector) for day in (10, 12)]
+    assert found == [0.0, 1.0]
+    assert Label.objects.get().is_fraud
+
+
+def test_windows_made_anew_know_what_was_taken_back(cards_detector, analyst):
+    first = scored("cards", at(0, 1))
+    record_label(
+        first, is_fraud=True, source=Label.Source.ANALYST, author=analyst,
+        label_time=START + timedelta(days=9),
+    )  # fmt: skip
+    take_back(first, analyst, days=11)
+    rebuild_windows(cards_detector)
     found = [risk_of(scored("cards", at(day, 10 + day)), cards_detector) for day in (10, 12)]
     assert found == [1.0, 0.0]
 

@@ -1,0 +1,71 @@
+"""Closings, and how a slip is undone: the alert opens again, its labels are taken back, and all of
+it stays on record."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from cases.models import Alert, AlertPrediction
+from cases.queue_models import Closing
+from cases.workflow import AlertStatus, MoveRefused
+from scoring.labelling import retract_labels
+
+
+def note_closing(alert: Alert, *, actor: User, at: datetime, batch: UUID) -> Closing:
+    """Remember who closed an alert; `at` is also the time of the labels that came of it."""
+    return Closing.objects.create(alert=alert, user=actor, at=at, batch=batch)
+
+
+def undo_until(closing: Closing) -> datetime:
+    """Until when whoever closed it may undo that."""
+    return closing.at + timedelta(minutes=settings.ALERT_UNDO_MINUTES)
+
+
+def closings_to_undo(batch: UUID) -> list[Closing]:
+    """What one act closed and nobody has undone."""
+    return list(Closing.objects.filter(batch=batch, undone_at=None).order_by("pk"))
+
+
+@transaction.atomic
+def undo_closing(closing: Closing, *, actor: User) -> Alert:
+    """Open an alert again and take back the labels of its closing. Raises MoveRefused.
+
+    Whoever closed it may, for ALERT_UNDO_MINUTES; not once somebody has decided otherwise since, or
+    while a newer alert of the entity is live.
+    """
+    alert = Alert.objects.select_for_update().get(pk=closing.alert_id)
+    closing = Closing.objects.select_for_update().get(pk=closing.pk)
+    if closing.undone_at is not None:
+        raise MoveRefused("This was undone already.")
+    if closing.user_id != actor.pk:
+        raise MoveRefused("Only whoever closed it may undo that.")
+    now = timezone.now()
+    if now > undo_until(closing):
+        raise MoveRefused("It is too late to undo this: open a case, or report the truth anew.")
+    if alert.status != AlertStatus.CLOSED or alert.closed_at != closing.at:
+        raise MoveRefused("Somebody has changed this alert since.")
+    live = Alert.objects.filter(detector_id=alert.detector_id, entity=alert.entity)
+    if live.exclude(status=AlertStatus.CLOSED).exists():
+        raise MoveRefused("A newer alert of this entity is open: decide that one.")
+    predictions = AlertPrediction.objects.filter(alert=alert).values_list("prediction_id")
+    taken_back = retract_labels(
+        [pk for (pk,) in predictions], author=actor, label_time=closing.at, actor=actor
+    )
+    alert.status, alert.closed_at, alert.disposition, alert.reason_code = (
+        AlertStatus.OPEN, None, "", "",
+    )  # fmt: skip
+    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
+    closing.undone_at, closing.undone_by = now, actor
+    closing.save(update_fields=["undone_at", "undone_by"])
+    record_audit(
+        actor=actor,
+        action="alert.closing_undone",
+        subject=alert,
+        detail={"labels_taken_back": taken_back},
+    )
+    return alert

@@ -1,0 +1,283 @@
+"""What the queue's page shows: tabs and filters with counts, rows by the budget, what changed."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+from django.http import QueryDict
+
+from accounts.models import User
+from cases.budget import Purpose, places, spread
+from cases.filters import AGES, LOSS, MINE, SNOOZED, UNASSIGNED, QueueFilters
+from cases.handing_out import budget_of
+from cases.models import Alert
+from cases.queue_counts import Counts, Facet, alert_counts, count_each, names_of, open_alerts
+from cases.queue_models import QueueBudget, SavedView
+from cases.selectors import alert_queue
+from scoring.core.types import RISK_LEVELS
+
+PAGE_SIZE = 50
+MOST_PAGES = 100
+"""Nobody leafs through more; whoever needs what lies behind narrows the queue."""
+MOST_OPTIONS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Counts of the whole queue, and of what the ungrouped filters leave of it."""
+
+    whole: Counts
+    left: Counts
+
+
+def counts_for(filters: QueueFilters, user: User, now: datetime) -> QueueCounts:
+    """Two queries; two more where a filter asks for what is not grouped by."""
+    whole = alert_counts(now)
+    if filters.grouped:
+        return QueueCounts(whole, whole)
+    rows = filters.ungrouped.narrow(open_alerts(), user=user, now=now)
+    return QueueCounts(whole, alert_counts(now, rows))
+
+
+def total(counts: Counts, filters: QueueFilters, user: User) -> int:
+    """How many alerts match, told from the counts."""
+    asleep = filters.view == SNOOZED
+    if filters.owner and not _asks_facet(filters):
+        key = (owner_asked(filters, user), asleep)
+        return counts.by_owner.get(key, 0)
+    passing = {pk for pk, facet in counts.facets.items() if not misses(facet, filters)}
+    if not filters.owner:
+        return sum(counts.by_facet.get((pk, asleep), 0) for pk in passing)
+    owner = owner_asked(filters, user)
+    return sum(
+        n for pk, whose, sleeps, n in counts.groups
+        if whose == owner and sleeps == asleep and pk in passing
+    )  # fmt: skip
+
+
+def _asks_facet(filters: QueueFilters) -> bool:
+    return bool(filters.detector or filters.level or filters.reason or filters.rule)
+
+
+def owner_asked(filters: QueueFilters, user: User) -> int | None:
+    """The owner that is asked for; None for nobody."""
+    if filters.owner == UNASSIGNED:
+        return None
+    return user.pk if filters.owner == MINE else int(filters.owner)
+
+
+def misses(facet: Facet, filters: QueueFilters) -> list[str]:
+    """Which of the filters alerts of this facet do not pass."""
+    missed = []
+    if filters.detector and facet.slug != filters.detector:
+        missed.append("detector")
+    if filters.level and RISK_LEVELS[facet.level] != filters.level:
+        missed.append("level")
+    if filters.reason and facet.reason != filters.reason:
+        missed.append("reason")
+    if filters.rule and filters.rule not in facet.rules:
+        missed.append("rule")
+    return missed
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """Counts by option, each under the other filters."""
+
+    detector: Counter[tuple[str, str]]
+    level: Counter[int]
+    reason: Counter[str]
+    rule: Counter[str]
+    owner: Counter[int | None]
+
+
+def tallies(counts: Counts, filters: QueueFilters, user: User) -> Tallies:
+    """One pass over the groups, one over the facets."""
+    asleep = filters.view == SNOOZED
+    missed = {pk: misses(facet, filters) for pk, facet in counts.facets.items()}
+    found = Tallies(Counter(), Counter(), Counter(), Counter(), Counter())
+    of_facet = _owned_by_facet(counts, filters, user, asleep)
+    for pk, facet in counts.facets.items():
+        n, but = of_facet.get(pk, 0), missed[pk]
+        if not n or len(but) > 1:
+            continue
+        options: dict[str, Sequence[Any]] = {
+            "detector": [(facet.slug, facet.name)],
+            "level": [facet.level],
+            "reason": [facet.reason] if facet.reason else [],
+            "rule": facet.rules,
+        }
+        for name, keys in options.items():
+            if but in ([], [name]):
+                getattr(found, name).update(dict.fromkeys(keys, n))
+    if not _asks_facet(filters):
+        found.owner.update({who: n for (who, s), n in counts.by_owner.items() if s == asleep})
+        return found
+    for pk, owner, sleeps, n in counts.groups:
+        if sleeps == asleep and not missed[pk]:
+            found.owner[owner] += n
+    return found
+
+
+def _owned_by_facet(
+    counts: Counts, filters: QueueFilters, user: User, asleep: bool
+) -> Mapping[int, int]:
+    """Alerts of each facet that the view and the owner asked for leave."""
+    if not filters.owner:
+        return {pk: n for (pk, sleeps), n in counts.by_facet.items() if sleeps == asleep}
+    owner, found = owner_asked(filters, user), Counter[int]()
+    for pk, whose, sleeps, n in counts.groups:
+        if sleeps == asleep and whose == owner:
+            found[pk] += n
+    return found
+
+
+def tabs(
+    filters: QueueFilters,
+    counts: Counts,
+    views: Sequence[SavedView],
+    user: User,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """The views above the queue, each with its count and address. At most one query."""
+    made: list[tuple[str, QueueFilters, SavedView | None]] = [
+        ("All", QueueFilters(), None),
+        ("Mine", QueueFilters(owner=MINE), None),
+        ("Unassigned", QueueFilters(owner=UNASSIGNED), None),
+        ("Critical", QueueFilters(level=RISK_LEVELS[-1]), None),
+        ("Snoozed", QueueFilters(view=SNOOZED), None),
+    ]
+    made += [(v.name, QueueFilters.read(QueryDict(v.query).dict()), v) for v in views]
+    hard = [asked for _, asked, _ in made if not asked.grouped]
+    counted = dict(
+        zip(
+            hard,
+            count_each([f.condition(user=user, now=now) for f in hard], open_alerts()),
+            strict=True,
+        )
+    )
+    return [
+        {
+            "label": label,
+            "count": counted[asked] if asked in counted else total(counts, asked, user),
+            "url": f"?{asked.query() or ('sort=' + LOSS)}",
+            "here": asked.query(sort=filters.sort) == filters.query(),
+            "view": view,
+            "shared": view is not None and view.shared,
+        }
+        for label, asked, view in made
+    ]
+
+
+def selects(filters: QueueFilters, counts: Counts, user: User) -> list[dict[str, Any]]:
+    """The selects of the filter bar; each counts what the other filters leave. One query."""
+    found = tallies(counts, filters, user)
+    owners = dict(found.owner.most_common(MOST_OPTIONS))
+    names = names_of([pk for pk in owners if pk is not None and pk != user.pk])
+    options: dict[str, list[tuple[str, str]]] = {
+        "detector": [
+            (slug, f"{name} ({n})")
+            for (slug, name), n in sorted(found.detector.items(), key=lambda d: d[0][1])
+        ],
+        "level": [
+            (RISK_LEVELS[i], f"{RISK_LEVELS[i].capitalize()} ({found.level[i]})")
+            for i in reversed(range(len(RISK_LEVELS)))
+        ],
+        "reason": [
+            (name, f"{name.replace('_', ' ')} ({n})")
+            for name, n in found.reason.most_common(MOST_OPTIONS)
+        ],
+        "rule": [(code, f"{code} ({n})") for code, n in found.rule.most_common(MOST_OPTIONS)],
+        "owner": [
+            (MINE, f"Mine ({found.owner[user.pk]})"),
+            (UNASSIGNED, f"Unassigned ({found.owner[None]})"),
+            *((str(pk), f"{name} ({owners[pk]})") for pk, name in names.items()),
+        ],
+        "age": [(value, label) for value, (label, _) in AGES.items()],
+    }
+    return [
+        {
+            "name": name,
+            "label": name.capitalize(),
+            "value": getattr(filters, name),
+            "options": _with_chosen(choices, getattr(filters, name)),
+        }
+        for name, choices in options.items()
+    ]
+
+
+def _with_chosen(choices: list[tuple[str, str]], value: str) -> list[tuple[str, str]]:
+    """What is asked for stays to be seen, also when nothing matches it any more."""
+    if value and value not in dict(choices):
+        return [*choices, (value, f"{value.replace('_', ' ')} (0)")]
+    return choices
+
+
+def page_of(
+    filters: QueueFilters,
+    budget: QueueBudget,
+    user: User,
+    now: datetime,
+    *,
+    number: Any,
+    count: int,
+) -> tuple[Page[Alert], dict[int, Purpose]]:
+    """One page of alerts, and why those are there that the order alone would not show.
+
+    In the default order the first page holds the budget's shares of uncertain alerts and of those
+    drawn for audit, spread among the others; they are left out of the pages behind.
+    """
+    narrowed = filters.narrow(open_alerts(), user=user, now=now)
+    picked = _picked(filters, budget, narrowed)
+    paginator = Paginator(narrowed, PAGE_SIZE)
+    paginator.count = min(count, MOST_PAGES * PAGE_SIZE)
+    page = paginator.get_page(number)
+    first = page.number == 1
+    begin = 0 if first else (page.number - 1) * PAGE_SIZE - len(picked)
+    end = page.number * PAGE_SIZE - len(picked)
+    ordered = narrowed.exclude(pk__in=list(picked)) if picked else narrowed
+    pks = list(ordered.order_by(*filters.ordering).values_list("pk", flat=True)[begin:end])
+    shown = spread(pks, list(picked)) if first else pks
+    found = alert_queue().in_bulk(shown)
+    page.object_list = [found[pk] for pk in shown if pk in found]
+    return page, picked
+
+
+def _picked(filters: QueueFilters, budget: QueueBudget, rows: Any) -> dict[int, Purpose]:
+    if filters.sort != LOSS or filters.view == SNOOZED:
+        return {}
+    shares = budget_of(budget)
+    found: dict[int, Purpose] = {}
+    if shares.audit:
+        drawn = rows.filter(audit=True).order_by("pk").values_list("pk", flat=True)
+        found |= dict.fromkeys(drawn[: places(shares.audit, PAGE_SIZE)], Purpose.AUDIT)
+    if shares.uncertain:
+        near = rows.filter(threshold_gap__isnull=False).order_by("threshold_gap", "pk")
+        near = near.exclude(pk__in=list(found)).values_list("pk", flat=True)
+        found |= dict.fromkeys(near[: places(shares.uncertain, PAGE_SIZE)], Purpose.UNCERTAIN)
+    return found
+
+
+def state_of(alerts: Sequence[Alert], now: datetime) -> str:
+    """A short mark that changes when any of these rows would look different."""
+    said = [
+        (
+            a.pk,
+            a.status,
+            a.owner_id,
+            held_by(a, now),
+            bool(a.snoozed_until and a.snoozed_until > now),
+        )
+        for a in alerts
+    ]
+    return hashlib.blake2b(repr(said).encode(), digest_size=6).hexdigest()
+
+
+def held_by(alert: Alert, now: datetime) -> int | None:
+    """Who has it in hands."""
+    held = alert.locked_until is not None and alert.locked_until > now
+    return alert.locked_by_id if held else None

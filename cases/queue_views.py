@@ -1,0 +1,253 @@
+"""The queue: what is next. Page, fragment and news share one address and one template."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from cases.filters import AGE, AMOUNT, SCORE, SNOOZED, SORTS, QueueFilters
+from cases.forms import BudgetForm, SaveViewForm
+from cases.handing_out import budget_row, set_budget
+from cases.models import Alert
+from cases.queue_counts import newest_alert_id, open_alerts
+from cases.queue_models import QueueBudget, SavedView
+from cases.queue_page import counts_for, page_of, selects, state_of, tabs, total
+from cases.resting import snooze_choices
+from cases.rows import alert_rows
+from cases.saving_views import (
+    ViewRefused,
+    change_view,
+    delete_view,
+    may_change,
+    save_view,
+    views_of,
+)
+from cases.selectors import assignable_users
+from cases.views import fragment, go_on, preview_context, signed_in
+from cases.workflow import REASON_CODES, Disposition
+from scoring.presenting import SpecCache
+
+MOST_WATCHED = 50
+
+
+@login_required
+@permission_required("cases.view_alert", raise_exception=True)
+@require_GET
+def queue(request: HttpRequest) -> HttpResponse:
+    """Open alerts. `?next` leads to the best of them, `?since=<id>` tells what changed since."""
+    filters = QueueFilters.read(request.GET.dict())
+    if "next" in request.GET:
+        return _next(request, filters)
+    if fragment(request) == "news":
+        return _news(request, filters)
+    return render_queue(request, filters, number=request.GET.get("page"))
+
+
+def _next(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
+    """Whoever decides gets an alert in hands; whoever only reads is led to the first one."""
+    after = request.GET.get("after", "")
+    leaving = int(after) if after.isdecimal() and len(after) < 19 else None
+    if request.user.has_perm("cases.triage_alert"):
+        return go_on(request, filters, leaving=leaving)
+    rows = filters.narrow(open_alerts(), user=signed_in(request), now=timezone.now())
+    pk = rows.order_by(*filters.ordering).values_list("pk", flat=True).first()
+    return redirect("alert_detail", pk=pk) if pk else redirect("queue")
+
+
+def render_queue(
+    request: HttpRequest, filters: QueueFilters, *, number: Any = 1, **extra: Any
+) -> HttpResponse:
+    """The page, or its list where htmx asks."""
+    user, now, specs = signed_in(request), timezone.now(), SpecCache()
+    counts, views, budget = counts_for(filters, user, now), views_of(user), budget_row(user)
+    count = total(counts.left, filters, user)
+    page, purposes = page_of(filters, budget, user, now, number=number, count=count)
+    alerts = list(page.object_list)
+    rows = alert_rows(alerts, specs, purposes)
+    made = tabs(filters, counts.whole, views, user, now)
+    context: dict[str, Any] = {
+        "title": "Queue",
+        "filters": filters,
+        "query": filters.query(),
+        "tabs": made,
+        "tab": next((tab for tab in made if tab["here"]), None),
+        "views": [(view, may_change(view, user)) for view in views],
+        "selects": selects(filters, counts.left, user),
+        "sorts": [(name, words) for name, (words, _, _) in SORTS.items()],
+        "page_obj": page,
+        "total": count,
+        "rows": rows,
+        "heads": _heads(filters),
+        "snoozes": snooze_choices(),
+        "now": now,
+        "budget": budget,
+        "snoozed_view": filters.view == SNOOZED,
+        "bulk_reasons": _bulk_reasons(),
+        "people": assignable_users() if user.has_perm("cases.assign_alert") else [],
+        **_watched(alerts, newest_alert_id(), now),
+        **(preview_context(alerts[0], specs) if alerts else {"preview": None}),
+        **extra,
+    }
+    if not fragment(request):
+        return render(request, "cases/queue.html", context)
+    response = render(request, "cases/queue.html#list", context)
+    # The address says what is asked and nothing else, not every empty field of the form.
+    asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
+    response["HX-Push-Url"] = f"{reverse('queue')}?{asked.lstrip('&')}".rstrip("?")
+    return response
+
+
+def _heads(filters: QueueFilters) -> list[dict[str, Any]]:
+    """The columns that the list can be ordered by."""
+    columns = (
+        (SCORE, "Probability", True), (AMOUNT, "At risk", True), (AGE, "Age", False),
+    )  # fmt: skip
+    return [
+        {
+            "label": label,
+            "before_why": before,
+            "here": filters.sort == sort,
+            "direction": "ascending" if sort == AGE else "descending",
+            "query": filters.query(sort=sort),
+            "title": SORTS[sort][1],
+        }
+        for sort, label, before in columns
+    ]
+
+
+def _bulk_reasons() -> list[dict[str, Any]]:
+    """Every outcome with every reason: what is selected may be of several detectors."""
+    return [
+        {
+            "value": found.value,
+            "label": found.value.replace("_", " ").capitalize(),
+            "reasons": [
+                {"key": str(i), "code": code, "label": words}
+                for i, (code, words) in enumerate(REASON_CODES[found], start=1)
+            ],
+        }
+        for found in Disposition
+    ]
+
+
+def _watched(alerts: Sequence[Alert], since: int, now: Any, waiting: int = 0) -> dict[str, Any]:
+    """What the page asks about every few seconds: newer alerts, and what became of its rows."""
+    return {
+        "since": since,
+        "waiting": waiting,
+        "watched": ".".join(str(alert.pk) for alert in alerts[:MOST_WATCHED]),
+        "state": state_of(alerts, now),
+    }
+
+
+def _news(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
+    """How many alerts came since the page was made; they wait for a click. The rows that are shown
+    stay where they are, marked with what became of them. 204 when nothing changed."""
+    now, user = timezone.now(), signed_in(request)
+    since = _whole(request.GET.get("since", "0"))
+    pks = [_whole(pk) for pk in request.GET.get("watched", "").split(".")[:MOST_WATCHED]]
+    waiting = filters.narrow(open_alerts().filter(pk__gt=since), user=user, now=now).count()
+    found = Alert.objects.select_related("owner", "locked_by").in_bulk(pks)
+    alerts = [found[pk] for pk in pks if pk in found]
+    told = _watched(alerts, since, now, waiting)
+    if told["state"] == request.GET.get("state") and str(waiting) == request.GET.get("waiting"):
+        return HttpResponse(status=204)
+    context = {"filters": filters, "query": filters.query(), "changed": alerts, "now": now, **told}
+    return render(request, "cases/queue.html#news", context)
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+# --- Saved views and the budget ------------------------------------------------------------------
+
+
+def _back_to_queue(request: HttpRequest) -> HttpResponse:
+    query = QueueFilters.read(QueryDict(request.POST.get("query", "")).dict()).query()
+    return redirect(f"{reverse('queue')}?{query}".rstrip("?"))
+
+
+@login_required
+@permission_required("cases.view_alert", raise_exception=True)
+@require_POST
+def view_save(request: HttpRequest) -> HttpResponse:
+    """Keep what the queue is filtered by under a name."""
+    form = SaveViewForm(request.POST)
+    form.is_valid()
+    filters = QueueFilters.read(QueryDict(request.POST.get("query", "")).dict())
+    try:
+        view = save_view(
+            signed_in(request),
+            name=form.data.get("name", ""),
+            filters=filters,
+            shared=bool(request.POST.get("shared")),
+        )
+    except ViewRefused as refusal:
+        return _view_refused(request, filters, str(refusal))
+    messages.success(request, f"Saved the view {view.name}.")
+    return _back_to_queue(request)
+
+
+def _view_refused(request: HttpRequest, filters: QueueFilters, problem: str) -> HttpResponse:
+    response = render_queue(
+        request, filters, view_problem=problem, view_name=request.POST.get("name", "")[:200]
+    )
+    response.status_code = 422
+    return response
+
+
+@login_required
+@permission_required("cases.view_alert", raise_exception=True)
+@require_POST
+def view_change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Rename, share or delete a view."""
+    user = signed_in(request)
+    view = SavedView.objects.filter(pk=pk).first()
+    if view is None or not (view.shared or view.owner_id == user.pk):
+        raise Http404("There is no such view.")
+    filters = QueueFilters.read(QueryDict(request.POST.get("query", "")).dict())
+    try:
+        if "delete" in request.POST:
+            delete_view(view, actor=user)
+            messages.success(request, f"Deleted the view {view.name}.")
+        else:
+            shared = bool(request.POST.get("shared"))
+            change_view(view, name=request.POST.get("name", ""), shared=shared, actor=user)
+            messages.success(request, f"Changed the view {view.name}.")
+    except ViewRefused as refusal:
+        return _view_refused(request, filters, str(refusal))
+    return _back_to_queue(request)
+
+
+@login_required
+@permission_required("cases.triage_alert", raise_exception=True)
+@require_POST
+def queue_budget(request: HttpRequest) -> HttpResponse:
+    """Split the user's queue; a lead may split everybody's."""
+    user = signed_in(request)
+    form = BudgetForm(request.POST)
+    filters = QueueFilters.read(QueryDict(request.POST.get("query", "")).dict())
+    for_all = bool(request.POST.get("everybody"))
+    problem = "" if form.is_valid() else " ".join(form.problems())
+    if for_all and not user.has_perm("cases.assign_alert"):
+        problem = "Only a lead splits the queue of everybody."
+    if problem:
+        typed = QueueBudget(uncertain=form.whole("uncertain"), audit=form.whole("audit"))
+        response = render_queue(request, filters, budget_problem=problem, budget=typed)
+        response.status_code = 422
+        return response
+    split = set_budget(None if for_all else user, **form.cleaned_data)
+    whose = "Everybody's queue" if for_all else "Your queue"
+    messages.success(
+        request,
+        f"{whose}: {split.exploit} % by expected loss, {split.uncertain} % uncertain,"
+        f" {split.audit} % at random.",
+    )
+    return _back_to_queue(request)

@@ -1,0 +1,130 @@
+"""What the queue needs to know of an alert, kept beside it whenever the alert changes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts import vault
+from cases.handling_time import Cell, loss_per_minute, predict
+from cases.models import Alert
+from cases.queue_models import AlertFacet, AlertText, HandlingTime
+from cases.words import whole_word, words_of
+from cases.workflow import AlertStatus
+from scoring import deployment
+from scoring.core.bundle import BundleError
+from scoring.core.decision import RULES_ALONE
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
+from scoring.core.types import SelectionReason
+from scoring.models import Detector, Prediction
+
+SUMMED = 200
+MOST_RULES = 400
+"""Characters of rule codes that a facet holds."""
+SUMS = ("handling_minutes", "loss_per_minute", "threshold_gap", "audit", "facet")
+
+
+def minutes_known() -> dict[Cell, float]:
+    """The handling times in force, by cell."""
+    rows = HandlingTime.objects.values_list("detector_id", "level", "size", "minutes")
+    return {(detector, level, size): minutes for detector, level, size, minutes in rows}
+
+
+def sum_up(alert: Alert, new: Sequence[Prediction], minutes: Mapping[Cell, float]) -> None:
+    """Set on `alert` what its order and its filters read (not saved); keep its words (saved).
+
+    `new` are predictions that it has just taken in; `alert.expected_loss` is up to date.
+    """
+    top, spec = alert.top_prediction, _spec(alert.detector)
+    alert.handling_minutes = predict(
+        minutes, alert.detector_id, alert.level, alert.predictions_count
+    )
+    alert.loss_per_minute = loss_per_minute(
+        alert.expected_loss, 1.0 if spec is None else spec.costs.recoverability,
+        alert.handling_minutes,
+    )  # fmt: skip
+    alert.threshold_gap = _gap(top)
+    alert.audit = all(one.selection_reason == SelectionReason.RANDOM_AUDIT for one in new) and (
+        alert.audit or alert.predictions_count == len(new)
+    )
+    alert.facet = facet_of(alert.detector_id, alert.level, top)
+    _keep_words(alert, new, spec)
+
+
+def facet_of(detector_id: int, level: int, top: Prediction) -> AlertFacet:
+    """The facet of an alert with this top prediction."""
+    reasons = [str(reason.get("feature", "")) for reason in top.reasons]
+    codes = sorted({str(hit.get("code", "")) for hit in top.rule_hits} - {""})
+    rules = ""
+    for code in codes:
+        if len(rules) + len(code) + 2 > MOST_RULES:
+            break
+        rules += f" {code}"
+    facet, _ = AlertFacet.objects.get_or_create(
+        detector_id=detector_id,
+        level=level,
+        reason=(reasons[0] if reasons else "")[:64],
+        rules=f"{rules} " if rules else "",
+    )
+    return facet
+
+
+def _spec(detector: Detector) -> DetectorSpec | None:
+    try:
+        return detector.spec()
+    except SpecError:
+        return None
+
+
+def _gap(top: Prediction) -> float | None:
+    """How far its probability lies from the review threshold of the bundle that gave it."""
+    if top.risk is None:
+        return None
+    try:
+        predictor = deployment.loaded(top.bundle_digest).predictor
+    except BundleError:
+        predictor = None
+    thresholds = RULES_ALONE if predictor is None else predictor.thresholds
+    return abs(top.risk - thresholds.review)
+
+
+def _keep_words(alert: Alert, new: Sequence[Prediction], spec: DetectorSpec | None) -> None:
+    kept = AlertText.objects.filter(alert=alert).first()
+    if kept is None:
+        kept = AlertText(alert=alert, words=f" {whole_word(alert.entity)} ")
+    words = words_of((text for one in new for text in _said(one, spec)), kept.words)
+    if words != kept.words or kept._state.adding:
+        kept.words = words
+        kept.save()
+
+
+def _said(prediction: Prediction, spec: DetectorSpec | None) -> Iterable[str]:
+    """Everything of a prediction that people may search for; personal data is left out."""
+    yield prediction.external_id
+    for hit in prediction.rule_hits:
+        yield f"{hit.get('code', '')} {hit.get('text', '')}"
+    for hit in prediction.screening_hits:
+        yield f"{hit.get('list_name', '')} {hit.get('text', '')} {hit.get('matched', '')}"
+    for reason in prediction.reasons:
+        yield f"{reason.get('feature', '')} {reason.get('text', '')}"
+    hidden = frozenset(prediction.event) if spec is None else spec.pii_fields
+    for name, value in prediction.event.items():
+        plain = isinstance(value, str | int | float | Decimal) and name not in hidden
+        if plain and not vault.is_encrypted(str(value)):
+            yield str(value)
+
+
+def sum_up_missing(most: int = 500) -> int:
+    """Sum up open alerts that nobody has: those of before there were facets. Returns how many."""
+    known = minutes_known()
+    rows = Alert.objects.filter(status=AlertStatus.OPEN, facet=None)
+    done = 0
+    for pk in list(rows.values_list("pk", flat=True)[:most]):
+        with transaction.atomic():
+            alert = Alert.objects.select_for_update().get(pk=pk)
+            held = list(Prediction.objects.filter(alert_link__alert=alert)[:SUMMED])
+            sum_up(alert, held, known)
+            alert.save(update_fields=SUMS)
+            done += 1
+    return done

@@ -1,0 +1,263 @@
+"""The queue in a real Chromium: by keyboard alone, two at once, many at once, nothing moves."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.stack import PASSWORD, Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+SignIn = Callable[[str], Page]
+COLLEAGUE = """
+from accounts.models import User
+from accounts.services import set_roles
+user, _ = User.objects.get_or_create(username='second', defaults={{'display_name': 'Sec Ond'}})
+user.set_password({password!r})
+user.save()
+set_roles(user, roles=['Analyst'], actor=None)
+"""
+AFRESH = """
+from cases.models import Alert
+from cases.queue_models import HandOut, QueueBudget
+HandOut.objects.all().delete()
+QueueBudget.objects.all().delete()
+free = dict(locked_by=None, locked_until=None, snoozed_until=None, owner=None, case=None)
+for alert in Alert.objects.order_by('-pk'):
+    if not Alert.objects.filter(entity=alert.entity, pk__gt=alert.pk).exists():
+        Alert.objects.filter(pk=alert.pk).update(
+            status='open', closed_at=None, disposition='', reason_code='', **free
+        )
+"""
+
+
+@pytest.fixture
+def second(platform: Stack) -> str:
+    """A second analyst; every entity's newest alert waits, and nobody has any in hands."""
+    platform.manage("shell", "-v", "0", "-c", COLLEAGUE.format(password=PASSWORD) + AFRESH)
+    return "second"
+
+
+def accessible(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+
+
+def alert_path(page: Page) -> str:
+    page.wait_for_url(re.compile(r"/alerts/\d+/"))
+    return page.url.split("?")[0]
+
+
+def test_from_the_queue_to_a_labelled_alert_in_three_keystrokes(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("n")
+    alert = alert_path(page)
+    expect(page.locator("#lock")).to_contain_text("Locked by you")
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    page.wait_for_url(lambda url: url.split("?")[0] != alert)
+    expect(page.locator(".toasts")).to_contain_text("Closed alert")
+    page.keyboard.press("u")
+    page.wait_for_url(lambda url: url.split("?")[0] == alert)
+    expect(page.locator("#lock")).to_contain_text("Locked by you")
+    expect(page.locator("main")).not_to_contain_text("Closed as fraud")
+
+
+def test_triage_by_keyboard_alone(sign_in: SignIn, second: str) -> None:
+    """Move, preview, label from the list, assign, comment, snooze, find, help: no mouse."""
+    page = sign_in("analyst")
+    page.keyboard.press("j")
+    row = page.locator("[data-row].is-active")
+    first = row.get_attribute("id")
+    expect(page.locator("#preview h2")).to_have_text(row.locator("[data-row-open]").inner_text())
+    page.keyboard.press("2")
+    page.keyboard.press("2")
+    expect(page.locator(".toasts")).to_contain_text("1 closed.")
+    expect(page.locator(f"#{first}")).to_have_count(0)
+    expect(page.locator("[data-row].is-active")).to_be_focused()
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    expect(page.locator(".toasts")).to_contain_text("1 assigned.")
+    page.keyboard.press("c")
+    page.keyboard.type("Called them.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toasts")).to_contain_text("1 commented on.")
+    page.keyboard.press("s")
+    page.keyboard.press("2")
+    expect(page.locator(".toasts")).to_contain_text("1 snoozed.")
+    expect(page.get_by_role("link", name=re.compile("Snoozed 1"))).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_contain_text("Merge into one case")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    alert_path(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("cases")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/cases/"))
+
+
+def test_two_analysts_race_for_the_same_alert(sign_in: SignIn, second: str) -> None:
+    one, other = sign_in("analyst"), sign_in(second)
+    one.keyboard.press("n")
+    mine = alert_path(one)
+    expect(one.locator("#lock")).to_contain_text("Locked by you")
+    other.keyboard.press("n")
+    assert alert_path(other) != mine
+    other.goto(mine)
+    expect(other.locator("#lock")).to_contain_text("Locked by Ana Lyst")
+    expect(other.get_by_role("button", name="Take over")).to_have_count(0)
+    other.keyboard.press("1")
+    with other.expect_navigation():
+        other.keyboard.press("1")
+    expect(other.locator("#decide-problem")).to_contain_text("locked by Ana Lyst")
+    lead = sign_in("lead")
+    lead.goto(mine)
+    lead.get_by_role("button", name="Take over").click()
+    expect(lead.locator("#lock")).to_contain_text("Locked by you")
+    one.keyboard.press("2")
+    with one.expect_navigation():
+        one.keyboard.press("1")
+    expect(one.locator("#decide-problem")).to_contain_text("locked by Lea Dorn")
+
+
+def test_leaving_the_page_lets_the_alert_go(sign_in: SignIn, second: str) -> None:
+    one, other = sign_in("analyst"), sign_in(second)
+    one.keyboard.press("n")
+    mine = alert_path(one)
+    expect(one.locator("#lock")).to_contain_text("Locked by you")
+    one.goto("/cases/")
+    one.wait_for_load_state("networkidle")
+    other.wait_for_timeout(1000)  # The farewell is a beacon: nobody waits for its answer.
+    other.keyboard.press("n")
+    assert alert_path(other) == mine
+
+
+def test_many_are_labelled_at_once_and_what_others_hold_is_told(
+    sign_in: SignIn, second: str
+) -> None:
+    page, other = sign_in("analyst"), sign_in(second)
+    held = page.locator("[data-row]").nth(1).get_attribute("id") or ""
+    other.goto(f"/alerts/{held.removeprefix('alert-')}/")
+    expect(other.locator("#lock")).to_contain_text("Locked by you")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.locator("[data-row-select]").nth(2).click(modifiers=["Shift"])
+    expect(page.locator("[data-selected-words]")).to_have_text("3 selected")
+    page.keyboard.press("2")
+    page.locator("#bulk-note").fill("Same merchant, known.")
+    page.locator("#bulk-dialog").get_by_role("button", name="Known, legitimate pattern").click()
+    expect(page.locator(".toasts")).to_contain_text("2 closed, 1 refused: locked by Sec Ond (1).")
+    expect(page.locator(f"#{held}")).to_be_visible()
+    page.locator(".toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator(".toasts")).to_contain_text("2 open again.")
+
+
+def test_a_refused_act_keeps_the_dialog_open_with_what_was_typed(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("j")
+    page.keyboard.press("3")
+    page.locator("#bulk-title").fill(" ")
+    page.locator("#bulk-note").fill("Ring around one device.")
+    page.get_by_role("button", name="Open case").click()
+    expect(page.locator("#bulk-problem")).to_contain_text("Give the case a title")
+    expect(page.locator("#bulk-note")).to_have_value("Ring around one device.")
+    accessible(page)
+    page.locator("#bulk-title").fill("One ring")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toasts")).to_contain_text("merged into one case")
+
+
+def test_what_others_do_is_marked_in_place_and_nothing_moves(sign_in: SignIn, second: str) -> None:
+    page, other = sign_in("analyst"), sign_in(second)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    row = page.locator("[data-row].is-active")
+    ids_of = "rows => rows.map(row => row.id)"
+    before, ids = row.bounding_box(), page.locator("[data-row]").evaluate_all(ids_of)
+    other.goto(f"/alerts/{ids[0].removeprefix('alert-')}/")
+    expect(other.locator("#lock")).to_contain_text("Locked by you")
+    expect(page.locator(f"#{ids[0]} .row-state")).to_contain_text(
+        "Locked by Sec Ond", timeout=20_000
+    )
+    expect(row).to_be_focused()
+    assert row.bounding_box() == before
+    assert page.locator("[data-row]").evaluate_all(ids_of) == ids
+
+
+def test_filters_stand_in_the_address_views_are_saved_and_the_way_back_works(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("analyst")
+    page.locator("#filter-level").focus()
+    page.locator("#filter-level").select_option("HIGH")
+    page.wait_for_url(re.compile("level=HIGH"))
+    expect(page.locator("#filter-level")).to_be_focused()
+    page.locator("#filter-sort").select_option("age")
+    page.wait_for_url(re.compile("sort=age"))
+    expect(page.locator("[data-order]")).to_have_text("Oldest first")
+    page.keyboard.press("Escape")
+    page.keyboard.press("v")
+    page.keyboard.type("Old and high")
+    page.keyboard.press("Enter")
+    tab = page.get_by_role("link", name=re.compile("Old and high"))
+    expect(tab).to_have_attribute("aria-current", "page")
+    page.get_by_role("link", name=re.compile("^All")).click()
+    page.wait_for_url(lambda url: "level" not in url)
+    page.go_back()
+    page.wait_for_url(re.compile("level=HIGH"))
+    expect(page.locator("#filter-level")).to_have_value("HIGH")
+
+
+def test_the_split_moves_its_shares_and_rows_say_why_they_are_there(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("lead")
+    page.keyboard.press("b")
+    page.locator("#budget-uncertain").focus()
+    page.keyboard.press("Home")
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-budget-rest]")).to_have_text("80 %")
+    accessible(page)
+    page.get_by_role("button", name="Keep this split").click()
+    expect(page.locator(".toasts")).to_contain_text("80 % by expected loss, 20 % uncertain")
+    expect(page.locator(".tag", has_text="uncertain").first).to_be_visible()
+
+
+def test_the_palette_finds_alerts_by_words_and_leads_there(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("travel")
+    found = page.locator("#palette-found [role=option]")
+    expect(found.first).to_be_visible()
+    accessible(page)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/\?q=travel|/alerts/|/cases/"))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_queue_fits_and_is_accessible(sign_in: SignIn, second: str, theme: str) -> None:
+    page = sign_in("analyst")
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    for width, path in ((820, "/"), (1280, "/?view=snoozed"), (820, "/?q=nowhere&age=7d")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        accessible(page)
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, path
+    for key, dialog in (("v", "views-dialog"), ("b", "budget-dialog")):
+        page.goto("/")
+        page.keyboard.press(key)
+        expect(page.locator(f"#{dialog}")).to_be_visible()
+        accessible(page)
