@@ -38,6 +38,8 @@ _LEAD = _ANALYST | {
     "scoring.change_listentry",
     "cases.assign_alert",
     "cases.approve_case",
+    "cases.change_workqueue",
+    "cases.change_casetype",
 }
 _DATA_ENGINEER = _READ | {
     "scoring.add_detector",

@@ -15,7 +15,8 @@ from cases.forms import CloseCaseForm, CommentForm
 from cases.models import Case, CaseEvent
 from cases.rows import AlertRow, alert_rows, case_rows
 from cases.selectors import case_alerts, case_counts, case_list, case_timeline, find_case
-from cases.services import begin_touch, close_case, comment_on_case, end_touch, move_case
+from cases.casework import close_case, move_case
+from cases.services import begin_touch, comment_on_case, end_touch
 from cases.views import fragment, reason_words, signed_in
 from cases.workflow import CaseStatus, MoveRefused, moves_from
 from scoring.core.spec import TruthWords, truth_words

@@ -12,16 +12,14 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.case_events import Kind, add_event
+from cases.checklists import start_checklist
+from cases.mentions import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
+from cases.priority import take_evidence
+from cases.routing import Routes, place_alert, place_case
 from cases.selectors import linked
-from cases.workflow import (
-    AlertStatus,
-    CaseStatus,
-    Disposition,
-    MoveRefused,
-    case_move,
-    check_reason,
-)
+from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
@@ -41,17 +39,17 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     fresh = [pk for pk in prediction_ids if pk not in done]
     for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
-    added = 0
+    added, routes = 0, Routes()
     for predictions in groups.values():
         try:
-            added += _group(predictions)
+            added += _group(predictions, routes)
         except DatabaseError:
             # One entity must not keep the others from analysts; the sweep will try it again.
             logger.exception("Prediction %s got no alert.", predictions[0].pk)
     return added
 
 
-def _group(predictions: list[Prediction]) -> int:
+def _group(predictions: list[Prediction], routes: Routes) -> int:
     """Put predictions of one entity into its live alert."""
     for attempt in range(ATTEMPTS):
         try:
@@ -69,7 +67,10 @@ def _group(predictions: list[Prediction]) -> int:
                 for prediction in new:
                     _absorb(alert, prediction)
                 alert.expected_loss = _expected_loss(alert)
+                place_alert(alert, routes=routes, now=timezone.now())
                 alert.save()
+                if alert.case_id is not None:
+                    take_evidence(alert, events=len(new))
                 return len(new)
         except IntegrityError:
             # Another worker opened the entity's alert first; the next attempt will find it.
@@ -79,13 +80,17 @@ def _group(predictions: list[Prediction]) -> int:
 
 
 def _live_alert(prediction: Prediction) -> Alert:
-    """The entity's live alert, locked; a new one when it has none."""
-    alert = (
-        Alert.objects.select_for_update()
-        .filter(detector_id=prediction.detector_id, entity=prediction.entity)
-        .exclude(status=AlertStatus.CLOSED)
-        .first()
-    )
+    """The entity's live alert, locked; a new one when it has none.
+
+    A case is locked before its alerts, here and wherever both are: nobody waits in a circle.
+    """
+    rows = Alert.objects.filter(
+        detector_id=prediction.detector_id, entity=prediction.entity
+    ).exclude(status=AlertStatus.CLOSED)
+    case_id = rows.values_list("case_id", flat=True).first()
+    if case_id is not None:
+        Case.objects.select_for_update().filter(pk=case_id).first()
+    alert = rows.select_for_update().first()
     if alert is not None:
         return alert
     return Alert.objects.create(
@@ -151,7 +156,7 @@ def label_alert(
             if alert.status == AlertStatus.IN_CASE
             else "This alert is closed already."
         )
-    _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=timezone.now())
+    close_alert(alert, found, reason_code, actor=actor, notes=notes, now=timezone.now())
     record_audit(
         actor=actor,
         action="alert.closed",
@@ -161,9 +166,10 @@ def label_alert(
     return alert
 
 
-def _close_alert(
+def close_alert(
     alert: Alert, found: Disposition, reason_code: str, *, actor: User, notes: str, now: datetime
 ) -> None:
+    """Close one alert and label what it holds; inside a transaction that has it locked."""
     alert.status = AlertStatus.CLOSED
     alert.closed_at = now
     alert.disposition = found
@@ -206,21 +212,23 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
     rows = list(Alert.objects.select_for_update().filter(pk__in=[a.pk for a in alerts]))
     if not rows or any(row.status != AlertStatus.OPEN for row in rows):
         raise MoveRefused("Only open alerts can go into a new case.")
-    case = Case.objects.create(
-        title=title[:200], opened_by=actor, owner=actor, opened_at=timezone.now()
+    now = timezone.now()
+    case = Case(
+        title=title[:200],
+        opened_by=actor,
+        owner=actor,
+        opened_at=now,
+        priority=max(row.level for row in rows),
     )
-    CaseEvent.objects.create(case=case, kind=CaseEvent.Kind.OPENED, actor=actor)
+    place_case(case, rows, routes=Routes(), now=now)
+    start_checklist(case, detector_id=rows[0].detector_id)
+    add_event(case, Kind.OPENED, actor=actor)
     for row in rows:
         row.status = AlertStatus.IN_CASE
         row.case = case
         row.owner = actor
         row.save(update_fields=["status", "case", "owner"])
-        CaseEvent.objects.create(
-            case=case,
-            kind=CaseEvent.Kind.ALERT_ADDED,
-            actor=actor,
-            detail={"alert": row.pk},
-        )
+        add_event(case, Kind.ALERT_ADDED, actor=actor, alert=row.pk)
     record_audit(
         actor=actor,
         action="case.opened",
@@ -232,68 +240,12 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
 
 @transaction.atomic
 def comment_on_case(case: Case, *, text: str, actor: User) -> CaseEvent:
-    """Add a comment to the timeline. Raises MoveRefused when it is empty."""
+    """Add a comment to the timeline; who is named with @ is told. Raises MoveRefused when empty."""
     if not text.strip():
         raise MoveRefused("Write something first.")
-    return CaseEvent.objects.create(
-        case=case, kind=CaseEvent.Kind.COMMENT, actor=actor, text=text.strip()
-    )
-
-
-@transaction.atomic
-def move_case(case: Case, *, move: str, actor: User) -> Case:
-    """Make a move of the table other than closing. Raises MoveRefused."""
-    if move == "close":
-        raise MoveRefused("Closing needs an outcome and a reason.")
-    return _move(case, move, actor=actor)
-
-
-def _move(case: Case, move: str, *, actor: User) -> Case:
-    row = Case.objects.select_for_update().get(pk=case.pk)
-    step = case_move(move, row.status)
-    if not actor.has_perm(step.permission):
-        raise MoveRefused(f"You may not: {step.label.lower()}.")
-    row.status = step.target
-    row.closed_at = timezone.now() if step.target is CaseStatus.CLOSED else None
-    row.save(update_fields=["status", "closed_at"])
-    closing = step.target is CaseStatus.CLOSED
-    CaseEvent.objects.create(
-        case=row,
-        kind=CaseEvent.Kind.CLOSED if closing else CaseEvent.Kind.MOVED,
-        actor=actor,
-        detail={"from": step.source, "to": step.target},
-    )
-    record_audit(
-        actor=actor,
-        action=f"case.{move}",
-        subject=row,
-        detail={"from": step.source, "to": step.target},
-    )
-    return row
-
-
-@transaction.atomic
-def close_case(
-    case: Case, *, disposition: str, reason_code: str, actor: User, notes: str = ""
-) -> Case:
-    """Close a case with what was found; its alerts close with it and their predictions get labels.
-
-    In a case that was reopened, alerts that were closed with another outcome take the new one, and
-    newer labels correct the earlier. Raises MoveRefused.
-    """
-    found = check_reason(disposition, reason_code)
-    row = _move(case, "close", actor=actor)
-    row.disposition = found
-    row.reason_code = reason_code
-    row.save(update_fields=["disposition", "reason_code"])
-    now = timezone.now()
-    for alert in row.alerts.select_for_update():
-        judged = alert.status == AlertStatus.CLOSED
-        if not judged or (alert.disposition, alert.reason_code) != (found, reason_code):
-            _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
-    if notes.strip():
-        comment_on_case(row, text=notes, actor=actor)
-    return row
+    event = add_event(case, Kind.COMMENT, actor=actor, text=text.strip())
+    note_mentions(event)
+    return event
 
 
 def begin_touch(user: User, *, alert: Alert | None = None, case: Case | None = None) -> None:

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from cases.models import Case, Touch
-from cases.services import close_case, move_case
+from cases.casework import close_case, move_case
 from cases.workflow import CaseStatus
 from tests.accounts.factories import UserFactory
 from tests.cases.alerts import alert_of, case_of
