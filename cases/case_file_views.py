@@ -16,6 +16,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -55,9 +56,7 @@ def case_attachment(request: HttpRequest, pk: int, attachment: int) -> HttpRespo
         context = {"title": "File not available", "text": str(lost), "case": row.case}
         return render(request, "cases/case_file_lost.html", context, status=410)
     response = HttpResponse(content, content_type=row.content_type)
-    response.headers["Content-Disposition"] = FileResponse(
-        iter(()), as_attachment=True, filename=row.name
-    ).headers["Content-Disposition"]
+    response.headers["Content-Disposition"] = content_disposition_header(True, row.name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = SANDBOX
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
