@@ -40,9 +40,7 @@ def _remove(vendor: str, table: str) -> list[str]:
     name, _ = _GUARDED[table]
     if vendor == "sqlite":
         return [f"DROP TRIGGER IF EXISTS {name}_no_{act}" for act in ("update", "delete")]
-    return [
-        f"DROP TRIGGER IF EXISTS {name}_no_{act} ON {table}" for act in ("change", "truncate")
-    ]
+    return [f"DROP TRIGGER IF EXISTS {name}_no_{act} ON {table}" for act in ("change", "truncate")]
 
 
 def install_guard(connection: BaseDatabaseWrapper) -> None:

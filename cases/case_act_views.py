@@ -104,9 +104,7 @@ def case_comment(request: HttpRequest, pk: int) -> HttpResponse:
     case, form = case_or_404(pk), CommentForm(request.POST)
     if form.is_valid():
         try:
-            event = comment_on_case(
-                case, text=form.cleaned_data["text"], actor=signed_in(request)
-            )
+            event = comment_on_case(case, text=form.cleaned_data["text"], actor=signed_in(request))
         except MoveRefused as refusal:
             form.add_error("text", str(refusal))
         else:
@@ -332,5 +330,3 @@ def case_attach(request: HttpRequest, pk: int) -> HttpResponse:
 
     form = FileForm(request.POST, request.FILES)
     return _try(request, case, "attach", form, do, lambda row: f"Attached {row.name}.")
-
-

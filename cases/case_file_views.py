@@ -33,7 +33,7 @@ from cases.views import signed_in
 
 REVEAL = "scoring.reveal_pii"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# A file that somebody attached may be opened in the browser by whoever saved it: here it runs nothing.
+# Whatever somebody attached: opened in the browser, it runs and loads nothing.
 SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 

@@ -58,9 +58,7 @@ class CaseCheck(models.Model):
     case = models.ForeignKey("cases.Case", models.CASCADE, related_name="checks")
     text = models.CharField(max_length=200)
     position = models.PositiveSmallIntegerField(default=0)
-    done_by = models.ForeignKey(
-        Users, models.PROTECT, null=True, blank=True, related_name="+"
-    )
+    done_by = models.ForeignKey(Users, models.PROTECT, null=True, blank=True, related_name="+")
     done_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

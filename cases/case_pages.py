@@ -102,9 +102,7 @@ def case_context(request: HttpRequest, case: Case, user: User) -> dict[str, Any]
 
 def _timeline(request: HttpRequest, case: Case, merged: Sequence[int]) -> dict[str, Any]:
     every = "all" in request.GET.getlist("timeline")
-    events, earlier = timeline_of(
-        [case.pk, *merged], limit=TIMELINE_MOST if every else TIMELINE
-    )
+    events, earlier = timeline_of([case.pk, *merged], limit=TIMELINE_MOST if every else TIMELINE)
     return {"lines": timeline_lines(events, case_id=case.pk), "earlier": earlier}
 
 

@@ -59,8 +59,10 @@ class Stake:
 
 def stake_of(case: Case) -> Stake:
     """What is at risk in a case now: one query, two where its queue is not loaded yet."""
-    rows = case.alerts.order_by().values_list("currency").annotate(
-        total=Sum("exposure"), events=Sum("predictions_count")
+    rows = (
+        case.alerts.order_by()
+        .values_list("currency")
+        .annotate(total=Sum("exposure"), events=Sum("predictions_count"))
     )
     found = list(rows)
     return Stake(
@@ -199,9 +201,7 @@ def ask_to_close(
 
 
 @transaction.atomic
-def approve_closing(
-    case: Case, *, actor: User, note: str = "", seen: int | None = None
-) -> Case:
+def approve_closing(case: Case, *, actor: User, note: str = "", seen: int | None = None) -> Case:
     """Close a case as the second person, with what the first one found.
 
     `seen`: how many events the case held when the approver looked. Raises MoveRefused, for whoever
@@ -240,9 +240,7 @@ def return_case(case: Case, *, actor: User, note: str) -> Case:
     _decide(turn.pending, Status.RETURNED, actor=actor, note=note)
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(
-        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk
-    )
+    add_event(turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk)
     _audit(turn, actor, approval=turn.pending.pk, note=note.strip())
     return turn.case
 
@@ -289,9 +287,7 @@ def _decide(asked: CaseApproval, status: CaseApproval.Status, *, actor: User, no
 def _add_move(turn: _Turn, actor: User, **detail: object) -> None:
     closing = turn.move.target is CaseStatus.CLOSED
     change = {"from": turn.move.source.value, "to": turn.move.target.value}
-    add_event(
-        turn.case, Kind.CLOSED if closing else Kind.MOVED, actor=actor, **(change | detail)
-    )
+    add_event(turn.case, Kind.CLOSED if closing else Kind.MOVED, actor=actor, **(change | detail))
 
 
 def _audit(turn: _Turn, actor: User, **detail: object) -> None:

@@ -55,9 +55,7 @@ def hand_over(case: Case, *, to: User, note: str, actor: User) -> CaseHandover:
         case=row, from_user=actor, to_user=to, note=note.strip(), at=timezone.now()
     )
     add_event(row, Kind.HANDED_OVER, actor=actor, text=note.strip(), to=to.name)
-    record_audit(
-        actor=actor, action="case.handed_over", subject=row, detail={"to": to.username}
-    )
+    record_audit(actor=actor, action="case.handed_over", subject=row, detail={"to": to.username})
     return handover
 
 
@@ -73,9 +71,7 @@ def answer_handover(
     row = CaseHandover.objects.select_for_update().get(pk=handover.pk)
     if row.status != Status.WAITING:
         raise MoveRefused("This hand-over was answered already.")
-    if actor.pk not in (row.to_user_id, row.from_user_id) or (
-        take and actor.pk != row.to_user_id
-    ):
+    if actor.pk not in (row.to_user_id, row.from_user_id) or (take and actor.pk != row.to_user_id):
         raise MoveRefused("Only who receives it can take it.")
     declines = not take and actor.pk == row.to_user_id
     if declines and not answer.strip():
@@ -88,7 +84,11 @@ def answer_handover(
         case.save(update_fields=["owner"])
     words = {Status.TAKEN: "took", Status.DECLINED: "declined", Status.WITHDRAWN: "took back"}
     add_event(
-        case, Kind.HANDOVER_ENDED, actor=actor, text=answer.strip(), answer=words[Status(row.status)]
+        case,
+        Kind.HANDOVER_ENDED,
+        actor=actor,
+        text=answer.strip(),
+        answer=words[Status(row.status)],
     )
     record_audit(
         actor=actor, action="case.handover_answered", subject=case, detail={"answer": row.status}

@@ -78,9 +78,10 @@ def unmerge_case(source: Case, *, actor: User, note: str = "") -> Case:
             f"Case {target.pk} is {_words(target)}: it has to be open before a case is taken out."
         )
     back = list(
-        merge.alerts.filter(case=target).select_for_update().order_by("pk").values_list(
-            "pk", flat=True
-        )
+        merge.alerts.filter(case=target)
+        .select_for_update()
+        .order_by("pk")
+        .values_list("pk", flat=True)
     )
     Alert.objects.filter(pk__in=back).update(case=source)
     source.status, source.merged_into = move.target, None

@@ -238,9 +238,7 @@ class CaseEvent(models.Model):
     case = models.ForeignKey(Case, models.PROTECT, related_name="timeline")
     kind = models.CharField(max_length=16, choices=Kind)
     at = models.DateTimeField(auto_now_add=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     text = models.TextField(blank=True)
     detail = models.JSONField(default=dict)
 

@@ -13,7 +13,7 @@ from accounts.models import User
 from cases.case_models import CaseType
 from cases.checklists import MOST_ITEMS
 from cases.queue_models import QueueMember, WorkQueue
-from cases.working_hours import DAY, HoursError, hours_of
+from cases.working_hours import HoursError, hours_of
 from scoring.models import Detector
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -29,7 +29,9 @@ def read_spans(text: str) -> list[list[int]]:
     for part in filter(str.strip, text.split(",")):
         found = _SPAN.fullmatch(part)
         if found is None:
-            raise ValidationError(f"“{part.strip()[:20]}”: write 9:00-17:00, or nothing for a day off.")
+            raise ValidationError(
+                f"“{part.strip()[:20]}”: write 9:00-17:00, or nothing for a day off."
+            )
         hour, minute, to_hour, to_minute = map(int, found.groups())
         if minute > 59 or to_minute > 59:
             raise ValidationError("An hour has 60 minutes.")
@@ -140,6 +142,7 @@ class QueueForm(forms.ModelForm):
         self.fields["lead"].queryset = User.objects.filter(  # type: ignore[attr-defined]
             pk__in=[user.pk for user in people]
         ).order_by("username")
+        self.fields["lead"].empty_label = "Nobody"  # type: ignore[attr-defined]
         self.fields["due_hours"].initial = Decimal(queue.due_after) / 60
         self.fields["escalate_hours"].initial = Decimal(queue.escalate_after) / 60
         if queue.pk is not None:

@@ -114,9 +114,7 @@ class Escalation(models.Model):
     """
 
     queue = models.ForeignKey(WorkQueue, models.SET_NULL, null=True)
-    alert = models.ForeignKey(
-        "cases.Alert", models.CASCADE, null=True, related_name="escalations"
-    )
+    alert = models.ForeignKey("cases.Alert", models.CASCADE, null=True, related_name="escalations")
     case = models.ForeignKey("cases.Case", models.CASCADE, null=True, related_name="escalations")
     at = models.DateTimeField()
     recipient = models.ForeignKey(Users, models.SET_NULL, null=True, related_name="+")

@@ -17,7 +17,7 @@ from cases.case_models import CaseApproval, CaseAttachment, CaseCheck
 from cases.case_selectors import case_alerts, checks_of, merges_of, timeline_of
 from cases.casework import stake_of
 from cases.models import Alert, Case, CaseEvent
-from cases.workflow import REASON_CODES, CaseStatus, Disposition
+from cases.workflow import LIVE_CASES, REASON_CODES, CaseStatus, Disposition
 from scoring import presenting
 from scoring.core.spec import truth_words
 from scoring.figures import percent
@@ -162,7 +162,8 @@ def _summary(report: Report, case: Case, events: Sequence[CaseEvent], fraud: str
         report.say(f"At risk in its alerts: {money(total, currency)}.", _case_fact(case, "#alerts"))
     report.say(f"Its alerts hold {stake.events} events.", _case_fact(case, "#alerts"))
     if case.due_at is not None:
-        report.say(f"It was due on {stamp(case.due_at)}.", fact)
+        verb = "is" if case.status in LIVE_CASES and case.due_at > report.made_at else "was"
+        report.say(f"It {verb} due on {stamp(case.due_at)}.", fact)
     if case.status == CaseStatus.CLOSED:
         closing = next((e for e in reversed(events) if e.kind == CaseEvent.Kind.CLOSED), None)
         found = found_words(case.disposition, case.reason_code, fraud)
@@ -193,7 +194,8 @@ def _decision(asked: CaseApproval) -> str:
     did = {"approved": "approved it", "returned": "returned it for rework"}
     who = _name(asked.decided_by)
     note = f": “{asked.decision_note}”" if asked.decision_note else ""
-    return f"{who} {did.get(asked.status, 'took the request back')} on {stamp(asked.decided_at)}{note}."
+    act = did.get(asked.status, "took the request back")
+    return f"{who} {act} on {stamp(asked.decided_at)}{note}."
 
 
 def _alerts(
@@ -220,9 +222,7 @@ def _alerts(
         report.say(text, _case_fact(case, "#alerts"))
 
 
-def _alert(
-    report: Report, alert: Alert, specs: presenting.SpecCache, *, reveal: bool
-) -> None:
+def _alert(report: Report, alert: Alert, specs: presenting.SpecCache, *, reveal: bool) -> None:
     top, spec = alert.top_prediction, specs.of(alert.detector)
     fact = Fact("alert", str(alert.pk), alert.get_absolute_url())
     entity = specs.entity(top, alert.detector)
@@ -281,9 +281,9 @@ def _done(report: Report, case: Case, events: Sequence[CaseEvent], earlier: int)
         report.say(f"{earlier} earlier entries are on the page of the case.", _case_fact(case))
     for event in events:
         who = event.actor.name if event.actor else "The platform"
-        said = f": “{' '.join(event.text.split())}”" if event.text else ""
+        said = f": “{' '.join(event.text.split())}”" if event.text else "."
         where = f" (in case {event.case_id})" if event.case_id != case.pk else ""
-        text = f"{stamp(event.at)}: {who} {words_of(event)}{where}{said}."
+        text = f"{stamp(event.at)}: {who} {words_of(event)}{where}{said}"
         report.say(text, _event_fact(event))
 
 
@@ -318,4 +318,3 @@ def _audit(report: Report, case: Case) -> None:
         fact = Fact("audit entry", str(entry.number), "", entry.row_hash[:12])
         by = f" by {entry.actor.name}" if entry.actor else ""
         report.say(f"{stamp(entry.at)}: {entry.action}{by}.", fact)
-

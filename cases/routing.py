@@ -66,9 +66,7 @@ def place_alert(alert: Alert, *, routes: Routes, now: datetime) -> None:
     _set_times(alert, route, now)
 
 
-def place_case(
-    case: Case, alerts: Sequence[Alert], *, routes: Routes, now: datetime
-) -> None:
+def place_case(case: Case, alerts: Sequence[Alert], *, routes: Routes, now: datetime) -> None:
     """Put a new case into the queue of its riskiest alert; it is not saved here."""
     top = max(alerts, key=lambda alert: (alert.level, alert.expected_loss))
     route = routes.find(detector_id=top.detector_id, level=top.level)

@@ -52,21 +52,23 @@ urlpatterns = [
         case_file_views.case_alerts_export,
         name="case_alerts_export",
     ),
-    path("team-queues/", work_queue_views.work_queue_list, name="work_queue_list"),
-    path("team-queues/new/", work_queue_views.work_queue_detail, name="work_queue_new"),
-    path("team-queues/<int:pk>/", work_queue_views.work_queue_detail, name="work_queue_detail"),
+    path("cases/team-queues/", work_queue_views.work_queue_list, name="work_queue_list"),
+    path("cases/team-queues/new/", work_queue_views.work_queue_detail, name="work_queue_new"),
     path(
-        "team-queues/<int:pk>/members/",
+        "cases/team-queues/<int:pk>/", work_queue_views.work_queue_detail, name="work_queue_detail"
+    ),
+    path(
+        "cases/team-queues/<int:pk>/members/",
         work_queue_views.work_queue_member,
         name="work_queue_member",
     ),
     path(
-        "team-queues/members/<int:pk>/availability/",
+        "cases/team-queues/members/<int:pk>/availability/",
         work_queue_views.work_queue_availability,
         name="work_queue_availability",
     ),
-    path("case-types/", work_queue_views.case_type_list, name="case_type_list"),
-    path("case-types/new/", work_queue_views.case_type_detail, name="case_type_new"),
-    path("case-types/<int:pk>/", work_queue_views.case_type_detail, name="case_type_detail"),
+    path("cases/types/", work_queue_views.case_type_list, name="case_type_list"),
+    path("cases/types/new/", work_queue_views.case_type_detail, name="case_type_new"),
+    path("cases/types/<int:pk>/", work_queue_views.case_type_detail, name="case_type_detail"),
     path("entities/<slug:slug>/<slug:token>/", entity_views.entity_detail, name="entity_detail"),
 ]

@@ -25,8 +25,8 @@ from cases.views import signed_in
 from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
 
 CHANGE_QUEUE, CHANGE_TYPE = "cases.change_workqueue", "cases.change_casetype"
-QUEUES = [("Cases", "/cases/"), ("Team queues", "/team-queues/")]
-TYPES = [("Cases", "/cases/"), ("Case types", "/case-types/")]
+QUEUES = [("Cases", "/cases/"), ("Team queues", "/cases/team-queues/")]
+TYPES = [("Cases", "/cases/"), ("Case types", "/cases/types/")]
 
 
 @login_required
@@ -155,7 +155,9 @@ def work_queue_member(request: HttpRequest, pk: int) -> HttpResponse:
 def work_queue_availability(request: HttpRequest, pk: int) -> HttpResponse:
     """Say whether one takes new work oneself."""
     user = signed_in(request)
-    member = get_object_or_404(QueueMember.objects.select_related("queue", "user"), pk=pk, user=user)
+    member = get_object_or_404(
+        QueueMember.objects.select_related("queue", "user"), pk=pk, user=user
+    )
     member.is_available = request.POST.get("available") == "1"
     member.away_until = None if member.is_available else member.away_until
     try:

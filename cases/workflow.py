@@ -172,9 +172,7 @@ def moves_from(status: str) -> tuple[Move, ...]:
     return tuple(move for move in CASE_MOVES if move.source == status)
 
 
-def moves_for(
-    status: str, *, may: Callable[[str], bool], situation: Situation
-) -> tuple[Move, ...]:
+def moves_for(status: str, *, may: Callable[[str], bool], situation: Situation) -> tuple[Move, ...]:
     """The moves that a user may make now: exactly their buttons. `may` asks for a permission."""
     return tuple(
         move for move in moves_from(status) if not refusal_of(move, may=may, situation=situation)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 DAY = 24 * 60
@@ -48,7 +49,7 @@ class WorkingHours:
         if not any(self.week):
             raise HoursError("Somebody has to work on some day.")
         for spans in self.week:
-            if any(a.end > b.start for a, b in zip(spans, spans[1:], strict=False)):
+            if any(a.end > b.start for a, b in pairwise(spans)):
                 raise HoursError("The spans of a day follow each other and do not overlap.")
 
     @cached_property

@@ -268,7 +268,9 @@ try:
     CASE_APPROVAL_LIMIT = Decimal(_limit) if _limit else None
 except InvalidOperation as error:
     raise ImproperlyConfigured("RISK_CASE_APPROVAL_LIMIT must be a number or empty.") from error
-if CASE_APPROVAL_LIMIT is not None and not (CASE_APPROVAL_LIMIT.is_finite() and CASE_APPROVAL_LIMIT >= 0):
+if CASE_APPROVAL_LIMIT is not None and not (
+    CASE_APPROVAL_LIMIT.is_finite() and CASE_APPROVAL_LIMIT >= 0
+):
     raise ImproperlyConfigured("RISK_CASE_APPROVAL_LIMIT must be 0 or more, or empty.")
 ATTACHMENT_DIR = Path(env("RISK_ATTACHMENT_DIR", default=str(VAR_DIR / "attachments"))).resolve()
 ATTACHMENT_MAX_BYTES = env.int("RISK_ATTACHMENT_MAX_BYTES", default=20 * 1024 * 1024)

@@ -4,8 +4,8 @@ import pytest
 from django.core.exceptions import ObjectDoesNotExist
 
 from cases import receivers
-from cases.models import Alert
 from cases.casework import close_case
+from cases.models import Alert
 from cases.services import label_alert, open_case
 from jobs.dispatch import announce_job
 from jobs.models import Job

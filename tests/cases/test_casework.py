@@ -203,9 +203,9 @@ def test_the_model_adds_to_a_timeline_and_never_changes_it(analyst):
 )
 def test_the_database_refuses_to_change_a_timeline_too(analyst, statement):
     case_of(analyst, "a")
-    with pytest.raises(DatabaseError, match="never"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
+    refused = pytest.raises(DatabaseError, match="never")
+    with refused, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
     assert CaseEvent.objects.count() == 2
 
 

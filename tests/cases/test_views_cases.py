@@ -3,8 +3,8 @@
 import pytest
 from django.urls import reverse
 
-from cases.models import Case, Touch
 from cases.casework import close_case, move_case
+from cases.models import Case, Touch
 from cases.workflow import CaseStatus
 from tests.accounts.factories import UserFactory
 from tests.cases.alerts import alert_of, case_of
@@ -46,8 +46,8 @@ def test_the_list_costs_the_same_queries_for_any_number_of_cases(
     for cases in (1, 20):
         for i in range(cases):
             case_of(analyst, f"user-{cases}-{i}")
-        # Session, user, permissions (user's and groups'), banner; counts by status and by tag, total,
-        # page, tags, sums of alerts, hand-overs.
+        # Session, user, permissions (user's and groups'), banner; counts by status and by tag,
+        # total, page, tags, sums of alerts, hand-overs.
         with django_assert_max_num_queries(12):
             reader.get(reverse("case_list"))
 

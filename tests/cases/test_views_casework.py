@@ -78,7 +78,9 @@ def test_the_buttons_of_a_page_are_the_moves_and_nothing_else(client, analyst, l
     for user, names in ((lead, {"approve", "return"}), (analyst, {"move"}), (engineer, set())):
         client.force_login(user)
         found = text(page(client, case))
-        offered = {n for n in ("approve", "return", "close", "move") if url(f"case_{n}", case) in found}
+        offered = {
+            n for n in ("approve", "return", "close", "move") if url(f"case_{n}", case) in found
+        }
         assert offered == names
 
 
@@ -164,7 +166,9 @@ def test_an_item_is_ticked_by_htmx_and_by_a_plain_form(reader, analyst):
     case = case_of(analyst, "a")
     check = case.checks.first()
     where = url("case_check", case, check.pk)
-    part = reader.post(where, {"done": "1"}, headers={"HX-Request": "true", "HX-Target": "checklist"})
+    part = reader.post(
+        where, {"done": "1"}, headers={"HX-Request": "true", "HX-Target": "checklist"}
+    )
     assert (part.status_code, "<html" in text(part)) == (200, False)
     assert analyst.name in text(part)
     assert reader.post(where, {"done": "0"}).status_code == 302

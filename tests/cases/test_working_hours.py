@@ -34,7 +34,9 @@ weeks = st.tuples(*[days()] * 7).filter(any)
 holidays = st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=20)
 calendars = st.builds(WorkingHours, weeks, st.sampled_from(ZONES), holidays)
 instants = st.datetimes(
-    datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC)  # noqa: DTZ001
+    datetime(2026, 1, 1),
+    datetime(2026, 12, 31),
+    timezones=st.just(UTC),
 )
 amounts = st.timedeltas(timedelta(), timedelta(hours=60))
 
