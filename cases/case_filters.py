@@ -1,6 +1,6 @@
 """The case list's filters, order and counts, read from the query string and written back to it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -87,36 +87,36 @@ class CaseFilters:
             rows = rows.filter(Q(title__icontains=self.q) | Q(pk=number))
         return rows.order_by(*SORTS[self.sort][1])
 
-    def shows(self, count: CaseCount) -> bool:
-        """Whether this status shows these cases."""
-        if self.status == ALL:
-            return True
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses that are shown."""
         if self.status in (LIVE, LATE):
-            return count.status in LIVE_CASES and (self.status == LIVE or count.late)
-        return count.status == self.status
+            return LIVE_CASES
+        return tuple(CaseStatus) if self.status == ALL else (self.status,)
+
+    def shows(self, count: CaseCount) -> bool:
+        """Whether these cases, of `statuses`, are shown."""
+        return self.status != LATE or count.late
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 19
 
 
-def tabs(filters: CaseFilters, counts: Iterable[CaseCount]) -> list[dict[str, Any]]:
+def tabs(filters: CaseFilters, counts: Mapping[str, int]) -> list[dict[str, Any]]:
     """Statuses with their counts, as links that keep the other filters."""
-    counts = list(counts)
     names = [(LIVE, "Not closed"), (LATE, "Overdue")]
     names += [(status.value, status.replace("_", " ").capitalize()) for status in CaseStatus]
-    made = []
-    for value, label in names:
-        one = replace(filters, status=value)
-        made.append(
-            {
-                "label": label,
-                "count": sum(c.count for c in counts if one.shows(c)),
-                "url": f"?{filters.query(status=value)}",
-                "here": value == filters.status,
-            }
-        )
-    return made
+    live = sum(counts.get(status, 0) for status in LIVE_CASES)
+    return [
+        {
+            "label": label,
+            "count": live if value == LIVE else counts.get(value, 0),
+            "url": f"?{filters.query(status=value)}",
+            "here": value == filters.status,
+        }
+        for value, label in names
+    ]
 
 
 def selects(
@@ -125,27 +125,24 @@ def selects(
     """The selects of the filter bar; counts are of the chosen status."""
     seen = [count for count in counts if filters.shows(count)]
 
-    def total(fits: Callable[[CaseCount], bool]) -> int:
-        return sum(count.count for count in seen if fits(count))
+    def total(name: str, value: int | None) -> int:
+        return sum(count.count for count in seen if getattr(count, name) == value)
 
     people = sorted({(c.owner, c.owner_id) for c in seen if c.owner_id not in (None, user.pk)})
     queues = sorted({(c.queue, c.queue_id) for c in seen if c.queue_id is not None})
     options: dict[str, list[tuple[str, str]]] = {
         "owner": [
-            (MINE, f"Mine ({total(lambda c: c.owner_id == user.pk)})"),
-            (NOBODY, f"Nobody's ({total(lambda c: c.owner_id is None)})"),
-            *((str(pk), f"{name} ({total(lambda c, pk=pk: c.owner_id == pk)})")
-              for name, pk in people),
+            (MINE, f"Mine ({total('owner_id', user.pk)})"),
+            (NOBODY, f"Nobody's ({total('owner_id', None)})"),
+            *((str(pk), f"{name} ({total('owner_id', pk)})") for name, pk in people),
         ],
         "priority": [
-            (str(i), f"{PRIORITIES[i]} ({total(lambda c, i=i: c.priority == i)})")
+            (str(i), f"{PRIORITIES[i]} ({total('priority', i)})")
             for i in reversed(range(len(PRIORITIES)))
         ],
-        "queue": [
-            (str(pk), f"{name} ({total(lambda c, pk=pk: c.queue_id == pk)})") for name, pk in queues
-        ],
+        "queue": [(str(pk), f"{name} ({total('queue_id', pk)})") for name, pk in queues],
         "tag": [(name, f"{name} ({n})") for name, n in tags],
-    }  # fmt: skip
+    }
     labels = {"queue": "Team queue"}
     return [
         {

@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Prefetch, Q, QuerySet, Sum
 from accounts.models import User
 from cases.case_models import CaseApproval, CaseCheck, CaseHandover, CaseMention, CaseMerge, Tag
 from cases.models import Alert, Case, CaseEvent
+from cases.queue_models import WorkQueue
 from cases.workflow import LIVE_CASES, WORKED_ON
 
 TIMELINE = 100
@@ -37,32 +38,39 @@ class CaseCount:
     count: int
 
 
-def case_counts(now: datetime) -> list[CaseCount]:
-    """Cases counted by status, priority, queue, owner, and whether they are overdue."""
+def status_counts(now: datetime) -> dict[str, int]:
+    """How many cases stand where, from an index alone; `late` are those that are overdue."""
+    counts = dict(Case.objects.order_by().values_list("status").annotate(n=Count("pk")))
+    late = Case.objects.filter(status__in=LIVE_CASES, due_at__lt=now).count()
+    return {**counts, "late": late}
+
+
+def case_counts(statuses: Iterable[str], now: datetime) -> list[CaseCount]:
+    """Cases of these statuses by priority, queue, owner, and whether they are overdue."""
     late = Q(due_at__lt=now, status__in=LIVE_CASES)
     grouped = (
-        Case.objects.order_by()
-        .values_list(
-            "status",
-            "priority",
-            "work_queue_id",
-            "work_queue__name",
-            "owner_id",
-            "owner__username",
-        )
+        Case.objects.filter(status__in=list(statuses))
+        .order_by()
+        .values_list("status", "priority", "work_queue_id", "owner_id")
         .annotate(n=Count("pk"), late=Count("pk", filter=late))
     )
+    rows = list(grouped)
+    # Named afterwards: grouping by names would join them to every row first.
+    owners = User.objects.filter(pk__in={row[3] for row in rows if row[3] is not None})
+    people = dict(owners.values_list("pk", "username"))
+    queues = dict(WorkQueue.objects.values_list("pk", "name"))
     found = []
-    for status, priority, queue_id, queue, owner_id, owner, n, late_n in grouped:
-        base = (status, priority, queue_id, queue or "", owner_id, owner or "")
+    for status, priority, queue_id, owner_id, n, late_n in rows:
+        queue, owner = queues.get(queue_id, ""), people.get(owner_id, "")
+        base = (status, priority, queue_id, queue, owner_id, owner)
         found += [CaseCount(*base, late=True, count=late_n)] if late_n else []
         found += [CaseCount(*base, late=False, count=n - late_n)] if n > late_n else []
     return found
 
 
-def tag_counts(statuses: Iterable[str]) -> list[tuple[str, int]]:
-    """The tags most used on cases of these statuses."""
-    rows = Tag.objects.filter(cases__status__in=list(statuses)).order_by()
+def tag_counts() -> list[tuple[str, int]]:
+    """The tags most used on live cases; counting those of every closed one would take too long."""
+    rows = Tag.objects.filter(cases__status__in=LIVE_CASES).order_by()
     counted = rows.values_list("name").annotate(n=Count("cases")).order_by("-n", "name")
     return list(counted[:MOST_TAGS])
 

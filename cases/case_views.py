@@ -15,13 +15,13 @@ from cases.case_selectors import (
     case_counts,
     case_rows_query,
     find_case,
+    status_counts,
     tag_counts,
     waits_for_me,
 )
 from cases.models import Case
 from cases.services import begin_touch
 from cases.views import fragment, signed_in
-from cases.workflow import LIVE_CASES, CaseStatus
 
 PAGE_SIZE = 50
 
@@ -33,19 +33,18 @@ def case_index(request: HttpRequest) -> HttpResponse:
     """Cases that are not closed, the most urgent first, unless asked otherwise."""
     now, user = timezone.now(), signed_in(request)
     filters = CaseFilters.read(request.GET.dict())
-    counts = case_counts(now)
+    counts = case_counts(filters.statuses, now)
     rows = filters.apply(case_rows_query(), user=user, now=now)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     cases = list(page.object_list)
-    shown = LIVE_CASES if filters.status in ("live", "late") else tuple(CaseStatus)
     context = {
         "title": "Cases",
         "filters": filters,
         "query": filters.query(),
         "page_obj": page,
         "rows": case_rows(cases, alert_sums([case.pk for case in cases]), now),
-        "tabs": tabs(filters, counts),
-        "selects": selects(filters, counts, tag_counts(shown), user),
+        "tabs": tabs(filters, status_counts(now)),
+        "selects": selects(filters, counts, tag_counts(), user),
         "sorts": [(name, label) for name, (label, _) in SORTS.items()],
         "keep": {"status": filters.status},
         **waits_for_me(user),

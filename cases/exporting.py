@@ -26,6 +26,7 @@ MOST = 50_000
 """Lines of one export."""
 CHUNK = 500
 LONGEST_CELL = 32_000
+CENT = Decimal("0.01")
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
 Cell = str | int | float | Decimal | datetime | None
 CASE_HEAD = (
@@ -79,7 +80,7 @@ def _case_lines(case: Case, sums: Sequence[AlertSum]) -> Iterator[tuple[Cell, ..
             ", ".join(tag.name for tag in case.tags.all()),
             level,
             *counts,
-            amount,
+            None if amount is None else amount.quantize(CENT),
             currency,
             case.opened_at,
             case.due_at,

@@ -144,9 +144,9 @@ class Alert(Served):
                 condition=models.Q(escalated_at=None, status=AlertStatus.OPEN),
             ),
             models.Index(
-                fields=("work_queue", "due_at", "id"),
-                name="alert_to_assign",
-                condition=models.Q(owner=None, status=AlertStatus.OPEN),
+                fields=("work_queue", "owner", "due_at", "id"),
+                name="alert_of_queue",
+                condition=models.Q(status=AlertStatus.OPEN),
             ),
         )
         permissions = (

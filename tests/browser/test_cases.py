@@ -1,4 +1,4 @@
-"""Cases as people work them, in a real Chromium: four eyes, hand-over, files, report, team queues."""
+"""Cases as people work them, in a real Chromium: four eyes, hand-over, files, report, queues."""
 
 import re
 from collections.abc import Callable, Iterator

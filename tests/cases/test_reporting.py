@@ -214,7 +214,7 @@ def test_xlsx_keeps_numbers_and_holds_no_formula():
     assert "=1+1" in sheet
     found = ElementTree.fromstring(sheet)  # noqa: S314
     values = [cell.text for cell in found.iter() if cell.tag.endswith("}v")]
-    assert values[:2] == ["-5", "-3.5"]
+    assert [float(value) for value in values[:2]] == [-5.0, -3.5]
 
 
 def rows_of(response):
