@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -26,7 +27,7 @@ class FileLost(Exception):
     """The bytes of an attachment are gone or are not what was attached."""
 
 
-def attach(case: Case, *, file: UploadedFile, actor: User, text: str = "") -> CaseAttachment:
+def attach(case: Case, *, file: "UploadedFile[Any]", actor: User, text: str = "") -> CaseAttachment:
     """Keep a file with a case. Raises FileRefused for its kind, name or size, and MoveRefused."""
     if (file.size or 0) > settings.ATTACHMENT_MAX_BYTES:
         most = settings.ATTACHMENT_MAX_BYTES // (1024 * 1024)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 
 from cases.attaching import attach
 from cases.case_forms import (
+    AlertForm,
     AnswerForm,
     ApproveForm,
     FileForm,
@@ -33,10 +34,10 @@ from cases.checklists import set_case_type, tick
 from cases.forms import CloseCaseForm, CommentForm
 from cases.handovers import answer_handover, assign_case, hand_over
 from cases.merging import merge_case, unmerge_case
-from cases.models import Case
+from cases.models import Alert, Case
 from cases.priority import set_priority
 from cases.rows import alert_rows
-from cases.services import comment_on_case, end_touch
+from cases.services import add_to_case, comment_on_case, end_touch, take_out_of_case
 from cases.sniffing import FileRefused
 from cases.tagging import set_tags, tag_names
 from cases.views import fragment, signed_in
@@ -286,6 +287,41 @@ def case_check(request: HttpRequest, pk: int, check: int) -> HttpResponse:
         "live": case.status in LIVE_CASES,
     }
     return render(request, "cases/case_checklist.html", context)
+
+
+def _alert_of(found: dict[str, Any]) -> Alert:
+    alert = Alert.objects.filter(pk=found["alert"]).first()
+    if alert is None:
+        raise MoveRefused(f"There is no alert {found['alert']}.")
+    return alert
+
+
+@_works
+def case_add_alert(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put an open alert into the case."""
+    case, user = case_or_404(pk), signed_in(request)
+    return _try(
+        request,
+        case,
+        "add_alert",
+        AlertForm(request.POST),
+        lambda f: add_to_case(case, [_alert_of(f)], actor=user),
+        "The alert is in this case now.",
+    )
+
+
+@_works
+def case_remove_alert(request: HttpRequest, pk: int) -> HttpResponse:
+    """Put an alert back into the queue."""
+    case, user = case_or_404(pk), signed_in(request)
+    return _try(
+        request,
+        case,
+        "remove_alert",
+        AlertForm(request.POST),
+        lambda f: take_out_of_case(case, _alert_of(f), actor=user, reason=f["reason"]),
+        "The alert is in the queue again.",
+    )
 
 
 @_works

@@ -25,6 +25,7 @@ def words_of(event: CaseEvent) -> str:
 
 _WORDS = {
     Kind.ALERT_ADDED: "added alert {alert}",
+    Kind.ALERT_REMOVED: "took alert {alert} out",
     Kind.EVIDENCE: "added new evidence to alert {alert}: {events} more",
     Kind.ATTACHED: "attached {name}",
     Kind.CHECKED: "ticked “{item}”",

@@ -81,6 +81,17 @@ class MergeForm(forms.Form):
     note = _note("Note")
 
 
+class AlertForm(forms.Form):
+    """An alert by its number, and why it goes out (where it does)."""
+
+    alert = forms.IntegerField(
+        min_value=1,
+        max_value=2**63 - 1,
+        error_messages={"required": "Give the number of the alert."},
+    )
+    reason = _note("Reason")
+
+
 class TypeForm(forms.Form):
     """The type that a case becomes."""
 

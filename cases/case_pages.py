@@ -72,6 +72,7 @@ def case_context(request: HttpRequest, case: Case, user: User) -> dict[str, Any]
         "merges": merges,
         "moves": [move for move in moves if move.name not in SPECIAL],
         "may_merge": any(move.name == "merge" for move in moves),
+        "may_move_alerts": works and case.status in WORKED_ON,
         "may_unmerge": works and case.status in WORKED_ON,
         "pending": pending,
         "approvals": [one for one in approvals if one is not pending],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -261,7 +262,7 @@ def _finish(
     row.disposition, row.reason_code = found, reason_code
     row.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
     _close_alerts(row, found, reason_code, author=author, notes=notes, now=now)
-    detail = {"disposition": found.value, "reason_code": reason_code}
+    detail: dict[str, Any] = {"disposition": found.value, "reason_code": reason_code}
     detail |= {} if approval is None else {"approval": approval}
     _add_move(turn, actor, **detail)
     if notes.strip() and approval is None:
@@ -284,13 +285,13 @@ def _decide(asked: CaseApproval, status: CaseApproval.Status, *, actor: User, no
     asked.save(update_fields=["status", "decided_by", "decided_at", "decision_note"])
 
 
-def _add_move(turn: _Turn, actor: User, **detail: object) -> None:
+def _add_move(turn: _Turn, actor: User, **detail: Any) -> None:
     closing = turn.move.target is CaseStatus.CLOSED
     change = {"from": turn.move.source.value, "to": turn.move.target.value}
     add_event(turn.case, Kind.CLOSED if closing else Kind.MOVED, actor=actor, **(change | detail))
 
 
-def _audit(turn: _Turn, actor: User, **detail: object) -> None:
+def _audit(turn: _Turn, actor: User, **detail: Any) -> None:
     change = {"from": turn.move.source.value, "to": turn.move.target.value}
     record_audit(
         actor=actor, action=f"case.{turn.move.name}", subject=turn.case, detail=change | detail

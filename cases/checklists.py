@@ -27,10 +27,10 @@ def start_checklist(case: Case, *, detector_id: int) -> None:
     case.case_type = type_for(detector_id)
     case.save()
     if case.case_type is not None:
-        _copy(case, case.case_type.items.all(), after=0)
+        _copy(case, list(case.case_type.items.all()), after=0)
 
 
-def _copy(case: Case, items: "Sequence[ChecklistItem]", *, after: int) -> None:
+def _copy(case: Case, items: Sequence[ChecklistItem], *, after: int) -> None:
     CaseCheck.objects.bulk_create(
         [CaseCheck(case=case, text=item.text, position=after + i) for i, item in enumerate(items)]
     )

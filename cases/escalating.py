@@ -4,6 +4,7 @@ Each escalation is a row; the notifications of rows with `notify` are sent elsew
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -103,7 +104,7 @@ def emit(
     )
 
 
-def _policy(queue: WorkQueue | None) -> dict[str, object]:
+def _policy(queue: WorkQueue | None) -> dict[str, Any]:
     if queue is None:
         return {}
     return {

@@ -66,7 +66,8 @@ def case_lines(filters: CaseFilters, *, user: Any, now: datetime) -> Iterator[tu
 def _case_lines(case: Case, sums: Sequence[AlertSum]) -> Iterator[tuple[Cell, ...]]:
     level = RISK_LEVELS[max(one.level for one in sums)].value if sums else ""
     counts = (sum(one.alerts for one in sums), sum(one.events for one in sums))
-    for currency, amount in totals_of(sums) or [("", None)]:
+    totals: list[tuple[str, Decimal | None]] = [*totals_of(sums)]
+    for currency, amount in totals or [("", None)]:
         yield (
             case.pk,
             case.title,

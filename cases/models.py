@@ -214,6 +214,7 @@ class CaseEvent(models.Model):
     class Kind(models.TextChoices):
         OPENED = "opened", "opened the case"
         ALERT_ADDED = "alert_added", "added an alert"
+        ALERT_REMOVED = "alert_removed", "took an alert out"
         EVIDENCE = "evidence", "added new evidence"
         COMMENT = "comment", "commented"
         ATTACHED = "attached", "attached a file"

@@ -16,10 +16,10 @@ from cases.case_events import Kind, add_event
 from cases.checklists import start_checklist
 from cases.mentions import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
-from cases.priority import take_evidence
+from cases.priority import raise_priority, take_evidence
 from cases.routing import Routes, place_alert, place_case
 from cases.selectors import linked
-from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason
+from cases.workflow import WORKED_ON, AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
@@ -223,12 +223,7 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
     place_case(case, rows, routes=Routes(), now=now)
     start_checklist(case, detector_id=rows[0].detector_id)
     add_event(case, Kind.OPENED, actor=actor)
-    for row in rows:
-        row.status = AlertStatus.IN_CASE
-        row.case = case
-        row.owner = actor
-        row.save(update_fields=["status", "case", "owner"])
-        add_event(case, Kind.ALERT_ADDED, actor=actor, alert=row.pk)
+    _take_in(case, rows, actor=actor)
     record_audit(
         actor=actor,
         action="case.opened",
@@ -236,6 +231,68 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
         detail={"alerts": [row.pk for row in rows]},
     )
     return case
+
+
+@transaction.atomic
+def add_to_case(case: Case, alerts: Sequence[Alert], *, actor: User) -> Case:
+    """Put open alerts into a case that is worked on; its priority may rise. Raises MoveRefused."""
+    case = _worked_on(case, actor)
+    rows = list(
+        Alert.objects.select_for_update().filter(pk__in=[a.pk for a in alerts]).order_by("pk")
+    )
+    if not rows or any(row.status != AlertStatus.OPEN for row in rows):
+        raise MoveRefused("Only open alerts can go into a case.")
+    _take_in(case, rows, actor=actor)
+    top = max(rows, key=lambda row: row.level)
+    raise_priority(case, top.level, why=f"Alert {top.pk} is {top.level_name}.", actor=actor)
+    record_audit(
+        actor=actor,
+        action="case.alerts_added",
+        subject=case,
+        detail={"alerts": [row.pk for row in rows]},
+    )
+    return case
+
+
+@transaction.atomic
+def take_out_of_case(case: Case, alert: Alert, *, actor: User, reason: str) -> Alert:
+    """Put an alert of a case that is worked on back into the queue. Raises MoveRefused."""
+    if not reason.strip():
+        raise MoveRefused("Say why it does not belong here.")
+    case = _worked_on(case, actor)
+    row = Alert.objects.select_for_update().filter(pk=alert.pk, case=case).first()
+    if row is None or row.status != AlertStatus.IN_CASE:
+        raise MoveRefused("This alert is not an open one of this case.")
+    row.status, row.case = AlertStatus.OPEN, None
+    row.save(update_fields=["status", "case"])
+    add_event(case, Kind.ALERT_REMOVED, actor=actor, text=reason.strip(), alert=row.pk)
+    record_audit(
+        actor=actor,
+        action="case.alert_removed",
+        subject=case,
+        detail={"alert": row.pk, "reason": reason.strip()},
+    )
+    return row
+
+
+def _worked_on(case: Case, actor: User) -> Case:
+    """The case, locked. Raises MoveRefused unless the actor may work on it and it is open."""
+    row = Case.objects.select_for_update().get(pk=case.pk)
+    if not actor.has_perm("cases.work_case"):
+        raise MoveRefused("You may not work on cases.")
+    if row.status not in WORKED_ON:
+        words = row.status.replace("_", " ")
+        raise MoveRefused(f"A case that is {words} keeps its alerts as they are.")
+    return row
+
+
+def _take_in(case: Case, rows: Sequence[Alert], *, actor: User) -> None:
+    for row in rows:
+        row.status = AlertStatus.IN_CASE
+        row.case = case
+        row.owner = case.owner
+        row.save(update_fields=["status", "case", "owner"])
+        add_event(case, Kind.ALERT_ADDED, actor=actor, alert=row.pk)
 
 
 @transaction.atomic

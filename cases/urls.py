@@ -33,6 +33,12 @@ urlpatterns = [
     path("cases/<int:pk>/type/", case_act_views.case_type, name="case_type"),
     path("cases/<int:pk>/merge/", case_act_views.case_merge, name="case_merge"),
     path("cases/<int:pk>/unmerge/", case_act_views.case_unmerge, name="case_unmerge"),
+    path("cases/<int:pk>/add-alert/", case_act_views.case_add_alert, name="case_add_alert"),
+    path(
+        "cases/<int:pk>/remove-alert/",
+        case_act_views.case_remove_alert,
+        name="case_remove_alert",
+    ),
     path("cases/<int:pk>/attach/", case_act_views.case_attach, name="case_attach"),
     path("cases/<int:pk>/checks/<int:check>/", case_act_views.case_check, name="case_check"),
     path(

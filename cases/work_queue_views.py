@@ -144,7 +144,7 @@ def work_queue_member(request: HttpRequest, pk: int) -> HttpResponse:
                 messages.success(request, f"Saved {chosen.name}.")
                 return redirect(queue)
         else:
-            problem = next(iter(form.errors.values()))[0]
+            problem = str(next(iter(form.errors.values()))[0])
     page = QueueForm(instance=queue, leads=case_workers())
     return _render_queue(request, queue, page, status=422, problem=problem)
 

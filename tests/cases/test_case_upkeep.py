@@ -12,11 +12,11 @@ from cases.handovers import answer_handover, assign_case, hand_over
 from cases.merging import merge_case, unmerge_case
 from cases.models import Alert, Case
 from cases.priority import set_priority
-from cases.services import comment_on_case
+from cases.services import add_to_case, comment_on_case, take_out_of_case
 from cases.tagging import set_tags, tag_names
 from cases.workflow import MoveRefused
 from tests.accounts.factories import user_with_role
-from tests.cases.alerts import case_of
+from tests.cases.alerts import alert_of, case_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 FALSE = {"disposition": "false_positive", "reason_code": "travel"}
@@ -91,6 +91,35 @@ def test_closing_the_target_closes_what_came_in_and_then_nothing_comes_out(analy
     assert set(Alert.objects.values_list("status", flat=True)) == {"closed"}
     with pytest.raises(MoveRefused, match="closed"):
         unmerge_case(one, actor=analyst)
+
+
+# --- Alerts in and out ----------------------------------------------------------------------------
+
+
+def test_an_alert_goes_in_raises_priority_and_comes_out_with_a_reason(analyst, lead):
+    case = set_priority(case_of(analyst, "a"), to=0, reason="Known.", actor=lead)
+    alert = alert_of("b")
+    add_to_case(case, [alert], actor=analyst)
+    case.refresh_from_db()
+    assert (case.priority, case.alerts.count()) == (alert.level, 2)
+    with pytest.raises(MoveRefused, match="why"):
+        take_out_of_case(case, alert, actor=analyst, reason=" ")
+    out = take_out_of_case(case, alert, actor=analyst, reason="Another customer.")
+    assert (out.status, out.case) == ("open", None)
+    assert case.timeline.last().text == "Another customer."
+
+
+def test_what_is_not_open_goes_neither_in_nor_out(analyst, engineer):
+    case, other = case_of(analyst, "a"), case_of(analyst, "b")
+    with pytest.raises(MoveRefused, match="Only open alerts"):
+        add_to_case(case, [other.alerts.get()], actor=analyst)
+    with pytest.raises(MoveRefused, match="not an open one"):
+        take_out_of_case(case, other.alerts.get(), actor=analyst, reason="x")
+    with pytest.raises(MoveRefused, match="may not"):
+        add_to_case(case, [alert_of("c")], actor=engineer)
+    close_case(case, **FALSE, actor=analyst)
+    with pytest.raises(MoveRefused, match="closed"):
+        add_to_case(case, [alert_of("d")], actor=analyst)
 
 
 # --- Hand-over ------------------------------------------------------------------------------------

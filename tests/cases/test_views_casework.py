@@ -214,6 +214,17 @@ def test_an_impossible_merge_says_why_and_keeps_what_was_typed(reader, analyst, 
     assert "My note" in text(answer)
 
 
+def test_an_alert_goes_in_and_out_by_its_number(reader, analyst):
+    case, alert = case_of(analyst, "a"), alert_of("b")
+    reader.post(url("case_add_alert", case), {"alert": alert.pk})
+    assert case.alerts.count() == 2
+    refused = reader.post(url("case_remove_alert", case), {"alert": alert.pk, "reason": ""})
+    assert (refused.status_code, case.alerts.count()) == (422, 2)
+    reader.post(url("case_remove_alert", case), {"alert": alert.pk, "reason": "Another one."})
+    assert case.alerts.count() == 1
+    assert reader.post(url("case_add_alert", case), {"alert": 999}).status_code == 422
+
+
 # --- Files ----------------------------------------------------------------------------------------
 
 
@@ -275,7 +286,7 @@ def test_a_lost_file_says_so(reader, analyst):
 
 WORK = (
     *("assign", "hand_over", "answer", "priority", "tags", "type", "merge", "unmerge", "attach"),
-    *("comment", "move", "close"),
+    *("comment", "move", "close", "add_alert", "remove_alert"),
 )
 
 
