@@ -136,6 +136,10 @@ def _name(user: User | None) -> str:
     return user.name if user is not None else "somebody"
 
 
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
+
+
 def _event_fact(event: CaseEvent) -> Fact:
     url = f"{reverse('case_detail', args=[event.case_id])}#event-{event.pk}"
     return Fact("timeline entry", str(event.pk), url)
@@ -160,7 +164,7 @@ def _summary(report: Report, case: Case, events: Sequence[CaseEvent], fraud: str
     stake = stake_of(case)
     for currency, total in stake.totals.items():
         report.say(f"At risk in its alerts: {money(total, currency)}.", _case_fact(case, "#alerts"))
-    report.say(f"Its alerts hold {stake.events} events.", _case_fact(case, "#alerts"))
+    report.say(f"Its alerts hold {_events(stake.events)}.", _case_fact(case, "#alerts"))
     if case.due_at is not None:
         verb = "is" if case.status in LIVE_CASES and case.due_at > report.made_at else "was"
         report.say(f"It {verb} due on {stamp(case.due_at)}.", fact)
@@ -233,8 +237,8 @@ def _alert(report: Report, alert: Alert, specs: presenting.SpecCache, *, reveal:
     stake = f", {money(alert.exposure, alert.currency)} at risk" if alert.exposure else ""
     report.say(
         f"Alert {alert.pk} of {alert.detector} concerns {specs.entity_word(alert.detector)} "
-        f"{entity}: {alert.level_name}{chance}{stake}, {alert.predictions_count} events, opened on "
-        f"{stamp(alert.opened_at)}.",
+        f"{entity}: {alert.level_name}{chance}{stake}, {_events(alert.predictions_count)}, "
+        f"opened on {stamp(alert.opened_at)}.",
         fact,
     )
     seen = Fact("prediction", str(top.pk), top.get_absolute_url(), top.bundle_digest[:12])
