@@ -10,7 +10,7 @@ ITEMS = (
     "Compare what happened with what is usual for this entity",
     "Look at linked entities and earlier cases",
     "Ask whoever it concerns, or say why not",
-    "Write down what speaks for fraud and what against it",
+    "Write down what was found, and why",
 )
 
 
