@@ -31,11 +31,14 @@ class HasScope(BasePermission):
     """The default permission of every API view; counts the request against the rate of the key, or
     of the user who came without one."""
 
+    message: str | None = None
+
     def has_permission(self, request: Request, view: APIView) -> bool:
         key, user = request.auth, request.user
         if isinstance(key, ApiKey):
             _count_once(request, lambda: take_slot(key))
-            return _key_may(key, _declared(view, "required_scope", request.method))
+            self.message = _lacking(key, _declared(view, "required_scope", request.method)) or None
+            return self.message is None
         if not isinstance(user, User) or not user.is_authenticated:
             return False
         _count_once(request, lambda: take_user_slot(user))
@@ -48,8 +51,8 @@ def admit_key(key: ApiKey, scope: str | None) -> None:
     wait = take_slot(key)
     if wait > 0:
         raise Throttled(wait=wait)
-    if not _key_may(key, scope):
-        raise PermissionDenied
+    if lacking := _lacking(key, scope):
+        raise PermissionDenied(lacking)
 
 
 def _declared(view: APIView, name: str, method: str | None) -> str | None:
@@ -60,8 +63,13 @@ def _declared(view: APIView, name: str, method: str | None) -> str | None:
     return declared if isinstance(declared, str) and declared else None
 
 
-def _key_may(key: ApiKey, scope: str | None) -> bool:
-    return scope is not None and (scope in key.scopes or ADMIN_SCOPE in key.scopes)
+def _lacking(key: ApiKey, scope: str | None) -> str:
+    """What the key lacks, in words; empty when it may."""
+    if scope is None:
+        return "No API key may do this: log in as a person who may."
+    if scope in key.scopes or ADMIN_SCOPE in key.scopes:
+        return ""
+    return f"This API key lacks the scope '{scope}'."
 
 
 def _count_once(request: Request, take: Callable[[], float]) -> None:

@@ -4,8 +4,9 @@ SCOPES = {
     "score": "Score events.",
     "predictions:read": "Read predictions, alerts and cases.",
     "feedback:write": "Give feedback (labels) on predictions.",
-    "models:read": "Read detectors, versions, metrics and drift.",
-    "models:write": "Start training and drift checks, flush the prediction cache.",
+    "models:read": "Read detectors, versions, promotions, jobs, metrics, drift and integrity.",
+    "models:write": "Train, explain, import and export, ask for and decide promotions, shadow, "
+    "roll back, check drift, flush the prediction cache.",
     "sources:write": "Declare sources of events.",
     "admin": "Everything that the other scopes allow, and administration.",
 }

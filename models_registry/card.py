@@ -40,10 +40,13 @@ METHODS = {
     "ecod": "Each feature's own term of the outlier score: how far out in the tails it lies.",
 }
 """By learner; see the modules under scoring/core that compute them."""
-NEGATIVES = (
-    "An event counts as legitimate once the label delay has passed without a report; younger "
-    "unlabelled events are left out."
-)
+NEGATIVES = {
+    True: "An event counts as legitimate once the label delay has passed without a report; younger "
+    "unlabelled events are left out.",
+    False: "An event counts as legitimate only once somebody labelled it so. What nobody labelled "
+    "stays unknown, however old it is, and is left out.",
+}
+"""What counts as a negative, by whether the detector takes unlabelled events for legitimate."""
 
 
 def model_card(version: ModelVersion) -> dict[str, Any]:
@@ -131,7 +134,8 @@ def _label_policy(spec: DetectorSpec | None) -> dict[str, Any] | None:
     return {
         "label_delay_seconds": spec.training.label_delay,
         "minimum_positives": spec.training.minimum_positives,
-        "negatives": NEGATIVES,
+        "unlabelled_is_legitimate": spec.training.unlabelled_is_legitimate,
+        "negatives": NEGATIVES[spec.training.unlabelled_is_legitimate],
     }
 
 
@@ -214,14 +218,23 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
     if drift and drift["status"] in ("moderate", "major"):
         found.append(f"The newest drift check calls the drift of its inputs {drift['status']}.")
     if card["label_policy"]:
-        days = card["label_policy"]["label_delay_seconds"] / 86400
-        found.append(
-            f"Bad events that are reported later than {days:g} days count as legitimate in its "
-            "training and in these numbers."
-        )
+        found.append(_limits_of_labels(card["label_policy"]))
     last = card["data"]["last_event_at"]
     found.append(f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}.")
     return found
+
+
+def _limits_of_labels(policy: dict[str, Any]) -> str:
+    days = policy["label_delay_seconds"] / 86400
+    if policy["unlabelled_is_legitimate"]:
+        return (
+            f"Bad events that are reported later than {days:g} days count as legitimate in its "
+            "training and in these numbers."
+        )
+    return (
+        "It learnt from labelled events alone, and is judged on such: of events like those that "
+        "nobody labels, these numbers say nothing."
+    )
 
 
 UNKNOWN = {

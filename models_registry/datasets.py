@@ -119,7 +119,11 @@ def _layouts(detector: Detector, spec: DetectorSpec) -> dict[str, Layout]:
 
 
 class _Replay:
-    """Vectors of stored events under today's declaration; to be asked in event-time order."""
+    """Vectors of stored events under today's declaration; to be asked in event-time order.
+
+    An event that arrived late stands at its own time: younger events that were scored before it
+    came see it here, and did not see it then.
+    """
 
     def __init__(self, spec: DetectorSpec) -> None:
         self.spec = spec
@@ -190,43 +194,59 @@ def read_rows(
         raise DatasetError("No events were scored yet: import or send some first.")
     lacking = any(layout.why for layout in layouts.values())
     replay = _Replay(spec) if lacking else None
-    index: dict[object, int] = {}
-    origins: Counter[str] = Counter()
-    seen: set[tuple[str, datetime, Decimal | None]] = set()
-    vectors, times, amounts, tokens, kinds, chances = [], [], [], [], [], []
+    columns = _Columns()
     for chunk in _chunks(predictions, whole=lacking):
         built = None if replay is None else replay.vectors(chunk)
         for i, row in enumerate(chunk):
-            layout = layouts[row.bundle_digest]
-            index[row.id] = len(index)
-            origins[layout.why] += 1
-            seen.add((row.entity, row.event_time, row.exposure))
-            own = None if built is None else built[i]
-            vectors.append(_picked(row, layout.places, own).tobytes())
-            times.append(row.event_time.timestamp())
-            amounts.append(np.nan if row.exposure is None else float(row.exposure))
-            tokens.append(row.entity)
-            kinds.append(_kind(row.selection_reason))
-            chances.append(row.propensity)
-        report(0.7 * len(index) / total)
-    labels, sources = _labels(detector, known_at, index)
+            columns.add(row, layouts[row.bundle_digest], None if built is None else built[i])
+        report(0.7 * len(columns.index) / total)
+    labels, sources = _labels(detector, known_at, columns.index)
     report(1.0)
     return Rows(
-        vectors=np.frombuffer(b"".join(vectors), "<f8").reshape(-1, len(spec.features)),
-        event_time=np.array(times),
-        amounts=np.array(amounts),
-        entities=np.unique(np.array(tokens), return_inverse=True)[1].astype(np.int64),
+        vectors=np.frombuffer(b"".join(columns.vectors), "<f8").reshape(-1, len(spec.features)),
+        event_time=np.array(columns.times),
+        amounts=np.array(columns.amounts),
+        entities=np.unique(np.array(columns.tokens), return_inverse=True)[1].astype(np.int64),
         labels=labels,
         known_at=known_at,
-        selection=Selection(np.array(kinds, np.int8), np.array(chances)),
-        origin={
-            "logged": origins.pop("", 0),
-            "recomputed": dict(origins),
-            "label_sources": sources,
-            "read_at": read_at.isoformat(),
-            "duplicates": len(index) - len(seen),
-        },
+        selection=Selection(np.array(columns.kinds, np.int8), np.array(columns.chances)),
+        origin=columns.origin() | {"label_sources": sources, "read_at": read_at.isoformat()},
     )
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Rows as they are read, column by column; `index` is the place of each event by its id."""
+
+    index: dict[object, int] = field(default_factory=dict)
+    origins: Counter[str] = field(default_factory=Counter)
+    seen: set[tuple[str, datetime, Decimal | None]] = field(default_factory=set)
+    vectors: list[bytes] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    amounts: list[float] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+    chances: list[float] = field(default_factory=list)
+
+    def add(self, row: Stored, layout: Layout, built: FloatArray | None) -> None:
+        """`built`: all its features computed again, where any event needs that."""
+        self.index[row.id] = len(self.index)
+        self.origins[layout.why] += 1
+        self.seen.add((row.entity, row.event_time, row.exposure))
+        self.vectors.append(_picked(row, layout.places, built).tobytes())
+        self.times.append(row.event_time.timestamp())
+        self.amounts.append(np.nan if row.exposure is None else float(row.exposure))
+        self.tokens.append(row.entity)
+        self.kinds.append(_kind(row.selection_reason))
+        self.chances.append(row.propensity)
+
+    def origin(self) -> dict[str, Any]:
+        """How many vectors were logged and how many computed again, by reason; duplicates."""
+        return {
+            "logged": self.origins[""],
+            "recomputed": {why: n for why, n in self.origins.items() if why},
+            "duplicates": len(self.index) - len(self.seen),
+        }
 
 
 def _kind(selection_reason: str) -> int:

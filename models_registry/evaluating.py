@@ -1,10 +1,12 @@
 """Judge a version again: with what is known today, or trained anew over earlier weeks."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
@@ -32,6 +34,10 @@ OVER_FOLDS = (
     *("precision", "recall", "f1", "alert_rate", "false_alerts_per_true_alert"),
     *("value_detection_rate", "cost_per_event", "savings", "brier", "calibration_error"),
 )
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+Labels = NDArray[np.int8]
 
 
 class EvaluationError(ValueError):
@@ -66,38 +72,19 @@ def evaluate_as_of(
     if bundle.predictor is None:
         raise EvaluationError(f"{version.label} has no model to judge.")
     known_at = now or timezone.now()
-    reading = "Reading logged events"
     rows = read_rows(
         detector,
         known_at=known_at,
         spec=bundle.spec,
-        report=lambda part: progress.report(0.6 * part, reading),
+        report=lambda part: progress.report(0.6 * part, "Reading logged events"),
     )
     progress.check_cancelled()
-    start = unseen_from(version, bundle)
-    end = knowledge_ends(rows) - spec.training.label_delay
-    judged, labels = _matured(rows, spec.training, start, end)
-    if judged.size == 0:
-        raise EvaluationError(
-            f"No event that {version.label} had not learnt from has a matured label yet."
-        )
+    span, judged, labels = _unseen(version, bundle, rows, spec.training)
     progress.report(0.65, f"Judging {judged.size:,} events")
-    predictor, bounds = bundle.predictor, bundle.predictor.thresholds
-    risk = risk_of(predictor, rows.vectors[judged])
-    metrics, curves = evaluate_rows(
-        rows,
-        judged,
-        labels,
-        risk,
-        calibrated=predictor.calibration.kind != "none",
-        thresholds=bounds,
-        costs=spec.costs,
-    )
-    metrics["audited"] = audited_metrics(
-        spec, rows, start, end, lambda vectors: risk_of(predictor, vectors), bounds.review
-    )
+    risk = risk_of(bundle.predictor, rows.vectors[judged])
+    metrics, curves = _judge(spec, bundle.predictor, rows, span, judged, labels, risk)
     progress.check_cancelled()
-    _compare_move(version, predictor, rows, judged, labels, risk)
+    _compare_move(version, bundle.predictor, rows, judged, labels, risk)
     return Evaluation.objects.create(
         version=version,
         kind=Evaluation.Kind.AS_OF,
@@ -111,12 +98,50 @@ def evaluate_as_of(
     )
 
 
-def _matured(
-    rows: Rows, how: TrainingSpec, start: float, end: float
-) -> tuple["np.ndarray[Any, np.dtype[np.intp]]", "np.ndarray[Any, np.dtype[np.int8]]"]:
-    """Rows of [start, end) whose label is known by now, and these labels."""
+def _unseen(
+    version: ModelVersion, bundle: Bundle, rows: Rows, how: TrainingSpec
+) -> tuple[tuple[float, float], IntArray, Labels]:
+    """(span, rows, labels) of the matured events that the version had not learnt from."""
+    start = unseen_from(version, bundle)
+    end = knowledge_ends(rows, delay=how.label_delay) - how.label_delay
+    judged, labels = _matured(rows, how, start, end)
+    if judged.size == 0:
+        raise EvaluationError(
+            f"No event that {version.label} had not learnt from has a matured label yet."
+        )
+    return (start, end), judged, labels
+
+
+def _judge(
+    spec: DetectorSpec,
+    predictor: Predictor,
+    rows: Rows,
+    span: tuple[float, float],
+    judged: IntArray,
+    labels: Labels,
+    risk: FloatArray,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(metrics, curves) of a bundle's risk on the judged rows of a span, at its own thresholds."""
+    bounds = predictor.thresholds
+    metrics, curves = evaluate_rows(
+        rows,
+        judged,
+        labels,
+        risk,
+        calibrated=predictor.calibration.kind != "none",
+        thresholds=bounds,
+        costs=spec.costs,
+    )
+    metrics["audited"] = audited_metrics(
+        spec, rows, *span, partial(risk_of, predictor), bounds.review
+    )
+    return metrics, curves
+
+
+def _matured(rows: Rows, how: TrainingSpec, start: float, end: float) -> tuple[IntArray, Labels]:
+    """Rows of [start, end), all of them matured, whose label is known by now, and these labels."""
     labels = rows.labels.matured(
-        knowledge_ends(rows),
+        rows.known_at.timestamp(),
         rows.event_time,
         delay=how.label_delay,
         matured_is_genuine=how.unlabelled_is_legitimate,
@@ -135,13 +160,22 @@ def unseen_from(version: ModelVersion, bundle: Bundle) -> float:
     return fitted + bundle.spec.training.label_delay
 
 
+def searched_until(version: ModelVersion) -> float:
+    """The moment (seconds, UTC) before which days may have chosen the version's parameters: any day
+    where it is not known, none where they were not searched."""
+    if not version.metrics.get("tuning"):
+        return 0.0
+    split = version.dataset.detail.get("split")
+    return float(split["validation_end"]) if split else np.inf
+
+
 def _compare_move(
     version: ModelVersion,
     predictor: Predictor,
     rows: Rows,
-    judged: "np.ndarray[Any, np.dtype[np.intp]]",
-    labels: "np.ndarray[Any, np.dtype[np.int8]]",
-    risk: "np.ndarray[Any, np.dtype[np.float64]]",
+    judged: IntArray,
+    labels: Labels,
+    risk: FloatArray,
 ) -> None:
     """Moved thresholds against the former ones on the same events, kept with the version."""
     move = move_of(version)
@@ -172,7 +206,8 @@ def evaluate_folds(
     """Train the version's algorithm anew on growing histories and judge each on the next tenth.
 
     Says how steady the algorithm is over time: `metrics` holds every fold, mean and standard
-    deviation (of the population). Nothing is registered or deployed. Raises as `train_version`.
+    deviation (of the population). A fold on days that chose the version's parameters says so
+    (`chose_parameters`): it flatters. Nothing is registered or deployed. Raises as `train_version`.
     """
     detector, spec = version.detector, version.detector.spec()
     known_at = now or timezone.now()
@@ -183,7 +218,7 @@ def evaluate_folds(
     )
     splits = prequential_splits(
         history_starts(rows),
-        knowledge_ends(rows),
+        knowledge_ends(rows, delay=spec.training.label_delay),
         delay=spec.training.label_delay,
         folds=MOST_FOLDS,
     )
@@ -228,8 +263,13 @@ def _fold(
         thresholds=fitted.thresholds,
         costs=spec.costs,
     )
-    span = {"test_start": split.test_start, "test_end": split.test_end}
-    return span | {"train_end": split.train_end} | metrics
+    return {
+        "test_start": split.test_start,
+        "test_end": split.test_end,
+        "train_end": split.train_end,
+        "chose_parameters": split.test_start < searched_until(version),
+        **metrics,
+    }
 
 
 def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

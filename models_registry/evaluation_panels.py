@@ -58,14 +58,27 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldSpan:
+    """When a fold's judged days begin; whether they had a say in the version's parameters."""
+
+    start: datetime
+    chose: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """An evaluation as a version's page shows it."""
 
     evaluation: Evaluation
     lines: list[Line] = field(default_factory=list)
     folds: list[FoldLine] = field(default_factory=list)
-    spans: list[datetime] = field(default_factory=list)
+    spans: list[FoldSpan] = field(default_factory=list)
     audited: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def flatters(self) -> bool:
+        """Whether a fold's days chose the parameters that are judged on them."""
+        return any(span.chose for span in self.spans)
 
 
 def evaluation_context(
@@ -195,7 +208,12 @@ def judged(evaluation: Evaluation, version: ModelVersion, *, currency: str) -> J
     """An evaluation beside what was known when the version was trained."""
     metrics = evaluation.metrics
     if evaluation.kind == Evaluation.Kind.FOLDS:
-        spans = [datetime.fromtimestamp(fold["test_start"], UTC) for fold in metrics["folds"]]
+        spans = [
+            FoldSpan(
+                datetime.fromtimestamp(fold["test_start"], UTC), fold.get("chose_parameters", False)
+            )
+            for fold in metrics["folds"]
+        ]
         return Judged(evaluation, folds=fold_lines(metrics, currency=currency), spans=spans)
     return Judged(
         evaluation,

@@ -1,13 +1,17 @@
 """Hand a version out as one file, and take one in: it arrives as a challenger of its detector."""
 
 import json
+import logging
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Max
@@ -19,27 +23,27 @@ from models_registry.bundle_files import RECORD, ExchangeError, Unpacked, pack, 
 from models_registry.models import Dataset, ModelVersion
 from models_registry.registry_models import Lineage
 from models_registry.selectors import champion_of, lineage_of
-from scoring.core.bundle import (
-    MANIFEST,
-    Bundle,
-    BundleError,
-    assemble,
-    place_bundle,
-    read_files,
-    sha256,
-)
-from scoring.core.pipeline import judge
-from scoring.core.spec import DetectorSpec
+from scoring.core.bundle import MANIFEST, BundleError, place_bundle, read_files, sha256
+from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
+logger = logging.getLogger(__name__)
 RECORD_FORMAT = 1
+TRIAL = "models_registry.trial"
+"""The module that tries a file, in a process of its own."""
+TRIAL_SECONDS = 120.0
+TRIAL_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG")
+MOST_SAID = 2000
+ENDED = "The bundle needs too much memory or time: trying it was ended."
 FREE = frozenset(
     ("name", "description", "rules", "costs", "training", "label_column", "entity_word", "features")
 )
 """What a bundle may declare otherwise than the detector; features are compared one by one."""
 MOST_POINTS = 2000
 DEEPEST = 5
+LARGEST = 1e300
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 def pack_bundle(version: ModelVersion) -> bytes:
@@ -97,27 +101,40 @@ def _record(version: ModelVersion) -> dict[str, Any]:
 def import_bundle(detector: Detector, content: bytes, *, actor: User | None) -> ModelVersion:
     """Take in a file from elsewhere as a challenger. Raises ExchangeError; nothing changes then."""
     found = unpack(content)
-    bundle = _assembled(found)
-    _check_fit(detector.spec(), bundle.spec)
-    _check_judges(bundle)
+    _try(content)
+    spec = parse_spec(found.manifest["detector"], stored=True)
+    _check_fit(detector.spec(), spec)
     try:
-        known = _known(found, bundle)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        known = _known(found, spec)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, ExchangeError):
             raise
         raise ExchangeError(f"{RECORD} is incomplete: {error}.") from error
-    same = ModelVersion.objects.filter(detector=detector, digest=found.digest).first()
-    if same is not None:
-        raise ExchangeError(f"This bundle is here already: it is {same.label}.")
-    place_bundle(bundle_root(), found.files)
     return _register(detector, found, known, actor=actor)
 
 
-def _assembled(found: Unpacked) -> Bundle:
+def _try(content: bytes) -> None:
+    """Load and run it once where it can do no harm. Raises ExchangeError."""
+    kept = {name: os.environ[name] for name in TRIAL_ENVIRONMENT if name in os.environ}
     try:
-        return assemble(found.digest, found.manifest, found.model_files)
-    except Exception as error:  # A hostile manifest may be wrong in any way whatever.
-        raise ExchangeError(f"The bundle does not load: {str(error)[:300]}") from error
+        done = subprocess.run(
+            [sys.executable, "-m", TRIAL],
+            input=content,
+            capture_output=True,
+            cwd=settings.BASE_DIR,
+            env=kept | {"OPENBLAS_NUM_THREADS": "1"},
+            timeout=TRIAL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ExchangeError(ENDED) from error
+    if done.returncode:
+        said = done.stderr[-MOST_SAID:].decode(errors="replace")
+        logger.warning("Trying a bundle ended with status %s: %s", done.returncode, said)
+        raise ExchangeError(ENDED)
+    # On one line, the last: a library may have printed before.
+    if problem := json.loads(done.stdout.splitlines()[-1]):
+        raise ExchangeError(problem)
 
 
 def _check_fit(declared: DetectorSpec, theirs: DetectorSpec) -> None:
@@ -153,37 +170,33 @@ def _check_fit(declared: DetectorSpec, theirs: DetectorSpec) -> None:
         )
 
 
-def _check_judges(bundle: Bundle) -> None:
-    """The model gives finite numbers, and its contributions add up, for an event of nothing."""
-    empty = np.full((1, len(bundle.plan.names)), np.nan)
-    try:
-        judged = judge(bundle.predictor, empty)
-    except Exception as error:  # As above: its arrays are whatever somebody made.
-        raise ExchangeError(f"The model does not run: {str(error)[:300]}") from error
-    if judged is None or not np.isfinite(judged.score).all():
-        raise ExchangeError("The model does not run on this detector's features.")
-    if not (judged.error < 1e-6).all():
-        raise ExchangeError("The model's explanation does not add up to what it says.")
-
-
-def _known(found: Unpacked, bundle: Bundle) -> dict[str, Any]:
+def _known(found: Unpacked, spec: DetectorSpec) -> dict[str, Any]:
     """What the file says of the version, every value checked. Raises KeyError, ValueError."""
     record, data = found.record, found.record["dataset"]
     if record.get("format") != RECORD_FORMAT:
         raise ExchangeError(f"{RECORD} has another format than {RECORD_FORMAT}.")
     digest = str(data["digest"])
-    if digest != bundle.manifest.get("training", {}).get("dataset_digest", digest):
+    if digest != found.manifest.get("training", {}).get("dataset_digest", digest):
         raise ExchangeError(f"{RECORD} speaks of other data than the manifest.")
     rows, positives = int(data["rows"]), int(data["positives"])
     if not 0 <= positives <= rows < 2**31:
         raise ExchangeError(f"{RECORD}: there cannot be {positives} positives among {rows}.")
+    labelled = int(data.get("labelled") or 0)
+    if not 0 <= labelled <= rows:
+        raise ExchangeError(f"{RECORD}: there cannot be {labelled} labelled among {rows}.")
+    trained_at = _moment(record["trained_at"])
+    if trained_at > timezone.now() + CLOCKS_DIFFER:
+        raise ExchangeError(
+            f"{RECORD}: trained_at, {trained_at:%Y-%m-%d %H:%M} UTC, lies in the future. Is the "
+            "clock right, here and where the version was trained?"
+        )
     seconds = float(record["training_seconds"])
     return {
         "learner": str(found.manifest.get("learner", ""))[:40],
         "parameters": _plain(found.manifest.get("parameters", {})),
         "metrics": _metrics(found.manifest.get("metrics", {})),
         "curves": _curves(record.get("curves", {})),
-        "trained_at": _moment(record["trained_at"]),
+        "trained_at": trained_at,
         "training_seconds": seconds if math.isfinite(seconds) else 0.0,
         "dataset": {
             "digest": digest[:64],
@@ -192,8 +205,8 @@ def _known(found: Unpacked, bundle: Bundle) -> dict[str, Any]:
             "last_event_at": _moment(data["last_event_at"]),
             "rows": rows,
             "positives": positives,
-            "feature_names": list(bundle.spec.feature_names),
-            "detail": {"labelled": int(data["labelled"])} if data.get("labelled") else {},
+            "feature_names": list(spec.feature_names),
+            "detail": {"labelled": labelled} if labelled else {},
         },
     }
 
@@ -235,7 +248,12 @@ def _metrics(found: Any) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return value is None or _is_finite(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """A number that every database and page takes: not 1e999, which JSON reads as infinite."""
+    return type(value) in (int, float) and abs(value) < LARGEST
 
 
 def _curves(found: Any) -> dict[str, Any]:
@@ -253,16 +271,14 @@ def _curves(found: Any) -> dict[str, Any]:
 
 
 def _is_pair(point: Any) -> bool:
-    return (
-        isinstance(point, list) and len(point) == 2 and all(type(x) in (int, float) for x in point)
-    )
+    return isinstance(point, list) and len(point) == 2 and all(map(_is_finite, point))
 
 
 def _is_point(point: Any) -> bool:
     return (
         isinstance(point, Mapping)
         and {"probability", "observed"} <= point.keys()
-        and all(type(x) in (int, float) for x in point.values())
+        and all(map(_is_finite, point.values()))
     )
 
 
@@ -270,7 +286,12 @@ def _is_point(point: Any) -> bool:
 def _register(
     detector: Detector, found: Unpacked, known: dict[str, Any], *, actor: User | None
 ) -> ModelVersion:
+    # One at a time for a detector: the same file sent twice is one version.
     Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
+    same = ModelVersion.objects.filter(detector=detector, digest=found.digest).first()
+    if same is not None:
+        raise ExchangeError(f"This bundle is here already: it is {same.label}.")
+    place_bundle(bundle_root(), found.files)
     newest = ModelVersion.objects.filter(detector=detector).aggregate(n=Max("number"))["n"]
     dataset = Dataset.objects.create(detector=detector, **known.pop("dataset"))
     version = ModelVersion.objects.create(

@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import current_app
 from django.core.cache import cache
-from django.db.models import Exists, F, Max, OuterRef
+from django.db.models import Case, Exists, Max, OuterRef, Value, When
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -22,7 +22,9 @@ from jobs.workflow import JobStatus
 from models_registry.artefacts import ArtefactError, read_artefact
 from models_registry.models import ModelVersion
 from models_registry.registry_models import Artefact, TrackedRun
-from scoring.core.bundle import BundleError, read_files
+from models_registry.selectors import last_trained
+from models_registry.tracking import tries_left
+from scoring.core.bundle import BundleError, read_files, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
 from scoring.deployment import bundle_root
@@ -37,7 +39,7 @@ WAITING_LONG = timedelta(minutes=5)
 BEAT_SILENT = timedelta(minutes=10)
 SECOND = timedelta(seconds=1)
 MOST_HASHED = 40
-"""Versions whose bundles are read byte by byte; of older ones it is only seen that they exist."""
+"""Bundles read byte by byte beside all that serve; of others it is only seen that they exist."""
 KEPT = (ModelVersion.Stage.CHAMPION, ModelVersion.Stage.CHALLENGER, ModelVersion.Stage.RETIRED)
 KINDS = {
     "bundle": "Bundles",
@@ -95,9 +97,11 @@ def check_integrity(*, now: datetime | None = None) -> Report:
     versions = _versions()
     detectors = list(Detector.objects.order_by("name"))
     deployed = list(Deployment.objects.select_related("detector"))
+    serving = frozenset(row.digest for row in deployed)
+    whole = _whole(versions, serving)
     findings = [
-        *_bundles(versions, deployed),
-        *_features(versions),
+        *_bundles(versions, deployed, whole),
+        *_features(versions, whole),
         *_stale(versions, deployed, at),
         *_data_gone(versions),
         *_artefacts(),
@@ -107,11 +111,10 @@ def check_integrity(*, now: datetime | None = None) -> Report:
         *_shortfalls(),
         *_tracking(),
     ]
+    others = len({version.digest for version in versions} - whole)
+    looked_for = f", {others} others looked for" * (others > 0)
     checked = (
-        f"{min(len(versions), MOST_HASHED)} bundles re-hashed byte by byte"
-        + (
-            f", {len(versions) - MOST_HASHED} older ones looked for" * (len(versions) > MOST_HASHED)
-        ),
+        f"{len(whole)} bundles re-hashed byte by byte{looked_for}",
         f"{len(detectors)} detectors compared with what their versions read",
     )
     findings.sort(key=lambda found: found.level != FAULT)
@@ -119,25 +122,36 @@ def check_integrity(*, now: datetime | None = None) -> Report:
 
 
 def _versions() -> list[ModelVersion]:
-    """Those that serve, may serve or served: champions, challengers, then the newest retired."""
+    """Those that serve, may serve or served: champions, challengers, then retired ones; of each
+    the newest by when it came here, whatever an imported file says of itself."""
     rows = ModelVersion.objects.filter(stage__in=KEPT).select_related("detector", "dataset")
-    return list(rows.defer("curves", "comparison", "metrics").order_by("stage", "-trained_at"))
+    place = Case(*(When(stage=stage, then=Value(n)) for n, stage in enumerate(KEPT)))
+    return list(rows.defer("curves", "comparison", "metrics").order_by(place, "-pk"))
 
 
-def _bundles(versions: Sequence[ModelVersion], deployed: Sequence[Deployment]) -> Iterator[Finding]:
+def _whole(versions: Sequence[ModelVersion], serving: frozenset[str]) -> frozenset[str]:
+    """The bundles that are read byte by byte: all that serve, then the first of the others."""
+    champions = {row.digest for row in versions if row.stage == ModelVersion.Stage.CHAMPION}
+    others = [row.digest for row in versions if row.digest not in serving | champions]
+    return serving | champions | frozenset(others[:MOST_HASHED])
+
+
+def _bundles(
+    versions: Sequence[ModelVersion], deployed: Sequence[Deployment], whole: frozenset[str]
+) -> Iterator[Finding]:
     serving = {row.digest for row in deployed}
     known = {version.digest for version in versions}
-    for place, version in enumerate(versions):
-        problem = _damage(version.digest, whole=place < MOST_HASHED)
+    for version in versions:
+        serves = version.digest in serving
+        problem = _damage(version.digest, whole=version.digest in whole)
         if problem:
-            remedy = "Restore its folder from a backup or import the bundle again"
-            serves = version.digest in serving
+            then = "rules alone may serve" if serves else "it cannot serve"
             yield Finding(
                 "bundle",
                 FAULT if serves else WARNING,
                 str(version),
                 problem,
-                f"{remedy}; until then {'rules alone may serve' if serves else 'it cannot serve'}.",
+                f"Restore its folder from a backup, or train again; until then {then}.",
                 version.detector.slug,
                 version.get_absolute_url(),
             )
@@ -165,13 +179,13 @@ def _damage(digest: str, *, whole: bool) -> str:
     return ""
 
 
-def _features(versions: Sequence[ModelVersion]) -> Iterator[Finding]:
+def _features(versions: Sequence[ModelVersion], whole: frozenset[str]) -> Iterator[Finding]:
     """Where a version that serves or waits reads other features than its detector declares."""
     for version in versions:
-        if version.stage == ModelVersion.Stage.RETIRED:
+        if version.stage == ModelVersion.Stage.RETIRED or version.digest not in whole:
             continue
         try:
-            manifest, _ = read_files(bundle_root() / version.digest, version.digest)
+            manifest = read_manifest(bundle_root() / version.digest, version.digest)
             theirs = {f.name: f.raw for f in parse_spec(manifest["detector"], stored=True).features}
             declared = {f.name: f.raw for f in version.detector.spec().features}
         except (BundleError, SpecError, KeyError, ValueError):
@@ -204,10 +218,7 @@ def _stale(
     versions: Sequence[ModelVersion], deployed: Sequence[Deployment], now: datetime
 ) -> Iterator[Finding]:
     since = {row.digest: row.installed_at for row in deployed}
-    newest: dict[int, datetime] = {}
-    for version in versions:
-        at = newest.get(version.detector_id, version.trained_at)
-        newest[version.detector_id] = max(at, version.trained_at)
+    newest = last_trained()
     for version in versions:
         if version.stage != ModelVersion.Stage.CHAMPION:
             continue
@@ -215,9 +226,8 @@ def _stale(
             training = version.detector.spec().training
         except SpecError:
             continue
-        due = since.get(version.digest, version.trained_at) + timedelta(
-            seconds=training.review_after
-        )
+        term = timedelta(seconds=training.review_after)
+        due = since.get(version.digest, version.trained_at) + term
         if training.review_after and due <= now:
             yield Finding(
                 "stale",
@@ -228,7 +238,7 @@ def _stale(
                 version.detector.slug,
                 version.get_absolute_url(),
             )
-        age = now - newest[version.detector_id]
+        age = now - newest.get(version.detector_id, version.trained_at)
         if age > 2 * timedelta(seconds=training.retrain_every):
             yield Finding(
                 "stale",
@@ -311,10 +321,8 @@ def _workers(now: datetime) -> Iterator[Finding]:
     if workers_answering():
         return
     waiting = Job.objects.filter(status=JobStatus.QUEUED).count()
-    beating = Job.objects.filter(
-        status=JobStatus.RUNNING, heartbeat_at__gte=now - LOST_AFTER
-    ).exists()
-    if beating:
+    running = Job.objects.filter(status=JobStatus.RUNNING, heartbeat_at__gte=now - LOST_AFTER)
+    if running.exists():
         return  # It is at work; the smallest pools answer only in between.
     yield Finding(
         "worker",
@@ -352,7 +360,7 @@ def _jobs(now: datetime) -> Iterator[Finding]:
             "Beat gives it to another worker within a minute; if it does not, start beat.",
             url=reverse("job_detail", args=[job.pk]),
         )
-    for job in waiting.order_by(F("queued_at"))[:10]:
+    for job in waiting.order_by("queued_at")[:10]:
         yield Finding(
             "job",
             WARNING,
@@ -364,7 +372,7 @@ def _jobs(now: datetime) -> Iterator[Finding]:
 
 
 def _shortfalls() -> Iterator[Finding]:
-    """Rules and lists in force that do not do what they say; bundles and reviews are told above."""
+    """Rules and lists in force that do not do what they say."""
     for found in all_shortfalls():
         if found.kind in ("rule", "list"):
             yield Finding(
@@ -385,7 +393,7 @@ def _tracking() -> Iterator[Finding]:
             WARNING,
             str(run.version),
             f"It is not at the tracking server after {run.attempts} tries: {run.error[:300]}",
-            "It is tried again every ten minutes; look at MLFLOW_TRACKING_URI and the server.",
+            f"{tries_left(run)} Look at MLFLOW_TRACKING_URI and the server.",
             run.version.detector.slug,
             run.version.get_absolute_url(),
         )

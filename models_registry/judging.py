@@ -23,7 +23,7 @@ IntArray = NDArray[np.intp]
 Labels = NDArray[Any]
 AT_ONCE = 100_000
 STRAYS = 0.001
-"""Share of the oldest events that may be left out of the history's span."""
+"""Share of the oldest and of the newest events that may be left out of the history's span."""
 
 
 def history_starts(rows: Rows) -> float:
@@ -34,14 +34,24 @@ def history_starts(rows: Rows) -> float:
     return float(np.quantile(rows.event_time, STRAYS, method="lower"))
 
 
-def knowledge_ends(rows: Rows) -> float:
-    """The last moment (seconds, UTC) that the data speaks of: its newest event or label.
+def knowledge_ends(rows: Rows, *, delay: float) -> float:
+    """The last moment (seconds, UTC) that the data speaks of: its newest event, or its newest label
+    within `delay` seconds after that.
 
     In live use that is now. An imported history may end years ago, and what happened to its last
-    events was perhaps never known: taken as of today they would all count as legitimate.
+    events was perhaps never known: taken as of today they would all count as legitimate. Nor must a
+    few events or labels of today stretch such a history over years in which nothing happened.
     """
-    newest = max(float(rows.event_time[-1]), float(rows.labels.time.max(initial=0.0)))
+    told, last = rows.labels.time, _but_strays(rows.event_time)
+    newest = max(float(rows.event_time[-1]), float(told.max(initial=0.0)))
+    if newest > last + delay:
+        newest = max(last, min(_but_strays(told), last + delay)) if told.size else last
     return min(rows.known_at.timestamp(), newest)
+
+
+def _but_strays(moments: FloatArray) -> float:
+    """The newest of float64[n], n >= 1, but for a few: of several at least one."""
+    return float(np.quantile(moments, 1.0 - STRAYS, method="lower"))
 
 
 def risk_of(predictor: Predictor, vectors: FloatArray) -> FloatArray:

@@ -162,12 +162,14 @@ def version_row(version: ModelVersion, *, currency: str) -> VersionRow:
 
 
 def training_of(job: Job | None, versions: Sequence[ModelVersion]) -> Training | None:
-    """What to say of the newest training; nothing once a version came after it."""
+    """What to say of the newest training; nothing once a training after it made a version."""
     if job is None:
         return None
     made = (job.result or {}).get("version")
     version = next((v for v in versions if v.pk == made), None)
-    newest = max((v.trained_at for v in versions), default=None)
+    # Trained on the command line, a version has no job. What was imported or moved is no answer.
+    here = [v for v in versions if v.was_trained]  # type: ignore[attr-defined]
+    newest = max((v.trained_at for v in here), default=None)
     state = ""
     if job.is_live:
         state = "live"

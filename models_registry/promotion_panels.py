@@ -13,6 +13,7 @@ from accounts.models import User
 from models_registry.approvals import Evidence, evidence_for, may_decide
 from models_registry.models import ModelVersion
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.selectors import trained_here
 from models_registry.shadow_models import Shadow
 from models_registry.verdicts import (
     MetricRow,
@@ -80,7 +81,7 @@ def promotion_panel(
 
 
 def _newer(version: ModelVersion) -> str:
-    rows = ModelVersion.objects.filter(detector=version.detector_id, number__gt=version.number)
+    rows = trained_here().filter(detector=version.detector_id, number__gt=version.number)
     newest = rows.order_by("-number").only("number").first()
     return newest.label if newest else ""
 

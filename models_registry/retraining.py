@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from accounts.models import User
 from accounts.services import record_audit
@@ -21,7 +21,7 @@ from models_registry.core.drift import RANKS, UNKNOWN
 from models_registry.drift_selectors import newest_check
 from models_registry.models import ModelVersion
 from models_registry.retraining_models import RetrainingPolicy
-from models_registry.selectors import latest_trainings, training_key
+from models_registry.selectors import latest_trainings, trained_here, training_key
 from models_registry.timetable import Timetable, set_timetable, timetable_of
 from scoring.models import Deployment, Detector, Label
 from scoring.policies import set_policy
@@ -29,6 +29,9 @@ from scoring.policies import set_policy
 TRAIN = "models_registry.train"
 LABELS, DRIFT, AGE = "labels", "drift", "age"
 HOUR = 3600.0
+SAME_TICK = timedelta(minutes=10)
+"""The clock's message may come twice; one that comes this soon after a training that the clock
+asked for is the same one. Shorter than the hour between the closest ticks that people ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def outlook(
 
     Raises SpecError.
     """
-    newest = ModelVersion.objects.filter(detector=detector).order_by("-number").first()
+    newest = newest_trained(detector)
     held = quiet_until(detector, policy, newest, now=now)
     if held and not whole:
         return Outlook((), held, "")
@@ -131,15 +134,31 @@ def outlook(
     return Outlook(triggers, held, "" if held else reason)
 
 
+def newest_trained(detector: Detector) -> ModelVersion | None:
+    """The version that was trained here last."""
+    return trained_here().filter(detector=detector).order_by("-trained_at", "-number").first()
+
+
+def _barred(detector: Detector, job: Job | None) -> str:
+    """Why not even the clock may start a training; `job`: the detector's newest one."""
+    if not detector.enabled:
+        return "The detector is off."
+    if job is not None and job.is_live:
+        return f"Job {job.pk} is training it."
+    return ""
+
+
 def quiet_until(
     detector: Detector, policy: RetrainingPolicy, newest: ModelVersion | None, *, now: datetime
 ) -> str:
-    """Why no training starts by itself, whatever the triggers say; empty when one may."""
-    if not detector.enabled:
-        return "The detector is off."
+    """Why no trigger starts a training, whatever it says; empty when one may.
+
+    `newest`: the version that was trained here last.
+    """
     job = latest_trainings([detector]).get(detector.slug)
-    if job is not None and job.is_live:
-        return f"Job {job.pk} is training it."
+    barred = _barred(detector, job)
+    if barred:
+        return barred
     last = [job.queued_at] if job else []
     last += [newest.trained_at] if newest else []
     ends = max(last) + policy.quiet if last else None
@@ -149,25 +168,43 @@ def quiet_until(
 
 
 def _first(detector: Detector, policy: RetrainingPolicy) -> Trigger:
-    count = Label.objects.filter(detector=detector).count()
+    labelled = Label.objects.filter(detector=detector).exists()
     on = policy.on_age or policy.on_labels
-    text = f"no version exists yet and {_counted(count, 'label')} came"
-    return Trigger(AGE, on, text, text if count and on else "")
+    text = f"no version was trained here yet and {'labels' if labelled else 'no label'} came"
+    return Trigger(AGE, on, text, text if labelled and on else "")
 
 
 def _labels(
     detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
 ) -> tuple[bool, str]:
     """Events labelled since that version whose labels count by now: told since, or grown old
-    enough since."""
+    enough since. Counted up to what the policy asks for."""
     delay = timedelta(seconds=detector.spec().training.label_delay)
-    fresh = Q(recorded_at__gt=newest.trained_at) | Q(event_time__gt=newest.trained_at - delay)
-    count = (
-        Label.objects.filter(fresh, detector=detector, event_time__lte=now - delay)
-        .order_by()
-        .aggregate(n=Count("prediction", distinct=True))["n"]
+    matured_at = newest.trained_at - delay
+    fresh = Q(recorded_at__gt=newest.trained_at) | Q(event_time__gt=matured_at)
+    # A label is told after its event, so none of either kind is older: read by the index.
+    rows = Label.objects.filter(
+        fresh, detector=detector, recorded_at__gt=matured_at, event_time__lte=now - delay
     )
-    return count >= policy.labels, f"{_counted(count, 'matured label')} came since {newest.label}"
+    count = _events_labelled(rows, most=policy.labels)
+    met = count >= policy.labels
+    counted = _counted(count, "matured label")
+    return met, f"{'at least ' * met}{counted} came since {newest.label}"
+
+
+def _events_labelled(rows: QuerySet[Label], *, most: int) -> int:
+    """How many events these labels are about, counted up to `most`.
+
+    Read in the order of the index, so that it can stop: told apart by event in the database, all
+    labels would be sorted first. Most events have one label; if not, more are read.
+    """
+    read = most
+    while True:
+        some = rows.order_by("recorded_at").values("id", "prediction")[:read]
+        found = some.aggregate(labels=Count("id"), events=Count("prediction", distinct=True))
+        if found["events"] >= most or found["labels"] < read:
+            return min(int(found["events"]), most)
+        read *= 2
 
 
 def _drift(
@@ -201,11 +238,16 @@ def _age(
 
 
 def scheduled(detector: Detector, *, now: datetime) -> str:
-    """Why the clock trains it now, in words; empty when it holds back. Raises SpecError."""
-    newest = ModelVersion.objects.filter(detector=detector).order_by("-number").first()
-    if quiet_until(detector, policy_of(detector), newest, now=now):
+    """Why the clock trains it now, in words; empty while it trains, or when the same message of
+    the clock came before. The quiet time does not hold it back: it is for the triggers."""
+    job = latest_trainings([detector]).get(detector.slug)
+    if _barred(detector, job):
         return ""
-    return f"its timetable says {timetable_of(detector).words}"
+    reason = f"its timetable says {timetable_of(detector).words}"
+    again = job is not None and job.params.get("reason") == reason
+    if again and job is not None and now < job.queued_at + SAME_TICK:
+        return ""
+    return reason
 
 
 @transaction.atomic

@@ -44,7 +44,8 @@ class RetrainingForm(forms.Form):
         label="Quiet time, hours",
         min_value=1,
         max_value=MOST_HOURS,
-        help_text="After a training, however it ended, nothing starts by itself for so long.",
+        help_text="After a training, however it ended, labels, drift and age start none for so "
+        "long. The clock keeps its times.",
         widget=_number("1"),
     )
     on_review = forms.BooleanField(label="A model has a review date", required=False)

@@ -48,5 +48,6 @@ class RetrainingPolicy(models.Model):
 
     @property
     def quiet(self) -> timedelta:
-        """How long no trigger counts after a training was asked for, however it ended."""
+        """How long no trigger counts after a training was asked for, however it ended. The clock
+        keeps its times all the same."""
         return timedelta(hours=self.quiet_hours)

@@ -1,8 +1,9 @@
 """Reads of versions and promotions."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
-from django.db.models import Case, Count, F, Max, QuerySet, When, Window
+from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 
 from jobs.models import Job
@@ -23,6 +24,19 @@ def version_list(detector: Detector | None = None) -> QuerySet[ModelVersion]:
 def champion_of(detector: Detector) -> ModelVersion | None:
     """The version that serves, if a model does."""
     return ModelVersion.objects.filter(detector=detector, stage=ModelVersion.Stage.CHAMPION).first()
+
+
+def trained_here() -> QuerySet[ModelVersion]:
+    """Versions that a training on this platform made. An imported one tells nothing of when its
+    detector learnt, nor does one whose thresholds were moved: it has the model of another."""
+    rows = ModelVersion.objects.filter(threshold_move=None)
+    return rows.exclude(lineage__origin=Lineage.Origin.IMPORTED)
+
+
+def last_trained() -> dict[int, datetime]:
+    """When each detector was last trained here, by its id. One query."""
+    rows = trained_here().order_by().values_list("detector_id")
+    return dict(rows.annotate(last=Max("trained_at")))
 
 
 def promotion_history(detector: Detector) -> QuerySet[PromotionDecision]:
@@ -64,8 +78,10 @@ def newest_versions(
 ) -> dict[int, list[ModelVersion]]:
     """Per detector its champion and then its newest versions, at most `most` in all.
 
-    One query for any number of versions. Each carries `total`: how many the detector has.
+    One query for any number of versions. Each carries `total`: how many the detector has, and
+    `was_trained`: whether a training here made it (`trained_here`).
     """
+    brought = Q(threshold_move__isnull=False) | Q(lineage__origin=Lineage.Origin.IMPORTED)
     first = Case(When(stage=ModelVersion.Stage.CHAMPION, then=0), default=1)
     rows = (
         ModelVersion.objects.filter(detector__in=list(detectors))
@@ -76,6 +92,7 @@ def newest_versions(
                 RowNumber(), partition_by=F("detector"), order_by=[first.asc(), F("number").desc()]
             ),
             total=Window(Count("*"), partition_by=F("detector")),
+            was_trained=Case(When(brought, then=Value(False)), default=Value(True)),
         )
         .filter(place__lte=most)
         .order_by("detector_id", "place")

@@ -89,12 +89,12 @@ def retrain_due() -> None:
     for detector in Detector.objects.filter(enabled=True):
         try:
             reason = is_due(detector, now=timezone.now())
+            if reason:
+                announce_job(request_training(detector, requested_by=None, reason=reason))
         except SpecError as error:
-            # A broken declaration must not keep the others from learning.
             logger.warning("%s cannot be trained: %s", detector.slug, error)
-            continue
-        if reason:
-            announce_job(request_training(detector, requested_by=None, reason=reason))
+        except Exception:  # Whatever is wrong with one must not keep the others from learning.
+            logger.exception("Whether %s is due could not be told.", detector.slug)
 
 
 @shared_task(name=RETRAIN_ON_TIME)

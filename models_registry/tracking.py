@@ -8,10 +8,12 @@ what is missing and beat asks again.
 import json
 import logging
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
@@ -39,6 +41,10 @@ NOT_INSTALLED = (
 )
 # The client's own patience is minutes of retries; ours is a job that comes again.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+# Else the client prints the run's address, and who may log in there, into the worker's output.
+DISCREET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
+SHORTEST_SECRET = 4
 
 
 class TrackingError(Exception):
@@ -71,13 +77,23 @@ def request_tracking(version: ModelVersion, *, requested_by: User | None = None)
 
 
 def overdue_runs() -> list[TrackedRun]:
-    """What is not at the server and was not tried for ten minutes, the oldest first."""
+    """What is not at the server, was not tried for ten minutes, and not too often, the oldest
+    first."""
     if not is_tracking():
         return []
     rows = TrackedRun.objects.exclude(status=TrackedRun.Status.LOGGED).filter(
         changed_at__lt=timezone.now() - RETRY_AFTER, attempts__lt=MOST_ATTEMPTS
     )
     return list(rows.select_related("version__detector").order_by("changed_at")[:20])
+
+
+def tries_left(row: TrackedRun) -> str:
+    """Whether beat tries it again, in words."""
+    left = MOST_ATTEMPTS - row.attempts
+    if left <= 0:
+        return "It is not tried again by itself: press 'Try again' on its page."
+    minutes = f"{RETRY_AFTER.total_seconds() / 60:.0f}"
+    return f"It is tried again every {minutes} minutes, {left} more time{'s' * (left > 1)}."
 
 
 def run_tracking(job: Job, progress: JobProgress) -> dict[str, Any]:
@@ -92,28 +108,54 @@ def track_version(version: ModelVersion) -> TrackedRun:
     """Log a version, or go on where an earlier try ended. Raises TrackingError."""
     row, _ = TrackedRun.objects.get_or_create(version=version)
     row.attempts += 1
+    row.status, row.error = TrackedRun.Status.LOGGED, ""
     try:
         _log(version, row)
     except Exception as error:  # The client raises what its transports raise.
         row.status = TrackedRun.Status.FAILED
-        row.error = f"{type(error).__name__}: {error}".replace("\0", "")[:2000]
-        row.save()
-        raise TrackingError(row.error) from error
-    row.status, row.error = TrackedRun.Status.LOGGED, ""
+        row.error = without_secrets(f"{type(error).__name__}: {error}").replace("\0", "")[:2000]
     row.save()
+    if row.error:
+        # Not from the client's error, whose text would be logged with it.
+        raise TrackingError(row.error)
     return row
 
 
+def without_secrets(text: str) -> str:
+    """The text without who logs in, and with what, in any address that stands in it."""
+    given = settings.MLFLOW_TRACKING_URI.partition("://")[2].rpartition("@")[0]
+    password = given.partition(":")[2]
+    for secret in (f"{given}@", password, unquote(password)):
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, "")
+    return USERINFO.sub("", text)
+
+
 def _client() -> Any:
-    for name, value in PATIENCE.items():
+    uri, access = _address(settings.MLFLOW_TRACKING_URI)
+    for name, value in (PATIENCE | DISCREET | access).items():
         os.environ.setdefault(name, value)
     try:
         # An optional package, heavy, and wanted by this job alone.
-        from mlflow.tracking import MlflowClient
+        from mlflow.tracking import MlflowClient, set_registry_uri, set_tracking_uri
     except ImportError as error:
         raise TrackingError(NOT_INSTALLED) from error
-    uri = settings.MLFLOW_TRACKING_URI
+    # Parts of the client ask for the process's own address, which else is a database made here.
+    set_tracking_uri(uri)
+    set_registry_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _address(uri: str) -> tuple[str, dict[str, str]]:
+    """The address of a server without who logs in, and the client's variables that say it."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return uri, {}
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return bare, {
+        "MLFLOW_TRACKING_USERNAME": unquote(parts.username or ""),
+        "MLFLOW_TRACKING_PASSWORD": unquote(parts.password or ""),
+    }
 
 
 def _log(version: ModelVersion, row: TrackedRun) -> None:

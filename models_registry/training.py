@@ -136,7 +136,8 @@ def _counted(rows: Rows, parts: Parts) -> str:
 
 
 def _plan(spec: DetectorSpec, rows: Rows) -> TimeSplit:
-    return plan_split(history_starts(rows), knowledge_ends(rows), delay=spec.training.label_delay)
+    delay = spec.training.label_delay
+    return plan_split(history_starts(rows), knowledge_ends(rows, delay=delay), delay=delay)
 
 
 def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bool = True) -> Parts:

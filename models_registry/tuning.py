@@ -128,22 +128,16 @@ def tune_parameters(
     if not folds:
         progress.log("The history is too short, or its positives too few, to search parameters.")
         return {}
-    study = _study_key(detector, learner, data_digest, times)
+    study = _study_key(detector, learner, spec, data_digest, times)
     known = kept_trials(study)
     if known:
         progress.log(f"{len(known)} trials of an earlier attempt are taken over.")
-    best: list[float] = [trial.value for trial in known if trial.value is not None]
-    spent = sum(trial.seconds for trial in known)
+    told = list(known)
 
     def keep(trial: Trial) -> None:
-        nonlocal spent
-        spent += trial.seconds
+        told.append(trial)
         _keep(detector, study, learner, trial)
-        if trial.value is not None:
-            best.append(trial.value)
-        shown = f", best average precision {max(best):.4f}" if best else ""
-        stage = f"Searching parameters: trial {trial.number + 1}{shown}"
-        progress.report(0.3 + 0.1 * min(spent / seconds, 1.0), stage)
+        _tell(progress, told, seconds)
 
     task = Search(
         learner,
@@ -156,12 +150,26 @@ def tune_parameters(
     return _summary(study, trials, len(folds))
 
 
+def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:
+    """How far a search of `seconds` is after these trials; why the newest failed, if it did."""
+    newest, best = trials[-1], best_of(trials)
+    if newest.error:
+        progress.log(f"Trial {newest.number + 1} failed: {newest.error}")
+    shown = "" if best is None else f", best average precision {best.value:.4f}"
+    spent = sum(trial.seconds for trial in trials)
+    progress.report(
+        0.3 + 0.1 * min(spent / seconds, 1.0),
+        f"Searching parameters: trial {newest.number + 1}{shown}",
+    )
+
+
 def _summary(study: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:
     chosen = best_of(trials)
     return {
         "study": study,
         "trials": len(trials),
-        "given_up": sum(trial.value is None for trial in trials),
+        "given_up": sum(trial.value is None and not trial.error for trial in trials),
+        "failed": sum(bool(trial.error) for trial in trials),
         "folds": folds,
         "seconds": sum(trial.seconds for trial in trials),
         "default": trials[0].value,
@@ -173,7 +181,7 @@ def _summary(study: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:
 def kept_trials(study: str) -> list[Trial]:
     """The trials of a study so far, in order."""
     return [
-        Trial(row.number, row.parameters, tuple(row.folds), row.value, row.seconds)
+        Trial(row.number, row.parameters, tuple(row.folds), row.value, row.seconds, row.error)
         for row in TuningTrial.objects.filter(study=study).order_by("number")
     ]
 
@@ -190,13 +198,19 @@ def _keep(detector: Detector, study: str, learner: str, trial: Trial) -> None:
             "folds": list(trial.folds),
             "value": trial.value,
             "seconds": trial.seconds,
+            "error": trial.error,
         },
     )
 
 
 def _study_key(
-    detector: Detector, learner: str, data_digest: str, times: Sequence[FoldTimes]
+    detector: Detector,
+    learner: str,
+    spec: DetectorSpec,
+    data_digest: str,
+    times: Sequence[FoldTimes],
 ) -> str:
-    declared = repr(detector.spec().training)
-    parts = (detector.pk, learner, data_digest, tuple(times), declared, space_of(learner))
+    # How features are prepared is declared, not in the data: it changes what a trial learns from.
+    declared = (repr(spec.training), repr(spec.features))
+    parts = (detector.pk, learner, data_digest, tuple(times), *declared, space_of(learner))
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -9,7 +9,8 @@ class TuningTrial(models.Model):
     """One set of parameters, judged on folds of the training history. Written once.
 
     `study` is the SHA-256 of everything that makes trials comparable: detector, learner, the data
-    and how it is cut into folds. `value` is empty for a trial that was given up.
+    and how it is cut into folds. `value` is empty for a trial that was given up, and for one that
+    failed, whose `error` says why.
     """
 
     detector = models.ForeignKey(Detector, models.CASCADE, related_name="tuning_trials")
@@ -20,6 +21,7 @@ class TuningTrial(models.Model):
     folds = models.JSONField(default=list, help_text="Average precision of each fold.")
     value = models.FloatField(null=True)
     seconds = models.FloatField()
+    error = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -58,6 +58,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"{found['trials']} sets of parameters in {minutes:.1f} minutes, {found['given_up']} given"
         f" up early; judged on {found['folds']} earlier spans of time, never on the test part."
     )
+    if failed := found.get("failed"):
+        text += f" At {failed} of them the learner failed; the training's log says why."
     if found["best"] is None or found["default"] is None:
         return text
     gain = found["best"] - found["default"]

@@ -382,9 +382,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"refused": {"()": "riskplatform.logs.WithoutTracebacks"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "django.request": {"filters": ["refused"]},
+        "fontTools": {"level": "WARNING"},  # one line a glyph table of every PDF
+    },
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-    # One line a glyph table of every PDF.
-    "loggers": {"fontTools": {"level": "WARNING"}},
 }
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")

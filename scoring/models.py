@@ -273,6 +273,7 @@ class Label(models.Model):
         indexes = (
             models.Index(fields=("prediction", "-label_time", "-id"), name="newest_label"),
             models.Index(fields=("detector", "label_time"), name="label_by_time"),
+            models.Index(fields=("detector", "recorded_at"), name="label_by_record"),
         )
         permissions = (("label_prediction", "Can label predictions"),)
 

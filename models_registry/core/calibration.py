@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
 from models_registry.core.metrics import brier_score
+from scoring.core.aggregates import spread_of
 from scoring.core.inference import Calibration, score_of
 
 MINIMUM_OF_A_CLASS: Final = 5
@@ -89,7 +90,8 @@ def fit_platt(margins: FloatArray, labels: Labels) -> Calibration:
     positives = float((labels == 1).sum())
     negatives = labels.size - positives
     target = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    centre, spread = float(margins.mean()), float(margins.std()) or 1.0
+    centre = float(margins.mean())
+    spread = spread_of(float(margins.std()), centre) or 1.0
     columns = np.stack([(margins - centre) / spread, np.ones(margins.size)])
     a, b = _newton(columns, target, start=np.array([1.0, _log_odds(positives, negatives)]))
     slope = float(a / spread)

@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.aggregates import spread_of
+
 SMALLEST_SHARE: Final = 1e-4
 MOST_BARS: Final = 24
 
@@ -42,7 +44,8 @@ def points_of(reference: Mapping[str, Any]) -> Points | None:
         np.array(kept["weights"], float),
         float(kept["ks_error"]),
         float(kept["wasserstein_error"]),
-        float(reference["std"] or 0.0),
+        # Bundles of before kept the rounding of a constant's mean.
+        spread_of(float(reference["std"] or 0.0), float(reference["mean"] or 0.0)),
     )
 
 
@@ -90,11 +93,13 @@ def number_bins(reference: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
 
     Where a value is so frequent that deciles coincide, its exact share is not in the deciles: new
     bundles bring `shares`; for older ones the bins around such a value are merged. A feature that
-    was always missing has one bin.
+    was always missing has one bin, one that never varied three: its value, below it, above it.
     """
     if reference.get("deciles") is None:
         return np.empty(0), np.ones(1)
     deciles = np.array(reference["deciles"], float)
+    if deciles[0] == deciles[-1]:
+        return np.array([np.nextafter(deciles[0], -np.inf), deciles[0]]), np.array([0.0, 1.0, 0.0])
     inner = deciles[1:-1]
     if reference.get("shares") is not None:
         return np.unique(inner), np.array(reference["shares"], float)

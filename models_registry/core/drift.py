@@ -5,8 +5,9 @@ a bin for missing values, the two-sample KS distance and the Wasserstein distanc
 deviations of numbers, chi-squared of the bins. A verdict needs both:
 
 * an effect that matters. PSI from 0.1 moderate, from 0.25 major; Wasserstein / std from 0.1 and
-  from 0.5 (a shift of half a deviation is a PSI of a quarter: for normals PSI = shift^2); a rate
-  that changed by a factor of 1.5, of 2. So a million rows do not flag trivia;
+  from 0.5 (a shift of half a deviation is a PSI of a quarter: for normals PSI = shift^2), and where
+  the reference has no spread to measure by, KS from 0.1 and from 0.25; a rate that changed by a
+  factor of 1.5, of 2. So a million rows do not flag trivia;
 * significance. Each feature's p-value is the smallest of its tests times their number; over all
   that is checked they are adjusted by Holm, so that a check in which nothing moved alarms at all
   with at most FALSE_ALARMS, whatever the number of features. Rows count as independent, which
@@ -38,6 +39,8 @@ MODERATE: Final = 0.1
 MAJOR: Final = 0.25
 FAR: Final = 0.1
 VERY_FAR: Final = 0.5
+APART: Final = 0.1
+FAR_APART: Final = 0.25
 CHANGED: Final = 1.5
 CHANGED_MUCH: Final = 2.0
 LEAST_ROWS: Final = 1000
@@ -93,9 +96,17 @@ class Drift:
         effects = (
             (self.psi or 0.0) / MODERATE,
             (self.wasserstein or 0.0) / FAR,
+            self.moved / APART,
             abs(math.log(self.change)) / math.log(CHANGED) if self.change else 0.0,
         )
         return RANKS[self.status], max(effects)
+
+    @property
+    def moved(self) -> float:
+        """KS as an effect: the share of events that surely moved, where there is no Wasserstein."""
+        if self.wasserstein is not None:
+            return 0.0
+        return max((self.ks or 0.0) - (self.ks_error or 0.0), 0.0)
 
 
 def feature_drifts(
@@ -226,7 +237,11 @@ def _status(found: Drift, p: float) -> str:
         effects = [(factor, CHANGED, CHANGED_MUCH)]
     else:
         surely = max((found.wasserstein or 0.0) - (found.wasserstein_error or 0.0), 0.0)
-        effects = [(found.psi or 0.0, MODERATE, MAJOR), (surely, FAR, VERY_FAR)]
+        effects = [
+            (found.psi or 0.0, MODERATE, MAJOR),
+            (surely, FAR, VERY_FAR),
+            (found.moved, APART, FAR_APART),
+        ]
     if any(effect >= major for effect, _, major in effects):
         return MAJOR_DRIFT
     return MODERATE_DRIFT if any(effect >= some for effect, some, _ in effects) else STABLE

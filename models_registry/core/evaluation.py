@@ -51,20 +51,7 @@ def evaluate(
         costs=costs,
         entities_a_day=ENTITIES_A_DAY,
     )
-    found = _metrics(judged)
-    curves: dict[str, Any] = {
-        "roc": metrics.roc_points(labels, risk),
-        "precision_recall": metrics.precision_recall_points(labels, risk),
-        "thresholds": threshold_curve(
-            labels, risk, judged.amounts, days=days_covered(event_time), costs=costs
-        ),
-    }
-    if calibrated:
-        curves["calibration"] = metrics.calibration_points(labels, risk)
-    if judged.amounts is not None:
-        curves["cost"] = cost_points(
-            labels, risk, judged.amounts, block=thresholds.block, costs=costs
-        )
+    found, curves = _metrics(judged), _curves(judged, days_covered(event_time))
     if resamples and labels.size:
         found["intervals"], reliability, found["resampled"] = metric_intervals(
             judged, found, seed=seed, resamples=resamples
@@ -96,6 +83,21 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
             labels, risk, judged.amounts, judged.costs.capacity
         )
     return found
+
+
+def _curves(judged: Judgement, days: float) -> dict[str, Any]:
+    labels, risk, amounts, costs = judged.labels, judged.risk, judged.amounts, judged.costs
+    curves: dict[str, Any] = {
+        "roc": metrics.roc_points(labels, risk),
+        "precision_recall": metrics.precision_recall_points(labels, risk),
+        "thresholds": threshold_curve(labels, risk, amounts, days=days, costs=costs),
+    }
+    if judged.calibrated:
+        curves["calibration"] = metrics.calibration_points(labels, risk)
+    if amounts is not None:
+        block = judged.thresholds.block
+        curves["cost"] = cost_points(labels, risk, amounts, block=block, costs=costs)
+    return curves
 
 
 def days_covered(event_time: FloatArray) -> float:

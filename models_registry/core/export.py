@@ -240,7 +240,8 @@ def build_graph(
 
 
 def check_parity(learner: HasMargin, exported: ExportedModel, matrix: Matrix) -> float:
-    """Largest |margin of the learner - margin of the graph|, or of the explainer's sum.
+    """Largest |margin of the learner - margin of the graph|, or of the explainer's sum, as a share
+    of the margin where that is above 1: a margin has no unit, and some reach thousands.
 
     Raises `ExportError` past 1e-6: a bundle must never score otherwise than what was judged.
     """
@@ -251,7 +252,9 @@ def check_parity(learner: HasMargin, exported: ExportedModel, matrix: Matrix) ->
     explainer = Explainer.from_arrays(exported.arrays)
     rows = matrix[:1000]
     gaps = additivity_error(explainer.base, explainer.contributions(rows), expected[:1000])
-    worst = float(max(np.abs(margin - expected).max(initial=0.0), gaps.max(initial=0.0)))
+    size = np.maximum(np.abs(expected), 1.0)
+    apart = np.abs(margin - expected) / size
+    worst = float(max(apart.max(initial=0.0), (gaps / size[:1000]).max(initial=0.0)))
     if not worst <= PARITY_TOLERANCE:
         raise ExportError(f"The exported model differs from the fitted one by {worst:.3g}.")
     return worst

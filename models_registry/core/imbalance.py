@@ -91,6 +91,8 @@ def add_positives(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, 
     others. A column that holds two values only (a level of a category) keeps to those two.
     """
     positives = int((labels == 1).sum())
+    if int(how.ratio * (len(labels) - positives) - positives) == 0:
+        return matrix, labels, None  # Not a whole one is missing.
     if positives < 2:
         raise LearnerError("SMOTE needs at least two positives to put others between.")
     center, slope = center_and_slope(matrix)

@@ -109,14 +109,48 @@ def metric_intervals(
     columns = judged.columns()
     names = list(columns)
     groups = calibration_groups(judged.risk) if judged.calibrated else []
-    stacked = list(columns.values())
+    stacked = [*columns.values(), *_group_columns(judged, groups)]
+    totals, ranks = _drawn(judged, blocks, np.stack(stacked), seed=seed, resamples=resamples)
+    sums = dict(zip(names, totals.T, strict=False))
+    drawn = dict(zip(RANKS, ranks.T, strict=True)) | ratios(sums, judged.costs)
+    level = _level(np.bincount(blocks.code, weights=columns["positives"]))
+    found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
+    for name, (part, whole) in PROPORTIONS.items():
+        if found[name][0] == found[name][1]:
+            found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
+    reliability: list[Bounds] = []
+    if groups:
+        rest = totals[:, len(names) :]
+        reliability = _reliability(rest, groups, judged.labels, level)
+        found["calibration_error"] = _calibration_error(
+            rest, np.stack(stacked[len(names) :]), level
+        )
+    known = {name: bounds for name, bounds in found.items() if name in values}
+    return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
+
+
+def _group_columns(judged: Judgement, groups: list[NDArray[np.intp]]) -> list[FloatArray]:
+    """Three for each group: its rows, their risk, their positives."""
+    found: list[FloatArray] = []
     for group in groups:
         inside = np.zeros(judged.labels.size)
         inside[group] = 1.0
-        stacked += [inside, inside * judged.risk, inside * (judged.labels == 1)]
-    totals, ranks = resampling.draw_all(
+        found += [inside, inside * judged.risk, inside * (judged.labels == 1)]
+    return found
+
+
+def _drawn(
+    judged: Judgement,
+    blocks: resampling.Blocks,
+    columns: FloatArray,
+    *,
+    seed: int,
+    resamples: int,
+) -> tuple[FloatArray, FloatArray]:
+    """(sums of the columns, rankings) of each resample."""
+    return resampling.draw_all(
         blocks,
-        resampling.block_sums(np.stack(stacked), blocks),
+        resampling.block_sums(columns, blocks),
         resampling.Ranking(
             judged.labels,
             judged.risk,
@@ -135,22 +169,6 @@ def metric_intervals(
         resamples=resamples,
         seed=seed,
     )
-    sums = dict(zip(names, totals.T, strict=False))
-    drawn = dict(zip(RANKS, ranks.T, strict=True)) | ratios(sums, judged.costs)
-    level = _level(np.bincount(blocks.code, weights=columns["positives"]))
-    found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
-    for name, (part, whole) in PROPORTIONS.items():
-        if found[name][0] == found[name][1]:
-            found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
-    reliability: list[Bounds] = []
-    if groups:
-        rest = totals[:, len(names) :]
-        reliability = _reliability(rest, groups, judged.labels, level)
-        found["calibration_error"] = _calibration_error(
-            rest, np.stack(stacked[len(names) :]), level
-        )
-    known = {name: bounds for name, bounds in found.items() if name in values}
-    return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
 
 
 def _reliability(

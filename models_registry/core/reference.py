@@ -6,6 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.aggregates import spread_of
+
 DECILES: Final = tuple(round(0.1 * i, 1) for i in range(11))
 MAX_LEVELS: Final = 20
 POINTS: Final = 200
@@ -45,7 +47,7 @@ def describe_values(values: FloatArray) -> dict[str, Any]:
         "count": int(values.size),
         "missing_share": _missing_share(values, known),
         "mean": float(known.mean()) if found else None,
-        "std": float(known.std()) if found else None,
+        "std": spread_of(float(known.std()), float(known.mean())) if found else None,
         "deciles": None if deciles is None else deciles.tolist(),
         "shares": None if deciles is None else _bin_shares(known, deciles),
         "sketch": _sketch(known) if found else None,

@@ -7,8 +7,10 @@ are always the first trial. A search goes on where another one stopped: it is to
 are known, and their seconds count against the budget.
 """
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from models_registry.core.learners.base import (
     Matrix,
     OnProgress,
     ShouldStop,
+    TrainingCancelledError,
 )
 from models_registry.core.metrics import average_precision
 from models_registry.core.search_spaces import SPACES
@@ -32,6 +35,8 @@ from scoring.core.imbalance import NOTHING, ImbalanceSpec
 STARTUP_TRIALS: Final = 12
 """Drawn at random before the estimator has enough to go by."""
 MOST_TRIALS: Final = 500
+
+logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 STATE: Final = optuna.trial.TrialState
@@ -51,13 +56,18 @@ class Fold:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What one set of parameters gave. `folds`: average precision by fold, fewer where it was given
-    up or refused by the learner; `value`: their mean, None for those."""
+    up or failed; `value`: their mean, None for those; `error`: why it failed, else empty."""
 
     number: int
     parameters: dict[str, Any]
     folds: tuple[float, ...]
     value: float | None
     seconds: float
+    error: str = ""
+
+
+class TrialError(Exception):
+    """A learner failed at one set of parameters; the message is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,8 @@ def search(
     """All trials, the `known` ones first; at least the defaults are tried.
 
     `on_trial` gets each new trial as soon as it ends (to keep it); `check` is called twice a second
-    and may raise to end the search. Raises LearnerError for a learner without a space.
+    and may raise to end the search. A learner that fails ends its trial alone. Raises LearnerError
+    for a learner without a space.
     """
     if not can_be_tuned(task.learner):
         raise LearnerError(f"{task.learner} has no parameters to search.")
@@ -123,24 +134,28 @@ def _study(task: Search, known: Sequence[Trial]) -> optuna.Study:
     )
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
-    for trial in known:
-        study.add_trial(_told(task.learner, trial))
+    study.add_trials([told for trial in known if (told := _told(task.learner, trial))])
     if not known:
         defaults = task.make({}).parameters()
         study.enqueue_trial({name: defaults[name] for name in _distributions(task.learner)})
     return study
 
 
-def _told(learner: str, trial: Trial) -> optuna.trial.FrozenTrial:
-    """A trial of an earlier search in Optuna's form."""
+def _told(learner: str, trial: Trial) -> optuna.trial.FrozenTrial | None:
+    """A trial of an earlier search in Optuna's form; None where its parameters lie outside the
+    space, as defaults may: it counts, but the estimator cannot learn from it."""
     means = np.cumsum(trial.folds) / np.arange(1, len(trial.folds) + 1)
-    return optuna.trial.create_trial(
-        state=STATE.PRUNED if trial.value is None else STATE.COMPLETE,
-        value=trial.value,
-        params=trial.parameters,
-        distributions=_distributions(learner),
-        intermediate_values=dict(enumerate(means.tolist())),
-    )
+    given_up = STATE.FAIL if trial.error else STATE.PRUNED
+    try:
+        return optuna.trial.create_trial(
+            state=given_up if trial.value is None else STATE.COMPLETE,
+            value=trial.value,
+            params=trial.parameters,
+            distributions=_distributions(learner),
+            intermediate_values=dict(enumerate(means.tolist())),
+        )
+    except ValueError:
+        return None
 
 
 def _distributions(learner: str) -> dict[str, optuna.distributions.BaseDistribution]:
@@ -174,7 +189,7 @@ def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], 
     asked = study.ask()
     parameters = SPACES[task.learner](asked)
     values: list[float] = []
-    state = STATE.COMPLETE
+    state, error = STATE.COMPLETE, ""
     try:
         for i, fold in enumerate(task.folds):
             values.append(_judged(task, parameters, fold, check))
@@ -182,23 +197,38 @@ def _try(task: Search, study: optuna.Study, *, number: int, check: Callable[[], 
             if asked.should_prune():
                 state = STATE.PRUNED
                 break
-    except LearnerError:
-        state = STATE.FAIL
+    except TrialError as problem:
+        state, error = STATE.FAIL, str(problem)
+        logger.warning("Trial %d of %s failed", number, task.learner, exc_info=problem)
     value = float(np.mean(values)) if state == STATE.COMPLETE else None
     study.tell(asked, value, state=state)
-    return Trial(number, parameters, tuple(values), value, task.clock() - begun)
+    return Trial(number, parameters, tuple(values), value, task.clock() - begun, error)
 
 
 def _judged(
     task: Search, parameters: dict[str, Any], fold: Fold, check: Callable[[], None]
 ) -> float:
-    """Average precision on a fold; `check` may end the wait for the learner."""
-    new = task.make(parameters)
+    """Average precision on a fold; `check` may end the wait for the learner. Raises TrialError."""
+    with _its_own():
+        new = task.make(parameters)
 
     def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
-        return fit_balanced(
-            new, task.imbalance, fold.train, fold.train_labels, should_stop=should_stop
-        )
+        with _its_own():
+            return fit_balanced(
+                new, task.imbalance, fold.train, fold.train_labels, should_stop=should_stop
+            )
 
     learner = fit_watched(fit, name=new.name, on_progress=lambda part: None, check=check)
-    return average_precision(fold.validation_labels, learner.margin(fold.validation))
+    with _its_own():
+        return average_precision(fold.validation_labels, learner.margin(fold.validation))
+
+
+@contextmanager
+def _its_own() -> Iterator[None]:
+    """Whatever a learner's library raises belongs to its trial; being stopped does not."""
+    try:
+        yield
+    except TrainingCancelledError:
+        raise
+    except Exception as problem:
+        raise TrialError(f"{type(problem).__name__}: {problem}") from problem

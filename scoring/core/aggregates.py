@@ -15,6 +15,11 @@ RISKS: Final = ("risk", "newest_risk", "since_risk")
 its first one that is, at most the window's far end. Without an event: 0, 0 and the far end."""
 
 
+NO_SPREAD: Final = 1e-9
+"""A standard deviation of this share of the mean, or less, is 0: what is left of equal values is
+the rounding of their mean, and whatever is divided by that is noise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """One number over one window. `column` is a state column (1-based; 0 for count)."""
@@ -61,10 +66,15 @@ def summarise_few(hows: Sequence[str], values: list[float]) -> list[float]:
         elif how == "std":
             mean = total / n
             away = [value - mean for value in values]
-            found.append(math.sqrt(sum(map(mul, away, away)) / n))
+            found.append(spread_of(math.sqrt(sum(map(mul, away, away)) / n), mean))
         else:
             found.append(min(values) if how == "min" else max(values))
     return found
+
+
+def spread_of(deviation: float, mean: float) -> float:
+    """The standard deviation of some values; 0 where rounding alone tells them apart."""
+    return deviation if deviation > NO_SPREAD * abs(mean) else 0.0
 
 
 def summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
@@ -89,8 +99,9 @@ def summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
         elif how == "mean":
             found.append(total / n)
         elif how == "std":
-            away = values - total / n
-            found.append(math.sqrt(float(np.add.reduce(away * away)) / n))
+            mean = total / n
+            away = values - mean
+            found.append(spread_of(math.sqrt(float(np.add.reduce(away * away)) / n), mean))
         else:
             extreme = np.minimum if how == "min" else np.maximum
             found.append(float(extreme.reduce(values)))

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.aggregates import Aggregate
+from scoring.core.aggregates import NO_SPREAD, Aggregate
 from scoring.core.types import Floats
 
 MICRO = 1e6
+LARGEST_KEY = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,23 @@ class Timeline:
         Without an offset the row itself is the last one inside: what comes later in the timeline
         at the same instant arrived later.
         """
-        # One sorted key for all entities: each gets a range of its own. In whole microseconds,
+        # One sorted key for many entities: each gets a range of its own. In whole microseconds,
         # because float64 would lose them under many entities and move events over an edge.
         times = np.rint(self.rows[:, 0] * MICRO).astype(np.int64)
-        start = times.min() if len(times) else 0
+        times -= times.min() if len(times) else 0
         span, skip = round(length * MICRO), round(offset * MICRO)
-        reach = (times.max() - start if len(times) else 0) + span + skip + 1
-        key = times - start + self.entity * reach
-        end = key[at] - skip
-        low = np.searchsorted(key, end - span, "right")
-        high = at + 1 if offset == 0.0 else np.searchsorted(key, end, "right")
+        reach = int(times.max(initial=0)) + span + skip + 1
+        low, high = np.empty(len(at), np.int64), at + 1
+        # No key may pass int64: over many years it takes a few thousand entities to get there.
+        most, n = max(LARGEST_KEY // reach, 1), len(self.bounds) - 1
+        for first in range(0, n, most):
+            begin, past = self.bounds[first], self.bounds[min(first + most, n)]
+            key = times[begin:past] + (self.entity[begin:past] - first) * reach
+            mine = (begin <= at) & (at < past)
+            end = key[at[mine] - begin] - skip
+            low[mine] = begin + np.searchsorted(key, end - span, "right")
+            if offset != 0.0:
+                high[mine] = begin + np.searchsorted(key, end, "right")
         return np.maximum(low, self.bounds[self.entity[at]]), np.maximum(high, low)
 
 
@@ -129,7 +137,8 @@ def _reduce(how: str, column: Floats, low: NDArray[np.int64], high: NDArray[np.i
             return mean
         away = values - mean[owner]
         squares = np.bincount(owner, away * away, minlength=len(low))
-        return np.where(n > 0, np.sqrt(squares / n), 0.0)
+        deviation = np.sqrt(squares / n)
+        return np.where(deviation > NO_SPREAD * np.abs(mean), deviation, 0.0)
 
 
 def _distinct(owner: NDArray[np.int64], values: Floats, n: int) -> Floats:

@@ -2,6 +2,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -11,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.models import ApiKey, AuditEntry
 from accounts.roles import ANALYST, DATA_ENGINEER
+from accounts.scopes import SCOPES
 from accounts.services import create_api_key, revoke_api_key
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
@@ -91,7 +93,14 @@ def test_revoked_expired_and_inactive_users_keys_are_401():
 
 def test_a_key_without_the_scope_is_403():
     _, plain = key_for(scopes=("predictions:read",))
-    assert call(**{"X-API-Key": plain}).status_code == 403
+    answer = call(**{"X-API-Key": plain})
+    assert answer.status_code == 403
+    assert answer.data["detail"] == "This API key lacks the scope 'score'."
+
+
+def test_every_scope_is_described_in_the_documentation():
+    text = (settings.BASE_DIR / "docs" / "api.md").read_text()
+    assert [scope for scope in SCOPES if f"| `{scope}` |" not in text] == []
 
 
 def test_the_admin_scope_holds_every_other_one():

@@ -10,6 +10,9 @@ from models_registry.forms import LEARNER_TITLES
 from models_registry.promotion import promote
 from models_registry.registry_models import Lineage
 from models_registry.selectors import documented_versions
+from scoring.core.bundle import write_bundle
+from scoring.deployment import bundle_root
+from tests.factories import trained_payments
 from tests.models_registry.versions import METRICS, VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +72,24 @@ def test_limitations_come_from_the_numbers(version):
     said = " ".join(model_card(version)["limitations"])
     assert "Only 12 positives" in said
     assert "had learnt from some of the same events" in said
+
+
+def test_the_label_policy_is_the_detectors(payments_detector, bundle_dir):
+    manifest, files = trained_payments()
+    said = {}
+    for number, legitimate in enumerate((True, False), start=1):
+        manifest["detector"]["training"]["unlabelled_is_legitimate"] = legitimate
+        made = VersionFactory(
+            detector=payments_detector, number=number,
+            digest=write_bundle(bundle_root(), manifest, files),
+        )  # fmt: skip
+        card = model_card(documented_versions().get(pk=made.pk))
+        said[legitimate] = card["label_policy"]["negatives"], " ".join(card["limitations"])
+    assert "once the label delay has passed without a report" in said[True][0]
+    assert "later than 7 days count as legitimate" in said[True][1]
+    assert "only once somebody labelled it so" in said[False][0]
+    assert "count as legitimate" not in said[False][1]
+    assert "labelled events alone" in said[False][1]
 
 
 def test_an_imported_version_says_whose_numbers_they_are(client, analyst, version):

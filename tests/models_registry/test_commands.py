@@ -1,6 +1,8 @@
 """The registry by hand: `manage.py models ...`, `train`, `export_bundle`, `import_bundle`."""
 
 import json
+import os
+import sys
 from io import StringIO
 
 import pytest
@@ -51,6 +53,17 @@ def test_a_version_is_described_by_its_card(versions):
     text = run("models", "info", "v2", "--detector", "payments")
     assert "limitation: It knows nothing of patterns" in text
     assert json.loads(run("models", "info", "v2", "--detector", "payments", "--json"))["unknown"]
+
+
+def test_who_reads_only_the_head_sees_no_traceback(versions, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        with pytest.raises(SystemExit) as ended:
+            call_command("models", "info", "v2", "--detector", "payments", stdout=closed)
+        assert ended.value.code == 141
+        closed.write("what is left")  # And is written when the interpreter ends.
 
 
 def test_versions_are_compared(versions):

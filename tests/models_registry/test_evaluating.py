@@ -11,6 +11,7 @@ from models_registry.evaluating import (
     evaluate_as_of,
     evaluate_folds,
     run_evaluation,
+    searched_until,
 )
 from models_registry.evaluation_jobs import request_evaluation
 from models_registry.evaluation_models import Evaluation
@@ -67,6 +68,16 @@ def test_newer_labels_change_what_is_known_and_both_times_are_told(trained):
     assert "average_precision" in found.metrics["intervals"]
 
 
+def test_a_label_of_today_counts_though_the_history_ended_years_ago(trained):
+    before = trained.metrics["positives"]
+    row = Prediction.objects.filter(labels__is_fraud=False).order_by("-event_time")[60]
+    years = timedelta(days=3650)
+    record_label(row, is_fraud=True, source=Label.Source.ANALYST, label_time=KNOWN_AT + years)
+    found = judge(trained, now=KNOWN_AT + years + timedelta(hours=1))
+    assert found.metrics["positives"] == before + 1
+    assert found.last_event_at < KNOWN_AT
+
+
 def test_events_that_it_learnt_from_are_never_judged(trained):
     found = judge(trained)
     split = trained.dataset.detail["split"]
@@ -95,6 +106,21 @@ def test_folds_tell_mean_and_spread_of_the_algorithm(trained):
     assert found.metrics["mean"]["average_precision"] == pytest.approx(np.mean(values))
     assert found.metrics["std"]["average_precision"] == pytest.approx(np.std(values))
     assert ModelVersion.objects.count() == 1
+
+
+def test_folds_on_days_that_chose_the_parameters_say_so(trained):
+    plain = judge(trained, evaluate_folds).metrics["folds"]
+    trained.metrics["tuning"] = {"parameters": {}}
+    folds = judge(trained, evaluate_folds).metrics["folds"]
+    end = trained.dataset.detail["split"]["validation_end"]
+    assert [fold["chose_parameters"] for fold in plain] == [False] * 4
+    assert [fold["chose_parameters"] for fold in folds] == [f["test_start"] < end for f in folds]
+    assert [fold["chose_parameters"] for fold in folds] == [True, True, False, False]
+
+
+def test_where_nobody_knows_which_days_chose_the_parameters_all_may_have(trained):
+    trained.metrics["tuning"], trained.dataset.detail = {"parameters": {}}, {}
+    assert searched_until(trained) == np.inf
 
 
 def test_moved_thresholds_are_compared_with_those_that_they_replace(trained):

@@ -182,6 +182,25 @@ def test_an_evaluation_stands_beside_what_was_known_then(client, analyst, champi
     assert f"what was known when it was trained, {KNOWN_AT:%Y-%m-%d %H:%M} UTC" in page
 
 
+def test_folds_on_days_that_chose_the_parameters_are_marked(client, analyst, champion):
+    starts = [KNOWN_AT + timedelta(days=day) for day in (0, 9)]
+    folds = [
+        {"test_start": at.timestamp(), "chose_parameters": chose, "recall": 0.5}
+        for at, chose in zip(starts, (True, False), strict=True)
+    ]
+    found = {"folds": folds, "mean": {"recall": 0.5}, "std": {"recall": 0.0}}
+    kept = evaluation(champion, kind="folds", metrics=found, curves={})
+    client.force_login(analyst)
+    page = text_of(client.get(champion.get_absolute_url()))
+    assert f"from {starts[0]:%Y-%m-%d}* " in page
+    assert f"from {starts[1]:%Y-%m-%d} " in page
+    assert "flatter it" in page
+    for fold in folds:
+        fold.pop("chose_parameters")  # As evaluations of before.
+    Evaluation.objects.filter(pk=kept.pk).update(metrics=found)
+    assert "flatter it" not in text_of(client.get(champion.get_absolute_url()))
+
+
 def test_the_audit_says_what_is_missed_or_that_it_cannot_say(client, analyst, champion):
     part = {"value": 0.4, "low": 0.2, "high": 0.7}
     audited = {

@@ -4,19 +4,24 @@ import io
 import json
 import re
 import stat
+import subprocess
+import sys
 import zipfile
+from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.utils import timezone
 from onnx import TensorProto, helper
 
 from accounts.models import AuditEntry
-from models_registry import bundle_files
+from models_registry import bundle_files, exchange, trial
 from models_registry.bundle_files import RECORD, ExchangeError, pack, unpack
 from models_registry.exchange import export_bundle, import_bundle, pack_bundle
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.registry_models import Lineage
+from scoring.core import inference
 from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, sha256, write_bundle
 from scoring.deployment import bundle_root
 from tests.factories import payment, scored, trained_payments
@@ -204,6 +209,101 @@ def test_a_graph_of_forbidden_operators_is_refused(payments_detector, exported):
     refused(payments_detector, content, "ConstantOfShape")
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_very_many_entries_are_refused_before_their_list_is_read(inside, monkeypatch):
+    many = io.BytesIO()
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(1500):
+            archive.writestr(f"{number}", b"")
+    read = []
+    monkeypatch.setattr(zipfile, "ZipFile", read.append)
+    with pytest.raises(ExchangeError, match="more than 1,000 entries"):
+        if inside:
+            trial._check_arrays(EXPLAIN, many.getvalue())
+        else:
+            unpack(many.getvalue())
+    assert read == []
+
+
+def test_what_takes_too_long_is_ended_and_refused(payments_detector, exported, monkeypatch):
+    monkeypatch.setattr(exchange, "TRIAL_SECONDS", 0.01)
+    refused(payments_detector, exported, "too much memory or time")
+
+
+def test_a_trial_that_dies_is_a_refusal_and_the_log_says_why(
+    payments_detector, exported, monkeypatch, caplog
+):
+    monkeypatch.setattr(exchange, "TRIAL", "models_registry.nothing")
+    refused(payments_detector, exported, "too much memory or time")
+    assert "No module named models_registry.nothing" in caplog.text
+
+
+def test_the_trial_has_little_memory_and_time():
+    code = "from models_registry import trial; trial.limit(); bytearray({}); print('had it')"
+    for size, has in ((2**20, True), (trial.MEMORY, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(size)], capture_output=True, text=True, check=False
+        )
+        assert ("had it" in done.stdout) == has
+    assert "MemoryError" in done.stderr
+    code = "import resource; from models_registry import trial; trial.limit(); "
+    code += "print(resource.getrlimit(resource.RLIMIT_CPU)[1])"
+    assert int(subprocess.check_output([sys.executable, "-c", code])) == trial.SECONDS
+
+
+def test_the_trial_is_told_no_secret(payments_detector, exported, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "not for strangers")
+    told = []
+    real = subprocess.run
+
+    def run(*args, **options):
+        told.append(options["env"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(exchange.subprocess, "run", run)
+    import_bundle(payments_detector, exported, actor=None)
+    assert "SECRET_KEY" not in told[0]
+    assert not [name for name in told[0] if "URL" in name or "KEY" in name]
+
+
+def test_nothing_of_a_file_is_loaded_where_it_comes_in(payments_detector, exported, monkeypatch):
+    monkeypatch.setattr(inference, "onnxruntime", None)
+    monkeypatch.setattr(np, "load", None)
+    assert import_bundle(payments_detector, exported, actor=None).label == "v1"
+
+
+def test_a_model_that_learnt_tomorrow_is_refused(payments_detector, exported):
+    tomorrow = (timezone.now() + timedelta(days=1)).isoformat()
+    content = changed_record(exported, trained_at=tomorrow)
+    refused(payments_detector, content, "trained_at, .* lies in the future. Is the clock right")
+    soon = (timezone.now() + timedelta(minutes=1)).isoformat()
+    import_bundle(payments_detector, changed_record(exported, trained_at=soon), actor=None)
+
+
+def test_numbers_too_large_for_any_database_are_left_out(payments_detector, exported):
+    digest, files = parts_of(exported)
+    curves = b'{"roc": [[0, 1e999]], "cost": [[0, 1], [1, 2]], "pr": [[0, 1%s]]}' % (b"0" * 400)
+    record = json.loads(files[RECORD]) | {"curves": "HERE"}
+    files[RECORD] = json.dumps(record).encode().replace(b'"HERE"', curves)
+    version = import_bundle(payments_detector, pack(digest, files), actor=None)
+    assert version.curves == {"cost": [[0, 1], [1, 2]]}
+
+
+def test_one_file_sent_twice_at_once_is_one_version(payments_detector, exported, monkeypatch):
+    """Both are past every check when the first is registered."""
+    arrived = []
+
+    def try_both(content):
+        if not arrived:
+            arrived.append(content)
+            import_bundle(payments_detector, content, actor=None)
+
+    monkeypatch.setattr(exchange, "_try", try_both)
+    with pytest.raises(ExchangeError, match="here already: it is v1"):
+        import_bundle(payments_detector, exported, actor=None)
+    assert (ModelVersion.objects.count(), Dataset.objects.count()) == (1, 1)
+
+
 def test_too_large_a_file_is_refused_unread(payments_detector, monkeypatch, exported):
     monkeypatch.setattr(bundle_files, "MOST_BYTES", 1000)
     refused(payments_detector, exported, "larger than")
@@ -219,6 +319,7 @@ def test_too_large_a_file_is_refused_unread(payments_detector, monkeypatch, expo
         ({"link": "shell"}, "does not load"),
         ({"detector": []}, "does not load"),
         ({"metrics": 5}, "metrics"),
+        ({"training": 5}, "incomplete"),
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_refused(payments_detector, exported, manifest, said):

@@ -14,12 +14,12 @@ from models_registry import integrity
 from models_registry.artefacts import artefact_path, store_artefact
 from models_registry.integrity import FAULT, WARNING, check_integrity
 from models_registry.promotion import promote
-from models_registry.registry_models import Artefact, TrackedRun
+from models_registry.registry_models import Artefact, Lineage, TrackedRun
 from scoring.core.bundle import MODEL, write_bundle
 from scoring.deployment import bundle_root
 from scoring.models import Deployment
 from tests.factories import payments, scored_many, trained_payments
-from tests.models_registry.versions import VersionFactory
+from tests.models_registry.versions import VersionFactory, moved_from
 
 pytestmark = pytest.mark.django_db
 PAGE = "/models/integrity/"
@@ -69,6 +69,48 @@ def test_a_damaged_champion_is_a_fault_and_a_damaged_challenger_a_warning(versio
     assert [level for _, level, _ in found] == [FAULT, WARNING]
     assert "model.onnx was changed" in found[0][2]
     assert "cannot be read" in found[1][2]
+
+
+def test_what_serves_is_hashed_however_many_came_after_it(version, monkeypatch):
+    monkeypatch.setattr(integrity, "MOST_HASHED", 2)
+    VersionFactory.create_batch(3, detector=version.detector, dataset=version.dataset)
+    serves = VersionFactory(detector=version.detector, dataset=version.dataset, stage="retired")
+    Deployment.objects.create(
+        detector=version.detector, slot="challenger", digest=serves.digest, version="v5",
+        installed_at=timezone.now(),
+    )  # fmt: skip
+    read = []
+    monkeypatch.setattr(integrity, "read_files", lambda place, digest: read.append(digest))
+    report = check_integrity()
+    assert len(read) == 4
+    assert {version.digest, serves.digest} <= set(read)
+    assert report.checked[0] == "4 bundles re-hashed byte by byte, 1 others looked for"
+
+
+def test_only_the_manifests_of_few_versions_are_read_to_compare_features(version, monkeypatch):
+    monkeypatch.setattr(integrity, "MOST_HASHED", 2)
+    VersionFactory.create_batch(5, detector=version.detector, dataset=version.dataset)
+    read = []
+    monkeypatch.setattr(integrity, "read_files", lambda place, digest: None)
+    monkeypatch.setattr(integrity, "read_manifest", lambda place, digest: read.append(digest) or {})
+    check_integrity()
+    assert len(read) == 3
+    assert version.digest in read
+
+
+@pytest.mark.parametrize("how", ["imported", "moved"])
+def test_neither_an_import_nor_moved_thresholds_hide_that_nothing_was_trained(version, how):
+    version.trained_at = timezone.now() - timedelta(days=40)
+    version.save(update_fields=["trained_at"])
+    other = VersionFactory(
+        detector=version.detector, dataset=version.dataset, digest=version.digest,
+        trained_at=timezone.now(),
+    )  # fmt: skip
+    if how == "imported":
+        Lineage.objects.create(version=other, origin=Lineage.Origin.IMPORTED)
+    else:
+        moved_from(version, other)
+    assert "40 days" in finding("stale").text
 
 
 def test_a_deployed_bundle_without_a_version_is_hashed_too(version):
@@ -163,7 +205,11 @@ def test_a_list_that_was_never_synchronised_is_a_warning(version):
 
 def test_what_the_tracking_server_did_not_take_is_told(version):
     TrackedRun.objects.create(version=version, status="failed", attempts=3, error="refused")
-    assert "after 3 tries: refused" in finding("tracking").text
+    found = finding("tracking")
+    assert "after 3 tries: refused" in found.text
+    assert "every 10 minutes, 9 more times." in found.remedy
+    TrackedRun.objects.update(attempts=12)
+    assert "not tried again by itself" in finding("tracking").remedy
 
 
 def test_the_page_shows_it_to_whoever_may_see_models(client, analyst, outsider, version):

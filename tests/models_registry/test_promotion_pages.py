@@ -19,7 +19,7 @@ from models_registry.shadow_scoring import shadow_some
 from scoring.deployment import serving
 from scoring.models import Prediction
 from tests.models_registry.rivals import other_digest, rivals, shadow_of, traffic
-from tests.models_registry.versions import VersionFactory, comparison
+from tests.models_registry.versions import VersionFactory, comparison, moved_from
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true", "HX-Target": "decide"}
@@ -55,6 +55,14 @@ def test_who_asked_sees_it_pending_and_the_second_person_sees_the_decision(
     outside = page(client, analyst, versions[1])
     assert "Waits for a second person" in outside
     assert 'id="approve"' not in outside
+
+
+def test_moved_thresholds_are_not_told_as_a_newer_training(client, owner, versions):
+    request_promotion(versions[1], actor=owner)
+    moved_from(versions[0], VersionFactory(detector=versions[0].detector, number=7))
+    assert "was trained since" not in page(client, owner, versions[1])
+    VersionFactory(detector=versions[0].detector, number=8)
+    assert "v8 was trained since" in page(client, owner, versions[1])
 
 
 def test_who_trained_it_is_told_why_they_cannot_approve(client, owner, second_owner, versions):

@@ -1,15 +1,25 @@
 """A detector learns again by hand, by the clock, or when a trigger of its policy is met."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from accounts.models import AuditEntry
 from jobs.models import Job
 from models_registry.drift_models import DriftCheck
-from models_registry.retraining import is_due, outlook, request_training, save_policy
+from models_registry.registry_models import Lineage
+from models_registry.retraining import (
+    is_due,
+    newest_trained,
+    outlook,
+    request_training,
+    save_policy,
+    scheduled,
+)
 from models_registry.retraining_models import RetrainingPolicy
 from models_registry.tasks import retrain_due, retrain_on_time
 from models_registry.timetable import (
@@ -25,6 +35,7 @@ from scoring.policies import PolicyRefused
 from tests.factories import card, payment, scored
 from tests.models_registry.drifting import kept_check
 from tests.models_registry.learning import version_of
+from tests.models_registry.versions import moved_from
 
 pytestmark = pytest.mark.django_db
 WEEK = timedelta(days=7)
@@ -94,7 +105,7 @@ def test_new_matured_labels_make_it_due_and_the_reason_says_how_many(cards_detec
     label_old_events(cards_detector, 2)
     assert is_due(cards_detector, now=timezone.now()) == ""
     label_old_events(cards_detector, 1)
-    assert is_due(cards_detector, now=timezone.now()) == "3 matured labels came since v3"
+    assert is_due(cards_detector, now=timezone.now()) == "at least 3 matured labels came since v3"
 
 
 def test_labels_of_events_too_young_to_count_do_not(cards_detector):
@@ -112,7 +123,7 @@ def test_a_label_told_before_training_counts_once_its_event_matures_after_it(car
     label_old_events(cards_detector, 1)
     now = timezone.now()
     Label.objects.update(recorded_at=now - timedelta(days=3), event_time=now - timedelta(days=8))
-    assert is_due(cards_detector, now=now) == "1 matured label came since v3"
+    assert is_due(cards_detector, now=now) == "at least 1 matured label came since v3"
     Label.objects.update(event_time=now - timedelta(days=20))
     assert is_due(cards_detector, now=now) == ""
 
@@ -175,7 +186,7 @@ def test_while_one_trains_the_outlook_says_which_job(cards_detector):
     job = request_training(cards_detector, requested_by=None)
     said = outlook(cards_detector, given, now=timezone.now())
     assert said.sentence == (
-        "Nothing would start now, although 1 matured label came since v3:"
+        "Nothing would start now, although at least 1 matured label came since v3:"
         f" Job {job.pk} is training it."
     )
 
@@ -183,7 +194,7 @@ def test_while_one_trains_the_outlook_says_which_job(cards_detector):
 def test_the_reason_is_kept_on_the_job(cards_detector, sent):
     label_now(cards_detector)
     retrain_due()
-    assert Job.objects.get().params["reason"] == "no version exists yet and 1 label came"
+    assert Job.objects.get().params["reason"] == "no version was trained here yet and labels came"
 
 
 def test_a_broken_declaration_does_not_keep_others_from_learning(
@@ -209,9 +220,120 @@ def test_the_clock_queues_a_training_that_says_so_and_twice_is_one(cards_detecto
     job = Job.objects.get()
     assert job.params["reason"] == "its timetable says every Monday at 04:00 UTC"
     Job.objects.update(status="succeeded")
-    retrain_on_time("cards")  # In the quiet time.
+    retrain_on_time("cards")  # The same tick again.
     retrain_on_time("gone")
     assert Job.objects.count() == 1
+
+
+def tick(detector, now):
+    """What the clock does at this time, and that the training it asks for is soon over."""
+    reason = scheduled(detector, now=now)
+    if reason:
+        job = request_training(detector, requested_by=None, reason=reason)
+        Job.objects.filter(pk=job.pk).update(
+            status="succeeded", queued_at=now + timedelta(milliseconds=200)
+        )
+    return bool(reason)
+
+
+@pytest.mark.parametrize("apart", [timedelta(hours=1), timedelta(days=1)])
+def test_every_tick_of_the_clock_trains_in_the_quiet_time_too(cards_detector, apart):
+    set_timetable(cards_detector, on=True, day="*", hour=3)
+    first = datetime(2026, 6, 1, 3, 0, 1, tzinfo=UTC)
+    assert [tick(cards_detector, first + apart * number) for number in range(3)] == [True] * 3
+    assert not tick(cards_detector, first + apart * 2 + timedelta(minutes=9))
+
+
+def test_the_clock_does_not_wait_for_what_a_person_trained(cards_detector, owner):
+    job = request_training(cards_detector, requested_by=owner)
+    assert not scheduled(cards_detector, now=timezone.now())
+    Job.objects.filter(pk=job.pk).update(status="failed")
+    assert scheduled(cards_detector, now=timezone.now())
+
+
+def imported(detector, number, *, at):
+    version = version_of(detector, number, at=at)
+    Lineage.objects.create(version=version, origin=Lineage.Origin.IMPORTED)
+    return version
+
+
+@pytest.mark.parametrize("year", [2001, 2099, 9999])
+def test_when_an_imported_version_was_trained_says_nothing_of_this_detector(
+    cards_detector, sent, year
+):
+    old_version(cards_detector)
+    imported(cards_detector, 4, at=datetime(year, 12, 31, 23, tzinfo=UTC))
+    policy(cards_detector, on_labels=True, labels=1)
+    assert newest_trained(cards_detector).label == "v3"
+    assert is_due(cards_detector, now=timezone.now()) == ""
+    label_old_events(cards_detector, 1)
+    retrain_due()
+    assert Job.objects.get().params["reason"] == "at least 1 matured label came since v3"
+
+
+def test_moved_thresholds_are_no_training_and_the_newest_goes_by_time(cards_detector):
+    late = version_of(cards_detector, 1, at=timezone.now() - timedelta(days=1))
+    early = old_version(cards_detector)
+    moved_from(early, version_of(cards_detector, 4))
+    assert newest_trained(cards_detector) == late
+
+
+def test_whatever_is_wrong_with_one_detector_the_others_learn(
+    cards_detector, fraud_detector, sent, monkeypatch, caplog
+):
+    def broken(detector, *, now):
+        if detector.slug == "cards":
+            raise OverflowError("date value out of range")
+        return "it is time"
+
+    monkeypatch.setattr("models_registry.tasks.is_due", broken)
+    retrain_due()
+    assert Job.objects.get().params["detector"] == "fraud"
+    assert "Whether cards is due could not be told" in caplog.text
+
+
+def test_no_more_labels_are_counted_than_the_policy_asks_for(cards_detector):
+    old_version(cards_detector)
+    given = policy(cards_detector, on_labels=True, labels=2)
+    label_old_events(cards_detector, 4)
+    with CaptureQueriesContext(connection) as queries:
+        found = outlook(cards_detector, given, now=timezone.now())
+    assert found.triggers[0].text == "at least 2 matured labels came since v3"
+    counting = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+    assert counting and all("LIMIT 2" in sql for sql in counting)
+
+
+def test_an_event_that_was_labelled_again_and_again_is_one(cards_detector):
+    old_version(cards_detector)
+    given = policy(cards_detector, on_labels=True, labels=2)
+    label_old_events(cards_detector, 1)
+    first = Label.objects.get()
+    for _ in range(9):
+        first.pk = None
+        first.save()
+    assert not is_due(cards_detector, now=timezone.now())
+    label_old_events(cards_detector, 1)
+    found = outlook(cards_detector, given, now=timezone.now())
+    assert found.triggers[0].text == "at least 2 matured labels came since v3"
+
+
+def test_labels_since_a_training_are_found_by_an_index(cards_detector):
+    """As the policy counts them: in the order of the index, so that it stops at its number."""
+    old_version(cards_detector)
+    given = policy(cards_detector, on_labels=True, labels=2)
+    with CaptureQueriesContext(connection) as queries:
+        outlook(cards_detector, given, now=timezone.now())
+    counting = next(query["sql"] for query in queries if "LIMIT 2" in query["sql"])
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # The table is all but empty.
+            cursor.execute("SET LOCAL enable_sort = off")
+        how = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+        cursor.execute(how + counting)
+        plan = str(cursor.fetchall())
+    assert "label_by_record" in plan
+    assert "Sort Key: scoring_label.recorded_at" not in plan
+    assert "TEMP B-TREE FOR ORDER BY" not in plan
 
 
 def test_what_the_admin_set_is_shown_and_kept(cards_detector):

@@ -31,11 +31,20 @@ def version(payments_detector, payments_digest):
     )
 
 
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """What the client leaves in the environment is gone after the test."""
+    for name in ("TRACKING_URI", "REGISTRY_URI", "TRACKING_USERNAME", "TRACKING_PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_{name}", "")
+        monkeypatch.delenv(f"MLFLOW_{name}")
+
+
 @pytest.fixture
 def store(tmp_path, settings, monkeypatch):
     """A file store of MLflow's own, and a client that reads it."""
     mlflow = pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.chdir(tmp_path)
     uri = (tmp_path / "store").as_uri()
     settings.MLFLOW_TRACKING_URI = uri
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -65,6 +74,12 @@ def test_logging_twice_makes_one_run_and_one_registered_version(store, version):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_nothing_is_left_where_the_worker_runs(store, version, tmp_path):
+    track_version(version)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("ml")] == []
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_card_arrives_as_json(store, version, tmp_path):
     row = track_version(version)
     path = store.download_artifacts(row.run_id, "bundle/card.json", str(tmp_path))
@@ -88,6 +103,49 @@ def test_a_server_that_is_gone_is_noted(settings, version, monkeypatch):
     row = TrackedRun.objects.get()
     assert (row.status, row.attempts) == ("failed", 1)
     assert row.error
+
+
+def text_of(row):
+    job = Job.objects.get()
+    return " ".join((row.error, job.error, json.dumps(job.log), json.dumps(job.result)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_password_in_the_servers_address_is_told_nowhere(settings, version, caplog, capfd):
+    pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    settings.MLFLOW_TRACKING_URI = "http://svc:s3cret%2Dpass@127.0.0.1:9"
+    tasks.track_version_task(request_tracking(version).pk)
+    row = TrackedRun.objects.get()
+    assert (row.status, "127.0.0.1" in row.error) == ("failed", True)
+    said = text_of(row) + caplog.text + "".join(capfd.readouterr())
+    assert "s3cret" not in said
+    assert "svc" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET http://svc:s3cret%2Dpass@host/api failed",
+        "the password s3cret-pass was refused",
+        "postgresql://other:s3cret@db/mlflow is gone",
+        "http://svc:s3cret%2Dpass@host: svc:s3cret%2Dpass@host",
+    ],
+)
+def test_whatever_the_client_says_secrets_are_taken_out(settings, text):
+    settings.MLFLOW_TRACKING_URI = "http://svc:s3cret%2Dpass@host"
+    found = tracking.without_secrets(text)
+    assert "s3cret" not in found
+    settings.MLFLOW_TRACKING_URI = ""
+    assert tracking.without_secrets("at http://host/a@b") == "at http://host/a@b"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_who_logs_in_by_the_address_still_does(settings):
+    pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    settings.MLFLOW_TRACKING_URI = "https://svc:s3cret%2Dpass@mlflow.example:5000/base"
+    creds = tracking._client()._tracking_client.store.get_host_creds()
+    assert creds.host == "https://mlflow.example:5000/base"
+    assert (creds.username, creds.password) == ("svc", "s3cret-pass")
 
 
 def fails(*args):

@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -22,7 +23,7 @@ from models_registry.core.splits import LabelHistory, SplitError
 from models_registry.datasets import DatasetError, Rows
 from models_registry.fitting import QuietProgress
 from models_registry.forms import LEARNER_TITLES
-from models_registry.judging import finite
+from models_registry.judging import finite, knowledge_ends
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.retraining import TRAIN, request_training
@@ -304,6 +305,43 @@ def test_a_wrong_clock_does_not_stretch_the_history():
     parts = _split(spec, found, _plan(spec, found))
     assert len(parts.train.rows) > 1500
     assert 0 not in parts.train.rows
+
+
+def of_long_ago(*, events=(), labels=(), n=3000):
+    """60 days of events of some ten years ago, labelled within a day, and a few `events` and
+    `labels` beside them; all in days since 1970. Read today."""
+    days = np.sort(np.concatenate((17_000.0 + np.linspace(0.0, 60.0, n), events))) * 86400.0
+    rows = np.arange(days.size)
+    known = np.concatenate((days + 86400.0, np.array(labels) * 86400.0))
+    which = np.concatenate((rows, rows[: len(labels)]))
+    history = LabelHistory(which, (which % 10 == 0).astype(np.int8), known)
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    return Rows(np.empty((days.size, 0)), days, days, rows, history, now)
+
+
+TODAY = datetime(2026, 1, 1, tzinfo=UTC).timestamp() / 86400.0
+
+
+@pytest.mark.parametrize("n", [600, 3000])
+@pytest.mark.parametrize(
+    "strays", [{"events": [TODAY]}, {"labels": [TODAY]}, {"events": [TODAY], "labels": [TODAY]}]
+)
+def test_an_event_or_label_of_today_does_not_stretch_an_imported_history(strays, n):
+    spec = detector_spec(learning_config())
+    plain, found = of_long_ago(n=n), of_long_ago(**strays, n=n)
+    parts = _split(spec, found, _plan(spec, found))
+    expected = len(_split(spec, plain, _plan(spec, plain)).train.rows)
+    assert len(parts.train.rows) == pytest.approx(expected, abs=3)
+
+
+def test_many_labels_of_today_speak_for_events_up_to_the_newest_only():
+    found = of_long_ago(labels=[TODAY] * 500)
+    assert knowledge_ends(found, delay=86400.0) == pytest.approx(17_061.0 * 86400.0, abs=9000.0)
+
+
+def test_in_live_use_knowledge_ends_now():
+    found = replace(of_long_ago(), known_at=datetime.fromtimestamp(17_058.0 * 86400.0, UTC))
+    assert knowledge_ends(found, delay=86400.0) == found.known_at.timestamp()
 
 
 def test_where_nobody_reports_what_nobody_labelled_is_not_learnt_from():

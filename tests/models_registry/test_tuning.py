@@ -1,15 +1,24 @@
 """A search for parameters belongs to its data: kept trial by trial, taken up again, never on the
 test part."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from models_registry.core.learners.gradient_boosting import GradientBoosting
 from models_registry.core.splits import LabelHistory
 from models_registry.fitting import QuietProgress
-from models_registry.tuning import MOST_FOLDS, fold_times, kept_trials, make_folds, tune_parameters
+from models_registry.tuning import (
+    MOST_FOLDS,
+    _study_key,
+    fold_times,
+    kept_trials,
+    make_folds,
+    tune_parameters,
+)
 from models_registry.tuning_models import TuningTrial
 from tests.models_registry.learning import detector_of, learning_config
 
@@ -33,10 +42,10 @@ def rows_of(spec, n=1200, days=60.0):
     return SimpleNamespace(vectors=vectors, event_time=time, labels=labels, known_at=known_at)
 
 
-def tune(detector, rows, *, seconds=0.5, digest="a" * 64, progress=None):
+def tune(detector, rows, *, seconds=0.5, digest="a" * 64, progress=None, spec=None):
     return tune_parameters(
-        detector, learner="lightgbm", spec=detector.spec(), rows=rows, start=0.0, end=50.0 * DAY,
-        data_digest=digest, seconds=seconds, progress=progress or QuietProgress(),
+        detector, learner="lightgbm", spec=spec or detector.spec(), rows=rows, start=0.0,
+        end=50.0 * DAY, data_digest=digest, seconds=seconds, progress=progress or QuietProgress(),
     )  # fmt: skip
 
 
@@ -81,6 +90,37 @@ def test_other_data_is_another_study(detector):
     rows = rows_of(detector.spec())
     first, second = tune(detector, rows), tune(detector, rows, digest="b" * 64)
     assert first["study"] != second["study"]
+
+
+def test_features_prepared_otherwise_are_another_study(detector):
+    spec, rows = detector.spec(), rows_of(detector.spec())
+    first = spec.features[0]
+    logged = replace(first, prepared=replace(first.prepared, log=True))
+    other = replace(spec, features=(logged, *spec.features[1:]))
+    assert tune(detector, rows)["study"] != tune(detector, rows, spec=other)["study"]
+
+
+def test_the_settings_that_it_was_given_tell_a_study_not_those_of_today(detector):
+    spec = detector.spec()
+    other = replace(spec, training=replace(spec.training, unlabelled_is_legitimate=False))
+    found = [_study_key(detector, "lightgbm", one, "a" * 64, []) for one in (spec, other)]
+    assert found[0] != found[1]
+
+
+def test_why_a_trial_failed_is_kept_and_told(detector, monkeypatch):
+    def fail(*args):
+        raise MemoryError("no room")
+
+    told = []
+    monkeypatch.setattr(GradientBoosting, "_fit", fail)
+    found = tune(
+        detector, rows_of(detector.spec()), seconds=1e-9,
+        progress=QuietProgress(lambda fraction, stage: told.append(stage)),
+    )  # fmt: skip
+    [kept] = kept_trials(found["study"])
+    assert (found["failed"], found["given_up"], kept.error) == (1, 0, "MemoryError: no room")
+    assert "Trial 1 failed: MemoryError: no room" in told
+    assert (found["parameters"], found["best"]) == ({}, None)
 
 
 def test_no_time_and_no_space_mean_no_search(detector):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.services import cancel_job, claim_job, run_job
 from models_registry.retraining import request_training
-from tests.models_registry.versions import VersionFactory, comparison, make_detector
+from tests.models_registry.versions import VersionFactory, comparison, make_detector, moved_from
 
 pytestmark = pytest.mark.django_db
 LIST = "/models/"
@@ -125,6 +125,9 @@ def test_a_failed_training_says_why_until_a_version_comes(client, owner, payment
     client.force_login(owner)
     assert "The last training failed: Only 3 labelled positives." in text_of(client.get(LIST))
     job = Job.objects.get()
+    base = VersionFactory(detector=payments_detector)
+    moved_from(base, VersionFactory(detector=payments_detector, trained_at=job.finished_at))
+    assert "The last training failed" in text_of(client.get(LIST))
     VersionFactory(detector=payments_detector, trained_at=job.finished_at)
     assert "The last training failed" not in text_of(client.get(LIST))
 

@@ -105,9 +105,10 @@ def test_what_would_happen_is_told_without_saving(client, owner, champion):
         text_of(client.post(PAGE, GIVEN | {"labels": count, "preview": "1"}))
         for count in ("1", "99")
     )
-    assert f"would start now, because 1 matured label came since {version.label}." in few
+    assert f"would start now, because at least 1 matured label came since {version.label}." in few
     assert "Nothing would start now." in many
     assert "not saved" in few
+    assert "The clock keeps its times." in few
     assert not RetrainingPolicy.objects.exists()
 
 

@@ -165,7 +165,7 @@ def test_a_search_for_parameters_is_told_with_its_best_trials(client, analyst, v
             parameters={"n_trees": 100 + number}, value=value, seconds=30.0,
         )  # fmt: skip
     version.metrics["tuning"] = {
-        "study": "s" * 64, "trials": 3, "given_up": 1, "folds": 4, "seconds": 90.0,
+        "study": "s" * 64, "trials": 3, "given_up": 0, "failed": 1, "folds": 4, "seconds": 90.0,
         "default": 0.6, "best": 0.7, "parameters": {"n_trees": 101},
     }  # fmt: skip
     version.save(update_fields=["metrics"])
@@ -174,3 +174,4 @@ def test_a_search_for_parameters_is_told_with_its_best_trials(client, analyst, v
     assert "Average precision 0.7000, +0.1000 against the defaults." in page
     assert page.index("n_trees 101") < page.index("n_trees 100")
     assert "n_trees 102" not in page
+    assert "At 1 of them the learner failed" in page

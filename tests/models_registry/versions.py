@@ -5,6 +5,7 @@ from typing import Any
 
 import factory
 
+from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import Dataset, ModelVersion
 from scoring.models import Detector
 from tests.factories import config_of
@@ -75,6 +76,13 @@ class VersionFactory(factory.django.DjangoModelFactory[ModelVersion]):
     curves = CURVES
     trained_at = THEN
     training_seconds = 3.0
+
+
+def moved_from(base: ModelVersion, version: ModelVersion) -> ModelVersion:
+    """`version`, noted as the model of `base` with other thresholds."""
+    terms = {"review_before": 0.5, "block_before": 0.9, "review": 0.4, "block": 0.9}
+    ThresholdMove.objects.create(version=version, base=base, reason="Too many reviews.", **terms)
+    return version
 
 
 def make_detector(slug: str) -> Detector:

@@ -118,7 +118,10 @@ def test_a_wrong_key_is_401_alike(secret):
 
 
 def test_a_key_without_the_scope_is_403_alike(payments_detector):
-    assert same(SCORE, key_for(scopes=["predictions:read"])[1], body_of()) == 403
+    secret = key_for(scopes=["predictions:read"])[1]
+    assert same(SCORE, secret, body_of()) == 403
+    told = short(SCORE, secret, body_of())[2]["detail"]
+    assert told == "This API key lacks the scope 'score'."
 
 
 def test_a_key_beyond_its_rate_is_429_alike(payments_detector):

@@ -82,8 +82,10 @@ class Autoencoder(Learner):
             random_state=self.seed,
         )
         target = rows[:, 0] if rows.shape[1] == 1 else rows
-        # A few hundred rows are too few updates in as many epochs as serve many.
-        epochs = max(self.n_epochs, -(-LEAST_UPDATES * BATCH // len(rows)))
+        # A few hundred rows are too few updates in as many epochs as serve many. An epoch is an
+        # update for each batch, however few rows that holds.
+        updates = -(-len(rows) // BATCH)
+        epochs = max(self.n_epochs, -(-LEAST_UPDATES // updates))
         for epoch in range(epochs):
             if should_stop():
                 raise TrainingCancelledError

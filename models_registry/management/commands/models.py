@@ -1,6 +1,8 @@
 """`manage.py models list|info|compare|promote|rollback|drift|integrity`: the registry by hand."""
 
 import json
+import os
+import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +27,8 @@ from scoring.models import Detector
 
 DRIFTING = 10
 """Features that `drift` prints."""
+PIPE_CLOSED = 141
+"""The status that a shell gives to what SIGPIPE ends."""
 
 
 class Command(BaseCommand):
@@ -54,7 +58,13 @@ class Command(BaseCommand):
             one.add_argument("--json", action="store_true", help="As JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        getattr(self, f"_{options['act']}")(options)
+        try:
+            getattr(self, f"_{options['act']}")(options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            # Who reads has seen enough (`| head`). What is left goes nowhere, not to a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
 
     def _list(self, options: dict[str, Any]) -> None:
         detector = _detector(options["detector"]) if options["detector"] else None

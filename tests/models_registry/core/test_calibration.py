@@ -51,10 +51,12 @@ def test_few_positives_get_platt_and_hardly_any_get_nothing():
     assert fit_calibration(MARGINS, hardly).kind == "none"
 
 
-@pytest.mark.parametrize("margins", [-MARGINS, np.zeros(20000)])
+@pytest.mark.parametrize("margins", [-MARGINS, np.zeros(20000), np.full(20000, 0.1)])
 def test_margins_that_say_nothing_get_nearly_the_overall_rate(margins):
     probabilities = fit_platt(margins, LABELS).probability(margins)
     assert probabilities.mean() == pytest.approx(LABELS.mean(), rel=0.05)
+    assert np.isfinite(fit_platt(margins, LABELS).intercept)
+    assert abs(fit_platt(margins, LABELS).slope) < 1e3
 
 
 def test_separable_classes_do_not_break_the_fit():

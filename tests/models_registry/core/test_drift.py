@@ -175,6 +175,34 @@ def test_more_of_a_frequent_value_is_drift():
     assert drift(half, most).status == "major"
 
 
+@pytest.mark.parametrize("constant", [5.0, 0.1, 0.0])
+@pytest.mark.parametrize("step", [-1.0, 1.0])
+@pytest.mark.parametrize(
+    ("share", "status"), [(1.0, "major"), (0.025, "moderate"), (0.005, "stable")]
+)
+@pytest.mark.parametrize("sketch", [True, False])
+def test_what_never_varied_drifts_in_either_direction(constant, step, share, status, sketch):
+    moved = np.full(4000, constant)
+    moved[: int(4000 * share)] += step
+    found = drift(np.full(4000, constant), moved, sketch=sketch)
+    assert (found.status, found.wasserstein) == (status, None)
+    assert found.ks == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("to", "status"), [(0.05, "major"), (0.2, "major")])
+def test_what_varied_by_rounding_only_drifts_by_the_share_that_moved(to, status):
+    reference = np.where(np.arange(4000) % 100, 0.1, np.nextafter(0.1, 0.0))
+    found = drift(reference, np.full(4000, to))
+    assert (found.status, found.wasserstein, found.moved) == (status, None, 1.0)
+
+
+def test_a_constant_of_an_old_bundle_has_no_spread_of_rounding():
+    described = describe_features(np.c_[np.full(4000, 0.1)], ["x"])
+    described["x"]["std"] = 1.4e-17
+    [found] = feature_drifts(np.c_[np.where(np.arange(4000) % 100, 0.1, 0.2)], ["x"], described)
+    assert (found.status, found.wasserstein) == ("stable", None)
+
+
 def test_missing_values_have_a_bin_of_their_own():
     values = normal(3000, seed=2)
     values[:1500] = np.nan

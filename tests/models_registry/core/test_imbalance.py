@@ -103,6 +103,16 @@ def test_rows_that_are_balanced_enough_stay_as_they_are():
     assert np.array_equal(left.score(MATRIX), new().fit(MATRIX, LABELS).score(MATRIX))
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("short", [1, 2, 5])
+def test_hardly_too_few_positives_are_balanced_too(method, short):
+    """The wanted ratio lies half a positive, and more, above what there is."""
+    positives = int(LABELS.sum())
+    ratio = (positives + short / 2) / (len(LABELS) - positives)
+    learner = fit_balanced(new(), how(method, ratio=ratio, **bags(method)), MATRIX, LABELS)
+    assert roc_auc(LABELS, learner.score(MATRIX)) > 0.8
+
+
 def test_what_learns_without_labels_is_not_touched():
     forest = new("isolation_forest", n_trees=10)
     learner = fit_balanced(forest, how("smote"), MATRIX, np.zeros(len(MATRIX), np.int8))

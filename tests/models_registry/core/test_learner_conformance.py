@@ -182,6 +182,25 @@ def test_a_model_that_was_changed_after_the_fit_fails_the_parity_check(name):
         check_parity(learner, ExportedModel(exported.onnx, moved, exported.link), MATRIX)
 
 
+class Scaled:
+    """A learner whose margins are off by a share of themselves."""
+
+    def __init__(self, learner, share):
+        self.learner, self.share = learner, share
+
+    def margin(self, matrix):
+        return self.learner.margin(matrix) * (1.0 + self.share)
+
+
+def test_parity_of_large_margins_is_a_share_of_them():
+    learner, exported = fitted("logistic_regression")
+    far = MATRIX * np.float32(1e5)
+    assert np.abs(learner.margin(far)).max() > 1e4
+    assert check_parity(Scaled(learner, 1e-8), exported, far) == pytest.approx(1e-8, rel=0.1)
+    with pytest.raises(ExportError, match="differs"):
+        check_parity(Scaled(learner, 1e-5), exported, far)
+
+
 def test_lightgbm_can_be_stopped_between_trees():
     answers = iter([False] * 4 + [True] * 100)
     heard: list[float] = []

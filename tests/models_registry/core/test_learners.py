@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models_registry.core.export import ExportedModel, check_parity
+from models_registry.core.learners.autoencoder import Autoencoder
 from models_registry.core.learners.base import Learner, LearnerError
 from models_registry.core.learners.catalogue import LEARNERS, make_learner
 from models_registry.core.metrics import roc_auc
@@ -178,3 +179,15 @@ def test_values_far_from_everything_are_scored_and_explained(name, value):
     learner, exported = fitted(name)
     assert check_parity(learner, exported, rows) < 1e-6
     assert learner.score(rows)[-1] >= np.quantile(learner.score(MATRIX), 0.99)
+
+
+@pytest.mark.parametrize(("n", "epochs"), [(2, 1000), (300, 500), (8000, 32), (30_000, 30)])
+def test_an_autoencoder_gets_a_thousand_updates_and_not_many_more(n, epochs, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "models_registry.core.learners.autoencoder.MLPRegressor.partial_fit",
+        lambda self, rows, target: seen.append(len(rows)),
+    )
+    monkeypatch.setattr(Autoencoder, "_errors", lambda self, matrix: np.ones(matrix.shape))
+    Autoencoder().fit(np.random.default_rng(1).normal(size=(n, 3)).astype(np.float32))
+    assert seen == [n] * epochs

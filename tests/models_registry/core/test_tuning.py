@@ -1,12 +1,22 @@
 """The search for parameters: better than the defaults, never longer than allowed, resumable."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models_registry.core.learners.base import LearnerError
+from models_registry.core.learners.base import LearnerError, TrainingCancelledError
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.search_spaces import SPACES
-from models_registry.core.tuning import Fold, Search, Trial, best_of, can_be_tuned, search
+from models_registry.core.tuning import (
+    Fold,
+    Search,
+    Trial,
+    _distributions,
+    best_of,
+    can_be_tuned,
+    search,
+)
 
 
 class Clock:
@@ -97,8 +107,66 @@ def test_a_learner_without_a_space_is_refused():
         search(task("isolation_forest"))
 
 
+@pytest.mark.parametrize("learner", sorted(SPACES))
+def test_the_defaults_of_every_learner_lie_inside_its_space(learner):
+    defaults = make_learner(learner).parameters()
+    for name, space in _distributions(learner).items():
+        assert space._contains(space.to_internal_repr(defaults[name])), name
+
+
+def test_defaults_outside_the_space_are_tried_and_taken_over():
+    def make(parameters):
+        return make_learner("logistic_regression", **({"positive_weight": 500.0} | parameters))
+
+    wide = Search("logistic_regression", FOLDS, make, 1e9, 16, clock=Clock())
+    with pytest.warns(UserWarning, match="out of range"):
+        kept = search(replace(wide, most_trials=2))
+    assert kept[0].parameters["positive_weight"] == 500.0
+    assert [t.number for t in search(wide, known=kept)] == list(range(16))
+
+
+def failing(stage, error):
+    """Makes LightGBM, whose second trial fails at `stage`."""
+    made = iter(range(100))
+
+    def fail(*args, **kwargs):
+        raise error
+
+    def make(parameters):
+        learner = make_learner("lightgbm", **parameters)
+        if parameters and next(made) == 2:  # Two folds of the defaults come before it.
+            setattr(learner, stage, fail)
+        return learner
+
+    return make
+
+
+@pytest.mark.parametrize("stage", ["_fit", "_margin"])
+def test_a_trial_at_which_the_library_fails_ends_alone_and_says_why(stage):
+    broken = replace(task(most=4), make=failing(stage, MemoryError("no room")))
+    trials = search(broken)
+    assert [t.error for t in trials] == ["", "MemoryError: no room", "", ""]
+    assert (trials[1].value, trials[1].folds) == (None, ())
+    assert None not in [t.value for t in trials if t.number != 1]
+    assert search(replace(task(most=5)), known=trials)[1] == trials[1]
+
+
+def test_a_learner_that_was_stopped_ends_the_search():
+    with pytest.raises(TrainingCancelledError):
+        search(replace(task(most=4), make=failing("_fit", TrainingCancelledError())))
+
+
+def test_whatever_the_check_raises_ends_the_search():
+    def check():
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        search(task(most=4), check=check)
+
+
 def test_a_trial_that_the_learner_refuses_is_kept_without_a_value():
     some = FOLDS[0]
     one_class = Fold(some.train, np.zeros(300, np.int8), some.validation, some.validation_labels)
     [refused] = search(task(most=1, folds=[one_class]))
     assert (refused.value, refused.folds, best_of([refused])) == (None, (), None)
+    assert "both classes" in refused.error

@@ -119,6 +119,25 @@ def test_an_amount_is_set_against_what_was_usual_until_some_days_ago():
     np.testing.assert_allclose(again, online, rtol=1e-12)
 
 
+@pytest.mark.parametrize("usual", [0.1, 19.99])
+def test_nothing_deviates_from_equal_amounts_by_an_untold_number_of_spreads(usual):
+    config = {"entity_key": "user_id", "value": "amount", "window": "30d", "offset": "1d"}
+    spec = parse_spec(payments_with({"type": "deviation_from_mean", "config": config}))
+    plan = FeaturePlan(spec)
+    events = parse_all(spec, [
+        payment(amount=5000.0 if day == 20 else usual, timestamp=f"2020-06-{day:02d}T12:00:00Z")
+        for day in range(1, 24)
+    ])  # fmt: skip
+    windows, online = empty_windows(plan, events), []
+    for event in events:
+        online.append(build(plan, event, windows).tolist())
+        teach(plan, event, windows)
+    assert np.isnan(online[:20]).all()  # Equal amounts have no spread to measure by.
+    assert online[22][0] == pytest.approx(-0.22, abs=0.01)
+    again = build_many(plan, events, empty_windows(plan, events))
+    np.testing.assert_allclose(again, online, rtol=1e-9)
+
+
 def test_velocity_counts_places_and_changes_of_place():
     step = {"entity_key": "user_id", "place": "location", "windows": ["30m"]}
     spec = parse_spec(payments_with({"type": "velocity", "config": step}))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.core.aggregates import Aggregate
+from scoring.core.timelines import Timeline, aggregate_many
 from scoring.core.windows import FEW, SHORT, EntityWindow, WindowStateError, packed
 
 HORIZON = 100.0
@@ -168,3 +169,35 @@ def test_state_that_was_cut_off_is_refused(kept):
     window = EntityWindow.empty(2).learn(np.array([1.0, 2.0]), horizon=HORIZON)
     with pytest.raises(WindowStateError):
         EntityWindow.from_bytes(window.to_bytes(signature=9)[:kept], columns=2, signature=9)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 10, FEW + 1, 3 * SHORT])
+@pytest.mark.parametrize("value", [0.1, 19.99, 1e9 / 3, -4.35])
+def test_equal_values_have_no_spread_at_all(n, value):
+    rows = np.stack([np.arange(n, dtype=float), np.full(n, value)]).T
+    wanted = [Aggregate("std", 1, 4.0 * n, include_current=False)]
+    expected = [0.0]
+    assert EntityWindow(rows).aggregate(wanted, float(n), rows[-1]) == expected
+    line = Timeline(np.vstack([rows, [n, 1.0]]), np.zeros(n + 1, int), np.array([0, n + 1]))
+    assert aggregate_many(line, np.array([n]), wanted).tolist() == [expected]
+
+
+def test_a_spread_of_cents_on_millions_is_kept():
+    rows = np.array([[0.0, 1e6], [1.0, 1e6 + 0.01]])
+    [found] = EntityWindow(rows).aggregate([Aggregate("std", 1, 9.0)], 1.0, rows[0])
+    assert found == pytest.approx(0.01 * 2**0.5 / 3, rel=1e-6)
+
+
+def test_many_entities_over_many_years_get_what_each_gets_alone():
+    n = 6000  # One event of 1970 makes the years so many that keys of all would pass int64.
+    times = 1.7e9 + np.arange(4.0 * n)
+    times[0] = 0.0
+    rows, entity = np.stack([times, np.arange(4.0 * n)]).T, np.repeat(np.arange(n), 4)
+    at, bounds = np.arange(4 * n), np.arange(0, 4 * n + 1, 4)
+    wanted = [Aggregate("count", 0, 2.0), Aggregate("sum", 1, 2.0, 1.0)]
+    found = aggregate_many(Timeline(rows, entity, bounds), at, wanted)
+    assert found[-8:, 0].tolist() == [1.0, 2.0, 2.0, 2.0] * 2
+    last = 4.0 * n - 1
+    assert found[-4:, 1].tolist() == [0.0, last - 3, 2 * last - 5, 2 * last - 3]
+    alone = Timeline(rows[4:], entity[4:] - 1, bounds[1:] - 4)
+    assert np.array_equal(aggregate_many(alone, at[:-4], wanted), found[4:])

@@ -1,0 +1,128 @@
+"""Every address of the platform that can be read, from its own URL table, so that no page is
+forgotten where all of them are measured or counted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from cases.case_models import CaseType
+from cases.models import Alert, Case
+from cases.queue_models import WorkQueue
+from jobs.models import Job
+from models_registry.models import ModelVersion
+from scoring.models import Detector
+
+FORMS = {
+    *("snooze_revoke", "list_revoke", "password_reset_confirm"),
+    *("promotion_approve", "promotion_refuse", "promotion_withdraw"),
+    *("api_approve", "api_refuse", "api_withdraw"),
+    *("case_check", "case_attachment", "work_queue_availability"),
+}
+"""Routes that only take a form and need a row of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Keys of the rows that the addresses point at; `rule` is a rule's code."""
+
+    slug: str
+    token: str
+    rule: str
+    alert: int
+    case: int
+    prediction: Any
+    event: str
+    version: int
+    dataset: int
+    job: int
+    work_queue: int
+    case_type: int
+
+
+def shown_rows(slug: str) -> Shown:
+    """The busiest rows of a detector that has a champion, alerts and a case."""
+    detector = Detector.objects.get(slug=slug)
+    busy = (
+        Alert.objects.filter(status="open", detector=detector, top_prediction__score__isnull=False)
+        .annotate(n=Count("links"))
+        .order_by("-n", "-pk")
+        .select_related("top_prediction")[:1]
+        .get()
+    )
+    case = Case.objects.annotate(n=Count("timeline")).order_by("-n", "-pk")[:1].get()
+    version = ModelVersion.objects.get(detector=detector, stage="champion")
+    return Shown(
+        slug=detector.slug,
+        token=busy.entity,
+        rule=detector.spec().rules[0].code,
+        alert=busy.pk,
+        case=case.pk,
+        prediction=busy.top_prediction_id,
+        event=busy.top_prediction.external_id,
+        version=version.pk,
+        dataset=version.dataset_id,
+        job=Job.objects.values_list("pk", flat=True).first() or 0,
+        work_queue=WorkQueue.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
+        case_type=CaseType.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
+    )
+
+
+def readable_pages(shown: Shown) -> Iterator[tuple[str, str]]:
+    """(name, address) of every named route outside Django's admin, filled with the rows `shown`.
+
+    Raises LookupError for a route with an argument that `_arguments` does not have: add it there,
+    or to `FORMS` if nobody reads it.
+    """
+    known = _arguments(shown)
+    for pattern in _patterns(get_resolver().url_patterns):
+        name, needed = str(pattern.name), list(pattern.pattern.converters)
+        if name not in FORMS:
+            yield name, reverse(name, kwargs={what: _value(known, name, what) for what in needed})
+
+
+def _patterns(entries: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for entry in entries:
+        if isinstance(entry, URLPattern):
+            if entry.name:
+                yield entry
+        elif entry.namespace != "admin":
+            yield from _patterns(entry.url_patterns)
+
+
+def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
+    """By the beginning of a route's name (the longest counts), the value of each argument."""
+    event = {"pk": shown.prediction, "external_id": shown.event}
+    version = {"pk": shown.version, "slug": shown.slug}
+    return {
+        "": {"slug": shown.slug},
+        "alert": {"pk": shown.alert},
+        "case": {"pk": shown.case, "form": "csv"},
+        "case_type": {"pk": shown.case_type},
+        "work_queue": {"pk": shown.work_queue},
+        "entity": {"slug": shown.slug, "token": shown.token},
+        "prediction": event,
+        "api_prediction": event,
+        "api_explanation": event,
+        "snooze": {"pk": shown.prediction, "code": shown.rule},
+        "list_event_value": event,
+        "rule": {"slug": shown.slug, "code": shown.rule},
+        "dataset": {"pk": shown.dataset},
+        "model": version,
+        "shadow": version,
+        "api_model": version,
+        "api_promote": version,
+        "api_shadow": version,
+        "job": {"job_id": shown.job},
+        "api_job": {"pk": shown.job},
+        "api_source": {"slug": "none"},
+    }
+
+
+def _value(known: dict[str, dict[str, Any]], name: str, argument: str) -> Any:
+    for beginning in sorted(known, key=len, reverse=True):
+        if name.startswith(beginning) and argument in known[beginning]:
+            return known[beginning][argument]
+    raise LookupError(f"Nothing is known for {argument} of {name}: see benchmarks/addresses.py.")

@@ -1,0 +1,174 @@
+"""What each page is for, as its help drawer says it. By the name of the route."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PageHelp:
+    """`purpose` in one or two sentences; `points`: what can be done there, and how to read it."""
+
+    purpose: str
+    points: tuple[str, ...] = ()
+
+
+PAGES: dict[str, PageHelp] = {
+    "queue": PageHelp(
+        "What waits for a human, the most worthwhile first.",
+        (
+            "Move with j and k, open with Enter; n takes the next alert.",
+            "Filters, order and view are in the address: send the link, and others see the same.",
+            "New alerts wait behind a button, so that nothing moves under your cursor.",
+        ),
+    ),
+    "alert_detail": PageHelp(
+        "One entity that needs a decision: what happened, why it was flagged, what is normal here.",
+        (
+            "The bars say how much each fact raised or lowered the score; they add up to it.",
+            "Label it, open a case, or put it off. What you find teaches the detector.",
+            "Personal data is masked. Revealing it is written to the audit trail.",
+        ),
+    ),
+    "entity_detail": PageHelp(
+        "Everything known about one entity of one detector: its events, alerts and cases.",
+        ("Labels stand beside the events that they judge.",),
+    ),
+    "case_list": PageHelp(
+        "The investigations that are not closed, the most urgent first.",
+        (
+            "Narrow by status, owner, priority, team queue and tag; the address holds it all.",
+            "The clock says how much of the time until a case is due has passed.",
+            "CSV and XLSX hold what is shown, all pages of it.",
+        ),
+    ),
+    "case_detail": PageHelp(
+        "One investigation: its alerts, its money at risk, and all that was said and done.",
+        (
+            "The buttons are the moves that you may make from where the case stands.",
+            "Closing it closes its alerts and labels their predictions; above the loss limit a "
+            "second person approves that first.",
+            "The timeline is only ever added to. Write @name to tell somebody.",
+        ),
+    ),
+    "case_report": PageHelp(
+        "Everything stored about a case, to read, print or keep as PDF.",
+        (
+            "The number behind each sentence leads to the row that it states.",
+            "Personal data is masked. Showing it asks for a reason, which is audited.",
+        ),
+    ),
+    "work_queue_list": PageHelp(
+        "Which team gets which alerts, how fast they are due, and what is late.",
+        ("Say under You whether you take new work.",),
+    ),
+    "work_queue_detail": PageHelp(
+        "How one team works: what it takes, when it works, what is late, and who is in it.",
+        ("Due times are counted in working hours. What is due already keeps its time.",),
+    ),
+    "work_queue_new": PageHelp(
+        "Set up a team: what it takes, when it works, and when something is late.",
+        ("An alert goes to the first queue, by their order, that takes it.",),
+    ),
+    "case_type_list": PageHelp("The kinds of cases, each with the checklist that it begins with."),
+    "case_type_detail": PageHelp(
+        "One kind of case and its checklist.",
+        ("Cases that are open keep the checklist that they began with.",),
+    ),
+    "case_type_new": PageHelp("Write a kind of case and what has to be done in each of them."),
+    "prediction_detail": PageHelp(
+        "One scored event, as it was decided and why.",
+        (
+            "Contributions add up to the score; the error of that sum is shown.",
+            "Lineage names the bundle, the rules and the lists that decided.",
+        ),
+    ),
+    "prediction_approve": PageHelp(
+        "What would have to be different for this event to be approved.",
+        ("Only facts that can change are varied; the smallest change comes first.",),
+    ),
+    "prediction_surrogate": PageHelp(
+        "A small decision tree that imitates the model near this event.",
+        ("How often it agrees with the model nearby is printed; below 90 % do not rely on it.",),
+    ),
+    "snooze": PageHelp(
+        "Keep a rule from flagging one entity for some time.",
+        ("The rule still matches and is recorded; it has no consequence until the snooze ends.",),
+    ),
+    "list_event_value": PageHelp(
+        "Put a value of this event on the allow or the deny list of its detector.",
+        ("Say why and until when; the next event is decided by it.",),
+    ),
+    "detector_list": PageHelp(
+        "The detection problems that this platform watches, and how busy each is.",
+    ),
+    "detector_detail": PageHelp(
+        "What one detector reads, how it decides, and what serves it.",
+        ("The drawing shows from which fields of an event each feature comes.",),
+    ),
+    "rules_overview": PageHelp("The rules of every detector, and where each stands."),
+    "rule_list": PageHelp(
+        "The rules of one detector: live ones decide, shadow ones only count, drafts do nothing.",
+    ),
+    "rule_new": PageHelp(
+        "Write a rule and try it on past events before anybody is affected.",
+        ("It is checked while you write; mistakes are told with their place.",),
+    ),
+    "rule_detail": PageHelp(
+        "One rule: its versions, where each stands, and what it did.",
+        ("A change makes a new version; the old one stays until the new one is live.",),
+    ),
+    "lists": PageHelp(
+        "Values that are always let through or always stopped, with their reason and their end.",
+    ),
+    "policy": PageHelp(
+        "How this detector combines model, rules and lists, and which share is drawn for audit.",
+    ),
+    "watchlists": PageHelp(
+        "The sanctions lists that names are screened against, and how old each copy is.",
+    ),
+    "model_list": PageHelp(
+        "For each detector: what serves, what is being tried, and whether anything is wrong.",
+    ),
+    "model_detail": PageHelp(
+        "One trained version: is it better than what serves, by how much, and how sure is that?",
+        (
+            "Compared on the same events, newest last; intervals say what chance could do.",
+            "Promotion takes a comparison and a second person. Rolling back takes one click.",
+        ),
+    ),
+    "model_thresholds": PageHelp(
+        "Move the points from which events are reviewed or blocked, and see the cost before.",
+        ("Publishing makes a new version of the same model; it is promoted like any other.",),
+    ),
+    "model_explanation": PageHelp(
+        "What the model goes by over many events, not one.",
+        ("The longer a bar, the more that feature moved scores, up or down.",),
+    ),
+    "model_card": PageHelp(
+        "What a reader outside should know of a version: data, measures, limits, who approved it.",
+    ),
+    "model_compare": PageHelp("Two versions side by side: numbers, parameters, curves, features."),
+    "model_integrity": PageHelp(
+        "Whether everything that serving and training rely on is there and unchanged.",
+    ),
+    "model_import": PageHelp(
+        "Bring in a bundle that another installation exported.",
+        ("It is checked byte by byte and never promoted by itself.",),
+    ),
+    "dataset_detail": PageHelp(
+        "The rows that a version was trained and judged on, and what was known when.",
+    ),
+    "drift": PageHelp(
+        "Whether what arrives still looks like what the champion was trained on.",
+        ("A feature counts as moved when both the size and the certainty of the change say so.",),
+    ),
+    "retraining": PageHelp(
+        "When this detector trains again by itself, and what has to be so before.",
+    ),
+    "job_list": PageHelp("What runs, waits or ended in the background."),
+    "job_detail": PageHelp(
+        "One background job: how far it is, what it said, what came of it.",
+        ("A job whose worker died is taken up again by itself.",),
+    ),
+    "password_change": PageHelp("Choose a new password."),
+    "password_change_done": PageHelp("Your password is changed."),
+}

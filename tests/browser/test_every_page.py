@@ -1,0 +1,58 @@
+"""Every page in a real browser: accessible in both themes, no wider than the screen, light."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from tests.e2e.stack import Stack
+
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+ADDRESSES = """
+import json
+from benchmarks.addresses import readable_pages, shown_rows
+print(json.dumps([*readable_pages(shown_rows("fraud"))]))
+"""
+WIDTHS = {"desktop": 1280, "tablet": 820}
+FITS = "width => document.documentElement.scrollWidth <= width"
+HTML_BYTES = 150_000
+
+
+@pytest.fixture(scope="module")
+def addresses(platform: Stack) -> list[tuple[str, str]]:
+    found = json.loads(platform.manage("shell", "-v", "0", "-c", ADDRESSES).splitlines()[-1])
+    return [(name, address) for name, address in found if not address.startswith("/api/")]
+
+
+def test_every_page_is_accessible_and_fits(
+    sign_in: Callable[[str], Page], addresses: list[tuple[str, str]]
+) -> None:
+    page = sign_in("admin")
+    problems, seen = [], 0
+    for name, address in addresses:
+        answer = page.request.get(address)
+        if answer.status != 200 or '<aside class="rail">' not in answer.text():
+            continue
+        seen += 1
+        if len(answer.body()) > HTML_BYTES:
+            problems.append(f"{name}: {len(answer.body())} bytes of HTML")
+        page.set_viewport_size({"width": WIDTHS["desktop"], "height": 900})
+        page.goto(address, wait_until="networkidle")
+        for theme in ("light", "dark"):
+            # Colours that are still on their way would be judged half-way.
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            problems += [
+                f"{name}, {theme}: {found['id']} at {found['nodes'][0]['target']}"
+                for found in Axe().run(page).response["violations"]
+            ]
+        for screen, width in WIDTHS.items():
+            page.set_viewport_size({"width": width, "height": 900})
+            try:  # Charts follow the width a moment later.
+                page.wait_for_function(FITS, arg=width, timeout=3000)
+            except PlaywrightTimeout:
+                problems.append(f"{name}, {screen}: wider than {width} px")
+    assert seen > 30
+    assert problems == [], "\n".join(problems)

@@ -1,0 +1,31 @@
+"""Every page says what it is for."""
+
+import pytest
+from django.urls import resolve
+
+from benchmarks.addresses import readable_pages
+from models_registry.promotion import promote
+from riskplatform.page_help import PAGES
+from tests.models_registry.versions import VersionFactory
+from tests.world import found_world, grow_world, shown_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_page_has_a_help_drawer_and_every_help_a_page(
+    client, champion, payments_digest, admin
+):
+    version = VersionFactory(detector=champion, digest=payments_digest)
+    promote(version, actor=None, reason="for the tests")
+    world = found_world(champion, version, admin)
+    grow_world(world, 1)
+    client.force_login(admin)
+    pages = set()
+    for name, address in readable_pages(shown_of(world)):
+        answer = client.get(address)
+        text = answer.content.decode() if "html" in answer.get("Content-Type", "") else ""
+        if answer.status_code == 200 and '<aside class="rail">' in text:
+            pages.add(name)
+            assert 'id="page-help"' in text, f"{name} has no help: see riskplatform/page_help.py"
+            assert resolve(address).url_name == name
+    assert pages == set(PAGES)

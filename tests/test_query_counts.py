@@ -1,0 +1,79 @@
+"""Every page and endpoint that is read has a query budget, which no number of rows changes.
+
+The budgets are `query_counts.json`. After a change that needs other numbers:
+`RISK_WRITE_QUERY_COUNTS=1 pytest tests/test_query_counts.py`, and look at the difference.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.scopes import SCOPES
+from benchmarks.addresses import readable_pages
+from models_registry.promotion import promote
+from tests.accounts.factories import key_for
+from tests.models_registry.versions import VersionFactory
+from tests.world import found_world, grow_world, shown_of
+
+pytestmark = pytest.mark.django_db
+BUDGETS = Path(__file__).parent / "query_counts.json"
+FEW, MANY = 2, 12
+NOT_PAGES = {
+    "metrics": "counts of the process",
+    "api_schema": "made from code, no rows",
+    "model_export": "a file",
+    "case_export": "a file, read in parts",
+    "case_alerts_export": "a file, read in parts",
+}
+
+
+@pytest.fixture
+def world(champion, payments_digest, admin):
+    version = VersionFactory(detector=champion, digest=payments_digest)
+    promote(version, actor=None, reason="for the tests")
+    return found_world(champion, version, admin)
+
+
+@pytest.fixture
+def reader(admin):
+    """An admin in the browser who also carries a key, so that pages and endpoints answer."""
+    client = Client()
+    client.force_login(admin)
+    _, secret = key_for(admin, scopes=tuple(SCOPES))
+    return client, {"authorization": f"Token {secret}"}
+
+
+def counts(world, reader):
+    """By name of a page, how many queries reading it takes the second time."""
+    client, key = reader
+    found = {}
+    for name, address in readable_pages(shown_of(world)):
+        if name in NOT_PAGES:
+            continue
+        headers = key if address.startswith("/api/") else {}
+        if client.get(address, headers=headers).status_code != 200:
+            continue  # Not for reading: a form's target, or an answer elsewhere.
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get(address, headers=headers).status_code == 200, name
+        found[name] = len(queries)
+    return found
+
+
+def test_reading_costs_what_it_may_and_no_more_with_more_rows(world, reader):
+    grow_world(world, FEW)
+    few = counts(world, reader)
+    grow_world(world, MANY)
+    many = counts(world, reader)
+    grown = {name: (few[name], n) for name, n in many.items() if n > few.get(name, n)}
+    assert grown == {}, "more queries with more rows"
+    if os.environ.get("RISK_WRITE_QUERY_COUNTS"):
+        BUDGETS.write_text(json.dumps(dict(sorted(many.items())), indent=1) + "\n")
+    budgets = json.loads(BUDGETS.read_text())
+    assert set(many) == set(budgets), "a page without a budget, or a budget without a page"
+    dear = {name: (budgets[name], n) for name, n in many.items() if n > budgets[name]}
+    assert dear == {}, "more queries than the budget"

@@ -1,0 +1,115 @@
+"""A platform with some of everything, and more of it each time: for tests over all pages."""
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from accounts.models import User
+from accounts.roles import ANALYST
+from benchmarks.addresses import Shown
+from cases.case_models import CaseType, ChecklistItem
+from cases.merging import merge_case
+from cases.models import Alert, Case
+from cases.queue_models import QueueMember, WorkQueue
+from cases.services import add_to_case, comment_on_case, label_alert, open_alerts, open_case
+from cases.tagging import set_tags
+from models_registry.models import ModelVersion
+from scoring.labelling import record_label
+from scoring.models import Detector, Label, Prediction
+from tests.accounts.factories import key_for, user_with_role
+from tests.factories import risky_payment, scored_many
+from tests.jobs.factories import JobFactory
+from tests.models_registry.versions import VersionFactory
+
+_users = count(1)
+RULE = "VELOCITY_MULTI_CITY"
+
+
+@dataclass
+class World:
+    """What the addresses point at: the busiest row of each kind, which gets more each time."""
+
+    detector: Detector
+    version: ModelVersion
+    alert: Alert
+    case: Case
+    prediction: Prediction
+    actor: User
+
+
+def found_world(detector: Detector, version: ModelVersion, actor: User) -> World:
+    """One of each."""
+    alert, prediction = _alert_of("busy")
+    case = open_case([_alert_of("odd")[0]], title="Odd", actor=actor)
+    return World(detector, version, alert, case, prediction, actor)
+
+
+def grow_world(world: World, rows: int) -> None:
+    """`rows` more of everything, and more of it around the rows that the addresses point at."""
+    for _ in range(rows):
+        user = f"user-{next(_users)}"
+        _alert_of("busy", location=f"City {user}")
+        closed, _ = _alert_of(f"closed-{user}")
+        label_alert(closed, disposition="fraud", reason_code="card_testing", actor=world.actor)
+        _alert_of(f"open-{user}")
+        open_case([_alert_of(f"case-{user}")[0]], title=f"About {user}", actor=world.actor)
+        _grow_case(world, user)
+        _tell(world.prediction, world.actor)
+        JobFactory(requested_by=world.actor)
+        VersionFactory(detector=world.detector, trained_by=world.actor)
+        key_for(world.actor)
+
+
+def _grow_case(world: World, user: str) -> None:
+    """More in the case and its queue, and more queues and types."""
+    case, actor = world.case, world.actor
+    comment_on_case(case, text=f"Seen {user}, @{actor.username}.", actor=actor)
+    add_to_case(case, [_alert_of(f"more-{user}")[0]], actor=actor)
+    other = open_case([_alert_of(f"same-{user}")[0]], title="The same", actor=actor)
+    merge_case(other, target=case, actor=actor)
+    set_tags(case, names=[user], actor=actor)
+    member = user_with_role(ANALYST, username=user)
+    QueueMember.objects.create(queue=WorkQueue.objects.order_by("pk")[0], user=member)
+    WorkQueue.objects.create(name=f"Queue of {user}")
+    kind = CaseType.objects.create(name=f"Type of {user}", is_active=False)
+    for text in ("Call them", "Write it down"):
+        ChecklistItem.objects.create(
+            case_type=CaseType.objects.order_by("pk")[0], text=f"{text}, {user}"
+        )
+        ChecklistItem.objects.create(case_type=kind, text=text)
+
+
+def _alert_of(user: str, **changed: Any) -> tuple[Alert, Prediction]:
+    (prediction,) = scored_many("payments", [risky_payment(user_id=user, **changed)])
+    open_alerts([prediction.pk])
+    return Alert.objects.get(links__prediction=prediction), prediction
+
+
+def _tell(prediction: Prediction, author: User) -> None:
+    record_label(
+        prediction,
+        is_fraud=True,
+        source=Label.Source.ANALYST,
+        label_time=prediction.received_at,
+        author=author,
+        reason_code="card_testing",
+        notes="",
+    )
+
+
+def shown_of(world: World) -> Shown:
+    """What the addresses of all pages point at."""
+    return Shown(
+        slug=world.detector.slug,
+        token=world.alert.entity,
+        rule=RULE,
+        alert=world.alert.pk,
+        case=world.case.pk,
+        prediction=world.prediction.pk,
+        event=world.prediction.external_id,
+        version=world.version.pk,
+        dataset=world.version.dataset_id,
+        job=JobFactory(requested_by=world.actor).pk,
+        work_queue=WorkQueue.objects.order_by("pk")[0].pk,
+        case_type=CaseType.objects.order_by("pk")[0].pk,
+    )
