@@ -49,56 +49,71 @@ def render_case(
 
 
 def case_context(request: HttpRequest, case: Case, user: User) -> dict[str, Any]:
+    """What the templates of a case need; see each of the parts below."""
     specs = SpecCache()
-    stake, approvals = stake_of(case), newest_approvals(case)
-    pending = next((one for one in approvals if one.status == one.Status.PENDING), None)
     rows = alert_rows(case_alerts(case)[:ALERTS], specs)
     truth = truth_of(rows, specs)
-    moves = moves_of(case, user, stake=stake, pending=pending)
     merges = merges_of(case)
     live, works = case.status in LIVE_CASES, user.has_perm("cases.work_case")
-    context = {
+    return {
         "title": case.title,
         "crumbs": [("Cases", reverse("case_list"))],
         "case": case,
         "alerts": rows,
         "alerts_count": _count(case, rows),
         "entities": entities_of(rows, specs)[:ENTITIES],
-        "totals": totals(stake),
-        "stake": stake,
         "truth": truth,
+        "outcome": outcome(case.disposition, case.reason_code, truth),
         "clock": clock_of(case, timezone.now()),
         "tags": [tag.name for tag in case.tags.all()],
         "merges": merges,
-        "moves": [move for move in moves if move.name not in SPECIAL],
-        "may_merge": any(move.name == "merge" for move in moves),
-        "may_move_alerts": works and case.status in WORKED_ON,
-        "may_unmerge": works and case.status in WORKED_ON,
-        "pending": pending,
-        "approvals": [one for one in approvals if one is not pending],
-        "outcome": outcome(case.disposition, case.reason_code, truth),
-        "handover": waiting_handover(case) if live else None,
         "checks": checks_of(case),
+        "handover": waiting_handover(case) if live else None,
         "live": live,
         "works": works,
+        **_standing(case, user, truth),
+        **_offers(case, user, live=live, works=works, truth=truth),
+        **_timeline(request, case, [merge.source_id for merge in merges]),
+    }
+
+
+def _standing(case: Case, user: User, truth: TruthWords) -> dict[str, Any]:
+    """What is at risk, whether a second person is waited for, the moves this user may make."""
+    stake, approvals = stake_of(case), newest_approvals(case)
+    pending = next((one for one in approvals if one.status == one.Status.PENDING), None)
+    moves = moves_of(case, user, stake=stake, pending=pending)
+    may_merge = any(move.name == "merge" for move in moves)
+    asked = "" if pending is None else outcome(pending.disposition, pending.reason_code, truth)
+    return {
+        "stake": stake,
+        "totals": totals(stake),
+        "pending": pending,
+        "asked_outcome": asked,
+        "approvals": [one for one in approvals if one is not pending],
+        "moves": [move for move in moves if move.name not in SPECIAL],
+        "may_merge": may_merge,
+        "candidates": list(merge_candidates(case)[:CANDIDATES]) if may_merge else [],
+    }
+
+
+def _offers(
+    case: Case, user: User, *, live: bool, works: bool, truth: TruthWords
+) -> dict[str, Any]:
+    """The forms that this user has on the page, with what they choose from."""
+    found: dict[str, Any] = {
         "may_write": works and case.status != CaseStatus.MERGED,
+        "may_move_alerts": works and case.status in WORKED_ON,
+        "may_unmerge": works and case.status in WORKED_ON,
         "may_lower": user.has_perm("cases.assign_alert"),
         "priorities": list(enumerate(PRIORITIES)),
         "close_form": CloseCaseForm(auto_id="close-%s", truth=truth),
         "comment_form": CommentForm(),
         "accept": ACCEPT,
     }
-    context |= _timeline(request, case, [merge.source_id for merge in merges])
-    if pending is not None:
-        context["asked_outcome"] = outcome(pending.disposition, pending.reason_code, truth)
     if live and works:
-        context |= {
-            "people": case_workers(),
-            "case_types": CaseType.objects.filter(is_active=True),
-        }
-    if context["may_merge"]:
-        context["candidates"] = list(merge_candidates(case)[:CANDIDATES])
-    return context
+        found["people"] = case_workers()
+        found["case_types"] = CaseType.objects.filter(is_active=True)
+    return found
 
 
 def _timeline(request: HttpRequest, case: Case, merged: Sequence[int]) -> dict[str, Any]:
