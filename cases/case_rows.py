@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from cases.case_events import words_of
+from cases.case_events import Kind, words_of
 from cases.case_selectors import AlertSum
 from cases.models import Alert, Case, CaseEvent
 from cases.workflow import LIVE_CASES, CaseStatus
@@ -108,8 +108,15 @@ class Line:
 
 
 def timeline_lines(events: Iterable[CaseEvent], *, case_id: int) -> list[Line]:
-    """Lines for events with actor, attachment and mentions read already."""
-    return [_line(event, case_id) for event in events]
+    """Lines for events with actor, attachment and mentions read already.
+
+    Both cases of a merge tell of it; the case that is shown does so alone.
+    """
+    return [
+        _line(event, case_id)
+        for event in events
+        if event.case_id == case_id or event.kind not in (Kind.MERGED, Kind.UNMERGED)
+    ]
 
 
 def _line(event: CaseEvent, case_id: int) -> Line:

@@ -59,7 +59,7 @@ def test_closing_with_four_eyes_from_page_to_page(client, reader, analyst, lead)
     case = case_of(analyst, "a")
     shown = page(reader, case)
     assert [move.name for move in shown.context["moves"]] == ["investigate", "ask"]
-    assert "closing takes two people" in text(shown)
+    assert "Closing takes two people" in text(shown)
     reader.post(url("case_close", case), FRAUD | {"move": "ask", "notes": "Sure."})
     waits = page(reader, case)
     assert [move.name for move in waits.context["moves"]] == ["withdraw"]
@@ -201,6 +201,7 @@ def test_a_case_is_merged_shown_there_and_taken_out(reader, analyst):
     shown = text(page(reader, two))
     assert "Said in the first" in shown
     assert f"case {one.pk}" in shown
+    assert shown.count("merged case") == 1
     assert "can be taken out again there" in text(page(reader, one)).lower()
     reader.post(url("case_unmerge", one), {})
     assert Case.objects.get(pk=one.pk).status == "open"
