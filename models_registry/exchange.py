@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 RECORD_FORMAT = 1
 TRIAL = "models_registry.trial"
 """The module that tries a file, in a process of its own."""
-TRIAL_SECONDS = 120.0
+TRIAL_SECONDS = 60.0
 TRIAL_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG")
 MOST_SAID = 2000
 ENDED = "The bundle needs too much memory or time: trying it was ended."

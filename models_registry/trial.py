@@ -120,6 +120,8 @@ def _check_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
 def _assembled(found: Unpacked) -> Bundle:
     try:
         return assemble(found.digest, found.manifest, found.model_files)
+    except MemoryError:
+        raise
     except Exception as error:  # A hostile manifest may be wrong in any way whatever.
         raise ExchangeError(f"The bundle does not load: {str(error)[:300]}") from error
 
@@ -132,6 +134,8 @@ def _check_judges(bundle: Bundle) -> None:
     try:
         judged = judge(bundle.predictor, np.full((1, width), np.nan))
         judge(bundle.predictor, many)
+    except MemoryError:
+        raise
     except Exception as error:  # As above: its arrays are whatever somebody made.
         raise ExchangeError(f"The model does not run: {str(error)[:300]}") from error
     if judged is None or not np.isfinite(judged.score).all():
