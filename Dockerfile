@@ -20,7 +20,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 risk \
     && useradd --uid 10001 --gid risk --no-create-home --shell /usr/sbin/nologin risk \
-    && install --directory --owner risk --group risk /srv/risk /srv/bundles
+    && install --directory --owner risk --group risk /srv/risk /srv/bundles /srv/attachments
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 COPY --from=build --chown=risk:risk /tmp/build/static /srv/risk/static
@@ -29,7 +29,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     RISK_VAR_DIR=/srv/risk \
-    RISK_BUNDLE_DIR=/srv/bundles
+    RISK_BUNDLE_DIR=/srv/bundles \
+    RISK_ATTACHMENT_DIR=/srv/attachments
 USER risk
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \

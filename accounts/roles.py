@@ -39,6 +39,8 @@ _LEAD = _ANALYST | {
     "cases.assign_alert",
     "cases.approve_case",
     "cases.share_view",
+    "cases.change_workqueue",
+    "cases.change_casetype",
 }
 _DATA_ENGINEER = _READ | {
     "scoring.add_detector",

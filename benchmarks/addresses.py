@@ -8,7 +8,9 @@ from typing import Any
 from django.db.models import Count
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from cases.case_models import CaseType
 from cases.models import Alert, Case
+from cases.work_queue_models import WorkQueue
 from jobs.models import Job
 from models_registry.backtest_models import Backtest
 from models_registry.models import ModelVersion
@@ -20,6 +22,7 @@ FORMS = {
     *("promotion_approve", "promotion_refuse", "promotion_withdraw"),
     *("api_approve", "api_refuse", "api_withdraw"),
     *("view_change", "undo_closing"),
+    *("case_check", "case_attachment", "work_queue_availability"),
 }
 """Routes that only take a form and need a row of their own."""
 
@@ -40,6 +43,8 @@ class Shown:
     dataset: int
     job: int
     backtest: int
+    work_queue: int
+    case_type: int
 
 
 def shown_rows(slug: str) -> Shown:
@@ -66,6 +71,8 @@ def shown_rows(slug: str) -> Shown:
         dataset=version.dataset_id,
         job=Job.objects.values_list("pk", flat=True).first() or 0,
         backtest=Backtest.objects.values_list("pk", flat=True).first() or 0,
+        work_queue=WorkQueue.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
+        case_type=CaseType.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
     )
 
 
@@ -98,7 +105,9 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
     return {
         "": {"slug": shown.slug},
         "alert": {"pk": shown.alert},
-        "case": {"pk": shown.case},
+        "case": {"pk": shown.case, "form": "csv"},
+        "case_type": {"pk": shown.case_type},
+        "work_queue": {"pk": shown.work_queue},
         "entity": {"slug": shown.slug, "token": shown.token},
         "prediction": event,
         "api_prediction": event,

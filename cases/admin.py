@@ -5,6 +5,17 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from cases.case_models import (
+    CaseApproval,
+    CaseAttachment,
+    CaseCheck,
+    CaseHandover,
+    CaseMention,
+    CaseMerge,
+    CaseType,
+    ChecklistItem,
+    Tag,
+)
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.queue_models import (
     AlertComment,
@@ -14,6 +25,7 @@ from cases.queue_models import (
     QueueBudget,
     SavedView,
 )
+from cases.work_queue_models import Escalation, QueueMember, WorkQueue
 
 
 class ReadOnly:
@@ -54,9 +66,12 @@ class AlertAdmin(ReadOnly, admin.ModelAdmin):
 
 @admin.register(Case)
 class CaseAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("id", "title", "status", "disposition", "owner", "opened_at", "closed_at")
-    list_filter = ("status", "disposition")
-    list_select_related = ("owner",)
+    list_display = (
+        *("id", "title", "status", "disposition", "priority", "work_queue", "owner"),
+        *("opened_at", "due_at", "closed_at"),
+    )
+    list_filter = ("status", "disposition", "priority", "work_queue")
+    list_select_related = ("owner", "work_queue")
     search_fields = ("=id", "title")
     inlines = (TimelineInline,)
 
@@ -122,3 +137,99 @@ class SavedViewAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("name", "owner", "shared", "query", "created_at")
     list_filter = ("shared",)
     list_select_related = ("owner",)
+
+
+class ItemInline(ReadOnly, admin.TabularInline):
+    model = ChecklistItem
+    fields = ("position", "text")
+    extra = 0
+
+
+class MemberInline(ReadOnly, admin.TabularInline):
+    model = QueueMember
+    fields = ("user", "capacity", "skills", "is_available", "away_until", "last_assigned_at")
+    extra = 0
+
+
+@admin.register(WorkQueue)
+class WorkQueueAdmin(ReadOnly, admin.ModelAdmin):
+    """Changed on the product's own page, which audits every change."""
+
+    list_display = ("name", "position", "is_active", "assignment", "due_after", "lead")
+    list_filter = ("is_active", "assignment")
+    list_select_related = ("lead",)
+    search_fields = ("name",)
+    inlines = (MemberInline,)
+
+
+@admin.register(CaseType)
+class CaseTypeAdmin(ReadOnly, admin.ModelAdmin):
+    """Changed on the product's own page, which audits every change."""
+
+    list_display = ("name", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("name",)
+    inlines = (ItemInline,)
+
+
+@admin.register(CaseApproval)
+class CaseApprovalAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = (
+        *("case", "status", "disposition", "amount", "currency", "requested_by"),
+        *("requested_at", "decided_by", "decided_at"),
+    )
+    list_filter = ("status", "disposition")
+    list_select_related = ("case", "requested_by", "decided_by")
+    search_fields = ("=case__id",)
+    date_hierarchy = "requested_at"
+
+
+@admin.register(CaseAttachment)
+class CaseAttachmentAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("name", "case", "content_type", "size", "added_by", "added_at")
+    list_filter = ("content_type",)
+    list_select_related = ("case", "added_by")
+    search_fields = ("=case__id", "name", "=sha256")
+
+
+@admin.register(CaseMerge)
+class CaseMergeAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("source", "target", "merged_by", "merged_at", "undone_by", "undone_at")
+    list_select_related = ("source", "target", "merged_by", "undone_by")
+    search_fields = ("=source__id", "=target__id")
+
+
+@admin.register(CaseHandover)
+class CaseHandoverAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("case", "from_user", "to_user", "status", "at", "answered_at")
+    list_filter = ("status",)
+    list_select_related = ("case", "from_user", "to_user")
+    search_fields = ("=case__id",)
+
+
+@admin.register(CaseCheck)
+class CaseCheckAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("case", "text", "done_by", "done_at")
+    list_select_related = ("case", "done_by")
+    search_fields = ("=case__id", "text")
+
+
+@admin.register(CaseMention)
+class CaseMentionAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("event", "user", "sent_at")
+    list_select_related = ("event", "user")
+    search_fields = ("=event__case__id", "user__username")
+
+
+@admin.register(Tag)
+class TagAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("name",)
+    search_fields = ("name",)
+
+
+@admin.register(Escalation)
+class EscalationAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("id", "queue", "alert", "case", "recipient", "notify", "at", "sent_at")
+    list_filter = ("queue", "notify")
+    list_select_related = ("queue", "alert", "case", "recipient")
+    date_hierarchy = "at"

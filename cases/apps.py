@@ -9,6 +9,8 @@ class CasesConfig(AppConfig):
     name = "cases"
 
     def ready(self) -> None:
+        from accounts.audit_guard import guard_table
         from cases import receivers
 
         receivers.connect()
+        guard_table("cases_caseevent", name="timeline", rows="entries of a timeline")

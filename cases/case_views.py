@@ -1,81 +1,60 @@
-"""Cases: the list, one case, and what can be done with it."""
+"""Cases: the list and one case. What can be done with one is in `case_act_views`."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
 
-from cases.forms import CloseCaseForm, CommentForm
-from cases.models import Case, CaseEvent
-from cases.rows import AlertRow, alert_rows, case_rows
-from cases.selectors import case_alerts, case_counts, case_list, case_timeline, find_case
-from cases.services import begin_touch, close_case, comment_on_case, end_touch, move_case
-from cases.views import fragment, reason_words, signed_in
-from cases.workflow import CaseStatus, MoveRefused, moves_from
-from scoring.core.spec import TruthWords, truth_words
-from scoring.presenting import SpecCache
+from cases.case_filters import SORTS, CaseFilters, selects, tabs
+from cases.case_pages import render_case
+from cases.case_rows import case_rows
+from cases.case_selectors import (
+    alert_sums,
+    case_counts,
+    case_rows_query,
+    find_case,
+    status_counts,
+    tag_counts,
+    waits_for_me,
+)
+from cases.models import Case
+from cases.services import begin_touch
+from cases.views import fragment, signed_in
 
 PAGE_SIZE = 50
-LIVE = (CaseStatus.OPEN, CaseStatus.INVESTIGATING)
 
 
 @login_required
 @permission_required("cases.view_case", raise_exception=True)
 @require_GET
 def case_index(request: HttpRequest) -> HttpResponse:
-    """Cases by status, newest first; those that are not closed unless asked otherwise."""
-    status = request.GET.get("status", "live")
-    mine, q = (
-        request.GET.get("owner") == "me",
-        request.GET.get("q", "").replace("\0", "").strip()[:100],
-    )
-    rows = case_list()
-    if status == "live":
-        rows = rows.filter(status__in=LIVE)
-    elif status in set(CaseStatus):
-        rows = rows.filter(status=status)
-    if mine:
-        rows = rows.filter(owner=signed_in(request))
-    if q:
-        rows = rows.filter(Q(title__icontains=q) | Q(pk=int(q) if q.isdecimal() else None))
+    """Cases that are not closed, the most urgent first, unless asked otherwise."""
+    now, user = timezone.now(), signed_in(request)
+    filters = CaseFilters.read(request.GET.dict())
+    counts = case_counts(filters.statuses, now)
+    rows = filters.apply(case_rows_query(), user=user, now=now)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    cases = list(page.object_list)
     context = {
         "title": "Cases",
+        "filters": filters,
+        "query": filters.query(),
         "page_obj": page,
-        "rows": case_rows(page.object_list),
-        "tabs": _tabs(status),
-        "status": status,
-        "q": q,
-        "selects": [
-            {
-                "name": "owner",
-                "label": "Owner",
-                "value": "me" if mine else "",
-                "options": [("me", "Mine")],
-            }
-        ],
-        "keep": {"status": status},
-        "narrowed": mine or bool(q),
+        "rows": case_rows(cases, alert_sums([case.pk for case in cases]), now),
+        "tabs": tabs(filters, status_counts(now)),
+        "selects": selects(filters, counts, tag_counts(), user),
+        "sorts": [(name, label) for name, (label, _) in SORTS.items()],
+        "keep": {"status": filters.status},
+        **waits_for_me(user),
     }
-    template = "cases/case_list.html"
-    return render(request, f"{template}#list" if fragment(request) else template, context)
-
-
-def _tabs(status: str) -> list[dict[str, Any]]:
-    counts = case_counts()
-    live = sum(counts[value] for value in LIVE)
-    made = [("live", "Not closed", live)]
-    made += [(str(s), s.replace("_", " ").capitalize(), counts[s]) for s in CaseStatus]
-    return [
-        {"label": label, "count": n, "url": f"?status={value}", "here": value == status}
-        for value, label, n in made
-    ]
+    if not fragment(request):
+        return render(request, "cases/case_list.html", context)
+    response = render(request, "cases/case_list.html#list", context)
+    asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
+    response["HX-Push-Url"] = f"{request.path}?{asked.lstrip('&')}".rstrip("?")
+    return response
 
 
 def case_or_404(pk: int) -> Case:
@@ -90,116 +69,6 @@ def case_or_404(pk: int) -> Case:
 @require_GET
 def case_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One case: its alerts, its timeline, the moves that this user may make."""
-    case = case_or_404(pk)
-    begin_touch(signed_in(request), case=case)
-    return _render_case(request, case, {"act": request.GET.get("act", "")})
-
-
-def _render_case(
-    request: HttpRequest, case: Case, extra: dict[str, Any], status: int = 200
-) -> HttpResponse:
-    user = signed_in(request)
-    specs = SpecCache()
-    rows = alert_rows(case_alerts(case), specs)
-    truth = _truth(rows, specs)
-    totals: dict[str, Any] = {}
-    for row in rows:
-        if row.alert.exposure is not None:
-            currency = row.alert.currency
-            totals[currency] = totals.get(currency, 0) + row.alert.exposure
-    context = {
-        "title": case.title,
-        "crumbs": [("Cases", "/cases/")],
-        "case": case,
-        "alerts": rows,
-        "totals": list(totals.items()),
-        "events": [_event_line(event) for event in case_timeline(case)],
-        "moves": [move for move in moves_from(case.status) if user.has_perm(move.permission)],
-        "may_write": user.has_perm("cases.work_case"),
-        "reason_words": reason_words(case.disposition, case.reason_code),
-        "truth": truth,
-        "close_form": CloseCaseForm(auto_id="close-%s", truth=truth),
-        "comment_form": CommentForm(),
-    }
-    return render(request, "cases/case_detail.html", {**context, **extra}, status=status)
-
-
-def _truth(rows: Sequence[AlertRow], specs: SpecCache) -> TruthWords:
-    """The words of its detectors where they agree; a mixed case is one of fraud."""
-    found = {truth_words(specs.of(row.alert.detector)) for row in rows}
-    return found.pop() if len(found) == 1 else truth_words(None)
-
-
-def _event_line(event: CaseEvent) -> dict[str, Any]:
-    """A line of the timeline in words."""
-    words = event.get_kind_display()
-    if event.kind == CaseEvent.Kind.ALERT_ADDED:
-        words = f"added alert {event.detail.get('alert', '')}"
-    elif event.kind == CaseEvent.Kind.MOVED:
-        words = f"moved it from {event.detail.get('from')} to {event.detail.get('to')}"
-    return {
-        "event": event,
-        "who": event.actor.name if event.actor else "Somebody",
-        "words": words,
-        "alert_id": event.detail.get("alert"),
-    }
-
-
-def _done(request: HttpRequest, case: Case, text: str) -> HttpResponse:
-    end_touch(signed_in(request))
-    messages.success(request, text)
-    return redirect("case_detail", pk=case.pk)
-
-
-@login_required
-@permission_required("cases.work_case", raise_exception=True)
-@require_POST
-def case_comment(request: HttpRequest, pk: int) -> HttpResponse:
-    """Add a comment."""
-    case = case_or_404(pk)
-    form = CommentForm(request.POST)
-    if form.is_valid():
-        try:
-            comment_on_case(case, text=form.cleaned_data["text"], actor=signed_in(request))
-            return _done(request, case, "Comment added.")
-        except MoveRefused as refusal:
-            form.add_error("text", str(refusal))
-    return _render_case(request, case, {"comment_form": form}, status=422)
-
-
-@login_required
-@permission_required("cases.work_case", raise_exception=True)
-@require_POST
-def case_move(request: HttpRequest, pk: int) -> HttpResponse:
-    """Make a move of the table, other than closing."""
-    case = case_or_404(pk)
-    try:
-        case = move_case(case, move=request.POST.get("move", ""), actor=signed_in(request))
-    except MoveRefused as refusal:
-        return _render_case(request, case, {"problem": str(refusal)}, status=422)
-    return _done(request, case, f"The case is {case.get_status_display().lower()} now.")
-
-
-@login_required
-@permission_required("cases.work_case", raise_exception=True)
-@require_POST
-def case_close(request: HttpRequest, pk: int) -> HttpResponse:
-    """Close the case, and its alerts, with what was found."""
-    case = case_or_404(pk)
-    specs = SpecCache()
-    truth = _truth(alert_rows(case_alerts(case), specs), specs)
-    form = CloseCaseForm(request.POST, auto_id="close-%s", truth=truth)
-    if form.is_valid():
-        found = form.cleaned_data
-        try:
-            close_case(
-                case,
-                disposition=found["disposition"],
-                reason_code=found["reason_code"],
-                actor=signed_in(request),
-                notes=found["notes"],
-            )
-            return _done(request, case, "Case closed; its alerts closed with it.")
-        except MoveRefused as refusal:
-            form.add_error(None, str(refusal))
-    return _render_case(request, case, {"close_form": form, "act": "close"}, status=422)
+    case, user = case_or_404(pk), signed_in(request)
+    begin_touch(user, case=case)
+    return render_case(request, case, user, {"act": request.GET.get("act", "")})

@@ -1,11 +1,20 @@
 """Alerts (predictions of one entity that need a human), cases (investigations), their timeline."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from cases import links_models, queue_models, signature_models  # noqa: F401 - where Django looks
-from cases.workflow import AlertStatus, CaseStatus, Disposition
+from accounts.models import AppendOnlyError
+from cases import (  # noqa: F401 - where Django looks for models
+    case_models,
+    links_models,
+    queue_models,
+    signature_models,
+    work_queue_models,
+)
+from cases.workflow import LIVE_CASES, PRIORITIES, AlertStatus, CaseStatus, Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector, Prediction
 
@@ -17,8 +26,25 @@ def choices(
     return [(value.value, value.value.replace("_", " ").capitalize()) for value in values]
 
 
-class Case(models.Model):
-    """An investigation over alerts. One status, moved by the table in `workflow`."""
+class Served(models.Model):
+    """What a team queue has: by when it is due, and when it is escalated."""
+
+    work_queue = models.ForeignKey(
+        "cases.WorkQueue", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    due_at = models.DateTimeField(null=True, blank=True)
+    escalate_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Case(Served):
+    """An investigation over alerts. One status, moved by the table in `workflow`.
+
+    Its priority only rises on new evidence; lowering it takes a person and a reason.
+    """
 
     title = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=choices(CaseStatus), default=CaseStatus.OPEN)
@@ -32,11 +58,44 @@ class Case(models.Model):
     )
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
+    case_type = models.ForeignKey(
+        "cases.CaseType", models.PROTECT, null=True, blank=True, related_name="cases"
+    )
+    priority = models.PositiveSmallIntegerField(default=0, choices=list(enumerate(PRIORITIES)))
+    tags = models.ManyToManyField("cases.Tag", blank=True, related_name="cases")
+    merged_into = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="merged"
+    )
 
     class Meta:
         ordering = ("-opened_at",)
-        indexes = (models.Index(fields=("status", "-opened_at"), name="case_by_status"),)
-        permissions = (("work_case", "Can open, move, comment on and close cases"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(status=CaseStatus.CLOSED) ^ models.Q(disposition=""),
+                name="closed_case_has_outcome",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=CaseStatus.MERGED) ^ models.Q(merged_into=None),
+                name="merged_case_is_somewhere",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(priority__lt=len(PRIORITIES)), name="case_priority_exists"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("status", "-opened_at"), name="case_by_status"),
+            models.Index(fields=("-priority", "due_at", "id"), name="case_by_priority"),
+            models.Index(fields=("owner", "status"), name="case_by_owner"),
+            models.Index(
+                fields=("escalate_at",),
+                name="case_to_escalate",
+                condition=models.Q(escalated_at=None, status__in=LIVE_CASES),
+            ),
+        )
+        permissions = (
+            ("work_case", "Can open, move, comment on and close cases"),
+            ("approve_case", "Can approve or return closings above the loss limit"),
+        )
 
     def __str__(self) -> str:
         return f"Case {self.pk}: {self.title}"
@@ -45,7 +104,7 @@ class Case(models.Model):
         return reverse("case_detail", args=[self.pk])
 
 
-class Alert(models.Model):
+class Alert(Served):
     """Predictions of one entity of one detector that need a human, grouped while it is open.
 
     Level, probability, exposure and the top reason are those of its riskiest prediction so far;
@@ -110,6 +169,16 @@ class Alert(models.Model):
                 fields=("status", "id"), name="alert_audit", condition=models.Q(audit=True)
             ),
             models.Index(fields=("entity", "-opened_at"), name="alert_by_entity"),
+            models.Index(
+                fields=("escalate_at",),
+                name="alert_to_escalate",
+                condition=models.Q(escalated_at=None, status=AlertStatus.OPEN),
+            ),
+            models.Index(
+                fields=("work_queue", "owner", "due_at", "id"),
+                name="alert_of_queue",
+                condition=models.Q(status=AlertStatus.OPEN),
+            ),
         )
         permissions = (
             ("triage_alert", "Can label and close alerts"),
@@ -160,27 +229,64 @@ class Touch(models.Model):
         return f"{self.user_id} at {self.opened_at:%Y-%m-%d %H:%M}"
 
 
+class CaseEventQuerySet(models.QuerySet["CaseEvent"]):
+    """Reads only; the database has triggers that say the same."""
+
+    def update(self, **kwargs: Any) -> int:
+        raise AppendOnlyError("Entries of a timeline are never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("Entries of a timeline are never deleted.")
+
+
 class CaseEvent(models.Model):
     """One entry of a case's timeline; entries are only ever added."""
 
     class Kind(models.TextChoices):
         OPENED = "opened", "opened the case"
         ALERT_ADDED = "alert_added", "added an alert"
+        ALERT_REMOVED = "alert_removed", "took an alert out"
+        EVIDENCE = "evidence", "added new evidence"
         COMMENT = "comment", "commented"
+        ATTACHED = "attached", "attached a file"
+        CHECKED = "checked", "ticked"
+        UNCHECKED = "unchecked", "unticked"
+        TAGGED = "tagged", "changed the tags"
+        TYPED = "typed", "changed the type"
+        PRIORITY = "priority", "changed the priority"
+        ASSIGNED = "assigned", "changed the owner"
+        HANDED_OVER = "handed_over", "handed the case over"
+        HANDOVER_ENDED = "handover_ended", "answered the hand-over"
+        ASKED = "asked", "asked to close the case"
+        RETURNED = "returned", "returned the case for rework"
+        WITHDRAWN = "withdrawn", "took the request back"
+        MERGED = "merged", "merged the case"
+        UNMERGED = "unmerged", "took the case out again"
+        ESCALATED = "escalated", "escalated the case"
         MOVED = "moved", "changed the status"
         CLOSED = "closed", "closed the case"
 
-    case = models.ForeignKey(Case, models.CASCADE, related_name="timeline")
-    kind = models.CharField(max_length=12, choices=Kind)
+    # Protected: a timeline outlives whoever stands in it, and no case is deleted.
+    case = models.ForeignKey(Case, models.PROTECT, related_name="timeline")
+    kind = models.CharField(max_length=16, choices=Kind)
     at = models.DateTimeField(auto_now_add=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
-    )
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     text = models.TextField(blank=True)
     detail = models.JSONField(default=dict)
+
+    objects = CaseEventQuerySet.as_manager()
 
     class Meta:
         ordering = ("at", "id")
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} at {self.at:%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError("Entries of a timeline are never changed.")
+        kwargs["force_insert"] = True
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("Entries of a timeline are never deleted.")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cases.models import Alert, Case
-from scoring.core.types import RISK_LEVELS, SelectionReason
+from cases.models import Alert
+from scoring.core.types import SelectionReason
 from scoring.presenting import SpecCache
 from scoring.screened import list_words
 
@@ -53,28 +53,3 @@ def _listed(hit: Mapping[str, Any]) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """One line of the list of cases; `level` is the highest of its alerts, empty without any."""
-
-    case: Case
-    level: str
-    alerts: int
-    exposure: Any
-    currency: str
-
-
-def case_rows(cases: Iterable[Any]) -> list[CaseRow]:
-    """Lines for cases as `selectors.case_list` annotates them."""
-    return [
-        CaseRow(
-            case=case,
-            level="" if case.level is None else str(RISK_LEVELS[case.level]),
-            alerts=case.alerts_count,
-            exposure=case.exposure,
-            currency=case.currency or "",
-        )
-        for case in cases
-    ]

@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, Max, Prefetch, Q, QuerySet, Sum
+from django.db.models import Prefetch, Q, QuerySet
 
 from accounts.models import User
-from cases.models import Alert, AlertPrediction, Case, CaseEvent
-from cases.workflow import AlertStatus, CaseStatus
+from cases.models import Alert, AlertPrediction
+from cases.workflow import AlertStatus
 from scoring.core.types import SelectionReason
 from scoring.models import Label, Prediction
 
@@ -93,39 +93,6 @@ def alerts_of_entity(detector_id: int, entity: str, *, limit: int) -> list[Alert
     """Alerts of an entity, newest first."""
     rows = Alert.objects.filter(detector_id=detector_id, entity=entity)
     return list(rows.select_related("detector", "case", "owner").order_by("-opened_at")[:limit])
-
-
-def case_list() -> QuerySet[Case]:
-    """Cases with alerts counted, their highest level and total at risk, newest first."""
-    rows = Case.objects.select_related("owner").annotate(
-        alerts_count=Count("alerts"),
-        exposure=Sum("alerts__exposure"),
-        currency=Max("alerts__currency"),
-        level=Max("alerts__level"),
-    )
-    # Named: a query that groups leaves the model's own order aside.
-    return rows.order_by("-opened_at", "-pk")
-
-
-def case_counts() -> dict[str, int]:
-    """How many cases stand where, for every status."""
-    found = dict(Case.objects.order_by().values_list("status").annotate(n=Count("pk")))
-    return {status.value: found.get(status.value, 0) for status in CaseStatus}
-
-
-def find_case(pk: int) -> Case | None:
-    """The case with its people."""
-    return Case.objects.select_related("owner", "opened_by").filter(pk=pk).first()
-
-
-def case_alerts(case: Case) -> QuerySet[Alert]:
-    """The alerts of a case."""
-    return case.alerts.select_related("detector", "top_prediction").order_by("-expected_loss")
-
-
-def case_timeline(case: Case) -> QuerySet[CaseEvent]:
-    """The case's timeline, oldest first."""
-    return case.timeline.select_related("actor")
 
 
 def linked(prediction_ids: list[UUID]) -> set[UUID]:

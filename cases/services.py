@@ -12,20 +12,18 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.case_events import Kind, add_event
+from cases.checklists import start_checklist
 from cases.closing import note_closing
 from cases.handling_time import Cell
 from cases.locking import check_lock
+from cases.mentioning import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
+from cases.priority import raise_priority, take_evidence
+from cases.routing import Routes, place_alert, place_case
 from cases.selectors import linked
 from cases.summing_up import minutes_known, sum_up
-from cases.workflow import (
-    AlertStatus,
-    CaseStatus,
-    Disposition,
-    MoveRefused,
-    case_move,
-    check_reason,
-)
+from cases.workflow import WORKED_ON, AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
@@ -47,17 +45,17 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     fresh = [pk for pk in prediction_ids if pk not in done]
     for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
-    added, minutes = 0, minutes_known() if groups else {}
+    added, routes, minutes = 0, Routes(), minutes_known() if groups else {}
     for predictions in groups.values():
         try:
-            added += _group(predictions, minutes)
+            added += _group(predictions, routes, minutes)
         except DatabaseError:
             # One entity must not keep the others from analysts; the sweep will try it again.
             logger.exception("Prediction %s got no alert.", predictions[0].pk)
     return added
 
 
-def _group(predictions: list[Prediction], minutes: Mapping[Cell, float]) -> int:
+def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell, float]) -> int:
     """Put predictions of one entity into its live alert; new evidence ends a snooze."""
     for attempt in range(ATTEMPTS):
         try:
@@ -77,7 +75,10 @@ def _group(predictions: list[Prediction], minutes: Mapping[Cell, float]) -> int:
                 alert.expected_loss = _expected_loss(alert)
                 alert.snoozed_until = alert.snoozed_by = None
                 sum_up(alert, new, minutes)
+                place_alert(alert, routes=routes, now=timezone.now())
                 alert.save()
+                if alert.case_id is not None:
+                    take_evidence(alert, events=len(new))
                 return len(new)
         except IntegrityError:
             # Another worker opened the entity's alert first; the next attempt will find it.
@@ -87,13 +88,17 @@ def _group(predictions: list[Prediction], minutes: Mapping[Cell, float]) -> int:
 
 
 def _live_alert(prediction: Prediction) -> Alert:
-    """The entity's live alert, locked; a new one when it has none."""
-    alert = (
-        Alert.objects.select_for_update()
-        .filter(detector_id=prediction.detector_id, entity=prediction.entity)
-        .exclude(status=AlertStatus.CLOSED)
-        .first()
-    )
+    """The entity's live alert, locked; a new one when it has none.
+
+    A case is locked before its alerts, here and wherever both are: nobody waits in a circle.
+    """
+    rows = Alert.objects.filter(
+        detector_id=prediction.detector_id, entity=prediction.entity
+    ).exclude(status=AlertStatus.CLOSED)
+    case_id = rows.values_list("case_id", flat=True).first()
+    if case_id is not None:
+        Case.objects.select_for_update().filter(pk=case_id).first()
+    alert = rows.select_for_update().first()
     if alert is not None:
         return alert
     return Alert.objects.create(
@@ -170,7 +175,7 @@ def label_alert(
         )
     check_lock(alert, actor)
     now = timezone.now()
-    _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
+    close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
     note_closing(alert, actor=actor, at=now, batch=batch or uuid4())
     record_audit(
         actor=actor,
@@ -181,9 +186,10 @@ def label_alert(
     return alert
 
 
-def _close_alert(
+def close_alert(
     alert: Alert, found: Disposition, reason_code: str, *, actor: User, notes: str, now: datetime
 ) -> None:
+    """Close one alert and label what it holds; inside a transaction that has it locked."""
     alert.status = AlertStatus.CLOSED
     alert.closed_at = now
     alert.disposition = found
@@ -234,22 +240,18 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
         raise MoveRefused("Only open alerts can go into a new case.")
     for row in rows:
         check_lock(row, actor)
-    case = Case.objects.create(
-        title=title[:200], opened_by=actor, owner=actor, opened_at=timezone.now()
+    now = timezone.now()
+    case = Case(
+        title=title[:200],
+        opened_by=actor,
+        owner=actor,
+        opened_at=now,
+        priority=max(row.level for row in rows),
     )
-    CaseEvent.objects.create(case=case, kind=CaseEvent.Kind.OPENED, actor=actor)
-    for row in rows:
-        row.status = AlertStatus.IN_CASE
-        row.case = case
-        row.owner = actor
-        row.locked_by = row.locked_until = row.snoozed_until = row.snoozed_by = None
-        row.save(update_fields=["status", "case", "owner", *IN_HANDS])
-        CaseEvent.objects.create(
-            case=case,
-            kind=CaseEvent.Kind.ALERT_ADDED,
-            actor=actor,
-            detail={"alert": row.pk},
-        )
+    place_case(case, rows, routes=Routes(), now=now)
+    start_checklist(case, detector_id=rows[0].detector_id)
+    add_event(case, Kind.OPENED, actor=actor)
+    _take_in(case, rows, actor=actor)
     record_audit(
         actor=actor,
         action="case.opened",
@@ -260,69 +262,77 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
 
 
 @transaction.atomic
-def comment_on_case(case: Case, *, text: str, actor: User) -> CaseEvent:
-    """Add a comment to the timeline. Raises MoveRefused when it is empty."""
-    if not text.strip():
-        raise MoveRefused("Write something first.")
-    return CaseEvent.objects.create(
-        case=case, kind=CaseEvent.Kind.COMMENT, actor=actor, text=text.strip()
-    )
-
-
-@transaction.atomic
-def move_case(case: Case, *, move: str, actor: User) -> Case:
-    """Make a move of the table other than closing. Raises MoveRefused."""
-    if move == "close":
-        raise MoveRefused("Closing needs an outcome and a reason.")
-    return _move(case, move, actor=actor)
-
-
-def _move(case: Case, move: str, *, actor: User) -> Case:
-    row = Case.objects.select_for_update().get(pk=case.pk)
-    step = case_move(move, row.status)
-    if not actor.has_perm(step.permission):
-        raise MoveRefused(f"You may not: {step.label.lower()}.")
-    row.status = step.target
-    row.closed_at = timezone.now() if step.target is CaseStatus.CLOSED else None
-    row.save(update_fields=["status", "closed_at"])
-    closing = step.target is CaseStatus.CLOSED
-    CaseEvent.objects.create(
-        case=row,
-        kind=CaseEvent.Kind.CLOSED if closing else CaseEvent.Kind.MOVED,
-        actor=actor,
-        detail={"from": step.source, "to": step.target},
-    )
+def add_to_case(case: Case, alerts: Sequence[Alert], *, actor: User) -> Case:
+    """Put open alerts into a case that is worked on; its priority may rise. Raises MoveRefused."""
+    case = _worked_on(case, actor)
+    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
+    rows = list(wanted.filter(pk__in=[a.pk for a in alerts]).order_by("pk"))
+    if not rows or any(row.status != AlertStatus.OPEN for row in rows):
+        raise MoveRefused("Only open alerts can go into a case.")
+    for row in rows:
+        check_lock(row, actor)
+    _take_in(case, rows, actor=actor)
+    top = max(rows, key=lambda row: row.level)
+    raise_priority(case, top.level, why=f"Alert {top.pk} is {top.level_name}.", actor=actor)
     record_audit(
         actor=actor,
-        action=f"case.{move}",
-        subject=row,
-        detail={"from": step.source, "to": step.target},
+        action="case.alerts_added",
+        subject=case,
+        detail={"alerts": [row.pk for row in rows]},
+    )
+    return case
+
+
+@transaction.atomic
+def take_out_of_case(case: Case, alert: Alert, *, actor: User, reason: str) -> Alert:
+    """Put an alert of a case that is worked on back into the queue. Raises MoveRefused."""
+    if not reason.strip():
+        raise MoveRefused("Say why it does not belong here.")
+    case = _worked_on(case, actor)
+    row = Alert.objects.select_for_update().filter(pk=alert.pk, case=case).first()
+    if row is None or row.status != AlertStatus.IN_CASE:
+        raise MoveRefused("This alert is not an open one of this case.")
+    row.status, row.case = AlertStatus.OPEN, None
+    row.save(update_fields=["status", "case"])
+    add_event(case, Kind.ALERT_REMOVED, actor=actor, text=reason.strip(), alert=row.pk)
+    record_audit(
+        actor=actor,
+        action="case.alert_removed",
+        subject=case,
+        detail={"alert": row.pk, "reason": reason.strip()},
     )
     return row
 
 
-@transaction.atomic
-def close_case(
-    case: Case, *, disposition: str, reason_code: str, actor: User, notes: str = ""
-) -> Case:
-    """Close a case with what was found; its alerts close with it and their predictions get labels.
-
-    In a case that was reopened, alerts that were closed with another outcome take the new one, and
-    newer labels correct the earlier. Raises MoveRefused.
-    """
-    found = check_reason(disposition, reason_code)
-    row = _move(case, "close", actor=actor)
-    row.disposition = found
-    row.reason_code = reason_code
-    row.save(update_fields=["disposition", "reason_code"])
-    now = timezone.now()
-    for alert in row.alerts.select_for_update():
-        judged = alert.status == AlertStatus.CLOSED
-        if not judged or (alert.disposition, alert.reason_code) != (found, reason_code):
-            _close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
-    if notes.strip():
-        comment_on_case(row, text=notes, actor=actor)
+def _worked_on(case: Case, actor: User) -> Case:
+    """The case, locked. Raises MoveRefused unless the actor may work on it and it is open."""
+    row = Case.objects.select_for_update().get(pk=case.pk)
+    if not actor.has_perm("cases.work_case"):
+        raise MoveRefused("You may not work on cases.")
+    if row.status not in WORKED_ON:
+        words = row.status.replace("_", " ")
+        raise MoveRefused(f"A case that is {words} keeps its alerts as they are.")
     return row
+
+
+def _take_in(case: Case, rows: Sequence[Alert], *, actor: User) -> None:
+    for row in rows:
+        row.status = AlertStatus.IN_CASE
+        row.case = case
+        row.owner = case.owner
+        row.locked_by = row.locked_until = row.snoozed_until = row.snoozed_by = None
+        row.save(update_fields=["status", "case", "owner", *IN_HANDS])
+        add_event(case, Kind.ALERT_ADDED, actor=actor, alert=row.pk)
+
+
+@transaction.atomic
+def comment_on_case(case: Case, *, text: str, actor: User) -> CaseEvent:
+    """Add a comment to the timeline; who is named with @ is told. Raises MoveRefused when empty."""
+    if not text.strip():
+        raise MoveRefused("Write something first.")
+    event = add_event(case, Kind.COMMENT, actor=actor, text=text.strip())
+    note_mentions(event)
+    return event
 
 
 def begin_touch(user: User, *, alert: Alert | None = None, case: Case | None = None) -> None:

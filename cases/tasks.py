@@ -5,11 +5,14 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from cases.assigning import assign_waiting
+from cases.escalating import escalate_overdue
 from cases.linking import index_links
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
 from cases.signing import sign_closed_alerts
 from cases.summing_up import sum_up_missing
+from cases.team_queues import place_unplaced
 from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
 
 
@@ -46,3 +49,16 @@ def refresh_handling_times() -> None:
     found = measure_handling_times(now)
     keep_handling_times(found, now)
     apply_handling_times({cell: one.minutes for cell, one in found.items()})
+
+
+@shared_task(name="cases.escalate_overdue")
+def escalate_overdue_task() -> None:
+    """Escalate what is not done by its time."""
+    escalate_overdue(timezone.now())
+
+
+@shared_task(name="cases.assign_waiting")
+def assign_waiting_task() -> None:
+    """Give out what waits in team queues that assign."""
+    place_unplaced(timezone.now())
+    assign_waiting(timezone.now())

@@ -11,9 +11,10 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
 from accounts.services import set_roles
+from cases.casework import move_case
 from cases.models import Alert
 from cases.selectors import alert_queue, predictions_without_alert
-from cases.services import comment_on_case, label_alert, move_case, open_alerts, open_case
+from cases.services import comment_on_case, label_alert, open_alerts, open_case
 from cases.workflow import Disposition
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote

@@ -52,17 +52,47 @@ PAGES: dict[str, PageHelp] = {
         ("Labels stand beside the events that they judge.",),
     ),
     "case_list": PageHelp(
-        "The investigations, open ones first.",
-        ("Narrow by status and owner; the address holds what you asked for.",),
+        "The investigations that are not closed, the most urgent first.",
+        (
+            "Narrow by status, owner, priority, team queue and tag; the address holds it all.",
+            "The clock says how much of the time until a case is due has passed.",
+            "CSV and XLSX hold what is shown, all pages of it.",
+        ),
     ),
     "case_detail": PageHelp(
         "One investigation: its alerts, its money at risk, and all that was said and done.",
         (
             "The buttons are the moves that you may make from where the case stands.",
-            "Closing it closes its alerts and labels their predictions.",
-            "The timeline is only ever added to.",
+            "Closing it closes its alerts and labels their predictions; above the loss limit a "
+            "second person approves that first.",
+            "The timeline is only ever added to. Write @name to tell somebody.",
         ),
     ),
+    "case_report": PageHelp(
+        "Everything stored about a case, to read, print or keep as PDF.",
+        (
+            "The number behind each sentence leads to the row that it states.",
+            "Personal data is masked. Showing it asks for a reason, which is audited.",
+        ),
+    ),
+    "work_queue_list": PageHelp(
+        "Which team gets which alerts, how fast they are due, and what is late.",
+        ("Say under You whether you take new work.",),
+    ),
+    "work_queue_detail": PageHelp(
+        "How one team works: what it takes, when it works, what is late, and who is in it.",
+        ("Due times are counted in working hours. What is due already keeps its time.",),
+    ),
+    "work_queue_new": PageHelp(
+        "Set up a team: what it takes, when it works, and when something is late.",
+        ("An alert goes to the first queue, by their order, that takes it.",),
+    ),
+    "case_type_list": PageHelp("The kinds of cases, each with the checklist that it begins with."),
+    "case_type_detail": PageHelp(
+        "One kind of case and its checklist.",
+        ("Cases that are open keep the checklist that they began with.",),
+    ),
+    "case_type_new": PageHelp("Write a kind of case and what has to be done in each of them."),
     "prediction_detail": PageHelp(
         "One scored event, as it was decided and why.",
         (

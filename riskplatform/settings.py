@@ -5,6 +5,7 @@ Every value from the environment is checked here and refused loudly.
 
 import os
 import re
+from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import gettempdir
@@ -220,6 +221,8 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cases.refresh_handling_times",
         "schedule": 3600.0,
     },
+    "Escalate what is overdue": {"task": "cases.escalate_overdue", "schedule": 60.0},
+    "Assign what waits in team queues": {"task": "cases.assign_waiting", "schedule": 30.0},
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Log versions that the tracking server did not take": {
@@ -274,6 +277,23 @@ if not 0 <= SHADOW_MOST <= 10 or not 1 <= SHADOW_KEEP_DAYS <= 3650:
     raise ImproperlyConfigured(
         "RISK_SHADOW_MOST is a number from 0 to 10, RISK_SHADOW_KEEP_DAYS one from 1 to 3650."
     )
+
+# --- Cases (docs/cases.md) --------------------------------------------------------------------
+# At more risk than this, in the currency of the case, closing takes two people; empty: never. A
+# team queue may have a limit of its own.
+_limit = env("RISK_CASE_APPROVAL_LIMIT", default="50000").strip()
+try:
+    CASE_APPROVAL_LIMIT = Decimal(_limit) if _limit else None
+except InvalidOperation as error:
+    raise ImproperlyConfigured("RISK_CASE_APPROVAL_LIMIT must be a number or empty.") from error
+if CASE_APPROVAL_LIMIT is not None and not (
+    CASE_APPROVAL_LIMIT.is_finite() and CASE_APPROVAL_LIMIT >= 0
+):
+    raise ImproperlyConfigured("RISK_CASE_APPROVAL_LIMIT must be 0 or more, or empty.")
+ATTACHMENT_DIR = Path(env("RISK_ATTACHMENT_DIR", default=str(VAR_DIR / "attachments"))).resolve()
+ATTACHMENT_MAX_BYTES = env.int("RISK_ATTACHMENT_MAX_BYTES", default=20 * 1024 * 1024)
+if not 0 < ATTACHMENT_MAX_BYTES <= 60 * 1024 * 1024:
+    raise ImproperlyConfigured("RISK_ATTACHMENT_MAX_BYTES is between 1 and 62914560 (60 MB).")
 
 # --- API -------------------------------------------------------------------------------------
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=2 * 1024 * 1024)
@@ -382,7 +402,10 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "filters": {"refused": {"()": "riskplatform.logs.WithoutTracebacks"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"django.request": {"filters": ["refused"]}},
+    "loggers": {
+        "django.request": {"filters": ["refused"]},
+        "fontTools": {"level": "WARNING"},  # one line a glyph table of every PDF
+    },
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
 }
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")

@@ -4,8 +4,9 @@ import pytest
 from django.core.exceptions import ObjectDoesNotExist
 
 from cases import receivers
+from cases.casework import close_case
 from cases.models import Alert
-from cases.services import close_case, label_alert, open_case
+from cases.services import label_alert, open_case
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from models_registry.models import ModelVersion

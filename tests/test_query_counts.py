@@ -27,6 +27,8 @@ NOT_PAGES = {
     "metrics": "counts of the process",
     "api_schema": "made from code, no rows",
     "model_export": "a file",
+    "case_export": "a file, read in parts",
+    "case_alerts_export": "a file, read in parts",
 }
 
 

@@ -5,16 +5,21 @@ from itertools import count
 from typing import Any
 
 from accounts.models import User
+from accounts.roles import ANALYST
 from benchmarks.addresses import Shown
+from cases.case_models import CaseType, ChecklistItem
+from cases.merging import merge_case
 from cases.models import Alert, Case
-from cases.services import comment_on_case, label_alert, open_alerts, open_case
+from cases.services import add_to_case, comment_on_case, label_alert, open_alerts, open_case
+from cases.tagging import set_tags
+from cases.work_queue_models import QueueMember, WorkQueue
 from jobs.services import run_job
 from models_registry.backtest_models import Backtest
 from models_registry.backtesting import request_threshold_backtest, run_backtest
 from models_registry.models import ModelVersion
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
-from tests.accounts.factories import key_for
+from tests.accounts.factories import key_for, user_with_role
 from tests.factories import START, risky_payment, scored_many
 from tests.jobs.factories import JobFactory
 from tests.models_registry.versions import VersionFactory
@@ -52,7 +57,7 @@ def grow_world(world: World, rows: int) -> None:
         label_alert(closed, disposition="fraud", reason_code="card_testing", actor=world.actor)
         _alert_of(f"open-{user}")
         open_case([_alert_of(f"case-{user}")[0]], title=f"About {user}", actor=world.actor)
-        comment_on_case(world.case, text=f"Seen {user}.", actor=world.actor)
+        _grow_case(world, user)
         _tell(world.prediction, world.actor)
         JobFactory(requested_by=world.actor)
         VersionFactory(detector=world.detector, trained_by=world.actor)
@@ -73,6 +78,25 @@ def _backtest(version: ModelVersion, actor: User) -> Backtest:
     )
     run_job(test.job_id, run_backtest)
     return test
+
+
+def _grow_case(world: World, user: str) -> None:
+    """More in the case and its queue, and more queues and types."""
+    case, actor = world.case, world.actor
+    comment_on_case(case, text=f"Seen {user}, @{actor.username}.", actor=actor)
+    add_to_case(case, [_alert_of(f"more-{user}")[0]], actor=actor)
+    other = open_case([_alert_of(f"same-{user}")[0]], title="The same", actor=actor)
+    merge_case(other, target=case, actor=actor)
+    set_tags(case, names=[user], actor=actor)
+    member = user_with_role(ANALYST, username=user)
+    QueueMember.objects.create(queue=WorkQueue.objects.order_by("pk")[0], user=member)
+    WorkQueue.objects.create(name=f"Queue of {user}")
+    kind = CaseType.objects.create(name=f"Type of {user}", is_active=False)
+    for text in ("Call them", "Write it down"):
+        ChecklistItem.objects.create(
+            case_type=CaseType.objects.order_by("pk")[0], text=f"{text}, {user}"
+        )
+        ChecklistItem.objects.create(case_type=kind, text=text)
 
 
 def _alert_of(user: str, **changed: Any) -> tuple[Alert, Prediction]:
@@ -107,4 +131,6 @@ def shown_of(world: World) -> Shown:
         dataset=world.version.dataset_id,
         job=JobFactory(requested_by=world.actor).pk,
         backtest=world.backtest.pk,
+        work_queue=WorkQueue.objects.order_by("pk")[0].pk,
+        case_type=CaseType.objects.order_by("pk")[0].pk,
     )

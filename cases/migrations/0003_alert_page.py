@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('cases', '0002_queue'),
-        ('scoring', '0007_event_id_first'),
+        ('scoring', '0011_label_retraction'),
     ]
 
     operations = [

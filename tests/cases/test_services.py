@@ -7,17 +7,10 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 
 from accounts.models import AuditEntry
+from cases.casework import close_case, move_case
 from cases.models import Alert, AlertPrediction
 from cases.selectors import linked
-from cases.services import (
-    assign_alert,
-    close_case,
-    comment_on_case,
-    label_alert,
-    move_case,
-    open_alerts,
-    open_case,
-)
+from cases.services import assign_alert, comment_on_case, label_alert, open_alerts, open_case
 from cases.workflow import AlertStatus, MoveRefused
 from scoring.models import Label
 from tests.cases.alerts import alert_of, case_of, flagged
@@ -212,7 +205,7 @@ def test_a_lead_may_reopen_and_an_analyst_may_not(analyst, lead):
     with pytest.raises(MoveRefused, match="may not"):
         move_case(case, move="reopen", actor=analyst)
     case = move_case(case, move="reopen", actor=lead)
-    assert (case.status, case.closed_at) == ("investigating", None)
+    assert (case.status, case.disposition, case.closed_at) == ("reopened", "", None)
 
 
 def test_a_reopened_case_that_ends_otherwise_corrects_its_labels(analyst, lead):

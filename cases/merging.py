@@ -1,0 +1,117 @@
+"""Merge cases and take them apart again. Nothing is lost: what moved, and from where, is kept.
+
+The source's timeline stays its own and is shown within the target's; its alerts move and go back.
+"""
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from cases.case_events import Kind, add_event
+from cases.case_models import CaseMerge
+from cases.models import Alert, Case
+from cases.priority import raise_priority
+from cases.workflow import WORKED_ON, CaseStatus, MoveRefused, case_move
+
+
+@transaction.atomic
+def merge_case(source: Case, *, target: Case, actor: User, note: str = "") -> CaseMerge:
+    """Let one case go into another, with its alerts. Raises MoveRefused."""
+    if source.pk == target.pk:
+        raise MoveRefused("A case cannot go into itself: choose another one.")
+    source, target = _lock(source, target)
+    move = case_move("merge", source.status)
+    if not actor.has_perm(move.permission):
+        raise MoveRefused(f"You may not: {move.label.lower()}")
+    if target.status not in WORKED_ON:
+        raise MoveRefused(f"Case {target.pk} is {_words(target)}: only an open case takes others.")
+    merge = CaseMerge.objects.create(
+        source=source,
+        target=target,
+        status_before=source.status,
+        note=note.strip(),
+        merged_by=actor,
+        merged_at=timezone.now(),
+    )
+    moved = list(source.alerts.order_by("pk").select_for_update().values_list("pk", flat=True))
+    merge.alerts.set(moved)
+    Alert.objects.filter(pk__in=moved).update(case=target)
+    source.status, source.merged_into = CaseStatus.MERGED, target
+    source.save(update_fields=["status", "merged_into"])
+    times = [time for time in (source.due_at, target.due_at) if time]
+    # Two cases made one are due when the first of them was.
+    target.due_at = min(times, default=None)
+    target.save(update_fields=["due_at"])
+    for case in (source, target):
+        add_event(
+            case, Kind.MERGED, actor=actor, text=merge.note, source=source.pk, target=target.pk
+        )
+    raise_priority(target, source.priority, why=f"Case {source.pk} came in.", actor=actor)
+    record_audit(
+        actor=actor,
+        action="case.merge",
+        subject=source,
+        detail={"target": target.pk, "alerts": moved, "note": merge.note},
+    )
+    return merge
+
+
+@transaction.atomic
+def unmerge_case(source: Case, *, actor: User, note: str = "") -> Case:
+    """Take a merged case out again: it stands where it stood, with the alerts it brought.
+
+    Raises MoveRefused.
+    """
+    merge = CaseMerge.objects.filter(source=source, undone_at=None).first()
+    if merge is None:
+        raise MoveRefused("This case is in no other.")
+    source, target = _lock(source, merge.target)
+    merge = CaseMerge.objects.select_for_update().get(pk=merge.pk)
+    if merge.undone_at is not None:
+        raise MoveRefused("Somebody took it out already.")
+    move = case_move("unmerge", source.status, merge.status_before)
+    if not actor.has_perm(move.permission):
+        raise MoveRefused(f"You may not: {move.label.lower()}.")
+    if target.status not in WORKED_ON:
+        raise MoveRefused(
+            f"Case {target.pk} is {_words(target)}: it has to be open before a case is taken out."
+        )
+    back = list(
+        merge.alerts.filter(case=target)
+        .select_for_update()
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    Alert.objects.filter(pk__in=back).update(case=source)
+    source.status, source.merged_into = move.target, None
+    source.save(update_fields=["status", "merged_into"])
+    merge.undone_by, merge.undone_at = actor, timezone.now()
+    merge.save(update_fields=["undone_by", "undone_at"])
+    for case in (source, target):
+        add_event(
+            case,
+            Kind.UNMERGED,
+            actor=actor,
+            text=note.strip(),
+            source=source.pk,
+            target=target.pk,
+        )
+    record_audit(
+        actor=actor,
+        action="case.unmerge",
+        subject=source,
+        detail={"target": target.pk, "alerts": back, "note": note.strip()},
+    )
+    return source
+
+
+def _lock(source: Case, target: Case) -> tuple[Case, Case]:
+    """Both, locked in the order of their numbers: two merges at once do not wait in a circle."""
+    rows = Case.objects.select_for_update().filter(pk__in=(source.pk, target.pk)).order_by("pk")
+    found = {row.pk: row for row in rows}
+    return found[source.pk], found[target.pk]
+
+
+def _words(case: Case) -> str:
+    return case.status.replace("_", " ")

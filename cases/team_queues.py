@@ -1,0 +1,94 @@
+"""Team queues and their members, as leads set them up; every change is audited."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import record_audit
+from cases.models import Alert, Case
+from cases.routing import Routes, place_alert
+from cases.work_queue_models import QueueMember, WorkQueue
+from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
+
+BATCH = 1000
+
+
+@transaction.atomic
+def save_queue(queue: WorkQueue, *, detectors: Sequence[int], actor: User) -> WorkQueue:
+    """Save a queue as a valid form left it. What is due already keeps its time."""
+    made = queue.pk is None
+    queue.save()
+    queue.detectors.set(detectors)
+    record_audit(
+        actor=actor,
+        action="work_queue.created" if made else "work_queue.changed",
+        subject=queue,
+        detail={
+            "takes": queue.is_active,
+            "detectors": sorted(detectors),
+            "least_level": queue.least_level,
+            "due_after": queue.due_after,
+            "escalate_after": queue.escalate_after,
+            "assignment": queue.assignment,
+            "approval_limit": queue.approval_limit,
+        },
+    )
+    return queue
+
+
+@transaction.atomic
+def save_member(member: QueueMember, *, actor: User) -> QueueMember:
+    """Save somebody's place in a queue. Raises MoveRefused for who does not work on alerts."""
+    if not member.user.has_perm("cases.triage_alert"):
+        raise MoveRefused(f"{member.user.name} does not work on alerts.")
+    made = member.pk is None
+    member.save()
+    record_audit(
+        actor=actor,
+        action="work_queue.member_added" if made else "work_queue.member_changed",
+        subject=member.queue,
+        detail={
+            "user": member.user.username,
+            "capacity": member.capacity,
+            "skills": member.skills,
+            "available": member.is_available,
+            "away_until": member.away_until,
+        },
+    )
+    return member
+
+
+@transaction.atomic
+def remove_member(member: QueueMember, *, actor: User) -> None:
+    """Take somebody out of a queue; what they own stays theirs."""
+    queue, name = member.queue, member.user.username
+    member.delete()
+    record_audit(
+        actor=actor, action="work_queue.member_removed", subject=queue, detail={"user": name}
+    )
+
+
+def place_unplaced(now: datetime) -> int:
+    """Put open alerts that no queue had into the queue that takes them now; returns how many."""
+    routes, placed = Routes(), 0
+    for route in routes.all():
+        rows = Alert.objects.filter(
+            status=AlertStatus.OPEN, work_queue=None, level__gte=route.queue.least_level
+        ).order_by("pk")
+        if route.detectors:
+            rows = rows.filter(detector__in=route.detectors)
+        for alert in rows[:BATCH]:
+            place_alert(alert, routes=routes, now=now)
+            placed += rows.filter(pk=alert.pk).update(
+                work_queue=alert.work_queue, due_at=alert.due_at, escalate_at=alert.escalate_at
+            )
+    return placed
+
+
+def open_in_queue(queue: WorkQueue) -> tuple[int, int]:
+    """How many open alerts and live cases a queue has. Two queries."""
+    alerts = Alert.objects.filter(work_queue=queue, status=AlertStatus.OPEN).count()
+    cases = Case.objects.filter(work_queue=queue, status__in=LIVE_CASES).count()
+    return alerts, cases

@@ -1,0 +1,218 @@
+"""Pages of team queues and case types: everybody who sees cases reads them, leads change them."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from cases.assigning import loads_of
+from cases.case_models import CaseType
+from cases.case_selectors import case_workers
+from cases.checklists import write_template
+from cases.models import Alert, Case
+from cases.queue_forms import CaseTypeForm, MemberForm, QueueForm
+from cases.selectors import assignable_users
+from cases.team_queues import remove_member, save_member, save_queue
+from cases.views import signed_in
+from cases.work_queue_models import QueueMember, WorkQueue
+from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
+
+CHANGE_QUEUE, CHANGE_TYPE = "cases.change_workqueue", "cases.change_casetype"
+QUEUES = [("Cases", "/cases/"), ("Team queues", "/cases/team-queues/")]
+TYPES = [("Cases", "/cases/"), ("Case types", "/cases/types/")]
+
+
+@login_required
+@permission_required("cases.view_case", raise_exception=True)
+@require_GET
+def work_queue_list(request: HttpRequest) -> HttpResponse:
+    """Team queues with what waits in them, and one's own availability."""
+    user, now = signed_in(request), timezone.now()
+    late = Count("pk", filter=Q(due_at__lt=now))
+    alerts = _by_queue(Alert.objects.filter(status=AlertStatus.OPEN), late)
+    cases = _by_queue(Case.objects.filter(status__in=LIVE_CASES), late)
+    queues = WorkQueue.objects.select_related("lead").prefetch_related("detectors", "members")
+    rows = [
+        {
+            "queue": queue,
+            "alerts": alerts.get(queue.pk, (0, 0)),
+            "cases": cases.get(queue.pk, (0, 0)),
+            "members": len(queue.members.all()),
+            "mine": next((m for m in queue.members.all() if m.user_id == user.pk), None),
+        }
+        for queue in queues
+    ]
+    context = {
+        "title": "Team queues",
+        "crumbs": QUEUES[:1],
+        "rows": rows,
+        "may_change": user.has_perm(CHANGE_QUEUE),
+    }
+    return render(request, "cases/work_queue_list.html", context)
+
+
+def _by_queue(rows: Any, late: Count) -> dict[int, tuple[int, int]]:
+    """Queue id -> (open, overdue); one query."""
+    grouped = rows.order_by().values_list("work_queue_id").annotate(n=Count("pk"), late=late)
+    return {pk: (n, overdue) for pk, n, overdue in grouped}
+
+
+@login_required
+@permission_required("cases.view_case", raise_exception=True)
+@require_http_methods(["GET", "POST"])
+def work_queue_detail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """One team queue with its members; its form for those who may change it."""
+    user = signed_in(request)
+    queue = WorkQueue() if pk is None else get_object_or_404(WorkQueue, pk=pk)
+    form = QueueForm(request.POST or None, instance=queue, leads=case_workers())
+    if request.method == "POST" or pk is None:
+        _must(request, CHANGE_QUEUE)
+    if request.method == "POST" and form.is_valid():
+        detectors = [detector.pk for detector in form.cleaned_data["detectors"]]
+        save_queue(queue, detectors=detectors, actor=user)
+        messages.success(request, f"Saved {queue.name}. What is due already keeps its time.")
+        return redirect(queue)
+    return _render_queue(request, queue, form, status=422 if request.method == "POST" else 200)
+
+
+def _render_queue(
+    request: HttpRequest, queue: WorkQueue, form: QueueForm, *, status: int = 200, **extra: Any
+) -> HttpResponse:
+    user = signed_in(request)
+    members = [] if queue.pk is None else list(queue.members.select_related("user"))
+    loads = loads_of([member.user_id for member in members])
+    taken = {member.user_id for member in members}
+    changes = user.has_perm(CHANGE_QUEUE)
+    rows = [
+        {
+            "member": member,
+            "load": loads.get(member.user_id, 0),
+            "form": MemberForm(instance=member, auto_id=f"member-{member.pk}-%s"),
+        }
+        for member in members
+    ]
+    # The form writes into the row: an invalid name must not become the title.
+    title = "New team queue" if queue.pk is None else form.initial.get("name", queue.name)
+    context = {
+        "title": title,
+        "crumbs": QUEUES,
+        "queue": queue,
+        "form": form,
+        "rows": rows,
+        "may_change": changes,
+        "people": [u for u in assignable_users() if u.pk not in taken] if changes else [],
+        **extra,
+    }
+    return render(request, "cases/work_queue_detail.html", context, status=status)
+
+
+def _must(request: HttpRequest, permission: str) -> None:
+    if not signed_in(request).has_perm(permission):
+        raise PermissionDenied
+
+
+@login_required
+@permission_required(CHANGE_QUEUE, raise_exception=True)
+@require_POST
+def work_queue_member(request: HttpRequest, pk: int) -> HttpResponse:
+    """Add somebody to a queue, change their place in it, or take them out."""
+    queue, user = get_object_or_404(WorkQueue, pk=pk), signed_in(request)
+    given = request.POST.get("user", "")
+    chosen = {str(one.pk): one for one in assignable_users()}.get(given)
+    member = queue.members.filter(user_id=int(given)).first() if given.isdecimal() else None
+    problem = "Choose somebody who works on alerts."
+    if member is not None and "remove" in request.POST:
+        remove_member(member, actor=user)
+        messages.success(request, "Taken out; what they own stays theirs.")
+        return redirect(queue)
+    if chosen is not None:
+        member = member or QueueMember(queue=queue, user=chosen)
+        form = MemberForm(request.POST, instance=member)
+        if form.is_valid():
+            try:
+                save_member(member, actor=user)
+            except MoveRefused as refusal:
+                problem = str(refusal)
+            else:
+                messages.success(request, f"Saved {chosen.name}.")
+                return redirect(queue)
+        else:
+            problem = str(next(iter(form.errors.values()))[0])
+    page = QueueForm(instance=queue, leads=case_workers())
+    return _render_queue(request, queue, page, status=422, problem=problem)
+
+
+@login_required
+@permission_required("cases.view_case", raise_exception=True)
+@require_POST
+def work_queue_availability(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say whether one takes new work oneself."""
+    user = signed_in(request)
+    member = get_object_or_404(
+        QueueMember.objects.select_related("queue", "user"), pk=pk, user=user
+    )
+    member.is_available = request.POST.get("available") == "1"
+    member.away_until = None if member.is_available else member.away_until
+    try:
+        save_member(member, actor=user)
+    except MoveRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("work_queue_list")
+    words = "You take new work." if member.is_available else "You get no new work."
+    messages.success(request, f"{member.queue.name}: {words}")
+    return redirect("work_queue_list")
+
+
+# --- Case types -----------------------------------------------------------------------------------
+
+
+@login_required
+@permission_required("cases.view_case", raise_exception=True)
+@require_GET
+def case_type_list(request: HttpRequest) -> HttpResponse:
+    """Case types with the length of their checklists and their cases."""
+    types = CaseType.objects.prefetch_related("detectors", "items").annotate(n=Count("cases"))
+    context = {
+        "title": "Case types",
+        "crumbs": TYPES[:1],
+        "types": types,
+        "may_change": signed_in(request).has_perm(CHANGE_TYPE),
+    }
+    return render(request, "cases/case_type_list.html", context)
+
+
+@login_required
+@permission_required("cases.view_case", raise_exception=True)
+@require_http_methods(["GET", "POST"])
+def case_type_detail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """One case type and its checklist; its form for those who may change it."""
+    found = CaseType() if pk is None else get_object_or_404(CaseType, pk=pk)
+    title = found.name or "New case type"
+    form = CaseTypeForm(request.POST or None, instance=found)
+    if request.method == "POST" or pk is None:
+        _must(request, CHANGE_TYPE)
+    if request.method == "POST" and form.is_valid():
+        write_template(
+            found,
+            items=form.cleaned_data["items"],
+            detectors=[detector.pk for detector in form.cleaned_data["detectors"]],
+            actor=signed_in(request),
+        )
+        messages.success(request, f"Saved {found.name}.")
+        return redirect(reverse("case_type_list"))
+    context = {
+        "title": title,
+        "crumbs": TYPES,
+        "type": found,
+        "form": form,
+        "may_change": signed_in(request).has_perm(CHANGE_TYPE),
+    }
+    status = 422 if request.method == "POST" else 200
+    return render(request, "cases/case_type_detail.html", context, status=status)

@@ -1,0 +1,259 @@
+"""The report states stored facts alone; tables do no harm in a spreadsheet."""
+
+import csv
+import io
+import re
+import zipfile
+import zlib
+from datetime import UTC, datetime
+from decimal import Decimal
+from xml.etree import ElementTree
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.models import AuditEntry
+from cases.casework import approve_closing, ask_to_close, close_case
+from cases.checklists import tick
+from cases.exporting import DANGEROUS, csv_stream, safe, xlsx_file
+from cases.models import Case
+from cases.report import build_report
+from cases.report_pdf import report_pdf
+from cases.services import comment_on_case
+from tests.cases.alerts import case_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+FRAUD = {"disposition": "fraud", "reason_code": "card_testing"}
+NAME = "Ada Lovelace"
+
+
+@pytest.fixture
+def reader(client, analyst):
+    client.force_login(analyst)
+    return client
+
+
+def url(name, case, *more):
+    return reverse(name, args=[case.pk, *more])
+
+
+def text(response):
+    return response.content.decode()
+
+
+@pytest.fixture
+def told(analyst, lead, settings):
+    """A case with everything in it that a report can tell."""
+    settings.CASE_APPROVAL_LIMIT = Decimal(15_000)
+    case = case_of(analyst, "user-12345678")
+    comment_on_case(case, text="Called <the> bank.\nNo answer.", actor=analyst)
+    tick(case.checks.first(), done=True, actor=analyst)
+    ask_to_close(case, **FRAUD, actor=analyst, notes="Sure.")
+    return approve_closing(case, actor=lead, note="Agreed.")
+
+
+def sentences(case, actor, **options):
+    report = build_report(case, now=timezone.now(), actor=actor, **options)
+    return report, [one.text for section in report.sections for one in section.sentences]
+
+
+def test_every_sentence_has_a_fact_and_every_fact_a_sentence(told, analyst):
+    report, said = sentences(told, analyst)
+    numbers = {one.number for section in report.sections for one in section.sentences}
+    assert numbers == set(range(1, len(report.facts) + 1))
+    kinds = {fact.kind for fact in report.facts}
+    assert kinds >= {
+        *("case", "alert", "prediction", "label", "timeline entry", "approval", "check"),
+        "audit entry",
+    }
+    assert len(said) > 15
+
+
+def test_the_report_tells_how_it_ended_and_who_decided(told, analyst, lead):
+    story = " ".join(sentences(told, analyst)[1])
+    assert f"{analyst.name} asked on" in story
+    assert f"{lead.name} approved it on" in story
+    assert "confirmed fraud (card testing)" in story
+    assert "20,000.00 EUR" in story
+    assert "It was labelled fraud by" in story
+    assert "“Called <the> bank. No answer.”" in story
+
+
+def test_facts_are_found_where_the_report_says(reader, told, analyst):
+    report, _ = sentences(told, analyst)
+    for fact in report.facts:
+        if fact.url:
+            address, _, anchor = fact.url.partition("#")
+            page = reader.get(address)
+            assert page.status_code == 200, fact
+            if anchor and fact.kind != "label":
+                assert f'id="{anchor}"' in text(page), fact
+
+
+def test_the_page_has_a_link_behind_every_sentence_and_escapes_what_people_wrote(reader, told):
+    shown = text(reader.get(url("case_report", told)))
+    assert "Called &lt;the&gt; bank." in shown
+    report = reader.get(url("case_report", told)).context["report"]
+    total = sum(len(section.sentences) for section in report.sections)
+    assert len(re.findall(r'class="source"', shown)) == total
+
+
+def test_personal_data_is_masked_until_somebody_says_why(reader, told):
+    assert NAME not in text(reader.get(url("case_report", told)))
+    refused = reader.post(url("case_report", told), {"reason": " "})
+    assert (refused.status_code, NAME in text(refused)) == (422, False)
+    shown = reader.post(url("case_report", told), {"reason": "Asked by the court."})
+    assert NAME in text(shown)
+    entry = AuditEntry.objects.get(action="case.pii_revealed")
+    assert entry.detail == {"reason": "Asked by the court."}
+
+
+def test_who_may_not_reveal_does_not(client, told, engineer):
+    client.force_login(engineer)
+    assert "Show personal data" not in text(client.get(url("case_report", told)))
+    for name in ("case_report", "case_report_pdf"):
+        assert client.post(url(name, told), {"reason": "Curious me."}).status_code == 403
+    assert not AuditEntry.objects.filter(action="case.pii_revealed").exists()
+
+
+def pdf_text(content):
+    """Everything in the streams of a PDF, and its link addresses."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.S)
+    opened = b""
+    for stream in streams:
+        try:
+            opened += zlib.decompress(stream)
+        except zlib.error:
+            opened += stream
+    return opened
+
+
+def test_the_pdf_is_one_with_links_and_needs_nothing_from_outside(reader, told):
+    answer = reader.get(url("case_report_pdf", told))
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert f'filename="case-{told.pk}.pdf"' in answer.headers["Content-Disposition"]
+    assert answer.content.startswith(b"%PDF-")
+    assert f"http://testserver/cases/{told.pk}/#event-".encode() in answer.content
+    assert NAME.encode() not in pdf_text(answer.content)
+    shown = reader.post(url("case_report_pdf", told), {"reason": "Asked by the court."})
+    assert shown.content.startswith(b"%PDF-")
+    assert reader.post(url("case_report_pdf", told), {"reason": ""}).status_code == 422
+
+
+def test_a_pdf_takes_any_letters(told, analyst):
+    Case.objects.filter(pk=told.pk).update(title="Ωмега 5 € “zażółć” 中 🂡 " + "x" * 120)
+    told.refresh_from_db()
+    report, _ = sentences(told, analyst)
+    assert report_pdf(report, base_url="http://x/").startswith(b"%PDF-")
+
+
+def test_a_report_costs_the_same_queries_for_any_number_of_alerts(
+    reader, analyst, django_assert_max_num_queries
+):
+    for case in (case_of(analyst, "a"), case_of(analyst, *[f"user-{i}" for i in range(20)])):
+        reader.get(url("case_report", case))
+        # Session, user, permissions, banner; case, alerts, merged, timeline and its mentions,
+        # stake, approvals, labels, checks, files, audit.
+        with django_assert_max_num_queries(17):
+            reader.get(url("case_report", case))
+
+
+def test_a_stranger_and_an_outsider_get_nothing_out(client, told, outsider):
+    pages = [
+        url("case_report", told),
+        url("case_report_pdf", told),
+        url("case_alerts_export", told, "csv"),
+        reverse("case_export", args=["xlsx"]),
+    ]
+    for page in pages:
+        assert client.get(page).status_code == 302
+    client.force_login(outsider)
+    for page in pages:
+        assert client.get(page).status_code == 403
+
+
+# --- Tables ---------------------------------------------------------------------------------------
+
+cells = st.one_of(
+    st.text(max_size=50),
+    st.sampled_from(["=1+1", "+1", "-1", "@x", "\tx", "\rx", "=cmd|' /C calc'!A0", "＝1"]),  # noqa: RUF001
+)
+
+
+@given(cells)
+def test_no_cell_begins_like_a_formula(cell):
+    assert not safe(cell).startswith(DANGEROUS)
+
+
+def test_numbers_stay_numbers():
+    for number in (-5, 0.25, Decimal("-3.50"), None):
+        assert safe(number) is number
+
+
+LINE = ["=1+1", -5, Decimal("-3.50"), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None, "a\x07\0b"]
+
+
+def test_csv_keeps_numbers_and_disarms_formulas():
+    out = "".join(csv_stream(["H"], [LINE]))
+    assert out.startswith("\ufeffH")
+    (_, row) = csv.reader(io.StringIO(out))
+    assert row == ["'=1+1", "-5", "-3.50", "2026-01-02 03:04:05", "", "ab"]
+
+
+def sheet_of(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        return book.read("xl/worksheets/sheet1.xml").decode()
+
+
+def test_xlsx_keeps_numbers_and_holds_no_formula():
+    sheet = sheet_of(xlsx_file(["H"], [LINE], title="t").read())
+    assert "<f>" not in sheet
+    assert "=1+1" in sheet
+    found = ElementTree.fromstring(sheet)  # noqa: S314
+    values = [cell.text for cell in found.iter() if cell.tag.endswith("}v")]
+    assert [float(value) for value in values[:2]] == [-5.0, -3.5]
+
+
+def rows_of(response):
+    out = b"".join(response.streaming_content).decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+def test_the_list_is_exported_as_it_is_filtered(reader, analyst):
+    case, other = case_of(analyst, "a", "b"), case_of(analyst, "c")
+    Case.objects.filter(pk=case.pk).update(title="=HYPERLINK(1)")
+    Case.objects.filter(pk=other.pk).update(priority=0)
+    answer = reader.get(reverse("case_export", args=["csv"]), {"q": "HYPERLINK"})
+    (row,) = rows_of(answer)
+    assert (row["Title"], row["At risk"], row["Alerts"]) == ("'=HYPERLINK(1)", "40000.00", "2")
+    assert AuditEntry.objects.filter(action="case.list_exported", actor=analyst).exists()
+    book = reader.get(reverse("case_export", args=["xlsx"]))
+    sheet = sheet_of(b"".join(book.streaming_content))
+    assert "<f>" not in sheet
+    assert sheet.count("<row") == 3
+
+
+def test_the_alerts_of_a_case_are_exported_masked(reader, analyst):
+    case = case_of(analyst, "user-12345678", "user-87654321")
+    rows = rows_of(reader.get(url("case_alerts_export", case, "csv")))
+    assert len(rows) == 2
+    assert {row["Currency"] for row in rows} == {"EUR"}
+    assert NAME not in str(rows)
+    assert reader.get(url("case_alerts_export", case, "exe")).status_code == 404
+
+
+def test_an_export_reads_in_parts(reader, analyst, django_assert_max_num_queries):
+    for i in range(12):
+        case_of(analyst, f"user-{i}")
+    with django_assert_max_num_queries(14):
+        assert len(rows_of(reader.get(reverse("case_export", args=["csv"])))) == 12
+
+
+def test_a_closed_case_without_four_eyes_is_told_too(analyst):
+    case = close_case(case_of(analyst, "a"), **FRAUD, actor=analyst)
+    story = " ".join(sentences(case, analyst)[1])
+    assert "It was closed on" in story
+    assert "asked on" not in story

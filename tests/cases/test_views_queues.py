@@ -1,0 +1,195 @@
+"""Pages of team queues and case types: everybody reads, leads change, everything is audited."""
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from cases.case_models import CaseType
+from cases.work_queue_models import QueueMember, WorkQueue
+from tests.cases.alerts import alert_of, case_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+GIVEN = {
+    "name": "Payments",
+    "position": "1",
+    "is_active": "on",
+    "least_level": "1",
+    "time_zone": "Europe/Zurich",
+    "assignment": "skill",
+    "due_hours": "1.5",
+    "escalate_hours": "3",
+    "approval_limit": "1000",
+    "escalation_notifies": "on",
+    "day_0": "9:00-12:00, 13:00-17:00",
+    "day_6": "0:00-24:00",
+    "holidays_text": "2026-12-25 Christmas\n2026-01-01",
+}
+
+
+@pytest.fixture
+def leader(client, lead):
+    client.force_login(lead)
+    return client
+
+
+def text(response):
+    return response.content.decode()
+
+
+def detail(queue):
+    return reverse("work_queue_detail", args=[queue.pk])
+
+
+def test_a_lead_makes_a_queue_that_then_takes_alerts(leader, payments_detector):
+    answer = leader.post(reverse("work_queue_new"), GIVEN | {"detectors": [payments_detector.pk]})
+    queue = WorkQueue.objects.get(name="Payments")
+    assert answer.url == queue.get_absolute_url()
+    assert (queue.due_after, queue.escalate_after, queue.escalation_raises) == (90, 180, False)
+    assert queue.week[0] == [[540, 720], [780, 1020]]
+    assert queue.week[1] == []
+    assert queue.holidays == [["2026-01-01", ""], ["2026-12-25", "Christmas"]]
+    assert alert_of("a").work_queue == queue
+    assert AuditEntry.objects.filter(action="work_queue.created").exists()
+    shown = text(leader.get(detail(queue)))
+    assert "9:00-12:00, 13:00-17:00" in shown
+    assert "2026-12-25 Christmas" in shown
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"name": ""}, "required"),
+        ({"name": "General"}, "already exists"),
+        ({"time_zone": "Mars"}, "not a time zone"),
+        ({"day_0": "nine"}, "write 9:00-17:00"),
+        ({"day_0": "17:00-9:00"}, "starts before it ends"),
+        ({"day_0": "9:00-12:00, 11:00-13:00"}, "do not overlap"),
+        ({"day_0": "", "day_6": ""}, "work on some day"),
+        ({"holidays_text": "Christmas"}, "Line 1"),
+        ({"due_hours": "0"}, "greater than or equal"),
+        ({"approval_limit": "-1"}, "0 or more"),
+        ({"assignment": "magic"}, "valid choice"),
+    ],
+)
+def test_a_wrong_queue_is_refused_with_the_reason_and_keeps_what_was_typed(leader, wrong, words):
+    answer = leader.post(reverse("work_queue_new"), GIVEN | {"time_zone": "Asia/Tokyo"} | wrong)
+    assert answer.status_code == 422
+    assert words in text(answer)
+    assert "time_zone" in wrong or "Asia/Tokyo" in text(answer)
+    assert WorkQueue.objects.count() == 1
+
+
+def test_members_are_added_changed_and_taken_out(leader, analyst):
+    queue = WorkQueue.objects.get()
+    where = reverse("work_queue_member", args=[queue.pk])
+    given = {
+        "user": analyst.pk,
+        "capacity": 7,
+        "skills_text": "Payments, HIGH",
+        "is_available": "on",
+    }
+    leader.post(where, given)
+    member = QueueMember.objects.get()
+    assert (member.user, member.capacity, member.skills) == (analyst, 7, ["payments", "high"])
+    leader.post(where, given | {"capacity": 3, "away_until": "2027-01-01"})
+    member.refresh_from_db()
+    assert (member.capacity, member.away_until.year) == (3, 2027)
+    assert "0 of 3 open" in text(leader.get(detail(queue)))
+    leader.post(where, {"user": analyst.pk, "remove": "1"})
+    assert not QueueMember.objects.exists()
+    assert AuditEntry.objects.filter(action="work_queue.member_removed").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"user": "999"}, {"user": ""}, {"capacity": "-1"}, {"capacity": "9999"}]
+)
+def test_a_wrong_member_is_refused(leader, analyst, wrong):
+    queue = WorkQueue.objects.get()
+    where = reverse("work_queue_member", args=[queue.pk])
+    answer = leader.post(where, {"user": analyst.pk, "capacity": 5} | wrong)
+    assert answer.status_code == 422
+    assert not QueueMember.objects.exists()
+
+
+def test_a_member_says_themselves_whether_they_take_work(client, analyst, lead):
+    member = QueueMember.objects.create(queue=WorkQueue.objects.get(), user=analyst)
+    where = reverse("work_queue_availability", args=[member.pk])
+    client.force_login(lead)
+    assert client.post(where, {"available": "0"}).status_code == 404
+    client.force_login(analyst)
+    assert "Taking work" in text(client.get(reverse("work_queue_list")))
+    client.post(where, {"available": "0"})
+    member.refresh_from_db()
+    assert not member.is_available
+
+
+def test_a_type_is_written_with_its_checklist(leader, payments_detector, lead):
+    given = {
+        "name": "Takeover",
+        "is_active": "on",
+        "detectors": [payments_detector.pk],
+        "items": "Call  them\n\nCall them\nBlock the card",
+    }
+    assert leader.post(reverse("case_type_new"), given).status_code == 302
+    found = CaseType.objects.get(name="Takeover")
+    assert list(found.items.values_list("text", flat=True)) == ["Call them", "Block the card"]
+    case = case_of(lead, "a")
+    assert list(case.checks.values_list("text", flat=True)) == ["Call them", "Block the card"]
+    shown = text(leader.get(reverse("case_type_detail", args=[found.pk])))
+    assert "Block the card" in shown
+
+
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"items": "x\n" + "\n".join(map(str, range(31)))}])
+def test_a_wrong_type_is_refused(leader, wrong):
+    given = {"name": "Takeover", "items": "One"} | wrong
+    assert leader.post(reverse("case_type_new"), given).status_code == 422
+    assert CaseType.objects.count() == 1
+
+
+def test_who_may_read_and_who_may_change(client, analyst, engineer, outsider, lead):
+    queue, kind = WorkQueue.objects.get(), CaseType.objects.get()
+    reads = [
+        reverse("work_queue_list"),
+        detail(queue),
+        reverse("case_type_list"),
+        reverse("case_type_detail", args=[kind.pk]),
+    ]
+    changes = [
+        reverse("work_queue_new"),
+        detail(queue),
+        reverse("work_queue_member", args=[queue.pk]),
+        reverse("case_type_new"),
+        reverse("case_type_detail", args=[kind.pk]),
+    ]
+    for page in [*reads, *changes]:
+        assert client.get(page).status_code == 302
+    for user in (analyst, engineer):
+        client.force_login(user)
+        for page in reads:
+            shown = client.get(page)
+            assert shown.status_code == 200
+            assert "Save" not in text(shown)
+        for page in changes:
+            assert client.post(page, GIVEN).status_code == 403
+    client.force_login(outsider)
+    for page in [*reads, *changes]:
+        assert client.post(page).status_code in (403, 405)
+        assert client.get(page).status_code in (403, 405)
+
+
+def test_pages_cost_the_same_queries_for_any_number_of_queues_and_people(
+    leader, analyst, django_assert_max_num_queries
+):
+    for n in range(12):
+        queue = WorkQueue.objects.create(name=f"Queue {n}")
+        QueueMember.objects.create(queue=queue, user=analyst)
+        CaseType.objects.create(name=f"Type {n}")
+    leader.get(reverse("work_queue_list"))
+    # The frame's five; alerts, cases, queues, detectors, members.
+    with django_assert_max_num_queries(10):
+        leader.get(reverse("work_queue_list"))
+    # Queue, people (who may lead, who may join), leads, detectors (all, chosen), members, loads.
+    with django_assert_max_num_queries(15):
+        leader.get(detail(queue))
+    with django_assert_max_num_queries(9):
+        leader.get(reverse("case_type_list"))
