@@ -4,6 +4,7 @@ forgotten where all of them are measured or counted."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -11,8 +12,10 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from cases.models import Alert, Case
 from jobs.models import Job
 from models_registry.models import ModelVersion
+from notifications.models import Delivery, Receipt, Route
 from scoring.models import Detector
 
+NOBODY = UUID(int=0)
 FORMS = {
     *("snooze_revoke", "list_revoke", "password_reset_confirm"),
     *("promotion_approve", "promotion_refuse", "promotion_withdraw"),
@@ -35,6 +38,9 @@ class Shown:
     version: int
     dataset: int
     job: int
+    receipt: int = 0
+    route: int = 0
+    delivery: UUID = NOBODY
 
 
 def shown_rows(slug: str) -> Shown:
@@ -60,6 +66,9 @@ def shown_rows(slug: str) -> Shown:
         version=version.pk,
         dataset=version.dataset_id,
         job=Job.objects.values_list("pk", flat=True).first() or 0,
+        receipt=Receipt.objects.values_list("pk", flat=True).first() or 0,
+        route=Route.objects.filter(removed_at=None).values_list("pk", flat=True).first() or 0,
+        delivery=Delivery.objects.values_list("pk", flat=True).first() or NOBODY,
     )
 
 
@@ -107,6 +116,9 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "api_promote": version,
         "api_shadow": version,
         "job": {"job_id": shown.job},
+        "notification": {"pk": shown.receipt},
+        "notification_route": {"pk": shown.route},
+        "notification_delivery": {"pk": shown.delivery},
         "api_job": {"pk": shown.job},
         "api_source": {"slug": "none"},
     }

@@ -14,6 +14,12 @@ from accounts.models import User
 from accounts.services import record_audit
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.selectors import linked
+from cases.telling import (
+    tell_alert_closed,
+    tell_alert_critical,
+    tell_case_moved,
+    tell_case_opened,
+)
 from cases.workflow import (
     AlertStatus,
     CaseStatus,
@@ -57,6 +63,7 @@ def _group(predictions: list[Prediction]) -> int:
         try:
             with transaction.atomic():
                 alert = _live_alert(predictions[0])
+                level = alert.level
                 done = linked([prediction.pk for prediction in predictions])
                 new = [prediction for prediction in predictions if prediction.pk not in done]
                 if not new:
@@ -70,6 +77,7 @@ def _group(predictions: list[Prediction]) -> int:
                     _absorb(alert, prediction)
                 alert.expected_loss = _expected_loss(alert)
                 alert.save()
+                tell_alert_critical(alert, before=level)
                 return len(new)
         except IntegrityError:
             # Another worker opened the entity's alert first; the next attempt will find it.
@@ -169,6 +177,7 @@ def _close_alert(
     alert.disposition = found
     alert.reason_code = reason_code
     alert.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
+    tell_alert_closed(alert, actor=actor)
     if found is Disposition.INCONCLUSIVE:
         return
     for prediction in Prediction.objects.filter(alert_link__alert=alert):
@@ -221,6 +230,7 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
             actor=actor,
             detail={"alert": row.pk},
         )
+    tell_case_opened(case, actor=actor)
     record_audit(
         actor=actor,
         action="case.opened",
@@ -257,12 +267,13 @@ def _move(case: Case, move: str, *, actor: User) -> Case:
     row.closed_at = timezone.now() if step.target is CaseStatus.CLOSED else None
     row.save(update_fields=["status", "closed_at"])
     closing = step.target is CaseStatus.CLOSED
-    CaseEvent.objects.create(
+    event = CaseEvent.objects.create(
         case=row,
         kind=CaseEvent.Kind.CLOSED if closing else CaseEvent.Kind.MOVED,
         actor=actor,
         detail={"from": step.source, "to": step.target},
     )
+    tell_case_moved(row, event=event, actor=actor)
     record_audit(
         actor=actor,
         action=f"case.{move}",

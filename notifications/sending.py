@@ -91,8 +91,8 @@ def deliver(delivery_id: UUID) -> bool:
     except Exception:
         # Our own fault (a template, a setting): known to the log, and no reason to lose the rest.
         logger.exception("Delivery %s could not be sent.", delivery.pk)
-        fault = Fault("Something went wrong on our side; the worker's log says what.", shared=False)
-        _note_fault(delivery, fault, seconds=time.monotonic() - began)
+        ours = Fault("Something went wrong on our side; the worker's log says what.", shared=False)
+        _note_fault(delivery, ours, seconds=time.monotonic() - began)
         return False
     log = _logged(delivery, said, seconds=time.monotonic() - began)
     _write(delivery, status=Status.SENT, sent_at=timezone.now(), error="", log=log)

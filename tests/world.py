@@ -9,12 +9,14 @@ from benchmarks.addresses import Shown
 from cases.models import Alert, Case
 from cases.services import comment_on_case, label_alert, open_alerts, open_case
 from models_registry.models import ModelVersion
+from notifications.routing import send_test
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
 from tests.accounts.factories import key_for
 from tests.factories import risky_payment, scored_many
 from tests.jobs.factories import JobFactory
 from tests.models_registry.versions import VersionFactory
+from tests.notifications.factories import route_for, told
 
 _users = count(1)
 RULE = "VELOCITY_MULTI_CITY"
@@ -53,6 +55,8 @@ def grow_world(world: World, rows: int) -> None:
         JobFactory(requested_by=world.actor)
         VersionFactory(detector=world.detector, trained_by=world.actor)
         key_for(world.actor)
+        send_test(route_for("webhook", kinds=["case.moved"]), actor=world.actor)
+        told(world.actor)
 
 
 def _alert_of(user: str, **changed: Any) -> tuple[Alert, Prediction]:
@@ -86,4 +90,7 @@ def shown_of(world: World) -> Shown:
         version=world.version.pk,
         dataset=world.version.dataset_id,
         job=JobFactory(requested_by=world.actor).pk,
+        receipt=told(world.actor).receipts.get().pk,
+        route=(route := route_for("webhook", kinds=["case.moved"])).pk,
+        delivery=send_test(route, actor=world.actor).pk,
     )
