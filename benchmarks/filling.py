@@ -28,21 +28,22 @@ def fill(slug: str, predictions: int, history: int, bodies: Path) -> None:
         events = [orjson.loads(line) for line in islice(file, 4000)]
     made = [{**event, "transaction_id": f"old-{i}"} for i, event in enumerate(events[:TEMPLATES])]
     score_events(slug, made)
-    _copies(predictions, len(made))
+    copy_predictions(predictions, len(made))
     if history:
         _busy_windows(slug, events, history)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 
-def _copies(predictions: int, templates: int) -> None:
+def copy_predictions(predictions: int, templates: int, **columns: str) -> None:
+    """Copy each of the `templates` there are; `columns` names what is made otherwise, in SQL."""
     names = [str(field.column) for field in Prediction._meta.concrete_fields]
     changed = {
         "id": "gen_random_uuid()",
         "external_id": "external_id || '-' || copy",
         "event_time": "event_time - copy * interval '7 seconds'",
         "received_at": "received_at - copy * interval '7 seconds'",
-    }
+    } | columns
     values = ", ".join(changed.get(name, name) for name in names)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,5 +1,6 @@
 """The list of jobs and one job; page and polled fragment from the same view and template."""
 
+import json
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
@@ -14,6 +15,7 @@ from accounts.models import User
 from jobs.models import Job
 from jobs.selectors import get_job, list_jobs
 from jobs.services import cancel_job
+from jobs.words import params_in_words
 from jobs.workflow import JobStatus
 
 PAGE_SIZE = 50
@@ -43,7 +45,7 @@ class JobList(View):
 @method_decorator(login_required, name="dispatch")
 @method_decorator(_may_view, name="dispatch")
 class JobDetail(View):
-    """Context: `job`, `may_cancel`."""
+    """Context: `job`, `may_cancel`, `about` (what it was asked to do, in words)."""
 
     def get(self, request: HttpRequest, job_id: int) -> HttpResponse:
         return render_job(request, job_or_404(job_id))
@@ -57,7 +59,10 @@ def job_cancel(request: HttpRequest, job_id: int) -> HttpResponse:
     job = job_or_404(job_id)
     cancel_job(job, actor=cast(User, request.user))
     if _is_htmx(request):
-        return render_job(request, job)
+        answer = render_job(request, job)
+        said = "is cancelled" if not job.is_live else "was asked to stop; that can take a moment"
+        answer["HX-Trigger"] = json.dumps({"toast": {"text": f"Job {job.pk} {said}."}})
+        return answer
     return redirect("job_detail", job_id=job.pk)
 
 
@@ -74,7 +79,11 @@ def render_job(request: HttpRequest, job: Job) -> HttpResponse:
         and job.cancel_requested_at is None
         and cast(User, request.user).has_perm("jobs.cancel_job")
     )
-    context: dict[str, Any] = {"job": job, "may_cancel": may_cancel}
+    context: dict[str, Any] = {
+        "job": job,
+        "may_cancel": may_cancel,
+        "about": params_in_words(job.params),
+    }
     return render(request, _template(request, "jobs/job_detail.html", "job-panel"), context)
 
 

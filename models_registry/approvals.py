@@ -142,18 +142,22 @@ def request_promotion(
         if alone:
             _carry_out(asked, actor=actor, note="")
         else:
-            record_audit(
-                actor=actor,
-                action="model.promotion_requested",
-                subject=version,
-                detail={
-                    "request": asked.pk,
-                    "reason": reason,
-                    "override": overrides,
-                    "evidence": evidence.kind,
-                },
-            )
+            _audit_request(asked)
     return asked
+
+
+def _audit_request(asked: PromotionRequest) -> None:
+    record_audit(
+        actor=asked.requested_by,
+        action="model.promotion_requested",
+        subject=asked.version,
+        detail={
+            "request": asked.pk,
+            "reason": asked.reason,
+            "override": asked.override,
+            "evidence": asked.evidence["kind"],
+        },
+    )
 
 
 def approve_promotion(asked: PromotionRequest, *, actor: User, note: str = "") -> PromotionDecision:

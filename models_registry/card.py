@@ -6,12 +6,13 @@ was recorded; what was not recorded is None and named under `unknown`.
 
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from models_registry.drift_selectors import newest_check
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
 from models_registry.registry_models import Artefact, Lineage
-from models_registry.selectors import lineage_of
+from models_registry.selectors import lineage_of, move_of
 from scoring.core.bundle import BundleError, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, parse_spec
@@ -73,6 +74,7 @@ def model_card(version: ModelVersion) -> dict[str, Any]:
         "evaluation": _evaluation(version),
         "subgroups": lineage.subgroups if lineage else [],
         "thresholds": manifest.get("thresholds"),
+        "thresholds_moved": _move(version),
         "calibration": manifest.get("calibration", {}).get("kind"),
         "costs": _costs(spec),
         "explanation": {
@@ -177,21 +179,45 @@ def _monitoring(version: ModelVersion) -> dict[str, Any]:
 
 
 def _people(version: ModelVersion, lineage: Lineage | None) -> dict[str, Any]:
-    decisions = PromotionDecision.objects.filter(version=version).select_related("actor")
+    out = Q(previous=version, action=PromotionDecision.Action.ROLL_BACK)
+    decisions = PromotionDecision.objects.filter(Q(version=version) | out).select_related(
+        "actor", "version", "request__requested_by"
+    )
     imported = lineage is not None and lineage.origin == Lineage.Origin.IMPORTED
     return {
         "trained_by": None if imported else _name(version.trained_by) or "the schedule",
         "imported_by": _name(version.trained_by) if imported else None,
         "trained_at": version.trained_at,
-        "decisions": [
-            {
-                "action": act.action,
-                "by": _name(act.actor) or "the platform",
-                "at": act.at,
-                "reason": act.reason or None,
-            }
-            for act in decisions
-        ],
+        "decisions": [_decision(act) for act in decisions],
+    }
+
+
+def _decision(act: PromotionDecision) -> dict[str, Any]:
+    """`serves`: what it put into service, which for a roll-back may be another version."""
+    asked = getattr(act, "request", None)
+    return {
+        "action": act.action,
+        "serves": act.version.label,
+        "by": _name(act.actor) or "the platform",
+        "asked_by": None if asked is None else _name(asked.requested_by),
+        "at": act.at,
+        "reason": act.reason or None,
+        "override": asked is not None and asked.override,
+    }
+
+
+def _move(version: ModelVersion) -> dict[str, Any] | None:
+    """Who gave it other thresholds than the version whose model it has; None for any other."""
+    move = move_of(version)
+    if move is None:
+        return None
+    return {
+        "from": move.base.label,
+        "by": _name(move.actor) or "the platform",
+        "at": move.at,
+        "reason": move.reason,
+        "review": [move.review_before, move.review],
+        "block": [move.block_before, move.block],
     }
 
 

@@ -70,16 +70,27 @@ def threshold_figure(
             _trace("Capacity", [xs[0], xs[-1]], [curve.capacity_a_day] * 2)
             | {"yaxis": "y2", "line": {"color": "@accent", "width": 1, "dash": "dot"}}
         )
-    data.append(_mark("Review now", now.review, top, "@ink"))
+    return {"data": data + _marks(now, best, asked, top), "layout": _axes()}
+
+
+def _marks(
+    now: AtThresholds, best: AtThresholds | None, asked: AtThresholds | None, top: float
+) -> list[dict[str, Any]]:
+    """Upright lines at the thresholds that stand, that would be cheapest, that were asked for."""
+    marks = [_mark("Review now", now.review, top, "@ink")]
     if now.block <= 1.0:
-        data.append(_mark("Block now", now.block, top, "@muted"))
+        marks.append(_mark("Block now", now.block, top, "@muted"))
     if best is not None:
-        data.append(_mark("Cheapest within capacity", best.review, top, "@medium"))
+        marks.append(_mark("Cheapest within capacity", best.review, top, "@medium"))
     if asked is not None:
-        data.append(_mark("Preview", asked.review, top, "@high"))
+        marks.append(_mark("Preview", asked.review, top, "@high"))
+    return marks
+
+
+def _axes() -> dict[str, Any]:
     axes = layout("Review from this risk on", "Cost per 1,000 events", percent=False)
     # The axis is logarithmic: thresholds lie close together near zero.
-    axes["xaxis"] |= {"type": "log", "tickformat": ".2~%", "nticks": 6}
+    axes["xaxis"] |= {"type": "log", "tickformat": "~g", "nticks": 6}
     axes["yaxis"] |= {"rangemode": "tozero"}
     axes["yaxis2"] = {
         "title": {"text": "Alerts a day"},
@@ -90,7 +101,7 @@ def threshold_figure(
         "ticktext": ["0.01", "0.1", *(f"{10**power:,}" for power in range(6))],
         "showgrid": False,
     }
-    return {"data": data, "layout": axes}
+    return axes
 
 
 def _trace(name: str, xs: list[float], ys: list[float]) -> dict[str, Any]:

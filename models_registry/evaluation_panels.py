@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
+
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds
 from models_registry.evaluation_figures import calibration_figure, threshold_figure
@@ -17,6 +19,7 @@ from models_registry.models import ModelVersion
 from models_registry.selectors import move_of
 from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
 from models_registry.verdicts import UNKNOWN, per_thousand, share, small
+from scoring.core.decision import Thresholds
 
 MANY = 10
 
@@ -79,6 +82,11 @@ class Judged:
     def flatters(self) -> bool:
         """Whether a fold's days chose the parameters that are judged on them."""
         return any(span.chose for span in self.spans)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a fold has no value of some metric."""
+        return any(UNKNOWN in (line.mean, *line.each) for line in self.folds)
 
 
 def evaluation_context(
@@ -155,7 +163,7 @@ def threshold_panel(
         bands=[
             {
                 "level": band["level"],
-                "from": share(band["from"]),
+                "from": threshold_text(band["from"]),
                 "a_day": per_day(band["a_day"]),
                 "share": share(band["share"]),
                 "of_positives": share(band["of_positives"]),
@@ -170,8 +178,11 @@ def threshold_panel(
     )
 
 
-def _asked(known: Known, form: ThresholdForm | None) -> Any:
-    if form is None or not form.is_bound or not form.is_valid():
+def _asked(known: Known, form: ThresholdForm | None) -> Thresholds | None:
+    """The thresholds of a bound form whose two are right; what else it holds may be wrong."""
+    if form is None or not form.is_bound:
+        return None
+    if form.errors.keys() & {"review", "block", NON_FIELD_ERRORS}:
         return None
     try:
         return check_thresholds(known.thresholds, **form.wanted())

@@ -13,6 +13,7 @@ from models_registry.core.global_explanation import (
     Step,
     dependence,
     level_steps,
+    monotone_share,
     ranks,
 )
 from models_registry.verdicts import UNKNOWN
@@ -21,13 +22,17 @@ SHOWN = 15
 """Features in the pictures; the table has all."""
 POINTS = 240
 """Points of one feature in the summary: more hide each other."""
+WHOLLY, MOSTLY = 0.95, 0.8
+"""Share of a dependence that one direction has to tell to be claimed: of all, of most of it."""
+LEAST_DIRECTION = 0.3
+"""Rank correlation of value and contribution below which no direction is claimed."""
 SPREAD = 0.36
 BINS = 40
 LAYERS = (("low value", "@low", "circle"), ("middle", "@muted", "diamond"),
           ("high value", "@accent", "triangle-up"))  # fmt: skip
 MISSING = ("category or missing", "@ink", "circle-open")
 Figure = dict[str, Any]
-UNITS = {"logit": "log-odds", "isolation": "units of the score's exponent"}
+UNITS = {"logit": "log-odds", "isolation": "score exponent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +46,44 @@ class FeatureLine:
     acts: str
 
 
-def feature_lines(features: Sequence[Mapping[str, Any]]) -> list[FeatureLine]:
-    """The stored summary as lines, strongest first."""
+def feature_lines(
+    features: Sequence[Mapping[str, Any]],
+    found: GlobalExplanation | None = None,
+    names: Sequence[str] = (),
+) -> list[FeatureLine]:
+    """The stored summary as lines, strongest first; how values act is read off the points of
+    `found`, in the order of `names`, and unknown without them."""
     total = sum(row["mean_abs"] for row in features) or 1.0
     return [
         FeatureLine(
             name=row["feature"],
             mean_abs=f"{row['mean_abs']:.4f}",
             share=row["mean_abs"] / total,
-            mean=f"{row['mean']:+.4f}".replace("-", "\N{MINUS SIGN}"),
-            acts=_acts(row["direction"]),
+            mean=_signed(row["mean"]),
+            acts=_acts(row, found, names),
         )
         for row in features
     ]
 
 
-def _acts(direction: float | None) -> str:
-    if direction is None:
+def _acts(row: Mapping[str, Any], found: GlobalExplanation | None, names: Sequence[str]) -> str:
+    """A direction is claimed where most events show it (rank correlation) and so does the size of
+    what the values do (isotonic regression)."""
+    if found is None or row["feature"] not in names:
         return UNKNOWN
-    if abs(direction) < 0.3:
-        return "no single direction"
-    strong = "" if abs(direction) > 0.7 else "mostly "
-    return f"{strong}higher raises the risk" if direction > 0 else f"{strong}higher lowers the risk"
+    if row["mean_abs"] == 0.0:
+        return "not used"
+    if row["direction"] is None:
+        return "no order among its values"
+    place = names.index(row["feature"])
+    rising, falling = monotone_share(found.values[:, place], found.contributions[:, place])
+    if math.isnan(rising):
+        return UNKNOWN
+    told = rising if row["direction"] > 0 else falling
+    if told < MOSTLY or abs(row["direction"]) < LEAST_DIRECTION:
+        return "in both directions, see its dependence"
+    words = "higher raises the risk" if row["direction"] > 0 else "higher lowers the risk"
+    return words if told >= WHOLLY else f"{words}, not everywhere"
 
 
 def bar_figure(features: Sequence[Mapping[str, Any]], link: str) -> Figure:
@@ -80,7 +101,8 @@ def bar_figure(features: Sequence[Mapping[str, Any]], link: str) -> Figure:
             }
         ],
         "layout": {
-            "xaxis": {"title": {"text": f"Mean |contribution|, {UNITS.get(link, 'margin')}"}},
+            # Short: beside long names of features little room is left, and the panel says the rest.
+            "xaxis": {"title": {"text": UNITS.get(link, "margin").capitalize()}},
             "yaxis": {"type": "category", "title": {"text": ""}},
         },
     }
@@ -98,17 +120,7 @@ def summary_figure(
     Three traces by a third of the feature's own values, with a mark of their own each.
     """
     rows = [row["feature"] for row in features[:SHOWN]][::-1]
-    layers: list[tuple[list[float], list[float]]] = [([], []) for _ in range(4)]
-    for height, name in enumerate(rows):
-        place = names.index(name)
-        values = found.values[:POINTS, place]
-        parts = found.contributions[:POINTS, place]
-        third = _thirds(values, is_category=name in categories)
-        ys = height + _spread(parts)
-        for layer, (xs_kept, ys_kept) in enumerate(layers):
-            chosen = third == layer
-            xs_kept.extend(_short(x) for x in parts[chosen].tolist())
-            ys_kept.extend(_short(y) for y in ys[chosen].tolist())
+    layers = _layers(found, rows, names, categories)
     looks = (*LAYERS, MISSING)
     return {
         "data": [
@@ -124,23 +136,45 @@ def summary_figure(
             for (title, colour, symbol), (xs, ys) in zip(looks, layers, strict=True)
             if xs
         ],
-        "layout": {
-            "xaxis": {
-                "title": {"text": f"Contribution, {UNITS.get(link, 'margin')}"},
-                "zeroline": True,
-                "zerolinecolor": "@muted",
-            },
-            "yaxis": {
-                "tickvals": list(range(len(rows))),
-                "ticktext": rows,
-                "range": [-0.7, len(rows) - 0.3],
-                "title": {"text": ""},
-            },
-            "showlegend": True,
-            "hovermode": "closest",
-            "margin": {"t": 48},
-            "legend": {"y": 1.0, "yanchor": "bottom"},
+        "layout": _summary_layout(rows, link),
+    }
+
+
+def _layers(
+    found: GlobalExplanation, rows: Sequence[str], names: Sequence[str], categories: frozenset[str]
+) -> list[tuple[list[float], list[float]]]:
+    """Points (contributions, heights) of low, middle and high values, and of the rest."""
+    layers: list[tuple[list[float], list[float]]] = [([], []) for _ in range(4)]
+    for height, name in enumerate(rows):
+        place = names.index(name)
+        values = found.values[:POINTS, place]
+        parts = found.contributions[:POINTS, place]
+        third = _thirds(values, is_category=name in categories)
+        ys = height + _spread(parts)
+        for layer, (xs_kept, ys_kept) in enumerate(layers):
+            chosen = third == layer
+            xs_kept.extend(_short(x) for x in parts[chosen].tolist())
+            ys_kept.extend(_short(y) for y in ys[chosen].tolist())
+    return layers
+
+
+def _summary_layout(rows: Sequence[str], link: str) -> dict[str, Any]:
+    return {
+        "xaxis": {
+            "title": {"text": f"Contribution, {UNITS.get(link, 'margin')}"},
+            "zeroline": True,
+            "zerolinecolor": "@muted",
         },
+        "yaxis": {
+            "tickvals": list(range(len(rows))),
+            "ticktext": list(rows),
+            "range": [-0.7, len(rows) - 0.3],
+            "title": {"text": ""},
+        },
+        "showlegend": True,
+        "hovermode": "closest",
+        "margin": {"t": 48},
+        "legend": {"y": 1.0, "yanchor": "bottom"},
     }
 
 

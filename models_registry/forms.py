@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
 
 from models_registry.bundle_files import MOST_BYTES
 from scoring.core.decision import Thresholds
@@ -25,9 +26,9 @@ LEARNER_TITLES = {
 SEARCHES = (
     ("", "parameters as declared"),
     ("0", "its own parameters"),
-    ("5", "search 5 minutes"),
-    ("20", "search 20 minutes"),
-    ("60", "search 60 minutes"),
+    ("5", "search 5 min or 500 trials"),
+    ("20", "search 20 min or 500 trials"),
+    ("60", "search 60 min or 500 trials"),
 )
 
 
@@ -96,6 +97,15 @@ class DecisionForm(forms.Form):
         label="Reason",
     )
 
+    def require_reason(self, letters: int) -> None:
+        """Say beforehand, to people and browsers, that a reason of so many letters is needed."""
+        self.fields["reason"].widget.attrs |= {
+            "minlength": letters,
+            "required": True,
+            "aria-describedby": "reason-help",
+            "placeholder": f"Why? {letters} letters or more, kept with the decision",
+        }
+
 
 class ThresholdForm(forms.Form):
     """Where people and blocks begin, on the risk; an empty block threshold blocks nothing."""
@@ -121,11 +131,30 @@ class ThresholdForm(forms.Form):
 
 
 class PublishForm(ThresholdForm):
-    """The same with the reason, which is kept."""
+    """The same with the reason, which is kept.
+
+    A page that shows thresholds sends those that were previewed and those that stand in its fields
+    now; where they differ, nobody has seen what would be published.
+    """
 
     reason = forms.CharField(
         max_length=2000, widget=forms.TextInput(attrs={"class": "input"}), label="Why?"
     )
+
+    def clean(self) -> dict[str, Any]:
+        """Every value that was sent of a field has to say the same."""
+        found = super().clean() or self.cleaned_data
+        for name in ("review", "block"):
+            if name in found and not self._all_say(name, found[name]):
+                self.add_error(name, "It was changed after the preview. Preview it again.")
+        return found
+
+    def _all_say(self, name: str, value: float | None) -> bool:
+        sent = self.data.getlist(name) if isinstance(self.data, QueryDict) else []
+        try:
+            return all(self.fields[name].clean(text) == value for text in sent)
+        except forms.ValidationError:
+            return False
 
 
 class EvaluateForm(forms.Form):

@@ -75,7 +75,8 @@ def _layout(key: str, x: str, y: str) -> dict[str, Any]:
         "margin": {"t": 24},
     }
     if key == "cost":
+        # A tick per power of ten: three of each would run into one another.
         layout["xaxis"] = {
-            "title": {"text": x}, "type": "log", "tickformat": ".2~%", "nticks": 6,
+            "title": {"text": x}, "type": "log", "tickformat": "~g", "dtick": 1,
         }  # fmt: skip
     return layout

@@ -9,8 +9,10 @@ from jobs.models import Job
 from jobs.workflow import JobStatus
 from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
-from models_registry.promotion_panels import Notice, promotion_notices
+from models_registry.promotion_panels import Notice, promotion_notices, shadow_state
 from models_registry.selectors import (
+    DriftAlarm,
+    drift_alarm_of,
     earlier_champions,
     labels_by_digest,
     latest_trainings,
@@ -18,6 +20,7 @@ from models_registry.selectors import (
 )
 from models_registry.verdicts import (
     Verdict,
+    alike,
     per_thousand,
     ratio,
     share,
@@ -45,6 +48,9 @@ class VersionRow:
     brier: str
     change: str
     better: bool | None
+    is_moved: bool
+    alike: str
+    shadow_state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class DetectorPanel:
     training: Training | None
     form: TrainForm
     notice: Notice | None = None
+    drift: DriftAlarm | None = None
 
     @property
     def is_live(self) -> bool:
@@ -130,6 +137,7 @@ def _panel(
         training=training_of(job, versions),
         form=TrainForm.of(detector),
         notice=notice,
+        drift=drift_alarm_of(champion),
     )
 
 
@@ -148,6 +156,8 @@ def version_row(version: ModelVersion, *, currency: str) -> VersionRow:
     """The numbers of a version for a table."""
     found, compared = version.metrics, version.comparison
     difference = compared["average_precision"]["difference"] if compared else None
+    shadow = getattr(version, "shadow", None)
+    is_moved = bool(found.get("moved_from"))
     return VersionRow(
         version=version,
         learner=LEARNER_TITLES.get(version.learner, version.learner),
@@ -157,7 +167,10 @@ def version_row(version: ModelVersion, *, currency: str) -> VersionRow:
         cost=per_thousand(found.get("cost_per_event"), currency),
         brier=small(found.get("brier")),
         change="" if difference is None else signed(difference),
-        better=sure_of(compared["verdict"]) if compared else None,
+        better=sure_of(compared["verdict"]) if compared and not is_moved else None,
+        is_moved=is_moved,
+        alike=alike(shadow.agreed, shadow.rows) if shadow else "",
+        shadow_state=shadow_state(shadow, version.stage) if shadow else "",
     )
 
 
@@ -176,9 +189,13 @@ def training_of(job: Job | None, versions: Sequence[ModelVersion]) -> Training |
     elif job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         unanswered = newest is None or job.finished_at is None or newest < job.finished_at
         state = job.status if unanswered else ""
-    elif version is not None and version.stage == Stage.CHALLENGER:
+    elif version is not None and version.stage == Stage.CHALLENGER and version == _last(versions):
         state = "ready"
     return Training(job, state, job.log[-LOG_LINES:], plain_error(job.error), version)
+
+
+def _last(versions: Sequence[ModelVersion]) -> ModelVersion | None:
+    return max(versions, key=lambda version: version.number, default=None)
 
 
 def plain_error(text: str) -> str:

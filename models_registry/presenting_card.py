@@ -48,6 +48,9 @@ class CardLines:
     strongest: str
     decisions: Sequence[tuple[str, dict[str, Any]]]
     thresholds: Sequence[tuple[str, str]]
+    moved: str
+    capacity: str
+    loss_share: str
 
 
 def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
@@ -63,15 +66,41 @@ def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
         strongest=", ".join(
             row["feature"] for row in (card["explanation"]["global"] or {}).get("features", [])[:5]
         ),
-        decisions=[
-            (PromotionDecision.Action(act["action"]).label, act)
-            for act in card["people"]["decisions"]
-        ],
+        decisions=[(_act(act, card["version"]), act) for act in card["people"]["decisions"]],
         thresholds=[
-            (name.capitalize(), "never" if value > 1 else f"{value:.4f}")
+            (name.capitalize(), threshold(value))
             for name, value in (card["thresholds"] or {}).items()
         ],
+        moved=_moved(card["thresholds_moved"]),
+        capacity=share((card["costs"] or {}).get("capacity")),
+        loss_share=share((card["costs"] or {}).get("loss_share")),
     )
+
+
+def _moved(move: dict[str, Any] | None) -> str:
+    if move is None:
+        return ""
+    (review, review_now), (block, block_now) = move["review"], move["block"]
+    return (
+        f"Moved from {move['from']} by {move['by']} on {move['at']:%Y-%m-%d}: review from "
+        f"{threshold(review_now)} (before {threshold(review)}), block from {threshold(block_now)} "
+        f"(before {threshold(block)}). {move['reason']}"
+    )
+
+
+def _act(act: dict[str, Any], label: str) -> str:
+    """What a decision did to the version of this label."""
+    if act["action"] != PromotionDecision.Action.ROLL_BACK:
+        said = PromotionDecision.Action(act["action"]).label
+        return f"{said} by override" if act["override"] else said
+    if act["serves"] == label:
+        return "Brought back by a roll-back"
+    return f"Rolled back to {act['serves']}"
+
+
+def threshold(value: float) -> str:
+    """A threshold on the risk; above 1 nothing reaches it."""
+    return "never" if value > 1 else f"{value:.4f}"
 
 
 def _metrics(found: dict[str, Any], currency: str) -> list[CardMetric]:

@@ -16,6 +16,7 @@ from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import earlier_champions
+from models_registry.shadow_models import Shadow
 from models_registry.telling import tell_installed
 from scoring import deployment
 from scoring.models import Deployment, Detector
@@ -73,7 +74,9 @@ def roll_back(detector: Detector, *, actor: User | None, reason: str = "") -> Pr
         raise PromotionRefused(
             f"{earlier.label} was rolled back by its guard. Ask for its promotion instead."
         )
-    return _install(earlier, action=Action.ROLL_BACK, actor=actor, reason=reason)
+    decision = _install(earlier, action=Action.ROLL_BACK, actor=actor, reason=reason)
+    _end_guard(detector)
+    return decision
 
 
 def _lock(version: ModelVersion) -> None:
@@ -96,6 +99,7 @@ def _install(
 ) -> PromotionDecision:
     detector = version.detector
     _outdate_requests(detector, other_than=asked)
+    _end_shadow(version)
     previous = ModelVersion.objects.filter(detector=detector, stage=Stage.CHAMPION).first()
     if previous is not None:
         previous.stage = Stage.RETIRED
@@ -145,13 +149,24 @@ def _outdate_requests(detector: Detector, *, other_than: PromotionRequest | None
     )
 
 
+def _end_shadow(version: ModelVersion) -> None:
+    """What serves, or is put aside, is no challenger in shadow any more."""
+    Shadow.objects.filter(
+        version=version, state__in=(Shadow.State.RUNNING, Shadow.State.BLOCKED)
+    ).update(state=Shadow.State.ENDED, stopped_at=timezone.now())
+
+
+def _end_guard(detector: Detector) -> None:
+    """Nothing watches what no longer serves."""
+    PromotionGuard.objects.filter(detector=detector, state=PromotionGuard.State.WATCHING).update(
+        state=PromotionGuard.State.ENDED, ended_at=timezone.now()
+    )
+
+
 def _watch(decision: PromotionDecision) -> None:
     """A guard watches the new champion against the former one, if there was one."""
-    State = PromotionGuard.State
     now = timezone.now()
-    PromotionGuard.objects.filter(detector=decision.detector, state=State.WATCHING).update(
-        state=State.ENDED, ended_at=now
-    )
+    _end_guard(decision.detector)
     training = decision.detector.spec().training
     if decision.previous is None or not training.guard.enabled:
         return
@@ -174,5 +189,6 @@ def reject(version: ModelVersion, *, actor: User | None, reason: str = "") -> Mo
         raise PromotionRefused("Only a challenger can be rejected.")
     version.stage = Stage.REJECTED
     version.save(update_fields=["stage"])
+    _end_shadow(version)
     record_audit(actor=actor, action="model.reject", subject=version, detail={"reason": reason})
     return version

@@ -1,5 +1,6 @@
 """What pages show of a promotion on its way, of the guard after it, of a challenger in shadow."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,16 +12,17 @@ from django.utils import timezone
 
 from accounts.models import User
 from models_registry.approvals import Evidence, evidence_for, may_decide
-from models_registry.models import ModelVersion
+from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import trained_here
 from models_registry.shadow_models import Shadow
 from models_registry.verdicts import (
     MetricRow,
+    alike,
     more_or_less,
     per_thousand,
+    points,
     share,
-    signed,
     sure_of,
 )
 from scoring.models import Detector
@@ -55,6 +57,13 @@ class PromotionPanel:
     why_not: str
     four_eyes: bool
 
+    @property
+    def needs_reason(self) -> bool:
+        """Whether asking takes a written reason (approvals.request_promotion)."""
+        if self.pending is not None or self.evidence is None:
+            return False
+        return not (self.evidence.passed and self.four_eyes)
+
 
 def promotion_panel(
     version: ModelVersion, champion: ModelVersion | None, user: User
@@ -78,6 +87,18 @@ def promotion_panel(
         why_not=_why_not(pending, version, user),
         four_eyes=settings.FOUR_EYES,
     )
+
+
+def left_service(
+    version: ModelVersion, history: Sequence[PromotionDecision]
+) -> PromotionDecision | None:
+    """The newest decision that took a retired version out of service; None if it never served.
+
+    `history` newest first.
+    """
+    if version.stage != Stage.RETIRED:
+        return None
+    return next((act for act in history if act.previous_id == version.pk), None)
 
 
 def _newer(version: ModelVersion) -> str:
@@ -140,6 +161,8 @@ class ShadowPanel:
     figure: dict[str, Any] | None
     may_start: bool
     may_stop: bool
+    may_judge: bool
+    state: str
 
 
 def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> ShadowPanel | None:
@@ -152,10 +175,14 @@ def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> Shadow
     if champion is not None and found.get("champion_digest") not in (None, champion.digest):
         found = {}
     State = Shadow.State
-    running = shadow is not None and shadow.state in (State.RUNNING, State.BLOCKED)
+    running = (
+        version.stage == Stage.CHALLENGER
+        and shadow is not None
+        and shadow.state in (State.RUNNING, State.BLOCKED)
+    )
     return ShadowPanel(
         shadow=shadow,
-        agreement=share(shadow.agreement) if shadow else "",
+        agreement=alike(shadow.agreed, shadow.rows) if shadow else "",
         verdict=VERDICTS.get(found.get("verdict", ""), ""),
         reason=str(found.get("reason", "")),
         facts=_facts(found),
@@ -163,7 +190,16 @@ def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> Shadow
         figure=_overlay(shadow, version) if shadow and shadow.rows else None,
         may_start=challenges and not running,
         may_stop=running,
+        may_judge=challenges and shadow is not None and shadow.rows > 0,
+        state=shadow_state(shadow, version.stage) if shadow else "",
     )
+
+
+def shadow_state(shadow: Shadow, stage: str) -> str:
+    """Its state in words; what is no challenger any more is over, whatever was noted last."""
+    live = shadow.state in (Shadow.State.RUNNING, Shadow.State.BLOCKED)
+    over = live and stage != Stage.CHALLENGER
+    return str(Shadow.State.ENDED.label if over else shadow.get_state_display())
 
 
 def _facts(found: Mapping[str, Any]) -> list[str]:
@@ -223,39 +259,53 @@ def _live_rows(found: Mapping[str, Any], currency: str) -> list[MetricRow]:
                 "bad ones among the riskiest entities a day",
                 share(cards["candidate"]),
                 share(cards["champion"]),
-                signed(cards["difference"]),
-                f"{signed(cards['low'])} to {signed(cards['high'])}",
+                points(cards["difference"]),
+                f"{points(cards['low'])} to {points(cards['high'])}",
             )
         )
     return rows
 
 
 def _overlay(shadow: Shadow, version: ModelVersion) -> dict[str, Any]:
-    """Both risks over the same events: the share of events in each twentieth."""
+    """Both risks over the same events: the share of events in each twentieth.
+
+    Bars stand alone where a line would need a neighbour to be seen.
+    """
     looks = {
-        "champion": ("Champion", {"color": "@ink", "width": 1.5, "dash": "dot", "shape": "hvh"}),
-        "challenger": (version.label, {"color": "@accent", "width": 2, "shape": "hvh"}),
+        "champion": ("Champion", {"color": "@low"}),
+        "challenger": (version.label, {"color": "@accent"}),
     }
-    data = []
-    for key, (name, line) in looks.items():
+    data, lowest = [], 1.0
+    for key, (name, marker) in looks.items():
         counts = shadow.histogram.get(key, [])
         total = sum(counts) or 1
+        # A logarithmic axis has no 0: an empty bin has no bar.
+        shares = [count / total if count else None for count in counts]
+        lowest = min([lowest, *(one for one in shares if one)])
         data.append(
             {
-                "type": "scatter",
-                "mode": "lines",
+                "type": "bar",
                 "name": name,
-                "x": [(i + 0.5) / len(counts) for i in range(len(counts))],
-                # A logarithmic axis has no 0: an empty bin is a gap.
-                "y": [count / total if count else None for count in counts],
-                "line": line,
+                "x": [round((i + 0.5) / len(counts), 4) for i in range(len(counts))],
+                "y": shares,
+                "marker": marker,
             }
         )
+    # The lowest bar has a height too.
+    floor = math.floor(math.log10(lowest) - 0.2)
     return {
         "data": data,
         "layout": {
+            "barmode": "group",
+            "bargap": 0.15,
             "xaxis": {"title": {"text": "Risk"}, "range": [0, 1], "tickformat": ".0%"},
-            "yaxis": {"title": {"text": "Share of events"}, "type": "log", "tickformat": ".2~%"},
+            "yaxis": {
+                "title": {"text": "Share of events"},
+                "type": "log",
+                "tickformat": ".2~%",
+                "range": [floor, 0.1],
+                "dtick": 1,
+            },
             "showlegend": True,
             "margin": {"t": 24},
         },

@@ -58,8 +58,9 @@ class ModelCompare(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         error, ids, versions = "", [], []
+        given = request.GET.getlist("v")
         try:
-            ids = chosen_ids(request.GET.getlist("v"))
+            ids = chosen_ids(given)
             versions = versions_to_compare(ids)
         except CompareError as problem:
             error = str(problem)
@@ -72,9 +73,22 @@ class ModelCompare(View):
             "slots": _slots(ids, detector),
             "shown": compare_versions(versions) if len(versions) >= LEAST else None,
             "too_few": len(versions) < LEAST and not error,
+            "lacks": "" if error else _lacks(given, versions),
         }
         status = 422 if error else 200
         return render(request, "models_registry/model_compare.html", context, status=status)
+
+
+def _lacks(given: list[str], versions: list[ModelVersion]) -> str:
+    """What a choice of too few versions lacks; empty where none was made, or enough were."""
+    if not given or len(versions) >= LEAST:
+        return ""
+    if not versions:
+        return "Nothing was chosen: choose two versions to set side by side."
+    label = versions[0].label
+    if len([text for text in given if text]) > 1:
+        return f"{label} was chosen twice: choose another version to set beside it."
+    return f"Choose a second version to set beside {label}."
 
 
 def _asked_detector(request: HttpRequest) -> Detector | None:
@@ -115,6 +129,10 @@ class ModelExplanation(View):
             "fault": lineage.explanation_fault if lineage else "",
             "job": live_explanation(version),
         }
+        if request.headers.get("HX-Target") == "explaining":
+            if context["job"] is None:
+                return HttpResponse(headers={"HX-Refresh": "true"})
+            return render(request, "models_registry/model_explanation.html#explaining", context)
         artefact, found, problem = explanation_of(version)
         context["problem"] = problem
         if artefact is not None:
@@ -144,6 +162,7 @@ def _pictures(
     own = levels.get(feature, {}) if feature in categories else None
     figure, steps = dependence_view(found, names.index(feature), feature, detail["link"], own)
     return {
+        "lines": feature_lines(detail["features"], found, names),
         "summary": summary_figure(found, names, categories, detail["features"], detail["link"]),
         "features": ranked,
         "feature": feature,

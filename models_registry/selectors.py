@@ -1,16 +1,41 @@
 """Reads of versions and promotions."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Case, Count, F, Max, Q, QuerySet, Value, When, Window
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+    Window,
+)
 from django.db.models.functions import RowNumber
 
 from jobs.models import Job
+from models_registry.core.drift import MAJOR_DRIFT, MODERATE_DRIFT
+from models_registry.drift_models import DriftCheck
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
+
+
+@dataclass(frozen=True, slots=True)
+class DriftAlarm:
+    """What the newest drift check says of a champion whose events have moved."""
+
+    model_version: str
+    status: str
+    alarm_since: datetime
 
 
 def version_list(detector: Detector | None = None) -> QuerySet[ModelVersion]:
@@ -47,12 +72,13 @@ def promotion_history(detector: Detector) -> QuerySet[PromotionDecision]:
 
 
 def documented_versions() -> QuerySet[ModelVersion]:
-    """Versions with all that their pages show of where they came from, in one query."""
+    """Versions with all that their pages show of where they came from, in one query; champions
+    with their newest drift check (`drift_alarm_of`)."""
     return ModelVersion.objects.select_related(
         *("detector", "dataset", "trained_by", "job"),
         *("shadow", "lineage__parent__detector", "tracked_run"),
         *("threshold_move__base", "threshold_move__actor"),
-    )
+    ).annotate(drift_status=_newest_check("status"), drift_since=_newest_check("alarm_since"))
 
 
 def move_of(version: ModelVersion) -> ThresholdMove | None:
@@ -79,7 +105,8 @@ def newest_versions(
     """Per detector its champion and then its newest versions, at most `most` in all.
 
     One query for any number of versions. Each carries `total`: how many the detector has, and
-    `was_trained`: whether a training here made it (`trained_here`).
+    `was_trained`: whether a training here made it (`trained_here`); a champion its newest drift
+    check too (`drift_alarm_of`).
     """
     brought = Q(threshold_move__isnull=False) | Q(lineage__origin=Lineage.Origin.IMPORTED)
     first = Case(When(stage=ModelVersion.Stage.CHAMPION, then=0), default=1)
@@ -93,6 +120,8 @@ def newest_versions(
             ),
             total=Window(Count("*"), partition_by=F("detector")),
             was_trained=Case(When(brought, then=Value(False)), default=Value(True)),
+            drift_status=_newest_check("status"),
+            drift_since=_newest_check("alarm_since"),
         )
         .filter(place__lte=most)
         .order_by("detector_id", "place")
@@ -101,6 +130,21 @@ def newest_versions(
     for version in rows:
         found.setdefault(version.detector_id, []).append(version)
     return found
+
+
+def _newest_check(column: str) -> Case:
+    """A column of the newest drift check of a champion; null for any other version."""
+    checks = DriftCheck.objects.filter(
+        detector=OuterRef("detector"), bundle_digest=OuterRef("digest")
+    ).order_by("-checked_at", "-id")
+    return Case(When(stage=ModelVersion.Stage.CHAMPION, then=Subquery(checks.values(column)[:1])))
+
+
+def drift_alarm_of(version: Any) -> DriftAlarm | None:
+    """The alarm of a version from `newest_versions` or `documented_versions`, if there is one."""
+    if version is None or version.drift_status not in (MODERATE_DRIFT, MAJOR_DRIFT):
+        return None
+    return DriftAlarm(version.label, version.drift_status, version.drift_since)
 
 
 def latest_trainings(detectors: Iterable[Detector]) -> dict[str, Job]:

@@ -1,58 +1,28 @@
 """The verdict on a challenger from live traffic, and the job that catches up and judges."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 import numpy as np
 from django.utils import timezone
-from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
-from models_registry.core import live
-from models_registry.core.live import LiveRows, compare_live
+from models_registry.core.live import DAY, compare_live
+from models_registry.core.sequential import DayTotals
 from models_registry.models import ModelVersion
-from models_registry.shadow_models import Shadow, ShadowScore
-from models_registry.shadow_scoring import shadow_some
-from scoring.core.types import DECISIONS, SelectionReason
-from scoring.models import Detector, Label
+from models_registry.shadow_models import Shadow
+from models_registry.shadow_reading import day_of, read_live
+from models_registry.shadow_scoring import Turn, shadow_some
 
 SHADOW = "models_registry.shadow"
 JUDGE_EVERY = timedelta(hours=6)
 AT_ONCE = 5000
-CHUNK = 5000
-MOST_ROWS = 2_000_000
-"""The newest that are compared: about 200 MB of a worker's memory."""
 MOST_CARDS = 100
-CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
-
-
-class Both(NamedTuple):
-    """What is read of one event that both scored."""
-
-    prediction_id: UUID
-    event_time: datetime
-    entity: str
-    exposure: Any
-    decision: str
-    score: float
-    probability: float | None
-    selection_reason: str
-    propensity: float
-    shadow_score: float
-    shadow_probability: float | None
-    shadow_decision: str
-
-
-READ = (
-    "prediction_id", "event_time", "prediction__entity", "prediction__exposure",
-    "prediction__decision", "prediction__score", "prediction__probability",
-    "prediction__selection_reason", "prediction__propensity", "score", "probability", "decision",
-)  # fmt: skip
 
 
 def shadow_key(version: ModelVersion) -> str:
@@ -60,8 +30,18 @@ def shadow_key(version: ModelVersion) -> str:
     return f"shadow:{version.pk}"
 
 
+def versions_with_jobs(versions: Iterable[ModelVersion]) -> set[int]:
+    """The ids of those whose shadow job waits or runs."""
+    keys = {shadow_key(version): version.pk for version in versions}
+    live = Job.objects.live().filter(unique_key__in=keys)
+    return {keys[key] for key in live.values_list("unique_key", flat=True)}
+
+
 def request_judgement(version: ModelVersion, *, requested_by: User | None) -> Job:
     """Queue a job that catches up with traffic and compares; the live one, if there is one."""
+    if requested_by is not None:
+        # The live one may have been queued to catch up only.
+        Shadow.objects.filter(version=version).update(asked_at=timezone.now())
     return enqueue_job(
         kind=SHADOW,
         params={"version": version.pk},
@@ -72,25 +52,46 @@ def request_judgement(version: ModelVersion, *, requested_by: User | None) -> Jo
 
 
 def is_due(shadow: Shadow, *, now: datetime) -> bool:
-    """It scored something since it was last judged, and that was a while ago."""
+    """It scored something since it was last judged, and that was a while ago.
+
+    A judgement that failed is held back as long: what broke it takes as much every time.
+    """
+    tried, judged = shadow.attempted_at, shadow.compared_at
     if shadow.scored_at is None:
         return False
-    judged = shadow.compared_at
-    return judged is None or (shadow.scored_at > judged and now - judged >= JUDGE_EVERY)
+    if any(last is not None and now - last < JUDGE_EVERY for last in (tried, judged)):
+        return False
+    return judged is None or shadow.scored_at > judged
+
+
+def _is_asked(shadow: Shadow) -> bool:
+    """A person asked since it was last tried."""
+    asked, tried = shadow.asked_at, shadow.attempted_at
+    return asked is not None and (tried is None or asked > tried)
 
 
 def run_shadow_job(job: Job, progress: JobProgress) -> dict[str, Any]:
-    """The work of a shadow job: catch up, then compare."""
+    """The work of a shadow job: catch up, then compare if it is time to or a person asked."""
     shadow = Shadow.objects.select_related("version", "detector").get(version=job.params["version"])
     progress.report(0.05, "Scoring what came since")
-    while shadow.state == Shadow.State.RUNNING and shadow_some(
-        shadow, now=timezone.now(), most=AT_ONCE
-    ):
-        progress.check_cancelled()
-        progress.report(0.5, f"Scoring what came since: {shadow.rows:,} events so far")
+    _catch_up(shadow, progress)
+    shadow.refresh_from_db(fields=["asked_at"])
+    if not (_is_asked(shadow) or is_due(shadow, now=timezone.now())):
+        return {"verdict": "", "reason": "It was compared a short while ago."}
     progress.report(0.6, "Comparing with the champion")
     found = judge_shadow(shadow, now=timezone.now())
     return {"verdict": found.get("verdict", ""), "reason": found.get("reason", "")}
+
+
+def _catch_up(shadow: Shadow, progress: JobProgress) -> None:
+    """Score what waits, until nothing does or nothing moves any more."""
+    while shadow.state == Shadow.State.RUNNING:
+        before = shadow.batches
+        turn = shadow_some(shadow, now=timezone.now(), most=AT_ONCE)
+        if turn is Turn.DONE or shadow.batches == before:
+            return
+        progress.check_cancelled()
+        progress.report(0.5, f"Scoring what came since: {shadow.rows:,} events so far")
 
 
 def judge_shadow(shadow: Shadow, *, now: datetime) -> dict[str, Any]:
@@ -98,93 +99,65 @@ def judge_shadow(shadow: Shadow, *, now: datetime) -> dict[str, Any]:
 
     Events that another champion scored are left out, and so are degraded ones.
     """
+    Shadow.objects.filter(pk=shadow.pk).update(attempted_at=now)
+    shadow.attempted_at = now
     champion = ModelVersion.objects.filter(
         detector=shadow.detector_id, stage=ModelVersion.Stage.CHAMPION
     ).first()
     if champion is None or champion.pk == shadow.version_id:
         return {}
-    detector = shadow.detector
-    spec = detector.spec()
+    spec = shadow.detector.spec()
     delay = timedelta(seconds=spec.training.label_delay)
-    rows = read_live(shadow, champion, matured_before=now - delay, known_at=now)
-    days = max(1, int(np.unique(rows.event_time // live.DAY).size))
-    found = compare_live(
+    rows, coverage, since = read_live(
+        shadow, champion, matured_before=now - delay, known_at=now, since=_whole_from(shadow)
+    )
+    earlier = _told_before(shadow, champion, since) if since else {}
+    days = max(1, int(np.unique(rows.event_time // DAY).size))
+    compared = compare_live(
         rows,
         costs=spec.costs,
         least_positives=spec.training.minimum_positives,
-        k=int(np.clip(round(spec.costs.capacity * len(rows) / days), 1, MOST_CARDS)),
-    ).to_dict()
+        coverage=coverage,
+        earlier=earlier,
+        k=int(np.clip(round(spec.costs.capacity * coverage.events / days), 1, MOST_CARDS)),
+    )
     found = {
-        **_finite(found),
+        **_finite(compared.to_dict()),
         "champion_digest": champion.digest,
         "champion": champion.label,
         "known_at": now.isoformat(),
         "label_delay": spec.training.label_delay,
     }
-    Shadow.objects.filter(pk=shadow.pk).update(comparison=found, compared_at=now)
-    shadow.comparison, shadow.compared_at = found, now
+    kept: dict[str, Any] = {"comparison": found, "compared_at": now}
+    if compared.told:
+        kept["sequence"] = _sequence(champion, {**earlier, **compared.told})
+    Shadow.objects.filter(pk=shadow.pk).update(**kept)
+    for name, value in kept.items():
+        setattr(shadow, name, value)
     return found
 
 
-def read_live(
-    shadow: Shadow, champion: ModelVersion, *, matured_before: datetime, known_at: datetime
-) -> LiveRows:
-    """Events that both scored and that are old enough for their labels to have come."""
-    scores = (
-        ShadowScore.objects.filter(
-            version=shadow.version_id,
-            event_time__lt=matured_before,
-            prediction__bundle_digest=champion.digest,
-            prediction__degraded=False,
-            prediction__score__isnull=False,
-        )
-        .order_by("-event_time")
-        .values_list(*READ)[:MOST_ROWS]
-    )
-    rows = [Both(*row) for row in scores.iterator(chunk_size=CHUNK)]
-    truth = _truths(shadow.detector, shadow.version_id, known_at)
-    entity = np.unique(np.array([row.entity for row in rows]), return_inverse=True)[1]
-    audited = np.array([row.selection_reason == SelectionReason.RANDOM_AUDIT for row in rows], bool)
-    selected = np.array([row.selection_reason != SelectionReason.NONE for row in rows], bool)
-    column = partial(np.array, dtype=np.float64)
-    return LiveRows(
-        labels=np.array([truth.get(row.prediction_id, live.UNKNOWN) for row in rows], np.int8),
-        selected=selected & ~audited,
-        audited=audited,
-        propensity=column([row.propensity for row in rows]),
-        event_time=column([row.event_time.timestamp() for row in rows]),
-        entities=entity.astype(np.int64),
-        amounts=column([np.nan if row.exposure is None else float(row.exposure) for row in rows]),
-        champion_risk=column(
-            [row.score if row.probability is None else row.probability for row in rows]
-        ),
-        challenger_risk=column(
-            [
-                row.shadow_score if row.shadow_probability is None else row.shadow_probability
-                for row in rows
-            ]
-        ),
-        champion_decision=_codes([row.decision for row in rows]),
-        challenger_decision=_codes([row.shadow_decision for row in rows]),
-    )
+def _whole_from(shadow: Shadow) -> datetime | None:
+    """The midnight from which on no score has been forgotten; None when none ever was."""
+    last = shadow.forgotten_to
+    return None if last is None else day_of(last) + timedelta(days=1)
 
 
-def _codes(decisions: list[str]) -> NDArray[np.int8]:
-    return np.array([CODES[decision] for decision in decisions], np.int8)
+def _told_before(shadow: Shadow, champion: ModelVersion, moment: datetime) -> dict[int, DayTotals]:
+    """What days before `moment` told beside this champion, when their scores were there.
+
+    The sequence needs them: were its first day to slide, each look would be a test of its own.
+    """
+    if shadow.sequence.get("champion_digest") != champion.digest:
+        return {}
+    days = {int(day): DayTotals(*told) for day, told in shadow.sequence["days"].items()}
+    first = moment.timestamp() // DAY
+    return {day: told for day, told in days.items() if day < first}
 
 
-def _truths(detector: Detector, version_id: int, known_at: datetime) -> dict[UUID, int]:
-    """The newest label of each shadowed prediction that was given by then."""
-    labels = (
-        Label.objects.filter(
-            detector=detector,
-            label_time__lte=known_at,
-            prediction__shadow_scores__version=version_id,
-        )
-        .order_by("label_time", "id")
-        .values_list("prediction_id", "is_fraud")
-    )
-    return {pk: int(truth) for pk, truth in labels.iterator(chunk_size=CHUNK)}
+def _sequence(champion: ModelVersion, days: Mapping[int, DayTotals]) -> dict[str, Any]:
+    told = {str(day): astuple(totals) for day, totals in sorted(days.items())}
+    return {"champion_digest": champion.digest, "days": told}
 
 
 def _finite(value: Any) -> Any:

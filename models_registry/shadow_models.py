@@ -10,10 +10,12 @@ from scoring.models import Detector, Prediction
 class Shadow(models.Model):
     """A challenger that scores live traffic without effect.
 
-    `watermark` is the arrival time of the last prediction that was looked at. The totals count
-    events that the champion of `champion_digest` scored: `agreed` with the same decision, `more`
-    that the challenger alone would have flagged, `less` that the champion alone did. `histogram`
-    holds counts of both risks in equal bins from 0 to 1. `fault` says why it cannot go on.
+    `watermark` and `cursor_id` are the arrival and the id of the last prediction that was looked
+    at (the id is empty before the first). The totals count events that the champion of
+    `champion_digest` scored: `agreed` with the same decision, `more` that the challenger alone
+    would have flagged, `less` that the champion alone did. `histogram` holds counts of both risks
+    in equal bins from 0 to 1. `fault` says why it cannot go on. `sequence` is what each day told
+    the live comparison (models_registry.shadow_judging), which outlives the scores it was made of.
     """
 
     class State(models.TextChoices):
@@ -30,6 +32,8 @@ class Shadow(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     fault = models.TextField(blank=True)
     watermark = models.DateTimeField()
+    cursor_id = models.UUIDField(null=True)
+    batches = models.PositiveBigIntegerField(default=0, help_text="How many were stored.")
     champion_digest = models.CharField(max_length=64, blank=True)
     rows = models.PositiveBigIntegerField(default=0)
     agreed = models.PositiveBigIntegerField(default=0)
@@ -47,6 +51,14 @@ class Shadow(models.Model):
     scored_at = models.DateTimeField(null=True, help_text="When it last scored anything.")
     comparison = models.JSONField(default=dict)
     compared_at = models.DateTimeField(null=True)
+    attempted_at = models.DateTimeField(
+        null=True, help_text="When a comparison was last begun, whatever came of it."
+    )
+    asked_at = models.DateTimeField(null=True, help_text="When a person last asked for one.")
+    sequence = models.JSONField(default=dict)
+    forgotten_to = models.DateTimeField(
+        null=True, help_text="Time of the newest event whose score was forgotten."
+    )
 
     class Meta:
         ordering = ("-started_at",)

@@ -2,20 +2,21 @@
 
 A stored prediction holds its feature vector and whatever rules, screening and lists said, so a
 background task can say what a challenger would have made of it. Each batch is one short
-transaction that moves the watermark and writes its rows: whatever is interrupted is done again,
-whatever runs twice finds the watermark moved and drops its work.
+transaction that moves the cursor and writes its rows: whatever is interrupted is done again,
+whatever runs twice finds that somebody stored a batch meanwhile and drops its own.
 """
 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -42,8 +43,16 @@ BINS = 20
 SETTLE = timedelta(seconds=5)
 """Younger predictions may not be committed yet, though others that came later are."""
 LOOK_BACK = timedelta(minutes=2)
-"""A prediction that was committed late lies before the watermark; it is found within this."""
+"""A prediction that was committed late lies before the cursor; it is found within this."""
 State = Shadow.State
+
+
+class Turn(Enum):
+    """How a turn at the waiting predictions ended."""
+
+    DONE = "nothing waits, or it cannot go on"
+    MORE = "more may wait"
+    LOST = "somebody else stored a batch, or stopped it, meanwhile"
 
 
 class CannotShadow(Exception):
@@ -68,71 +77,94 @@ class Logged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Shadow scores of some predictions, and what they add to the totals."""
+    """Shadow scores of some predictions, and what they add to the totals beside `champion`.
 
+    `champion` is the digest that the totals were counted for.
+    """
+
+    champion: str
     scores: list[ShadowScore]
     totals: dict[str, int]
     histogram: dict[str, list[int]]
-    watermark: datetime
 
 
-def shadow_some(shadow: Shadow, *, now: datetime, most: int) -> bool:
-    """Score up to `most` predictions, a batch at a time; whether more wait.
+def shadow_some(shadow: Shadow, *, now: datetime, most: int) -> Turn:
+    """Look at up to `most` predictions, a batch at a time, and pass by what cannot be scored.
 
     Raises nothing for a challenger that cannot: it is marked as blocked, with the reason.
     """
-    cursor: tuple[datetime, UUID] | None = None
     done = 0
-    while done < most:
-        try:
-            rows = _waiting(shadow, cursor, now)
-            if not rows:
-                return False
-            batch = _score(shadow, rows)
-        except (CannotShadow, BundleError) as problem:
-            _block(shadow, str(problem))
-            return False
-        if not _store(shadow, batch):
-            return False
-        cursor = (rows[-1].received_at, rows[-1].id)
-        done += len(rows)
-        if len(rows) < BATCH:
-            return False
+    for waiting in (_late, _next):
+        rows = waiting(shadow, now)
+        while rows:
+            champion = _champion_digest(shadow)
+            try:
+                batch = _score(shadow, rows, champion)
+            except (CannotShadow, BundleError) as problem:
+                _block(shadow, str(problem), champion)
+                return Turn.DONE
+            # What was late lies before the cursor, which stays.
+            if not _store(shadow, batch, rows[-1] if waiting is _next else None):
+                return Turn.LOST
+            done += len(rows)
+            if done >= most:
+                return Turn.MORE
+            rows = waiting(shadow, now) if len(rows) == BATCH else []
+    return Turn.DONE
+
+
+def _late(shadow: Shadow, now: datetime) -> list[Logged]:
+    """Predictions that were committed after the cursor had passed them, if they can be scored.
+
+    What cannot be scored never gets a score, and would be read again at every turn.
+    """
+    if shadow.cursor_id is None and shadow.scored_at is None:
+        return []
+    at = shadow.watermark
+    since = max(at - LOOK_BACK, shadow.version.trained_at)
+    missed = _unscored(shadow).filter(received_at__range=(since, at))
+    if shadow.cursor_id is not None:
+        missed = missed.exclude(received_at=at, id__gt=shadow.cursor_id)
+    logged = missed.values_list("bundle_digest", flat=True).distinct()
+    able = [digest for digest in logged if _is_able(shadow, digest)]
+    return _read(missed.filter(bundle_digest__in=able)) if able else []
+
+
+def _next(shadow: Shadow, now: datetime) -> list[Logged]:
+    """The predictions after the cursor, in order of arrival."""
+    at = shadow.watermark
+    after = Q(received_at__gt=at)
+    if shadow.cursor_id is not None:
+        after |= Q(received_at=at, id__gt=shadow.cursor_id)
+    # The range says it twice, so that the index is used whatever `after` is made of.
+    return _read(_unscored(shadow).filter(after, received_at__range=(at, now - SETTLE)))
+
+
+def _unscored(shadow: Shadow) -> QuerySet[Prediction]:
+    mine = ShadowScore.objects.filter(version=shadow.version_id, prediction=OuterRef("pk"))
+    return Prediction.objects.filter(~Exists(mine), detector=shadow.detector_id).order_by()
+
+
+def _read(rows: QuerySet[Prediction]) -> list[Logged]:
+    ordered = rows.order_by("received_at", "id").values_list(*Logged._fields)[:BATCH]
+    return [Logged(*row) for row in ordered]
+
+
+def _is_able(shadow: Shadow, digest: str) -> bool:
+    """Whether the challenger can score what was logged under `digest`."""
+    try:
+        _layout(loaded(shadow.version.digest), digest)
+    except (CannotShadow, BundleError):
+        return False  # What comes next tells of it.
     return True
 
 
-def _waiting(shadow: Shadow, cursor: tuple[datetime, UUID] | None, now: datetime) -> list[Logged]:
-    """The next predictions without a shadow score, in order of arrival."""
-    if cursor is None:
-        after = Q(received_at__gt=shadow.watermark - LOOK_BACK)
-        if shadow.scored_at is None:
-            after = Q(received_at__gt=shadow.watermark)
-    else:
-        at, pk = cursor
-        after = Q(received_at__gt=at) | Q(received_at=at, id__gt=pk)
-    mine = ShadowScore.objects.filter(version=shadow.version_id, prediction=OuterRef("pk"))
-    rows = (
-        Prediction.objects.filter(
-            after,
-            ~Exists(mine),
-            detector=shadow.detector_id,
-            # Said twice, so that the index is used whatever `after` is made of.
-            received_at__gte=shadow.watermark - LOOK_BACK if cursor is None else cursor[0],
-            received_at__lte=now - SETTLE,
-        )
-        .order_by("received_at", "id")
-        .values_list(*Logged._fields)[:BATCH]
-    )
-    return [Logged(*row) for row in rows]
-
-
-def _score(shadow: Shadow, rows: list[Logged]) -> Batch:
+def _score(shadow: Shadow, rows: list[Logged], champion: str) -> Batch:
     """What the challenger makes of them. Raises CannotShadow, BundleError."""
     challenger = loaded(shadow.version.digest)
     predictor = challenger.predictor
     if predictor is None:
         raise CannotShadow("Its bundle has no model: it would decide by rules, as now.")
-    champion = _champion_digest(shadow)
     scores: list[ShadowScore] = []
     totals = dict.fromkeys(("rows", "agreed", "more", "less"), 0)
     risks: dict[str, list[float]] = {"champion": [], "challenger": []}
@@ -149,7 +181,7 @@ def _score(shadow: Shadow, rows: list[Logged]) -> Batch:
         if digest == champion:
             _count(mine, found, totals, risks)
     bins = {name: _histogram(values) for name, values in risks.items()}
-    return Batch(scores, totals, bins, rows[-1].received_at)
+    return Batch(champion, scores, totals, bins)
 
 
 def _champion_digest(shadow: Shadow) -> str:
@@ -270,31 +302,33 @@ def _histogram(risks: list[float]) -> list[int]:
     return counted
 
 
-def _store(shadow: Shadow, batch: Batch) -> bool:
-    """Write a batch and move the watermark, both or neither; False when somebody else did."""
-    champion = _champion_digest(shadow)
+def _store(shadow: Shadow, batch: Batch, last: Logged | None) -> bool:
+    """Write a batch and move the cursor to `last`, both or neither; False when somebody else did.
+
+    The totals go with the champion that they were counted for, whoever serves by now.
+    """
+    anew = shadow.champion_digest != batch.champion
+    changed: dict[str, Any] = {
+        name: count if anew else F(name) + count for name, count in batch.totals.items()
+    }
+    if last is not None:
+        changed |= {"watermark": last.received_at, "cursor_id": last.id}
+    if batch.scores:
+        changed["scored_at"] = timezone.now()
     with transaction.atomic():
-        # The watermark is claimed first: of two runs over the same rows one finds it moved.
-        held = Shadow.objects.filter(
+        # The cursor is claimed first: of two runs over the same rows one finds a batch stored.
+        moved = Shadow.objects.filter(
             pk=shadow.pk,
             state=State.RUNNING,
             watermark=shadow.watermark,
-            rows=shadow.rows,
-            scored_at=shadow.scored_at,
-        )
-        anew = shadow.champion_digest != champion
-        totals: dict[str, Any] = {
-            name: count if anew else F(name) + count for name, count in batch.totals.items()
-        }
-        histogram = batch.histogram if anew else _added(shadow.histogram, batch.histogram)
-        now = timezone.now()
-        moved = held.update(
-            watermark=max(batch.watermark, shadow.watermark),
-            champion_digest=champion,
-            histogram=histogram,
-            scored_at=now,
+            cursor_id=shadow.cursor_id,
+            batches=shadow.batches,
+        ).update(
+            batches=F("batches") + 1,
+            champion_digest=batch.champion,
+            histogram=batch.histogram if anew else _added(shadow.histogram, batch.histogram),
             fault="",
-            **totals,
+            **changed,
         )
         if moved:
             ShadowScore.objects.bulk_create(batch.scores, ignore_conflicts=True)
@@ -310,12 +344,12 @@ def _added(one: dict[str, list[int]], other: dict[str, list[int]]) -> dict[str, 
     }
 
 
-def _block(shadow: Shadow, fault: str) -> None:
+def _block(shadow: Shadow, fault: str, champion: str) -> None:
     logger.warning("%s cannot shadow: %s", shadow.version, fault)
     Shadow.objects.filter(pk=shadow.pk, state=State.RUNNING).update(
         state=State.BLOCKED,
         fault=fault,
         stopped_at=timezone.now(),
-        champion_digest=_champion_digest(shadow),
+        champion_digest=champion,
     )
     shadow.refresh_from_db()

@@ -1,10 +1,11 @@
 """Which challengers are in shadow, who starts and stops them, when their scores are forgotten."""
 
+import logging
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -13,6 +14,7 @@ from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow, ShadowScore
 from scoring.models import Detector
 
+logger = logging.getLogger(__name__)
 MOST_BACKLOG = timedelta(days=7)
 FORGET_AT_ONCE = 5000
 State = Shadow.State
@@ -24,7 +26,8 @@ class ShadowRefused(ValueError):
 
 def running_shadows() -> list[Shadow]:
     """Every challenger in shadow, with its version and detector."""
-    return list(Shadow.objects.filter(state=State.RUNNING).select_related("version", "detector"))
+    rows = Shadow.objects.filter(state=State.RUNNING)
+    return list(rows.select_related("version__detector", "detector"))
 
 
 def choose_shadows(detector: Detector, *, now: datetime) -> None:
@@ -124,11 +127,13 @@ def _begin(version: ModelVersion, *, actor: User | None, now: datetime) -> Shado
         shadow.started_at, shadow.started_by = now, actor
         shadow.stopped_at = shadow.stopped_by = None
         # What came while it was stopped is scored too, so that no day is chosen by hand.
-        shadow.watermark = max(shadow.watermark, now - MOST_BACKLOG)
+        oldest = now - MOST_BACKLOG
+        if shadow.watermark < oldest:
+            shadow.watermark, shadow.cursor_id = oldest, None
         shadow.save(
             update_fields=[
                 *("state", "fault", "started_at", "started_by"),
-                *("stopped_at", "stopped_by", "watermark"),
+                *("stopped_at", "stopped_by", "watermark", "cursor_id"),
             ]
         )
     return shadow
@@ -148,12 +153,29 @@ def forget_scores(*, now: datetime) -> int:
     Never before their labels have matured. A version that is deleted takes its scores along.
     """
     deleted = 0
-    for shadow in Shadow.objects.select_related("detector"):
-        delay = timedelta(seconds=shadow.detector.spec().training.label_delay)
-        before = now - timedelta(days=settings.SHADOW_KEEP_DAYS) - delay
-        rows = ShadowScore.objects.filter(version=shadow.version_id, event_time__lt=before)
-        # A slice at a time: nobody waits for a long transaction.
-        while keys := list(rows.values_list("pk", flat=True)[:FORGET_AT_ONCE]):
-            ShadowScore.objects.filter(pk__in=keys).delete()
-            deleted += len(keys)
+    for shadow in Shadow.objects.select_related("version__detector", "detector"):
+        try:
+            deleted += _forget(shadow, now)
+        except Exception:
+            # A broken declaration must not keep the scores of the others.
+            logger.exception("The scores of the %s could not be forgotten.", shadow)
+    return deleted
+
+
+def _forget(shadow: Shadow, now: datetime) -> int:
+    delay = timedelta(seconds=shadow.detector.spec().training.label_delay)
+    before = now - timedelta(days=settings.SHADOW_KEEP_DAYS) - delay
+    rows = ShadowScore.objects.filter(version=shadow.version_id, event_time__lt=before)
+    newest = rows.aggregate(newest=Max("event_time"))["newest"]
+    if newest is None:
+        return 0
+    # Said before it is done: a day that is forgotten in part counts as forgotten.
+    Shadow.objects.filter(pk=shadow.pk).update(
+        forgotten_to=max(newest, shadow.forgotten_to or newest)
+    )
+    deleted = 0
+    # A slice at a time: nobody waits for a long transaction.
+    while keys := list(rows.values_list("pk", flat=True)[:FORGET_AT_ONCE]):
+        ShadowScore.objects.filter(pk__in=keys).delete()
+        deleted += len(keys)
     return deleted

@@ -20,9 +20,14 @@ from models_registry.monitoring import (
     run_drift_check,
 )
 from models_registry.retraining import TRAIN, is_due, request_training, scheduled
-from models_registry.shadow_judging import SHADOW, request_judgement, run_shadow_job
+from models_registry.shadow_judging import (
+    SHADOW,
+    request_judgement,
+    run_shadow_job,
+    versions_with_jobs,
+)
 from models_registry.shadow_judging import is_due as is_judgement_due
-from models_registry.shadow_scoring import shadow_some
+from models_registry.shadow_scoring import Turn, shadow_some
 from models_registry.shadowing import choose_shadows, forget_scores, running_shadows
 from models_registry.timetable import RETRAIN_ON_TIME, make_missing_timetables
 from models_registry.tracking import (
@@ -132,14 +137,28 @@ def shadow_task(job_id: int) -> None:
 
 @shared_task(name="models_registry.shadow_traffic")
 def shadow_traffic() -> None:
-    """Score what came of late with every challenger in shadow; a job takes a long backlog."""
+    """Score what came of late with every challenger in shadow; a job takes a long backlog.
+
+    One that cannot be chosen or scored keeps none of the others. Where a job is at it, it is
+    left to the job.
+    """
     now = timezone.now()
     for detector in Detector.objects.filter(enabled=True):
-        choose_shadows(detector, now=now)
-    for shadow in running_shadows():
-        waits = shadow_some(shadow, now=now, most=SHADOW_AT_ONCE)
-        if waits or is_judgement_due(shadow, now=now):
-            announce_job(request_judgement(shadow.version, requested_by=None))
+        try:
+            choose_shadows(detector, now=now)
+        except Exception:
+            logger.exception("The challengers of %s could not be chosen.", detector.slug)
+    running = running_shadows()
+    busy = versions_with_jobs(shadow.version for shadow in running)
+    for shadow in running:
+        if shadow.version_id in busy:
+            continue
+        try:
+            turn = shadow_some(shadow, now=now, most=SHADOW_AT_ONCE)
+            if turn is Turn.MORE or is_judgement_due(shadow, now=now):
+                announce_job(request_judgement(shadow.version, requested_by=None))
+        except Exception:
+            logger.exception("%s could not score in shadow.", shadow.version)
 
 
 @shared_task(name="models_registry.watch_promotions")

@@ -20,6 +20,7 @@ from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.core.thresholds import NEVER, moved
 from models_registry.evaluation_jobs import newest_as_of
 from models_registry.evaluation_models import Evaluation, ThresholdMove
+from models_registry.inheriting import inherit_documents
 from models_registry.models import ModelVersion
 from scoring.core.bundle import read_files, write_bundle
 from scoring.core.decision import Thresholds
@@ -100,7 +101,7 @@ def publish_thresholds(
     manifest, files = read_files(bundle_root() / version.digest, version.digest)
     current = Thresholds.from_dict(manifest["thresholds"])
     wanted = _moved(current, review=review, block=block)
-    metrics = _metrics_at(version, wanted, known)
+    metrics = _metrics_at(version, current, wanted, known)
     digest = write_bundle(
         bundle_root(),
         {
@@ -113,28 +114,42 @@ def publish_thresholds(
         files,
     )
     made = _register(version, digest, metrics, actor=actor)
+    inherit_documents(made, version)
+    _note(made, version, current, wanted, actor=actor, reason=reason.strip())
+    return made
+
+
+def _note(
+    made: ModelVersion,
+    base: ModelVersion,
+    current: Thresholds,
+    wanted: Thresholds,
+    *,
+    actor: User | None,
+    reason: str,
+) -> None:
+    """Keep who moved what from where to where, and why; with an entry in the audit trail."""
     ThresholdMove.objects.create(
         version=made,
-        base=version,
+        base=base,
         review_before=current.review,
         block_before=current.block,
         review=wanted.review,
         block=wanted.block,
         actor=actor,
-        reason=reason.strip(),
+        reason=reason,
     )
     record_audit(
         actor=actor,
         action="model.move_thresholds",
         subject=made,
         detail={
-            "from": version.label,
+            "from": base.label,
             "review": [current.review, wanted.review],
             "block": [current.block, wanted.block],
-            "reason": reason.strip(),
+            "reason": reason,
         },
     )
-    return made
 
 
 def _moved(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
@@ -146,8 +161,11 @@ def _moved(current: Thresholds, *, review: float, block: float | None) -> Thresh
     return wanted
 
 
-def _metrics_at(version: ModelVersion, wanted: Thresholds, known: Known | None) -> dict[str, Any]:
-    """The version's metrics; those that depend on thresholds read off its curve.
+def _metrics_at(
+    version: ModelVersion, current: Thresholds, wanted: Thresholds, known: Known | None
+) -> dict[str, Any]:
+    """The version's metrics; those that depend on thresholds read off its curve, with what the
+    `current` thresholds gave on the same events under `before_move`.
 
     Their intervals come with the next evaluation.
     """
@@ -161,10 +179,12 @@ def _metrics_at(version: ModelVersion, wanted: Thresholds, known: Known | None) 
     for name in (*dependent, "cost_per_event", "savings"):
         found.pop(name, None)
         found["intervals"] = {k: v for k, v in found.get("intervals", {}).items() if k != name}
-    found.pop("audited", None)
+    for name in ("audited", "before_move"):
+        found.pop(name, None)
     if known is not None:
         point, without = known.curve.at(wanted.review, wanted.block), known.curve.cost_without_model
         found |= _at(point)
+        found["before_move"] = _at(known.curve.at(current.review, current.block))
         if point.cost is not None and without:
             found["savings"] = 1.0 - point.cost / without
     return found

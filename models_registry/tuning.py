@@ -15,6 +15,7 @@ from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import UNKNOWN
 from models_registry.core.tuning import (
+    MOST_TRIALS,
     Fold,
     Search,
     Trial,
@@ -159,7 +160,8 @@ def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:
     spent = sum(trial.seconds for trial in trials)
     progress.report(
         0.3 + 0.1 * min(spent / seconds, 1.0),
-        f"Searching parameters: trial {newest.number + 1}{shown}",
+        f"Searching parameters: trial {newest.number + 1} of {MOST_TRIALS} at most, "
+        f"{spent:.0f} of {seconds:.0f} s{shown}",
     )
 
 

@@ -54,9 +54,11 @@ def tuning_panel(version: ModelVersion) -> TuningPanel | None:
 
 def _summary(found: Mapping[str, Any]) -> str:
     minutes = found["seconds"] / 60.0
+    most = ", the most that are tried," if found["trials"] >= MOST_TRIALS else ""
     text = (
-        f"{found['trials']} sets of parameters in {minutes:.1f} minutes, {found['given_up']} given"
-        f" up early; judged on {found['folds']} earlier spans of time, never on the test part."
+        f"{found['trials']} sets of parameters{most} in {minutes:.1f} minutes, "
+        f"{found['given_up']} given up early; judged on "
+        f"{found['folds']} earlier spans of time, never on the test part."
     )
     if failed := found.get("failed"):
         text += f" At {failed} of them the learner failed; the training's log says why."

@@ -26,10 +26,30 @@ HEADLINES = {
     ("worse", "worse"): "{this} is worse than {that}, and its decisions cost more.",
     ("worse", ""): "{this} is worse than {that}.",
 }
+LUCK = "The difference may be luck: wait for more labels, or decide on other grounds."
+KEEP = "Keep the champion."
+MIXED = "Better in one way and surely worse in another: decide which of the two counts."
 ADVICE = {
-    "better": "Promoting it is well founded.",
-    "undecided": "The difference may be luck: wait for more labels, or decide on other grounds.",
-    "worse": "Keep the champion.",
+    ("better", "better"): "Promoting it is well founded.",
+    ("better", "undecided"): "Promoting it is well founded by its ranking.",
+    ("better", "worse"): MIXED,
+    ("better", ""): "Promoting it is well founded.",
+    ("undecided", "better"): "Promoting it is well founded by its cost.",
+    ("undecided", "undecided"): LUCK,
+    ("undecided", "worse"): KEEP,
+    ("undecided", ""): LUCK,
+    ("worse", "better"): MIXED,
+    ("worse", "undecided"): KEEP,
+    ("worse", "worse"): KEEP,
+    ("worse", ""): KEEP,
+}
+"""By what is sure of ranking and cost; what backs a promotion is `approvals.evidence_for`."""
+MOVED = {
+    "better": "{this} is {that} with its thresholds moved: its decisions cost less.",
+    "undecided": "{this} is {that} with its thresholds moved; that it costs less or more is not "
+    "sure.",
+    "worse": "{this} is {that} with its thresholds moved: its decisions cost more.",
+    "": "{this} is {that} with its thresholds moved.",
 }
 LEAST_POSITIVES = 10
 
@@ -46,6 +66,8 @@ class Verdict:
 def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
     """The verdict on a version; `rival` is the label of the champion that it was compared with."""
     found: Mapping[str, Any] = version.comparison
+    if version.metrics.get("moved_from"):
+        return _moved_version(version, currency)
     if not found:
         return _first_version(version)
     precision, cost = found["average_precision"], found["cost"]
@@ -74,16 +96,38 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
             f"{version.label} would compare better than it does here."
         )
     if version.stage == ModelVersion.Stage.CHALLENGER:
-        evidence.append(ADVICE[found["verdict"]])
+        evidence.append(ADVICE[found["verdict"], cheaper])
     return Verdict(headline, tuple(evidence), tuple(warnings))
 
 
-def _first_version(version: ModelVersion) -> Verdict:
-    if version.metrics.get("moved_from"):
-        return Verdict(
-            f"{version.label} is {version.metrics['moved_from']} with its thresholds moved.",
-            ("It ranks events exactly alike. An evaluation as of today compares what they cost.",),
+def _moved_version(version: ModelVersion, currency: str) -> Verdict:
+    """It ranks events exactly as the version that it came from: what it costs and how much it
+    flags tell them apart."""
+    metrics, found = version.metrics, version.comparison
+    base = metrics["moved_from"]
+    cost = found.get("cost") if found else None
+    headline = MOVED[found["cheaper"] if cost else ""].format(this=version.label, that=base)
+    evidence = [_cost_sentence(cost, base, currency)] if cost else []
+    before, now = metrics.get("before_move") or {}, metrics
+    if before.get("alert_rate") is not None:
+        evidence.append(
+            f"It flags {share(now.get('alert_rate'))} of the events, {base} "
+            f"{share(before['alert_rate'])}; recall {share(now.get('recall'))}, before "
+            f"{share(before['recall'])}; precision {share(now.get('precision'))}, before "
+            f"{share(before['precision'])}."
         )
+    if before.get("cost_per_event") is not None and not cost:
+        evidence.append(
+            f"Its decisions cost {per_thousand(now.get('cost_per_event'), currency)} per "
+            f"{EVENTS:,} events, those of {base} "
+            f"{per_thousand(before['cost_per_event'], currency)}; how sure that is comes with its "
+            "evaluation as of today."
+        )
+    evidence.append(f"It ranks events exactly as {base} does: the model is the same.")
+    return Verdict(headline, tuple(evidence))
+
+
+def _first_version(version: ModelVersion) -> Verdict:
     rows, positives = version.metrics.get("rows", 0), version.metrics.get("positives", 0)
     return Verdict(
         f"{version.label} had no champion to be compared with.",
@@ -122,7 +166,21 @@ def signed(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A share as a percentage."""
-    return UNKNOWN if value is None else f"{100 * value:.1f}{NARROW}%"
+    return UNKNOWN if value is None else f"{100 * value:.1f}{NARROW}%".replace("-", MINUS)
+
+
+def points(value: float | None) -> str:
+    """A difference of two shares, in percentage points, always with its sign."""
+    return (
+        UNKNOWN if value is None else f"{'+' if value >= 0 else MINUS}{100 * abs(value):.1f} points"
+    )
+
+
+def alike(agreed: int, rows: int) -> str:
+    """A share of decisions that were the same; never 100 % where some were not."""
+    if agreed < rows and agreed >= 0.999 * rows:
+        return f"all but {rows - agreed:,} of {rows:,}"
+    return f"{share(agreed / rows if rows else None)} of {rows:,}"
 
 
 def small(value: float | None) -> str:
@@ -135,9 +193,9 @@ def per_thousand(value: float | None, currency: str) -> str:
     if value is None:
         return UNKNOWN
     amount = value * EVENTS
-    return (
-        f"{SIGNS.get(currency, currency)}\N{NO-BREAK SPACE}{amount:,.{0 if amount >= 100 else 2}f}"
-    )
+    text = f"{abs(amount):,.{0 if abs(amount) >= 100 else 2}f}"
+    sign = MINUS if amount < 0 else ""
+    return f"{sign}{SIGNS.get(currency, currency)}\N{NO-BREAK SPACE}{text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +217,27 @@ def same_events_rows(version: ModelVersion, *, currency: str) -> list[MetricRow]
     if not found:
         return []
     precision, cost = found["average_precision"], found["cost"]
-    rows = [
-        MetricRow(
-            "Average precision",
-            "higher is better",
-            ratio(precision["candidate"]),
-            ratio(precision["champion"]),
-            signed(precision["difference"]),
-            f"{signed(precision['low'])} to {signed(precision['high'])}",
-            sure_of(found["verdict"]),
-        )
-    ]
+    is_moved = bool(version.metrics.get("moved_from"))
+    # One model ranks as itself: nothing is to be told of that.
+    rows = (
+        []
+        if is_moved
+        else [
+            MetricRow(
+                "Average precision",
+                "higher is better",
+                ratio(precision["candidate"]),
+                ratio(precision["champion"]),
+                signed(precision["difference"]),
+                f"{signed(precision['low'])} to {signed(precision['high'])}",
+                sure_of(found["verdict"]),
+            )
+        ]
+    )
     if cost:
         rows.append(
             MetricRow(
-                f"Cost per {EVENTS:,}",
+                f"Cost per {EVENTS:,} events",
                 "lower is better",
                 per_thousand(cost["candidate"], currency),
                 per_thousand(cost["champion"], currency),

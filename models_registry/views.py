@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.models import User
 from jobs.dispatch import announce_job
+from models_registry.approvals import LEAST_REASON
 from models_registry.evaluation_panels import evaluation_context
 from models_registry.figures import curve_figures
 from models_registry.forms import LEARNER_TITLES, DecisionForm, TrainForm
@@ -21,12 +22,13 @@ from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
 from models_registry.promotion import PromotionRefused, reject, roll_back
-from models_registry.promotion_panels import promotion_panel, shadow_panel
+from models_registry.promotion_panels import left_service, promotion_panel, shadow_panel
 from models_registry.retraining import request_training
 from models_registry.selectors import (
     champion_of,
     compared_champion,
     documented_versions,
+    drift_alarm_of,
     earlier_champions,
     lineage_of,
     promotion_history,
@@ -140,6 +142,7 @@ def render_version(
     compared = compared_champion(version)
     other = compared if champion is None or champion == version else champion
     currency = detector.spec().currency
+    history = list(promotion_history(detector)[:HISTORY])
     rival = compared.label if compared else "the champion of that time"
     context: dict[str, Any] = {
         "title": f"{detector.name} {version.label}",
@@ -156,19 +159,34 @@ def render_version(
         "lineage": lineage_of(version),
         "tracked": tracked_run_of(version),
         "tuning": tuning_panel(version),
-        "history": promotion_history(detector)[:HISTORY],
-        "earlier": earlier_champions([detector]).get(detector.pk),
-        "form": form or DecisionForm(),
+        "history": history,
+        "left": left_service(version, history),
+        "drift": drift_alarm_of(version),
         "error": error,
-        "promotion": promotion_panel(version, champion, cast(User, request.user)),
         "shadow": shadow_panel(version, champion),
-        "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
+        **_decision_context(version, champion, cast(User, request.user), form),
         **evaluation_context(version, other, currency=currency),
     }
     template = "models_registry/model_detail.html"
     if _htmx_target(request) == "decide":
         template += "#decide"
     return render(request, template, context, status=status if error else 200)
+
+
+def _decision_context(
+    version: ModelVersion, champion: ModelVersion | None, user: User, form: DecisionForm | None
+) -> dict[str, Any]:
+    """What the `decide` region needs beside the version."""
+    promotion = promotion_panel(version, champion, user)
+    form = form or DecisionForm()
+    if promotion.needs_reason:
+        form.require_reason(LEAST_REASON)
+    return {
+        "form": form,
+        "promotion": promotion,
+        "earlier": earlier_champions([version.detector]).get(version.detector_id),
+        "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
+    }
 
 
 @login_required
@@ -203,7 +221,7 @@ def model_roll_back(request: HttpRequest, slug: str) -> HttpResponse:
         if champion is None:
             messages.error(request, str(problem))
             return _render_one(request, detector, status=422)
-        return render_version(request, champion, error=sentence(problem))
+        return render_version(request, version_or_404(champion.pk), error=sentence(problem))
     messages.success(
         request,
         f"{decision.version.label} serves {detector.name} again from the next event on.",

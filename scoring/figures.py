@@ -51,18 +51,31 @@ def waterfall(
         at += step.amount
     names = _distinct([f"Before this event: {percent(share(base))}"] + [s.label for s in steps])
     names += [f"{noun}: {percent(share(at))}"]
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "y": [names[0], names[-1]],
+        "x": [base, at],
+        "marker": {"color": "@ink", "size": 9, "symbol": "diamond"},
+        "hovertemplate": "%{y}<extra></extra>",
+        "name": "Margin",
+    }
     ends = [base, *starts, at, *[s + step.amount for s, step in zip(starts, steps, strict=True)]]
-    low, high = min(ends), max(ends)
-    pad = max(high - low, 1e-6) * 0.2
-    marks = [base, at]
-    colours = ["@critical" if step.amount > 0 else "@low" for step in steps]
-    bars = {
+    return {
+        "data": [dots, _bars(names[1:-1], starts, steps)],
+        "layout": _waterfall_layout(names, min(ends), max(ends), share),
+    }
+
+
+def _bars(names: Sequence[str], starts: Sequence[float], steps: Sequence[Step]) -> dict[str, Any]:
+    """A bar per step, from where the one before it ended."""
+    return {
         "type": "bar",
         "orientation": "h",
-        "y": names[1:-1],
-        "base": starts,
+        "y": list(names),
+        "base": list(starts),
         "x": [step.amount for step in steps],
-        "marker": {"color": colours},
+        "marker": {"color": ["@critical" if step.amount > 0 else "@low" for step in steps]},
         "text": [step.weight for step in steps],
         "textposition": "outside",
         "cliponaxis": False,
@@ -70,20 +83,18 @@ def waterfall(
         "hovertemplate": "%{customdata}<br>%{text}<extra></extra>",
         "name": "Contribution to the margin",
     }
-    dots = {
-        "type": "scatter",
-        "mode": "markers",
-        "y": [names[0], names[-1]],
-        "x": marks,
-        "marker": {"color": "@ink", "size": 9, "symbol": "diamond"},
-        "hovertemplate": "%{y}<extra></extra>",
-        "name": "Margin",
-    }
+
+
+def _waterfall_layout(
+    names: Sequence[str], low: float, high: float, share: Callable[[float], float]
+) -> dict[str, Any]:
+    """Axes for margins from low to high, with room for the weights beside the bars."""
+    pad = max(high - low, 1e-6) * 0.2
     values, words = probability_ticks(low - pad, high + pad, share)
-    layout = {
+    return {
         "yaxis": {
             "categoryorder": "array",
-            "categoryarray": names,
+            "categoryarray": list(names),
             "autorange": "reversed",
             "showgrid": False,
             "title": {"text": ""},
@@ -98,7 +109,6 @@ def waterfall(
         },
         "margin": {"r": 44},
     }
-    return {"data": [dots, bars], "layout": layout}
 
 
 def probability_ticks(

@@ -115,6 +115,19 @@
     if (form) form.requestSubmit();
   });
 
+  /* --- A form whose fields were previewed: what acts on the preview waits while they say otherwise --- */
+  document.addEventListener("input", function (event) {
+    var fields = event.target.closest("form[data-previews]");
+    var acts = fields && document.getElementById(fields.dataset.previews);
+    if (!acts) return;
+    var stale = Array.from(fields.elements).some(function (field) {
+      var previewed = field.name && acts.elements.namedItem(field.name);
+      return previewed && previewed.value !== field.value;
+    });
+    acts.querySelectorAll("[type=submit]").forEach(function (button) { button.disabled = stale; });
+    acts.querySelector("[data-stale]").hidden = !stale;
+  });
+
   /* --- htmx ---------------------------------------------------------------------------------------- */
   var kept = null;
   document.addEventListener("htmx:confirm", askFirst);

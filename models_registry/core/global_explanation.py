@@ -169,6 +169,48 @@ def dependence(values: Points, contributions: Points, *, steps: int = 10) -> lis
     return found
 
 
+MONOTONE_STEPS: Final = (0.01, 0.03, 0.1, *np.arange(0.2, 0.85, 0.1), 0.9, 0.97, 0.99)
+"""Quantiles between the groups: narrow at both ends, where few events carry much."""
+
+
+def monotone_share(values: Points, contributions: Points) -> tuple[float, float]:
+    """How much of the dependence a line that only rises, and one that only falls, tells; in [0, 1].
+
+    float32[p] each; a missing value has no place in an order. Mean contributions of groups of
+    neighbouring values against their isotonic regression (Barlow et al., "Statistical inference
+    under order restrictions", 1972). NaN both where the groups do not differ.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return float("nan"), float("nan")
+    edges = np.unique(np.quantile(values[known], MONOTONE_STEPS))
+    group = np.searchsorted(edges, values[known], side="left")
+    counts = np.bincount(group).astype(np.float64)
+    sums = np.bincount(group, weights=contributions[known].astype(np.float64))
+    means, counts = sums[counts > 0] / counts[counts > 0], counts[counts > 0]
+    spread = float(counts @ (means - np.average(means, weights=counts)) ** 2)
+    if spread <= 1e-12 * float(counts.sum()):
+        return float("nan"), float("nan")
+    rising, falling = _rising(means, counts), -_rising(-means, counts)
+    return (
+        1.0 - float(counts @ (means - rising) ** 2) / spread,
+        1.0 - float(counts @ (means - falling) ** 2) / spread,
+    )
+
+
+def _rising(means: FloatArray, counts: FloatArray) -> FloatArray:
+    """The closest sequence that never falls, by pooling neighbours that do."""
+    pools: list[list[float]] = []
+    for mean, count in zip(means.tolist(), counts.tolist(), strict=True):
+        pools.append([mean, count, 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            last, before = pools.pop(), pools.pop()
+            weight = before[1] + last[1]
+            mean = (before[0] * before[1] + last[0] * last[1]) / weight
+            pools.append([mean, weight, before[2] + last[2]])
+    return np.repeat([pool[0] for pool in pools], [int(pool[2]) for pool in pools])
+
+
 def level_steps(values: Points, contributions: Points, *, most: int = 20) -> list[Step]:
     """The same for a category: the `most` frequent levels, most frequent first, missing last."""
     levels, counts = np.unique(values[np.isfinite(values)], return_counts=True)

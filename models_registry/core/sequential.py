@@ -13,6 +13,7 @@ Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annal
 (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Annals of Statistics 52, 2024).
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import log, sqrt
 from typing import Any, Final
@@ -64,30 +65,82 @@ def boundary(v: float, rho: float, alpha: float = ALPHA) -> float:
     return sqrt(2.0 * (v + rho) * log(1.0 + sqrt((v + rho) / rho) / (2.0 * alpha)))
 
 
+@dataclass(frozen=True, slots=True)
+class DayTotals:
+    """What one day adds to a sequence, so that it may be kept when its rows are forgotten.
+
+    `gained` is the sum of the paired differences of the day's units, `squares` the sum of their
+    squares, `units` how many were not 0; `events` is the number (or weight) of its events.
+    """
+
+    gained: float
+    squares: float
+    units: int
+    events: float
+
+
+def totals_by_day(
+    differences: FloatArray, days: NDArray[Any], *, events: Mapping[int, float]
+) -> dict[int, DayTotals]:
+    """The totals of each day in `events` (day to number or weight of events).
+
+    `differences` float64[n], one per independent unit, are of the `days` int64[n].
+    """
+    place, unit = np.unique(days, return_inverse=True)
+    sums = {
+        name: dict(zip(place.tolist(), np.bincount(unit, weights=w).tolist(), strict=True))
+        for name, w in (
+            ("gained", differences),
+            ("squares", differences**2),
+            ("units", (differences != 0.0).astype(np.float64)),
+        )
+    }
+    return {
+        day: DayTotals(
+            gained=sums["gained"].get(day, 0.0),
+            squares=sums["squares"].get(day, 0.0),
+            units=int(sums["units"].get(day, 0)),
+            events=float(number),
+        )
+        for day, number in events.items()
+    }
+
+
+def sequence_of_days(days: Mapping[int, DayTotals], *, alpha: float = ALPHA) -> Sequence:
+    """The sequence after all `days`, by their number in time.
+
+    The first day with a difference sets the scale (a choice that depends on sizes alone, not on
+    signs, so the promise stands), and has to stay the first at every look.
+    """
+    moved = [day for day in sorted(days) if days[day].units]
+    total = sum(day.events for day in days.values())
+    if not moved or total <= 0:
+        return Sequence(0.0, float("nan"), float("nan"), 0, alpha)
+    squares = sum(days[day].squares for day in moved)
+    rho = TIGHT_AT_DAYS * days[moved[0]].squares
+    width = boundary(squares, rho, alpha)
+    gained = sum(days[day].gained for day in moved)
+    return Sequence(
+        mean=gained / total,
+        low=(gained - width) / total,
+        high=(gained + width) / total,
+        units=sum(days[day].units for day in moved),
+        alpha=alpha,
+    )
+
+
 def sequence_of(
     differences: FloatArray, days: NDArray[Any], *, total: float, alpha: float = ALPHA
 ) -> Sequence:
     """The sequence after all `differences` float64[n], one per independent unit.
 
-    `days` [n] orders them; the first day with a difference sets the scale (a choice that depends
-    on sizes alone, not on signs, so the promise stands). `total` is the number of events that the
-    mean is taken over, units without a difference included.
+    `days` [n] orders them. `total` is the number of events that the mean is taken over, units
+    without a difference included.
     """
-    moved = differences != 0.0
-    if not moved.any() or total <= 0:
-        return Sequence(0.0, float("nan"), float("nan"), 0, alpha)
-    squares = differences[moved] ** 2
-    first = days[moved] == days[moved].min()
-    rho = TIGHT_AT_DAYS * float(squares[first].sum())
-    width = boundary(float(squares.sum()), rho, alpha)
-    gained = float(differences.sum())
-    return Sequence(
-        mean=gained / total,
-        low=(gained - width) / total,
-        high=(gained + width) / total,
-        units=int(moved.sum()),
-        alpha=alpha,
-    )
+    present = np.unique(days).tolist()
+    # Which day the events are of makes no difference to their sum.
+    events = {day: total / len(present) for day in present}
+    return sequence_of_days(totals_by_day(differences, days, events=events), alpha=alpha)
 
 
 def per_unit(

@@ -43,9 +43,17 @@ def test_an_owner_previews_and_publishes_thresholds_and_judges_again(sign_in: Si
     expect(page.locator("#thresholds [role=status]")).to_contain_text("At 0.5:")
     expect(page.locator("#curve-thresholds-chart .main-svg").first).to_be_visible()
     without_fault(page, "preview")
+    publish = page.get_by_role("button", name="Publish as a new version")
+    page.get_by_label("Review from").fill("0.6")
+    expect(publish).to_be_disabled()
+    expect(page.locator("[data-stale]")).to_contain_text("preview them again")
+    page.get_by_label("Review from").fill("0.5")
+    expect(publish).to_be_enabled()
+    expect(page.locator("[data-stale]")).to_be_hidden()
     page.get_by_label("Why?").fill("A quiet week")
-    page.get_by_role("button", name="Publish as a new version").click()
-    expect(page.locator("main")).to_contain_text("with its thresholds moved")
+    publish.click()
+    expect(page.locator("main")).to_contain_text("with its thresholds moved", timeout=15_000)
+    expect(page.locator("main")).to_contain_text("the model of v1 with other thresholds")
     moved = page.url
     expect(page.locator("#judgements")).to_contain_text(
         re.compile("evaluates it|As of today"), timeout=15_000

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.urls import reverse
 
@@ -69,6 +71,25 @@ def test_the_list_costs_the_same_queries_for_any_number_of_jobs(analyst, django_
         # Session, user, permissions (user's and groups'), count, page.
         with django_assert_num_queries(6):
             analyst.get(reverse("job_list"), headers=HTMX)
+
+
+def test_a_job_is_told_in_words(analyst):
+    job = JobFactory(
+        kind="models_registry.evaluate",
+        subject="Cards v3",
+        params={"version": 4711, "kind": "as_of", "tune_for": 300.0, "learner": "random_forest"},
+    )
+    page = analyst.get(reverse("job_detail", args=[job.pk])).content.decode()
+    for said in ("Evaluation", "Cards v3", "as of today", "up to 5 min", "Random forest"):
+        assert said in page, said
+    for internal in ("4711", "as_of", "tune_for", "models_registry", "random_forest"):
+        assert internal not in page, internal
+
+
+def test_a_click_on_cancel_is_answered_at_once(owner, job):
+    claim_job(job.pk)
+    answer = owner.post(reverse("job_cancel", args=[job.pk]), headers=HTMX)
+    assert "was asked to stop" in json.loads(answer["HX-Trigger"])["toast"]["text"]
 
 
 def test_a_model_owner_cancels_by_post_only(owner, job):

@@ -119,6 +119,7 @@ def kept_check(detector: Detector, *, hours_ago: float = 0.0, **changed: Any) ->
             "last_at": timezone.now(),
             "status": "major",
             "max_psi": 0.41,
+            "alarm_since": timezone.now(),
         }
         | changed
     )

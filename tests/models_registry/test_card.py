@@ -5,9 +5,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from models_registry.approvals import approve_promotion, request_promotion
 from models_registry.card import METHODS, model_card
 from models_registry.forms import LEARNER_TITLES
-from models_registry.promotion import promote
+from models_registry.promotion import promote, roll_back
 from models_registry.registry_models import Lineage
 from models_registry.selectors import documented_versions
 from scoring.core.bundle import write_bundle
@@ -51,6 +52,21 @@ def test_it_says_who_put_it_into_service_and_why(client, analyst, owner, version
     promote(version, actor=owner, reason="tested for a week")
     client.force_login(analyst)
     assert "tested for a week" in page(client, version)
+
+
+def test_it_says_that_it_was_rolled_back_and_promoted_by_override(
+    client, analyst, owner, second_owner, version, payments_detector, payments_digest
+):
+    first = VersionFactory(detector=payments_detector, number=1, digest=payments_digest)
+    promote(first, actor=None)
+    asked = request_promotion(version, actor=owner, override=True, reason="A quiet week it is.")
+    approve_promotion(asked, actor=second_owner)
+    roll_back(payments_detector, actor=owner, reason="Too many alerts")
+    client.force_login(analyst)
+    text = page(client, version)
+    for said in ("Promoted by override", "asked for by owner", "Rolled back to v1", "Too many"):
+        assert said in text, said
+    assert "Brought back by a roll-back" in page(client, first)
 
 
 def test_what_is_unknown_says_so(client, analyst, payments_detector):

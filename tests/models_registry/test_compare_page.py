@@ -115,6 +115,22 @@ def test_fewer_than_two_ask_for_a_choice(client, analyst, versions):
     assert one.context["slots"][0]["picked"] == versions[0].pk
 
 
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        (["", ""], "Nothing was chosen: choose two versions"),
+        ([0, 0], "v1 was chosen twice: choose another version"),
+        ([0, ""], "Choose a second version to set beside v1."),
+    ],
+)
+def test_a_choice_that_lacks_a_version_says_what_it_lacks(client, analyst, versions, places, said):
+    client.force_login(analyst)
+    query = {"v": [place if place == "" else versions[place].pk for place in places]}
+    answer = client.get(PAGE, query | {"detector": "payments"})
+    assert answer.status_code == 200
+    assert said in answer.content.decode()
+
+
 def test_without_any_version_it_says_so(client, analyst, db):
     client.force_login(analyst)
     assert "No version yet" in client.get(PAGE).content.decode()

@@ -148,6 +148,35 @@ def test_a_publication_that_cannot_be_is_422_and_changes_nothing(client, owner, 
     assert ModelVersion.objects.count() == 1
 
 
+def test_what_was_changed_after_the_preview_is_not_published(client, owner, champion):
+    client.force_login(owner)
+    given = {"review": ["0.2", "0.4"], "block": ["0.9", "0.90"], "reason": "Fewer misses"}
+    answer = client.post(thresholds_url(champion), given, headers=HTMX)
+    assert answer.status_code == 422
+    assert "changed after the preview" in text_of(answer)
+    assert 'id="publish-thresholds"' not in text_of(answer)
+    assert ModelVersion.objects.count() == 1
+    client.post(thresholds_url(champion), given | {"review": ["0.4", "0.40"]}, headers=HTMX)
+    assert ModelVersion.objects.get(number=2).metrics["thresholds"]["review"] == 0.4
+
+
+@pytest.mark.parametrize("asked", [{"review": "7"}, {"review": "0.2", "block": "0.1"}])
+def test_what_cannot_be_previewed_is_not_offered_to_publish(client, owner, champion, asked):
+    client.force_login(owner)
+    page = text_of(client.get(thresholds_url(champion), asked, headers=HTMX))
+    assert 'id="publish-thresholds"' not in page
+    page = text_of(client.get(thresholds_url(champion), {"review": "0.2"}, headers=HTMX))
+    assert "Publish as a new version: review from 0.2, block never" in page
+
+
+def test_a_missing_reason_keeps_the_preview_and_says_so(client, owner, champion):
+    client.force_login(owner)
+    given = {"review": "0.2", "block": "0.9", "reason": " "}
+    answer = client.post(thresholds_url(champion), given, headers=HTMX)
+    assert answer.context["thresholds"].asked is not None
+    assert "This field is required" in text_of(answer)
+
+
 def test_an_owner_asks_for_an_evaluation_and_an_analyst_may_not(client, analyst, owner, champion):
     url = reverse("model_evaluate", args=[champion.pk])
     client.force_login(analyst)
@@ -216,6 +245,23 @@ def test_the_audit_says_what_is_missed_or_that_it_cannot_say(client, analyst, ch
     champion.save(update_fields=["metrics"])
     page = text_of(client.get(champion.get_absolute_url()))
     assert "Not enough audited events" in page
+
+
+def test_a_fold_that_has_no_value_says_why(client, analyst, champion):
+    fold = {"test_start": 0.0, "precision": None, "recall": 0.5}
+    means = {"precision": None, "recall": 0.5}
+    evaluation(champion, kind="folds", metrics={"folds": [fold], "mean": means, "std": means})
+    client.force_login(analyst)
+    assert "where a fold had nothing to divide by" in text_of(
+        client.get(champion.get_absolute_url())
+    )
+
+
+def test_both_intervals_of_recall_say_what_they_are(client, analyst, champion):
+    client.force_login(analyst)
+    page = text_of(client.get(champion.get_absolute_url()))
+    assert "95\u202f% interval by Wilson" in page.replace("&#8239;", "\u202f")
+    assert "that under Metrics draws whole entities anew" in page
 
 
 def test_the_version_page_costs_the_same_queries_for_any_number_of_evaluations(

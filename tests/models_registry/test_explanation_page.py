@@ -7,10 +7,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from jobs.models import Job
+from jobs.services import run_job
 from models_registry.artefacts import artefact_path
 from models_registry.core.global_explanation import GlobalExplanation
-from models_registry.explaining import explain_version
-from models_registry.explanation_figures import dependence_view, feature_lines, summary_figure
+from models_registry.explaining import explain_version, request_explanation
+from models_registry.explanation_figures import (
+    bar_figure,
+    dependence_view,
+    feature_lines,
+    summary_figure,
+)
 from models_registry.registry_models import Artefact
 from scoring.deployment import loaded
 from scoring.models import Prediction
@@ -92,6 +98,21 @@ def test_who_may_not_see_models_is_refused(client, outsider, explained):
     assert client.get(url_of(explained)).status_code == 403
 
 
+def test_a_page_that_waits_for_its_explanation_shows_it_when_it_is_done(
+    client, analyst, owner, explained
+):
+    job = request_explanation(explained, requested_by=owner)
+    client.force_login(analyst)
+    assert 'hx-trigger="every 1s"' in client.get(url_of(explained)).content.decode()
+    asks = {"HX-Request": "true", "HX-Target": "explaining"}
+    answer = client.get(url_of(explained), headers=asks)
+    assert "It is being explained" in answer.content.decode()
+    assert "<title>" not in answer.content.decode()
+    run_job(job.pk, lambda job, progress: {})
+    assert client.get(url_of(explained), headers=asks)["HX-Refresh"] == "true"
+    assert "hx-trigger" not in client.get(url_of(explained)).content.decode().partition("<main")[2]
+
+
 def test_the_page_costs_few_queries(client, analyst, explained):
     client.force_login(analyst)
     client.get(url_of(explained))
@@ -129,6 +150,18 @@ def test_points_are_layered_by_the_third_of_their_value():
     ]  # fmt: skip
 
 
+def test_the_title_of_the_bars_has_room_beside_long_names():
+    rows = [{"feature": "a" * 60, "mean_abs": 1.0, "mean": 0.5}]
+    for link in ("logit", "isolation", "anything else"):
+        title = bar_figure(rows, link)["layout"]["xaxis"]["title"]["text"]
+        assert len(title) <= len("Score exponent")
+
+
+def test_a_feature_that_moves_nothing_says_so():
+    row = {"feature": "a", "mean_abs": 0.0, "mean": 0.0, "direction": None}
+    assert feature_lines([row], made([1, 2], [0, 0]), ["a"])[0].acts == "not used"
+
+
 def test_missing_values_are_in_the_table_and_not_in_the_picture_of_a_number():
     figure, steps = dependence_view(made([1, 2, np.nan], [1, 2, 3]), 0, "a", "logit", None)
     assert len(figure["data"][0]["x"]) == 2
@@ -143,11 +176,24 @@ def test_a_category_is_shown_by_its_levels():
     assert figure["data"][0]["x"] == ["grocery", "grocery", "another level", "missing"]
 
 
+RISING = np.linspace(-1.0, 1.0, 400)
+BURST = np.where(RISING < -0.97, 4.0, 0.1 * RISING)
+"""Rises with its value, but its few lowest values raise the risk far more: bursts of payments."""
+
+
 @pytest.mark.parametrize(
-    ("direction", "said"),
-    [(0.9, "higher raises the risk"), (-0.5, "mostly higher lowers the risk"),
-     (0.1, "no single direction"), (None, "\N{EN DASH}")],
-)  # fmt: skip
-def test_the_direction_is_said_in_words(direction, said):
+    ("parts", "direction", "said"),
+    [
+        (RISING, 1.0, "higher raises the risk"),
+        (-np.exp(3 * RISING), -1.0, "higher lowers the risk"),
+        (np.minimum(RISING, 0.9 - RISING), 0.5, "higher raises the risk, not everywhere"),
+        (RISING**2, 0.0, "in both directions, see its dependence"),
+        (BURST, 0.8, "in both directions, see its dependence"),
+        (np.zeros(400), 1.0, "\N{EN DASH}"),
+        (RISING, None, "no order among its values"),
+    ],
+)
+def test_a_direction_is_claimed_only_where_the_values_act_in_one(parts, direction, said):
     row = {"feature": "a", "mean_abs": 1.0, "mean": -0.5, "direction": direction}
-    assert feature_lines([row])[0].acts == said
+    assert feature_lines([row], made(RISING, parts), ["a"])[0].acts == said
+    assert feature_lines([row])[0].acts == "\N{EN DASH}"

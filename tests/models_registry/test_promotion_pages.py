@@ -12,10 +12,11 @@ from jobs.models import Job
 from models_registry.approvals import request_promotion
 from models_registry.guarding import watch_promotions
 from models_registry.models import ModelVersion
-from models_registry.promotion import promote
+from models_registry.promotion import promote, roll_back
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.shadow_models import Shadow
 from models_registry.shadow_scoring import shadow_some
+from models_registry.verdicts import alike
 from scoring.deployment import serving
 from scoring.models import Prediction
 from tests.models_registry.rivals import other_digest, rivals, shadow_of, traffic
@@ -179,6 +180,50 @@ def test_a_shadow_is_shown_on_the_version_and_in_the_list(client, analyst, versi
     listed = client.get(reverse("model_list")).content.decode()
     assert f"% of {len(rows)}" in listed
     assert f"+{shadow.more} \N{MINUS SIGN}{shadow.less} alerts" in listed
+
+
+def test_what_serves_is_no_longer_in_shadow(client, owner, versions):
+    shadow_of(versions[1])
+    traffic(10)
+    run(Shadow.objects.get())
+    promote(versions[1], actor=None, reason="test")
+    assert Shadow.objects.get().state == "ended"
+    Shadow.objects.update(state="running")  # A worker that was late.
+    versions[1].refresh_from_db()
+    found = page(client, owner, versions[1])
+    assert '<span class="tag">Over</span>' in found
+    assert not any(f'id="shadow-{act}"' in found for act in ("start", "stop", "judge"))
+    assert "alerts, over" in client.get(reverse("model_list")).content.decode()
+
+
+def test_a_roll_back_by_hand_ends_the_guard(versions):
+    promote(versions[1], actor=None, reason="test")
+    roll_back(versions[0].detector, actor=None, reason="test")
+    assert PromotionGuard.objects.get().state == "ended"
+
+
+def test_a_lone_bar_of_live_scores_is_drawn(client, analyst, versions):
+    histogram = {"champion": [0] * 19 + [2], "challenger": [30] + [0] * 19}
+    shadow_of(versions[1], rows=32, agreed=30, more=2, histogram=histogram)
+    client.force_login(analyst)
+    figure = client.get(versions[1].get_absolute_url()).context["shadow"].figure
+    assert [trace["type"] for trace in figure["data"]] == ["bar", "bar"]
+    assert figure["data"][0]["y"][-1] == 1.0
+    assert figure["data"][1]["y"][1:] == [None] * 19
+    assert figure["layout"]["yaxis"]["range"][0] < 0
+
+
+@pytest.mark.parametrize(
+    ("agreed", "rows", "said"),
+    [
+        (4000, 4000, "100.0\u202f% of 4,000"),
+        (3997, 4000, "all but 3 of 4,000"),
+        (3900, 4000, "97.5\u202f% of 4,000"),
+        (0, 0, "\N{EN DASH} of 0"),
+    ],
+)
+def test_full_agreement_is_claimed_only_where_it_is_full(agreed, rows, said):
+    assert alike(agreed, rows) == said
 
 
 def test_a_comparison_is_told_in_words(client, analyst, versions, payments_digest):

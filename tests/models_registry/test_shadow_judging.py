@@ -1,7 +1,8 @@
 """The live comparison: matured labels, the champion of today, and what is kept of it."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
@@ -14,17 +15,22 @@ from models_registry.promotion import promote
 from models_registry.shadow_judging import (
     is_due,
     judge_shadow,
-    read_live,
     request_judgement,
     run_shadow_job,
 )
+from models_registry.shadow_models import Shadow, ShadowScore
+from models_registry.shadow_reading import read_live
 from models_registry.shadow_scoring import shadow_some
+from models_registry.shadowing import forget_scores
+from models_registry.tasks import shadow_traffic
+from scoring.core.types import DECISIONS, SelectionReason
 from scoring.models import Label, Prediction
 from tests.factories import payments, scored_many
 from tests.models_registry.rivals import other_digest, rivals, shadow_of, tell_truths, traffic
 from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
+EPOCH = date(1970, 1, 1).toordinal()
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_labels_that_have_not_matured_do_not_count(shadow):
     newest = max(row.event_time for row in rows)
     champion = shadow.detector.versions.get(number=1)
     found = read_live(shadow, champion, matured_before=newest, known_at=timezone.now())
-    assert len(found) == sum(row.event_time < newest for row in rows)
+    assert len(found.rows) == sum(row.event_time < newest for row in rows)
 
 
 def test_the_newest_label_that_was_known_counts(shadow):
@@ -98,7 +104,7 @@ def test_the_newest_label_that_was_known_counts(shadow):
     champion = shadow.detector.versions.get(number=1)
     known_at = row.event_time + timedelta(hours=3)
     found = read_live(shadow, champion, matured_before=timezone.now(), known_at=known_at)
-    assert found.labels.tolist() == [0]
+    assert found.rows.labels.tolist() == [0]
 
 
 def test_degraded_events_and_those_of_another_champion_are_left_out(shadow):
@@ -108,7 +114,7 @@ def test_degraded_events_and_those_of_another_champion_are_left_out(shadow):
     Prediction.objects.filter(pk=rows[1].pk).update(bundle_digest="e" * 64)
     champion = shadow.detector.versions.get(number=1)
     found = read_live(shadow, champion, matured_before=timezone.now(), known_at=timezone.now())
-    assert len(found) == 8
+    assert found.coverage.events == 8
 
 
 def test_a_job_catches_up_and_compares_one_at_a_time(shadow, owner, monkeypatch):
@@ -133,6 +139,9 @@ def test_it_is_compared_again_when_there_is_more_to_see(shadow):
     shadow.compared_at = now - timedelta(hours=1)
     assert not is_due(shadow, now=now)
     assert is_due(shadow, now=now + timedelta(hours=6))
+    shadow.attempted_at = now + timedelta(hours=1)  # and it came to nothing
+    assert not is_due(shadow, now=now + timedelta(hours=6))
+    assert is_due(shadow, now=now + timedelta(hours=7))
     shadow.compared_at = now + timedelta(seconds=1)
     assert not is_due(shadow, now=now + timedelta(days=9))
 
@@ -142,3 +151,112 @@ def test_a_version_that_serves_is_compared_with_nobody(shadow, pair):
     assert judge_shadow(shadow, now=timezone.now()) == {}
     third = VersionFactory(detector=pair[0].detector, number=3, digest=other_digest(review=0.3))
     assert judge_shadow(shadow_of(third), now=timezone.now())["champion"] == "v2"
+
+
+def test_one_that_failed_is_held_back_and_not_tried_with_every_beat(shadow, monkeypatch):
+    def broken(*_args, **_given):
+        raise MemoryError
+
+    traffic(5)
+    monkeypatch.setattr("models_registry.shadow_scoring.SETTLE", timedelta(0))
+    monkeypatch.setattr("models_registry.tasks.announce_job", lambda _job: None)
+    shadow_traffic()
+    with monkeypatch.context() as patched:
+        patched.setattr("models_registry.shadow_judging.compare_live", broken)
+        run_job(Job.objects.get().pk, run_shadow_job)
+    assert Job.objects.get().status == "failed"
+    shadow_traffic()
+    assert Job.objects.count() == 1
+    Shadow.objects.update(attempted_at=timezone.now() - timedelta(hours=6))
+    shadow_traffic()
+    assert Job.objects.count() == 2
+
+
+def test_a_job_that_only_catches_up_compares_if_a_person_asks_meanwhile(shadow, owner):
+    just_now = timezone.now()
+    Shadow.objects.update(compared_at=just_now, attempted_at=just_now)
+    job = request_judgement(shadow.version, requested_by=None)
+    assert "a short while ago" in run_job(job.pk, run_shadow_job).result["reason"]
+    job = request_judgement(shadow.version, requested_by=None)
+    assert request_judgement(shadow.version, requested_by=owner).pk == job.pk
+    assert run_job(job.pk, run_shadow_job).result["verdict"] == live.NOT_ENOUGH
+
+
+def read(shadow):
+    champion = shadow.detector.versions.get(number=1)
+    return read_live(shadow, champion, matured_before=timezone.now(), known_at=timezone.now())
+
+
+def test_only_what_counts_is_read_and_the_rest_is_counted(shadow):
+    rows = spread(60)
+    shadow_some(shadow, now=timezone.now() + timedelta(seconds=30), most=100)
+    Prediction.objects.filter(selection_reason=SelectionReason.RANDOM_AUDIT).update(
+        selection_reason=SelectionReason.NONE
+    )
+    approved = [row for row in rows if row.decision == "APPROVE"]
+    drawn, others = approved[:20], approved[20:25]
+    keys = [row.pk for row in drawn]
+    Prediction.objects.filter(pk__in=keys).update(
+        selection_reason=SelectionReason.RANDOM_AUDIT, propensity=0.25
+    )
+    tell_truths([*drawn[:15], *others])
+    found = read(shadow)
+    assert found.coverage.kind == live.AUDITED
+    assert (found.coverage.drawn, found.coverage.answered) == (20, 15)
+    assert (found.coverage.events, found.coverage.unlabelled) == (60, 40)
+    assert (len(found.rows), int(found.rows.audited.sum())) == (15, 15)
+    assert set(found.rows.propensity) == {0.25}
+
+
+def test_columns_hold_what_was_stored(shadow):
+    rows = spread(40)
+    tell_truths(rows)
+    shadow_some(shadow, now=timezone.now() + timedelta(seconds=30), most=100)
+    found = read(shadow).rows
+    told = {row.event_time.timestamp(): row for row in rows}
+    assert len(found) == 40
+    for i, at in enumerate(found.event_time.tolist()):
+        assert found.amounts[i] == float(told[at].exposure)
+        assert found.champion_risk[i] == told[at].risk
+        assert DECISIONS[found.champion_decision[i]] == told[at].decision
+    assert np.unique(found.entities).size == len({row.entity for row in rows})
+
+
+def test_of_too_many_the_newest_whole_days_are_read(shadow, monkeypatch):
+    rows = spread(100)
+    tell_truths(rows)
+    shadow_some(shadow, now=timezone.now() + timedelta(seconds=30), most=100)
+    monkeypatch.setattr("models_registry.shadow_reading.MOST_ROWS", 35)
+    found = read(shadow)
+    assert (len(found.rows), found.coverage.events) == (30, 30)
+    assert found.since == datetime(2020, 6, 8, tzinfo=UTC)
+
+
+def test_the_sequence_begins_where_it_began_though_scores_are_forgotten(shadow, settings):
+    settings.SHADOW_KEEP_DAYS = 30
+    tell_truths(spread(900))
+    before = judged(shadow)
+    # 30 days and the 7 that labels take: what came before the morning of the fourth goes.
+    assert forget_scores(now=datetime(2020, 7, 11, 6, tzinfo=UTC)) == 270
+    shadow.refresh_from_db()
+    after = judge_shadow(shadow, now=timezone.now())
+    assert (before["rows"], after["rows"]) == (900, 630)
+    assert after["sequence"] == pytest.approx(before["sequence"])
+    assert sorted(shadow.sequence["days"])[0] == str(date(2020, 6, 1).toordinal() - EPOCH)
+    Shadow.objects.update(sequence={})
+    shadow.refresh_from_db()
+    slid = judge_shadow(shadow, now=timezone.now())
+    assert slid["sequence"]["units"] < before["sequence"]["units"]
+
+
+def test_what_days_told_beside_another_champion_counts_for_nothing(pair, shadow):
+    tell_truths(spread(900))
+    judged(shadow)
+    assert len(shadow.sequence["days"]) == 10
+    Shadow.objects.update(sequence=shadow.sequence | {"champion_digest": "e" * 64})
+    ShadowScore.objects.filter(event_time__lt=datetime(2020, 6, 4, tzinfo=UTC)).delete()
+    Shadow.objects.update(forgotten_to=datetime(2020, 6, 3, 12, tzinfo=UTC))
+    shadow.refresh_from_db()
+    judge_shadow(shadow, now=timezone.now())
+    assert len(shadow.sequence["days"]) == 7
+    assert shadow.sequence["champion_digest"] == pair[0].digest

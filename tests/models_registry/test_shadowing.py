@@ -13,7 +13,7 @@ from models_registry import shadow_scoring
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote, reject
 from models_registry.shadow_models import Shadow, ShadowScore
-from models_registry.shadow_scoring import shadow_some
+from models_registry.shadow_scoring import Turn, shadow_some
 from models_registry.shadowing import (
     ShadowRefused,
     choose_shadows,
@@ -55,7 +55,7 @@ def run(shadow, most=100_000):
 
 def test_every_prediction_gets_what_the_challenger_would_have_said(shadow):
     rows = traffic(60)
-    assert run(shadow) is False
+    assert run(shadow) is Turn.DONE
     scores = {s.prediction_id: s for s in ShadowScore.objects.all()}
     assert scores.keys() == {row.pk for row in rows}
     # The same model under other thresholds: equal scores, other decisions.
@@ -92,20 +92,27 @@ def test_twice_is_once(shadow):
 def test_an_interrupted_run_goes_on_where_it_was(shadow, monkeypatch):
     monkeypatch.setattr(shadow_scoring, "BATCH", 10)
     traffic(25)
-    assert run(shadow, most=10) is True
+    assert run(shadow, most=10) is Turn.MORE
     assert ShadowScore.objects.count() == 10
-    assert run(shadow) is False
+    assert run(shadow) is Turn.DONE
     assert ShadowScore.objects.count() == shadow.rows == 25
 
 
-def test_of_two_runs_at_once_one_finds_the_watermark_moved(shadow):
+def test_of_two_runs_at_once_one_finds_that_the_other_stored(shadow, monkeypatch):
     traffic(20)
-    other = Shadow.objects.get(pk=shadow.pk)
-    batch = shadow_scoring._score(other, shadow_scoring._waiting(other, None, later()))
-    run(shadow)
-    assert shadow_scoring._store(other, batch) is False
+    other, score = Shadow.objects.get(pk=shadow.pk), shadow_scoring._score
+    turns = []
+
+    def overtaken(mine, rows, champion):
+        if mine is other:
+            turns.append(run(shadow))
+        return score(mine, rows, champion)
+
+    monkeypatch.setattr(shadow_scoring, "_score", overtaken)
+    assert shadow_some(other, now=later(), most=100) is Turn.LOST
+    assert turns == [Turn.DONE]
     assert ShadowScore.objects.count() == 20
-    assert Shadow.objects.get().rows == 20
+    assert Shadow.objects.get().rows == other.rows == 20
 
 
 def test_a_prediction_that_was_committed_late_is_found(shadow):
@@ -142,13 +149,13 @@ def test_scoring_itself_asks_nothing_more_for_a_shadow(pair):
 
 def test_a_batch_is_one_short_transaction_whatever_its_size(shadow):
     spent = []
-    for n in (5, 50):
+    for n in (1, 5, 50):  # The first turn of all has nothing behind it to look back at.
         traffic(n, seed=n)
         shadow.refresh_from_db()
         with CaptureQueriesContext(connection) as queries:
             run(shadow)
         spent.append(len(queries))
-    assert spent[0] == spent[1] <= 12
+    assert spent[1] == spent[2] <= 12
 
 
 def challenger_with(version, transformations):

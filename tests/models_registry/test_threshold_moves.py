@@ -9,10 +9,14 @@ from models_registry.approvals import (
     evidence_for,
     request_promotion,
 )
+from models_registry.card import model_card
 from models_registry.evaluation_models import ThresholdMove
+from models_registry.explaining import explanation_of
 from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
+from models_registry.presenting_card import card_lines
 from models_registry.promotion import promote, roll_back
+from models_registry.selectors import documented_versions
 from models_registry.threshold_moves import (
     MoveRefused,
     check_thresholds,
@@ -20,11 +24,13 @@ from models_registry.threshold_moves import (
     publish_thresholds,
 )
 from models_registry.training import train_version
+from models_registry.verdicts import per_thousand, same_events_rows, share, verdict_of
 from scoring.core.bundle import read_files
 from scoring.core.decision import Thresholds
 from scoring.deployment import bundle_root, serving
 from tests.factories import card, scored
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.versions import comparison
 
 pytestmark = pytest.mark.django_db
 STAND = Thresholds(review=0.2, block=0.8, medium=0.2, high=0.5, critical=0.8)
@@ -160,3 +166,45 @@ def test_who_moved_the_thresholds_does_not_approve_them(champion, owner, second_
     with pytest.raises(SelfApproval):
         approve_promotion(asked, actor=second_owner)
     assert serving("cards").version == "v1"
+
+
+def test_what_is_known_of_the_model_is_known_of_the_version(champion, owner):
+    made = documented_versions().get(pk=publish(champion, actor=owner).pk)
+    base = champion.lineage
+    assert (made.lineage.parent, made.lineage.code) == (champion, base.code)
+    mine, theirs = explanation_of(made), explanation_of(champion)
+    assert mine[1].to_bytes() == theirs[1].to_bytes()
+    assert mine[0].detail == theirs[0].detail
+    card = model_card(made)
+    assert not {"origin", "code version", "global explanation"} & set(card["unknown"])
+    assert card["thresholds_moved"]["reason"] == "A quiet week"
+    assert "Moved from v1 by owner" in card_lines(card, currency="EUR").moved
+
+
+def test_the_verdict_tells_what_the_thresholds_change(champion):
+    made = publish(champion)
+    known = known_of(champion)
+    stand = known.curve.at(known.thresholds.review, known.thresholds.block)
+    verdict = verdict_of(made, rival="v1", currency="EUR")
+    assert verdict.headline == "v2 is v1 with its thresholds moved."
+    told = f"{share(made.metrics['alert_rate'])} of the events, v1 {share(stand.alert_rate)}"
+    assert told in verdict.evidence[0]
+    assert per_thousand(stand.cost, "EUR") in verdict.evidence[1]
+
+
+@pytest.mark.parametrize(
+    ("cheaper", "said"),
+    [
+        ("better", "its decisions cost less."),
+        ("worse", "its decisions cost more."),
+        ("undecided", "that it costs less or more is not sure."),
+    ],
+)
+def test_judged_as_of_today_it_is_the_cost_that_tells(champion, cheaper, said):
+    made = publish(champion)
+    made.comparison = comparison(champion.digest, verdict="undecided", cheaper=cheaper)
+    verdict = verdict_of(made, rival="v1", currency="EUR")
+    assert verdict.headline.endswith(said)
+    assert "Its decisions cost" in verdict.evidence[0]
+    assert "luck" not in " ".join(verdict.evidence)
+    assert [row.name for row in same_events_rows(made, currency="EUR")] == ["Cost per 1,000 events"]

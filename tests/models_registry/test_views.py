@@ -10,7 +10,10 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.services import cancel_job, claim_job, run_job
+from models_registry.core.tuning import MOST_TRIALS
+from models_registry.drift_models import DriftCheck
 from models_registry.retraining import request_training
+from tests.models_registry.drifting import kept_check
 from tests.models_registry.versions import VersionFactory, comparison, make_detector, moved_from
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +118,53 @@ def test_when_training_ends_the_table_comes_along(client, owner, payments_detect
     assert "waits as a challenger" in answer
     assert 'id="versions-payments" hx-swap-oob="true"' in answer
     assert "hx-get=" not in answer
+
+
+def test_a_training_is_no_news_once_a_newer_version_is_there(client, owner, payments_detector):
+    job = request_training(payments_detector, requested_by=owner)
+    version = VersionFactory(detector=payments_detector, number=1)
+    run_job(job.pk, lambda job, progress: {"version": version.pk})
+    client.force_login(owner)
+    assert "and waits as a challenger" in text_of(client.get(LIST))
+    VersionFactory(detector=payments_detector, number=2)
+    assert "and waits as a challenger" not in text_of(client.get(LIST))
+
+
+def test_a_search_says_its_bounds_and_foretells_no_end(client, owner, payments_detector):
+    claim_job(request_training(payments_detector, requested_by=owner, tune_for=300.0).pk)
+    stage = "Searching parameters: trial 3 of 500 at most, 20 of 300 s"
+    started = timezone.now() - timedelta(minutes=1)
+    Job.objects.update(progress=0.5, stage=stage, started_at=started)
+    client.force_login(owner)
+    page = text_of(client.get(LIST))
+    assert "20 of 300 s" in page
+    assert "left" not in page.partition("progress-line")[2].partition("</div>")[0]
+    Job.objects.update(params={})
+    page = text_of(client.get(LIST))
+    assert "s left" in page.partition("progress-line")[2].partition("</div>")[0]
+    Job.objects.update(status="cancelled")
+    assert f"search 5 min or {MOST_TRIALS} trials" in text_of(client.get(LIST))
+
+
+def test_who_may_only_look_sees_no_empty_foot(client, analyst, payments_detector):
+    VersionFactory(detector=payments_detector, number=1, stage="champion")
+    client.force_login(analyst)
+    assert "is-foot" not in text_of(client.get(LIST))
+
+
+def test_an_alarm_of_drift_stands_in_the_list_and_on_the_champion(
+    client, analyst, payments_detector
+):
+    serves = VersionFactory(detector=payments_detector, number=1, stage="champion")
+    check = kept_check(payments_detector, bundle_digest=serves.digest)
+    client.force_login(analyst)
+    for url in (LIST, serves.get_absolute_url()):
+        assert "is major since" in text_of(client.get(url))
+    DriftCheck.objects.filter(pk=check.pk).update(bundle_digest="f" * 64)
+    for url in (LIST, serves.get_absolute_url()):
+        assert "is major since" not in text_of(client.get(url))
+    kept_check(payments_detector, bundle_digest=serves.digest, status="stable", hours_ago=-1)
+    assert "is major since" not in text_of(client.get(LIST))
 
 
 def test_a_failed_training_says_why_until_a_version_comes(client, owner, payments_detector):

@@ -92,6 +92,14 @@ def test_what_moved_stands_first_with_its_numbers(client, analyst, champion):
     assert shown.timeline["data"][0]["y"] == [0.41, 0.41]
 
 
+def test_a_reason_may_wrap_so_that_every_column_is_seen(client, analyst, champion):
+    check = kept_check(champion)
+    check.statistics.update(status="unknown", reason="Needs ten of either kind.")
+    client.force_login(analyst)
+    row = text_of(client.get(PAGE)).rpartition("Needs ten of")[0].rpartition("<td")[2]
+    assert "nowrap" not in row
+
+
 def test_a_check_of_what_served_before_says_so(client, analyst, champion):
     digest = Deployment.objects.get(detector=champion).digest
     check = kept_check(champion)

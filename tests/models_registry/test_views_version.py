@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from models_registry.models import PromotionDecision
-from models_registry.promotion import promote
+from models_registry.promotion import promote, roll_back
 from models_registry.promotion_models import PromotionRequest
 from models_registry.tuning_models import TuningTrial
 from scoring.deployment import serving
@@ -57,6 +57,29 @@ def test_the_verdict_stands_first_and_in_words(
     assert said in text_of(client.get(versions[1].get_absolute_url()))
 
 
+@pytest.mark.parametrize(
+    ("verdict", "cheaper", "said"),
+    [
+        ("undecided", "better", "Promoting it is well founded by its cost."),
+        ("better", "undecided", "Promoting it is well founded by its ranking."),
+        ("undecided", "undecided", "The difference may be luck"),
+        ("undecided", "worse", "Keep the champion."),
+        ("better", "worse", "Better in one way and surely worse in another"),
+    ],
+)
+def test_headline_advice_and_evidence_say_the_same(
+    client, owner, versions, payments_digest, verdict, cheaper, said
+):
+    versions[1].comparison = comparison(payments_digest, verdict=verdict, cheaper=cheaper)
+    versions[1].save(update_fields=["comparison"])
+    client.force_login(owner)
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert said in page
+    backed = "surely costs less" in page or "surely ranks better" in page
+    assert backed == ("well founded" in page)
+    assert not (backed and "luck" in page)
+
+
 def test_the_difference_carries_its_interval(client, analyst, versions):
     client.force_login(analyst)
     page = text_of(client.get(versions[1].get_absolute_url()))
@@ -101,6 +124,41 @@ def test_an_owner_asks_with_a_reason_and_a_second_one_makes_it_serve(
     decision = PromotionDecision.objects.first()
     assert (decision.reason, decision.actor) == ("Cheaper", second_owner)
     assert serving("payments").version == "v2"
+
+
+def test_what_a_reason_needs_is_said_before_it_is_written(client, owner, versions):
+    client.force_login(owner)
+    backed = text_of(client.get(versions[1].get_absolute_url()))
+    assert "minlength" not in backed
+    versions[1].comparison = {}
+    versions[1].save(update_fields=["comparison"])
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert 'minlength="10"' in page
+    assert "a reason of 10 letters or more" in page
+    assert "formnovalidate" in page
+
+
+def test_a_version_that_was_rolled_back_says_so_at_its_top(client, owner, analyst, versions):
+    promote(versions[1], actor=owner)
+    roll_back(versions[0].detector, actor=owner, reason="Too many alerts")
+    client.force_login(analyst)
+    page = " ".join(text_of(client.get(versions[1].get_absolute_url())).split())
+    top, _, rest = page.partition('class="verdict"')
+    assert "It was rolled back to" in top
+    assert "“Too many alerts”" in top
+    assert "A guard compares it" not in rest
+
+
+def test_a_former_champion_is_brought_back_from_its_own_page(client, owner, analyst, versions):
+    promote(versions[1], actor=owner)
+    client.force_login(analyst)
+    assert 'id="roll-back"' not in text_of(client.get(versions[0].get_absolute_url()))
+    client.force_login(owner)
+    page = " ".join(text_of(client.get(versions[0].get_absolute_url())).split())
+    assert "took its place" in page
+    assert "a roll-back needs no second person" in page
+    client.post(reverse("model_roll_back", args=["payments"]))
+    assert serving("payments").version == "v1"
 
 
 def test_htmx_is_sent_to_the_page_anew(client, owner, versions):

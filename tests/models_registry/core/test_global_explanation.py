@@ -11,6 +11,7 @@ from models_registry.core.global_explanation import (
     dependence,
     explain_globally,
     level_steps,
+    monotone_share,
     ranks,
     sample_of,
 )
@@ -117,3 +118,19 @@ def test_levels_stand_most_frequent_first():
 
 def test_ties_share_their_rank():
     assert ranks(np.array([5.0, 1.0, 5.0])).tolist() == [2.5, 1.0, 2.5]
+
+
+def test_a_line_that_only_rises_tells_all_of_what_only_rises():
+    values = np.arange(200, dtype=np.float32)
+    assert monotone_share(values, np.sqrt(values)) == pytest.approx((1.0, 0.0))
+    assert monotone_share(values, -values) == pytest.approx((0.0, 1.0))
+    rising, falling = monotone_share(values, (values - 100) ** 2)
+    assert max(rising, falling) < 0.7
+
+
+def test_missing_values_have_no_place_in_an_order():
+    values = np.array([1, 2, 3, 4, NAN], np.float32)
+    parts = np.array([1, 2, 3, 4, -99], np.float32)
+    assert monotone_share(values, parts)[0] == pytest.approx(1.0)
+    assert np.isnan(monotone_share(values, np.ones(5, np.float32))).all()
+    assert np.isnan(monotone_share(np.full(3, NAN, np.float32), parts[:3])).all()

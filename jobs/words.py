@@ -1,0 +1,45 @@
+"""What a job is about, in words: pages show no column names, ids or codes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TOLD_ALREADY = ("detector", "version")
+"""The job's subject says these."""
+NAMES = {
+    "learner": "Algorithm",
+    "kind": "How",
+    "reason": "Because",
+    "tune_for": "Search for parameters",
+}
+VALUES = {
+    "as_of": "as of today",
+    "folds": "over time",
+    "lightgbm": "LightGBM",
+    "xgboost": "XGBoost",
+    "ecod": "ECOD",
+}
+
+
+def params_in_words(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, value) of what a job was asked to do, beside its kind and subject."""
+    return [
+        (NAMES.get(name, _plain(name)), _value(name, value))
+        for name, value in params.items()
+        if name not in TOLD_ALREADY
+    ]
+
+
+def _value(name: str, value: Any) -> str:
+    if name == "tune_for":
+        return f"up to {float(value) / 60:g} min"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_plain(key)} {part}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value)
+    return VALUES.get(str(value)) or (_plain(value) if name == "learner" else str(value))
+
+
+def _plain(text: object) -> str:
+    return str(text).replace("_", " ").capitalize()
