@@ -98,6 +98,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> i
         connection.request("POST", target, body=body, headers=dict(headers))
         answer = connection.getresponse()
         status, after = answer.status, answer.headers.get("Retry-After", "")
+        if connection.aborted:
+            raise TimeoutError  # What was cut off looks like a header that is over.
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _said(error, aborted=connection.aborted) from None
     finally:
