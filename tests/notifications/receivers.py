@@ -34,54 +34,50 @@ class Receiver:
         return f"http://{host}:{self.port}{path}"
 
 
-def _handler(receiver: Receiver) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            receiver.requests.append(Received(self.path, dict(self.headers.items()), body))
-            answers = receiver.answers
-            answer = answers.pop(0) if len(answers) > 1 else answers[0]
-            if hangs := answer.get("hangs"):
-                time.sleep(hangs)
-            if answer.get("drips"):
-                self._drip(answer["drips"])
-                return
-            self.send_response(answer["status"])
-            for name, value in answer.get("headers", {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self._flood(answer.get("floods", 0))
+class HttpHandler(http.server.BaseHTTPRequestHandler):
+    """Answers as its server's receiver says."""
 
-        def _flood(self, chunks: int) -> None:
-            """A body that does not end."""
-            try:
-                for _ in range(chunks):
-                    self.wfile.write(b"." * 65536)
-            except OSError:
-                return
+    def do_POST(self) -> None:
+        receiver: Receiver = self.server.receiver  # type: ignore[attr-defined]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        receiver.requests.append(Received(self.path, dict(self.headers.items()), body))
+        answers = receiver.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        time.sleep(answer.get("hangs", 0))
+        try:
+            self._answer(answer)
+        except OSError:
+            return  # The sender had enough of it.
 
-        def _drip(self, count: int) -> None:
-            """A header that comes byte by byte, for as long as it likes."""
-            try:
-                self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
-                for _ in range(count):
-                    self.wfile.write(b".")
-                    self.wfile.flush()
-                    time.sleep(0.05)
-            except OSError:
-                return
+    def _answer(self, answer: dict[str, Any]) -> None:
+        if answer.get("drips"):
+            self._drip(answer["drips"])
+            return
+        self.send_response(answer["status"])
+        for name, value in answer.get("headers", {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        for _ in range(answer.get("floods", 0)):
+            self.wfile.write(b"." * 65536)
 
-        def log_message(self, *args: Any) -> None:
-            """The test says what it saw."""
+    def _drip(self, count: int) -> None:
+        """A header that comes byte by byte, for as long as it likes."""
+        self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+        for _ in range(count):
+            self.wfile.write(b".")
+            self.wfile.flush()
+            time.sleep(0.05)
 
-    return Handler
+    def log_message(self, *args: Any) -> None:
+        """The test says what it saw."""
 
 
 @contextmanager
 def http_receiver() -> Iterator[Receiver]:
     """A receiver on a free port of this machine."""
     receiver = Receiver()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(receiver))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HttpHandler)
+    server.receiver = receiver  # type: ignore[attr-defined]
     server.daemon_threads = True
     server.block_on_close = False
     receiver.port = server.server_address[1]
@@ -99,48 +95,42 @@ class MailSink:
     recipients: list[str] = field(default_factory=list)
 
 
-def _mail_handler(sink: MailSink) -> type[socketserver.StreamRequestHandler]:
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self._say("220 sink")
-            for raw in self.rfile:
-                line = raw.decode().strip()
-                verb = line[:4].upper()
-                if verb == "RCPT" and sink.refuses:
-                    self._say(sink.refuses)
-                elif verb == "RCPT":
-                    sink.recipients.append(line.partition(":")[2].strip("<> "))
-                    self._say("250 ok")
-                elif verb == "DATA":
-                    self._take()
-                elif verb == "QUIT":
-                    self._say("221 bye")
-                    return
-                else:
-                    self._say("250 ok")
+class MailHandler(socketserver.StreamRequestHandler):
+    """As much of SMTP as a client needs."""
 
-        def _take(self) -> None:
-            self._say("354 go on")
-            lines = []
-            for raw in self.rfile:
-                if raw == b".\r\n":
-                    break
-                lines.append(raw.removeprefix(b".") if raw.startswith(b"..") else raw)
-            found = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
-            sink.mails.append(found)
-            self._say("250 kept")
+    def handle(self) -> None:
+        sink: MailSink = self.server.sink  # type: ignore[attr-defined]
+        self._say("220 sink")
+        for raw in self.rfile:
+            line = raw.decode().strip()
+            verb = line[:4].upper()
+            if verb == "DATA":
+                self._say("354 go on")
+                sink.mails.append(self._take())
+            if verb == "RCPT" and not sink.refuses:
+                sink.recipients.append(line.partition(":")[2].strip("<> "))
+            self._say(sink.refuses if verb == "RCPT" and sink.refuses else "250 ok")
+            if verb == "QUIT":
+                return
 
-        def _say(self, text: str) -> None:
-            self.wfile.write(f"{text}\r\n".encode())
+    def _take(self) -> EmailMessage:
+        lines = []
+        for raw in self.rfile:
+            if raw == b".\r\n":
+                break
+            lines.append(raw.removeprefix(b".") if raw.startswith(b"..") else raw)
+        return email.message_from_bytes(b"".join(lines), policy=email.policy.default)
 
-    return Handler
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
 
 
 @contextmanager
 def mail_sink() -> Iterator[MailSink]:
     """A mail server on a free port of this machine."""
     sink = MailSink()
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _mail_handler(sink))
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), MailHandler)
+    server.sink = sink  # type: ignore[attr-defined]
     server.daemon_threads = True
     server.block_on_close = False
     sink.port = server.server_address[1]

@@ -37,7 +37,7 @@ def test_a_request_arrives_with_its_body_and_the_name_as_host(receiver):
 @pytest.mark.parametrize(
     "host",
     [
-        *("127.0.0.1", "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "0.0.0.0"),
+        *("127.0.0.1", "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "0"),
         *("localhost", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]"),
         *("10.1.2.3", "172.16.0.9", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1"),
         *("[fe80::1]", "[fd00::1]", "[ff02::1]", "[2002:7f00:1::]", "240.0.0.1", "[::]"),
@@ -144,7 +144,7 @@ def test_nobody_listening_and_no_certificate_are_told_apart(receiver):
     allowed = Limits(networks=LOOPBACK, ports=frozenset({closed, receiver.port}), deadline=3.0)
     with pytest.raises(Fault, match="refused the connection"):
         sent(f"http://127.0.0.1:{closed}/", allowed)
-    with pytest.raises(Fault, match="No secure connection|broke off"):
+    with pytest.raises(Fault, match=r"No secure connection|broke off"):
         sent(f"https://127.0.0.1:{receiver.port}/", allowed)
 
 
