@@ -236,35 +236,29 @@ if DRIFT_KEPT_DAYS < 1:
     raise ImproperlyConfigured("RISK_DRIFT_KEPT_DAYS must be at least 1.")
 
 # --- Notifications (docs/notifications.md) ----------------------------------------------------
-# Where links in messages lead.
-SITE_URL = env(
-    "RISK_SITE_URL",
-    default="http://localhost:8000"
-    if EMBEDDED
-    else "https://" + (ALLOWED_HOSTS or ["localhost"])[0],
-)
-if not re.fullmatch(r"https?://[^\s/?#]+/?", SITE_URL):
-    raise ImproperlyConfigured("RISK_SITE_URL is like https://risk.example.com, without a path.")
-# Empty: no e-mail is sent, and the pages say so.
-EMAIL_HOST = env("EMAIL_HOST", default="")
+HOME = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
+SITE_URL = env("RISK_SITE_URL", default=HOME)  # where links in messages lead
+EMAIL_HOST = env("EMAIL_HOST", default="")  # empty: no e-mail is sent, and the pages say so
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
-if EMAIL_USE_SSL and EMAIL_USE_TLS:
-    raise ImproperlyConfigured("Set one of EMAIL_USE_SSL (port 465) and EMAIL_USE_TLS (port 587).")
 EMAIL_PORT = env.int("EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
 EMAIL_HOST_USER = env("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD", default="")
 EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Risk platform <risk@localhost>")
-# Our own networks that routes may reach besides public addresses, "10.1.2.0/24,127.0.0.1/32".
+# Networks of our own that routes may reach: 10.1.2.0/24,127.0.0.1/32
 NOTIFY_NETWORKS = [ip_network(text) for text in env.list("RISK_NOTIFY_NETWORKS", default=[])]
 NOTIFY_PORTS = [int(text) for text in env.list("RISK_NOTIFY_PORTS", default=["443"])]
-# From the connection to the end of a receiver's answer.
 NOTIFY_SECONDS = env.float("RISK_NOTIFY_SECONDS", default=10.0)
 NOTIFICATIONS_KEPT_DAYS = env.int("RISK_NOTIFICATIONS_KEPT_DAYS", default=90)
-if not 0 < NOTIFY_SECONDS <= 60 or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650:
+if (
+    not re.fullmatch(r"https?://[^\s/?#]+/?", SITE_URL)
+    or (EMAIL_USE_SSL and EMAIL_USE_TLS)
+    or not 0 < NOTIFY_SECONDS <= 60
+    or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650
+):
     raise ImproperlyConfigured(
-        "RISK_NOTIFY_SECONDS is above 0 and at most 60, RISK_NOTIFICATIONS_KEPT_DAYS 1 to 3650."
+        "See docs/notifications.md for RISK_SITE_URL, RISK_NOTIFY_*, EMAIL_*."
     )
 
 # --- People ----------------------------------------------------------------------------------
