@@ -236,8 +236,8 @@ if DRIFT_KEPT_DAYS < 1:
     raise ImproperlyConfigured("RISK_DRIFT_KEPT_DAYS must be at least 1.")
 
 # --- Notifications (docs/notifications.md) ----------------------------------------------------
-HOME = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
-SITE_URL = env("RISK_SITE_URL", default=HOME)  # where links in messages lead
+_home = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
+SITE_URL = env("RISK_SITE_URL", default=_home)  # where links in messages lead
 EMAIL_HOST = env("EMAIL_HOST", default="")  # empty: no e-mail is sent, and the pages say so
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
@@ -257,9 +257,7 @@ if (
     or not 0 < NOTIFY_SECONDS <= 60
     or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650
 ):
-    raise ImproperlyConfigured(
-        "See docs/notifications.md for RISK_SITE_URL, RISK_NOTIFY_*, EMAIL_*."
-    )
+    raise ImproperlyConfigured("See docs/notifications.md: RISK_SITE_URL, EMAIL_, RISK_NOTIFY.")
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
