@@ -60,9 +60,9 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("alert.closed", "An alert was closed", "cases.view_alert", channels=()),
         Kind("case.opened", "A case was opened", "cases.view_case", roles=(LEAD,)),
-        Kind("case.moved", "Your case moved on", "cases.view_case"),
-        Kind("case.closed", "Your case was closed", "cases.view_case"),
-        Kind("case.mention", "Somebody mentioned you", "cases.view_case", channels=_BOTH),
+        Kind("case.moved", "A case moved on", "cases.view_case"),
+        Kind("case.closed", "A case was closed", "cases.view_case"),
+        Kind("case.mention", "Somebody was mentioned", "cases.view_case", channels=_BOTH),
         Kind(
             "sla.due",
             "A deadline is near or missed",

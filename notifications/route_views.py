@@ -72,7 +72,7 @@ class RouteNew(RoutePage):
     def post(self, request: HttpRequest) -> HttpResponse:
         form = RouteForm(request.POST)
         if not form.is_valid():
-            return self._page(request, form, status=422)
+            return self._page(request, form)
         names = ("name", "channel", "address", "kinds", "about")
         given = {name: form.cleaned_data[name] for name in names}
         route, secret = create_route(**given, actor=_user(request))
@@ -81,9 +81,9 @@ class RouteNew(RoutePage):
         messages.success(request, "The route is in force. Send a test.")
         return redirect("notification_route_detail", pk=route.pk)
 
-    def _page(self, request: HttpRequest, form: RouteForm, status: int = 200) -> HttpResponse:
+    def _page(self, request: HttpRequest, form: RouteForm) -> HttpResponse:
         context = {"form": form, "title": "New route", "crumbs": _crumbs()}
-        return render(request, "notifications/route_new.html", context, status=status)
+        return render(request, "notifications/route_new.html", context)
 
 
 class RouteDetail(RoutePage):
@@ -97,14 +97,12 @@ class RouteDetail(RoutePage):
         route = route_or_404(pk)
         form = RouteForm(request.POST, route=route)
         if not form.is_valid():
-            return self._page(request, route, form, status=422)
+            return self._page(request, route, form)
         change_route(route, **form.cleaned_data, actor=_user(request))
         messages.success(request, "Saved.")
         return redirect("notification_route_detail", pk=route.pk)
 
-    def _page(
-        self, request: HttpRequest, route: Route, form: RouteForm, status: int = 200
-    ) -> HttpResponse:
+    def _page(self, request: HttpRequest, route: Route, form: RouteForm) -> HttpResponse:
         context = {
             "route": route,
             "form": form,
@@ -113,7 +111,7 @@ class RouteDetail(RoutePage):
             "title": route.name,
             "crumbs": _crumbs(),
         }
-        return render(request, "notifications/route_detail.html", context, status=status)
+        return render(request, "notifications/route_detail.html", context)
 
 
 @login_required

@@ -57,7 +57,7 @@ def render_list(request: HttpRequest) -> HttpResponse:
     selects = [
         {
             "name": "show",
-            "label": "Read and unread",
+            "label": "Read or not",
             "value": "unread" if unread else "",
             "options": [("unread", "Unread only")],
         },
@@ -118,7 +118,7 @@ class Preferences(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         form = self._form(request, request.POST)
         if not form.is_valid():
-            return self._page(request, form, status=422)
+            return self._page(request, form)
         save_preference(form.chosen(), time_zone=form.cleaned_data["time_zone"])
         messages.success(request, "Saved.")
         return redirect("notification_preferences")
@@ -127,7 +127,7 @@ class Preferences(View):
         user = cast(User, request.user)
         return PreferenceForm(*data, user=user, preference=preferences_of([user])[user.pk])
 
-    def _page(self, request: HttpRequest, form: PreferenceForm, status: int = 200) -> HttpResponse:
+    def _page(self, request: HttpRequest, form: PreferenceForm) -> HttpResponse:
         context = {
             "form": form,
             "channels": [CHANNEL_NAMES[channel] for channel in PERSONAL],
@@ -136,7 +136,7 @@ class Preferences(View):
             "title": "Preferences",
             "crumbs": [("Notifications", reverse("notification_list"))],
         }
-        return render(request, "notifications/preferences.html", context, status=status)
+        return render(request, "notifications/preferences.html", context)
 
 
 def tabs(user: User, here: str) -> list[tuple[str, str, bool]]:
