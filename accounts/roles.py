@@ -44,6 +44,8 @@ _DATA_ENGINEER = _READ | {
     "scoring.change_detector",
     "scoring.score_event",
     "scoring.import_events",
+    "scoring.add_rule",
+    "scoring.change_rule",
     "scoring.add_source",
     "scoring.change_source",
     "scoring.label_prediction",

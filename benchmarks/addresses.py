@@ -11,12 +11,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from cases.models import Alert, Case
 from jobs.models import Job
+from models_registry.backtest_models import Backtest
 from models_registry.models import ModelVersion
 from notifications.models import Delivery, Receipt, Route
 from scoring.models import Detector
 
 NOBODY = UUID(int=0)
 FORMS = {
+    *("rule_request_approve", "rule_request_refuse", "rule_request_withdraw"),
     *("snooze_revoke", "list_revoke", "password_reset_confirm"),
     *("promotion_approve", "promotion_refuse", "promotion_withdraw"),
     *("api_approve", "api_refuse", "api_withdraw"),
@@ -26,7 +28,8 @@ FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Keys of the rows that the addresses point at; `rule` is a rule's code."""
+    """Keys of the rows that the addresses point at; `rule` is a rule's code, `backtest` is 0 where
+    there is none."""
 
     slug: str
     token: str
@@ -38,6 +41,7 @@ class Shown:
     version: int
     dataset: int
     job: int
+    backtest: int
     receipt: int = 0
     route: int = 0
     delivery: UUID = NOBODY
@@ -66,6 +70,7 @@ def shown_rows(slug: str) -> Shown:
         version=version.pk,
         dataset=version.dataset_id,
         job=Job.objects.values_list("pk", flat=True).first() or 0,
+        backtest=Backtest.objects.values_list("pk", flat=True).first() or 0,
         receipt=Receipt.objects.values_list("pk", flat=True).first() or 0,
         route=Route.objects.filter(removed_at=None).values_list("pk", flat=True).first() or 0,
         delivery=Delivery.objects.values_list("pk", flat=True).first() or NOBODY,
@@ -109,6 +114,7 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "snooze": {"pk": shown.prediction, "code": shown.rule},
         "list_event_value": event,
         "rule": {"slug": shown.slug, "code": shown.rule},
+        "backtest": {"slug": shown.slug, "pk": shown.backtest},
         "dataset": {"pk": shown.dataset},
         "model": version,
         "shadow": version,

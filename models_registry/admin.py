@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from models_registry.backtest_models import Backtest
 from models_registry.drift_models import DriftCheck
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
@@ -89,3 +90,11 @@ class ShadowAdmin(ReadOnlyAdmin):
     list_display = ("version", "state", "rows", "agreed", "more", "less", "scored_at", "fault")
     list_select_related = ("version__detector",)
     list_filter = ("detector", "state")
+
+
+@admin.register(Backtest)
+class BacktestAdmin(ReadOnlyAdmin):
+    list_display = ("known_at", "detector", "kind", "rule", "requested_by", "finished_at")
+    list_select_related = ("detector", "rule", "requested_by")
+    list_filter = ("detector", "kind")
+    search_fields = ("rule__code", "requested_by__username")

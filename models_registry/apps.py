@@ -17,13 +17,13 @@ class ModelsRegistryConfig(AppConfig):
 
 
 def check_four_eyes(**given: Any) -> list[CheckMessage]:
-    """Whoever runs the platform is told when one person may promote alone."""
+    """Whoever runs the platform is told when one person may promote, or change rules, alone."""
     if settings.FOUR_EYES:
         return []
     return [
         Warning(
-            "RISK_FOUR_EYES is off: whoever asks for a promotion decides it alone.",
-            hint="Leave it out wherever more than one person may promote models.",
+            "RISK_FOUR_EYES is off: whoever asks for a change of models or rules decides alone.",
+            hint="Leave it out wherever more than one person may promote models or change rules.",
             id="models_registry.W001",
         )
     ]

@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from jobs.models import Job
 from models_registry import (  # noqa: F401 - where Django looks for models
+    backtest_models,
     drift_models,
     evaluation_models,
     promotion_models,

@@ -153,7 +153,7 @@ def _read(rows: QuerySet[Prediction]) -> list[Logged]:
 def _is_able(shadow: Shadow, digest: str) -> bool:
     """Whether the challenger can score what was logged under `digest`."""
     try:
-        _layout(loaded(shadow.version.digest), digest)
+        layout_of(loaded(shadow.version.digest), digest)
     except (CannotShadow, BundleError):
         return False  # What comes next tells of it.
     return True
@@ -171,7 +171,7 @@ def _score(shadow: Shadow, rows: list[Logged], champion: str) -> Batch:
     for digest in dict.fromkeys(row.bundle_digest for row in rows):
         mine = [row for row in rows if row.bundle_digest == digest]
         try:
-            layout = _layout(challenger, digest)
+            layout = layout_of(challenger, digest)
         except CannotShadow:
             if digest == champion:
                 raise
@@ -191,7 +191,7 @@ def _champion_digest(shadow: Shadow) -> str:
     return rows.values_list("digest", flat=True).first() or ""
 
 
-def _layout(challenger: Bundle, digest: str) -> NDArray[np.intp]:
+def layout_of(challenger: Bundle, digest: str) -> NDArray[np.intp]:
     """Where the challenger's features lie in vectors logged under `digest`. Raises CannotShadow.
 
     A feature that was not logged could only be had by reading the detector's whole history again
@@ -229,15 +229,16 @@ def _judge(
         ruling = decide(
             float(score[i]) if p is None else p,
             predictor.thresholds,
-            tuple(_rule_hit(hit) for hit in row.rule_hits),
-            screening=tuple(_screening_hit(hit) for hit in row.screening_hits),
-            orders=_orders(row.list_hits),
+            tuple(rule_hit_of(hit) for hit in row.rule_hits),
+            screening=tuple(screening_hit_of(hit) for hit in row.screening_hits),
+            orders=orders_of(row.list_hits),
         )
         found.append((float(score[i]), p, ruling.decision))
     return found
 
 
-def _rule_hit(hit: dict[str, Any]) -> RuleHit:
+def rule_hit_of(hit: dict[str, Any]) -> RuleHit:
+    """A stored match of a rule, as `decide` wants it."""
     outcome = hit.get("outcome")
     return RuleHit(
         code=str(hit["code"]),
@@ -251,14 +252,16 @@ def _rule_hit(hit: dict[str, Any]) -> RuleHit:
     )
 
 
-def _screening_hit(hit: dict[str, Any]) -> ScreeningHit:
+def screening_hit_of(hit: dict[str, Any]) -> ScreeningHit:
+    """A stored match of screening."""
     plain = {name: hit[name] for name in ScreeningHit.__dataclass_fields__}
     return ScreeningHit(
         **plain | {"severity": RiskLevel(hit["severity"]), "outcome": Decision(hit["outcome"])}
     )
 
 
-def _orders(hits: Iterable[dict[str, Any]]) -> Orders:
+def orders_of(hits: Iterable[dict[str, Any]]) -> Orders:
+    """Stored matches of the allow and deny lists: those that stood when the event came."""
     found = [ListHit(**hit) for hit in hits]
     return Orders(
         allowed=tuple(hit for hit in found if hit.kind == "allow"),

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from jobs.dispatch import announce_job
 from jobs.services import run_job
+from models_registry.backtesting import BACKTEST, run_backtest
 from models_registry.evaluating import run_evaluation
 from models_registry.evaluation_jobs import EVALUATE
 from models_registry.explaining import EXPLAIN_VERSION, run_explanation
@@ -64,6 +65,12 @@ def check_drift_task(job_id: int) -> None:
 def evaluate_task(job_id: int) -> None:
     """Run an evaluation job."""
     run_job(job_id, run_evaluation)
+
+
+@shared_task(name=BACKTEST)
+def backtest_task(job_id: int) -> None:
+    """Run a backtest."""
+    run_job(job_id, run_backtest)
 
 
 @shared_task(name=EXPLAIN_VERSION)

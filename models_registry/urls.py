@@ -3,6 +3,7 @@
 from django.urls import path
 
 from models_registry import (
+    backtest_views,
     dataset_views,
     drift_views,
     evaluation_views,
@@ -57,4 +58,23 @@ urlpatterns = [
     path("models/<int:pk>/card/", registry_views.model_card_page, name="model_card"),
     path("models/<int:pk>/bundle/", registry_views.model_export, name="model_export"),
     path("models/import/<slug:slug>/", registry_views.ModelImport.as_view(), name="model_import"),
+    path("detectors/<slug:slug>/backtests/", backtest_views.backtest_list, name="backtest_list"),
+    path(
+        "detectors/<slug:slug>/backtests/rule/", backtest_views.backtest_rule, name="backtest_rule"
+    ),
+    path(
+        "detectors/<slug:slug>/backtests/thresholds/",
+        backtest_views.backtest_thresholds,
+        name="backtest_thresholds",
+    ),
+    path(
+        "detectors/<slug:slug>/backtests/<int:pk>/",
+        backtest_views.backtest_detail,
+        name="backtest_detail",
+    ),
+    path(
+        "detectors/<slug:slug>/backtests/<int:pk>/cancel/",
+        backtest_views.backtest_cancel,
+        name="backtest_cancel",
+    ),
 ]

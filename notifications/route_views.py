@@ -159,10 +159,10 @@ class DeliveryList(RoutePage):
     def get(self, request: HttpRequest) -> HttpResponse:
         asked = _asked(request)
         options = {
-            "status": ("Every status", Delivery.Status.choices),
-            "channel": ("Every channel", _SENT_BY),
-            "route": ("People and routes", list(list_routes().values_list("pk", "name"))),
-            "kind": ("Every kind", KIND_CHOICES),
+            "status": ("Status", Delivery.Status.choices),
+            "channel": ("Channel", _SENT_BY),
+            "route": ("Route", list(list_routes().values_list("pk", "name"))),
+            "kind": ("Kind", KIND_CHOICES),
         }
         context = {
             "page_obj": Paginator(list_deliveries(**asked), PAGE_SIZE).get_page(

@@ -61,7 +61,7 @@ def render_list(request: HttpRequest) -> HttpResponse:
             "value": "unread" if unread else "",
             "options": [("unread", "Unread only")],
         },
-        {"name": "kind", "label": "Every kind", "value": kind, "options": KIND_CHOICES},
+        {"name": "kind", "label": "Kind", "value": kind, "options": KIND_CHOICES},
     ]
     context: dict[str, Any] = {
         "page_obj": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),

@@ -86,6 +86,24 @@ PAGES: dict[str, PageHelp] = {
         "One rule: its versions, where each stands, and what it did.",
         ("A change makes a new version; the old one stays until the new one is live.",),
     ),
+    "rule_overlap": PageHelp(
+        "Which rules match the same events, so that one of them could go.",
+        ("A cell says what share of the row's matches the column's rule matches too.",),
+    ),
+    "backtest_list": PageHelp(
+        "What was tried on the history of this detector without being published.",
+    ),
+    "backtest_thresholds": PageHelp(
+        "Try other thresholds of the champion on past events, before anybody is affected.",
+    ),
+    "backtest_detail": PageHelp(
+        "What a rule or other thresholds would have done to past events, and what it would cost.",
+        (
+            "Every event is judged with what was known when it came; nothing is changed.",
+            "Only matured labels count. Events without one are told apart, not taken for good.",
+            "Each cell of the table opens examples with the values that were read.",
+        ),
+    ),
     "lists": PageHelp(
         "Values that are always let through or always stopped, with their reason and their end.",
     ),

@@ -211,6 +211,7 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cases.open_missed_alerts",
         "schedule": 30.0,
     },
+    "Count what rules found": {"task": "scoring.tally_rules", "schedule": 60.0},
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Log versions that the tracking server did not take": {

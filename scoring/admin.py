@@ -20,6 +20,7 @@ from scoring.declarations import deploy_rules, govern
 from scoring.deployment import RULES_ONLY
 from scoring.models import Deployment, Detector, Label, Prediction
 from scoring.policy_models import Watchlist
+from scoring.rule_request_models import RuleRequest
 from scoring.source_models import DetectorAlias, Source
 from scoring.sources import how_it_comes
 
@@ -222,3 +223,14 @@ class WatchlistAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Watchlist]:
         return super().get_queryset(request).defer("content")
+
+
+@admin.register(RuleRequest)
+class RuleRequestAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("requested_at", "detector", "kind", "rule", "to", "status", "alone"),
+        *("requested_by", "decided_by"),
+    )
+    list_select_related = ("detector", "rule", "requested_by", "decided_by")
+    list_filter = ("detector", "kind", "status", "alone")
+    search_fields = ("rule__code", "reason", "requested_by__username")

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -18,19 +17,18 @@ from scoring.deployment import RULES_ONLY
 from scoring.describing import curl_example, feature_lines, field_lines
 from scoring.feature_graph import feature_graph
 from scoring.models import Deployment, Detector
+from scoring.rule_health import Health, Report, flagged_by_detector, health_texts, spark
+from scoring.rule_health_views import range_context, range_of
 from scoring.selectors import detector_list as all_detectors
 from scoring.selectors import (
     feature_importance,
-    prediction_counts,
     predictions_page,
     rules_in_force,
 )
 from scoring.shortfalls import review_due, shortfalls_of
+from scoring.tallies import totals_by_detector
 
 RECENT = 8
-COUNTS_KEY = "scoring.prediction_counts"
-COUNTS_AGE = 60
-"""Seconds for which counted events are good enough: counting a million rows is not instant."""
 
 
 @login_required
@@ -39,20 +37,30 @@ COUNTS_AGE = 60
 def detector_list(request: HttpRequest) -> HttpResponse:
     """Every detector with what serves it."""
     detectors = list(all_detectors())
-    counts = cache.get(COUNTS_KEY)
-    if counts is None:
-        counts = prediction_counts(detectors)
-        cache.set(COUNTS_KEY, counts, COUNTS_AGE)
+    totals = totals_by_detector([detector.slug for detector in detectors])
+    over, problem = range_of(request.GET, None)
+    reports, looked_at = flagged_by_detector(detectors, over)
     rows = [
         {
             "detector": detector,
             "serving": _serving(detector),
-            "events": counts.get(detector.pk, 0),
+            "events": totals[detector.slug].count if detector.slug in totals else 0,
             "spec": _spec(detector)[0],
+            "health": reports[detector.pk].flagged,
+            "texts": health_texts(reports[detector.pk].flagged),
+            "spark": spark(reports[detector.pk].flagged.trend),
         }
         for detector in detectors
     ]
-    context = {"title": "Detectors", "rows": rows}
+    whole = Report(
+        by_code={},
+        flagged=Health(),
+        events=sum(report.events for report in reports.values()),
+        pairs={},
+        looked_at=looked_at,
+        waiting=sum(report.waiting for report in reports.values()),
+    )
+    context = {"title": "Detectors", "rows": rows, **range_context(whole, over, problem)}
     return render(request, "scoring/detector_list.html", context)
 
 

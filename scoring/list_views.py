@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
@@ -28,14 +29,23 @@ from scoring.policies import (
     PolicyRefused,
     audit_rate_of,
     screening_of,
-    set_policy,
     standing,
 )
 from scoring.policy_models import ListEntry, Rule, Snooze
 from scoring.policy_store import list_token
+from scoring.rule_approvals import request_settings
 from scoring.rule_forms import ListEntryForm, SettingsForm, SnoozeForm, add_problems, ends_at
 from scoring.rule_reports import policy_history
-from scoring.rule_views import back_to, crumbs, detector_or_404, masked, signed_in, spec_or_404
+from scoring.rule_request_panels import waiting_changes
+from scoring.rule_views import (
+    back_to,
+    crumbs,
+    detector_or_404,
+    masked,
+    said_of,
+    signed_in,
+    spec_or_404,
+)
 from scoring.selectors import find_prediction
 
 PAGE_SIZE = 50
@@ -192,36 +202,38 @@ def snooze_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_GET
 def policy(request: HttpRequest, slug: str) -> HttpResponse:
     """What is in force, what changed when, and the settings."""
-    return _render_policy(request, detector_or_404(slug))
+    return render_policy(request, detector_or_404(slug))
 
 
 @login_required
 @permission_required("scoring.change_rule", raise_exception=True)
 @require_POST
 def policy_settings(request: HttpRequest, slug: str) -> HttpResponse:
-    """Set the audit rate and the screening."""
+    """Ask for another audit rate or other screening."""
     detector = detector_or_404(slug)
     spec = spec_or_404(detector)
     form = SettingsForm(request.POST)
     if form.is_valid():
         try:
-            set_policy(
+            asked = request_settings(
                 detector,
                 audit_rate=round(form.cleaned_data["audit_percent"] / 100.0, 6),
                 screening=form.screening() if spec.screening else None,
-                author=signed_in(request),
+                actor=signed_in(request),
+                reason=form.cleaned_data["reason"],
             )
         except PolicyRefused as refusal:
             add_problems(form, refusal)
         else:
-            messages.success(request, "The settings are in force.")
+            messages.success(request, said_of(asked, "The settings are in force."))
             return redirect("policy", slug=slug)
-    return _render_policy(request, detector, {"form": form}, status=422)
+    return render_policy(request, detector, {"form": form}, status=422)
 
 
-def _render_policy(
+def render_policy(
     request: HttpRequest, detector: Detector, extra: dict[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
+    """The policy's page."""
     spec = spec_or_404(detector)
     screening = screening_of(detector, spec)
     initial: dict[str, Any] = {"audit_percent": round(audit_rate_of(detector, spec) * 100.0, 6)}
@@ -239,5 +251,7 @@ def _render_policy(
         "history": policy_history(detector),
         "screening": screening,
         "form": SettingsForm(initial=initial),
+        "waiting": waiting_changes(signed_in(request), detector=detector),
+        "four_eyes": settings.FOUR_EYES,
     }
     return render(request, "scoring/policy.html", {**context, **(extra or {})}, status=status)

@@ -7,7 +7,12 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from scoring import policy_models, source_models  # noqa: F401 - where Django looks for models
+from scoring import (  # noqa: F401 - where Django looks for models
+    policy_models,
+    rule_request_models,
+    rule_tally_models,
+    source_models,
+)
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import DECISIONS, RISK_LEVELS, SelectionReason
 

@@ -204,8 +204,31 @@ def set_policy(
     codes). They take the place of what the declaration says.
     """
     row = lock(detector.pk)
-    spec = row.spec()
-    settings = dict(row.policy_settings)
+    settings = check_settings(
+        row, audit_rate=audit_rate, screening=screening, review_after=review_after
+    )
+    Detector.objects.filter(pk=row.pk).update(policy_settings=settings)
+    detector.policy_settings = settings
+    snapshot = publish(detector, author=author)
+    record_audit(
+        actor=author,
+        action="policy.settings_changed",
+        subject=row,
+        detail={"before": row.policy_settings, "after": settings},
+    )
+    return snapshot
+
+
+def check_settings(
+    detector: Detector,
+    *,
+    audit_rate: float | None = None,
+    screening: Mapping[str, Any] | None = None,
+    review_after: float | None = None,
+) -> dict[str, Any]:
+    """The detector's settings as `set_policy` would leave them. Raises PolicyRefused."""
+    spec = detector.spec()
+    settings = dict(detector.policy_settings)
     if audit_rate is not None:
         if not (math.isfinite(audit_rate) and 0.0 <= audit_rate <= 1.0):
             raise PolicyRefused(("audit_rate", "A share from 0 to 100 %."))
@@ -218,18 +241,9 @@ def set_policy(
         if spec.screening is None:
             raise PolicyRefused(("", "This detector screens nothing."))
         settings["screening"] = settings.get("screening", {}) | _checked_screening(
-            screening, screening_of(row, spec)
+            screening, screening_of(detector, spec)
         )
-    Detector.objects.filter(pk=row.pk).update(policy_settings=settings)
-    detector.policy_settings = settings
-    snapshot = publish(detector, author=author)
-    record_audit(
-        actor=author,
-        action="policy.settings_changed",
-        subject=row,
-        detail={"before": row.policy_settings, "after": settings},
-    )
-    return snapshot
+    return settings
 
 
 def _checked_screening(given: Mapping[str, Any], now: ScreeningSpec | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from scoring.ordering import add_list_entry, listable
 from scoring.overviews import STALE, governed_detectors, lists_in_force
 from scoring.policies import PolicyRefused
 from scoring.rule_forms import EventValueForm, add_problems
+from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import back_to, signed_in, spec_or_404
 from scoring.selectors import find_prediction
 from scoring.shortfalls import list_sentence
@@ -28,7 +29,9 @@ from scoring.shortfalls import list_sentence
 def rules_overview(request: HttpRequest) -> HttpResponse:
     """Every detector with how many rules and standing orders it has."""
     rows = governed_detectors(timezone.now())
-    return render(request, "scoring/rules_overview.html", {"title": "Rules", "rows": rows})
+    waiting = waiting_changes(signed_in(request))
+    context = {"title": "Rules", "rows": rows, "waiting": waiting}
+    return render(request, "scoring/rules_overview.html", context)
 
 
 @login_required

@@ -124,26 +124,43 @@ def tune_rule(
     """A new live version that differs from the live one in `changed` alone (parameters, weight,
     outcome): thresholds are edited without touching the condition. Raises PolicyRefused."""
     row = lock(rule.detector_id)
+    live = check_tuning(row, rule, changed=changed, base=base)
+    said = _tuned(live, changed)
+    retire(live)
+    version = _new_version(rule, said, author, note, Stage.LIVE)
+    publish(row, author=author)
+    _record(author, "rule.tuned", version, {"base": base, "parameters": dict(said.parameters)})
+    return version
+
+
+def check_tuning(
+    detector: Detector, rule: Rule, *, changed: Mapping[str, Any], base: int
+) -> RuleVersion:
+    """The live version, if it can be changed like this. Raises PolicyRefused."""
     _check_base(rule, base)
     live = rule.versions.filter(stage=Stage.LIVE).first()
     if live is None:
         raise PolicyRefused(("", "The rule is not live; edit its draft instead."))
-    parameters = {**live.parameters, **changed.get("parameters", {})}
-    if set(parameters) != set(live.parameters):
+    said = _tuned(live, changed)
+    if set(said.parameters) != set(live.parameters):
         raise PolicyRefused(("parameters", "A new parameter needs a new condition: edit the rule."))
-    said = RuleText(
+    check_rule(detector.spec(), rule.code, said)
+    return live
+
+
+def _tuned(live: RuleVersion, changed: Mapping[str, Any]) -> RuleText:
+    return RuleText(
         when=live.when,
         text=changed.get("text", live.text),
         outcome=changed.get("outcome", live.outcome),
         weight=changed.get("weight", live.weight),
-        parameters=parameters,
+        parameters={**live.parameters, **changed.get("parameters", {})},
     )
-    check_rule(row.spec(), rule.code, said)
-    retire(live)
-    version = _new_version(rule, said, author, note, Stage.LIVE)
-    publish(row, author=author)
-    _record(author, "rule.tuned", version, {"base": base, "parameters": parameters})
-    return version
+
+
+def next_base(rule: Rule) -> int:
+    """The number of the rule's newest version: what a change that is made now is based on."""
+    return next_number(rule) - 1
 
 
 @transaction.atomic
@@ -156,16 +173,8 @@ def move_version(
     """
     row = lock(version.rule.detector_id)
     version = RuleVersion.objects.select_related("rule").get(pk=version.pk)
-    if version.stage != seen:
-        said = f"Version {version.number} is {version.stage} by now; look at it first."
-        raise PolicyRefused(("", said))
-    if to not in MOVES[Stage(version.stage)]:
-        raise PolicyRefused(("", f"A {version.stage} version cannot become {to or 'nothing'}."))
+    check_move(row, version, to=to, seen=seen)
     if to in IN_FORCE:
-        said_now = RuleText(
-            version.when, version.text, version.outcome, version.weight, version.parameters
-        )
-        check_rule(row.spec(), version.rule.code, said_now)
         version.rule.versions.filter(stage=to).update(stage=Stage.RETIRED)
     version.stage = to
     version.save(update_fields=["stage"])
@@ -174,8 +183,24 @@ def move_version(
     return version
 
 
+def check_move(detector: Detector, version: RuleVersion, *, to: str, seen: str) -> None:
+    """Whether a version, as it is stored now, may move there. Raises PolicyRefused."""
+    if version.stage != seen:
+        said = f"Version {version.number} is {version.stage} by now; look at it first."
+        raise PolicyRefused(("", said))
+    if to not in MOVES[Stage(version.stage)]:
+        raise PolicyRefused(("", f"A {version.stage} version cannot become {to or 'nothing'}."))
+    if to in IN_FORCE:
+        check_rule(detector.spec(), version.rule.code, text_of(version))
+
+
+def text_of(version: RuleVersion) -> RuleText:
+    """What a version says."""
+    return RuleText(version.when, version.text, version.outcome, version.weight, version.parameters)
+
+
 def _check_base(rule: Rule, base: int) -> None:
-    newest = next_number(rule) - 1
+    newest = next_base(rule)
     if newest != base:
         said = f"Somebody saved version {newest} meanwhile. Look at it, then save again."
         raise PolicyRefused(("", said))

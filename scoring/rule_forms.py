@@ -237,6 +237,13 @@ class SettingsForm(forms.Form):
         widget=forms.TextInput(attrs={"class": "input"}),
     )
 
+    reason = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=LONGEST_TEXT,
+        widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
+    )
+
     def screening(self) -> dict[str, Any]:
         """The screening part, as `policies.set_policy` takes it."""
         found = self.cleaned_data

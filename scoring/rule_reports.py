@@ -1,12 +1,11 @@
-"""What pages tell about rules: how often they match, what a draft would find, what changed when."""
+"""What pages tell about rules: what a draft would find, what changed when."""
 
 import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import AuditEntry
@@ -14,7 +13,7 @@ from scoring.core.bundle import BundleError
 from scoring.core.rules import Rule as CompiledRule
 from scoring.core.rules import readable
 from scoring.core.spec import DetectorSpec
-from scoring.core.types import Decision, Stage
+from scoring.core.types import Decision
 from scoring.core.vocabulary import FUNCTIONS
 from scoring.deployment import loaded
 from scoring.describing import feature_lines
@@ -22,73 +21,11 @@ from scoring.models import Detector, Prediction
 from scoring.policy_models import PolicySnapshot, RuleVersion
 from scoring.selectors import with_newest_label
 
-DAY, WEEK = timedelta(days=1), timedelta(days=7)
-MOST_COUNTED = 10_000
-"""Newest events in which matches are counted: the cost of the page has an end."""
-MOST_LABELLED = 2_000
 TRIED = 200
 SHOWN = 10
 HISTORY = 50
 WORD = re.compile(r"\w+|\s+|[^\w\s]")
 CHOICES = ("outcome", "weight", "text")
-
-
-@dataclass(slots=True)
-class Use:
-    """How often a rule matched. `fraud` of `labelled` matches were fraud, as far as is known."""
-
-    day: int = 0
-    week: int = 0
-    shadow: int = 0
-    snoozed: int = 0
-    labelled: int = 0
-    fraud: int = 0
-
-    @property
-    def precision(self) -> float | None:
-        """The share of fraud among the labelled matches; None without any."""
-        return self.fraud / self.labelled if self.labelled else None
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """Matches by rule code. `whole`: no event of the week was left out."""
-
-    by_code: Mapping[str, Use]
-    events: int
-    whole: bool
-
-
-def rule_uses(detector: Detector, now: datetime) -> Uses:
-    """Matches in the newest events of the last seven days, by two bounded queries."""
-    rows = list(
-        Prediction.objects.filter(detector=detector, received_at__gt=now - WEEK)
-        .order_by("-received_at")
-        .values_list("pk", "received_at", "rule_hits")[:MOST_COUNTED]
-    )
-    found: dict[str, Use] = {}
-    hits: dict[Any, list[str]] = {}
-    for pk, received_at, matched in rows:
-        for hit in matched:
-            use = found.setdefault(hit["code"], Use())
-            use.week += 1
-            use.day += received_at > now - DAY
-            use.shadow += hit.get("stage") == Stage.SHADOW
-            use.snoozed += bool(hit.get("snoozed"))
-            hits.setdefault(pk, []).append(hit["code"])
-    for pk, is_fraud in _labels(list(hits)[:MOST_LABELLED]):
-        for code in set(hits[pk]):
-            found[code].labelled += 1
-            found[code].fraud += is_fraud
-    return Uses(found, len(rows), len(rows) < MOST_COUNTED)
-
-
-def _labels(pks: Sequence[Any]) -> Iterable[tuple[Any, bool]]:
-    if not pks:
-        return []
-    rows = with_newest_label(Prediction.objects.filter(pk__in=pks).order_by().only("pk"))
-    newest = [(row.pk, row.newest_label) for row in rows]  # type: ignore[attr-defined]
-    return [(pk, label) for pk, label in newest if label is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +84,7 @@ def try_rule(detector: Detector, rule: CompiledRule) -> Trial:
     matches: list[Match] = []
     tried = unreadable = 0
     for row in with_newest_label(rows)[:TRIED]:
-        values = _values(row)
+        values = stored_values(row)
         if values is None:
             unreadable += 1
             continue
@@ -162,7 +99,7 @@ def try_rule(detector: Detector, rule: CompiledRule) -> Trial:
     )
 
 
-def _values(row: Prediction) -> Mapping[str, Any] | None:
+def stored_values(row: Prediction) -> Mapping[str, Any] | None:
     """What a rule could read of a stored event; None when its bundle is gone."""
     try:
         spec = loaded(row.bundle_digest).spec
@@ -187,12 +124,15 @@ def version_changes(versions: Sequence[RuleVersion]) -> list[Change]:
     """Versions, newest first, each with what it changed."""
     older: list[RuleVersion | None] = [*versions[1:], None]
     return [
-        Change(now, _words(before.when if before else "", now.when), _notes(before, now))
+        Change(
+            now, changed_words(before.when if before else "", now.when), changed_notes(before, now)
+        )
         for now, before in zip(versions, older, strict=True)
     ]
 
 
-def _words(before: str, now: str) -> list[tuple[str, str]]:
+def changed_words(before: str, now: str) -> list[tuple[str, str]]:
+    """(kept, added or removed, text): how one condition became the other."""
     if not before:
         return [("kept", now)]
     old, new = WORD.findall(before), WORD.findall(now)
@@ -208,7 +148,8 @@ def _words(before: str, now: str) -> list[tuple[str, str]]:
     return found
 
 
-def _notes(before: RuleVersion | None, now: RuleVersion) -> list[str]:
+def changed_notes(before: RuleVersion | None, now: RuleVersion) -> list[str]:
+    """What is different beside the condition, in words."""
     if before is None:
         return [f"{name} = {_said(value)}" for name, value in now.parameters.items()]
     notes = []

@@ -1,50 +1,51 @@
-"""Pages of a detector's rules: the list, the editor, the moves between stages, thresholds."""
+"""Pages of a rule: the editor, the moves between stages, thresholds."""
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import vault
 from accounts.models import User
-from scoring import presenting
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
 from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
+from scoring.rule_approvals import (
+    move_freely,
+    needs_second,
+    request_move,
+    request_thresholds,
+)
 from scoring.rule_editing import (
     MOVES,
     RuleText,
     check_rule,
     create_rule,
-    move_version,
     save_draft,
-    tune_rule,
 )
 from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
+from scoring.rule_health import Health, health_texts, read_health, spark, usual_range
 from scoring.rule_reports import (
-    Uses,
     offered_functions,
     offered_names,
-    rule_uses,
     try_rule,
     version_changes,
 )
+from scoring.rule_request_models import RuleRequest
+from scoring.rule_request_panels import decided_changes, waiting_changes
 from scoring.shortfalls import rule_shortfalls
 
-USES_AGE = 60
-"""Seconds for which counted matches are good enough."""
 VERSIONS_SHOWN = 30
 SNOOZES_SHOWN = 50
 MOVE_WORDS = {
@@ -103,55 +104,6 @@ def rule_or_404(slug: str, code: str) -> Rule:
 
 
 @login_required
-@permission_required("scoring.view_rule", raise_exception=True)
-@require_safe
-def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
-    """Every rule with its stages, and what it found lately."""
-    detector = detector_or_404(slug)
-    current = RuleVersion.objects.exclude(stage=Stage.RETIRED).select_related("author")
-    rules = (
-        Rule.objects.filter(detector=detector)
-        .prefetch_related(Prefetch("versions", current, to_attr="current"))
-        .annotate(newest=Max("versions__number"))
-    )
-    uses = _uses(detector)
-    in_force = [version for rule in rules for version in rule.current if version.stage in IN_FORCE]
-    context = {
-        "title": "Rules",
-        "truth": truth_words(presenting.SpecCache().of(detector)),
-        "crumbs": crumbs(detector),
-        "detector": detector,
-        "rows": [_row(rule, uses) for rule in rules],
-        "uses": uses,
-        "shortfalls": rule_shortfalls(detector, in_force),
-    }
-    return render(request, "scoring/rule_list.html", context)
-
-
-def _uses(detector: Detector) -> Uses:
-    key = f"scoring.rule_uses.{detector.pk}"
-    uses: Uses | None = cache.get(key)
-    if uses is None:
-        uses = rule_uses(detector, timezone.now())
-        cache.set(key, uses, USES_AGE)
-    return uses
-
-
-def _row(rule: Rule, uses: Uses) -> dict[str, Any]:
-    order = (Stage.LIVE, Stage.SHADOW, Stage.DRAFT)
-    versions = sorted(
-        rule.current,  # type: ignore[attr-defined]
-        key=lambda version: order.index(Stage(version.stage)),
-    )
-    return {
-        "rule": rule,
-        "versions": versions,
-        "shown": versions[0] if versions else None,
-        "use": uses.by_code.get(rule.code),
-    }
-
-
-@login_required
 @permission_required("scoring.add_rule", raise_exception=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
@@ -159,22 +111,13 @@ def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
     detector = detector_or_404(slug)
     spec = spec_or_404(detector)
     form = RuleForm(request.POST or None)
-    context = {
-        "title": "New rule",
-        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[slug]))),
-        "detector": detector,
-        "form": form,
-        "names": offered_names(spec),
-        "functions": offered_functions(),
-        "new": True,
-        "may_edit": True,
-    }
+    context = new_rule_context(detector, spec, form)
     template = "scoring/rule_detail.html"
     if request.method != "POST":
         return render(request, template, context)
     act = request.POST.get("act", "save")
     if act != "save":
-        return _consider(request, detector, spec, form, context, act)
+        return consider(request, detector, spec, form, context, act)
     if form.is_valid():
         found = form.cleaned_data
         try:
@@ -193,6 +136,20 @@ def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, template, context, status=422)
 
 
+def new_rule_context(detector: Detector, spec: DetectorSpec, form: RuleForm) -> dict[str, Any]:
+    """What the page of a new rule needs."""
+    return {
+        "title": "New rule",
+        "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
+        "detector": detector,
+        "form": form,
+        "names": offered_names(spec),
+        "functions": offered_functions(),
+        "new": True,
+        "may_edit": True,
+    }
+
+
 @login_required
 @permission_required("scoring.view_rule", raise_exception=True)
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -200,14 +157,14 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     """One rule: what stands, its editor, its versions, who snoozed it."""
     rule = rule_or_404(slug, code)
     if request.method != "POST":
-        return _render_rule(request, rule)
+        return render_rule(request, rule)
     if not request.user.has_perm("scoring.add_rule"):
         raise PermissionDenied
-    form = RuleForm(_with_code(request, code))
+    form = RuleForm(with_code(request, code))
     act = request.POST.get("act", "save")
     if act != "save":
         spec = spec_or_404(rule.detector)
-        return _consider(request, rule.detector, spec, form, {"rule": rule}, act)
+        return consider(request, rule.detector, spec, form, {"rule": rule}, act)
     if form.is_valid():
         found = form.cleaned_data
         try:
@@ -223,17 +180,17 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
         else:
             messages.success(request, f"Version {version.number} is a draft.")
             return redirect("rule_detail", slug=slug, code=code)
-    return _render_rule(request, rule, {"form": form}, status=422)
+    return render_rule(request, rule, {"form": form}, status=422)
 
 
-def _with_code(request: HttpRequest, code: str) -> Any:
+def with_code(request: HttpRequest, code: str) -> Any:
     """The posted form; the code of a rule stays what it is."""
     posted = request.POST.copy()
     posted["code"] = code
     return posted
 
 
-def _consider(
+def consider(
     request: HttpRequest,
     detector: Detector,
     spec: DetectorSpec,
@@ -264,13 +221,14 @@ def _consider(
         part = "trial" if act == "try" else "verdict"
         return render(request, f"scoring/rule_editor.html#{part}", found)
     if "rule" in context:
-        return _render_rule(request, context["rule"], {"form": form, **found})
+        return render_rule(request, context["rule"], {"form": form, **found})
     return render(request, "scoring/rule_detail.html", {**context, **found})
 
 
-def _render_rule(
+def render_rule(
     request: HttpRequest, rule: Rule, extra: dict[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
+    """The page of a rule."""
     detector = rule.detector
     spec = spec_or_404(detector)
     # One more than is shown: the oldest line tells what it changed, too.
@@ -305,8 +263,26 @@ def _render_rule(
             for change in version_changes(versions)[:VERSIONS_SHOWN]
         ],
         "snoozes": [(order, masked(order.shown)) for order in snoozes[:SNOOZES_SHOWN]],
+        **_health(rule, spec, in_force),
+        "waiting": waiting_changes(signed_in(request), rule=rule),
+        "decided": decided_changes(rule),
+        "four_eyes": settings.FOUR_EYES,
     }
     return render(request, "scoring/rule_detail.html", {**context, **(extra or {})}, status=status)
+
+
+def _health(rule: Rule, spec: DetectorSpec, in_force: list[RuleVersion]) -> dict[str, Any]:
+    """How the rule does over the usual days."""
+    over = usual_range(rule.detector, timezone.now().date())
+    report = read_health(rule.detector, over, spec=spec, versions=in_force)
+    health = report.by_code.get(rule.code, Health())
+    return {
+        "over": over,
+        "report": report,
+        "health": health,
+        "texts": health_texts(health),
+        "spark": spark(health.trend),
+    }
 
 
 def _thresholds(live: RuleVersion | None) -> list[tuple[str, str]]:
@@ -317,34 +293,52 @@ def _thresholds(live: RuleVersion | None) -> list[tuple[str, str]]:
 
 
 def _moves(version: RuleVersion) -> list[tuple[str, str]]:
-    """(stage, words) of where a version may go."""
+    """(stage, words) of where a version may go, or may be asked to go."""
     words = {**MOVE_WORDS}
     if version.stage == Stage.RETIRED:
         words |= {Stage.LIVE: "Roll back to it", Stage.SHADOW: "Shadow again"}
-    return [(stage.value, words[stage]) for stage in MOVES[Stage(version.stage)]]
+    return [
+        (stage.value, _asking(words[stage]) if needs_second(version, stage) else words[stage])
+        for stage in MOVES[Stage(version.stage)]
+    ]
+
+
+def _asking(words: str) -> str:
+    """As a request, where it takes two."""
+    return f"Ask to {words[:1].lower()}{words[1:]}" if settings.FOUR_EYES else words
+
+
+def said_of(asked: RuleRequest, done: str) -> str:
+    """What to tell whoever asked: done, where one person decides, else that it waits."""
+    if not asked.is_pending:
+        return done
+    return "Asked. A second person has to approve it; until then what stands goes on deciding."
 
 
 @login_required
 @permission_required("scoring.change_rule", raise_exception=True)
 @require_POST
 def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
-    """Move a version to another stage."""
+    """Move a version to another stage, or ask for it where that changes what decides."""
     rule = rule_or_404(slug, code)
     number = request.POST.get("version", "")
     found = rule.versions.filter(number=int(number)) if number.isdecimal() else rule.versions.none()
     version = found.select_related("rule").first()
     if version is None:
         raise Http404("There is no such version.")
+    to, seen = request.POST.get("to", ""), request.POST.get("seen", "")
+    user, reason = signed_in(request), request.POST.get("reason", "")
+    done = f"{code}: version {version.number} is {to} now."
     try:
-        move_version(
-            version,
-            to=request.POST.get("to", ""),
-            seen=request.POST.get("seen", ""),
-            author=signed_in(request),
-        )
+        if needs_second(version, to):
+            asked = request_move(version, to=to, seen=seen, actor=user, reason=reason)
+            done = said_of(asked, done)
+        else:
+            move_freely(version, to=to, seen=seen, actor=user, note=reason)
     except PolicyRefused as refusal:
-        return _render_rule(request, rule, {"refused": str(refusal)}, status=422)
-    messages.success(request, f"{code}: version {version.number} is {request.POST['to']} now.")
+        extra = {"refused": str(refusal), "typed_reason": reason}
+        return render_rule(request, rule, extra, status=422)
+    messages.success(request, done)
     return redirect("rule_detail", slug=slug, code=code)
 
 
@@ -352,22 +346,23 @@ def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
 @permission_required("scoring.change_rule", raise_exception=True)
 @require_POST
 def rule_tune(request: HttpRequest, slug: str, code: str) -> HttpResponse:
-    """New thresholds for the live version, at once."""
+    """Ask for new thresholds of the live version."""
     rule = rule_or_404(slug, code)
     live = rule.versions.filter(stage=Stage.LIVE).first()
-    base = request.POST.get("base", "")
+    base, reason = request.POST.get("base", ""), request.POST.get("reason", "")
     try:
         parameters = tuned_parameters(live.parameters if live else {}, request.POST.dict())
-        version = tune_rule(
+        asked = request_thresholds(
             rule,
-            changed={"parameters": parameters},
+            parameters=parameters,
             base=int(base) if base.isdecimal() else 0,
-            author=signed_in(request),
+            actor=signed_in(request),
+            reason=reason,
         )
     except PolicyRefused as refusal:
         names = live.parameters if live else {}
         given = [(name, request.POST.get(f"p-{name}", "")) for name in names]
-        extra = {"refused": str(refusal), "thresholds": given}
-        return _render_rule(request, rule, extra, status=422)
-    messages.success(request, f"{code}: version {version.number} is live now.")
+        extra = {"refused": str(refusal), "thresholds": given, "tune_reason": reason}
+        return render_rule(request, rule, extra, status=422)
+    messages.success(request, said_of(asked, f"{code} has these thresholds now."))
     return redirect("rule_detail", slug=slug, code=code)

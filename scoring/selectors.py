@@ -1,10 +1,9 @@
 """Reads of predictions, labels and detectors."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 import numpy as np
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts import vault
 from scoring.core.bundle import BundleError
@@ -68,12 +67,6 @@ def detectors_without_model() -> list[str]:
         slot=Deployment.Slot.CHAMPION, version=RULES_ONLY, detector__enabled=True
     )
     return list(rows.order_by("detector__name").values_list("detector__name", flat=True))
-
-
-def prediction_counts(detectors: Iterable[Detector]) -> dict[int, int]:
-    """How many predictions each detector has."""
-    rows = Prediction.objects.filter(detector__in=list(detectors)).order_by()
-    return dict(rows.values_list("detector_id").annotate(n=Count("pk")))
 
 
 def entity_name(prediction: Prediction, entity_field: str) -> str:

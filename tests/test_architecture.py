@@ -28,6 +28,9 @@ MEETING_PLACES = {
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
     # What a page shows of a prediction, for the pages of every app.
     *("presenting", "screened", "figures"),
+    # A backtest: rules as rows and texts, what they read of stored events, and the editor, which it
+    # gives back with what was typed when that cannot be tried.
+    *("policy_models", "rule_editing", "rule_reports", "rule_forms", "rule_views"),
     *("dispatch", "progress"),  # how a job is announced, and how it says how far it is
 }
 

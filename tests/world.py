@@ -8,12 +8,15 @@ from accounts.models import User
 from benchmarks.addresses import Shown
 from cases.models import Alert, Case
 from cases.services import comment_on_case, label_alert, open_alerts, open_case
+from jobs.services import run_job
+from models_registry.backtest_models import Backtest
+from models_registry.backtesting import request_threshold_backtest, run_backtest
 from models_registry.models import ModelVersion
 from notifications.routing import send_test
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
 from tests.accounts.factories import key_for
-from tests.factories import risky_payment, scored_many
+from tests.factories import START, risky_payment, scored_many
 from tests.jobs.factories import JobFactory
 from tests.models_registry.versions import VersionFactory
 from tests.notifications.factories import route_for, told
@@ -32,13 +35,14 @@ class World:
     case: Case
     prediction: Prediction
     actor: User
+    backtest: Backtest
 
 
 def found_world(detector: Detector, version: ModelVersion, actor: User) -> World:
     """One of each."""
     alert, prediction = _alert_of("busy")
     case = open_case([_alert_of("odd")[0]], title="Odd", actor=actor)
-    return World(detector, version, alert, case, prediction, actor)
+    return World(detector, version, alert, case, prediction, actor, _backtest(version, actor))
 
 
 def grow_world(world: World, rows: int) -> None:
@@ -57,6 +61,22 @@ def grow_world(world: World, rows: int) -> None:
         key_for(world.actor)
         send_test(route_for("webhook", kinds=["case.moved"]), actor=world.actor)
         told(world.actor)
+        _backtest(world.version, world.actor)
+
+
+def _backtest(version: ModelVersion, actor: User) -> Backtest:
+    test = request_threshold_backtest(
+        version,
+        review=0.2,
+        block=0.9,
+        today={"review": 0.3, "block": 0.8},
+        first_day=START.date(),
+        last_day=START.date(),
+        most=1000,
+        requested_by=actor,
+    )
+    run_job(test.job_id, run_backtest)
+    return test
 
 
 def _alert_of(user: str, **changed: Any) -> tuple[Alert, Prediction]:
@@ -93,4 +113,5 @@ def shown_of(world: World) -> Shown:
         receipt=told(world.actor).receipts.get().pk,
         route=(route := route_for("webhook", kinds=["case.moved"])).pk,
         delivery=send_test(route, actor=world.actor).pk,
+        backtest=world.backtest.pk,
     )

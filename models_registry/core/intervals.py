@@ -11,8 +11,9 @@ from scipy.special import ndtr, stdtrit
 
 from models_registry.core import resampling
 from models_registry.core.costs import decision_costs, losses
-from models_registry.core.metrics import NAN, calibration_groups, interval, wilson
+from models_registry.core.metrics import NAN, calibration_groups, interval
 from scoring.core.decision import Thresholds
+from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 
 RANKS: Final = (

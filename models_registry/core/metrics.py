@@ -7,7 +7,6 @@ Every function returns NaN where the question has no answer (say, a recall witho
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
 
 NAN = float("nan")
-NORMAL_POINT = 1.959963984540054
-"""The 97.5 % point of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -232,19 +229,6 @@ def interval(drawn: FloatArray, level: float = 0.95) -> tuple[float, float]:
         return NAN, NAN
     low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def wilson(hits: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval (1927) of a proportion; NaN without rows."""
-    if n <= 0:
-        return NAN, NAN
-    share, z = hits / n, NORMAL_POINT**2 / n
-    centre = (share + z / 2) / (1 + z)
-    half = NORMAL_POINT * sqrt(share * (1 - share) / n + z / (4 * n)) / (1 + z)
-    # At its ends the interval reaches them exactly, whatever rounding says.
-    return (max(0.0, centre - half) if hits > 0 else 0.0), (
-        min(1.0, centre + half) if hits < n else 1.0
-    )
 
 
 def _ratio(part: float, whole: float) -> float:

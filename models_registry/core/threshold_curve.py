@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import losses
-from models_registry.core.metrics import wilson
+from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 
 CUTS: Final = 400

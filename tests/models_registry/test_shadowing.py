@@ -201,7 +201,7 @@ def test_what_was_blocked_starts_again_beside_a_champion_that_logs_enough(pair):
 def test_features_in_another_order_are_put_in_order(pair, payments_digest):
     shadow = challenger_with(pair[1], lambda steps: list(reversed(steps)))
     challenger, champion = loaded(pair[1].digest), loaded(payments_digest)
-    layout = shadow_scoring._layout(challenger, payments_digest)
+    layout = shadow_scoring.layout_of(challenger, payments_digest)
     assert challenger.plan.names != champion.plan.names
     assert [champion.plan.names[i] for i in layout] == list(challenger.plan.names)
     row = traffic(1)[0]

@@ -205,3 +205,8 @@ def test_every_kind_names_roles_and_permissions_that_exist():
         ).exists(), kind.name
         assert all(people[role].has_perm(kind.permission) for role in kind.roles), kind.name
         assert set(kind.channels) <= {Channel.BELL, Channel.EMAIL}
+
+
+def test_the_bell_reads_its_own_index(analyst, only_on_sqlite):
+    unread = Receipt.objects.filter(user=analyst, read_at=None).order_by()[:MOST_COUNTED]
+    assert "receipt_unread" in unread.explain()

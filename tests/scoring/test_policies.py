@@ -2,12 +2,10 @@
 
 import json
 import threading
-from datetime import timedelta
 
 import pytest
 import yaml
 from django.db import connection
-from django.utils import timezone
 
 from accounts.models import AuditEntry
 from scoring import deployment
@@ -25,8 +23,8 @@ from scoring.rule_editing import (
     save_draft,
     tune_rule,
 )
-from scoring.rule_reports import policy_history, rule_uses
-from tests.factories import config_of, payment, risky_payment, scored
+from scoring.rule_reports import policy_history
+from tests.factories import config_of, payment, scored
 
 pytestmark = pytest.mark.django_db
 GIFT = RuleText("amount > limit", "A large gift.", parameters={"limit": 500})
@@ -317,15 +315,3 @@ def test_nobody_without_the_key_can_tell_a_draw(settings):
 
 
 # --- Reports -------------------------------------------------------------------------------------
-
-
-def test_uses_count_matches_by_rule_and_their_labels(payments_detector, lead):
-    rows = [scored("payments", risky_payment()) for _ in range(3)]
-    rows[0].labels.create(
-        detector=payments_detector, is_fraud=True, event_time=rows[0].event_time,
-        label_time=timezone.now(), source="analyst",
-    )  # fmt: skip
-    use = rule_uses(payments_detector, timezone.now()).by_code["HIGH_AMOUNT"]
-    assert (use.day, use.week, use.labelled, use.precision) == (3, 3, 1, 1.0)
-    later = rule_uses(payments_detector, timezone.now() + timedelta(days=2))
-    assert (later.by_code["HIGH_AMOUNT"].day, later.by_code["HIGH_AMOUNT"].week) == (0, 3)

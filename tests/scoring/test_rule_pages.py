@@ -8,6 +8,8 @@ from django.urls import reverse
 
 from scoring.models import Detector, Prediction
 from scoring.policy_models import ListEntry, Rule, RuleVersion, Snooze
+from scoring.rule_approvals import approve_request
+from scoring.rule_request_models import RuleRequest
 from tests.factories import payments, risky_payment, scored, scored_many
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +43,13 @@ def drafted(client, **changed):
     return client.post(page_url("rule_new"), DRAFT | changed)
 
 
+def go_live(client, second, code="BIG_GIFT", version=1, seen="draft"):
+    """Whoever is logged in asks, `second` approves."""
+    sent = {"version": version, "seen": seen, "to": "live"}
+    assert client.post(page_url("rule_move", code), sent).status_code == 302
+    approve_request(RuleRequest.objects.get(status="pending"), actor=second)
+
+
 PAGES = ["rule_list", "lists", "policy"]
 
 
@@ -65,13 +74,11 @@ def test_an_unknown_detector_is_404(client, lead, name):
     assert client.get(reverse(name, args=["none"])).status_code == 404
 
 
-def test_the_list_shows_stages_and_recent_matches(client, analyst, payments_detector):
-    scored(SLUG, risky_payment())
+def test_the_list_shows_stages(client, analyst, payments_detector):
     client.force_login(analyst)
     page = text_of(client.get(page_url("rule_list")))
     assert "HIGH_AMOUNT" in page
     assert "Live v1" in page
-    assert '<td class="num">1</td>' in page
 
 
 def test_an_analyst_drafts_a_rule_and_cannot_put_it_into_force(client, analyst, payments_detector):
@@ -83,13 +90,15 @@ def test_an_analyst_drafts_a_rule_and_cannot_put_it_into_force(client, analyst, 
         page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "live"}
     )
     assert moved.status_code == 403
-    assert "Go live" not in text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
+    assert "go live" not in text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
 
 
-def test_a_lead_puts_a_draft_into_force_and_the_next_event_obeys(client, lead, payments_detector):
+def test_two_put_a_draft_into_force_and_the_next_event_obeys(
+    client, lead, owner, payments_detector
+):
     client.force_login(lead)
     drafted(client)
-    client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "live"})
+    go_live(client, owner)
     found = scored(SLUG, risky_payment(amount=700.0, transaction_id="gift"))
     assert [hit["code"] for hit in found.rule_hits] == ["BIG_GIFT"]
 
@@ -137,12 +146,13 @@ def test_a_trial_tells_matches_and_changes_nothing(client, analyst, payments_det
     assert (Rule.objects.count(), Detector.objects.get().policy_digest) == before
 
 
-def test_thresholds_are_a_small_form(client, owner, payments_detector):
+def test_thresholds_are_a_small_form(client, owner, lead, payments_detector):
     client.force_login(owner)
     drafted(client)
-    client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "live"})
+    go_live(client, lead)
     url = page_url("rule_tune", "BIG_GIFT")
     assert client.post(url, {"base": 1, "p-limit": "900"}).status_code == 302
+    approve_request(RuleRequest.objects.get(status="pending"), actor=lead)
     assert RuleVersion.objects.get(stage="live", rule__code="BIG_GIFT").parameters == {"limit": 900}
     late = client.post(url, {"base": 1, "p-limit": "950"})
     assert late.status_code == 422
@@ -223,12 +233,15 @@ def test_a_snooze_leads_back_to_pages_of_ours_alone(client, analyst, payments_de
     assert client.post(url, sent).headers["Location"] == found.get_absolute_url()
 
 
-def test_the_audit_rate_is_set_on_the_policy_page(client, owner, analyst, payments_detector):
+def test_the_audit_rate_is_set_on_the_policy_page(client, owner, lead, analyst, payments_detector):
     client.force_login(analyst)
     assert client.post(page_url("policy_settings"), {"audit_percent": "2"}).status_code == 403
     client.force_login(owner)
     sent = {"audit_percent": "2", "review": "0.9", "block": "0.97", "embargoed": "kp"}
     assert client.post(page_url("policy_settings"), sent).status_code == 302
+    assert "Audit rate 0.50% → 2.00%" in text_of(client.get(page_url("policy")))
+    assert Detector.objects.get().policy_settings == {}
+    approve_request(RuleRequest.objects.get(), actor=lead)
     page = text_of(client.get(page_url("policy")))
     assert "Audit rate 0.50% → 2.00%." in page
     assert client.post(page_url("policy_settings"), {"audit_percent": "200"}).status_code == 422

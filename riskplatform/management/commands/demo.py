@@ -49,7 +49,7 @@ class Command(BaseCommand):
         if settings.FOUR_EYES:
             say("Promotions take two people: let owner ask and admin approve.")
         else:
-            say("RISK_FOUR_EYES is off: whoever asks for a promotion decides it alone.")
+            say("RISK_FOUR_EYES is off: one person decides alone about models and rules.")
         self.stdout.flush()
         call_command("runplatform", live=LIVE_RATE, prepared=True)
 

@@ -8,8 +8,8 @@ from sklearn import metrics as sk
 
 from models_registry.core.evaluation import evaluate
 from models_registry.core.intervals import _level
-from models_registry.core.metrics import wilson
 from scoring.core.decision import Thresholds
+from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 
 DAY = 86400.0

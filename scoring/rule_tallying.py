@@ -1,0 +1,174 @@
+"""Count by day what rules found, in the background; pages read the counts (scoring.rule_health).
+
+A day is counted whole, from its predictions and their newest labels, so that counting twice changes
+nothing and a label that comes later corrects its day. Days become stale when something of theirs
+arrives. One that took long to count is counted again only after a while: counting takes a twentieth
+of the time at most.
+"""
+
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
+from typing import Any
+
+from django.db.models import Max, Q, QuerySet
+from django.db.models.functions import TruncDate
+
+from scoring.core.distinct import hash_of, pack
+from scoring.core.types import Decision, Stage
+from scoring.models import Detector, Label, Prediction
+from scoring.rule_tally_models import RuleTally, TallyMark
+from scoring.selectors import with_newest_label
+
+LATE = timedelta(minutes=2)
+"""What is stored may be committed so much later than its time says."""
+REST_FACTOR = 20
+QUICK = 0.5
+"""Seconds up to which a day may be counted again at once."""
+CHUNK = 2000
+MOST_PAIRED = 40
+"""Rules of one event whose pairs are counted."""
+FLAGGED = ""
+"""Under this code stands what was flagged, by whatever it was."""
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Count:
+    """Of one rule in one day. `fraud` of `labelled` matches were bad; `exposure` is the sum of the
+    amounts of the `priced` ones."""
+
+    hits: int = 0
+    shadow: int = 0
+    snoozed: int = 0
+    labelled: int = 0
+    fraud: int = 0
+    exposure: float = 0.0
+    priced: int = 0
+    last: str = ""
+
+
+@dataclass(slots=True)
+class _Day:
+    counts: dict[str, Count] = field(default_factory=dict)
+    hashes: dict[str, set[int]] = field(default_factory=dict)
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def tally_rules(now: datetime, *, seconds: float) -> int:
+    """Look for what came, then count stale days for about so long; how many were counted."""
+    for detector in Detector.objects.order_by("pk"):
+        mark_stale_days(detector, now)
+    end, counted = time.monotonic() + seconds, 0
+    for row in _due(now):
+        measure_day(row, now)
+        counted += 1
+        if time.monotonic() > end:
+            break
+    return counted
+
+
+def mark_stale_days(detector: Detector, now: datetime) -> int:
+    """Mark the days of which predictions or labels came since the last look."""
+    mark = TallyMark.objects.filter(detector=detector).first()
+    received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
+    came = Prediction.objects.filter(detector=detector, received_at__gt=received)
+    said = Label.objects.filter(detector=detector, pk__gt=label_id)
+    days = {*_days(came), *_days(said)}
+    known = dict(RuleTally.objects.filter(detector=detector, day__in=days).values_list("day", "pk"))
+    RuleTally.objects.filter(pk__in=known.values(), stale=False).update(stale=True)
+    RuleTally.objects.bulk_create(
+        [RuleTally(detector=detector, day=day) for day in sorted(days - known.keys())],
+        ignore_conflicts=True,
+    )
+    settled = said.filter(recorded_at__lte=now - LATE).order_by().aggregate(last=Max("pk"))["last"]
+    TallyMark.objects.update_or_create(
+        detector=detector,
+        defaults={
+            "received_at": max(received, now - LATE),
+            "label_id": settled or label_id,
+            "looked_at": now,
+        },
+    )
+    return len(days)
+
+
+def _days(rows: "QuerySet[Prediction] | QuerySet[Label]") -> Iterator[date]:
+    found = rows.order_by().annotate(day=TruncDate("event_time", tzinfo=UTC))
+    return iter(found.values_list("day", flat=True).distinct())
+
+
+def _due(now: datetime) -> Iterator[RuleTally]:
+    """Stale days that have rested, the newest of those never counted first."""
+    rows = RuleTally.objects.filter(stale=True).defer("content", "pairs", "sketches")
+    never = rows.filter(measured_at=None).order_by("-day")
+    again = rows.exclude(measured_at=None).order_by("measured_at")
+    for row in [*never, *again]:
+        rest = timedelta(seconds=REST_FACTOR * row.seconds if row.seconds > QUICK else 0.0)
+        if row.measured_at is None or row.measured_at + rest <= now:
+            yield row
+
+
+def measure_day(row: RuleTally, now: datetime) -> None:
+    """Count one day anew; whatever arrives meanwhile makes it stale again."""
+    RuleTally.objects.filter(pk=row.pk).update(stale=False)
+    begun = time.monotonic()
+    start = datetime.combine(row.day, datetime.min.time(), UTC)
+    predictions = Prediction.objects.filter(
+        detector=row.detector_id, event_time__gte=start, event_time__lt=start + timedelta(days=1)
+    ).order_by()
+    found = _Day()
+    for values in _spoken_of(predictions):
+        _add(found, *values)
+    packed = [pack(found.hashes[code]) for code in found.counts]
+    RuleTally.objects.filter(pk=row.pk).update(
+        measured_at=now,
+        events=predictions.count(),
+        content={
+            code: asdict(count) | {"size": len(sketch)}
+            for (code, count), sketch in zip(found.counts.items(), packed, strict=True)
+        },
+        pairs=[[*pair, n] for pair, n in sorted(found.pairs.items())],
+        sketches=zlib.compress(b"".join(packed)),
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _spoken_of(predictions: QuerySet[Prediction]) -> Iterator[Sequence[Any]]:
+    """Predictions that a rule matched or that were flagged, with their newest label."""
+    rows = with_newest_label(predictions.exclude(Q(rule_hits=[]) & Q(decision=Decision.APPROVE)))
+    names = ("entity", "decision", "exposure", "event_time", "rule_hits", "newest_label")
+    return iter(rows.values_list(*names).iterator(chunk_size=CHUNK))
+
+
+def _add(
+    day: _Day,
+    entity: str,
+    decision: str,
+    exposure: Any,
+    event_time: datetime,
+    hits: Sequence[Mapping[str, Any]],
+    label: bool | None,
+) -> None:
+    hashed, at = hash_of(entity), event_time.isoformat()
+    by_code: dict[str, Mapping[str, Any]] = {hit["code"]: hit for hit in hits}
+    if decision != Decision.APPROVE:
+        by_code[FLAGGED] = {}
+    for code, hit in by_code.items():
+        count = day.counts.setdefault(code, Count())
+        count.hits += 1
+        count.shadow += hit.get("stage") == Stage.SHADOW
+        count.snoozed += bool(hit.get("snoozed"))
+        count.labelled += label is not None
+        count.fraud += bool(label)
+        count.last = max(count.last, at)
+        if exposure is not None:
+            count.priced += 1
+            count.exposure += float(exposure)
+        day.hashes.setdefault(code, set()).add(hashed)
+    codes = sorted(code for code in by_code if code)[:MOST_PAIRED]
+    day.pairs.update(combinations(codes, 2))
