@@ -113,3 +113,14 @@ def test_an_admin_makes_a_route_tests_it_and_reads_why_it_failed(sign_in: SignIn
     page.get_by_text("Remove this route…").click()
     page.get_by_role("button", name=re.compile("for good")).click()
     expect(page.locator("#toasts")).to_contain_text("was removed")
+
+
+def test_a_server_that_is_gone_is_said_once_however_often_the_bell_asks(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.goto("/notifications/")
+    page.wait_for_load_state("networkidle")
+    page.evaluate(
+        """() => { for (let i = 0; i < 3; i++) document.body.dispatchEvent(new CustomEvent(
+        "htmx:sendError", { bubbles: true, detail: { elt: document.getElementById("bell") } })) }"""
+    )
+    expect(page.locator("#toasts .is-error")).to_have_count(1)
