@@ -3,7 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := accounts jobs scoring cases models_registry riskplatform tests benchmarks deploy manage.py
+SOURCES := accounts jobs notifications scoring cases models_registry riskplatform tests benchmarks deploy manage.py
 # `make check` keeps its throw-away database and keys apart from those of a running demo.
 CHECK_ENV := RISK_VAR_DIR=var/check
 ARGS ?=

@@ -83,6 +83,10 @@ _ADMIN = (
         "scoring.add_detectoralias",
         "scoring.change_detectoralias",
         "scoring.delete_detectoralias",
+        "notifications.change_route",
+        "notifications.view_notification",
+        "notifications.view_delivery",
+        "notifications.view_route",
         "django_celery_beat.view_periodictask",
         "django_celery_beat.change_periodictask",
     }

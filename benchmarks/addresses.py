@@ -4,6 +4,7 @@ forgotten where all of them are measured or counted."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -14,8 +15,10 @@ from cases.work_queue_models import WorkQueue
 from jobs.models import Job
 from models_registry.backtest_models import Backtest
 from models_registry.models import ModelVersion
+from notifications.models import Delivery, Receipt, Route
 from scoring.models import Detector
 
+NOBODY = UUID(int=0)
 FORMS = {
     *("rule_request_approve", "rule_request_refuse", "rule_request_withdraw"),
     *("snooze_revoke", "list_revoke", "password_reset_confirm"),
@@ -45,6 +48,9 @@ class Shown:
     backtest: int
     work_queue: int
     case_type: int
+    receipt: int = 0
+    route: int = 0
+    delivery: UUID = NOBODY
 
 
 def shown_rows(slug: str) -> Shown:
@@ -73,6 +79,9 @@ def shown_rows(slug: str) -> Shown:
         backtest=Backtest.objects.values_list("pk", flat=True).first() or 0,
         work_queue=WorkQueue.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
         case_type=CaseType.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
+        receipt=Receipt.objects.values_list("pk", flat=True).first() or 0,
+        route=Route.objects.filter(removed_at=None).values_list("pk", flat=True).first() or 0,
+        delivery=Delivery.objects.values_list("pk", flat=True).first() or NOBODY,
     )
 
 
@@ -123,6 +132,9 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "api_promote": version,
         "api_shadow": version,
         "job": {"job_id": shown.job},
+        "notification": {"pk": shown.receipt},
+        "notification_route": {"pk": shown.route},
+        "notification_delivery": {"pk": shown.delivery},
         "api_job": {"pk": shown.job},
         "api_source": {"slug": "none"},
     }

@@ -216,7 +216,7 @@ class CaseCheckAdmin(ReadOnly, admin.ModelAdmin):
 
 @admin.register(CaseMention)
 class CaseMentionAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("event", "user", "sent_at")
+    list_display = ("event", "user")
     list_select_related = ("event", "user")
     search_fields = ("=event__case__id", "user__username")
 
@@ -229,7 +229,7 @@ class TagAdmin(ReadOnly, admin.ModelAdmin):
 
 @admin.register(Escalation)
 class EscalationAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("id", "queue", "alert", "case", "recipient", "notify", "at", "sent_at")
+    list_display = ("id", "queue", "alert", "case", "recipient", "notify", "at")
     list_filter = ("queue", "notify")
     list_select_related = ("queue", "alert", "case", "recipient")
     date_hierarchy = "at"

@@ -216,7 +216,6 @@ class CaseMention(models.Model):
 
     event = models.ForeignKey("cases.CaseEvent", models.PROTECT, related_name="mentions")
     user = models.ForeignKey(Users, models.CASCADE, related_name="case_mentions")
-    sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = (

@@ -22,6 +22,7 @@ from cases.case_events import Kind, add_event
 from cases.case_models import CaseApproval
 from cases.models import Case
 from cases.services import close_alert, comment_on_case
+from cases.telling import tell_case_moved
 from cases.workflow import (
     PLAIN_MOVES,
     AlertStatus,
@@ -288,7 +289,9 @@ def _decide(asked: CaseApproval, status: CaseApproval.Status, *, actor: User, no
 def _add_move(turn: _Turn, actor: User, **detail: Any) -> None:
     closing = turn.move.target is CaseStatus.CLOSED
     change = {"from": turn.move.source.value, "to": turn.move.target.value}
-    add_event(turn.case, Kind.CLOSED if closing else Kind.MOVED, actor=actor, **(change | detail))
+    kind = Kind.CLOSED if closing else Kind.MOVED
+    event = add_event(turn.case, kind, actor=actor, **(change | detail))
+    tell_case_moved(turn.case, event=event, actor=actor)
 
 
 def _audit(turn: _Turn, actor: User, **detail: Any) -> None:

@@ -1,6 +1,6 @@
 """What is not done by its time: raise it, give it to the queue's lead, and say so.
 
-Each escalation is a row; the notifications of rows with `notify` are sent elsewhere.
+Each escalation is a row; of rows with `notify` people are told (cases.telling).
 """
 
 from datetime import datetime
@@ -12,6 +12,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.models import Alert, Case
 from cases.priority import raise_priority
+from cases.telling import tell_escalated
 from cases.work_queue_models import Escalation, WorkQueue
 from cases.workflow import LIVE_CASES, PRIORITIES, AlertStatus
 
@@ -93,7 +94,7 @@ def emit(
     recipient_id = None if item is None else item.owner_id
     if queue is not None and queue.lead_id is not None:
         recipient_id = queue.lead_id
-    return Escalation.objects.create(
+    escalation = Escalation.objects.create(
         queue=queue,
         alert=alert,
         case=case,
@@ -102,6 +103,8 @@ def emit(
         notify=queue is None or queue.escalation_notifies,
         detail=_policy(queue),
     )
+    tell_escalated(escalation)
+    return escalation
 
 
 def _policy(queue: WorkQueue | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from cases.priority import raise_priority, take_evidence
 from cases.routing import Routes, place_alert, place_case
 from cases.selectors import linked
 from cases.summing_up import minutes_known, sum_up
+from cases.telling import tell_alert_closed, tell_alert_critical, tell_case_opened
 from cases.workflow import WORKED_ON, AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
@@ -61,6 +62,7 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
         try:
             with transaction.atomic():
                 alert = _live_alert(predictions[0])
+                level = alert.level
                 done = linked([prediction.pk for prediction in predictions])
                 new = [prediction for prediction in predictions if prediction.pk not in done]
                 if not new:
@@ -77,6 +79,7 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
                 sum_up(alert, new, minutes)
                 place_alert(alert, routes=routes, now=timezone.now())
                 alert.save()
+                tell_alert_critical(alert, before=level)
                 if alert.case_id is not None:
                     take_evidence(alert, events=len(new))
                 return len(new)
@@ -196,6 +199,7 @@ def close_alert(
     alert.reason_code = reason_code
     alert.locked_by = alert.locked_until = alert.snoozed_until = alert.snoozed_by = None
     alert.save(update_fields=["status", "closed_at", "disposition", "reason_code", *IN_HANDS])
+    tell_alert_closed(alert, actor=actor)
     if found is Disposition.INCONCLUSIVE:
         return
     for prediction in Prediction.objects.filter(alert_link__alert=alert):
@@ -252,6 +256,7 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
     start_checklist(case, detector_id=rows[0].detector_id)
     add_event(case, Kind.OPENED, actor=actor)
     _take_in(case, rows, actor=actor)
+    tell_case_opened(case, actor=actor)
     record_audit(
         actor=actor,
         action="case.opened",

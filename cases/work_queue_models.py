@@ -108,10 +108,7 @@ class QueueMember(models.Model):
 
 
 class Escalation(models.Model):
-    """Something was not done by its time: what was done about it, and whom to tell.
-
-    Notifications are sent from these rows; `sent_at` is theirs to set.
-    """
+    """Something was not done by its time: what was done about it, and whom to tell."""
 
     queue = models.ForeignKey(WorkQueue, models.SET_NULL, null=True)
     alert = models.ForeignKey("cases.Alert", models.CASCADE, null=True, related_name="escalations")
@@ -120,7 +117,6 @@ class Escalation(models.Model):
     recipient = models.ForeignKey(Users, models.SET_NULL, null=True, related_name="+")
     notify = models.BooleanField()
     detail = models.JSONField(default=dict)
-    sent_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("-at", "-id")
@@ -128,13 +124,6 @@ class Escalation(models.Model):
             models.CheckConstraint(
                 condition=models.Q(alert__isnull=False) ^ models.Q(case__isnull=False),
                 name="escalation_of_alert_or_case",
-            ),
-        )
-        indexes = (
-            models.Index(
-                fields=("id",),
-                name="escalation_to_send",
-                condition=models.Q(notify=True, sent_at=None),
             ),
         )
 

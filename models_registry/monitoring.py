@@ -35,6 +35,7 @@ from models_registry.core.drift import (
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.drift_selectors import check_body, drift_key, newest_check
 from models_registry.models import PromotionDecision
+from models_registry.telling import tell_drift
 from scoring.core.bundle import Bundle
 from scoring.deployment import serving_of
 from scoring.models import Detector, Label, Prediction
@@ -257,6 +258,8 @@ def _tell(check: DriftCheck, before: DriftCheck | None, drifts: Sequence[Drift])
         "rows": check.rows,
         "moved": {drift.name: drift.status for drift in moved[:20]},
     }
+    if action == "drift.alarm":
+        tell_drift(check)
     record_audit(actor=None, action=action, subject=check.detector, detail=detail)
 
 

@@ -17,6 +17,7 @@ from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import earlier_champions
 from models_registry.shadow_models import Shadow
+from models_registry.telling import tell_installed
 from scoring import deployment
 from scoring.models import Deployment, Detector
 from scoring.rebuilding import rebuild_if_changed
@@ -113,6 +114,7 @@ def _install(
         version=version.label,
     )
     rebuild_if_changed(detector, before)
+    tell_installed(version, previous=previous, action=action, actor=actor, reason=reason)
     record_audit(
         actor=actor,
         action=f"model.{action}",

@@ -206,6 +206,43 @@ PAGES: dict[str, PageHelp] = {
         "One background job: how far it is, what it said, what came of it.",
         ("A job whose worker died is taken up again by itself.",),
     ),
+    "notification_list": PageHelp(
+        "What happened that concerns you, newest first.",
+        (
+            "Opening one marks it as read and leads to its page.",
+            "Under Preferences you choose what you are told, by bell or e-mail, and when not.",
+        ),
+    ),
+    "notification_preferences": PageHelp(
+        "Choose what you are told, by which channel, and when you want to be left alone.",
+        (
+            "E-mail that falls into your quiet hours comes when they end.",
+            "What is critical may come at once, if you allow it.",
+        ),
+    ),
+    "notification_route_list": PageHelp(
+        "Where teams and other systems are told: mailing lists, Slack, Teams, signed webhooks.",
+        ("A route takes news of the kinds that you tick, of one detector or of all.",),
+    ),
+    "notification_route_new": PageHelp(
+        "Send news of some kinds to a channel of a team or to another system.",
+        (
+            "The address is kept encrypted and never shown again.",
+            "Addresses inside your own network are refused unless the installation allows them.",
+        ),
+    ),
+    "notification_route_detail": PageHelp(
+        "One route: what goes there, how its latest deliveries went, its secret.",
+        ("Send a test after every change.",),
+    ),
+    "notification_delivery_list": PageHelp(
+        "Everything that was sent, waits or failed, to people and routes.",
+        ("What fails is tried again with growing pauses, eight times at most.",),
+    ),
+    "notification_delivery_detail": PageHelp(
+        "One delivery with each attempt and what came of it.",
+        ("Send it again when the cause is gone; receivers know a second copy by its id.",),
+    ),
     "password_change": PageHelp("Choose a new password."),
     "password_change_done": PageHelp("Your password is changed."),
 }

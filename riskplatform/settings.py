@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from accounts.rates import DEFAULT_RATE, parse_rate
+from riskplatform.beat_schedule import BEAT_SCHEDULE
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -98,6 +99,7 @@ CONTENT_SECURITY_POLICY = {
 INSTALLED_APPS = [
     "accounts",
     "jobs",
+    "notifications",
     "scoring",
     "cases",
     "models_registry",
@@ -205,39 +207,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Each run is written down at once: the health check of beat reads it.
 CELERY_BEAT_SYNC_EVERY = 1
-# Seconds. Copied into the database by beat, where they can be edited in the admin.
-CELERY_BEAT_SCHEDULE = {
-    "Open alerts that a lost message left unopened": {
-        "task": "cases.open_missed_alerts",
-        "schedule": 30.0,
-    },
-    "Count what rules found": {"task": "scoring.tally_rules", "schedule": 60.0},
-    "Link entities by what their events share": {"task": "cases.index_links", "schedule": 60.0},
-    "Remember what closed alerts looked like": {
-        "task": "cases.sign_closed_alerts",
-        "schedule": 60.0,
-    },
-    "Learn how long alerts take": {
-        "task": "cases.refresh_handling_times",
-        "schedule": 3600.0,
-    },
-    "Escalate what is overdue": {"task": "cases.escalate_overdue", "schedule": 60.0},
-    "Assign what waits in team queues": {"task": "cases.assign_waiting", "schedule": 30.0},
-    "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
-    "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
-    "Log versions that the tracking server did not take": {
-        "task": "models_registry.track_overdue",
-        "schedule": 600.0,
-    },
-    "Retrain detectors that are due": {"task": "models_registry.retrain_due", "schedule": 3600.0},
-    "Check models for drift": {
-        "task": "models_registry.check_drift_everywhere",
-        "schedule": 3600.0,
-    },
-    "Score live traffic in shadow": {"task": "models_registry.shadow_traffic", "schedule": 30.0},
-    "Watch new champions": {"task": "models_registry.watch_promotions", "schedule": 60.0},
-    "Forget old shadow scores": {"task": "models_registry.forget_shadows", "schedule": 86400.0},
-}
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
 # --- Drift (models_registry/monitoring.py) ----------------------------------------------------
 DRIFT_KEPT_DAYS = env.int("RISK_DRIFT_KEPT_DAYS", default=90)
@@ -251,6 +221,29 @@ ALERT_SKIP_MINUTES = env.float("RISK_ALERT_SKIP_MINUTES", default=30.0)
 ALERT_UNDO_MINUTES = env.float("RISK_ALERT_UNDO_MINUTES", default=10.0)
 if min(ALERT_LOCK_MINUTES, ALERT_SKIP_MINUTES, ALERT_UNDO_MINUTES) <= 0 or ALERT_LOCKS_PER_USER < 1:
     raise ImproperlyConfigured("The minutes and locks of the queue must be more than nothing.")
+# --- Notifications (docs/notifications.md) ----------------------------------------------------
+_home = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
+SITE_URL = env("RISK_SITE_URL", default=_home)  # where links in messages lead
+EMAIL_HOST = env("EMAIL_HOST", default="")  # empty: no e-mail is sent, and the pages say so
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
+EMAIL_PORT = env.int("EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+EMAIL_HOST_USER = env("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD", default="")
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Risk platform <risk@localhost>")
+# Networks of our own that routes may reach: 10.1.2.0/24,127.0.0.1/32
+NOTIFY_NETWORKS = [ip_network(text) for text in env.list("RISK_NOTIFY_NETWORKS", default=[])]
+NOTIFY_PORTS = [int(text) for text in env.list("RISK_NOTIFY_PORTS", default=["443"])]
+NOTIFY_SECONDS = env.float("RISK_NOTIFY_SECONDS", default=10.0)
+NOTIFICATIONS_KEPT_DAYS = env.int("RISK_NOTIFICATIONS_KEPT_DAYS", default=90)
+if (
+    not re.fullmatch(r"https?://[^\s/?#]+/?", SITE_URL)
+    or (EMAIL_USE_SSL and EMAIL_USE_TLS)
+    or not 0 < NOTIFY_SECONDS <= 60
+    or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650
+):
+    raise ImproperlyConfigured("See docs/notifications.md: RISK_SITE_URL, EMAIL_, RISK_NOTIFY.")
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

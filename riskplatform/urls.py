@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("scoring.urls")),
     path("", include("models_registry.urls")),
     path("", include("jobs.urls")),
+    path("notifications/", include("notifications.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("", include("scoring.api.contracts.urls")),

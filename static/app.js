@@ -28,6 +28,8 @@
   function toast(text, level) {
     var box = document.getElementById("toasts");
     if (!box) return;
+    // What polls fails again and again: an error that still stands there is not said twice.
+    if (Array.from(box.querySelectorAll(".is-error p")).some(function (old) { return old.textContent === text; })) return;
     var node = document.createElement("div");
     node.className = "toast-note" + (level === "error" ? " is-error" : "");
     var words = document.createElement("p");

@@ -17,12 +17,14 @@ from jobs.services import run_job
 from models_registry.backtest_models import Backtest
 from models_registry.backtesting import request_threshold_backtest, run_backtest
 from models_registry.models import ModelVersion
+from notifications.routing import send_test
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
 from tests.accounts.factories import key_for, user_with_role
 from tests.factories import START, risky_payment, scored_many
 from tests.jobs.factories import JobFactory
 from tests.models_registry.versions import VersionFactory
+from tests.notifications.factories import route_for, told
 
 _users = count(1)
 RULE = "VELOCITY_MULTI_CITY"
@@ -62,6 +64,8 @@ def grow_world(world: World, rows: int) -> None:
         JobFactory(requested_by=world.actor)
         VersionFactory(detector=world.detector, trained_by=world.actor)
         key_for(world.actor)
+        send_test(route_for("webhook", kinds=["case.moved"]), actor=world.actor)
+        told(world.actor)
         _backtest(world.version, world.actor)
 
 
@@ -130,6 +134,9 @@ def shown_of(world: World) -> Shown:
         version=world.version.pk,
         dataset=world.version.dataset_id,
         job=JobFactory(requested_by=world.actor).pk,
+        receipt=told(world.actor).receipts.get().pk,
+        route=(route := route_for("webhook", kinds=["case.moved"])).pk,
+        delivery=send_test(route, actor=world.actor).pk,
         backtest=world.backtest.pk,
         work_queue=WorkQueue.objects.order_by("pk")[0].pk,
         case_type=CaseType.objects.order_by("pk")[0].pk,

@@ -174,7 +174,6 @@ class Migration(migrations.Migration):
             name='CaseMention',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('event', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='mentions', to='cases.caseevent')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='case_mentions', to=settings.AUTH_USER_MODEL)),
             ],
@@ -279,7 +278,6 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField()),
                 ('notify', models.BooleanField()),
                 ('detail', models.JSONField(default=dict)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('alert', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='escalations', to='cases.alert')),
                 ('case', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='escalations', to='cases.case')),
                 ('recipient', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
@@ -374,10 +372,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='queuemember',
             constraint=models.UniqueConstraint(fields=('queue', 'user'), name='member_of_a_queue_once'),
-        ),
-        migrations.AddIndex(
-            model_name='escalation',
-            index=models.Index(condition=models.Q(('notify', True), ('sent_at', None)), fields=['id'], name='escalation_to_send'),
         ),
         migrations.AddConstraint(
             model_name='escalation',

@@ -12,7 +12,10 @@ from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
 SignIn = Callable[[str], Page]
-SET_LIMIT = "from cases.work_queue_models import WorkQueue; WorkQueue.objects.update(approval_limit={limit})"
+SET_LIMIT = """
+from cases.work_queue_models import WorkQueue
+WorkQueue.objects.update(approval_limit={limit})
+"""
 
 
 @pytest.fixture

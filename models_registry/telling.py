@@ -1,0 +1,60 @@
+"""What of models is told to people and other systems. Words only; who is told, and how, is for
+`notifications`."""
+
+from uuid import uuid4
+
+from django.urls import reverse
+
+from accounts.models import User
+from models_registry.drift_models import DriftCheck
+from models_registry.models import ModelVersion, PromotionDecision
+from notifications.services import notify
+
+
+def tell_installed(
+    version: ModelVersion,
+    *,
+    previous: ModelVersion | None,
+    action: str,
+    actor: User | None,
+    reason: str,
+) -> None:
+    """A version began to serve: by promotion, or because another was taken out again."""
+    back = action == PromotionDecision.Action.ROLL_BACK
+    name = version.detector.name
+    notify(
+        "model.rolled_back" if back else "model.promoted",
+        # A version may serve again later, which is news again.
+        key=f"model.{action}:{version.pk}:{uuid4()}",
+        subject=f"{name}: {version.label} {'is back' if back else 'serves now'}",
+        text=" ".join(
+            part
+            for part in (
+                f"In place of {previous.label}." if previous else "It is the first one.",
+                f"By {actor.name}." if actor else "By the platform.",
+                reason,
+            )
+            if part
+        ),
+        url=version.get_absolute_url(),
+        about=version.detector.slug,
+        actor=actor,
+        data={
+            "version": version.label,
+            "previous": previous.label if previous else None,
+            "by_platform": actor is None,
+        },
+    )
+
+
+def tell_drift(check: DriftCheck) -> None:
+    """A drift alarm began or got worse."""
+    notify(
+        "drift.alarm",
+        key=f"drift.alarm:{check.pk}",
+        subject=f"{check.detector.name}: {check.status} drift",
+        text=f"What arrives no longer looks like what {check.model_version} was trained on.",
+        url=reverse("drift", args=[check.detector.slug]),
+        about=check.detector.slug,
+        data={"status": check.status, "version": check.model_version, "rows": check.rows},
+    )

@@ -1,0 +1,97 @@
+"""What people and systems are told of, as data. A kind's name is also its webhook event type."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accounts.roles import ANALYST, LEAD, MODEL_OWNER
+
+
+class Channel(StrEnum):
+    BELL = "bell"
+    EMAIL = "email"
+    SLACK = "slack"
+    TEAMS = "teams"
+    WEBHOOK = "webhook"
+
+
+CHANNEL_NAMES = {
+    Channel.BELL: "Bell",
+    Channel.EMAIL: "E-mail",
+    Channel.SLACK: "Slack",
+    Channel.TEAMS: "Teams",
+    Channel.WEBHOOK: "Signed webhook",
+}
+PERSONAL = (Channel.BELL, Channel.EMAIL)
+"""What a person chooses for themselves; the others are shared, and belong to routes."""
+SHARED = (Channel.EMAIL, Channel.SLACK, Channel.TEAMS, Channel.WEBHOOK)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of news.
+
+    `permission` is needed to be told at all. `roles` are told where the caller names nobody;
+    empty: routes alone. `channels` are the personal ones that are on until somebody chooses.
+    Above `most_an_hour` per detector people get one summary instead (0: no limit).
+    """
+
+    name: str
+    label: str
+    permission: str
+    roles: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = (Channel.BELL,)
+    critical: bool = False
+    most_an_hour: int = 0
+
+
+TEST = "test"
+_BOTH = (Channel.BELL, Channel.EMAIL)
+_MODELS = "models_registry.view_modelversion"
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "alert.opened",
+            "A critical alert opened",
+            "cases.view_alert",
+            roles=(ANALYST, LEAD),
+            critical=True,
+            most_an_hour=30,
+        ),
+        Kind("alert.closed", "An alert was closed", "cases.view_alert", channels=()),
+        Kind("case.opened", "A case was opened", "cases.view_case", roles=(LEAD,)),
+        Kind("case.moved", "A case moved on", "cases.view_case"),
+        Kind("case.closed", "A case was closed", "cases.view_case"),
+        Kind("case.mention", "Somebody was mentioned", "cases.view_case", channels=_BOTH),
+        Kind(
+            "sla.due",
+            "A deadline is near or missed",
+            "cases.view_case",
+            roles=(LEAD,),
+            channels=_BOTH,
+            critical=True,
+        ),
+        Kind("model.promoted", "A model was promoted", _MODELS, roles=(MODEL_OWNER, LEAD)),
+        Kind(
+            "model.rolled_back",
+            "A model was rolled back",
+            _MODELS,
+            roles=(MODEL_OWNER, LEAD),
+            channels=_BOTH,
+            critical=True,
+        ),
+        Kind(
+            "drift.alarm",
+            "A model's data drifts",
+            _MODELS,
+            roles=(MODEL_OWNER,),
+            channels=_BOTH,
+        ),
+        Kind("job.failed", "A background job failed", "jobs.view_job", roles=(MODEL_OWNER,)),
+    )
+}
+
+
+def kind_label(name: str) -> str:
+    """The words for a kind; for a test, that it is one."""
+    return KINDS[name].label if name in KINDS else "A test"

@@ -1,0 +1,224 @@
+"""Write down what happened and who is to be told. What the apps above call is `notify`."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.shortcuts import resolve_url
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts.models import User
+from notifications.dispatch import announce
+from notifications.kinds import KINDS, Channel, Kind
+from notifications.models import Delivery, Notification, Preference, Receipt, Route
+from notifications.quiet_hours import quiet_until
+from notifications.selectors import (
+    allowed_users,
+    channels_of,
+    mail_is_set_up,
+    preferences_of,
+    routes_for,
+    told_of_late,
+)
+
+_MOST_ROWS = 500
+
+
+def notify(
+    kind: str,
+    *,
+    key: str,
+    subject: str,
+    text: str = "",
+    url: str = "",
+    users: Iterable[User | None] | None = None,
+    roles: Collection[str] | None = None,
+    about: str = "",
+    actor: User | None = None,
+    critical: bool | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Notification | None:
+    """Tell people and routes that something happened; sent after the commit.
+
+    Told are `users`, or who has one of `roles`, or else the roles of the kind: those of them who
+    are active and may see what it is about, without `actor`, who knows. And every route that takes
+    the kind, of the detector `about` (its slug) where it names one. `url` is a path of this
+    platform. Never put secrets or unmasked personal data into any of it.
+
+    `key` names the event: the same key again does nothing and gives None, as does an event that
+    nobody wants to hear of. Raises KeyError for an unknown kind, ValueError for a foreign `url`.
+    """
+    known = KINDS[kind]
+    if url and not (url.startswith("/") and url_has_allowed_host_and_scheme(url, None)):
+        raise ValueError(f"A notification leads to a path of this platform, not to {url!r}.")
+    now = timezone.now()
+    routes = routes_for(kind, about)
+    people = _people(known, users=users, roles=roles, actor=actor)
+    if not routes and not people:
+        return None
+    if people and _is_too_much(known, about, now=now):
+        _sum_up(known, people, about, now=now)
+        # Machines count every event; a person who got thirty knows.
+        routes, people = [route for route in routes if route.channel == Channel.WEBHOOK], []
+        if not routes:
+            return None
+    news = Notification(
+        key=key[:200],
+        kind=kind,
+        subject=one_line(subject)[:200],
+        text=_clean(text),
+        url=url,
+        about=about,
+        data=dict(data or {}),
+        critical=known.critical if critical is None else critical,
+        created_at=now,
+    )
+    return write_down(news, people=people, routes=routes)
+
+
+@transaction.atomic
+def write_down(
+    news: Notification,
+    *,
+    people: Collection[User] = (),
+    routes: Collection[Route] = (),
+    max_attempts: int | None = None,
+) -> Notification | None:
+    """Store `news` and whom it goes to, all or nothing; None when its key is there already."""
+    preferences = preferences_of(people)
+    wanted = {user: channels_of(preferences[user.pk], news.kind) for user in people}
+    if not routes and not any(wanted.values()):
+        return None
+    stored, made = Notification.objects.get_or_create(
+        key=news.key,
+        defaults={
+            name: getattr(news, name)
+            for name in ("kind", "subject", "text", "url", "about", "data", "critical")
+        }
+        | {"created_at": news.created_at},
+    )
+    if not made:
+        return None
+    Receipt.objects.bulk_create(
+        [
+            Receipt(user=user, notification=stored, kind=news.kind, created_at=news.created_at)
+            for user, channels in wanted.items()
+            if Channel.BELL in channels
+        ],
+        batch_size=_MOST_ROWS,
+    )
+    deliveries = [
+        Delivery(
+            notification=stored,
+            channel=Channel.EMAIL,
+            user=user,
+            created_at=news.created_at,
+            due_at=held_until(user, preferences[user.pk], stored, now=news.created_at),
+        )
+        for user, channels in wanted.items()
+        if Channel.EMAIL in channels and user.email and mail_is_set_up()
+    ]
+    deliveries += [
+        Delivery(notification=stored, channel=route.channel, route=route, due_at=news.created_at)
+        for route in routes
+    ]
+    if max_attempts is not None:
+        for delivery in deliveries:
+            delivery.max_attempts = max_attempts
+    if deliveries:
+        Delivery.objects.bulk_create(deliveries, batch_size=_MOST_ROWS)
+        announce(stored.pk)
+    return stored
+
+
+def held_until(
+    user: User, preference: Preference, news: Notification, *, now: datetime
+) -> datetime:
+    """When something may be sent to a person: now, or when their quiet hours end."""
+    if news.critical and preference.critical_passes:
+        return now
+    ends = quiet_until(
+        now, zone=user.time_zone, start=preference.quiet_from, end=preference.quiet_until
+    )
+    return ends or now
+
+
+def mark_read(user: User, *, receipt_ids: Collection[int] | None = None) -> int:
+    """Mark somebody's unread notifications as read, all or those given; how many there were."""
+    unread = Receipt.objects.filter(user=user, read_at=None)
+    if receipt_ids is not None:
+        unread = unread.filter(pk__in=receipt_ids)
+    return unread.update(read_at=timezone.now())
+
+
+def mark_unread(user: User, *, receipt_id: int) -> int:
+    """Undo of `mark_read` for one."""
+    return Receipt.objects.filter(user=user, pk=receipt_id).update(read_at=None)
+
+
+@transaction.atomic
+def save_preference(preference: Preference, *, time_zone: str) -> None:
+    """Store what a person chose. E-mails that are held back are judged again when they are due."""
+    user = preference.user
+    preference.save()
+    if user.time_zone != time_zone:
+        user.time_zone = time_zone
+        user.save(update_fields=["time_zone"])
+
+
+def forget_old(until: datetime) -> int:
+    """Delete notifications of before `until` with their receipts and deliveries; how many."""
+    old = Notification.objects.filter(created_at__lt=until)
+    count = old.count()
+    old.delete()
+    return count
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks: it becomes a header of an e-mail."""
+    return " ".join(_clean(text).split())
+
+
+def _clean(text: str) -> str:
+    # PostgreSQL keeps no NUL in a text.
+    return text.replace("\0", "")
+
+
+def _people(
+    kind: Kind,
+    *,
+    users: Iterable[User | None] | None,
+    roles: Collection[str] | None,
+    actor: User | None,
+) -> list[User]:
+    named = None if users is None else [user for user in users if user is not None]
+    if named is not None and not named:
+        return []
+    if named is None and roles is None:
+        roles = kind.roles
+    found = allowed_users(kind, users=named, roles=roles or ())
+    return [user for user in found if actor is None or user.pk != actor.pk]
+
+
+def _is_too_much(kind: Kind, about: str, *, now: datetime) -> bool:
+    most = kind.most_an_hour
+    return bool(most) and told_of_late(kind.name, about, now=now)[:most].count() >= most
+
+
+def _sum_up(kind: Kind, people: Collection[User], about: str, *, now: datetime) -> None:
+    """One line in place of many, once an hour."""
+    where = f" of {about}" if about else ""
+    news = Notification(
+        key=f"many:{kind.name}:{about}:{now:%Y-%m-%dT%H}",
+        kind=kind.name,
+        subject=f"More than {kind.most_an_hour} within an hour{where}: {kind.label.lower()}",
+        text="Further ones of this hour are not told one by one. Look at the list.",
+        url=resolve_url(settings.LOGIN_REDIRECT_URL),
+        about=about,
+        critical=kind.critical,
+        created_at=now,
+    )
+    write_down(news, people=people)

@@ -1,0 +1,40 @@
+"""What beat asks for, and every how many seconds.
+
+Copied into the database by beat, where the times can be edited in the admin.
+"""
+
+BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
+    "Open alerts that a lost message left unopened": {
+        "task": "cases.open_missed_alerts",
+        "schedule": 30.0,
+    },
+    "Count what rules found": {"task": "scoring.tally_rules", "schedule": 60.0},
+    "Link entities by what their events share": {"task": "cases.index_links", "schedule": 60.0},
+    "Remember what closed alerts looked like": {
+        "task": "cases.sign_closed_alerts",
+        "schedule": 60.0,
+    },
+    "Learn how long alerts take": {
+        "task": "cases.refresh_handling_times",
+        "schedule": 3600.0,
+    },
+    "Escalate what is overdue": {"task": "cases.escalate_overdue", "schedule": 60.0},
+    "Assign what waits in team queues": {"task": "cases.assign_waiting", "schedule": 30.0},
+    "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
+    "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
+    "Log versions that the tracking server did not take": {
+        "task": "models_registry.track_overdue",
+        "schedule": 600.0,
+    },
+    "Retrain detectors that are due": {"task": "models_registry.retrain_due", "schedule": 3600.0},
+    "Check models for drift": {
+        "task": "models_registry.check_drift_everywhere",
+        "schedule": 3600.0,
+    },
+    "Score live traffic in shadow": {"task": "models_registry.shadow_traffic", "schedule": 30.0},
+    "Watch new champions": {"task": "models_registry.watch_promotions", "schedule": 60.0},
+    "Send what waits to be told": {"task": "notifications.send_due", "schedule": 15.0},
+    "Tell of jobs that failed": {"task": "notifications.tell_failed_jobs", "schedule": 30.0},
+    "Forget old notifications": {"task": "notifications.forget_old", "schedule": 86400.0},
+    "Forget old shadow scores": {"task": "models_registry.forget_shadows", "schedule": 86400.0},
+}
