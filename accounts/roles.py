@@ -38,6 +38,8 @@ _LEAD = _ANALYST | {
     "scoring.change_listentry",
     "cases.assign_alert",
     "cases.approve_case",
+    "cases.view_analysts",
+    "cases.settle_second_look",
 }
 _DATA_ENGINEER = _READ | {
     "scoring.add_detector",

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from cases import dashboard_models, second_look_models  # noqa: F401 - where Django looks for models
 from cases.workflow import AlertStatus, CaseStatus, Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector, Prediction
@@ -71,6 +72,9 @@ class Alert(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="alerts"
     )
     case = models.ForeignKey(Case, models.SET_NULL, null=True, blank=True, related_name="alerts")
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         ordering = ("-expected_loss", "-id")
@@ -84,6 +88,8 @@ class Alert(models.Model):
         indexes = (
             models.Index(fields=("status", "-expected_loss", "-id"), name="alert_queue"),
             models.Index(fields=("entity", "-opened_at"), name="alert_by_entity"),
+            models.Index(fields=("opened_at", "id"), name="alert_by_opening"),
+            models.Index(fields=("closed_at", "id"), name="alert_by_closing"),
         )
         permissions = (
             ("triage_alert", "Can label and close alerts"),

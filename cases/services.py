@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.drawing import draw_second_look
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.selectors import linked
 from cases.workflow import (
@@ -168,9 +169,11 @@ def _close_alert(
     alert.closed_at = now
     alert.disposition = found
     alert.reason_code = reason_code
-    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
+    alert.closed_by = actor
+    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code", "closed_by"])
     if found is Disposition.INCONCLUSIVE:
         return
+    draw_second_look(alert)
     for prediction in Prediction.objects.filter(alert_link__alert=alert):
         record_label(
             prediction,

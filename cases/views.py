@@ -17,6 +17,7 @@ from cases.filters import QueueFilters, selects, tabs
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.models import Alert
 from cases.rows import alert_row, alert_rows
+from cases.second_looks import is_blind
 from cases.selectors import (
     alert_counts,
     alert_queue,
@@ -174,6 +175,8 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
     if fragment(request) == "preview":
         context = _preview_context(alert, presenting.SpecCache())
         return render(request, "cases/queue.html#preview-body", context)
+    if is_blind(signed_in(request), alert):
+        return redirect("second_looks")
     begin_touch(signed_in(request), alert=alert)
     act = request.GET.get("act", "")
     return _render_alert(request, alert, {"act": act if act in ACTS else ""})
@@ -211,7 +214,7 @@ def _render_alert(
         "past": past_alerts_of_entity(alert, limit=PAST_ALERTS),
         "is_open": alert.status == AlertStatus.OPEN,
         "back": back,
-        "choices": _choices(spec),
+        "choices": choices_of(spec),
         "truth": truth_words(spec),
         "people": _people(signed_in(request)),
         "case_title": f"{alert.detector}: {row.entity}",
@@ -226,7 +229,7 @@ def _back(request: HttpRequest) -> str:
     return QueueFilters.read(QueryDict(given).dict()).query()
 
 
-def _choices(spec: DetectorSpec | None) -> list[dict[str, Any]]:
+def choices_of(spec: DetectorSpec | None) -> list[dict[str, Any]]:
     """The outcomes with their reasons, numbered for the keyboard; a host commits no fraud."""
     words = found_words(truth_words(spec))
     money = spec is None or bool(spec.amount_field)

@@ -210,6 +210,14 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cases.open_missed_alerts",
         "schedule": 30.0,
     },
+    "Count the days that changed, for dashboards": {
+        "task": "cases.tally_changed",
+        "schedule": 300.0,
+    },
+    "Count again the days whose labels mature": {
+        "task": "cases.tally_maturing",
+        "schedule": 86400.0,
+    },
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Log versions that the tracking server did not take": {
@@ -230,6 +238,15 @@ CELERY_BEAT_SCHEDULE = {
 DRIFT_KEPT_DAYS = env.int("RISK_DRIFT_KEPT_DAYS", default=90)
 if DRIFT_KEPT_DAYS < 1:
     raise ImproperlyConfigured("RISK_DRIFT_KEPT_DAYS must be at least 1.")
+
+# --- Second looks (docs/second_looks.md) -------------------------------------------------------
+# Which share of the labelled alerts a second analyst judges too, without seeing the first outcome.
+SECOND_LOOK_SHARE = env.float("RISK_SECOND_LOOK_SHARE", default=0.05)
+SECOND_LOOK_MINUTES = env.float("RISK_SECOND_LOOK_MINUTES", default=30.0)
+if not 0.0 <= SECOND_LOOK_SHARE <= 1.0 or SECOND_LOOK_MINUTES <= 0:
+    raise ImproperlyConfigured(
+        "RISK_SECOND_LOOK_SHARE is a number from 0 to 1, RISK_SECOND_LOOK_MINUTES one above 0."
+    )
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
