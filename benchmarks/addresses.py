@@ -9,6 +9,7 @@ from django.db.models import Count
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from cases.models import Alert, Case
+from cases.second_look_models import SecondLook
 from jobs.models import Job
 from models_registry.models import ModelVersion
 from scoring.models import Detector
@@ -35,6 +36,7 @@ class Shown:
     version: int
     dataset: int
     job: int
+    look: int = 0
 
 
 def shown_rows(slug: str) -> Shown:
@@ -60,6 +62,7 @@ def shown_rows(slug: str) -> Shown:
         version=version.pk,
         dataset=version.dataset_id,
         job=Job.objects.values_list("pk", flat=True).first() or 0,
+        look=SecondLook.objects.exclude(status="waiting").values_list("pk", flat=True).first() or 0,
     )
 
 
@@ -107,6 +110,8 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "api_promote": version,
         "api_shadow": version,
         "job": {"job_id": shown.job},
+        "dashboard": {"panel": "volume"},
+        "second_look": {"pk": shown.look},
         "api_job": {"pk": shown.job},
         "api_source": {"slug": "none"},
     }

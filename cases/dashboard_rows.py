@@ -12,7 +12,7 @@ from django.urls import reverse
 from cases.models import Alert
 from cases.tallying import FRAUD, LEGITIMATE, day_bounds, waiting_at, with_truth
 from cases.workflow import AlertStatus, Disposition
-from scoring.core.types import DECISIONS, RISK_LEVELS, Decision
+from scoring.core.types import DECISIONS, RISK_LEVELS, Decision, RiskLevel
 from scoring.models import Detector, Prediction
 
 UNDECIDED, DECIDED, FLAGGED = "undecided", "decided", "flagged"
@@ -80,7 +80,7 @@ class AlertsAsked(_Asked):
         if self.outcome:
             found &= _stands(self.outcome)
         if self.level:
-            found &= Q(level=RISK_LEVELS.index(self.level))  # type: ignore[arg-type]
+            found &= Q(level=[*RISK_LEVELS].index(RiskLevel(self.level)))
         if self.detector:
             found &= Q(detector__slug=self.detector)
         if self.by:

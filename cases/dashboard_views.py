@@ -185,11 +185,9 @@ def dashboard_alerts(request: HttpRequest) -> HttpResponse:
     if asked.by and not request.user.has_perm(ANALYSTS):
         raise PermissionDenied
     rows = asked.narrow(Alert.objects.all(), timezone.now())
+    rows = rows.select_related("detector", "top_prediction", "closed_by")
     page = Paginator(rows.order_by("-opened_at", "-pk"), PAGE_SIZE).get_page(
         request.GET.get("page")
-    )
-    page.object_list = page.object_list.select_related(
-        "detector", "top_prediction", "closed_by", "case"
     )
     specs = SpecCache()
     context = {

@@ -125,13 +125,13 @@ def read_sums(filters: DashboardFilters, scope: Scope) -> Sums:
         day__gte=filters.first, day__lte=filters.last, detector__in=scope.ids
     ).order_by()
 
-    def rows(kind: str, *keys: str) -> Iterable[tuple[Any, ...]]:
+    def rows(kind: str, *keys: str) -> "QuerySet[Any]":
         found = place.grouped(tallies.filter(kind=kind)).values_list("at", *keys)
         return found.annotate(n=Sum("count"))
 
     sums.volume = {(place[at], level): n for at, level, n in rows(Kind.EVENT, "level")}
     cells = rows(Kind.EVENT, "detector_id", "decision", "outcome", "currency")
-    amounts = cells.annotate(total=Sum("amount"))  # type: ignore[attr-defined]
+    amounts = cells.annotate(total=Sum("amount"))
     sums.events = [
         EventCell(place[at], detector, decision, truth, currency, n, total)
         for at, detector, decision, truth, currency, n, total in amounts
@@ -172,7 +172,7 @@ class _Places:
     def __getitem__(self, at: date) -> Bin:
         return self._bins[at]
 
-    def grouped(self, rows: "QuerySet[DailyTally]") -> "QuerySet[DailyTally]":
+    def grouped(self, rows: "QuerySet[DailyTally]") -> "QuerySet[Any]":
         """Rows with `at`, what they are grouped by."""
         return rows.annotate(at=TruncWeek("day") if self._weekly else F("day"))
 

@@ -18,7 +18,7 @@ def bucket_of(seconds: float) -> int:
 
 def seconds_of(bucket: int) -> float:
     """The duration in the middle of a class, in seconds."""
-    return GROWTH ** (bucket + 0.5)
+    return math.pow(GROWTH, bucket + 0.5)
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:

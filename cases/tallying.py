@@ -86,7 +86,8 @@ def _events(day: date, detector: int, start: datetime, end: datetime) -> Iterato
     own = Prediction.objects.filter(
         detector=detector, event_time__gte=start, event_time__lt=end
     ).order_by()
-    grouped = with_truth(own).values_list("risk_level", "decision", "truth", "currency")
+    told: QuerySet[Any] = with_truth(own)
+    grouped = told.values_list("risk_level", "decision", "truth", "currency")
     for level, decision, truth, currency, count, amount in grouped.annotate(
         n=Count("pk"), total=Sum("exposure")
     ):
@@ -127,7 +128,8 @@ def _closed(day: date, start: datetime, end: datetime) -> Iterator[DailyTally]:
     found: Counter[tuple[int, int]] = Counter()
     rows = _closed_on(start, end).values_list("detector_id", "opened_at", "closed_at")
     for detector, opened, closed in rows.iterator():
-        found[detector, bucket_of((closed - opened).total_seconds())] += 1
+        if closed is not None:
+            found[detector, bucket_of((closed - opened).total_seconds())] += 1
     for (detector, bucket), count in found.items():
         yield DailyTally(
             day=day, kind=Kind.CLOSED, detector_id=detector, bucket=bucket, count=count
@@ -253,12 +255,13 @@ def _count_waiting(now: datetime) -> None:
         f"h{hours}": Count("pk", filter=Q(opened_at__lte=now - timedelta(hours=hours)))
         for hours in WAITING_HOURS
     }
-    rows = Alert.objects.filter(status=AlertStatus.OPEN).order_by().values("detector_id", "level")
+    live: QuerySet[Any] = Alert.objects.filter(status=AlertStatus.OPEN).order_by()
+    rows: Iterable[dict[str, Any]] = live.values("detector_id", "level").annotate(**ages)
     found = [
         WaitingTally(
             detector_id=row["detector_id"], level=row["level"], hours=hours, count=row[f"h{hours}"]
         )
-        for row in rows.annotate(**ages)
+        for row in rows
         for hours in WAITING_HOURS
     ]
     WaitingTally.objects.all().delete()

@@ -7,7 +7,9 @@ from typing import Any
 from accounts.models import User
 from benchmarks.addresses import Shown
 from cases.models import Alert, Case
+from cases.second_look_models import SecondLook
 from cases.services import comment_on_case, label_alert, open_alerts, open_case
+from cases.tallying import tally_changed
 from models_registry.models import ModelVersion
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
@@ -50,6 +52,7 @@ def grow_world(world: World, rows: int) -> None:
         open_case([_alert_of(f"case-{user}")[0]], title=f"About {user}", actor=world.actor)
         comment_on_case(world.case, text=f"Seen {user}.", actor=world.actor)
         _tell(world.prediction, world.actor)
+        _look_twice(closed)
         JobFactory(requested_by=world.actor)
         VersionFactory(detector=world.detector, trained_by=world.actor)
         key_for(world.actor)
@@ -73,6 +76,21 @@ def _tell(prediction: Prediction, author: User) -> None:
     )
 
 
+def _look_twice(alert: Alert) -> None:
+    """A second look at an alert that was closed, in dispute."""
+    alert.refresh_from_db()
+    first = {
+        "alert": alert, "propensity": 0.5, "drawn_at": alert.closed_at, "first_at": alert.closed_at,
+        "first_by": alert.closed_by, "first_disposition": "fraud", "first_reason": "card_testing",
+    }  # fmt: skip
+    SecondLook.objects.create(**first)
+    SecondLook.objects.update(
+        status="disputed", second_at=alert.closed_at, second_disposition="false_positive",
+        second_reason="travel",
+    )  # fmt: skip
+    tally_changed()
+
+
 def shown_of(world: World) -> Shown:
     """What the addresses of all pages point at."""
     return Shown(
@@ -86,4 +104,5 @@ def shown_of(world: World) -> Shown:
         version=world.version.pk,
         dataset=world.version.dataset_id,
         job=JobFactory(requested_by=world.actor).pk,
+        look=SecondLook.objects.values_list("pk", flat=True).first() or 0,
     )
