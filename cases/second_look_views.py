@@ -173,7 +173,7 @@ def _render_agreement(
     asked = asked_of(request, sums=False)
     filters = asked.filters
     found = agreement(day_bounds(filters.first)[0], day_bounds(filters.last)[1], asked.scope.ids)
-    counts = look_counts()
+    counts, specs = look_counts(), presenting.SpecCache()
     shares = SecondLookShare.objects.values_list("detector_id", "share")
     percents = {pk: f"{100 * share:g}" for pk, share in shares}
     usual = f"{100 * share_of_detector(0):g}"
@@ -194,8 +194,9 @@ def _render_agreement(
             if first != Disposition.INCONCLUSIVE
         ],
         "lines": [_reason_line(line) for line in found.lines],
-        "disputes": [{"look": look, "row": alert_row(look.alert, presenting.SpecCache())}
-                     for look in disputes()[:50]],
+        "disputes": [
+            {"look": look, "row": alert_row(look.alert, specs)} for look in disputes()[:50]
+        ],
         "waiting": counts.get(SecondLookStatus.WAITING, 0),
         "usual": usual,
         "shares": [

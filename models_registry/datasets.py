@@ -303,9 +303,10 @@ def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = Non
     """Keep what the data was: digest, counts, span; which rows a version learnt from (`split`).
 
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
-    truth may still come); `unsure` labels (confidence below 1, they weigh less); `logged` vectors and `recomputed` ones by reason; `label_sources`;
-    `duplicates` (events of one entity, moment and amount beyond the
-    first); `read_at`, when events were read; `split` in seconds; `unlabelled_is_legitimate`.
+    truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
+    and `recomputed` ones by reason; `label_sources`; `duplicates` (events of one entity, moment and
+    amount beyond the first); `read_at`, when events were read; `split` in seconds;
+    `unlabelled_is_legitimate`.
     """
     training = detector.spec().training
     at = rows.known_at.timestamp()
