@@ -14,6 +14,7 @@ from accounts.services import set_roles
 from cases.models import Alert
 from cases.selectors import alert_queue, predictions_without_alert
 from cases.services import comment_on_case, label_alert, move_case, open_alerts, open_case
+from cases.tallying import tally_everything
 from cases.workflow import Disposition
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
@@ -91,6 +92,7 @@ def fill(
     for detector in detectors.values():
         simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
     _triage(now, say)
+    say(f"{tally_everything():,} days counted for the dashboards")
 
 
 def _started_at() -> datetime:
