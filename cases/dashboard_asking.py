@@ -18,7 +18,8 @@ UNSAFE = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart. `figure` is None where there is nothing to draw, and `empty` says what to do."""
+    """One chart. `figure` is None where there is nothing to draw, and `empty` says what to do.
+    `more` is how it is reckoned."""
 
     key: str
     title: str
@@ -28,6 +29,7 @@ class Panel:
     rows: list[tuple[Any, ...]]
     figure: Figure | None
     empty: str = "Nothing happened on these days. Choose other days, or another detector."
+    more: str = ""
 
     def csv_lines(self) -> Iterator[str]:
         """What is shown, unrounded, with a head."""

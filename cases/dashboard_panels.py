@@ -139,6 +139,9 @@ def _event_precision(cells: Sequence[EventCell]) -> Share:
     return share_of(hits, sum(cell.count for cell in cells if cell.truth != UNLABELLED))
 
 
+UNTOLD: Final = share_of(0, 0)
+
+
 def false_positives(asked: Asked) -> Panel:
     """How many legitimate events were flagged."""
     bins, cells = asked.sums.bins, _by_bin(asked.sums.events)
@@ -146,8 +149,10 @@ def false_positives(asked: Asked) -> Panel:
     for at in bins:
         good = [one for one in cells[at] if legitimate(one, asked.scope, asked.now)]
         flagged = sum(one.count for one in good if one.flagged)
-        found.append(share_of(flagged, sum(one.count for one in good)))
-        young.append(not _matured(asked, at))
+        grown = _matured(asked, at)
+        # Of young events those are labelled that were flagged: a rate would say nothing.
+        found.append(share_of(flagged, sum(one.count for one in good)) if grown else UNTOLD)
+        young.append(not grown)
     rows = [
         (at.words, one.hits, one.total, one.value, one.low, one.high, "no" if open_ else "yes")
         for at, one, open_ in zip(bins, found, young, strict=True)
@@ -158,11 +163,11 @@ def false_positives(asked: Asked) -> Panel:
         axis="Of legitimate events", open_at=young,
     )  # fmt: skip
     return Panel(
-        "false_positives", "False-positive rate", "hollow: labels of that day may still come",
+        "false_positives", "False-positive rate", "of days whose labels have all had their time",
         "Share of legitimate events that were flagged, with 95 % intervals",
         ("day", "flagged", "legitimate", "rate", "low", "high", "matured"), rows,
         figure if any(one.total for one in found) else None,
-        "No event of these days is known to be legitimate yet.",
+        "The labels of these days may still come. Choose earlier days.",
     )  # fmt: skip
 
 
@@ -211,6 +216,10 @@ def moneys(asked: Asked) -> dict[Bin, Money]:
 
 
 NO_MONEY = "None of these detectors watches money: there is no amount to add up."
+FORMULA = (
+    "Saved = loss share \u00d7 amount of fraud flagged \u2212 review cost \u00d7 events reviewed"
+    " \u2212 false block cost \u00d7 legitimate events blocked, at each detector's own costs."
+)
 NO_FRAUD = "No event of these days is labelled as fraud yet."
 
 
@@ -253,13 +262,12 @@ def saved(asked: Asked) -> Panel:
     ]  # fmt: skip
     some = any(money.saved for money in found.values())
     return Panel(
-        "saved", "Cost saved against no platform",
-        "loss share \u00d7 fraud flagged \u2212 review cost \u00d7 reviews"
-        " \u2212 false block cost \u00d7 legitimate events blocked",
+        "saved", "Cost saved", "against approving every event",
         f"Cost saved a day against approving every event, in {asked.currency or 'money'}",
         ("day", "saved", "detected", "reviewed", "legitimate_blocked", "currency"), rows,
         bars(asked.points, [one], axis=asked.currency) if some else None,
         NO_FRAUD if asked.currency else NO_MONEY,
+        FORMULA,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from cases.models import Alert
 from cases.tallying import FRAUD, LEGITIMATE, day_bounds, waiting_at, with_truth
 from cases.workflow import AlertStatus, Disposition
 from scoring.core.types import DECISIONS, RISK_LEVELS, Decision, RiskLevel
-from scoring.models import Detector, Prediction
+from scoring.models import Detector, Label, Prediction
 
 UNDECIDED, DECIDED, FLAGGED = "undecided", "decided", "flagged"
 NO_LABEL, NOT_FRAUD = "none", "not_fraud"
@@ -26,6 +26,8 @@ TRUTHS = {
 }
 SAID = {NO_LABEL: "without a label", NOT_FRAUD: "not labelled fraud"}
 LONGEST = 40
+MOST_DAYS = 31
+"""How many days of events are read at once; a point of a chart is a week at most."""
 
 
 class _Asked:
@@ -131,14 +133,23 @@ class EventsAsked(_Asked):
         """The page of these events."""
         return f"{reverse('dashboard_events')}?{self.query()}"
 
-    def narrow(self, rows: "QuerySet[Prediction]") -> "QuerySet[Prediction]":
+    def span(self, today: date) -> tuple[date, date]:
+        """The days that are read: at most `MOST_DAYS`, the last where more are asked for."""
+        reach = timedelta(days=MOST_DAYS - 1)
+        first = date.fromisoformat(self.day_from) if self.day_from else None
+        last = date.fromisoformat(self.day_to) if self.day_to else None
+        if last is None:
+            last = today if first is None else first + reach
+        return max(first or last - reach, last - reach), last
+
+    def narrow(self, rows: "QuerySet[Prediction]", today: date) -> "QuerySet[Prediction]":
         """The events that match, by each detector's own index of times."""
+        first, last = self.span(today)
         detectors = Detector.objects.order_by().values_list("pk", flat=True)
         if self.detector:
             detectors = detectors.filter(slug=self.detector)
-        rows = rows.filter(
-            _between("event_time", self.day_from, self.day_to), detector__in=list(detectors)
-        )
+        ids = list(detectors)
+        rows = rows.filter(_between("event_time", f"{first}", f"{last}"), detector__in=ids)
         if self.decision == FLAGGED:
             rows = rows.filter(decision__in=[Decision.REVIEW, Decision.BLOCK])
         elif self.decision:
@@ -147,8 +158,17 @@ class EventsAsked(_Asked):
             rows = rows.filter(risk_level=self.level)
         if self.currency:
             rows = rows.filter(currency=self.currency)
-        rows = with_truth(rows)
-        return rows.filter(TRUTHS[self.truth]) if self.truth else rows
+        if not self.truth:
+            return rows
+        if self.truth in (FRAUD, LEGITIMATE):
+            # Few events have a label: the newest is looked up for those only.
+            said = Label.objects.filter(
+                _between("event_time", f"{first}", f"{last}"),
+                detector__in=ids,
+                is_fraud=self.truth == FRAUD,
+            )
+            rows = rows.filter(pk__in=said.order_by().values("prediction"))
+        return with_truth(rows).filter(TRUTHS[self.truth])
 
     def words(self) -> str:
         """What is asked, as a sentence."""
@@ -156,8 +176,8 @@ class EventsAsked(_Asked):
         parts.append("events")
         if self.detector:
             parts.append(f"of {self.detector}")
-        if self.day_from or self.day_to:
-            parts.append(_span(self.day_from, self.day_to))
+        first, last = self.span(datetime.now(UTC).date())
+        parts.append(_span(f"{first}", f"{last}"))
         if self.decision:
             parts.append(f"({self.decision.lower()})")
         if self.truth:

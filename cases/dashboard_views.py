@@ -30,9 +30,11 @@ from cases.dashboards import (
     newest_event_day,
     read_sums,
     scope_of,
+    usual_currency,
 )
 from cases.models import Alert
 from cases.rows import alert_rows
+from cases.tallying import with_truth
 from cases.views import fragment
 from scoring.models import Prediction
 from scoring.presenting import SpecCache
@@ -56,8 +58,8 @@ def asked_of(request: HttpRequest, *, sums: bool = True) -> Asked:
     filters = DashboardFilters.read(request.GET.dict(), now.astimezone(UTC).date())
     scope = scope_of(filters.detector)
     known = scope.currencies()
-    currency = filters.currency if filters.currency in known else (known[0] if known else "")
     found = read_sums(filters, scope) if sums else Sums(filters.bins())
+    currency = filters.currency if filters.currency in known else usual_currency(found, scope)
     return Asked(filters, scope, found, currency, now)
 
 
@@ -210,9 +212,13 @@ def dashboard_events(request: HttpRequest) -> HttpResponse:
     number = request.GET.get("page", "1")
     number = number if number.isascii() and number.isdecimal() and len(number) < 5 else "1"
     page = min(max(int(number), 1), FURTHEST)
-    rows = asked.narrow(Prediction.objects.all()).order_by("-event_time", "-id")
+    rows = asked.narrow(Prediction.objects.all(), timezone.now().astimezone(UTC).date())
     first = (page - 1) * PAGE_SIZE
-    found = list(rows.select_related("detector")[first : first + PAGE_SIZE + 1])
+    # Ids are sorted first: whole rows are wide.
+    ordered = rows.order_by("-event_time", "-id").values_list("pk", flat=True)
+    pks = list(ordered[first : first + PAGE_SIZE + 1])
+    whole = with_truth(Prediction.objects.filter(pk__in=pks)).select_related("detector")
+    found = list(whole.order_by("-event_time", "-id"))
     specs = SpecCache()
     context = {
         "title": asked.words(),

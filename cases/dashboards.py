@@ -1,6 +1,6 @@
 """Reads for the dashboards: sums over days that are counted already, never over the rows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -218,6 +218,18 @@ def money_of(cells: Iterable[EventCell], scope: Scope, currency: str, now: datet
             wrong += cell.count
             saved -= costs.false_block_cost * cell.count
     return Money(detected, lost, saved, reviewed, wrong)
+
+
+def usual_currency(sums: Sums, scope: Scope) -> str:
+    """That of most events of these days, else of most detectors; empty where no money is at
+    stake."""
+    known = scope.currencies()
+    found: Counter[str] = Counter()
+    for cell in sums.events:
+        if cell.currency in known:
+            found[cell.currency] += cell.count
+    usual = found.most_common(1)
+    return usual[0][0] if usual else next(iter(known), "")
 
 
 def matured(at: Bin, delay: timedelta, now: datetime) -> bool:

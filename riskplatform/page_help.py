@@ -49,7 +49,7 @@ PAGES: dict[str, PageHelp] = {
         (
             "Choose days and detector above; the address holds them. Weeks from 93 days on.",
             "Click a point, or open the table below a chart, to see the very rows behind it.",
-            "Hollow marks are not final: alerts still open, or labels that may still come.",
+            "Hollow marks are not final: alerts of that day are still open.",
             "Saved: the loss share of fraud flagged, less reviews and false blocks at the costs"
             " that the detector declares; without a platform every event would be approved.",
             "Amounts in another currency than the detector's own are left out of sums of money.",

@@ -243,6 +243,35 @@ def test_a_text_cannot_run_as_a_formula():
     assert csv_line(["=1+1", "-2", -2, None]) == "'=1+1,'-2,-2,\r\n"
 
 
+def test_the_false_positive_rate_waits_for_the_labels(reader):
+    day = timezone.now().astimezone(UTC).date()
+    for at in (day, day - timedelta(days=60)):
+        tally("event", at, 5, level=2, decision="REVIEW", outcome="legitimate")
+        tally("event", at, 95, level=0, decision="APPROVE")
+    panel = panels(reader.get(reverse("dashboards"), {"days": "90"}))["false_positives"]
+    rows = {row[0]: row[1:] for row in panel.rows}
+    assert rows[f"{day}"] == (0, 0, None, None, None, "no")
+    assert rows[f"{day - timedelta(days=60)}"][:3] == (5, 100, 0.05)
+
+
+def test_money_is_told_in_the_currency_of_most_events(reader, cards_detector, fraud_detector):
+    day = timezone.now().astimezone(UTC).date()
+    currency = fraud_detector.spec().currency
+    tally("event", day, 9, level=0, decision="APPROVE", currency=currency, detector=fraud_detector)
+    assert reader.get(reverse("dashboards")).context["currency"] == currency
+    asked_for = {"currency": cards_detector.spec().currency}
+    shown = reader.get(reverse("dashboards"), asked_for).context["currency"]
+    assert shown == asked_for["currency"]
+
+
+def test_events_are_read_a_month_at_a_time():
+    today = date(2026, 3, 20)
+    assert EventsAsked().span(today) == (date(2026, 2, 18), today)
+    year = EventsAsked(day_from="2025-01-01", day_to="2026-01-01")
+    assert year.span(today) == (date(2025, 12, 2), date(2026, 1, 1))
+    assert EventsAsked(day_from="2025-01-01").span(today) == (date(2025, 1, 1), date(2025, 1, 31))
+
+
 # --- The rows behind a point ---------------------------------------------------------------------
 
 
