@@ -26,7 +26,7 @@ TRUTHS = {
 }
 SAID = {NO_LABEL: "without a label", NOT_FRAUD: "not labelled fraud"}
 LONGEST = 40
-MOST_DAYS = 31
+MOST_DAYS = 7
 """How many days of events are read at once; a point of a chart is a week at most."""
 
 

@@ -264,12 +264,12 @@ def test_money_is_told_in_the_currency_of_most_events(reader, cards_detector, fr
     assert shown == asked_for["currency"]
 
 
-def test_events_are_read_a_month_at_a_time():
+def test_events_are_read_a_week_at_a_time():
     today = date(2026, 3, 20)
-    assert EventsAsked().span(today) == (date(2026, 2, 18), today)
+    assert EventsAsked().span(today) == (date(2026, 3, 14), today)
     year = EventsAsked(day_from="2025-01-01", day_to="2026-01-01")
-    assert year.span(today) == (date(2025, 12, 2), date(2026, 1, 1))
-    assert EventsAsked(day_from="2025-01-01").span(today) == (date(2025, 1, 1), date(2025, 1, 31))
+    assert year.span(today) == (date(2025, 12, 26), date(2026, 1, 1))
+    assert EventsAsked(day_from="2025-01-01").span(today) == (date(2025, 1, 1), date(2025, 1, 7))
 
 
 # --- The rows behind a point ---------------------------------------------------------------------
