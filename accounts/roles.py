@@ -41,6 +41,8 @@ _LEAD = _ANALYST | {
     "cases.share_view",
     "cases.change_workqueue",
     "cases.change_casetype",
+    "cases.view_analysts",
+    "cases.settle_second_look",
 }
 _DATA_ENGINEER = _READ | {
     "scoring.add_detector",

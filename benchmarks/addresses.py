@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from cases.case_models import CaseType
 from cases.models import Alert, Case
+from cases.second_look_models import SecondLook
 from cases.work_queue_models import WorkQueue
 from jobs.models import Job
 from models_registry.backtest_models import Backtest
@@ -51,6 +52,7 @@ class Shown:
     receipt: int = 0
     route: int = 0
     delivery: UUID = NOBODY
+    look: int = 0
 
 
 def shown_rows(slug: str) -> Shown:
@@ -82,6 +84,7 @@ def shown_rows(slug: str) -> Shown:
         receipt=Receipt.objects.values_list("pk", flat=True).first() or 0,
         route=Route.objects.filter(removed_at=None).values_list("pk", flat=True).first() or 0,
         delivery=Delivery.objects.values_list("pk", flat=True).first() or NOBODY,
+        look=SecondLook.objects.exclude(status="waiting").values_list("pk", flat=True).first() or 0,
     )
 
 
@@ -135,6 +138,8 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "notification": {"pk": shown.receipt},
         "notification_route": {"pk": shown.route},
         "notification_delivery": {"pk": shown.delivery},
+        "dashboard": {"panel": "volume"},
+        "second_look": {"pk": shown.look},
         "api_job": {"pk": shown.job},
         "api_source": {"slug": "none"},
     }

@@ -1,5 +1,6 @@
 """The demo's own rows, copied entity by entity until a PostgreSQL database is full."""
 
+from datetime import date, timedelta
 from typing import Any
 
 from django.db import connection
@@ -8,6 +9,8 @@ from django.db.models import Model
 from accounts.models import User
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.queue_models import AlertText
+from cases.second_look_models import SecondLook
+from cases.tallying import tally_everything
 from riskplatform import demo
 from riskplatform.preparing import prepare
 from scoring.models import Label, Prediction
@@ -33,13 +36,15 @@ def multiply(predictions: int, alerts: int, cases: int) -> dict[str, int]:
     _copy_predictions(copies)
     _copy_alerts(copies, cases)
     _copy_labels(copies)
+    _second_looks()
     with connection.cursor() as cursor:
-        for model in (Alert, Case, Label, AlertPrediction, CaseEvent, Touch):
+        for model in (Alert, Case, Label, AlertPrediction, CaseEvent, Touch, SecondLook):
             name = model._meta.db_table
             cursor.execute(
                 f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"  # noqa: S608
             )
         cursor.execute("VACUUM ANALYZE")
+    tally_everything()
     return {
         str(model._meta.verbose_name_plural): model.objects.count()
         for model in (Prediction, Alert, Case, Label, CaseEvent)
@@ -110,6 +115,7 @@ def _copy_alerts(copies: int, cases: int) -> None:
             " CASE WHEN mod(copy, 2) = 0 THEN 'card_testing' ELSE 'travel' END ELSE '' END",
             "owner_id": f"CASE WHEN mod(copy, 3) = 0 THEN {_user('analyst')} END",
             "case_id": "NULL",
+            "closed_by_id": f"CASE WHEN {closed} THEN {_user('analyst')} END",
         },
         f", {series} WHERE {originals}",
     )
@@ -179,6 +185,25 @@ def _copy_labels(copies: int) -> None:
     )
 
 
+def _second_looks() -> None:
+    """A twentieth of the labelled alerts, a tenth of them in dispute, a tenth still waiting."""
+    _run(
+        "INSERT INTO cases_secondlook (alert_id, status, propensity, drawn_at, first_by_id,"
+        " first_at, first_disposition, first_reason, second_by_id, second_at, second_disposition,"
+        " second_reason, second_notes, settled_disposition, settled_reason, settled_notes)"
+        " SELECT id, CASE mod(n, 10) WHEN 0 THEN 'disputed' WHEN 1 THEN 'waiting' ELSE 'agreed'"
+        " END,"
+        " 0.05, closed_at, closed_by_id, closed_at, disposition, reason_code,"
+        " CASE WHEN mod(n, 10) <> 1 THEN %s END, CASE WHEN mod(n, 10) <> 1 THEN closed_at END,"
+        " CASE mod(n, 10) WHEN 0 THEN 'inconclusive' WHEN 1 THEN '' ELSE disposition END,"
+        " CASE mod(n, 10) WHEN 0 THEN 'no_contact' WHEN 1 THEN '' ELSE reason_code END,"
+        " '', '', '', '' FROM (SELECT *, row_number() OVER (ORDER BY id) AS n FROM cases_alert"
+        " WHERE status = 'closed' AND disposition IN ('fraud', 'false_positive')) AS a"
+        " WHERE mod(id, 20) = 0",
+        _user("lead"),
+    )
+
+
 def _user(name: str) -> int:
     return User.objects.get(username=name).pk
 
@@ -196,3 +221,20 @@ def queue_addresses() -> list[tuple[str, str]]:
         "queue, page 200": "page=200",
     }
     return [(name, f"/?{query}") for name, query in asked.items()]
+
+
+def dashboard_addresses() -> list[tuple[str, str]]:
+    """Dashboards over the longest spans, and the rows behind their points."""
+    year = f"from={date.today() - timedelta(days=364)}&to={date.today()}"
+    return [
+        ("dashboards of 90 days", "/dashboards/?days=90"),
+        ("dashboards of a year", f"/dashboards/?{year}"),
+        ("dashboards of one detector", "/dashboards/?days=90&detector=payments"),
+        ("analysts of a year", f"/dashboards/analysts/?{year}"),
+        ("agreement of a year", f"/second-looks/agreement/?{year}"),
+        ("alerts behind a backlog", f"/dashboards/alerts/?waiting_on={date.today()}"),
+        ("alerts closed in a year", f"/dashboards/alerts/?closed_from={date.today().year}-01-01"),
+        ("alerts that wait", "/dashboards/alerts/?waited=24&level=HIGH"),
+        ("fraud in a week", "/dashboards/events/?truth=fraud&day_from="
+         f"{date.today() - timedelta(days=60)}&day_to={date.today() - timedelta(days=53)}"),
+    ]  # fmt: skip

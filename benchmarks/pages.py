@@ -107,7 +107,7 @@ def _measure(shown: Any) -> list[Row]:
     from accounts.scopes import SCOPES
     from accounts.services import create_api_key
     from benchmarks.addresses import readable_pages
-    from benchmarks.multiplying import queue_addresses
+    from benchmarks.multiplying import dashboard_addresses, queue_addresses
 
     admin = User.objects.get(username="admin")
     client = Client()
@@ -116,7 +116,7 @@ def _measure(shown: Any) -> list[Row]:
         user=admin, label="bench", scopes=tuple(SCOPES), rate="none", actor=None
     )
     rows: list[Row] = []
-    for name, address in [*readable_pages(shown), *queue_addresses()]:
+    for name, address in [*readable_pages(shown), *queue_addresses(), *dashboard_addresses()]:
         headers = {"authorization": f"Token {key}"} if address.startswith("/api/") else {}
         if name in NOT_PAGES or client.get(address, headers=headers).status_code != 200:
             continue

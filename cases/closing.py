@@ -59,7 +59,8 @@ def undo_closing(closing: Closing, *, actor: User) -> Alert:
     alert.status, alert.closed_at, alert.disposition, alert.reason_code = (
         AlertStatus.OPEN, None, "", "",
     )  # fmt: skip
-    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
+    alert.closed_by = None
+    alert.save(update_fields=["status", "closed_at", "closed_by", "disposition", "reason_code"])
     closing.undone_at, closing.undone_by = now, actor
     closing.save(update_fields=["undone_at", "undone_by"])
     record_audit(

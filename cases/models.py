@@ -9,8 +9,10 @@ from django.urls import reverse
 from accounts.models import AppendOnlyError
 from cases import (  # noqa: F401 - where Django looks for models
     case_models,
+    dashboard_models,
     links_models,
     queue_models,
+    second_look_models,
     signature_models,
     work_queue_models,
 )
@@ -150,6 +152,9 @@ class Alert(Served):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True,
         db_index=False, related_name="+",
     )  # fmt: skip
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         ordering = ("-loss_per_minute", "-id")
@@ -179,6 +184,8 @@ class Alert(Served):
                 name="alert_of_queue",
                 condition=models.Q(status=AlertStatus.OPEN),
             ),
+            models.Index(fields=("opened_at", "id"), name="alert_by_opening"),
+            models.Index(fields=("closed_at", "id"), name="alert_by_closing"),
         )
         permissions = (
             ("triage_alert", "Can label and close alerts"),

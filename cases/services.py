@@ -15,6 +15,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.checklists import start_checklist
 from cases.closing import note_closing
+from cases.drawing import draw_second_look
 from cases.handling_time import Cell
 from cases.locking import check_lock
 from cases.mentioning import note_mentions
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 IN_HANDS = ("locked_by", "locked_until", "snoozed_until", "snoozed_by")
 """What only an open alert has."""
+CLOSING = ("status", "closed_at", "closed_by", "disposition", "reason_code")
 
 
 def open_alerts(prediction_ids: Sequence[UUID]) -> int:
@@ -198,10 +200,12 @@ def close_alert(
     alert.disposition = found
     alert.reason_code = reason_code
     alert.locked_by = alert.locked_until = alert.snoozed_until = alert.snoozed_by = None
-    alert.save(update_fields=["status", "closed_at", "disposition", "reason_code", *IN_HANDS])
+    alert.closed_by = actor
+    alert.save(update_fields=[*CLOSING, *IN_HANDS])
     tell_alert_closed(alert, actor=actor)
     if found is Disposition.INCONCLUSIVE:
         return
+    draw_second_look(alert)
     for prediction in Prediction.objects.filter(alert_link__alert=alert):
         record_label(
             prediction,

@@ -12,6 +12,7 @@ from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
 from cases.signing import sign_closed_alerts
 from cases.summing_up import sum_up_missing
+from cases.tallying import tally_changed, tally_maturing
 from cases.team_queues import place_unplaced
 from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
 
@@ -62,3 +63,15 @@ def assign_waiting_task() -> None:
     """Give out what waits in team queues that assign."""
     place_unplaced(timezone.now())
     assign_waiting(timezone.now())
+
+
+@shared_task(name="cases.tally_changed")
+def tally_changed_task() -> None:
+    """Count the days that changed, for the dashboards."""
+    tally_changed()
+
+
+@shared_task(name="cases.tally_maturing")
+def tally_maturing_task() -> None:
+    """Count the days again whose labels may still come."""
+    tally_maturing()

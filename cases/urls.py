@@ -7,10 +7,12 @@ from cases import (
     case_act_views,
     case_file_views,
     case_views,
+    dashboard_views,
     entity_views,
     hand_views,
     palette_views,
     queue_views,
+    second_look_views,
     views,
     work_queue_views,
 )
@@ -92,6 +94,23 @@ urlpatterns = [
     path("cases/types/", work_queue_views.case_type_list, name="case_type_list"),
     path("cases/types/new/", work_queue_views.case_type_detail, name="case_type_new"),
     path("cases/types/<int:pk>/", work_queue_views.case_type_detail, name="case_type_detail"),
+    path("dashboards/", dashboard_views.dashboards, name="dashboards"),
+    path("dashboards/analysts/", dashboard_views.dashboard_analysts, name="dashboard_analysts"),
+    path("dashboards/alerts/", dashboard_views.dashboard_alerts, name="dashboard_alerts"),
+    path("dashboards/events/", dashboard_views.dashboard_events, name="dashboard_events"),
+    path("dashboards/csv/<slug:panel>/", dashboard_views.dashboard_csv, name="dashboard_csv"),
+    path("second-looks/", second_look_views.second_looks, name="second_looks"),
+    path("second-looks/take/", second_look_views.second_look_take, name="second_look_take"),
+    path("second-looks/answer/", second_look_views.second_look_answer, name="second_look_answer"),
+    path(
+        "second-looks/agreement/",
+        second_look_views.second_look_agreement,
+        name="second_look_agreement",
+    ),
+    path("second-looks/share/", second_look_views.second_look_share, name="second_look_share"),
+    path(
+        "second-looks/<int:pk>/", second_look_views.second_look_dispute, name="second_look_dispute"
+    ),
     path("entities/<slug:slug>/<slug:token>/", entity_views.entity_detail, name="entity_detail"),
     path(
         "entities/<slug:slug>/<slug:token>/timeline/",

@@ -20,6 +20,7 @@ from cases.locking import locked_by_other
 from cases.models import Alert
 from cases.resting import snooze_choices
 from cases.rows import alert_row
+from cases.second_looks import is_blind
 from cases.selectors import (
     assignable_users,
     entity_history,
@@ -103,6 +104,8 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
     if fragment(request) == "preview":
         context = preview_context(alert, presenting.SpecCache())
         return render(request, "cases/queue.html#preview-body", context)
+    if is_blind(signed_in(request), alert):
+        return redirect("second_looks")
     begin_touch(signed_in(request), alert=alert)
     act = request.GET.get("act", "")
     return _render_alert(request, alert, {"act": act if act in ACTS else ""})
@@ -117,7 +120,7 @@ def _render_alert(
         **alert_context(alert, specs),
         "crumbs": [("Queue", f"{reverse('queue')}?{back}" if back else reverse("queue"))],
         "back": back,
-        "choices": _choices(specs.of(alert.detector)),
+        "choices": choices_of(specs.of(alert.detector)),
         "people": _people(signed_in(request)),
         "locked_away": locked_by_other(alert, signed_in(request)),
         "comments": alert.comments.all(),
@@ -132,7 +135,7 @@ def _back(request: HttpRequest) -> str:
     return QueueFilters.read(QueryDict(given).dict()).query()
 
 
-def _choices(spec: DetectorSpec | None) -> list[dict[str, Any]]:
+def choices_of(spec: DetectorSpec | None) -> list[dict[str, Any]]:
     """The outcomes with their reasons, numbered for the keyboard; a host commits no fraud."""
     words = found_words(truth_words(spec))
     money = spec is None or bool(spec.amount_field)

@@ -44,6 +44,15 @@ class Disposition(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class SecondLookStatus(StrEnum):
+    """Where a second look at a labelled alert stands."""
+
+    WAITING = "waiting"
+    AGREED = "agreed"
+    DISPUTED = "disputed"
+    SETTLED = "settled"
+
+
 REASON_CODES: dict[Disposition, tuple[tuple[str, str], ...]] = {
     Disposition.FRAUD: (
         ("stolen_credentials", "Stolen card or credentials"),

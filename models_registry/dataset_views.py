@@ -55,6 +55,7 @@ def _counts(dataset: Dataset, detail: dict[str, Any]) -> list[tuple[str, int, st
         ("Legitimate by a label", detail.get("legitimate"), "somebody looked or reported"),
         ("Unknown", detail.get("unknown"), "no label was known"),
         ("of them too young", detail.get("young"), "the truth may still come: never a negative"),
+        ("Not sure", detail.get("unsure"), "analysts disagree: such a label weighs less"),
         ("Duplicates", detail.get("duplicates"), "same entity, moment and amount as another"),
     )
     return [

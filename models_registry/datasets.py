@@ -264,21 +264,25 @@ def _labels(
     A label that was taken back later than `known_at` was known then, so that the same moment gives
     the same rows for ever.
     """
-    rows, values, times = [], [], []
+    rows, values, times, sure = [], [], [], []
     newest: dict[int, str] = {}
     standing = Q(retracted_at=None) | Q(retracted_at__gt=known_at)
     labels = Label.history.filter(standing, detector=detector, label_time__lte=known_at).order_by(
         "label_time", "id"
     )
-    fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source")
-    for pk, is_fraud, label_time, source in fields.iterator(chunk_size=CHUNK):
+    fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source", "confidence")
+    for pk, is_fraud, label_time, source, confidence in fields.iterator(chunk_size=CHUNK):
         if pk in index:
             rows.append(index[pk])
             values.append(is_fraud)
             times.append(label_time.timestamp())
+            sure.append(confidence)
             newest[index[pk]] = source
     history = LabelHistory(
-        np.array(rows, np.intp), np.array(values, np.int8), np.array(times, float)
+        np.array(rows, np.intp),
+        np.array(values, np.int8),
+        np.array(times, float),
+        np.array(sure, float) if min(sure, default=1.0) < 1.0 else None,
     )
     return history, dict(Counter(newest.values()))
 
@@ -295,6 +299,8 @@ def digest(rows: Rows) -> str:
         rows.labels.time,
     ):
         found.update(np.ascontiguousarray(array).tobytes())
+    if rows.labels.confidence is not None:
+        found.update(rows.labels.confidence.tobytes())
     return found.hexdigest()
 
 
@@ -302,14 +308,16 @@ def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = Non
     """Keep what the data was: digest, counts, span; which rows a version learnt from (`split`).
 
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
-    truth may still come); `logged` vectors and `recomputed` ones by reason; `label_sources`;
-    `duplicates` (events of one entity, moment and amount beyond the
-    first); `read_at`, when events were read; `split` in seconds; `unlabelled_is_legitimate`.
+    truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
+    and `recomputed` ones by reason; `label_sources`; `duplicates` (events of one entity, moment and
+    amount beyond the first); `read_at`, when events were read; `split` in seconds;
+    `unlabelled_is_legitimate`.
     """
     training = detector.spec().training
     at = rows.known_at.timestamp()
     known = rows.labels.as_known_at(at, len(rows.event_time))
     unknown = known < 0
+    sure = rows.labels.confidence_at(at, len(rows.event_time))
     return Dataset.objects.create(
         detector=detector,
         digest=digest(rows),
@@ -324,6 +332,7 @@ def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = Non
             "legitimate": int((known == 0).sum()),
             "unknown": int(unknown.sum()),
             "young": int((unknown & (rows.event_time + training.label_delay > at)).sum()),
+            "unsure": 0 if sure is None else int((sure < 1.0).sum()),
             "label_delay": training.label_delay,
             "unlabelled_is_legitimate": training.unlabelled_is_legitimate,
             "split": None if split is None else asdict(split),

@@ -13,7 +13,7 @@ from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.imbalance import IMBALANCE, fit_balanced
 from models_registry.core.learners.base import Learner, Matrix, OnProgress, ShouldStop
 from models_registry.core.learners.catalogue import make_learner
-from models_registry.core.splits import Parts
+from models_registry.core.splits import Part, Parts
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
 from models_registry.core.watched import fit_watched
 from models_registry.datasets import Rows
@@ -128,7 +128,7 @@ def fit_parts(
         label_delay=spec.training.label_delay,
     )
     new = make_learner(learner_name, **parameters)
-    learner = _fit_learner(new, spec, matrix, train.labels, progress)
+    learner = _fit_learner(new, spec, matrix, train, progress)
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
     margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
@@ -148,17 +148,19 @@ def _fit_learner(
     new: Learner,
     spec: DetectorSpec,
     matrix: Matrix,
-    labels: NDArray[np.int8],
+    train: Part,
     progress: Progress,
 ) -> Learner:
-    """Fit as the declaration says; whoever cancels need not wait for the learner."""
+    """Fit as the declaration says, each label by how sure it is; whoever cancels need not wait for
+    the learner."""
 
     def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
         return fit_balanced(
             new,
             spec.training.imbalance,
             matrix,
-            labels,
+            train.labels,
+            weights=train.weights,
             on_progress=on_progress,
             should_stop=should_stop,
         )

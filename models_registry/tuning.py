@@ -69,8 +69,8 @@ def make_folds(spec: DetectorSpec, rows: Rows, times: Sequence[FoldTimes]) -> li
     delay = spec.training.label_delay
     found = []
     for learnt_from, learnt_to, judged_from, judged_to in times:
-        learnt, learnt_labels = _span(rows, learnt_from, learnt_to, spec.training)
-        judged, judged_labels = _span(rows, judged_from, judged_to, spec.training)
+        learnt, learnt_labels, sure = _span(rows, learnt_from, learnt_to, spec.training)
+        judged, judged_labels, _ = _span(rows, judged_from, judged_to, spec.training)
         if min(_rarer(learnt_labels), _rarer(judged_labels)) < LEAST_POSITIVES:
             continue
         encoder = fit_encoder(spec.features, rows.vectors[learnt], {}, learnt_labels)
@@ -79,17 +79,19 @@ def make_folds(spec: DetectorSpec, rows: Rows, times: Sequence[FoldTimes]) -> li
             label_delay=delay,
         )  # fmt: skip
         found.append(
-            Fold(matrix, learnt_labels, encoder.matrix(rows.vectors[judged]), judged_labels)
+            Fold(matrix, learnt_labels, encoder.matrix(rows.vectors[judged]), judged_labels, sure)
         )
     return found
 
 
 def _span(
     rows: Rows, start: float, end: float, how: TrainingSpec
-) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
-    """Rows of [start, end), oldest first, whose label was known one delay after its end."""
+) -> tuple[NDArray[np.intp], NDArray[np.int8], NDArray[np.float64] | None]:
+    """Rows of [start, end), oldest first, whose label was known one delay after its end; how sure
+    each is (None: all are)."""
+    at = min(end + how.label_delay, rows.known_at.timestamp())
     labels = rows.labels.matured(
-        min(end + how.label_delay, rows.known_at.timestamp()),
+        at,
         rows.event_time,
         delay=how.label_delay,
         matured_is_genuine=how.unlabelled_is_legitimate,
@@ -97,7 +99,8 @@ def _span(
     inside = (rows.event_time >= start) & (rows.event_time < end) & (labels != UNKNOWN)
     found = np.flatnonzero(inside)
     found = found[np.argsort(rows.event_time[found], kind="stable")]
-    return found, labels[found]
+    sure = rows.labels.confidence_at(at, rows.event_time.size)
+    return found, labels[found], None if sure is None else sure[found]
 
 
 def _rarer(labels: NDArray[np.int8]) -> int:

@@ -20,6 +20,14 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
     },
     "Escalate what is overdue": {"task": "cases.escalate_overdue", "schedule": 60.0},
     "Assign what waits in team queues": {"task": "cases.assign_waiting", "schedule": 30.0},
+    "Count the days that changed, for dashboards": {
+        "task": "cases.tally_changed",
+        "schedule": 300.0,
+    },
+    "Count again the days whose labels mature": {
+        "task": "cases.tally_maturing",
+        "schedule": 86400.0,
+    },
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Log versions that the tracking server did not take": {

@@ -15,6 +15,7 @@ from cases.casework import move_case
 from cases.models import Alert
 from cases.selectors import alert_queue, predictions_without_alert
 from cases.services import comment_on_case, label_alert, open_alerts, open_case
+from cases.tallying import tally_everything
 from cases.workflow import Disposition
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
@@ -92,6 +93,7 @@ def fill(
     for detector in detectors.values():
         simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
     _triage(now, say)
+    say(f"{tally_everything():,} days counted for the dashboards")
 
 
 def _started_at() -> datetime:

@@ -1,6 +1,23 @@
-"""What the log says of requests."""
+"""Where the log goes, and what it says of requests."""
 
 import logging
+from typing import Any
+
+
+def logging_of(level: str) -> dict[str, Any]:
+    """Django's LOGGING: everything from `level` on to the console, a line each."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+        "filters": {"refused": {"()": "riskplatform.logs.WithoutTracebacks"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {
+            "django.request": {"filters": ["refused"]},
+            "fontTools": {"level": "WARNING"},  # one line a glyph table of every PDF
+        },
+        "root": {"handlers": ["console"], "level": level},
+    }
 
 
 class WithoutTracebacks(logging.Filter):

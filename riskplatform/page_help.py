@@ -93,6 +93,49 @@ PAGES: dict[str, PageHelp] = {
         ("Cases that are open keep the checklist that they began with.",),
     ),
     "case_type_new": PageHelp("Write a kind of case and what has to be done in each of them."),
+    "dashboards": PageHelp(
+        "How the platform does: what came in, what was flagged, how right that was, what it saved.",
+        (
+            "Choose days and detector above; the address holds them. Weeks from 93 days on.",
+            "Click a point, or open the table below a chart, to see the very rows behind it.",
+            "Hollow marks are not final: alerts of that day are still open.",
+            "Saved: the loss share of fraud flagged, less reviews and false blocks at the costs"
+            " that the detector declares; without a platform every event would be approved.",
+            "Amounts in another currency than the detector's own are left out of sums of money.",
+        ),
+    ),
+    "dashboard_analysts": PageHelp(
+        "What each analyst closed, how long it took, and how far a second analyst agreed.",
+        ("Mind the intervals: a few alerts say little about anybody.",),
+    ),
+    "dashboard_alerts": PageHelp(
+        "The alerts behind a point of a dashboard.",
+        ("They are read now: what was counted minutes ago may have moved on.",),
+    ),
+    "dashboard_events": PageHelp(
+        "The scored events behind a point of a dashboard.",
+        ("The label is the newest one of each event.",),
+    ),
+    "second_looks": PageHelp(
+        "Judge an alert that another analyst has labelled, without seeing what they found.",
+        (
+            "A share of the labelled alerts is drawn at random; n takes the next.",
+            "Labels are shown as they were known when the alert was opened.",
+            "Where you find something else than the first analyst, a lead settles it.",
+        ),
+    ),
+    "second_look_agreement": PageHelp(
+        "How far two analysts agree, on what they do not, and what is left to settle.",
+        (
+            "Kappa is agreement beyond chance: 1 is perfect, 0 is what chance gives.",
+            "A label counts in training for the share of its looks that say so.",
+            "The share drawn is set for each detector; empty means that of the platform.",
+        ),
+    ),
+    "second_look_dispute": PageHelp(
+        "Two judgements of one alert side by side; a lead settles which one stands.",
+        ("Alert and labels follow what is settled; all judgements stay on record.",),
+    ),
     "prediction_detail": PageHelp(
         "One scored event, as it was decided and why.",
         (

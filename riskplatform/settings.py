@@ -17,6 +17,7 @@ from django.core.management.utils import get_random_secret_key
 
 from accounts.rates import DEFAULT_RATE, parse_rate
 from riskplatform.beat_schedule import BEAT_SCHEDULE
+from riskplatform.logs import logging_of
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -244,6 +245,14 @@ if (
     or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650
 ):
     raise ImproperlyConfigured("See docs/notifications.md: RISK_SITE_URL, EMAIL_, RISK_NOTIFY.")
+# --- Second looks (docs/second_looks.md) -------------------------------------------------------
+# Which share of the labelled alerts a second analyst judges too, without seeing the first outcome.
+SECOND_LOOK_SHARE = env.float("RISK_SECOND_LOOK_SHARE", default=0.05)
+SECOND_LOOK_MINUTES = env.float("RISK_SECOND_LOOK_MINUTES", default=30.0)
+if not 0.0 <= SECOND_LOOK_SHARE <= 1.0 or SECOND_LOOK_MINUTES <= 0:
+    raise ImproperlyConfigured(
+        "RISK_SECOND_LOOK_SHARE is a number from 0 to 1, RISK_SECOND_LOOK_MINUTES one above 0."
+    )
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -389,16 +398,5 @@ STORAGES = {
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"refused": {"()": "riskplatform.logs.WithoutTracebacks"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {
-        "django.request": {"filters": ["refused"]},
-        "fontTools": {"level": "WARNING"},  # one line a glyph table of every PDF
-    },
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-}
+LOGGING = logging_of(env("LOG_LEVEL", default="INFO"))
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")

@@ -17,6 +17,7 @@
     "@accent": ["--accent", "#2458d3"]
   };
   var CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, scrollZoom: false };
+  var OURS = /^\/[^/]/; // an address on this host
   var loading = null;
 
   function palette() {
@@ -118,11 +119,17 @@
       var xs = values(trace.x || trace.labels);
       values(trace.y || trace.values).slice(0, 500).forEach(function (y, at) {
         var row = body.insertRow();
+        var address = addressOf(figure.layout, trace, at);
         row.insertCell().textContent = trace.name || "Series " + (index + 1);
-        [xs[at], y].forEach(function (value) {
+        [xs[at], y].forEach(function (value, column) {
           var cell = row.insertCell();
-          cell.textContent = shown(value);
           cell.className = "num";
+          if (column && address) {
+            var link = document.createElement("a"); // what a click on the point does, for the keyboard
+            link.href = address;
+            link.textContent = shown(value);
+            cell.append(link);
+          } else cell.textContent = shown(value);
         });
       });
     });
@@ -170,16 +177,25 @@
     }).then(function () {
       if (box.dataset.linked) return;
       box.dataset.linked = "yes";
-      box.on("plotly_click", function (event) { follow(event.points); });
+      box.on("plotly_click", function (event) { follow(box, event.points); });
     }).catch(function () {
       box.classList.add("is-failed");
       box.textContent = "The chart could not be drawn. The table below has the numbers.";
     });
   }
-  function follow(points) {
-    // A point whose customdata is an address of ours leads there.
-    var found = points.find(function (point) { return typeof point.customdata === "string" && /^\/[^/]/.test(point.customdata); });
-    if (found) location.assign(found.customdata);
+  /* Where a point leads: the address in its customdata, or that of its trace (meta.url) with {first} and
+   * {last} filled in from the lists in layout.meta. Only addresses of ours. */
+  function addressOf(layout, trace, at) {
+    var own = (trace.customdata || [])[at];
+    var ends = (layout && layout.meta) || {};
+    if (trace.meta && trace.meta.url && ends.first) {
+      own = trace.meta.url.replace("{first}", ends.first[at]).replace("{last}", ends.last[at]);
+    }
+    return typeof own === "string" && OURS.test(own) ? own : "";
+  }
+  function follow(box, points) {
+    var found = points.map(function (point) { return addressOf(box.layout, point.data, point.pointIndex); }).find(Boolean);
+    if (found) location.assign(found);
   }
   function drawAll(scope) {
     scope.querySelectorAll(".chart[data-chart-src]").forEach(draw);

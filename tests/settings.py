@@ -35,6 +35,7 @@ STORAGES["staticfiles"] = {
 }
 STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
+SECOND_LOOK_SHARE = 0.0  # Chance has no place where queries are counted; tests of it say so.
 API_KEY_CACHE_SECONDS = 0.0  # What a test changes counts at once.
 CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}

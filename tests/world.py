@@ -10,8 +10,10 @@ from benchmarks.addresses import Shown
 from cases.case_models import CaseType, ChecklistItem
 from cases.merging import merge_case
 from cases.models import Alert, Case
+from cases.second_look_models import SecondLook
 from cases.services import add_to_case, comment_on_case, label_alert, open_alerts, open_case
 from cases.tagging import set_tags
+from cases.tallying import tally_changed
 from cases.work_queue_models import QueueMember, WorkQueue
 from jobs.services import run_job
 from models_registry.backtest_models import Backtest
@@ -61,6 +63,7 @@ def grow_world(world: World, rows: int) -> None:
         open_case([_alert_of(f"case-{user}")[0]], title=f"About {user}", actor=world.actor)
         _grow_case(world, user)
         _tell(world.prediction, world.actor)
+        _look_twice(closed)
         JobFactory(requested_by=world.actor)
         VersionFactory(detector=world.detector, trained_by=world.actor)
         key_for(world.actor)
@@ -121,6 +124,21 @@ def _tell(prediction: Prediction, author: User) -> None:
     )
 
 
+def _look_twice(alert: Alert) -> None:
+    """A second look at an alert that was closed, in dispute."""
+    alert.refresh_from_db()
+    first = {
+        "alert": alert, "propensity": 0.5, "drawn_at": alert.closed_at, "first_at": alert.closed_at,
+        "first_by": alert.closed_by, "first_disposition": "fraud", "first_reason": "card_testing",
+    }  # fmt: skip
+    SecondLook.objects.create(**first)
+    SecondLook.objects.update(
+        status="disputed", second_at=alert.closed_at, second_disposition="false_positive",
+        second_reason="travel",
+    )  # fmt: skip
+    tally_changed()
+
+
 def shown_of(world: World) -> Shown:
     """What the addresses of all pages point at."""
     return Shown(
@@ -140,4 +158,5 @@ def shown_of(world: World) -> Shown:
         backtest=world.backtest.pk,
         work_queue=WorkQueue.objects.order_by("pk")[0].pk,
         case_type=CaseType.objects.order_by("pk")[0].pk,
+        look=SecondLook.objects.values_list("pk", flat=True).first() or 0,
     )

@@ -43,21 +43,28 @@ def fit_balanced(
     matrix: Matrix,
     labels: NDArray[np.int8],
     *,
+    weights: FloatArray | None = None,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Learner:
     """Fit `learner` on training rows [n, m] as the declaration says; returns the fitted learner.
 
-    A learner that needs no labels, and rows that are as balanced as asked for, are left as they
-    are. Raises `LearnerError` where the rows cannot be balanced.
+    `weights` float64[n] say how sure each label is (None: all are); a learner that needs no labels
+    does not ask. Such a learner, and rows that are as balanced as asked for, are left as they are.
+    Raises `LearnerError` where the rows cannot be balanced.
     """
+    own = weights if learner.supervised else None
     if not applies(learner, how, labels):
-        return learner.fit(matrix, labels, on_progress=on_progress, should_stop=should_stop)
+        return learner.fit(
+            matrix, labels, weights=own, on_progress=on_progress, should_stop=should_stop
+        )
     if how.method == "balanced_bagging":
         bag = BalancedBag(learner, how)
-        return bag.fit(matrix, labels, on_progress=on_progress, should_stop=should_stop)
+        return bag.fit(
+            matrix, labels, weights=own, on_progress=on_progress, should_stop=should_stop
+        )
     seed = int(learner.parameters()["seed"])
-    rows, target, weights = METHODS[how.method](matrix, labels, how, seed)
+    rows, target, weights = METHODS[how.method](matrix, labels, how, seed, own)
     return learner.fit(
         rows, target, weights=weights, on_progress=on_progress, should_stop=should_stop
     )
@@ -77,22 +84,36 @@ def recorded(learner: Learner, how: ImbalanceSpec) -> dict[str, Any]:
     return learner.parameters() | {IMBALANCE: asdict(how)}
 
 
-def weigh(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:
-    """All rows, each positive weighing as much as several negatives."""
+def weigh(
+    matrix: Matrix,
+    labels: NDArray[np.int8],
+    how: ImbalanceSpec,
+    seed: int,
+    sure: FloatArray | None = None,
+) -> Rows:
+    """All rows, each positive weighing as much as several negatives, times how sure it is."""
     positives = int((labels == 1).sum())
     heavy = how.ratio * (len(labels) - positives) / positives
-    return matrix, labels, np.where(labels == 1, heavy, 1.0)
+    weights = np.where(labels == 1, heavy, 1.0)
+    return matrix, labels, weights if sure is None else weights * sure
 
 
-def add_positives(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:
+def add_positives(
+    matrix: Matrix,
+    labels: NDArray[np.int8],
+    how: ImbalanceSpec,
+    seed: int,
+    sure: FloatArray | None = None,
+) -> Rows:
     """All rows and made-up positives between real ones (Chawla et al., "SMOTE", 2002).
 
     Neighbours are looked for among standardised columns, so that an amount does not drown the
-    others. A column that holds two values only (a level of a category) keeps to those two.
+    others. A column that holds two values only (a level of a category) keeps to those two. What is
+    made up is as sure as the real positives are on average.
     """
     positives = int((labels == 1).sum())
     if int(how.ratio * (len(labels) - positives) - positives) == 0:
-        return matrix, labels, None  # Not a whole one is missing.
+        return matrix, labels, sure  # Not a whole one is missing.
     if positives < 2:
         raise LearnerError("SMOTE needs at least two positives to put others between.")
     center, slope = center_and_slope(matrix)
@@ -106,7 +127,9 @@ def add_positives(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, 
     made = (found[len(matrix) :] / scale + center).astype(np.float32)
     # The real rows are those that were given, to the bit.
     rows = np.concatenate([matrix, _with_flags(made, matrix)])
-    return rows, target.astype(np.int8), None
+    if sure is not None:
+        sure = np.concatenate([sure, np.full(len(made), sure[labels == 1].mean())])
+    return rows, target.astype(np.int8), sure
 
 
 def _with_flags(made: Matrix, matrix: Matrix) -> Matrix:
@@ -118,16 +141,23 @@ def _with_flags(made: Matrix, matrix: Matrix) -> Matrix:
     return result
 
 
-def drop_negatives(matrix: Matrix, labels: NDArray[np.int8], how: ImbalanceSpec, seed: int) -> Rows:
+def drop_negatives(
+    matrix: Matrix,
+    labels: NDArray[np.int8],
+    how: ImbalanceSpec,
+    seed: int,
+    sure: FloatArray | None = None,
+) -> Rows:
     """All positives and a random part of the negatives."""
     sampler = RandomUnderSampler(sampling_strategy=how.ratio, random_state=seed)
     sampler.fit_resample(np.empty((len(labels), 1)), labels)
     # In the order they came: a fit must not hang on the sampler's order.
     kept = np.sort(sampler.sample_indices_)
-    return matrix[kept], labels[kept], None
+    return matrix[kept], labels[kept], None if sure is None else sure[kept]
 
 
-METHODS: Final[dict[str, Callable[[Matrix, NDArray[np.int8], ImbalanceSpec, int], Rows]]] = {
+Method = Callable[[Matrix, NDArray[np.int8], ImbalanceSpec, int, FloatArray | None], Rows]
+METHODS: Final[dict[str, Method]] = {
     "class_weights": weigh,
     "smote": add_positives,
     "under_sampling": drop_negatives,
@@ -164,13 +194,15 @@ class BalancedBag(Learner):
         target: Labels = np.asarray(labels)
         for number in range(self.how.bags):
             seed = int(given["seed"]) + number
-            rows, own, _ = drop_negatives(matrix, target, self.how, seed)
+            rows, own, sure = drop_negatives(matrix, target, self.how, seed, weights)
 
             def report(part: float, number: int = number) -> None:
                 on_progress((number + part) / self.how.bags)
 
             copy = type(self.learner)(**(given | {"seed": seed}))
-            found.append(copy.fit(rows, own, on_progress=report, should_stop=should_stop))
+            found.append(
+                copy.fit(rows, own, weights=sure, on_progress=report, should_stop=should_stop)
+            )
         self.members_ = found
 
     def _margin(self, matrix: Matrix) -> FloatArray:

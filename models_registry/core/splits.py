@@ -26,11 +26,13 @@ class LabelHistory:
     """Every label ever given: for entry i the event's row, the value (0/1) and the label time.
 
     Times are seconds since 1970, UTC. A row may occur often; the newest entry counts.
+    `confidence` float64 in [0, 1] says how sure each entry is; None: all of them are.
     """
 
     row: IntArray
     value: NDArray[np.int8]
     time: FloatArray
+    confidence: FloatArray | None = None
 
     def as_known_at(self, at: float, n_rows: int) -> NDArray[np.int8]:
         """int8[n_rows]: each row's newest label given at or before `at`; -1 where there is none."""
@@ -40,6 +42,19 @@ class LabelHistory:
         # Of several writes to one row numpy keeps the last, here the newest.
         labels[self.row[known]] = self.value[known]
         return labels
+
+    def confidence_at(self, at: float, n_rows: int) -> FloatArray | None:
+        """float64[n_rows]: how sure each row's newest label at `at` is, 1 where there is none.
+
+        None where all are sure.
+        """
+        if self.confidence is None:
+            return None
+        known = np.flatnonzero(self.time <= at)
+        known = known[np.argsort(self.time[known], kind="stable")]
+        found = np.ones(n_rows)
+        found[self.row[known]] = self.confidence[known]
+        return None if (found == 1.0).all() else found
 
     def matured(
         self, at: float, event_time: FloatArray, *, delay: float, matured_is_genuine: bool
@@ -57,10 +72,14 @@ class LabelHistory:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part, oldest first, with the labels that were known when it was used."""
+    """Rows of one part, oldest first, with the labels that were known when it was used.
+
+    `weights` float64[n]: how sure each label is; None where all are.
+    """
 
     rows: IntArray
     labels: NDArray[np.int8]
+    weights: FloatArray | None = None
 
     @property
     def positives(self) -> int:
@@ -139,8 +158,9 @@ class TimeSplit:
         """
         parts = []
         for name, (start, end) in self.bounds.items():
+            at = min(end + self.delay, known_at)
             labels = history.matured(
-                min(end + self.delay, known_at),
+                at,
                 event_time,
                 delay=self.delay,
                 matured_is_genuine=matured_is_genuine,
@@ -149,7 +169,8 @@ class TimeSplit:
             if rows.size == 0:
                 raise SplitError(f"The {name} part has no labelled event.")
             rows = rows[np.argsort(event_time[rows], kind="stable")]
-            parts.append(Part(rows, labels[rows]))
+            sure = history.confidence_at(at, event_time.size)
+            parts.append(Part(rows, labels[rows], None if sure is None else sure[rows]))
         return Parts(*parts)
 
 

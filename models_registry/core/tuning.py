@@ -45,12 +45,16 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Encoded rows to learn from, float32[n, m], and later ones to judge on; labels are 0 and 1."""
+    """Encoded rows to learn from, float32[n, m], and later ones to judge on; labels are 0 and 1.
+
+    `train_weights` float64[n]: how sure each label is; None where all are.
+    """
 
     train: Matrix
     train_labels: NDArray[np.int8]
     validation: Matrix
     validation_labels: NDArray[np.int8]
+    train_weights: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,9 @@ def _judged(
     def fit(on_progress: OnProgress, should_stop: ShouldStop) -> Learner:
         with _its_own():
             return fit_balanced(
-                new, task.imbalance, fold.train, fold.train_labels, should_stop=should_stop
-            )
+                new, task.imbalance, fold.train, fold.train_labels,
+                weights=fold.train_weights, should_stop=should_stop,
+            )  # fmt: skip
 
     learner = fit_watched(fit, name=new.name, on_progress=lambda part: None, check=check)
     with _its_own():

@@ -152,6 +152,17 @@ def test_without_events_it_says_what_is_missing(cards_detector):
         read(cards_detector)
 
 
+def test_how_sure_a_label_is_comes_with_it_and_is_counted(cards_detector, cards):
+    label(cards[0], True, days=1)
+    assert read(cards_detector).labels.confidence is None
+    before = digest(read(cards_detector))
+    Label.objects.update(confidence=0.5)
+    rows = read(cards_detector)
+    assert rows.labels.confidence.tolist() == [0.5]
+    assert digest(rows) != before
+    assert record_dataset(cards_detector, rows).detail["unsure"] == 1
+
+
 def test_the_digest_tells_equal_data_from_other_data(cards_detector, cards):
     before = digest(read(cards_detector))
     assert digest(read(cards_detector)) == before

@@ -139,6 +139,25 @@ def test_a_rare_class_is_balanced_in_training_rows_only(db):
     assert manifest["parameters"]["imbalance"]["method"] == "under_sampling"
 
 
+def test_a_label_in_dispute_weighs_less_in_training(detector, monkeypatch):
+    given = {}
+    fit = LogisticRegression.fit
+
+    def seen(self, matrix, labels=None, **more):
+        given["weights"], given["labels"] = more["weights"], labels
+        return fit(self, matrix, labels, **more)
+
+    monkeypatch.setattr(LogisticRegression, "fit", seen)
+    history(detector)
+    train(detector)
+    assert given["weights"] is None
+    Label.objects.filter(is_fraud=True).update(confidence=0.5)
+    version = train(detector)
+    assert (given["weights"][given["labels"] == 1] == 0.5).all()
+    assert (given["weights"][given["labels"] == 0] == 1.0).all()
+    assert version.dataset.detail["unsure"] == Label.objects.filter(is_fraud=True).count()
+
+
 def test_the_champions_numbers_stand_beside_the_candidates(detector):
     history(detector, events=400)
     promote(train(detector), actor=None)

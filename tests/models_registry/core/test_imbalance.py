@@ -138,3 +138,37 @@ def test_bagging_tells_its_progress_and_stops_when_asked():
     assert heard == sorted(heard) and heard[-1] == 1.0
     with pytest.raises(TrainingCancelledError):
         fit_balanced(new(), how("balanced_bagging"), MATRIX, LABELS, should_stop=lambda: True)
+
+
+@pytest.mark.parametrize("method", ["none", *METHODS])
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_a_label_that_nobody_is_sure_of_moves_the_learner_less(name, method):
+    """Half of the positives turned into slips of the pen: the less sure they are, the less harm."""
+    rng = np.random.default_rng(5)
+    wrong = (LABELS == 1) & (rng.random(len(LABELS)) < 0.5)
+    said = np.where(wrong, 0, LABELS).astype(np.int8)
+    sure = np.where(wrong, 0.02, 1.0)
+    balance = how(method, **bags(method)) if method != "none" else ImbalanceSpec("none")
+    plain = fit_balanced(new(name), balance, MATRIX, said)
+    weighed = fit_balanced(new(name), balance, MATRIX, said, weights=sure)
+    assert weighed.score(MATRIX)[wrong].mean() > plain.score(MATRIX)[wrong].mean()
+
+
+def test_rows_made_of_others_are_as_sure_as_those():
+    sure = np.where(LABELS == 1, 0.5, 1.0)
+    _, labels, weights = add_positives(MATRIX, LABELS, how("smote"), 0, sure)
+    assert len(weights) == len(labels)
+    assert weights[len(MATRIX) :] == pytest.approx(0.5)
+    kept, labels, weights = drop_negatives(MATRIX, LABELS, how("under_sampling"), 0, sure)
+    assert (weights[labels == 1] == 0.5).all() and len(weights) == len(kept)
+    _, _, weights = weigh(MATRIX, LABELS, how("class_weights"), 0, sure)
+    assert weights[LABELS == 0] == pytest.approx(1.0)
+    assert np.unique(weights[LABELS == 1]).size == 1
+
+
+def test_a_learner_without_labels_does_not_ask_how_sure_they_are():
+    forest = make_learner("isolation_forest", n_trees=10)
+    plain = fit_balanced(forest, how("smote"), MATRIX, LABELS).score(MATRIX)
+    again = make_learner("isolation_forest", n_trees=10)
+    unsure = fit_balanced(again, how("smote"), MATRIX, LABELS, weights=np.full(len(MATRIX), 0.1))
+    assert np.array_equal(unsure.score(MATRIX), plain)

@@ -36,6 +36,24 @@ def test_the_newest_label_counts_whatever_the_order_of_rows():
     assert given.as_known_at(9 * DAY, 1).tolist() == [0]
 
 
+def test_how_sure_a_label_is_comes_with_the_newest_one():
+    given = history((0, 0, 9.0), (0, 1, 3.0), (2, 1, 4.0))
+    assert given.confidence_at(9 * DAY, 3) is None
+    unsure = LabelHistory(given.row, given.value, given.time, np.array([0.5, 0.25, 1.0]))
+    assert unsure.confidence_at(9 * DAY, 3).tolist() == [0.5, 1.0, 1.0]
+    assert unsure.confidence_at(5 * DAY, 3).tolist() == [0.25, 1.0, 1.0]
+    assert unsure.confidence_at(2 * DAY, 3) is None
+
+
+def test_a_part_weighs_its_rows_by_how_sure_their_labels_are():
+    given = LabelHistory(np.array([1, 16]), np.array([1, 1], np.int8), np.array([2.0, 17.0]) * DAY,
+                         np.array([0.5, 1.0]))  # fmt: skip
+    parts = SPLIT.apply(DAILY, given, matured_is_genuine=True)
+    assert parts.train.weights[parts.train.rows == 1].tolist() == [0.5]
+    assert (parts.train.weights[parts.train.rows != 1] == 1.0).all()
+    assert parts.train.weights.shape == parts.train.labels.shape
+
+
 def test_delay_blocks_lie_between_the_parts():
     parts = SPLIT.apply(DAILY, NOBODY, matured_is_genuine=True)
     assert parts.train.rows.tolist() == list(range(7))

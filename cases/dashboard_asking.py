@@ -1,0 +1,81 @@
+"""What a chart of a dashboard is made from and made of; its numbers as a CSV."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from io import StringIO
+from typing import Any
+
+from cases.dashboard_figures import Figure, Points
+from cases.dashboard_filters import DashboardFilters
+from cases.dashboard_rows import AlertsAsked, EventsAsked
+from cases.dashboards import Scope, Sums
+
+FIRST, LAST = "{first}", "{last}"
+UNSAFE = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One chart. `figure` is None where there is nothing to draw, and `empty` says what to do.
+    `more` is how it is reckoned."""
+
+    key: str
+    title: str
+    note: str
+    label: str
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    figure: Figure | None
+    empty: str = "Nothing happened on these days. Choose other days, or another detector."
+    more: str = ""
+
+    def csv_lines(self) -> Iterator[str]:
+        """What is shown, unrounded, with a head."""
+        yield csv_line(self.columns)
+        for row in self.rows:
+            yield csv_line(row)
+
+
+def csv_line(values: Sequence[object]) -> str:
+    """One line; a text that a spreadsheet would run as a formula is made harmless."""
+    buffer = StringIO()
+    csv.writer(buffer).writerow([_harmless(value) for value in values])
+    return buffer.getvalue()
+
+
+def _harmless(value: object) -> object:
+    if value is None:
+        return ""
+    text = isinstance(value, str) and value.startswith(UNSAFE)
+    return f"'{value}" if text else value
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every chart is made from."""
+
+    filters: DashboardFilters
+    scope: Scope
+    sums: Sums
+    currency: str
+    now: datetime
+
+    @property
+    def points(self) -> Points:
+        """The axis of time."""
+        firsts = [f"{one.first}" for one in self.sums.bins]
+        return Points(firsts, firsts, [f"{one.last}" for one in self.sums.bins])
+
+    def events_url(self, **more: str) -> str:
+        """The events behind a point, whose days are still to be filled in."""
+        return EventsAsked(
+            day_from=FIRST, day_to=LAST, detector=self.filters.detector, **more
+        ).url()
+
+    def opened_url(self, **more: str) -> str:
+        """The alerts that were opened on its days."""
+        return AlertsAsked(
+            opened_from=FIRST, opened_to=LAST, detector=self.filters.detector, **more
+        ).url()

@@ -1,0 +1,231 @@
+"""Second looks: another analyst judges a labelled alert without seeing what the first one found.
+
+A label's confidence is the share of the looks that say so: 1 where both agree, 1/2 while two
+disagree, 2/3 once a lead has sided with one of them. Training weighs by it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from cases.models import Alert
+from cases.second_look_models import SecondLook, SecondLookShare
+from cases.workflow import (
+    AlertStatus,
+    Disposition,
+    MoveRefused,
+    SecondLookStatus,
+    check_reason,
+)
+from scoring.labelling import record_label
+from scoring.models import Detector, Label, Prediction
+
+GONE = "This alert was decided anew since; it needs no second look any more."
+CANDIDATES = 20
+
+
+def standing() -> "QuerySet[SecondLook]":
+    """Looks at alerts that still stand as they were closed when the look was drawn."""
+    return SecondLook.objects.filter(
+        alert__status=AlertStatus.CLOSED, alert__closed_at=F("first_at")
+    )
+
+
+def waiting_for(user: User, now: datetime) -> "QuerySet[SecondLook]":
+    """Looks that the user may take: not at an alert of their own, not in somebody's hands."""
+    free = Q(taken_at=None) | Q(taken_at__lte=now - timedelta(minutes=settings.SECOND_LOOK_MINUTES))
+    rows = standing().filter(free | Q(second_by=user), status=SecondLookStatus.WAITING)
+    return rows.exclude(first_by=user)
+
+
+def held_by(user: User) -> SecondLook | None:
+    """The look that the user took and has not answered; None without one."""
+    rows = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
+    return rows.select_related("alert__detector", "alert__top_prediction").first()
+
+
+def is_blind(user: User, alert: Alert) -> bool:
+    """Whether the user holds a second look at this alert, and so must not see its outcome."""
+    rows = SecondLook.objects.filter(alert=alert, status=SecondLookStatus.WAITING, second_by=user)
+    return rows.exists()
+
+
+def take_second_look(user: User) -> SecondLook | None:
+    """The look that the user holds, or the oldest that is free; None when none is.
+
+    Two who ask at once get different ones: the row is claimed by its update.
+    """
+    held = held_by(user)
+    if held is not None:
+        return held
+    now = timezone.now()
+    free = waiting_for(user, now)
+    for pk in free.order_by("drawn_at", "pk").values_list("pk", flat=True)[:CANDIDATES]:
+        mine = SecondLook.objects.filter(
+            pk__in=free.filter(pk=pk).values("pk"), status=SecondLookStatus.WAITING
+        )
+        if mine.update(second_by=user, taken_at=now):
+            return held_by(user)
+    return None
+
+
+@transaction.atomic
+def give_back(look: SecondLook, *, user: User) -> None:
+    """Leave it to somebody else; nothing happens when the user does not hold it."""
+    SecondLook.objects.filter(pk=look.pk, status=SecondLookStatus.WAITING, second_by=user).update(
+        second_by=None, taken_at=None
+    )
+
+
+@transaction.atomic
+def answer_second_look(
+    look: SecondLook, *, disposition: str, reason_code: str, notes: str, actor: User
+) -> SecondLook:
+    """Note what the second analyst found. Raises MoveRefused.
+
+    Where both found the same, the label is said again with full confidence; where not, the first
+    label stands with half of it until a lead settles it. A label that came from elsewhere since is
+    left alone.
+    """
+    found = check_reason(disposition, reason_code)
+    look, alert = _locked(look)
+    if look.status != SecondLookStatus.WAITING or look.second_by_id != actor.pk:
+        raise MoveRefused("Somebody else has taken this one meanwhile. Take the next.")
+    now = timezone.now()
+    agreed = found == look.first_disposition
+    look.status = SecondLookStatus.AGREED if agreed else SecondLookStatus.DISPUTED
+    look.second_at, look.second_disposition = now, found
+    look.second_reason, look.second_notes = reason_code, notes.strip()
+    look.save(
+        update_fields=["status", "second_at", "second_disposition", "second_reason", "second_notes"]
+    )
+    labels = _labels_of(alert, [look.first_at])
+    if agreed:
+        _say(labels, found, reason_code, actor, confidence(look, found), now)
+    else:
+        first = Disposition(look.first_disposition)
+        sure = confidence(look, first)
+        _say(
+            labels, first, look.first_reason, look.first_by, sure, now, "Disputed by a second look"
+        )
+    record_audit(
+        actor=actor,
+        action="second_look.answered",
+        subject=look,
+        detail={"alert": alert.pk, "agreed": agreed},
+    )
+    return look
+
+
+@transaction.atomic
+def settle_second_look(
+    look: SecondLook, *, disposition: str, reason_code: str, notes: str, actor: User
+) -> SecondLook:
+    """Decide between two analysts; the alert and its labels follow. Raises MoveRefused.
+
+    Whoever gave one of the two judgements leaves it to another lead. An inconclusive end takes no
+    label away; it leaves little confidence in it.
+    """
+    found = check_reason(disposition, reason_code)
+    look, alert = _locked(look)
+    if look.status != SecondLookStatus.DISPUTED:
+        raise MoveRefused("This is not in dispute any more.")
+    if actor.pk in (look.first_by_id, look.second_by_id):
+        raise MoveRefused("You gave one of the two judgements: another lead settles this.")
+    now = timezone.now()
+    look.status, look.settled_by, look.settled_at = SecondLookStatus.SETTLED, actor, now
+    look.settled_disposition, look.settled_reason = found, reason_code
+    look.settled_notes = notes.strip()
+    look.save(
+        update_fields=[
+            *("status", "settled_by", "settled_at", "settled_disposition", "settled_reason"),
+            "settled_notes",
+        ]
+    )
+    alert.disposition, alert.reason_code = found, reason_code
+    alert.save(update_fields=["disposition", "reason_code"])
+    label, reason = found, reason_code
+    if found is Disposition.INCONCLUSIVE:
+        label, reason = Disposition(look.first_disposition), look.first_reason
+    said = [moment for moment in (look.first_at, look.second_at) if moment is not None]
+    labels = _labels_of(alert, said)
+    _say(labels, label, reason, actor, confidence(look, label), now, look.settled_notes)
+    record_audit(
+        actor=actor,
+        action="second_look.settled",
+        subject=look,
+        detail={"alert": alert.pk, "disposition": found, "reason_code": reason_code},
+    )
+    return look
+
+
+@transaction.atomic
+def set_share(detector: Detector, share: float | None, *, actor: User) -> None:
+    """Draw this share (0 to 1) of a detector's labelled alerts; None: that of the platform.
+
+    Raises ValueError for anything that is no share.
+    """
+    if share is not None and not 0.0 <= share <= 1.0:
+        raise ValueError("The share must be between 0 % and 100 %.")
+    if share is None:
+        SecondLookShare.objects.filter(detector=detector).delete()
+    else:
+        SecondLookShare.objects.update_or_create(detector=detector, defaults={"share": share})
+    record_audit(
+        actor=actor, action="second_look.share_changed", subject=detector, detail={"share": share}
+    )
+
+
+def confidence(look: SecondLook, label: Disposition) -> float:
+    """The share of its looks that say `label`."""
+    said = [look.first_disposition, look.second_disposition, look.settled_disposition]
+    given = [one for one in said if one]
+    return given.count(label) / len(given)
+
+
+def _locked(look: SecondLook) -> tuple[SecondLook, Alert]:
+    """The look and its alert, locked, if the alert stands as it was closed."""
+    alert = Alert.objects.select_for_update().get(pk=look.alert_id)
+    fresh = SecondLook.objects.select_for_update().get(pk=look.pk)
+    if alert.status != AlertStatus.CLOSED or alert.closed_at != fresh.first_at:
+        raise MoveRefused(GONE)
+    return fresh, alert
+
+
+def _labels_of(alert: Alert, moments: Sequence[datetime]) -> list[Prediction]:
+    """The alert's predictions whose newest label was given by its closing or by a second look."""
+    newest: dict[UUID, datetime] = {}
+    labels = Label.objects.filter(prediction__alert_link__alert=alert)
+    for pk, at in labels.order_by("label_time", "id").values_list("prediction_id", "label_time"):
+        newest[pk] = at
+    ours = [pk for pk, at in newest.items() if at in moments]
+    return list(Prediction.objects.filter(pk__in=ours).order_by("event_time", "pk"))
+
+
+def _say(
+    predictions: Sequence[Prediction],
+    found: Disposition,
+    reason_code: str,
+    author: User | None,
+    sure: float,
+    now: datetime,
+    notes: str = "",
+) -> None:
+    for prediction in predictions:
+        record_label(
+            prediction,
+            is_fraud=found is Disposition.FRAUD,
+            source=Label.Source.ANALYST,
+            label_time=now,
+            author=author,
+            reason_code=reason_code,
+            confidence=sure,
+            notes=notes,
+        )

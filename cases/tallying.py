@@ -1,0 +1,275 @@
+"""Count days for the dashboards. A day is made anew as a whole, so counting twice changes nothing.
+
+Days are those of UTC. Events lie on the day when they happened, alerts on the days when they were
+opened and closed.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import (
+    BooleanField,
+    Count,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from cases.dashboard_models import DailyTally, TallyRun, WaitingTally
+from cases.durations import bucket_of
+from cases.models import Alert, Touch
+from cases.workflow import AlertStatus
+from scoring.core.reader import SpecError
+from scoring.core.types import RISK_LEVELS
+from scoring.models import Detector, Label, Prediction
+
+FRAUD, LEGITIMATE, UNLABELLED = "fraud", "legitimate", ""
+TRUTHS: Final = {True: FRAUD, False: LEGITIMATE, None: UNLABELLED}
+WAITING_HOURS: Final = (0, 1, 8, 24, 72, 168)
+"""The waiting times that are counted: those that the queue can be narrowed to."""
+LATE = timedelta(minutes=10)
+"""How long a transaction may have been open when others were counted."""
+LONGEST_STAY = timedelta(hours=2)
+"""What a stay counts for at most: whoever leaves a page open is not at work on it."""
+FOLLOWED = timedelta(days=2)
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Kind = DailyTally.Kind
+
+
+def day_bounds(day: date) -> tuple[datetime, datetime]:
+    """[start, end) of a day in UTC."""
+    start = datetime.combine(day, time.min, UTC)
+    return start, start + timedelta(days=1)
+
+
+def tally_days(days: Iterable[date], *, now: datetime | None = None) -> int:
+    """Count these days anew; returns how many there were. One short transaction a day."""
+    now, done = now or timezone.now(), 0
+    detectors = list(Detector.objects.order_by("pk").values_list("pk", flat=True))
+    for day in sorted(set(days)):
+        with transaction.atomic():
+            # Of two runs at once the later one counts last: nothing stale is left.
+            TallyRun.objects.select_for_update().get_or_create(pk=1, defaults={"as_of": NEVER})
+            DailyTally.objects.filter(day=day).delete()
+            DailyTally.objects.bulk_create(_count_day(day, detectors, now), batch_size=500)
+        done += 1
+    return done
+
+
+def _count_day(day: date, detectors: list[int], now: datetime) -> Iterator[DailyTally]:
+    start, end = day_bounds(day)
+    for detector in detectors:
+        yield from _events(day, detector, start, end)
+    yield from _opened(day, start, end)
+    yield from _closed(day, start, end)
+    yield from _backlog(day, min(end, now))
+    yield from _handled(day, start, end)
+
+
+def with_truth(rows: "QuerySet[Prediction]") -> "QuerySet[Prediction]":
+    """Predictions with `truth`: what their newest label says; None without any."""
+    newest = Label.objects.filter(prediction=OuterRef("pk")).order_by("-label_time", "-id")
+    truth = Subquery(newest.values("is_fraud")[:1], output_field=BooleanField())
+    return rows.annotate(truth=truth)
+
+
+def _events(day: date, detector: int, start: datetime, end: datetime) -> Iterator[DailyTally]:
+    own = Prediction.objects.filter(
+        detector=detector, event_time__gte=start, event_time__lt=end
+    ).order_by()
+    told: QuerySet[Any] = with_truth(own)
+    grouped = told.values_list("risk_level", "decision", "truth", "currency")
+    for level, decision, truth, currency, count, amount in grouped.annotate(
+        n=Count("pk"), total=Sum("exposure")
+    ):
+        yield DailyTally(
+            day=day,
+            kind=Kind.EVENT,
+            detector_id=detector,
+            level=RISK_LEVELS.index(level),
+            decision=decision,
+            outcome=TRUTHS[truth],
+            currency=currency,
+            count=count,
+            amount=amount or 0,
+        )
+
+
+def _opened(day: date, start: datetime, end: datetime) -> Iterator[DailyTally]:
+    rows = Alert.objects.filter(opened_at__gte=start, opened_at__lt=end).order_by()
+    grouped = rows.values_list("detector_id", "level", "status", "disposition")
+    found: Counter[tuple[int, int, str]] = Counter()
+    for detector, level, status, disposition, count in grouped.annotate(n=Count("pk")):
+        stands = disposition if status == AlertStatus.CLOSED else status
+        found[detector, level, stands] += count
+    for (detector, level, stands), count in found.items():
+        yield DailyTally(
+            day=day, kind=Kind.OPENED, detector_id=detector, level=level, outcome=stands,
+            count=count,
+        )  # fmt: skip
+
+
+def _closed_on(start: datetime, end: datetime) -> "QuerySet[Alert]":
+    return Alert.objects.filter(
+        status=AlertStatus.CLOSED, closed_at__gte=start, closed_at__lt=end
+    ).order_by()
+
+
+def _closed(day: date, start: datetime, end: datetime) -> Iterator[DailyTally]:
+    found: Counter[tuple[int, int]] = Counter()
+    rows = _closed_on(start, end).values_list("detector_id", "opened_at", "closed_at")
+    for detector, opened, closed in rows.iterator():
+        if closed is not None:
+            found[detector, bucket_of((closed - opened).total_seconds())] += 1
+    for (detector, bucket), count in found.items():
+        yield DailyTally(
+            day=day, kind=Kind.CLOSED, detector_id=detector, bucket=bucket, count=count
+        )
+
+
+def waiting_at(moment: datetime) -> Q:
+    """Alerts that were open, in the queue or in a case, at a moment."""
+    not_yet = Q(closed_at=None) | Q(closed_at__gte=moment)
+    return Q(opened_at__lt=moment) & not_yet
+
+
+def _backlog(day: date, end: datetime) -> Iterator[DailyTally]:
+    rows = Alert.objects.filter(waiting_at(end)).order_by().values_list("detector_id", "level")
+    for detector, level, count in rows.annotate(n=Count("pk")):
+        yield DailyTally(day=day, kind=Kind.BACKLOG, detector_id=detector, level=level, count=count)
+
+
+def _handled(day: date, start: datetime, end: datetime) -> Iterator[DailyTally]:
+    """By whoever closed it; the time is what they spent on its page, unknown where none is kept."""
+    closed = _closed_on(start, end).exclude(closed_by=None)
+    spent: Counter[tuple[int, int]] = Counter()
+    stays = Touch.objects.filter(alert__in=closed, closed_at__isnull=False).order_by()
+    for user, alert, begun, ended in stays.values_list(
+        "user_id", "alert_id", "opened_at", "closed_at"
+    ):
+        if ended is not None and alert is not None:
+            stay = min(ended - begun, LONGEST_STAY).total_seconds()
+            spent[user, alert] += max(int(stay), 0)
+    found: Counter[tuple[int, int, int | None]] = Counter()
+    for detector, user, alert in closed.values_list("detector_id", "closed_by_id", "pk"):
+        seconds = spent.get((user, alert))
+        found[detector, user, None if seconds is None else bucket_of(seconds)] += 1
+    for (detector, user, bucket), count in found.items():
+        yield DailyTally(
+            day=day, kind=Kind.HANDLED, detector_id=detector, user_id=user, bucket=bucket,
+            count=count,
+        )  # fmt: skip
+
+
+# --- Which days ----------------------------------------------------------------------------------
+
+
+def tally_changed(now: datetime | None = None) -> int:
+    """Count the days that anything has changed on since the last run, and today; may run twice.
+
+    Returns how many days were counted.
+    """
+    now = now or timezone.now()
+    last = TallyRun.objects.filter(pk=1).first()
+    if last is None or last.as_of == NEVER:
+        return tally_everything(now)
+    return _finish(_changed_days(last.as_of - LATE, now), now)
+
+
+def tally_everything(now: datetime | None = None, *, since: date | None = None) -> int:
+    """Count every day that has events or alerts, from `since` on where that is given."""
+    now = now or timezone.now()
+    days = _days_from(_first_day(now), now.astimezone(UTC).date())
+    events = _days(Prediction.objects.all(), "event_time") if since is None else set()
+    wanted = {day for day in [*days, *events] if since is None or day >= since}
+    return _finish(wanted, now)
+
+
+def tally_maturing(now: datetime | None = None) -> int:
+    """Count the days again whose labels may still come: what no change told of is mended so."""
+    now = now or timezone.now()
+    delay = timedelta(0)
+    for detector in Detector.objects.all():
+        try:
+            delay = max(delay, timedelta(seconds=detector.spec().training.label_delay))
+        except SpecError:
+            continue
+    today = now.astimezone(UTC).date()
+    return _finish(set(_days_from(today - delay - FOLLOWED, today)), now)
+
+
+def _finish(days: set[date], now: datetime) -> int:
+    done = tally_days(days, now=now)
+    _count_waiting(now)
+    TallyRun.objects.update_or_create(pk=1, defaults={"as_of": now})
+    return done
+
+
+def _first_day(now: datetime) -> date:
+    """When the first alert was opened; today without any."""
+    first: datetime | None = Alert.objects.aggregate(at=Min("opened_at"))["at"]
+    return (first or now).astimezone(UTC).date()
+
+
+def _days_from(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=i) for i in range((last - first).days + 1)]
+
+
+def _days(rows: "QuerySet[Any]", field: str) -> set[date]:
+    """The days of a column."""
+    days = rows.order_by().annotate(of=TruncDate(field, tzinfo=UTC)).values_list("of", flat=True)
+    return {day for day in days.distinct() if day is not None}
+
+
+def _changed_days(since: datetime, now: datetime) -> set[date]:
+    """Days with something new since then: events, labels, alerts opened or closed.
+
+    The days between two runs are among them even when nothing happened: a backlog lasts.
+    """
+    found = set(_days_from(since.astimezone(UTC).date(), now.astimezone(UTC).date()))
+    for detector in Detector.objects.values_list("pk", flat=True):
+        arrived = Prediction.objects.filter(detector=detector, received_at__gte=since)
+        found |= _days(arrived, "event_time")
+        told = Label.objects.filter(detector=detector, recorded_at__gte=since)
+        found |= _days(told, "event_time")
+    closed = Alert.objects.filter(closed_at__gte=since)
+    found |= _days(closed, "opened_at") | _days(closed, "closed_at")
+    # Level, detector and standing of alerts that are still open change without a time of their own.
+    live = Alert.objects.exclude(status=AlertStatus.CLOSED).filter(last_event_at__gte=since)
+    return found | _days(live, "opened_at")
+
+
+@transaction.atomic
+def _count_waiting(now: datetime) -> None:
+    """How long the open alerts wait, in place of what was counted before."""
+    ages = {
+        f"h{hours}": Count("pk", filter=Q(opened_at__lte=now - timedelta(hours=hours)))
+        for hours in WAITING_HOURS
+    }
+    live: QuerySet[Any] = Alert.objects.filter(status=AlertStatus.OPEN).order_by()
+    rows: Iterable[dict[str, Any]] = live.values("detector_id", "level").annotate(**ages)
+    found = [
+        WaitingTally(
+            detector_id=row["detector_id"], level=row["level"], hours=hours, count=row[f"h{hours}"]
+        )
+        for row in rows
+        for hours in WAITING_HOURS
+    ]
+    WaitingTally.objects.all().delete()
+    WaitingTally.objects.bulk_create(found)
+
+
+def newest_event_day(detectors: Iterable[int]) -> date | None:
+    """The last day that has events of these detectors; None without any."""
+    rows = DailyTally.objects.filter(kind=Kind.EVENT, detector__in=list(detectors))
+    found: date | None = rows.aggregate(day=Max("day"))["day"]
+    return found
