@@ -19,20 +19,11 @@ from accounts.rates import DEFAULT_RATE, parse_rate
 from riskplatform.beat_schedule import BEAT_SCHEDULE
 from riskplatform.logs import logging_of
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
+from riskplatform.version import newest_version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-
-
-def changelog_version() -> str:
-    """The newest `## X.Y.Z` heading of the changelog, so that the changelog cannot rot."""
-    found = re.search(r"^## (\d+\.\d+\.\d+)", (BASE_DIR / "CHANGELOG.md").read_text(), re.M)
-    if found is None:
-        raise ImproperlyConfigured("CHANGELOG.md has no '## X.Y.Z' heading.")
-    return found[1]
-
-
-VERSION = changelog_version()
+VERSION = newest_version(BASE_DIR / "CHANGELOG.md")
 
 # --- Where things are kept -------------------------------------------------------------------
 VAR_DIR = Path(env("RISK_VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
@@ -222,6 +213,7 @@ ALERT_SKIP_MINUTES = env.float("RISK_ALERT_SKIP_MINUTES", default=30.0)
 ALERT_UNDO_MINUTES = env.float("RISK_ALERT_UNDO_MINUTES", default=10.0)
 if min(ALERT_LOCK_MINUTES, ALERT_SKIP_MINUTES, ALERT_UNDO_MINUTES) <= 0 or ALERT_LOCKS_PER_USER < 1:
     raise ImproperlyConfigured("The minutes and locks of the queue must be more than nothing.")
+
 # --- Notifications (docs/notifications.md) ----------------------------------------------------
 _home = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
 SITE_URL = env("RISK_SITE_URL", default=_home)  # where links in messages lead
@@ -245,6 +237,7 @@ if (
     or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650
 ):
     raise ImproperlyConfigured("See docs/notifications.md: RISK_SITE_URL, EMAIL_, RISK_NOTIFY.")
+
 # --- Second looks (docs/second_looks.md) -------------------------------------------------------
 # Which share of the labelled alerts a second analyst judges too, without seeing the first outcome.
 SECOND_LOOK_SHARE = env.float("RISK_SECOND_LOOK_SHARE", default=0.05)
