@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.utils import timezone
+
+from cases.case_rows import clock_of
 from cases.models import Alert, Case
 from cases.rows import alert_row
 from cases.selectors import past_alerts_of_entity
@@ -75,6 +78,7 @@ def alert_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
         "past": past,
         "past_cases": cases_of(past, alert),
         "is_open": alert.status == AlertStatus.OPEN,
+        "clock": clock_of(alert, timezone.now()),
         "truth": truth_words(spec),
         "case_title": f"{alert.detector}: {row.entity}",
         "reason_words": reason_words(alert.disposition, alert.reason_code),

@@ -19,7 +19,7 @@ from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector
 
 MINE, UNASSIGNED = "me", "none"
-LOSS, AGE, SCORE, AMOUNT = "loss", "age", "score", "amount"
+LOSS, AGE, SCORE, AMOUNT, DUE = "loss", "age", "score", "amount", "sla"
 SNOOZED = "snoozed"
 SORTS: Final[dict[str, tuple[str, str, tuple[Any, ...]]]] = {
     LOSS: (
@@ -27,6 +27,7 @@ SORTS: Final[dict[str, tuple[str, str, tuple[Any, ...]]]] = {
         "Most saved by a minute of work first",
         (F("loss_per_minute").desc(), F("pk").desc()),
     ),
+    DUE: ("due time", "Soonest due first", (F("due_at").asc(nulls_last=True), F("pk").asc())),
     AGE: ("age", "Oldest first", (F("opened_at").asc(), F("pk").asc())),
     SCORE: (
         "probability",

@@ -168,6 +168,7 @@ class Alert(Served):
         indexes = (
             models.Index(fields=("status", "-loss_per_minute", "-id"), name="alert_queue"),
             models.Index(fields=("status", "opened_at", "id"), name="alert_by_age"),
+            models.Index(fields=("status", "due_at", "id"), name="alert_by_due"),
             models.Index(fields=("status", "threshold_gap", "id"), name="alert_by_gap"),
             models.Index(fields=("status", "facet", "owner", "snoozed_until"), name="alert_counts"),
             models.Index(

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from cases.filters import AGE, AMOUNT, SCORE, SNOOZED, SORTS, QueueFilters
+from cases.filters import AGE, AMOUNT, DUE, SCORE, SNOOZED, SORTS, QueueFilters
 from cases.forms import BudgetForm, SaveViewForm
 from cases.handing_out import budget_row, set_budget
 from cases.models import Alert
@@ -107,13 +107,14 @@ def _heads(filters: QueueFilters) -> list[dict[str, Any]]:
     """The columns that the list can be ordered by."""
     columns = (
         (SCORE, "Probability", True), (AMOUNT, "At risk", True), (AGE, "Age", False),
+        (DUE, "Due", False),
     )  # fmt: skip
     return [
         {
             "label": label,
             "before_why": before,
             "here": filters.sort == sort,
-            "direction": "ascending" if sort == AGE else "descending",
+            "direction": "ascending" if sort in (AGE, DUE) else "descending",
             "query": filters.query(sort=sort),
             "title": SORTS[sort][1],
         }

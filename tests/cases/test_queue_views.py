@@ -40,6 +40,18 @@ def text(response):
     return response.content.decode()
 
 
+def test_by_due_time_the_soonest_comes_first_and_what_is_late_stands_out(reader):
+    rows = waiting(3)
+    now = timezone.now()
+    for row, hours in zip(rows, (5, -1, 2), strict=True):
+        Alert.objects.filter(pk=row.pk).update(due_at=now + timedelta(hours=hours))
+    page = reader.get("/?sort=sla")
+    assert shown(page) == [rows[1], rows[2], rows[0]]
+    assert "Soonest due first" in text(page)
+    assert text(page).count("is-late") == 1
+    assert "late, due" in text(reader.get(rows[1].get_absolute_url()))
+
+
 # --- Filters -------------------------------------------------------------------------------------
 
 
