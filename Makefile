@@ -14,7 +14,7 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock
+.PHONY: help demo test check bench tour format lock
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(VENV)/.installed-dev ## Format, lint, templates, types, imports, migrat
 
 bench: $(VENV)/.installed-dev ## Measure scoring, serving, importing, screening and learning
 	$(BIN)/python -m benchmarks $(ARGS)
+
+tour: $(VENV)/.installed-dev ## Take the pictures of docs/tour.md anew
+	$(BIN)/python docs/make_tour.py
 
 format: $(VENV)/.installed-dev ## Rewrite Python and templates in the house style
 	$(BIN)/ruff format .
