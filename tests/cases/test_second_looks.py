@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST, LEAD
+from cases.casework import close_case
 from cases.models import Alert
 from cases.second_look_models import SecondLook, SecondLookShare
 from cases.second_look_selectors import agreement, blind_history
@@ -18,7 +19,7 @@ from cases.second_looks import (
     settle_second_look,
     take_second_look,
 )
-from cases.services import close_case, label_alert
+from cases.services import label_alert
 from cases.workflow import MoveRefused
 from scoring.labelling import record_label
 from scoring.models import Detector, Label
