@@ -70,7 +70,7 @@ STOPS = (
     Stop("queue", "The queue", "What waits for a human, ordered by the loss that a minute of work"
          " saves. Filters, view and order stand in the address; `n` takes the next alert and locks"
          " it, `x` selects, `?` lists the keys.", "analyst", _go("/")),
-    Stop("alert", "An alert on one screen", "What happened, why, what is usual for this entity, what"
+    Stop("alert", "An alert on one screen", "What happened, why, what is usual here, what"
          " to check next; its timeline, who shares devices or merchants with it, and what"
          " similar alerts turned out to be.", "analyst", _press("/", "n")),
     Stop("palette", "Anywhere by Ctrl K", "Pages, entities, alerts, cases, saved views and what can"
