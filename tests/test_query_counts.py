@@ -48,8 +48,17 @@ def reader(admin):
     return client, {"authorization": f"Token {secret}"}
 
 
+def queries_of(client, address, headers):
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(address, headers=headers).status_code == 200, address
+    return len(queries)
+
+
 def counts(world, reader):
-    """By name of a page, how many queries reading it takes the second time."""
+    """By name of a page, how many queries reading it takes once it was read.
+
+    The least of two readings: what is remembered for a minute may just have been forgotten.
+    """
     client, key = reader
     found = {}
     for name, address in readable_pages(shown_of(world)):
@@ -58,9 +67,7 @@ def counts(world, reader):
         headers = key if address.startswith("/api/") else {}
         if client.get(address, headers=headers).status_code != 200:
             continue  # Not for reading: a form's target, or an answer elsewhere.
-        with CaptureQueriesContext(connection) as queries:
-            assert client.get(address, headers=headers).status_code == 200, name
-        found[name] = len(queries)
+        found[name] = min(queries_of(client, address, headers) for _ in range(2))
     return found
 
 

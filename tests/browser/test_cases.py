@@ -77,6 +77,8 @@ def test_a_case_is_investigated_and_closed_with_four_eyes(sign_in: SignIn, tmp_p
 
     lead.goto("/cases/?status=pending_approval")
     lead.get_by_role("link", name=case.rstrip("/").split("/")[-1], exact=True).click()
+    lead.wait_for_url(lambda url: "status=" not in url)
+    expect(lead.locator("#status")).to_be_visible()
     lead.keyboard.press("r")
     lead.get_by_label("What is missing").fill("Which device was it?")
     lead.get_by_role("button", name="Return the case").click()
