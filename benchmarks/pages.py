@@ -27,7 +27,15 @@ PREDICTIONS, ALERTS, CASES = 1_000_000, 100_000, 20_000
 ROUNDS = 20
 TARGET_MS, QUEUE_MS, HTML_KB = 150.0, 100.0, 150.0
 COLUMNS = ("page", "address", "p50 ms", "p95 ms", "queries", "kB")
-NOT_PAGES = ("metrics", "api_schema", "model_export", "api_model_bundle", "dataset_rows")
+NOT_PAGES = (
+    "metrics",
+    "api_schema",
+    "model_export",
+    "api_model_bundle",
+    "dataset_rows",
+    "case_export",
+    "case_alerts_export",
+)
 """Routes that give a file or the process's own counts."""
 
 

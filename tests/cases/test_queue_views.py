@@ -52,6 +52,12 @@ def test_by_due_time_the_soonest_comes_first_and_what_is_late_stands_out(reader)
     assert "late, due" in text(reader.get(rows[1].get_absolute_url()))
 
 
+def test_a_row_carries_no_blanks_that_nobody_sees(reader):
+    waiting(1)
+    body = text(reader.get("/")).partition("<tbody")[2].partition("</tbody>")[0]
+    assert "  " not in body and "\n" not in body
+
+
 # --- Filters -------------------------------------------------------------------------------------
 
 

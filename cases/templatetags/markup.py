@@ -1,0 +1,29 @@
+"""Lists of many rows, as light as they can be."""
+
+import re
+from typing import Final
+
+from django import template
+from django.template.base import NodeList, Parser, Token
+from django.template.context import Context
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+_BLANKS: Final = re.compile(r"\s+")
+
+
+class SqueezeNode(template.Node):
+    def __init__(self, nodelist: NodeList) -> None:
+        self.nodelist = nodelist
+
+    def render(self, context: Context) -> SafeString:
+        # Already escaped markup: blanks are all that is taken out.
+        return mark_safe(_BLANKS.sub(" ", self.nodelist.render(context)))  # noqa: S308
+
+
+@register.tag
+def squeeze(parser: Parser, token: Token) -> SqueezeNode:
+    """Each run of blanks as one: what a browser shows of them outside `pre` and `textarea`."""
+    nodelist = parser.parse(("endsqueeze",))
+    parser.delete_first_token()
+    return SqueezeNode(nodelist)
