@@ -103,7 +103,7 @@ def _copy_alerts(copies: int, cases: int) -> None:
     _copy(
         Alert,
         {
-            "id": f"copy * {FAR} + old.id",
+            "id": f"copy::bigint * {FAR} + old.id",
             "entity": "md5(old.entity || copy)",
             "status": SHARES,
             "top_prediction_id": _id("old.top_prediction_id"),
@@ -122,15 +122,15 @@ def _copy_alerts(copies: int, cases: int) -> None:
     _copy(
         AlertPrediction,
         {
-            "id": f"copy * {FAR} + old.id",
-            "alert_id": f"copy * {FAR} + old.alert_id",
+            "id": f"copy::bigint * {FAR} + old.id",
+            "alert_id": f"copy::bigint * {FAR} + old.alert_id",
             "prediction_id": _id("old.prediction_id"),
         },
         f", {series} WHERE {originals}",
     )
     _run(
         f"INSERT INTO {AlertText._meta.db_table} (alert_id, words)"  # noqa: S608
-        f" SELECT copy * {FAR} + old.alert_id, old.words || 'copy' || copy || ' '"
+        f" SELECT copy::bigint * {FAR} + old.alert_id, old.words || 'copy' || copy || ' '"
         f" FROM {AlertText._meta.db_table} AS old, {series} WHERE old.alert_id < {FAR}"
     )
     _cases(cases)
