@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
@@ -304,10 +303,7 @@ def _render(request: HttpRequest, test: Backtest) -> HttpResponse:
     target = request.headers.get("HX-Target", "")
     if target in ("backtest", "backtest-examples"):
         template += f"#{target}"
-    answer = render(request, template, context)
-    # Page and part share a URL: a browser that goes back must not take the part for the page.
-    patch_vary_headers(answer, ["HX-Request", "HX-Target"])
-    return answer
+    return render(request, template, context)
 
 
 def _words(truth: Any) -> dict[str, str]:

@@ -1,8 +1,10 @@
-"""A short way for API requests that bring a key: they need no session, no form token, no page.
+"""What requests pass on their way: a short one for API requests that bring a key, and what a
+browser may keep of a page.
 
-Stands behind SecurityMiddleware (https, nosniff) and in front of what serves browsers. A request
-under `/api/` that presents an API key is authenticated by that key alone, so cookies, CSRF tokens,
-messages and htmx mean nothing to it. Every other request takes the long way.
+The short way needs no session, no form token, no page. It stands behind SecurityMiddleware (https,
+nosniff) and in front of what serves browsers. A request under `/api/` that presents an API key is
+authenticated by that key alone, so cookies, CSRF tokens, messages and htmx mean nothing to it.
+Every other request takes the long way.
 """
 
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from io import BytesIO
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, get_urlconf, resolve
+from django.utils.cache import patch_vary_headers
 
 from accounts.authentication import presents_key
 
@@ -23,6 +26,22 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+
+
+class FragmentMiddleware:
+    """A page and its fragments share an address: what a browser kept of one is not the other.
+
+    Without this the way back shows a fragment as if it were the page.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            patch_vary_headers(response, ("HX-Request", "HX-Target"))
+        return response
 
 
 class KeyedApiMiddleware:

@@ -124,6 +124,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "riskplatform.middleware.FragmentMiddleware",
 ]
 ROOT_URLCONF = "riskplatform.urls"
 WSGI_APPLICATION = "riskplatform.wsgi.application"

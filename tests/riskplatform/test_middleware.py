@@ -96,3 +96,11 @@ def test_a_key_on_the_way_to_a_page_breaks_nothing(payments_detector, client, ad
     client.force_login(admin)
     plain = client.get(path).status_code
     assert client.get(path, headers={"x-api-key": "anything"}).status_code == plain
+
+
+def test_a_browser_keeps_a_page_and_its_fragments_apart(client, analyst, api, payments_detector):
+    client.force_login(analyst)
+    for headers in ({}, {"HX-Request": "true", "HX-Target": "content"}):
+        kept = client.get("/", headers=headers)["Vary"]
+        assert {"HX-Request", "HX-Target", "Cookie"} <= {part.strip() for part in kept.split(",")}
+    assert "HX-Request" not in ask(api("score")).get("Vary", "")
