@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
 SignIn = Callable[[str], Page]
 SHOTS = os.environ.get("RISK_SCREENSHOTS", "")
 

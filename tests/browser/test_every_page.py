@@ -10,7 +10,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
 ADDRESSES = """
 import json
 from benchmarks.addresses import readable_pages, shown_rows

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
 SignIn = Callable[[str], Page]
 RULES = "/detectors/fraud/rules/"
 PAGES = (
