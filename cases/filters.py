@@ -11,6 +11,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
 from accounts import vault
 from accounts.models import User
+from accounts.typed import is_whole
 from cases.models import Alert
 from cases.queue_models import AlertFacet, AlertText
 from cases.words import asked_words, whole_word
@@ -81,7 +82,7 @@ class QueueFilters:
             for field in fields(cls)
         }
         level, owner = given["level"].upper(), given["owner"]
-        known_owner = owner in (MINE, UNASSIGNED) or (owner.isdecimal() and len(owner) < 10)
+        known_owner = owner in (MINE, UNASSIGNED) or is_whole(owner, 9)
         return cls(
             **given
             | {

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.models import User
+from accounts.typed import is_whole
 from cases.filters import QueueFilters, said, tokens_of
 from cases.models import Alert, Case
 from cases.saving_views import views_of
@@ -42,7 +43,7 @@ def palette(request: HttpRequest) -> HttpResponse:
 def _numbered(user: User, text: str) -> list[Found]:
     """`42` and `#42` are an alert and a case of that number."""
     digits = text.removeprefix("#")
-    if not digits.isdecimal() or len(digits) > 18:
+    if not is_whole(digits):
         return []
     pk, found = int(digits), []
     if user.has_perm("cases.view_alert") and Alert.objects.filter(pk=pk).exists():
