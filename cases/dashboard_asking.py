@@ -11,7 +11,7 @@ from cases.dashboard_figures import Figure, Points
 from cases.dashboard_filters import DashboardFilters
 from cases.dashboard_rows import AlertsAsked, EventsAsked
 from cases.dashboards import Scope, Sums
-from cases.exporting import safe
+from cases.exporting import Cell, safe
 
 FIRST, LAST = "{first}", "{last}"
 
@@ -38,7 +38,7 @@ class Panel:
             yield csv_line(row)
 
 
-def csv_line(values: Sequence[object]) -> str:
+def csv_line(values: Sequence[Cell]) -> str:
     """One line; a text that a spreadsheet would run as a formula is made harmless."""
     buffer = StringIO()
     csv.writer(buffer).writerow(["" if value is None else safe(value) for value in values])
