@@ -257,3 +257,9 @@ def test_a_closed_case_without_four_eyes_is_told_too(analyst):
     story = " ".join(sentences(case, analyst)[1])
     assert "It was closed on" in story
     assert "asked on" not in story
+
+
+def test_what_was_searched_for_is_not_in_the_audit_trail(reader):
+    reader.get(reverse("case_export", args=["csv"]), {"q": "Ada Lovelace", "status": "all"})
+    detail = AuditEntry.objects.get(action="case.list_exported").detail
+    assert detail == {"filters": "status=all", "searched": True, "form": "csv"}
