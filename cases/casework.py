@@ -19,7 +19,8 @@ from accounts.models import User
 from accounts.services import record_audit
 from cases import workflow
 from cases.case_events import Kind, add_event
-from cases.case_models import CaseApproval
+from cases.case_models import CaseApproval, CaseHandover
+from cases.handovers import end_waiting
 from cases.models import Case
 from cases.services import close_alert, comment_on_case
 from cases.telling import tell_case_moved
@@ -262,6 +263,7 @@ def _finish(
     row.status, row.closed_at = CaseStatus.CLOSED, now
     row.disposition, row.reason_code = found, reason_code
     row.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
+    end_waiting(row, CaseHandover.Status.WITHDRAWN, answer="The case was closed.")
     _close_alerts(row, found, reason_code, author=author, notes=notes, now=now)
     detail: dict[str, Any] = {"disposition": found.value, "reason_code": reason_code}
     detail |= {} if approval is None else {"approval": approval}
