@@ -11,6 +11,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseHandover, CaseMerge
 from cases.handovers import end_waiting
+from cases.limits import limit_of, lowest
 from cases.models import Alert, Case
 from cases.priority import raise_priority
 from cases.workflow import WORKED_ON, CaseStatus, MoveRefused, case_move
@@ -44,7 +45,9 @@ def merge_case(source: Case, *, target: Case, actor: User, note: str = "") -> Ca
     times = [time for time in (source.due_at, target.due_at) if time]
     # Two cases made one are due when the first of them was.
     target.due_at = min(times, default=None)
-    target.save(update_fields=["due_at"])
+    # ... and take a second person where one of them did.
+    target.approval_limit = lowest((limit_of(source), limit_of(target)))
+    target.save(update_fields=["due_at", "approval_limit"])
     for case in (source, target):
         add_event(
             case, Kind.MERGED, actor=actor, text=merge.note, source=source.pk, target=target.pk

@@ -15,7 +15,7 @@ from accounts.services import record_audit
 from cases.case_events import words_of
 from cases.case_models import CaseApproval, CaseAttachment, CaseCheck
 from cases.case_selectors import case_alerts, checks_of, merges_of, timeline_of
-from cases.casework import stake_of
+from cases.limits import stake_of
 from cases.models import Alert, Case, CaseEvent
 from cases.workflow import LIVE_CASES, REASON_CODES, CaseStatus, Disposition
 from scoring import presenting
