@@ -9,7 +9,7 @@ def keep_limits(apps, schema_editor):
     """Live cases keep the strictest limit of their queue and their alerts' as it is now."""
     Case = apps.get_model("cases", "Case")
     live = ("open", "investigating", "reopened", "pending_approval")
-    for case in Case.objects.filter(status__in=live).select_related("work_queue").iterator():
+    for case in Case.objects.filter(status__in=live).select_related("work_queue"):
         queues = [case.work_queue]
         queues += [alert.work_queue for alert in case.alerts.select_related("work_queue")]
         limits = [
