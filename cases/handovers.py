@@ -24,7 +24,7 @@ def assign_case(case: Case, *, owner: User | None, actor: User) -> Case:
         raise MoveRefused(f"{owner.name} does not work on cases.")
     if owner is not None and row.owner_id == owner.pk:
         return row
-    _end_waiting(row, Status.WITHDRAWN, answer="The case was given to somebody else.")
+    end_waiting(row, Status.WITHDRAWN, answer="The case was given to somebody else.")
     row.owner = owner
     row.save(update_fields=["owner"])
     add_event(row, Kind.ASSIGNED, actor=actor, to=owner.name if owner else "nobody")
@@ -74,6 +74,8 @@ def answer_handover(
     if actor.pk not in (row.to_user_id, row.from_user_id) or (take and actor.pk != row.to_user_id):
         raise MoveRefused("Only who receives it can take it.")
     declines = not take and actor.pk == row.to_user_id
+    if take and case.status not in LIVE_CASES:
+        raise MoveRefused("This case is not open: nobody has to have it.")
     if declines and not answer.strip():
         raise MoveRefused("Say why you do not take it.")
     row.status = Status.TAKEN if take else (Status.DECLINED if declines else Status.WITHDRAWN)
@@ -105,7 +107,8 @@ def _live(case: Case, actor: User) -> Case:
     return row
 
 
-def _end_waiting(case: Case, status: CaseHandover.Status, *, answer: str) -> None:
+def end_waiting(case: Case, status: CaseHandover.Status, *, answer: str) -> None:
+    """Answer the hand-over of a case that waits, where one does."""
     case.handovers.filter(status=Status.WAITING).update(
         status=status, answered_at=timezone.now(), answer=answer
     )

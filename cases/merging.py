@@ -9,7 +9,9 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import Kind, add_event
-from cases.case_models import CaseMerge
+from cases.case_models import CaseHandover, CaseMerge
+from cases.handovers import end_waiting
+from cases.limits import limit_of, lowest
 from cases.models import Alert, Case
 from cases.priority import raise_priority
 from cases.workflow import WORKED_ON, CaseStatus, MoveRefused, case_move
@@ -39,10 +41,13 @@ def merge_case(source: Case, *, target: Case, actor: User, note: str = "") -> Ca
     Alert.objects.filter(pk__in=moved).update(case=target)
     source.status, source.merged_into = CaseStatus.MERGED, target
     source.save(update_fields=["status", "merged_into"])
+    end_waiting(source, CaseHandover.Status.WITHDRAWN, answer=f"It went into case {target.pk}.")
     times = [time for time in (source.due_at, target.due_at) if time]
     # Two cases made one are due when the first of them was.
     target.due_at = min(times, default=None)
-    target.save(update_fields=["due_at"])
+    # ... and take a second person where one of them did.
+    target.approval_limit = lowest((limit_of(source), limit_of(target)))
+    target.save(update_fields=["due_at", "approval_limit"])
     for case in (source, target):
         add_event(
             case, Kind.MERGED, actor=actor, text=merge.note, source=source.pk, target=target.pk

@@ -39,10 +39,16 @@ def standing() -> "QuerySet[SecondLook]":
 
 
 def waiting_for(user: User, now: datetime) -> "QuerySet[SecondLook]":
-    """Looks that the user may take: not at an alert of their own, not in somebody's hands."""
+    """Looks that the user may take: not in somebody's hands, and none at what they had a part in.
+
+    Who closed an alert had one, and who asked for or decided on the closing of its case.
+    """
     free = Q(taken_at=None) | Q(taken_at__lte=now - timedelta(minutes=settings.SECOND_LOOK_MINUTES))
     rows = standing().filter(free | Q(second_by=user), status=SecondLookStatus.WAITING)
-    return rows.exclude(first_by=user)
+    rows = rows.exclude(first_by=user)
+    return rows.exclude(alert__case__approvals__requested_by=user).exclude(
+        alert__case__approvals__decided_by=user
+    )
 
 
 def held_by(user: User) -> SecondLook | None:

@@ -17,6 +17,7 @@ from cases.checklists import start_checklist
 from cases.closing import note_closing
 from cases.drawing import draw_second_look
 from cases.handling_time import Cell
+from cases.limits import check_alone, limit_of, lowest, stake_of
 from cases.locking import check_lock
 from cases.mentioning import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
@@ -126,7 +127,10 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
         alert.top_prediction = prediction
         alert.level = level
         alert.risk = risk
-    if prediction.exposure is not None:
+    if alert.exposure is None and prediction.exposure is not None:
+        alert.currency = prediction.currency
+    # Amounts of other currencies cannot be added; they count in limits.stake_of.
+    if prediction.exposure is not None and prediction.currency == alert.currency:
         alert.exposure = (alert.exposure or 0) + prediction.exposure
     alert.predictions_count += 1
     alert.first_event_at = min(alert.first_event_at, prediction.event_time)
@@ -136,6 +140,8 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
 def _expected_loss(alert: Alert) -> float:
     """The chance of its riskiest prediction times the amounts at stake (1 where it has none).
 
+    Amounts in another currency than the alert's are left out.
+
     Rules may flag what no model scored: such an alert counts as an even chance. What was only drawn
     for audit, and was not scored either, has nothing against it and adds nothing.
     """
@@ -143,7 +149,11 @@ def _expected_loss(alert: Alert) -> float:
     found = (
         Prediction.objects.filter(alert_link__alert=alert)
         .exclude(drawn, score=None, probability=None)
-        .aggregate(rows=Count("pk"), flagged=Count("pk", filter=~drawn), stake=Sum("exposure"))
+        .aggregate(
+            rows=Count("pk"),
+            flagged=Count("pk", filter=~drawn),
+            stake=Sum("exposure", filter=Q(currency=alert.currency)),
+        )
     )
     if not found["rows"]:
         return 0.0
@@ -166,11 +176,14 @@ def label_alert(
     """Close an alert with what was found, and label its predictions (inconclusive gives none).
 
     What one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is
-    closed already, belongs to a case, which closes it, or is in somebody else's hands.
+    closed already, belongs to a case, which closes it, is in somebody else's hands, or takes a
+    second person, and so a case.
     """
     found = check_reason(disposition, reason_code)
     alert = (
-        Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+        Alert.objects.select_for_update(of=("self",))
+        .select_related("locked_by", "work_queue")
+        .get(pk=alert.pk)
     )
     if alert.status != AlertStatus.OPEN:
         raise MoveRefused(
@@ -179,6 +192,7 @@ def label_alert(
             else "This alert is closed already."
         )
     check_lock(alert, actor)
+    check_alone(alert, actor)
     now = timezone.now()
     close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
     note_closing(alert, actor=actor, at=now, batch=batch or uuid4())
@@ -242,7 +256,7 @@ def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
 @transaction.atomic
 def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
     """Open an investigation over alerts that are open. Raises MoveRefused if one is not."""
-    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
+    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by", "work_queue")
     rows = list(wanted.filter(pk__in=[a.pk for a in alerts]).order_by("pk"))
     if not rows or any(row.status != AlertStatus.OPEN for row in rows):
         raise MoveRefused("Only open alerts can go into a new case.")
@@ -257,6 +271,7 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
         priority=max(row.level for row in rows),
     )
     place_case(case, rows, routes=Routes(), now=now)
+    _keep_limit(case, rows)
     start_checklist(case, detector_id=rows[0].detector_id)
     add_event(case, Kind.OPENED, actor=actor)
     _take_in(case, rows, actor=actor)
@@ -274,12 +289,14 @@ def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
 def add_to_case(case: Case, alerts: Sequence[Alert], *, actor: User) -> Case:
     """Put open alerts into a case that is worked on; its priority may rise. Raises MoveRefused."""
     case = _worked_on(case, actor)
-    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
+    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by", "work_queue")
     rows = list(wanted.filter(pk__in=[a.pk for a in alerts]).order_by("pk"))
     if not rows or any(row.status != AlertStatus.OPEN for row in rows):
         raise MoveRefused("Only open alerts can go into a case.")
     for row in rows:
         check_lock(row, actor)
+    _keep_limit(case, rows)
+    case.save(update_fields=["approval_limit"])
     _take_in(case, rows, actor=actor)
     top = max(rows, key=lambda row: row.level)
     raise_priority(case, top.level, why=f"Alert {top.pk} is {top.level_name}.", actor=actor)
@@ -294,15 +311,24 @@ def add_to_case(case: Case, alerts: Sequence[Alert], *, actor: User) -> Case:
 
 @transaction.atomic
 def take_out_of_case(case: Case, alert: Alert, *, actor: User, reason: str) -> Alert:
-    """Put an alert of a case that is worked on back into the queue. Raises MoveRefused."""
+    """Put an alert of a case that is worked on back into the queue. Raises MoveRefused.
+
+    Above its limit only who may approve closings does that, and then does not close the alert.
+    """
     if not reason.strip():
         raise MoveRefused("Say why it does not belong here.")
     case = _worked_on(case, actor)
     row = Alert.objects.select_for_update().filter(pk=alert.pk, case=case).first()
     if row is None or row.status != AlertStatus.IN_CASE:
         raise MoveRefused("This alert is not an open one of this case.")
+    if stake_of(case).above:
+        if not actor.has_perm("cases.approve_case"):
+            raise MoveRefused(
+                "More is at risk than one person may close: ask a lead to take alerts out."
+            )
+        row.taken_out_by = actor
     row.status, row.case = AlertStatus.OPEN, None
-    row.save(update_fields=["status", "case"])
+    row.save(update_fields=["status", "case", "taken_out_by"])
     add_event(case, Kind.ALERT_REMOVED, actor=actor, text=reason.strip(), alert=row.pk)
     record_audit(
         actor=actor,
@@ -322,6 +348,11 @@ def _worked_on(case: Case, actor: User) -> Case:
         words = row.status.replace("_", " ")
         raise MoveRefused(f"A case that is {words} keeps its alerts as they are.")
     return row
+
+
+def _keep_limit(case: Case, rows: Sequence[Alert]) -> None:
+    """Let the strictest limit of the case and of what comes in stand; the case is not saved."""
+    case.approval_limit = lowest((limit_of(case), *(limit_of(row) for row in rows)))
 
 
 def _take_in(case: Case, rows: Sequence[Alert], *, actor: User) -> None:

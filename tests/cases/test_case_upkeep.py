@@ -252,3 +252,30 @@ def test_tags_are_told_and_shared(analyst):
 def test_odd_tags_are_refused(text):
     with pytest.raises(MoveRefused):
         tag_names(text)
+
+
+def test_a_closed_case_is_not_handed_over_any_more(analyst, lead):
+    case = case_of(analyst, "a")
+    handover = hand_over(case, to=lead, note="Yours.", actor=analyst)
+    close_case(case, **FALSE, actor=analyst)
+    with pytest.raises(MoveRefused, match="answered already"):
+        answer_handover(handover, take=True, actor=lead)
+    handover.refresh_from_db()
+    assert (handover.status, Case.objects.get().owner) == ("withdrawn", analyst)
+
+
+def test_a_handover_left_over_in_a_closed_case_is_not_taken(analyst, lead):
+    case = case_of(analyst, "a")
+    handover = hand_over(case, to=lead, note="Yours.", actor=analyst)
+    close_case(case, **FALSE, actor=analyst)
+    case.handovers.update(status="waiting", answered_at=None)
+    with pytest.raises(MoveRefused, match="not open"):
+        answer_handover(handover, take=True, actor=lead)
+
+
+def test_a_merge_ends_the_hand_over_of_what_goes_in(analyst, lead):
+    source, target = case_of(analyst, "a"), case_of(analyst, "b")
+    handover = hand_over(source, to=lead, note="Yours.", actor=analyst)
+    merge_case(source, target=target, actor=analyst)
+    handover.refresh_from_db()
+    assert handover.status == "withdrawn"
