@@ -20,9 +20,10 @@ from accounts.services import record_audit
 from cases import workflow
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseApproval
+from cases.mentioning import note_mentions
 from cases.models import Case
 from cases.services import close_alert, comment_on_case
-from cases.telling import tell_case_moved
+from cases.telling import tell_case_moved, tell_closing_asked
 from cases.workflow import (
     PLAIN_MOVES,
     AlertStatus,
@@ -186,7 +187,7 @@ def ask_to_close(
     )
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(
+    event = add_event(
         turn.case,
         Kind.ASKED,
         actor=actor,
@@ -198,6 +199,8 @@ def ask_to_close(
         currency=currency,
         limit=f"{asked.limit:,.2f}",
     )
+    note_mentions(event)
+    tell_closing_asked(asked, actor=actor)
     _audit(turn, actor, approval=asked.pk, disposition=found, reason_code=reason_code)
     return asked
 
@@ -242,7 +245,10 @@ def return_case(case: Case, *, actor: User, note: str) -> Case:
     _decide(turn.pending, Status.RETURNED, actor=actor, note=note)
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk)
+    event = add_event(
+        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk
+    )
+    tell_case_moved(turn.case, event=event, actor=actor, asker=turn.pending.requested_by)
     _audit(turn, actor, approval=turn.pending.pk, note=note.strip())
     return turn.case
 
@@ -262,7 +268,7 @@ def _finish(
     row.status, row.closed_at = CaseStatus.CLOSED, now
     row.disposition, row.reason_code = found, reason_code
     row.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
-    _close_alerts(row, found, reason_code, author=author, notes=notes, now=now)
+    _close_alerts(row, found, reason_code, author=author, actor=actor, notes=notes, now=now)
     detail: dict[str, Any] = {"disposition": found.value, "reason_code": reason_code}
     detail |= {} if approval is None else {"approval": approval}
     _add_move(turn, actor, **detail)
@@ -272,12 +278,19 @@ def _finish(
 
 
 def _close_alerts(
-    case: Case, found: Disposition, reason_code: str, *, author: User, notes: str, now: datetime
+    case: Case,
+    found: Disposition,
+    reason_code: str,
+    *,
+    author: User,
+    actor: User,
+    notes: str,
+    now: datetime,
 ) -> None:
     for alert in case.alerts.select_for_update().order_by("pk"):
         judged = alert.status == AlertStatus.CLOSED
         if not judged or (alert.disposition, alert.reason_code) != (found, reason_code):
-            close_alert(alert, found, reason_code, actor=author, notes=notes, now=now)
+            close_alert(alert, found, reason_code, actor=author, by=actor, notes=notes, now=now)
 
 
 def _decide(asked: CaseApproval, status: CaseApproval.Status, *, actor: User, note: str) -> None:
