@@ -18,9 +18,10 @@ from cases.case_events import Kind, add_event
 from cases.case_models import CaseApproval, CaseHandover
 from cases.handovers import end_waiting
 from cases.limits import Stake, stake_of
+from cases.mentioning import note_mentions
 from cases.models import Case
 from cases.services import close_alert, comment_on_case
-from cases.telling import tell_case_moved
+from cases.telling import tell_case_moved, tell_closing_asked
 from cases.workflow import (
     PLAIN_MOVES,
     AlertStatus,
@@ -147,7 +148,7 @@ def ask_to_close(
     )
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(
+    event = add_event(
         turn.case,
         Kind.ASKED,
         actor=actor,
@@ -159,6 +160,8 @@ def ask_to_close(
         currency=currency,
         limit=f"{asked.limit:,.2f}",
     )
+    note_mentions(event)
+    tell_closing_asked(asked, actor=actor)
     _audit(turn, actor, approval=asked.pk, disposition=found, reason_code=reason_code)
     return asked
 
@@ -203,7 +206,10 @@ def return_case(case: Case, *, actor: User, note: str) -> Case:
     _decide(turn.pending, Status.RETURNED, actor=actor, note=note)
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk)
+    event = add_event(
+        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk
+    )
+    tell_case_moved(turn.case, event=event, actor=actor, asker=turn.pending.requested_by)
     _audit(turn, actor, approval=turn.pending.pk, note=note.strip())
     return turn.case
 
@@ -224,7 +230,7 @@ def _finish(
     row.disposition, row.reason_code = found, reason_code
     row.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
     end_waiting(row, CaseHandover.Status.WITHDRAWN, answer="The case was closed.")
-    _close_alerts(row, found, reason_code, author=author, notes=notes, now=now)
+    _close_alerts(row, found, reason_code, author=author, actor=actor, notes=notes, now=now)
     detail: dict[str, Any] = {"disposition": found.value, "reason_code": reason_code}
     detail |= {} if approval is None else {"approval": approval}
     _add_move(turn, actor, **detail)
@@ -234,12 +240,19 @@ def _finish(
 
 
 def _close_alerts(
-    case: Case, found: Disposition, reason_code: str, *, author: User, notes: str, now: datetime
+    case: Case,
+    found: Disposition,
+    reason_code: str,
+    *,
+    author: User,
+    actor: User,
+    notes: str,
+    now: datetime,
 ) -> None:
     for alert in case.alerts.select_for_update().order_by("pk"):
         judged = alert.status == AlertStatus.CLOSED
         if not judged or (alert.disposition, alert.reason_code) != (found, reason_code):
-            close_alert(alert, found, reason_code, actor=author, notes=notes, now=now)
+            close_alert(alert, found, reason_code, actor=author, by=actor, notes=notes, now=now)
 
 
 def _decide(asked: CaseApproval, status: CaseApproval.Status, *, actor: User, note: str) -> None:

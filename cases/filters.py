@@ -12,6 +12,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from accounts import vault
 from accounts.models import User
 from accounts.typed import is_whole
+from cases.locking import awake
 from cases.models import Alert
 from cases.queue_models import AlertFacet, AlertText
 from cases.words import asked_words, whole_word
@@ -129,9 +130,7 @@ class QueueFilters:
     def condition(self, *, user: User, now: datetime) -> Q:
         """All of it as one condition."""
         asleep = Q(snoozed_until__gt=now)
-        found = (
-            asleep if self.view == SNOOZED else Q(snoozed_until=None) | Q(snoozed_until__lte=now)
-        )
+        found = asleep if self.view == SNOOZED else awake(now)
         if self.detector or self.reason or self.rule:
             found &= Q(facet__in=self._facets())
         if self.level:

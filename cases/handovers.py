@@ -8,6 +8,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseHandover
 from cases.models import Case
+from cases.telling import tell_case_given
 from cases.workflow import LIVE_CASES, MoveRefused
 
 Status = CaseHandover.Status
@@ -27,7 +28,9 @@ def assign_case(case: Case, *, owner: User | None, actor: User) -> Case:
     end_waiting(row, Status.WITHDRAWN, answer="The case was given to somebody else.")
     row.owner = owner
     row.save(update_fields=["owner"])
-    add_event(row, Kind.ASSIGNED, actor=actor, to=owner.name if owner else "nobody")
+    event = add_event(row, Kind.ASSIGNED, actor=actor, to=owner.name if owner else "nobody")
+    if owner is not None:
+        tell_case_given(row, to=owner, event=event, actor=actor)
     record_audit(
         actor=actor,
         action="case.assigned",
@@ -54,7 +57,8 @@ def hand_over(case: Case, *, to: User, note: str, actor: User) -> CaseHandover:
     handover = CaseHandover.objects.create(
         case=row, from_user=actor, to_user=to, note=note.strip(), at=timezone.now()
     )
-    add_event(row, Kind.HANDED_OVER, actor=actor, text=note.strip(), to=to.name)
+    event = add_event(row, Kind.HANDED_OVER, actor=actor, text=note.strip(), to=to.name)
+    tell_case_given(row, to=to, event=event, actor=actor)
     record_audit(actor=actor, action="case.handed_over", subject=row, detail={"to": to.username})
     return handover
 

@@ -34,6 +34,16 @@ def free_for(user: User, now: datetime) -> Q:
     return Q(locked_until=None) | Q(locked_until__lte=now) | Q(locked_by=None) | Q(locked_by=user)
 
 
+def in_nobodys_hands(now: datetime) -> Q:
+    """Alerts that nobody has locked."""
+    return Q(locked_until=None) | Q(locked_until__lte=now) | Q(locked_by=None)
+
+
+def awake(now: datetime) -> Q:
+    """Alerts that nobody has put aside until later."""
+    return Q(snoozed_until=None) | Q(snoozed_until__lte=now)
+
+
 def locked_by_other(alert: Alert, user: User, now: datetime | None = None) -> bool:
     """Whether somebody else has this alert in hands."""
     return (

@@ -22,10 +22,15 @@ from cases.locking import check_lock
 from cases.mentioning import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.priority import raise_priority, take_evidence
-from cases.routing import Routes, place_alert, place_case
+from cases.routing import Routes, place_alert, place_case, renew_times
 from cases.selectors import linked
 from cases.summing_up import minutes_known, sum_up
-from cases.telling import tell_alert_closed, tell_alert_critical, tell_case_opened
+from cases.telling import (
+    tell_alert_closed,
+    tell_alert_critical,
+    tell_alerts_given,
+    tell_case_opened,
+)
 from cases.workflow import WORKED_ON, AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
@@ -36,6 +41,10 @@ ATTEMPTS = 3
 IN_HANDS = ("locked_by", "locked_until", "snoozed_until", "snoozed_by")
 """What only an open alert has."""
 CLOSING = ("status", "closed_at", "closed_by", "disposition", "reason_code")
+
+
+class _Moved(DatabaseError):
+    """An alert went into a case, or out of one, between two looks at it."""
 
 
 def open_alerts(prediction_ids: Sequence[UUID]) -> int:
@@ -86,8 +95,9 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
                 if alert.case_id is not None:
                     take_evidence(alert, events=len(new))
                 return len(new)
-        except IntegrityError:
-            # Another worker opened the entity's alert first; the next attempt will find it.
+        except (IntegrityError, _Moved):
+            # Another worker opened the entity's alert first, or somebody put it into a case; the
+            # next attempt will find it there, holding no lock until then.
             if attempt == ATTEMPTS - 1:
                 raise
     return 0
@@ -96,7 +106,8 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
 def _live_alert(prediction: Prediction) -> Alert:
     """The entity's live alert, locked; a new one when it has none.
 
-    A case is locked before its alerts, here and wherever both are: nobody waits in a circle.
+    A case is locked before its alerts, here and wherever both are: nobody waits in a circle. Raises
+    _Moved when the alert has changed its case since that was looked up.
     """
     rows = Alert.objects.filter(
         detector_id=prediction.detector_id, entity=prediction.entity
@@ -106,6 +117,8 @@ def _live_alert(prediction: Prediction) -> Alert:
         Case.objects.select_for_update().filter(pk=case_id).first()
     alert = rows.select_for_update().first()
     if alert is not None:
+        if alert.case_id != case_id:
+            raise _Moved(f"Alert {alert.pk} has changed its case.")
         return alert
     return Alert.objects.create(
         detector_id=prediction.detector_id,
@@ -206,9 +219,19 @@ def label_alert(
 
 
 def close_alert(
-    alert: Alert, found: Disposition, reason_code: str, *, actor: User, notes: str, now: datetime
+    alert: Alert,
+    found: Disposition,
+    reason_code: str,
+    *,
+    actor: User,
+    notes: str,
+    now: datetime,
+    by: User | None = None,
 ) -> None:
-    """Close one alert and label what it holds; inside a transaction that has it locked."""
+    """Close one alert and label what it holds; inside a transaction that has it locked.
+
+    `actor` has found it; `by`, where that is somebody else, approves it now and is not told.
+    """
     alert.status = AlertStatus.CLOSED
     alert.closed_at = now
     alert.disposition = found
@@ -216,7 +239,7 @@ def close_alert(
     alert.locked_by = alert.locked_until = alert.snoozed_until = alert.snoozed_by = None
     alert.closed_by = actor
     alert.save(update_fields=[*CLOSING, *IN_HANDS])
-    tell_alert_closed(alert, actor=actor)
+    tell_alert_closed(alert, finder=actor, actor=by or actor)
     if found is Disposition.INCONCLUSIVE:
         return
     draw_second_look(alert)
@@ -233,8 +256,11 @@ def close_alert(
 
 
 @transaction.atomic
-def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
-    """Give the alert to somebody, or to nobody. Raises MoveRefused when it is closed."""
+def assign_alert(alert: Alert, *, owner: User | None, actor: User, tell: bool = True) -> Alert:
+    """Give the alert to somebody, who is told, or to nobody. Raises MoveRefused when it is closed.
+
+    Who gives many at once tells of them together, and says `tell` False.
+    """
     alert = (
         Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
     )
@@ -242,6 +268,8 @@ def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
         raise MoveRefused("This alert is closed already.")
     if not actor.has_perm("cases.assign_alert"):
         check_lock(alert, actor)
+    if tell and owner is not None and owner.pk != alert.owner_id:
+        tell_alerts_given([alert.pk], to=owner, actor=actor)
     alert.owner = owner
     alert.save(update_fields=["owner"])
     record_audit(
@@ -329,6 +357,7 @@ def take_out_of_case(case: Case, alert: Alert, *, actor: User, reason: str) -> A
         row.taken_out_by = actor
     row.status, row.case = AlertStatus.OPEN, None
     row.save(update_fields=["status", "case", "taken_out_by"])
+    renew_times(row, timezone.now())
     add_event(case, Kind.ALERT_REMOVED, actor=actor, text=reason.strip(), alert=row.pk)
     record_audit(
         actor=actor,

@@ -88,7 +88,7 @@ def _render_queue(
 ) -> HttpResponse:
     user = signed_in(request)
     members = [] if queue.pk is None else list(queue.members.select_related("user"))
-    loads = loads_of([member.user_id for member in members])
+    loads = loads_of([member.user_id for member in members], timezone.now())
     taken = {member.user_id for member in members}
     changes = user.has_perm(CHANGE_QUEUE)
     rows = [

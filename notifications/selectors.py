@@ -63,10 +63,11 @@ def routes_for(kind: str, about: str) -> list[Route]:
     return [route for route in routes if kind in route.kinds]
 
 
-def told_of_late(kind: str, about: str, *, now: datetime) -> QuerySet[Notification]:
-    """What was told of a kind and a detector within an hour."""
+def told_of_late(kind: str, about: str, group: str, *, now: datetime) -> QuerySet[Notification]:
+    """What was told of a kind, a detector and a group within an hour."""
     since = now - timedelta(hours=1)
-    return Notification.objects.filter(kind=kind, about=about, created_at__gt=since).order_by()
+    rows = Notification.objects.filter(kind=kind, about=about, group=group, created_at__gt=since)
+    return rows.order_by()
 
 
 def list_routes() -> QuerySet[Route]:

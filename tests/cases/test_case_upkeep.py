@@ -1,7 +1,10 @@
 """Merging and un-merging, hand-overs, checklists, tags: nothing is lost, everything is told."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST
@@ -66,6 +69,30 @@ def test_cases_in_a_chain_come_out_from_its_end(analyst):
     unmerge_case(Case.objects.get(pk=b.pk), actor=analyst)
     unmerge_case(Case.objects.get(pk=a.pk), actor=analyst)
     assert [case.alerts.count() for case in (a, b, c)] == [1, 1, 1]
+
+
+def times(case):
+    case = Case.objects.get(pk=case.pk)
+    return case.due_at, case.escalate_at
+
+
+def test_merged_cases_are_due_and_escalated_when_the_first_was_until_they_part(analyst):
+    now = timezone.now()
+    cases = [case_of(analyst, name) for name in "abc"]
+    for case, days in zip(cases, (9, 1, 5), strict=True):
+        own = now + timedelta(days=days)
+        Case.objects.filter(pk=case.pk).update(due_at=own, escalate_at=own + timedelta(hours=1))
+    target, first, second = cases
+    own = [times(case) for case in cases]
+    merge_case(first, target=target, actor=analyst)
+    assert times(target) == own[1]
+    merge_case(second, target=target, actor=analyst)
+    assert times(target) == own[1]
+    # In whatever order they part, what is left in it counts, and then its own time.
+    unmerge_case(Case.objects.get(pk=first.pk), actor=analyst)
+    assert times(target) == own[2]
+    unmerge_case(Case.objects.get(pk=second.pk), actor=analyst)
+    assert [times(case) for case in cases] == own
 
 
 def test_what_cannot_be_merged_is_refused_with_the_reason(analyst, engineer):
