@@ -140,6 +140,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "riskplatform.context_processors.platform",
             ],
+            "builtins": ["riskplatform.templatetags.pieces"],
         },
     },
 ]

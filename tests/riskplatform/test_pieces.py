@@ -1,0 +1,151 @@
+"""The small pieces of pages: what they write, for every value that a row may hold."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from django.template import engines
+from django.utils import timezone as django_time
+
+from riskplatform.templatetags.pieces import ago, icon, kbd, money, probability, risk_badge
+
+DASH = '<span class="muted">–</span>'  # noqa: RUF001
+EVIL = '"><script>alert(1)</script>'
+
+
+def rendered(source, **context):
+    return engines["django"].from_string(source).render(context)
+
+
+@pytest.mark.parametrize(
+    ("source", "context"),
+    [
+        ("{% icon x %}", {"x": EVIL}),
+        ('{% icon "check" x %}', {"x": EVIL}),
+        ("{% kbd x %}", {"x": EVIL}),
+        ("{% risk_badge x %}", {"x": EVIL}),
+        ("{% money 12 x %}", {"x": EVIL}),
+        ('{% money x "EUR" %}', {"x": EVIL}),
+        ("{% probability 0.5 x bar=True %}", {"x": EVIL}),
+        ("{% probability x %}", {"x": EVIL}),
+    ],
+)
+def test_what_comes_from_data_is_escaped(source, context):
+    assert "<script>" not in rendered(source, **context).lower()
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['{% money x "EUR" %}', "{% ago x %}", "{% risk_badge x %}"],
+)
+@pytest.mark.parametrize("value", [None, ""])
+def test_what_has_no_value_is_a_dash(source, value):
+    assert rendered(source, x=value) == DASH
+
+
+@pytest.mark.parametrize("source", ['{% money a.b "EUR" %}', "{% ago a.b %}", "{% kbd a.b %}"])
+def test_what_is_not_in_the_context_fails_no_page(source):
+    assert rendered(source)
+
+
+@pytest.mark.parametrize("p", [None, "", float("nan"), float("inf"), "no number"])
+def test_what_was_not_scored_says_so(p):
+    assert probability(p) == DASH.replace("class", 'title="Not scored" class')
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "title", "shown"),
+    [
+        (Decimal("3214.5"), "EUR", "3,214.50 EUR", "€&nbsp;3,215"),
+        (Decimal("99.99"), "USD", "99.99 USD", "$&nbsp;99.99"),
+        (Decimal("99.999"), "GBP", "100.00 GBP", "£&nbsp;100.00"),
+        (Decimal("0"), "EUR", "0.00 EUR", "€&nbsp;0.00"),
+        (Decimal("-42"), "EUR", "-42.00 EUR", "−€&nbsp;42.00"),  # noqa: RUF001
+        (Decimal("-1234567.891"), "JPY", "-1,234,567.89 JPY", "−JPY&nbsp;1,234,568"),  # noqa: RUF001
+        (Decimal("12"), "A&B", "12.00 A&amp;B", "A&amp;B&nbsp;12.00"),
+        (12.5, "EUR", "12.50 EUR", "€&nbsp;12.50"),
+        ("12.5", "EUR", "12.50 EUR", "€&nbsp;12.50"),
+        (7, "", "7.00", "7.00"),
+        (7, None, "7.00", "7.00"),
+        (Decimal("2.675"), "EUR", "2.68 EUR", "€&nbsp;2.68"),
+    ],
+)
+def test_an_amount_is_short_and_its_title_exact(amount, currency, title, shown):
+    assert money(amount, currency) == (
+        f'<span class="amount nowrap" title="{title}">{shown}</span>'
+    )
+
+
+@pytest.mark.parametrize("amount", [Decimal("9" * 40), 1.7e308, -1.7e308, 10**60])
+def test_an_amount_may_be_huge(amount):
+    assert money(amount, "EUR").count(",") > 20
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("-inf"), Decimal("NaN"), "many"])
+def test_an_amount_that_is_no_number_is_a_dash(amount):
+    assert money(amount, "EUR") == DASH
+
+
+@pytest.mark.parametrize(
+    ("p", "title", "shown"),
+    [
+        (0.961234, "0.9612", "96"),
+        (Decimal("0.5"), "0.5000", "50"),
+        (1, "1.0000", "100"),
+        (0, "0.0000", "0"),
+        (0.9951, "0.9951", "&gt;&#8239;99"),
+        (0.0001, "0.0001", "&lt;&#8239;1"),
+    ],
+)
+def test_a_probability_is_a_whole_percentage_that_never_claims_certainty(p, title, shown):
+    assert probability(p) == (
+        f'<span class="prob" title="{title}"><span class="value">{shown}&#8239;%</span></span>'
+    )
+
+
+def test_a_bar_has_the_colour_of_the_level_and_the_width_of_the_probability():
+    drawn = rendered('{% probability 0.42 "HIGH" bar=True %}')
+    assert 'class="bar is-high"' in drawn
+    assert '<rect class="fill" width="42" height="5" />' in drawn
+    assert 'class="bar is-none"' in probability(0.42, bar=True)
+
+
+def test_a_level_is_said_in_its_word():
+    assert risk_badge("CRITICAL") == '<span class="risk risk-critical">CRITICAL</span>'
+
+
+def test_an_icon_says_nothing_to_a_screen_reader():
+    drawn = icon("check", "small")
+    assert drawn.startswith('<svg class="icon small" aria-hidden="true" focusable="false"><use ')
+    assert drawn.endswith('#check" /></svg>')
+    assert 'class="icon"' in icon("check")
+
+
+def test_a_key_may_be_a_number():
+    assert kbd(1) == kbd("1") == '<kbd aria-hidden="true">1</kbd>'
+
+
+def test_an_age_stands_beside_its_exact_time_in_utc():
+    there = timezone(timedelta(hours=2))
+    at = datetime(2024, 3, 1, 1, 2, 3, 999_999, tzinfo=there)
+    said = ago(at)
+    assert said.startswith(
+        '<time datetime="2024-02-29T23:02:03Z" title="2024-02-29 23:02:03 UTC" data-ago'
+        ' class="nowrap">'
+    )
+    assert "year" in said
+
+
+def test_a_long_age_is_a_sentence():
+    at = django_time.now() - timedelta(minutes=4, seconds=1)
+    assert ago(at, long=True).endswith(' data-ago="long" class="nowrap">4\xa0minutes ago</time>')
+    assert ago(at).endswith(">4\xa0minutes</time>")
+
+
+def test_a_time_to_come_is_no_age():
+    at = django_time.now() + timedelta(days=3)
+    assert ">0\xa0minutes<" in ago(at)
+
+
+def test_an_old_year_has_four_digits():
+    assert 'datetime="0987-01-01T00:00:00Z"' in ago(datetime(987, 1, 1, tzinfo=UTC))
