@@ -53,6 +53,12 @@ def locked_by_other(alert: Alert, user: User, now: datetime | None = None) -> bo
     )
 
 
+def held_by(alert: Alert, now: datetime) -> int | None:
+    """Who has the alert in hands; None for nobody."""
+    held = alert.locked_until is not None and alert.locked_until > now
+    return alert.locked_by_id if held else None
+
+
 def check_lock(alert: Alert, user: User) -> None:
     """Raises Locked when somebody else has the alert in hands."""
     if locked_by_other(alert, user):

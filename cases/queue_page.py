@@ -14,6 +14,7 @@ from accounts.models import User
 from cases.budget import Purpose, places, spread
 from cases.filters import AGES, LOSS, MINE, SNOOZED, UNASSIGNED, QueueFilters
 from cases.handing_out import budget_of
+from cases.locking import held_by
 from cases.models import Alert
 from cases.queue_counts import Counts, Facet, alert_counts, count_each, names_of, open_alerts
 from cases.queue_models import QueueBudget, SavedView
@@ -275,9 +276,3 @@ def state_of(alerts: Sequence[Alert], now: datetime) -> str:
         for a in alerts
     ]
     return hashlib.blake2b(repr(said).encode(), digest_size=6).hexdigest()
-
-
-def held_by(alert: Alert, now: datetime) -> int | None:
-    """Who has it in hands."""
-    held = alert.locked_until is not None and alert.locked_until > now
-    return alert.locked_by_id if held else None

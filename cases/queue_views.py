@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
@@ -19,8 +20,8 @@ from cases.models import Alert
 from cases.queue_counts import newest_alert_id, open_alerts
 from cases.queue_models import QueueBudget, SavedView
 from cases.queue_page import counts_for, page_of, selects, state_of, tabs, total
+from cases.queue_rows import queue_rows, state_of_row
 from cases.resting import snooze_choices
-from cases.rows import alert_rows
 from cases.saving_views import (
     ViewRefused,
     change_view,
@@ -70,12 +71,13 @@ def render_queue(
     count = total(counts.left, filters, user)
     page, purposes = page_of(filters, budget, user, now, number=number, count=count)
     alerts = list(page.object_list)
-    rows = alert_rows(alerts, specs, purposes)
+    rows = queue_rows(alerts, specs, purposes, user_id=user.pk, now=now)
     made = tabs(filters, counts.whole, views, user, now)
     context: dict[str, Any] = {
         "title": "Queue",
         "filters": filters,
         "query": filters.query(),
+        "back": f"?{urlencode({'back': filters.query()})}" if filters.query() else "",
         "tabs": made,
         "tab": next((tab for tab in made if tab["here"]), None),
         "views": [(view, may_change(view, user)) for view in views],
@@ -160,7 +162,8 @@ def _news(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
     told = _watched(alerts, since, now, waiting)
     if told["state"] == request.GET.get("state") and str(waiting) == request.GET.get("waiting"):
         return HttpResponse(status=204)
-    context = {"filters": filters, "query": filters.query(), "changed": alerts, "now": now, **told}
+    changed = [state_of_row(alert, user_id=user.pk, now=now) for alert in alerts]
+    context = {"filters": filters, "query": filters.query(), "changed": changed, **told}
     return render(request, "cases/queue.html#news", context)
 
 

@@ -18,8 +18,9 @@ class ViewRefused(ValueError):
 def views_of(user: User) -> list[SavedView]:
     """The user's own views, then those that others share."""
     rows = SavedView.objects.filter(Q(owner=user) | Q(shared=True)).select_related("owner")
-    own = [row for row in rows[: 20 * MOST] if row.owner_id == user.pk]
-    shared = [row for row in rows[: 20 * MOST] if row.owner_id != user.pk]
+    found = list(rows[: 20 * MOST])
+    own = [row for row in found if row.owner_id == user.pk]
+    shared = [row for row in found if row.owner_id != user.pk]
     return own[:MOST] + shared[:MOST]
 
 

@@ -36,10 +36,14 @@ def predictions_without_alert(now: datetime) -> list[UUID]:
 
 
 def alert_queue() -> QuerySet[Alert]:
-    """Open alerts with what a queue row shows, the most saved by a minute's work first."""
+    """Open alerts with what a queue row shows, the most saved by a minute's work first.
+
+    Detectors, whose declarations are long, are read once each, not once a row.
+    """
     return (
         Alert.objects.filter(status=AlertStatus.OPEN)
-        .select_related("detector", "owner", "locked_by", "top_prediction")
+        .select_related("owner", "locked_by", "top_prediction")
+        .prefetch_related("detector")
         .order_by("-loss_per_minute", "-id")
     )
 

@@ -1,15 +1,11 @@
 """Lists of many rows, as light as they can be."""
 
-import re
-from typing import Final
-
 from django import template
 from django.template.base import NodeList, Parser, Token
 from django.template.context import Context
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
-_BLANKS: Final = re.compile(r"\s+")
 
 
 class SqueezeNode(template.Node):
@@ -17,8 +13,12 @@ class SqueezeNode(template.Node):
         self.nodelist = nodelist
 
     def render(self, context: Context) -> SafeString:
+        text = self.nodelist.render(context).replace("\n", " ")
+        # Halved again and again: several times faster than a regular expression.
+        while "  " in text:
+            text = text.replace("  ", " ")
         # Already escaped markup: blanks are all that is taken out.
-        return mark_safe(_BLANKS.sub(" ", self.nodelist.render(context)))  # noqa: S308
+        return mark_safe(text)  # noqa: S308
 
 
 @register.tag

@@ -20,7 +20,7 @@ Number = Decimal | float | int
 
 DASH: Final = mark_safe('<span class="muted">–</span>')  # noqa: RUF001 - how pages write nothing
 MINUS: Final = "−"  # noqa: RUF001 - as wide as a plus
-NOT_SCORED: Final = mark_safe(DASH.replace("<span", '<span title="Not scored"'))  # noqa: S308
+NOT_SCORED: Final = mark_safe('<span class="muted" title="Not scored">–</span>')  # noqa: RUF001
 SIGNS: Final = {"EUR": "€", "USD": "$", "GBP": "£"}
 WHOLE_FROM: Final = 100
 """From this amount on cents are left to the title."""
@@ -76,6 +76,21 @@ def ago(at: datetime | None, *, long: bool = False) -> SafeString:
     return mark_safe(  # noqa: S308
         f'<time datetime="{exact[:10]}T{exact[11:]}Z" title="{exact} UTC" data-ago{mark}'
         f' class="nowrap">{timesince(at)}{word}</time>'
+    )
+
+
+@register.simple_tag
+def due(at: datetime | None) -> SafeString:
+    """A time that something must be done by ("3 Mar 14:05", UTC; to the minute on hover); app.js
+    says how far it is. Nothing where there is none."""
+    if not at:
+        return mark_safe("")
+    exact = at.astimezone(UTC)
+    second = exact.isoformat(timespec="seconds")[:19]
+    day, minute = second[:10], second[11:16]
+    return mark_safe(  # noqa: S308
+        f'<time datetime="{second}Z" title="Due {day} {minute} UTC"'
+        f' data-ago="long">{exact.day} {exact:%b} {minute}</time>'
     )
 
 
@@ -140,9 +155,11 @@ def _bar(level: str, percent: int) -> SafeString:
 
 def _decimal(number: Number | str | None) -> Decimal | None:
     """A number as exactly as it is written; None for none, an absent one ("") and no number."""
+    if number is None:
+        return None
     try:
         exact = Decimal(number if isinstance(number, Decimal | int | str) else repr(float(number)))
-    except (InvalidOperation, TypeError):
+    except InvalidOperation:
         return None
     return exact if exact.is_finite() else None
 

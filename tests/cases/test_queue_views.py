@@ -179,12 +179,12 @@ def test_the_split_spreads_its_rows_and_every_alert_is_on_one_page(reader, analy
     Alert.objects.filter(pk=rows[119].pk).update(audit=True)
     reader.post(reverse("queue_budget"), {"uncertain": 10, "audit": 2})
     pages = [reader.get("/", {"page": n}) for n in (1, 2, 3)]
-    purposes = [row.purpose for row in pages[0].context["rows"]]
+    purposes = [row.line.purpose for row in pages[0].context["rows"]]
     assert (purposes.count("uncertain"), purposes.count("random_audit")) == (5, 1)
     seen = [alert.pk for page in pages for alert in shown(page)]
     assert sorted(seen) == sorted(row.pk for row in rows)
     assert len(shown(pages[0])) == 50
-    assert "uncertain" not in [row.purpose for row in reader.get("/?sort=age").context["rows"]]
+    assert "uncertain" not in [row.line.purpose for row in reader.get("/?sort=age").context["rows"]]
 
 
 @pytest.mark.parametrize("wrong", [{"uncertain": 80, "audit": 30}, {"uncertain": -1, "audit": 0},

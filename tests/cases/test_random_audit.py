@@ -23,7 +23,7 @@ def test_a_drawn_event_opens_an_alert_that_says_so(client, lead, payments_detect
     page = client.get(alert.get_absolute_url()).content.decode()
     assert "Random audit: approved, drawn for review" in page
     row = client.get("/").context["rows"][0]
-    assert row.reason == "Random audit: approved, drawn for review"
+    assert row.line.reason == "Random audit: approved, drawn for review"
 
 
 @pytest.mark.parametrize("first", ["drawn", "flagged"])

@@ -7,7 +7,7 @@ import pytest
 from django.template import engines
 from django.utils import timezone as django_time
 
-from riskplatform.templatetags.pieces import ago, icon, kbd, money, probability, risk_badge
+from riskplatform.templatetags.pieces import ago, due, icon, kbd, money, probability, risk_badge
 
 DASH = '<span class="muted">–</span>'  # noqa: RUF001
 EVIL = '"><script>alert(1)</script>'
@@ -50,7 +50,7 @@ def test_what_is_not_in_the_context_fails_no_page(source):
 
 @pytest.mark.parametrize("p", [None, "", float("nan"), float("inf"), "no number"])
 def test_what_was_not_scored_says_so(p):
-    assert probability(p) == DASH.replace("class", 'title="Not scored" class')
+    assert probability(p) == DASH.replace(">", ' title="Not scored">', 1)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,18 @@ def test_a_long_age_is_a_sentence():
 def test_a_time_to_come_is_no_age():
     at = django_time.now() + timedelta(days=3)
     assert ">0\xa0minutes<" in ago(at)
+
+
+def test_a_due_time_is_written_to_the_minute():
+    at = datetime(2026, 3, 3, 14, 5, 59, 7, tzinfo=UTC)
+    assert due(at) == (
+        '<time datetime="2026-03-03T14:05:59Z" title="Due 2026-03-03 14:05 UTC" data-ago="long">'
+        "3 Mar 14:05</time>"
+    )
+
+
+def test_what_is_not_due_is_left_empty():
+    assert due(None) == rendered("{% due at %}") == ""
 
 
 def test_an_old_year_has_four_digits():
