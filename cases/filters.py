@@ -7,18 +7,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet
 
-from accounts import vault
 from accounts.models import User
 from accounts.typed import is_whole
 from cases.locking import awake
 from cases.models import Alert
-from cases.queue_models import AlertFacet, AlertText
-from cases.words import asked_words, whole_word
-from scoring.core.reader import SpecError
+from cases.queue_models import AlertFacet
+from cases.searching import Holding, holding, tokens_of
 from scoring.core.types import RISK_LEVELS
-from scoring.models import Detector
 
 MINE, UNASSIGNED = "me", "none"
 LOSS, AGE, SCORE, AMOUNT, DUE = "loss", "age", "score", "amount", "sla"
@@ -123,12 +120,23 @@ class QueueFilters:
         """The order for the database."""
         return SORTS[self.sort][2]
 
-    def narrow(self, rows: QuerySet[Alert], *, user: User, now: datetime) -> QuerySet[Alert]:
+    def narrow(
+        self,
+        rows: QuerySet[Alert],
+        *,
+        user: User,
+        now: datetime,
+        holding: Holding | None = None,
+    ) -> QuerySet[Alert]:
         """The alerts that match, in no order; whoever waits, or sleeps where that is the view."""
-        return rows.filter(self.condition(user=user, now=now))
+        return rows.filter(self.condition(user=user, now=now, holding=holding))
 
-    def condition(self, *, user: User, now: datetime) -> Q:
-        """All of it as one condition."""
+    def holding(self) -> Holding | None:
+        """The alerts that hold the words asked for, None where none are. One query."""
+        return holding(self.q, tokens_of(self.q)) if self.q else None
+
+    def condition(self, *, user: User, now: datetime, holding: Holding | None = None) -> Q:
+        """All of it as one condition. `holding`: what `holding()` gave, where it was asked."""
         asleep = Q(snoozed_until__gt=now)
         found = asleep if self.view == SNOOZED else awake(now)
         if self.detector or self.reason or self.rule:
@@ -138,7 +146,7 @@ class QueueFilters:
         if self.owner:
             owners = {MINE: user.pk, UNASSIGNED: None}
             found &= Q(owner=owners.get(self.owner, self.owner))
-        return found & self._ungrouped(now)
+        return found & self._ungrouped(now, self.holding() if holding is None else holding)
 
     def _facets(self) -> Any:
         facets = AlertFacet.objects.order_by()
@@ -150,7 +158,7 @@ class QueueFilters:
             facets = facets.filter(rules__contains=f" {self.rule} ")
         return facets.values("pk")
 
-    def _ungrouped(self, now: datetime) -> Q:
+    def _ungrouped(self, now: datetime, holding: Holding | None) -> Q:
         """What the grouped counts know nothing of."""
         found = Q()
         if self.age:
@@ -161,8 +169,8 @@ class QueueFilters:
             found &= Q(exposure__lte=_amount(self.high))
         if self.entity:
             found &= Q(entity__in=[*tokens_of(self.entity), self.entity])
-        if self.q:
-            found &= Q(pk__in=said(self.q, tokens_of(self.q)))
+        if holding is not None:
+            found &= Q(pk__in=holding)
         return found
 
     @property
@@ -177,67 +185,3 @@ def _amount(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount if amount.is_finite() and abs(amount) < LARGEST else None
-
-
-def entity_fields() -> list[str]:
-    """The fields that name an entity, of all detectors."""
-    found = set()
-    for detector in Detector.objects.all():
-        try:
-            found.add(detector.spec().entity_field or detector.slug)
-        except SpecError:
-            found.add(detector.slug)
-    return sorted(found)
-
-
-def tokens_of(name: str) -> list[str]:
-    """What an entity of this whole name is stored as.
-
-    Personal data is stored encrypted: it is found by its whole name or not at all.
-    """
-    return [vault.token(field, name) for field in entity_fields()]
-
-
-def said(text: str, tokens: list[str]) -> Any:
-    """Ids of alerts whose words begin as typed, all of them, or whose entity is exactly that."""
-    asked = asked_words(text)
-    return AlertText.objects.filter(
-        HasWords(asked, [whole_word(token) for token in tokens])
-    ).values("alert")
-
-
-class HasWords(Func):
-    """Whether `words` holds a word that begins with each of `asked`, or one of `whole`.
-
-    On PostgreSQL through the GIN index of migration 0002; elsewhere by reading the words.
-    """
-
-    output_field = BooleanField()
-    conditional = True
-
-    def __init__(self, asked: list[str], whole: list[str]) -> None:
-        self.asked, self.whole = asked, whole
-        wanted = " & ".join(f"'{word}':*" for word in asked)
-        exact = [f"'{word}'" for word in whole]
-        query = " | ".join([f"({wanted})", *exact] if wanted else exact)
-        super().__init__(F("words"), Value(query))
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """The very expression of the index."""
-        words, query = self.get_source_expressions()
-        words_sql, words_params = compiler.compile(words)
-        query_sql, query_params = compiler.compile(query)
-        sql = (
-            f"array_to_tsvector(string_to_array(btrim({words_sql}), ' ')) @@ ({query_sql})::tsquery"
-        )
-        return sql, (*words_params, *query_params)
-
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]
-        """Every word by LIKE; they hold letters and digits only."""
-        words_sql, params = compiler.compile(self.get_source_expressions()[0])
-        begins = [f"% {word}%" for word in self.asked]
-        whole = [f"% {word} %" for word in self.whole]
-        every = " AND ".join([f"{words_sql} LIKE %s"] * len(begins)) or "1 = 0"
-        some = "".join(f" OR {words_sql} LIKE %s" for _ in whole)
-        count = len(begins) + len(whole)
-        return f"(({every}){some})", (*tuple(params) * count, *begins, *whole)

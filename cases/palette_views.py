@@ -11,9 +11,10 @@ from django.views.decorators.http import require_GET
 from accounts.models import User
 from accounts.typed import is_whole
 from cases.case_filters import ALL, CaseFilters
-from cases.filters import QueueFilters, said, tokens_of
+from cases.filters import QueueFilters
 from cases.models import Alert, Case
 from cases.saving_views import views_of
+from cases.searching import newest_holding, tokens_of
 from cases.views import alert_url, signed_in
 from scoring.presenting import SpecCache
 
@@ -86,7 +87,7 @@ def _alerts(user: User, text: str) -> list[Found]:
         )
         for (slug, token), alert in entities.items()
     ]
-    newest = list(said(text, tokens).order_by("-alert").values_list("alert", flat=True)[:MOST])
+    newest = newest_holding(text, tokens, most=MOST)
     said_so = [
         Found(
             f"Alert {alert.pk}: {specs.entity(alert.top_prediction, alert.detector)}",

@@ -1,6 +1,6 @@
 """Counts of the open alerts by everything that the queue filters by, in one grouped query."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,7 @@ from django.db.models import Count, IntegerField, Max, Q, QuerySet, Value, When
 from accounts.models import User
 from cases.models import Alert
 from cases.queue_models import AlertFacet
+from cases.searching import FEW
 from cases.workflow import AlertStatus
 
 
@@ -28,12 +29,16 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Open alerts counted: by (facet, sleeps), by (owner, sleeps), and by all three."""
+    """Open alerts counted: by (facet, sleeps), by (owner, sleeps), and by all three.
+
+    `floor`: counting ended early, there are at least so many.
+    """
 
     facets: Mapping[int, Facet]
     groups: Sequence[tuple[int, int | None, bool, int]]
     by_facet: Mapping[tuple[int, bool], int]
     by_owner: Mapping[tuple[int | None, bool], int]
+    floor: bool = False
 
 
 def open_alerts() -> QuerySet[Alert]:
@@ -56,7 +61,22 @@ def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> Counts:
         .annotate(asleep=asleep)
         .annotate(n=Count("*"))
     )
-    found = list(grouped.values_list("facet_id", "owner_id", "asleep", "n"))
+    return _counts(list(grouped.values_list("facet_id", "owner_id", "asleep", "n")))
+
+
+def first_counts(now: datetime, rows: QuerySet[Alert]) -> Counts:
+    """The first `FEW` of `rows`, in their order, counted in the same way. Two queries."""
+    columns = rows.values_list("facet_id", "owner_id", "snoozed_until")
+    found = list(columns[: FEW + 1])
+    each = Counter(
+        (facet, owner, until is not None and until > now) for facet, owner, until in found[:FEW]
+    )
+    return _counts([(*key, n) for key, n in each.items()], floor=len(found) > FEW)
+
+
+def _counts(
+    found: Sequence[tuple[int | None, int | None, Any, int]], floor: bool = False
+) -> Counts:
     facets = _facets({row[0] for row in found if row[0] is not None})
     groups = [
         (facet, owner, bool(sleeps), n)
@@ -68,7 +88,7 @@ def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> Counts:
     for facet, owner, sleeps, n in groups:
         by_facet[facet, sleeps] += n
         by_owner[owner, sleeps] += n
-    return Counts(facets, groups, by_facet, by_owner)
+    return Counts(facets, groups, by_facet, by_owner, floor)
 
 
 def _facets(pks: set[int]) -> dict[int, Facet]:
@@ -95,6 +115,11 @@ def count_each(conditions: Sequence[Q], rows: QuerySet[Alert]) -> list[int]:
     }
     found = rows.order_by().aggregate(**asked)
     return [found[name] for name in asked]
+
+
+def count_first(rows: QuerySet[Alert]) -> int:
+    """How many rows there are, counted to the first beyond `FEW`."""
+    return rows.order_by().values("pk")[: FEW + 1].count()
 
 
 def newest_alert_id() -> int:

@@ -35,7 +35,7 @@ class AlertText(models.Model):
     """The words by which an alert is found, between blanks (cases.words); nothing that is masked.
 
     A table of its own keeps the queue's rows small. On PostgreSQL a GIN index finds words by
-    their beginning (migration 0002).
+    their beginning (migration 0013).
     """
 
     alert = models.OneToOneField(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from django.http import QueryDict
 
 from accounts.models import User
@@ -16,8 +17,18 @@ from cases.filters import AGES, LOSS, MINE, SNOOZED, UNASSIGNED, QueueFilters
 from cases.handing_out import budget_of
 from cases.locking import held_by
 from cases.models import Alert
-from cases.queue_counts import Counts, Facet, alert_counts, count_each, names_of, open_alerts
+from cases.queue_counts import (
+    Counts,
+    Facet,
+    alert_counts,
+    count_each,
+    count_first,
+    first_counts,
+    names_of,
+    open_alerts,
+)
 from cases.queue_models import QueueBudget, SavedView
+from cases.searching import FEW, Holding
 from cases.selectors import alert_queue
 from scoring.core.types import RISK_LEVELS
 
@@ -35,13 +46,48 @@ class QueueCounts:
     left: Counts
 
 
-def counts_for(filters: QueueFilters, user: User, now: datetime) -> QueueCounts:
-    """Two queries; two more where a filter asks for what is not grouped by."""
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many alerts match; at least so many where it is a `floor`."""
+
+    n: int
+    floor: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.n}+" if self.floor else str(self.n)
+
+
+def counts_for(
+    filters: QueueFilters, user: User, now: datetime, holding: Holding | None
+) -> QueueCounts:
+    """Two queries; two more where a filter asks for what is not grouped by.
+
+    Where many hold the words that are asked for, the first of the order stand for all: reading the
+    words of all would take seconds.
+    """
     whole = alert_counts(now)
     if filters.grouped:
         return QueueCounts(whole, whole)
-    rows = filters.ungrouped.narrow(open_alerts(), user=user, now=now)
-    return QueueCounts(whole, alert_counts(now, rows))
+    rows = filters.ungrouped.narrow(open_alerts(), user=user, now=now, holding=holding)
+    if holding is None or isinstance(holding, list):
+        return QueueCounts(whole, alert_counts(now, rows))
+    return QueueCounts(whole, first_counts(now, rows.order_by(*filters.ordering)))
+
+
+def total_of(
+    filters: QueueFilters, counts: Counts, user: User, now: datetime, holding: Holding | None
+) -> Total:
+    """How many alerts match. A query where the counts are a floor and others may match besides."""
+    if not counts.floor:
+        return Total(total(counts, filters, user))
+    if not (_asks_facet(filters) or filters.owner):
+        return Total(FEW, floor=True)
+    return _counted(filters.narrow(open_alerts(), user=user, now=now, holding=holding))
+
+
+def _counted(rows: QuerySet[Alert]) -> Total:
+    n = count_first(rows)
+    return Total(min(n, FEW), n > FEW)
 
 
 def total(counts: Counts, filters: QueueFilters, user: User) -> int:
@@ -144,7 +190,10 @@ def tabs(
     user: User,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """The views above the queue, each with its count and address. At most one query."""
+    """The views above the queue, each with its count and address.
+
+    At most one query, and two for each view that asks for words.
+    """
     made: list[tuple[str, QueueFilters, SavedView | None]] = [
         ("All", QueueFilters(), None),
         ("Mine", QueueFilters(owner=MINE), None),
@@ -153,50 +202,58 @@ def tabs(
         ("Snoozed", QueueFilters(view=SNOOZED), None),
     ]
     made += [(v.name, QueueFilters.read(QueryDict(v.query).dict()), v) for v in views]
-    hard = [asked for _, asked, _ in made if not asked.grouped]
-    counted = dict(
-        zip(
-            hard,
-            count_each([f.condition(user=user, now=now) for f in hard], open_alerts()),
-            strict=True,
-        )
-    )
+    hard = [asked for _, asked, _ in made if not asked.grouped and not asked.q]
+    each = count_each([f.condition(user=user, now=now) for f in hard], open_alerts())
+    counted = {asked: Total(n) for asked, n in zip(hard, each, strict=True)} | {
+        asked: _counted(asked.narrow(open_alerts(), user=user, now=now))
+        for _, asked, _ in made
+        if asked.q
+    }
     return [
         {
             "label": label,
-            "count": counted[asked] if asked in counted else total(counts, asked, user),
+            "count": n.n,
+            "floor": n.floor,
             "url": f"?{asked.query() or ('sort=' + LOSS)}",
             "here": asked.query(sort=filters.sort) == filters.query(),
             "view": view,
             "shared": view is not None and view.shared,
         }
         for label, asked, view in made
+        for n in (counted.get(asked) or Total(total(counts, asked, user)),)
     ]
 
 
-def selects(filters: QueueFilters, counts: Counts, user: User) -> list[dict[str, Any]]:
-    """The selects of the filter bar; each counts what the other filters leave. One query."""
-    found = tallies(counts, filters, user)
+def selects(filters: QueueFilters, counts: QueueCounts, user: User) -> list[dict[str, Any]]:
+    """The selects of the filter bar; each counts what the other filters leave. One query.
+
+    Where counts are a floor, what was not met yet can be chosen all the same.
+    """
+    found, floor = tallies(counts.left, filters, user), counts.left.floor
+    if floor:
+        _add_unmet(found, counts.whole)
     owners = dict(found.owner.most_common(MOST_OPTIONS))
     names = names_of([pk for pk in owners if pk is not None and pk != user.pk])
     options: dict[str, list[tuple[str, str]]] = {
         "detector": [
-            (slug, f"{name} ({n})")
+            (slug, _option(name, n, floor))
             for (slug, name), n in sorted(found.detector.items(), key=lambda d: d[0][1])
         ],
         "level": [
-            (RISK_LEVELS[i], f"{RISK_LEVELS[i].capitalize()} ({found.level[i]})")
+            (RISK_LEVELS[i], _option(RISK_LEVELS[i].capitalize(), found.level[i], floor))
             for i in reversed(range(len(RISK_LEVELS)))
         ],
         "reason": [
-            (name, f"{name.replace('_', ' ')} ({n})")
+            (name, _option(name.replace("_", " "), n, floor))
             for name, n in found.reason.most_common(MOST_OPTIONS)
         ],
-        "rule": [(code, f"{code} ({n})") for code, n in found.rule.most_common(MOST_OPTIONS)],
+        "rule": [
+            (code, _option(code, n, floor)) for code, n in found.rule.most_common(MOST_OPTIONS)
+        ],
         "owner": [
-            (MINE, f"Mine ({found.owner[user.pk]})"),
-            (UNASSIGNED, f"Unassigned ({found.owner[None]})"),
-            *((str(pk), f"{name} ({owners[pk]})") for pk, name in names.items()),
+            (MINE, _option("Mine", found.owner[user.pk], floor)),
+            (UNASSIGNED, _option("Unassigned", found.owner[None], floor)),
+            *((str(pk), _option(name, owners[pk], floor)) for pk, name in names.items()),
         ],
         "age": [(value, label) for value, (label, _) in AGES.items()],
     }
@@ -209,6 +266,24 @@ def selects(filters: QueueFilters, counts: Counts, user: User) -> list[dict[str,
         }
         for name, choices in options.items()
     ]
+
+
+def _add_unmet(found: Tallies, whole: Counts) -> None:
+    """Every option of the whole queue, with nothing counted for those that have no count."""
+    for facet in whole.facets.values():
+        found.detector[facet.slug, facet.name] += 0
+        if facet.reason:
+            found.reason[facet.reason] += 0
+        for rule in facet.rules:
+            found.rule[rule] += 0
+    for owner, _ in whole.by_owner:
+        found.owner[owner] += 0
+
+
+def _option(name: str, n: int, floor: bool) -> str:
+    if not floor:
+        return f"{name} ({n})"
+    return f"{name} ({n}+)" if n else name
 
 
 def _with_chosen(choices: list[tuple[str, str]], value: str) -> list[tuple[str, str]]:
@@ -226,13 +301,14 @@ def page_of(
     *,
     number: Any,
     count: int,
+    holding: Holding | None,
 ) -> tuple[Page[Alert], dict[int, Purpose]]:
     """One page of alerts, and why those are there that the order alone would not show.
 
     In the default order the first page holds the budget's shares of uncertain alerts and of those
     drawn for audit, spread among the others; they are left out of the pages behind.
     """
-    narrowed = filters.narrow(open_alerts(), user=user, now=now)
+    narrowed = filters.narrow(open_alerts(), user=user, now=now, holding=holding)
     picked = _picked(filters, budget, narrowed)
     paginator = Paginator(narrowed, PAGE_SIZE)
     paginator.count = min(count, MOST_PAGES * PAGE_SIZE)

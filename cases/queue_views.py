@@ -19,7 +19,7 @@ from cases.handing_out import budget_row, set_budget
 from cases.models import Alert
 from cases.queue_counts import newest_alert_id, open_alerts
 from cases.queue_models import QueueBudget, SavedView
-from cases.queue_page import counts_for, page_of, selects, state_of, tabs, total
+from cases.queue_page import counts_for, page_of, selects, state_of, tabs, total_of
 from cases.queue_rows import queue_rows, state_of_row
 from cases.resting import snooze_choices
 from cases.saving_views import (
@@ -67,9 +67,12 @@ def render_queue(
 ) -> HttpResponse:
     """The page, or its list where htmx asks."""
     user, now, specs = signed_in(request), timezone.now(), SpecCache()
-    counts, views, budget = counts_for(filters, user, now), views_of(user), budget_row(user)
-    count = total(counts.left, filters, user)
-    page, purposes = page_of(filters, budget, user, now, number=number, count=count)
+    holding, views, budget = filters.holding(), views_of(user), budget_row(user)
+    counts = counts_for(filters, user, now, holding)
+    count = total_of(filters, counts.left, user, now, holding)
+    page, purposes = page_of(
+        filters, budget, user, now, number=number, count=count.n, holding=holding
+    )
     alerts = list(page.object_list)
     rows = queue_rows(alerts, specs, purposes, user_id=user.pk, now=now)
     made = tabs(filters, counts.whole, views, user, now)
@@ -81,10 +84,11 @@ def render_queue(
         "tabs": made,
         "tab": next((tab for tab in made if tab["here"]), None),
         "views": [(view, may_change(view, user)) for view in views],
-        "selects": selects(filters, counts.left, user),
+        "selects": selects(filters, counts, user),
         "sorts": [(name, words) for name, (words, _, _) in SORTS.items()],
         "page_obj": page,
-        "total": count,
+        "total": count.n,
+        "counted": count,
         "rows": rows,
         "heads": _heads(filters),
         "snoozes": snooze_choices(),
