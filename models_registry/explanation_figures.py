@@ -28,6 +28,8 @@ LEAST_DIRECTION = 0.3
 """Rank correlation of value and contribution below which no direction is claimed."""
 SPREAD = 0.36
 BINS = 40
+HEIGHT_PLACES = 2
+"""Of a height in the summary, where a row is some 20 pixels high: finer is not seen."""
 LAYERS = (("low value", "@low", "circle"), ("middle", "@muted", "diamond"),
           ("high value", "@accent", "triangle-up"))  # fmt: skip
 MISSING = ("category or missing", "@ink", "circle-open")
@@ -154,7 +156,7 @@ def _layers(
         for layer, (xs_kept, ys_kept) in enumerate(layers):
             chosen = third == layer
             xs_kept.extend(_short(x) for x in parts[chosen].tolist())
-            ys_kept.extend(_short(y) for y in ys[chosen].tolist())
+            ys_kept.extend(round(y, HEIGHT_PLACES) for y in ys[chosen].tolist())
     return layers
 
 

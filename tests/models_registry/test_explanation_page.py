@@ -150,6 +150,14 @@ def test_points_are_layered_by_the_third_of_their_value():
     ]  # fmt: skip
 
 
+def test_heights_that_nobody_reads_are_sent_no_finer_than_they_are_seen():
+    found = made(range(200), [0.1, 0.1, 0.7, 0.9] * 50)
+    figure = summary_figure(found, ["a"], frozenset(), [{"feature": "a"}], "logit")
+    heights = [y for layer in figure["data"] for y in layer["y"]]
+    assert len(set(heights)) > 1
+    assert all(y == round(y, 2) for y in heights)
+
+
 def test_the_title_of_the_bars_has_room_beside_long_names():
     rows = [{"feature": "a" * 60, "mean_abs": 1.0, "mean": 0.5}]
     for link in ("logit", "isolation", "anything else"):
