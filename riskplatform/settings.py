@@ -393,5 +393,7 @@ STORAGES = {
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
+# One language: without catalogues every number and age on a page is written faster.
+USE_I18N = False
 LOGGING = logging_of(env("LOG_LEVEL", default="INFO"))
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")

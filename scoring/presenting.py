@@ -1,6 +1,6 @@
 """What a page shows of a prediction: who decided, why, from which bundle, and the masked event."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -116,17 +116,25 @@ def decided_by(prediction: Prediction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a model gave this margin: `base` + contributions = `margin`."""
+    """Why a model gave this margin: `base` + contributions = `margin`.
+
+    `draw` makes the figure, for the pages that show it.
+    """
 
     base: float
     margin: float
     start: str
     end: str
     words: MarginWords
-    figure: Mapping[str, Any]
+    draw: Callable[[], Mapping[str, Any]]
     reasons: Sequence[Mapping[str, Any]]
     exact: bool
     error: float
+
+    @property
+    def figure(self) -> Mapping[str, Any]:
+        """The waterfall from `base` to `margin`."""
+        return self.draw()
 
     @property
     def error_text(self) -> str:
@@ -164,7 +172,7 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
         start=figures.percent(share(base)),
         end=figures.percent(share(margin)),
         words=words,
-        figure=figures.waterfall(
+        draw=lambda: figures.waterfall(
             base, steps, share=share, noun="Probability" if known else "Score"
         ),
         reasons=reasons,
