@@ -218,6 +218,9 @@ def queue_addresses() -> list[tuple[str, str]]:
         "queue of one detector": "detector=payments",
         "queue of mine": "owner=me",
         "queue of a text": "q=travel",
+        "words of every alert": "q=amount",
+        "words of a third of them": "q=card",
+        "words of a twentieth": "q=crypto",
         "queue, page 200": "page=200",
     }
     return [(name, f"/?{query}") for name, query in asked.items()]
