@@ -271,6 +271,7 @@ class CaseEvent(models.Model):
         MERGED = "merged", "merged the case"
         UNMERGED = "unmerged", "took the case out again"
         ESCALATED = "escalated", "escalated the case"
+        SETTLED = "settled", "settled a second look"
         MOVED = "moved", "changed the status"
         CLOSED = "closed", "closed the case"
 
@@ -286,6 +287,13 @@ class CaseEvent(models.Model):
 
     class Meta:
         ordering = ("at", "id")
+        indexes = (
+            models.Index(
+                fields=("at",),
+                name="alerts_moved",
+                condition=models.Q(kind__in=("alert_added", "alert_removed")),
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} at {self.at:%Y-%m-%d %H:%M}"
