@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from accounts.models import User
 from cases.models import Alert, Case, CaseEvent
+from cases.queue_models import Closing
 from cases.work_queue_models import Escalation
 from cases.workflow import CaseStatus
 from notifications.services import notify
@@ -44,6 +45,21 @@ def tell_alert_closed(alert: Alert, *, actor: User) -> None:
             "disposition": alert.disposition,
             "reason_code": alert.reason_code,
         },
+    )
+
+
+def tell_alert_reopened(alert: Alert, *, closing: Closing, actor: User) -> None:
+    """A closing was undone: what was told of it, and the labels, no longer hold."""
+    notify(
+        "alert.reopened",
+        key=f"alert.reopened:{closing.pk}",
+        subject=f"Alert {alert.pk} of {alert.detector.name} open again",
+        text=f"Its closing was undone by {actor.name}.",
+        url=alert.get_absolute_url(),
+        about=alert.detector.slug,
+        users=[alert.owner],
+        actor=actor,
+        data={"alert": alert.pk},
     )
 
 

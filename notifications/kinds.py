@@ -59,6 +59,7 @@ KINDS: dict[str, Kind] = {
             most_an_hour=30,
         ),
         Kind("alert.closed", "An alert was closed", "cases.view_alert", channels=()),
+        Kind("alert.reopened", "A closing was undone", "cases.view_alert", channels=()),
         Kind("case.opened", "A case was opened", "cases.view_case", roles=(LEAD,)),
         Kind("case.moved", "A case moved on", "cases.view_case"),
         Kind("case.closed", "A case was closed", "cases.view_case"),
