@@ -64,28 +64,35 @@ def held_by(user: User) -> SecondLook | None:
     return rows.select_related("alert__detector", "alert__top_prediction").first()
 
 
-def is_blind(user: User, alert: Alert) -> bool:
-    """Whether the user holds a second look at this alert, and so must not see its outcome."""
-    rows = standing().filter(alert=alert, status=SecondLookStatus.WAITING, second_by=user)
-    return rows.exists()
+def blinding_look(user: User, detector_id: int, entity: str) -> SecondLook | None:
+    """The second look that the user holds at an alert of this entity; None: they may see it all.
 
-
-def blind_since(user: User, detector_id: int, entity: str) -> datetime | None:
-    """From when on the user must see no label and no outcome of this entity; None: all of it.
-
-    That is when the alert was closed at which they hold a second look.
+    From the look's `first_at` on no label and no outcome of the entity must be shown to them.
     """
     if not user.has_perm("cases.triage_alert"):
         return None
     held = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
     rows = held.filter(alert__detector=detector_id, alert__entity=entity)
-    return rows.values_list("first_at", flat=True).first()
+    return rows.order_by("first_at").first()
+
+
+def blind_since(user: User, detector_id: int, entity: str) -> datetime | None:
+    """From when on the user must see no label and no outcome of this entity; None: they may."""
+    look = blinding_look(user, detector_id, entity)
+    return None if look is None else look.first_at
 
 
 def is_blind_to_case(user: User, case: Case) -> bool:
     """Whether the user holds a second look at an alert of this case."""
     rows = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
     return user.has_perm("cases.triage_alert") and rows.filter(alert__case=case).exists()
+
+
+def hide_outcomes(alerts: Sequence[Alert], since: datetime | None) -> None:
+    """Forget, in memory alone, how alerts ended that were closed from then on."""
+    for alert in alerts:
+        if since is not None and alert.closed_at is not None and alert.closed_at >= since:
+            alert.disposition = alert.reason_code = ""
 
 
 def take_second_look(user: User) -> SecondLook | None:
