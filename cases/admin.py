@@ -148,6 +148,7 @@ class ItemInline(ReadOnly, admin.TabularInline):
 class MemberInline(ReadOnly, admin.TabularInline):
     model = QueueMember
     fields = ("user", "capacity", "skills", "is_available", "away_until", "last_assigned_at")
+    readonly_fields = ("last_assigned_at",)
     extra = 0
 
 

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from accounts.typed import is_whole
 from cases.alert_page import reason_words
 from cases.link_panel import link_panel
 from cases.models import Alert
@@ -89,7 +90,7 @@ def entity_links(request: HttpRequest, slug: str, token: str) -> HttpResponse:
 
 def _alert_asked(request: HttpRequest, detector: Detector, token: str) -> Alert | None:
     asked = request.GET.get("alert", "")
-    alert = find_alert(int(asked)) if asked.isdecimal() and len(asked) < 19 else None
+    alert = find_alert(int(asked)) if is_whole(asked) else None
     own = alert is not None and (alert.detector_id, alert.entity) == (detector.pk, token)
     return alert if own else None
 

@@ -1,19 +1,25 @@
 """Give what waits in a team queue to its members: in turn, to the least loaded, or by skill.
 
 One worker at a time looks at a queue (its row is locked), so that no two give the same person more
-than they have room for. An alert that somebody took meanwhile is passed over.
+than they have room for. An alert that somebody took meanwhile is passed over, as is one that
+somebody works on (it is locked) or has put aside.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
+from accounts.models import User
 from accounts.services import record_audit
+from cases.case_events import Kind, add_event
+from cases.locking import awake, in_nobodys_hands
 from cases.models import Alert, Case
+from cases.telling import tell_alerts_given, tell_case_given
 from cases.work_queue_models import QueueMember, WorkQueue
 from cases.workflow import LIVE_CASES, AlertStatus
 
@@ -70,12 +76,12 @@ def assign_queue(queue_id: int, now: datetime) -> int:
     if room:
         # Cases first: there are few, and each is an investigation that stands still.
         given_cases = _give(_waiting_cases(queue, room), queue, candidates, now)
-        given = _give(_waiting_alerts(queue, room), queue, candidates, now)
-        for user_id, pks in given_cases.items():
-            Case.objects.filter(pk__in=pks, owner=None).update(owner_id=user_id)
-        for user_id, pks in given.items():
-            Alert.objects.filter(pk__in=pks, owner=None).update(owner_id=user_id)
+        given = _give(_waiting_alerts(queue, room, now), queue, candidates, now)
+        free_cases = Case.objects.filter(owner=None, status__in=LIVE_CASES)
+        given_cases = {user: _own(free_cases, user, pks) for user, pks in given_cases.items()}
+        given = {user: _own(_free_alerts(now), user, pks) for user, pks in given.items()}
         _remember_turns(queue, candidates, given_cases.keys() | given.keys())
+        _tell(given, given_cases)
     total = sum(map(len, given.values())) + (sum(map(len, given_cases.values())) if room else 0)
     if total:
         record_audit(
@@ -115,10 +121,38 @@ def needs_of(item: Alert | Case) -> frozenset[str]:
     return frozenset((item.case_type.name.lower(),) if item.case_type else ())
 
 
-def _waiting_alerts(queue: WorkQueue, room: int) -> Iterable[Alert]:
-    rows = Alert.objects.filter(work_queue=queue, owner=None, status=AlertStatus.OPEN)
+def _tell(given: dict[int, list[int]], given_cases: dict[int, list[int]]) -> None:
+    """Who got something is told: of all their alerts in one line, of each case in its own."""
+    users = User.objects.in_bulk(given.keys() | given_cases.keys())
+    for user_id, pks in given.items():
+        tell_alerts_given(pks, to=users[user_id], actor=None)
+    for user_id, pks in given_cases.items():
+        to = users[user_id]
+        for case in Case.objects.filter(pk__in=pks).order_by("pk"):
+            event = add_event(case, Kind.ASSIGNED, actor=None, to=to.name)
+            tell_case_given(case, to=to, event=event, actor=None)
+
+
+def _own(free: QuerySet[Any], user_id: int, pks: Sequence[int]) -> list[int]:
+    """Make those of these ids that are still free the user's; which these were."""
+    if free.filter(pk__in=pks).update(owner_id=user_id) == len(pks):
+        return list(pks)
+    taken = free.model.objects.filter(pk__in=pks, owner=user_id)
+    return list(taken.order_by("pk").values_list("pk", flat=True))
+
+
+def _free_alerts(now: datetime) -> QuerySet[Alert]:
+    """Open alerts that nobody owns, works on or has put aside."""
+    return Alert.objects.filter(
+        in_nobodys_hands(now), awake(now), owner=None, status=AlertStatus.OPEN
+    )
+
+
+def _waiting_alerts(queue: WorkQueue, room: int, now: datetime) -> Iterable[Alert]:
     return (
-        rows.select_for_update(skip_locked=True, of=("self",))
+        _free_alerts(now)
+        .filter(work_queue=queue)
+        .select_for_update(skip_locked=True, of=("self",))
         .select_related("detector")
         .order_by("due_at", "pk")[: min(room, BATCH)]
     )
@@ -141,7 +175,7 @@ def _candidates(queue: WorkQueue, now: datetime) -> list[Candidate]:
         for member in queue.members.filter(user__is_active=True, capacity__gt=0)
         if member.works_on(today)
     ]
-    loads = loads_of([member.user_id for member in members])
+    loads = loads_of([member.user_id for member in members], now)
     return [
         Candidate(
             user_id=member.user_id,
@@ -154,11 +188,12 @@ def _candidates(queue: WorkQueue, now: datetime) -> list[Candidate]:
     ]
 
 
-def loads_of(user_ids: Sequence[int]) -> dict[int, int]:
-    """What each of these people has open: alerts of theirs and cases of theirs. Two queries."""
+def loads_of(user_ids: Sequence[int], now: datetime) -> dict[int, int]:
+    """What each of these people has to do now: alerts of theirs that are not put aside, and cases
+    of theirs. Two queries."""
     loads: dict[int, int] = {}
     for rows in (
-        Alert.objects.filter(owner__in=user_ids, status=AlertStatus.OPEN),
+        Alert.objects.filter(awake(now), owner__in=user_ids, status=AlertStatus.OPEN),
         Case.objects.filter(owner__in=user_ids, status__in=LIVE_CASES),
     ):
         counted = rows.order_by().values_list("owner_id").annotate(n=Count("pk"))

@@ -9,11 +9,13 @@ from uuid import UUID, uuid4
 from django.db import transaction
 
 from accounts.models import User
+from cases.case_alerts import open_case
 from cases.closing import closings_to_undo, undo_closing
 from cases.locking import Locked, check_lock
 from cases.models import Alert, Case
 from cases.resting import comment_on_alert, snooze_alert
-from cases.services import assign_alert, comment_on_case, label_alert, open_case
+from cases.services import assign_alert, comment_on_case, label_alert
+from cases.telling import tell_alerts_given
 from cases.workflow import AlertStatus, MoveRefused
 
 MOST = 200
@@ -60,14 +62,18 @@ def label_many(
 
 
 def assign_many(alerts: Sequence[Alert], *, owner: User | None, actor: User, note: str) -> Outcome:
-    """Give each to the same person, or to nobody."""
+    """Give each to the same person, who is told of all of them together, or to nobody."""
 
     def assign(alert: Alert) -> None:
-        assign_alert(alert, owner=owner, actor=actor)
+        assign_alert(alert, owner=owner, actor=actor, tell=False)
         if note.strip():
             comment_on_alert(alert, text=note, actor=actor)
 
-    return _each(alerts, assign)
+    outcome = _each(alerts, assign)
+    if owner is not None:
+        had = {alert.pk for alert in alerts if alert.owner_id == owner.pk}
+        tell_alerts_given([pk for pk in outcome.done if pk not in had], to=owner, actor=actor)
+    return outcome
 
 
 def snooze_many(alerts: Sequence[Alert], *, until: datetime, actor: User, note: str) -> Outcome:

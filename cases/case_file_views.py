@@ -114,7 +114,8 @@ def case_export(request: HttpRequest, form: str) -> HttpResponseBase:
     record_audit(
         actor=user,
         action="case.list_exported",
-        detail={"filters": filters.query(), "form": form},
+        # What was searched for may be a name: that it was is enough.
+        detail={"filters": filters.query(q=""), "searched": bool(filters.q), "form": form},
     )
     return _table(form, CASE_HEAD, case_lines(filters, user=user, now=now), name="cases")
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import F, Q, QuerySet
 
 from accounts.models import User
+from accounts.typed import is_whole
 from cases.case_selectors import CaseCount
 from cases.models import Case
 from cases.workflow import LIVE_CASES, PRIORITIES, CaseStatus
@@ -100,7 +101,7 @@ class CaseFilters:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 19
+    return is_whole(text)
 
 
 def tabs(filters: CaseFilters, counts: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -133,6 +133,8 @@ class CaseMerge(models.Model):
     target = models.ForeignKey("cases.Case", models.PROTECT, related_name="merges_in")
     status_before = models.CharField(max_length=16)
     alerts = models.ManyToManyField("cases.Alert", related_name="+")
+    due_before = models.DateTimeField(null=True, help_text="The target's, without this merge.")
+    escalate_before = models.DateTimeField(null=True)
     note = models.TextField(blank=True)
     merged_by = models.ForeignKey(Users, models.PROTECT, related_name="+")
     merged_at = models.DateTimeField()

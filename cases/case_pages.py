@@ -24,8 +24,9 @@ from cases.case_selectors import (
     timeline_of,
     waiting_handover,
 )
-from cases.casework import Stake, moves_of, stake_of
+from cases.casework import moves_of
 from cases.forms import CloseCaseForm, CommentForm
+from cases.limits import Stake, stake_of
 from cases.models import Case
 from cases.rows import AlertRow, alert_rows
 from cases.second_looks import is_blind_to_case

@@ -4,25 +4,24 @@
 request, and a second person approves it or returns the case with a note.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
-from cases import workflow
 from cases.case_events import Kind, add_event
-from cases.case_models import CaseApproval
+from cases.case_models import CaseApproval, CaseHandover
+from cases.handovers import end_waiting
+from cases.limits import Stake, stake_of
+from cases.mentioning import note_mentions
 from cases.models import Case
 from cases.services import close_alert, comment_on_case
-from cases.telling import tell_case_moved
+from cases.telling import tell_case_moved, tell_closing_asked
 from cases.workflow import (
     PLAIN_MOVES,
     AlertStatus,
@@ -38,48 +37,6 @@ from cases.workflow import (
 )
 
 Status = CaseApproval.Status
-
-
-@dataclass(frozen=True, slots=True)
-class Stake:
-    """What is at risk in a case, by currency, and how much one person may close."""
-
-    totals: Mapping[str, Decimal]
-    limit: Decimal | None
-    events: int
-
-    @property
-    def above(self) -> bool:
-        return workflow.above_limit(self.totals.values(), self.limit)
-
-    @property
-    def largest(self) -> tuple[str, Decimal]:
-        """The currency with the largest amount; empty and 0 where there is none."""
-        found = max(self.totals.items(), key=lambda item: item[1], default=None)
-        return found or ("", Decimal(0))
-
-
-def stake_of(case: Case) -> Stake:
-    """What is at risk in a case now: one query, two where its queue is not loaded yet."""
-    rows = (
-        case.alerts.order_by()
-        .values_list("currency")
-        .annotate(total=Sum("exposure"), events=Sum("predictions_count"))
-    )
-    found = list(rows)
-    return Stake(
-        totals={currency: total for currency, total, _ in found if total is not None},
-        limit=limit_of(case),
-        events=sum(events for _, _, events in found),
-    )
-
-
-def limit_of(case: Case) -> Decimal | None:
-    """The loss limit of a case: its queue's, else the installation's; None: no limit."""
-    if case.work_queue is not None and case.work_queue.approval_limit is not None:
-        return case.work_queue.approval_limit
-    limit: Decimal | None = settings.CASE_APPROVAL_LIMIT
-    return limit
 
 
 def pending_approval(case: Case) -> CaseApproval | None:
@@ -157,6 +114,11 @@ def close_case(
     """
     found = check_reason(disposition, reason_code)
     turn = _begin(case, "close", actor=actor)
+    taken = turn.case.alerts.filter(taken_out_by=actor).order_by("pk").first()
+    if taken is not None:
+        raise MoveRefused(
+            f"You took alert {taken.pk} out of a case above its limit: somebody else closes it."
+        )
     _finish(turn, found, reason_code, author=actor, actor=actor, notes=notes)
     return turn.case
 
@@ -186,7 +148,7 @@ def ask_to_close(
     )
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(
+    event = add_event(
         turn.case,
         Kind.ASKED,
         actor=actor,
@@ -198,6 +160,8 @@ def ask_to_close(
         currency=currency,
         limit=f"{asked.limit:,.2f}",
     )
+    note_mentions(event)
+    tell_closing_asked(asked, actor=actor)
     _audit(turn, actor, approval=asked.pk, disposition=found, reason_code=reason_code)
     return asked
 
@@ -242,7 +206,10 @@ def return_case(case: Case, *, actor: User, note: str) -> Case:
     _decide(turn.pending, Status.RETURNED, actor=actor, note=note)
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    add_event(turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk)
+    event = add_event(
+        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk
+    )
+    tell_case_moved(turn.case, event=event, actor=actor, asker=turn.pending.requested_by)
     _audit(turn, actor, approval=turn.pending.pk, note=note.strip())
     return turn.case
 
@@ -262,7 +229,8 @@ def _finish(
     row.status, row.closed_at = CaseStatus.CLOSED, now
     row.disposition, row.reason_code = found, reason_code
     row.save(update_fields=["status", "closed_at", "disposition", "reason_code"])
-    _close_alerts(row, found, reason_code, author=author, notes=notes, now=now)
+    end_waiting(row, CaseHandover.Status.WITHDRAWN, answer="The case was closed.")
+    _close_alerts(row, found, reason_code, author=author, actor=actor, notes=notes, now=now)
     detail: dict[str, Any] = {"disposition": found.value, "reason_code": reason_code}
     detail |= {} if approval is None else {"approval": approval}
     _add_move(turn, actor, **detail)
@@ -272,12 +240,19 @@ def _finish(
 
 
 def _close_alerts(
-    case: Case, found: Disposition, reason_code: str, *, author: User, notes: str, now: datetime
+    case: Case,
+    found: Disposition,
+    reason_code: str,
+    *,
+    author: User,
+    actor: User,
+    notes: str,
+    now: datetime,
 ) -> None:
     for alert in case.alerts.select_for_update().order_by("pk"):
         judged = alert.status == AlertStatus.CLOSED
         if not judged or (alert.disposition, alert.reason_code) != (found, reason_code):
-            close_alert(alert, found, reason_code, actor=author, notes=notes, now=now)
+            close_alert(alert, found, reason_code, actor=author, by=actor, notes=notes, now=now)
 
 
 def _decide(asked: CaseApproval, status: CaseApproval.Status, *, actor: User, note: str) -> None:

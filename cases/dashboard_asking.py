@@ -11,9 +11,9 @@ from cases.dashboard_figures import Figure, Points
 from cases.dashboard_filters import DashboardFilters
 from cases.dashboard_rows import AlertsAsked, EventsAsked
 from cases.dashboards import Scope, Sums
+from cases.exporting import Cell, safe
 
 FIRST, LAST = "{first}", "{last}"
-UNSAFE = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,11 @@ class Panel:
             yield csv_line(row)
 
 
-def csv_line(values: Sequence[object]) -> str:
+def csv_line(values: Sequence[Cell]) -> str:
     """One line; a text that a spreadsheet would run as a formula is made harmless."""
     buffer = StringIO()
-    csv.writer(buffer).writerow([_harmless(value) for value in values])
+    csv.writer(buffer).writerow(["" if value is None else safe(value) for value in values])
     return buffer.getvalue()
-
-
-def _harmless(value: object) -> object:
-    if value is None:
-        return ""
-    text = isinstance(value, str) and value.startswith(UNSAFE)
-    return f"'{value}" if text else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 
+from accounts.typed import is_whole
 from cases.models import Alert
 from cases.tallying import FRAUD, LEGITIMATE, day_bounds, waiting_at, with_truth
 from cases.workflow import AlertStatus, Disposition
@@ -197,7 +198,7 @@ def _known(name: str, value: str) -> bool:
     if name in allowed:
         return value in allowed[name]
     if name in ("by", "waited"):
-        return value.isascii() and value.isdecimal() and len(value) < 6
+        return is_whole(value, 5)
     if name in ("detector", "currency"):
         return True
     try:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from accounts.typed import is_whole
 from cases.dashboard_asking import Asked, Panel
 from cases.dashboard_filters import SPANS, DashboardFilters
 from cases.dashboard_panels import PANELS
@@ -210,7 +211,7 @@ def dashboard_events(request: HttpRequest) -> HttpResponse:
     """The events behind a point of a chart; not counted, a page at a time."""
     asked: EventsAsked = EventsAsked.read(request.GET.dict())
     number = request.GET.get("page", "1")
-    number = number if number.isascii() and number.isdecimal() and len(number) < 5 else "1"
+    number = number if is_whole(number, 4) else "1"
     page = min(max(int(number), 1), FURTHEST)
     rows = asked.narrow(Prediction.objects.all(), timezone.now().astimezone(UTC).date())
     first = (page - 1) * PAGE_SIZE

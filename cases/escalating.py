@@ -1,6 +1,8 @@
 """What is not done by its time: raise it, give it to the queue's lead, and say so.
 
-Each escalation is a row; of rows with `notify` people are told (cases.telling).
+Each escalation is a row; of rows with `notify` people are told (cases.telling). A snoozed alert
+wakes: what is late is in the queue, whoever put it aside. A lead who has left, or may not do the
+work, gets nothing; then every lead is told.
 """
 
 from datetime import datetime
@@ -8,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.models import Alert, Case
@@ -43,19 +46,20 @@ def escalate_overdue(now: datetime) -> int:
 def _escalate_alert(pk: int, now: datetime) -> int:
     rows = Alert.objects.select_for_update(skip_locked=True, of=("self",))
     alert = (
-        rows.select_related("work_queue")
+        rows.select_related("work_queue__lead", "detector")
         .filter(pk=pk, status=AlertStatus.OPEN, escalated_at=None)
         .first()
     )
     if alert is None:
         return 0
-    queue = alert.work_queue
+    queue, lead = alert.work_queue, _acting_lead(alert)
     alert.escalated_at = now
-    if queue is not None and queue.escalation_reassigns and queue.lead_id is not None:
-        alert.owner_id = queue.lead_id
-    alert.save(update_fields=["escalated_at", "owner"])
-    emit(queue, alert=alert, now=now)
-    record_audit(actor=None, action="alert.escalated", subject=alert, detail=_policy(queue))
+    alert.snoozed_until = alert.snoozed_by = None
+    if queue is not None and queue.escalation_reassigns and lead is not None:
+        alert.owner = lead
+    alert.save(update_fields=["escalated_at", "snoozed_until", "snoozed_by", "owner"])
+    done = emit(queue, alert=alert, now=now)
+    record_audit(actor=None, action="alert.escalated", subject=alert, detail=done.detail)
     return 1
 
 
@@ -63,22 +67,22 @@ def _escalate_alert(pk: int, now: datetime) -> int:
 def _escalate_case(pk: int, now: datetime) -> int:
     rows = Case.objects.select_for_update(skip_locked=True, of=("self",))
     case = (
-        rows.select_related("work_queue")
+        rows.select_related("work_queue__lead")
         .filter(pk=pk, status__in=LIVE_CASES, escalated_at=None)
         .first()
     )
     if case is None:
         return 0
-    queue = case.work_queue
+    queue, lead = case.work_queue, _acting_lead(case)
     case.escalated_at = now
-    if queue is not None and queue.escalation_reassigns and queue.lead_id is not None:
-        case.owner_id = queue.lead_id
+    if queue is not None and queue.escalation_reassigns and lead is not None:
+        case.owner = lead
     case.save(update_fields=["escalated_at", "owner"])
-    add_event(case, Kind.ESCALATED, actor=None, **_policy(queue))
+    add_event(case, Kind.ESCALATED, actor=None, **_policy(queue, lead))
     if queue is not None and queue.escalation_raises:
         raise_priority(case, min(case.priority + 1, URGENT), why="Not done by its time.")
-    emit(queue, case=case, now=now)
-    record_audit(actor=None, action="case.escalated", subject=case, detail=_policy(queue))
+    done = emit(queue, case=case, now=now)
+    record_audit(actor=None, action="case.escalated", subject=case, detail=done.detail)
     return 1
 
 
@@ -89,29 +93,45 @@ def emit(
     alert: Alert | None = None,
     case: Case | None = None,
 ) -> Escalation:
-    """Write down an escalation, to be told to the queue's lead, or to the owner without a lead."""
+    """Write down an escalation, to be told to the queue's lead, or to the owner without a lead.
+
+    Without a recipient, every lead is told: also when the one there is has left.
+    """
     item = alert or case
-    recipient_id = None if item is None else item.owner_id
-    if queue is not None and queue.lead_id is not None:
-        recipient_id = queue.lead_id
+    lead = None if item is None else _acting_lead(item)
+    recipient = lead
+    if item is not None and (queue is None or queue.lead is None) and _may(item.owner, item):
+        recipient = item.owner
     escalation = Escalation.objects.create(
         queue=queue,
         alert=alert,
         case=case,
         at=now,
-        recipient_id=recipient_id,
+        recipient=recipient,
         notify=queue is None or queue.escalation_notifies,
-        detail=_policy(queue),
+        detail=_policy(queue, lead),
     )
     tell_escalated(escalation)
     return escalation
 
 
-def _policy(queue: WorkQueue | None) -> dict[str, Any]:
+def _acting_lead(item: Alert | Case) -> User | None:
+    """The lead of its queue, if they still are here and may do the work."""
+    lead = None if item.work_queue is None else item.work_queue.lead
+    return lead if _may(lead, item) else None
+
+
+def _may(user: User | None, item: Alert | Case) -> bool:
+    """Whether somebody can be told of it, and given it."""
+    work = "cases.triage_alert" if isinstance(item, Alert) else "cases.work_case"
+    return user is not None and user.is_active and user.has_perms(("cases.view_case", work))
+
+
+def _policy(queue: WorkQueue | None, lead: User | None) -> dict[str, Any]:
     if queue is None:
         return {}
     return {
         "queue": queue.name,
         "raised": queue.escalation_raises,
-        "reassigned": queue.escalation_reassigns and queue.lead_id is not None,
+        "reassigned": queue.escalation_reassigns and lead is not None,
     }

@@ -11,6 +11,8 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 
 from accounts import vault
 from accounts.models import User
+from accounts.typed import is_whole
+from cases.locking import awake
 from cases.models import Alert
 from cases.queue_models import AlertFacet, AlertText
 from cases.words import asked_words, whole_word
@@ -81,7 +83,7 @@ class QueueFilters:
             for field in fields(cls)
         }
         level, owner = given["level"].upper(), given["owner"]
-        known_owner = owner in (MINE, UNASSIGNED) or (owner.isdecimal() and len(owner) < 10)
+        known_owner = owner in (MINE, UNASSIGNED) or is_whole(owner, 9)
         return cls(
             **given
             | {
@@ -128,9 +130,7 @@ class QueueFilters:
     def condition(self, *, user: User, now: datetime) -> Q:
         """All of it as one condition."""
         asleep = Q(snoozed_until__gt=now)
-        found = (
-            asleep if self.view == SNOOZED else Q(snoozed_until=None) | Q(snoozed_until__lte=now)
-        )
+        found = asleep if self.view == SNOOZED else awake(now)
         if self.detector or self.reason or self.rule:
             found &= Q(facet__in=self._facets())
         if self.level:

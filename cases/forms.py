@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from accounts.models import User
+from accounts.typed import is_whole
 from cases.workflow import REASON_CODES, Disposition
 from scoring.core.spec import TruthWords
 
@@ -80,12 +81,6 @@ class OpenCaseForm(forms.Form):
     )
 
 
-class SaveViewForm(forms.Form):
-    """The name of a view of the queue."""
-
-    name = forms.CharField(max_length=200, required=False)
-
-
 class BudgetForm(forms.Form):
     """How a queue is split, in whole per cent; the rest goes by expected loss."""
 
@@ -109,7 +104,7 @@ class BudgetForm(forms.Form):
     def whole(self, name: str) -> int:
         """What was typed, as far as it is a share."""
         text = str(self.data.get(name, ""))
-        return min(100, int(text)) if text.isdecimal() and len(text) < 6 else 0
+        return min(100, int(text)) if is_whole(text, 5) else 0
 
 
 class BulkForm(forms.Form):

@@ -13,9 +13,9 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
+from accounts.typed import is_whole, parse_moment
 from cases import bulk
 from cases.bulk import Outcome
 from cases.filters import QueueFilters
@@ -68,7 +68,7 @@ def _selected(request: HttpRequest, filters: QueueFilters) -> list[int]:
     if request.POST.get("all"):
         rows = filters.narrow(open_alerts(), user=signed_in(request), now=timezone.now())
         return list(rows.order_by(*filters.ordering).values_list("pk", flat=True)[: bulk.MOST])
-    given = [pk for pk in request.POST.getlist("alert") if pk.isdecimal() and len(pk) < 19]
+    given = [pk for pk in request.POST.getlist("alert") if is_whole(pk)]
     return [int(pk) for pk in given[: bulk.MOST]]
 
 
@@ -121,7 +121,7 @@ def _assign(request: HttpRequest, alerts: list[Alert], detail: str, note: str) -
 
 
 def _merge(request: HttpRequest, alerts: list[Alert], detail: str, note: str) -> Outcome:
-    title = " ".join(request.POST.get("title", "").split())
+    title = " ".join(request.POST.get("title", "").replace("\0", "").split())
     if not title or len(title) > 200:
         raise MoveRefused("Give the case a title of at most 200 characters.")
     return bulk.merge_many(alerts, title=title, actor=signed_in(request), note=note)
@@ -190,7 +190,7 @@ def alert_lock(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def alert_release(request: HttpRequest, pk: int) -> HttpResponse:
     """Give up the own lock that the page knew of; a renewed one stays."""
-    until = parse_datetime(request.POST.get("until", "").replace(" ", "+"))
+    until = parse_moment(request.POST.get("until", "").replace(" ", "+"))
     if until is not None:
         release_lock(pk, signed_in(request), until=until)
     return HttpResponse(status=204)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from cases.budget import Budget, Purpose
 from cases.filters import LOSS, QueueFilters
-from cases.locking import keep_few_locks, lock_length, release_lock
+from cases.locking import in_nobodys_hands, keep_few_locks, lock_length, release_lock
 from cases.models import Alert
 from cases.queue_models import HandOut, QueueBudget
 from cases.workflow import AlertStatus
@@ -78,9 +78,8 @@ def passed_over(user: User, filters: QueueFilters) -> int:
 
 def _waiting(user: User, filters: QueueFilters, now: datetime) -> QuerySet[Alert]:
     """What the filters let through that nobody else owns and nobody has in hands."""
-    nobody = Q(locked_until=None) | Q(locked_until__lte=now) | Q(locked_by=None)
     mine = Q(owner=user) | Q(owner=None)
-    rows = Alert.objects.filter(mine, nobody, status=AlertStatus.OPEN)
+    rows = Alert.objects.filter(mine, in_nobodys_hands(now), status=AlertStatus.OPEN)
     return filters.narrow(rows, user=user, now=now)
 
 
@@ -140,10 +139,8 @@ def _take_first(
             pk = first.values_list("pk", flat=True).first()
             if pk is None:
                 return None
-            free = Q(locked_until=None) | Q(locked_until__lte=now) | Q(locked_by=None)
-            taken = Alert.objects.filter(free, pk=pk, status=AlertStatus.OPEN).update(
-                locked_by=user, locked_until=now + lock_length()
-            )
+            free = Alert.objects.filter(in_nobodys_hands(now), pk=pk, status=AlertStatus.OPEN)
+            taken = free.update(locked_by=user, locked_until=now + lock_length())
             if taken:
                 return HandOut.objects.create(
                     user=user, alert_id=pk, reason=reason, share=share, at=now, **known

@@ -8,6 +8,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseHandover
 from cases.models import Case
+from cases.telling import tell_case_given
 from cases.workflow import LIVE_CASES, MoveRefused
 
 Status = CaseHandover.Status
@@ -24,10 +25,12 @@ def assign_case(case: Case, *, owner: User | None, actor: User) -> Case:
         raise MoveRefused(f"{owner.name} does not work on cases.")
     if owner is not None and row.owner_id == owner.pk:
         return row
-    _end_waiting(row, Status.WITHDRAWN, answer="The case was given to somebody else.")
+    end_waiting(row, Status.WITHDRAWN, answer="The case was given to somebody else.")
     row.owner = owner
     row.save(update_fields=["owner"])
-    add_event(row, Kind.ASSIGNED, actor=actor, to=owner.name if owner else "nobody")
+    event = add_event(row, Kind.ASSIGNED, actor=actor, to=owner.name if owner else "nobody")
+    if owner is not None:
+        tell_case_given(row, to=owner, event=event, actor=actor)
     record_audit(
         actor=actor,
         action="case.assigned",
@@ -54,7 +57,8 @@ def hand_over(case: Case, *, to: User, note: str, actor: User) -> CaseHandover:
     handover = CaseHandover.objects.create(
         case=row, from_user=actor, to_user=to, note=note.strip(), at=timezone.now()
     )
-    add_event(row, Kind.HANDED_OVER, actor=actor, text=note.strip(), to=to.name)
+    event = add_event(row, Kind.HANDED_OVER, actor=actor, text=note.strip(), to=to.name)
+    tell_case_given(row, to=to, event=event, actor=actor)
     record_audit(actor=actor, action="case.handed_over", subject=row, detail={"to": to.username})
     return handover
 
@@ -74,6 +78,8 @@ def answer_handover(
     if actor.pk not in (row.to_user_id, row.from_user_id) or (take and actor.pk != row.to_user_id):
         raise MoveRefused("Only who receives it can take it.")
     declines = not take and actor.pk == row.to_user_id
+    if take and case.status not in LIVE_CASES:
+        raise MoveRefused("This case is not open: nobody has to have it.")
     if declines and not answer.strip():
         raise MoveRefused("Say why you do not take it.")
     row.status = Status.TAKEN if take else (Status.DECLINED if declines else Status.WITHDRAWN)
@@ -105,7 +111,8 @@ def _live(case: Case, actor: User) -> Case:
     return row
 
 
-def _end_waiting(case: Case, status: CaseHandover.Status, *, answer: str) -> None:
+def end_waiting(case: Case, status: CaseHandover.Status, *, answer: str) -> None:
+    """Answer the hand-over of a case that waits, where one does."""
     case.handovers.filter(status=Status.WAITING).update(
         status=status, answered_at=timezone.now(), answer=answer
     )

@@ -15,6 +15,9 @@ from accounts.services import record_audit
 from cases.models import Alert
 from cases.workflow import AlertStatus, MoveRefused
 
+IN_HANDS = ("locked_by", "locked_until", "snoozed_until", "snoozed_by")
+"""Columns that only an open alert fills."""
+
 
 class Locked(MoveRefused):
     """Somebody else has the alert in hands; `short` says who in a list of refusals."""
@@ -32,6 +35,16 @@ def lock_length() -> timedelta:
 def free_for(user: User, now: datetime) -> Q:
     """Alerts that nobody else has locked."""
     return Q(locked_until=None) | Q(locked_until__lte=now) | Q(locked_by=None) | Q(locked_by=user)
+
+
+def in_nobodys_hands(now: datetime) -> Q:
+    """Alerts that nobody has locked."""
+    return Q(locked_until=None) | Q(locked_until__lte=now) | Q(locked_by=None)
+
+
+def awake(now: datetime) -> Q:
+    """Alerts that nobody has put aside until later."""
+    return Q(snoozed_until=None) | Q(snoozed_until__lte=now)
 
 
 def locked_by_other(alert: Alert, user: User, now: datetime | None = None) -> bool:

@@ -3,13 +3,17 @@
 The source's timeline stays its own and is shown within the target's; its alerts move and go back.
 """
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import Kind, add_event
-from cases.case_models import CaseMerge
+from cases.case_models import CaseHandover, CaseMerge
+from cases.handovers import end_waiting
+from cases.limits import limit_of, lowest
 from cases.models import Alert, Case
 from cases.priority import raise_priority
 from cases.workflow import WORKED_ON, CaseStatus, MoveRefused, case_move
@@ -30,6 +34,8 @@ def merge_case(source: Case, *, target: Case, actor: User, note: str = "") -> Ca
         source=source,
         target=target,
         status_before=source.status,
+        due_before=target.due_at,
+        escalate_before=target.escalate_at,
         note=note.strip(),
         merged_by=actor,
         merged_at=timezone.now(),
@@ -39,10 +45,13 @@ def merge_case(source: Case, *, target: Case, actor: User, note: str = "") -> Ca
     Alert.objects.filter(pk__in=moved).update(case=target)
     source.status, source.merged_into = CaseStatus.MERGED, target
     source.save(update_fields=["status", "merged_into"])
-    times = [time for time in (source.due_at, target.due_at) if time]
-    # Two cases made one are due when the first of them was.
-    target.due_at = min(times, default=None)
-    target.save(update_fields=["due_at"])
+    end_waiting(source, CaseHandover.Status.WITHDRAWN, answer=f"It went into case {target.pk}.")
+    # Two cases made one are due, and are escalated, when the first of them was.
+    target.due_at = _first(source.due_at, target.due_at)
+    target.escalate_at = _first(source.escalate_at, target.escalate_at)
+    # ... and take a second person where one of them did.
+    target.approval_limit = lowest((limit_of(source), limit_of(target)))
+    target.save(update_fields=["due_at", "escalate_at", "approval_limit"])
     for case in (source, target):
         add_event(
             case, Kind.MERGED, actor=actor, text=merge.note, source=source.pk, target=target.pk
@@ -88,6 +97,7 @@ def unmerge_case(source: Case, *, actor: User, note: str = "") -> Case:
     source.save(update_fields=["status", "merged_into"])
     merge.undone_by, merge.undone_at = actor, timezone.now()
     merge.save(update_fields=["undone_by", "undone_at"])
+    _give_back_times(merge, target)
     for case in (source, target):
         add_event(
             case,
@@ -104,6 +114,29 @@ def unmerge_case(source: Case, *, actor: User, note: str = "") -> Case:
         detail={"target": target.pk, "alerts": back, "note": note.strip()},
     )
     return source
+
+
+def _give_back_times(merge: CaseMerge, target: Case) -> None:
+    """Let a case be due as if this merge, which was just undone, had never been.
+
+    What other cases are in it still counts. A merge of before the times were kept changes nothing.
+    """
+    if merge.due_before is None and merge.escalate_before is None:
+        return
+    others = CaseMerge.objects.filter(target=target, undone_at=None).select_related("source")
+    later = list(others.filter(pk__gt=merge.pk).order_by("pk"))
+    due, escalate = merge.due_before, merge.escalate_before
+    for other in later:
+        other.due_before, other.escalate_before = due, escalate
+        other.save(update_fields=["due_before", "escalate_before"])
+        due = _first(due, other.source.due_at)
+        escalate = _first(escalate, other.source.escalate_at)
+    target.due_at, target.escalate_at = due, escalate
+    target.save(update_fields=["due_at", "escalate_at"])
+
+
+def _first(*times: datetime | None) -> datetime | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def _lock(source: Case, target: Case) -> tuple[Case, Case]:

@@ -46,6 +46,8 @@ class Case(Served):
     """An investigation over alerts. One status, moved by the table in `workflow`.
 
     Its priority only rises on new evidence; lowering it takes a person and a reason.
+    `approval_limit` is the lowest loss limit of its queue and its alerts' queues when they came in:
+    raising a queue's limit later, or merging, lifts no case over it.
     """
 
     title = models.CharField(max_length=200)
@@ -67,6 +69,9 @@ class Case(Served):
     tags = models.ManyToManyField("cases.Tag", blank=True, related_name="cases")
     merged_into = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="merged"
+    )
+    approval_limit = models.DecimalField(
+        max_digits=18, decimal_places=2, null=True, blank=True, editable=False
     )
 
     class Meta:
@@ -109,11 +114,12 @@ class Case(Served):
 class Alert(Served):
     """Predictions of one entity of one detector that need a human, grouped while it is open.
 
-    Level, probability, exposure and the top reason are those of its riskiest prediction so far;
-    `exposure` is the sum of its predictions' amounts. The queue is ordered by `loss_per_minute`:
-    expected loss times recoverability over `handling_minutes`, the predicted handling time.
-    `threshold_gap` is how far the probability lies from the review threshold. `audit`: it was drawn
-    at random, nothing spoke against it. A lock or a snooze counts until its time.
+    Level, probability and the top reason are those of its riskiest prediction so far; `exposure` is
+    the sum of its predictions' amounts in its `currency`, others left out. The queue is ordered by
+    `loss_per_minute`: expected loss times recoverability over `handling_minutes`, the predicted
+    handling time. `threshold_gap` is how far the probability lies from the review threshold.
+    `audit`: it was drawn at random, nothing spoke against it. A lock or a snooze counts until its
+    time. `taken_out_by` took it out of a case above its limit, and so does not close it.
     """
 
     detector = models.ForeignKey(Detector, models.PROTECT)
@@ -155,6 +161,10 @@ class Alert(Served):
     closed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    taken_out_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False,
+        db_index=False, related_name="+",
+    )  # fmt: skip
 
     class Meta:
         ordering = ("-loss_per_minute", "-id")

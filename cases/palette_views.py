@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.models import User
+from accounts.typed import is_whole
+from cases.case_filters import ALL, CaseFilters
 from cases.filters import QueueFilters, said, tokens_of
 from cases.models import Alert, Case
 from cases.saving_views import views_of
@@ -17,6 +19,8 @@ from scoring.presenting import SpecCache
 
 SHORTEST = 2
 MOST = 5
+NEWEST = 2000
+"""Cases whose titles are looked through while somebody types; the list of cases has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def palette(request: HttpRequest) -> HttpResponse:
 def _numbered(user: User, text: str) -> list[Found]:
     """`42` and `#42` are an alert and a case of that number."""
     digits = text.removeprefix("#")
-    if not digits.isdecimal() or len(digits) > 18:
+    if not is_whole(digits):
         return []
     pk, found = int(digits), []
     if user.has_perm("cases.view_alert") and Alert.objects.filter(pk=pk).exists():
@@ -99,5 +103,10 @@ def _alerts(user: User, text: str) -> list[Found]:
 def _cases(user: User, text: str) -> list[Found]:
     if not user.has_perm("cases.view_case"):
         return []
-    rows = Case.objects.filter(title__istartswith=text).order_by("-pk").only("title")[:MOST]
-    return [Found(f"Case {row.pk}: {row.title}", "case", row.get_absolute_url()) for row in rows]
+    newest = Case.objects.order_by("-pk").values("pk")[:NEWEST]
+    rows = Case.objects.filter(pk__in=newest, title__istartswith=text).order_by("-pk").only("title")
+    found = [
+        Found(f"Case {row.pk}: {row.title}", "case", row.get_absolute_url()) for row in rows[:MOST]
+    ]
+    query = CaseFilters(status=ALL, q=text).query()
+    return [*found, Found(f"Cases named “{text}”", "cases", f"{reverse('case_list')}?{query}")]

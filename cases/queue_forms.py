@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import User
+from accounts.typed import is_whole
 from cases.case_models import CaseType
 from cases.checklists import MOST_ITEMS
 from cases.work_queue_models import QueueMember, WorkQueue
@@ -62,6 +63,16 @@ def read_holidays(text: str) -> list[list[str]]:
     return [[day, rows[day]] for day in sorted(rows)]
 
 
+class RowsField(forms.ModelMultipleChoiceField):
+    """Rows by their ids; a number that no id can be is refused before a database sees it."""
+
+    def clean(self, value: Any) -> Any:
+        for key in value or ():
+            if not is_whole(str(key)):
+                raise forms.ValidationError(f"Choose among the rows: {str(key)[:20]} is none.")
+        return super().clean(value)
+
+
 class QueueForm(forms.ModelForm):
     """A team queue; its times in hours, its days as text."""
 
@@ -79,7 +90,7 @@ class QueueForm(forms.ModelForm):
         decimal_places=2,
         widget=forms.NumberInput(attrs={**INPUT, "step": "0.25"}),
     )
-    detectors = forms.ModelMultipleChoiceField(
+    detectors = RowsField(
         Detector.objects.order_by("name"),
         label="Detectors",
         required=False,
@@ -235,7 +246,7 @@ class MemberForm(forms.ModelForm):
 class CaseTypeForm(forms.ModelForm):
     """A case type with its checklist."""
 
-    detectors = forms.ModelMultipleChoiceField(
+    detectors = RowsField(
         Detector.objects.order_by("name"),
         label="For new cases of",
         required=False,

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.typed import is_whole
 from cases.filters import AGE, AMOUNT, DUE, SCORE, SNOOZED, SORTS, QueueFilters
-from cases.forms import BudgetForm, SaveViewForm
+from cases.forms import BudgetForm
 from cases.handing_out import budget_row, set_budget
 from cases.models import Alert
 from cases.queue_counts import newest_alert_id, open_alerts
@@ -52,7 +53,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 def _next(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
     """Whoever decides gets an alert in hands; whoever only reads is led to the first one."""
     after = request.GET.get("after", "")
-    leaving = int(after) if after.isdecimal() and len(after) < 19 else None
+    leaving = int(after) if is_whole(after) else None
     if request.user.has_perm("cases.triage_alert"):
         return go_on(request, filters, leaving=leaving)
     rows = filters.narrow(open_alerts(), user=signed_in(request), now=timezone.now())
@@ -164,7 +165,7 @@ def _news(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
 
 
 def _whole(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
+    return int(text) if is_whole(text) else 0
 
 
 # --- Saved views and the budget ------------------------------------------------------------------
@@ -180,13 +181,11 @@ def _back_to_queue(request: HttpRequest) -> HttpResponse:
 @require_POST
 def view_save(request: HttpRequest) -> HttpResponse:
     """Keep what the queue is filtered by under a name."""
-    form = SaveViewForm(request.POST)
-    form.is_valid()
     filters = QueueFilters.read(QueryDict(request.POST.get("query", "")).dict())
     try:
         view = save_view(
             signed_in(request),
-            name=form.data.get("name", ""),
+            name=request.POST.get("name", ""),
             filters=filters,
             shared=bool(request.POST.get("shared")),
         )

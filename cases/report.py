@@ -1,6 +1,8 @@
 """The report of a case: sentences from templates, each with the stored fact that it states.
 
 Nothing is told that no row says. Personal data stands masked unless it was revealed with a reason.
+It is bounded, so that its PDF is made within a request: long texts are cut, and each section says
+how much it leaves out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +17,7 @@ from accounts.services import record_audit
 from cases.case_events import words_of
 from cases.case_models import CaseApproval, CaseAttachment, CaseCheck
 from cases.case_selectors import case_alerts, checks_of, merges_of, timeline_of
-from cases.casework import stake_of
+from cases.limits import stake_of
 from cases.models import Alert, Case, CaseEvent
 from cases.workflow import LIVE_CASES, REASON_CODES, CaseStatus, Disposition
 from scoring import presenting
@@ -24,9 +26,12 @@ from scoring.figures import percent
 from scoring.models import Label, Prediction
 
 MOST_ALERTS = 100
-MOST_EVENTS = 500
+MOST_EVENTS = 200
 MOST_REASONS = 3
-MOST_AUDIT = 200
+MOST_AUDIT = 50
+LONGEST_TEXT = 500
+"""Characters of what somebody wrote; all of it stands where the number leads."""
+LONGEST_SENTENCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,22 @@ class Sentence:
 
 @dataclass(slots=True)
 class Section:
+    """Sentences within a bound of `lines` and `letters`; `left_out` counts those beyond it."""
+
     title: str
     sentences: list[Sentence] = field(default_factory=list)
+    lines: int = 50
+    letters: int = 5_000
+    left_out: int = 0
+
+    def takes(self, text: str) -> bool:
+        """Whether there is room for it; it is counted either way."""
+        fits = self.left_out == 0 and self.lines > 0 and self.letters >= len(text)
+        if fits:
+            self.lines, self.letters = self.lines - 1, self.letters - len(text)
+        else:
+            self.left_out += 1
+        return fits
 
 
 @dataclass(slots=True)
@@ -66,19 +85,36 @@ class Report:
     made_by: str
     revealed: bool
     sections: list[Section] = field(default_factory=list)
-    facts: list[Fact] = field(default_factory=list)
+    numbers: dict[Fact, int] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> list[Fact]:
+        return list(self.numbers)
 
     def say(self, text: str, fact: Fact, *, inner: bool = False) -> None:
-        """Add a sentence to the last section."""
-        if fact not in self.facts:
-            self.facts.append(fact)
-        number = self.facts.index(fact) + 1
-        self.sections[-1].sentences.append(
-            Sentence(text, number, fact.url, f"{fact.kind} {fact.key}", inner)
-        )
+        """Add a sentence to the last section, if it has room."""
+        text = cut(text, LONGEST_SENTENCE)
+        if self.sections[-1].takes(text):
+            self._add(self.sections[-1], text, fact, inner=inner)
 
-    def section(self, title: str) -> None:
-        self.sections.append(Section(title))
+    def section(self, title: str, *, lines: int = 50, letters: int = 5_000) -> None:
+        self.sections.append(Section(title, lines=lines, letters=letters))
+
+    def end(self, fact: Fact) -> None:
+        """Let each section say how much it leaves out, and drop those that say nothing."""
+        for section in self.sections:
+            if section.left_out:
+                what = (
+                    "1 more statement"
+                    if section.left_out == 1
+                    else (f"{section.left_out} more statements")
+                )
+                self._add(section, f"{what} left out here: see the page of the case.", fact)
+        self.sections = [section for section in self.sections if section.sentences]
+
+    def _add(self, section: Section, text: str, fact: Fact, *, inner: bool = False) -> None:
+        number = self.numbers.setdefault(fact, len(self.numbers) + 1)
+        section.sentences.append(Sentence(text, number, fact.url, f"{fact.kind} {fact.key}", inner))
 
 
 def reveal_audited(case: Case, *, actor: User, reason: str) -> None:
@@ -111,8 +147,13 @@ def build_report(case: Case, *, now: datetime, actor: User, reveal: bool = False
     _checklist(report, case, checks_of(case))
     _files(report, case.attachments.select_related("added_by"))
     _audit(report, case)
-    report.sections = [section for section in report.sections if section.sentences]
+    report.end(_case_fact(case))
     return report
+
+
+def cut(text: str, longest: int = LONGEST_TEXT) -> str:
+    """The beginning of a text that is longer."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
 def stamp(at: datetime | None) -> str:
@@ -197,7 +238,7 @@ def _decision(asked: CaseApproval) -> str:
         return "A second person has not decided yet."
     did = {"approved": "approved it", "returned": "returned it for rework"}
     who = _name(asked.decided_by)
-    note = f": “{asked.decision_note}”" if asked.decision_note else ""
+    note = f": “{cut(asked.decision_note)}”" if asked.decision_note else ""
     act = did.get(asked.status, "took the request back")
     return f"{who} {act} on {stamp(asked.decided_at)}{note}."
 
@@ -210,7 +251,7 @@ def _alerts(
     *,
     reveal: bool,
 ) -> None:
-    report.section("Alerts")
+    report.section("Alerts", lines=300, letters=25_000)
     tops = [alert.top_prediction_id for alert in alerts]
     labels: dict[Any, list[Label]] = {}
     for label in Label.objects.filter(prediction__in=tops).select_related("author"):
@@ -280,15 +321,27 @@ def _label(report: Report, top: Prediction, label: Label, fraud: str) -> None:
 
 
 def _done(report: Report, case: Case, events: Sequence[CaseEvent], earlier: int) -> None:
-    report.section("What was done")
+    report.section("What was done", lines=MOST_EVENTS + 1, letters=25_000)
+    # The newest have the room; what came before them is on the page of the case.
+    told, room = [], report.sections[-1].letters - LONGEST_TEXT
+    for event in reversed(events):
+        text = cut(_entry(case, event), LONGEST_SENTENCE)
+        room -= len(text)
+        if room < 0:
+            break
+        told.append((text, event))
+    earlier += len(events) - len(told)
     if earlier:
         report.say(f"{earlier} earlier entries are on the page of the case.", _case_fact(case))
-    for event in events:
-        who = event.actor.name if event.actor else "The platform"
-        said = f": “{' '.join(event.text.split())}”" if event.text else "."
-        where = f" (in case {event.case_id})" if event.case_id != case.pk else ""
-        text = f"{stamp(event.at)}: {who} {words_of(event)}{where}{said}"
+    for text, event in reversed(told):
         report.say(text, _event_fact(event))
+
+
+def _entry(case: Case, event: CaseEvent) -> str:
+    who = event.actor.name if event.actor else "The platform"
+    said = f": “{cut(' '.join(event.text.split()))}”" if event.text else "."
+    where = f" (in case {event.case_id})" if event.case_id != case.pk else ""
+    return f"{stamp(event.at)}: {who} {words_of(event)}{where}{said}"
 
 
 def _checklist(report: Report, case: Case, checks: Sequence[CaseCheck]) -> None:

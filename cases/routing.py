@@ -66,6 +66,20 @@ def place_alert(alert: Alert, *, routes: Routes, now: datetime) -> None:
     _set_times(alert, route, now)
 
 
+def renew_times(alert: Alert, now: datetime) -> None:
+    """Give an alert that comes back into the queue fresh times in place of those that have passed,
+    and save them: its team gets the time that it gives to any alert."""
+    queue = alert.work_queue
+    if queue is None:
+        return
+    due, escalate = due_times(_route(queue), now)
+    if alert.due_at is None or alert.due_at <= now:
+        alert.due_at = due
+    if alert.escalate_at is None or alert.escalate_at <= now:
+        alert.escalate_at, alert.escalated_at = escalate, None
+    alert.save(update_fields=["due_at", "escalate_at", "escalated_at"])
+
+
 def place_case(case: Case, alerts: Sequence[Alert], *, routes: Routes, now: datetime) -> None:
     """Put a new case into the queue of its riskiest alert; it is not saved here."""
     top = max(alerts, key=lambda alert: (alert.level, alert.expected_loss))

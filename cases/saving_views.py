@@ -62,7 +62,7 @@ def delete_view(view: SavedView, *, actor: User) -> None:
 
 
 def _checked(user: User, name: str, sharing: bool) -> str:
-    name = " ".join(name.split())
+    name = " ".join(name.replace("\0", "").split())
     if not name or len(name) > 40:
         raise ViewRefused("Give the view a name of at most 40 characters.")
     if sharing and not user.has_perm("cases.share_view"):

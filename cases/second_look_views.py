@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.typed import is_whole
 from cases.dashboard_views import asked_of, frame
 from cases.drawing import share_of_detector
 from cases.forms import LabelForm
@@ -153,7 +154,7 @@ def _judgement(request: HttpRequest) -> LabelForm:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+    return int(text) if is_whole(text) else 0
 
 
 # --- For leads -----------------------------------------------------------------------------------
@@ -280,7 +281,9 @@ def _render_dispute(
 @require_POST
 def second_look_share(request: HttpRequest) -> HttpResponse:
     """Which share of a detector's labelled alerts is drawn from now on."""
-    detector = Detector.objects.filter(slug=request.POST.get("detector", "")[:40]).first()
+    detector = Detector.objects.filter(
+        slug=request.POST.get("detector", "").replace("\0", "")[:40]
+    ).first()
     if detector is None:
         raise Http404("There is no such detector.")
     typed = request.POST.get("share", "").strip()[:20]

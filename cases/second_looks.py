@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -64,19 +65,19 @@ def held_by(user: User) -> SecondLook | None:
     return rows.select_related("alert__detector", "alert__top_prediction").first()
 
 
-def blinding_look(user: User, detector_id: int, entity: str) -> SecondLook | None:
+def blinding_look(user: User | AnonymousUser, detector_id: int, entity: str) -> SecondLook | None:
     """The second look that the user holds at an alert of this entity; None: they may see it all.
 
     From the look's `first_at` on no label and no outcome of the entity must be shown to them.
     """
-    if not user.has_perm("cases.triage_alert"):
+    if not isinstance(user, User) or not user.has_perm("cases.triage_alert"):
         return None
     held = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
     rows = held.filter(alert__detector=detector_id, alert__entity=entity)
     return rows.order_by("first_at").first()
 
 
-def blind_since(user: User, detector_id: int, entity: str) -> datetime | None:
+def blind_since(user: User | AnonymousUser, detector_id: int, entity: str) -> datetime | None:
     """From when on the user must see no label and no outcome of this entity; None: they may."""
     look = blinding_look(user, detector_id, entity)
     return None if look is None else look.first_at

@@ -1,4 +1,4 @@
-"""Open alerts, triage them, work cases. Every write of this app."""
+"""Open alerts, decide them, give them to people; comments on cases, and who looks at what."""
 
 import logging
 from collections import defaultdict
@@ -13,28 +13,34 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import Kind, add_event
-from cases.checklists import start_checklist
 from cases.closing import note_closing
 from cases.drawing import draw_second_look
 from cases.handling_time import Cell
-from cases.locking import check_lock
+from cases.limits import check_alone
+from cases.locking import IN_HANDS, check_lock
 from cases.mentioning import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
-from cases.priority import raise_priority, take_evidence
-from cases.routing import Routes, place_alert, place_case
+from cases.priority import take_evidence
+from cases.routing import Routes, place_alert
 from cases.selectors import linked
 from cases.summing_up import minutes_known, sum_up
-from cases.telling import tell_alert_closed, tell_alert_critical, tell_case_opened
-from cases.workflow import WORKED_ON, AlertStatus, Disposition, MoveRefused, check_reason
+from cases.telling import (
+    tell_alert_closed,
+    tell_alert_critical,
+    tell_alerts_given,
+)
+from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 3
-IN_HANDS = ("locked_by", "locked_until", "snoozed_until", "snoozed_by")
-"""What only an open alert has."""
 CLOSING = ("status", "closed_at", "closed_by", "disposition", "reason_code")
+
+
+class _Moved(DatabaseError):
+    """An alert went into a case, or out of one, between two looks at it."""
 
 
 def open_alerts(prediction_ids: Sequence[UUID]) -> int:
@@ -85,8 +91,9 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
                 if alert.case_id is not None:
                     take_evidence(alert, events=len(new))
                 return len(new)
-        except IntegrityError:
-            # Another worker opened the entity's alert first; the next attempt will find it.
+        except (IntegrityError, _Moved):
+            # Another worker opened the entity's alert first, or somebody put it into a case; the
+            # next attempt will find it there, holding no lock until then.
             if attempt == ATTEMPTS - 1:
                 raise
     return 0
@@ -95,7 +102,8 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
 def _live_alert(prediction: Prediction) -> Alert:
     """The entity's live alert, locked; a new one when it has none.
 
-    A case is locked before its alerts, here and wherever both are: nobody waits in a circle.
+    A case is locked before its alerts, here and wherever both are: nobody waits in a circle. Raises
+    _Moved when the alert has changed its case since that was looked up.
     """
     rows = Alert.objects.filter(
         detector_id=prediction.detector_id, entity=prediction.entity
@@ -105,6 +113,8 @@ def _live_alert(prediction: Prediction) -> Alert:
         Case.objects.select_for_update().filter(pk=case_id).first()
     alert = rows.select_for_update().first()
     if alert is not None:
+        if alert.case_id != case_id:
+            raise _Moved(f"Alert {alert.pk} has changed its case.")
         return alert
     return Alert.objects.create(
         detector_id=prediction.detector_id,
@@ -126,7 +136,10 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
         alert.top_prediction = prediction
         alert.level = level
         alert.risk = risk
-    if prediction.exposure is not None:
+    if alert.exposure is None and prediction.exposure is not None:
+        alert.currency = prediction.currency
+    # Amounts of other currencies cannot be added; they count in limits.stake_of.
+    if prediction.exposure is not None and prediction.currency == alert.currency:
         alert.exposure = (alert.exposure or 0) + prediction.exposure
     alert.predictions_count += 1
     alert.first_event_at = min(alert.first_event_at, prediction.event_time)
@@ -136,6 +149,8 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
 def _expected_loss(alert: Alert) -> float:
     """The chance of its riskiest prediction times the amounts at stake (1 where it has none).
 
+    Amounts in another currency than the alert's are left out.
+
     Rules may flag what no model scored: such an alert counts as an even chance. What was only drawn
     for audit, and was not scored either, has nothing against it and adds nothing.
     """
@@ -143,7 +158,11 @@ def _expected_loss(alert: Alert) -> float:
     found = (
         Prediction.objects.filter(alert_link__alert=alert)
         .exclude(drawn, score=None, probability=None)
-        .aggregate(rows=Count("pk"), flagged=Count("pk", filter=~drawn), stake=Sum("exposure"))
+        .aggregate(
+            rows=Count("pk"),
+            flagged=Count("pk", filter=~drawn),
+            stake=Sum("exposure", filter=Q(currency=alert.currency)),
+        )
     )
     if not found["rows"]:
         return 0.0
@@ -166,11 +185,14 @@ def label_alert(
     """Close an alert with what was found, and label its predictions (inconclusive gives none).
 
     What one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is
-    closed already, belongs to a case, which closes it, or is in somebody else's hands.
+    closed already, belongs to a case, which closes it, is in somebody else's hands, or takes a
+    second person, and so a case.
     """
     found = check_reason(disposition, reason_code)
     alert = (
-        Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
+        Alert.objects.select_for_update(of=("self",))
+        .select_related("locked_by", "work_queue")
+        .get(pk=alert.pk)
     )
     if alert.status != AlertStatus.OPEN:
         raise MoveRefused(
@@ -179,6 +201,7 @@ def label_alert(
             else "This alert is closed already."
         )
     check_lock(alert, actor)
+    check_alone(alert, actor)
     now = timezone.now()
     close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
     note_closing(alert, actor=actor, at=now, batch=batch or uuid4())
@@ -192,9 +215,19 @@ def label_alert(
 
 
 def close_alert(
-    alert: Alert, found: Disposition, reason_code: str, *, actor: User, notes: str, now: datetime
+    alert: Alert,
+    found: Disposition,
+    reason_code: str,
+    *,
+    actor: User,
+    notes: str,
+    now: datetime,
+    by: User | None = None,
 ) -> None:
-    """Close one alert and label what it holds; inside a transaction that has it locked."""
+    """Close one alert and label what it holds; inside a transaction that has it locked.
+
+    `actor` has found it; `by`, where that is somebody else, approves it now and is not told.
+    """
     alert.status = AlertStatus.CLOSED
     alert.closed_at = now
     alert.disposition = found
@@ -202,7 +235,7 @@ def close_alert(
     alert.locked_by = alert.locked_until = alert.snoozed_until = alert.snoozed_by = None
     alert.closed_by = actor
     alert.save(update_fields=[*CLOSING, *IN_HANDS])
-    tell_alert_closed(alert, actor=actor)
+    tell_alert_closed(alert, finder=actor, actor=by or actor)
     if found is Disposition.INCONCLUSIVE:
         return
     draw_second_look(alert)
@@ -219,8 +252,11 @@ def close_alert(
 
 
 @transaction.atomic
-def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
-    """Give the alert to somebody, or to nobody. Raises MoveRefused when it is closed."""
+def assign_alert(alert: Alert, *, owner: User | None, actor: User, tell: bool = True) -> Alert:
+    """Give the alert to somebody, who is told, or to nobody. Raises MoveRefused when it is closed.
+
+    Who gives many at once tells of them together, and says `tell` False.
+    """
     alert = (
         Alert.objects.select_for_update(of=("self",)).select_related("locked_by").get(pk=alert.pk)
     )
@@ -228,6 +264,8 @@ def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
         raise MoveRefused("This alert is closed already.")
     if not actor.has_perm("cases.assign_alert"):
         check_lock(alert, actor)
+    if tell and owner is not None and owner.pk != alert.owner_id:
+        tell_alerts_given([alert.pk], to=owner, actor=actor)
     alert.owner = owner
     alert.save(update_fields=["owner"])
     record_audit(
@@ -237,101 +275,6 @@ def assign_alert(alert: Alert, *, owner: User | None, actor: User) -> Alert:
         detail={"owner": owner.get_username() if owner else None},
     )
     return alert
-
-
-@transaction.atomic
-def open_case(alerts: Sequence[Alert], *, title: str, actor: User) -> Case:
-    """Open an investigation over alerts that are open. Raises MoveRefused if one is not."""
-    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
-    rows = list(wanted.filter(pk__in=[a.pk for a in alerts]).order_by("pk"))
-    if not rows or any(row.status != AlertStatus.OPEN for row in rows):
-        raise MoveRefused("Only open alerts can go into a new case.")
-    for row in rows:
-        check_lock(row, actor)
-    now = timezone.now()
-    case = Case(
-        title=title[:200],
-        opened_by=actor,
-        owner=actor,
-        opened_at=now,
-        priority=max(row.level for row in rows),
-    )
-    place_case(case, rows, routes=Routes(), now=now)
-    start_checklist(case, detector_id=rows[0].detector_id)
-    add_event(case, Kind.OPENED, actor=actor)
-    _take_in(case, rows, actor=actor)
-    tell_case_opened(case, actor=actor)
-    record_audit(
-        actor=actor,
-        action="case.opened",
-        subject=case,
-        detail={"alerts": [row.pk for row in rows]},
-    )
-    return case
-
-
-@transaction.atomic
-def add_to_case(case: Case, alerts: Sequence[Alert], *, actor: User) -> Case:
-    """Put open alerts into a case that is worked on; its priority may rise. Raises MoveRefused."""
-    case = _worked_on(case, actor)
-    wanted = Alert.objects.select_for_update(of=("self",)).select_related("locked_by")
-    rows = list(wanted.filter(pk__in=[a.pk for a in alerts]).order_by("pk"))
-    if not rows or any(row.status != AlertStatus.OPEN for row in rows):
-        raise MoveRefused("Only open alerts can go into a case.")
-    for row in rows:
-        check_lock(row, actor)
-    _take_in(case, rows, actor=actor)
-    top = max(rows, key=lambda row: row.level)
-    raise_priority(case, top.level, why=f"Alert {top.pk} is {top.level_name}.", actor=actor)
-    record_audit(
-        actor=actor,
-        action="case.alerts_added",
-        subject=case,
-        detail={"alerts": [row.pk for row in rows]},
-    )
-    return case
-
-
-@transaction.atomic
-def take_out_of_case(case: Case, alert: Alert, *, actor: User, reason: str) -> Alert:
-    """Put an alert of a case that is worked on back into the queue. Raises MoveRefused."""
-    if not reason.strip():
-        raise MoveRefused("Say why it does not belong here.")
-    case = _worked_on(case, actor)
-    row = Alert.objects.select_for_update().filter(pk=alert.pk, case=case).first()
-    if row is None or row.status != AlertStatus.IN_CASE:
-        raise MoveRefused("This alert is not an open one of this case.")
-    row.status, row.case = AlertStatus.OPEN, None
-    row.save(update_fields=["status", "case"])
-    add_event(case, Kind.ALERT_REMOVED, actor=actor, text=reason.strip(), alert=row.pk)
-    record_audit(
-        actor=actor,
-        action="case.alert_removed",
-        subject=case,
-        detail={"alert": row.pk, "reason": reason.strip()},
-    )
-    return row
-
-
-def _worked_on(case: Case, actor: User) -> Case:
-    """The case, locked. Raises MoveRefused unless the actor may work on it and it is open."""
-    row = Case.objects.select_for_update().get(pk=case.pk)
-    if not actor.has_perm("cases.work_case"):
-        raise MoveRefused("You may not work on cases.")
-    if row.status not in WORKED_ON:
-        words = row.status.replace("_", " ")
-        raise MoveRefused(f"A case that is {words} keeps its alerts as they are.")
-    return row
-
-
-def _take_in(case: Case, rows: Sequence[Alert], *, actor: User) -> None:
-    for row in rows:
-        row.status = AlertStatus.IN_CASE
-        row.case = case
-        row.owner = case.owner
-        row.locked_by = row.locked_until = row.snoozed_until = row.snoozed_by = None
-        row.save(update_fields=["status", "case", "owner", *IN_HANDS])
-        add_event(case, Kind.ALERT_ADDED, actor=actor, alert=row.pk)
 
 
 @transaction.atomic

@@ -1,9 +1,11 @@
 """What the queue needs to know of an alert, kept beside it whenever the alert changes."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from time import monotonic
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from accounts import vault
 from cases.handling_time import Cell, loss_per_minute, predict
@@ -19,7 +21,10 @@ from scoring.core.spec import DetectorSpec
 from scoring.core.types import SelectionReason
 from scoring.models import Detector, Prediction
 
+logger = logging.getLogger(__name__)
 SUMMED = 200
+AT_ONCE = 100
+QUEUE_ORDER = ("-loss_per_minute", "-pk")
 MOST_RULES = 400
 """Characters of rule codes that a facet holds."""
 SUMS = ("handling_minutes", "loss_per_minute", "threshold_gap", "audit", "facet")
@@ -116,15 +121,34 @@ def _said(prediction: Prediction, spec: DetectorSpec | None) -> Iterable[str]:
 
 
 def sum_up_missing(most: int = 500) -> int:
-    """Sum up open alerts that nobody has: those of before there were facets. Returns how many."""
+    """Sum up open alerts that nobody has, the most pressing first: those of before there were
+    facets. Returns how many; one that cannot be summed up keeps none of the others waiting."""
     known = minutes_known()
-    rows = Alert.objects.filter(status=AlertStatus.OPEN, facet=None)
-    done = 0
-    for pk in list(rows.values_list("pk", flat=True)[:most]):
+    rows = Alert.objects.filter(status=AlertStatus.OPEN, facet=None).order_by(*QUEUE_ORDER)
+    return sum(_sum_up_one(pk, known) for pk in list(rows.values_list("pk", flat=True)[:most]))
+
+
+def sum_up_all(seconds: float) -> int:
+    """Sum up what nobody has until nothing is left, or so many seconds have passed."""
+    end, done = monotonic() + seconds, 0
+    while monotonic() < end:
+        now = sum_up_missing(AT_ONCE)
+        if not now:
+            break
+        done += now
+    return done
+
+
+def _sum_up_one(pk: int, known: Mapping[Cell, float]) -> int:
+    try:
         with transaction.atomic():
-            alert = Alert.objects.select_for_update().get(pk=pk)
+            alert = Alert.objects.select_for_update().filter(pk=pk, facet=None).first()
+            if alert is None:
+                return 0  # Somebody was faster.
             held = list(Prediction.objects.filter(alert_link__alert=alert)[:SUMMED])
             sum_up(alert, held, known)
             alert.save(update_fields=SUMS)
-            done += 1
-    return done
+    except DatabaseError:
+        logger.exception("Alert %s cannot be summed up.", pk)
+        return 0
+    return 1

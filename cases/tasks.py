@@ -11,10 +11,13 @@ from cases.linking import index_links
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
 from cases.signing import sign_closed_alerts
-from cases.summing_up import sum_up_missing
+from cases.summing_up import sum_up_all
 from cases.tallying import tally_changed, tally_maturing
 from cases.team_queues import place_unplaced
 from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
+
+SECONDS = 20.0
+"""So long the sweep sums up at most; it comes every thirty."""
 
 
 @shared_task(name="cases.open_alerts")
@@ -28,7 +31,7 @@ def open_missed_alerts() -> None:
     """Find flagged predictions that a lost message left without an alert, and alerts that the
     queue cannot count yet."""
     open_alerts(predictions_without_alert(timezone.now()))
-    sum_up_missing()
+    sum_up_all(SECONDS)
 
 
 @shared_task(name="cases.index_links")

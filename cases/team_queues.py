@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.checklists import start_checklist
 from cases.models import Alert, Case
-from cases.routing import Routes, place_alert
+from cases.routing import Routes, place_alert, place_case
 from cases.work_queue_models import QueueMember, WorkQueue
 from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
 
@@ -71,8 +73,17 @@ def remove_member(member: QueueMember, *, actor: User) -> None:
 
 
 def place_unplaced(now: datetime) -> int:
-    """Put open alerts that no queue had into the queue that takes them now; returns how many."""
-    routes, placed = Routes(), 0
+    """Put open alerts and live cases that no queue had into the queue that takes them now; returns
+    how many.
+
+    Their times count from now: what is old only because there was no queue is not late.
+    """
+    routes = Routes()
+    return _place_alerts(routes, now) + _place_cases(routes, now)
+
+
+def _place_alerts(routes: Routes, now: datetime) -> int:
+    placed = 0
     for route in routes.all():
         rows = Alert.objects.filter(
             status=AlertStatus.OPEN, work_queue=None, level__gte=route.queue.least_level
@@ -85,6 +96,31 @@ def place_unplaced(now: datetime) -> int:
                 work_queue=alert.work_queue, due_at=alert.due_at, escalate_at=alert.escalate_at
             )
     return placed
+
+
+def _place_cases(routes: Routes, now: datetime) -> int:
+    """Cases of before there were queues and types get both."""
+    if not routes.all():
+        return 0
+    rows = Case.objects.filter(
+        Exists(Alert.objects.filter(case=OuterRef("pk"))),
+        status__in=LIVE_CASES,
+        work_queue=None,
+    ).order_by("-priority", "pk")
+    return sum(_place_case(pk, routes, now) for pk in rows.values_list("pk", flat=True)[:BATCH])
+
+
+@transaction.atomic
+def _place_case(pk: int, routes: Routes, now: datetime) -> int:
+    case = Case.objects.select_for_update().filter(pk=pk, work_queue=None).first()
+    alerts = [] if case is None else list(case.alerts.order_by("-level", "pk"))
+    if case is None or not alerts:
+        return 0
+    place_case(case, alerts, routes=routes, now=now)
+    case.save(update_fields=["work_queue", "due_at", "escalate_at"])
+    if case.case_type_id is None and not case.checks.exists():
+        start_checklist(case, detector_id=alerts[0].detector_id)
+    return int(case.work_queue_id is not None)
 
 
 def open_in_queue(queue: WorkQueue) -> tuple[int, int]:

@@ -2,8 +2,12 @@
 is for `notifications`."""
 
 from collections.abc import Sequence
+from uuid import uuid4
+
+from django.urls import reverse
 
 from accounts.models import User
+from cases.case_models import CaseApproval
 from cases.models import Alert, Case, CaseEvent
 from cases.queue_models import Closing
 from cases.work_queue_models import Escalation
@@ -11,6 +15,7 @@ from cases.workflow import CaseStatus
 from notifications.services import notify
 from scoring.core.types import RISK_LEVELS, RiskLevel
 
+BACKEND = "django.contrib.auth.backends.ModelBackend"
 CRITICAL = RISK_LEVELS.index(RiskLevel.CRITICAL)
 
 
@@ -29,13 +34,16 @@ def tell_alert_critical(alert: Alert, *, before: int) -> None:
     )
 
 
-def tell_alert_closed(alert: Alert, *, actor: User) -> None:
-    """An alert was closed with an outcome. One that is judged anew is told anew."""
+def tell_alert_closed(alert: Alert, *, finder: User, actor: User) -> None:
+    """An alert was closed with an outcome. One that is judged anew is told anew.
+
+    `actor`, who closed it just now, knows; `finder` may be another one, whose finding that was.
+    """
     notify(
         "alert.closed",
         key=f"alert.closed:{alert.pk}:{alert.closed_at}",
         subject=f"Alert {alert.pk} of {alert.detector.name} closed",
-        text=f"Found: {alert.get_disposition_display().lower()}. By {actor.name}.",
+        text=f"Found: {alert.get_disposition_display().lower()}. By {finder.name}.",
         url=alert.get_absolute_url(),
         about=alert.detector.slug,
         users=[alert.owner],
@@ -76,18 +84,71 @@ def tell_case_opened(case: Case, *, actor: User) -> None:
     )
 
 
-def tell_case_moved(case: Case, *, event: CaseEvent, actor: User) -> None:
-    """A case took another status, `event` being its line in the timeline."""
+def tell_case_moved(
+    case: Case, *, event: CaseEvent, actor: User, asker: User | None = None
+) -> None:
+    """A case took another status, `event` being its line in the timeline; `asker` had asked for
+    its closing."""
     closed = case.status == CaseStatus.CLOSED
     notify(
         "case.closed" if closed else "case.moved",
         key=f"case.moved:{event.pk}",
         subject=f"Case {case.pk} is now {case.get_status_display().lower()}: {case.title}",
-        text=f"By {actor.name}.",
+        text=f"{actor.name} returned it for rework." if asker else f"By {actor.name}.",
         url=case.get_absolute_url(),
-        users=[case.owner, case.opened_by],
+        users=[case.owner, case.opened_by, asker],
         actor=actor,
         data={"case": case.pk, **event.detail},
+    )
+
+
+def tell_closing_asked(asked: CaseApproval, *, actor: User) -> None:
+    """A case above the loss limit waits for a second person: whoever may be that one is told."""
+    case = asked.case
+    stake = f"{asked.amount:,.2f} {asked.currency}".strip()
+    notify(
+        "case.asked",
+        key=f"case.asked:{asked.pk}",
+        subject=f"Case {case.pk} waits for a second person: {case.title}",
+        text=f"{actor.name} asks to close it. {stake} at risk.",
+        url=case.get_absolute_url(),
+        users=User.objects.with_perm("cases.approve_case", backend=BACKEND),
+        actor=actor,
+        data={"case": case.pk, "approval": asked.pk},
+    )
+
+
+def tell_case_given(case: Case, *, to: User, event: CaseEvent, actor: User | None) -> None:
+    """A case was given to somebody, or handed over to them; `event` says so in its timeline."""
+    offered = event.kind == CaseEvent.Kind.HANDED_OVER
+    words = "is handed over to you" if offered else "is yours now"
+    by = f"By {actor.name}." if actor else "By the team queue."
+    notify(
+        "case.handed_over",
+        key=f"case.handed_over:{event.pk}",
+        subject=f"Case {case.pk} {words}: {case.title}",
+        text=f"{by} Take it or decline it on its page." if offered else by,
+        url=case.get_absolute_url(),
+        users=[to],
+        actor=actor,
+        data={"case": case.pk},
+    )
+
+
+def tell_alerts_given(alert_ids: Sequence[int], *, to: User, actor: User | None) -> None:
+    """Alerts were given to somebody by one act: one line, however many they are."""
+    if not alert_ids:
+        return
+    one, count = len(alert_ids) == 1, len(alert_ids)
+    notify(
+        "alert.assigned",
+        key=f"alert.assigned:{uuid4()}",
+        subject=f"Alert {alert_ids[0]} is yours now" if one else f"{count} alerts are yours now",
+        text=f"By {actor.name}." if actor else "By the team queue.",
+        url=reverse("alert_detail", args=[alert_ids[0]]) if one else f"{reverse('queue')}?owner=me",
+        users=[to],
+        actor=actor,
+        data={"alerts": list(alert_ids)},
     )
 
 
@@ -109,7 +170,8 @@ def tell_mentioned(event: CaseEvent, users: Sequence[User]) -> None:
 
 
 def tell_escalated(escalation: Escalation) -> None:
-    """An alert or a case was not done by its time."""
+    """An alert or a case was not done by its time. Many of a queue and a detector become one
+    line."""
     item = escalation.alert or escalation.case
     if item is None or not escalation.notify:
         return
@@ -119,9 +181,19 @@ def tell_escalated(escalation: Escalation) -> None:
         subject=f"{type(item).__name__} {item.pk} was not done by its time",
         text=f"It waits in {escalation.queue}." if escalation.queue else "It has no team queue.",
         url=item.get_absolute_url(),
+        about=_detector(item),
+        group=f"queue {escalation.queue_id}, for {escalation.recipient_id}",
         users=[escalation.recipient] if escalation.recipient else None,
         data={"escalation": escalation.pk, **escalation.detail},
     )
+
+
+def _detector(item: Alert | Case) -> str:
+    """The detector of an alert, or of a case's riskiest one."""
+    if isinstance(item, Alert):
+        return item.detector.slug
+    slugs = item.alerts.order_by("-level", "pk").values_list("detector__slug", flat=True)
+    return slugs.first() or ""
 
 
 def _what(alert: Alert) -> str:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from cases.alert_page import alert_context, reason_words
+from cases.case_alerts import open_case
 from cases.filters import QueueFilters
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.handing_out import hand_out_next, passed_over
@@ -27,7 +28,7 @@ from cases.selectors import (
     entity_history,
     find_alert,
 )
-from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
+from cases.services import assign_alert, begin_touch, end_touch, label_alert
 from cases.workflow import Disposition, MoveRefused, reasons_of
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words

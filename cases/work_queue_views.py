@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.typed import is_whole
 from cases.assigning import loads_of
 from cases.case_models import CaseType
 from cases.case_selectors import case_workers
@@ -87,7 +88,7 @@ def _render_queue(
 ) -> HttpResponse:
     user = signed_in(request)
     members = [] if queue.pk is None else list(queue.members.select_related("user"))
-    loads = loads_of([member.user_id for member in members])
+    loads = loads_of([member.user_id for member in members], timezone.now())
     taken = {member.user_id for member in members}
     changes = user.has_perm(CHANGE_QUEUE)
     rows = [
@@ -126,7 +127,7 @@ def work_queue_member(request: HttpRequest, pk: int) -> HttpResponse:
     queue, user = get_object_or_404(WorkQueue, pk=pk), signed_in(request)
     given = request.POST.get("user", "")
     chosen = {str(one.pk): one for one in assignable_users()}.get(given)
-    member = queue.members.filter(user_id=int(given)).first() if given.isdecimal() else None
+    member = queue.members.filter(user_id=int(given)).first() if is_whole(given) else None
     problem = "Choose somebody who works on alerts."
     if member is not None and "remove" in request.POST:
         remove_member(member, actor=user)

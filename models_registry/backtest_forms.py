@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from accounts.typed import is_plausible
 from models_registry.forms import ThresholdForm
 
 LONGEST_DAYS = 366
@@ -34,6 +35,9 @@ class SpanForm(forms.Form):
         """Both days in order and not too far apart."""
         found: dict[str, Any] = super().clean() or {}
         first, last = found.get("backtest_from"), found.get("backtest_to")
+        for day in (first, last):
+            if day and not is_plausible(day):
+                raise forms.ValidationError(f"{day} lies outside of any history.")
         if first and last and first > last:
             raise forms.ValidationError("The first day lies after the last one.")
         if first and last and (last - first).days >= LONGEST_DAYS:

@@ -32,7 +32,8 @@ class Kind:
 
     `permission` is needed to be told at all. `roles` are told where the caller names nobody;
     empty: routes alone. `channels` are the personal ones that are on until somebody chooses.
-    Above `most_an_hour` per detector people get one summary instead (0: no limit).
+    Above `most_an_hour` per detector (and group, where the caller names one) people get one
+    summary instead (0: no limit).
     """
 
     name: str
@@ -58,11 +59,14 @@ KINDS: dict[str, Kind] = {
             critical=True,
             most_an_hour=30,
         ),
+        Kind("alert.assigned", "Alerts were given to you", "cases.view_alert"),
         Kind("alert.closed", "An alert was closed", "cases.view_alert", channels=()),
         Kind("alert.reopened", "A closing was undone", "cases.view_alert", channels=()),
         Kind("case.opened", "A case was opened", "cases.view_case", roles=(LEAD,)),
         Kind("case.moved", "A case moved on", "cases.view_case"),
         Kind("case.closed", "A case was closed", "cases.view_case"),
+        Kind("case.handed_over", "A case was given or handed over to you", "cases.view_case"),
+        Kind("case.asked", "A closing waits for a second person", "cases.approve_case"),
         Kind("case.mention", "Somebody was mentioned", "cases.view_case", channels=_BOTH),
         Kind(
             "sla.due",
@@ -71,6 +75,7 @@ KINDS: dict[str, Kind] = {
             roles=(LEAD,),
             channels=_BOTH,
             critical=True,
+            most_an_hour=30,
         ),
         Kind("model.promoted", "A model was promoted", _MODELS, roles=(MODEL_OWNER, LEAD)),
         Kind(

@@ -27,6 +27,9 @@ class Notification(models.Model):
     text = models.TextField(blank=True)
     url = models.CharField(max_length=300, blank=True, help_text="A path of this platform.")
     about = models.CharField(max_length=100, blank=True, help_text="The detector's short name.")
+    group = models.CharField(
+        max_length=100, blank=True, default="", help_text="Counted together, where too many come."
+    )
     data = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
     critical = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)

@@ -24,6 +24,11 @@ Network = IPv4Network | IPv6Network
 CONNECT_SECONDS = 5.0
 DEADLINE_SECONDS = 10.0
 LONGEST_URL = 2000
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text)
+    for text in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20", "5f00::/16")
+)
+"""IANA's special-purpose registries of 2025; what Python's `is_global` knows depends on its age."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _RETRIED = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 
@@ -81,6 +86,8 @@ def is_allowed(address: Address, networks: tuple[Network, ...]) -> bool:
     inner = _inner(address)
     if any(inner.version == net.version and inner in net for net in networks):
         return True
+    if any(inner.version == net.version and inner in net for net in _NOT_PUBLIC):
+        return False
     return inner.is_global and not inner.is_multicast and not inner.is_reserved
 
 

@@ -15,6 +15,7 @@ from django.views import View
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
+from accounts.typed import is_whole
 from notifications.forms import RouteForm
 from notifications.kinds import KINDS, Channel
 from notifications.models import CHANNEL_CHOICES, KIND_CHOICES, Delivery, Route
@@ -225,7 +226,7 @@ def _asked(request: HttpRequest) -> dict[str, str]:
     known = {
         "status": asked["status"] in Delivery.Status.values,
         "channel": asked["channel"] in dict(_SENT_BY),
-        "route": asked["route"].isdecimal() and len(asked["route"]) < 18,
+        "route": is_whole(asked["route"]),
         "kind": asked["kind"] in KINDS,
     }
     return {name: value if known[name] else "" for name, value in asked.items()}

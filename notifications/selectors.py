@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from notifications.kinds import Channel, Kind
+from notifications.kinds import KINDS, Channel, Kind
 from notifications.models import Delivery, Notification, Preference, Receipt, Route
 
 MOST_COUNTED = 100
@@ -21,13 +21,19 @@ def unread_count(user_id: int) -> int:
 
 
 def list_receipts(user: User, *, kind: str = "", unread: bool = False) -> QuerySet[Receipt]:
-    """Somebody's notifications, newest first."""
-    found = Receipt.objects.filter(user=user).select_related("notification")
+    """Somebody's notifications that they may still see, newest first."""
+    found = Receipt.objects.filter(user=user, kind__in=heard_by(user))
+    found = found.select_related("notification")
     if kind:
         found = found.filter(kind=kind)
     if unread:
         found = found.filter(read_at=None)
     return found
+
+
+def heard_by(user: User) -> list[str]:
+    """The kinds that somebody may be told of now: roles change after a notification was written."""
+    return [kind.name for kind in KINDS.values() if user.has_perm(kind.permission)]
 
 
 def allowed_users(
@@ -57,10 +63,11 @@ def routes_for(kind: str, about: str) -> list[Route]:
     return [route for route in routes if kind in route.kinds]
 
 
-def told_of_late(kind: str, about: str, *, now: datetime) -> QuerySet[Notification]:
-    """What was told of a kind and a detector within an hour."""
+def told_of_late(kind: str, about: str, group: str, *, now: datetime) -> QuerySet[Notification]:
+    """What was told of a kind, a detector and a group within an hour."""
     since = now - timedelta(hours=1)
-    return Notification.objects.filter(kind=kind, about=about, created_at__gt=since).order_by()
+    rows = Notification.objects.filter(kind=kind, about=about, group=group, created_at__gt=since)
+    return rows.order_by()
 
 
 def list_routes() -> QuerySet[Route]:

@@ -21,7 +21,7 @@ from notifications.messages import email_message, slack_body, teams_body, webhoo
 from notifications.models import Delivery, Preference, Route
 from notifications.outgoing import Fault, post
 from notifications.routing import signing_keys
-from notifications.selectors import due_deliveries, known_details, mail_is_set_up
+from notifications.selectors import due_deliveries, heard_by, known_details, mail_is_set_up
 from notifications.services import held_until
 from notifications.signing import HEADER, signature
 
@@ -142,10 +142,13 @@ def _send_email(delivery: Delivery) -> str:
     to = ""
     if delivery.route is not None:
         to = vault.decrypt(delivery.route.sealed_address)
-    elif delivery.user is not None and delivery.user.is_active:
-        to = delivery.user.email
+    elif delivery.user is not None and delivery.notification.kind in heard_by(delivery.user):
+        to = delivery.user.email  # `has_perm` is False for whoever is no longer active.
     if not to:
-        raise Fault("The person has no e-mail address or is no longer active.", lasting=True)
+        raise Fault(
+            "The person has no e-mail address, is no longer active, or may no longer see this.",
+            lasting=True,
+        )
     message = email_message(
         delivery.notification,
         to=to,

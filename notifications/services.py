@@ -37,6 +37,7 @@ def notify(
     users: Iterable[User | None] | None = None,
     roles: Collection[str] | None = None,
     about: str = "",
+    group: str = "",
     actor: User | None = None,
     critical: bool | None = None,
     data: Mapping[str, Any] | None = None,
@@ -47,6 +48,8 @@ def notify(
     are active and may see what it is about, without `actor`, who knows. And every route that takes
     the kind, of the detector `about` (its slug) where it names one. `url` is a path of this
     platform. Never put secrets or unmasked personal data into any of it.
+
+    What is of one `group` (of a detector) is counted together, where a kind has a limit an hour.
 
     `key` names the event: the same key again does nothing and gives None, as does an event that
     nobody wants to hear of. Raises KeyError for an unknown kind, ValueError for a foreign `url`.
@@ -59,8 +62,8 @@ def notify(
     people = _people(known, users=users, roles=roles, actor=actor)
     if not routes and not people:
         return None
-    if people and _is_too_much(known, about, now=now):
-        _sum_up(known, people, about, now=now)
+    if people and _is_too_much(known, about, group, now=now):
+        _sum_up(known, people, about, group, now=now)
         # Machines count every event; a person who got thirty knows.
         routes, people = [route for route in routes if route.channel == Channel.WEBHOOK], []
         if not routes:
@@ -72,6 +75,7 @@ def notify(
         text=_clean(text),
         url=url,
         about=about,
+        group=group[:100],
         data=dict(data or {}),
         critical=known.critical if critical is None else critical,
         created_at=now,
@@ -96,7 +100,7 @@ def write_down(
         key=news.key,
         defaults={
             name: getattr(news, name)
-            for name in ("kind", "subject", "text", "url", "about", "data", "critical")
+            for name in ("kind", "subject", "text", "url", "about", "group", "data", "critical")
         }
         | {"created_at": news.created_at},
     )
@@ -203,21 +207,22 @@ def _people(
     return [user for user in found if actor is None or user.pk != actor.pk]
 
 
-def _is_too_much(kind: Kind, about: str, *, now: datetime) -> bool:
+def _is_too_much(kind: Kind, about: str, group: str, *, now: datetime) -> bool:
     most = kind.most_an_hour
-    return bool(most) and told_of_late(kind.name, about, now=now)[:most].count() >= most
+    return bool(most) and told_of_late(kind.name, about, group, now=now)[:most].count() >= most
 
 
-def _sum_up(kind: Kind, people: Collection[User], about: str, *, now: datetime) -> None:
+def _sum_up(kind: Kind, people: Collection[User], about: str, group: str, *, now: datetime) -> None:
     """One line in place of many, once an hour."""
     where = f" of {about}" if about else ""
     news = Notification(
-        key=f"many:{kind.name}:{about}:{now:%Y-%m-%dT%H}",
+        key=f"many:{kind.name}:{about}:{now:%Y-%m-%dT%H}:{group}",
         kind=kind.name,
         subject=f"More than {kind.most_an_hour} within an hour{where}: {kind.label.lower()}",
         text="Further ones of this hour are not told one by one. Look at the list.",
         url=resolve_url(settings.LOGIN_REDIRECT_URL),
         about=about,
+        group=group[:100],
         critical=kind.critical,
         created_at=now,
     )

@@ -1,10 +1,15 @@
-"""Bring an installation up to date: schema, cache table, roles, detectors, static files."""
+"""Bring an installation up to date: schema, cache table, roles, detectors, what alerts of before
+lack, static files."""
 
 import hashlib
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
+
+SUM_UP_SECONDS = 60.0
+"""After an upgrade, so long the start waits for alerts of before to be counted and found; the sweep
+does what is left."""
 
 
 def prepare(*, static: bool = True) -> None:
@@ -13,6 +18,7 @@ def prepare(*, static: bool = True) -> None:
     call_command("createcachetable", verbosity=0)
     call_command("sync_roles", verbosity=0, stdout=_Silence())
     call_command("load_detectors", verbosity=0, stdout=_Silence())
+    call_command("sum_up_alerts", seconds=SUM_UP_SECONDS, verbosity=0, stdout=_Silence())
     if static:
         collect_static()
 

@@ -1,9 +1,11 @@
 """Detectors to edit, the rest to look at, in Django's admin."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
@@ -58,6 +60,9 @@ class DeclarationField(forms.JSONField):
         return super().prepare_value(value)
 
 
+GOVERNED = ("rules", "audit_rate", "screening")
+
+
 class DetectorForm(forms.ModelForm):
     """The declaration as JSON; every mistake in it is shown with the place where it stands."""
 
@@ -83,9 +88,21 @@ class DetectorForm(forms.ModelForm):
         except RuleError as error:
             raise ValidationError(f"rules: {error}") from error
         self._check_slug(spec.slug)
+        self._check_policy(config)
         self.instance.slug, self.instance.name = spec.slug, spec.name
         self.instance.description = spec.description
         return config
+
+    def _check_policy(self, config: Mapping[str, Any]) -> None:
+        """What decides besides the model changes by requests that a second person approves."""
+        if self.instance.pk is None or not settings.FOUR_EYES:
+            return
+        changed = [name for name in GOVERNED if config.get(name) != self.instance.config.get(name)]
+        if changed:
+            raise ValidationError(
+                f"{', '.join(changed)}: a second person has to approve such a change. Ask for it on"
+                " the pages of the detector's rules and policy."
+            )
 
     def _check_slug(self, slug: str) -> None:
         if self.instance.pk and slug != self.instance.slug:

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
+from accounts.typed import parse_day
 from scoring import presenting
 from scoring.core.spec import truth_words
 from scoring.core.types import Stage
@@ -163,10 +163,7 @@ def range_of(given: QueryDict, detector: Detector | None) -> tuple[Range, str]:
     texts = [given.get(name, "") for name in ("from", "to")]
     if not any(texts):
         return usual_range(detector, today), ""
-    try:
-        start, end = (parse_date(text) for text in texts)
-    except ValueError:
-        start = end = None
+    start, end = (parse_day(text) for text in texts)
     if start is None or end is None:
         problem = "Both days are written like 2026-01-31."
     elif start > end:

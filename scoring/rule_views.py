@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import vault
 from accounts.models import User
+from accounts.typed import is_whole
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
@@ -322,7 +323,9 @@ def rule_move(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     """Move a version to another stage, or ask for it where that changes what decides."""
     rule = rule_or_404(slug, code)
     number = request.POST.get("version", "")
-    found = rule.versions.filter(number=int(number)) if number.isdecimal() else rule.versions.none()
+    found = (
+        rule.versions.filter(number=int(number)) if is_whole(number, 9) else rule.versions.none()
+    )
     version = found.select_related("rule").first()
     if version is None:
         raise Http404("There is no such version.")
@@ -355,7 +358,7 @@ def rule_tune(request: HttpRequest, slug: str, code: str) -> HttpResponse:
         asked = request_thresholds(
             rule,
             parameters=parameters,
-            base=int(base) if base.isdecimal() else 0,
+            base=int(base) if is_whole(base, 9) else 0,
             actor=signed_in(request),
             reason=reason,
         )

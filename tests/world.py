@@ -7,11 +7,12 @@ from typing import Any
 from accounts.models import User
 from accounts.roles import ANALYST
 from benchmarks.addresses import Shown
+from cases.case_alerts import add_to_case, open_case
 from cases.case_models import CaseType, ChecklistItem
 from cases.merging import merge_case
 from cases.models import Alert, Case
 from cases.second_look_models import SecondLook
-from cases.services import add_to_case, comment_on_case, label_alert, open_alerts, open_case
+from cases.services import comment_on_case, label_alert, open_alerts
 from cases.tagging import set_tags
 from cases.tallying import tally_changed
 from cases.work_queue_models import QueueMember, WorkQueue

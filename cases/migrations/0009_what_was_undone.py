@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cases', '0007_queue_by_due_time'),
+        ('cases', '0008_closing_takes_two'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,10 +1,14 @@
 """Merging and un-merging, hand-overs, checklists, tags: nothing is lost, everything is told."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST
+from cases.case_alerts import add_to_case, take_out_of_case
 from cases.case_models import CaseHandover, CaseMerge, CaseType
 from cases.casework import close_case, move_case
 from cases.checklists import set_case_type, tick, write_template
@@ -12,7 +16,7 @@ from cases.handovers import answer_handover, assign_case, hand_over
 from cases.merging import merge_case, unmerge_case
 from cases.models import Alert, Case
 from cases.priority import set_priority
-from cases.services import add_to_case, comment_on_case, take_out_of_case
+from cases.services import comment_on_case
 from cases.tagging import set_tags, tag_names
 from cases.workflow import MoveRefused
 from tests.accounts.factories import user_with_role
@@ -66,6 +70,30 @@ def test_cases_in_a_chain_come_out_from_its_end(analyst):
     unmerge_case(Case.objects.get(pk=b.pk), actor=analyst)
     unmerge_case(Case.objects.get(pk=a.pk), actor=analyst)
     assert [case.alerts.count() for case in (a, b, c)] == [1, 1, 1]
+
+
+def times(case):
+    case = Case.objects.get(pk=case.pk)
+    return case.due_at, case.escalate_at
+
+
+def test_merged_cases_are_due_and_escalated_when_the_first_was_until_they_part(analyst):
+    now = timezone.now()
+    cases = [case_of(analyst, name) for name in "abc"]
+    for case, days in zip(cases, (9, 1, 5), strict=True):
+        own = now + timedelta(days=days)
+        Case.objects.filter(pk=case.pk).update(due_at=own, escalate_at=own + timedelta(hours=1))
+    target, first, second = cases
+    own = [times(case) for case in cases]
+    merge_case(first, target=target, actor=analyst)
+    assert times(target) == own[1]
+    merge_case(second, target=target, actor=analyst)
+    assert times(target) == own[1]
+    # In whatever order they part, what is left in it counts, and then its own time.
+    unmerge_case(Case.objects.get(pk=first.pk), actor=analyst)
+    assert times(target) == own[2]
+    unmerge_case(Case.objects.get(pk=second.pk), actor=analyst)
+    assert [times(case) for case in cases] == own
 
 
 def test_what_cannot_be_merged_is_refused_with_the_reason(analyst, engineer):
@@ -252,3 +280,30 @@ def test_tags_are_told_and_shared(analyst):
 def test_odd_tags_are_refused(text):
     with pytest.raises(MoveRefused):
         tag_names(text)
+
+
+def test_a_closed_case_is_not_handed_over_any_more(analyst, lead):
+    case = case_of(analyst, "a")
+    handover = hand_over(case, to=lead, note="Yours.", actor=analyst)
+    close_case(case, **FALSE, actor=analyst)
+    with pytest.raises(MoveRefused, match="answered already"):
+        answer_handover(handover, take=True, actor=lead)
+    handover.refresh_from_db()
+    assert (handover.status, Case.objects.get().owner) == ("withdrawn", analyst)
+
+
+def test_a_handover_left_over_in_a_closed_case_is_not_taken(analyst, lead):
+    case = case_of(analyst, "a")
+    handover = hand_over(case, to=lead, note="Yours.", actor=analyst)
+    close_case(case, **FALSE, actor=analyst)
+    case.handovers.update(status="waiting", answered_at=None)
+    with pytest.raises(MoveRefused, match="not open"):
+        answer_handover(handover, take=True, actor=lead)
+
+
+def test_a_merge_ends_the_hand_over_of_what_goes_in(analyst, lead):
+    source, target = case_of(analyst, "a"), case_of(analyst, "b")
+    handover = hand_over(source, to=lead, note="Yours.", actor=analyst)
+    merge_case(source, target=target, actor=analyst)
+    handover.refresh_from_db()
+    assert handover.status == "withdrawn"

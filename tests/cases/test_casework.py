@@ -15,8 +15,8 @@ from cases.casework import (
     close_case,
     move_case,
     return_case,
-    stake_of,
 )
+from cases.limits import stake_of
 from cases.models import Alert, Case, CaseEvent
 from cases.priority import raise_priority, set_priority
 from cases.services import comment_on_case

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from cases import palette_views
 from cases.queue_models import SavedView
 from tests.cases.alerts import alert_of, case_of
 
@@ -37,6 +38,16 @@ def test_words_views_and_titles_lead_there(find, analyst):
     assert alert.get_absolute_url() in find("berlin")
     assert case.get_absolute_url() in find("odd")
     assert "/?low=1000" in find("loss")
+
+
+def test_titles_of_the_newest_cases_are_looked_through_and_the_list_has_all(
+    find, analyst, monkeypatch
+):
+    monkeypatch.setattr(palette_views, "NEWEST", 1)
+    old, new = case_of(analyst, "a"), case_of(analyst, "b")
+    found = find("odd")
+    assert (old.get_absolute_url() in found, new.get_absolute_url() in found) == (False, True)
+    assert f"{reverse('case_list')}?status=all&amp;q=odd" in found
 
 
 def test_the_queries_do_not_grow_with_what_is_stored(find, analyst, django_assert_max_num_queries):

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import time
 import zipfile
 import zlib
 from datetime import UTC, datetime
@@ -16,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry
+from cases.case_models import CaseCheck
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.checklists import tick
 from cases.exporting import DANGEROUS, csv_stream, safe, xlsx_file
 from cases.models import Case
-from cases.report import build_report
+from cases.report import Fact, Report, build_report
 from cases.report_pdf import report_pdf
 from cases.services import comment_on_case
 from tests.cases.alerts import case_of
@@ -257,3 +259,50 @@ def test_a_closed_case_without_four_eyes_is_told_too(analyst):
     story = " ".join(sentences(case, analyst)[1])
     assert "It was closed on" in story
     assert "asked on" not in story
+
+
+def test_what_was_searched_for_is_not_in_the_audit_trail(reader):
+    reader.get(reverse("case_export", args=["csv"]), {"q": "Ada Lovelace", "status": "all"})
+    detail = AuditEntry.objects.get(action="case.list_exported").detail
+    assert detail == {"filters": "status=all", "searched": True, "form": "csv"}
+
+
+def test_a_long_text_is_cut_and_the_newest_have_the_room(analyst):
+    case = case_of(analyst, "a")
+    for number in range(60):
+        comment_on_case(case, text=f"No. {number} " + "word " * 1600, actor=analyst)
+    report, said = sentences(case, analyst)
+    whole = next(one for one in said if "No. 59" in one)
+    assert (len(whole) < 700, whole.endswith("…”")) == (True, True)
+    assert not any("“No. 0 " in one for one in said)
+    assert any(
+        re.fullmatch(r"\d+ earlier entries are on the page of the case\.", one) for one in said
+    )
+    assert any(section.title == "Audit trail" for section in report.sections)
+
+
+def test_the_size_of_a_report_is_bounded_and_it_says_what_it_leaves_out(analyst):
+    case = case_of(analyst, "a")
+    CaseCheck.objects.bulk_create(CaseCheck(case=case, text="c" * 200) for _ in range(300))
+    for number in range(220):
+        comment_on_case(case, text=f"{number} " + "x" * 8000, actor=analyst)
+    report, said = sentences(case, analyst)
+    checklist = next(section for section in report.sections if section.title == "Checklist")
+    left_out = 300 + CaseCheck.objects.exclude(text="c" * 200).count() + 1
+    left_out -= len(checklist.sentences)
+    assert checklist.sentences[-1].text.startswith(f"{left_out} more statements left out")
+    assert len(said) < 700
+    assert sum(map(len, said)) < 70_000
+
+
+def test_the_pdf_of_a_report_in_full_is_made_within_a_request():
+    report = Report("Odd", "Report", timezone.now(), "Lea Dorn", False)
+    for number, (lines, letters) in enumerate([(300, 25_000), (201, 25_000), *[(50, 5_000)] * 4]):
+        report.section(f"Section {number}", lines=lines, letters=letters)
+        text = "word " * (letters // lines // 5)
+        for line in range(lines):
+            report.say(text, Fact("timeline entry", f"{number}-{line}", f"/cases/1/#event-{line}"))
+    began = time.process_time()
+    report_pdf(report, base_url="http://testserver/")
+    # It takes 1.3 s; twice that and more for slower machines.
+    assert time.process_time() - began < 4.0

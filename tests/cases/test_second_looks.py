@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST, LEAD
-from cases.casework import close_case
+from cases.casework import approve_closing, ask_to_close, close_case
 from cases.models import Alert
 from cases.second_look_models import SecondLook, SecondLookShare
 from cases.second_look_selectors import agreement, blind_history
@@ -356,3 +356,12 @@ def test_who_may(client, analyst, judge, outsider, second):
     client.logout()
     assert client.post(reverse("second_look_take")).status_code == 302
     assert SecondLook.objects.get().status == "disputed"
+
+
+def test_who_asked_and_who_approved_take_no_second_look(analyst, lead, second, settings):
+    settings.CASE_APPROVAL_LIMIT = 15_000
+    case = case_of(analyst, "a", "b")
+    ask_to_close(case, **FALSE, actor=analyst)
+    approve_closing(case, actor=lead)
+    assert [take_second_look(user) for user in (analyst, lead)] == [None, None]
+    assert take_second_look(second) is not None

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.roles import ANALYST, LEAD
 from cases import linking
 from cases.bulk import label_many, undo_batch
+from cases.case_alerts import open_case, take_out_of_case
 from cases.closing import undo_closing
 from cases.dashboard_models import DailyTally
 from cases.linking import index_links
@@ -18,7 +19,7 @@ from cases.queue_models import Closing
 from cases.second_look_models import SecondLook
 from cases.second_look_selectors import agreement, disputes, look_counts
 from cases.second_looks import answer_second_look, settle_second_look, take_second_look
-from cases.services import label_alert, open_alerts, open_case, take_out_of_case
+from cases.services import label_alert, open_alerts
 from cases.signature_models import AlertSignature
 from cases.signing import sign_closed_alerts
 from cases.tallying import tally_changed
@@ -253,7 +254,7 @@ def test_an_alert_that_is_closed_anew_is_signed_anew(analyst):
     sign_closed_alerts()
     undo(alert, analyst)
     assert not AlertSignature.objects.exists()
-    other = flagged("a", amount=999_999.0, location="Tokyo")[0]
+    other = flagged("a", amount=900.0, location="Tokyo")[0]
     Prediction.objects.filter(pk=other.pk).update(
         rule_hits=[{"code": "OTHER"}], risk_level="CRITICAL", score=1.0
     )

@@ -215,7 +215,8 @@ def test_an_impossible_merge_says_why_and_keeps_what_was_typed(reader, analyst, 
     assert "My note" in text(answer)
 
 
-def test_an_alert_goes_in_and_out_by_its_number(reader, analyst):
+def test_an_alert_goes_in_and_out_by_its_number(reader, analyst, settings):
+    settings.CASE_APPROVAL_LIMIT = Decimal(40_000)
     case, alert = case_of(analyst, "a"), alert_of("b")
     reader.post(url("case_add_alert", case), {"alert": alert.pk})
     assert case.alerts.count() == 2
@@ -224,6 +225,14 @@ def test_an_alert_goes_in_and_out_by_its_number(reader, analyst):
     reader.post(url("case_remove_alert", case), {"alert": alert.pk, "reason": "Another one."})
     assert case.alerts.count() == 1
     assert reader.post(url("case_add_alert", case), {"alert": 999}).status_code == 422
+
+
+def test_above_the_limit_the_page_says_who_takes_an_alert_out(reader, analyst):
+    case = case_of(analyst, "a")
+    data = {"alert": case.alerts.get().pk, "reason": "Another customer."}
+    refused = reader.post(url("case_remove_alert", case), data)
+    assert (refused.status_code, case.alerts.count()) == (422, 1)
+    assert "ask a lead to take alerts out" in text(refused)
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -326,7 +335,7 @@ def test_a_long_case_stays_small(reader, analyst, lead, django_assert_max_num_qu
     for i in range(3):
         merge_case(case_of(analyst, f"other-{i}"), target=case, actor=analyst)
     page(reader, case)
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(23):
         shown = page(reader, case)
     assert len(shown.content) < 150_000
     assert shown.context["alerts_count"] == 63

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from accounts.roles import MODEL_OWNER
 from notifications.models import Notification, Preference, Receipt
+from notifications.selectors import list_receipts
 from tests.accounts.factories import user_with_role
 from tests.notifications.factories import told
 
@@ -179,3 +180,10 @@ def test_the_page_says_that_no_mail_server_is_set_up(reader, analyst, settings):
     settings.EMAIL_HOST = "mail.example.com"
     page = text_of(reader.get(reverse("notification_preferences")))
     assert "Your account has no e-mail address" in page
+
+
+def test_who_lost_the_role_sees_nothing_of_it_any_more(reader, analyst):
+    told(analyst)
+    assert "Case" in text_of(reader.get(reverse(LIST)))
+    analyst.groups.clear()
+    assert list(list_receipts(type(analyst).objects.get(pk=analyst.pk))) == []

@@ -1,8 +1,11 @@
-"""What every page says of detectors that have no model."""
+"""What every page says of detectors that have no model, and of who looks at it."""
 
 import pytest
+from django.contrib.auth.models import Group
 from django.urls import reverse
 
+from accounts.roles import LEAD
+from riskplatform.context_processors import _role_names
 from scoring.deployment import install_rules_only
 from tests.factories import shipped_detector
 
@@ -22,3 +25,16 @@ def test_one_sentence_names_all_that_have_no_model(client, analyst, slugs, said)
         install_rules_only(shipped_detector(slug))
     client.force_login(analyst)
     assert said in client.get(reverse("detector_list")).content.decode()
+
+
+def test_the_menu_names_the_roles_of_its_user_without_asking_each_time(
+    client, analyst, django_assert_num_queries, monkeypatch
+):
+    monkeypatch.setattr("riskplatform.context_processors.monotonic", lambda: 0.0)
+    _role_names.cache_clear()
+    analyst.groups.add(Group.objects.get(name=LEAD))
+    client.force_login(analyst)
+    page = reverse("detector_list")
+    assert "· Analyst, Lead" in client.get(page).content.decode()
+    with django_assert_num_queries(0):
+        assert _role_names(analyst.pk, 0) == "Analyst, Lead"

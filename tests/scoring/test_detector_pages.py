@@ -138,7 +138,19 @@ def test_a_rule_that_cannot_be_compiled_and_a_new_slug_are_refused(payments_dete
         assert not DetectorForm(data, instance=payments_detector).is_valid()
 
 
-def test_an_edited_detector_serves_its_new_rules_and_is_audited(client, admin, payments_detector):
+def test_rules_change_by_requests_and_not_in_the_admin(payments_detector):
+    config = config_of("payments")
+    without = {name: value for name, value in config.items() if name != "screening"}
+    for changed in (config | {"rules": []}, config | {"audit_rate": 0.0}, without):
+        data = {"config": json.dumps(changed), "enabled": True}
+        form = DetectorForm(data, instance=payments_detector)
+        assert "a second person has to approve" in str(form.errors.get("config"))
+
+
+def test_an_edited_detector_serves_its_new_rules_and_is_audited(
+    client, admin, payments_detector, settings
+):
+    settings.FOUR_EYES = False
     admin.is_staff = True
     admin.save(update_fields=["is_staff"])
     client.force_login(admin)

@@ -1,0 +1,133 @@
+"""No way around the second person: taking apart, merging, raising limits, mixing currencies."""
+
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+
+from cases.bulk import label_many
+from cases.case_alerts import add_to_case, open_case, take_out_of_case
+from cases.casework import close_case
+from cases.limits import limit_of, stake_of
+from cases.merging import merge_case, unmerge_case
+from cases.models import Alert
+from cases.services import label_alert, open_alerts
+from cases.team_queues import save_queue
+from cases.work_queue_models import WorkQueue
+from cases.workflow import MoveRefused
+from scoring.models import Label
+from tests.cases.alerts import alert_of, case_of, flagged
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+FALSE = {"disposition": "false_positive", "reason_code": "travel"}
+
+
+@pytest.fixture(autouse=True)
+def limit(settings):
+    """Each payment here puts 20,000 at risk: two are above, one is not."""
+    settings.CASE_APPROVAL_LIMIT = Decimal(30_000)
+
+
+def test_an_alert_above_the_limit_takes_a_case(client, analyst, lead, settings):
+    alert = alert_of("a")
+    settings.CASE_APPROVAL_LIMIT = Decimal(15_000)
+    for user in (analyst, lead):
+        with pytest.raises(MoveRefused, match="Open a case"):
+            label_alert(alert, **FALSE, actor=user)
+    client.force_login(analyst)
+    page = client.post(reverse("alert_label", args=[alert.pk]), FALSE)
+    assert (page.status_code, "more is at risk" in page.content.decode()) == (422, True)
+    bulk = label_many([alert], **FALSE, actor=analyst, note="")
+    assert (bulk.done, len(bulk.refused)) == ([], 1)
+    assert (Alert.objects.get().status, Label.objects.count()) == ("open", 0)
+
+
+def test_the_limit_of_an_alert_is_its_queues(analyst):
+    WorkQueue.objects.create(name="Small", position=1, approval_limit=Decimal(10))
+    with pytest.raises(MoveRefused, match="Open a case"):
+        label_alert(alert_of("a"), **FALSE, actor=analyst)
+
+
+def test_a_case_above_its_limit_is_not_taken_apart(analyst):
+    case = case_of(analyst, "a", "b")
+    with pytest.raises(MoveRefused, match="ask a lead"):
+        take_out_of_case(case, case.alerts.first(), actor=analyst, reason="Another customer.")
+    assert case.alerts.count() == 2
+
+
+def test_within_its_limit_an_alert_is_taken_out_and_closed(analyst):
+    case = case_of(analyst, "a")
+    alert = take_out_of_case(case, case.alerts.get(), actor=analyst, reason="Another customer.")
+    assert label_alert(alert, **FALSE, actor=analyst).status == "closed"
+
+
+def test_who_takes_an_alert_out_above_the_limit_does_not_close_it(analyst, lead):
+    case = case_of(analyst, "a", "b")
+    alert = take_out_of_case(case, case.alerts.first(), actor=lead, reason="Another customer.")
+    with pytest.raises(MoveRefused, match="somebody else closes it"):
+        label_alert(alert, **FALSE, actor=lead)
+    alone = open_case([alert], title="Alone", actor=lead)
+    with pytest.raises(MoveRefused, match="somebody else closes it"):
+        close_case(alone, **FALSE, actor=lead)
+    assert close_case(alone, **FALSE, actor=analyst).status == "closed"
+
+
+def test_a_merge_lifts_no_case_over_its_limit(analyst):
+    source = case_of(analyst, "a", "b")
+    WorkQueue.objects.create(name="Large", position=1, approval_limit=Decimal(1_000_000))
+    target = case_of(analyst, "c")
+    assert limit_of(target) == 1_000_000
+    merge_case(source, target=target, actor=analyst)
+    target.refresh_from_db()
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(target, **FALSE, actor=analyst)
+    source = unmerge_case(source, actor=analyst)
+    assert limit_of(source) == 30_000
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_an_alert_brings_the_limit_of_its_queue_into_a_case(analyst, added):
+    alerts = [alert_of("a"), alert_of("b")]
+    WorkQueue.objects.create(name="Large", position=1, approval_limit=Decimal(1_000_000))
+    if added:
+        case = add_to_case(case_of(analyst, "c"), alerts, actor=analyst)
+    else:
+        case = open_case(alerts, title="Both", actor=analyst)
+    assert (case.work_queue.name, limit_of(case)) == ("Large", 30_000)
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(case, **FALSE, actor=analyst)
+
+
+def test_a_lead_who_raises_the_limit_still_does_not_close_alone(lead):
+    queue = WorkQueue.objects.create(name="Small", position=1, approval_limit=Decimal(10))
+    case = case_of(lead, "a")
+    queue.approval_limit = Decimal(10**8)
+    save_queue(queue, detectors=[], actor=lead)
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(case, **FALSE, actor=lead)
+
+
+def test_a_limit_that_is_lowered_counts_at_once(analyst):
+    queue = WorkQueue.objects.create(name="Team", position=1, approval_limit=Decimal(10**8))
+    case = case_of(analyst, "a")
+    queue.approval_limit = Decimal(10)
+    queue.save()
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(case, **FALSE, actor=analyst)
+
+
+def test_amounts_of_different_currencies_are_never_added(analyst):
+    for currency in ("EUR", "USD", "USD"):
+        (prediction,) = flagged("a")
+        prediction.currency = currency
+        prediction.save(update_fields=["currency"])
+        open_alerts([prediction.pk])
+    alert = Alert.objects.get()
+    assert (alert.currency, alert.exposure) == ("EUR", 20_000)
+    assert alert.expected_loss <= 20_000
+    assert stake_of(alert).totals == {"EUR": 20_000, "USD": 40_000}
+    with pytest.raises(MoveRefused, match="Open a case"):
+        label_alert(alert, **FALSE, actor=analyst)
+    stake = stake_of(open_case([alert], title="Mixed", actor=analyst))
+    assert (stake.totals, stake.events) == ({"EUR": 20_000, "USD": 40_000}, 3)
+    assert stake.above
