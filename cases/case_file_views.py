@@ -38,13 +38,20 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 
-def _reads(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def _reads(
+    view: Callable[..., HttpResponseBase], permission: str = "cases.view_case"
+) -> Callable[..., HttpResponseBase]:
     """Signed in, may see cases; nothing of it stays in a cache."""
-    allowed = permission_required("cases.view_case", raise_exception=True)(view)
+    allowed = permission_required(permission, raise_exception=True)(view)
     return login_required(never_cache(allowed))
 
 
-@_reads
+def _works(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """As `_reads`, for who works on cases: files are not masked as fields are."""
+    return _reads(view, "cases.work_case")
+
+
+@_works
 @require_GET
 def case_attachment(request: HttpRequest, pk: int, attachment: int) -> HttpResponseBase:
     """The bytes of a file, as a download and nothing else."""
