@@ -52,7 +52,7 @@ class Headline:
         if self.unit == "share":
             size, unit = round(difference * 100.0, 1), "points"
         elif not self.before:
-            return "" if not self.value else "new"
+            return "new" if self.value else "same"
         else:
             size, unit = round(difference / abs(float(self.before)) * 100.0), "%"
         if not size:

@@ -75,7 +75,7 @@ class ReportForm(forms.ModelForm):
     def clean_weekday(self) -> int:
         """As it was where a report does not go by weeks."""
         given = self.cleaned_data.get("weekday")
-        return self.instance.weekday if given is None else int(given)
+        return self.instance.weekday if given in (None, "") else int(given)
 
     def clean_currency(self) -> str:
         """What is no currency is none."""
