@@ -14,6 +14,9 @@ from scoring.core.types import RISK_LEVELS
 
 Number = int | float | Decimal | None
 NOTHING: Final = "–"  # noqa: RUF001 - a dash, not a minus
+MINUS: Final = "−"  # noqa: RUF001
+SMALL: Final = 0.01
+"""Shares below it are told with two decimals."""
 SIGNS: Final = {"EUR": "€", "USD": "$", "GBP": "£"}
 LONG_WAIT: Final = 24
 """Hours, one of the classes of the chart of waiting times (cases.tallying.WAITING_HOURS)."""
@@ -45,32 +48,35 @@ class Headline:
 
     @property
     def change(self) -> str:
-        """`+12 %`; of shares in points; empty where there is nothing to compare."""
+        """`+12 %`; of shares in points, of money below nothing in money; empty where there is
+        nothing to compare."""
         if not self.compared or self.value is None or self.before is None:
             return ""
-        difference = float(self.value) - float(self.before)
-        if self.unit == "share":
-            size, unit = round(difference * 100.0, 1), "points"
-        elif not self.before:
-            return "new" if self.value else "same"
-        else:
-            size, unit = round(difference / abs(float(self.before)) * 100.0), "%"
-        if not size:
+        value, before = float(self.value), float(self.before)
+        if value == before:
             return "same"
-        return f"{'+' if size > 0 else '−'}{abs(size):,g}\u00a0{unit}"  # noqa: RUF001
+        sign = "+" if value > before else MINUS
+        size = abs(value - before)
+        if self.unit == "share":
+            return f"{sign}{size * 100.0:.{2 if max(value, before) < SMALL else 1}f}\u00a0points"
+        if self.unit not in ("count", "seconds") and min(value, before) <= 0.0:
+            return sign + money(size, self.unit)
+        if not before:
+            return "new"
+        percent = f"{size / before * 100.0:,.0f}"
+        return f"{sign}{percent}\u00a0%" if percent != "0" else f"{sign}<\u00a01\u00a0%"
 
 
 def in_words(value: Number, unit: str) -> str:
-    """A number as the pages show it."""
+    """A number as the pages show it, small shares more exactly."""
     if value is None:
         return NOTHING
     if unit == "count":
         return f"{value:,}"
     if unit == "share":
-        percent = float(value) * 100.0
-        return (
-            f"{percent:.0f}\u00a0%" if percent >= 10.0 or not percent else f"{percent:.1f}\u00a0%"
-        )
+        share = float(value)
+        digits = 0 if share >= 0.1 or not share else 1 if share >= SMALL else 2
+        return f"{share * 100.0:.{digits}f}\u00a0%"
     if unit == "seconds":
         return duration(float(value))
     return money(float(value), unit)
@@ -79,7 +85,7 @@ def in_words(value: Number, unit: str) -> str:
 def money(amount: float, currency: str) -> str:
     """Whole units from a hundred on, as includes/money.html."""
     digits = 2 if abs(amount) < 100 else 0
-    sign = "−" if amount < 0 else ""  # noqa: RUF001
+    sign = MINUS if amount < 0 else ""
     return f"{sign}{SIGNS.get(currency, currency)}\u00a0{abs(amount):,.{digits}f}"
 
 
@@ -104,7 +110,7 @@ def headlines(asked: Asked, before: Asked) -> list[Headline]:
 def _figures(asked: Asked) -> list[Headline]:
     whole, opened = summary(asked), alerts(asked)
     by_level = [
-        Headline(f"Alerts at {level}", "count", _column(opened, i + 1))
+        Headline(f"{level.capitalize()} alerts", "count", _column(opened, i + 1))
         for i, level in enumerate(RISK_LEVELS)
     ]
     grown = [row for row in false_positives(asked).rows if row[-1] == "yes"]
@@ -119,7 +125,7 @@ def _figures(asked: Asked) -> list[Headline]:
         Headline("Precision of alerts", "share", whole.precision.value, of=_of(whole.precision)),
         Headline("False-positive rate", "share", wrong.value, of=_of(wrong)),
         *_moneys(whole),
-        Headline("Median time to disposition", "seconds", whole.median_seconds),
+        Headline("Time to disposition, median", "seconds", whole.median_seconds),
         Headline("Alerts not closed at the end", "count", whole.backlog),
         Headline(f"Open for {LONG_WAIT} h or longer, now", "count", long_wait, compared=False),
         Headline("Flagged events with a label", "share", known.value, of=_of(known)),

@@ -50,7 +50,7 @@ class ReportForm(forms.ModelForm):
             "weekday": forms.Select(attrs=_SELECT),
             "currency": forms.HiddenInput,
         }
-        help_texts = {"weekday": "Counts for a report of every week."}
+        help_texts = {"weekday": "If it comes every week."}
 
     def __init__(self, *args: Any, may_share: bool, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -77,6 +77,7 @@ def write_report(subscription: ReportSubscription, period: Period, now: datetime
         "figures": figures,
         "heads": LINE_HEADS,
         "lines": [_line(one) for one in lines],
+        "currency": asked.currency if len(asked.scope.currencies()) > 1 else "",
         "events": bool(asked.sums.volume),
         "as_of": counted_until(),
         "url": absolute(dashboard_url(asked)),

@@ -138,7 +138,10 @@ def report_send(request: HttpRequest, pk: int) -> HttpResponse:
     """Send one's report now, to everybody who gets it."""
     try:
         n = make_report_now(_own(request, pk), actor=signed_in(request), now=timezone.now())
-        messages.success(request, f"On its way to {n} {'person' if n == 1 else 'people'}.")
+        if n:
+            messages.success(request, f"On its way to {n} {'person' if n == 1 else 'people'}.")
+        else:
+            messages.error(request, "Nobody who gets it can be reached by e-mail, or wants to be.")
     except MoveRefused as refusal:
         messages.error(request, str(refusal))
     return redirect("dashboard_report_list")

@@ -17,6 +17,7 @@ from cases.report_subscribing import KIND, readers_of
 from cases.tallying import day_bounds
 from cases.workflow import MoveRefused
 from notifications.letters import send_letter
+from notifications.models import Delivery
 
 logger = logging.getLogger(__name__)
 PATIENCE = timedelta(hours=1)
@@ -49,18 +50,19 @@ def make_due_reports(now: datetime) -> int:
 
 
 def make_report_now(subscription: ReportSubscription, *, actor: User, now: datetime) -> int:
-    """Make one for the days until yesterday, beside those that are due; to how many people.
+    """Make one for the days until yesterday, beside those that are due; how many e-mails it is.
 
     Raises MoveRefused within a minute of the last one, and where nobody would get it.
     """
     period = period_until(now, subscription.days)
-    people = readers_of(subscription)
-    if not people:
+    key = f"now {now:%Y-%m-%dT%H:%M}"
+    if not readers_of(subscription):
         raise MoveRefused("Nobody who may see dashboards would get it.")
-    if not _make(subscription, key=f"now {now:%Y-%m-%dT%H:%M}", period=period, now=now):
+    if not _make(subscription, key=key, period=period, now=now):
         raise MoveRefused("It was sent a moment ago. Wait a minute.")
     logger.info("Report %s was sent by user %s.", subscription.pk, actor.pk)
-    return len(people)
+    run = subscription.runs.get(key=key)
+    return Delivery.objects.filter(notification=run.notification_id).count()
 
 
 def _is_counted(period: Period, counted: datetime | None) -> bool:

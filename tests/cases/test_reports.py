@@ -328,7 +328,14 @@ def test_a_report_to_nobody_is_done_with(counted, lead):
     assert (report.runs.get().notification, Notification.objects.count()) == (None, 0)
 
 
-def test_sending_now_is_beside_what_is_due_and_once_a_minute(counted, lead, analyst):
+def test_sending_now_counts_the_mails_and_not_the_people(mail, lead, analyst):
+    report = subscribed(lead, analyst)
+    analyst.email = ""
+    analyst.save()
+    assert make_report_now(report, actor=lead, now=NOW) == 1
+
+
+def test_sending_now_is_beside_what_is_due_and_once_a_minute(mail, counted, lead, analyst):
     report = subscribed(lead, analyst)
     assert make_report_now(report, actor=lead, now=NOW) == 2
     with pytest.raises(MoveRefused, match="a moment ago"):
@@ -389,11 +396,11 @@ def test_its_numbers_are_those_of_the_page_that_it_links_to(sent, page):
     assert rows["Value detected"][1] == str(whole.detected)
     assert rows["Value lost"][1] == str(whole.lost)
     assert rows["Cost saved"][1] == str(whole.saved)
-    assert rows["Median time to disposition"][1] == str(whole.median_seconds)
+    assert rows["Time to disposition, median"][1] == str(whole.median_seconds)
     assert rows["Alerts not closed at the end"][1] == str(whole.backlog) == "9"
     critical = sum(row[4] for row in panels["alerts"].rows)
-    assert rows["Alerts at CRITICAL"][1] == str(critical) == "6"
-    assert rows["Alerts at HIGH"][1:] == ["2", "count", "4"]
+    assert rows["Critical alerts"][1] == str(critical) == "6"
+    assert rows["High alerts"][1:] == ["2", "count", "4"]
     known = sum(row[1] + row[2] for row in panels["maturity"].rows)
     every = sum(sum(row[1:]) for row in panels["maturity"].rows)
     assert float(rows["Flagged events with a label"][1]) == known / every == 0.75
@@ -417,9 +424,9 @@ def test_the_false_positive_rate_is_that_of_the_matured_days_of_the_page(client,
 def test_it_says_what_changed_and_both_parts_say_the_same(sent):
     text, html = bodies(sent)
     assert "Events: 1,018; before 2,018, −50\u00a0%" in text  # noqa: RUF001
-    assert "Precision of alerts: 75\u00a0% (6 of 8); before 60\u00a0%, +15\u00a0points" in text
+    assert "Precision of alerts: 75\u00a0% (6 of 8); before 60\u00a0%, +15.0\u00a0points" in text
     assert "13 to 19 March 2026" in text and "6 to 12 March 2026" in text
-    for words in ("1,018", "2,018", "75\u00a0%", "+15\u00a0points", "13 to 19 March 2026"):
+    for words in ("1,018", "2,018", "75\u00a0%", "+15.0\u00a0points", "13 to 19 March 2026"):
         assert words in html
 
 
@@ -491,8 +498,12 @@ def test_making_one_costs_as_much_with_more_of_everything(
         ("share", None, 0.5, "–", ""),  # noqa: RUF001
         ("seconds", 600.0, 1200.0, "10\u00a0min", "−50\u00a0%"),  # noqa: RUF001
         ("EUR", Decimal("3214.49"), Decimal(3000), "€\u00a03,214", "+7\u00a0%"),
-        ("EUR", -250.0, 100.0, "−€\u00a0250", "−350\u00a0%"),  # noqa: RUF001
-        ("CHF", 9.5, -19.0, "CHF\u00a09.50", "+150\u00a0%"),
+        ("EUR", -250.0, 100.0, "−€\u00a0250", "−€\u00a0350"),  # noqa: RUF001
+        ("CHF", 9.5, -19.0, "CHF\u00a09.50", "+CHF\u00a028.50"),
+        ("EUR", 40, 0, "€\u00a040.00", "+€\u00a040.00"),
+        ("share", 0.0004, 0.0001, "0.04\u00a0%", "+0.03\u00a0points"),
+        ("share", 0, 1, "0\u00a0%", "−100.0\u00a0points"),  # noqa: RUF001
+        ("count", 10_001, 10_000, "10,001", "+<\u00a01\u00a0%"),
     ],
 )
 def test_numbers_and_their_change_read_well(unit, value, before, words, change):
