@@ -14,6 +14,7 @@
   var said = null; // what is announced
   var box = null; // the text that it belongs to
   var start = 0; // where the name begins, after the "@"
+  var shown = ""; // what was typed when the list was filled
   var at = 0;
   var timer = 0;
   var asking = null;
@@ -73,6 +74,7 @@
     if (box !== area) close();
     box = area;
     start = area.selectionStart - name.length;
+    shown = name;
     at = 0;
     list.replaceChildren.apply(list, people.map(option));
     if (list.hidden) {
@@ -143,6 +145,8 @@
     if (step) at = (at + step + count) % count;
     else if (event.key === "Home" || event.key === "End" || event.key === "ArrowLeft" || event.key === "ArrowRight") { close(); return; }
     else if (event.key !== "Enter" && event.key !== "Tab" && event.key !== "Escape") return;
+    // Whoever types faster than the list follows means what they typed, not what still stands there.
+    if ((event.key === "Enter" || event.key === "Tab") && typed(box) !== shown) { close(); return; }
     if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) { close(); return; }
     // Before the frame's own keys: Escape would leave the text or the dialog.
     event.preventDefault();

@@ -364,7 +364,7 @@ def test_an_end_leaves_what_was_sent(counted, lead):
 
 
 @pytest.fixture
-def page(client, lead, monkeypatch):
+def read(client, lead, monkeypatch):
     """Reads a page of the dashboards as it stood at NOW."""
     client.force_login(lead)
     monkeypatch.setattr(dashboard_views, "timezone", SimpleNamespace(now=lambda: NOW))
@@ -382,12 +382,12 @@ def sent(mail, counted, lead):
     return message
 
 
-def test_its_numbers_are_those_of_the_page_that_it_links_to(sent, page):
+def test_its_numbers_are_those_of_the_page_that_it_links_to(sent, read):
     text, html = bodies(sent)
     link = re.search(r"Open the dashboard: https://risk\.bank\.example(\S+)", text)[1]
     assert "from=2026-03-13&to=2026-03-19&detector=payments" in link
     assert link.replace("&", "&amp;") in html
-    shown = page(link).context
+    shown = read(link).context
     whole, panels = shown["whole"], {one["panel"].key: one["panel"] for one in shown["panels"]}
     rows = {row[0]: row for row in attached(sent)["figures-2026-03-13-to-2026-03-19.csv"]}
     assert rows["Events"][1:] == [str(whole.events), "count", "2018"]
@@ -430,9 +430,9 @@ def test_it_says_what_changed_and_both_parts_say_the_same(sent):
         assert words in html
 
 
-def test_the_table_of_detectors_is_the_file_that_the_page_gives(sent, page):
+def test_the_table_of_detectors_is_the_file_that_the_page_gives(sent, read):
     query = {"from": "2026-03-13", "to": f"{LAST}", "detector": "payments"}
-    answer = page(reverse("dashboard_csv", args=["detectors"]), query).content.decode()
+    answer = read(reverse("dashboard_csv", args=["detectors"]), query).content.decode()
     file = attached(sent)["detectors-2026-03-13-to-2026-03-19.csv"]
     assert file == list(csv.reader(StringIO(answer)))
 
@@ -494,7 +494,8 @@ def test_making_one_costs_as_much_with_more_of_everything(
         ("count", 0, 0, "0", "same"),
         ("count", 5, None, "5", ""),
         ("share", 0.123, 0.1, "12\u00a0%", "+2.3\u00a0points"),
-        ("share", 0.004, 0.004, "0.4\u00a0%", "same"),
+        ("share", 0.004, 0.004, "0.40\u00a0%", "same"),
+        ("share", 0.04, 0.04, "4.0\u00a0%", "same"),
         ("share", None, 0.5, "–", ""),  # noqa: RUF001
         ("seconds", 600.0, 1200.0, "10\u00a0min", "−50\u00a0%"),  # noqa: RUF001
         ("EUR", Decimal("3214.49"), Decimal(3000), "€\u00a03,214", "+7\u00a0%"),
