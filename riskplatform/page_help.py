@@ -65,7 +65,7 @@ PAGES: dict[str, PageHelp] = {
             "The buttons are the moves that you may make from where the case stands.",
             "Closing it closes its alerts and labels their predictions; above the loss limit a "
             "second person approves that first.",
-            "The timeline is only ever added to. Write @name to tell somebody.",
+            "The timeline is only ever added to. Write @name to tell somebody; names are offered.",
         ),
     ),
     "case_report": PageHelp(
