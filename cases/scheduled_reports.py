@@ -30,22 +30,25 @@ def make_due_reports(now: datetime) -> int:
     made, counted = 0, counted_until()
     rows = ReportSubscription.objects.filter(is_paused=False).select_related("owner", "detector")
     for subscription in rows.order_by("pk"):
-        due = subscription.timetable.latest(now)
-        if due.at <= subscription.handled_until:
-            continue
-        period = period_until(due.at, subscription.days)
-        if not _is_counted(period, counted) and now < due.at + PATIENCE:
-            continue
         try:
-            made += _make(subscription, key=f"{due.day}", period=period, now=now)
+            made += _make_if_due(subscription, counted, now)
         except Exception:
             # One that cannot be made (a declaration, a template) must not keep back the others.
             logger.exception("Report %s could not be made.", subscription.pk)
-            continue
-        # Only forward, and not over what its owner changed meanwhile.
-        ReportSubscription.objects.filter(pk=subscription.pk, handled_until__lt=due.at).update(
-            handled_until=due.at
-        )
+    return made
+
+
+def _make_if_due(subscription: ReportSubscription, counted: datetime | None, now: datetime) -> bool:
+    due = subscription.timetable.latest(now)
+    if due.at <= subscription.handled_until:
+        return False
+    period = period_until(due.at, subscription.days)
+    if not _is_counted(period, counted) and now < due.at + PATIENCE:
+        return False
+    made = _make(subscription, key=f"{due.day}", period=period, now=now)
+    # Only forward: its owner may have changed it meanwhile.
+    rows = ReportSubscription.objects.filter(pk=subscription.pk, handled_until__lt=due.at)
+    rows.update(handled_until=due.at)
     return made
 
 
