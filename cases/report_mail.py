@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -20,8 +21,7 @@ from cases.report_figures import (
     money,
 )
 from cases.report_models import ReportSubscription
-from notifications.letters import File, Written
-from notifications.messages import absolute
+from notifications.services import File, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def write_report(subscription: ReportSubscription, period: Period, now: datetime
     figures = headlines(asked, before)
     table, lines = detectors_panel(asked)
     name = subscription.detector.name if subscription.detector else "All detectors"
+    site = settings.SITE_URL.rstrip("/")
     context: dict[str, Any] = {
         "name": name,
         "period": period,
@@ -80,8 +81,8 @@ def write_report(subscription: ReportSubscription, period: Period, now: datetime
         "currency": asked.currency if len(asked.scope.currencies()) > 1 else "",
         "events": bool(asked.sums.volume),
         "as_of": counted_until(),
-        "url": absolute(dashboard_url(asked)),
-        "manage_url": absolute(reverse("dashboard_report_list")),
+        "url": site + dashboard_url(asked),
+        "manage_url": site + reverse("dashboard_report_list"),
         "owner": subscription.owner,
         "timetable": subscription.timetable,
     }

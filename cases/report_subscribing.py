@@ -12,14 +12,13 @@ from accounts.models import User
 from accounts.services import record_audit
 from cases.report_models import ReportRun, ReportSubscription
 from cases.workflow import MoveRefused
-from notifications.kinds import KINDS
 from notifications.models import Delivery
-from notifications.selectors import allowed_users
+from notifications.selectors import people_for
 
 MOST = 20
 """Reports that one person may have."""
 MOST_RECIPIENTS = 50
-KIND = KINDS["report.scheduled"]
+KIND = "report.scheduled"
 SHARE = "cases.share_report"
 
 
@@ -37,7 +36,7 @@ def sent_by_others(user: User) -> QuerySet[ReportSubscription]:
 def people_named(names: Sequence[str]) -> tuple[list[User], list[str]]:
     """(users of these names who may get reports, names for which there is none)."""
     users = list(User.objects.filter(username__in=names))
-    may = allowed_users(KIND, users=users, roles=())
+    may = people_for(KIND, users)
     known = {user.username for user in may}
     return may, [name for name in names if name not in known]
 
@@ -47,7 +46,7 @@ def readers_of(subscription: ReportSubscription) -> list[User]:
     owner may not see dashboards any more."""
     owner = subscription.owner
     others = list(subscription.recipients.all()) if owner.has_perm(SHARE) else []
-    found = allowed_users(KIND, users=[owner, *others], roles=())
+    found = people_for(KIND, [owner, *others])
     return found if owner in found else []
 
 

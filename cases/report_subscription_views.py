@@ -29,8 +29,7 @@ from cases.report_subscribing import (
 from cases.scheduled_reports import make_report_now
 from cases.views import signed_in
 from cases.workflow import MoveRefused
-from notifications.kinds import Channel
-from notifications.selectors import mail_is_set_up, preferences_of
+from notifications.selectors import mail_is_set_up, wants_mail
 
 CRUMBS = [("Dashboards", "/dashboards/")]
 _may_view = permission_required("cases.view_alert", raise_exception=True)
@@ -69,8 +68,7 @@ def _obstacle(user: User) -> str:
         return "server"
     if not user.email:
         return "address"
-    wants = preferences_of([user])[user.pk].wants(KIND.name, Channel.EMAIL)
-    return "" if wants else "preference"
+    return "" if wants_mail(user, KIND) else "preference"
 
 
 @login_required

@@ -16,8 +16,8 @@ from cases.report_models import ReportRun, ReportSubscription
 from cases.report_subscribing import KIND, readers_of
 from cases.tallying import day_bounds
 from cases.workflow import MoveRefused
-from notifications.letters import send_letter
 from notifications.models import Delivery
+from notifications.services import send_letter
 
 logger = logging.getLogger(__name__)
 PATIENCE = timedelta(hours=1)
@@ -88,6 +88,6 @@ def _make(subscription: ReportSubscription, *, key: str, period: Period, now: da
             return False
         if written is not None:
             key = f"report:{subscription.pk}:{key}"
-            run.notification = send_letter(KIND.name, written, key=key, users=people)
+            run.notification = send_letter(KIND, written, key=key, users=people)
             run.save(update_fields=["notification"])
     return written is not None
