@@ -12,6 +12,7 @@ from cases import (  # noqa: F401 - where Django looks for models
     dashboard_models,
     links_models,
     queue_models,
+    report_models,
     second_look_models,
     signature_models,
     work_queue_models,
