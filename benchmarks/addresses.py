@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from cases.case_models import CaseType
 from cases.models import Alert, Case
+from cases.report_models import ReportSubscription
 from cases.second_look_models import SecondLook
 from cases.work_queue_models import WorkQueue
 from jobs.models import Job
@@ -53,6 +54,7 @@ class Shown:
     route: int = 0
     delivery: UUID = NOBODY
     look: int = 0
+    report: int = 0
 
 
 def shown_rows(slug: str) -> Shown:
@@ -85,6 +87,7 @@ def shown_rows(slug: str) -> Shown:
         route=Route.objects.filter(removed_at=None).values_list("pk", flat=True).first() or 0,
         delivery=Delivery.objects.values_list("pk", flat=True).first() or NOBODY,
         look=SecondLook.objects.exclude(status="waiting").values_list("pk", flat=True).first() or 0,
+        report=ReportSubscription.objects.values_list("pk", flat=True).first() or 0,
     )
 
 
@@ -139,6 +142,7 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "notification_route": {"pk": shown.route},
         "notification_delivery": {"pk": shown.delivery},
         "dashboard": {"panel": "volume"},
+        "dashboard_report": {"pk": shown.report},
         "second_look": {"pk": shown.look},
         "api_job": {"pk": shown.job},
         "api_source": {"slug": "none"},

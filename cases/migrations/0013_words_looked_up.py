@@ -33,6 +33,6 @@ def on_postgres(*statements):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("cases", "0011_who_closed")]
+    dependencies = [("cases", "0012_reports")]
 
     operations = [migrations.RunPython(on_postgres(*FORWARDS), on_postgres(*BACKWARDS))]
