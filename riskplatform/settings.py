@@ -394,7 +394,6 @@ STORAGES = {
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
-# One language: without catalogues every number and age on a page is written faster.
-USE_I18N = False
+USE_I18N = False  # One language: without catalogues numbers and ages are written faster.
 LOGGING = logging_of(env("LOG_LEVEL", default="INFO"))
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")
