@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.roles import ANALYST
 from benchmarks.addresses import Shown
 from cases.case_models import CaseType, ChecklistItem
@@ -159,4 +159,7 @@ def shown_of(world: World) -> Shown:
         work_queue=WorkQueue.objects.order_by("pk")[0].pk,
         case_type=CaseType.objects.order_by("pk")[0].pk,
         look=SecondLook.objects.values_list("pk", flat=True).first() or 0,
+        user=world.actor.pk,
+        key=key_for(world.actor)[0].pk,
+        entry=AuditEntry.objects.latest("number").number,
     )
