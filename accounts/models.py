@@ -201,11 +201,11 @@ class AuditEntry(models.Model):
         kwargs["force_insert"] = True
         super().save(*args, **kwargs)
 
-    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        raise AppendOnlyError("Audit entries are never deleted.")
-
     def get_absolute_url(self) -> str:
         return reverse("audit_entry", args=[self.number])
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("Audit entries are never deleted.")
 
     @property
     def detail(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def for_who_may(*permissions: str) -> Callable[[View], View]:
 
     def wrap(view: View) -> View:
         allowed = permission_required(permissions, raise_exception=True)(view)
-        return cast(View, login_required(allowed))
+        return login_required(allowed)
 
     return wrap
 

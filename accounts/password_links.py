@@ -1,8 +1,5 @@
 """Links by which somebody sets their password: for a day, once, and only while they are active."""
 
-from datetime import datetime
-
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.urls import reverse
 from django.utils.encoding import force_bytes
@@ -16,9 +13,9 @@ class PasswordLinkTokens(PasswordResetTokenGenerator):
 
     key_salt = "riskplatform.accounts.password_links"
 
-    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+    def _make_hash_value(self, user: User, timestamp: int) -> str:
         value = super()._make_hash_value(user, timestamp)
-        ended: datetime | None = getattr(user, "log_ins_from", None)
+        ended = user.log_ins_from
         return f"{value}{user.is_active}{ended.timestamp() if ended else ''}"
 
 
