@@ -1,5 +1,6 @@
 """The audit search: who did what to what, and whether it stands as it was written."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -80,7 +81,9 @@ def audit_entry(request: HttpRequest, number: int) -> HttpResponse:
         "kind": subject_name(entry.object_type),
         "link": subject_links([entry]).get(entry.number),
         "broken": find_shown_breaks([entry]).get(entry.number),
-        "detail": sorted(entry.detail.items()),
+        "detail": [
+            (name.replace("_", " "), _shown(value)) for name, value in sorted(entry.detail.items())
+        ],
     }
     return render(request, "accounts/audit_entry.html", context)
 
@@ -100,6 +103,10 @@ def audit_export(request: HttpRequest) -> HttpResponseBase:
     response = StreamingHttpResponse(csv_stream(HEAD, _lines(asked)), content_type="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="audit-trail.csv"'
     return response
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _lines(asked: AuditAsked) -> Iterator[tuple[Cell, ...]]:

@@ -41,13 +41,13 @@ def key_list(request: HttpRequest) -> HttpResponse:
         "filters": [
             {
                 "name": "state",
-                "label": "In use or ended",
+                "label": "State",
                 "value": state,
                 "options": list(STATES.items()),
             },
             {
                 "name": "scope",
-                "label": "Any scope",
+                "label": "Scope",
                 "value": scope,
                 "options": [(name, name) for name in SCOPES],
             },

@@ -89,31 +89,37 @@ _APPS: Final = {
     "auth": "Roles",
     "django_celery_beat": "Schedule",
 }
+_ACTS: Final = {"view": "See", "add": "Add", "change": "Change", "delete": "Delete"}
 _WORDS: Final = (
-    ("api key", "API keys"), ("work queue", "team queue"), ("list entry", "entry of the lists"),
-    ("failed login", "failed log-in"), ("delete failed log-in", "unlock users"),
-    ("view group", "view roles"), ("periodic task", "scheduled task"),
+    ("work queues", "team queues"), ("list entrys", "entries of lists"),
+    ("delete failed logins", "unlock users"), ("failed logins", "failed log-ins"),
+    ("see groups", "see roles"),
+    ("periodic tasks", "scheduled tasks"), ("see audit entries", "search the audit trail"),
 )  # fmt: skip
 
 
 def permission_matrix() -> list[tuple[str, list[PermissionLine]]]:
     """By subject, each permission that a role holds; those that do not exist (yet) are skipped."""
     wanted = frozenset(chain.from_iterable(PERMISSIONS_BY_ROLE.values()))
-    rows = Permission.objects.filter(
-        codename__in={name.partition(".")[2] for name in wanted}
-    ).values_list("content_type__app_label", "codename", "name")
+    codenames = {name.partition(".")[2] for name in wanted}
     lines: dict[str, list[PermissionLine]] = defaultdict(list)
-    for app, codename, words in rows.order_by("content_type__model", "codename"):
-        name = f"{app}.{codename}"
+    rows = Permission.objects.filter(codename__in=codenames).select_related("content_type")
+    for row in rows.order_by("content_type__model", "codename"):
+        app = row.content_type.app_label
+        name = f"{app}.{row.codename}"
         if name in wanted:
             held = tuple(name in names for names in PERMISSIONS_BY_ROLE.values())
-            lines[app].append(PermissionLine(name, in_words(words), held))
+            lines[app].append(PermissionLine(name, in_words(row), held))
     return [(title, lines[app]) for app, title in _APPS.items() if app in lines]
 
 
-def in_words(name: str) -> str:
-    """`Can change work queue` as `Change team queue`."""
-    text = name.removeprefix("Can ").lower()
+def in_words(permission: Permission) -> str:
+    """`Can change work queue` as `Change team queues`; those with words of their own keep them."""
+    text, (act, _, _) = permission.name.removeprefix("Can "), permission.codename.partition("_")
+    model = permission.content_type.model_class()
+    default = permission.codename == f"{act}_{permission.content_type.model}"
+    if default and act in _ACTS and model is not None:
+        text = f"{_ACTS[act]} {model._meta.verbose_name_plural}"
     for old, new in _WORDS:
         text = re.sub(rf"\b{old}\b", new, text, flags=re.IGNORECASE)
     return text[:1].upper() + text[1:]

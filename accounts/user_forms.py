@@ -31,7 +31,7 @@ class PersonForm(forms.Form):
         max_length=120,
         required=False,
         widget=forms.TextInput(attrs=_OFF),
-        help_text="As pages show it. Empty: the user name.",
+        help_text="As pages show it.",
     )
     email = forms.EmailField(
         label="E-mail", max_length=254, required=False, widget=forms.EmailInput(attrs=_OFF)
@@ -185,6 +185,8 @@ class AuditForm(forms.Form):
         since, until = found.get("since"), found.get("until")
         if since and until and until < since:
             self.add_error("until", "It ends before it begins.")
+        if found.get("key") and not found.get("kind") and "kind" not in self.errors:
+            self.add_error("kind", "Choose what it is the number of.")
         return found
 
     def asked(self) -> AuditAsked:

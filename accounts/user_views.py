@@ -89,13 +89,13 @@ def user_list(request: HttpRequest) -> HttpResponse:
         "filters": [
             {
                 "name": "role",
-                "label": "Any role",
+                "label": "Role",
                 "value": role,
                 "options": [(name, name) for name in PERMISSIONS_BY_ROLE],
             },
             {
                 "name": "active",
-                "label": "Active or not",
+                "label": "State",
                 "value": active,
                 "options": list(ACTIVES.items()),
             },
@@ -231,12 +231,14 @@ def _page(
     keys: list[ApiKey] = []
     if me.has_perm("accounts.view_apikey"):
         keys = list(user.api_keys.order_by("-created_at")[:MOST_KEYS])
+    form = person or PersonForm(initial={name: getattr(user, name) for name in _PERSON})
+    form.fields["display_name"].widget.attrs["placeholder"] = user.name
     context: dict[str, Any] = {
         "title": user.name,
         "subtitle": user.username if user.name != user.username else "",
         "crumbs": _crumbs(),
         "person": user,
-        "form": person or PersonForm(initial={name: getattr(user, name) for name in _PERSON}),
+        "form": form,
         "roles_form": roles or RolesForm(initial={"roles": role_names(user)}),
         "roles": role_names(user),
         "problem": problem,
@@ -258,15 +260,14 @@ def _page(
 
 def _show_link(request: HttpRequest, user: User, path: str, *, made: bool) -> HttpResponse:
     """The one page that shows the link; no cache keeps it, and no address leads back to it."""
-    link = settings.SITE_URL.rstrip("/") + path
     context = {
         "title": "Their link",
         "crumbs": [*_crumbs(), (user.name, user.get_absolute_url())],
         "person": user,
-        "secret": link,
+        "secret": request.build_absolute_uri(path),
         "made": made,
         "hours": LINK_HOURS,
-        "mailed": _mail(user, link),
+        "mailed": _mail(user, settings.SITE_URL.rstrip("/") + path),
     }
     response = render(request, "accounts/user_link.html", context)
     response["Cache-Control"] = "no-store"

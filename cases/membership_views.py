@@ -43,13 +43,13 @@ def membership_list(request: HttpRequest) -> HttpResponse:
         "filters": [
             {
                 "name": "queue",
-                "label": "Any team queue",
+                "label": "Team queue",
                 "value": queue,
                 "options": [(IN_NONE, "In none"), *known.items()],
             },
             {
                 "name": "state",
-                "label": "Here or away",
+                "label": "Away",
                 "value": state,
                 "options": [(AWAY, "Away somewhere")],
             },

@@ -117,6 +117,7 @@ def test_pages_go_on_by_number_there_and_back():
         ({"action": "x" * 81}, "action"),
         ({"action": "a\0"}, "action"),
         ({"key": "x" * 81}, "key"),
+        ({"key": "7"}, "kind"),
     ],
 )
 @pytest.mark.parametrize("name", ["audit_list", "audit_export"])
