@@ -11,14 +11,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import User
-from accounts.pages import PAGE_SIZE, asked_choice, asked_text, template
+from accounts.pages import asked_choice, asked_text, template
 from cases.assigning import loads_of
 from cases.selectors import assignable_users
 from cases.views import signed_in
 from cases.work_queue_models import QueueMember, WorkQueue
 
 IN_NONE, AWAY = "none", "away"
-MOST_QUEUES = 12
+PAGE_SIZE = 25
+MOST_QUEUES = 8
 """Columns of the table; one queue more is chosen by the filter."""
 
 
