@@ -206,7 +206,10 @@ def create_user(
 def change_person(
     user: User, *, display_name: str, email: str, time_zone: str, actor: User | None
 ) -> bool:
-    """Change what is known of a person. False when nothing is different; raises `UserRefused`."""
+    """Change what is known of a person. False when nothing is different.
+
+    Raises `UserRefused`, and `ValidationError` by field.
+    """
     user = _managed(user, actor)
     given = {"display_name": display_name, "email": email, "time_zone": time_zone}
     changed = sorted(name for name, value in given.items() if getattr(user, name) != value)
@@ -214,7 +217,8 @@ def change_person(
         setattr(user, name, given[name])
     if not changed:
         return False
-    user.full_clean()
+    # Only what is given: an old row need not keep today's rules elsewhere.
+    user.clean_fields(exclude={field.name for field in user._meta.fields} - set(changed))
     user.save(update_fields=changed)
     record_audit(actor=actor, action="user.changed", subject=user, detail={"fields": changed})
     return True

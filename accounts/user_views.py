@@ -117,7 +117,7 @@ def user_new(request: HttpRequest) -> HttpResponse:
         try:
             user = create_user(**form.cleaned_data, actor=actor)
         except ValidationError as error:
-            form.add_error(None, error.messages[0])
+            form.add_error(None, error)
         else:
             return _show_link(request, user, make_password_link(user, actor=actor), made=True)
     context = {"title": "New user", "crumbs": _crumbs(), "form": form}
@@ -140,8 +140,9 @@ def user_detail(request: HttpRequest, pk: int) -> HttpResponse:
         return _page(request, user, person=form, status=422)
     try:
         changed = change_person(user, **form.cleaned_data, actor=signed_in(request))
-    except UserRefused as refusal:
-        form.add_error(None, str(refusal))
+    except (UserRefused, ValidationError) as problem:
+        told = problem if isinstance(problem, ValidationError) else str(problem)
+        form.add_error(None, told)
         return _page(request, user, person=form, status=422)
     messages.success(request, "Saved." if changed else "Nothing was different.")
     return redirect(user)

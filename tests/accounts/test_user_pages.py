@@ -218,6 +218,20 @@ def test_a_person_is_changed_and_the_trail_names_the_fields_alone(boss, ann):
     assert last("user.changed").detail == {"fields": ["display_name", "email", "time_zone"]}
 
 
+def test_an_old_row_that_breaks_a_rule_elsewhere_is_changed_all_the_same(boss):
+    old = User.objects.create(username="with spaces", password="")
+    form = {"display_name": "Old One", "email": "", "time_zone": "UTC"}
+    assert boss.post(old.get_absolute_url(), form).status_code == 302
+    old.refresh_from_db()
+    assert old.name == "Old One"
+
+
+def test_nothing_different_writes_nothing(boss, ann):
+    form = {"display_name": "", "email": "", "time_zone": "UTC"}
+    assert boss.post(ann.get_absolute_url(), form).status_code == 302
+    assert last("user.changed") is None
+
+
 def test_a_bad_address_is_refused_with_its_reason(boss, ann):
     form = {"display_name": "A", "email": "nobody", "time_zone": "UTC"}
     page = boss.post(ann.get_absolute_url(), form)
