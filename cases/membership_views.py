@@ -44,7 +44,7 @@ def membership_list(request: HttpRequest) -> HttpResponse:
         "filters": [
             {
                 "name": "queue",
-                "label": "Team queue",
+                "label": "Queue",
                 "value": queue,
                 "options": [(IN_NONE, "In none"), *known.items()],
             },
