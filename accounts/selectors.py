@@ -110,7 +110,8 @@ def permission_matrix() -> list[tuple[str, list[PermissionLine]]]:
         if name in wanted:
             held = tuple(name in names for names in PERMISSIONS_BY_ROLE.values())
             lines[app].append(PermissionLine(name, in_words(row), held))
-    return [(title, lines[app]) for app, title in _APPS.items() if app in lines]
+    titles = _APPS | {app: app.replace("_", " ").capitalize() for app in lines if app not in _APPS}
+    return [(title, lines[app]) for app, title in titles.items() if app in lines]
 
 
 def in_words(permission: Permission) -> str:

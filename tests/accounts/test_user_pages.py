@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from accounts.lockout import MAX_FAILURES, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
-from accounts.roles import ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
+from accounts.roles import ABOUT_ROLE, ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
+from accounts.selectors import permission_matrix
 from accounts.services import UserRefused, change_roles, set_active
 from cases.work_queue_models import QueueMember, WorkQueue
 from tests.accounts.factories import UserFactory, key_for, user_with_role
@@ -372,6 +373,17 @@ def test_the_roles_page_says_who_may_what_in_words(boss, ann):
     assert "Approve or return closings above the loss limit" in page
     assert f"?role={ANALYST}&amp;active=yes" in page
     assert "Can " not in page.split("<main")[1]
+
+
+def test_the_matrix_is_the_table_of_roles_and_leaves_nothing_out():
+    lines = [line for _, part in permission_matrix() for line in part]
+    table = {
+        line.name: tuple(line.name in names for names in PERMISSIONS_BY_ROLE.values())
+        for line in lines
+    }
+    assert {line.name: line.held for line in lines} == table
+    assert set(table) == set().union(*PERMISSIONS_BY_ROLE.values())
+    assert set(ABOUT_ROLE) == set(PERMISSIONS_BY_ROLE)
 
 
 def test_memberships_show_room_skills_and_absence(client, ann):
