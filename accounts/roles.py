@@ -39,6 +39,7 @@ _LEAD = _ANALYST | {
     "cases.assign_alert",
     "cases.approve_case",
     "cases.share_view",
+    "cases.share_report",
     "cases.change_workqueue",
     "cases.change_casetype",
     "cases.view_analysts",

@@ -12,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from accounts.models import ApiKey, AuditEntry, User
 from cases.case_models import CaseType
 from cases.models import Alert, Case
+from cases.report_models import ReportSubscription
 from cases.second_look_models import SecondLook
 from cases.work_queue_models import WorkQueue
 from jobs.models import Job
@@ -57,6 +58,7 @@ class Shown:
     user: int = 0
     key: int = 0
     entry: int = 0
+    report: int = 0
 
 
 def shown_rows(slug: str) -> Shown:
@@ -92,6 +94,7 @@ def shown_rows(slug: str) -> Shown:
         user=User.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
         key=ApiKey.objects.values_list("pk", flat=True).first() or 0,
         entry=AuditEntry.objects.values_list("number", flat=True).first() or 0,
+        report=ReportSubscription.objects.values_list("pk", flat=True).first() or 0,
     )
 
 
@@ -146,6 +149,7 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "notification_route": {"pk": shown.route},
         "notification_delivery": {"pk": shown.delivery},
         "dashboard": {"panel": "volume"},
+        "dashboard_report": {"pk": shown.report},
         "second_look": {"pk": shown.look},
         "user": {"pk": shown.user},
         "key": {"pk": shown.key},

@@ -25,6 +25,7 @@ from cases.queue_models import (
     QueueBudget,
     SavedView,
 )
+from cases.report_models import ReportRun, ReportSubscription
 from cases.work_queue_models import Escalation, QueueMember, WorkQueue
 
 
@@ -234,3 +235,19 @@ class EscalationAdmin(ReadOnly, admin.ModelAdmin):
     list_filter = ("queue", "notify")
     list_select_related = ("queue", "alert", "case", "recipient")
     date_hierarchy = "at"
+
+
+@admin.register(ReportRun)
+class ReportRunAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("subscription_id", "key", "first", "last", "made_at")
+    search_fields = ("=subscription__id",)
+
+
+@admin.register(ReportSubscription)
+class ReportSubscriptionAdmin(ReadOnly, admin.ModelAdmin):
+    """Changed on the product's own page by its owner, which audits every change."""
+
+    list_display = ("owner", "detector", "days", "often", "hour", "is_paused", "handled_until")
+    list_filter = ("often", "is_paused")
+    list_select_related = ("owner", "detector")
+    search_fields = ("owner__username",)

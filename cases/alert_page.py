@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -9,6 +10,7 @@ from django.utils import timezone
 from cases.case_rows import clock_of
 from cases.models import Alert, Case
 from cases.rows import alert_row
+from cases.second_looks import hide_outcomes
 from cases.selectors import past_alerts_of_entity
 from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring import knowing, presenting
@@ -41,8 +43,13 @@ def first_view(row: Prediction) -> str:
     return "rules" if row.rule_hits or row.list_hits else "event"
 
 
-def alert_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
-    """Everything but what depends on who is asking. A fixed number of queries."""
+def alert_context(
+    alert: Alert, specs: presenting.SpecCache, *, blind_since: datetime | None = None
+) -> dict[str, Any]:
+    """Everything but what depends on who is asking. A fixed number of queries.
+
+    How the entity's other alerts ended is not told from `blind_since` on.
+    """
     top, spec = alert.top_prediction, specs.of(alert.detector)
     row = alert_row(alert, specs)
     fields = presenting.event_fields(top, spec)
@@ -52,6 +59,7 @@ def alert_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
     own = own_history(top, known.feature_names) if known is not None else None
     screened = screening_of(top)
     past = past_alerts_of_entity(alert, limit=PAST_ALERTS)
+    hide_outcomes(past, blind_since)
     for old in past:
         old.reason_words = reason_words(old.disposition, old.reason_code)  # type: ignore[attr-defined]
     return {

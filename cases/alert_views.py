@@ -15,10 +15,11 @@ from cases.alert_page import reason_words
 from cases.link_panel import link_panel
 from cases.models import Alert
 from cases.rows import alert_rows
+from cases.second_looks import blind_since
 from cases.selectors import find_alert, ids_of_alert, newest_of_entity
 from cases.signing import Alike, similar_alerts
 from cases.timeline_panel import timeline_panel
-from cases.views import alert_or_404, fragment
+from cases.views import alert_or_404, fragment, signed_in
 from cases.workflow import Disposition
 from scoring import presenting
 from scoring.core.reasons import title
@@ -40,7 +41,13 @@ def entity_timeline(request: HttpRequest, slug: str, token: str) -> HttpResponse
     alert = _alert_asked(request, detector, token)
     here = frozenset(ids_of_alert(alert, limit=MARKED)) if alert is not None else frozenset()
     panel = timeline_panel(
-        detector, token, spec, chosen=request.GET.get("range", ""), alert=alert, here=here
+        detector,
+        token,
+        spec,
+        chosen=request.GET.get("range", ""),
+        alert=alert,
+        here=here,
+        blind_since=blind_since(signed_in(request), detector.pk, token),
     )
     if panel is None:
         raise Http404("Nothing is known about this entity.")

@@ -9,11 +9,14 @@ from uuid import UUID, uuid4
 from django.db import transaction
 
 from accounts.models import User
+from cases.case_alerts import open_case
 from cases.closing import closings_to_undo, undo_closing
 from cases.locking import Locked, check_lock
+from cases.mentioning import tell_named
 from cases.models import Alert, Case
+from cases.queue_models import AlertComment
 from cases.resting import comment_on_alert, snooze_alert
-from cases.services import assign_alert, comment_on_case, label_alert, open_case
+from cases.services import assign_alert, comment_on_case, label_alert
 from cases.telling import tell_alerts_given
 from cases.workflow import AlertStatus, MoveRefused
 
@@ -63,12 +66,15 @@ def label_many(
 def assign_many(alerts: Sequence[Alert], *, owner: User | None, actor: User, note: str) -> Outcome:
     """Give each to the same person, who is told of all of them together, or to nobody."""
 
+    comments: list[AlertComment] = []
+
     def assign(alert: Alert) -> None:
         assign_alert(alert, owner=owner, actor=actor, tell=False)
         if note.strip():
-            comment_on_alert(alert, text=note, actor=actor)
+            comments.append(comment_on_alert(alert, text=note, actor=actor, tell=False))
 
     outcome = _each(alerts, assign)
+    tell_named(comments)
     if owner is not None:
         had = {alert.pk for alert in alerts if alert.owner_id == owner.pk}
         tell_alerts_given([pk for pk in outcome.done if pk not in had], to=owner, actor=actor)
@@ -84,7 +90,13 @@ def comment_on_many(alerts: Sequence[Alert], *, actor: User, note: str) -> Outco
     """Note the same on each. Raises MoveRefused when there is nothing to note."""
     if not note.strip():
         raise MoveRefused("Write something first.")
-    return _each(alerts, lambda alert: comment_on_alert(alert, text=note, actor=actor))
+    comments: list[AlertComment] = []
+    outcome = _each(
+        alerts,
+        lambda alert: comments.append(comment_on_alert(alert, text=note, actor=actor, tell=False)),
+    )
+    tell_named(comments)
+    return outcome
 
 
 @transaction.atomic

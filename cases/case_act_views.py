@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from cases.attaching import attach
+from cases.case_alerts import add_to_case, take_out_of_case
 from cases.case_forms import (
     AlertForm,
     AnswerForm,
@@ -37,7 +38,7 @@ from cases.merging import merge_case, unmerge_case
 from cases.models import Alert, Case
 from cases.priority import set_priority
 from cases.rows import alert_rows
-from cases.services import add_to_case, comment_on_case, end_touch, take_out_of_case
+from cases.services import comment_on_case, end_touch
 from cases.sniffing import FileRefused
 from cases.tagging import set_tags, tag_names
 from cases.views import fragment, signed_in

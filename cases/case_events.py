@@ -42,6 +42,7 @@ _WORDS = {
     Kind.MERGED: "merged case {source} into case {target}",
     Kind.UNMERGED: "took case {source} out of case {target} again",
     Kind.ESCALATED: "escalated it: not done by its time",
+    Kind.SETTLED: "settled the second look at alert {alert} otherwise: {outcome}",
     Kind.MOVED: "moved it from {from} to {to}",
 }
 

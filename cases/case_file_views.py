@@ -13,7 +13,7 @@ from django.http import (
     HttpResponseBase,
     StreamingHttpResponse,
 )
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import content_disposition_header
@@ -30,6 +30,7 @@ from cases.case_views import case_or_404
 from cases.exporting import ALERT_HEAD, CASE_HEAD, alert_lines, case_lines, xlsx_file
 from cases.report import build_report, reveal_audited
 from cases.report_pdf import report_pdf
+from cases.second_looks import is_blind_to_case
 from cases.views import signed_in
 
 REVEAL = "scoring.reveal_pii"
@@ -38,13 +39,20 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 
-def _reads(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def _reads(
+    view: Callable[..., HttpResponseBase], permission: str = "cases.view_case"
+) -> Callable[..., HttpResponseBase]:
     """Signed in, may see cases; nothing of it stays in a cache."""
-    allowed = permission_required("cases.view_case", raise_exception=True)(view)
+    allowed = permission_required(permission, raise_exception=True)(view)
     return login_required(never_cache(allowed))
 
 
-@_reads
+def _works(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """As `_reads`, for who works on cases: files are not masked as fields are."""
+    return _reads(view, "cases.work_case")
+
+
+@_works
 @require_GET
 def case_attachment(request: HttpRequest, pk: int, attachment: int) -> HttpResponseBase:
     """The bytes of a file, as a download and nothing else."""
@@ -69,6 +77,8 @@ def case_attachment(request: HttpRequest, pk: int, attachment: int) -> HttpRespo
 def case_report(request: HttpRequest, pk: int, form: str = "page") -> HttpResponseBase:
     """The report, as a page to print or as PDF; with personal data by POST, with a reason."""
     case, user = case_or_404(pk), signed_in(request)
+    if is_blind_to_case(user, case):
+        return redirect("second_looks")
     reveal, problem = False, ""
     if request.method == "POST":
         if not user.has_perm(REVEAL):
@@ -123,9 +133,11 @@ def case_export(request: HttpRequest, form: str) -> HttpResponseBase:
 def case_alerts_export(request: HttpRequest, pk: int, form: str) -> HttpResponseBase:
     """The alerts of a case."""
     _check_form(form)
-    case = case_or_404(pk)
+    case, user = case_or_404(pk), signed_in(request)
+    if is_blind_to_case(user, case):
+        return redirect("second_looks")
     record_audit(
-        actor=signed_in(request),
+        actor=user,
         action="case.alerts_exported",
         subject=case,
         detail={"form": form},

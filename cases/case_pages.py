@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
@@ -29,6 +29,7 @@ from cases.forms import CloseCaseForm, CommentForm
 from cases.limits import Stake, stake_of
 from cases.models import Case
 from cases.rows import AlertRow, alert_rows
+from cases.second_looks import is_blind_to_case
 from cases.sniffing import ACCEPT
 from cases.views import reason_words
 from cases.workflow import LIVE_CASES, PRIORITIES, WORKED_ON, CaseStatus, Disposition
@@ -44,7 +45,12 @@ ENTITIES = 12
 def render_case(
     request: HttpRequest, case: Case, user: User, extra: dict[str, Any], status: int = 200
 ) -> HttpResponse:
-    """The page of a case. `extra["act"]` opens a form, `extra["problem"]` says why it failed."""
+    """The page of a case. `extra["act"]` opens a form, `extra["problem"]` says why it failed.
+
+    Who holds a second look at one of its alerts is led there instead.
+    """
+    if is_blind_to_case(user, case):
+        return redirect("second_looks")
     context = case_context(request, case, user)
     return render(request, "cases/case_detail.html", {**context, **extra}, status=status)
 

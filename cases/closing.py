@@ -5,15 +5,20 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
 from cases.models import Alert, AlertPrediction
 from cases.queue_models import Closing
-from cases.workflow import AlertStatus, MoveRefused
+from cases.second_look_models import SecondLook
+from cases.signature_models import AlertSignature
+from cases.telling import tell_alert_reopened
+from cases.workflow import AlertStatus, MoveRefused, SecondLookStatus
 from scoring.labelling import retract_labels
+
+NEWER = "A newer alert of this entity is open: decide that one."
 
 
 def note_closing(alert: Alert, *, actor: User, at: datetime, batch: UUID) -> Closing:
@@ -35,8 +40,9 @@ def closings_to_undo(batch: UUID) -> list[Closing]:
 def undo_closing(closing: Closing, *, actor: User) -> Alert:
     """Open an alert again and take back the labels of its closing. Raises MoveRefused.
 
-    Whoever closed it may, for ALERT_UNDO_MINUTES; not once somebody has decided otherwise since, or
-    while a newer alert of the entity is live.
+    Whoever closed it may, for ALERT_UNDO_MINUTES; not once somebody has decided otherwise or given
+    it a second look since, or while a newer alert of the entity is live. A second look that still
+    waits is void from then on.
     """
     alert = Alert.objects.select_for_update().get(pk=closing.alert_id)
     closing = Closing.objects.select_for_update().get(pk=closing.pk)
@@ -49,18 +55,18 @@ def undo_closing(closing: Closing, *, actor: User) -> Alert:
         raise MoveRefused("It is too late to undo this: open a case, or report the truth anew.")
     if alert.status != AlertStatus.CLOSED or alert.closed_at != closing.at:
         raise MoveRefused("Somebody has changed this alert since.")
+    looks = SecondLook.objects.filter(alert=alert, first_at=closing.at)
+    if looks.exclude(status=SecondLookStatus.WAITING).exists():
+        raise MoveRefused("A colleague has given it a second look since.")
     live = Alert.objects.filter(detector_id=alert.detector_id, entity=alert.entity)
     if live.exclude(status=AlertStatus.CLOSED).exists():
-        raise MoveRefused("A newer alert of this entity is open: decide that one.")
+        raise MoveRefused(NEWER)
+    # Before the labels are taken back: what windows have learnt is not rolled back everywhere.
+    _open_again(alert)
     predictions = AlertPrediction.objects.filter(alert=alert).values_list("prediction_id")
     taken_back = retract_labels(
         [pk for (pk,) in predictions], author=actor, label_time=closing.at, actor=actor
     )
-    alert.status, alert.closed_at, alert.disposition, alert.reason_code = (
-        AlertStatus.OPEN, None, "", "",
-    )  # fmt: skip
-    alert.closed_by = None
-    alert.save(update_fields=["status", "closed_at", "closed_by", "disposition", "reason_code"])
     closing.undone_at, closing.undone_by = now, actor
     closing.save(update_fields=["undone_at", "undone_by"])
     record_audit(
@@ -69,4 +75,22 @@ def undo_closing(closing: Closing, *, actor: User) -> Alert:
         subject=alert,
         detail={"labels_taken_back": taken_back},
     )
+    tell_alert_reopened(alert, closing=closing, actor=actor)
     return alert
+
+
+def _open_again(alert: Alert) -> None:
+    """It is open, and looks like no closed one any more. Raises MoveRefused."""
+    alert.status, alert.closed_at, alert.disposition, alert.reason_code = (
+        AlertStatus.OPEN, None, "", "",
+    )  # fmt: skip
+    alert.closed_by = None
+    try:
+        with transaction.atomic():
+            alert.save(
+                update_fields=["status", "closed_at", "closed_by", "disposition", "reason_code"]
+            )
+    except IntegrityError as error:
+        # A newer alert was opened at this very moment.
+        raise MoveRefused(NEWER) from error
+    AlertSignature.objects.filter(alert=alert).delete()

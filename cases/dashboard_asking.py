@@ -10,7 +10,7 @@ from typing import Any
 from cases.dashboard_figures import Figure, Points
 from cases.dashboard_filters import DashboardFilters
 from cases.dashboard_rows import AlertsAsked, EventsAsked
-from cases.dashboards import Scope, Sums
+from cases.dashboards import Scope, Sums, read_sums, scope_of, usual_currency
 from cases.exporting import Cell, safe
 
 FIRST, LAST = "{first}", "{last}"
@@ -72,3 +72,12 @@ class Asked:
         return AlertsAsked(
             opened_from=FIRST, opened_to=LAST, detector=self.filters.detector, **more
         ).url()
+
+
+def ask(filters: DashboardFilters, now: datetime, *, sums: bool = True) -> Asked:
+    """Detectors and (unless not wanted) the sums of these days. Seven queries."""
+    scope = scope_of(filters.detector)
+    found = read_sums(filters, scope) if sums else Sums(filters.bins())
+    known = filters.currency in scope.currencies()
+    currency = filters.currency if known else usual_currency(found, scope)
+    return Asked(filters, scope, found, currency, now)

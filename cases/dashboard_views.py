@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.typed import is_whole
-from cases.dashboard_asking import Asked, Panel
+from cases.dashboard_asking import Asked, Panel, ask
 from cases.dashboard_filters import SPANS, DashboardFilters
 from cases.dashboard_panels import PANELS
 from cases.dashboard_rows import AlertsAsked, EventsAsked
@@ -24,15 +24,7 @@ from cases.dashboard_summaries import (
     summary,
     with_query,
 )
-from cases.dashboards import (
-    Sums,
-    analyst_figures,
-    counted_until,
-    newest_event_day,
-    read_sums,
-    scope_of,
-    usual_currency,
-)
+from cases.dashboards import analyst_figures, counted_until, newest_event_day
 from cases.models import Alert
 from cases.rows import alert_rows
 from cases.tallying import with_truth
@@ -57,11 +49,7 @@ def asked_of(request: HttpRequest, *, sums: bool = True) -> Asked:
     """Days, detectors and (unless not wanted) the sums that a request asks for."""
     now = timezone.now()
     filters = DashboardFilters.read(request.GET.dict(), now.astimezone(UTC).date())
-    scope = scope_of(filters.detector)
-    known = scope.currencies()
-    found = read_sums(filters, scope) if sums else Sums(filters.bins())
-    currency = filters.currency if filters.currency in known else usual_currency(found, scope)
-    return Asked(filters, scope, found, currency, now)
+    return ask(filters, now, sums=sums)
 
 
 def frame(asked: Asked, page: str) -> dict[str, Any]:

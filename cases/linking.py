@@ -10,7 +10,7 @@ arrival is passed over until the index is made anew.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,7 @@ BATCH = 400
 """Rows in one statement: SQLite takes a bounded number of parameters."""
 LONGEST = 64
 NIL = UUID(int=0)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Overtaken(Exception):
@@ -117,7 +118,10 @@ def _progress() -> LinkProgress:
 def _move_on(progress: LinkProgress, **changes: Any) -> None:
     """Move the mark, if it still stands where we found it. Raises Overtaken."""
     moved = LinkProgress.objects.filter(
-        pk=progress.pk, prediction=progress.prediction, label=progress.label
+        pk=progress.pk,
+        prediction=progress.prediction,
+        label=progress.label,
+        retracted_until=progress.retracted_until,
     ).update(**changes)
     if not moved:
         raise Overtaken
@@ -272,46 +276,74 @@ def _upsert(sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _take_labels(until: datetime) -> tuple[int, bool]:
-    """Count entities' events by their newest labels; a correction moves from one to the other."""
+    """Count entities' events by their newest labels; a correction moves from one to the other, and
+    what was taken back moves to what was said before it."""
     progress = _progress()
     new = list(
-        Label.objects.filter(pk__gt=progress.label)
+        Label.history.filter(pk__gt=progress.label)
         .order_by("pk")
         .values_list("pk", "prediction_id", "recorded_at")[:CHUNK]
     )
     ripe = list(takewhile(lambda row: row[2] <= until, new))
-    if not ripe:
+    back, cut = _taken_back(progress, until)
+    touched = {prediction for _, prediction, _ in ripe} | set(back)
+    if not touched:
         return 0, True
-    last = ripe[-1][0]
-    moves = _moves({prediction for _, prediction, _ in ripe}, progress.label, last)
+    last = ripe[-1][0] if ripe else progress.label
+    moves = _moves(touched, progress, last, cut)
     with transaction.atomic():
-        _move_on(progress, label=last)
+        _move_on(progress, label=last, retracted_until=cut)
         for (detector, entity), (frauds, legitimate) in sorted(moves.items()):
             row = KnownEntity.objects.filter(entity=entity, detector=detector).first()
             if row is not None and (frauds or legitimate):
                 row.frauds = max(0, row.frauds + frauds)
                 row.legitimate = max(0, row.legitimate + legitimate)
                 row.save(update_fields=["frauds", "legitimate"])
-    return len(ripe), len(ripe) < CHUNK
+    return len(ripe) + len(back), len(ripe) < CHUNK and cut == until
 
 
-def _moves(predictions: set[UUID], before: int, last: int) -> dict[EntityKey, list[int]]:
+def _taken_back(progress: LinkProgress, until: datetime) -> tuple[list[UUID], datetime]:
+    """(predictions of labels in the index that were taken back since the last look, up to when).
+
+    That is `until`, or earlier where there are more than CHUNK; never between two of one moment.
+    """
+    rows = Label.history.filter(
+        retracted_at__gt=progress.retracted_until or EVER,
+        retracted_at__lte=until,
+        pk__lte=progress.label,
+    ).order_by("retracted_at", "pk")
+    found = list(rows.values_list("prediction_id", "retracted_at")[:CHUNK])
+    cut = until
+    if len(found) == CHUNK and (last := found[-1][1]) is not None:
+        found = list(
+            rows.filter(retracted_at__lte=last).values_list("prediction_id", "retracted_at")
+        )
+        cut = last
+    return [prediction for prediction, _ in found], cut
+
+
+def _moves(
+    predictions: set[UUID], before: LinkProgress, last: int, cut: datetime
+) -> dict[EntityKey, list[int]]:
     """By entity, how many more of its events are known as (fraud, legitimate) than `before`."""
     labels = (
-        Label.objects.filter(prediction__in=predictions, pk__lte=last)
+        Label.history.filter(prediction__in=predictions, pk__lte=last)
         .order_by("label_time", "pk")
-        .values_list("pk", "prediction_id", "is_fraud", "detector_id", "prediction__entity")
+        .values_list(
+            "pk", "prediction_id", "is_fraud", "detector_id", "prediction__entity", "retracted_at"
+        )
     )
-    then: dict[UUID, bool] = {}
+    since = before.retracted_until or EVER
+    then: dict[UUID, tuple[bool, EntityKey]] = {}
     now: dict[UUID, tuple[bool, EntityKey]] = {}
-    for pk, prediction, is_fraud, detector, entity in labels:
-        if pk <= before:
-            then[prediction] = is_fraud
-        now[prediction] = (is_fraud, (detector, entity))
+    for pk, prediction, is_fraud, detector, entity, retracted_at in labels:
+        said = (is_fraud, (detector, entity))
+        if pk <= before.label and (retracted_at is None or retracted_at > since):
+            then[prediction] = said
+        if retracted_at is None or retracted_at > cut:
+            now[prediction] = said
     found: dict[EntityKey, list[int]] = {}
-    for prediction, (is_fraud, key) in now.items():
-        counts = found.setdefault(key, [0, 0])
-        counts[0 if is_fraud else 1] += 1
-        if prediction in then:
-            counts[0 if then[prediction] else 1] -= 1
+    for known, step in ((now, 1), (then, -1)):
+        for is_fraud, key in known.values():
+            found.setdefault(key, [0, 0])[0 if is_fraud else 1] += step
     return found

@@ -81,10 +81,12 @@ class KnownEntity(models.Model):
 
 
 class LinkProgress(models.Model):
-    """How far the index of links has come: the last prediction and the last label taken in."""
+    """How far the index of links has come: the last prediction and the last label taken in, and
+    until when labels were taken out again that people had taken back."""
 
     prediction = models.UUIDField()
     label = models.PositiveBigIntegerField(default=0)
+    retracted_until = models.DateTimeField(null=True)
     caught_up_at = models.DateTimeField(null=True, help_text="All that is older is in the index.")
 
     class Meta:

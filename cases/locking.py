@@ -15,6 +15,9 @@ from accounts.services import record_audit
 from cases.models import Alert
 from cases.workflow import AlertStatus, MoveRefused
 
+IN_HANDS = ("locked_by", "locked_until", "snoozed_until", "snoozed_by")
+"""Columns that only an open alert fills."""
+
 
 class Locked(MoveRefused):
     """Somebody else has the alert in hands; `short` says who in a list of refusals."""

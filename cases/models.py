@@ -12,6 +12,7 @@ from cases import (  # noqa: F401 - where Django looks for models
     dashboard_models,
     links_models,
     queue_models,
+    report_models,
     second_look_models,
     signature_models,
     work_queue_models,
@@ -281,6 +282,7 @@ class CaseEvent(models.Model):
         MERGED = "merged", "merged the case"
         UNMERGED = "unmerged", "took the case out again"
         ESCALATED = "escalated", "escalated the case"
+        SETTLED = "settled", "settled a second look"
         MOVED = "moved", "changed the status"
         CLOSED = "closed", "closed the case"
 
@@ -296,6 +298,13 @@ class CaseEvent(models.Model):
 
     class Meta:
         ordering = ("at", "id")
+        indexes = (
+            models.Index(
+                fields=("at",),
+                name="alerts_moved",
+                condition=models.Q(kind__in=("alert_added", "alert_removed")),
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} at {self.at:%Y-%m-%d %H:%M}"

@@ -149,6 +149,15 @@ class Closing(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
     )
 
+    class Meta:
+        indexes = (
+            models.Index(
+                fields=("undone_at",),
+                name="closing_undone",
+                condition=models.Q(undone_at__isnull=False),
+            ),
+        )
+
     def __str__(self) -> str:
         return f"Alert {self.alert_id} closed at {self.at:%Y-%m-%d %H:%M}"
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from cases.locking import check_lock
+from cases.mentioning import tell_named
 from cases.models import Alert
 from cases.queue_models import AlertComment
 from cases.workflow import AlertStatus, MoveRefused
@@ -71,8 +72,13 @@ def wake_alert(alert: Alert, *, actor: User) -> Alert:
     return row
 
 
-def comment_on_alert(alert: Alert, *, text: str, actor: User) -> AlertComment:
-    """Add a comment. Raises MoveRefused when it is empty."""
+@transaction.atomic
+def comment_on_alert(alert: Alert, *, text: str, actor: User, tell: bool = True) -> AlertComment:
+    """Add a comment and tell who is named in it, unless the caller does (`tell`). Raises
+    MoveRefused when it is empty."""
     if not text.strip():
         raise MoveRefused("Write something first.")
-    return AlertComment.objects.create(alert=alert, author=actor, text=text.strip())
+    comment = AlertComment.objects.create(alert=alert, author=actor, text=text.strip())
+    if tell:
+        tell_named([comment])
+    return comment

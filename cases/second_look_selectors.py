@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, F, Prefetch, Q, QuerySet
 
 from cases.agreement import Kappa, Share, cohens_kappa, share_of
 from cases.models import Alert
 from cases.second_look_models import SecondLook
-from cases.workflow import SecondLookStatus
+from cases.workflow import AlertStatus, SecondLookStatus
 from scoring.models import Label, Prediction
 
 HISTORY = 20
@@ -36,11 +36,20 @@ class Agreement:
     cells: dict[tuple[str, str], int]
 
 
+def standing() -> "QuerySet[SecondLook]":
+    """Looks at alerts that still stand as they were closed when the look was drawn."""
+    return SecondLook.objects.filter(
+        alert__status=AlertStatus.CLOSED, alert__closed_at=F("first_at")
+    )
+
+
 def agreement(start: datetime, end: datetime, detectors: list[int]) -> Agreement:
-    """What the second looks answered in [start, end) say. One query."""
-    rows = SecondLook.objects.filter(
-        second_at__gte=start, second_at__lt=end, alert__detector__in=detectors
-    ).order_by()
+    """What the second looks answered in [start, end) say, those that still stand. One query."""
+    rows = (
+        standing()
+        .filter(second_at__gte=start, second_at__lt=end, alert__detector__in=detectors)
+        .order_by()
+    )
     counted = rows.values_list(
         "first_disposition", "first_reason", "second_disposition", "second_reason"
     ).annotate(n=Count("pk"))
@@ -76,15 +85,15 @@ def _lines(by_reason: dict[tuple[str, str], Counter[tuple[str, str]]]) -> list[R
 
 def disputes() -> "QuerySet[SecondLook]":
     """What two disagree on and a lead has not settled, the oldest first."""
-    rows = SecondLook.objects.filter(status=SecondLookStatus.DISPUTED)
+    rows = standing().filter(status=SecondLookStatus.DISPUTED)
     return rows.select_related(
         "alert__detector", "alert__top_prediction", "first_by", "second_by"
     ).order_by("second_at", "pk")
 
 
 def look_counts() -> dict[str, int]:
-    """How many looks stand where."""
-    rows = SecondLook.objects.order_by().values_list("status")
+    """How many looks stand where, without those at alerts that were decided anew."""
+    rows = standing().order_by().values_list("status")
     return dict(rows.annotate(n=Count("pk")))
 
 

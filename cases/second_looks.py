@@ -9,16 +9,21 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
-from cases.models import Alert
+from cases.case_events import add_event
+from cases.case_models import CaseApproval
+from cases.models import Alert, Case, CaseEvent
 from cases.second_look_models import SecondLook, SecondLookShare
+from cases.second_look_selectors import standing
 from cases.workflow import (
     AlertStatus,
+    CaseStatus,
     Disposition,
     MoveRefused,
     SecondLookStatus,
@@ -31,23 +36,26 @@ GONE = "This alert was decided anew since; it needs no second look any more."
 CANDIDATES = 20
 
 
-def standing() -> "QuerySet[SecondLook]":
-    """Looks at alerts that still stand as they were closed when the look was drawn."""
-    return SecondLook.objects.filter(
-        alert__status=AlertStatus.CLOSED, alert__closed_at=F("first_at")
-    )
-
-
 def waiting_for(user: User, now: datetime) -> "QuerySet[SecondLook]":
-    """Looks that the user may take: not in somebody's hands, and none at what they had a part in.
-
-    Who closed an alert had one, and who asked for or decided on the closing of its case.
-    """
+    """Looks that the user may take: not in somebody's hands, not at an alert of their own, nor of
+    a case that they worked on or judged: whoever knows the outcome is not blind to it."""
     free = Q(taken_at=None) | Q(taken_at__lte=now - timedelta(minutes=settings.SECOND_LOOK_MINUTES))
     rows = standing().filter(free | Q(second_by=user), status=SecondLookStatus.WAITING)
-    rows = rows.exclude(first_by=user)
-    return rows.exclude(alert__case__approvals__requested_by=user).exclude(
-        alert__case__approvals__decided_by=user
+    return rows.exclude(_knows(user))
+
+
+def _knows(user: User) -> Q:
+    """Looks whose first outcome the user had a hand in, or followed as owner of alert or case."""
+    case = OuterRef("alert__case")
+    acted = CaseEvent.objects.filter(case=case, actor=user).order_by()
+    judged = CaseApproval.objects.filter(case=case).order_by()
+    return (
+        Q(first_by=user)
+        | Q(alert__owner=user)
+        | Q(alert__case__owner=user)
+        | Q(alert__case__opened_by=user)
+        | Q(Exists(acted))
+        | Q(Exists(judged.filter(Q(requested_by=user) | Q(decided_by=user))))
     )
 
 
@@ -57,10 +65,35 @@ def held_by(user: User) -> SecondLook | None:
     return rows.select_related("alert__detector", "alert__top_prediction").first()
 
 
-def is_blind(user: User, alert: Alert) -> bool:
-    """Whether the user holds a second look at this alert, and so must not see its outcome."""
-    rows = SecondLook.objects.filter(alert=alert, status=SecondLookStatus.WAITING, second_by=user)
-    return rows.exists()
+def blinding_look(user: User | AnonymousUser, detector_id: int, entity: str) -> SecondLook | None:
+    """The second look that the user holds at an alert of this entity; None: they may see it all.
+
+    From the look's `first_at` on no label and no outcome of the entity must be shown to them.
+    """
+    if not isinstance(user, User) or not user.has_perm("cases.triage_alert"):
+        return None
+    held = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
+    rows = held.filter(alert__detector=detector_id, alert__entity=entity)
+    return rows.order_by("first_at").first()
+
+
+def blind_since(user: User | AnonymousUser, detector_id: int, entity: str) -> datetime | None:
+    """From when on the user must see no label and no outcome of this entity; None: they may."""
+    look = blinding_look(user, detector_id, entity)
+    return None if look is None else look.first_at
+
+
+def is_blind_to_case(user: User, case: Case) -> bool:
+    """Whether the user holds a second look at an alert of this case."""
+    rows = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
+    return user.has_perm("cases.triage_alert") and rows.filter(alert__case=case).exists()
+
+
+def hide_outcomes(alerts: Sequence[Alert], since: datetime | None) -> None:
+    """Forget, in memory alone, how alerts ended that were closed from then on."""
+    for alert in alerts:
+        if since is not None and alert.closed_at is not None and alert.closed_at >= since:
+            alert.disposition = alert.reason_code = ""
 
 
 def take_second_look(user: User) -> SecondLook | None:
@@ -140,6 +173,8 @@ def settle_second_look(
     label away; it leaves little confidence in it.
     """
     found = check_reason(disposition, reason_code)
+    # A case before its alerts, as everywhere.
+    case = Case.objects.select_for_update(of=("self",)).filter(alerts__second_looks=look).first()
     look, alert = _locked(look)
     if look.status != SecondLookStatus.DISPUTED:
         raise MoveRefused("This is not in dispute any more.")
@@ -157,6 +192,15 @@ def settle_second_look(
     )
     alert.disposition, alert.reason_code = found, reason_code
     alert.save(update_fields=["disposition", "reason_code"])
+    if case is not None and case.status == CaseStatus.CLOSED and case.disposition != found:
+        add_event(
+            case,
+            CaseEvent.Kind.SETTLED,
+            actor=actor,
+            text=look.settled_notes,
+            alert=alert.pk,
+            outcome=found.value,
+        )
     label, reason = found, reason_code
     if found is Disposition.INCONCLUSIVE:
         label, reason = Disposition(look.first_disposition), look.first_reason

@@ -68,14 +68,21 @@ def predictions_of_alert(alert: Alert) -> QuerySet[Prediction]:
     )
 
 
-def entity_history(detector_id: int, entity: str, *, limit: int) -> list[Prediction]:
-    """The entity's newest predictions, with labels, newest first."""
+def entity_history(
+    detector_id: int, entity: str, *, limit: int, before: datetime | None = None
+) -> list[Prediction]:
+    """The entity's newest predictions, newest first, with labels: those given `before` then."""
     rows = (
         Prediction.objects.filter(entity=entity, detector_id=detector_id)
-        .prefetch_related("labels")
+        .prefetch_related(_labels(before))
         .order_by("-event_time", "-id")
     )
     return list(rows[:limit])
+
+
+def _labels(before: datetime | None) -> "Prefetch[str]":
+    found = Label.objects.all()
+    return Prefetch("labels", found if before is None else found.filter(label_time__lt=before))
 
 
 def past_alerts_of_entity(alert: Alert, *, limit: int) -> list[Alert]:
@@ -122,12 +129,18 @@ def newest_of_entity(detector_id: int, entity: str) -> Prediction | None:
 
 
 def entity_between(
-    detector_id: int, entity: str, begin: datetime, end: datetime, *, limit: int
+    detector_id: int,
+    entity: str,
+    begin: datetime,
+    end: datetime,
+    *,
+    limit: int,
+    before: datetime | None = None,
 ) -> list[Prediction]:
-    """The entity's predictions of a span with their labels, newest first."""
+    """The entity's predictions of a span, newest first, with labels: those given `before` then."""
     rows = Prediction.objects.filter(
         entity=entity, detector_id=detector_id, event_time__gte=begin, event_time__lte=end
-    ).prefetch_related("labels")
+    ).prefetch_related(_labels(before))
     return list(rows.order_by("-event_time", "-id").only(*TIMELINE_COLUMNS)[:limit])
 
 

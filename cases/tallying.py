@@ -26,8 +26,10 @@ from django.utils import timezone
 
 from cases.dashboard_models import DailyTally, TallyRun, WaitingTally
 from cases.durations import bucket_of
-from cases.models import Alert, Touch
-from cases.workflow import AlertStatus
+from cases.models import Alert, CaseEvent, Touch
+from cases.queue_models import Closing
+from cases.second_look_models import SecondLook
+from cases.workflow import AlertStatus, SecondLookStatus
 from scoring.core.reader import SpecError
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector, Label, Prediction
@@ -43,6 +45,8 @@ LONGEST_STAY = timedelta(hours=2)
 FOLLOWED = timedelta(days=2)
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Kind = DailyTally.Kind
+MOVES: Final = (CaseEvent.Kind.ALERT_ADDED, CaseEvent.Kind.ALERT_REMOVED)
+BATCH = 500
 
 
 def day_bounds(day: date) -> tuple[datetime, datetime]:
@@ -231,7 +235,8 @@ def _days(rows: "QuerySet[Any]", field: str) -> set[date]:
 
 
 def _changed_days(since: datetime, now: datetime) -> set[date]:
-    """Days with something new since then: events, labels, alerts opened or closed.
+    """Days with something new since then: events, labels given or taken back, alerts opened,
+    closed, opened again or settled otherwise.
 
     The days between two runs are among them even when nothing happened: a backlog lasts.
     """
@@ -241,11 +246,30 @@ def _changed_days(since: datetime, now: datetime) -> set[date]:
         found |= _days(arrived, "event_time")
         told = Label.objects.filter(detector=detector, recorded_at__gte=since)
         found |= _days(told, "event_time")
+    found |= _days(Label.history.filter(retracted_at__gte=since), "event_time")
     closed = Alert.objects.filter(closed_at__gte=since)
     found |= _days(closed, "opened_at") | _days(closed, "closed_at")
     # Level, detector and standing of alerts that are still open change without a time of their own.
     live = Alert.objects.exclude(status=AlertStatus.CLOSED).filter(last_event_at__gte=since)
-    return found | _days(live, "opened_at")
+    return found | _days(live, "opened_at") | _days_of_moves(since)
+
+
+def _days_of_moves(since: datetime) -> set[date]:
+    """Opening days of alerts that went into a case or out, that were settled, or whose closing was
+    undone; then also the days from the closing on, whose backlog they are back in."""
+    moved = CaseEvent.objects.filter(at__gte=since, kind__in=MOVES).order_by()
+    named = {int(detail["alert"]) for detail in moved.values_list("detail", flat=True)}
+    found: set[date] = set()
+    ids = sorted(named)
+    for first in range(0, len(ids), BATCH):
+        found |= _days(Alert.objects.filter(pk__in=ids[first : first + BATCH]), "opened_at")
+    settled = SecondLook.objects.filter(status=SecondLookStatus.SETTLED, settled_at__gte=since)
+    found |= _days(Alert.objects.filter(second_looks__in=settled), "opened_at")
+    undone = Closing.objects.filter(undone_at__gte=since)
+    found |= _days(Alert.objects.filter(closings__in=undone), "opened_at")
+    for at, until in undone.values_list("at", "undone_at"):
+        found |= set(_days_from(at.astimezone(UTC).date(), (until or at).astimezone(UTC).date()))
+    return found
 
 
 @transaction.atomic

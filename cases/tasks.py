@@ -8,6 +8,7 @@ from django.utils import timezone
 from cases.assigning import assign_waiting
 from cases.escalating import escalate_overdue
 from cases.linking import index_links
+from cases.scheduled_reports import make_due_reports
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
 from cases.signing import sign_closed_alerts
@@ -78,3 +79,9 @@ def tally_changed_task() -> None:
 def tally_maturing_task() -> None:
     """Count the days again whose labels may still come."""
     tally_maturing()
+
+
+@shared_task(name="cases.make_reports")
+def make_reports_task() -> int:
+    """Make the reports of the dashboards that are due by e-mail."""
+    return make_due_reports(timezone.now())

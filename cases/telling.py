@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.models import User
 from cases.case_models import CaseApproval
 from cases.models import Alert, Case, CaseEvent
+from cases.queue_models import AlertComment, Closing
 from cases.work_queue_models import Escalation
 from cases.workflow import CaseStatus
 from notifications.services import notify
@@ -52,6 +53,21 @@ def tell_alert_closed(alert: Alert, *, finder: User, actor: User) -> None:
             "disposition": alert.disposition,
             "reason_code": alert.reason_code,
         },
+    )
+
+
+def tell_alert_reopened(alert: Alert, *, closing: Closing, actor: User) -> None:
+    """A closing was undone: what was told of it, and the labels, no longer hold."""
+    notify(
+        "alert.reopened",
+        key=f"alert.reopened:{closing.pk}",
+        subject=f"Alert {alert.pk} of {alert.detector.name} open again",
+        text=f"Its closing was undone by {actor.name}.",
+        url=alert.get_absolute_url(),
+        about=alert.detector.slug,
+        users=[alert.owner],
+        actor=actor,
+        data={"alert": alert.pk},
     )
 
 
@@ -150,6 +166,25 @@ def tell_mentioned(event: CaseEvent, users: Sequence[User]) -> None:
         users=users,
         actor=event.actor,
         data={"case": event.case_id},
+    )
+
+
+def tell_mentioned_on_alerts(comments: Sequence[AlertComment], users: Sequence[User]) -> None:
+    """Somebody was named in a comment on an alert, or in the same one on many: one line."""
+    if not users:
+        return
+    first, others = comments[0], len(comments) - 1
+    by = first.author.name if first.author else "the platform"
+    where = f"alert {first.alert_id}" + (f" and {others} more" if others else "")
+    notify(
+        "case.mention",
+        key=f"alert.mention:{first.pk}",
+        subject=f"{by} mentions you on {where}",
+        text="The comment stands on the alert's page.",
+        url=first.alert.get_absolute_url(),
+        users=users,
+        actor=first.author,
+        data={"alerts": [comment.alert_id for comment in comments]},
     )
 
 

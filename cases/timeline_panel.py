@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cases.models import Alert
+from cases.second_looks import hide_outcomes
 from cases.selectors import alerts_between, entity_between, newest_event_at
 from scoring import presenting
 from scoring.core.spec import DetectorSpec
@@ -45,16 +46,21 @@ def timeline_panel(
     chosen: str,
     alert: Alert | None,
     here: frozenset[Any] = frozenset(),
+    blind_since: datetime | None = None,
 ) -> Timeline | None:
-    """The span ends with the alert's last event, else with the entity's. None: it has no events."""
+    """The span ends with the alert's last event, else with the entity's. None: it has no events.
+
+    No label and no outcome is shown from `blind_since` on.
+    """
     last = newest_event_at(detector.pk, entity) if alert is None else alert.last_event_at
     if last is None:
         return None
     chosen = chosen if chosen in RANGES else DEFAULT
     span = timedelta(days=int(chosen))
     begin, end = last - span, last + max(span * AFTER, timedelta(hours=12))
-    rows = entity_between(detector.pk, entity, begin, end, limit=MOST_EVENTS)
+    rows = entity_between(detector.pk, entity, begin, end, limit=MOST_EVENTS, before=blind_since)
     alerts = alerts_between(detector.pk, entity, begin, end, limit=MOST_ALERTS)
+    hide_outcomes(alerts, blind_since)
     history = presenting.history_of(rows, here=here)
     figure = _figure(history, place_field(spec), alerts, begin, end, here)
     return Timeline(

@@ -11,8 +11,10 @@ from cases import (
     entity_views,
     hand_views,
     membership_views,
+    mention_views,
     palette_views,
     queue_views,
+    report_subscription_views,
     second_look_views,
     views,
     work_queue_views,
@@ -24,6 +26,7 @@ urlpatterns = [
     path("queue/views/<int:pk>/", queue_views.view_change, name="view_change"),
     path("queue/budget/", queue_views.queue_budget, name="queue_budget"),
     path("palette/", palette_views.palette, name="palette"),
+    path("mentions/", mention_views.mention_names, name="mention_names"),
     path("alerts/bulk/", hand_views.alerts_bulk, name="alerts_bulk"),
     path("alerts/undo/<uuid:batch>/", hand_views.undo, name="undo_closing"),
     path("alerts/<int:pk>/lock/", hand_views.alert_lock, name="alert_lock"),
@@ -101,6 +104,39 @@ urlpatterns = [
     path("dashboards/alerts/", dashboard_views.dashboard_alerts, name="dashboard_alerts"),
     path("dashboards/events/", dashboard_views.dashboard_events, name="dashboard_events"),
     path("dashboards/csv/<slug:panel>/", dashboard_views.dashboard_csv, name="dashboard_csv"),
+    path(
+        "dashboards/reports/", report_subscription_views.report_list, name="dashboard_report_list"
+    ),
+    path(
+        "dashboards/reports/new/",
+        report_subscription_views.report_detail,
+        name="dashboard_report_new",
+    ),
+    path(
+        "dashboards/reports/<int:pk>/",
+        report_subscription_views.report_detail,
+        name="dashboard_report_detail",
+    ),
+    path(
+        "dashboards/reports/<int:pk>/pause/",
+        report_subscription_views.report_pause,
+        name="dashboard_report_pause",
+    ),
+    path(
+        "dashboards/reports/<int:pk>/send/",
+        report_subscription_views.report_send,
+        name="dashboard_report_send",
+    ),
+    path(
+        "dashboards/reports/<int:pk>/delete/",
+        report_subscription_views.report_delete,
+        name="dashboard_report_delete",
+    ),
+    path(
+        "dashboards/reports/<int:pk>/leave/",
+        report_subscription_views.report_leave,
+        name="dashboard_report_leave",
+    ),
     path("second-looks/", second_look_views.second_looks, name="second_looks"),
     path("second-looks/take/", second_look_views.second_look_take, name="second_look_take"),
     path("second-looks/answer/", second_look_views.second_look_answer, name="second_look_answer"),

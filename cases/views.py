@@ -1,5 +1,6 @@
 """The alert: what happened, the decision about it, and the way on."""
 
+from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from cases.alert_page import alert_context, reason_words
+from cases.case_alerts import open_case
 from cases.filters import QueueFilters
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.handing_out import hand_out_next, passed_over
@@ -20,13 +22,13 @@ from cases.locking import locked_by_other
 from cases.models import Alert
 from cases.resting import snooze_choices
 from cases.rows import alert_row
-from cases.second_looks import is_blind
+from cases.second_looks import blinding_look
 from cases.selectors import (
     assignable_users,
     entity_history,
     find_alert,
 )
-from cases.services import assign_alert, begin_touch, end_touch, label_alert, open_case
+from cases.services import assign_alert, begin_touch, end_touch, label_alert
 from cases.workflow import Disposition, MoveRefused, reasons_of
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
@@ -72,7 +74,10 @@ def alert_url(pk: int, back: str) -> str:
     return f"{url}?{urlencode({'back': back})}" if back else url
 
 
-def preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]:
+def preview_context(
+    alert: Alert, specs: presenting.SpecCache, *, before: datetime | None = None
+) -> dict[str, Any]:
+    """An alert in short; labels of its entity are shown where they were given `before` then."""
     spec = specs.of(alert.detector)
     return {
         "preview": alert_row(alert, specs),
@@ -80,7 +85,9 @@ def preview_context(alert: Alert, specs: presenting.SpecCache) -> dict[str, Any]
         "prediction": alert.top_prediction,
         "rules": presenting.rule_hits(alert.top_prediction),
         "screening": screening_hits(alert.top_prediction),
-        "events": entity_history(alert.detector_id, alert.entity, limit=PREVIEW_HISTORY),
+        "events": entity_history(
+            alert.detector_id, alert.entity, limit=PREVIEW_HISTORY, before=before
+        ),
         "comments": alert.comments.all(),
     }
 
@@ -100,13 +107,12 @@ def alert_or_404(pk: int) -> Alert:
 @require_GET
 def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One alert; its short form where the queue asks for a preview. `?act=` opens a form."""
-    alert = alert_or_404(pk)
+    alert, user = alert_or_404(pk), signed_in(request)
     if fragment(request) == "preview":
-        context = preview_context(alert, presenting.SpecCache())
+        look = blinding_look(user, alert.detector_id, alert.entity)
+        since = None if look is None else look.first_at
+        context = preview_context(alert, presenting.SpecCache(), before=since)
         return render(request, "cases/queue.html#preview-body", context)
-    if is_blind(signed_in(request), alert):
-        return redirect("second_looks")
-    begin_touch(signed_in(request), alert=alert)
     act = request.GET.get("act", "")
     return _render_alert(request, alert, {"act": act if act in ACTS else ""})
 
@@ -114,15 +120,22 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def _render_alert(
     request: HttpRequest, alert: Alert, extra: dict[str, Any], status: int = 200
 ) -> HttpResponse:
+    """The alert's page; who holds a second look at it is led there instead."""
+    user = signed_in(request)
+    look = blinding_look(user, alert.detector_id, alert.entity)
+    if look is not None and look.alert_id == alert.pk:
+        return redirect("second_looks")
+    if status == 200:
+        begin_touch(user, alert=alert)
     specs = presenting.SpecCache()
     back = _back(request)
     context: dict[str, Any] = {
-        **alert_context(alert, specs),
+        **alert_context(alert, specs, blind_since=None if look is None else look.first_at),
         "crumbs": [("Queue", f"{reverse('queue')}?{back}" if back else reverse("queue"))],
         "back": back,
         "choices": choices_of(specs.of(alert.detector)),
-        "people": _people(signed_in(request)),
-        "locked_away": locked_by_other(alert, signed_in(request)),
+        "people": _people(user),
+        "locked_away": locked_by_other(alert, user),
         "comments": alert.comments.all(),
         "snoozes": snooze_choices(),
     }

@@ -145,10 +145,12 @@ def _next(
 
 
 def labels_of(ids: list[UUID], known_at: datetime) -> dict[UUID, int]:
-    """The newest label of each, as known then."""
-    rows = Label.objects.filter(
-        prediction_id__in=ids, label_time__lte=known_at, recorded_at__lte=known_at
-    ).order_by("label_time", "id")
+    """The newest label of each, as known then: one that was taken back later counts."""
+    rows = (
+        Label.history.known_at(known_at)
+        .filter(prediction_id__in=ids, recorded_at__lte=known_at)
+        .order_by("label_time", "id")
+    )
     return {
         pk: BAD if is_fraud else GOOD
         for pk, is_fraud in rows.values_list("prediction_id", "is_fraud")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -266,10 +266,7 @@ def _labels(
     """
     rows, values, times, sure = [], [], [], []
     newest: dict[int, str] = {}
-    standing = Q(retracted_at=None) | Q(retracted_at__gt=known_at)
-    labels = Label.history.filter(standing, detector=detector, label_time__lte=known_at).order_by(
-        "label_time", "id"
-    )
+    labels = Label.history.known_at(known_at).filter(detector=detector).order_by("label_time", "id")
     fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source", "confidence")
     for pk, is_fraud, label_time, source, confidence in fields.iterator(chunk_size=CHUNK):
         if pk in index:

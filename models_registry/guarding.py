@@ -212,12 +212,14 @@ def _costs(
 
 
 def _truths(ids: Iterable[UUID], known_at: datetime) -> dict[UUID, bool]:
-    """The newest label of each that was given by then."""
+    """The newest label of each that was given by then, and not taken back by then."""
     found: dict[UUID, bool] = {}
     wanted = list(ids)
     for first in range(0, len(wanted), 500):
-        labels = Label.objects.filter(
-            prediction__in=wanted[first : first + 500], label_time__lte=known_at
-        ).order_by("label_time", "id")
+        labels = (
+            Label.history.known_at(known_at)
+            .filter(prediction__in=wanted[first : first + 500])
+            .order_by("label_time", "id")
+        )
         found.update(labels.values_list("prediction_id", "is_fraud"))
     return found

@@ -75,8 +75,8 @@ def read_live(
 ) -> LiveRead:
     """Events that both scored and that are old enough for their labels to have come.
 
-    Labels count that were given by `known_at`. Of more than MOST_ROWS the newest whole days are
-    read.
+    Labels count that were given by `known_at` and not taken back by then. Of more than MOST_ROWS
+    the newest whole days are read.
     """
     scores = ShadowScore.objects.filter(
         version=shadow.version_id,
@@ -87,7 +87,7 @@ def read_live(
     ).order_by()
     if since is not None:
         scores = scores.filter(event_time__gte=since)
-    labels = Label.objects.filter(prediction=OuterRef("prediction"), label_time__lte=known_at)
+    labels = Label.history.known_at(known_at).filter(prediction=OuterRef("prediction"))
     coverage = _covered(scores, labels)
     begins = _newest(_counting(scores, labels, coverage), coverage)
     if begins is not None:

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from accounts.models import User
 from accounts.time_zones import validate_time_zone
 from notifications.kinds import CHANNEL_NAMES, KINDS, PERSONAL, SHARED, Channel, Kind
-from notifications.models import KIND_CHOICES, Preference, Route
+from notifications.models import ROUTE_KIND_CHOICES, Preference, Route
 from notifications.routing import check_address
 
 _INPUT = {"class": "input"}
@@ -121,7 +121,7 @@ class RouteForm(forms.Form):
         widget=forms.TextInput(attrs=_INPUT),
     )
     kinds = forms.MultipleChoiceField(
-        label="What goes there", choices=KIND_CHOICES, widget=forms.CheckboxSelectMultiple
+        label="What goes there", choices=ROUTE_KIND_CHOICES, widget=forms.CheckboxSelectMultiple
     )
     enabled = forms.BooleanField(label="Switched on", required=False)
 

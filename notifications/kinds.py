@@ -33,7 +33,8 @@ class Kind:
     `permission` is needed to be told at all. `roles` are told where the caller names nobody;
     empty: routes alone. `channels` are the personal ones that are on until somebody chooses.
     Above `most_an_hour` per detector (and group, where the caller names one) people get one
-    summary instead (0: no limit).
+    summary instead (0: no limit). What is `asked_for` goes to people who want it; no route takes
+    it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Kind:
     channels: tuple[Channel, ...] = (Channel.BELL,)
     critical: bool = False
     most_an_hour: int = 0
+    asked_for: bool = False
 
 
 TEST = "test"
@@ -61,6 +63,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("alert.assigned", "Alerts were given to you", "cases.view_alert"),
         Kind("alert.closed", "An alert was closed", "cases.view_alert", channels=()),
+        Kind("alert.reopened", "A closing was undone", "cases.view_alert", channels=()),
         Kind("case.opened", "A case was opened", "cases.view_case", roles=(LEAD,)),
         Kind("case.moved", "A case moved on", "cases.view_case"),
         Kind("case.closed", "A case was closed", "cases.view_case"),
@@ -91,6 +94,13 @@ KINDS: dict[str, Kind] = {
             _MODELS,
             roles=(MODEL_OWNER,),
             channels=_BOTH,
+        ),
+        Kind(
+            "report.scheduled",
+            "A dashboard report that comes by e-mail",
+            "cases.view_alert",
+            channels=(Channel.EMAIL,),
+            asked_for=True,
         ),
         Kind("job.failed", "A background job failed", "jobs.view_job", roles=(MODEL_OWNER,)),
     )

@@ -9,7 +9,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from notifications.models import Notification
+from notifications.models import Letter, Notification
 
 BRAND = "Risk platform"
 MOST_TEXT = 2900
@@ -83,9 +83,15 @@ def teams_body(news: Notification) -> bytes:
 
 
 def email_message(
-    news: Notification, *, to: str, delivery_id: UUID, personal: bool
+    news: Notification,
+    *,
+    to: str,
+    delivery_id: UUID,
+    personal: bool,
+    letter: Letter | None = None,
 ) -> EmailMultiAlternatives:
-    """Plain text, and HTML without anything that has to be loaded."""
+    """Plain text, and HTML without anything that has to be loaded; those of the `letter`, if there
+    is one, with its files."""
     context = {
         "news": news,
         "url": absolute(news.url),
@@ -93,7 +99,7 @@ def email_message(
     }
     message = EmailMultiAlternatives(
         subject=f"[{BRAND}] {news.subject}",
-        body=render_to_string("notifications/email.txt", context),
+        body=letter.text if letter else render_to_string("notifications/email.txt", context),
         to=[to],
         # The same through all attempts, so that a mailbox may tell a second copy.
         headers={
@@ -101,7 +107,10 @@ def email_message(
             "Auto-Submitted": "auto-generated",
         },
     )
-    message.attach_alternative(render_to_string("notifications/email.html", context), "text/html")
+    html = letter.html if letter else render_to_string("notifications/email.html", context)
+    message.attach_alternative(html, "text/html")
+    for file in letter.files if letter else ():
+        message.attach(file["name"], file["text"], file["type"])
     return message
 
 

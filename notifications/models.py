@@ -14,6 +14,7 @@ from notifications.kinds import CHANNEL_NAMES, KINDS, SHARED, Channel, kind_labe
 
 MOST_ATTEMPTS = 8
 KIND_CHOICES = [(kind.name, kind.label) for kind in KINDS.values()]
+ROUTE_KIND_CHOICES = [(kind.name, kind.label) for kind in KINDS.values() if not kind.asked_for]
 CHANNEL_CHOICES = [(channel.value, name) for channel, name in CHANNEL_NAMES.items()]
 
 
@@ -47,6 +48,19 @@ class Notification(models.Model):
     @property
     def label(self) -> str:
         return kind_label(self.kind)
+
+
+class Letter(models.Model):
+    """What an e-mail says in place of the notification's few words. `files` are small texts that
+    are attached: [{"name", "type", "text"}]. Kept, so that every attempt sends the same."""
+
+    notification = models.OneToOneField(Notification, models.CASCADE, primary_key=True)
+    text = models.TextField()
+    html = models.TextField()
+    files = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"letter of notification {self.pk}"
 
 
 class Receipt(models.Model):

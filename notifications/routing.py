@@ -180,7 +180,7 @@ def signing_keys(route: Route) -> list[str]:
 
 
 def _known(kinds: Collection[str]) -> list[str]:
-    return [name for name in KINDS if name in kinds]
+    return [name for name, kind in KINDS.items() if name in kinds and not kind.asked_for]
 
 
 def _told(route: Route) -> dict[str, object]:

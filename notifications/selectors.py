@@ -112,3 +112,13 @@ def known_details() -> QuerySet[Delivery]:
 def channels_of(preference: Preference, kind: str) -> set[Channel]:
     """The personal channels by which somebody is told of `kind`."""
     return {channel for channel in (Channel.BELL, Channel.EMAIL) if preference.wants(kind, channel)}
+
+
+def people_for(kind: str, users: Iterable[User]) -> list[User]:
+    """Those of `users` who may be told of `kind`, by name of the kind."""
+    return allowed_users(KINDS[kind], users=users, roles=())
+
+
+def wants_mail(user: User, kind: str) -> bool:
+    """Whether somebody did not switch the e-mails of a kind off."""
+    return preferences_of([user])[user.pk].wants(kind, Channel.EMAIL)

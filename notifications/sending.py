@@ -18,7 +18,7 @@ from accounts import vault
 from notifications.kinds import TEST, Channel
 from notifications.limits import configured_limits
 from notifications.messages import email_message, slack_body, teams_body, webhook_body
-from notifications.models import Delivery, Preference, Route
+from notifications.models import Delivery, Letter, Preference, Route
 from notifications.outgoing import Fault, post
 from notifications.routing import signing_keys
 from notifications.selectors import due_deliveries, heard_by, known_details, mail_is_set_up
@@ -154,6 +154,7 @@ def _send_email(delivery: Delivery) -> str:
         to=to,
         delivery_id=delivery.pk,
         personal=delivery.user is not None,
+        letter=Letter.objects.filter(pk=delivery.notification_id).first(),
     )
     try:
         message.send()

@@ -28,6 +28,7 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
         "task": "cases.tally_maturing",
         "schedule": 86400.0,
     },
+    "Make reports that are due by e-mail": {"task": "cases.make_reports", "schedule": 60.0},
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},
     "Log versions that the tracking server did not take": {

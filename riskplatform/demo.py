@@ -11,11 +11,12 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
 from accounts.services import set_roles
+from cases.case_alerts import open_case
 from cases.casework import move_case
 from cases.limits import stake_of
 from cases.models import Alert
 from cases.selectors import alert_queue, predictions_without_alert
-from cases.services import comment_on_case, label_alert, open_alerts, open_case
+from cases.services import comment_on_case, label_alert, open_alerts
 from cases.tallying import tally_everything
 from cases.workflow import Disposition
 from models_registry.fitting import QuietProgress

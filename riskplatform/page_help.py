@@ -65,7 +65,7 @@ PAGES: dict[str, PageHelp] = {
             "The buttons are the moves that you may make from where the case stands.",
             "Closing it closes its alerts and labels their predictions; above the loss limit a "
             "second person approves that first.",
-            "The timeline is only ever added to. Write @name to tell somebody.",
+            "The timeline is only ever added to. Write @name to tell somebody; names are offered.",
         ),
     ),
     "case_report": PageHelp(
@@ -107,6 +107,23 @@ PAGES: dict[str, PageHelp] = {
     "dashboard_analysts": PageHelp(
         "What each analyst closed, how long it took, and how far a second analyst agreed.",
         ("Mind the intervals: a few alerts say little about anybody.",),
+    ),
+    "dashboard_report_list": PageHelp(
+        "The numbers of the dashboards by e-mail: what comes to you, when, and whether it arrived.",
+        (
+            "Each report is about the days until the one before it is sent, beside as many before.",
+            "What was due while a report was paused is not made up for; after a standstill of the "
+            "workers only the newest one comes.",
+            "Your quiet hours hold e-mail back; it comes when they end.",
+        ),
+    ),
+    "dashboard_report_new": PageHelp(
+        "Have the numbers of the dashboards sent to you, every day, week or month.",
+        ("Leads may have them sent to others too, but to nobody without an account here.",),
+    ),
+    "dashboard_report_detail": PageHelp(
+        "What a report is about, when it comes and to whom; and its end.",
+        ("Whoever may not see dashboards any more gets nothing, even if they still stand here.",),
     ),
     "dashboard_alerts": PageHelp(
         "The alerts behind a point of a dashboard.",

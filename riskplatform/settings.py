@@ -125,6 +125,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "riskplatform.middleware.FragmentMiddleware",
+    "cases.blinding.BlindingMiddleware",
 ]
 ROOT_URLCONF = "riskplatform.urls"
 WSGI_APPLICATION = "riskplatform.wsgi.application"

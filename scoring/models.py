@@ -1,5 +1,6 @@
 """What scoring keeps: detectors, deployments, window state, predictions and labels."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -251,6 +252,15 @@ class StandingLabels(models.Manager["Label"]):
         return super().get_queryset().filter(retracted_at=None)
 
 
+class EveryLabel(models.Manager["Label"]):
+    """All labels, those that were taken back too."""
+
+    def known_at(self, moment: datetime) -> "models.QuerySet[Label]":
+        """Labels of up to then that nobody had taken back by then."""
+        standing = models.Q(retracted_at=None) | models.Q(retracted_at__gt=moment)
+        return self.filter(standing, label_time__lte=moment)
+
+
 class Label(models.Model):
     """Ground truth about one prediction. Never overwritten: the newest counts.
 
@@ -283,7 +293,7 @@ class Label(models.Model):
     )
 
     objects = StandingLabels()
-    history = models.Manager["Label"]()
+    history = EveryLabel()
 
     class Meta:
         ordering = ("-label_time", "-id")
@@ -297,6 +307,11 @@ class Label(models.Model):
             models.Index(fields=("prediction", "-label_time", "-id"), name="newest_label"),
             models.Index(fields=("detector", "label_time"), name="label_by_time"),
             models.Index(fields=("detector", "recorded_at"), name="label_by_record"),
+            models.Index(
+                fields=("retracted_at",),
+                name="label_taken_back",
+                condition=models.Q(retracted_at__isnull=False),
+            ),
         )
         permissions = (("label_prediction", "Can label predictions"),)
 

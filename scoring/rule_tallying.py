@@ -73,12 +73,13 @@ def tally_rules(now: datetime, *, seconds: float) -> int:
 
 
 def mark_stale_days(detector: Detector, now: datetime) -> int:
-    """Mark the days of which predictions or labels came since the last look."""
+    """Mark the days of which predictions or labels came, or labels were taken back, since then."""
     mark = TallyMark.objects.filter(detector=detector).first()
     received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
     came = Prediction.objects.filter(detector=detector, received_at__gt=received)
     said = Label.objects.filter(detector=detector, pk__gt=label_id)
-    days = {*_days(came), *_days(said)}
+    taken_back = Label.history.filter(detector=detector, retracted_at__gt=received)
+    days = {*_days(came), *_days(said), *_days(taken_back)}
     known = dict(RuleTally.objects.filter(detector=detector, day__in=days).values_list("day", "pk"))
     RuleTally.objects.filter(pk__in=known.values(), stale=False).update(stale=True)
     RuleTally.objects.bulk_create(

@@ -5,6 +5,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required, permission_required
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -141,6 +142,15 @@ def _event(
     return render(request, template, {**context, **extra}, status=status)
 
 
+def _labels(request: HttpRequest, prediction: Prediction) -> QuerySet[Label]:
+    """All labels; to who must judge the event without them, those that were there before."""
+    rows = Label.history.filter(prediction=prediction).select_related("author", "retracted_by")
+    since = request.labels_hidden_since(  # type: ignore[attr-defined]
+        prediction.detector_id, prediction.entity
+    )
+    return rows if since is None else rows.filter(label_time__lt=since)
+
+
 def _render(
     request: HttpRequest,
     prediction: Prediction,
@@ -175,9 +185,7 @@ def _render(
         "masked": any(field.hidden for field in fields),
         "lineage": replace(presenting.lineage_of(prediction), lists=screened.lists),
         "truth": truth_words(spec),
-        "labels": Label.history.filter(prediction=prediction).select_related(
-            "author", "retracted_by"
-        ),
+        "labels": _labels(request, prediction),
     }
     template = "scoring/prediction_detail.html"
     return render(request, template, {**context, **(extra or {})}, status=status)

@@ -35,6 +35,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests of one group share a platform that takes a minute to start: they stay together."""
+    if not session.config.getoption("loadgroup", False):
+        return
+    alone = [i.nodeid for i in session.items if _is_grouped(i) and "@" not in i.nodeid]
+    if alone:
+        raise pytest.UsageError(f"pytest-xdist takes no notice of the group of {alone[0]}")
+
+
+def _is_grouped(item: pytest.Item) -> bool:
+    return item.get_closest_marker("xdist_group") is not None
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     remove_folder()
 

@@ -4,9 +4,10 @@ import pytest
 from django.core.exceptions import ObjectDoesNotExist
 
 from cases import receivers
+from cases.case_alerts import open_case
 from cases.casework import close_case
 from cases.models import Alert
-from cases.services import label_alert, open_case
+from cases.services import label_alert
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from models_registry.models import ModelVersion

@@ -4,14 +4,20 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from django.utils import timezone
+
 from accounts.models import AuditEntry, User
-from accounts.roles import ANALYST
+from accounts.roles import ANALYST, LEAD
 from benchmarks.addresses import Shown
+from cases.case_alerts import add_to_case, open_case
 from cases.case_models import CaseType, ChecklistItem
 from cases.merging import merge_case
 from cases.models import Alert, Case
+from cases.report_models import ReportSubscription
+from cases.report_subscribing import save_subscription
+from cases.scheduled_reports import make_report_now
 from cases.second_look_models import SecondLook
-from cases.services import add_to_case, comment_on_case, label_alert, open_alerts, open_case
+from cases.services import comment_on_case, label_alert, open_alerts
 from cases.tagging import set_tags
 from cases.tallying import tally_changed
 from cases.work_queue_models import QueueMember, WorkQueue
@@ -69,7 +75,18 @@ def grow_world(world: World, rows: int) -> None:
         key_for(world.actor)
         send_test(route_for("webhook", kinds=["case.moved"]), actor=world.actor)
         told(world.actor)
+        _subscribe(world.actor, user)
         _backtest(world.version, world.actor)
+
+
+def _subscribe(actor: User, user: str) -> ReportSubscription:
+    """A report of `actor`'s own that others get too, and one that somebody sends to them."""
+    other = user_with_role(LEAD, username=f"lead-{user}")
+    own = ReportSubscription(owner=actor)
+    for report, to in ((own, other), (ReportSubscription(owner=other), actor)):
+        save_subscription(report, recipients=[to], actor=report.owner)
+        make_report_now(report, actor=report.owner, now=timezone.now())
+    return own
 
 
 def _backtest(version: ModelVersion, actor: User) -> Backtest:
@@ -162,4 +179,5 @@ def shown_of(world: World) -> Shown:
         user=world.actor.pk,
         key=key_for(world.actor)[0].pk,
         entry=AuditEntry.objects.latest("number").number,
+        report=_subscribe(world.actor, f"user-{next(_users)}").pk,
     )

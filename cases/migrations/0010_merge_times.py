@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cases', '0008_closing_takes_two'),
+        ('cases', '0009_what_was_undone'),
     ]
 
     operations = [

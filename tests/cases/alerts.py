@@ -4,9 +4,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.roles import ANALYST
+from cases.case_alerts import open_case
 from cases.models import Alert, Case
 from cases.queue_models import AlertFacet
-from cases.services import open_alerts, open_case
+from cases.services import open_alerts
 from scoring.models import Prediction
 from tests.accounts.factories import user_with_role
 from tests.factories import risky_payment, scored_many

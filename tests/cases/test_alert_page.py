@@ -229,7 +229,7 @@ def test_the_timeline_costs_the_same_queries_and_stays_small(reader, django_asse
     alert = opened()
     scored_many("payments", [payment(amount=20.0 + i) for i in range(150)])
     # The frame's four; detector, alert, its predictions, events, their labels, alerts.
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         answer = timeline(reader, alert)
     assert len(answer.content) < 60_000
 

@@ -15,12 +15,13 @@ from cases.bulk import (
     snooze_many,
     undo_batch,
 )
+from cases.case_alerts import open_case
 from cases.closing import undo_closing
 from cases.locking import take_lock
 from cases.models import Alert
 from cases.queue_models import AlertComment, Closing
 from cases.resting import snooze_alert, wake_alert
-from cases.services import label_alert, open_alerts, open_case
+from cases.services import label_alert, open_alerts
 from cases.workflow import MoveRefused
 from scoring.models import Label
 from tests.cases.alerts import alert_of, flagged, lea_dorn

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST
+from cases.case_alerts import add_to_case, take_out_of_case
 from cases.case_models import CaseHandover, CaseMerge, CaseType
 from cases.casework import close_case, move_case
 from cases.checklists import set_case_type, tick, write_template
@@ -15,7 +16,7 @@ from cases.handovers import answer_handover, assign_case, hand_over
 from cases.merging import merge_case, unmerge_case
 from cases.models import Alert, Case
 from cases.priority import set_priority
-from cases.services import add_to_case, comment_on_case, take_out_of_case
+from cases.services import comment_on_case
 from cases.tagging import set_tags, tag_names
 from cases.workflow import MoveRefused
 from tests.accounts.factories import user_with_role

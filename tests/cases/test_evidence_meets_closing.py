@@ -7,9 +7,10 @@ from django.db import connection, connections
 from django.db.models.query import QuerySet
 
 from cases import casework, services
+from cases.case_alerts import add_to_case
 from cases.casework import close_case
 from cases.models import Alert, Case
-from cases.services import add_to_case, open_alerts
+from cases.services import open_alerts
 from scoring.models import Label
 from tests.cases.alerts import alert_of, case_of, flagged
 

@@ -6,11 +6,12 @@ import pytest
 from django.urls import reverse
 
 from cases.bulk import label_many
+from cases.case_alerts import add_to_case, open_case, take_out_of_case
 from cases.casework import close_case
 from cases.limits import limit_of, stake_of
 from cases.merging import merge_case, unmerge_case
 from cases.models import Alert
-from cases.services import add_to_case, label_alert, open_alerts, open_case, take_out_of_case
+from cases.services import label_alert, open_alerts
 from cases.team_queues import save_queue
 from cases.work_queue_models import WorkQueue
 from cases.workflow import MoveRefused

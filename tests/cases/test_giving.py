@@ -7,11 +7,12 @@ from django.utils import timezone
 
 from accounts.roles import ANALYST, LEAD
 from cases.assigning import assign_waiting, loads_of
+from cases.case_alerts import take_out_of_case
 from cases.escalating import escalate_overdue
 from cases.locking import take_lock
 from cases.models import Alert, Case
 from cases.resting import snooze_alert
-from cases.services import assign_alert, take_out_of_case
+from cases.services import assign_alert
 from cases.work_queue_models import Escalation, QueueMember, WorkQueue
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, case_of

@@ -10,6 +10,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from accounts.roles import ANALYST
+from cases.case_alerts import open_case
 from cases.filters import QueueFilters
 from cases.handing_out import budget_row, hand_out_next, passed_over, set_budget
 from cases.locking import (
@@ -21,7 +22,7 @@ from cases.locking import (
 )
 from cases.models import Alert
 from cases.queue_models import HandOut
-from cases.services import assign_alert, label_alert, open_case
+from cases.services import assign_alert, label_alert
 from cases.workflow import MoveRefused
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import waiting

@@ -7,10 +7,11 @@ import pytest
 from django.db import IntegrityError, connections, transaction
 
 from accounts.models import AuditEntry
+from cases.case_alerts import open_case
 from cases.casework import close_case, move_case
 from cases.models import Alert, AlertPrediction
 from cases.selectors import linked
-from cases.services import assign_alert, comment_on_case, label_alert, open_alerts, open_case
+from cases.services import assign_alert, comment_on_case, label_alert, open_alerts
 from cases.workflow import AlertStatus, MoveRefused
 from scoring.models import Label
 from tests.cases.alerts import alert_of, case_of, flagged

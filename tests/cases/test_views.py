@@ -5,8 +5,9 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST
+from cases.case_alerts import open_case
 from cases.models import Alert, Touch
-from cases.services import assign_alert, label_alert, open_alerts, open_case
+from cases.services import assign_alert, label_alert, open_alerts
 from scoring.models import Label
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, flagged

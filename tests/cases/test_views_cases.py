@@ -49,7 +49,7 @@ def test_the_list_costs_the_same_queries_for_any_number_of_cases(
         # Session, user, permissions (user's and groups'), banner; counts by status,
         # overdue ones, by the rest with names of people and queues, by tag; total, page, tags, sums
         # of alerts, hand-overs.
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             reader.get(reverse("case_list"))
 
 
@@ -60,7 +60,7 @@ def test_a_case_costs_the_same_queries_for_any_number_of_alerts(
         reader.get(case.get_absolute_url())
         # The frame's five; case, touch, stake, approvals, alerts, merged cases, tags, hand-over,
         # checklist, timeline and its mentions; for who may work on it people, types, like cases.
-        with django_assert_max_num_queries(19):
+        with django_assert_max_num_queries(20):
             reader.get(case.get_absolute_url())
 
 
@@ -164,7 +164,7 @@ def test_an_entity_costs_the_same_queries_for_any_number_of_events(
         for _ in range(events):
             alert = alert_of("a")
         # The frame's five; detector, events, labels, alerts.
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(10):
             reader.get(entity_page(alert))
 
 

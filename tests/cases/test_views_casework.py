@@ -268,15 +268,18 @@ def test_what_is_not_taken_is_refused_with_the_reason(reader, analyst, content, 
     assert case.attachments.count() == 0
 
 
-def test_a_file_is_for_who_may_see_cases_and_only_under_its_case(
+def test_a_file_is_for_who_works_on_cases_and_only_under_its_case(
     client, reader, analyst, engineer, outsider
 ):
     case, other = case_of(analyst, "a"), case_of(analyst, "b")
     attach(reader, case)
     row = CaseAttachment.objects.get()
     assert reader.get(url("case_attachment", other, row.pk)).status_code == 404
+    assert row.get_absolute_url() in page(reader, case).content.decode()
     client.force_login(engineer)
-    assert client.get(row.get_absolute_url()).status_code == 200
+    assert client.get(row.get_absolute_url()).status_code == 403
+    shown = page(client, case).content.decode()
+    assert row.name in shown and row.get_absolute_url() not in shown
     client.force_login(outsider)
     assert client.get(row.get_absolute_url()).status_code == 403
     client.logout()
@@ -335,7 +338,7 @@ def test_a_long_case_stays_small(reader, analyst, lead, django_assert_max_num_qu
     for i in range(3):
         merge_case(case_of(analyst, f"other-{i}"), target=case, actor=analyst)
     page(reader, case)
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(23):
         shown = page(reader, case)
     assert len(shown.content) < 150_000
     assert shown.context["alerts_count"] == 63

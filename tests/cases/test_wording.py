@@ -5,8 +5,9 @@ import re
 import pytest
 from django.urls import reverse
 
+from cases.case_alerts import open_case
 from cases.models import Alert
-from cases.services import label_alert, open_alerts, open_case
+from cases.services import label_alert, open_alerts
 from scoring.models import Prediction
 from tests.cases.alerts import alert_of
 from tests.factories import START, scored, shipped_detector

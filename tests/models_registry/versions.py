@@ -1,5 +1,6 @@
 """Versions and their data, as training would leave them."""
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,8 +59,8 @@ class DatasetFactory(factory.django.DjangoModelFactory[Dataset]):
     known_at = first_event_at = last_event_at = THEN
     rows = 5000
     positives = 120
-    feature_names = ["amount"]
-    detail = {"labelled": 4000}
+    feature_names = factory.LazyFunction(lambda: ["amount"])
+    detail = factory.LazyFunction(lambda: {"labelled": 4000})
 
 
 class VersionFactory(factory.django.DjangoModelFactory[ModelVersion]):
@@ -72,8 +73,9 @@ class VersionFactory(factory.django.DjangoModelFactory[ModelVersion]):
     learner = "logistic_regression"
     digest = factory.Sequence(lambda n: f"{n:064x}")
     dataset = factory.SubFactory(DatasetFactory, detector=factory.SelfAttribute("..detector"))
-    metrics = METRICS
-    curves = CURVES
+    # Copies: a test that changes its version's metrics changes nobody else's.
+    metrics = factory.LazyFunction(lambda: deepcopy(METRICS))
+    curves = factory.LazyFunction(lambda: deepcopy(CURVES))
     trained_at = THEN
     training_seconds = 3.0
 

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from tests.notifications.receivers import http_receiver, mail_sink
+from tests.notifications.receivers import http_receiver, mail_server
 
 
 @pytest.fixture
@@ -19,9 +19,5 @@ def receiver(settings):
 @pytest.fixture
 def mail(settings):
     """A real mail server."""
-    with mail_sink() as found:
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", found.port
-        settings.DEFAULT_FROM_EMAIL = "Risk platform <risk@bank.example>"
-        settings.SITE_URL = "https://risk.bank.example"
+    with mail_server(settings) as found:
         yield found

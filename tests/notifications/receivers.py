@@ -139,6 +139,17 @@ def mail_sink() -> Iterator[MailSink]:
 
 
 @contextmanager
+def mail_server(settings: Any) -> Iterator[MailSink]:
+    """A mail server on this machine that the settings (of pytest-django) name."""
+    with mail_sink() as found:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", found.port
+        settings.DEFAULT_FROM_EMAIL = "Risk platform <risk@bank.example>"
+        settings.SITE_URL = "https://risk.bank.example"
+        yield found
+
+
+@contextmanager
 def _running(server: socketserver.BaseServer) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -4,8 +4,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import LEAD
+from cases.case_alerts import open_case
 from cases.casework import close_case, move_case
-from cases.services import label_alert, open_alerts, open_case
+from cases.services import label_alert, open_alerts
 from models_registry.drift_models import DriftCheck
 from models_registry.promotion import promote, roll_back
 from models_registry.telling import tell_drift
