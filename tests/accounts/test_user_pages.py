@@ -10,7 +10,6 @@ from django.core import mail
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.lockout import MAX_FAILURES, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
@@ -384,23 +383,3 @@ def test_the_matrix_is_the_table_of_roles_and_leaves_nothing_out():
     assert {line.name: line.held for line in lines} == table
     assert set(table) == set().union(*PERMISSIONS_BY_ROLE.values())
     assert set(ABOUT_ROLE) == set(PERMISSIONS_BY_ROLE)
-
-
-def test_memberships_show_room_skills_and_absence(client, ann):
-    queue = WorkQueue.objects.create(name="Night watch")
-    QueueMember.objects.create(
-        queue=queue, user=ann, capacity=7, skills=["wire"], away_until=timezone.now().date()
-    )
-    other = user_with_role(ANALYST, username="bob")
-    client.force_login(other)
-    page = client.get(reverse("membership_list"))
-    assert all(word in text(page) for word in ("Night watch", "room 7", "wire", "away until"))
-    in_it = client.get(reverse("membership_list"), {"queue": queue.pk}).context["rows"]
-    assert [row["user"] for row in in_it] == [ann]
-    away = client.get(reverse("membership_list"), {"state": "away", "queue": "none"})
-    assert not away.context["rows"]
-
-
-def test_memberships_are_for_those_who_see_cases(client, outsider):
-    client.force_login(outsider)
-    assert client.get(reverse("membership_list")).status_code == 403
