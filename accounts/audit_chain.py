@@ -8,8 +8,11 @@ signed with a key that the database does not hold.
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
+
+from django.db.models import Subquery
 
 from accounts import vault
 from accounts.models import AuditEntry, AuditHead
@@ -60,8 +63,41 @@ def find_audit_break() -> AuditBreak | None:
     return _check_head(number, row_hash)
 
 
+def find_shown_breaks(entries: Sequence[AuditEntry]) -> dict[int, str]:
+    """Number -> reason of those among `entries` that are not as written, or whose place in the
+    chain is not. One query, however long the trail is."""
+    before = {entry.number - 1 for entry in entries}
+    rows = AuditEntry.objects.filter(number__in=before).order_by()
+    hashes = {0: GENESIS_HASH} | dict(rows.values_list("number", "row_hash"))
+    found = {}
+    for entry in entries:
+        if entry_hash(entry) != entry.row_hash:
+            found[entry.number] = "its content was changed"
+        elif entry.number - 1 not in hashes:
+            found[entry.number] = "the entry before it is missing"
+        elif hashes[entry.number - 1] != entry.previous_hash:
+            found[entry.number] = "it does not follow the entry before it"
+    return found
+
+
+def find_end_break() -> AuditBreak | None:
+    """Whether the trail ends where it was signed to end; None when it does. One query, so that
+    what is added meanwhile is seen whole or not at all."""
+    newest = AuditEntry.objects.order_by("-number")
+    head = AuditHead.objects.annotate(
+        last=Subquery(newest.values("number")[:1]),
+        last_hash=Subquery(newest.values("row_hash")[:1]),
+    ).first()
+    if head is None:
+        return _check_end(None, *(newest.values_list("number", "row_hash").first() or (0, "")))
+    return _check_end(head, head.last or 0, head.last_hash or GENESIS_HASH)
+
+
 def _check_head(number: int, row_hash: str) -> AuditBreak | None:
-    head = AuditHead.objects.first()
+    return _check_end(AuditHead.objects.first(), number, row_hash)
+
+
+def _check_end(head: AuditHead | None, number: int, row_hash: str) -> AuditBreak | None:
     if head is None:
         return AuditBreak(number, "the signed end of the trail is missing") if number else None
     if not hmac.compare_digest(head.signature, sign_head(head.number, head.row_hash)):

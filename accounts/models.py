@@ -1,14 +1,17 @@
 """Users, API keys, the counters of rate limits and failed log-ins, and the audit trail."""
 
 import json
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.rates import DEFAULT_RATE, parse_rate
 from accounts.time_zones import validate_time_zone
@@ -27,8 +30,26 @@ class User(AbstractUser):
     log_ins_from = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="API log-ins of before have ended (accounts/tokens.py).",
+        help_text="Log-ins of before have ended, by token and by browser.",
     )
+
+    def get_absolute_url(self) -> str:
+        return reverse("user_detail", args=[self.pk])
+
+    def get_session_auth_hash(self) -> str:
+        """What a browser's session carries: it ends when the password changes or log-ins end."""
+        return self._until_ended(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """The same under each former SECRET_KEY."""
+        for found in super().get_session_auth_fallback_hash():
+            yield self._until_ended(found)
+
+    def _until_ended(self, found: str) -> str:
+        if self.log_ins_from is None:
+            return found
+        since = self.log_ins_from.astimezone(UTC).isoformat(timespec="microseconds")
+        return salted_hmac(f"riskplatform.accounts.session.{since}", found).hexdigest()
 
     @property
     def name(self) -> str:
@@ -59,6 +80,9 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} (rp_{self.prefix}_…)"
+
+    def get_absolute_url(self) -> str:
+        return reverse("key_detail", args=[self.pk])
 
     def clean(self) -> None:
         try:
@@ -157,8 +181,15 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         ordering = ["-number"]
         indexes = [
-            models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
-            models.Index(fields=["action", "-at"], name="audit_by_action"),
+            # Each filter of the audit search, newest first; `at` finds the ends of a span.
+            models.Index(fields=["object_type", "object_id", "-number"], name="audit_by_subject"),
+            models.Index(
+                fields=["action", "-number"],
+                opclasses=["varchar_pattern_ops", "int8_ops"],
+                name="audit_by_act",
+            ),
+            models.Index(fields=["actor", "-number"], name="audit_by_actor"),
+            models.Index(fields=["at"], name="audit_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -169,6 +200,9 @@ class AuditEntry(models.Model):
             raise AppendOnlyError("Audit entries are never changed.")
         kwargs["force_insert"] = True
         super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("audit_entry", args=[self.number])
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise AppendOnlyError("Audit entries are never deleted.")

@@ -102,6 +102,14 @@ PERMISSIONS_BY_ROLE: dict[str, frozenset[str]] = {
     MODEL_OWNER: _MODEL_OWNER,
     ADMIN: _ADMIN,
 }
+ABOUT_ROLE: dict[str, str] = {
+    ANALYST: "Works on alerts and cases, labels them, proposes rules.",
+    LEAD: "Also assigns, approves closings, sets up team queues, publishes rules, keeps lists.",
+    DATA_ENGINEER: "Declares detectors and sources, imports and scores events, writes rules.",
+    MODEL_OWNER: "Trains, compares and promotes models, moves thresholds.",
+    ADMIN: "Everything that the others may, and users, API keys, routes and the audit trail.",
+}
+"""Each role in a sentence."""
 APPS_WITH_PERMISSIONS = frozenset(
     name.partition(".")[0] for names in PERMISSIONS_BY_ROLE.values() for name in names
 )

@@ -10,12 +10,13 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import transaction
-from django.db.models import Model
+from django.db import IntegrityError, transaction
+from django.db.models import Model, Q
 from django.utils import timezone
 
 from accounts.audit_chain import GENESIS_HASH, entry_hash, sign_head
-from accounts.models import ApiKey, AuditEntry, AuditHead, User
+from accounts.models import ApiKey, AuditEntry, AuditHead, FailedLogin, User
+from accounts.password_links import password_link
 from accounts.rates import DEFAULT_RATE, parse_rate
 from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
 from accounts.scopes import SCOPES
@@ -23,6 +24,10 @@ from accounts.scopes import SCOPES
 KEY_MARK = "rp"
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32
+
+
+class UserRefused(Exception):
+    """What was asked of a user may not be done, in words for whoever asked."""
 
 
 @transaction.atomic
@@ -125,7 +130,11 @@ def revoke_api_key(key: ApiKey, *, actor: User | None) -> bool:
 
 @transaction.atomic
 def end_log_ins(user: User, *, actor: User | None) -> None:
-    """End every log-in over the API: tokens that were given until now open nothing any more."""
+    """End every log-in: tokens and browser sessions of until now open nothing any more.
+
+    Raises `UserRefused` where `actor` may not change `user`.
+    """
+    _managed(user, actor)
     user.log_ins_from = timezone.now()
     user.save(update_fields=["log_ins_from"])
     record_audit(actor=actor, action="user.log_ins_ended", subject=user)
@@ -161,6 +170,132 @@ def record_roles_changed(
         subject=user,
         detail={"before": before, "after": after},
     )
+
+
+@transaction.atomic
+def create_user(
+    *,
+    username: str,
+    display_name: str = "",
+    email: str = "",
+    time_zone: str = "UTC",
+    roles: Collection[str] = (),
+    actor: User | None,
+) -> User:
+    """A new user without a password: `make_password_link` lets them set one.
+
+    Raises `ValidationError` by field, for a name that is taken in any case of letters too.
+    """
+    user = User(username=username, display_name=display_name, email=email, time_zone=time_zone)
+    user.set_unusable_password()
+    user.full_clean()
+    taken = ValidationError({"username": "Another user has this name."})
+    if User.objects.filter(username__iexact=username).exists():
+        raise taken
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        raise taken from error
+    record_audit(actor=actor, action="user.created", subject=user)
+    set_roles(user, roles=roles, actor=actor)
+    return user
+
+
+@transaction.atomic
+def change_person(
+    user: User, *, display_name: str, email: str, time_zone: str, actor: User | None
+) -> bool:
+    """Change what is known of a person. False when nothing is different.
+
+    Raises `UserRefused`, and `ValidationError` by field.
+    """
+    user = _managed(user, actor)
+    given = {"display_name": display_name, "email": email, "time_zone": time_zone}
+    changed = sorted(name for name, value in given.items() if getattr(user, name) != value)
+    for name in changed:
+        setattr(user, name, given[name])
+    if not changed:
+        return False
+    # Only what is given: an old row need not keep today's rules elsewhere.
+    user.clean_fields(exclude={field.name for field in user._meta.fields} - set(changed))
+    user.save(update_fields=changed)
+    record_audit(actor=actor, action="user.changed", subject=user, detail={"fields": changed})
+    return True
+
+
+@transaction.atomic
+def change_roles(user: User, *, roles: Collection[str], actor: User | None) -> User:
+    """`set_roles`, unless it is oneself, a superuser, or the last active Admin: `UserRefused`."""
+    user = _managed(user, actor, own="your own roles")
+    if ADMIN not in roles:
+        _keep_an_admin(user, "Give somebody else the role first.")
+    set_roles(user, roles=roles, actor=actor)
+    return user
+
+
+@transaction.atomic
+def set_active(user: User, *, active: bool, actor: User | None) -> User:
+    """Let a user in again or keep them out: sessions, tokens and links end, their keys stop.
+
+    Their rows stay. Raises `UserRefused` for oneself, a superuser, or the last active Admin.
+    """
+    user = _managed(user, actor, own="your own account")
+    if user.is_active == active:
+        return user
+    if not active:
+        _keep_an_admin(user, "Nobody could manage users any more.")
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+    action = "user.activated" if active else "user.deactivated"
+    record_audit(actor=actor, action=action, subject=user)
+    return user
+
+
+@transaction.atomic
+def make_password_link(user: User, *, actor: User | None) -> str:
+    """The path by which `user` sets a password, once; show it, and keep it nowhere.
+
+    Raises `UserRefused` for oneself, a superuser, or who is not active.
+    """
+    user = _managed(user, actor, own="your own password this way")
+    if not user.is_active:
+        raise UserRefused("Activate the user first: the link would open nothing.")
+    record_audit(actor=actor, action="user.password_link_made", subject=user)
+    return password_link(user)
+
+
+@transaction.atomic
+def unlock_user(user: User, *, actor: User | None) -> int:
+    """Forget the failed log-ins of a user, from every address; returns from how many."""
+    forgotten, _ = FailedLogin.objects.filter(username=user.username.lower()).delete()
+    if forgotten:
+        record_audit(
+            actor=actor, action="user.unlocked", subject=user, detail={"addresses": forgotten}
+        )
+    return forgotten
+
+
+def _managed(user: User, actor: User | None, *, own: str = "") -> User:
+    """`user`, locked and as it is now, if `actor` may change it. Raises `UserRefused`.
+
+    `own`: what of oneself nobody changes. The role's row is locked first, so that two people who
+    take the role from each other take turns, and the second is refused.
+    """
+    Group.objects.select_for_update(no_key=True).filter(name=ADMIN).first()
+    found = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if own and actor is not None and actor.pk == found.pk:
+        raise UserRefused(f"Nobody changes {own}. Ask another admin.")
+    if actor is not None and found.is_superuser and not actor.is_superuser:
+        raise UserRefused("Only a superuser changes a superuser.")
+    return found
+
+
+def _keep_an_admin(user: User, why: str) -> None:
+    """Refuse when nobody but `user` could manage users; call it with the role's row locked."""
+    admins = User.objects.filter(Q(groups__name=ADMIN) | Q(is_superuser=True), is_active=True)
+    if admins.filter(pk=user.pk).exists() and not admins.exclude(pk=user.pk).exists():
+        raise UserRefused(f"{user.name} is the last active Admin. {why}")
 
 
 @transaction.atomic

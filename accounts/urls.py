@@ -10,6 +10,11 @@ urlpatterns = [
     path("logout/", auth_views.LogoutView.as_view(), name="logout"),
     path("password/", views.PasswordChangeView.as_view(), name="password_change"),
     path(
+        "password/set/<uidb64>/<token>/",
+        views.SetPasswordView.as_view(),
+        name="password_reset_confirm",
+    ),
+    path(
         "password/done/",
         auth_views.PasswordChangeDoneView.as_view(),
         name="password_change_done",

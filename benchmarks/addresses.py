@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from accounts.models import ApiKey, AuditEntry, User
 from cases.case_models import CaseType
 from cases.models import Alert, Case
 from cases.report_models import ReportSubscription
@@ -54,6 +55,9 @@ class Shown:
     route: int = 0
     delivery: UUID = NOBODY
     look: int = 0
+    user: int = 0
+    key: int = 0
+    entry: int = 0
     report: int = 0
 
 
@@ -87,6 +91,9 @@ def shown_rows(slug: str) -> Shown:
         route=Route.objects.filter(removed_at=None).values_list("pk", flat=True).first() or 0,
         delivery=Delivery.objects.values_list("pk", flat=True).first() or NOBODY,
         look=SecondLook.objects.exclude(status="waiting").values_list("pk", flat=True).first() or 0,
+        user=User.objects.order_by("pk").values_list("pk", flat=True).first() or 0,
+        key=ApiKey.objects.values_list("pk", flat=True).first() or 0,
+        entry=AuditEntry.objects.values_list("number", flat=True).first() or 0,
         report=ReportSubscription.objects.values_list("pk", flat=True).first() or 0,
     )
 
@@ -144,6 +151,9 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "dashboard": {"panel": "volume"},
         "dashboard_report": {"pk": shown.report},
         "second_look": {"pk": shown.look},
+        "user": {"pk": shown.user},
+        "key": {"pk": shown.key},
+        "audit": {"number": shown.entry},
         "api_job": {"pk": shown.job},
         "api_source": {"slug": "none"},
     }

@@ -10,7 +10,8 @@ class CasesConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.audit_guard import guard_table
-        from cases import receivers
+        from cases import people, receivers
 
         receivers.connect()
+        people.connect()
         guard_table("cases_caseevent", name="timeline", rows="entries of a timeline")

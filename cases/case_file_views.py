@@ -20,13 +20,14 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.csv_tables import csv_stream
 from accounts.services import record_audit
 from cases.attaching import FileLost, hand_out
 from cases.case_filters import CaseFilters
 from cases.case_forms import RevealForm, first_error
 from cases.case_models import CaseAttachment
 from cases.case_views import case_or_404
-from cases.exporting import ALERT_HEAD, CASE_HEAD, alert_lines, case_lines, csv_stream, xlsx_file
+from cases.exporting import ALERT_HEAD, CASE_HEAD, alert_lines, case_lines, xlsx_file
 from cases.report import build_report, reveal_audited
 from cases.report_pdf import report_pdf
 from cases.second_looks import is_blind_to_case

@@ -1,10 +1,5 @@
-"""Tables as CSV and XLSX: bounded, streamed, and harmless in a spreadsheet.
+"""Tables of cases and alerts: bounded, streamed, as CSV (accounts/csv_tables.py) and XLSX."""
 
-A text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, CSV
-injection); numbers stay numbers, times are UTC.
-"""
-
-import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,6 +8,7 @@ from typing import IO, Any
 
 import xlsxwriter
 
+from accounts.csv_tables import Cell, safe
 from cases.case_filters import CaseFilters
 from cases.case_rows import totals_of
 from cases.case_selectors import AlertSum, alert_sums, case_rows_query
@@ -25,10 +21,7 @@ from scoring.presenting import SpecCache
 MOST = 50_000
 """Lines of one export."""
 CHUNK = 500
-LONGEST_CELL = 32_000
 CENT = Decimal("0.01")
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
-Cell = str | int | float | Decimal | datetime | None
 CASE_HEAD = (
     *("Case", "Title", "Status", "Outcome", "Reason", "Priority", "Type", "Team queue", "Owner"),
     *("Tags", "Highest level", "Alerts", "Events", "At risk", "Currency", "Opened (UTC)"),
@@ -39,15 +32,6 @@ ALERT_HEAD = (
     *("Top reason", "Status", "Outcome", "Reason", "First event (UTC)", "Last event (UTC)"),
     *("Opened (UTC)", "Closed (UTC)"),
 )
-
-
-def safe(value: Cell) -> Cell:
-    """The value as a cell may hold it."""
-    if not isinstance(value, str):
-        return value
-    # What no cell of XLSX (XML 1.0) can hold goes.
-    text = "".join(c for c in value if c >= " " or c in "\t\n\r")[:LONGEST_CELL]
-    return f"'{text}" if text.startswith(DANGEROUS) else text
 
 
 def case_lines(filters: CaseFilters, *, user: Any, now: datetime) -> Iterator[tuple[Cell, ...]]:
@@ -117,27 +101,6 @@ def _alert_line(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
         alert.opened_at,
         alert.closed_at,
     )
-
-
-class _Echo:
-    """A file that gives back what is written to it, for the CSV writer."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def csv_stream(head: Sequence[str], lines: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    """The table as CSV, a part at a time; it begins with a mark that tells Excel it is UTF-8."""
-    writer = csv.writer(_Echo())
-    yield "\ufeff" + writer.writerow(head)
-    for line in lines:
-        yield writer.writerow([_text(safe(cell)) for cell in line])
-
-
-def _text(cell: Cell) -> Any:
-    if isinstance(cell, datetime):
-        return f"{cell.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return "" if cell is None else cell
 
 
 def xlsx_file(head: Sequence[str], lines: Iterable[Sequence[Cell]], *, title: str) -> IO[bytes]:

@@ -10,6 +10,7 @@ from cases import (
     dashboard_views,
     entity_views,
     hand_views,
+    membership_views,
     mention_views,
     palette_views,
     queue_views,
@@ -80,6 +81,7 @@ urlpatterns = [
         name="case_alerts_export",
     ),
     path("cases/team-queues/", work_queue_views.work_queue_list, name="work_queue_list"),
+    path("cases/team-queues/members/", membership_views.membership_list, name="membership_list"),
     path("cases/team-queues/new/", work_queue_views.work_queue_detail, name="work_queue_new"),
     path(
         "cases/team-queues/<int:pk>/", work_queue_views.work_queue_detail, name="work_queue_detail"

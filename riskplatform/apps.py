@@ -4,11 +4,13 @@ from django.apps import AppConfig
 
 
 class RiskplatformConfig(AppConfig):
-    """Management commands, system checks, and the Celery application."""
+    """Management commands, system checks, the Celery application, the pages of rows."""
 
     name = "riskplatform"
 
     def ready(self) -> None:
-        from riskplatform import celery
+        from accounts.facts import name_pages
+        from riskplatform import celery, subjects
 
         celery.app.set_default()
+        name_pages(subjects.PAGES)

@@ -303,6 +303,52 @@ PAGES: dict[str, PageHelp] = {
         "One delivery with each attempt and what came of it.",
         ("Send it again when the cause is gone; receivers know a second copy by its id.",),
     ),
+    "user_list": PageHelp(
+        "Everybody who has an account, what they may do, and whether they can sign in.",
+        (
+            "Search by name, user name or e-mail; filters are in the address.",
+            "Invited means that they never signed in.",
+        ),
+    ),
+    "user_new": PageHelp(
+        "Add somebody. They choose their password themselves, by a link that you get once.",
+        ("Somebody with two roles may what either may.",),
+    ),
+    "user_detail": PageHelp(
+        "One person: their roles, how they get in, their keys, and what they did.",
+        (
+            "Nobody changes their own roles or shuts themselves out; the last Admin stays one.",
+            "Deactivated is not deleted: what somebody did stays on record in their name.",
+        ),
+    ),
+    "role_list": PageHelp(
+        "What each role may do. Roles are fixed; people are given one or several.",
+        ("The number below a role leads to those who have it.",),
+    ),
+    "membership_list": PageHelp(
+        "Who works on which team queue, how much fits, and who is away.",
+        ("The name of a queue leads to its page, where leads change who is in it.",),
+    ),
+    "key_list": PageHelp(
+        "The secrets by which programs use the API, whose they are, and what they may do.",
+        ("A key that nobody has used for long is one to ask about, then to revoke.",),
+    ),
+    "key_new": PageHelp(
+        "Give a program a secret. It is shown once.",
+        ("Tick as little as will do: whoever has the secret may all of it.",),
+    ),
+    "key_detail": PageHelp(
+        "One key: what it may do, when it was used, and the way to shut it for good.",
+    ),
+    "audit_list": PageHelp(
+        "Who did what to what, newest first.",
+        (
+            "An action begins with its subject: user. finds all that was done to users.",
+            "Each entry carries the hash of the one before it; a mark shows where that breaks.",
+            "The download is written to the trail too.",
+        ),
+    ),
+    "audit_entry": PageHelp("One thing that was done, and its place in the chain."),
     "password_change": PageHelp("Choose a new password."),
     "password_change_done": PageHelp("Your password is changed."),
 }

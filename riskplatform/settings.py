@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from accounts.rates import DEFAULT_RATE, parse_rate
+from riskplatform.api_schema import API_SCHEMA
 from riskplatform.beat_schedule import BEAT_SCHEDULE
 from riskplatform.logs import logging_of
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
@@ -255,6 +256,8 @@ AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "queue"
 LOGOUT_REDIRECT_URL = "login"
+# How long a link that sets a password works (accounts/password_links.py), seconds.
+PASSWORD_RESET_TIMEOUT = 24 * 3600
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -333,26 +336,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "riskplatform.json_api.problem_response",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "riskplatform",
-    "DESCRIPTION": "Score events, read predictions, give feedback.",
-    "VERSION": VERSION,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {
-        "RiskLevelEnum": ["LOW", "MEDIUM", "HIGH", "CRITICAL"],
-        "ThreeLevelsEnum": ["LOW", "MEDIUM", "HIGH"],
-        "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
-        "MeasuredKindEnum": ["number", "category", "rate"],
-        "DriftEnum": ["stable", "moderate", "major", "unknown"],
-        "JobStatusEnum": ["queued", "running", "succeeded", "failed", "cancelled"],
-        "PartEnum": ["ok", "unreachable"],
-        "HealthEnum": ["ok", "degraded", "unavailable"],
-        "SourceStatusEnum": ["ready", "declared"],
-    },
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-}
+SPECTACULAR_SETTINGS = API_SCHEMA | {"VERSION": VERSION}
 
 # --- Streams (docs/streaming.md) -------------------------------------------------------------
 # RISK_KAFKA_TOPIC=... is {"topic": ...} here, and so on.

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("jobs.urls")),
     path("notifications/", include("notifications.urls")),
     path("accounts/", include("accounts.urls")),
+    path("manage/", include("accounts.admin_urls")),
     path("admin/", admin.site.urls),
     path("", include("scoring.api.contracts.urls")),
     path("api/v1/auth/", include("accounts.api_urls")),

@@ -90,6 +90,16 @@
     else if (target.dataset.toggle === "rail") toggle("rail-slim", "risk-rail", "slim");
     else if (target.dataset.toggle === "preview") toggle("preview-off", "risk-preview", "off");
   });
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-copy]");
+    if (!button) return;
+    var node = document.getElementById(button.dataset.copy);
+    var done = navigator.clipboard ? navigator.clipboard.writeText(node.textContent.trim()) : Promise.reject(new Error("no clipboard"));
+    done.then(function () { toast("Copied."); }, function () {
+      window.getSelection().selectAllChildren(node); // not over https: one key is left to press
+      toast("It is selected: press Ctrl C.");
+    });
+  });
   function toggle(name, key, value) {
     risk.keep(key, root.classList.toggle(name) ? value : "");
     markPressed();

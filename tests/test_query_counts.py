@@ -29,6 +29,7 @@ NOT_PAGES = {
     "model_export": "a file",
     "case_export": "a file, read in parts",
     "case_alerts_export": "a file, read in parts",
+    "audit_export": "a file, read in parts",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.roles import ANALYST, LEAD
 from benchmarks.addresses import Shown
 from cases.case_alerts import add_to_case, open_case
@@ -176,5 +176,8 @@ def shown_of(world: World) -> Shown:
         work_queue=WorkQueue.objects.order_by("pk")[0].pk,
         case_type=CaseType.objects.order_by("pk")[0].pk,
         look=SecondLook.objects.values_list("pk", flat=True).first() or 0,
+        user=world.actor.pk,
+        key=key_for(world.actor)[0].pk,
+        entry=AuditEntry.objects.latest("number").number,
         report=_subscribe(world.actor, f"user-{next(_users)}").pk,
     )

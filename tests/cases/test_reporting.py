@@ -16,11 +16,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.csv_tables import DANGEROUS, csv_stream, safe
 from accounts.models import AuditEntry
 from cases.case_models import CaseCheck
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.checklists import tick
-from cases.exporting import DANGEROUS, csv_stream, safe, xlsx_file
+from cases.exporting import xlsx_file
 from cases.models import Case
 from cases.report import Fact, Report, build_report
 from cases.report_pdf import report_pdf

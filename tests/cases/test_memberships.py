@@ -1,0 +1,40 @@
+"""Who works on which team queue, as a table."""
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.roles import ANALYST
+from cases.work_queue_models import QueueMember, WorkQueue
+from tests.accounts.factories import user_with_role
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ann(db):
+    return user_with_role(ANALYST, username="ann")
+
+
+def text(response):
+    return response.content.decode()
+
+
+def test_memberships_show_room_skills_and_absence(client, ann):
+    queue = WorkQueue.objects.create(name="Night watch")
+    QueueMember.objects.create(
+        queue=queue, user=ann, capacity=7, skills=["wire"], away_until=timezone.now().date()
+    )
+    other = user_with_role(ANALYST, username="bob")
+    client.force_login(other)
+    page = client.get(reverse("membership_list"))
+    assert all(word in text(page) for word in ("Night watch", "room 7", "wire", "away until"))
+    in_it = client.get(reverse("membership_list"), {"queue": queue.pk}).context["rows"]
+    assert [row["user"] for row in in_it] == [ann]
+    away = client.get(reverse("membership_list"), {"state": "away", "queue": "none"})
+    assert not away.context["rows"]
+
+
+def test_memberships_are_for_those_who_see_cases(client, outsider):
+    client.force_login(outsider)
+    assert client.get(reverse("membership_list")).status_code == 403
