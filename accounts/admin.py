@@ -18,6 +18,9 @@ admin.site.login_form = AdminLoginForm
 admin.site.unregister(Group)
 
 
+GUARDED = ("is_superuser", "groups", "is_active")
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     list_display = ("username", "name", "email", "roles", "is_active", "last_login")
@@ -39,9 +42,11 @@ class UserAdmin(DjangoUserAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         always = ("last_login", "date_joined")
-        # Only a superuser makes another one.
-        superuser = cast(User, request.user).is_superuser
-        return always if superuser else (*always, "is_superuser")
+        if cast(User, request.user).is_superuser:
+            return always
+        # Only a superuser makes another one. Roles and who is let in are changed on the user's own
+        # page, which keeps the last Admin.
+        return (*always, "is_superuser") if obj is None else (*always, *GUARDED)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # A superuser's password in another's hands would make another superuser.

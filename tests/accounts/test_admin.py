@@ -2,7 +2,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
-from accounts.models import ApiKey, AuditEntry
+from accounts.models import ApiKey, AuditEntry, User
 from accounts.roles import ADMIN, ANALYST
 from accounts.services import hash_secret
 from tests.accounts.factories import UserFactory, key_for, user_with_role
@@ -54,21 +54,36 @@ def test_the_audit_trail_can_be_read_and_nothing_else(admin_page):
     assert admin_page.get(reverse("admin:accounts_auditentry_add")).status_code == 403
 
 
-def test_a_change_of_roles_in_the_admin_is_audited(admin_page):
-    user = UserFactory()
-    url = reverse("admin:accounts_user_change", args=[user.pk])
-    form = {
+def change_form(user, **changed):
+    return {
         "username": user.username,
         "time_zone": "UTC",
         "is_active": "on",
-        "groups": [Group.objects.get(name=ANALYST).pk],
         "date_joined_0": "2026-01-01",
         "date_joined_1": "00:00:00",
-    }
-    assert admin_page.post(url, form).status_code == 302
+    } | changed
+
+
+def test_a_change_of_roles_in_the_admin_is_audited(client):
+    client.force_login(UserFactory(username="root", is_superuser=True, is_staff=True))
+    user = UserFactory()
+    url = reverse("admin:accounts_user_change", args=[user.pk])
+    form = change_form(user, groups=[Group.objects.get(name=ANALYST).pk])
+    assert client.post(url, form).status_code == 302
     entry = AuditEntry.objects.filter(action="user.roles_changed").first()
     assert entry.detail == {"before": [], "after": [ANALYST]}
-    assert entry.actor.username == "boss"
+    assert entry.actor.username == "root"
+
+
+def test_roles_and_who_is_let_in_are_left_to_the_guarded_pages(admin_page):
+    boss = User.objects.get(username="boss")
+    url = reverse("admin:accounts_user_change", args=[boss.pk])
+    form = change_form(boss, is_staff="on", display_name="The boss", is_active="", groups=[])
+    assert admin_page.post(url, form).status_code == 302
+    boss.refresh_from_db()
+    assert boss.display_name == "The boss"
+    assert boss.is_active
+    assert [group.name for group in boss.groups.all()] == [ADMIN]
 
 
 def test_an_admin_cannot_make_a_superuser(admin_page):
