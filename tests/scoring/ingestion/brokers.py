@@ -15,7 +15,14 @@ from typing import Any
 
 import orjson
 import psycopg
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -203,12 +210,24 @@ def read_all(topic: str) -> list[Message]:
         consumer.close()
 
 
+CHOOSING = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+"""What a broker says while it decides who keeps a group's offsets."""
+
+
 def committed(topics: Topics) -> int:
-    """How many messages the group has told the broker to be done."""
+    """How many messages the group has told the broker to be done; -1 while it cannot say."""
     consumer = Consumer({"bootstrap.servers": KAFKA, "group.id": topics.group})
     try:
         numbers = consumer.list_topics(topics.events, 10).topics[topics.events].partitions
         asked = [TopicPartition(topics.events, number) for number in numbers]
         return sum(max(found.offset, 0) for found in consumer.committed(asked, 10))
+    except KafkaException as error:
+        if error.args[0].code() not in CHOOSING:
+            raise
+        return -1
     finally:
         consumer.close()
