@@ -2,23 +2,29 @@
 
 from datetime import timedelta
 from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from cases import summing_up
+from cases import linking, summing_up
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.escalating import escalate_overdue
+from cases.links_models import KnownEntity, LinkProgress
 from cases.models import Alert, Case
 from cases.services import label_alert
 from cases.summing_up import sum_up_all
 from cases.tasks import assign_waiting_task, open_missed_alerts
 from cases.team_queues import place_unplaced
+from cases.work_queue_models import WorkQueue
 from riskplatform.preparing import prepare
+from scoring.labelling import record_label, retract_labels
+from scoring.models import Label
 from tests.cases.alerts import alert_of, case_of
+from tests.factories import payment, scored_many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 FRAUD = {"disposition": "fraud", "reason_code": "card_testing"}
@@ -113,3 +119,41 @@ def test_who_closed_is_found_again(analyst, lead, settings):
     import_module("cases.migrations.0011_who_closed").fill(apps, None)
     assert dict(Alert.objects.values_list("entity", "closed_by")) == before
     assert {alone.closed_by, labelled.closed_by} == {lead, analyst}
+
+
+def test_open_alerts_keep_the_limit_of_their_queue(analyst, settings, monkeypatch):
+    settings.CASE_APPROVAL_LIMIT = 30_000
+    keeping = import_module("cases.migrations.0015_keep_alert_limits")
+    monkeypatch.setattr(keeping, "BATCH", 2)
+    for i in range(3):
+        alert_of(f"user-{i}")
+    case_of(analyst, "c")
+    WorkQueue.objects.create(name="Small", position=1, approval_limit=10)
+    alert_of("small")
+    kept = alert_of("kept")
+    Alert.objects.exclude(pk=kept.pk).update(approval_limit=None)
+    Alert.objects.filter(pk=kept.pk).update(approval_limit=5)
+    Alert.objects.filter(pk=alert_of("d").pk).update(
+        status="closed", disposition="inconclusive", approval_limit=None
+    )
+    keeping.keep_limits(apps, None)
+    limits = Alert.objects.order_by("pk").values_list("approval_limit", flat=True)
+    assert list(limits) == [*[30_000] * 4, 10, 5, None]
+
+
+def test_labels_taken_back_before_the_upgrade_are_not_subtracted(analyst, monkeypatch):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=-1))
+    rows = scored_many("payments", [payment(user_id="ada", device_id="p") for _ in range(2)])
+    for row in rows:
+        moment = timezone.now()
+        record_label(
+            row, is_fraud=True, source=Label.Source.ANALYST, label_time=moment, author=analyst
+        )
+        if row is rows[0]:  # Before a sweep has counted it.
+            retract_labels([row.pk], author=analyst, label_time=moment, actor=analyst)
+    linking.index_links()
+    LinkProgress.objects.update(retracted_until=None)
+    editor = SimpleNamespace(connection=connection)
+    import_module("cases.migrations.0016_links_anew").forget(apps, editor)
+    linking.index_links()
+    assert KnownEntity.objects.values_list("events", "frauds").get() == (2, 1)
