@@ -157,6 +157,7 @@ def test_labels_taken_back_before_the_upgrade_are_not_subtracted(analyst, monkey
             retract_labels([row.pk], author=analyst, label_time=moment, actor=analyst)
     linking.index_links()
     LinkProgress.objects.update(retracted_until=None)
+    connection.check_constraints()  # As after the commit of what was before.
     editor = SimpleNamespace(connection=connection)
     import_module("cases.migrations.0016_links_anew").forget(apps, editor)
     linking.index_links()
