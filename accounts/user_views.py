@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.facts import TEAMS, WORK, facts_of
 from accounts.lockout import locked_names
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, FailedLogin, User
 from accounts.pages import (
     PAGE_SIZE,
     asked_choice,
@@ -233,7 +233,8 @@ def _page(
     keys: list[ApiKey] = []
     if me.has_perm("accounts.view_apikey"):
         keys = list(user.api_keys.order_by("-created_at")[:MOST_KEYS])
-    failures, more = [], 0
+    failures: list[FailedLogin] = []
+    more = 0
     if me.has_perm("accounts.view_failedlogin"):
         failures, more = failed_logins(user, MOST_FAILURES)
     form = person or PersonForm(initial={name: getattr(user, name) for name in _PERSON})

@@ -89,7 +89,7 @@ def _render_queue(
 ) -> HttpResponse:
     user = signed_in(request)
     places = QueueMember.objects.filter(queue=queue.pk).select_related("user")
-    members = list(with_rights(places, "user_id"))
+    members = [] if queue.pk is None else list(with_rights(places, "user_id"))
     loads = loads_of([member.user_id for member in members], timezone.now())
     taken = {member.user_id for member in members}
     changes = user.has_perm(CHANGE_QUEUE)

@@ -7,7 +7,6 @@ from threading import Barrier
 
 import pytest
 from django.core import mail
-from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -16,7 +15,7 @@ from accounts.lockout import MAX_FAILURES, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ABOUT_ROLE, ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
 from accounts.selectors import permission_matrix
-from accounts.services import UserRefused, change_roles, create_user, set_active
+from accounts.services import UserRefused, change_roles, set_active
 from cases.work_queue_models import QueueMember, WorkQueue
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
@@ -370,16 +369,6 @@ def test_failed_log_ins_from_many_addresses_are_counted_and_the_last_ones_shown(
     assert len(page.context["failures"]) == 50
     assert page.context["failures"][0].address == "2001:db8::3b"
     assert "and from 10 more addresses" in text(page)
-
-
-def test_fullwidth_letters_make_no_second_user_of_a_name(boss, ann, admin):
-    taken = invite(boss, username="\uff21NN")
-    assert (taken.status_code, "username" in taken.context["form"].errors) == (422, True)
-    with pytest.raises(ValidationError, match="Another user has this name"):
-        create_user(username="\uff21NN", actor=admin)
-    with pytest.raises(ValidationError, match="valid username"):
-        create_user(username="\ufdfa", actor=admin)  # One letter that is kept as four words.
-    assert create_user(username="\uff22en", actor=admin).username == "Ben"
 
 
 def test_a_page_of_nobody_is_not_found(boss):
