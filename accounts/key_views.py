@@ -19,7 +19,7 @@ from accounts.pages import (
     template,
 )
 from accounts.scopes import SCOPES
-from accounts.selectors import ENDED, LIVE, list_keys, usernames
+from accounts.selectors import ENDED, LIVE, list_keys, prefix_in, usernames
 from accounts.services import create_api_key, revoke_api_key
 from accounts.user_forms import KeyForm, end_of_day
 
@@ -31,9 +31,17 @@ SUGGESTED = 200
 @for_who_may(VIEW)
 @require_GET
 def key_list(request: HttpRequest) -> HttpResponse:
-    """Context: page_obj (of keys), filters, q, owner, narrowed, may_add, now."""
+    """Whoever searches for a whole key is sent on to its prefix.
+
+    Context: page_obj (of keys), filters, q, owner, narrowed, may_add, now.
+    """
     now, q, owner = timezone.now(), asked_text(request, "q"), asked_text(request, "owner")
     state, scope = asked_choice(request, "state", STATES), asked_choice(request, "scope", SCOPES)
+    if prefix := prefix_in(q):
+        # A secret must not stay in the address, nor in what keeps addresses.
+        asked = request.GET.copy()
+        asked["q"] = prefix
+        return redirect(f"{request.path}?{asked.urlencode()}")
     rows = list_keys(now, q=q, owner=owner, state=state, scope=scope)
     context = {
         "title": "API keys",

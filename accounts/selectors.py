@@ -56,15 +56,35 @@ def users_by_role() -> dict[str, int]:
     return dict(rows.values_list("name", "n"))
 
 
+class AmbiguousName(ValueError):
+    """Several users have a name that differs in small and capital letters alone."""
+
+
+def find_user(name: str) -> User | None:
+    """The user of exactly this name, else of this name in any letters. Raises AmbiguousName."""
+    name = User.normalize_username(name)
+    found = list(User.objects.filter(username__iexact=name).order_by("username"))
+    for user in found:
+        if user.username == name:
+            return user
+    if len(found) > 1:
+        names = ", ".join(user.username for user in found[:5])
+        raise AmbiguousName(f"Several users have this name: write it exactly ({names}).")
+    return found[0] if found else None
+
+
 def usernames(most: int) -> list[str]:
     """User names of active people, for suggestions."""
     rows = User.objects.filter(is_active=True).order_by("username")
     return list(rows.values_list("username", flat=True)[:most])
 
 
-def failed_logins(user: User) -> list[FailedLogin]:
-    """The failed log-ins of a user that are not forgotten, newest first."""
-    return list(FailedLogin.objects.filter(username=user.username.lower()).order_by("-pk"))
+def failed_logins(user: User, most: int) -> tuple[list[FailedLogin], int]:
+    """The failed log-ins of a user that are not forgotten, from the addresses that tried last, and
+    from how many more there are."""
+    rows = FailedLogin.objects.filter(username=user.username.lower())
+    found = list(rows.order_by("-last_failed_at", "-pk")[:most])
+    return found, rows.count() - len(found) if len(found) == most else 0
 
 
 # --- Permissions in words -------------------------------------------------------------------------
@@ -127,6 +147,15 @@ def in_words(permission: Permission) -> str:
 
 
 # --- API keys -------------------------------------------------------------------------------------
+
+
+_WHOLE_KEY: Final = re.compile(r"rp_([0-9a-f]{10})_\S")
+
+
+def prefix_in(text: str) -> str:
+    """The prefix of the key whose secret, or some of it, stands in a text; empty without one."""
+    found = _WHOLE_KEY.search(text)
+    return found[1] if found else ""
 
 
 def list_keys(

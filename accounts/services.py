@@ -186,6 +186,8 @@ def create_user(
 
     Raises `ValidationError` by field, for a name that is taken in any case of letters too.
     """
+    # Before it is compared and checked, as the model would keep it: fullwidth letters are letters.
+    username = User.normalize_username(username)
     user = User(username=username, display_name=display_name, email=email, time_zone=time_zone)
     user.set_unusable_password()
     user.full_clean()

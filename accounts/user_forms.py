@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.rates import DEFAULT_RATE, parse_rate
 from accounts.roles import ABOUT_ROLE
 from accounts.scopes import SCOPES
-from accounts.selectors import AuditAsked
+from accounts.selectors import AmbiguousName, AuditAsked, find_user
 from accounts.time_zones import validate_time_zone
 from accounts.typed import is_plausible
 
@@ -70,7 +70,7 @@ class NewUserForm(RolesForm, PersonForm):
     field_order = ("username", "display_name", "email", "time_zone", "roles")
 
     def clean_username(self) -> str:
-        name: str = self.cleaned_data["username"]
+        name: str = User.normalize_username(self.cleaned_data["username"])
         if User.objects.filter(username__iexact=name).exists():
             raise ValidationError("Another user has this name.")
         return name
@@ -113,9 +113,7 @@ class KeyForm(forms.Form):
 
     def clean_owner(self) -> User:
         name: str = self.cleaned_data["owner"]
-        user = User.objects.filter(username__iexact=name).first()
-        if user is None:
-            raise ValidationError("There is no user of this name.")
+        user = _user_named(name)
         if not user.is_active:
             raise ValidationError("This user is not active: the key would open nothing.")
         return user
@@ -169,10 +167,7 @@ class AuditForm(forms.Form):
         name: str = self.cleaned_data["actor"]
         if not name:
             return None
-        user = User.objects.filter(username__iexact=name).first()
-        if user is None:
-            raise ValidationError("There is no user of this name.")
-        return user
+        return _user_named(name)
 
     def clean_since(self) -> Any:
         return _plausible(self.cleaned_data["since"])
@@ -200,6 +195,16 @@ class AuditForm(forms.Form):
             since=found["since"],
             until=found["until"],
         )
+
+
+def _user_named(name: str) -> User:
+    try:
+        user = find_user(name)
+    except AmbiguousName as error:
+        raise ValidationError(str(error)) from error
+    if user is None:
+        raise ValidationError("There is no user of this name.")
+    return user
 
 
 def _plausible(day: Any) -> Any:

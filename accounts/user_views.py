@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.facts import TEAMS, WORK, facts_of
 from accounts.lockout import locked_names
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, FailedLogin, User
 from accounts.pages import (
     PAGE_SIZE,
     asked_choice,
@@ -54,6 +54,7 @@ VIEW, ADD, CHANGE = "accounts.view_user", "accounts.add_user", "accounts.change_
 UNLOCK = "accounts.delete_failedlogin"
 LATEST = 12
 MOST_KEYS = 20
+MOST_FAILURES = 50
 ACTIVES = {ACTIVE: "Active", INACTIVE: "Not active"}
 LINK_HOURS = settings.PASSWORD_RESET_TIMEOUT // 3600
 _PERSON = ("display_name", "email", "time_zone")
@@ -232,6 +233,10 @@ def _page(
     keys: list[ApiKey] = []
     if me.has_perm("accounts.view_apikey"):
         keys = list(user.api_keys.order_by("-created_at")[:MOST_KEYS])
+    failures: list[FailedLogin] = []
+    more = 0
+    if me.has_perm("accounts.view_failedlogin"):
+        failures, more = failed_logins(user, MOST_FAILURES)
     form = person or PersonForm(initial={name: getattr(user, name) for name in _PERSON})
     form.fields["display_name"].widget.attrs["placeholder"] = user.name
     context: dict[str, Any] = {
@@ -246,7 +251,8 @@ def _page(
         "is_me": user == me,
         "may_change": me.has_perm(CHANGE) and (me.is_superuser or not user.is_superuser),
         "may_unlock": me.has_perm(UNLOCK),
-        "failures": failed_logins(user) if me.has_perm("accounts.view_failedlogin") else [],
+        "failures": failures,
+        "more_failures": more,
         "is_locked": bool(locked_names([user.username])),
         "teams": facts_of(TEAMS, [user.pk]).get(user.pk, []),
         "work": facts_of(WORK, [user.pk]).get(user.pk, []),

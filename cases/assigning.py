@@ -19,6 +19,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.locking import awake, in_nobodys_hands
 from cases.models import Alert, Case
+from cases.rights import with_rights
 from cases.telling import tell_alerts_given, tell_case_given
 from cases.work_queue_models import QueueMember, WorkQueue
 from cases.workflow import LIVE_CASES, AlertStatus
@@ -30,13 +31,16 @@ BATCH = 200
 
 @dataclass(slots=True)
 class Candidate:
-    """A member with their load and when they last got something (seconds; 0.0: never)."""
+    """A member with their load, when they last got something (seconds; 0.0: never), and whether
+    they may work on alerts and on cases."""
 
     user_id: int
     capacity: int
     load: int
     turn: float
     skills: frozenset[str] = frozenset()
+    alerts: bool = True
+    cases: bool = True
 
     @property
     def has_room(self) -> bool:
@@ -75,8 +79,10 @@ def assign_queue(queue_id: int, now: datetime) -> int:
     given: dict[int, list[int]] = {}
     if room:
         # Cases first: there are few, and each is an investigation that stands still.
-        given_cases = _give(_waiting_cases(queue, room), queue, candidates, now)
-        given = _give(_waiting_alerts(queue, room, now), queue, candidates, now)
+        for_cases = [one for one in candidates if one.cases]
+        for_alerts = [one for one in candidates if one.alerts]
+        given_cases = _give(_waiting_cases(queue, room), queue, for_cases, now)
+        given = _give(_waiting_alerts(queue, room, now), queue, for_alerts, now)
         free_cases = Case.objects.filter(owner=None, status__in=LIVE_CASES)
         given_cases = {user: _own(free_cases, user, pks) for user, pks in given_cases.items()}
         given = {user: _own(_free_alerts(now), user, pks) for user, pks in given.items()}
@@ -168,13 +174,10 @@ def _waiting_cases(queue: WorkQueue, room: int) -> Iterable[Case]:
 
 
 def _candidates(queue: WorkQueue, now: datetime) -> list[Candidate]:
-    """The members who take work today, with their load: three queries."""
+    """The members who may and do take work today, with their load: three queries."""
     today = now.astimezone(ZoneInfo(queue.time_zone)).date()
-    members = [
-        member
-        for member in queue.members.filter(user__is_active=True, capacity__gt=0)
-        if member.works_on(today)
-    ]
+    rows = with_rights(queue.members.filter(user__is_active=True, capacity__gt=0), "user_id")
+    members = [one for one in rows if one.works_on(today) and (one.may_triage or one.may_work)]
     loads = loads_of([member.user_id for member in members], now)
     return [
         Candidate(
@@ -183,6 +186,8 @@ def _candidates(queue: WorkQueue, now: datetime) -> list[Candidate]:
             load=loads.get(member.user_id, 0),
             turn=member.last_assigned_at.timestamp() if member.last_assigned_at else 0.0,
             skills=frozenset(str(skill).lower() for skill in member.skills),
+            alerts=member.may_triage,
+            cases=member.may_work,
         )
         for member in members
     ]

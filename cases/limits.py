@@ -57,10 +57,10 @@ def stake_of(item: Alert | Case) -> Stake:
 def limit_of(item: Alert | Case) -> Decimal | None:
     """How much of it one person may close; None: all.
 
-    That of its queue now, and of a case never more than what it was opened with.
+    That of its queue now, and never more than what it kept: raising a queue's limit frees nothing
+    that is open.
     """
-    kept = item.approval_limit if isinstance(item, Case) else None
-    return lowest((kept, _limit_now(item.work_queue)))
+    return lowest((item.approval_limit, limit_of_queue(item.work_queue)))
 
 
 def lowest(limits: Iterable[Decimal | None]) -> Decimal | None:
@@ -78,7 +78,8 @@ def check_alone(alert: Alert, actor: User) -> None:
         raise MoveRefused("Open a case: more is at risk than one person may close.")
 
 
-def _limit_now(queue: WorkQueue | None) -> Decimal | None:
+def limit_of_queue(queue: WorkQueue | None) -> Decimal | None:
+    """The limit of a queue as it is now, else the installation's."""
     if queue is not None and queue.approval_limit is not None:
         return queue.approval_limit
     limit: Decimal | None = settings.CASE_APPROVAL_LIMIT

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import User
 from accounts.pages import asked_choice, asked_text, template
 from cases.assigning import loads_of
+from cases.rights import lack_of, with_rights
 from cases.selectors import assignable_users
 from cases.views import signed_in
 from cases.work_queue_models import QueueMember, WorkQueue
@@ -27,7 +28,8 @@ MOST_QUEUES = 8
 @permission_required("cases.view_case", raise_exception=True)
 @require_GET
 def membership_list(request: HttpRequest) -> HttpResponse:
-    """Context: page_obj, queues (columns), rows [{user, load, cells}], filters, q, left_out."""
+    """Context: page_obj, queues (columns), rows [{user, load, lack, cells}], filters, q,
+    left_out."""
     queues = list(WorkQueue.objects.all())
     known = {str(queue.pk): queue.name for queue in queues}
     q, queue = asked_text(request, "q"), asked_choice(request, "queue", {**known, IN_NONE: ""})
@@ -68,6 +70,7 @@ def _people(q: str, queue: str, state: str) -> QuerySet[User]:
     away = Q(is_available=False) | Q(away_until__gte=timezone.now().date())
     may = {user.pk for user in assignable_users()}
     people = User.objects.filter(Q(pk__in=may) | Exists(members)).order_by("username")
+    people = with_rights(people, "pk")
     if q:
         people = people.filter(
             Q(username__icontains=q)
@@ -97,6 +100,7 @@ def _rows(people: list[User], queues: list[WorkQueue]) -> list[dict[str, Any]]:
         {
             "user": user,
             "load": loads.get(user.pk, 0),
+            "lack": lack_of(user) if user.is_active else "",
             "cells": [_cell(queue, places.get((user.pk, queue.pk)), today) for queue in queues],
         }
         for user in people

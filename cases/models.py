@@ -30,7 +30,12 @@ def choices(
 
 
 class Served(models.Model):
-    """What a team queue has: by when it is due, and when it is escalated."""
+    """What a team queue has: by when it is due, when it is escalated, and how much of it one person
+    may close.
+
+    `approval_limit` is the lowest loss limit that it met: raising a queue's limit later lifts
+    nothing over it.
+    """
 
     work_queue = models.ForeignKey(
         "cases.WorkQueue", models.SET_NULL, null=True, blank=True, related_name="+"
@@ -38,6 +43,9 @@ class Served(models.Model):
     due_at = models.DateTimeField(null=True, blank=True)
     escalate_at = models.DateTimeField(null=True, blank=True)
     escalated_at = models.DateTimeField(null=True, blank=True)
+    approval_limit = models.DecimalField(
+        max_digits=18, decimal_places=2, null=True, blank=True, editable=False
+    )
 
     class Meta:
         abstract = True
@@ -47,8 +55,7 @@ class Case(Served):
     """An investigation over alerts. One status, moved by the table in `workflow`.
 
     Its priority only rises on new evidence; lowering it takes a person and a reason.
-    `approval_limit` is the lowest loss limit of its queue and its alerts' queues when they came in:
-    raising a queue's limit later, or merging, lifts no case over it.
+    `approval_limit` counts its queue and its alerts' queues when they came in, and what was merged.
     """
 
     title = models.CharField(max_length=200)
@@ -70,9 +77,6 @@ class Case(Served):
     tags = models.ManyToManyField("cases.Tag", blank=True, related_name="cases")
     merged_into = models.ForeignKey(
         "self", models.PROTECT, null=True, blank=True, related_name="merged"
-    )
-    approval_limit = models.DecimalField(
-        max_digits=18, decimal_places=2, null=True, blank=True, editable=False
     )
 
     class Meta:

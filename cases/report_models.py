@@ -68,8 +68,9 @@ class ReportSubscription(models.Model):
 
 
 class ReportRun(models.Model):
-    """One report that was made. `key` is the local day on which it was due, or `now` and the
-    minute in which somebody asked for it: so each is made once, whoever tries."""
+    """One report that was made. `key` is the moment in UTC at which it was due, or `now` and the
+    minute in which somebody asked for it: so each is made once, whoever tries. Those of before
+    have the local day."""
 
     subscription = models.ForeignKey(ReportSubscription, models.CASCADE, related_name="runs")
     key = models.CharField(max_length=40)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from cases.limits import limit_of_queue, lowest
 from cases.models import Alert, Case
 from cases.work_queue_models import WorkQueue, taken_by
 from cases.working_hours import ALWAYS, HoursError, WorkingHours, add_working_time
@@ -55,14 +56,18 @@ def place_alert(alert: Alert, *, routes: Routes, now: datetime) -> None:
     """Put an alert into its queue; it is not saved here.
 
     An alert that has become riskier may go to another queue while nobody owns it. Its due time
-    then only comes closer: nobody gains time by a move.
+    then only comes closer: nobody gains time by a move. It keeps the lowest limit of the queues
+    that it was in, the installation's while it is in none.
     """
     if alert.work_queue_id is not None and alert.owner_id is not None:
         return
     route = routes.find(detector_id=alert.detector_id, level=alert.level)
+    if route is None and alert.work_queue_id is None:
+        alert.approval_limit = lowest((alert.approval_limit, limit_of_queue(None)))
     if route is None or route.queue.pk == alert.work_queue_id:
         return
     alert.work_queue = route.queue
+    alert.approval_limit = lowest((alert.approval_limit, limit_of_queue(route.queue)))
     _set_times(alert, route, now)
 
 

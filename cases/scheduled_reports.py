@@ -45,7 +45,7 @@ def _make_if_due(subscription: ReportSubscription, counted: datetime | None, now
     period = period_until(due.at, subscription.days)
     if not _is_counted(period, counted) and now < due.at + PATIENCE:
         return False
-    made = _make(subscription, key=f"{due.day}", period=period, now=now)
+    made = _make(subscription, key=f"{due.at:%Y-%m-%dT%H:%M}", period=period, now=now)
     # Only forward: its owner may have changed it meanwhile.
     rows = ReportSubscription.objects.filter(pk=subscription.pk, handled_until__lt=due.at)
     rows.update(handled_until=due.at)

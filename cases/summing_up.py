@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from time import monotonic
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from accounts import vault
 from cases.handling_time import Cell, loss_per_minute, predict
@@ -123,20 +124,33 @@ def _said(prediction: Prediction, spec: DetectorSpec | None) -> Iterable[str]:
 def sum_up_missing(most: int = 500) -> int:
     """Sum up open alerts that nobody has, the most pressing first: those of before there were
     facets. Returns how many; one that cannot be summed up keeps none of the others waiting."""
-    known = minutes_known()
-    rows = Alert.objects.filter(status=AlertStatus.OPEN, facet=None).order_by(*QUEUE_ORDER)
-    return sum(_sum_up_one(pk, known) for pk in list(rows.values_list("pk", flat=True)[:most]))
+    return _sum_up_some(_missing(), most)[0]
 
 
 def sum_up_all(seconds: float) -> int:
-    """Sum up what nobody has until nothing is left, or so many seconds have passed."""
-    end, done = monotonic() + seconds, 0
+    """Sum up what nobody has until each was tried, or so many seconds have passed."""
+    end, done, rest = monotonic() + seconds, 0, _missing()
     while monotonic() < end:
-        now = sum_up_missing(AT_ONCE)
-        if not now:
-            break
+        now, last = _sum_up_some(rest, AT_ONCE)
         done += now
+        if last is None:
+            break
+        loss, pk = last
+        # Past those that were tried: as many that fail must not keep back what comes after them.
+        rest = _missing().filter(Q(loss_per_minute__lt=loss) | Q(loss_per_minute=loss, pk__lt=pk))
     return done
+
+
+def _missing() -> QuerySet[Alert]:
+    return Alert.objects.filter(status=AlertStatus.OPEN, facet=None).order_by(*QUEUE_ORDER)
+
+
+def _sum_up_some(rows: QuerySet[Alert], most: int) -> tuple[int, tuple[float, int] | None]:
+    """(how many of the first `most` were summed up, the place of the last one; None: no more)."""
+    known = minutes_known()
+    tried = list(rows.values_list("loss_per_minute", "pk")[:most])
+    done = sum(_sum_up_one(pk, known) for _, pk in tried)
+    return done, tried[-1] if tried else None
 
 
 def _sum_up_one(pk: int, known: Mapping[Cell, float]) -> int:
@@ -148,7 +162,8 @@ def _sum_up_one(pk: int, known: Mapping[Cell, float]) -> int:
             held = list(Prediction.objects.filter(alert_link__alert=alert)[:SUMMED])
             sum_up(alert, held, known)
             alert.save(update_fields=SUMS)
-    except DatabaseError:
+    except Exception:
+        # Whatever an old row holds: one alert must not keep the installation from starting.
         logger.exception("Alert %s cannot be summed up.", pk)
         return 0
     return 1

@@ -93,7 +93,10 @@ def _place_alerts(routes: Routes, now: datetime) -> int:
         for alert in rows[:BATCH]:
             place_alert(alert, routes=routes, now=now)
             placed += rows.filter(pk=alert.pk).update(
-                work_queue=alert.work_queue, due_at=alert.due_at, escalate_at=alert.escalate_at
+                work_queue=alert.work_queue,
+                due_at=alert.due_at,
+                escalate_at=alert.escalate_at,
+                approval_limit=alert.approval_limit,
             )
     return placed
 

@@ -19,6 +19,7 @@ from cases.case_selectors import case_workers
 from cases.checklists import write_template
 from cases.models import Alert, Case
 from cases.queue_forms import CaseTypeForm, MemberForm, QueueForm
+from cases.rights import lack_of, with_rights
 from cases.selectors import assignable_users
 from cases.team_queues import remove_member, save_member, save_queue
 from cases.views import signed_in
@@ -87,7 +88,8 @@ def _render_queue(
     request: HttpRequest, queue: WorkQueue, form: QueueForm, *, status: int = 200, **extra: Any
 ) -> HttpResponse:
     user = signed_in(request)
-    members = [] if queue.pk is None else list(queue.members.select_related("user"))
+    places = QueueMember.objects.filter(queue=queue.pk).select_related("user")
+    members = [] if queue.pk is None else list(with_rights(places, "user_id"))
     loads = loads_of([member.user_id for member in members], timezone.now())
     taken = {member.user_id for member in members}
     changes = user.has_perm(CHANGE_QUEUE)
@@ -95,6 +97,7 @@ def _render_queue(
         {
             "member": member,
             "load": loads.get(member.user_id, 0),
+            "lack": lack_of(member) if member.user.is_active else "not active",
             "form": MemberForm(instance=member, auto_id=f"member-{member.pk}-%s"),
         }
         for member in members

@@ -63,6 +63,15 @@ def test_each_filter_finds_its_own(boss, admin):
     assert numbers(boss.get(search, {"action": "opened"})) == []
 
 
+def test_who_is_exactly_the_user_that_is_named(boss):
+    for name in ("bob", "Bob"):
+        write(actor=UserFactory(username=name), action=f"by.{name}")
+    found = boss.get(reverse("audit_list"), {"actor": "Bob"})
+    assert "by.Bob" in text(found) and "by.bob" not in text(found)
+    page = boss.get(reverse("audit_list"), {"actor": "BOB"})
+    assert "write it exactly" in page.context["form"].errors["actor"][0]
+
+
 def test_a_percent_sign_is_a_letter(boss):
     write(action="test.done")
     assert numbers(boss.get(reverse("audit_list"), {"action": "%"})) == []

@@ -113,7 +113,7 @@ def test_filters_find_by_label_prefix_owner_state_and_scope(boss):
     revoke_api_key(dead, actor=None)
 
     def found(**asked):
-        return set(boss.get(reverse("key_list"), asked).context["page_obj"])
+        return set(boss.get(reverse("key_list"), asked, follow=True).context["page_obj"])
 
     assert found(state="live") == {live}
     assert found(state="ended") == {dead, idle}
@@ -129,3 +129,28 @@ def test_revoking_twice_is_said_and_written_once(boss):
     for _ in range(2):
         assert boss.post(reverse("key_revoke", args=[key.pk])).status_code == 302
     assert AuditEntry.objects.filter(action="api_key.revoked").count() == 1
+
+
+def test_a_whole_key_that_is_searched_for_leaves_the_address_but_its_prefix(boss):
+    key, plain = create_api_key(user=UserFactory(), label="Till", scopes=["score"])
+    sent = boss.get(reverse("key_list"), {"q": f" {plain}", "state": "live"})
+    assert (sent.status_code, sent["Location"]) == (
+        302, f"{reverse('key_list')}?q={key.prefix}&state=live",
+    )  # fmt: skip
+    page = boss.get(sent["Location"])
+    assert list(page.context["page_obj"]) == [key]
+    assert "not the whole key" in text(page) and plain[-20:] not in text(page)
+    assert boss.get(reverse("key_list"), {"q": f"rp_{key.prefix}_"}).status_code == 200
+
+
+def test_a_key_acts_for_exactly_the_user_that_is_named(boss):
+    UserFactory(username="bob")
+    other = UserFactory(username="Bob")
+    make(boss, owner="Bob")
+    assert ApiKey.objects.get().user == other
+    page = boss.post(
+        reverse("key_new"),
+        {"owner": "BOB", "label": "till", "scopes": ["predictions:read"], "rate": "none"},
+    )
+    assert "write it exactly (Bob, bob)" in page.context["form"].errors["owner"][0]
+    assert ApiKey.objects.count() == 1

@@ -362,6 +362,15 @@ def test_an_admin_unlocks_from_every_address(boss, ann):
     assert last("user.unlocked").detail == {"addresses": 2}
 
 
+def test_failed_log_ins_from_many_addresses_are_counted_and_the_last_ones_shown(boss, ann):
+    for i in range(60):
+        note_failed_login(ann.username, f"2001:db8::{i:x}")
+    page = boss.get(address("user_detail", ann))
+    assert len(page.context["failures"]) == 50
+    assert page.context["failures"][0].address == "2001:db8::3b"
+    assert "and from 10 more addresses" in text(page)
+
+
 def test_a_page_of_nobody_is_not_found(boss):
     for pk in (10**9, 10**17, 10**30):
         assert boss.get(f"/manage/users/{pk}/").status_code == 404

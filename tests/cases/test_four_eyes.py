@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from cases.bulk import label_many
 from cases.case_alerts import add_to_case, open_case, take_out_of_case
@@ -12,7 +13,7 @@ from cases.limits import limit_of, stake_of
 from cases.merging import merge_case, unmerge_case
 from cases.models import Alert
 from cases.services import label_alert, open_alerts
-from cases.team_queues import save_queue
+from cases.team_queues import place_unplaced, save_queue
 from cases.work_queue_models import WorkQueue
 from cases.workflow import MoveRefused
 from scoring.models import Label
@@ -105,6 +106,40 @@ def test_a_lead_who_raises_the_limit_still_does_not_close_alone(lead):
     save_queue(queue, detectors=[], actor=lead)
     with pytest.raises(MoveRefused, match="ask for approval"):
         close_case(case, **FALSE, actor=lead)
+
+
+@pytest.mark.parametrize("first", [Decimal(10), None])
+def test_a_lead_who_raises_the_limit_closes_no_open_alert_alone(lead, settings, first):
+    settings.CASE_APPROVAL_LIMIT = Decimal(15_000)
+    queue = WorkQueue.objects.create(name="Small", position=1, approval_limit=first)
+    alert = alert_of("a")
+    queue.approval_limit = Decimal(10**8)
+    save_queue(queue, detectors=[], actor=lead)
+    with pytest.raises(MoveRefused, match="Open a case"):
+        label_alert(alert, **FALSE, actor=lead)
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(open_case([alert], title="Odd", actor=lead), **FALSE, actor=lead)
+    assert label_alert(alert_of("b"), **FALSE, actor=lead).status == "closed"
+
+
+def test_an_alert_that_waited_for_a_queue_keeps_the_installations_limit(lead, settings):
+    settings.CASE_APPROVAL_LIMIT = Decimal(15_000)
+    WorkQueue.objects.all().delete()
+    alert = alert_of("a")
+    WorkQueue.objects.create(name="Large", approval_limit=Decimal(10**8))
+    assert place_unplaced(timezone.now()) == 1
+    with pytest.raises(MoveRefused, match="Open a case"):
+        label_alert(alert, **FALSE, actor=lead)
+
+
+def test_an_alert_that_moves_to_another_queue_keeps_the_lower_limit():
+    small = WorkQueue.objects.create(name="Small", position=1, approval_limit=Decimal(10))
+    alert = alert_of("a")
+    small.delete()
+    WorkQueue.objects.create(name="Large", position=2, approval_limit=Decimal(10**8))
+    assert place_unplaced(timezone.now()) == 1
+    alert.refresh_from_db()
+    assert (alert.work_queue.name, limit_of(alert)) == ("Large", 10)
 
 
 def test_a_limit_that_is_lowered_counts_at_once(analyst):

@@ -4,7 +4,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.roles import ANALYST
+from accounts.roles import ANALYST, DATA_ENGINEER
+from accounts.services import set_roles
 from cases.work_queue_models import QueueMember, WorkQueue
 from tests.accounts.factories import user_with_role
 
@@ -38,3 +39,14 @@ def test_memberships_show_room_skills_and_absence(client, ann):
 def test_memberships_are_for_those_who_see_cases(client, outsider):
     client.force_login(outsider)
     assert client.get(reverse("membership_list")).status_code == 403
+
+
+def test_who_lost_their_role_is_shown_as_one_who_gets_no_work(client, ann, lead):
+    queue = WorkQueue.objects.create(name="Night watch")
+    QueueMember.objects.create(queue=queue, user=ann)
+    client.force_login(lead)
+    pages = (reverse("membership_list"), queue.get_absolute_url())
+    assert not any("may not work" in text(client.get(page)) for page in pages)
+    set_roles(ann, roles=[DATA_ENGINEER], actor=lead)
+    for page in pages:
+        assert "may not work on alerts or cases" in text(client.get(page))

@@ -96,7 +96,7 @@ def test_after_a_standstill_only_the_newest_comes(counted, lead):
     report = subscribed(lead, since=NOW - timedelta(days=9))
     assert make_due_reports(NOW + timedelta(hours=3)) == 1
     run = report.runs.get()
-    assert (run.key, run.first, run.last) == ("2026-03-20", date(2026, 3, 13), LAST)
+    assert (run.key, run.first, run.last) == ("2026-03-20T12:00", date(2026, 3, 13), LAST)
 
 
 def test_it_waits_until_its_last_day_is_counted_but_not_for_ever(counted, lead):
@@ -119,20 +119,22 @@ def test_on_days_when_clocks_are_set_it_comes_once_a_day(lead):
         for moment in (start + timedelta(minutes=30 * n) for n in range(100))
     ]
     assert [hour for hour, n in made if n] == [0, 1]  # 02:00 of summer, then of winter.
-    assert sorted(report.runs.values_list("key", flat=True)) == ["2026-10-25", "2026-10-26"]
+    keys = ["2026-10-25T00:00", "2026-10-26T01:00"]
+    assert sorted(report.runs.values_list("key", flat=True)) == keys
 
 
-def test_another_hour_or_zone_on_the_same_day_sends_no_second_one(counted, lead):
+def test_another_hour_or_zone_on_the_same_day_sends_what_the_page_says_comes_next(counted, lead):
     report = subscribed(lead)
     assert make_due_reports(NOW) == 1
     report.hour = 15
     save_subscription(report, recipients=None, actor=lead)
-    ReportSubscription.objects.update(handled_until=NOW)
-    assert make_due_reports(NOW + timedelta(hours=4)) == 0
-    lead.time_zone = "America/New_York"
+    ReportSubscription.objects.update(handled_until=NOW + timedelta(minutes=5))
+    assert report.timetable.following(NOW).at == NOW + timedelta(hours=3)
+    assert [make_due_reports(NOW + timedelta(hours=n)) for n in (2, 3, 4)] == [0, 1, 0]
+    lead.time_zone = "America/New_York"  # 15:00 there is 19:00 here.
     lead.save()
-    assert make_due_reports(NOW + timedelta(hours=8)) == 0
-    assert report.runs.count() == 1
+    assert [make_due_reports(NOW + timedelta(hours=n)) for n in (6, 7, 8)] == [0, 1, 0]
+    assert report.runs.count() == 3
 
 
 def test_what_fails_keeps_nobody_else_from_theirs_and_is_tried_again(
@@ -276,7 +278,7 @@ def test_sending_now_is_beside_what_is_due_and_once_a_minute(mail, counted, lead
         make_report_now(report, actor=lead, now=NOW + timedelta(seconds=20))
     assert make_due_reports(NOW) == 1
     assert sorted(report.runs.values_list("key", flat=True)) == [
-        "2026-03-20", "now 2026-03-20T12:00"
+        "2026-03-20T12:00", "now 2026-03-20T12:00"
     ]  # fmt: skip
 
 

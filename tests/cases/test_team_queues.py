@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connections
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.roles import ANALYST
+from accounts.roles import ANALYST, DATA_ENGINEER
+from accounts.services import set_roles
 from cases.assigning import Candidate, assign_queue, assign_waiting, choose
 from cases.escalating import escalate_overdue
 from cases.models import Alert, Case
@@ -132,6 +134,20 @@ def test_who_was_away_until_yesterday_and_who_is_active_alone_gets_work():
     waiting(2)
     assign_queue(queue.pk, NOW)
     assert set(owners()) == {"ann"}
+
+
+def test_who_lost_their_role_gets_nothing_more():
+    queue = team("ann", "ben", "cy")
+    ann, ben = (queue.members.get(user__username=name).user for name in ("ann", "ben"))
+    set_roles(ann, roles=[DATA_ENGINEER], actor=None)
+    set_roles(ben, roles=[], actor=None)
+    ben.user_permissions.add(Permission.objects.get(codename="work_case"))
+    case_of(user_with_role(ANALYST, username="dee"), "x")
+    Case.objects.update(owner=None)
+    waiting(3)
+    assign_queue(queue.pk, NOW)
+    assert set(owners()) == {"cy", "dee"}  # Hers is in the case.
+    assert Case.objects.get().owner == ben
 
 
 def test_a_queue_that_does_not_assign_leaves_everything():
