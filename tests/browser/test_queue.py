@@ -206,6 +206,7 @@ def test_filters_stand_in_the_address_views_are_saved_and_the_way_back_works(
     expect(page.locator("[data-order]")).to_have_text("Oldest first")
     page.keyboard.press("Escape")
     page.keyboard.press("v")
+    expect(page.locator("#view-name")).to_be_focused()
     page.keyboard.type("Old and high")
     page.keyboard.press("Enter")
     tab = page.get_by_role("link", name=re.compile("Old and high"))
