@@ -133,8 +133,9 @@ def test_who_worked_on_a_case_that_went_into_another_gets_no_second_look(analyst
 
 def test_a_case_stays_known_however_often_it_goes_into_another(analyst, second, settings):
     settings.CASE_APPROVAL_LIMIT = None
-    case, middle = case_of(second, "a"), case_of(analyst, "c")
+    case, middle = case_of(analyst, "a"), case_of(analyst, "c")
     alert = case.alerts.get()
+    comment_on_case(case, text="The customer says so.", actor=second)
     merge_case(case, target=middle, actor=analyst)
     middle.refresh_from_db()
     last = case_that_took_in(middle, closed_by=analyst)
