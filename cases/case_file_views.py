@@ -59,8 +59,11 @@ def case_attachment(request: HttpRequest, pk: int, attachment: int) -> HttpRespo
     row = get_object_or_404(
         CaseAttachment.objects.select_related("case"), pk=attachment, case_id=pk
     )
+    user = signed_in(request)
+    if is_blind_to_case(user, row.case):
+        return redirect("second_looks")
     try:
-        content = hand_out(row, actor=signed_in(request))
+        content = hand_out(row, actor=user)
     except FileLost as lost:
         context = {"title": "File not available", "text": str(lost), "case": row.case}
         return render(request, "cases/case_file_lost.html", context, status=410)

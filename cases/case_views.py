@@ -20,6 +20,7 @@ from cases.case_selectors import (
     waits_for_me,
 )
 from cases.models import Case
+from cases.second_looks import hidden_look, hide_case
 from cases.services import begin_touch
 from cases.views import fragment, signed_in
 
@@ -37,6 +38,8 @@ def case_index(request: HttpRequest) -> HttpResponse:
     rows = filters.apply(case_rows_query(), user=user, now=now)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     cases = list(page.object_list)
+    if any(case.disposition for case in cases):
+        hide_case(cases, hidden_look(user))
     context = {
         "title": "Cases",
         "filters": filters,

@@ -27,8 +27,9 @@ from cases.dashboard_summaries import (
 from cases.dashboards import analyst_figures, counted_until, newest_event_day
 from cases.models import Alert
 from cases.rows import alert_rows
+from cases.second_looks import hidden_look, without_held
 from cases.tallying import with_truth
-from cases.views import fragment
+from cases.views import fragment, signed_in
 from scoring.models import Prediction
 from scoring.presenting import SpecCache
 
@@ -176,6 +177,7 @@ def dashboard_alerts(request: HttpRequest) -> HttpResponse:
     if asked.by and not request.user.has_perm(ANALYSTS):
         raise PermissionDenied
     rows = asked.narrow(Alert.objects.all(), timezone.now())
+    rows = without_held(rows, hidden_look(signed_in(request)))
     rows = rows.select_related("detector", "top_prediction", "closed_by")
     page = Paginator(rows.order_by("-opened_at", "-pk"), PAGE_SIZE).get_page(
         request.GET.get("page")
@@ -202,6 +204,9 @@ def dashboard_events(request: HttpRequest) -> HttpResponse:
     number = number if is_whole(number, 4) else "1"
     page = min(max(int(number), 1), FURTHEST)
     rows = asked.narrow(Prediction.objects.all(), timezone.now().astimezone(UTC).date())
+    look = hidden_look(signed_in(request))
+    if look is not None:
+        rows = rows.exclude(detector=look.alert.detector_id, entity=look.alert.entity)
     first = (page - 1) * PAGE_SIZE
     # Ids are sorted first: whole rows are wide.
     ordered = rows.order_by("-event_time", "-id").values_list("pk", flat=True)

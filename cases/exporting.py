@@ -14,6 +14,7 @@ from cases.case_rows import totals_of
 from cases.case_selectors import AlertSum, alert_sums, case_rows_query
 from cases.models import Alert, Case
 from cases.rows import alert_row
+from cases.second_looks import hidden_look, hide_case
 from cases.workflow import Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.presenting import SpecCache
@@ -35,13 +36,18 @@ ALERT_HEAD = (
 
 
 def case_lines(filters: CaseFilters, *, user: Any, now: datetime) -> Iterator[tuple[Cell, ...]]:
-    """A line for each case that the filters let through and each of its currencies."""
+    """A line for each case that the filters let through and each of its currencies.
+
+    How that case ended is left out at which the user holds a second look.
+    """
+    look = hidden_look(user)
     rows = filters.apply(case_rows_query().select_related("case_type"), user=user, now=now)
     pks = list(rows.values_list("pk", flat=True)[:MOST])
     for first in range(0, len(pks), CHUNK):
         part = pks[first : first + CHUNK]
         found = case_rows_query().select_related("case_type").in_bulk(part)
         sums = alert_sums(part)
+        hide_case([*found.values()], look)
         for pk in part:
             if pk in found:
                 yield from _case_lines(found[pk], sums.get(pk, []))

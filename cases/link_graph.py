@@ -114,17 +114,22 @@ def link_graph(
     *,
     own: Sequence[Value] = (),
     opened: Collection[str] = (),
+    untold: str = "",
 ) -> LinkGraph:
     """The graph around an entity. `own`: values that it surely has; `opened`: keys of nodes of
-    which more is wanted."""
-    return _Builder(detector_id, entity, shown, set(list(opened)[:MOST_OPENED])).build(own)
+    which more is wanted; `untold`: an entity of which no outcome and no label is told."""
+    wanted = set(list(opened)[:MOST_OPENED])
+    return _Builder(detector_id, entity, shown, wanted, untold).build(own)
 
 
 class _Builder:
     """Reads and caps, hop by hop."""
 
-    def __init__(self, detector_id: int, entity: str, shown: str, opened: set[str]) -> None:
+    def __init__(
+        self, detector_id: int, entity: str, shown: str, opened: set[str], untold: str
+    ) -> None:
         self.detector_id, self.entity, self.shown, self.opened = detector_id, entity, shown, opened
+        self.untold = untold
         self.edges: dict[tuple[str, str], None] = {}
         self.standing: dict[str, Standing] = {}
         self.names: dict[str, str] = {}
@@ -207,6 +212,9 @@ class _Builder:
                 frauds=known.frauds,
                 legitimate=known.legitimate,
             )
+        if self.untold in found:
+            known_of = found[self.untold]
+            found[self.untold] = replace(known_of, fraud_alerts=0, frauds=0, legitimate=0)
         self.standing |= found
 
     # --- Choosing ----------------------------------------------------------------------------

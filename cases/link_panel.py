@@ -82,11 +82,15 @@ def link_panel(
     *,
     opened: Collection[str],
     row: Prediction | None = None,
+    untold: str = "",
 ) -> LinkPanel:
-    """The graph around an entity; `row` is an event of it that the index may not know yet."""
+    """The graph around an entity; `row` is an event of it that the index may not know yet.
+
+    Of the entity `untold` no label is told: somebody is to judge it without.
+    """
     newest = row or newest_of_entity(detector.pk, entity)
     own = values_of_event(newest, spec) if newest is not None else []
-    graph = link_graph(detector.pk, entity, shown, own=own, opened=opened)
+    graph = link_graph(detector.pk, entity, shown, own=own, opened=opened, untold=untold)
     url = reverse("entity_links", args=[detector.slug, entity])
     layout = lay_out([[node.key for node in column] for column in graph.columns], graph.edges)
     telling = _Telling(detector, spec, url, list(opened))

@@ -74,8 +74,9 @@ def state_of_row(alert: Alert, *, user_id: int, now: datetime) -> RowState:
 
 def _mark(alert: Alert, user_id: int, now: datetime) -> Mark | None:
     if alert.status == AlertStatus.CLOSED:
-        outcome = alert.get_disposition_display().lower()
-        return Mark("check", "Closed", f"Closed: {outcome}", "is-gone")
+        # Nothing is said of the outcome where it was hidden from who holds a second look.
+        outcome = f": {alert.get_disposition_display().lower()}" if alert.disposition else ""
+        return Mark("check", "Closed", f"Closed{outcome}", "is-gone")
     if alert.status != AlertStatus.OPEN:
         return Mark("briefcase", "In a case", f"In case {alert.case_id}", "is-gone")
     holder = held_by(alert, now)

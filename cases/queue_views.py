@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.models import User
 from accounts.typed import is_whole
 from cases.filters import AGE, AMOUNT, DUE, SCORE, SNOOZED, SORTS, QueueFilters
 from cases.forms import BudgetForm
@@ -30,9 +31,10 @@ from cases.saving_views import (
     save_view,
     views_of,
 )
+from cases.second_looks import blind_since, hidden_look, hide_held
 from cases.selectors import assignable_users
 from cases.views import fragment, go_on, preview_context, signed_in
-from cases.workflow import REASON_CODES, Disposition
+from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring.presenting import SpecCache
 
 MOST_WATCHED = 50
@@ -98,7 +100,7 @@ def render_queue(
         "bulk_reasons": _bulk_reasons(),
         "people": assignable_users() if user.has_perm("cases.assign_alert") else [],
         **_watched(alerts, newest_alert_id(), now),
-        **(preview_context(alerts[0], specs) if alerts else {"preview": None}),
+        **_preview(user, alerts, specs),
         **extra,
     }
     if not fragment(request):
@@ -108,6 +110,15 @@ def render_queue(
     asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
     response["HX-Push-Url"] = f"{reverse('queue')}?{asked.lstrip('&')}".rstrip("?")
     return response
+
+
+def _preview(user: User, alerts: Sequence[Alert], specs: SpecCache) -> dict[str, Any]:
+    """The first alert in short, without labels that the user must not know."""
+    if not alerts:
+        return {"preview": None}
+    first = alerts[0]
+    since = blind_since(user, first.detector_id, first.entity)
+    return preview_context(first, specs, before=since)
 
 
 def _heads(filters: QueueFilters) -> list[dict[str, Any]]:
@@ -166,6 +177,8 @@ def _news(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
     told = _watched(alerts, since, now, waiting)
     if told["state"] == request.GET.get("state") and str(waiting) == request.GET.get("waiting"):
         return HttpResponse(status=204)
+    if any(alert.status == AlertStatus.CLOSED for alert in alerts):
+        hide_held(alerts, hidden_look(user))
     changed = [state_of_row(alert, user_id=user.pk, now=now) for alert in alerts]
     context = {"filters": filters, "query": filters.query(), "changed": changed, **told}
     return render(request, "cases/queue.html#news", context)

@@ -17,8 +17,9 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import add_event
-from cases.case_models import CaseApproval
+from cases.case_models import CaseApproval, CaseMerge
 from cases.models import Alert, Case, CaseEvent
+from cases.queue_models import AlertComment
 from cases.second_look_models import SecondLook, SecondLookShare
 from cases.second_look_selectors import standing
 from cases.workflow import (
@@ -45,15 +46,29 @@ def waiting_for(user: User, now: datetime) -> "QuerySet[SecondLook]":
 
 
 def _knows(user: User) -> Q:
-    """Looks whose first outcome the user had a hand in, or followed as owner of alert or case."""
-    case = OuterRef("alert__case")
-    acted = CaseEvent.objects.filter(case=case, actor=user).order_by()
-    judged = CaseApproval.objects.filter(case=case).order_by()
+    """Looks whose first outcome the user had a hand in, or followed as owner of alert or case.
+
+    Every case that the alert was ever in counts: merging takes it from one to the next.
+    """
+    said = AlertComment.objects.filter(alert=OuterRef("alert"), author=user).order_by()
+    merges = CaseMerge.objects.filter(alerts=OuterRef("alert")).order_by()
+    merged = merges.filter(_worked_on("source", user) | _worked_on("target", user))
     return (
         Q(first_by=user)
         | Q(alert__owner=user)
-        | Q(alert__case__owner=user)
-        | Q(alert__case__opened_by=user)
+        | Q(Exists(said))
+        | _worked_on("alert__case", user)
+        | Q(Exists(merged))
+    )
+
+
+def _worked_on(case: str, user: User) -> Q:
+    """Rows whose `case` the user owns or opened, acted on, or asked or was asked to have closed."""
+    acted = CaseEvent.objects.filter(case=OuterRef(case), actor=user).order_by()
+    judged = CaseApproval.objects.filter(case=OuterRef(case)).order_by()
+    return (
+        Q(**{f"{case}__owner": user})
+        | Q(**{f"{case}__opened_by": user})
         | Q(Exists(acted))
         | Q(Exists(judged.filter(Q(requested_by=user) | Q(decided_by=user))))
     )
@@ -84,9 +99,57 @@ def blind_since(user: User | AnonymousUser, detector_id: int, entity: str) -> da
 
 
 def is_blind_to_case(user: User, case: Case) -> bool:
-    """Whether the user holds a second look at an alert of this case."""
+    """Whether the user holds a second look at an alert of this case, or that merging took out."""
     rows = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
-    return user.has_perm("cases.triage_alert") and rows.filter(alert__case=case).exists()
+    merged = CaseMerge.objects.filter(source=case, alerts=OuterRef("alert")).order_by()
+    rows = rows.filter(Q(alert__case=case) | Q(Exists(merged)))
+    return user.has_perm("cases.triage_alert") and rows.exists()
+
+
+def hidden_look(user: User | AnonymousUser) -> SecondLook | None:
+    """The second look in the user's hands with its alert, for lists; None: they may see it all.
+
+    One query. What a list must not tell of its alert and case is what the functions below say.
+    """
+    if not isinstance(user, User) or not user.has_perm("cases.triage_alert"):
+        return None
+    rows = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
+    return rows.select_related("alert").order_by("first_at").first()
+
+
+def hides(look: SecondLook | None, alert: Alert) -> bool:
+    """Whether it must not be told how this alert ended: it is the look's own, or one of the same
+    entity that was closed from then on."""
+    if look is None or alert.closed_at is None:
+        return False
+    held = look.alert
+    same = (alert.detector_id, alert.entity) == (held.detector_id, held.entity)
+    return same and alert.closed_at >= look.first_at
+
+
+def hide_held(alerts: Sequence[Alert], look: SecondLook | None) -> None:
+    """Forget, in memory alone, how those alerts of a list ended that the look hides."""
+    for alert in alerts:
+        if hides(look, alert):
+            alert.disposition = alert.reason_code = ""
+
+
+def without_held(alerts: "QuerySet[Alert]", look: SecondLook | None) -> "QuerySet[Alert]":
+    """The alerts that the look does not hide: a filter by outcome tells what a row does not."""
+    if look is None:
+        return alerts
+    held = look.alert
+    return alerts.exclude(
+        detector=held.detector_id, entity=held.entity, closed_at__gte=look.first_at
+    )
+
+
+def hide_case(cases: Sequence[Case], look: SecondLook | None) -> None:
+    """Forget, in memory alone, how and by whom the case of the held alert was closed."""
+    for case in cases:
+        if look is not None and case.pk == look.alert.case_id:
+            case.disposition = case.reason_code = ""
+            case.owner = None
 
 
 def hide_outcomes(alerts: Sequence[Alert], since: datetime | None) -> None:

@@ -112,6 +112,8 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
         look = blinding_look(user, alert.detector_id, alert.entity)
         since = None if look is None else look.first_at
         context = preview_context(alert, presenting.SpecCache(), before=since)
+        if look is not None and look.alert_id == alert.pk:
+            context["comments"] = []
         return render(request, "cases/queue.html#preview-body", context)
     act = request.GET.get("act", "")
     return _render_alert(request, alert, {"act": act if act in ACTS else ""})

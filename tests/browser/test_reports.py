@@ -163,3 +163,29 @@ def test_whoever_types_faster_than_the_list_keeps_what_they_typed(sign_in: SignI
     )
     expect(text).to_have_value("@lead")
     expect(page.get_by_role("listbox", name="People")).to_be_hidden()
+
+
+def test_names_come_also_where_the_answer_is_slower_than_the_typing(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.goto("/cases/")
+    page.locator("[data-row-open]").first.click()
+    page.wait_for_url(re.compile(r"/cases/\d+/"))
+    # Each answer takes longer than the next key, which gives up the question before.
+    page.evaluate(
+        """() => {
+            const real = window.fetch;
+            window.fetch = async (address, options) => {
+                await new Promise(done => {
+                    setTimeout(done, 600);
+                    options?.signal?.addEventListener("abort", done);
+                });
+                return real(address, options);
+            };
+        }"""
+    )
+    page.keyboard.press("c")
+    expect(page.get_by_label("Comment", exact=True)).to_be_focused()
+    for letters in ("@", "l", "e", "a"):
+        page.keyboard.type(letters)
+        page.wait_for_timeout(250)  # The question is asked 150 ms after a key.
+    expect(people(page)).to_have_text(re.compile("@lead"))

@@ -1,17 +1,35 @@
 """Who holds a second look learns nowhere what the first analyst found, and is nobody who knows."""
 
+import csv
+import io
+from datetime import timedelta
+
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.roles import ANALYST, LEAD
+from cases import linking
+from cases.attaching import attach
+from cases.case_models import CaseMerge
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.closing import undo_closing
 from cases.handovers import assign_case
+from cases.linking import index_links
+from cases.merging import merge_case
 from cases.models import Alert
 from cases.queue_models import Closing
+from cases.resting import comment_on_alert
 from cases.second_look_models import SecondLook
-from cases.second_looks import answer_second_look, settle_second_look, take_second_look
+from cases.second_looks import (
+    answer_second_look,
+    settle_second_look,
+    take_second_look,
+    waiting_for,
+)
 from cases.services import assign_alert, comment_on_case, label_alert, open_alerts
+from cases.signing import sign_closed_alerts
 from cases.work_queue_models import WorkQueue
 from scoring.labelling import record_label
 from scoring.models import Label
@@ -86,6 +104,53 @@ def test_who_approved_a_closing_gets_no_second_look_at_it(analyst, second, lead)
     assert take_second_look(lead) is None
     assert take_second_look(analyst) is None
     assert take_second_look(second) is not None
+
+
+def case_that_took_in(other, *, closed_by):
+    """A closed case that another one went into before."""
+    case = case_of(closed_by, "b")
+    merge_case(other, target=case, actor=closed_by)
+    case.refresh_from_db()
+    close_case(case, actor=closed_by, **FRAUD)
+    return case
+
+
+def takes(user, alert):
+    """Whether the user may take the second look at an alert."""
+    return waiting_for(user, timezone.now()).filter(alert=alert).exists()
+
+
+def test_who_worked_on_a_case_that_went_into_another_gets_no_second_look(analyst, second):
+    talked, other = (user_with_role(ANALYST, username=name) for name in ("talked", "other"))
+    case = case_of(second, "a")
+    alert = case.alerts.get()
+    comment_on_case(case, text="The customer says so.", actor=talked)
+    case_that_took_in(case, closed_by=analyst)
+    assert not takes(second, alert)
+    assert not takes(talked, alert)
+    assert takes(other, alert)
+
+
+def test_a_case_stays_known_however_often_it_goes_into_another(analyst, second, settings):
+    settings.CASE_APPROVAL_LIMIT = None
+    case, middle = case_of(analyst, "a"), case_of(analyst, "c")
+    alert = case.alerts.get()
+    comment_on_case(case, text="The customer says so.", actor=second)
+    merge_case(case, target=middle, actor=analyst)
+    middle.refresh_from_db()
+    last = case_that_took_in(middle, closed_by=analyst)
+    assert set(last.alerts.values_list("pk", flat=True)) > {alert.pk}
+    assert not takes(second, alert)
+    assert takes(second, last.alerts.exclude(pk=alert.pk).first())
+
+
+def test_who_commented_on_an_alert_gets_no_second_look_at_it(analyst, second):
+    alert, other = alert_of("a"), alert_of("b")
+    comment_on_alert(alert, text="I called: it is fraud.", actor=second)
+    for one in (alert, other):
+        label_alert(one, actor=analyst, **FRAUD)
+    assert not takes(second, alert)
+    assert takes(second, other)
 
 
 # --- What the holder sees ------------------------------------------------------------------------
@@ -169,6 +234,155 @@ def test_a_case_leads_the_holder_to_the_second_look(analyst, second, client):
         assert FRAUD["reason_code"] not in body(client, *address, status=302)
     client.force_login(analyst)
     body(client, "case_detail", case.pk)
+
+
+# --- Lists ---------------------------------------------------------------------------------------
+
+
+def test_the_preview_in_the_queue_shows_the_holder_what_was_known_before(held, client, analyst):
+    newer = alert_of("a")
+    context = client.get(reverse("queue")).context
+    assert context["preview"].alert == newer
+    assert not any(event.labels.all() for event in context["events"])
+    client.force_login(analyst)
+    assert any(event.labels.all() for event in client.get(reverse("queue")).context["events"])
+
+
+def test_the_preview_shows_the_holder_no_note_on_the_alert(held, client, analyst):
+    comment_on_alert(held, text=FOUND, actor=analyst)
+    asked = {"HX-Request": "true", "HX-Target": "preview"}
+    assert FOUND not in body(client, "alert_detail", held.pk, **asked)
+    client.force_login(analyst)
+    assert FOUND in body(client, "alert_detail", held.pk, **asked)
+
+
+def news(client, *alerts):
+    query = {"since": 0, "watched": ".".join(str(alert.pk) for alert in alerts)}
+    headers = {"HX-Request": "true", "HX-Target": "news"}
+    return client.get(reverse("queue"), query, headers=headers).content.decode()
+
+
+def test_the_news_of_the_queue_tell_the_holder_that_it_is_closed_and_no_more(held, client, analyst):
+    told = news(client, held)
+    assert "Closed" in told and "Closed: " not in told
+    other = label_alert(alert_of("b"), actor=analyst, **FRAUD)
+    assert news(client, other).count("Closed: fraud") == 1
+    client.force_login(analyst)
+    assert "Closed: fraud" in news(client, held)
+
+
+def test_similar_alerts_leave_out_the_one_the_holder_judges(held, client, analyst):
+    known = label_alert(alert_of("b"), actor=analyst, **FALSE)
+    sign_closed_alerts(everything=True)
+    address = reverse("alert_similar", args=[alert_of("c").pk])
+    context = client.get(address).context
+    assert [line["row"].alert for line in context["similar"]] == [known]
+    assert context["verdict"] == "0 of 1 were fraud"
+    client.force_login(analyst)
+    assert client.get(address).context["verdict"] == "1 of 2 was fraud"
+
+
+@pytest.mark.parametrize("asked", [{}, {"outcome": "fraud"}])
+def test_the_rows_behind_a_chart_leave_it_out(held, client, analyst, asked):
+    other = label_alert(alert_of("b"), actor=analyst, **FRAUD)
+    waits = alert_of("c")
+
+    def rows():
+        context = client.get(reverse("dashboard_alerts"), asked).context
+        return {row.alert for row in context["rows"]}
+
+    shown = {other} if asked else {other, waits}
+    assert rows() == shown
+    client.force_login(analyst)
+    assert rows() == shown | {held}
+
+
+@pytest.mark.parametrize("asked", [{}, {"truth": "fraud"}])
+def test_the_events_behind_a_chart_leave_its_entity_out(held, client, analyst, asked):
+    def entities():
+        context = client.get(reverse("dashboard_events"), {**day, **asked}).context
+        return {row["event"].entity for row in context["rows"]}
+
+    day = {"day_from": f"{held.first_event_at:%Y-%m-%d}", "day_to": f"{held.last_event_at:%F}"}
+    label_alert(other := alert_of("b"), actor=analyst, **FRAUD)
+    assert entities() == {other.entity}
+    client.force_login(analyst)
+    assert entities() == {other.entity, held.entity}
+
+
+@pytest.fixture
+def held_case(analyst, second, client):
+    """A closed case at whose alert the signed-in colleague holds a second look."""
+    case = case_of(analyst, "a")
+    case.owner = analyst
+    case.save()
+    close_case(case, actor=analyst, **FRAUD)
+    assert take_second_look(second).alert.case_id == case.pk
+    client.force_login(second)
+    return case
+
+
+def exported(client):
+    response = client.get(reverse("case_export", args=["csv"]), {"status": "all"})
+    return next(
+        csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig")))
+    )
+
+
+def test_the_list_of_cases_and_its_table_tell_the_holder_no_outcome(held_case, client, analyst):
+    address, asked = reverse("case_list"), {"status": "all"}
+    assert "Closed, fraud" not in client.get(address, asked).content.decode()
+    line = exported(client)
+    assert (line["Case"], line["Status"]) == (str(held_case.pk), "Closed")
+    assert [line[name] for name in ("Outcome", "Reason", "Owner")] == ["", "", ""]
+    client.force_login(analyst)
+    assert "Closed, fraud" in client.get(address, asked).content.decode()
+    line = exported(client)
+    assert [line[name] for name in ("Outcome", "Reason", "Owner")] == [
+        *("Fraud", "card_testing", analyst.username)
+    ]
+
+
+def test_other_cases_stay_as_they_are(held_case, client, lead):
+    other = case_of(lead, "b")
+    close_case(other, actor=lead, **FALSE)
+    shown = client.get(reverse("case_list"), {"status": "all"}).content.decode()
+    assert shown.count("Closed, false positive") == 1
+
+
+def test_links_tell_the_holder_no_bad_event_of_the_entity(held, client, analyst, monkeypatch):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=-1))
+    own, other = flagged("a", "b", device_id="shared")
+    assert own.entity == held.entity
+    index_links()
+    addresses = [("entity_links", "payments", row.entity) for row in (own, other)]
+    for address in addresses:
+        page = body(client, *address)
+        assert "shared by" in page and "bad event" not in page
+    client.force_login(analyst)
+    assert all("1 bad event" in body(client, *address) for address in addresses)
+
+
+def test_files_of_the_case_lead_the_holder_to_the_second_look(
+    analyst, second, client, settings, tmp_path
+):
+    """Also those of the case that the alert came from."""
+    settings.ATTACHMENT_DIR = tmp_path
+    source, target = case_of(analyst, "a"), case_of(analyst, "b")
+    said = SimpleUploadedFile("call.csv", b"It,is\nclearly,fraud\n")
+    files = [attach(case, file=said.open(), actor=analyst) for case in (source, target)]
+    merge_case(source, target=target, actor=analyst)
+    target.refresh_from_db()
+    close_case(target, actor=analyst, **FRAUD)
+    SecondLook.objects.exclude(alert__entity=CaseMerge.objects.get().alerts.get().entity).delete()
+    client.force_login(second)
+    for file in files:
+        body(client, "case_detail", file.case_id)
+        body(client, "case_attachment", file.case_id, file.pk)
+    assert take_second_look(second) is not None
+    for file in files:
+        body(client, "case_detail", file.case_id, status=302)
+        body(client, "case_attachment", file.case_id, file.pk, status=302)
 
 
 # --- What comes of it ----------------------------------------------------------------------------
