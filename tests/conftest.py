@@ -10,6 +10,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
+from riskplatform import context_processors
 from scoring import breakers, deployment, judging, services
 from scoring.calls import Call
 from scoring.core.bundle import write_bundle
@@ -53,12 +54,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def forget_served_bundles() -> None:
+def forget_what_is_remembered() -> None:
     """What one test's process remembered must not serve in the next."""
     deployment._last_good.clear()
     deployment._latest.clear()
     judging.cache.clear()
     breakers.reset()
+
+
+@pytest.fixture(autouse=True)
+def know_roles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries are counted in a process that knows whose menu names which roles, as all do but once
+    a minute; whether it does must not depend on the tests before."""
+    context_processors._role_names.cache_clear()
+    if request.module.__name__ != "tests.riskplatform.test_context_processors":
+        monkeypatch.setattr(context_processors, "_role_names", lambda user_id, when: "Analyst")
 
 
 @pytest.fixture

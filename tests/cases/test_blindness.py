@@ -1,4 +1,4 @@
-"""Who holds a second look learns nowhere what the first analyst found, and is nobody who knows."""
+"""Who holds a second look learns nowhere what the first analyst found."""
 
 import csv
 import io
@@ -7,15 +7,13 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.roles import ANALYST, LEAD
 from cases import linking
 from cases.attaching import attach
 from cases.case_models import CaseMerge
-from cases.casework import approve_closing, ask_to_close, close_case
+from cases.casework import close_case
 from cases.closing import undo_closing
-from cases.handovers import assign_case
 from cases.linking import index_links
 from cases.merging import merge_case
 from cases.models import Alert
@@ -26,11 +24,9 @@ from cases.second_looks import (
     answer_second_look,
     settle_second_look,
     take_second_look,
-    waiting_for,
 )
-from cases.services import assign_alert, comment_on_case, label_alert, open_alerts
+from cases.services import label_alert, open_alerts
 from cases.signing import sign_closed_alerts
-from cases.work_queue_models import WorkQueue
 from scoring.labelling import record_label
 from scoring.models import Label
 from tests.accounts.factories import user_with_role
@@ -70,87 +66,6 @@ def body(client, *address, status=200, **headers):
     response = client.get(reverse(address[0], args=address[1:]), headers=headers)
     assert response.status_code == status
     return response.content.decode()
-
-
-# --- Who is given a look -------------------------------------------------------------------------
-
-
-def test_the_owner_of_an_alert_gets_no_second_look_at_it(analyst, second, lead):
-    alert = alert_of("a")
-    assign_alert(alert, owner=second, actor=lead)
-    label_alert(alert, actor=lead, **FRAUD)
-    assert take_second_look(second) is None
-    assert take_second_look(analyst).alert_id == alert.pk
-
-
-def test_who_opened_or_worked_on_a_case_gets_no_second_look_at_it(analyst, second, lead):
-    talked, owner = (user_with_role(ANALYST, username=name) for name in ("talked", "owner"))
-    case = case_of(second, "a")
-    comment_on_case(case, text="Odd.", actor=talked)
-    assign_case(case, owner=owner, actor=lead)
-    close_case(case, actor=analyst, **FRAUD)
-    for user in (second, talked, owner, lead, analyst):
-        assert take_second_look(user) is None, user
-    other = user_with_role(ANALYST, username="other")
-    assert take_second_look(other) is not None
-
-
-def test_who_approved_a_closing_gets_no_second_look_at_it(analyst, second, lead):
-    WorkQueue.objects.all().delete()
-    WorkQueue.objects.create(name="All", approval_limit=1)
-    case = case_of(analyst, "a")
-    ask_to_close(case, actor=analyst, **FRAUD)
-    approve_closing(case, actor=lead)
-    assert take_second_look(lead) is None
-    assert take_second_look(analyst) is None
-    assert take_second_look(second) is not None
-
-
-def case_that_took_in(other, *, closed_by):
-    """A closed case that another one went into before."""
-    case = case_of(closed_by, "b")
-    merge_case(other, target=case, actor=closed_by)
-    case.refresh_from_db()
-    close_case(case, actor=closed_by, **FRAUD)
-    return case
-
-
-def takes(user, alert):
-    """Whether the user may take the second look at an alert."""
-    return waiting_for(user, timezone.now()).filter(alert=alert).exists()
-
-
-def test_who_worked_on_a_case_that_went_into_another_gets_no_second_look(analyst, second):
-    talked, other = (user_with_role(ANALYST, username=name) for name in ("talked", "other"))
-    case = case_of(second, "a")
-    alert = case.alerts.get()
-    comment_on_case(case, text="The customer says so.", actor=talked)
-    case_that_took_in(case, closed_by=analyst)
-    assert not takes(second, alert)
-    assert not takes(talked, alert)
-    assert takes(other, alert)
-
-
-def test_a_case_stays_known_however_often_it_goes_into_another(analyst, second, settings):
-    settings.CASE_APPROVAL_LIMIT = None
-    case, middle = case_of(analyst, "a"), case_of(analyst, "c")
-    alert = case.alerts.get()
-    comment_on_case(case, text="The customer says so.", actor=second)
-    merge_case(case, target=middle, actor=analyst)
-    middle.refresh_from_db()
-    last = case_that_took_in(middle, closed_by=analyst)
-    assert set(last.alerts.values_list("pk", flat=True)) > {alert.pk}
-    assert not takes(second, alert)
-    assert takes(second, last.alerts.exclude(pk=alert.pk).first())
-
-
-def test_who_commented_on_an_alert_gets_no_second_look_at_it(analyst, second):
-    alert, other = alert_of("a"), alert_of("b")
-    comment_on_alert(alert, text="I called: it is fraud.", actor=second)
-    for one in (alert, other):
-        label_alert(one, actor=analyst, **FRAUD)
-    assert not takes(second, alert)
-    assert takes(second, other)
 
 
 # --- What the holder sees ------------------------------------------------------------------------
