@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from random import Random
+from threading import Barrier
 
 import pytest
 from django.db import connection, connections
@@ -199,10 +200,13 @@ def test_eight_analysts_empty_a_queue_of_200_and_no_alert_comes_twice_or_is_lost
     """Each takes and decides until nothing is left, all at the same time."""
     waiting(ALERTS)
     users = [user_with_role(ANALYST) for _ in range(ANALYSTS)]
+    ready = Barrier(ANALYSTS, timeout=60)
 
     def work(user):
         done = []
         try:
+            connection.ensure_connection()
+            ready.wait()  # Who connects late would get less for that alone.
             while (row := hand_out_next(user, ALL)) is not None:
                 Alert.objects.filter(pk=row.alert_id, locked_by=user).update(
                     status="closed", locked_by=None, locked_until=None
