@@ -7,11 +7,11 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
+from accounts.csv_tables import Cell, safe
 from cases.dashboard_figures import Figure, Points
 from cases.dashboard_filters import DashboardFilters
 from cases.dashboard_rows import AlertsAsked, EventsAsked
 from cases.dashboards import Scope, Sums, read_sums, scope_of, usual_currency
-from cases.exporting import Cell, safe
 
 FIRST, LAST = "{first}", "{last}"
 
