@@ -3,6 +3,7 @@ forgotten where all of them are measured or counted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -109,6 +110,41 @@ def readable_pages(shown: Shown) -> Iterator[tuple[str, str]]:
         name, needed = str(pattern.name), list(pattern.pattern.converters)
         if name not in FORMS:
             yield name, reverse(name, kwargs={what: _value(known, name, what) for what in needed})
+
+
+def queue_addresses() -> list[tuple[str, str]]:
+    """The queue as analysts ask for it: sorted, narrowed, searched, far down."""
+    asked = {
+        "queue by age": "sort=age",
+        "queue by amount": "sort=amount",
+        "queue by probability": "sort=score",
+        "queue of one level": "level=HIGH",
+        "queue of one detector": "detector=payments",
+        "queue of mine": "owner=me",
+        "queue of a text": "q=travel",
+        "words of every alert": "q=amount",
+        "words of a third of them": "q=card",
+        "words of a twentieth": "q=crypto",
+        "queue, page 200": "page=200",
+    }
+    return [(name, f"/?{query}") for name, query in asked.items()]
+
+
+def dashboard_addresses() -> list[tuple[str, str]]:
+    """Dashboards over the longest spans, and the rows behind their points."""
+    year = f"from={date.today() - timedelta(days=364)}&to={date.today()}"
+    return [
+        ("dashboards of 90 days", "/dashboards/?days=90"),
+        ("dashboards of a year", f"/dashboards/?{year}"),
+        ("dashboards of one detector", "/dashboards/?days=90&detector=payments"),
+        ("analysts of a year", f"/dashboards/analysts/?{year}"),
+        ("agreement of a year", f"/second-looks/agreement/?{year}"),
+        ("alerts behind a backlog", f"/dashboards/alerts/?waiting_on={date.today()}"),
+        ("alerts closed in a year", f"/dashboards/alerts/?closed_from={date.today().year}-01-01"),
+        ("alerts that wait", "/dashboards/alerts/?waited=24&level=HIGH"),
+        ("fraud in a week", "/dashboards/events/?truth=fraud&day_from="
+         f"{date.today() - timedelta(days=60)}&day_to={date.today() - timedelta(days=53)}"),
+    ]  # fmt: skip
 
 
 def _patterns(entries: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:

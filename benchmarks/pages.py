@@ -3,8 +3,9 @@
 A new PostgreSQL database (RISK_TEST_POSTGRES_URL names the server): the demo's own detectors,
 champions, alerts and case on a shorter history, then copied inside the database, entity by entity,
 until it holds as many predictions, alerts and cases as asked. Every route of the platform that
-answers an administrator's GET is then read in turns, in the process that measures: server time
-without the network, from request to rendered body.
+answers an administrator's GET is then read in turns, in a process that is set up as those of the
+web server and holds nothing of what filled the database: server time without the network, from
+request to rendered body.
 """
 
 import argparse
@@ -46,10 +47,10 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=CASES)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", action="store_true", help="Only fill; print the address; wait.")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--inside", choices=INSIDE, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        return _inside(options)
+        return INSIDE[options.inside](options)
     server = os.environ.get("RISK_TEST_POSTGRES_URL", "")
     if not server:
         print("Pages are not measured: RISK_TEST_POSTGRES_URL names no server.")
@@ -57,7 +58,7 @@ def main() -> int:
     with new_database(server) as url, tempfile.TemporaryDirectory(prefix="risk-pages-") as folder:
         out = options.json or Path(folder) / "found.json"
         command = [
-            *(sys.executable, "-m", "benchmarks.pages", "--inside", "--json", str(out)),
+            *(sys.executable, "-m", "benchmarks.pages", "--json", str(out)),
             *("--predictions", str(options.predictions), "--alerts", str(options.alerts)),
             *("--cases", str(options.cases), *(("--keep",) if options.keep else ())),
         ]
@@ -70,26 +71,38 @@ def main() -> int:
             "LOG_LEVEL": "ERROR",
             "DJANGO_SETTINGS_MODULE": "riskplatform.settings",
         }
-        return subprocess.run(command, cwd=HERE.parent, env=environment, check=False).returncode
+        for part in INSIDE:
+            done = subprocess.run(
+                [*command, "--inside", part], cwd=HERE.parent, env=environment, check=False
+            )
+            if done.returncode:
+                return done.returncode
+    return 0
 
 
-def _inside(options: argparse.Namespace) -> int:
-    """The whole measurement, in a process whose settings name the new database."""
+def _fill(options: argparse.Namespace) -> int:
+    """In a process whose settings name the new database: make the rows."""
     import django
 
     django.setup()
-    from benchmarks.addresses import shown_rows
     from benchmarks.multiplying import multiply
 
     begun = time.monotonic()
     held = multiply(options.predictions, options.alerts, options.cases)
     print(f"Filled in {time.monotonic() - begun:.0f} s: {held}", flush=True)
+    options.json.write_text(json.dumps({"held": held}))
     if options.keep:
-        print(f"DATABASE_URL={os.environ['DATABASE_URL']}", flush=True)
-        print(f"RISK_VAR_DIR={os.environ['RISK_VAR_DIR']}", flush=True)
-        print(f"RISK_PII_KEYS={os.environ['RISK_PII_KEYS']}", flush=True)
-        print(f"SECRET_KEY={os.environ['SECRET_KEY']}", flush=True)
+        for name in ("DATABASE_URL", "RISK_VAR_DIR", "RISK_PII_KEYS", "SECRET_KEY"):
+            print(f"{name}={os.environ[name]}", flush=True)
         time.sleep(100_000)
+    return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    """In a new process, set up as those of the web server: read the pages."""
+    import riskplatform.wsgi  # noqa: F401 - sets up Django and the collector, as for the web
+    from benchmarks.addresses import shown_rows
+
     rows = _measure(shown_rows("payments"))
     rows.sort(key=lambda row: -row["p95 ms"])
     print(table("Every page, by its 95th percentile", rows, COLUMNS))
@@ -97,9 +110,13 @@ def _inside(options: argparse.Namespace) -> int:
     heavy = [row["page"] for row in rows if row["kB"] > HTML_KB and "api" not in row["page"]]
     print(f"Over their target ({TARGET_MS:g} ms, queue {QUEUE_MS:g}): {', '.join(slow) or 'none'}.")
     print(f"HTML over {HTML_KB:g} kB: {', '.join(heavy) or 'none'}.")
-    found = {"held": held, "rows": rows, "slow": slow, "heavy": heavy}
+    found = json.loads(options.json.read_text()) if options.json.exists() else {}
+    found |= {"rows": rows, "slow": slow, "heavy": heavy}
     options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
+
+
+INSIDE = {"fill": _fill, "judge": _judge}
 
 
 def _target(page: str) -> float:
@@ -114,8 +131,7 @@ def _measure(shown: Any) -> list[Row]:
     from accounts.models import User
     from accounts.scopes import SCOPES
     from accounts.services import create_api_key
-    from benchmarks.addresses import readable_pages
-    from benchmarks.multiplying import dashboard_addresses, queue_addresses
+    from benchmarks.addresses import dashboard_addresses, queue_addresses, readable_pages
 
     admin = User.objects.get(username="admin")
     client = Client()

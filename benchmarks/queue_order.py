@@ -212,11 +212,13 @@ def by_week(stream: Scored, seen: NDArray[np.bool_]) -> Floats:
     return np.asarray(np.bincount(week, counted, minlength=int(week.max()) + 1), np.float64)
 
 
-def resampled(weeks: Floats) -> tuple[float, float]:
-    """95 % interval of the sum, over weeks drawn with replacement."""
+def resampled(*histories: Floats) -> tuple[float, float]:
+    """95 % interval of the sum, over weeks drawn with replacement within each history."""
     rng = np.random.default_rng(SEED)
-    drawn = rng.integers(0, weeks.size, (RESAMPLES, weeks.size))
-    return interval(weeks[drawn].sum(axis=1))
+    sums = np.zeros(RESAMPLES)
+    for weeks in histories:
+        sums += weeks[rng.integers(0, weeks.size, (RESAMPLES, weeks.size))].sum(axis=1)
+    return interval(sums)
 
 
 def compare(name: str, events: Scored, staffed: float, kind: str) -> list[dict[str, Any]]:
@@ -262,25 +264,50 @@ def run() -> list[dict[str, Any]]:
 
 
 def pooled(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The default against score and FIFO for each history and staffing, the ways as one.
+    """The default against score and FIFO for each history and staffing, the ways as one."""
+    settings = dict.fromkeys((line["data"], line["staffed"]) for line in lines)
+    return [
+        {"data": name, "staffed": staffed, "against": rival, **lead(lines, [name], rival, staffed)}
+        for name, staffed in settings
+        for rival in RIVALS
+    ]
 
-    In parts of what the default recovers; weeks are drawn with all their ways.
+
+def overall(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The default against score and FIFO in all that was simulated, and in all of the handbook."""
+    names = list(dict.fromkeys(line["data"] for line in lines))
+    kinds = {
+        "simulated": [name for name in names if name.startswith("simulated")],
+        "handbook": [name for name in names if name == "handbook"],
+    }
+    return [
+        {"data": kind, "against": rival, **lead(lines, own, rival)}
+        for kind, own in kinds.items()
+        if own
+        for rival in RIVALS
+    ]
+
+
+def lead(
+    lines: list[dict[str, Any]], names: list[str], rival: str, staffed: float | None = None
+) -> dict[str, float]:
+    """How much more the default recovers than `rival` in these histories, every setting as one (or
+    those of one staffing), in parts of what it recovers; weeks are drawn with all their settings.
     """
-    found = []
-    for name, staffed in dict.fromkeys((line["data"], line["staffed"]) for line in lines):
-        own = [line for line in lines if (line["data"], line["staffed"]) == (name, staffed)]
-        reached = sum(line["recovered"] for line in own if line["order"] == "default")
-        for rival in RIVALS:
-            weeks = np.sum([line["by week"] for line in own if line["order"] == rival], axis=0)
-            low, high = resampled(weeks)
-            found.append(
-                {
-                    "data": name, "staffed": staffed, "against": rival,
-                    "more": float(weeks.sum()) / reached, "from": low / reached,
-                    "to": high / reached,
-                }
-            )  # fmt: skip
-    return found
+    own = [
+        line
+        for line in lines
+        if line["data"] in names and (staffed is None or line["staffed"] == staffed)
+    ]
+    reached = sum(line["recovered"] for line in own if line["order"] == "default")
+    against = [line for line in own if line["order"] == rival]
+    weeks = [
+        np.sum([line["by week"] for line in against if line["data"] == name], axis=0)
+        for name in names
+    ]
+    low, high = resampled(*weeks)
+    more = sum(float(one.sum()) for one in weeks)
+    return {"more": more / reached, "from": low / reached, "to": high / reached}
 
 
 def verdicts(lines: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
@@ -307,11 +334,13 @@ def main() -> None:
     one = pooled(lines)
     shown = ("data", "staffed", "against", "more", "from", "to")
     print(table("The default's lead as a part of what it recovers, 95 % over weeks", one, shown))
+    whole = overall(lines)
+    print(table("The same over every setting of a kind of data", whole, ("data", *shown[2:])))
     for rival, counted in verdicts(lines).items():
         told = ", ".join(f"{how} in {n}" for how, n in counted.items())
         print(f"Against {rival}, by the 95 % interval of each setting: {told}.")
     if options.json:
-        found = {"lines": lines, "pooled": one, "verdicts": verdicts(lines)}
+        found = {"lines": lines, "pooled": one, "overall": whole, "verdicts": verdicts(lines)}
         options.json.write_text(json.dumps(found, indent=1))
 
 

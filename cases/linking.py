@@ -293,13 +293,22 @@ def _take_labels(until: datetime) -> tuple[int, bool]:
     moves = _moves(touched, progress, last, cut)
     with transaction.atomic():
         _move_on(progress, label=last, retracted_until=cut)
-        for (detector, entity), (frauds, legitimate) in sorted(moves.items()):
-            row = KnownEntity.objects.filter(entity=entity, detector=detector).first()
-            if row is not None and (frauds or legitimate):
-                row.frauds = max(0, row.frauds + frauds)
-                row.legitimate = max(0, row.legitimate + legitimate)
-                row.save(update_fields=["frauds", "legitimate"])
+        _count_known(moves)
     return len(ripe) + len(back), len(ripe) < CHUNK and cut == until
+
+
+def _count_known(moves: Mapping[EntityKey, Sequence[int]]) -> None:
+    """Add (frauds, legitimate) to what is known of each entity that is in the index."""
+    moved = sorted(key for key, steps in moves.items() if any(steps))
+    for first in range(0, len(moved), BATCH):
+        batch = set(moved[first : first + BATCH])
+        found = KnownEntity.objects.filter(entity__in={entity for _, entity in batch})
+        rows = [row for row in found.order_by("pk") if (row.detector_id, row.entity) in batch]
+        for row in rows:
+            frauds, legitimate = moves[row.detector_id, row.entity]
+            row.frauds = max(0, row.frauds + frauds)
+            row.legitimate = max(0, row.legitimate + legitimate)
+        KnownEntity.objects.bulk_update(rows, ["frauds", "legitimate"])
 
 
 def _taken_back(progress: LinkProgress, until: datetime) -> tuple[list[UUID], datetime]:

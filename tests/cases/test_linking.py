@@ -12,7 +12,7 @@ from cases.linking import index_links, links_known_until, rebuild_links
 from cases.links_models import EntityLink, KnownEntity, LinkProgress, SharedValue
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
-from tests.factories import config_of, fraud, payment, scored_many
+from tests.factories import card, config_of, fraud, payment, scored_many
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 
@@ -153,3 +153,28 @@ def test_a_sweep_costs_the_same_queries_for_any_number_of_rows(django_assert_max
         # same for labels, of which there are none, and for those taken back.
         with django_assert_max_num_queries(15):
             index_links()
+
+
+def test_labels_cost_the_same_queries_for_any_number_of_entities(django_assert_max_num_queries):
+    rows = sent(*((f"user-{i}", f"device-{i}") for i in range(60)))
+    index_links()
+    for row in rows:
+        label(row, is_fraud=False)
+    with django_assert_max_num_queries(15):
+        assert index_links() == 60
+    assert set(KnownEntity.objects.values_list("frauds", "legitimate")) == {(0, 1)}
+
+
+def test_an_entity_of_two_detectors_is_counted_by_each_for_itself(cards_detector, monkeypatch):
+    monkeypatch.setattr(linking, "BATCH", 1)  # both are found by one name, in batches of their own
+    [payment_row] = sent(("ada", "phone"))
+    [card_row] = scored_many("cards", [card(1)])
+    index_links()
+    token = KnownEntity.objects.get(detector=payment_row.detector).entity
+    KnownEntity.objects.filter(detector=card_row.detector).update(entity=token)
+    Prediction.objects.filter(pk=card_row.pk).update(entity=token)
+    label(payment_row, is_fraud=True)
+    label(card_row, is_fraud=False)
+    index_links()
+    held = KnownEntity.objects.values_list("detector__slug", "frauds", "legitimate")
+    assert sorted(held) == [("cards", 0, 1), ("payments", 1, 0)]

@@ -31,8 +31,7 @@ print(json.dumps({
     ),
     "cases": Case.objects.exclude(status="closed").count(),
     "champions": {
-        v.detector.slug: v.metrics["average_precision"]
-        for v in ModelVersion.objects.filter(stage="champion")
+        v.detector.slug: v.metrics for v in ModelVersion.objects.filter(stage="champion")
     },
 }))
 """
@@ -109,7 +108,11 @@ def test_it_shows_predictions_alerts_of_many_kinds_a_case_and_champions(demo: De
     assert shown["cases"] >= 1
     names = {"anomaly", "cards", "credit_card_fraud", "creditcard", "fraud", "payments"}
     assert set(shown["champions"]) == names
-    assert all(value > 0.1 for value in shown["champions"].values())
+    for slug, metrics in shown["champions"].items():
+        # A dozen positives leave any one figure noisy; guessing gives the share of positives.
+        chance = metrics["positives"] / metrics["rows"]
+        assert metrics["average_precision"] > 5 * chance, slug
+        assert metrics["roc_auc"] > 0.75, slug
 
 
 def test_a_process_that_dies_is_started_again(demo: Demo) -> None:

@@ -39,12 +39,19 @@ for job in requeue_lost(timezone.now() + timedelta(seconds=61)):
 """
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A worker over a history to learn from; no beat, so that the test is the reaper."""
-    with running_stack(tmp_path, {}) as found:
+@pytest.fixture(scope="module")
+def with_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation with a history to learn from."""
+    var = tmp_path_factory.mktemp("history")
+    with running_stack(var, {}) as found:
         shell(found, HISTORY)
-        found.start("worker")
+    return var
+
+
+@pytest.fixture
+def stack(with_history: Path, tmp_path: Path) -> Iterator[Stack]:
+    """A worker over that history; no beat, so that the test is the reaper."""
+    with running_stack(tmp_path, {}, "worker", like=with_history) as found:
         yield found
 
 
