@@ -1,4 +1,7 @@
-"""A running platform with a little data, and a real Chromium that tolerates no console error."""
+"""A running platform with a little data, and a real Chromium that tolerates no console error.
+
+The tests are two groups (`xdist_group`), each with a platform of its own where two processes run.
+"""
 
 import os
 import shutil

@@ -4,18 +4,14 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
 SignIn = Callable[[str], Page]
 COUNT = "from cases.tallying import tally_everything; tally_everything()"
-
-
-def broken(page: Page) -> list[str]:
-    return [one["id"] for one in Axe().run(page).response["violations"]]
 
 
 def test_a_lead_reads_the_dashboard_and_drills_down_by_keyboard(
@@ -39,7 +35,7 @@ def test_a_lead_reads_the_dashboard_and_drills_down_by_keyboard(
     page.keyboard.press("Enter")
     page.wait_for_url("**/dashboards/alerts/**")
     expect(page.locator(".pager")).to_contain_text(f"{counted} alerts")
-    assert broken(page) == []
+    assert_accessible(page)
     page.go_back()
     page.get_by_role("link", name="7 days").click()
     page.wait_for_url("**days=7**")
@@ -54,7 +50,7 @@ def test_a_lead_reads_the_dashboard_and_drills_down_by_keyboard(
     assert page.request.get(address).status == 422
     page.goto("/dashboards/analysts/")
     expect(page.locator("main")).to_contain_text("Ana Lyst")
-    assert broken(page) == []
+    assert_accessible(page)
 
 
 def test_two_analysts_judge_one_alert_blind_and_a_third_settles_it(sign_in: SignIn) -> None:
@@ -76,7 +72,7 @@ def test_two_analysts_judge_one_alert_blind_and_a_third_settles_it(sign_in: Sign
     second.wait_for_url("**/second-looks/")
     second.keyboard.press("n")
     expect(second.get_by_role("heading", name="Your judgement")).to_be_visible()
-    assert broken(second) == []
+    assert_accessible(second)
     expect(second.locator("main")).not_to_contain_text("Ana Lyst")
     second.goto(alert)
     second.wait_for_url("**/second-looks/")
@@ -84,10 +80,10 @@ def test_two_analysts_judge_one_alert_blind_and_a_third_settles_it(sign_in: Sign
     second.get_by_role("button", name=re.compile("^False positive: ")).first.click()
     expect(second.locator("main")).to_contain_text("No second look to take")
     admin.goto("/second-looks/agreement/")
-    assert broken(admin) == []
+    assert_accessible(admin)
     admin.locator("[data-row-open]").first.click()
     expect(admin.locator("main")).to_contain_text("The customer was abroad.")
-    assert broken(admin) == []
+    assert_accessible(admin)
     admin.get_by_role("button", name=re.compile("^False positive: ")).first.click()
     expect(admin.locator("main")).to_contain_text("Nothing is in dispute")
     admin.goto(alert)

@@ -4,21 +4,19 @@ import json
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from tests.browser.accessibility import violations
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
 ADDRESSES = """
 import json
 from benchmarks.addresses import readable_pages, shown_rows
 print(json.dumps([*readable_pages(shown_rows("fraud"))]))
 """
 WIDTHS = {"desktop": 1280, "tablet": 820}
-SHORT = {"resultTypes": ["violations"]}
-JUDGE = "options => axe.run(document, options).then(found => found.violations)"
 FITS = "width => document.documentElement.scrollWidth <= width"
 HTML_BYTES = 150_000
 LOADED = """() => [...performance.getEntriesByType("navigation"),
@@ -54,14 +52,7 @@ def test_every_page_is_accessible_and_fits(
             plain += 1
             if (loaded := page.evaluate(LOADED)) > LOADED_BYTES:
                 problems.append(f"{name}: loads {loaded} bytes")
-        page.evaluate(Axe().axe_script)  # once: it is half a megabyte
-        for theme in ("light", "dark"):
-            # Colours that are still on their way would be judged half-way.
-            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            problems += [
-                f"{name}, {theme}: {found['id']} at {found['nodes'][0]['target']}"
-                for found in page.evaluate(JUDGE, SHORT)
-            ]
+        problems += [f"{name}, {found}" for found in violations(page)]
         for screen, width in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": 900})
             try:  # Charts follow the width a moment later.

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import SCREENS, assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
 SignIn = Callable[[str], Page]
 CRITICAL = """
 from accounts.models import User
@@ -28,28 +28,16 @@ print(alert.get_absolute_url())
 """
 
 
-def assert_accessible(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        found = Axe().run(page).response["violations"]
-        assert [(page.url, one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
-    for width in (1280, 820):
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
-    page.set_viewport_size({"width": 1280, "height": 900})
-
-
 def test_the_bell_shows_and_leads_to_the_alert(sign_in: SignIn, platform: Stack) -> None:
     alert = platform.manage("shell", "-v", "0", "-c", CRITICAL).splitlines()[-1]
     page = sign_in("analyst")
     expect(page.locator("#bell-count .number")).to_be_visible()
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     before = int(page.locator("#bell-count .number").inner_text().rstrip("+"))
     page.keyboard.press("g")
     page.keyboard.press("n")
     page.wait_for_url("**/notifications/")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_role("link", name="Critical alert for the browser").click()
     page.wait_for_url(f"**{alert}")
     page.goto("/notifications/")
@@ -72,12 +60,12 @@ def test_marking_keeps_the_focus_and_counts_again(sign_in: SignIn, platform: Sta
 def test_a_person_sets_quiet_hours(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     page.goto("/notifications/preferences/")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_label("Quiet from").fill("22:00")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("main")).to_contain_text("Give both times, or neither.")
     expect(page.get_by_label("Quiet from")).to_have_value("22:00")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_label("until", exact=True).fill("07:00")
     page.get_by_label("Your time zone").select_option("Europe/Zurich")
     page.get_by_role("button", name="Save").click()
@@ -87,28 +75,28 @@ def test_a_person_sets_quiet_hours(sign_in: SignIn) -> None:
 def test_an_admin_makes_a_route_tests_it_and_reads_why_it_failed(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.goto("/notifications/routes/")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.keyboard.press("n")
     page.wait_for_url("**/routes/new/")
     page.get_by_label("Name").fill("Fraud ops")
     page.get_by_label("By", exact=True).select_option("webhook")
     page.get_by_label("Address").fill("https://127.0.0.1/hook")
     page.get_by_label("A model's data drifts").check()
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_role("button", name="Create the route").click()
     expect(page.locator("#secret")).to_contain_text("whsec_")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_role("link", name="I have copied it").click()
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_role("button", name="Send a test").click()
     page.wait_for_url(re.compile(r"/deliveries/[0-9a-f-]+/"))
     expect(page.locator("#delivery-status")).to_contain_text("our own network", timeout=30_000)
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.goto("/notifications/deliveries/?status=failed")
     expect(page.locator("main")).to_contain_text("A test of “Fraud ops”")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.goto("/notifications/routes/")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_role("link", name="Fraud ops").click()
     page.get_by_text("Remove this route…").click()
     page.get_by_role("button", name=re.compile("for good")).click()

@@ -4,26 +4,18 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
 SignIn = Callable[[str], Page]
 
 
 def people(page: Page) -> Locator:
     """The names that are offered."""
     return page.get_by_role("listbox", name="People").get_by_role("option")
-
-
-def assert_accessible(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        found = Axe().run(page).response["violations"]
-        assert [(page.url, one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
 
 
 def test_a_lead_subscribes_for_themselves_and_another(sign_in: SignIn) -> None:

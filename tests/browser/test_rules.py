@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
 SignIn = Callable[[str], Page]
 RULES = "/detectors/fraud/rules/"
 PAGES = (
@@ -40,16 +40,6 @@ def write_rule(page: Page, code: str) -> None:
     expect(page.locator("#verdict")).to_contain_text("Valid.")
 
 
-def check_accessible(page: Page) -> None:
-    # Colours that are on their way from one theme to the other belong to neither.
-    page.emulate_media(reduced_motion="reduce")
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{page.url} {theme}\n{found.generate_report()}"
-    page.emulate_media(color_scheme="light")
-
-
 def test_a_rule_goes_from_an_idea_through_a_backtest_to_live_by_two(sign_in: SignIn) -> None:
     engineer, lead, analyst = sign_in("engineer"), sign_in("lead"), sign_in("analyst")
     write_rule(engineer, "LARGE_TRAVEL")
@@ -65,7 +55,7 @@ def test_a_rule_goes_from_an_idea_through_a_backtest_to_live_by_two(sign_in: Sig
     expect(engineer.locator("#backtest-days-chart svg").first).to_be_visible()
     engineer.get_by_role("button", name="Show as table").click()
     expect(engineer.locator(".chart-table table")).to_be_visible()
-    check_accessible(engineer)
+    assert_accessible(engineer)
 
     # A cell leads to its examples, in the URL; an example leads to its prediction and back.
     engineer.get_by_role("link", name="Legitimate, matched").first.click()
@@ -95,7 +85,7 @@ def test_a_rule_goes_from_an_idea_through_a_backtest_to_live_by_two(sign_in: Sig
     engineer.get_by_role("button", name="Ask to go live: version 1").first.click()
     expect(engineer.locator(".rule-waiting")).to_contain_text("a second person has to approve it")
     expect(engineer.get_by_role("button", name="Approve")).to_have_count(0)
-    check_accessible(engineer)
+    assert_accessible(engineer)
 
     # An analyst sees the request and decides nothing.
     analyst.goto(f"{RULES}LARGE_TRAVEL/")
@@ -106,7 +96,7 @@ def test_a_rule_goes_from_an_idea_through_a_backtest_to_live_by_two(sign_in: Sig
     # The lead finds it on the overview of rules, and approves.
     lead.goto("/rules/")
     expect(lead.locator(".rule-waiting")).to_contain_text("LARGE_TRAVEL v1 goes live")
-    check_accessible(lead)
+    assert_accessible(lead)
     lead.get_by_label("Note (needed to refuse)").fill("Agreed.")
     lead.get_by_role("button", name="Approve").click()
     expect(lead.locator(".actions")).to_contain_text("Live v1")
@@ -133,7 +123,7 @@ def test_thresholds_of_the_champion_are_tried_with_a_slider(sign_in: SignIn) -> 
     expect(page.get_by_text("In short")).to_be_visible(timeout=60_000)
     expect(page.locator("#backtest")).to_contain_text("It would flag")
     expect(page.get_by_role("link", name="Publish these thresholds")).to_be_visible()
-    check_accessible(page)
+    assert_accessible(page)
 
 
 def test_the_health_of_rules_is_sorted_and_dated_by_the_url(sign_in: SignIn, counted: None) -> None:
@@ -155,9 +145,9 @@ def test_rules_lists_policy_and_backtests_are_accessible(sign_in: SignIn, counte
     page = sign_in("lead")
     for path in PAGES:
         page.goto(f"/detectors/fraud/{path}")
-        check_accessible(page)
+        assert_accessible(page)
         page.set_viewport_size({"width": 820, "height": 1100})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("/detectors/")
-    check_accessible(page)
+    assert_accessible(page)

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.accessibility import SCREENS, assert_accessible
 from tests.browser.conftest import Faults
 from tests.e2e.stack import PASSWORD, Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
 SignIn = Callable[[str], Page]
 ANALYST_RAIL = [
     *("Queue", "Cases", "Dashboards", "Second looks", "Detectors", "Rules", "Watchlists"),
@@ -50,25 +50,14 @@ def rail(page: Page) -> list[str]:
     return page.locator(".rail .nav-link[data-command]").all_inner_texts()
 
 
-def assert_accessible(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        found = Axe().run(page).response["violations"]
-        assert [(page.url, one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
-    for width in (820, 1280):
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
-
-
 def set_password(page: Page, link: str, password: str) -> None:
     page.goto(link)
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_label("New password", exact=True).fill("12345678")
     page.get_by_label("New password confirmation").fill("12345678")
     page.get_by_role("button", name="Set the password").click()
     expect(page.locator("main")).to_contain_text("too common")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_label("New password", exact=True).fill(password)
     page.get_by_label("New password confirmation").fill(password)
     page.get_by_label("New password confirmation").press("Enter")
@@ -89,7 +78,7 @@ def test_somebody_comes_changes_roles_and_goes(sign_in: SignIn, guest: Page) -> 
     admin.wait_for_url("**/manage/users/")
     admin.keyboard.press("n")
     admin.wait_for_url("**/users/new/")
-    assert_accessible(admin)
+    assert_accessible(admin, widths=SCREENS)
     admin.get_by_label("User name").fill("no spaces please")
     admin.get_by_label("Name", exact=True).fill("Nora New")
     admin.get_by_role("checkbox", name=re.compile("^Analyst")).check()
@@ -97,11 +86,11 @@ def test_somebody_comes_changes_roles_and_goes(sign_in: SignIn, guest: Page) -> 
     expect(admin.locator("main")).to_contain_text("Enter a valid username")
     expect(admin.get_by_label("Name", exact=True)).to_have_value("Nora New")
     expect(admin.get_by_role("checkbox", name=re.compile("^Analyst"))).to_be_checked()
-    assert_accessible(admin)
+    assert_accessible(admin, widths=SCREENS)
     admin.get_by_label("User name").fill("nora")
     admin.get_by_label("User name").press("Enter")
     link = admin.locator("#secret").inner_text()
-    assert_accessible(admin)
+    assert_accessible(admin, widths=SCREENS)
     set_password(guest, link, PASSWORD)
     sign_in_as(guest, "nora", PASSWORD)
     guest.wait_for_url(lambda url: "/login" not in url)
@@ -116,7 +105,7 @@ def test_somebody_comes_changes_roles_and_goes(sign_in: SignIn, guest: Page) -> 
     assert rail(guest) == OWNER_RAIL
     admin.locator("#deactivate").press("Enter")
     expect(admin.locator("#access")).to_contain_text("Their sessions, tokens and password links")
-    assert_accessible(admin)
+    assert_accessible(admin, widths=SCREENS)
     admin.get_by_role("button", name="Deactivate Nora New").press("Enter")
     expect(admin.locator("#toasts")).to_contain_text("is out")
     guest.reload()
@@ -137,7 +126,7 @@ def test_a_key_is_made_used_revoked_and_found_in_the_trail(
     page.goto("/manage/keys/")
     page.keyboard.press("n")
     page.wait_for_url("**/keys/new/")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.get_by_label("Acts for").fill("nobody-at-all")
     page.get_by_label("What it is for").fill("Journey")
     page.get_by_role("checkbox", name=re.compile("^predictions:read")).check()
@@ -147,7 +136,7 @@ def test_a_key_is_made_used_revoked_and_found_in_the_trail(
     page.get_by_label("Acts for").fill("analyst")
     page.get_by_label("Acts for").press("Enter")
     secret = page.locator("#secret").inner_text()
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#toasts")).to_contain_text("Copied.")
@@ -157,7 +146,7 @@ def test_a_key_is_made_used_revoked_and_found_in_the_trail(
     page.get_by_role("link", name="I have copied it").click()
     expect(page.locator("main")).not_to_contain_text(secret)
     expect(page.locator("main")).to_contain_text("In use")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     page.locator("#revoke-key").press("Enter")
     page.locator("#revoke-for-good").press("Enter")
     expect(page.locator("#toasts")).to_contain_text("opens nothing any more")
@@ -176,7 +165,7 @@ def test_a_key_is_made_used_revoked_and_found_in_the_trail(
     expect(trail).to_contain_text("api_key.revoked")
     expect(trail).not_to_contain_text("user.logged_in")
     expect(page.locator("#chain")).to_contain_text("Verified")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     table = download.value.path().read_text("utf-8-sig")
@@ -196,7 +185,7 @@ def test_a_wrong_search_says_where_and_keeps_what_was_typed(sign_in: SignIn) -> 
     expect(page.locator("main")).to_contain_text("There is no user of this name.")
     expect(page.get_by_label("Who")).to_have_value("nobody-at-all")
     expect(page.get_by_label("Who")).to_be_focused()
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
 
 
 def test_the_lists_hold_a_crowd_and_an_empty_answer(sign_in: SignIn, platform: Stack) -> None:
@@ -211,7 +200,7 @@ def test_the_lists_hold_a_crowd_and_an_empty_answer(sign_in: SignIn, platform: S
     ):
         page.goto(address)
         expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
-        assert_accessible(page)
+        assert_accessible(page, widths=SCREENS)
     page.goto("/manage/users/")
     page.get_by_label("Role").focus()
     page.get_by_label("Role").select_option("Analyst")
@@ -225,4 +214,4 @@ def test_the_lists_hold_a_crowd_and_an_empty_answer(sign_in: SignIn, platform: S
     page.get_by_label("Name, user name, e-mail").fill("nobody-at-all")
     page.get_by_label("Name, user name, e-mail").press("Enter")
     expect(page.locator("main")).to_contain_text("Nobody matches")
-    assert_accessible(page)
+    assert_accessible(page, widths=SCREENS)
