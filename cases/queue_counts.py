@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,8 @@ class Facet:
 class Counts:
     """Open alerts counted: by (facet, sleeps), by (owner, sleeps), and by all three.
 
-    `floor`: counting ended early, there are at least so many.
+    `floor`: counting ended early, there are at least so many; `first` are the ids of those that
+    were counted, in their order.
     """
 
     facets: Mapping[int, Facet]
@@ -39,6 +40,7 @@ class Counts:
     by_facet: Mapping[tuple[int, bool], int]
     by_owner: Mapping[tuple[int | None, bool], int]
     floor: bool = False
+    first: Sequence[int] = ()
 
 
 def open_alerts() -> QuerySet[Alert]:
@@ -66,17 +68,16 @@ def alert_counts(now: datetime, rows: QuerySet[Alert] | None = None) -> Counts:
 
 def first_counts(now: datetime, rows: QuerySet[Alert]) -> Counts:
     """The first `FEW` of `rows`, in their order, counted in the same way. Two queries."""
-    columns = rows.values_list("facet_id", "owner_id", "snoozed_until")
+    columns = rows.values_list("pk", "facet_id", "owner_id", "snoozed_until")
     found = list(columns[: FEW + 1])
     each = Counter(
-        (facet, owner, until is not None and until > now) for facet, owner, until in found[:FEW]
+        (facet, owner, until is not None and until > now) for _, facet, owner, until in found[:FEW]
     )
-    return _counts([(*key, n) for key, n in each.items()], floor=len(found) > FEW)
+    counts = _counts([(*key, n) for key, n in each.items()])
+    return replace(counts, floor=len(found) > FEW, first=[pk for pk, *_ in found[:FEW]])
 
 
-def _counts(
-    found: Sequence[tuple[int | None, int | None, Any, int]], floor: bool = False
-) -> Counts:
+def _counts(found: Sequence[tuple[int | None, int | None, Any, int]]) -> Counts:
     facets = _facets({row[0] for row in found if row[0] is not None})
     groups = [
         (facet, owner, bool(sleeps), n)
@@ -88,7 +89,7 @@ def _counts(
     for facet, owner, sleeps, n in groups:
         by_facet[facet, sleeps] += n
         by_owner[owner, sleeps] += n
-    return Counts(facets, groups, by_facet, by_owner, floor)
+    return Counts(facets, groups, by_facet, by_owner)
 
 
 def _facets(pks: set[int]) -> dict[int, Facet]:

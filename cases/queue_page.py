@@ -74,6 +74,13 @@ def counts_for(
     return QueueCounts(whole, first_counts(now, rows.order_by(*filters.ordering)))
 
 
+def first_of(filters: QueueFilters, counts: Counts) -> Sequence[int]:
+    """The ids that the order begins with, as far as counting them has told: reading the words of
+    alert after alert a second time would take as long again. Nothing where the counts are of more
+    than what is asked for."""
+    return () if _asks_facet(filters) or filters.owner else counts.first
+
+
 def total_of(
     filters: QueueFilters, counts: Counts, user: User, now: datetime, holding: Holding | None
 ) -> Total:
@@ -302,10 +309,12 @@ def page_of(
     number: Any,
     count: int,
     holding: Holding | None,
+    first: Sequence[int] = (),
 ) -> tuple[Page[Alert], dict[int, Purpose]]:
     """One page of alerts, and why those are there that the order alone would not show.
 
-    In the default order the first page holds the budget's shares of uncertain alerts and of those
+    `first` are the ids of all these pages in their order, where they are known already. In the
+    default order the first page holds the budget's shares of uncertain alerts and of those
     drawn for audit, spread among the others; they are left out of the pages behind.
     """
     narrowed = filters.narrow(open_alerts(), user=user, now=now, holding=holding)
@@ -313,12 +322,15 @@ def page_of(
     paginator = Paginator(narrowed, PAGE_SIZE)
     paginator.count = min(count, MOST_PAGES * PAGE_SIZE)
     page = paginator.get_page(number)
-    first = page.number == 1
-    begin = 0 if first else (page.number - 1) * PAGE_SIZE - len(picked)
+    top = page.number == 1
+    begin = 0 if top else (page.number - 1) * PAGE_SIZE - len(picked)
     end = page.number * PAGE_SIZE - len(picked)
-    ordered = narrowed.exclude(pk__in=list(picked)) if picked else narrowed
-    pks = list(ordered.order_by(*filters.ordering).values_list("pk", flat=True)[begin:end])
-    shown = spread(pks, list(picked)) if first else pks
+    if first:
+        pks = [pk for pk in first if pk not in picked][begin:end]
+    else:
+        ordered = narrowed.exclude(pk__in=list(picked)) if picked else narrowed
+        pks = list(ordered.order_by(*filters.ordering).values_list("pk", flat=True)[begin:end])
+    shown = spread(pks, list(picked)) if top else pks
     found = alert_queue().in_bulk(shown)
     page.object_list = [found[pk] for pk in shown if pk in found]
     return page, picked

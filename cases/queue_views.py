@@ -20,7 +20,7 @@ from cases.handing_out import budget_row, set_budget
 from cases.models import Alert
 from cases.queue_counts import newest_alert_id, open_alerts
 from cases.queue_models import QueueBudget, SavedView
-from cases.queue_page import counts_for, page_of, selects, state_of, tabs, total_of
+from cases.queue_page import counts_for, first_of, page_of, selects, state_of, tabs, total_of
 from cases.queue_rows import queue_rows, state_of_row
 from cases.resting import snooze_choices
 from cases.saving_views import (
@@ -73,7 +73,14 @@ def render_queue(
     counts = counts_for(filters, user, now, holding)
     count = total_of(filters, counts.left, user, now, holding)
     page, purposes = page_of(
-        filters, budget, user, now, number=number, count=count.n, holding=holding
+        filters,
+        budget,
+        user,
+        now,
+        number=number,
+        count=count.n,
+        holding=holding,
+        first=first_of(filters, counts.left),
     )
     alerts = list(page.object_list)
     rows = queue_rows(alerts, specs, purposes, user_id=user.pk, now=now)

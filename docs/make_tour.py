@@ -105,6 +105,14 @@ STOPS = (
                 "/models/")),
     Stop("notifications", "Being told", "Kinds, channels and quiet hours are everybody's own"
          " choice.", "analyst", _go("/notifications/preferences/")),
+    Stop("report", "A report by e-mail", "The dashboard of the day, week or month before, to"
+         " colleagues who may read it, at their hour.", "lead", _go("/dashboards/reports/new/")),
+    Stop("users", "Users", "Everybody who has an account, what they may do, and whether they can"
+         " sign in.", "admin", _go("/manage/users/")),
+    Stop("roles", "Roles", "What each role may see and do, side by side.", "admin",
+         _go("/manage/roles/")),
+    Stop("audit", "The audit trail", "Who did what, when, to what; searched by person, act, thing"
+         " and day.", "admin", _go("/manage/audit/")),
     Stop("help", "What is this page for?", "`h` says it on every page.", "analyst",
          _press("/", "h")),
 )  # fmt: skip

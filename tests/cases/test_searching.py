@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -174,3 +175,32 @@ def test_words_are_looked_up_in_the_index(few):
         cursor.execute("SET LOCAL enable_seqscan = off")
         plan = AlertText.objects.filter(HasWords(["rare"], [])).explain()
     assert "alert_words" in plan
+
+
+def reads(queries):
+    """Those that read the words of alert after alert."""
+    sign = "strpos" if connection.vendor == "postgresql" else "LIKE"
+    return [
+        one["sql"]
+        for one in queries
+        if sign in one["sql"] and '"cases_alert"."status"' in one["sql"]
+    ]
+
+
+def test_words_that_many_hold_are_read_once_and_every_page_keeps_the_order(monkeypatch, reader):
+    for module in (searching, queue_counts, queue_page):
+        monkeypatch.setattr(module, "FEW", 4)
+    monkeypatch.setattr(queue_page, "PAGE_SIZE", 2)
+    rows = saying(*["common"] * 6)
+    for i, row in enumerate(rows):
+        Alert.objects.filter(pk=row.pk).update(loss_per_minute=i)
+    wanted = [row.pk for row in reversed(rows)][:4]
+    shown = []
+    for number in (1, 2):
+        with CaptureQueriesContext(connection) as queries:
+            page = reader.get("/", {"q": "common", "page": number})
+        assert len(reads(queries)) == 1
+        shown += [row.alert.pk for row in page.context["rows"]]
+    assert shown == wanted
+    narrowed = reader.get("/", {"q": "common", "owner": "none"})
+    assert [row.alert.pk for row in narrowed.context["rows"]] == wanted[:2]
