@@ -320,6 +320,13 @@ def verdicts(lines: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     return found
 
 
+def _in_percent(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**one, **{name: f"{100.0 * one[name]:+.1f} %" for name in ("more", "from", "to")}}
+        for one in found
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_order", description=__doc__)
     parser.add_argument("--json", type=Path)
@@ -331,11 +338,12 @@ def main() -> None:
         "to",
     )  # fmt: skip
     print(table("Fraud amount that was worked on, by the order of the queue", lines, columns))
-    one = pooled(lines)
+    one, whole = pooled(lines), overall(lines)
     shown = ("data", "staffed", "against", "more", "from", "to")
-    print(table("The default's lead as a part of what it recovers, 95 % over weeks", one, shown))
-    whole = overall(lines)
-    print(table("The same over every setting of a kind of data", whole, ("data", *shown[2:])))
+    title = "The default's lead as a part of what it recovers, 95 % over weeks"
+    print(table(title, _in_percent(one), shown))
+    title = "The same over every setting of a kind of data"
+    print(table(title, _in_percent(whole), ("data", "against", "more", "from", "to")))
     for rival, counted in verdicts(lines).items():
         told = ", ".join(f"{how} in {n}" for how, n in counted.items())
         print(f"Against {rival}, by the 95 % interval of each setting: {told}.")
