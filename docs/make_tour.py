@@ -72,7 +72,7 @@ STOPS = (
          " it, `x` selects, `?` lists the keys.", "analyst", _go("/")),
     Stop("alert", "An alert on one screen", "What happened, why, what is usual here, what"
          " to check next; its timeline, who shares devices or merchants with it, and what"
-         " similar alerts turned out to be.", "analyst", _press("/", "n")),
+         " similar alerts turned out to be.", "analyst", _press("/?detector=payments", "n")),
     Stop("palette", "Anywhere by Ctrl K", "Pages, entities, alerts, cases, saved views and what can"
          " be done here.", "analyst", _press("/", "Control+k")),
     Stop("case", "A case", "Alerts, money at risk, checklist and an append-only timeline; the"
