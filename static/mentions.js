@@ -160,5 +160,8 @@
   document.addEventListener("focusout", function (event) { if (event.target === box) close(); });
   document.addEventListener("scroll", function (event) { if (isOpen() && event.target !== list) place(); }, true);
   window.addEventListener("resize", close);
-  document.addEventListener("htmx:beforeSwap", close);
+  // What is swapped elsewhere, as the bell is every half minute, leaves the list where it is.
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    if (event.detail.target.contains(box || document.activeElement)) close();
+  });
 })();
