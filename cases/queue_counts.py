@@ -31,8 +31,8 @@ class Facet:
 class Counts:
     """Open alerts counted: by (facet, sleeps), by (owner, sleeps), and by all three.
 
-    `floor`: counting ended early, there are at least so many; `first` are the ids of those that
-    were counted, in their order.
+    `floor`: counting ended early, there are at least so many. `first` are the ids of those that
+    were counted, in their order; None where they were not looked at one by one.
     """
 
     facets: Mapping[int, Facet]
@@ -40,7 +40,7 @@ class Counts:
     by_facet: Mapping[tuple[int, bool], int]
     by_owner: Mapping[tuple[int | None, bool], int]
     floor: bool = False
-    first: Sequence[int] = ()
+    first: Sequence[int] | None = None
 
 
 def open_alerts() -> QuerySet[Alert]:

@@ -74,11 +74,11 @@ def counts_for(
     return QueueCounts(whole, first_counts(now, rows.order_by(*filters.ordering)))
 
 
-def first_of(filters: QueueFilters, counts: Counts) -> Sequence[int]:
-    """The ids that the order begins with, as far as counting them has told: reading the words of
-    alert after alert a second time would take as long again. Nothing where the counts are of more
+def first_of(filters: QueueFilters, counts: Counts) -> Sequence[int] | None:
+    """The ids of all pages in their order, where counting has told them: reading the words of alert
+    after alert a second time would take as long again. None where it has not, or has counted more
     than what is asked for."""
-    return () if _asks_facet(filters) or filters.owner else counts.first
+    return None if _asks_facet(filters) or filters.owner else counts.first
 
 
 def total_of(
@@ -309,7 +309,7 @@ def page_of(
     number: Any,
     count: int,
     holding: Holding | None,
-    first: Sequence[int] = (),
+    first: Sequence[int] | None = None,
 ) -> tuple[Page[Alert], dict[int, Purpose]]:
     """One page of alerts, and why those are there that the order alone would not show.
 
@@ -325,7 +325,7 @@ def page_of(
     top = page.number == 1
     begin = 0 if top else (page.number - 1) * PAGE_SIZE - len(picked)
     end = page.number * PAGE_SIZE - len(picked)
-    if first:
+    if first is not None:
         pks = [pk for pk in first if pk not in picked][begin:end]
     else:
         ordered = narrowed.exclude(pk__in=list(picked)) if picked else narrowed

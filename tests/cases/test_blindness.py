@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from accounts.roles import ANALYST, LEAD
+from accounts.roles import LEAD
 from cases import linking
 from cases.attaching import attach
 from cases.case_models import CaseMerge
@@ -32,20 +32,13 @@ from scoring.models import Label
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, case_of, flagged
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("payments_detector", "draw_everything"),
+]
 FRAUD = {"disposition": "fraud", "reason_code": "card_testing"}
 FALSE = {"disposition": "false_positive", "reason_code": "travel"}
 FOUND = "what the first analyst noted"
-
-
-@pytest.fixture(autouse=True)
-def draw_everything(settings):
-    settings.SECOND_LOOK_SHARE = 1.0
-
-
-@pytest.fixture
-def second(db):
-    return user_with_role(ANALYST, username="second-analyst")
 
 
 @pytest.fixture

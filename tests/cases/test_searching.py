@@ -204,3 +204,13 @@ def test_words_that_many_hold_are_read_once_and_every_page_keeps_the_order(monke
     assert shown == wanted
     narrowed = reader.get("/", {"q": "common", "owner": "none"})
     assert [row.alert.pk for row in narrowed.context["rows"]] == wanted[:2]
+
+
+def test_words_that_many_hold_but_no_open_alert_are_read_once_too(few, reader):
+    rows = saying("common", "common", "common", "other")
+    Alert.objects.filter(pk__in=[row.pk for row in rows[:3]]).update(status="closed")
+    with CaptureQueriesContext(connection) as queries:
+        page = reader.get("/", {"q": "common"})
+    assert len(reads(queries)) == 1
+    assert page.context["rows"] == []
+    assert str(page.context["counted"]) == "0"

@@ -8,27 +8,17 @@ from cases.casework import approve_closing, ask_to_close, close_case
 from cases.handovers import assign_case
 from cases.merging import merge_case
 from cases.resting import comment_on_alert
-from cases.second_looks import (
-    take_second_look,
-    waiting_for,
-)
+from cases.second_looks import take_second_look, waiting_for
 from cases.services import assign_alert, comment_on_case, label_alert
 from cases.work_queue_models import WorkQueue
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, case_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("payments_detector", "draw_everything"),
+]
 FRAUD = {"disposition": "fraud", "reason_code": "card_testing"}
-
-
-@pytest.fixture(autouse=True)
-def draw_everything(settings):
-    settings.SECOND_LOOK_SHARE = 1.0
-
-
-@pytest.fixture
-def second(db):
-    return user_with_role(ANALYST, username="second-analyst")
 
 
 def test_the_owner_of_an_alert_gets_no_second_look_at_it(analyst, second, lead):

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from accounts.roles import ANALYST, LEAD
+from accounts.roles import LEAD
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.models import Alert
 from cases.second_look_models import SecondLook, SecondLookShare
@@ -26,20 +26,13 @@ from scoring.models import Detector, Label
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, case_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("payments_detector", "draw_everything"),
+]
 FRAUD = {"disposition": "fraud", "reason_code": "card_testing"}
 FALSE = {"disposition": "false_positive", "reason_code": "travel"}
 UNSURE = {"disposition": "inconclusive", "reason_code": "no_contact"}
-
-
-@pytest.fixture(autouse=True)
-def draw_everything(settings):
-    settings.SECOND_LOOK_SHARE = 1.0
-
-
-@pytest.fixture
-def second(db):
-    return user_with_role(ANALYST, username="second-analyst")
 
 
 @pytest.fixture
