@@ -151,6 +151,8 @@
     var row = active.closest("[data-row]");
     kept = { id: active.id, name: active.getAttribute("name"), row: row && row.id, form: Boolean(active.form) };
   });
+  // Back already, by htmx or by the person: whoever leaves again before all settles is not called back.
+  document.addEventListener("focusin", function () { kept = null; });
   document.addEventListener("htmx:afterSettle", function (event) {
     var scope = event.detail.elt;
     document.querySelectorAll(".toast-note:not([data-timed])").forEach(expire); // came with a fragment
