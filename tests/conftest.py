@@ -1,8 +1,10 @@
 """What all tests share: people, keys, detectors, a champion; and no skip where CI forbids it."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 
+import hypothesis
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
@@ -16,9 +18,15 @@ from scoring.calls import Call
 from scoring.core.bundle import write_bundle
 from scoring.models import Detector
 from tests.accounts.factories import UserFactory, key_for, user_with_role
+from tests.e2e import prepared
 from tests.factories import shipped_detector, trained_payments
 from tests.settings import remove_folder
 
+# The same examples in every run, however busy; `--hypothesis-profile=explore` looks for new ones.
+CALM = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("explore", CALM)
+hypothesis.settings.register_profile("fixed", CALM, derandomize=True)
+hypothesis.settings.load_profile("fixed")
 REQUIRED = set(filter(None, os.environ.get("RISK_CI_REQUIRE", "").split(",")))
 
 
@@ -51,6 +59,24 @@ def _is_grouped(item: pytest.Item) -> bool:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     remove_folder()
+    if not hasattr(config, "workerinput"):  # Who began the run ends it.
+        prepared.remove()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
+    """On SQLite the file is there already, and goes with its folder."""
+    return connection.vendor == "sqlite" or bool(request.config.getvalue("reuse_db"))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Tables are copied from a database that one process of the run has migrated."""
+    asked = connection.settings_dict["TEST"]
+    if connection.vendor == "postgresql":
+        asked["TEMPLATE"] = prepared.migrated_on_postgres()
+    else:
+        shutil.copy(prepared.migrated() / "riskplatform.db", asked["NAME"])
 
 
 @pytest.fixture(autouse=True)

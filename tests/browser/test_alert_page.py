@@ -35,7 +35,7 @@ from scoring.simulating import simulate_history
 detector = Detector.objects.get(slug='payments')
 now = timezone.now()
 recent = now - timedelta(days=3)
-simulate_history(detector, start=now - timedelta(days=75), end=recent, events=8000, seed=7)
+simulate_history(detector, start=now - timedelta(days=75), end=recent, events=12000, seed=7)
 version = train_version(
     detector, learner='logistic_regression', trained_by=None, job=None, progress=QuietProgress()
 )

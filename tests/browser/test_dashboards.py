@@ -58,8 +58,8 @@ def test_two_analysts_judge_one_alert_blind_and_a_third_settles_it(sign_in: Sign
     admin.goto("/second-looks/agreement/")
     for box in admin.locator("input[name=share]").all():
         box.fill("100")
-        box.press("Enter")
-        admin.wait_for_load_state("networkidle")
+        with admin.expect_navigation():
+            box.press("Enter")
     first.goto("/")
     first.keyboard.press("n")
     first.wait_for_url(re.compile(r"/alerts/\d+/"))
@@ -91,5 +91,5 @@ def test_two_analysts_judge_one_alert_blind_and_a_third_settles_it(sign_in: Sign
     admin.goto("/second-looks/agreement/")
     for box in admin.locator("input[name=share]").all():
         box.fill("")
-        box.press("Enter")
-        admin.wait_for_load_state("networkidle")
+        with admin.expect_navigation():
+            box.press("Enter")

@@ -74,9 +74,9 @@ def test_a_model_owner_retrains_and_asks_a_second_person_approves_and_one_click_
     second.wait_for_load_state("networkidle")
     assert served(platform) == "v2"
     page.reload()
-    page.locator("#roll-back").click()
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.locator("#roll-back").click()
     expect(page.locator("main")).to_contain_text("v1", timeout=15_000)
-    page.wait_for_load_state("networkidle")
     assert served(platform) == "v1"
 
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from cases.similarity import direction, in_common, nearest, nearest_by_rules
 
-vectors = arrays(np.float64, 5, elements=st.floats(-1e6, 1e6))
+vectors = arrays(np.float64, 5, elements=st.floats(-1e6, 1e6, allow_subnormal=False))
 
 
 @given(vectors)

@@ -1,14 +1,12 @@
 """A whole platform of real processes for one test: SQLite, or PostgreSQL and Redis."""
 
-import atexit
 import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -16,15 +14,22 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
 from riskplatform.supervisor import answers, beat_command, web_command, worker_command
+from tests.e2e.prepared import (
+    PASSWORD,
+    PRODUCTION,
+    ROOT,
+    copy_database,
+    environ,
+    manage,
+    prepared,
+    prepared_on_postgres,
+)
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PASSWORD = "a-test-password-71"
 PATIENCE = 60.0
 
 
@@ -60,18 +65,11 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-        kept.pop("DJANGO_SETTINGS_MODULE", None)
-        return {**kept, "RISK_VAR_DIR": str(self.var), **self.env}
+        return environ(self.var, self.env)
 
     def manage(self, *arguments: str) -> str:
         """Run a management command and give what it printed."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environ(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return manage(self.environ(), *arguments)
 
     def start(self, name: str) -> None:
         """Start web, worker or beat and, for web, wait until it answers."""
@@ -88,13 +86,11 @@ class Stack:
             self.wait_for(lambda: answers(f"{self.address}/readyz"), "the web process")
 
     def stop(self) -> None:
+        """End all at once: a worker takes 5 s to end in order (test_demo sees to that)."""
         for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def wait_for(self, check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """Ask until the answer is truthy; fail with the processes' logs after `seconds`."""
@@ -147,24 +143,18 @@ class Browserless:
             return Answer(error.code, error.read())
 
 
-PEOPLE = """
-from riskplatform.demo import make_people
-make_people({password!r})
-"""
-
-
 @contextmanager
 def running_stack(
     var: Path, env: dict[str, str], *names: str, like: Path | None = None
 ) -> Iterator[Stack]:
-    """A prepared installation with the demo's people, its processes started; on SQLite a copy of
-    `like`, the folder of another that no process uses."""
+    """A prepared installation with the demo's people, its processes started: a copy of one that
+    no process uses; on SQLite of `like`, its folder, where that is given."""
     stack = Stack(var, env)
     try:
         if "DATABASE_URL" in env:
-            _prepare(stack)
-        else:
-            shutil.copytree(like or _prepared(), var, dirs_exist_ok=True)
+            template, like = prepared_on_postgres()
+            copy_database(template, env["DATABASE_URL"].rpartition("/")[2])
+        shutil.copytree(like or prepared(), var, dirs_exist_ok=True)
         for name in names:
             stack.start(name)
         yield stack
@@ -172,28 +162,7 @@ def running_stack(
         stack.stop()
 
 
-def _prepare(stack: Stack) -> None:
-    stack.manage("prepare")
-    stack.manage("shell", "-v", "0", "-c", PEOPLE.format(password=PASSWORD))
-
-
-@cache
-def _prepared() -> Path:
-    """The folder of an installation on SQLite that no process uses. Its migrations take a quarter
-    of a minute: a test process runs them once and copies what they left."""
-    folder = Path(tempfile.mkdtemp(prefix="risk-prepared."))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _prepare(Stack(folder, {}))
-    return folder
-
-
 def production_environ(database_url: str, redis_url: str) -> dict[str, str]:
     """What a production installation sets."""
-    key = "dGVzdC1vbmx5LWtleS10aGF0LWhhcy0zMi1ieXRlcyE="
-    return {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "SECRET_KEY": secrets.token_hex(32),
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "RISK_PII_KEYS": f"test:{key}",
-    }
+    own = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    return PRODUCTION | own | {"SECRET_KEY": secrets.token_hex(32)}

@@ -11,16 +11,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from scoring.simulation.stream import SimulatedEvent, history
+from tests.e2e.prepared import database_url
 from tests.e2e.stack import Browserless, Stack, production_environ, running_stack
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.xdist_group("processes")]
 EVENTS = 8000
 BATCH = 1000
-NOW = datetime.now(UTC)
+END = datetime(2026, 6, 1, 12, tzinfo=UTC)
+"""Of the history: at a fixed time, as what is simulated depends on it."""
 
 
 def embedded() -> dict[str, str]:
@@ -28,15 +29,12 @@ def embedded() -> dict[str, str]:
 
 
 def production() -> dict[str, str]:
-    """A fresh database on the test server, and Redis."""
+    """A database of its own on the test server, and Redis."""
     server, redis = os.environ.get("RISK_TEST_POSTGRES_URL"), os.environ.get("RISK_TEST_REDIS_URL")
     if not server or not redis:
         pytest.skip("RISK_TEST_POSTGRES_URL and RISK_TEST_REDIS_URL are not set")
     name = f"loop_{os.getpid()}_{datetime.now(UTC):%H%M%S%f}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    base, _, _ = server.rpartition("/")
-    return production_environ(f"{base}/{name}", redis.rpartition("/")[0] + "/11")
+    return production_environ(database_url(name), redis.rpartition("/")[0] + "/11")
 
 
 KINDS = [
@@ -65,8 +63,8 @@ def new_key(stack: Stack, user: str = "admin") -> str:
 
 
 def past() -> list[SimulatedEvent]:
-    start = NOW - timedelta(days=60)
-    return list(islice(history("fraud", start=start, end=NOW, seed=3, events=EVENTS), EVENTS))
+    start = END - timedelta(days=60)
+    return list(islice(history("fraud", start=start, end=END, seed=3, events=EVENTS), EVENTS))
 
 
 def send_history(stack: Stack, key: str) -> None:

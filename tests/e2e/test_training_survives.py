@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from tests.e2e.stack import Stack, running_stack
 
 pytestmark = [pytest.mark.worker, pytest.mark.slow, pytest.mark.xdist_group("processes")]
+PATIENCE = 240.0
 HISTORY = """
 from datetime import timedelta
 from django.utils import timezone
@@ -70,18 +72,37 @@ def job(stack: Stack) -> tuple[str, int, str]:
     return found
 
 
+def has_ended(stack: Stack) -> bool:
+    return job(stack)[0] not in ("queued", "running")
+
+
 def versions(stack: Stack) -> list[tuple[Any, ...]]:
     return read(stack, "SELECT number, job_id FROM models_registry_modelversion")
 
 
 def until_it_learns(stack: Stack) -> None:
     """Wait until learners are at work: the search for parameters takes long enough to be met."""
-    stack.wait_for(lambda: job(stack)[2].startswith("Searching parameters"), "the search")
+    stack.wait_for(lambda: job(stack)[2].startswith("Searching parameters"), "the search", PATIENCE)
 
 
 def trials(stack: Stack) -> list[int]:
     rows = read(stack, "SELECT number FROM models_registry_tuningtrial ORDER BY number")
     return [number for (number,) in rows]
+
+
+def freeze(pid: int, stack: Stack) -> None:
+    """Stop a worker at a moment at which it does not hold SQLite's lock: that would stay held."""
+    while True:
+        os.killpg(pid, signal.SIGSTOP)
+        with closing(sqlite3.connect(stack.var / "riskplatform.db", timeout=0.2)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                os.killpg(pid, signal.SIGCONT)
+                time.sleep(0.05)
+            else:
+                return
 
 
 def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
@@ -95,7 +116,7 @@ def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
     assert tried
     stack.start("worker")
     shell(stack, REAP)
-    stack.wait_for(lambda: job(stack)[0] not in ("queued", "running"), "the second attempt")
+    stack.wait_for(lambda: has_ended(stack), "the second attempt", PATIENCE)
     assert job(stack)[:2] == ("succeeded", 2)
     assert [number for number, _ in versions(stack)] == [1]
     assert trials(stack) == list(range(len(trials(stack))))
@@ -106,17 +127,16 @@ def test_a_frozen_worker_that_comes_back_registers_nothing(stack: Stack) -> None
     shell(stack, REQUEST)
     until_it_learns(stack)
     frozen = stack.processes.pop("worker")
-    time.sleep(0.3)  # What was seen is committed, and its writer lets go of SQLite's lock.
-    os.killpg(frozen.pid, signal.SIGSTOP)
+    freeze(frozen.pid, stack)
     try:
         stack.start("worker")
         shell(stack, REAP)
-        stack.wait_for(lambda: job(stack)[0] == "succeeded", "the second attempt")
+        stack.wait_for(lambda: job(stack)[0] == "succeeded", "the second attempt", PATIENCE)
         assert job(stack)[:2] == ("succeeded", 2)
         os.killpg(frozen.pid, signal.SIGCONT)
         log = stack.var / "worker.log"
         dropped = "had been given to another worker; our end is dropped"
-        stack.wait_for(lambda: dropped in log.read_text(), "the first attempt to give up")
+        stack.wait_for(lambda: dropped in log.read_text(), "the first attempt to give up", PATIENCE)
     finally:
         os.killpg(frozen.pid, signal.SIGKILL)
         frozen.wait()

@@ -170,13 +170,14 @@ def test_the_heart_beats_while_the_work_says_nothing(monkeypatch):
     beats = []
 
     def work(job, progress):
-        for _ in range(2):
-            time.sleep(0.3)
+        until = time.monotonic() + 30
+        while len(set(beats)) < 2 and time.monotonic() < until:
+            time.sleep(0.1)
             beats.append(Job.objects.get(pk=job.pk).heartbeat_at)
 
     job = JobFactory()
     run_job(job.pk, work)
-    assert beats[0] < beats[1]
+    assert beats[0] < beats[-1]
 
 
 def test_a_queued_job_is_cancelled_at_once_and_that_is_audited():

@@ -72,7 +72,7 @@ def test_processes_that_share_an_entity_lose_nothing_and_double_nothing(
     store, payments_detector, tmp_path
 ):
     processes = [another(tmp_path, events(40, first)) for first in (0, 40, 80)]
-    assert [process.wait(timeout=60) for process in processes] == [0, 0, 0]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0, 0]
     last = scored("payments", payment(user_id="alice", amount=121.0))
     assert Prediction.objects.count() == 121
     assert amounts_of(payments_detector) == one_to(121)
@@ -91,7 +91,7 @@ def test_what_is_rolled_back_taught_nothing(store, payments_detector):
 
 def test_who_is_killed_before_the_commit_has_taught_nothing(store, payments_detector, tmp_path):
     score_all(events(3))
-    assert another(tmp_path, events(1, 50), dies=True).wait(timeout=60) == -9
+    assert another(tmp_path, events(1, 50), dies=True).wait(timeout=240) == -9
     assert amounts_of(payments_detector) == one_to(3)
     score_all(events(2, 3))
     assert amounts_of(payments_detector) == one_to(5)

@@ -28,7 +28,7 @@ def together(work, items, threads=THREADS):
     def run(item):
         try:
             if not barrier.broken:
-                barrier.wait(5)
+                barrier.wait(60)
             return work(item)
         except Exception as error:
             return error

@@ -76,8 +76,9 @@ def only_on_postgresql():
 
 @pytest.mark.django_db(transaction=True)
 def test_while_one_detectors_windows_are_made_anew_the_others_are_scored(
-    only_on_postgresql, payments_detector, cards_detector, elsewhere
+    only_on_postgresql, payments_detector, cards_detector, elsewhere, monkeypatch
 ):
+    monkeypatch.setattr(services, "PATIENCE", 30.0)
     with transaction.atomic():
         rebuild_windows(payments_detector)
         waiting = elsewhere(score_event, "payments", payment())

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,11 +26,19 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.e2e.prepared import (
+    PRODUCTION,
+    copy_database,
+    database_url,
+    environ,
+    prepared,
+    prepared_on_postgres,
+)
+
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 POSTGRES_URL = os.environ.get("RISK_TEST_POSTGRES_URL", "")
 KAFKA = os.environ.get("RISK_TEST_KAFKA", "")
 MQTT = os.environ.get("RISK_TEST_MQTT", "")
-PII_KEYS = "test:dGVzdC1vbmx5LWtleS10aGF0LWhhcy0zMi1ieXRlcyE="
 PATIENCE = 120.0
 
 
@@ -57,20 +66,9 @@ class Installation:
     consumers: list["Running"] = field(default_factory=list)
 
     def environ(self) -> dict[str, str]:
-        left_out = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
         ours = ("RISK_KAFKA_", "RISK_MQTT_")
-        kept = {k: v for k, v in os.environ.items() if k not in left_out and not k.startswith(ours)}
-        made = {"RISK_VAR_DIR": str(self.var), "RISK_PII_KEYS": PII_KEYS}
-        if self.url:
-            made |= {"DATABASE_URL": self.url, "SECRET_KEY": "s" * 40, "ALLOWED_HOSTS": "localhost"}
-        return kept | made
-
-    def manage(self, *arguments: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environ(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        made = environ(self.var, PRODUCTION | {"DATABASE_URL": self.url} if self.url else {})
+        return {name: value for name, value in made.items() if not name.startswith(ours)}
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query, as any other process would read them."""
@@ -136,16 +134,14 @@ class Running:
 
 @contextmanager
 def installation(var: Path, *, postgres: bool) -> Iterator[Installation]:
-    """Migrated, with the shipped detectors; on PostgreSQL in a database of its own."""
-    name, url = new_name("stream"), ""
+    """With the shipped detectors; on PostgreSQL in a database of its own."""
+    name = new_name("stream")
+    made = Installation(var, database_url(name) if postgres else "")
     if postgres:
-        with psycopg.connect(POSTGRES_URL, autocommit=True) as server:
-            server.execute(f'create database "{name}"')
-        url = POSTGRES_URL.rpartition("/")[0] + f"/{name}"
-    made = Installation(var, url)
+        copy_database(prepared_on_postgres()[0], name)
+    else:
+        shutil.copytree(prepared(), var, dirs_exist_ok=True)
     try:
-        made.manage("migrate", "--verbosity", "0")
-        made.manage("load_detectors")
         yield made
     finally:
         made.stop_all()

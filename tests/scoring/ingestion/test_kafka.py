@@ -137,15 +137,15 @@ def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(platform, top
 
 
 def test_another_member_goes_on_where_a_killed_one_was(platform, topics):
-    sent = events(300)
+    sent = events(1000)
     send(topics.events, sent)
     quick = {"RISK_KAFKA_SESSION_TIMEOUT_MS": "6000"}
     first = platform.consume(*topics.flags(), "--batch", "10", **quick)
     wait_for(lambda: len(platform.scored()) > 50, "some predictions")
     first.kill()
-    assert len(platform.scored()) < 300
+    assert len(platform.scored()) < 1000
     platform.consume(*topics.flags(), **quick)
-    consumed(topics, 300)
+    consumed(topics, 1000)
     assert platform.scored() == ids(sent)
 
 

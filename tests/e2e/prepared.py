@@ -1,0 +1,110 @@
+"""Installations that are made once a run and copied: migrations take a quarter of a minute.
+
+On SQLite a folder, on PostgreSQL a folder and a database of the test server.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from tests.e2e import shared
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PASSWORD = "a-test-password-71"
+PEOPLE = f"from riskplatform.demo import make_people; make_people({PASSWORD!r})"
+MIGRATED = f"migrated_{shared.RUN}"
+PREPARED = f"prepared_{shared.RUN}"
+PRODUCTION = {
+    "SECRET_KEY": "s" * 40,
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "RISK_PII_KEYS": "test:dGVzdC1vbmx5LWtleS10aGF0LWhhcy0zMi1ieXRlcyE=",
+}
+"""What an installation on PostgreSQL must be told besides its database."""
+
+
+def environ(var: Path, more: dict[str, str]) -> dict[str, str]:
+    """The environment of an installation's processes."""
+    left_out = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return {**kept, "RISK_VAR_DIR": str(var), **more}
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    """Run a management command and give what it printed."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def migrated() -> Path:
+    """An empty database on SQLite: `riskplatform.db` in this folder."""
+    return shared.once("migrated", lambda folder: _migrate(environ(folder, {})))
+
+
+def prepared() -> Path:
+    """With roles, the shipped detectors, static files and the demo's people."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(migrated(), folder, dirs_exist_ok=True)
+        _prepare(environ(folder, {}))
+
+    return shared.once("prepared", make)
+
+
+def migrated_on_postgres() -> str:
+    """The name of an empty database on the test server."""
+
+    def make(folder: Path) -> None:
+        copy_database("template1", MIGRATED)
+        _migrate(environ(folder, PRODUCTION | {"DATABASE_URL": database_url(MIGRATED)}))
+
+    shared.once(MIGRATED, make)
+    return MIGRATED
+
+
+def prepared_on_postgres() -> tuple[str, Path]:
+    """The name of a database, and a folder, with what `prepared` has."""
+
+    def make(folder: Path) -> None:
+        copy_database(migrated_on_postgres(), PREPARED)
+        _prepare(environ(folder, PRODUCTION | {"DATABASE_URL": database_url(PREPARED)}))
+
+    return PREPARED, shared.once(PREPARED, make)
+
+
+def remove() -> None:
+    """Called when the run ends."""
+    made = [name for name in (PREPARED, MIGRATED) if (shared.FOLDER / name).exists()]
+    if made:
+        with psycopg.connect(os.environ["RISK_TEST_POSTGRES_URL"], autocommit=True) as server:
+            for name in made:
+                server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    shutil.rmtree(shared.FOLDER, ignore_errors=True)
+
+
+def database_url(name: str) -> str:
+    """Of a database on the test server."""
+    return f"{os.environ['RISK_TEST_POSTGRES_URL'].rpartition('/')[0]}/{name}"
+
+
+def copy_database(template: str, name: str) -> None:
+    """Make a database like another one that nobody uses; what was called so is gone."""
+    with psycopg.connect(os.environ["RISK_TEST_POSTGRES_URL"], autocommit=True) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+
+def _migrate(environment: dict[str, str]) -> None:
+    manage(environment, "migrate", "--verbosity", "0")
+
+
+def _prepare(environment: dict[str, str]) -> None:
+    manage(environment, "prepare")
+    manage(environment, "shell", "-v", "0", "-c", PEOPLE)
