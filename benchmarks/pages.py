@@ -25,7 +25,7 @@ from benchmarks.measure import Row, table
 
 HERE = Path(__file__).resolve().parent
 PREDICTIONS, ALERTS, CASES = 1_000_000, 100_000, 20_000
-ROUNDS = 20
+ROUNDS = 40
 TARGET_MS, QUEUE_MS, HTML_KB = 150.0, 100.0, 150.0
 COLUMNS = ("page", "address", "p50 ms", "p95 ms", "queries", "kB")
 NOT_PAGES = (

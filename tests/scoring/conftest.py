@@ -18,8 +18,9 @@ def one_redis(tmp_path_factory):
 
 
 @pytest.fixture
-def redis_windows(one_redis, settings):
+def redis_windows(one_redis, settings, monkeypatch):
     """Windows are kept in a Redis that is there and empty; whoever kills it finds it back."""
+    monkeypatch.setattr("scoring.feature_store.redis.TIMEOUT_SECONDS", 10.0)  # busy is not gone
     one_redis.kill()
     (one_redis.folder / "dump.rdb").unlink(missing_ok=True)
     one_redis.start()
