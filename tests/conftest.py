@@ -1,7 +1,6 @@
 """What all tests share: people, keys, detectors, a champion; and no skip where CI forbids it."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 
 import hypothesis
@@ -61,22 +60,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     remove_folder()
     if not hasattr(config, "workerinput"):  # Who began the run ends it.
         prepared.remove()
-
-
-@pytest.fixture(scope="session")
-def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
-    """On SQLite the file is there already, and goes with its folder."""
-    return connection.vendor == "sqlite" or bool(request.config.getvalue("reuse_db"))
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Tables are copied from a database that one process of the run has migrated."""
-    asked = connection.settings_dict["TEST"]
-    if connection.vendor == "postgresql":
-        asked["TEMPLATE"] = prepared.migrated_on_postgres()
-    else:
-        shutil.copy(prepared.migrated() / "riskplatform.db", asked["NAME"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,4 @@
-"""Installations that are made once a run and copied: migrations take a quarter of a minute.
-
-On SQLite a folder, on PostgreSQL a folder and a database of the test server.
-"""
+"""Installations that are made once a run and copied."""
 
 import os
 import shutil
@@ -16,7 +13,6 @@ from tests.e2e import shared
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "a-test-password-71"
 PEOPLE = f"from riskplatform.demo import make_people; make_people({PASSWORD!r})"
-MIGRATED = f"migrated_{shared.RUN}"
 PREPARED = f"prepared_{shared.RUN}"
 PRODUCTION = {
     "SECRET_KEY": "s" * 40,
@@ -43,37 +39,16 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def migrated() -> Path:
-    """An empty database on SQLite: `riskplatform.db` in this folder."""
-    return shared.once("migrated", lambda folder: _migrate(environ(folder, {})))
-
-
 def prepared() -> Path:
-    """With roles, the shipped detectors, static files and the demo's people."""
-
-    def make(folder: Path) -> None:
-        shutil.copytree(migrated(), folder, dirs_exist_ok=True)
-        _prepare(environ(folder, {}))
-
-    return shared.once("prepared", make)
-
-
-def migrated_on_postgres() -> str:
-    """The name of an empty database on the test server."""
-
-    def make(folder: Path) -> None:
-        copy_database("template1", MIGRATED)
-        _migrate(environ(folder, PRODUCTION | {"DATABASE_URL": database_url(MIGRATED)}))
-
-    shared.once(MIGRATED, make)
-    return MIGRATED
+    """On SQLite: with roles, the shipped detectors, static files and the demo's people."""
+    return shared.once("prepared", lambda folder: _prepare(environ(folder, {})))
 
 
 def prepared_on_postgres() -> tuple[str, Path]:
-    """The name of a database, and a folder, with what `prepared` has."""
+    """The name of a database of the test server, and a folder, with the same."""
 
     def make(folder: Path) -> None:
-        copy_database(migrated_on_postgres(), PREPARED)
+        copy_database("template1", PREPARED)
         _prepare(environ(folder, PRODUCTION | {"DATABASE_URL": database_url(PREPARED)}))
 
     return PREPARED, shared.once(PREPARED, make)
@@ -81,11 +56,9 @@ def prepared_on_postgres() -> tuple[str, Path]:
 
 def remove() -> None:
     """Called when the run ends."""
-    made = [name for name in (PREPARED, MIGRATED) if (shared.FOLDER / name).exists()]
-    if made:
+    if (shared.FOLDER / PREPARED).exists():
         with psycopg.connect(os.environ["RISK_TEST_POSTGRES_URL"], autocommit=True) as server:
-            for name in made:
-                server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            server.execute(f'DROP DATABASE IF EXISTS "{PREPARED}" WITH (FORCE)')
     shutil.rmtree(shared.FOLDER, ignore_errors=True)
 
 
@@ -99,10 +72,6 @@ def copy_database(template: str, name: str) -> None:
     with psycopg.connect(os.environ["RISK_TEST_POSTGRES_URL"], autocommit=True) as server:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-
-
-def _migrate(environment: dict[str, str]) -> None:
-    manage(environment, "migrate", "--verbosity", "0")
 
 
 def _prepare(environment: dict[str, str]) -> None:
