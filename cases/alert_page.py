@@ -16,6 +16,7 @@ from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring import knowing, presenting
 from scoring.core.spec import truth_words
 from scoring.models import Prediction
+from scoring.prediction_reasons import explain_prediction
 from scoring.screened import screening_of
 from scoring.side_by_side import compared_hits
 from scoring.usual import beside, own_history
@@ -54,7 +55,7 @@ def alert_context(
     row = alert_row(alert, specs)
     fields = presenting.event_fields(top, spec)
     bundle = knowing.bundle_of(top)
-    why = presenting.explain_prediction(top, spec)
+    why = explain_prediction(top, spec)
     known = bundle.spec if bundle is not None else spec
     own = own_history(top, known.feature_names) if known is not None else None
     screened = screening_of(top)

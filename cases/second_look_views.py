@@ -40,6 +40,7 @@ from cases.workflow import Disposition, MoveRefused, SecondLookStatus
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.models import Detector
+from scoring.prediction_reasons import explain_prediction
 from scoring.screened import screening_hits
 
 TOO_LONG = "The note is too long, or holds a character that cannot be kept."
@@ -86,7 +87,7 @@ def _evidence(alert: Alert) -> dict[str, Any]:
         "alert": alert,
         "row": alert_row(alert, specs),
         "prediction": top,
-        "why": presenting.explain_prediction(top, spec),
+        "why": explain_prediction(top, spec),
         "rules": presenting.rule_hits(top),
         "screening": screening_hits(top),
         "fields": presenting.event_fields(top, spec),

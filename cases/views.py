@@ -32,6 +32,7 @@ from cases.services import assign_alert, begin_touch, end_touch, label_alert
 from cases.workflow import Disposition, MoveRefused, reasons_of
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
+from scoring.prediction_reasons import explain_prediction
 from scoring.screened import screening_hits
 
 PREVIEW_HISTORY = 5
@@ -81,7 +82,7 @@ def preview_context(
     spec = specs.of(alert.detector)
     return {
         "preview": alert_row(alert, specs),
-        "why": presenting.explain_prediction(alert.top_prediction, spec),
+        "why": explain_prediction(alert.top_prediction, spec),
         "prediction": alert.top_prediction,
         "rules": presenting.rule_hits(alert.top_prediction),
         "screening": screening_hits(alert.top_prediction),

@@ -16,7 +16,7 @@ from scoring.core.types import Event, Floats
 from scoring.deployment import loaded
 from scoring.feature_store.history import stored_event
 from scoring.models import Prediction
-from scoring.presenting import Explanation
+from scoring.prediction_reasons import Explanation
 from scoring.selectors import earlier_of_entity
 
 MOST_EVENTS = 100

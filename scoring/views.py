@@ -18,6 +18,7 @@ from scoring import knowing, panels, presenting
 from scoring.checking import checks_panel
 from scoring.core.spec import truth_words
 from scoring.models import Label, Prediction
+from scoring.prediction_reasons import explain_prediction
 from scoring.screened import screening_of
 from scoring.selectors import find_prediction
 from scoring.side_by_side import compared_hits
@@ -163,7 +164,7 @@ def _render(
     bundle = knowing.bundle_of(prediction)
     known = spec if bundle is None else bundle.spec
     own = None if known is None else own_history(prediction, known.feature_names)
-    why = presenting.explain_prediction(prediction, spec)
+    why = explain_prediction(prediction, spec)
     fields = presenting.event_fields(prediction, spec)
     screened = screening_of(prediction)
     context = {

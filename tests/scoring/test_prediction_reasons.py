@@ -1,0 +1,52 @@
+"""What an explanation says of a time of day: two features, and one thing to say."""
+
+import numpy as np
+import pytest
+
+from scoring.models import Prediction
+from scoring.prediction_reasons import explain_prediction
+from tests.factories import spec_of
+
+
+@pytest.fixture
+def explained(tmp_path, settings):
+    """An explanation with these contributions by feature, without its bundle, and its spec."""
+    settings.BUNDLE_DIR = tmp_path
+    spec = spec_of("credit_card_fraud")
+    names = [feature.name for feature in spec.features]
+
+    def explain(parts, told):
+        row = np.array([parts.get(name, 0.0) for name in names])
+        reasons = [
+            {"feature": name, "contribution": parts[name], "text": text, "value": None}
+            for name, text in told.items()
+        ]
+        return explain_prediction(
+            Prediction(score=0.4, contributions=row.tobytes(), reasons=reasons), spec
+        )
+
+    return explain
+
+
+PARTS = {"time_of_day_sin": 0.5, "time_of_day_cos": 0.75, "amount": 1.0}
+
+
+def test_sine_and_cosine_are_one_line_with_what_both_weigh(explained):
+    told = {
+        "amount": "amount 812 USD, usually 40 to 95",
+        "time_of_day_cos": "time of day 03:10",
+        "time_of_day_sin": "time of day 03:10",
+    }
+    why = explained(PARTS, told)
+    assert [(line["now"], line["amount"]) for line in why.reasons] == [
+        ("Time of day 03:10", 1.25),
+        ("Amount 812 USD", 1.0),
+    ]
+
+
+def test_the_waterfall_agrees_with_the_lines_also_where_one_of_both_is_told(explained):
+    why = explained(PARTS, {"time_of_day_cos": "time of day 03:10"})
+    assert [line["amount"] for line in why.reasons] == [1.25]
+    bars = why.figure["data"][1]["y"]
+    assert [label for label in bars if "ime of day" in label] == ["Time of day 03:10"]
+    assert why.margin - why.base == pytest.approx(2.25)
