@@ -27,7 +27,8 @@ MEETING_PLACES = {
     "shortfalls",  # what is in force and does not do what it says, for the integrity page
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
     # What a page shows of a prediction, for the pages of every app.
-    *("presenting", "screened", "figures", "knowing", "usual", "side_by_side", "timeline_figure"),
+    *("presenting", "prediction_reasons", "screened", "figures", "knowing", "usual"),
+    *("side_by_side", "timeline_figure"),
     # A backtest: rules as rows and texts, what they read of stored events, and the editor, which it
     # gives back with what was typed when that cannot be tried.
     *("policy_models", "rule_editing", "rule_reports", "rule_forms", "rule_views"),

@@ -1,4 +1,5 @@
-"""Every page in a real browser: accessible in both themes, no wider than the screen, light."""
+"""Every page in a real browser: accessible in both themes, no wider than the screen, light; and the
+focus stays when a part of it is exchanged."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser.accessibility import violations
+from tests.browser.focus import lost_focus
 from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
@@ -34,11 +36,12 @@ def addresses(platform: Stack) -> list[tuple[str, str]]:
     return [(name, address) for name, address in found if not address.startswith("/api/")]
 
 
-def test_every_page_is_accessible_and_fits(
+def test_every_page_is_accessible_fits_and_keeps_the_focus(
     sign_in: Callable[[str], Page], addresses: list[tuple[str, str]]
 ) -> None:
     page = sign_in("admin")
     problems, seen, plain = [], 0, 0
+    pressed: set[str] = set()
     for name, address in addresses:
         answer = page.request.get(address)
         if answer.status != 200 or '<aside class="rail">' not in answer.text():
@@ -59,5 +62,7 @@ def test_every_page_is_accessible_and_fits(
                 page.wait_for_function(FITS, arg=width, timeout=3000)
             except PlaywrightTimeout:
                 problems.append(f"{name}, {screen}: wider than {width} px")
-    assert seen > 30 and plain > 20
+        page.set_viewport_size({"width": WIDTHS["desktop"], "height": 900})
+        problems += [f"{name}: {found}" for found in lost_focus(page, address, pressed)]
+    assert seen > 30 and plain > 20 and len(pressed) > 5
     assert problems == [], "\n".join(problems)
