@@ -10,17 +10,21 @@ from django.db.migrations.operations import (
     AddConstraint,
     AddField,
     AddIndex,
-    AlterUniqueTogether,
     CreateModel,
+    RunPython,
 )
 from django.db.migrations.state import ProjectState
 
-SHAPES = (AddConstraint, AddField, AddIndex, AlterUniqueTogether, CreateModel)
+SHAPES = (AddConstraint, AddField, AddIndex, CreateModel)
 """Operations that a table which is made from the last state has behind it."""
+ALLOWED = (*SHAPES, RunPython)
 
 
 class TablesAtOnce(migrations.Migration):
-    """Makes each table as it is after all operations; what else there is, runs after that."""
+    """Makes each table as it is after all operations; functions run after that, in their order.
+
+    Other operations raise TypeError: they belong in a migration of their own.
+    """
 
     def apply(
         self,
@@ -29,6 +33,9 @@ class TablesAtOnce(migrations.Migration):
         collect_sql: bool = False,
     ) -> ProjectState:
         """See Migration."""
+        for operation in self.operations:
+            if not isinstance(operation, ALLOWED):
+                raise TypeError(f"'{operation.describe()}' belongs in a migration of its own.")
         state = project_state.clone()
         state.__dict__.pop("apps", None)  # Rendered once, when all is known.
         for operation in self.operations:
@@ -39,6 +46,6 @@ class TablesAtOnce(migrations.Migration):
                 model = state.apps.get_model(self.app_label, operation.name)
                 if router.allow_migrate_model(database, model):
                     schema_editor.create_model(model)
-            elif not isinstance(operation, SHAPES):
+            elif isinstance(operation, RunPython):
                 operation.database_forwards(self.app_label, schema_editor, state, state)
         return state

@@ -16,7 +16,7 @@ from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring import knowing, presenting
 from scoring.core.spec import truth_words
 from scoring.models import Prediction
-from scoring.prediction_reasons import explain_prediction
+from scoring.prediction_reasons import bundle_of, explain_prediction
 from scoring.screened import screening_of
 from scoring.side_by_side import compared_hits
 from scoring.usual import beside, own_history
@@ -54,7 +54,7 @@ def alert_context(
     top, spec = alert.top_prediction, specs.of(alert.detector)
     row = alert_row(alert, specs)
     fields = presenting.event_fields(top, spec)
-    bundle = knowing.bundle_of(top)
+    bundle = bundle_of(top)
     why = explain_prediction(top, spec)
     known = bundle.spec if bundle is not None else spec
     own = own_history(top, known.feature_names) if known is not None else None

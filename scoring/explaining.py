@@ -23,11 +23,9 @@ from scoring.core.surrogate import Surrogate, fit_surrogate
 from scoring.core.types import Decision, Event, Orders
 from scoring.margins import WORDS
 from scoring.models import Prediction
+from scoring.prediction_reasons import ADDS_UP
 from scoring.recalling import windows_of_then
 from scoring.replaying import CannotReplay, Changed, Snapshot, snapshot_of
-
-ADDS_UP = 1e-6
-"""Exact contributions miss the margin by rounding alone; above this they are not to be trusted."""
 
 
 class CannotExplain(LookupError):

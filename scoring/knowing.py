@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from scoring import figures
 from scoring.core.band import band_of
-from scoring.core.bundle import Bundle, BundleError
+from scoring.core.bundle import Bundle
 from scoring.core.novelty import Novelty, find_novelty
-from scoring.deployment import loaded
 from scoring.models import Prediction
 from scoring.replaying import CannotReplay, verify_one
 from scoring.usual import event_shown
@@ -36,14 +35,6 @@ class NoveltyLine:
     more: int
     share: str
     mostly: bool
-
-
-def bundle_of(row: Prediction) -> Bundle | None:
-    """The bundle that scored it; None when it is gone."""
-    try:
-        return loaded(row.bundle_digest)
-    except BundleError:
-        return None
 
 
 def band_line(row: Prediction, bundle: Bundle | None) -> BandLine | None:

@@ -62,7 +62,7 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
     parts = prediction.contribution_array()
     if parts is None or prediction.score is None:
         return None
-    bundle = bundle_of(prediction.bundle_digest)
+    bundle = bundle_of(prediction)
     link, calibration, base = _model_of(bundle, spec, prediction.score, parts)
     words = WORDS[link]
 
@@ -94,10 +94,10 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
     )
 
 
-def bundle_of(digest: str) -> Bundle | None:
-    """The bundle, or None when it is gone."""
+def bundle_of(row: Prediction) -> Bundle | None:
+    """The bundle that scored it; None when it is gone."""
     try:
-        return loaded(digest)
+        return loaded(row.bundle_digest)
     except BundleError:
         return None
 

@@ -120,7 +120,7 @@ class Lineage:
 
 def lineage_of(prediction: Prediction) -> Lineage:
     """Model version, bundle and data behind a prediction."""
-    bundle = bundle_of(prediction.bundle_digest)
+    bundle = bundle_of(prediction)
     manifest: Mapping[str, Any] = {} if bundle is None else bundle.manifest
     training = manifest.get("training", {})
     known_at = training.get("known_at")

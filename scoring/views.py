@@ -18,7 +18,7 @@ from scoring import knowing, panels, presenting
 from scoring.checking import checks_panel
 from scoring.core.spec import truth_words
 from scoring.models import Label, Prediction
-from scoring.prediction_reasons import explain_prediction
+from scoring.prediction_reasons import bundle_of, explain_prediction
 from scoring.screened import screening_of
 from scoring.selectors import find_prediction
 from scoring.side_by_side import compared_hits
@@ -161,7 +161,7 @@ def _render(
     specs = presenting.SpecCache()
     spec = specs.of(prediction.detector)
     name = specs.entity(prediction, prediction.detector)
-    bundle = knowing.bundle_of(prediction)
+    bundle = bundle_of(prediction)
     known = spec if bundle is None else bundle.spec
     own = None if known is None else own_history(prediction, known.feature_names)
     why = explain_prediction(prediction, spec)

@@ -4,7 +4,7 @@
   var risk = window.risk;
   var root = document.documentElement;
 
-  /* --- Times: "4 min" in place of the server's "4 minutes", kept fresh ------------------------ */
+  /* --- Times: the server's "4 min" (pieces.py), kept fresh ------------------------------------- */
   var UNITS = [[31536000, "y"], [2592000, "mo"], [86400, "d"], [3600, "h"], [60, "min"]];
   function relative(seconds) {
     var size = Math.abs(seconds);

@@ -11,9 +11,9 @@ from typing import Final
 
 from django import template
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.timesince import timesince
 
 register = template.Library()
 Number = Decimal | float | int
@@ -22,6 +22,7 @@ DASH: Final = mark_safe('<span class="muted">–</span>')  # noqa: RUF001 - how 
 MINUS: Final = "−"  # noqa: RUF001 - as wide as a plus
 NOT_SCORED: Final = mark_safe('<span class="muted" title="Not scored">–</span>')  # noqa: RUF001
 SIGNS: Final = {"EUR": "€", "USD": "$", "GBP": "£"}
+AGES: Final = ((31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"))
 WHOLE_FROM: Final = 100
 """From this amount on cents are left to the title."""
 CENT, WHOLE, FOUR_PLACES = Decimal("0.01"), Decimal(1), Decimal("0.0001")
@@ -66,23 +67,23 @@ def risk_badge(level: str | None) -> SafeString:
 
 @register.simple_tag
 def ago(at: datetime | None, *, long: bool = False) -> SafeString:
-    """A time as its age ("4 minutes"; long: "4 minutes ago"), exact UTC on hover; app.js keeps it
-    fresh. A time to come is no age: "0 minutes", until app.js says when."""
+    """A time as its age ("4 min"; long: "4 min ago", "in 2 h"), exact UTC on hover; app.js keeps it
+    fresh, in the same words."""
     if not at:
         return DASH
     exact = at.astimezone(UTC).isoformat(" ", "seconds")[:19]
-    mark, word = ('="long"', " ago") if long else ("", "")
+    mark = '="long"' if long else ""
     # Digits and words of our own: nothing to escape.
     return mark_safe(  # noqa: S308
         f'<time datetime="{exact[:10]}T{exact[11:]}Z" title="{exact} UTC" data-ago{mark}'
-        f' class="nowrap">{timesince(at)}{word}</time>'
+        f' class="nowrap">{_age(at, long=long)}</time>'
     )
 
 
 @register.simple_tag
 def due(at: datetime | None) -> SafeString:
-    """A time that something must be done by ("3 Mar 14:05", UTC; to the minute on hover); app.js
-    says how far it is. Nothing where there is none."""
+    """How far off the time is by which something must be done ("in 7 h"), to the minute on hover.
+    Nothing where there is none."""
     if not at:
         return mark_safe("")
     exact = at.astimezone(UTC)
@@ -90,8 +91,20 @@ def due(at: datetime | None) -> SafeString:
     day, minute = second[:10], second[11:16]
     return mark_safe(  # noqa: S308
         f'<time datetime="{second}Z" title="Due {day} {minute} UTC"'
-        f' data-ago="long">{exact.day} {exact:%b} {minute}</time>'
+        f' data-ago="long">{_age(at, long=True)}</time>'
     )
+
+
+def _age(at: datetime, *, long: bool) -> str:
+    """As `relative` in app.js: a page whose times change their width when its scripts run moves."""
+    seconds = (timezone.now() - at).total_seconds()
+    found = next(((size, unit) for size, unit in AGES if abs(seconds) >= size), None)
+    if found is None:
+        return "now"
+    text = f"{int(abs(seconds) // found[0])}\xa0{found[1]}"
+    if not long:
+        return text
+    return f"in {text}" if seconds < 0 else f"{text} ago"
 
 
 @register.simple_tag

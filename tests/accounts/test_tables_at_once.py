@@ -77,3 +77,10 @@ def test_the_tables_are_those_of_one_operation_after_the_other():
     at_once, in_turns = made_by(TablesAtOnce), made_by(migrations.Migration)
     assert at_once == in_turns
     assert at_once[1] == [("first", 3)]
+
+
+def test_what_changes_a_table_after_it_was_made_is_refused():
+    altered = migrations.AlterField("Book", "title", models.TextField())
+    kind = type("Migration", (TablesAtOnce,), {"operations": [*operations(), altered]})
+    with pytest.raises(TypeError, match="title"), connection.schema_editor() as editor:
+        kind("0002_books", "jobs").apply(ProjectState(), editor)

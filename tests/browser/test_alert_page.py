@@ -70,8 +70,6 @@ def alerts(platform: Stack) -> dict[str, str]:
 
 def open_alert(page: Page, address: str, width: int = 1440, height: int = 900) -> None:
     page.set_viewport_size({"width": width, "height": height})
-    # A page that comes before the window has its size is laid out twice.
-    page.wait_for_function("width => window.innerWidth === width", arg=width)
     page.goto(address)
     page.wait_for_load_state("networkidle")
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
