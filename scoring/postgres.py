@@ -9,7 +9,7 @@ same.
 
 import select
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -152,11 +152,11 @@ def execute(
     return answer
 
 
-def copy(sql: str, rows: Iterator[Sequence[Any]]) -> None:
-    """`COPY ... FROM STDIN` of rows."""
+def copy(sql: str, chunks: Iterable[bytes]) -> None:
+    """`COPY ... FROM STDIN` of what is sent there, piece by piece."""
     with connection.wrap_database_errors, psycopg.Cursor(_raw()).copy(sql.encode()) as writing:
-        for row in rows:
-            writing.write_row(row)
+        for chunk in chunks:
+            writing.write(chunk)
 
 
 def _raw() -> "psycopg.Connection[Row]":

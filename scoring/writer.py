@@ -20,6 +20,7 @@ from django.db import connection, models
 from django.db.backends.utils import format_number
 
 from scoring import postgres
+from scoring.copying import Write, copied, writers
 from scoring.models import EntityState, Label, Prediction, ScoreTally
 from scoring.postgres import Parameter, Trip
 
@@ -214,34 +215,38 @@ def _insert(model: type[models.Model], rows: Sequence[models.Model]) -> None:
     if not rows:
         return
     plan = _plan(model, connection.vendor)
+    for field in plan.filled_in:
+        for row in rows:
+            field.pre_save(row, True)
     table = connection.ops.quote_name(model._meta.db_table)
-    values = (plan.values(row) for row in rows)
+    values = map(plan.attributes, rows)
     if postgres.is_used():
-        postgres.copy(f"COPY {table} ({plan.columns}) FROM STDIN", values)
+        sql = f"COPY {table} ({plan.columns}) FROM STDIN (FORMAT BINARY)"
+        postgres.copy(sql, copied(values, plan.writes))
         return
     sql = f"INSERT INTO {table} ({plan.columns}) VALUES ({plan.marks})"  # noqa: S608 - our own names
     with connection.cursor() as cursor:
         if len(rows) == 1:
-            cursor.execute(sql, next(values))
+            cursor.execute(sql, plan.prepared(next(values)))
         else:
-            cursor.executemany(sql, list(values))
+            cursor.executemany(sql, [plan.prepared(found) for found in values])
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How rows of one model become parameters: `prepare` holds (place, what is done there)."""
+    """How rows of one model become parameters. On PostgreSQL `writes` has a way for each value;
+    elsewhere `prepare` holds (place, what is done there)."""
 
     columns: str
     marks: str
     attributes: Callable[[models.Model], tuple[Any, ...]]
+    writes: tuple[Write, ...]
     prepare: tuple[tuple[int, Prepare], ...]
     filled_in: tuple["models.Field[Any, Any]", ...]
 
-    def values(self, row: models.Model) -> list[Any]:
+    def prepared(self, attributes: tuple[Any, ...]) -> list[Any]:
         """The parameters of one row."""
-        for field in self.filled_in:
-            field.pre_save(row, True)
-        found = list(self.attributes(row))
+        found = list(attributes)
         for place, prepare in self.prepare:
             if found[place] is not None:
                 found[place] = prepare(found[place])
@@ -251,31 +256,33 @@ class _Plan:
 @lru_cache(maxsize=8)
 def _plan(model: type[models.Model], vendor: str) -> _Plan:
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
-    prepared = [(place, _prepare(field, vendor)) for place, field in enumerate(fields)]
+    native = vendor == "postgresql"
+    prepared = [(place, _prepare(field)) for place, field in enumerate(fields)]
     return _Plan(
         columns=", ".join(connection.ops.quote_name(str(field.column)) for field in fields),
         marks=", ".join(["%s"] * len(fields)),
         attributes=attrgetter(*(field.attname for field in fields)),
+        writes=writers(fields) if native else (),
         prepare=tuple((place, prepare) for place, prepare in prepared if prepare is not None),
         filled_in=tuple(field for field in fields if getattr(field, "auto_now_add", False)),
     )
 
 
-def _prepare(field: "models.Field[Any, Any]", vendor: str) -> Prepare | None:
-    """What the ORM would do to a value of this field, found out once instead of for each row."""
-    native = vendor == "postgresql"
+def _prepare(field: "models.Field[Any, Any]") -> Prepare | None:
+    """What the ORM would do for SQLite to a value of this field, found out once instead of for
+    each row."""
     match field:
         case models.JSONField():
             return lambda value: orjson.dumps(value).decode()
         case models.ForeignKey():
-            return _prepare(field.target_field, vendor)
+            return _prepare(field.target_field)
         case models.CharField():
             return str  # An enumeration's member is stored as its text.
-        case models.DateTimeField() if not native:
+        case models.DateTimeField():
             return lambda value: str(value.astimezone(UTC).replace(tzinfo=None))
-        case models.DecimalField() if not native:
+        case models.DecimalField():
             digits, places = field.max_digits, field.decimal_places
             return lambda value: format_number(value, digits, places)
-        case models.UUIDField() if not native:
+        case models.UUIDField():
             return lambda value: value.hex
     return None
