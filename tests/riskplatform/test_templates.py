@@ -1,10 +1,12 @@
-"""What templates name is there."""
+"""What templates name is there; how shared pieces read."""
 
 import re
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.paginator import Paginator
+from django.template.loader import render_to_string
 
 ROOT = Path(settings.BASE_DIR) / "templates"
 TEMPLATES = sorted(ROOT.rglob("*.html"))
@@ -15,3 +17,14 @@ NAMED = re.compile(r"""\{%\s*(?:include|extends)\s+["']([^"'#]+)""")
 def test_every_template_that_is_included_exists(template):
     missing = {name for name in NAMED.findall(template.read_text()) if not (ROOT / name).exists()}
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "0 cases"), (1, "1 case, 1–1"), (2, "2 cases, 1–2")],  # noqa: RUF001
+)
+def test_one_case_is_no_cases(rf, n, text):
+    page = Paginator(range(n), 50).page(1)
+    given = {"page_obj": page, "one": "case", "many": "cases", "request": rf.get("/")}
+    found = render_to_string("includes/pagination.html", given)
+    assert f"<span>{text}</span>" in found
