@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import redis
 from django.conf import settings
 from django.db import transaction
 
@@ -78,6 +77,8 @@ def _take(window: Window, owner: int, limits: Sequence[Limit]) -> float:
     if not limits:
         return 0.0
     if settings.REDIS_URL and time.monotonic() >= _redis_paused_until:
+        import redis  # 20 MB, for those who use it
+
         try:
             return take_slot_in_redis(owner, limits, window=window)
         except redis.RedisError:
@@ -147,6 +148,8 @@ def _pause_redis() -> None:
 
 @lru_cache(maxsize=4)
 def _redis_script(url: str) -> Any:
+    import redis
+
     client = redis.Redis.from_url(
         url,
         socket_timeout=_REDIS_TIMEOUT_SECONDS,

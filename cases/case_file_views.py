@@ -29,7 +29,6 @@ from cases.case_models import CaseAttachment
 from cases.case_views import case_or_404
 from cases.exporting import ALERT_HEAD, CASE_HEAD, alert_lines, case_lines, xlsx_file
 from cases.report import build_report, reveal_audited
-from cases.report_pdf import report_pdf
 from cases.second_looks import is_blind_to_case
 from cases.views import signed_in
 
@@ -93,6 +92,8 @@ def case_report(request: HttpRequest, pk: int, form: str = "page") -> HttpRespon
             reveal = True
     report = build_report(case, now=timezone.now(), actor=user, reveal=reveal)
     if form == "pdf" and not problem:
+        from cases.report_pdf import report_pdf  # fonts and pictures: not for who only scores
+
         response = HttpResponse(
             report_pdf(report, base_url=request.build_absolute_uri("/")),
             content_type="application/pdf",

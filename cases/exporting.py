@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import IO, Any
 
-import xlsxwriter
-
 from accounts.csv_tables import Cell, safe
 from cases.case_filters import CaseFilters
 from cases.case_rows import totals_of
@@ -113,6 +111,8 @@ def xlsx_file(head: Sequence[str], lines: Iterable[Sequence[Cell]], *, title: st
     """The table as an open XLSX file, written line by line in bounded memory."""
     out = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by whoever sends it
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    import xlsxwriter  # 5 MB that a web process need not hold until somebody exports
+
     with xlsxwriter.Workbook(out, {**options, "in_memory": False}) as book:
         sheet = book.add_worksheet(title[:31])
         bold = book.add_format({"bold": True})

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
 
 from models_registry.core.metrics import NAN
 from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
@@ -157,6 +156,8 @@ def _gamma(mean: float, variance: float, at: float) -> float:
     """A point of the gamma distribution with this mean and variance."""
     if variance <= 0:
         return mean
+    from scipy.special import gammaincinv  # 20 MB that a web process need not hold
+
     return float(gammaincinv(mean**2 / variance, at)) * variance / mean
 
 

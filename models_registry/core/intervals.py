@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 from models_registry.core import resampling
 from models_registry.core.costs import decision_costs, losses
@@ -211,4 +210,6 @@ def _level(positives: NDArray[Any]) -> float:
     n = float(positives.sum()) ** 2 / squares if squares else 0.0
     if n < LEAST_BLOCKS:
         n = LEAST_BLOCKS
+    from scipy.special import ndtr, stdtrit  # 20 MB that a web process need not hold
+
     return float(1.0 - 2.0 * ndtr(-stdtrit(n - 1.0, 0.975) * sqrt(n / (n - 1.0))))

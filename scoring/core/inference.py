@@ -39,6 +39,8 @@ class Model:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 4
+        # An arena of each session would keep what its largest batch took; without it no slower.
+        options.enable_cpu_mem_arena = False
         try:
             self._session = onnxruntime.InferenceSession(
                 onnx_bytes, options, providers=["CPUExecutionProvider"]

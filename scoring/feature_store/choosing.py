@@ -4,11 +4,14 @@ from django.conf import settings
 
 from scoring.feature_store.base import FeatureStore
 from scoring.feature_store.database import DatabaseFeatureStore
-from scoring.feature_store.redis import redis_store
 
 _database = DatabaseFeatureStore()
 
 
 def feature_store() -> FeatureStore:
     """The store that RISK_FEATURE_STORE names."""
-    return redis_store(settings.REDIS_URL) if settings.FEATURE_STORE == "redis" else _database
+    if settings.FEATURE_STORE != "redis":
+        return _database
+    from scoring.feature_store.redis import redis_store  # the library takes 20 MB
+
+    return redis_store(settings.REDIS_URL)
