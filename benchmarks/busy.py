@@ -75,7 +75,7 @@ def _fill(size: int, now: datetime) -> None:
     windows = {}
     for entity, user in product(plan.entities, range(USERS)):
         rows = rng.uniform(1.0, 100.0, (size, entity.width))
-        rows[:, 0] = now.timestamp() - np.linspace(entity.horizon * 0.98, 0.0, size)
+        rows[:, 0] = now.timestamp() - np.linspace(entity.reach * 0.98, 0.0, size)
         windows[entity.key, vault.token(entity.key, f"{size}-{user}")] = EntityWindow(rows)
     feature_store().save(serves.detector_id, plan, windows)
 

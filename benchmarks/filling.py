@@ -63,10 +63,10 @@ def _busy_windows(slug: str, events: list[dict[str, object]], history: int) -> N
     for first in range(0, len(keys), 500):
         part = keys[first : first + 500]
         windows = store.load(serving.detector_id, plan, part, lock=False)
-        widths = {entity.key: (entity.width, entity.horizon) for entity in plan.entities}
+        widths = {entity.key: (entity.width, entity.reach) for entity in plan.entities}
         for key in part:
-            width, horizon = widths[key[0]]
+            width, reach = widths[key[0]]
             rows = np.random.default_rng(len(key[1])).uniform(1.0, 100.0, (history, width))
-            rows[:, 0] = now - np.linspace(horizon * 0.98, 0.0, history)
+            rows[:, 0] = now - np.linspace(reach * 0.98, 0.0, history)
             windows[key] = EntityWindow(rows)
         store.save(serving.detector_id, plan, windows)

@@ -62,7 +62,7 @@ def probes(material: Material) -> tuple[list[Event], Mapping[tuple[str, str], En
     windows = {}
     for entity in plan.entities:
         rows = np.array([entity.values(event) for event in past])
-        rows[:, 0] = now - np.linspace(entity.horizon, 30.0, len(rows))
+        rows[:, 0] = now - np.linspace(entity.reach, 30.0, len(rows))
         windows[entity.key, "probe"] = EntityWindow(rows)
     return [replace(event, time=now, keys=keys) for event in fresh], windows
 

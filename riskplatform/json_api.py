@@ -55,7 +55,11 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class OrjsonParser(BaseParser):
-    """Refuses malformed JSON (400), NaN and infinities (422) and bodies over the limit (413)."""
+    """Refuses malformed JSON (400), NaN, infinities and NUL (422), bodies over the limit (413).
+
+    A view that judges each record of a batch apart (`judges_records`) is handed the latter two:
+    its schema refuses the record alone.
+    """
 
     media_type = "application/json"
 
@@ -68,7 +72,9 @@ class OrjsonParser(BaseParser):
         request = (parser_context or {}).get("request")
         if request is not None:
             refuse_announced(str(request.META.get("CONTENT_LENGTH") or "").encode())
-        return parse_json(stream.read(settings.API_MAX_BODY_BYTES + 1))
+        view = (parser_context or {}).get("view")
+        body = stream.read(settings.API_MAX_BODY_BYTES + 1)
+        return parse_json(body, whole=not getattr(view, "judges_records", False))
 
 
 def refuse_announced(length: bytes) -> None:
@@ -80,16 +86,22 @@ def refuse_announced(length: bytes) -> None:
         raise PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
 
 
-def parse_json(body: bytes) -> Any:
-    """The body as plain values. Raises PayloadTooLarge, ParseError, ValidationProblem."""
+def parse_json(body: bytes, *, whole: bool = True) -> Any:
+    """The body as plain values. Raises PayloadTooLarge, ParseError, ValidationProblem.
+
+    Without `whole` a number that is none and a text with a NUL are left to who reads them.
+    """
     if len(body) > settings.API_MAX_BODY_BYTES:
         raise PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        _refuse_what_is_no_number(body)
-        raise exceptions.ParseError(f"This is not JSON: {error}") from error
-    _refuse_what_no_column_holds(body, data)
+        lenient = _refuse_what_is_no_number(body, whole=whole)
+        if lenient is None:
+            raise exceptions.ParseError(f"This is not JSON: {error}") from error
+        data = lenient
+    if whole:
+        _refuse_what_no_column_holds(body, data)
     return data
 
 
@@ -184,17 +196,18 @@ def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
     ]
 
 
-def _refuse_what_is_no_number(body: bytes) -> None:
+def _refuse_what_is_no_number(body: bytes, *, whole: bool) -> Any:
     """NaN and Infinity are no JSON and 1e999 is no float64, but clients write them: told by field,
-    as a 422."""
+    as a 422, or given to who did not ask for the `whole`. None: malformed in other ways too."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return  # Malformed in other ways too.
+        return None
     places = list(_no_numbers(data))
-    if places:
+    if places and whole:
         message = "must be a finite number"
         raise ValidationProblem({"field": place, "message": message} for place in places)
+    return data if places else None
 
 
 def _no_numbers(data: Any, path: str = "") -> Iterator[str]:
@@ -210,21 +223,27 @@ def _no_numbers(data: Any, path: str = "") -> Iterator[str]:
 
 def _refuse_what_no_column_holds(body: bytes, data: Any) -> None:
     # Looked for in the bytes first: walking every body would cost more than parsing it.
-    if b"\\u0000" in body and any("\0" in text for text in _texts(data)):
-        raise exceptions.ParseError("A text contains the character U+0000, which is not allowed.")
+    if b"\\u0000" not in body:
+        return
+    places = list(_with_nul(data))
+    if places:
+        message = "must not hold the character U+0000"
+        raise ValidationProblem({"field": place, "message": message} for place in places)
 
 
-def _texts(data: Any) -> Iterator[str]:
-    waiting = [data]
+def _with_nul(data: Any) -> Iterator[str]:
+    waiting = [("", data)]
     while waiting:
-        item = waiting.pop()
+        path, item = waiting.pop()
         if isinstance(item, str):
-            yield item
+            if "\0" in item:
+                yield path
         elif isinstance(item, dict):
-            waiting += item.keys()
-            waiting += item.values()
+            if any("\0" in name for name in item):
+                yield path
+            waiting += [(_join(path, name.replace("\0", "")), x) for name, x in item.items()]
         elif isinstance(item, list):
-            waiting += item
+            waiting += [(_join(path, i), x) for i, x in enumerate(item)]
 
 
 def _too_large(limit: int) -> str:

@@ -1,5 +1,5 @@
 """What requests pass on their way: a short one for API requests that bring a key, and what a
-browser may keep of a page.
+browser may keep of a page. A body of the API may come in chunks.
 
 The short way needs no session, no form token, no page. It stands behind SecurityMiddleware (https,
 nosniff) and in front of what serves browsers. A request under `/api/` that presents an API key is
@@ -52,13 +52,15 @@ class KeyedApiMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
-        if not ((path.startswith(PREFIX) or path in WHOLE) and presents_key(request)):
+        if not (path.startswith(PREFIX) or path in WHOLE):
+            return self.get_response(request)
+        _take_chunks(request)
+        if not presents_key(request):
             return self.get_response(request)
         try:
             match = match_url(path, get_urlconf() or settings.ROOT_URLCONF)
         except Resolver404:  # The page that says so is made for people, and reads their session.
             return self.get_response(request)
-        _take_chunks(request)
         request.get_host()  # Raises DisallowedHost, as CommonMiddleware would.
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)

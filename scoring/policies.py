@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
-from scoring.core.spec import DetectorSpec, RuleSpec, ScreeningSpec
+from scoring.core.rule_spec import RuleSpec
+from scoring.core.spec import DetectorSpec, ScreeningSpec
 from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policy_models import ListEntry, PolicySnapshot, Rule, RuleVersion, Snooze

@@ -20,8 +20,9 @@ from accounts import vault
 from scoring.core.bundle import Bundle
 from scoring.core.expressions import names_in
 from scoring.core.policy import Policy
+from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import Rule, compile_rule, readable
-from scoring.core.spec import RuleSpec, ScreeningSpec
+from scoring.core.spec import ScreeningSpec
 from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
 from scoring.core.vocabulary import ANY, RuleError
 from scoring.core.watchlist import WatchlistError

@@ -82,7 +82,7 @@ def _from_predictions(
             entity=row.entity,
             detector_id=row.detector_id,
             event_time__lte=row.event_time,
-            event_time__gte=row.event_time - timedelta(seconds=entity.horizon),
+            event_time__gte=row.event_time - timedelta(seconds=entity.reach),
             received_at__lte=row.received_at,
         )
         .exclude(pk=row.pk)

@@ -13,9 +13,10 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import record_audit
+from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import Rule as CompiledRule
 from scoring.core.rules import compile_rule, readable
-from scoring.core.spec import DetectorSpec, RuleSpec
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision, Stage
 from scoring.core.vocabulary import RuleError
 from scoring.models import Detector

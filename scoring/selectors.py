@@ -24,6 +24,18 @@ def find_prediction_of(slug: str, external_id: str) -> Prediction | None:
     return rows.filter(detector__slug=slug, external_id=external_id).first()
 
 
+def find_prediction_by(text: str, slug: str) -> Prediction | None:
+    """What a client calls a prediction: its id, or the id that it gave an event of the detector.
+    Ids of events are often UUIDs too."""
+    if "\0" in slug + text:  # PostgreSQL has no text with a NUL.
+        return None
+    try:
+        found = find_prediction(UUID(text))
+    except ValueError:
+        found = None
+    return found or find_prediction_of(slug, text)
+
+
 def predictions_page(
     *, slug: str, flagged_only: bool, skip: int, limit: int
 ) -> QuerySet[Prediction]:

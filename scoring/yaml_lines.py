@@ -8,6 +8,15 @@ import yaml
 
 from scoring.core.reader import SpecError
 
+
+class _Loader(yaml.SafeLoader):
+    """YAML's own, but a date is the text that it is written as: JSON has no dates."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 Problems = list[tuple[str, str]]
 LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
 
@@ -15,11 +24,16 @@ LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
 def read_yaml(text: str) -> tuple[Any, dict[str, int]]:
     """(value, line by place); places are written `rules[0].when`, lines count from 1.
 
-    Raises SpecError for what is no YAML and for a key that is given twice.
+    Raises SpecError for what is no YAML, for a key that is given twice, and for an alias: a few
+    lines of them can stand for a million, or for themselves.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
+        for token in yaml.scan(text, Loader=_Loader):
+            if isinstance(token, yaml.AliasToken):
+                where = f"line {token.start_mark.line + 1}"
+                raise SpecError([(where, f"*{token.value}: aliases are not read, repeat it")])
+        node = yaml.compose(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "line 1"

@@ -37,6 +37,9 @@ class ScoringView(APIView):
     """Whether a POST is one quick event, which the lane (scoring/lane.py) may answer by `reply`
     alone when it brings a key. The handler is then `answer(self.reply(request.data, ...))`."""
 
+    judges_records = False
+    """Whether a bad record of a batch gets its own error: see OrjsonParser."""
+
     _negotiator = APIView.content_negotiation_class()
 
     reply: Callable[..., Any]

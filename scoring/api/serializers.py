@@ -103,7 +103,9 @@ class PredictionPage(serializers.Serializer[Any]):
 class FeedbackIn(serializers.Serializer[Any]):
     """What turned out to be true about a prediction."""
 
-    prediction_id = serializers.UUIDField()
+    prediction_id = serializers.CharField(
+        max_length=200, help_text="Of a prediction, or the transaction_id of one of `creditcard`."
+    )
     actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
     feedback_source = serializers.CharField(
         required=False, max_length=100, default="", allow_blank=True

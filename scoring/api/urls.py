@@ -23,6 +23,11 @@ urlpatterns = [
         views.PredictionByEventView.as_view(),
         name="api_prediction_by_event",
     ),
+    path(  # An id may hold slashes.
+        "predictions/<path:external_id>",
+        views.PredictionByEventView.as_view(),
+        name="api_prediction_by_odd_id",
+    ),
     path("feedback", views.FeedbackView.as_view(), name="api_feedback"),
     path("cache/flush", cache_views.CacheFlushView.as_view(), name="api_cache_flush"),
     path("sources", source_views.SourceListView.as_view(), name="api_sources"),

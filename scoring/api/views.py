@@ -17,7 +17,7 @@ from scoring.api.asking import ERRORS, ask, field_errors
 from scoring.api.base import ScoringView, answer
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
-from scoring.selectors import find_prediction, find_prediction_of, predictions_page
+from scoring.selectors import find_prediction_by, predictions_page
 from scoring.services import Conflicting, Outcome, Refused, Scored
 
 MOST_EVENTS = 1000
@@ -54,6 +54,7 @@ class ScoreView(ScoringView):
 class ScoreBatchView(ScoringView):
     """Score up to 1,000 events; a bad one gets its own errors and does not fail the others."""
 
+    judges_records = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -151,26 +152,22 @@ class PredictionByEventView(APIView):
     )
     def get(self, request: Request, external_id: str) -> Response:
         slug = request.query_params.get("detector", CREDITCARD)
-        # PostgreSQL has no text with a NUL.
-        known = "\0" not in slug + external_id
-        prediction = find_prediction_of(slug, external_id) if known else None
+        prediction = find_prediction_by(external_id, slug)
         if prediction is None:
             raise Http404("There is no such prediction.")
         return Response(_stored_body(prediction))
 
 
-class PredictionDetailView(APIView):
-    """One stored prediction."""
+class PredictionDetailView(PredictionByEventView):
+    """One stored prediction, by its own id, or by that of its event where this is a UUID too."""
 
-    required_scope = "predictions:read"
-    required_permission = "scoring.view_prediction"
-
-    @extend_schema(responses={200: shapes.StoredPredictionBody, **ERRORS})
-    def get(self, request: Request, pk: UUID) -> Response:
-        prediction = find_prediction(pk)
-        if prediction is None:
-            raise Http404("There is no such prediction.")
-        return Response(_stored_body(prediction))
+    @extend_schema(
+        operation_id="v1_predictions_retrieve",
+        parameters=[OpenApiParameter("detector", str)],
+        responses={200: shapes.StoredPredictionBody, **ERRORS},
+    )
+    def get(self, request: Request, pk: UUID) -> Response:  # type: ignore[override]
+        return super().get(request, str(pk))
 
 
 class FeedbackView(APIView):
@@ -183,7 +180,7 @@ class FeedbackView(APIView):
     def post(self, request: Request) -> Response:
         form = shapes.FeedbackIn(data=request.data)
         form.is_valid(raise_exception=True)
-        prediction = find_prediction(form.validated_data["prediction_id"])
+        prediction = find_prediction_by(form.validated_data["prediction_id"], CREDITCARD)
         if prediction is None:
             raise Http404("There is no such prediction.")
         # A clock that runs a little ahead of ours may have dated the event after now.

@@ -23,6 +23,9 @@ from scoring.core.types import Event, Floats
 from scoring.core.windows import EntityWindow
 
 Windows = Mapping[tuple[str, str], EntityWindow]
+MOST_LATE = 86400.0
+"""An event that comes at most these seconds late, and no later than its entity's longest window is
+long, reads whole windows: what it needs is kept so long. A later one reads what is left."""
 NIGHT_ENDS = 6
 """Local hours 0 to 6 are night, as in the Fraud Detection Handbook, chapter 3."""
 
@@ -77,7 +80,8 @@ class EntityPlan:
     """What one entity key tracks and which vector positions it fills.
 
     Of the `aggregates` the first `len(places)` are features, the others serve `against`.
-    `columns` are the event fields of the state's columns 1..k; `horizon` seconds are remembered.
+    `columns` are the event fields of the state's columns 1..k. Windows look back `reach` seconds;
+    `horizon` seconds are remembered, for events that come late (MOST_LATE).
     Where labels matter, three more columns follow: the event's identity, and since and until when
     it was known as fraud; `risk_column` is the second of them (0: labels do not matter).
     """
@@ -85,6 +89,7 @@ class EntityPlan:
     key: str
     columns: tuple[str, ...]
     coded: tuple[bool, ...]
+    reach: float
     horizon: float
     signature: int
     aggregates: tuple[Aggregate, ...]
@@ -130,9 +135,8 @@ def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> Entit
             columns[feature.field] = columns.get(feature.field, coded) and coded
     risk_column = 2 + len(columns) if any(f.kind in RISKS for _, f in features) else 0
     aggregates, places, since_last, rates = [], [], [], []
-    horizon = 0.0
+    reach = max(max(f.window + f.offset, f.recent) for _, f in features)
     for place, feature in features:
-        horizon = max(horizon, feature.window + feature.offset, feature.recent)
         if feature.kind == "since_last":
             since_last.append((place, feature.window))
         elif feature.kind not in AGAINST:
@@ -155,8 +159,9 @@ def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> Entit
         key=key,
         columns=tuple(columns),
         coded=tuple(columns.values()),
-        horizon=horizon,
-        signature=_signature(columns, horizon, risk_column),
+        reach=reach,
+        horizon=reach + min(reach, MOST_LATE),
+        signature=_signature(columns, reach, risk_column),
         aggregates=tuple(aggregates),
         reading=Reading(aggregates),
         places=tuple(places),
@@ -186,9 +191,9 @@ def _against(place: int, feature: FeatureSpec, column: int, aggregates: list[Agg
     return Against(place, column, -1, -1, usual("mean"))
 
 
-def _signature(columns: Mapping[str, bool], horizon: float, risk_column: int) -> int:
-    """Says for which columns a state was kept."""
-    kept: tuple[object, ...] = (tuple(columns.items()), horizon)
+def _signature(columns: Mapping[str, bool], reach: float, risk_column: int) -> int:
+    """Says for which columns and windows a state was kept."""
+    kept: tuple[object, ...] = (tuple(columns.items()), reach)
     return zlib.crc32(repr((*kept, "labels") if risk_column else kept).encode())
 
 

@@ -8,6 +8,7 @@ from scoring.core.shape import is_number
 
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST = 3660 * SECONDS["d"]
 NUMBERS = ("number", "integer")
 
 
@@ -74,12 +75,24 @@ class Reader:
             self.bad(place, f"'{name}' must be declared as {wanted}")
 
     def duration(self, place: str, text: object) -> float:
-        """Seconds."""
+        """Seconds, of up to ten years."""
         try:
-            return seconds(text)
+            found = seconds(text)
         except ValueError as error:
             self.bad(place, str(error))
             return 1.0
+        if found > LONGEST:
+            self.bad(place, f"'{text}' is longer than ten years")
+            return 1.0
+        return found
+
+    def span(self, place: str, text: object) -> float:
+        """Seconds of something that something can happen in: longer than none."""
+        found = self.duration(place, text)
+        if found <= 0.0:
+            self.bad(place, f"'{text}' is no time at all")
+            return 1.0
+        return found
 
     def number(self, place: str, value: object, *, low: float) -> float:
         """A number from `low`."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scoring.core.expressions import compile_expression
-from scoring.core.spec import DetectorSpec, RuleSpec
+from scoring.core.rule_spec import RuleSpec
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision, RuleHit, Stage
 from scoring.core.vocabulary import ANY, NUMBER, TEXT, TRUTH, Node, Values
 

@@ -159,6 +159,9 @@ class EventParser:
         for name, value in raw.items():
             if value is None or not isinstance(name, str):
                 continue
+            if name not in self.checks and "\0" in name:
+                found.append((name.replace("\0", "")[:MAX_ID], "has a name with a NUL character"))
+                continue
             for check in self.checks.get(name, _EXTRA):
                 message = check(value)
                 if message:

@@ -3,7 +3,8 @@
 Checked before `spec.parse_spec` reads the content, so that the content can be read without fear.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 FIELD_TYPES = ("string", "number", "integer", "boolean")
@@ -15,7 +16,9 @@ def shape_problems(raw: object) -> Problems:
     """(place, message) of everything that has the wrong shape; empty when all is well."""
     if not isinstance(raw, Mapping):
         return [("", "a detector is a mapping")]
-    found: Problems = []
+    found: Problems = list(odd_values(raw))
+    if found:
+        return found
     event = _mapping(found, raw, "event")
     _list(found, event, "event.pii")
     _list(found, event, "event.links")
@@ -48,6 +51,24 @@ def shape_problems(raw: object) -> Problems:
     _mapping(found, training, "training.imbalance")
     _guard(found, _mapping(found, training, "training.guard"))
     return found
+
+
+def odd_values(value: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """(place, message) of what JSON cannot hold or no number can be: YAML has more kinds."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(key, str):
+                yield from odd_values(inner, f"{place}.{key}" if place else key)
+            else:
+                yield place, f"the name {key!r} is no text: put it in quotes"
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from odd_values(inner, f"{place}[{i}]")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield place, "is no number that can be computed with"
+    elif not (value is None or isinstance(value, str | bool | int)):
+        yield place, f"is neither text nor number, but {type(value).__name__}"
 
 
 def _guard(found: Problems, guard: Mapping[str, Any]) -> None:
@@ -101,6 +122,7 @@ def _rule(found: Problems, place: str, rule: object) -> None:
     if not isinstance(rule, Mapping):
         found.append((place, "is a mapping with code, when, outcome and text"))
         return
-    if not isinstance(rule.get("version", 1), int):
-        found.append((f"{place}.version", "is a whole number"))
+    version = rule.get("version", 1)
+    if not (isinstance(version, int) and is_number(version) and 1 <= version < 2**31):
+        found.append((f"{place}.version", "is a whole number from 1"))
     _mapping(found, rule, f"{place}.parameters")

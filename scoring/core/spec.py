@@ -15,6 +15,7 @@ from scoring.core.aggregates import RISKS
 from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
+from scoring.core.rule_spec import RuleSpec, read_rules
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec, read_features
 
@@ -37,7 +38,6 @@ ROLES = (
         "schema",
     ),
 )
-RULE = ("code", "version", "when", "outcome", "text", "weight", "parameters", "stage")
 AUDIT_RATE = 0.005
 """Share of approved events that a human looks at, where the declaration does not say."""
 REVIEW_FROM, BLOCK_FROM = 0.90, 0.97
@@ -45,19 +45,9 @@ SCREENING = frozenset(
     ("name", "country", "birth_date", "lists", "review", "block", "embargoed", "high_risk")
 )
 SLUG = re.compile(r"^[a-z][a-z0-9_]{1,39}$")
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSpec:
-    """A rule as declared; `when` is compiled by `rules.compile_rule`."""
-
-    code: str
-    version: int
-    when: str
-    outcome: str
-    text: str
-    weight: float = 0.0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+CURRENCY = re.compile(r"^[A-Z]{3}$")
+MOST_NAME = 100
+"""Characters of a detector's name, which is stored beside the declaration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,48 +187,6 @@ def truth_words(spec: DetectorSpec | None) -> TruthWords:
     return TruthWords("fraud", "legitimate")
 
 
-def _rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ...]:
-    codes = [str(rule.get("code", "")) for rule in raw]
-    found = []
-    for i, rule in enumerate(raw):
-        place = f"rules[{i}]"
-        read.only(place, rule, RULE)
-        for key in ("code", "when"):
-            if not rule.get(key):
-                read.bad(f"{place}.{key}", "is missing")
-        if codes[i] and codes[i] in codes[:i]:
-            read.bad(f"{place}.code", f"'{codes[i]}' is declared twice")
-        weight, outcome = _force(read, place, rule)
-        found.append(
-            RuleSpec(
-                code=codes[i],
-                version=int(rule.get("version", 1)),
-                when=str(rule.get("when", "")),
-                outcome=outcome,
-                text=str(rule.get("text", rule.get("code", ""))),
-                weight=weight,
-                parameters=dict(rule.get("parameters", {})),
-            )
-        )
-    return tuple(found)
-
-
-def _force(read: Reader, place: str, rule: Mapping[str, Any]) -> tuple[float, str]:
-    """(weight, outcome) of a rule: one of the two speaks; without both it asks for a review."""
-    if rule.get("weight") is None:
-        outcome = str(rule.get("outcome", "REVIEW")).upper()
-        if outcome not in ("REVIEW", "BLOCK"):
-            read.bad(f"{place}.outcome", "is REVIEW or BLOCK")
-        return 0.0, outcome
-    weight = rule["weight"]
-    if rule.get("outcome"):
-        read.bad(place, "has a weight or an outcome, not both")
-    if not is_number(weight) or not 0.0 < weight < 1.0:
-        read.bad(f"{place}.weight", "lies between 0 and 1")
-        return 0.0, ""
-    return float(weight), ""
-
-
 def _screening(read: Reader, raw: Mapping[str, Any]) -> ScreeningSpec | None:
     if not raw:
         return None
@@ -317,6 +265,15 @@ def _elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
     return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
 
 
+def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
+    if read.stored:
+        return  # Earlier releases took any.
+    if currency.get("field"):
+        read.known_field("event.currency.field", currency["field"])
+    if not CURRENCY.match(str(currency.get("default", "EUR"))):
+        read.bad("event.currency.default", "is a code of three capital letters such as EUR")
+
+
 def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     """Roles are given to fields that exist, and personal data is no category."""
     read.only("event", event, ROLES)
@@ -325,6 +282,7 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     for key in ("id", "time", "amount", "entity"):
         if event.get(key):
             read.known_field(f"event.{key}", event[key])
+    _check_currency(read, event.get("currency", {}))
     for name in event.get("pii", []):
         read.known_field("event.pii", name)
         if name == event.get("id"):
@@ -352,6 +310,8 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     slug = str(raw.get("slug", ""))
     if not SLUG.match(slug):
         read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
+    if not stored and len(str(raw.get("name", ""))) > MOST_NAME:
+        read.bad("name", f"has at most {MOST_NAME} characters")
     _check_event(read, event)
     features = read_features(read, raw.get("features", {}))
     immutable = [
@@ -359,7 +319,7 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
         for name in raw.get("features", {}).get("immutable", [])
     ]
     elapsed_field, elapsed_since = _elapsed(read, event.get("elapsed", {}))
-    rules = _rules(read, raw.get("rules", []))
+    rules = read_rules(read, raw.get("rules", []))
     screening = _screening(read, raw.get("screening", {}))
     audit_rate = _audit_rate(read, raw)
     costs = _settings(read, raw, "costs", CostSpec)

@@ -157,7 +157,7 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     suffix = f"_offset_{config['offset']}" if offset else ""
     found = []
     for window in read.items(place, config, "windows"):
-        length = read.duration(f"{place}.windows", window)
+        length = read.span(f"{place}.windows", window)
         for how in dict.fromkeys(wanted):
             if how == "ratio_to_mean":
                 found.append(_ratio_feature(entity, value, str(window), length))
@@ -177,7 +177,7 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
 
 def _since_last(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
-    cap = read.duration(f"{place}.cap", config.get("cap", "30d"))
+    cap = read.span(f"{place}.cap", config.get("cap", "30d"))
     return [FeatureSpec(f"{entity}_seconds_since_last", "since_last", "", entity, cap)]
 
 
@@ -192,7 +192,7 @@ def _against(read: Reader, place: str, config: Config, kind: str) -> FeatureSpec
     entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
     value = _amount(read, place, config)
     window, offset = str(config.get("window", "7d")), str(config.get("offset", "0s"))
-    length = read.duration(f"{place}.window", window)
+    length = read.span(f"{place}.window", window)
     apart = read.duration(f"{place}.offset", offset)
     name = f"{entity}_{value}_{kind}_{window}" + (f"_offset_{offset}" if apart else "")
     return FeatureSpec(name, kind, value, entity, length, apart, include_current=False)
@@ -211,7 +211,7 @@ def _peak(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     usual = _against(read, place, config, "peak")
     found = []
     for window in read.items(place, config, "recent"):
-        recent = read.duration(f"{place}.recent", window)
+        recent = read.span(f"{place}.recent", window)
         name = usual.name.replace("_peak_", f"_peak_{window}_to_", 1)
         found.append(replace(usual, name=name, recent=recent))
     return found
@@ -223,7 +223,7 @@ def _velocity(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     where = read.known_field(f"{place}.place", config.get("place"))
     found = []
     for window in read.items(place, config, "windows"):
-        length = read.duration(f"{place}.windows", window)
+        length = read.span(f"{place}.windows", window)
         found += [
             FeatureSpec(f"{entity}_{kind}_{where}_{window}", kind, where, entity, length)
             for kind in ("distinct", "changes")
@@ -240,7 +240,7 @@ def _label_risk(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     figures = [read.one_of(f"{place}.figures", figure, FIGURES) for figure in named]
     found = []
     for window in read.items(place, config, "windows"):
-        length = read.duration(f"{place}.windows", window)
+        length = read.span(f"{place}.windows", window)
         found += [
             FeatureSpec(
                 f"{entity}_{figure}_{window}_delay_{delay}", FIGURES[figure], "", entity, length,

@@ -7,11 +7,12 @@ import pytest
 from django.db import connection, connections
 
 from accounts import authentication
+from accounts.roles import ADMIN
 from riskplatform.server import Application
 from riskplatform.wsgi import application as django
 from scoring import services
 from scoring.models import Prediction
-from tests.accounts.factories import key_for
+from tests.accounts.factories import key_for, user_with_role
 from tests.factories import payment
 from tests.riskplatform.test_quick import scope_of
 
@@ -169,3 +170,24 @@ def test_what_needs_a_human_is_announced_before_the_server_stops(secret, monkeyp
     body = event(1, amount=20_000.0)
     assert serve((scope_of(SCORE, secret, body=body), body))[0][0] == 200
     assert [row.external_id for row in heard] == ["e1"]
+
+
+@pytest.mark.parametrize("how", [(b"transfer-encoding", b"chunked"), None])
+def test_a_body_in_chunks_reaches_who_brings_no_key(payments_detector, how):
+    """Logging in, and scoring with the token that this gave."""
+    boss = user_with_role(ADMIN, username="boss")
+    boss.set_password("right-horse-41")
+    boss.save()
+
+    def post(path, body, *headers):
+        content = json.dumps(body).encode()
+        length = how or (b"content-length", b"%d" % len(content))
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
+        told = [(b"host", b"testserver"), (b"content-type", b"application/json"), length, *headers]
+        [(status, _, answer)] = serve(({**scope, "scheme": "http", "headers": told}, content))
+        return status, json.loads(answer)
+
+    status, tokens = post("/api/v1/auth/login", {"username": "boss", "password": "right-horse-41"})
+    assert status == 200, tokens
+    bearer = (b"authorization", b"Bearer " + tokens["access"].encode())
+    assert post("/detect", payment(), bearer)[0] == 200

@@ -288,3 +288,23 @@ def test_a_deadlock_that_the_database_ended_is_tried_again(payments_detector, mo
     monkeypatch.setattr(services.writer, "write_predictions", write_at_second_try)
     assert scored("payments", payment()).pk
     assert (len(calls), Prediction.objects.count()) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "feature", "unit"),
+    [
+        ("merchant_id", "merchant_id_count_1h", timedelta(minutes=1)),
+        ("device_id", "device_id_count_24h", timedelta(minutes=24)),
+    ],
+)
+def test_an_event_that_comes_late_reads_its_whole_window(payments_detector, field, feature, unit):
+    names = payments_detector.spec().feature_names
+
+    def send(moment):
+        raw = payment(user_id=f"u{moment}", timestamp=(START + moment * unit).isoformat())
+        row = scored("payments", raw | {field: "the same"})
+        return dict(zip(names, row.vector_array().tolist(), strict=True))[feature]
+
+    assert [send(moment) for moment in (0, 50, 65)] == [1, 2, 2]
+    assert send(51) == 3  # 14 units late: 0 is still known, though 65 has no use for it.
+    assert send(6) == 2  # As late as the window is long, nearly: 0 and itself.

@@ -73,3 +73,24 @@ def test_what_is_missing_is_told_where_it_should_stand():
     _, lines = read_yaml("a: 1\nrules:\n  - code: X\n")
     found = with_lines([("rules[0].when", "is missing"), ("features", "is missing")], lines)
     assert [place for place, _ in found] == ["line 1: features", "line 3: rules[0].when"]
+
+
+def test_a_date_is_the_text_that_it_is_written_as():
+    value, _ = read_yaml("since: 2013-09-01T00:00:00Z\nname: 2020-01-01\n")
+    assert value == {"since": "2013-09-01T00:00:00Z", "name": "2020-01-01"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: 1\nzz: &a [*a]\n", id="of itself"),
+        pytest.param(
+            "a0: &a0 [x, x]\n"
+            + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
+            id="of a million",
+        ),
+    ],
+)
+def test_an_alias_is_refused_with_its_line(text):
+    with pytest.raises(SpecError, match=r"line 2: \*a0?: aliases are not read"):
+        read_yaml(text)

@@ -112,6 +112,7 @@ class NamedScoreView(ScoringView):
 class NamedBatchView(ScoringView):
     """Score up to 1,000 records; a bad one gets its own error and does not fail the others."""
 
+    judges_records = True
     required_scope = "score"
     required_permission = "scoring.score_event"
 

@@ -2,12 +2,21 @@
 
 import json
 import uuid
+from urllib.parse import quote
 
 import pytest
 from drf_spectacular.validation import validate_schema
 
 from scoring.models import Label
-from tests.factories import START, card, payment, risky_payment, scored, scored_many
+from tests.factories import (
+    START,
+    card,
+    payment,
+    risky_payment,
+    scored,
+    scored_many,
+    shipped_detector,
+)
 
 pytestmark = pytest.mark.django_db
 ALL = "?detector=*"
@@ -135,7 +144,7 @@ def test_feedback_on_nothing_is_404(api):
     [
         ({"actual_label": "perhaps"}, "actual_label"),
         ({"actual_label": None}, "actual_label"),
-        ({"prediction_id": "x"}, "prediction_id"),
+        ({"prediction_id": ""}, "prediction_id"),
         ({"reason_code": "x" * 41}, "reason_code"),
         ({"notes": "x" * 5001}, "notes"),
     ],
@@ -172,3 +181,29 @@ def test_the_pages_of_the_api_load_nothing_from_elsewhere(client):
     page = client.get("/api/docs/")
     assert page.status_code == 200
     assert "https://" not in page.content.decode().replace("https://127", "")
+
+
+@pytest.mark.parametrize("called", ["0d0a3c5e-7f1b-4c9e-8a35-6b1d2f4e9c77", "a/b", "ä b?c", "x"])
+def test_a_prediction_is_found_by_whatever_its_client_called_the_event(reader, api, called):
+    shipped_detector("payments")
+    row = scored("payments", payment(transaction_id=called))
+    address = f"/api/v1/predictions/{quote(called, safe='')}"
+    found = reader.get(f"{address}?detector=payments")
+    assert found.status_code == 200, found.content
+    assert found.json()["prediction_id"] == str(row.pk)
+    assert reader.get(address).status_code == 404  # No `creditcard` transaction is called so.
+
+
+def test_feedback_takes_the_id_of_a_transaction_and_knows_no_other(api):
+    shipped_detector("creditcard")
+    sent = {"transaction_id": "c-1", "transaction": {"amount": 12.5, "time_of_day": "10:00"}}
+    scoring, telling = api("score"), api("feedback:write")
+    answer = scoring.post("/api/v1/predict", json.dumps(sent), content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    assert give(telling, prediction_id="c-1", actual_label=True).status_code == 201
+    assert Label.objects.get().prediction.external_id == "c-1"
+    for unknown in ("c-2", str(uuid.uuid4())):
+        assert give(telling, prediction_id=unknown, actual_label=True).status_code == 404
+    for wrong in ("", None, [], "x" * 201):
+        assert give(telling, prediction_id=wrong, actual_label=True).status_code == 422
+    assert Label.objects.count() == 1

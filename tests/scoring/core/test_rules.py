@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scoring.core.expressions import names_in
+from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import compile_rule, evaluate, readable
-from scoring.core.spec import RuleSpec
 from scoring.core.types import Decision, Stage
 from scoring.core.vocabulary import (
     ANY,

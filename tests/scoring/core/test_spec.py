@@ -1,5 +1,9 @@
 """Reading a detector's declaration: what is right becomes a spec, all that is wrong is told."""
 
+import copy
+import re
+from datetime import date
+
 import pytest
 
 from scoring.core.reader import SpecError, seconds
@@ -215,3 +219,72 @@ def test_a_link_is_a_field_of_the_event(links):
     config = config_of("payments")
     config["event"]["links"] = links
     assert "event.links" in problems(config)
+
+
+def with_steps(*steps):
+    config = config_of("payments")
+    return config | {"features": {"transformations": list(steps)}}
+
+
+@pytest.mark.parametrize("length", ["0s", "0d", "99999999999999d", "3661d"])
+@pytest.mark.parametrize(
+    ("kind", "config", "place"),
+    [
+        ("velocity", {"place": "location"}, "windows"),
+        ("label_risk", {}, "windows"),
+        ("time_window_aggregation", {"aggregations": ["count"]}, "windows"),
+        ("time_since_last", {}, "cap"),
+        ("ratio_to_mean", {"value": "amount"}, "window"),
+        ("peak_to_mean", {"value": "amount"}, "recent"),
+    ],
+)
+def test_a_window_is_longer_than_nothing_and_no_longer_than_ten_years(kind, config, place, length):
+    given = length if place in ("cap", "window") else [length]
+    step = {"type": kind, "config": {"entity_key": "user_id", **config, place: given}}
+    found = problems(with_steps(step))
+    assert list(found) == [f"features.transformations[0].config.{place}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("costs.review_cost", float("nan")),
+        ("costs.review_cost", float("inf")),
+        ("event.schema.properties.amount.minimum", float("-inf")),
+        ("rules[0].parameters.limit", float("nan")),
+        ("rules[0].version", -5),
+        ("rules[0].version", 2**31),
+        ("rules[0].version", True),
+        ("rules[0].code", "A" * 41),
+        ("rules[0].text", "A" * 301),
+        ("rules[0].when", "amount > 1 " * 200),
+        ("name", "A" * 101),
+        ("name", date(2020, 1, 1)),
+        ("event.schema.properties.channel.enum[0]", {1, 2}),
+        ("event.currency.field", "nope"),
+        ("event.currency.default", "euro"),
+    ],
+)
+def test_what_no_column_and_no_computation_can_hold_is_told_with_its_place(path, value):
+    config = copy.deepcopy(config_of("payments"))
+    config["event"]["schema"]["properties"]["channel"]["enum"] = ["web"]
+    *way, last = re.findall(r"[^.\[\]]+", path)
+    inner = config
+    for step in way:
+        inner = inner[int(step) if step.isdigit() else step]
+    inner[int(last) if last.isdigit() else last] = value
+    assert path in problems(config)
+
+
+def test_a_name_that_yaml_takes_for_something_else_is_told():
+    config = copy.deepcopy(config_of("payments"))
+    config["event"]["schema"]["properties"][False] = {"type": "string"}
+    [(place, message)] = problems(config).items()
+    assert (place, "put it in quotes" in message) == ("event.schema.properties", True)
+
+
+def test_a_stored_declaration_keeps_what_earlier_releases_took():
+    config = copy.deepcopy(config_of("payments"))
+    config["event"]["currency"] = {"field": "gone", "default": "euro"}
+    config["rules"][0]["text"] = "A" * 400
+    assert parse_spec(config, stored=True).currency == "euro"

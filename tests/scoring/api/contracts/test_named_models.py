@@ -1,5 +1,7 @@
 """Contract B, scoring: any model by its name."""
 
+import json
+
 import pytest
 
 from scoring.models import Prediction
@@ -142,3 +144,24 @@ def test_who_may_not_score_is_refused(
     for user in (outsider, analyst):
         client.force_login(user)
         assert post(url, body, client=client).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ('{"entity_id": "b\\u0000", "amount": 5}', "entity_id"),
+        ('{"entity_id": "b", "amount": 1e999}', "amount"),
+        ('{"entity_id": "b", "amount": NaN}', "amount"),
+        ('{"entity_id": "b", "amount": 5, "mo\\u0000re": 1}', "more"),
+        ('{"entity_id": "b", "amount": -5}', "amount"),
+    ],
+)
+def test_what_no_number_or_text_can_be_fails_its_record_alone(post, named_champion, bad, field):
+    good = json.dumps(record())
+    body = f'{{"model_name": "{MODEL}", "data": [{good}, {bad}, {good[:-1]}, "x": 1}}]}}'
+    response = post(BATCH, body)
+    assert response.status_code == 200, response.content
+    results = response.json()["results"]
+    assert ["result" in one for one in results] == [True, False, True]
+    assert [problem["field"] for problem in results[1]["error"]["errors"]] == [field]
+    assert Prediction.objects.count() == 2

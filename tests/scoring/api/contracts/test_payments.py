@@ -251,3 +251,24 @@ def test_beyond_the_keys_rate_it_is_429_and_says_when(client, post, champion, en
 def test_a_body_over_the_limit_is_413(post, champion, settings, url):
     settings.API_MAX_BODY_BYTES = 1000
     assert post(url, json.dumps(payment(location="x" * 1000))).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("gambling", "Online Gambling", "money services", "money-services", "MONEY_SERVICES"),
+        *("high-value goods", "high value goods", "adult entertainment", "crypto exchange"),
+    ],
+)
+def test_a_risky_kind_of_merchant_is_known_however_it_is_written(post, payments_detector, kind):
+    assert "HIGH_RISK_MCC" in post(DETECT, payment(merchant_type=kind)).json()["reason_codes"]
+
+
+def test_the_same_payment_in_other_words_is_the_same_payment(post, payments_detector):
+    sent = payment(transaction_id="t-1", amount=100)
+    first = post(DETECT, sent).json()
+    for again in (sent | {"amount": 100.0}, sent | {"country": None}):
+        answer = post(DETECT, again)
+        assert answer.status_code == 200, answer.content
+        assert answer.json()["prediction_id"] == first["prediction_id"]
+    assert post(DETECT, sent | {"amount": 100.01}).status_code == 409
