@@ -45,23 +45,21 @@ class Query:
 
     `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word;
     `absences` are weights, costs of plain words and costs of others;
-    `clusters`, `lengths`, `letters`, `known` (on a list) and `variants` (a common spelling of a
-    name) run over the rows. `single`: one word carries
-    the name.
+    `clusters`, `lengths`, `letters` and `known` (on a list) run over the rows. `single`: one word
+    carries the name.
     """
 
     form: NameForm
     rows: list[str]
-    weights: NDArray[np.float64]
-    costs: NDArray[np.float64]
+    weights: list[float]
+    costs: list[float]
     absences: NDArray[np.float64]
-    plain: NDArray[np.bool_]
+    plain: list[bool]
     clusters: NDArray[np.int64]
     lengths: NDArray[np.int16]
     letters: NDArray[np.uint64]
     known: list[bool]
-    variants: NDArray[np.bool_]
-    bits: NDArray[np.float64]
+    bits: list[float]
     single: bool
 
 
@@ -71,26 +69,27 @@ def make_query(index: NameIndex, form: NameForm) -> Query:
     rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
     known = [knowledge for knowledge, _ in index.look(rows)]
     # Le Van Anh is more than Anh: beside a single word, small words that may be names count.
-    alone = sum(word.kind == PLAIN for word in form.words) == 1
+    alone = sum([word.kind == PLAIN for word in form.words]) == 1
     worths = [
         _worth(word, k, index.most_bits, alone) for word, k in zip(form.words, known, strict=False)
     ]
     small = any(cost == SMALL_NAME_COST for _, cost in worths)
-    weights, costs = np.array(worths).T
-    plain = np.array([word.kind == PLAIN for word in form.words])
+    weights, costs = [weight for weight, _ in worths], [cost for _, cost in worths]
+    plain = [word.kind == PLAIN for word in form.words]
+    of_plain = [cost * is_plain for cost, is_plain in zip(costs, plain, strict=True)]
+    of_others = [cost - of for cost, of in zip(costs, of_plain, strict=True)]
     return Query(
         form=form,
         rows=rows,
         weights=weights,
         costs=costs,
-        absences=np.array([weights, costs * plain, costs * ~plain]),
+        absences=np.array([weights, of_plain, of_others]),
         plain=plain,
         clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int64),
         lengths=np.array([len(row) for row in rows], dtype=np.int16),
         letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
         known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
-        variants=np.array([spelling_of(row) is not None for row in rows]),
-        bits=np.array([k.bits for k in known[:n]]),
+        bits=[k.bits for k in known[:n]],
         single=alone and not small,
     )
 
@@ -116,10 +115,10 @@ def likeness(
     # Slips are counted for all in C; the few pairs with one or two are compared one by one.
     slips = cdist(query.rows, words, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
     own, same = query.lengths[:, None], query.clusters[:, None] == clusters
-    close = same | (slips == 0) | ((slips == 1) & (np.minimum(own, lengths) > 1))
+    close = same | ((slips == 1) & (np.minimum(own, lengths) > 1))
     close |= (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
-    like = np.zeros(slips.shape, dtype=np.float32)
-    for row, column in np.argwhere(close).tolist():
+    like: NDArray[np.float32] = (slips == 0).astype(np.float32)
+    for row, column in np.argwhere(close & (slips > 0)).tolist():
         given, listed = query.rows[row], words[column]
         value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
         if same[row, column]:
@@ -143,17 +142,17 @@ def may_be_like(
     clusters: NDArray[np.int32],
     lengths: NDArray[np.int16],
     letters: NDArray[np.uint64],
-) -> NDArray[np.float32]:
-    """At least what `likeness` says, from lengths and letters alone: 0, 1 or in between."""
+) -> NDArray[np.bool_]:
+    """Which rows of the query `likeness` may find alike, from lengths and letters alone."""
     own = query.lengths[:, None]
     apart = np.abs(own - lengths)
     # A letter put in or left out is one bit and one of length, a changed one at most two bits.
     slips = np.where(np.maximum(own, lengths) >= TWO_SLIPS_FROM, 2, 1)
-    bits = np.bitwise_count(query.letters[:, None] ^ letters)
-    found: NDArray[np.bool_] = (bits + apart <= 2 * slips) & (apart <= slips)
-    same = query.clusters[:, None] == clusters
-    found |= same
-    found |= ((own == 1) ^ (lengths == 1)) & ((query.letters[:, None] & letters) != 0)
-    other = (bits > 0) | (apart > 0)
-    unequal = np.where(same & query.variants[:, None], SAME_NAME, UNEQUAL)
-    return np.where(found, np.where(other, unequal, 1.0), 0.0).astype(np.float32)
+    other = np.bitwise_count(query.letters[:, None] ^ letters)
+    found: NDArray[np.bool_] = other + apart <= 2 * slips
+    found &= apart <= slips
+    found |= query.clusters[:, None] == clusters
+    short = (own == 1) ^ (lengths == 1)
+    if short.any():
+        found |= short & ((query.letters[:, None] & letters) != 0)
+    return found

@@ -13,6 +13,7 @@ names, which resemble each other by chance.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from scoring.core.likeness import ONE_SLIP, UNEQUAL, Query
 from scoring.core.name_index import (
@@ -33,6 +34,8 @@ JOIN_FACTOR = 0.99
 KNOWN = 6.0
 NEXT_SLIP = 10.0
 ENDING, VOWELS = 8.0, "aeiouy"
+# Another spelling of the sound that is itself listed is rather a name of its own (Imran, Emraan).
+OWN_SPELLING = 4.0
 # Who gives a single word for a name that is a single word leaves less room for chance; with a slip
 # only where that tells enough (a first letter is seldom wrong) and makes no other listed word, for
 # given names are short.
@@ -42,8 +45,6 @@ LONE_ENOUGH, LONE_HEAD = 10.0, 9.0
 MIXED = 5.0
 # A name that is not word for word the listed one has to tell enough to be no namesake.
 ENOUGH, RANGE, LACK = 14.0, 6.0, 0.5
-# Less than that where it is the listed name word for word but for common spellings of one name.
-SAME_NAME_SPARED = 0.5
 DOUBTFUL_BITS, SURE_BITS = 10.0, 20.0
 # One middle name may be left out; who leaves out several is likelier somebody else.
 NEXT_MIDDLE_FACTOR = 1.5
@@ -114,10 +115,12 @@ class _Option:
     told: float
     slips: bool
     exact: bool
-    same: bool
     given: range
     listed: range
     weight: float
+
+
+_BEST_FIRST = attrgetter("like", "weight")
 
 
 def doubt_of(told: float) -> float:
@@ -158,10 +161,8 @@ def score_one(
     told -= sum(candidate.gone[p] for p in missing)
     told -= MIXED if left_out and not as_listed else 0.0
     score = listed * given * similarity
-    if missing or extra or not all(option.same for option in chosen):
+    if missing or extra or not as_listed:
         score *= 1.0 - lack_of(told)
-    elif not as_listed:
-        score *= 1.0 - lack_of(told + SAME_NAME_SPARED)
     if score < least:
         return None
     return Match(
@@ -199,9 +200,9 @@ def _single_bits(query: Query, candidate: Candidate, chosen: Sequence[_Option]) 
 
 def _given(query: Query, paired: set[int], extra: list[int], price: float) -> tuple[float, float]:
     """What the given name's paired words weigh, and what the others cost."""
-    kept = float(sum(query.weights[i] for i in paired))
-    over = sum(query.costs[i] * (price if query.plain[i] else 1.0) for i in extra)
-    return kept, float(over)
+    kept = sum([query.weights[i] for i in paired])
+    over = sum([query.costs[i] * (price if query.plain[i] else 1.0) for i in extra])
+    return kept, over
 
 
 def _share(present: float, absent: float) -> float:
@@ -240,8 +241,7 @@ def _options(query: Query, candidate: Candidate, like: Sequence[Likeness]) -> It
                 told += candidate.bits[p]
         if telling and value <= UNEQUAL:
             told, slips = _told(query, row, candidate, place, value, told)
-        same = value > UNEQUAL or not telling
-        yield _Option(alike, told, slips, exact or not telling, same, given, listed, weight)
+        yield _Option(alike, told, slips, exact or not telling, given, listed, weight)
 
 
 def _told(
@@ -252,7 +252,8 @@ def _told(
     if len(given) == 1 or len(listed) == 1:
         return min(bits, INITIAL_BITS), False
     if query.clusters[row] == candidate.cluster[place]:
-        return max(bits - RESPELLED, 0.0), False
+        own = query.known[row] and not query.form.romanised
+        return max(bits - RESPELLED - OWN_SPELLING * own, 0.0), False
     told = min(bits, _slip_bits(given, listed))
     if given.rstrip(VOWELS) == listed.rstrip(VOWELS):
         told -= ENDING
@@ -274,7 +275,7 @@ def _pair(options: Iterator[_Option]) -> list[_Option]:
     given: set[int] = set()
     listed: set[int] = set()
     chosen = []
-    for option in sorted(options, key=lambda o: (-o.like, -o.weight)):
+    for option in sorted(options, key=_BEST_FIRST, reverse=True):
         if given.isdisjoint(option.given) and listed.isdisjoint(option.listed):
             given.update(option.given)
             listed.update(option.listed)

@@ -54,10 +54,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the lists know of a word: the cluster of its sound, entries that have it, its bits.
-
-    `listed`: exactly this word stands in a listed name.
-    """
+    """What the lists know of a word: its sound's cluster, entries, bits; is it itself listed?"""
 
     cluster: int
     entries: int
@@ -281,15 +278,15 @@ class NameIndex:
         """The cluster of a sound; -1 where no listed word sounds so."""
         key = _sound_key(heard)
         slot = key & int(self._slots)
-        for place in range(int(self.bucket[slot]), int(self.bucket[slot + 1])):
-            if self.keys[place] == key:
+        first, last = self.bucket[slot : slot + 2].tolist()
+        for place, found in enumerate(self.keys[first:last].tolist(), first):
+            if found == key:
                 number = int(self.key_word[place])
                 if sound(self.words[number]) == heard:
                     return int(self.cluster[number])
         return -1
 
     def knowledge(self, word: str) -> Knowledge:
-        """What the lists know of a word."""
         return self.look([word])[0][0]
 
     def candidates(self, words: Sequence[str], joins: Sequence[str], told: float) -> Ints:
@@ -306,9 +303,12 @@ class NameIndex:
             # Both sides written as one are of words that are alike by themselves.
             others = self._words_like(joins)
             joined = np.union1d(joined, others[~self.only_join[others]])
-        shared = self._shared(found[~alone])
+        names, weights = self._postings_of(found[~alone])
+        shared = np.bincount(names, weights, minlength=self.names)
         if len(joined):
-            shared = np.maximum(shared, self._shared(joined))
+            names, weights = self._postings_of(joined)
+            names, which = np.unique(names, return_inverse=True)
+            shared[names] = np.maximum(shared[names], np.bincount(which, weights))
         close = np.flatnonzero(shared > told * LEAST_SHARED)
         likeness = np.minimum(shared[close], told) / (self.told[close] + told)
         if len(close) > MOST_CANDIDATES:
@@ -319,24 +319,24 @@ class NameIndex:
         return close.astype(np.int32)
 
     def _words_like(self, words: Sequence[str]) -> Ints:
-        """Numbers of the listed words that share a key with one of `words`."""
         return np.unique(np.concatenate([like for _, like in self.look(words)]))
 
-    def _shared(self, numbers: Ints) -> NDArray[np.float64]:
-        """By name, the bits of the listed words `numbers` that it has."""
+    def _postings_of(self, numbers: Ints) -> tuple[Ints, NDArray[np.float32]]:
+        """The names that have the listed words `numbers`, with the bits of the word."""
         first, last = self.posting_start[numbers], self.posting_start[numbers + 1]
-        names = self.postings[ranges(first, last)]
-        weights = np.repeat(self.bits[numbers], last - first)
-        return np.bincount(names, weights, minlength=self.names).astype(np.float64)
+        return self.postings.take(ranges(first, last)), np.repeat(self.bits[numbers], last - first)
 
     def weak(self, number: int) -> bool:
         """Whether the publisher calls the name a weak alias."""
         return bool(self._weak[number])
 
-    def listed(self, number: int) -> Listed:
-        """Everything about a name of the index."""
+    def listed(self, number: int, read: dict[int, ListedEntry] | None = None) -> Listed:
+        """Everything about a name of the index; `read` keeps the entries for the next name."""
         owner = int(self.owner[number])
-        entry, (name, digest) = self._entries[owner], self.lists[self._list_of[owner]]
+        entry = (read.get(owner) if read else None) or self._entries[owner]
+        if read is not None:
+            read[owner] = entry
+        name, digest = self.lists[self._list_of[owner]]
         return Listed(name, digest, entry, entry.names[self.spelling[number]])
 
 

@@ -105,6 +105,8 @@ _VARIANTS = {
     for spelling in row.split()
 }  # fmt: skip
 
+# Greek, Cyrillic and what comes after them in Unicode, up to Latin letters with many marks.
+_FIRST_GREEK, _LATIN_AGAIN = "\u0370", "\u1e00"
 _APOSTROPHES = re.compile(r"['’‘ʻʼʽ`´′ʹʺ\"“”″]")  # noqa: RUF001 - quotes as people type them
 _DOTTED = re.compile(r"\b\w(?:\.\w)+\b\.?")
 _WORDS = re.compile(r"[^\W_]+")
@@ -129,11 +131,13 @@ class NameForm:
     """A parsed name: its words in the written order, and neighbours written as one.
 
     `joins` holds (text, first, last): the words first..last as a single word. They meet spellings
-    such as Abu Bakr and Abubakr, Jong Un and Jongun.
+    such as Abu Bakr and Abubakr, Jong Un and Jongun. `romanised`: it was not written in Latin
+    letters, so that how its words are spelled is our choice.
     """
 
     words: tuple[Word, ...]
     joins: tuple[tuple[str, int, int], ...]
+    romanised: bool = False
 
     @property
     def is_company(self) -> bool:
@@ -225,7 +229,8 @@ def parse_name(text: str, *, whole: bool = True) -> NameForm:
     if whole and kinds.count(PLAIN) == 0:
         # Nothing else would be left of a name such as The La or O. Al.
         kinds = [PLAIN if len(word) > 1 else INITIAL for word in words]
-    return NameForm(tuple(map(Word, words, kinds)), tuple(_joins(words, kinds)))
+    romanised = not text.isascii() and any(_FIRST_GREEK <= letter < _LATIN_AGAIN for letter in text)
+    return NameForm(tuple(map(Word, words, kinds)), tuple(_joins(words, kinds)), romanised)
 
 
 def _joins(words: list[str], kinds: list[int]) -> list[tuple[str, int, int]]:
@@ -245,8 +250,9 @@ def _joins(words: list[str], kinds: list[int]) -> list[tuple[str, int, int]]:
     return found
 
 
+# One vowel however it is written; how long a word is, is told after these.
+_LONG_VOWELS = (("ee", "i"), ("ou", "u"), ("oo", "u"))
 _SOUNDS = (
-    ("ee", "i"),
     ("tsch", "C"),
     ("tch", "C"),
     ("shch", "S"),
@@ -272,14 +278,12 @@ _SOUNDS = (
     ("q", "k"),
     ("x", "ks"),
     ("w", "v"),
-    ("ou", "u"),
-    ("oo", "u"),
     ("ae", "a"),
     ("oe", "o"),
     ("ue", "u"),
     ("ya", "ia"),
     ("yu", "iu"),
-    ("yo", "io"),
+    ("yo", "e"),
     ("ye", "e"),
     ("y", "i"),
     ("ei", "i"),
@@ -301,6 +305,8 @@ def sound(word: str) -> str:
     heard = _VARIANTS.get(word, word)
     if not heard.isascii() or len(heard) < 3:
         return heard
+    for written, spoken in _LONG_VOWELS:
+        heard = heard.replace(written, spoken)
     for written, spoken in _SOUNDS + (_VOWELS if len(heard) >= SHORTEST_VOWELS else ()):
         if written in heard:
             heard = heard.replace(written, spoken)

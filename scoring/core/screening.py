@@ -18,7 +18,7 @@ from scoring.core.name_search import search
 from scoring.core.names import LONGEST_NAME, parse_name
 from scoring.core.spec import ScreeningSpec
 from scoring.core.types import Decision, RiskLevel, ScreeningHit
-from scoring.core.watchlist import ENTITY, PERSON
+from scoring.core.watchlist import ENTITY, PERSON, ListedEntry
 
 MOST_HITS = 10
 # Screenings that a screener keeps. Names stay in the memory of the process, as events do.
@@ -138,8 +138,9 @@ def find_parties(
         BIRTH_SHIFT[AGREES] if qualifiers.born else 0.0
     )
     best: dict[tuple[str, str], Finding] = {}
+    read: dict[int, ListedEntry] = {}
     for match in search(index, form, least - most - ROUNDING, once=True):
-        finding = _qualified(match, index.listed(match.number), qualifiers, company)
+        finding = _qualified(match, index.listed(match.number, read), qualifiers, company)
         key = (finding.listed.digest, finding.listed.entry.id)
         if finding.score >= least and (key not in best or finding.score > best[key].score):
             best[key] = finding

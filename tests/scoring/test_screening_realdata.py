@@ -60,10 +60,10 @@ def test_ordinary_people_are_seldom_hit(index):
 
 
 def test_a_given_name_alone_hits_hardly_more_than_the_parties_called_just_so(index):
-    # 77 of 444: all but a few stand on a list as they are, in a common spelling or one of the same
+    # 71 of 444: all but a few stand on a list as they are, in a common spelling or one of the same
     # sound (Mustapha, MOUSTAFA), or beside a title, a particle or a legal form.
     best = best_scores(index, given_names())
-    assert np.sum(best >= REVIEW) <= 80
+    assert np.sum(best >= REVIEW) <= 74
 
 
 def test_well_known_parties_are_found_as_the_papers_write_them(index):

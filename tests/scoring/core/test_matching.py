@@ -7,7 +7,7 @@ import pytest
 from scoring.core.name_search import find_matches
 from scoring.core.screening import Qualifiers, find_parties
 from scoring.core.watchlist import ListedName
-from tests.scoring.core.screening_lists import ENTRIES, company, index_of, person
+from tests.scoring.core.screening_lists import ENTRIES, FILLERS, company, index_of, person
 
 INDEX = index_of()
 REVIEW = 0.90
@@ -135,6 +135,10 @@ COMMON = index_of(
         person("S", "SECHINOV", "Sergei"),
         person("Y", "Bordakmir", "Youssef"),
         person("H", "HIMICHOV", "Karim"),
+        person("E", "BORDAKPOL", "Igor"),
+        person("F", "KOROLYOV", "Igor"),
+        person("Z", "Sarmatow", "Emraan"),
+        *(person(f"I{i}", name, "Imran") for i, name in enumerate(FILLERS[:200])),
     ]
 )
 
@@ -142,11 +146,30 @@ COMMON = index_of(
 @pytest.mark.parametrize(
     ("name", "entry"),
     [("Mohamad Nur", "N"), ("Muhammad Nur", "N"), ("Sergey Seechinov", "S"),
-     ("Yusuf Bordakmir", "Y"), ("Karim Khimichov", "H")],
+     ("Yusuf Bordakmir", "Y"), ("Karim Khimichov", "H"), ("Eegor Bordakpol", "E"),
+     ("Igor Korolev", "F"), ("Игорь Королёв", "F")],
 )  # fmt: skip
 def test_a_common_respelling_of_the_same_sound_costs_little(name, entry):
     found = find_parties(COMMON, name, Qualifiers(), REVIEW)
     assert (found[0].listed.entry.id, found[0].score > 0.97) == (entry, True)
+
+
+def test_a_spelling_that_is_listed_itself_is_rather_a_name_of_its_own():
+    told = {name: find_matches(COMMON, f"{name} Sarmatow", 0.5)[0].told
+            for name in ("Imran", "Imraan")}  # fmt: skip
+    assert told["Imran"] < told["Imraan"]
+
+
+def test_what_came_in_other_letters_has_no_spelling_of_its_own():
+    written, romanised = (find_matches(COMMON, f"{name} Sarmatow", 0.5)[0]
+                          for name in ("Imran", "Имран"))  # fmt: skip
+    assert [pair.given for pair in romanised.pairs] == [pair.given for pair in written.pairs]
+    assert romanised.told > written.told
+
+
+def test_a_common_name_in_another_common_spelling_is_a_namesake():
+    found = find_parties(COMMON, "Mohammed Khan", Qualifiers(), REVIEW)
+    assert not [f for f in found if f.listed.name.text == "Khan, Muhammad"]
 
 
 def test_the_listed_spelling_is_still_the_better_one():

@@ -11,6 +11,7 @@ from scoring.core.name_search import compare, find_matches, search
 from scoring.core.names import PLAIN, parse_name
 from scoring.core.screening import ListScreener
 from scoring.core.spec import ScreeningSpec
+from scoring.core.watchlist import Records
 from tests.scoring.core.screening_lists import ENTRIES, company, index_of, person
 
 PEOPLE = [
@@ -115,3 +116,12 @@ def test_a_name_that_comes_again_is_not_compared_again(monkeypatch):
     monkeypatch.setattr(screening, "find_parties", None)
     assert once
     assert screener.screen({"name": "Rodion Rasskolnikow"}) == once
+
+
+def test_a_party_is_read_once_for_all_its_names_that_match(monkeypatch):
+    read, entries = [], Records.__getitem__
+    monkeypatch.setattr(
+        Records, "__getitem__", lambda self, number: read.append(number) or entries(self, number)
+    )
+    assert screening.find_parties(INDEX, "Maria Rodionowna Romanowa", screening.Qualifiers(), 0.5)
+    assert len(read) == 1
