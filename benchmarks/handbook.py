@@ -38,7 +38,15 @@ from models_registry.core.metrics import (
     entity_precision_at_k,
     roc_auc,
 )
-from models_registry.core.tuning import Fold, Search, Trial, best_of, can_be_tuned, search
+from models_registry.core.tuning import (
+    Fold,
+    Search,
+    Trial,
+    can_be_tuned,
+    chosen_of,
+    parameters_of,
+    search,
+)
 from scoring.core.features import FeaturePlan, build_many
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Event
@@ -208,8 +216,7 @@ def train(
     folds = [fold(data, start, columns) for start in VALIDATION_STARTS]
     if can_be_tuned(learner) and seconds:
         trials = search(Search(learner, folds, lambda p: make_learner(learner, **p), seconds))
-        best = best_of(trials)
-        parameters = best.parameters if best is not None else {}
+        parameters = parameters_of(chosen_of(learner, trials))
     validation = _validation(data, learner, parameters, folds)
     final = fold(data, TEST_START, columns)
     begun = time.perf_counter()

@@ -21,6 +21,8 @@ from models_registry.core.tuning import (
     Trial,
     best_of,
     can_be_tuned,
+    chosen_of,
+    parameters_of,
     search,
     space_of,
 )
@@ -151,7 +153,7 @@ def tune_parameters(
         imbalance=spec.training.imbalance,
     )
     trials = search(task, known=known, on_trial=keep, check=progress.check_cancelled)
-    return _summary(study, trials, len(folds))
+    return _summary(study, learner, trials, len(folds))
 
 
 def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:
@@ -168,8 +170,8 @@ def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:
     )
 
 
-def _summary(study: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:
-    chosen = best_of(trials)
+def _summary(study: str, learner: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:
+    chosen = chosen_of(learner, trials)
     return {
         "study": study,
         "trials": len(trials),
@@ -178,8 +180,9 @@ def _summary(study: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:
         "folds": folds,
         "seconds": sum(trial.seconds for trial in trials),
         "default": trials[0].value,
-        "best": None if chosen is None else chosen.value,
-        "parameters": {} if chosen is None else chosen.parameters,
+        "best": chosen[0].value if chosen else None,
+        "chosen": [trial.number for trial in chosen],
+        "parameters": parameters_of(chosen),
     }
 
 

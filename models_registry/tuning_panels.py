@@ -45,7 +45,7 @@ def tuning_panel(version: ModelVersion) -> TuningPanel | None:
             trial.number + 1,
             f"{trial.value:.4f}",
             ", ".join(f"{name} {_shown(value)}" for name, value in trial.parameters.items()),
-            trial.parameters == found["parameters"],
+            _is_chosen(trial, found),
         )
         for trial in best
     ]
@@ -65,7 +65,17 @@ def _summary(found: Mapping[str, Any]) -> str:
     if found["best"] is None or found["default"] is None:
         return text
     gain = found["best"] - found["default"]
-    return f"{text} Average precision {found['best']:.4f}, {gain:+.4f} against the defaults."
+    text += f" Average precision {found['best']:.4f}, {gain:+.4f} against the defaults."
+    if (averaged := len(found.get("chosen", ()))) > 1:
+        text += f" This version is the mean of the {averaged} best."
+    return text
+
+
+def _is_chosen(trial: TuningTrial, found: Mapping[str, Any]) -> bool:
+    """Searches of before models were averaged kept the parameters alone."""
+    if "chosen" in found:
+        return trial.number in found["chosen"]
+    return bool(trial.parameters == found["parameters"])
 
 
 def _shown(value: Any) -> str:

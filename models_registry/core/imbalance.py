@@ -4,7 +4,7 @@ Scores of such a learner are no probabilities: what they mean is told by the cal
 fitted on validation rows as they came.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -13,13 +13,7 @@ from imblearn.over_sampling import SMOTE
 from imblearn.under_sampling import RandomUnderSampler
 from numpy.typing import NDArray
 
-from models_registry.core.export import (
-    ExportedModel,
-    Forest,
-    export_forest,
-    export_linear,
-    join_forests,
-)
+from models_registry.core.export import ExportedModel
 from models_registry.core.learners.base import (
     FloatArray,
     Labels,
@@ -29,6 +23,7 @@ from models_registry.core.learners.base import (
     OnProgress,
     ShouldStop,
 )
+from models_registry.core.learners.committee import export_mean, mean_margin
 from models_registry.core.learners.scaling import center_and_slope
 from scoring.core.imbalance import ImbalanceSpec
 
@@ -199,34 +194,14 @@ class BalancedBag(Learner):
             def report(part: float, number: int = number) -> None:
                 on_progress((number + part) / self.how.bags)
 
-            copy = type(self.learner)(**(given | {"seed": seed}))
+            copy = self.learner.with_seed(seed)
             found.append(
                 copy.fit(rows, own, weights=sure, on_progress=report, should_stop=should_stop)
             )
         self.members_ = found
 
     def _margin(self, matrix: Matrix) -> FloatArray:
-        result: FloatArray = np.mean([one.margin(matrix) for one in self.members_], axis=0)
-        return result
+        return mean_margin(self.members_, matrix)
 
     def export(self) -> ExportedModel:
-        parts = [member.export().arrays for member in self.members_]
-        if "roots" in parts[0]:
-            share = 1.0 / len(parts)
-            forests = [(_forest(arrays), share) for arrays in parts]
-            return export_forest(join_forests(forests), n_columns=self.n_columns_, link=self.link)
-        return export_linear(
-            coef=_mean(parts, "coef"),
-            background=_mean(parts, "background"),
-            intercept=float(_mean(parts, "intercept")),
-            link=self.link,
-        )
-
-
-def _forest(arrays: dict[str, Any]) -> Forest:
-    return Forest(**(arrays | {"offset": float(arrays["offset"])}))
-
-
-def _mean(parts: Sequence[dict[str, NDArray[Any]]], name: str) -> FloatArray:
-    result: FloatArray = np.mean([arrays[name] for arrays in parts], axis=0)
-    return result
+        return export_mean(self.members_)

@@ -75,3 +75,7 @@ SPACES: Final[Mapping[str, Callable[[Suggests], Parameters]]] = {
     "random_forest": _random_forest,
     "voting_ensemble": _voting_ensemble,
 }
+
+AVERAGED: Final = frozenset({"lightgbm"})
+"""Learners of which a search takes the mean of its best few: their margins are log-odds, a rest of
+chance is left in each, and three times their trees are still explained in a millisecond."""

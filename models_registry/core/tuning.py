@@ -5,6 +5,9 @@ optimization", NIPS 2011) proposes, the mean average precision over the folds ju
 is behind the median of the others after a fold is given up (Optuna's median pruner). The defaults
 are always the first trial. A search goes on where another one stopped: it is told the trials that
 are known, and their seconds count against the budget.
+
+What is learned with is not the best trial alone where a learner can be averaged: the first of many
+trials that differ by noise is first by luck, and the mean of a few of them errs less than any.
 """
 
 import logging
@@ -27,14 +30,19 @@ from models_registry.core.learners.base import (
     ShouldStop,
     TrainingCancelledError,
 )
+from models_registry.core.learners.committee import MEAN_WITH
 from models_registry.core.metrics import average_precision
-from models_registry.core.search_spaces import SPACES
+from models_registry.core.search_spaces import AVERAGED, SPACES
 from models_registry.core.watched import fit_watched
 from scoring.core.imbalance import NOTHING, ImbalanceSpec
 
 STARTUP_TRIALS: Final = 12
 """Drawn at random before the estimator has enough to go by."""
 MOST_TRIALS: Final = 500
+MOST_AVERAGED: Final = 3
+"""docs/evidence/handbook-training.md says what more of them, and fewer, give."""
+NOISE: Final = 0.01
+"""Trials whose means differ by less are not told apart by a few folds."""
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +135,36 @@ def search(
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
     """The trial with the highest mean; among equals the earliest. None if none was finished."""
+    return next(iter(_ranked(trials)), None)
+
+
+def chosen_of(learner: str, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials to learn with, best first: up to MOST_AVERAGED that cannot be told from the best.
+
+    One alone for a learner whose models are not averaged; none if no trial was finished.
+    """
+    ranked = _ranked(trials)
+    if learner not in AVERAGED:
+        return ranked[:1]
+    return [one for one in ranked if _mean_of(ranked[0]) - _mean_of(one) < NOISE][:MOST_AVERAGED]
+
+
+def parameters_of(chosen: Sequence[Trial]) -> dict[str, Any]:
+    """What `make_learner` takes to learn with these trials; {}, the defaults, for none."""
+    if not chosen:
+        return {}
+    first, *others = (trial.parameters for trial in chosen)
+    return first | {MEAN_WITH: others} if others else dict(first)
+
+
+def _ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """The finished ones, best first."""
     finished = [trial for trial in trials if trial.value is not None]
-    return max(finished, key=lambda trial: (trial.value, -trial.number), default=None)
+    return sorted(finished, key=lambda trial: (-_mean_of(trial), trial.number))
+
+
+def _mean_of(trial: Trial) -> float:
+    return -np.inf if trial.value is None else trial.value
 
 
 def _study(task: Search, known: Sequence[Trial]) -> optuna.Study:

@@ -86,6 +86,15 @@ def test_trials_are_kept_and_a_second_attempt_takes_them_over(detector):
     assert (again["study"], again["trials"]) == (first["study"], kept)
 
 
+def test_what_is_learned_with_is_kept_with_the_numbers_of_its_trials(detector):
+    found = tune(detector, rows_of(detector.spec()), seconds=3.0)
+    first, *others = (kept_trials(found["study"])[number] for number in found["chosen"])
+    assert first.value == found["best"]
+    assert all(found["best"] - other.value < 0.01 for other in others)
+    shared = found["parameters"].get("mean_with", [])
+    assert shared == [other.parameters for other in others]
+
+
 def test_other_data_is_another_study(detector):
     rows = rows_of(detector.spec())
     first, second = tune(detector, rows), tune(detector, rows, digest="b" * 64)

@@ -233,3 +233,25 @@ def test_a_search_for_parameters_is_told_with_its_best_trials(client, analyst, v
     assert page.index("n_trees 101") < page.index("n_trees 100")
     assert "n_trees 102" not in page
     assert "At 1 of them the learner failed" in page
+    assert page.count(">chosen<") == 1
+
+
+def test_the_page_says_that_a_version_is_the_mean_of_several(client, analyst, versions):
+    version = versions[1]
+    for number, value in enumerate([0.6, 0.7, 0.695]):
+        TuningTrial.objects.create(
+            detector=version.detector, study="s" * 64, number=number, learner="lightgbm",
+            parameters={"n_trees": 100 + number}, value=value, seconds=30.0,
+        )  # fmt: skip
+    made = {"n_trees": 101, "mean_with": [{"n_trees": 102}]}
+    version.metrics["tuning"] = {
+        "study": "s" * 64, "trials": 3, "given_up": 0, "failed": 0, "folds": 4, "seconds": 90.0,
+        "default": 0.6, "best": 0.7, "chosen": [1, 2], "parameters": made,
+    }  # fmt: skip
+    version.parameters = made
+    version.save(update_fields=["metrics", "parameters"])
+    client.force_login(analyst)
+    page = text_of(client.get(version.get_absolute_url()))
+    assert "This version is the mean of the 2 best." in page
+    assert page.count(">chosen<") == 2
+    assert "mean_with=1 more model<" in page

@@ -84,6 +84,10 @@ class Learner(ABC):
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names}
 
+    def with_seed(self, seed: int) -> "Learner":
+        """Another one, unfitted, that differs by its seed alone."""
+        return type(self)(**(self.parameters() | {"seed": seed}))
+
     @abstractmethod
     def export(self) -> ExportedModel:
         """The fitted model as ONNX bytes, arrays for the explainer, and its link."""

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from models_registry.core.learners.autoencoder import Autoencoder
 from models_registry.core.learners.base import Learner, LearnerError
+from models_registry.core.learners.committee import MEAN_WITH, Committee
 from models_registry.core.learners.ecod import ECOD
 from models_registry.core.learners.gradient_boosting import GradientBoosting
 from models_registry.core.learners.isolation_forest import IsolationForest
@@ -30,7 +31,18 @@ LEARNERS: Final[dict[str, type[Learner]]] = {
 
 
 def make_learner(name: str, **parameters: Any) -> Learner:
-    """A new, unfitted learner; raises `LearnerError` on an unknown name or parameter."""
+    """A new, unfitted learner; raises `LearnerError` on an unknown name or parameter.
+
+    Each mapping of `mean_with`, where it is given, makes another one, which has these parameters
+    otherwise: the learner is then the committee of all.
+    """
+    apart = parameters.pop(MEAN_WITH, ())
+    first = _make(name, parameters)
+    others = [_make(name, parameters | other) for other in apart]
+    return Committee([first, *others]) if others else first
+
+
+def _make(name: str, parameters: dict[str, Any]) -> Learner:
     if name not in LEARNERS:
         raise LearnerError(f"Unknown algorithm '{name}': expected one of {', '.join(LEARNERS)}.")
     try:

@@ -15,6 +15,8 @@ from models_registry.core.tuning import (
     _distributions,
     best_of,
     can_be_tuned,
+    chosen_of,
+    parameters_of,
     search,
 )
 
@@ -63,6 +65,41 @@ def test_the_best_trial_is_the_one_with_the_highest_mean():
     assert best.value == max(t.value for t in trials if t.value is not None) >= trials[0].value
     given_up = [t for t in trials if t.value is None]
     assert all(len(t.folds) <= 2 for t in given_up)
+
+
+def trials_of(*values):
+    return [Trial(i, {"n_trees": i}, (), value, 1.0) for i, value in enumerate(values)]
+
+
+def numbers(trials, learner="lightgbm"):
+    return [trial.number for trial in chosen_of(learner, trials)]
+
+
+def test_the_best_three_are_averaged_unless_they_can_be_told_apart():
+    assert numbers(trials_of(0.69, 0.70, None, 0.694, 0.695)) == [1, 4, 3]
+    assert numbers(trials_of(0.60, 0.70, None, 0.694, 0.65)) == [1, 3]
+    assert numbers(trials_of(0.60, 0.70)) == [1]
+    assert numbers(trials_of(0.70, 0.70, 0.70, 0.70)) == [0, 1, 2]
+    assert numbers(trials_of(None)) == []
+
+
+def test_a_learner_that_is_a_mean_already_learns_with_the_best_alone():
+    assert numbers(trials_of(0.69, 0.70, 0.695), "random_forest") == [1]
+
+
+def test_what_was_chosen_makes_one_learner():
+    assert parameters_of([]) == {}
+    assert parameters_of(trials_of(0.7)) == {"n_trees": 0}
+    found = parameters_of(trials_of(0.7, 0.7, 0.7))
+    assert found == {"n_trees": 0, "mean_with": [{"n_trees": 1}, {"n_trees": 2}]}
+    assert len(make_learner("lightgbm", **found).members) == 3
+
+
+def test_a_search_that_was_stopped_chooses_as_one_that_was_not():
+    whole = search(task(most=8))
+    assert parameters_of(chosen_of("lightgbm", search(task(most=8), known=whole))) == parameters_of(
+        chosen_of("lightgbm", whole)
+    )
 
 
 def test_a_search_stops_when_its_time_is_up_but_tries_the_defaults():
