@@ -14,7 +14,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -157,7 +157,27 @@ def _json(data: bytes | None, name: str) -> dict[str, Any]:
         raise ExchangeError(f"{name} is no JSON: {error}.") from error
     if not isinstance(found, dict):
         raise ExchangeError(f"{name} must hold an object.")
+    if not all(map(_is_text, _texts(found))):
+        raise ExchangeError(f"{name} holds U+0000 or half of a character, which is no text.")
     return found
+
+
+def _is_text(text: str) -> bool:
+    """Whether every database and every answer can hold it."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _texts(found: Any) -> Iterator[str]:
+    """All texts of a JSON value, names of objects among them."""
+    waiting = [found]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            waiting += item
 
 
 def _no_constant(text: str) -> float:

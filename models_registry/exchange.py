@@ -227,7 +227,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list):
         return [_plain(item, depth + 1) for item in value[:200]]
     if isinstance(value, str):
-        return value[:200].replace("\0", "")
+        return value[:200]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, int | float | bool) else None
@@ -291,7 +291,6 @@ def _register(
     same = ModelVersion.objects.filter(detector=detector, digest=found.digest).first()
     if same is not None:
         raise ExchangeError(f"This bundle is here already: it is {same.label}.")
-    place_bundle(bundle_root(), found.files)
     newest = ModelVersion.objects.filter(detector=detector).aggregate(n=Max("number"))["n"]
     dataset = Dataset.objects.create(detector=detector, **known.pop("dataset"))
     version = ModelVersion.objects.create(
@@ -312,4 +311,5 @@ def _register(
     )
     detail = {"digest": found.digest, "label": said["label"]}
     record_audit(actor=actor, action="model.import", subject=version, detail=detail)
+    place_bundle(bundle_root(), found.files)  # Last: what no row can say leaves no files behind.
     return version
