@@ -98,7 +98,9 @@ def test_a_version_is_promoted_and_rolled_back_on_somebodys_behalf(versions, own
     assert "serves from the next event on, in place of v1" in run("models", "promote", "v2", *given)
     decision = PromotionDecision.objects.first()
     assert (decision.actor, decision.reason) == (owner, "better")
-    assert "v1 serves again" in run("models", "rollback", *given)
+    with pytest.raises(CommandError, match="it is v2 now"):
+        run("models", "rollback", *given, "--from", "v1")
+    assert "v1 serves again" in run("models", "rollback", *given, "--from", "v2")
 
 
 def test_drift_is_checked_now(versions):

@@ -47,6 +47,7 @@ class Command(BaseCommand):
         promotion = acts.add_parser("promote", help="Put a version into service.")
         promotion.add_argument("version", help="v12")
         back = acts.add_parser("rollback", help="Bring back the champion before this one.")
+        back.add_argument("--from", dest="champion", help="v13: only if this one still serves.")
         for one in (promotion, back):
             one.add_argument("--user", help="On whose behalf; kept with the decision.")
             one.add_argument("--reason", default="", help="Kept with the decision.")
@@ -163,8 +164,14 @@ class Command(BaseCommand):
 
     def _rollback(self, options: dict[str, Any]) -> None:
         detector = _detector(options["detector"])
+        leaves = _version(detector, options["champion"]).pk if options["champion"] else None
         try:
-            decision = roll_back(detector, actor=_user(options["user"]), reason=options["reason"])
+            decision = roll_back(
+                detector,
+                actor=_user(options["user"]),
+                reason=options["reason"],
+                expected=leaves,
+            )
         except (PromotionRefused, BundleError) as problem:
             raise CommandError(f"{problem} Nothing was changed.") from problem
         self.stdout.write(f"{decision.version} serves again from the next event on.")
