@@ -66,8 +66,8 @@ def roll_back(
 
     A second roll-back goes a step further back, never forward to what was taken out: whoever means
     one step says with `expected` (its id) which version is to leave. Raises PromotionRefused when
-    another one serves by now, when there is none before, or when its guard took that one out
-    before: that takes a promotion with a written reason.
+    another one serves by now, when there is none before, or when its guard took that one out and
+    nobody promoted it since: that takes a promotion with a written reason.
     """
     Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
     if expected is not None:
@@ -75,7 +75,7 @@ def roll_back(
     earlier = earlier_champions([detector]).get(detector.pk)
     if earlier is None:
         raise PromotionRefused("There is no earlier champion to go back to.")
-    if PromotionGuard.objects.filter(version=earlier, state=PromotionGuard.State.BROKEN).exists():
+    if _was_taken_out(earlier):
         raise PromotionRefused(
             f"{earlier.label} was rolled back by its guard. Ask for its promotion instead."
         )
@@ -90,6 +90,14 @@ def _check_serves(detector: Detector, expected: int) -> None:
     if serves is None or serves.pk != expected:
         now = serves.label if serves else "rules alone"
         raise PromotionRefused(f"What serves has changed since you looked: it is {now} now.")
+
+
+def _was_taken_out(version: ModelVersion) -> bool:
+    """Whether the guard of its newest promotion broke. People who promoted it again since knew."""
+    newest = PromotionDecision.objects.filter(version=version, action=Action.PROMOTE)
+    return PromotionGuard.objects.filter(
+        decision=newest.order_by("-at", "-id").values("pk")[:1], state=PromotionGuard.State.BROKEN
+    ).exists()
 
 
 def _lock(version: ModelVersion) -> None:
