@@ -71,7 +71,7 @@ class Rows:
 
     `vectors` float64[n, k], `event_time` seconds since 1970 UTC, `amounts` NaN where unknown,
     `entities` small integers, `labels` the history of labels known at `known_at`. `origin` says
-    where they come from (see `record_dataset`), `ids` (16 bytes each) which events they are.
+    where they come from (see `describe_dataset`), `ids` (16 bytes each) which events they are.
     """
 
     vectors: FloatArray
@@ -342,8 +342,9 @@ def digest(rows: Rows) -> str:
     return found.hexdigest()
 
 
-def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = None) -> Dataset:
-    """Keep what the data was: digest, counts, span; which rows a version learnt from (`split`).
+def describe_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = None) -> Dataset:
+    """What the data was, not saved yet: digest, counts, span; which rows a version learnt from
+    (`split`).
 
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
     truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
@@ -356,7 +357,7 @@ def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = Non
     known = rows.labels.as_known_at(at, len(rows.event_time))
     unknown = known < 0
     sure = rows.labels.confidence_at(at, len(rows.event_time))
-    return Dataset.objects.create(
+    return Dataset(
         detector=detector,
         digest=digest(rows),
         known_at=rows.known_at,

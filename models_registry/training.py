@@ -20,7 +20,7 @@ from models_registry.core.imbalance import recorded
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features, outcomes
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
-from models_registry.datasets import DatasetError, Rows, read_rows, read_vectors, record_dataset
+from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows, read_vectors
 from models_registry.datasets import digest as digest_of
 from models_registry.documenting import document_version
 from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
@@ -107,7 +107,7 @@ def train_version(
     found.metrics["tuning"] = tuning
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
-    dataset = record_dataset(detector, rows, split)
+    dataset = describe_dataset(detector, rows, split)
     digest = _publish(detector, spec, rows, parts, fitted, dataset, found)
     progress.report(0.99, "Registering")
     version = _register(
@@ -338,6 +338,7 @@ def _register(
     progress.hold()
     Detector.objects.select_for_update().get(pk=detector.pk)
     newest = ModelVersion.objects.filter(detector=detector).aggregate(n=Max("number"))["n"]
+    dataset.save()
     return ModelVersion.objects.create(
         detector=detector,
         number=(newest or 0) + 1,
