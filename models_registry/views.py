@@ -13,6 +13,7 @@ from django.views import View
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
+from accounts.pages import asked_text
 from jobs.dispatch import announce_job
 from models_registry.approvals import LEAST_REASON
 from models_registry.evaluation_panels import evaluation_context
@@ -59,7 +60,7 @@ class ModelList(View):
     """
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        slug = request.GET.get("detector", "")
+        slug = asked_text(request, "detector")
         if not slug:
             panels = detector_panels(list(Detector.objects.order_by("name")))
             context = {"title": "Models", "panels": panels}
