@@ -61,8 +61,15 @@ class TrainIn(serializers.Serializer[Any]):
     )
 
 
-class ReasonIn(serializers.Serializer[Any]):
+class RollBackIn(serializers.Serializer[Any]):
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+    champion = serializers.IntegerField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Id of the version that is to leave: 409 when another one serves by now, so that "
+        "a request sent twice goes back one step. Left out, whichever serves leaves.",
+    )
 
 
 class JobBody(serializers.Serializer[Any]):
@@ -210,12 +217,17 @@ class RollBackView(APIView):
     required_scope = "models:write"
     required_permission = "models_registry.promote_model"
 
-    @extend_schema(request=ReasonIn, responses={200: DecisionBody, **CONFLICTS})
+    @extend_schema(request=RollBackIn, responses={200: DecisionBody, **CONFLICTS})
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
-        given = valid(ReasonIn, request)
+        given = valid(RollBackIn, request)
         try:
-            decision = roll_back(detector, actor=cast(User, request.user), reason=given["reason"])
+            decision = roll_back(
+                detector,
+                actor=cast(User, request.user),
+                reason=given["reason"],
+                expected=given["champion"],
+            )
         except (PromotionRefused, BundleError) as problem:
             raise Conflict(str(problem)) from problem
         return Response(decision_body(decision, detector))

@@ -178,8 +178,9 @@ def approve_promotion(asked: PromotionRequest, *, actor: User, note: str = "") -
 
 
 def refuse_promotion(asked: PromotionRequest, *, actor: User, note: str) -> PromotionRequest:
-    """Refuse as the second person, with a note. Raises like `approve_promotion`, and ReasonNeeded
-    without a note."""
+    """Refuse, with a note: anybody but who asked, for nothing comes into service by it. Raises
+    SelfApproval for them, PromotionRefused when it was decided meanwhile, ReasonNeeded without a
+    note."""
     note = note.strip()
     if not note:
         raise ReasonNeeded("Say why: whoever asked reads it.")

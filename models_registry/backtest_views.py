@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
+from accounts.pages import asked_text
 from jobs.dispatch import announce_job
 from jobs.services import cancel_job
 from models_registry.backtest_forms import USUAL_MOST, BacktestThresholdForm, SpanForm
@@ -79,7 +80,7 @@ def backtest_rule(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a backtest of what is typed in the editor; what is wrong is said there."""
     detector = detector_or_404(slug)
     spec = spec_or_404(detector)
-    given = request.GET.get("rule", "")
+    given = asked_text(request, "rule")
     rule = rule_or_404(slug, given) if given else None
     form = RuleForm(with_code(request, rule.code) if rule else request.POST)
     span = SpanForm(request.POST)

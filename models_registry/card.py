@@ -202,7 +202,7 @@ def _decision(act: PromotionDecision) -> dict[str, Any]:
         "asked_by": None if asked is None else _name(asked.requested_by),
         "at": act.at,
         "reason": act.reason or None,
-        "override": asked is not None and asked.override,
+        "override": act.is_override,
     }
 
 

@@ -71,7 +71,7 @@ class Rows:
 
     `vectors` float64[n, k], `event_time` seconds since 1970 UTC, `amounts` NaN where unknown,
     `entities` small integers, `labels` the history of labels known at `known_at`. `origin` says
-    where they come from (see `record_dataset`).
+    where they come from (see `describe_dataset`), `ids` (16 bytes each) which events they are.
     """
 
     vectors: FloatArray
@@ -82,6 +82,7 @@ class Rows:
     known_at: datetime
     selection: Selection | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    ids: NDArray[np.void] = field(default_factory=lambda: np.empty(0, "V16"))
 
 
 ABSENT = -1
@@ -187,18 +188,14 @@ def read_rows(
     `spec`: whose features the vectors hold, by default those that the detector declares today.
     """
     spec, read_at = spec or detector.spec(), timezone.now()
-    layouts = _layouts(detector, spec)
     predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
     total = predictions.count()
     if total == 0:
         raise DatasetError("No events were scored yet: import or send some first.")
-    lacking = any(layout.why for layout in layouts.values())
-    replay = _Replay(spec) if lacking else None
     columns = _Columns()
-    for chunk in _chunks(predictions, whole=lacking):
-        built = None if replay is None else replay.vectors(chunk)
-        for i, row in enumerate(chunk):
-            columns.add(row, layouts[row.bundle_digest], None if built is None else built[i])
+    for part in _laid_out(detector, spec, predictions):
+        for row, layout, built in part:
+            columns.add(row, layout, built)
         report(0.7 * len(columns.index) / total)
     labels, sources = _labels(detector, known_at, columns.index)
     report(1.0)
@@ -211,14 +208,58 @@ def read_rows(
         known_at=known_at,
         selection=Selection(np.array(columns.kinds, np.int8), np.array(columns.chances)),
         origin=columns.origin() | {"label_sources": sources, "read_at": read_at.isoformat()},
+        ids=np.array([pk.bytes for pk in columns.index], "V16"),
     )
+
+
+def read_vectors(
+    detector: Detector,
+    spec: DetectorSpec,
+    ids: NDArray[np.void],
+    *,
+    known_at: datetime,
+    report: Callable[[float], None],
+) -> FloatArray:
+    """float64[n, k]: the features that `spec` declares of the events `ids` [n] (`Rows.ids`), read
+    as `read_rows` reads them. Raises DatasetError when one of them is stored no more."""
+    places = {pk.tobytes(): place for place, pk in enumerate(ids)}
+    found = np.empty((len(ids), len(spec.features)))
+    predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
+    total, read, met = predictions.count(), 0, 0
+    for part in _laid_out(detector, spec, predictions):
+        for row, layout, built in part:
+            place = places.get(row.id.bytes)
+            if place is not None:
+                found[place] = _picked(row, layout.places, built)
+                met += 1
+        read += len(part)
+        report(read / max(total, read))
+    if met < len(ids):
+        raise DatasetError(f"{len(ids) - met:,} of the events are stored no more.")
+    return found
+
+
+def _laid_out(
+    detector: Detector, spec: DetectorSpec, predictions: "QuerySet[Prediction]"
+) -> Iterator[list[tuple[Stored, Layout, FloatArray | None]]]:
+    """Stored predictions, oldest first: where the features of `spec` lie in each one's vector, and
+    all of them computed again, where any event needs that."""
+    layouts = _layouts(detector, spec)
+    lacking = any(layout.why for layout in layouts.values())
+    replay = _Replay(spec) if lacking else None
+    for chunk in _chunks(predictions, whole=lacking):
+        built = None if replay is None else replay.vectors(chunk)
+        yield [
+            (row, layouts[row.bundle_digest], None if built is None else built[i])
+            for i, row in enumerate(chunk)
+        ]
 
 
 @dataclass(slots=True)
 class _Columns:
     """Rows as they are read, column by column; `index` is the place of each event by its id."""
 
-    index: dict[object, int] = field(default_factory=dict)
+    index: dict[UUID, int] = field(default_factory=dict)
     origins: Counter[str] = field(default_factory=Counter)
     seen: set[tuple[str, datetime, Decimal | None]] = field(default_factory=set)
     vectors: list[bytes] = field(default_factory=list)
@@ -257,7 +298,7 @@ def _kind(selection_reason: str) -> int:
 
 
 def _labels(
-    detector: Detector, known_at: datetime, index: dict[object, int]
+    detector: Detector, known_at: datetime, index: dict[UUID, int]
 ) -> tuple[LabelHistory, dict[str, int]]:
     """(the history, how many events have their newest label from each source).
 
@@ -301,8 +342,9 @@ def digest(rows: Rows) -> str:
     return found.hexdigest()
 
 
-def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = None) -> Dataset:
-    """Keep what the data was: digest, counts, span; which rows a version learnt from (`split`).
+def describe_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = None) -> Dataset:
+    """What the data was, not saved yet: digest, counts, span; which rows a version learnt from
+    (`split`).
 
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
     truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
@@ -315,7 +357,7 @@ def record_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = Non
     known = rows.labels.as_known_at(at, len(rows.event_time))
     unknown = known < 0
     sure = rows.labels.confidence_at(at, len(rows.event_time))
-    return Dataset.objects.create(
+    return Dataset(
         detector=detector,
         digest=digest(rows),
         known_at=rows.known_at,

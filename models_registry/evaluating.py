@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -45,11 +46,16 @@ class EvaluationError(ValueError):
 
 
 def run_evaluation(job: Job, progress: Progress) -> dict[str, Any]:
-    """The work of an evaluation job: `params` has `version` and `kind`."""
+    """The work of an evaluation job: `params` has `version` and `kind`.
+
+    An attempt that follows one which died after it had kept its evaluation judges no second time.
+    """
     versions = ModelVersion.objects.select_related("detector", "dataset")
     version = versions.get(pk=job.params["version"])
     judge = evaluate_folds if job.params["kind"] == Evaluation.Kind.FOLDS else evaluate_as_of
-    found = judge(version, requested_by=job.requested_by, job=job, progress=progress)
+    found = Evaluation.objects.filter(job=job).first() or judge(
+        version, requested_by=job.requested_by, job=job, progress=progress
+    )
     return {"evaluation": found.pk, "label": version.label, "url": version.get_absolute_url()}
 
 
@@ -65,7 +71,8 @@ def evaluate_as_of(
 
     Labels, delay and costs are those of `now`, features and thresholds the bundle's. A version
     whose thresholds were moved is compared with the one that it came from. Raises EvaluationError
-    when nothing has matured, BundleError when the bundle does not load.
+    when nothing has matured, BundleError when the bundle does not load, JobCancelled when the job
+    was cancelled. Nothing is kept then.
     """
     detector, spec = version.detector, version.detector.spec()
     bundle = loaded(version.digest)
@@ -84,8 +91,7 @@ def evaluate_as_of(
     risk = risk_of(bundle.predictor, rows.vectors[judged])
     metrics, curves = _judge(spec, bundle.predictor, rows, span, judged, labels, risk)
     progress.check_cancelled()
-    _compare_move(version, bundle.predictor, rows, judged, labels, risk)
-    return Evaluation.objects.create(
+    found = Evaluation(
         version=version,
         kind=Evaluation.Kind.AS_OF,
         known_at=known_at,
@@ -96,6 +102,19 @@ def evaluate_as_of(
         job=job,
         requested_by=requested_by,
     )
+    compared = _compare_move(version, bundle.predictor, rows, judged, labels, risk)
+    return _keep(found, compared, progress)
+
+
+@transaction.atomic
+def _keep(found: Evaluation, compared: dict[str, Any], progress: Progress) -> Evaluation:
+    """Write it down, if the job is still ours; with what `compared` moved thresholds, if any."""
+    progress.hold()
+    found.save()
+    if compared:
+        found.version.comparison = compared
+        found.version.save(update_fields=["comparison"])
+    return found
 
 
 def _unseen(
@@ -176,11 +195,11 @@ def _compare_move(
     judged: IntArray,
     labels: Labels,
     risk: FloatArray,
-) -> None:
-    """Moved thresholds against the former ones on the same events, kept with the version."""
+) -> dict[str, Any]:
+    """Moved thresholds against the former ones on the same events; empty where none were moved."""
     move = move_of(version)
     if move is None:
-        return
+        return {}
     ours = predictor.thresholds
     found = compare(
         labels,
@@ -191,8 +210,7 @@ def _compare_move(
         entities=rows.entities[judged],
     ).to_dict()
     found |= {"champion_digest": move.base.digest, "champion_saw_test_rows": False}
-    version.comparison = finite(found)
-    version.save(update_fields=["comparison"])
+    return dict(finite(found))
 
 
 def evaluate_folds(
@@ -228,7 +246,7 @@ def evaluate_folds(
         low, name = 0.2 + number * step, f"Fold {number + 1} of {len(splits)}"
         part = PartOf(progress, low, low + step, name)
         folds.append(_fold(version, spec, rows, split, part))
-    return Evaluation.objects.create(
+    found = Evaluation(
         version=version,
         kind=Evaluation.Kind.FOLDS,
         known_at=known_at,
@@ -238,6 +256,7 @@ def evaluate_folds(
         job=job,
         requested_by=requested_by,
     )
+    return _keep(found, {}, progress)
 
 
 def _fold(

@@ -107,6 +107,12 @@ class DecisionForm(forms.Form):
         }
 
 
+class RollBackForm(DecisionForm):
+    """Which champion is to leave, as whoever rolls back saw it, and why."""
+
+    champion = forms.IntegerField()
+
+
 class ThresholdForm(forms.Form):
     """Where people and blocks begin, on the risk; an empty block threshold blocks nothing."""
 

@@ -120,3 +120,12 @@ class PromotionDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} {self.version}"
+
+    @property
+    def is_override(self) -> bool:
+        """Whether it took a champion's place without a passing comparison, or by a command: past
+        comparison and second person. Read with `request`."""
+        asked = getattr(self, "request", None)
+        if asked is not None:
+            return bool(asked.override)
+        return self.action == self.Action.PROMOTE and self.previous_id is not None

@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
-from models_registry.selectors import earlier_champions
+from models_registry.selectors import champion_of, earlier_champions
 from models_registry.shadow_models import Shadow
 from models_registry.telling import tell_installed
 from scoring import deployment
@@ -59,24 +59,45 @@ def promote(
 
 
 @transaction.atomic
-def roll_back(detector: Detector, *, actor: User | None, reason: str = "") -> PromotionDecision:
+def roll_back(
+    detector: Detector, *, actor: User | None, reason: str = "", expected: int | None = None
+) -> PromotionDecision:
     """Bring back the version that served before the champion was promoted.
 
-    A second roll-back goes a step further back, never forward to what was taken out. Raises
-    PromotionRefused when there is none, or when its guard took it out before: that takes a
-    promotion with a written reason.
+    A second roll-back goes a step further back, never forward to what was taken out: whoever means
+    one step says with `expected` (its id) which version is to leave. Raises PromotionRefused when
+    another one serves by now, when there is none before, or when its guard took that one out and
+    nobody promoted it since: that takes a promotion with a written reason.
     """
     Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
+    if expected is not None:
+        _check_serves(detector, expected)
     earlier = earlier_champions([detector]).get(detector.pk)
     if earlier is None:
         raise PromotionRefused("There is no earlier champion to go back to.")
-    if PromotionGuard.objects.filter(version=earlier, state=PromotionGuard.State.BROKEN).exists():
+    if _was_taken_out(earlier):
         raise PromotionRefused(
             f"{earlier.label} was rolled back by its guard. Ask for its promotion instead."
         )
     decision = _install(earlier, action=Action.ROLL_BACK, actor=actor, reason=reason)
     _end_guard(detector)
     return decision
+
+
+def _check_serves(detector: Detector, expected: int) -> None:
+    """A double click, a request sent again, a guard that was faster: they go back no further."""
+    serves = champion_of(detector)
+    if serves is None or serves.pk != expected:
+        now = serves.label if serves else "rules alone"
+        raise PromotionRefused(f"What serves has changed since you looked: it is {now} now.")
+
+
+def _was_taken_out(version: ModelVersion) -> bool:
+    """Whether the guard of its newest promotion broke. People who promoted it again since knew."""
+    newest = PromotionDecision.objects.filter(version=version, action=Action.PROMOTE)
+    return PromotionGuard.objects.filter(
+        decision=newest.order_by("-at", "-id").values("pk")[:1], state=PromotionGuard.State.BROKEN
+    ).exists()
 
 
 def _lock(version: ModelVersion) -> None:

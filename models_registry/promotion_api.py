@@ -200,7 +200,7 @@ class ApproveView(APIView):
 
 
 class RefuseView(APIView):
-    """Refuse as the second person, with a note."""
+    """Refuse with a note: anybody but who asked (403), who trained the version too."""
 
     required_scope = "models:write"
     required_permission = "models_registry.promote_model"

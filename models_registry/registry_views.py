@@ -12,6 +12,7 @@ from django.views import View
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
+from accounts.pages import asked_text
 from jobs.dispatch import announce_job
 from models_registry.bundle_files import MOST_BYTES, ExchangeError
 from models_registry.card import model_card
@@ -92,7 +93,7 @@ def _lacks(given: list[str], versions: list[ModelVersion]) -> str:
 
 
 def _asked_detector(request: HttpRequest) -> Detector | None:
-    slug = request.GET.get("detector", "")
+    slug = asked_text(request, "detector")
     if slug:
         return get_object_or_404(Detector, slug=slug)
     return Detector.objects.filter(versions__isnull=False).order_by("name").first()

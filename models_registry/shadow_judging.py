@@ -78,6 +78,7 @@ def run_shadow_job(job: Job, progress: JobProgress) -> dict[str, Any]:
     shadow.refresh_from_db(fields=["asked_at"])
     if not (_is_asked(shadow) or is_due(shadow, now=timezone.now())):
         return {"verdict": "", "reason": "It was compared a short while ago."}
+    progress.check_cancelled()
     progress.report(0.6, "Comparing with the champion")
     found = judge_shadow(shadow, now=timezone.now())
     return {"verdict": found.get("verdict", ""), "reason": found.get("reason", "")}

@@ -20,7 +20,7 @@ from models_registry.core.imbalance import recorded
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features, outcomes
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
-from models_registry.datasets import DatasetError, Rows, read_rows, record_dataset
+from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows, read_vectors
 from models_registry.datasets import digest as digest_of
 from models_registry.documenting import document_version
 from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
@@ -103,11 +103,11 @@ def train_version(
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
     progress.report(0.85, "Judging on the test part")
-    found = _judge(detector, spec, rows, split, parts.test, fitted)
+    found = _judge(detector, spec, rows, split, parts.test, fitted, progress)
     found.metrics["tuning"] = tuning
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
-    dataset = record_dataset(detector, rows, split)
+    dataset = describe_dataset(detector, rows, split)
     digest = _publish(detector, spec, rows, parts, fitted, dataset, found)
     progress.report(0.99, "Registering")
     version = _register(
@@ -187,6 +187,7 @@ def _judge(
     split: TimeSplit,
     test: Part,
     fitted: Fitted,
+    progress: Progress,
 ) -> Found:
     """How good it is on the test part, and against the champion there."""
     risk = fitted.risk(rows.vectors[test.rows])
@@ -203,14 +204,29 @@ def _judge(
     metrics["audited"] = audited_metrics(
         spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
     )
-    return Found(risk, metrics, curves, _compare(detector, spec, rows, test, fitted, risk))
+    comparison = _compare(detector, spec, rows, test, fitted, risk, progress)
+    return Found(risk, metrics, curves, comparison)
 
 
-def _champion(detector: Detector, spec: DetectorSpec) -> Bundle | None:
-    """The serving bundle, if it has a model that reads today's features."""
-    bundle = serving(detector.slug).bundle
-    usable = bundle.predictor is not None and bundle.plan.names == spec.feature_names
-    return bundle if usable else None
+def _champions_vectors(
+    detector: Detector,
+    spec: DetectorSpec,
+    champion: Bundle,
+    rows: Rows,
+    test: Part,
+    progress: Progress,
+) -> FloatArray:
+    """The test rows as the champion reads them: a feature may have kept its name and be another
+    number since. Raises DatasetError."""
+    if [f.raw for f in champion.spec.features] == [f.raw for f in spec.features]:
+        return rows.vectors[test.rows]
+
+    def report(part: float) -> None:
+        progress.check_cancelled()
+        progress.report(0.85 + 0.1 * part, "Reading the champion's features of the test part")
+
+    ids = rows.ids[test.rows]
+    return read_vectors(detector, champion.spec, ids, known_at=rows.known_at, report=report)
 
 
 def _compare(
@@ -220,14 +236,18 @@ def _compare(
     test: Part,
     fitted: Fitted,
     risk: FloatArray,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Champion and candidate on the same test rows; empty when there is no champion."""
-    champion = _champion(detector, spec)
-    if champion is None or champion.predictor is None:
+    """Champion and candidate on the same test rows, each with the features that it learnt from;
+    empty when there is no champion."""
+    champion = serving(detector.slug).bundle
+    if champion.predictor is None:
         return {}
     try:
-        theirs = risk_of(champion.predictor, rows.vectors[test.rows])
-    except ModelError:
+        vectors = _champions_vectors(detector, spec, champion, rows, test, progress)
+        theirs = risk_of(champion.predictor, vectors)
+    except (DatasetError, ModelError) as problem:
+        progress.log(f"No comparison with the champion: {problem}")
         return {}
     bounds = champion.predictor.thresholds
     ours = fitted.thresholds
@@ -318,6 +338,7 @@ def _register(
     progress.hold()
     Detector.objects.select_for_update().get(pk=detector.pk)
     newest = ModelVersion.objects.filter(detector=detector).aggregate(n=Max("number"))["n"]
+    dataset.save()
     return ModelVersion.objects.create(
         detector=detector,
         number=(newest or 0) + 1,

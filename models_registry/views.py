@@ -13,11 +13,12 @@ from django.views import View
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
+from accounts.pages import asked_text
 from jobs.dispatch import announce_job
 from models_registry.approvals import LEAST_REASON
 from models_registry.evaluation_panels import evaluation_context
 from models_registry.figures import curve_figures
-from models_registry.forms import LEARNER_TITLES, DecisionForm, TrainForm
+from models_registry.forms import LEARNER_TITLES, DecisionForm, RollBackForm, TrainForm
 from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
@@ -42,6 +43,8 @@ from scoring.models import Detector
 
 PAGE_SIZE = 50
 HISTORY = 20
+NOBODY = 0
+"""The id of no version."""
 Stage = ModelVersion.Stage
 _may_view = permission_required("models_registry.view_modelversion", raise_exception=True)
 _may_train = permission_required("models_registry.train_model", raise_exception=True)
@@ -57,7 +60,7 @@ class ModelList(View):
     """
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        slug = request.GET.get("detector", "")
+        slug = asked_text(request, "detector")
         if not slug:
             panels = detector_panels(list(Detector.objects.order_by("name")))
             context = {"title": "Models", "panels": panels}
@@ -210,12 +213,17 @@ def model_reject(request: HttpRequest, pk: int) -> HttpResponse:
 @_may_promote
 @require_POST
 def model_roll_back(request: HttpRequest, slug: str) -> HttpResponse:
-    """Bring back the version that served before the champion."""
+    """Bring back the version that served before the champion that the page showed."""
     detector = get_object_or_404(Detector, slug=slug)
-    form = DecisionForm(request.POST)
-    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    form = RollBackForm(request.POST)
+    form.is_valid()
     try:
-        decision = roll_back(detector, actor=cast(User, request.user), reason=reason)
+        decision = roll_back(
+            detector,
+            actor=cast(User, request.user),
+            reason=form.cleaned_data.get("reason", ""),
+            expected=form.cleaned_data.get("champion", NOBODY),
+        )
     except (PromotionRefused, BundleError) as problem:
         champion = champion_of(detector)
         if champion is None:

@@ -16,12 +16,17 @@ FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
 
 
-def losses(labels: Labels, amounts: FloatArray, costs: CostSpec) -> FloatArray:
-    """float64[n]: what approving each event loses; an unknown amount counts as the median one."""
+def exposures(amounts: FloatArray) -> FloatArray:
+    """float64[n]: the amounts; an unknown one counts as the median one, 0 where none is known."""
     known = amounts[np.isfinite(amounts)]
     typical = float(np.median(known)) if known.size else 0.0
-    exposure = np.where(np.isfinite(amounts), amounts, typical)
-    result: FloatArray = np.where(labels == 1, costs.loss_share * exposure, 0.0)
+    result: FloatArray = np.where(np.isfinite(amounts), amounts, typical)
+    return result
+
+
+def losses(labels: Labels, amounts: FloatArray, costs: CostSpec) -> FloatArray:
+    """float64[n]: what approving each event loses."""
+    result: FloatArray = np.where(labels == 1, costs.loss_share * exposures(amounts), 0.0)
     return result
 
 

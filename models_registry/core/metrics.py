@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models_registry.core.costs import exposures
+
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
 
@@ -143,8 +145,9 @@ def entity_precision_at_k(
 def value_detection_rate(
     labels: Labels, scores: FloatArray, amounts: FloatArray, alert_rate: float
 ) -> float:
-    """Share of the fraudulent value in the `alert_rate` riskiest events (0 to 1)."""
-    bad = np.where(labels == 1, np.nan_to_num(amounts), 0.0)
+    """Share of the fraudulent value in the `alert_rate` riskiest events (0 to 1); an unknown amount
+    counts as in costs."""
+    bad = np.where(labels == 1, exposures(amounts), 0.0)
     k = int(alert_rate * labels.size)
     return _ratio(float(bad[np.argsort(-scores, kind="stable")[:k]].sum()), float(bad.sum()))
 

@@ -19,6 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models_registry.core.costs import exposures
+
 LEAST_ENTITIES: Final = 50
 """Fewer entities are too few blocks to draw from."""
 RESAMPLES: Final = 400
@@ -91,7 +93,7 @@ class Ranking:
         self._bounds = bounds[bounds < size]
         self._starts, self._ends = self._places(starts), self._places(ends)
         self._seen = self._places(self._positive + 1)
-        self._values = None if amounts is None else np.nan_to_num(amounts[order][self._positive])
+        self._values = None if amounts is None else exposures(amounts)[order][self._positive]
 
     def _places(self, positions: IntArray) -> IntArray:
         return np.searchsorted(self._bounds, positions)

@@ -82,6 +82,22 @@ def test_promote_and_roll_back(api, version, payments_digest):
     assert (answer.json()["action"], answer.json()["version"]) == ("roll_back", "v1")
 
 
+def test_a_roll_back_sent_twice_goes_back_one_step(api, version, payments_digest):
+    writer, url = api("models:write"), "/api/v1/detectors/payments/roll_back"
+    later = [
+        VersionFactory(detector=version.detector, number=number, digest=payments_digest)
+        for number in (2, 3)
+    ]
+    for one in (version, *later):
+        promote(one, actor=None)
+    body = {"reason": "v3 is bad", "champion": later[1].pk}
+    assert writer.post(url, body, content_type=JSON).json()["version"] == "v2"
+    again = writer.post(url, body, content_type=JSON)
+    assert (again.status_code, "it is v2 now" in again.json()["detail"]) == (409, True)
+    assert serving("payments").version == "v2"
+    assert writer.post(url, {"champion": "v2"}, content_type=JSON).status_code == 422
+
+
 def test_what_is_refused_is_409(api, version):
     writer = api("models:write")
     assert writer.post("/api/v1/detectors/payments/roll_back", content_type=JSON).status_code == 409

@@ -128,6 +128,13 @@ def test_the_first_champion_needs_no_comparison_but_a_second_person(
     assert serving("payments").version == "v1"
 
 
+def test_who_trained_it_may_refuse_it(versions, owner, second_owner):
+    versions[1].trained_by = second_owner
+    versions[1].save(update_fields=["trained_by"])
+    asked = request_promotion(versions[1], actor=owner)
+    assert refuse_promotion(asked, actor=second_owner, note="It peeks.").status == "refused"
+
+
 def test_a_second_person_may_refuse_with_a_note(versions, owner, second_owner):
     asked = request_promotion(versions[1], actor=owner)
     with pytest.raises(ReasonNeeded):

@@ -131,6 +131,11 @@ def test_an_existing_rule_is_compared_with_what_is_live(client, lead, history, p
     assert url_of("rule_detail", "BIG") in page
 
 
+def test_a_rule_that_no_database_can_hold_is_404(client, lead, payments_detector):
+    client.force_login(lead)
+    assert client.post(url_of("backtest_rule") + "?rule=BIG%00", TYPED).status_code == 404
+
+
 def test_an_existing_rule_keeps_the_editor_on_error(client, lead, payments_detector):
     client.force_login(lead)
     answer = client.post(

@@ -8,6 +8,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts.models import AuditEntry
+from models_registry.card import model_card
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import promote
 from tests.factories import payments, scored_many
@@ -83,22 +85,42 @@ def test_versions_are_compared(versions):
         (("info", "vx", "--detector", "payments"), "no version 'vx'"),
         (("list", "--detector", "none"), "no detector 'none'"),
         (("promote", "v2", "--detector", "payments", "--user", "nobody"), "no active user"),
+        (("promote", "v2", "--detector", "payments", "--user", "analyst"), "may not promote"),
+        (("rollback", "--detector", "payments", "--user", "analyst"), "may not promote"),
+        (("promote", "v2", "--detector", "payments", "--reason", "x"), "10 letters or more"),
         (("promote", "v1", "--detector", "payments"), "champion already"),
         (("rollback", "--detector", "payments"), "no earlier champion"),
     ],
 )
-def test_what_cannot_be_done_says_why_and_changes_nothing(versions, args, said):
+def test_what_cannot_be_done_says_why_and_changes_nothing(versions, analyst, args, said):
     with pytest.raises(CommandError, match=said):
         run("models", *args)
     assert PromotionDecision.objects.count() == 1
 
 
 def test_a_version_is_promoted_and_rolled_back_on_somebodys_behalf(versions, owner):
-    given = ("--detector", "payments", "--user", "owner", "--reason", "better")
+    given = ("--detector", "payments", "--user", "owner", "--reason", "better on June")
     assert "serves from the next event on, in place of v1" in run("models", "promote", "v2", *given)
     decision = PromotionDecision.objects.first()
-    assert (decision.actor, decision.reason) == (owner, "better")
-    assert "v1 serves again" in run("models", "rollback", *given)
+    assert decision.actor == owner
+    assert decision.reason == "manage.py models promote: better on June"
+    with pytest.raises(CommandError, match="it is v2 now"):
+        run("models", "rollback", *given, "--from", "v1")
+    assert "v1 serves again" in run("models", "rollback", *given, "--from", "v2")
+    reason = PromotionDecision.objects.first().reason
+    assert reason == "manage.py models rollback: better on June"
+
+
+def test_a_command_past_the_second_person_shows_for_good(versions, owner, client):
+    run("models", "promote", "v2", "--detector", "payments", "--reason", "better on June")
+    client.force_login(owner)
+    page = client.get(versions[1].get_absolute_url()).content.decode()
+    assert page.count(">Override<") == 1
+    assert "manage.py models promote: better on June" in page
+    assert [act["override"] for act in model_card(versions[1])["people"]["decisions"]] == [True]
+    told = AuditEntry.objects.filter(action="model.promote").latest("number").detail
+    assert (told["override"], told["four_eyes"]) == (True, False)
+    assert told["command"] == "manage.py models promote"
 
 
 def test_drift_is_checked_now(versions):

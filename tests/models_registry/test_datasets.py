@@ -11,9 +11,9 @@ from models_registry.datasets import (
     NO_BUNDLE,
     DatasetError,
     dataset_rows,
+    describe_dataset,
     digest,
     read_rows,
-    record_dataset,
 )
 from scoring.core.bundle import BundleError
 from scoring.declarations import load_detector
@@ -160,7 +160,7 @@ def test_how_sure_a_label_is_comes_with_it_and_is_counted(cards_detector, cards)
     rows = read(cards_detector)
     assert rows.labels.confidence.tolist() == [0.5]
     assert digest(rows) != before
-    assert record_dataset(cards_detector, rows).detail["unsure"] == 1
+    assert describe_dataset(cards_detector, rows).detail["unsure"] == 1
 
 
 def test_the_digest_tells_equal_data_from_other_data(cards_detector, cards):
@@ -173,7 +173,7 @@ def test_the_digest_tells_equal_data_from_other_data(cards_detector, cards):
 def test_what_the_data_was_is_kept(cards_detector, cards):
     label(cards[0], True, days=1)
     label(cards[1], False, days=1)
-    found = record_dataset(cards_detector, read(cards_detector))
+    found = describe_dataset(cards_detector, read(cards_detector))
     assert (found.rows, found.positives, found.detail["labelled"]) == (3, 1, 2)
     assert (found.first_event_at, found.last_event_at) == (START, START + timedelta(minutes=20))
     assert found.feature_names == list(cards_detector.spec().feature_names)
@@ -228,20 +228,20 @@ def test_where_rows_and_labels_come_from_is_kept(cards_detector, cards, tmp_path
     step = {"entity_key": "TERMINAL_ID", "windows": ["15m"], "aggregations": ["sum"]}
     config["features"]["transformations"] += [{"type": "time_window_aggregation", "config": step}]
     detector = redeclared(tmp_path, config)
-    detail = record_dataset(detector, read(detector)).detail
+    detail = describe_dataset(detector, read(detector)).detail
     assert (detail["logged"], detail["recomputed"]) == (0, {NEW_FEATURES: 4})
     assert detail["label_sources"] == {"analyst": 1, "import": 1}
     assert (detail["legitimate"], detail["unknown"], detail["duplicates"]) == (2, 2, 1)
 
 
 def test_unknown_events_are_told_apart_by_age(cards_detector, cards):
-    young = record_dataset(cards_detector, read(cards_detector, START + timedelta(days=6))).detail
-    old = record_dataset(cards_detector, read(cards_detector)).detail
+    young = describe_dataset(cards_detector, read(cards_detector, START + timedelta(days=6))).detail
+    old = describe_dataset(cards_detector, read(cards_detector)).detail
     assert (young["unknown"], young["young"]) == (3, 3)
     assert (old["unknown"], old["young"]) == (3, 0)
 
 
 def test_the_ids_of_a_dataset_are_those_that_had_arrived(cards_detector, cards):
-    dataset = record_dataset(cards_detector, read(cards_detector))
+    dataset = describe_dataset(cards_detector, read(cards_detector))
     scored_many("cards", [card(99)])
     assert [row[1] for row in dataset_rows(dataset)] == ["0", "1", "2"]

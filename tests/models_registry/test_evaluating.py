@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
-from jobs.services import run_job
+from jobs.models import Job
+from jobs.progress import JobCancelled, JobProgress
+from jobs.services import cancel_job, claim_job, requeue_lost, run_job
 from models_registry.evaluating import (
     EvaluationError,
     evaluate_as_of,
@@ -145,6 +148,46 @@ def test_a_job_evaluates_and_tells_where_to_look(trained, owner, monkeypatch, ki
     found = Evaluation.objects.get()
     assert (found.kind, found.job_id, found.requested_by) == (kind, job.pk, owner)
     assert job.result["url"] == trained.get_absolute_url()
+
+
+class Deaf(JobProgress):
+    """An attempt that finds out only at the very end that its job was cancelled."""
+
+    def check_cancelled(self):
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("by", [evaluate_as_of, evaluate_folds])
+def test_a_cancelled_evaluation_keeps_nothing(trained, owner, by):
+    job = claim_job(request_evaluation(trained, kind="as_of", requested_by=owner).pk)
+    cancel_job(Job.objects.get(), actor=owner)
+    with pytest.raises(JobCancelled):
+        judge(trained, by=by, job=job, progress=Deaf(job))
+    assert not Evaluation.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_lost_its_job_compares_no_moved_thresholds(trained):
+    promote(trained, actor=None)
+    review = trained.metrics["thresholds"]["review"] / 2
+    made = publish_thresholds(trained, review=review, block=None, actor=None, reason="See more")
+    job = claim_job(request_evaluation(made, kind="as_of", requested_by=None).pk)
+    requeue_lost(timezone.now() + timedelta(seconds=61))
+    claim_job(job.pk)
+    with pytest.raises(JobCancelled, match="no longer ours"):
+        judge(made, job=job, progress=Deaf(job))
+    made.refresh_from_db()
+    assert made.comparison == {}
+
+
+def test_an_attempt_after_one_that_died_at_the_end_finds_its_evaluation(trained):
+    job = claim_job(request_evaluation(trained, kind="as_of", requested_by=None).pk)
+    found = judge(trained, job=job)
+    Job.objects.update(status="queued")
+    again = run_job(job.pk, run_evaluation)
+    assert (again.status, again.result["evaluation"]) == ("succeeded", found.pk)
+    assert Evaluation.objects.count() == 1
 
 
 def test_two_requests_at_once_are_one_job(trained, owner):

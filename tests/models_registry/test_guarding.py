@@ -190,6 +190,19 @@ def test_what_its_guard_took_out_comes_back_by_promotion_alone(guard, versions, 
     assert serving("payments").version == "v2"
 
 
+def test_what_people_promoted_again_is_gone_back_to(guard, versions):
+    """By the guard of the next champion too: that its own broke once was known and outweighed."""
+    worsen(latency_us=900_000)
+    watch_promotions(now=now())
+    promote(versions[1], actor=None, reason="The host was slow that day, not the model")
+    traffic(EVENTS, seed=12)
+    third = VersionFactory(detector=guard.detector, number=3, digest=other_digest(review=0.4))
+    promote(third, actor=None, reason="test")
+    worsen(latency_us=900_000)
+    assert [broken.version for broken in watch_promotions(now=now())] == [third]
+    assert serving("payments").version == "v2"
+
+
 def test_a_person_who_rolls_back_first_ends_it(guard, owner):
     roll_back(guard.detector, actor=owner)
     assert not check_guard(guard, now=now())

@@ -58,6 +58,16 @@ def test_rolling_back_twice_never_brings_the_bad_version_back(versions, owner):
         roll_back(versions[0].detector, actor=owner)
 
 
+def test_a_request_sent_twice_goes_back_one_step(versions, owner):
+    for version in versions:
+        promote(version, actor=owner)
+    shown = versions[2].pk
+    assert roll_back(versions[0].detector, actor=owner, expected=shown).version == versions[1]
+    with pytest.raises(PromotionRefused, match="changed since you looked: it is v2 now"):
+        roll_back(versions[0].detector, actor=owner, expected=shown)
+    assert serving("cards").version == "v2"
+
+
 def test_without_an_earlier_champion_there_is_no_way_back(versions, owner):
     with pytest.raises(PromotionRefused, match="no earlier"):
         roll_back(versions[0].detector, actor=owner)

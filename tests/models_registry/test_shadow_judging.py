@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.services import run_job
+from jobs.services import cancel_job, run_job
 from models_registry.approvals import evidence_for
 from models_registry.core import live
 from models_registry.models import ModelVersion
@@ -180,6 +180,17 @@ def test_a_job_that_only_catches_up_compares_if_a_person_asks_meanwhile(shadow, 
     job = request_judgement(shadow.version, requested_by=None)
     assert request_judgement(shadow.version, requested_by=owner).pk == job.pk
     assert run_job(job.pk, run_shadow_job).result["verdict"] == live.NOT_ENOUGH
+
+
+def test_a_job_that_was_cancelled_while_it_caught_up_compares_nothing(shadow, owner, monkeypatch):
+    job = request_judgement(shadow.version, requested_by=owner)
+    monkeypatch.setattr(
+        "models_registry.shadow_judging._catch_up",
+        lambda *_given: cancel_job(Job.objects.get(), actor=owner),
+    )
+    assert run_job(job.pk, run_shadow_job).status == "cancelled"
+    shadow.refresh_from_db()
+    assert (shadow.attempted_at, shadow.compared_at) == (None, None)
 
 
 def read(shadow):

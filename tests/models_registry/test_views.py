@@ -210,3 +210,10 @@ def test_all_versions_of_a_detector_stand_in_pages(client, owner, payments_detec
     page = client.get(LIST, {"detector": "payments"})
     assert len(page.context["panels"][0].rows) == 50
     assert client.get(LIST, {"detector": "nonsense"}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["model_list", "model_compare"])
+def test_a_name_that_no_database_can_hold_is_no_fault_of_ours(client, owner, name):
+    client.force_login(owner)
+    assert client.get(reverse(name), {"detector": "\0"}).status_code == 200
+    assert client.get(reverse(name), {"detector": "none\0"}).status_code == 404

@@ -157,7 +157,8 @@ def test_a_former_champion_is_brought_back_from_its_own_page(client, owner, anal
     page = " ".join(text_of(client.get(versions[0].get_absolute_url())).split())
     assert "took its place" in page
     assert "a roll-back needs no second person" in page
-    client.post(reverse("model_roll_back", args=["payments"]))
+    assert f'name="champion" value="{versions[1].pk}"' in page
+    client.post(reverse("model_roll_back", args=["payments"]), {"champion": versions[1].pk})
     assert serving("payments").version == "v1"
 
 
@@ -171,13 +172,40 @@ def test_one_click_rolls_back(client, owner, versions):
     promote(versions[1], actor=owner)
     client.force_login(owner)
     assert "Roll back to v1" in text_of(client.get(versions[1].get_absolute_url()))
-    client.post(reverse("model_roll_back", args=["payments"]))
+    client.post(reverse("model_roll_back", args=["payments"]), {"champion": versions[1].pk})
     assert serving("payments").version == "v1"
+
+
+@pytest.mark.parametrize("template", ["model_detail", "model_list"])
+def test_a_double_click_rolls_back_once(client, owner, versions, template):
+    third = versions[2]
+    for version in versions[1:]:
+        promote(version, actor=owner)
+    client.force_login(owner)
+    page = reverse("model_list") if template == "model_list" else third.get_absolute_url()
+    shown = f'name="champion" value="{third.pk}"'
+    assert shown in text_of(client.get(page))
+    url = reverse("model_roll_back", args=["payments"])
+    assert client.post(url, {"champion": third.pk}).status_code == 302
+    again = client.post(url, {"champion": third.pk})
+    assert again.status_code == 422
+    assert "changed since you looked: it is v2 now. Nothing was changed." in text_of(again)
+    assert serving("payments").version == "v2"
+
+
+@pytest.mark.parametrize("champion", [None, "", "x", "9" * 30])
+def test_a_roll_back_that_names_no_champion_changes_nothing(client, owner, versions, champion):
+    promote(versions[1], actor=owner)
+    client.force_login(owner)
+    body = {} if champion is None else {"champion": champion}
+    assert client.post(reverse("model_roll_back", args=["payments"]), body).status_code == 422
+    assert serving("payments").version == "v2"
 
 
 def test_nothing_to_roll_back_to_is_422_in_words(client, owner, versions):
     client.force_login(owner)
-    answer = client.post(reverse("model_roll_back", args=["payments"]))
+    shown = {"champion": versions[0].pk}
+    answer = client.post(reverse("model_roll_back", args=["payments"]), shown)
     assert answer.status_code == 422
     assert "no earlier champion" in text_of(answer)
 

@@ -12,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from accounts.models import User
+from models_registry.approvals import LEAST_REASON
 from models_registry.card import model_card
 from models_registry.comparing import CompareError, Line, compare_versions, versions_to_compare
 from models_registry.drift_selectors import check_body
@@ -25,6 +26,8 @@ from scoring.core.bundle import BundleError
 from scoring.deployment import serving_of
 from scoring.models import Detector
 
+COMMAND = "manage.py models"
+"""What reasons begin with: the one who is named may not be the one who typed."""
 DRIFTING = 10
 """Features that `drift` prints."""
 PIPE_CLOSED = 141
@@ -47,8 +50,9 @@ class Command(BaseCommand):
         promotion = acts.add_parser("promote", help="Put a version into service.")
         promotion.add_argument("version", help="v12")
         back = acts.add_parser("rollback", help="Bring back the champion before this one.")
+        back.add_argument("--from", dest="champion", help="v13: only if this one still serves.")
         for one in (promotion, back):
-            one.add_argument("--user", help="On whose behalf; kept with the decision.")
+            one.add_argument("--user", help="On whose behalf: somebody who may promote models.")
             one.add_argument("--reason", default="", help="Kept with the decision.")
         drift = acts.add_parser("drift", help="Compare recent events with the training data now.")
         for one in (info, compare, promotion, back, drift):
@@ -157,14 +161,22 @@ class Command(BaseCommand):
 
     def _promote(self, options: dict[str, Any]) -> None:
         version = _version(_detector(options["detector"]), options["version"])
-        decision = decide(version, user=options["user"], reason=options["reason"])
+        decision = decide(
+            version, user=options["user"], reason=options["reason"], command=f"{COMMAND} promote"
+        )
         before = decision.previous.label if decision.previous else "rules only"
         self.stdout.write(f"{version} serves from the next event on, in place of {before}.")
 
     def _rollback(self, options: dict[str, Any]) -> None:
         detector = _detector(options["detector"])
+        leaves = _version(detector, options["champion"]).pk if options["champion"] else None
         try:
-            decision = roll_back(detector, actor=_user(options["user"]), reason=options["reason"])
+            decision = roll_back(
+                detector,
+                actor=_owner(options["user"]),
+                reason=f"{COMMAND} rollback: {options['reason'].strip() or 'no reason given'}",
+                expected=leaves,
+            )
         except (PromotionRefused, BundleError) as problem:
             raise CommandError(f"{problem} Nothing was changed.") from problem
         self.stdout.write(f"{decision.version} serves again from the next event on.")
@@ -215,20 +227,30 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(cells).rstrip())
 
 
-def decide(version: ModelVersion, *, user: str | None, reason: str) -> PromotionDecision:
+def decide(
+    version: ModelVersion, *, user: str | None, reason: str, command: str
+) -> PromotionDecision:
     """Promote on somebody's behalf, without a second person: where a champion serves that takes a
-    reason, and is marked as an override. Raises CommandError; nothing changes then."""
-    actor, serves = _user(user), champion_of(version.detector)
-    if serves not in (None, version) and not reason.strip():
-        raise CommandError(
-            f"{serves.label} serves {version.detector.name}. Ask for the promotion on the version's"
-            " page, where a second person approves it, or say why not with --reason."
-        )
-    detail = {"override": serves is not None}
+    written reason, and is marked as an override. Raises CommandError; nothing changes then."""
+    actor, serves = _owner(user), champion_of(version.detector)
+    if serves not in (None, version):
+        check_reason(serves, reason)
+    detail = {"override": serves is not None, "four_eyes": False, "command": command}
+    said = f"{command}: {reason.strip() or 'the first champion'}"
     try:
-        return promote(version, actor=actor, reason=reason, detail=detail)
+        return promote(version, actor=actor, reason=said, detail=detail)
     except (PromotionRefused, BundleError) as problem:
         raise CommandError(f"{problem} Nothing was changed.") from problem
+
+
+def check_reason(serves: ModelVersion, reason: str) -> None:
+    """What takes the place of a champion past the second person says why. Raises CommandError."""
+    if len(reason.strip()) < LEAST_REASON:
+        raise CommandError(
+            f"{serves.label} serves {serves.detector.name}. Ask for the promotion on the version's "
+            "page, where a second person approves it, or say why not with --reason, in "
+            f"{LEAST_REASON} letters or more."
+        )
 
 
 def _summary(version: ModelVersion) -> dict[str, Any]:
@@ -261,10 +283,13 @@ def _version(detector: Detector, label: str) -> ModelVersion:
     return version
 
 
-def _user(username: str | None) -> User | None:
+def _owner(username: str | None) -> User | None:
+    """On whose behalf: somebody who could do it on the page too; None is the platform."""
     if username is None:
         return None
     user = User.objects.filter(username=username, is_active=True).first()
     if user is None:
         raise CommandError(f"There is no active user '{username}'.")
+    if not user.has_perm("models_registry.promote_model"):
+        raise CommandError(f"'{username}' may not promote models or roll them back.")
     return user

@@ -12,7 +12,7 @@ from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import SplitError
 from models_registry.datasets import DatasetError
 from models_registry.fitting import QuietProgress
-from models_registry.management.commands.models import decide
+from models_registry.management.commands.models import check_reason, decide
 from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.selectors import compared_champion
@@ -49,11 +49,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no detector '{options['detector']}'.")
         minutes: float | None = options["tune_minutes"]
         serves = serving_version(detector)
-        if options["promote"] and serves is not None and not options["reason"].strip():
-            raise CommandError(
-                f"{serves.label} serves {detector.name}. Ask for the promotion on the version's "
-                "page, where a second person approves it, or say why not with --reason."
-            )
+        if options["promote"] and serves is not None:
+            check_reason(serves, options["reason"])
         try:
             version = train_version(
                 detector,
@@ -68,8 +65,8 @@ class Command(BaseCommand):
         sys.stderr.write("\n")
         self._describe(version)
         if options["promote"]:
-            reason = f"manage.py train --promote: {options['reason'] or 'the first champion'}"
-            decide(version, user=None, reason=reason)
+            command = "manage.py train --promote"
+            decide(version, user=None, reason=options["reason"], command=command)
         stage = "champion" if options["promote"] else "challenger"
         self.stdout.write(
             f"{version.label} of {detector.name}: {stage}, trained on {version.dataset} "

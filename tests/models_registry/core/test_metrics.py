@@ -94,6 +94,12 @@ def test_the_value_detection_rate_weighs_frauds_by_their_amount():
     assert value_detection_rate(labels, scores, amounts, 0.25) == 0.75
 
 
+def test_an_unknown_amount_of_a_fraud_counts_as_the_median_one():
+    labels, scores = np.array([1, 1, 0, 0]), np.array([0.9, 0.1, 0.5, 0.4])
+    amounts = np.array([np.nan, 10.0, 30.0, 500.0])
+    assert value_detection_rate(labels, scores, amounts, 0.25) == 0.75
+
+
 def test_honest_probabilities_have_a_small_calibration_error():
     p = RNG.random(20000)
     labels = (RNG.random(20000) < p).astype(int)

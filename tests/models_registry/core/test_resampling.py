@@ -44,6 +44,13 @@ def test_drawing_every_block_once_gives_the_metrics_themselves():
     assert entity_days().measure(once) == pytest.approx(expected, abs=1e-12)
 
 
+def test_unknown_amounts_count_alike_in_the_metric_and_its_interval():
+    amounts = np.where(np.arange(N) % 3 == 0, np.nan, AMOUNTS)
+    ranking = Ranking(LABELS, RISK, BLOCKS.code, amounts=amounts, capacity=0.05)
+    once = np.ones(BLOCKS.n, np.uint8)
+    assert ranking.measure(once) == pytest.approx(measured(LABELS, RISK, amounts), abs=1e-12)
+
+
 def test_a_block_drawn_twice_counts_as_its_rows_repeated():
     weights = draw(np.random.default_rng(5), BLOCKS.n)
     rows = np.repeat(np.arange(N), weights[BLOCKS.code])
