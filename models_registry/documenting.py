@@ -43,8 +43,8 @@ def document_version(
 ) -> ModelVersion:
     """Write down a trained version's lineage, subgroups and global explanation, and track it.
 
-    `vectors` float64[n, k], `labels` and `risk` [n] of events that it had not learnt from. What
-    cannot be written down is noted on the version and in the log.
+    `vectors` float64[n, k], `labels` (-1: unknown) and `risk` [n] of events that it had not learnt
+    from. What cannot be written down is noted on the version and in the log.
     """
     try:
         lineage = Lineage.objects.create(

@@ -142,11 +142,14 @@ def _judge(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(metrics, curves) of a bundle's risk on the judged rows of a span, at its own thresholds."""
     bounds = predictor.thresholds
+    every = np.flatnonzero((rows.event_time >= span[0]) & (rows.event_time < span[1]))
+    whole = every.size == judged.size
     metrics, curves = evaluate_rows(
         rows,
         judged,
         labels,
         risk,
+        span=(every, risk if whole else risk_of(predictor, rows.vectors[every])),
         calibrated=predictor.calibration.kind != "none",
         thresholds=bounds,
         costs=spec.costs,
@@ -273,11 +276,13 @@ def _fold(
         version.detector, spec, version.learner, rows, parts, progress, own_parameters(version)
     )
     test = parts.test
+    risk = fitted.risk(rows.vectors[test.span])
     metrics, _ = evaluate_rows(
         rows,
         test.rows,
         test.labels,
-        fitted.risk(rows.vectors[test.rows]),
+        risk[test.known],
+        span=(test.span, risk),
         calibrated=fitted.calibration.kind != "none",
         thresholds=fitted.thresholds,
         costs=spec.costs,

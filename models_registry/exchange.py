@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -282,8 +283,26 @@ def _is_point(point: Any) -> bool:
     )
 
 
-@transaction.atomic
 def _register(
+    detector: Detector, found: Unpacked, known: dict[str, Any], *, actor: User | None
+) -> ModelVersion:
+    place = bundle_root() / found.digest
+    there = place.exists()
+    try:
+        with transaction.atomic():
+            version = _add_rows(detector, found, known, actor=actor)
+            # Last: what no row can say leaves no files behind.
+            place_bundle(bundle_root(), found.files)
+    except Exception:
+        # Nor does a transaction that fails at its very end. What was sent twice may have been
+        # registered meanwhile.
+        if not there and not ModelVersion.objects.filter(digest=found.digest).exists():
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+    return version
+
+
+def _add_rows(
     detector: Detector, found: Unpacked, known: dict[str, Any], *, actor: User | None
 ) -> ModelVersion:
     # One at a time for a detector: the same file sent twice is one version.
@@ -311,5 +330,4 @@ def _register(
     )
     detail = {"digest": found.digest, "label": said["label"]}
     record_audit(actor=actor, action="model.import", subject=version, detail=detail)
-    place_bundle(bundle_root(), found.files)  # Last: what no row can say leaves no files behind.
     return version

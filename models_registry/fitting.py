@@ -131,15 +131,20 @@ def fit_parts(
     learner = _fit_learner(new, spec, matrix, train, progress)
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
-    margin = learner.margin(encoder.matrix(rows.vectors[validation.rows]))
-    calibration, tried = choose_calibration(margin, validation.labels)
-    probability = calibration.probability(margin)
+    everything = learner.margin(encoder.matrix(rows.vectors[validation.span]))
+    known = validation.known
+    calibration, tried = choose_calibration(everything[known], validation.labels)
+    probability = calibration.probability(everything)
     if probability is None:
-        scores = score_of(margin, learner.link)
+        scores = score_of(everything, learner.link)
         thresholds = choose_thresholds_without_labels(scores, spec.costs.capacity)
     else:
         thresholds = choose_thresholds(
-            probability, validation.labels, rows.amounts[validation.rows], spec.costs
+            probability[known],
+            validation.labels,
+            rows.amounts[validation.rows],
+            spec.costs,
+            everything=probability,
         )
     return Fitted(learner, encoder, calibration, thresholds, tried)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models_registry.core import audit
 from models_registry.core.evaluation import evaluate
+from models_registry.core.intervals import Traffic
 from models_registry.core.selection import AUDITED
 from models_registry.datasets import Rows
 from scoring.core.bundle import Predictor
@@ -72,12 +73,16 @@ def evaluate_rows(
     labels: Labels,
     risk: FloatArray,
     *,
+    span: tuple[IntArray, FloatArray],
     calibrated: bool,
     thresholds: Thresholds,
     costs: CostSpec,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(metrics, curves) of the rows `at` [n], whose labels [n] and risk [n] are given; stamped with
-    the time of the knowledge behind them. See `core.evaluation.evaluate`."""
+    the time of the knowledge behind them. `span`: all rows of their time, labelled or not, and
+    their risk. See `core.evaluation.evaluate`."""
+    every, their_risk = span
+    whole = every.size == at.size
     metrics, curves = evaluate(
         labels=labels,
         risk=risk,
@@ -87,6 +92,9 @@ def evaluate_rows(
         event_time=rows.event_time[at],
         thresholds=thresholds,
         costs=costs,
+        traffic=None
+        if whole
+        else Traffic(their_risk, rows.entities[every], rows.event_time[every]),
     )
     metrics["known_at"] = rows.known_at.isoformat()
     return metrics, curves

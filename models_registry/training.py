@@ -47,10 +47,11 @@ READING = "Reading logged events"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the test part says: `risk` float64[n] of its rows; `comparison` is empty without a
-    champion."""
+    """What the test part says: `risk` float64[n] of its rows, `everywhere` float64[m] of its span;
+    `comparison` is empty without a champion."""
 
     risk: FloatArray
+    everywhere: FloatArray
     metrics: dict[str, Any]
     curves: dict[str, Any]
     comparison: dict[str, Any]
@@ -124,7 +125,7 @@ def train_version(
     )
     test = parts.test
     return document_version(
-        version, vectors=rows.vectors[test.rows], labels=test.labels, risk=found.risk
+        version, vectors=rows.vectors[test.span], labels=test.span_labels, risk=found.everywhere
     )
 
 
@@ -190,12 +191,14 @@ def _judge(
     progress: Progress,
 ) -> Found:
     """How good it is on the test part, and against the champion there."""
-    risk = fitted.risk(rows.vectors[test.rows])
+    everywhere = fitted.risk(rows.vectors[test.span])
+    risk = everywhere[test.known]
     metrics, curves = evaluate_rows(
         rows,
         test.rows,
         test.labels,
         risk,
+        span=(test.span, everywhere),
         calibrated=fitted.calibration.kind != "none",
         thresholds=fitted.thresholds,
         costs=spec.costs,
@@ -205,7 +208,7 @@ def _judge(
         spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
     )
     comparison = _compare(detector, spec, rows, test, fitted, risk, progress)
-    return Found(risk, metrics, curves, comparison)
+    return Found(risk, everywhere, metrics, curves, comparison)
 
 
 def _champions_vectors(

@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 
 from models_registry.core import metrics
 from models_registry.core.costs import cost_points
-from models_registry.core.intervals import Judgement, metric_intervals, ratios
+from models_registry.core.intervals import DAY, Judgement, Traffic, metric_intervals, ratios
 from models_registry.core.resampling import RESAMPLES
 from models_registry.core.threshold_curve import threshold_curve
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
 
 ENTITIES_A_DAY = 100
-DAY = 86400.0
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -30,10 +29,14 @@ def evaluate(
     event_time: FloatArray,
     thresholds: Thresholds,
     costs: CostSpec,
+    traffic: Traffic | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(metrics, curves) of test rows; all arrays [n], `event_time` in seconds, UTC.
+
+    `traffic`: all events of their time, where some have no label. Alerts and what people can see
+    are shares of all of them; everything else is told of the rows.
 
     Metrics that need amounts or probabilities are left out without them; those that need both
     classes are NaN. `metrics["intervals"]` has [low, high] of each at 95 %, `metrics["resampled"]`
@@ -50,8 +53,10 @@ def evaluate(
         thresholds=thresholds,
         costs=costs,
         entities_a_day=ENTITIES_A_DAY,
+        traffic=traffic,
     )
-    found, curves = _metrics(judged), _curves(judged, days_covered(event_time))
+    covered = days_covered(event_time if traffic is None else traffic.event_time)
+    found, curves = _metrics(judged), _curves(judged, covered)
     if resamples and labels.size:
         found["intervals"], reliability, found["resampled"] = metric_intervals(
             judged, found, seed=seed, resamples=resamples
@@ -76,11 +81,12 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
     }
     sums = {name: column.sum() for name, column in judged.columns().items()}
     found |= {name: float(value) for name, value in ratios(sums, judged.costs).items()}
+    found["alert_rate"] = judged.alert_rate
     if judged.calibrated:
         found["calibration_error"] = metrics.expected_calibration_error(labels, risk)
     if judged.amounts is not None:
         found["value_detection_rate"] = metrics.value_detection_rate(
-            labels, risk, judged.amounts, judged.costs.capacity
+            labels, risk, judged.amounts, judged.seen
         )
     return found
 
@@ -90,7 +96,14 @@ def _curves(judged: Judgement, days: float) -> dict[str, Any]:
     curves: dict[str, Any] = {
         "roc": metrics.roc_points(labels, risk),
         "precision_recall": metrics.precision_recall_points(labels, risk),
-        "thresholds": threshold_curve(labels, risk, amounts, days=days, costs=costs),
+        "thresholds": threshold_curve(
+            labels,
+            risk,
+            amounts,
+            days=days,
+            costs=costs,
+            everything=None if judged.traffic is None else judged.traffic.risk,
+        ),
     }
     if judged.calibrated:
         curves["calibration"] = metrics.calibration_points(labels, risk)

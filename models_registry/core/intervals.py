@@ -26,6 +26,7 @@ PROPORTIONS: Final = {
 }
 
 LEAST_BLOCKS: Final = 3.0
+DAY: Final = 86400.0
 
 FloatArray = NDArray[np.float64]
 Bounds = tuple[float, float]
@@ -33,10 +34,27 @@ Sums = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """All events of the judged time, whatever is known of them; all arrays [m].
+
+    `event_time` in seconds, UTC.
+    """
+
+    risk: FloatArray
+    entities: NDArray[Any]
+    event_time: FloatArray
+
+    @property
+    def days(self) -> NDArray[np.int64]:
+        """The day of each event."""
+        return (self.event_time // DAY).astype(np.int64)
+
+
+@dataclass(frozen=True)
 class Judgement:
     """Judged rows; all arrays [n]. `amounts` None where none is known, `days` any codes of days.
 
-    `calibrated`: `risk` is a probability.
+    `calibrated`: `risk` is a probability. `traffic` where only some of its events are judged.
     """
 
     labels: NDArray[Any]
@@ -48,6 +66,29 @@ class Judgement:
     thresholds: Thresholds
     costs: CostSpec
     entities_a_day: int
+    traffic: Traffic | None = None
+
+    @property
+    def alert_rate(self) -> float:
+        """Share of all events at or above the review threshold."""
+        everything = self.risk if self.traffic is None else self.traffic.risk
+        return float((everything >= self.thresholds.review).mean()) if everything.size else NAN
+
+    @property
+    def seen(self) -> float:
+        """The share of the rows that lies among the `capacity` riskiest of all events."""
+        capacity = self.costs.capacity
+        if self.traffic is None or not self.risk.size:
+            return capacity
+        everything = np.sort(self.traffic.risk)[::-1]
+        places = int(capacity * everything.size)
+        if not places:
+            return 0.0
+        last = everything[places - 1]
+        # Of those that tie at the last place as many as there is room for.
+        ties = (places - (everything > last).sum()) / (everything == last).sum()
+        seen = (self.risk > last).sum() + int(ties * (self.risk == last).sum())
+        return float(min(1.0, (seen + 0.5) / self.risk.size))
 
     def columns(self) -> dict[str, FloatArray]:
         """What is added up, one value a row: every metric but the rankings is a ratio of sums."""
@@ -118,6 +159,8 @@ def metric_intervals(
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
+    if judged.traffic is not None:
+        found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
     reliability: list[Bounds] = []
     if groups:
         rest = totals[:, len(names) :]
@@ -127,6 +170,17 @@ def metric_intervals(
         )
     known = {name: bounds for name, bounds in found.items() if name in values}
     return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
+
+
+def _alert_rate(judged: Judgement, traffic: Traffic, *, seed: int, resamples: int) -> Bounds:
+    """Of all events, drawn as the judged ones are."""
+    blocks = resampling.blocks_of(traffic.entities, traffic.days)
+    flagged = (traffic.risk >= judged.thresholds.review).astype(np.float64)
+    sums = resampling.block_sums(np.stack([flagged, np.ones(flagged.size)]), blocks)
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([resampling.draw(rng, blocks.n) @ sums for _ in range(resamples)])
+    low, high = interval(_divide(drawn[:, 0], drawn[:, 1]), _level(sums[:, 0]))
+    return (low, high) if low < high else wilson(float(flagged.sum()), float(flagged.size))
 
 
 def _group_columns(judged: Judgement, groups: list[NDArray[np.intp]]) -> list[FloatArray]:
@@ -156,7 +210,7 @@ def _drawn(
             judged.risk,
             blocks.code,
             amounts=judged.amounts,
-            capacity=judged.costs.capacity,
+            capacity=judged.seen,
         ),
         resampling.EntityDays(
             judged.labels,

@@ -74,12 +74,26 @@ class LabelHistory:
 class Part:
     """Rows of one part, oldest first, with the labels that were known when it was used.
 
-    `weights` float64[n]: how sure each label is; None where all are.
+    `span` [m]: all rows of its time, `rows` and those of which nothing was known. `weights`
+    float64[n]: how sure each label is; None where all are.
     """
 
     rows: IntArray
     labels: NDArray[np.int8]
+    span: IntArray
     weights: FloatArray | None = None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """bool[m]: which of the `span` are the `rows`, in their order."""
+        return np.isin(self.span, self.rows)
+
+    @property
+    def span_labels(self) -> NDArray[np.int8]:
+        """int8[m]: labels of the `span`, -1 where nothing was known."""
+        found = np.full(self.span.size, UNKNOWN, np.int8)
+        found[self.known] = self.labels
+        return found
 
     @property
     def positives(self) -> int:
@@ -165,12 +179,13 @@ class TimeSplit:
                 delay=self.delay,
                 matured_is_genuine=matured_is_genuine,
             )
-            rows = np.flatnonzero((event_time >= start) & (event_time < end) & (labels != UNKNOWN))
+            span = np.flatnonzero((event_time >= start) & (event_time < end))
+            span = span[np.argsort(event_time[span], kind="stable")]
+            rows = span[labels[span] != UNKNOWN]
             if rows.size == 0:
                 raise SplitError(f"The {name} part has no labelled event.")
-            rows = rows[np.argsort(event_time[rows], kind="stable")]
             sure = history.confidence_at(at, event_time.size)
-            parts.append(Part(rows, labels[rows], None if sure is None else sure[rows]))
+            parts.append(Part(rows, labels[rows], span, None if sure is None else sure[rows]))
         return Parts(*parts)
 
 

@@ -41,9 +41,10 @@ def subgroup_metrics(
 ) -> list[dict[str, Any]]:
     """One dict per feature in `levels`: `feature` and `groups`, the largest first.
 
-    `vectors` float64[n, k], `labels` 0 or 1 and `risk` float64[n]; `names` [k]. A group has
-    `level`, `rows`, `positives`, `alert_rate`; `precision`, `recall`, `average_precision` too
-    where 10 positives or more allow it, else they are None. Groups of fewer than 50 are left out.
+    `vectors` float64[n, k], `labels` 0, 1 or -1 (unknown) and `risk` float64[n]; `names` [k]. A
+    group has `level`, `rows`, `positives`, `alert_rate`; `precision`, `recall`,
+    `average_precision` of those with a label too where 10 positives or more allow it, else they
+    are None. Groups of fewer than 50 are left out.
     """
     found = []
     for feature, known in levels.items():
@@ -60,14 +61,17 @@ def subgroup_metrics(
 
 
 def _group(name: str, labels: NDArray[Any], risk: FloatArray, review: float) -> dict[str, Any]:
+    rows, alert_rate = labels.size, at_threshold(labels, risk, review).alert_rate
+    known = labels >= 0
+    labels, risk = labels[known], risk[known]
     at = at_threshold(labels, risk, review)
     positives = int((labels == 1).sum())
     told = positives >= LEAST_POSITIVES
     return {
         "level": name,
-        "rows": int(labels.size),
+        "rows": int(rows),
         "positives": positives,
-        "alert_rate": at.alert_rate,
+        "alert_rate": alert_rate,
         "precision": at.precision if told and math.isfinite(at.precision) else None,
         "recall": at.recall if told else None,
         "average_precision": average_precision(labels, risk) if told else None,

@@ -30,28 +30,39 @@ def threshold_curve(
     days: float,
     costs: CostSpec,
     size: int = CUTS,
+    everything: FloatArray | None = None,
 ) -> dict[str, Any]:
-    """JSON-able: `cuts` [[threshold, rows, positives, loss], ...], falling, and the totals.
+    """JSON-able: `cuts` [[threshold, rows, positives, loss, events], ...], falling, and the totals.
 
     Every distinct risk among the 100 riskiest rows is a cut, after them ever fewer, `size` in all.
-    `days` is how long the rows took to come. `loss` is None without amounts.
+    `days` is how long the rows took to come. `loss` is None without amounts. `events` counts all
+    events, by their risk `everything` [m], labelled or not; by default the rows.
     """
     order = np.argsort(-risk, kind="stable")
-    ranked = risk[order]
-    ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if ranked.size else order
+    ranked = np.sort(risk if everything is None else everything)[::-1]
+    ends = (
+        np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if ranked.size else np.empty(0, int)
+    )
     if ends.size > size:
         wanted = np.geomspace(EVERY_CUT_OF, ends.size, size - EVERY_CUT_OF).astype(int) - 1
         ends = ends[np.unique(np.concatenate([np.arange(EVERY_CUT_OF), wanted]))]
-    positives = np.cumsum(labels[order] == 1)
-    lost = np.cumsum(losses(labels, amounts, costs)[order]) if amounts is not None else None
+    rows = np.searchsorted(-risk[order], -ranked[ends], side="right")
+    positives = np.append(0, np.cumsum(labels[order] == 1))
+    lost = None
+    if amounts is not None:
+        lost = np.append(0.0, np.cumsum(losses(labels, amounts, costs)[order]))
     return {
         "days": days,
-        "rows": int(ranked.size),
-        "positives": int(positives[-1]) if ranked.size else 0,
-        "lost_if_approved": None if lost is None or not ranked.size else float(lost[-1]),
+        "events": int(ranked.size),
+        "rows": int(risk.size),
+        "positives": int(positives[-1]),
+        "lost_if_approved": None if lost is None or not risk.size else float(lost[-1]),
         "cuts": [
-            [float(ranked[i]), int(i) + 1, int(positives[i]), None if lost is None else lost[i]]
-            for i in ends.tolist()
+            [
+                *(float(ranked[i]), n, int(positives[n]), None if lost is None else float(lost[n])),
+                i + 1,
+            ]
+            for i, n in zip(ends.tolist(), rows.tolist(), strict=True)
         ],
     }
 
@@ -77,16 +88,19 @@ class Curve:
     def __init__(self, stored: Mapping[str, Any], costs: CostSpec) -> None:
         self._costs = costs
         self.rows, self.positives = int(stored["rows"]), int(stored["positives"])
+        # Curves that were kept before all events were counted know of the labelled ones alone.
+        self.events = int(stored.get("events", self.rows))
         self.days = float(stored["days"])
         self._lost = stored["lost_if_approved"]
         cuts = stored["cuts"]
         self.thresholds = np.array([cut[0] for cut in cuts], float)
-        self._counts = np.array([(0, 0, 0.0), *[(c[1], c[2], c[3] or 0.0) for c in cuts]], float)
+        counts = [(c[1], c[2], c[3] or 0.0, c[4] if len(c) > 4 else c[1]) for c in cuts]
+        self._counts = np.array([(0, 0, 0.0, 0), *counts], float)
 
     @property
     def capacity_a_day(self) -> float:
         """Alerts a day that people can see."""
-        return self._costs.capacity * self.rows / self.days
+        return self._costs.capacity * self.events / self.days
 
     @property
     def cost_without_model(self) -> float | None:
@@ -96,14 +110,14 @@ class Curve:
         return min(float(self._lost) / self.rows, self._costs.review_cost)
 
     def _above(self, threshold: float) -> FloatArray:
-        """(rows, positives, loss) at or above the threshold, to the nearest cut not below it."""
+        """(rows, positives, loss, events) from the nearest cut that is not below the threshold."""
         place = np.searchsorted(-self.thresholds, -threshold, side="right")
         return np.asarray(self._counts[place], float)
 
     def at(self, review: float, block: float) -> AtThresholds:
         """The outcome of reviewing from `review` on and blocking from `block` on."""
-        flagged, hits, kept = self._above(min(review, block))
-        blocked, blocked_hits, _ = self._above(block)
+        flagged, hits, kept, alerts = self._above(min(review, block))
+        blocked, blocked_hits, _, stopped = self._above(block)
         cost = None
         if self._lost is not None and self.rows:
             spent = self._costs.review_cost * (flagged - blocked)
@@ -112,9 +126,9 @@ class Curve:
         return AtThresholds(
             review=review,
             block=block,
-            alerts_a_day=float(flagged) / self.days,
-            blocked_a_day=float(blocked) / self.days,
-            alert_rate=float(flagged) / self.rows if self.rows else 0.0,
+            alerts_a_day=float(alerts) / self.days,
+            blocked_a_day=float(stopped) / self.days,
+            alert_rate=float(alerts) / self.events if self.events else 0.0,
             precision=float(hits / flagged) if flagged else None,
             recall=float(hits) / self.positives if self.positives else None,
             recall_interval=wilson(float(hits), float(self.positives)),
@@ -125,9 +139,9 @@ class Curve:
         """The cheapest review threshold within capacity; None without amounts or cuts."""
         if self._lost is None:
             return None
-        limit = self._costs.capacity * self.rows
+        limit = self._costs.capacity * self.events
         within = [
-            t for t, n in zip(self.thresholds, self._counts[1:, 0], strict=True) if n <= limit
+            t for t, n in zip(self.thresholds, self._counts[1:, 3], strict=True) if n <= limit
         ]
         found = [self.at(float(t), max(block, float(t))) for t in within]
         return min(found, key=lambda one: one.cost or 0.0, default=None)
@@ -137,18 +151,18 @@ class Curve:
 
         `lows`: the lower bound of each band but the lowest, which is everything else.
         """
-        found, above = [], np.zeros(3)
+        found, above = [], np.zeros(4)
         ordered = sorted(lows.items(), key=lambda band: -band[1])
         for name, low, counts in [
             *((name, low, self._above(low)) for name, low in ordered),
-            ("LOW", 0.0, np.array([self.rows, self.positives, 0.0], float)),
+            ("LOW", 0.0, np.array([self.rows, self.positives, 0.0, self.events], float)),
         ]:
-            rows, positives = counts[0] - above[0], counts[1] - above[1]
+            rows, positives, _, events = counts - above
             found.append(
                 {
                     "level": name,
                     "from": low,
-                    "a_day": float(rows) / self.days,
+                    "a_day": float(events) / self.days,
                     "share": float(positives / rows) if rows else None,
                     "of_positives": (float(positives) / self.positives if self.positives else None),
                 }

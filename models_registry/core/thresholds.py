@@ -18,19 +18,27 @@ Labels = NDArray[Any]
 
 
 def choose_thresholds(
-    probabilities: FloatArray, labels: Labels, amounts: FloatArray | None, costs: CostSpec
+    probabilities: FloatArray,
+    labels: Labels,
+    amounts: FloatArray | None,
+    costs: CostSpec,
+    *,
+    everything: FloatArray | None = None,
 ) -> Thresholds:
     """Thresholds on calibrated probabilities float64[n], chosen on validation rows.
 
     Blocking beats a review once (1 - p) * false_block_cost < review_cost, whatever the amount.
     The review threshold is the cut with the lowest total cost among those that flag at most
     `capacity` of the events; without amounts there is no loss to weigh, and capacity decides.
+    `everything` float64[m] are the probabilities of all events of that time, where only some of
+    them have labels: people see alerts of all.
     """
+    everything = probabilities if everything is None else everything
     block = _block_threshold(costs)
     if amounts is None or not np.isfinite(amounts).any():
-        review = _capacity_cut(probabilities, costs.capacity)
+        review = _capacity_cut(everything, costs.capacity)
     else:
-        review = _cheapest_cut(probabilities, labels, amounts, block, costs)
+        review = _cheapest_cut(probabilities, labels, amounts, block, costs, everything)
     block = max(block, review)
     return with_levels(review=review, block=block, critical=block)
 
@@ -102,12 +110,14 @@ def _cheapest_cut(
     amounts: FloatArray,
     block: float,
     costs: CostSpec,
+    everything: FloatArray,
 ) -> float:
     order = np.argsort(-probabilities, kind="stable")
-    ranked = probabilities[order]
     wrongly_blocked = np.where(labels == 1, 0.0, costs.false_block_cost)
     price = np.where(probabilities >= block, wrongly_blocked, costs.review_cost)
-    gain = np.cumsum((losses(labels, amounts, costs) - price)[order])
+    gain = np.append(0.0, np.cumsum((losses(labels, amounts, costs) - price)[order]))
+    ranked = np.sort(everything)[::-1]
     cuts = _allowed_cuts(ranked, costs.capacity)
-    best = int(cuts[np.argmax(gain[cuts - 1])])
-    return _cut_after(ranked, best if gain[best - 1] > 0 else 0)
+    labelled = np.searchsorted(-probabilities[order], -ranked[cuts - 1], side="right")
+    best = int(np.argmax(gain[labelled]))
+    return _cut_after(ranked, int(cuts[best]) if gain[labelled[best]] > 0 else 0)

@@ -1,11 +1,15 @@
 """A file whose texts no database can hold is refused, and leaves nothing behind."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DatabaseError
+from django.db.transaction import atomic
 
 from models_registry.bundle_files import RECORD
+from models_registry.exchange import import_bundle
 from models_registry.models import Dataset, ModelVersion
 from scoring.deployment import bundle_root
 from tests.models_registry.test_exchange import (  # noqa: F401 - fixtures
@@ -73,3 +77,23 @@ def test_a_file_that_no_row_can_hold_leaves_no_bundle(
     assert send(api, repacked(exported, manifest=manifest)).status_code == 500
     assert sorted(path.name for path in bundle_root().iterdir()) == before
     assert not ModelVersion.objects.exists()
+
+
+def test_a_transaction_that_fails_at_its_end_leaves_no_bundle(
+    payments_detector,
+    exported,  # noqa: F811
+    monkeypatch,
+):
+    @contextmanager
+    def refused_at_the_end():
+        with atomic():
+            yield
+            raise DatabaseError("the disk is full")
+
+    content = repacked(exported, manifest={"learner": "another"})
+    place = bundle_root() / parts_of(content)[0]
+    with pytest.raises(DatabaseError), monkeypatch.context() as patched:
+        patched.setattr("models_registry.exchange.transaction.atomic", refused_at_the_end)
+        import_bundle(payments_detector, content, actor=None)
+    assert not place.exists()
+    assert import_bundle(payments_detector, content, actor=None).label == "v1" and place.exists()

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from models_registry.core.evaluation import evaluate
-from models_registry.core.intervals import _level
+from models_registry.core.intervals import Traffic, _level
 from scoring.core.decision import Thresholds
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
@@ -141,6 +141,32 @@ def test_wilsons_interval_is_the_published_one():
     assert wilson(10, 100) == pytest.approx((0.05522914, 0.17436566), abs=1e-7)
     assert wilson(0, 20) == pytest.approx((0.0, 0.16112516), abs=1e-7)
     assert np.isnan(wilson(0, 0)).all()
+
+
+def test_alerts_and_what_people_see_are_shares_of_all_events():
+    every = drawn()
+    labelled = np.random.default_rng(1).random(4000) < np.clip(5 * every["risk"], 0.05, 1.0)
+    some = {name: column[labelled] for name, column in every.items()}
+    traffic = Traffic(every["risk"], every["entities"], every["event_time"])
+    whole, alone = judge(every)[0], judge(some)[0]
+    found, curves = judge(some, traffic=traffic)
+    low, high = found["intervals"]["alert_rate"]
+    assert low < found["alert_rate"] == whole["alert_rate"] < high < alone["alert_rate"]
+    assert high - low == pytest.approx(np.diff(whole["intervals"]["alert_rate"])[0], rel=0.3)
+    assert (found["precision"], found["rows"]) == (alone["precision"], labelled.sum())
+    # What lies among the 80 riskiest of all events, not of the labelled ones.
+    seen = some["risk"] >= np.sort(every["risk"])[-80]
+    value = some["amounts"] * some["labels"]
+    assert found["value_detection_rate"] == pytest.approx(value[seen].sum() / value.sum())
+    assert curves["thresholds"]["events"] == 4000
+
+
+def test_where_all_events_have_labels_they_are_the_traffic():
+    given = drawn()
+    traffic = Traffic(given["risk"], given["entities"], given["event_time"])
+    apart, whole = judge(given, traffic=traffic)[0], judge(given)[0]
+    assert apart["value_detection_rate"] == whole["value_detection_rate"]
+    assert apart["alert_rate"] == whole["alert_rate"]
 
 
 @pytest.mark.slow

@@ -68,3 +68,29 @@ def test_moved_thresholds_bring_their_bands():
     assert 0.2 < found.high < 0.9
     never = moved(stand, review=0.2, block=NEVER)
     assert (never.block, never.critical) == (NEVER, 0.8)
+
+
+def test_alerts_are_counted_among_all_events_and_costs_among_labelled_ones():
+    labelled = RNG.random(5000) < np.clip(5 * RISK, 0.02, 1.0)
+    given = (LABELS[labelled], RISK[labelled], AMOUNTS[labelled])
+    how = {"days": 10.0, "costs": COSTS, "size": 10_000}
+    alone = Curve(threshold_curve(*given, **how), COSTS).at(0.2, 0.75)
+    whole = Curve(threshold_curve(*given, **how, everything=RISK), COSTS)
+    found = whole.at(0.2, 0.75)
+    assert found.alerts_a_day == pytest.approx((RISK >= 0.2).sum() / 10.0)
+    assert found.alert_rate == pytest.approx((RISK >= 0.2).mean())
+    assert whole.capacity_a_day == pytest.approx(25.0)
+    assert whole.cheapest(0.75).alerts_a_day <= 25.0
+    assert (found.precision, found.recall, found.cost) == (
+        alone.precision,
+        alone.recall,
+        alone.cost,
+    )
+    assert sum(band["a_day"] for band in whole.bands({"HIGH": 0.3})) == pytest.approx(500.0)
+
+
+def test_a_curve_of_before_counts_its_labelled_events():
+    stored = threshold_curve(LABELS, RISK, AMOUNTS, days=10.0, costs=COSTS)
+    before = {k: v for k, v in stored.items() if k != "events"}
+    before["cuts"] = [cut[:4] for cut in stored["cuts"]]
+    assert Curve(before, COSTS).at(0.1, 0.75) == Curve(stored, COSTS).at(0.1, 0.75)

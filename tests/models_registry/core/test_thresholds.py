@@ -76,6 +76,24 @@ def test_without_labels_nothing_is_blocked():
     assert (chosen.critical <= RISK).mean() == pytest.approx(0.001, abs=1e-4)
 
 
+def test_the_capacity_is_a_share_of_all_events_where_few_have_labels():
+    labelled = RNG.random(20000) < np.clip(5 * RISK, 0.02, 1.0)
+    some = (RISK[labelled], LABELS[labelled])
+    chosen = choose_thresholds(*some, AMOUNTS[labelled], COSTS, everything=RISK)
+    assert 0.04 < (chosen.review <= RISK).mean() <= 0.05 < (chosen.review <= some[0]).mean()
+    bare = choose_thresholds(*some, None, COSTS, everything=RISK)
+    assert (bare.review <= RISK).mean() == pytest.approx(0.05, abs=1e-4)
+
+
+def test_events_without_labels_change_nothing_where_people_can_see_all():
+    labelled = RNG.random(20000) < 0.3
+    given = (RISK[labelled], LABELS[labelled], AMOUNTS[labelled])
+    unlimited = CostSpec(5.0, 20.0, 1.0, capacity=1.0)
+    alone = choose_thresholds(*given, unlimited)
+    among = choose_thresholds(*given, unlimited, everything=RISK)
+    assert ((among.review <= given[0]) == (alone.review <= given[0])).all()
+
+
 @given(
     st.lists(st.floats(1e-6, 1 - 1e-6), min_size=2, max_size=50),
     st.floats(0.1, 50),
