@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -189,8 +190,9 @@ def _recent(detector: Detector, bundle: Bundle) -> Recent:
 def _matured(detector: Detector, bundle: Bundle, now: datetime) -> tuple[int, int]:
     """(frauds, events) among the newest events after training whose labels have matured.
 
-    As in training, an event of which nobody said anything until its label was due is legitimate;
-    but where nothing at all was labelled, nothing is known: (0, 0).
+    As in its training, an event of which nobody said anything until its label was due is
+    legitimate, or left out where silence says nothing; but where nothing at all was labelled,
+    nothing is known: (0, 0).
     """
     spec = detector.spec()
     events = Prediction.objects.filter(
@@ -199,6 +201,9 @@ def _matured(detector: Detector, bundle: Bundle, now: datetime) -> tuple[int, in
     trained = bundle.manifest.get("training", {}).get("last_fitted_at")
     if trained is not None:
         events = events.filter(event_time__gt=datetime.fromtimestamp(trained, UTC))
+    if not bundle.spec.training.unlabelled_is_legitimate:
+        known = Label.objects.filter(prediction=OuterRef("pk"), label_time__lte=now)
+        events = events.filter(Exists(known))
     newest = events.order_by("-event_time").values("pk")[:MOST_ROWS]
     rows = Label.objects.filter(prediction__in=newest, label_time__lte=now)
     truth: dict[Any, bool] = dict(

@@ -293,10 +293,10 @@ def _publish(
         "calibration": fitted.calibration.to_dict(),
         "thresholds": fitted.thresholds.to_dict(),
         "reference": describe_features(
-            rows.vectors[parts.train.rows], spec.feature_names, categorical=categories
+            rows.vectors[parts.train.span], spec.feature_names, categorical=categories
         ),
         "outcome_reference": outcomes(
-            found.risk,
+            found.everywhere,
             review=fitted.thresholds.review,
             positives=parts.train.positives,
             rows=len(parts.train.rows),

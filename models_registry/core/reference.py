@@ -59,8 +59,9 @@ def outcomes(
 ) -> dict[str, dict[str, Any]]:
     """What scores, alerts and labels looked like, JSON-ready.
 
-    `risk` float64[n]: what the thresholds apply to, of events that the model had not learnt from,
-    as those it learnt from flatter it; `positives` among the `rows` of the training window.
+    `risk` float64[n]: what the thresholds apply to, of all events of a time that the model had not
+    learnt from, as what it learnt from flatters it; `positives` among the labelled `rows` of the
+    training window.
     """
     return {
         "score": describe_values(risk),

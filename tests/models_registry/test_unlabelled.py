@@ -1,16 +1,21 @@
 """Where silence says nothing: few events have labels, and alerts are shares of all of them."""
 
+from datetime import UTC, datetime
+
 import pytest
+from django.utils import timezone
 
 from models_registry.core.threshold_curve import Curve
 from models_registry.datasets import read_rows
 from models_registry.evaluating import evaluate_as_of
 from models_registry.fitting import QuietProgress
 from models_registry.judging import risk_of
+from models_registry.monitoring import _matured, check_drift
+from models_registry.promotion import promote
 from models_registry.training import train_version
 from scoring.deployment import loaded
-from scoring.models import Label
-from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from scoring.models import Label, Prediction
+from tests.models_registry.learning import DELAY, KNOWN_AT, detector_of, history, learning_config
 
 pytestmark = pytest.mark.django_db
 
@@ -73,3 +78,38 @@ def test_an_evaluation_of_today_tells_them_as_training_did():
     # An event at the very end of the test part may fall to either side.
     for name in ("alert_rate", "precision", "value_detection_rate"):
         assert found.metrics[name] == pytest.approx(version.metrics[name], abs=0.005), name
+
+
+def lived_again(version):
+    """The version serves, and had scored the whole history itself."""
+    promote(version, actor=None)
+    rows = read_rows(version.detector, known_at=KNOWN_AT, report=lambda part: None)
+    risk = risk_of(loaded(version.digest).predictor, rows.vectors)
+    found = list(Prediction.objects.order_by("event_time", "id"))
+    for row, value in zip(found, risk.tolist(), strict=True):
+        row.score = row.probability = value
+        row.bundle_digest, row.received_at = version.digest, timezone.now()
+    fields = ["score", "probability", "bundle_digest", "received_at"]
+    Prediction.objects.bulk_update(found, fields, batch_size=500)
+
+
+def test_nothing_drifts_where_nothing_moved():
+    version = trained(with_few_labels(events=6000))
+    lived_again(version)
+    check = check_drift(version.detector, now=timezone.now())
+    assert check.rows == 6000
+    told = {row.name: row.status for row in check.statistics.all()}
+    # Longer windows were still filling up while it learnt.
+    unmoved = ("TX_AMOUNT", "night", "CUSTOMER_ID_count_1d", "score", "alert rate")
+    assert {told[name] for name in unmoved} == {"stable"}
+
+
+def test_the_fraud_rate_is_that_of_labelled_events_then_as_now():
+    version = trained(with_few_labels())
+    bundle = loaded(version.digest)
+    frauds, matured = _matured(version.detector, bundle, KNOWN_AT)
+    reference = bundle.manifest["outcome_reference"]["labels"]
+    assert 0.2 < reference["share"] == pytest.approx(frauds / matured, abs=0.1)
+    fitted = bundle.manifest["training"]["last_fitted_at"]
+    known = Label.objects.filter(event_time__gt=datetime.fromtimestamp(fitted, UTC))
+    assert matured == known.filter(event_time__lte=KNOWN_AT - DELAY).count()
