@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -194,22 +194,32 @@ def _matured(detector: Detector, bundle: Bundle, now: datetime) -> tuple[int, in
     legitimate, or left out where silence says nothing; but where nothing at all was labelled,
     nothing is known: (0, 0).
     """
-    spec = detector.spec()
-    events = Prediction.objects.filter(
-        detector=detector, event_time__lte=now - timedelta(seconds=spec.training.label_delay)
-    )
+    due = now - timedelta(seconds=detector.spec().training.label_delay)
+    span = Q(detector=detector, event_time__lte=due)
     trained = bundle.manifest.get("training", {}).get("last_fitted_at")
     if trained is not None:
-        events = events.filter(event_time__gt=datetime.fromtimestamp(trained, UTC))
+        span &= Q(event_time__gt=datetime.fromtimestamp(trained, UTC))
     if not bundle.spec.training.unlabelled_is_legitimate:
-        known = Label.objects.filter(prediction=OuterRef("pk"), label_time__lte=now)
-        events = events.filter(Exists(known))
-    newest = events.order_by("-event_time").values("pk")[:MOST_ROWS]
+        return _labelled(Label.objects.filter(span, label_time__lte=now))
+    newest = Prediction.objects.filter(span).order_by("-event_time").values("pk")[:MOST_ROWS]
     rows = Label.objects.filter(prediction__in=newest, label_time__lte=now)
     truth: dict[Any, bool] = dict(
         rows.order_by("label_time", "id").values_list("prediction_id", "is_fraud")
     )
     return (sum(truth.values()), newest.count()) if truth else (0, 0)
+
+
+def _labelled(labels: QuerySet[Label]) -> tuple[int, int]:
+    """(frauds, events) among the newest events that these labels are about.
+
+    Read from the labels alone: joined with their events, PostgreSQL may look through all of them
+    for each label.
+    """
+    rows = labels.order_by("-event_time", "-label_time", "-id")[:MOST_ROWS]
+    truth: dict[Any, bool] = {}
+    for prediction, is_fraud in rows.values_list("prediction_id", "is_fraud"):
+        truth.setdefault(prediction, is_fraud)
+    return sum(truth.values()), len(truth)
 
 
 @transaction.atomic
