@@ -77,32 +77,37 @@ def test_an_evaluation_of_today_tells_them_as_training_did():
     found = evaluate_as_of(
         version, requested_by=None, job=None, progress=QuietProgress(), now=KNOWN_AT
     )
-    # An event at the very end of the test part may fall to either side.
+    # An event at the very end of the test part may fall to either side: one of some hundred.
     for name in ("alert_rate", "precision", "value_detection_rate"):
-        assert found.metrics[name] == pytest.approx(version.metrics[name], abs=0.005), name
+        assert found.metrics[name] == pytest.approx(version.metrics[name], abs=0.01), name
 
 
 def lived_again(version):
-    """The version serves, and had scored the whole history itself."""
+    """The version serves, and scored itself what it had not learnt from; how many events."""
     promote(version, actor=None)
     rows = read_rows(version.detector, known_at=KNOWN_AT, report=lambda part: None)
-    risk = risk_of(loaded(version.digest).predictor, rows.vectors)
-    found = list(Prediction.objects.order_by("event_time", "id"))
+    split = version.dataset.detail["split"]
+    start, end = split["validation_end"] + split["delay"], split["test_end"]
+    unseen = (rows.event_time >= start) & (rows.event_time < end)
+    risk = risk_of(loaded(version.digest).predictor, rows.vectors)[unseen]
+    every = list(Prediction.objects.order_by("event_time", "id"))
+    found = [row for row, is_unseen in zip(every, unseen, strict=True) if is_unseen]
     for row, value in zip(found, risk.tolist(), strict=True):
         row.score = row.probability = value
         row.bundle_digest, row.received_at = version.digest, timezone.now()
     fields = ["score", "probability", "bundle_digest", "received_at"]
     Prediction.objects.bulk_update(found, fields, batch_size=500)
+    return len(found)
 
 
 def test_nothing_drifts_where_nothing_moved():
-    version = trained(with_few_labels(events=6000))
-    lived_again(version)
+    version = trained(with_few_labels(events=9000))
+    events = lived_again(version)
     check = check_drift(version.detector, now=timezone.now())
-    assert check.rows == 6000
+    assert check.rows == events > 1000  # Fewer have no verdict.
     told = {row.name: row.status for row in check.statistics.all()}
     # Longer windows were still filling up while it learnt.
-    unmoved = ("TX_AMOUNT", "night", "CUSTOMER_ID_count_1d", "score", "alert rate")
+    unmoved = ("TX_AMOUNT", "night", "score", "alert rate")
     assert {name: told[name] for name in unmoved} == dict.fromkeys(unmoved, "stable")
 
 
