@@ -158,7 +158,7 @@ def _patterns(entries: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
 
 def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
     """By the beginning of a route's name (the longest counts), the value of each argument."""
-    event = {"pk": shown.prediction, "external_id": shown.event}
+    event = {"pk": shown.prediction}
     version = {"pk": shown.version, "slug": shown.slug}
     return {
         "": {"slug": shown.slug},

@@ -109,10 +109,10 @@ def _alert_line(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
 
 def xlsx_file(head: Sequence[str], lines: Iterable[Sequence[Cell]], *, title: str) -> IO[bytes]:
     """The table as an open XLSX file, written line by line in bounded memory."""
-    out = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by whoever sends it
-    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     import xlsxwriter  # 5 MB that a web process need not hold until somebody exports
 
+    out = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by whoever sends it
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(out, {**options, "in_memory": False}) as book:
         sheet = book.add_worksheet(title[:31])
         bold = book.add_format({"bold": True})

@@ -164,7 +164,11 @@ def _json(data: bytes | None, name: str) -> dict[str, Any]:
 
 def _is_text(text: str) -> bool:
     """Whether every database and every answer can hold it."""
-    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _texts(found: Any) -> Iterator[str]:

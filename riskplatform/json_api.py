@@ -96,10 +96,12 @@ def parse_json(body: bytes, *, whole: bool = True) -> Any:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        lenient = _refuse_what_is_no_number(body, whole=whole)
-        if lenient is None:
+        data, places = _with_odd_numbers(body)
+        if not places:
             raise exceptions.ParseError(f"This is not JSON: {error}") from error
-        data = lenient
+        if whole:
+            message = "must be a finite number"
+            raise ValidationProblem({"field": p, "message": message} for p in places) from error
     if whole:
         _refuse_what_no_column_holds(body, data)
     return data
@@ -196,18 +198,15 @@ def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
     ]
 
 
-def _refuse_what_is_no_number(body: bytes, *, whole: bool) -> Any:
-    """NaN and Infinity are no JSON and 1e999 is no float64, but clients write them: told by field,
-    as a 422, or given to who did not ask for the `whole`. None: malformed in other ways too."""
+def _with_odd_numbers(body: bytes) -> tuple[Any, list[str]]:
+    """(values, places of the numbers that are none). NaN and Infinity are no JSON and 1e999 is no
+    float64, but clients write them. No places: there are none, or it is malformed otherwise too."""
     try:
         data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    places = list(_no_numbers(data))
-    if places and whole:
-        message = "must be a finite number"
-        raise ValidationProblem({"field": place, "message": message} for place in places)
-    return data if places else None
+        orjson.dumps(data)  # What else no JSON holds: half of a character, say.
+    except (ValueError, TypeError, RecursionError):
+        return None, []
+    return data, list(_no_numbers(data))
 
 
 def _no_numbers(data: Any, path: str = "") -> Iterator[str]:

@@ -82,7 +82,7 @@ def _decimal(value: Decimal) -> bytes:
 
 
 _eight = struct.Struct(">iq").pack
-_four, _two = struct.Struct(">ii").pack, struct.Struct(">ih").pack
+_four = struct.Struct(">ii").pack
 _double, _truth = struct.Struct(">id").pack, struct.Struct(">i?").pack
 
 

@@ -12,22 +12,13 @@ urlpatterns = [
         name="api_score_batch",
     ),
     path("predictions", views.PredictionListView.as_view(), name="api_predictions"),
-    path("predictions/<uuid:pk>", views.PredictionDetailView.as_view(), name="api_prediction"),
     path(
         "predictions/<uuid:pk>/explanation",
         explanation_views.ExplanationView.as_view(),
         name="api_explanation",
     ),
-    path(
-        "predictions/<str:external_id>",
-        views.PredictionByEventView.as_view(),
-        name="api_prediction_by_event",
-    ),
-    path(  # An id may hold slashes.
-        "predictions/<path:external_id>",
-        views.PredictionByEventView.as_view(),
-        name="api_prediction_by_odd_id",
-    ),
+    # Last of its kind: an id may hold slashes.
+    path("predictions/<path:pk>", views.PredictionView.as_view(), name="api_prediction"),
     path("feedback", views.FeedbackView.as_view(), name="api_feedback"),
     path("cache/flush", cache_views.CacheFlushView.as_view(), name="api_cache_flush"),
     path("sources", source_views.SourceListView.as_view(), name="api_sources"),

@@ -1,7 +1,6 @@
 """The scoring API: parse, one service call, render."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.utils import timezone
@@ -136,38 +135,27 @@ def _stored_body(row: Prediction) -> dict[str, Any]:
     return predict_answer(row) | shapes.prediction_body(row, slug=row.detector.slug)
 
 
-class PredictionByEventView(APIView):
-    """One stored prediction, by the id that the client gave its event.
+class PredictionView(APIView):
+    """One stored prediction, by its own id or by the id that the client gave its event.
 
-    Ids are unique within a detector: `?detector=` says which one, `creditcard` unless given.
+    Ids of events are unique within a detector: `?detector=` says which one, `creditcard` unless
+    given.
     """
 
     required_scope = "predictions:read"
     required_permission = "scoring.view_prediction"
 
     @extend_schema(
-        operation_id="v1_predictions_by_event",
-        parameters=[OpenApiParameter("detector", str)],
-        responses={200: shapes.StoredPredictionBody, **ERRORS},
-    )
-    def get(self, request: Request, external_id: str) -> Response:
-        slug = request.query_params.get("detector", CREDITCARD)
-        prediction = find_prediction_by(external_id, slug)
-        if prediction is None:
-            raise Http404("There is no such prediction.")
-        return Response(_stored_body(prediction))
-
-
-class PredictionDetailView(PredictionByEventView):
-    """One stored prediction, by its own id, or by that of its event where this is a UUID too."""
-
-    @extend_schema(
         operation_id="v1_predictions_retrieve",
         parameters=[OpenApiParameter("detector", str)],
         responses={200: shapes.StoredPredictionBody, **ERRORS},
     )
-    def get(self, request: Request, pk: UUID) -> Response:  # type: ignore[override]
-        return super().get(request, str(pk))
+    def get(self, request: Request, pk: str) -> Response:
+        slug = request.query_params.get("detector", CREDITCARD)
+        prediction = find_prediction_by(pk, slug)
+        if prediction is None:
+            raise Http404("There is no such prediction.")
+        return Response(_stored_body(prediction))
 
 
 class FeedbackView(APIView):

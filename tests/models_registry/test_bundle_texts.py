@@ -12,13 +12,7 @@ from models_registry.bundle_files import RECORD
 from models_registry.exchange import import_bundle
 from models_registry.models import Dataset, ModelVersion
 from scoring.deployment import bundle_root
-from tests.models_registry.test_exchange import (  # noqa: F401 - fixtures
-    changed_record,
-    exported,
-    parts_of,
-    repacked,
-    trained,
-)
+from tests.models_registry.bundle_zips import changed_record, parts_of, repacked
 
 pytestmark = pytest.mark.django_db
 ODD = pytest.mark.parametrize("odd", ["\0", "\ud800"], ids=["NUL", "half a character"])
@@ -42,7 +36,7 @@ def refused(api, content, name):
 
 @ODD
 @pytest.mark.parametrize("place", ["code", "curves", "label", "inside", "dataset"])
-def test_odd_texts_of_the_record_are_refused(api, payments_detector, exported, odd, place):  # noqa: F811
+def test_odd_texts_of_the_record_are_refused(api, payments_detector, exported, odd, place):
     dataset = json.loads(parts_of(exported)[1][RECORD])["dataset"]
     changed = {
         "code": {"code": {f"a{odd}b": 1}},
@@ -56,7 +50,7 @@ def test_odd_texts_of_the_record_are_refused(api, payments_detector, exported, o
 
 @ODD
 @pytest.mark.parametrize("place", ["learner", "parameters"])
-def test_odd_texts_of_the_manifest_are_refused(api, payments_detector, exported, odd, place):  # noqa: F811
+def test_odd_texts_of_the_manifest_are_refused(api, payments_detector, exported, odd, place):
     told = {"learner": f"x{odd}y"} if place == "learner" else {"parameters": {f"a{odd}": 1}}
     refused(api, repacked(exported, manifest=told), "manifest")
 
@@ -64,7 +58,7 @@ def test_odd_texts_of_the_manifest_are_refused(api, payments_detector, exported,
 def test_a_file_that_no_row_can_hold_leaves_no_bundle(
     api,
     payments_detector,
-    exported,  # noqa: F811
+    exported,
     bundle_dir,
     monkeypatch,
 ):
@@ -81,7 +75,7 @@ def test_a_file_that_no_row_can_hold_leaves_no_bundle(
 
 def test_a_transaction_that_fails_at_its_end_leaves_no_bundle(
     payments_detector,
-    exported,  # noqa: F811
+    exported,
     monkeypatch,
 ):
     @contextmanager

@@ -22,47 +22,13 @@ from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.registry_models import Lineage
 from scoring.core import inference
-from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, sha256, write_bundle
+from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, sha256
 from scoring.deployment import bundle_root
-from tests.factories import payment, scored, trained_payments
-from tests.models_registry.versions import VersionFactory, make_detector
+from tests.factories import payment, scored
+from tests.models_registry.bundle_zips import changed_record, parts_of, repacked
+from tests.models_registry.versions import make_detector
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def trained():
-    return trained_payments()
-
-
-@pytest.fixture
-def exported(payments_detector, trained, bundle_dir):
-    """A file as another platform made it; here nothing is left of the version."""
-    manifest, files = trained
-    told = {"metrics": {"roc_auc": 0.9, "rows": 10, "positives": 3, "intervals": {"f1": [0.1, 1]}}}
-    digest = write_bundle(bundle_root(), manifest | told, files)
-    version = VersionFactory(detector=payments_detector, digest=digest)
-    content = pack_bundle(version)
-    version.delete()
-    Dataset.objects.all().delete()
-    return content
-
-
-def parts_of(content):
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        named = {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    digest = next(iter(named)).partition("/")[0]
-    return digest, {name.partition("/")[2]: data for name, data in named.items()}
-
-
-def repacked(content, *, manifest=None, **changed):
-    """The file with other contents, its digests right again."""
-    _, files = parts_of(content)
-    files |= {name.replace("__", "."): data for name, data in changed.items()}
-    text = json.loads(files[MANIFEST]) | (manifest or {})
-    text["files"] = {n: sha256(d) for n, d in files.items() if n not in (MANIFEST, RECORD)}
-    files[MANIFEST] = json.dumps(text).encode()
-    return pack(sha256(files[MANIFEST]), files)
 
 
 def refused(detector, content, match):
@@ -333,12 +299,6 @@ def test_numbers_that_no_page_could_show_are_left_out(payments_detector, exporte
     told["metrics"].pop("known_at")
     version = import_bundle(payments_detector, repacked(exported, manifest=told), actor=None)
     assert version.metrics == {"recall": 0.5}
-
-
-def changed_record(exported, **changed):
-    digest, files = parts_of(exported)
-    files[RECORD] = json.dumps(json.loads(files[RECORD]) | changed).encode()
-    return pack(digest, files)
 
 
 @pytest.mark.parametrize(

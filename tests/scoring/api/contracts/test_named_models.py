@@ -165,3 +165,11 @@ def test_what_no_number_or_text_can_be_fails_its_record_alone(post, named_champi
     assert ["result" in one for one in results] == [True, False, True]
     assert [problem["field"] for problem in results[1]["error"]["errors"]] == [field]
     assert Prediction.objects.count() == 2
+
+
+def test_half_of_a_character_is_no_json_whatever_stands_beside_it(post, named_champion):
+    """What is left to the schema is what it can refuse: this could be stored nowhere."""
+    bad = '{"entity_id": "b\\ud800", "amount": 5}, {"entity_id": "b", "amount": NaN}'
+    response = post(BATCH, f'{{"model_name": "{MODEL}", "data": [{bad}]}}')
+    assert response.status_code == 400, response.content
+    assert not Prediction.objects.exists()

@@ -1,0 +1,29 @@
+"""What tests of several files here begin with."""
+
+import pytest
+
+from models_registry.exchange import pack_bundle
+from models_registry.models import Dataset
+from scoring.core.bundle import write_bundle
+from scoring.deployment import bundle_root
+from tests.factories import trained_payments
+from tests.models_registry.versions import VersionFactory
+
+
+@pytest.fixture(scope="session")
+def payments_bundle():
+    """(manifest, files) of a model of payments."""
+    return trained_payments()
+
+
+@pytest.fixture
+def exported(payments_detector, payments_bundle, bundle_dir):
+    """A file as another platform made it; here nothing is left of the version."""
+    manifest, files = payments_bundle
+    told = {"metrics": {"roc_auc": 0.9, "rows": 10, "positives": 3, "intervals": {"f1": [0.1, 1]}}}
+    digest = write_bundle(bundle_root(), manifest | told, files)
+    version = VersionFactory(detector=payments_detector, digest=digest)
+    content = pack_bundle(version)
+    version.delete()
+    Dataset.objects.all().delete()
+    return content
