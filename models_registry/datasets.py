@@ -182,13 +182,18 @@ def read_rows(
     known_at: datetime,
     report: Callable[[float], None],
     spec: DetectorSpec | None = None,
+    stored_by: datetime | None = None,
 ) -> Rows:
     """Load what was logged before `known_at`. Raises DatasetError when there is nothing.
 
     `spec`: whose features the vectors hold, by default those that the detector declares today.
+    `stored_by`: events and labels that were stored later are left out, whatever time they tell of:
+    who reads again with the same moment reads the same rows.
     """
-    spec, read_at = spec or detector.spec(), timezone.now()
+    spec, read_at = spec or detector.spec(), stored_by or timezone.now()
     predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
+    if stored_by is not None:
+        predictions = predictions.filter(received_at__lte=stored_by)
     total = predictions.count()
     if total == 0:
         raise DatasetError("No events were scored yet: import or send some first.")
@@ -197,7 +202,7 @@ def read_rows(
         for row, layout, built in part:
             columns.add(row, layout, built)
         report(0.7 * len(columns.index) / total)
-    labels, sources = _labels(detector, known_at, columns.index)
+    labels, sources = _labels(detector, known_at, columns.index, stored_by)
     report(1.0)
     return Rows(
         vectors=np.frombuffer(b"".join(columns.vectors), "<f8").reshape(-1, len(spec.features)),
@@ -298,7 +303,7 @@ def _kind(selection_reason: str) -> int:
 
 
 def _labels(
-    detector: Detector, known_at: datetime, index: dict[UUID, int]
+    detector: Detector, known_at: datetime, index: dict[UUID, int], stored_by: datetime | None
 ) -> tuple[LabelHistory, dict[str, int]]:
     """(the history, how many events have their newest label from each source).
 
@@ -308,6 +313,8 @@ def _labels(
     rows, values, times, sure = [], [], [], []
     newest: dict[int, str] = {}
     labels = Label.history.known_at(known_at).filter(detector=detector).order_by("label_time", "id")
+    if stored_by is not None:
+        labels = labels.filter(recorded_at__lte=stored_by)
     fields = labels.values_list("prediction_id", "is_fraud", "label_time", "source", "confidence")
     for pk, is_fraud, label_time, source, confidence in fields.iterator(chunk_size=CHUNK):
         if pk in index:

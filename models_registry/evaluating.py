@@ -203,13 +203,14 @@ def _compare_move(
     move = move_of(version)
     if move is None:
         return {}
-    ours = predictor.thresholds
+    ours, spec = predictor.thresholds, version.detector.spec()
     found = compare(
         labels,
         Contender(risk, move.review_before, move.block_before),
         Contender(risk, ours.review, ours.block),
         amounts=rows.amounts[judged],
-        costs=version.detector.spec().costs,
+        costs=spec.costs,
+        least_positives=spec.training.minimum_positives,
         entities=rows.entities[judged],
     ).to_dict()
     found |= {"champion_digest": move.base.digest, "champion_saw_test_rows": False}

@@ -61,6 +61,8 @@ def run_training(job: Job, progress: Progress) -> dict[str, Any]:
     """The work of a training job; see `train_version`.
 
     An attempt that follows one which died after it had registered a version registers no second.
+    Every attempt learns from what was stored when the training was asked for, so that a search for
+    parameters goes on where it was, however many events have come since.
     """
     detector = Detector.objects.get(slug=job.params["detector"])
     version = ModelVersion.objects.filter(job=job).first() or train_version(
@@ -69,6 +71,8 @@ def run_training(job: Job, progress: Progress) -> dict[str, Any]:
         trained_by=job.requested_by,
         job=job,
         progress=progress,
+        now=job.queued_at,
+        stored_by=job.queued_at,
         tune_for=job.params.get("tune_for", 0.0),
     )
     return {"version": version.pk, "label": version.label, "url": version.get_absolute_url()}
@@ -82,12 +86,14 @@ def train_version(
     job: Job | None,
     progress: Progress,
     now: datetime | None = None,
+    stored_by: datetime | None = None,
     tune_for: float = 0.0,
 ) -> ModelVersion:
     """Train on all that is known at `now` and register the result as a challenger.
 
-    For up to `tune_for` the learner's parameters are searched first (models_registry.tuning).
-    Raises DatasetError or SplitError when there is too little to learn from, LearnerError on a bad
+    `stored_by` leaves out what was stored later, whatever time it tells of (`read_rows`). For up to
+    `tune_for` the learner's parameters are searched first (models_registry.tuning). Raises
+    DatasetError or SplitError when there is too little to learn from, LearnerError on a bad
     learner, JobCancelled when the job was cancelled. Nothing is registered then.
     """
     started = time.monotonic()
@@ -95,7 +101,10 @@ def train_version(
     known_at = now or timezone.now()
     progress.report(0.0, READING)
     rows = read_rows(
-        detector, known_at=known_at, report=lambda part: progress.report(0.3 * part, READING)
+        detector,
+        known_at=known_at,
+        report=lambda part: progress.report(0.3 * part, READING),
+        stored_by=stored_by,
     )
     split = _plan(spec, rows)
     parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)
@@ -260,6 +269,7 @@ def _compare(
         Contender(risk, ours.review, ours.block),
         amounts=rows.amounts[test.rows],
         costs=spec.costs,
+        least_positives=spec.training.minimum_positives,
         entities=rows.entities[test.rows],
     ).to_dict()
     trained = champion.manifest.get("training", {})

@@ -51,7 +51,8 @@ MOVED = {
     "worse": "{this} is {that} with its thresholds moved: its decisions cost more.",
     "": "{this} is {that} with its thresholds moved.",
 }
-LEAST_POSITIVES = 10
+FORMER_LEAST_POSITIVES = 10
+"""Of comparisons that do not say how many they wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +71,22 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
         return _moved_version(version, currency)
     if not found:
         return _first_version(version)
-    precision, cost = found["average_precision"], found["cost"]
+    precision, cost, level = found["average_precision"], found["cost"], level_of(found)
     cheaper = found["cheaper"] if cost else ""
     headline = HEADLINES[found["verdict"], cheaper].format(this=version.label, that=rival)
     evidence = [
         f"Average precision {ratio(precision['candidate'])}, {rival} has "
-        f"{ratio(precision['champion'])}: {signed(precision['difference'])}, 95{NARROW}% interval "
+        f"{ratio(precision['champion'])}: {signed(precision['difference'])}, {level} interval "
         f"{signed(precision['low'])} to {signed(precision['high'])}."
     ]
     if cost:
-        evidence.append(_cost_sentence(cost, rival, currency))
+        evidence.append(_cost_sentence(cost, rival, currency, level))
     evidence.append(
         f"Both judged the same {found['rows']:,} events ({found['positives']:,} positive), "
         f"from which {version.label} learnt nothing."
     )
     warnings = []
-    if found["positives"] < LEAST_POSITIVES:
+    if found["positives"] < found.get("least_positives", FORMER_LEAST_POSITIVES):
         warnings.append(
             f"Only {found['positives']} positives were known among these events: too few to tell "
             "models apart. Label more, then train again."
@@ -107,7 +108,7 @@ def _moved_version(version: ModelVersion, currency: str) -> Verdict:
     base = metrics["moved_from"]
     cost = found.get("cost") if found else None
     headline = MOVED[found["cheaper"] if cost else ""].format(this=version.label, that=base)
-    evidence = [_cost_sentence(cost, base, currency)] if cost else []
+    evidence = [_cost_sentence(cost, base, currency, level_of(found))] if cost else []
     before, now = metrics.get("before_move") or {}, metrics
     if before.get("alert_rate") is not None:
         evidence.append(
@@ -138,11 +139,16 @@ def _first_version(version: ModelVersion) -> Verdict:
     )
 
 
-def _cost_sentence(cost: Mapping[str, float], rival: str, currency: str) -> str:
+def level_of(found: Mapping[str, Any]) -> str:
+    """Of the intervals of a comparison: versions of before were compared at 95 %."""
+    return f"{100 * found.get('level', 0.95):g}{NARROW}%"
+
+
+def _cost_sentence(cost: Mapping[str, float], rival: str, currency: str, level: str) -> str:
     return (
         f"Its decisions cost {per_thousand(cost['candidate'], currency)} per {EVENTS:,} events, "
         f"those of {rival} {per_thousand(cost['champion'], currency)}: "
-        f"{more_or_less(cost['difference'], currency)}, 95{NARROW}% interval "
+        f"{more_or_less(cost['difference'], currency)}, {level} interval "
         f"{more_or_less(cost['low'], currency)} to {more_or_less(cost['high'], currency)}."
     )
 

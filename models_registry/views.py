@@ -37,7 +37,7 @@ from models_registry.selectors import (
     version_list,
 )
 from models_registry.tuning_panels import tuning_panel
-from models_registry.verdicts import same_events_rows, verdict_of
+from models_registry.verdicts import level_of, same_events_rows, verdict_of
 from scoring.core.bundle import BundleError
 from scoring.models import Detector
 
@@ -157,6 +157,7 @@ def render_version(
         "other": other,
         "verdict": verdict_of(version, rival=rival, currency=currency),
         "same_rows": same_events_rows(version, currency=currency),
+        "same_level": level_of(version.comparison),
         "metrics": metric_lines(version, other, currency=currency),
         "curves": curve_figures(version, other),
         "lineage": lineage_of(version),

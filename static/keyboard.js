@@ -13,17 +13,21 @@
   var pending = "";
   var pendingTimer = 0;
   var announceTimer = 0;
+  var marked = null;
 
   function rows(list) { return Array.from(list.querySelectorAll("[data-row]")); }
   function currentRow(list) {
     return list.querySelector("[data-row].is-active") || list.querySelector("[data-row]:focus-within");
   }
-  function activate(row, focus) {
-    var list = row.closest("[data-list]");
-    rows(list).forEach(function (other) {
+  function mark(row) {
+    marked = row;
+    rows(row.closest("[data-list]")).forEach(function (other) {
       other.classList.toggle("is-active", other === row);
       other.tabIndex = other === row ? 0 : -1;
     });
+  }
+  function activate(row, focus) {
+    mark(row);
     if (focus) row.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
     clearTimeout(announceTimer); // j j j asks for one preview, not for three
@@ -181,6 +185,10 @@
   risk.label = label;
   risk.keys = keys;
 
-  document.addEventListener("htmx:afterSettle", function () { prepareLists(document); });
+  document.addEventListener("htmx:afterSettle", function () {
+    // htmx gives a row its class of before the swap, and with it takes the mark away, when all settles.
+    if (marked && marked.isConnected && !marked.classList.contains("is-active")) mark(marked);
+    prepareLists(document);
+  });
   prepareLists(document);
 })();

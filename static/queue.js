@@ -13,7 +13,8 @@
   var IDLE = 600000; // who has not moved for ten minutes is not at the page
   var lastBox = null;
   var everything = false;
-  var place = -1;
+  var place = 0; // the row that the act was about, among its neighbours,
+  var answer = null; // and the request whose list is to have the cursor there
 
   function all(selector, scope) { return Array.from((scope || document).querySelectorAll(selector)); }
   function boxes() { return all("[data-list] [data-row-select]"); }
@@ -98,6 +99,9 @@
     var row = focusRow() || (chosen()[0] && chosen()[0].closest("[data-row]"));
     place = list && row ? all("[data-row]", list).indexOf(row) : 0;
   }, true);
+  document.addEventListener("htmx:beforeSend", function (event) {
+    if (event.detail.elt.id === "bulk-form") answer = event.detail.xhr;
+  });
   document.addEventListener("keydown", function (event) {
     if (event.key !== "Enter" || !event.target.matches("#bulk-form input:not([type=checkbox])")) return;
     var part = event.target.closest("[data-bulk-act]");
@@ -113,12 +117,11 @@
   document.addEventListener("htmx:afterSettle", function (event) {
     openWanted();
     tell();
-    // A preview that was on its way may settle before the list does.
-    if (place < 0 || !event.detail.target || event.detail.target.id !== "content") return;
+    if (!answer || event.detail.xhr !== answer || event.detail.target.id !== "content") return;
+    answer = null;
     var rows = all("[data-list] [data-row]");
     if (rows.length) rows[Math.min(place, rows.length - 1)].focus({ preventScroll: true });
     else document.getElementById("main").focus({ preventScroll: true });
-    place = -1;
   });
   function openWanted() {
     all("dialog[data-open-now]").forEach(function (dialog) {

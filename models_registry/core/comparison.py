@@ -11,7 +11,9 @@ from models_registry.core.costs import decision_costs
 from models_registry.core.metrics import average_precision, entity_precision_at_k, interval
 from scoring.core.spec import CostSpec
 
-MINIMUM_POSITIVES: Final = 10
+LEVEL, LEVEL_OF_TWO = 0.95, 0.975
+"""Of an interval that decides alone, and of each of two of which either may decide (Bonferroni):
+who is no better passes at most as often by both as by one."""
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -42,11 +44,14 @@ class Comparison:
     """The outcome. `cost` is money per event, lower is better; None where amounts are unknown.
 
     `verdict`: `better` or `worse` if the interval of the average precision excludes 0, `undecided`
-    if not or if there are fewer than ten positives. `cheaper` says the same of the cost.
+    if not or if there are fewer positives than `least_positives`. `cheaper` says the same of the
+    cost. `level` is that of both intervals: higher where either may decide.
     """
 
     rows: int
     positives: int
+    least_positives: int
+    level: float
     average_precision: Difference
     cost: Difference | None
     verdict: str
@@ -63,9 +68,10 @@ def compare(
     *,
     amounts: FloatArray | None,
     costs: CostSpec,
+    least_positives: int,
     entities: NDArray[Any] | None = None,
     seed: int = 0,
-    resamples: int = 300,
+    resamples: int = 500,
 ) -> Comparison:
     """Compare two models on the same rows.
 
@@ -75,22 +81,26 @@ def compare(
     positives = int((labels == 1).sum())
     groups = np.arange(labels.size) if entities is None else entities
     draws = _draw_weights(groups, seed=seed, resamples=resamples)
+    with_cost = amounts is not None and bool(np.isfinite(amounts).any())
+    level = LEVEL_OF_TWO if with_cost else LEVEL
     precision = _difference(
-        _Precision(labels, champion.risk), _Precision(labels, candidate.risk), draws
+        _Precision(labels, champion.risk), _Precision(labels, candidate.risk), draws, level
     )
     cost = None
-    if amounts is not None and np.isfinite(amounts).any():
+    if amounts is not None and with_cost:
         spent = [
             decision_costs(
                 labels, one.risk, amounts, review=one.review, block=one.block, costs=costs
             )
             for one in (champion, candidate)
         ]
-        cost = _difference(_Mean(spent[0]), _Mean(spent[1]), draws)
-    enough = positives >= MINIMUM_POSITIVES
+        cost = _difference(_Mean(spent[0]), _Mean(spent[1]), draws, level)
+    enough = positives >= least_positives
     return Comparison(
         rows=labels.size,
         positives=positives,
+        least_positives=least_positives,
+        level=level,
         average_precision=precision,
         cost=cost,
         verdict=_verdict(precision, enough=enough, higher_is_better=True),
@@ -283,9 +293,10 @@ def _difference(
     champion: "_Precision | _Cards | _Mean",
     candidate: "_Precision | _Cards | _Mean",
     draws: _Draws,
+    level: float = LEVEL,
 ) -> Difference:
     drawn = np.array([candidate.weighted(w) - champion.weighted(w) for w in draws])
-    low, high = interval(drawn)
+    low, high = interval(drawn, level)
     return Difference(
         champion=champion.value,
         candidate=candidate.value,

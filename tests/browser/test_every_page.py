@@ -88,7 +88,7 @@ def too_wide(page: Page) -> list[str]:
     for screen, width in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": 900})
         try:  # Charts follow the width a moment later.
-            page.wait_for_function(FITS, arg=width, timeout=3000)
+            page.wait_for_function(FITS, arg=width, timeout=15_000)
         except PlaywrightTimeout:
             problems.append(f"wider than {width} px ({screen})")
     return problems

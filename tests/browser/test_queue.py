@@ -98,6 +98,36 @@ def test_triage_by_keyboard_alone(sign_in: SignIn, second: str) -> None:
     page.wait_for_url(re.compile(r"/cases/"))
 
 
+AT_ONCE = """
+window.stayed = true;
+new MutationObserver((_, observer) => {
+  observer.disconnect();
+  window.focused = document.activeElement.id;
+  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "c", bubbles: true}));
+  document.getElementById("bulk-note").value = "Called.";
+  document.querySelector("#bulk-form [value='comment:add']").click();
+}).observe(document.getElementById("content"), {childList: true});
+"""
+
+
+def test_a_list_that_was_exchanged_takes_the_next_act_in_the_same_moment(
+    sign_in: SignIn, second: str
+) -> None:
+    """There is no time between the two in which forms or the focus are not ready."""
+    page = sign_in("analyst")
+    row = page.locator("[data-row].is-active")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(row).to_be_focused()
+    alert = row.get_attribute("id")
+    page.evaluate(AT_ONCE)
+    page.keyboard.press("a")
+    page.keyboard.press("1")
+    expect(page.locator(".toasts")).to_contain_text("commented on.")
+    assert page.evaluate("window.stayed && window.focused") == alert
+    expect(row).to_be_focused()
+
+
 def test_two_analysts_race_for_the_same_alert(sign_in: SignIn, second: str) -> None:
     one, other = sign_in("analyst"), sign_in(second)
     one.keyboard.press("n")

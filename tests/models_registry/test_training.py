@@ -203,8 +203,7 @@ def test_a_learner_that_fails_registers_nothing(detector, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_trains_and_tells_where_the_version_is(detector, owner, monkeypatch):
-    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
+def test_a_job_trains_and_tells_where_the_version_is(detector, owner):
     history(detector, events=400)
     job = run_job(request_training(detector, requested_by=owner).pk, run_training)
     version = ModelVersion.objects.get()
@@ -251,8 +250,7 @@ def test_a_job_cancelled_while_its_version_is_written_registers_none(detector, o
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_attempt_after_one_that_died_at_the_end_finds_its_version(detector, monkeypatch):
-    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
+def test_an_attempt_after_one_that_died_at_the_end_finds_its_version(detector):
     history(detector, events=400)
     job = claim_job(request_training(detector, requested_by=None).pk)
     version = train(detector, job=job, progress=JobProgress(job))
@@ -274,7 +272,6 @@ def test_a_training_is_cancelled_while_its_learner_is_deep_in_a_library(
         free.wait(30)
 
     monkeypatch.setattr(LogisticRegression, "_fit", stuck)
-    monkeypatch.setattr("models_registry.training.timezone.now", lambda: KNOWN_AT)
     job = request_training(detector, requested_by=owner)
 
     def cancel():

@@ -2,15 +2,19 @@
 test part."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from jobs.services import run_job
 from models_registry.core.learners.gradient_boosting import GradientBoosting
 from models_registry.core.splits import LabelHistory
 from models_registry.fitting import QuietProgress
+from models_registry.models import ModelVersion
+from models_registry.retraining import request_training
+from models_registry.training import run_training
 from models_registry.tuning import (
     MOST_FOLDS,
     _study_key,
@@ -20,9 +24,13 @@ from models_registry.tuning import (
     tune_parameters,
 )
 from models_registry.tuning_models import TuningTrial
-from tests.models_registry.learning import detector_of, learning_config
+from scoring.labelling import record_truths
+from scoring.models import Label
+from tests.factories import START, card, scored
+from tests.models_registry.learning import detector_of, history, learning_config
 
 DAY = 86400.0
+ONE_DAY = timedelta(days=1)
 pytestmark = pytest.mark.django_db
 
 
@@ -141,3 +149,28 @@ def test_no_time_and_no_space_mean_no_search(detector):
     )  # fmt: skip
     assert found == {}
     assert not TuningTrial.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_attempt_goes_on_searching_whatever_has_come_since(detector, monkeypatch):
+    """A detector that is in use has new events, late ones and labels by then."""
+    history(detector, events=400)
+    job = request_training(detector, requested_by=None, learner="lightgbm", tune_for=0.5)
+
+    def dies(*given):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("models_registry.training.fit_parts", dies)
+        run_job(job.pk, run_training)
+    kept = TuningTrial.objects.count()
+    assert kept >= 1
+    late = scored(detector.slug, card(9999, TX_DATETIME=(START + 5 * ONE_DAY).isoformat()))
+    truth = (True, late.event_time + ONE_DAY)
+    record_truths(detector.pk, {late.external_id: truth}, source=Label.Source.IMPORT)
+    ended = run_job(job.pk, run_training)
+    assert (ended.status, ended.error) == ("succeeded", "")
+    said = [line["text"] for line in ended.log]
+    assert f"{kept} trials of an earlier attempt are taken over." in said
+    version = ModelVersion.objects.get()
+    assert (version.dataset.rows, version.metrics["tuning"]["trials"]) == (400, kept)

@@ -83,8 +83,19 @@ def test_headline_advice_and_evidence_say_the_same(
 def test_the_difference_carries_its_interval(client, analyst, versions):
     client.force_login(analyst)
     page = text_of(client.get(versions[1].get_absolute_url()))
-    assert "+0.110, 95\u202f% interval +0.020 to +0.200" in page
+    assert "+0.110, 97.5\u202f% interval +0.020 to +0.200" in page
+    assert "with the 97.5\u202f% interval of the difference" in page
     assert "€\xa050.00 less" in page
+
+
+def test_a_comparison_of_before_says_its_own_level_and_least(client, analyst, versions):
+    former = versions[1].comparison | {"positives": 12}
+    del former["level"], former["least_positives"]
+    type(versions[1]).objects.filter(pk=versions[1].pk).update(comparison=former)
+    client.force_login(analyst)
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert "+0.110, 95\u202f% interval +0.020 to +0.200" in page
+    assert "too few to tell" not in page
 
 
 def test_curves_show_the_champion_too(client, analyst, versions):

@@ -40,6 +40,8 @@ def comparison(digest: str = "e" * 64, **changed: Any) -> dict[str, Any]:
     return {
         "rows": 900,
         "positives": 40,
+        "least_positives": 20,
+        "level": 0.975,
         "average_precision": precision,
         "cost": cost,
         "verdict": "better",

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from benchmarks.ab_offline import Setting, passes, run
 from models_registry.core.comparison import (
     Contender,
     _Cards,
@@ -18,6 +19,7 @@ TRUTH = RNG.beta(0.3, 6.0, 4000)
 LABELS = (RNG.random(4000) < TRUTH).astype(int)
 AMOUNTS = RNG.exponential(200.0, 4000)
 COSTS = CostSpec()
+USUAL = {"costs": COSTS, "least_positives": 20, "resamples": 100}
 
 
 def contender(noise: float, seed: int = 0) -> Contender:
@@ -27,7 +29,7 @@ def contender(noise: float, seed: int = 0) -> Contender:
 
 
 def outcome(champion: Contender, candidate: Contender, **options):
-    options = {"amounts": AMOUNTS, "costs": COSTS, "resamples": 100} | options
+    options = USUAL | {"amounts": AMOUNTS} | options
     return compare(LABELS, champion, candidate, **options)
 
 
@@ -50,10 +52,29 @@ def test_the_same_model_twice_is_undecided_with_no_difference():
 
 def test_too_few_positives_decide_nothing():
     labels = np.zeros(4000, dtype=int)
-    labels[np.argsort(-TRUTH)[:5]] = 1
-    found = compare(labels, contender(0.5), contender(0.0), amounts=None, costs=COSTS)
-    assert (found.positives, found.verdict, found.cheaper) == (5, "undecided", "undecided")
-    assert found.cost is None
+    labels[np.argsort(-TRUTH)[:20]] = 1
+    contenders = contender(0.5), contender(0.0)
+    found = compare(labels, *contenders, amounts=None, **USUAL)
+    assert (found.verdict, found.cheaper, found.cost) == ("better", "undecided", None)
+    found = compare(labels, *contenders, amounts=None, **(USUAL | {"least_positives": 21}))
+    assert (found.positives, found.least_positives) == (20, 21)
+    assert (found.verdict, found.cheaper) == ("undecided", "undecided")
+
+
+def test_where_either_of_two_may_decide_each_has_to_be_surer():
+    contenders = contender(0.2, 1), contender(0.15, 2)
+    both = outcome(*contenders)
+    alone = outcome(*contenders, amounts=None)
+    assert (both.level, alone.level) == (0.975, 0.95)
+    wide, narrow = both.average_precision, alone.average_precision
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_equal_candidates_pass_no_oftener_than_promised():
+    """Of 100, each promised with 5 in 100 at most: 12 and more would happen in 1 of 200 only."""
+    runs = [run(Setting(positives=40), seed, resamples=100) for seed in range(100)]
+    assert binom.sf(11, 100, 0.05) < 0.005
+    assert sum(map(passes, runs)) < 12
 
 
 def test_whole_entities_drawn_together_widen_the_interval():
@@ -61,7 +82,7 @@ def test_whole_entities_drawn_together_widen_the_interval():
     champion, candidate = contender(0.2, 1), contender(0.15, 2)
     labels, amounts = LABELS[rows], AMOUNTS[rows]
     one, other = (Contender(c.risk[rows], c.review, c.block) for c in (champion, candidate))
-    options = {"amounts": amounts, "costs": COSTS, "resamples": 100}
+    options = USUAL | {"amounts": amounts}
     loose = compare(labels, one, other, **options).average_precision
     honest = compare(labels, one, other, entities=rows, **options).average_precision
     assert honest.high - honest.low > 2 * (loose.high - loose.low)

@@ -210,7 +210,9 @@ def test_a_database_outage_is_waited_out(platform, topics):
 def test_an_alerts_topic_that_cannot_be_written_holds_the_offsets_back(platform, topics):
     flags = topics.flags()
     flags[flags.index("--alerts-topic") + 1] = "not a topic"
-    send(topics.events, events(20))
+    # Each one an alert: however the broker divides them into batches, none can be done with.
+    send(topics.events, [risky_payment(user_id=f"user-{i}", country="KP") for i in range(20)])
     consumer = platform.consume(*flags)
     wait_for(lambda: consumer.said("NotPublished"), "a failed attempt")
-    assert (len(platform.scored()), committed(topics)) == (20, 0)
+    assert platform.scored()
+    assert committed(topics) == 0

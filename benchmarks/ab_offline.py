@@ -1,0 +1,134 @@
+"""`python -m benchmarks.ab_offline`: how often an equal candidate passes on the test part of its
+training, and how often a better one does.
+
+Each run is one comparison as a training makes it (models_registry.core.comparison): events new to
+both models, seen through noise of their own; thresholds that each chose by cost on validation days
+of its own. It passes as a promotion would (models_registry.approvals): surely better by ranking or
+by cost, and by neither surely worse.
+"""
+
+import argparse
+from dataclasses import dataclass
+from functools import cache, partial
+from time import monotonic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ab_simulation import COSTS, wilson
+from models_registry.core.comparison import Comparison, Contender, compare
+from models_registry.core.costs import decision_costs
+
+FloatArray = NDArray[np.float64]
+
+
+LEAST_POSITIVES = 20
+"""What a declaration asks for unless it says otherwise (`training.minimum_positives`)."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: events and positives of the test part, entities, the candidate's noise."""
+
+    positives: int
+    candidate_noise: float = 1.0
+    events: int = 4000
+    entities: int = 1500
+
+
+def sample(
+    setting: Setting, rng: np.random.Generator
+) -> tuple[NDArray[np.int8], FloatArray, FloatArray]:
+    """(labels, true risk, amounts) of so many events. Bad events share entities, as fraud does."""
+    labels = np.zeros(setting.events, dtype=np.int8)
+    labels[: setting.positives] = 1
+    truth = np.where(labels == 1, 3.0, 0.0) + rng.normal(0.0, 1.0, setting.events)
+    return labels, truth, np.round(rng.lognormal(4.0, 1.2, setting.events), 2)
+
+
+def entities_of(
+    setting: Setting, labels: NDArray[np.int8], rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Two bad events an entity in the mean; the others spread evenly."""
+    spread = rng.integers(setting.entities, size=setting.events)
+    stolen = rng.integers(max(setting.positives // 2, 1), size=setting.events)
+    return np.where(labels == 1, stolen, spread)
+
+
+def cheapest(labels: NDArray[np.int8], risk: FloatArray, amounts: FloatArray) -> float:
+    """The review threshold of least cost among 60 quantiles."""
+    tried = np.quantile(risk, 1 - np.geomspace(0.001, 0.2, 60))
+    costs = [
+        decision_costs(labels, risk, amounts, review=one, block=np.inf, costs=COSTS).mean()
+        for one in tried
+    ]
+    return float(tried[int(np.argmin(costs))])
+
+
+@cache
+def review_at(noise: float) -> float:
+    """The threshold of a model with so much noise, chosen on so many events that it is no accident:
+    two models of one noise cost the same in the mean."""
+    rng = np.random.default_rng(0)
+    many = Setting(positives=2_000, events=200_000)
+    labels, truth, amounts = sample(many, rng)
+    return cheapest(labels, truth + rng.normal(0.0, noise, many.events), amounts)
+
+
+def run(setting: Setting, seed: int, *, resamples: int = 500) -> Comparison:
+    """One candidate against one champion."""
+    rng = np.random.default_rng(seed)
+    labels, truth, amounts = sample(setting, rng)
+    contenders = [
+        Contender(truth + rng.normal(0.0, noise, setting.events), review_at(noise), np.inf)
+        for noise in (1.0, setting.candidate_noise)
+    ]
+    return compare(
+        labels,
+        *contenders,
+        amounts=amounts,
+        costs=COSTS,
+        least_positives=LEAST_POSITIVES,
+        entities=entities_of(setting, labels, rng),
+        seed=seed,
+        resamples=resamples,
+    )
+
+
+def passes(found: Comparison) -> bool:
+    """As `approvals` reads it."""
+    verdicts = {found.verdict, found.cheaper}
+    return "better" in verdicts and "worse" not in verdicts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ab_offline", description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    begun = monotonic()
+    print("| candidate | positives | runs | passes | ranks better | costs less |")
+    print("|---|--:|--:|---|---|---|")
+    for name, noise in (("equal", 1.0), ("better (noise 0.6)", 0.6), ("worse (noise 1.5)", 1.5)):
+        for positives in (LEAST_POSITIVES, 40, 80, 160):
+            # The promise is about many equal candidates; the power needs no such precision.
+            count = options.runs if noise == 1.0 else max(options.runs // 5, 1)
+            setting = Setting(positives, noise)
+            found = [run(setting, options.seed * 1_000_003 + i) for i in range(count)]
+            hits = [
+                sum(map(passes, found)),
+                sum(one.verdict == "better" for one in found),
+                sum(one.cheaper == "better" for one in found),
+            ]
+            cells = " | ".join(map(partial(_share, of=count), hits))
+            print(f"| {name} | {positives} | {count} | {cells} |", flush=True)
+    print(f"\n{monotonic() - begun:.0f} s")
+
+
+def _share(hits: int, of: int) -> str:
+    low, high = wilson(hits, of)
+    return f"{hits / of:.1%} ({low:.1%} to {high:.1%})"
+
+
+if __name__ == "__main__":
+    main()
