@@ -1,55 +1,28 @@
 """What a version learns from: logged feature vectors joined with the labels known at a time.
 
-Nothing is in a row that was not known at its event's time. A feature that was not declared yet when
-an event was scored is computed from stored events, read again in the order of time: the same
-windows, the same labels as they were known then.
+Nothing is in a row that was not known at its event's time.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.db.models import QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
 from models_registry.core.splits import LabelHistory, TimeSplit
+from models_registry.logged_vectors import CHUNK, FloatArray, Layout, Stored, laid_out, picked
 from models_registry.models import Dataset
-from scoring.core.bundle import BundleError
-from scoring.core.features import FeaturePlan, build_many
-from scoring.core.schema import parse_time
 from scoring.core.spec import DetectorSpec
-from scoring.core.types import Event, SelectionReason
-from scoring.core.windows import EntityWindow
-from scoring.deployment import RULES_ONLY, loaded
-from scoring.feature_store.history import known_frauds, stored_event
+from scoring.core.types import SelectionReason
 from scoring.models import Detector, Label, Prediction
-
-CHUNK = 5000
-FloatArray = NDArray[np.float64]
-
-
-class Stored(NamedTuple):
-    """What is read of a prediction; the last only where events are replayed."""
-
-    id: UUID
-    vector: bytes
-    bundle_digest: str
-    event_time: datetime
-    exposure: Decimal | None
-    entity: str
-    selection_reason: str
-    propensity: float
-    external_id: str
-    event: Mapping[str, Any] = {}
 
 
 class DatasetError(ValueError):
@@ -85,97 +58,6 @@ class Rows:
     ids: NDArray[np.void] = field(default_factory=lambda: np.empty(0, "V16"))
 
 
-ABSENT = -1
-NEW_FEATURES = "features were declared or changed since"
-NO_BUNDLE = "the bundle that logged them cannot be read any more"
-STOOD_IN = "scored by the rules alone while no bundle could be read"
-
-
-class Layout(NamedTuple):
-    """Where the wanted features lie in vectors logged under one bundle; `why` where some do not."""
-
-    places: NDArray[np.intp]
-    why: str
-
-
-def _layouts(detector: Detector, spec: DetectorSpec) -> dict[str, Layout]:
-    """By digest of a bundle under which vectors were logged: where the features lie in them.
-
-    ABSENT where the bundle lacks a feature or computed it otherwise, or cannot be read any more.
-    """
-    wanted = [feature.raw for feature in spec.features]
-    found = {}
-    rows = Prediction.objects.filter(detector=detector).order_by()
-    for digest in rows.values_list("bundle_digest", flat=True).distinct():
-        why = STOOD_IN if digest == RULES_ONLY else NEW_FEATURES
-        try:
-            logged = () if digest == RULES_ONLY else loaded(digest).plan.features
-        except BundleError:
-            # Without its bundle nobody can say what the vector's numbers mean.
-            logged, why = (), NO_BUNDLE
-        places = {feature.raw: i for i, feature in enumerate(logged)}
-        layout = np.array([places.get(feature, ABSENT) for feature in wanted], np.intp)
-        found[digest] = Layout(layout, why if (layout == ABSENT).any() else "")
-    return found
-
-
-class _Replay:
-    """Vectors of stored events under today's declaration; to be asked in event-time order.
-
-    An event that arrived late stands at its own time: younger events that were scored before it
-    came see it here, and did not see it then.
-    """
-
-    def __init__(self, spec: DetectorSpec) -> None:
-        self.spec = spec
-        self.plan = FeaturePlan(self.spec)
-        self.widths = {entity.key: entity.width for entity in self.plan.entities}
-        self.windows: dict[tuple[str, str], EntityWindow] = {}
-
-    def vectors(self, chunk: Sequence[Stored]) -> FloatArray:
-        """float64[len(chunk), k]; the windows learn the chunk."""
-        learns = self.plan.learns_labels
-        known = known_frauds([row.id for row in chunk]) if learns else {}
-        events = [self._event(row, known.get(row.id)) for row in chunk]
-        for key in {key for event in events for key in self.plan.keys(event)}:
-            if key not in self.windows:
-                self.windows[key] = EntityWindow.empty(self.widths[key[0]])
-        return build_many(self.plan, events, self.windows)
-
-    def _event(self, row: Stored, known_fraud: tuple[float, float] | None) -> Event:
-        event = stored_event(
-            row.event, row.event_time, row.event, external_id=row.external_id,
-            known_fraud=known_fraud,
-        )  # fmt: skip
-        keys = {
-            name: str(event.fields[name])
-            for name in self.spec.entity_fields
-            if name in event.fields
-        }
-        said = event.fields.get(self.spec.time_field)
-        offset = parse_time(said)[1] if isinstance(said, str) else 0.0
-        return replace(event, keys=keys, utc_offset=offset)
-
-
-def _chunks(predictions: "QuerySet[Prediction]", *, whole: bool) -> Iterator[list[Stored]]:
-    """Stored predictions, oldest first; `whole` with what a replay needs."""
-    fields = Stored._fields if whole else Stored._fields[:-1]
-    rows = predictions.order_by("event_time", "id").values_list(*fields)
-    found = (Stored(*row) for row in rows.iterator(chunk_size=CHUNK))
-    while chunk := list(islice(found, CHUNK)):
-        yield chunk
-
-
-def _picked(row: Stored, layout: NDArray[np.intp], built: FloatArray | None) -> FloatArray:
-    """Today's features of one event: as logged, and as built where they were not logged."""
-    logged = np.frombuffer(row.vector, "<f8")
-    if built is None:
-        return logged[layout]
-    there = layout != ABSENT
-    built[there] = logged[layout[there]]
-    return built
-
-
 def read_rows(
     detector: Detector,
     *,
@@ -198,7 +80,7 @@ def read_rows(
     if total == 0:
         raise DatasetError("No events were scored yet: import or send some first.")
     columns = _Columns()
-    for part in _laid_out(detector, spec, predictions):
+    for part in laid_out(detector, spec, predictions):
         for row, layout, built in part:
             columns.add(row, layout, built)
         report(0.7 * len(columns.index) / total)
@@ -231,33 +113,17 @@ def read_vectors(
     found = np.empty((len(ids), len(spec.features)))
     predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
     total, read, met = predictions.count(), 0, 0
-    for part in _laid_out(detector, spec, predictions):
+    for part in laid_out(detector, spec, predictions):
         for row, layout, built in part:
             place = places.get(row.id.bytes)
             if place is not None:
-                found[place] = _picked(row, layout.places, built)
+                found[place] = picked(row, layout.places, built)
                 met += 1
         read += len(part)
         report(read / max(total, read))
     if met < len(ids):
         raise DatasetError(f"{len(ids) - met:,} of the events are stored no more.")
     return found
-
-
-def _laid_out(
-    detector: Detector, spec: DetectorSpec, predictions: "QuerySet[Prediction]"
-) -> Iterator[list[tuple[Stored, Layout, FloatArray | None]]]:
-    """Stored predictions, oldest first: where the features of `spec` lie in each one's vector, and
-    all of them computed again, where any event needs that."""
-    layouts = _layouts(detector, spec)
-    lacking = any(layout.why for layout in layouts.values())
-    replay = _Replay(spec) if lacking else None
-    for chunk in _chunks(predictions, whole=lacking):
-        built = None if replay is None else replay.vectors(chunk)
-        yield [
-            (row, layouts[row.bundle_digest], None if built is None else built[i])
-            for i, row in enumerate(chunk)
-        ]
 
 
 @dataclass(slots=True)
@@ -279,7 +145,7 @@ class _Columns:
         self.index[row.id] = len(self.index)
         self.origins[layout.why] += 1
         self.seen.add((row.entity, row.event_time, row.exposure))
-        self.vectors.append(_picked(row, layout.places, built).tobytes())
+        self.vectors.append(picked(row, layout.places, built).tobytes())
         self.times.append(row.event_time.timestamp())
         self.amounts.append(np.nan if row.exposure is None else float(row.exposure))
         self.tokens.append(row.entity)

@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "xgboost")
 CODE = (
     *("scoring/core", "models_registry/core", "models_registry/training.py"),
-    *("models_registry/datasets.py", "models_registry/fitting.py", "models_registry/tuning.py"),
+    *("models_registry/datasets.py", "models_registry/logged_vectors.py"),
+    *("models_registry/fitting.py", "models_registry/tuning.py"),
 )
 FloatArray = NDArray[np.float64]
 

@@ -216,7 +216,11 @@ def _judge(
     metrics["audited"] = audited_metrics(
         spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
     )
-    comparison = _compare(detector, spec, rows, test, fitted, risk, progress)
+    try:
+        comparison = _compare(detector, spec, rows, test, fitted, risk, progress)
+    except (DatasetError, ModelError) as problem:
+        comparison, metrics["not_compared"] = {}, str(problem)
+        progress.log(f"No comparison with the champion: {problem}")
     return Found(risk, everywhere, metrics, curves, comparison)
 
 
@@ -251,16 +255,12 @@ def _compare(
     progress: Progress,
 ) -> dict[str, Any]:
     """Champion and candidate on the same test rows, each with the features that it learnt from;
-    empty when there is no champion."""
+    empty when there is no champion. Raises DatasetError or ModelError where it cannot be read."""
     champion = serving(detector.slug).bundle
     if champion.predictor is None:
         return {}
-    try:
-        vectors = _champions_vectors(detector, spec, champion, rows, test, progress)
-        theirs = risk_of(champion.predictor, vectors)
-    except (DatasetError, ModelError) as problem:
-        progress.log(f"No comparison with the champion: {problem}")
-        return {}
+    vectors = _champions_vectors(detector, spec, champion, rows, test, progress)
+    theirs = risk_of(champion.predictor, vectors)
     bounds = champion.predictor.thresholds
     ours = fitted.thresholds
     found = compare(

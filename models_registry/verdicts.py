@@ -70,7 +70,7 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
     if version.metrics.get("moved_from"):
         return _moved_version(version, currency)
     if not found:
-        return _first_version(version)
+        return _without_comparison(version)
     precision, cost, level = found["average_precision"], found["cost"], level_of(found)
     cheaper = found["cheaper"] if cost else ""
     headline = HEADLINES[found["verdict"], cheaper].format(this=version.label, that=rival)
@@ -128,10 +128,13 @@ def _moved_version(version: ModelVersion, currency: str) -> Verdict:
     return Verdict(headline, tuple(evidence))
 
 
-def _first_version(version: ModelVersion) -> Verdict:
+def _without_comparison(version: ModelVersion) -> Verdict:
     rows, positives = version.metrics.get("rows", 0), version.metrics.get("positives", 0)
+    problem = version.metrics.get("not_compared")
     return Verdict(
-        f"{version.label} had no champion to be compared with.",
+        f"{version.label} could not be compared with the champion of its day: {problem}"
+        if problem
+        else f"{version.label} had no champion to be compared with.",
         (
             f"Average precision {ratio(version.metrics.get('average_precision'))} on {rows:,} "
             f"events ({positives:,} positive) that it had not learnt from.",

@@ -19,13 +19,11 @@ from scoring.core.likeness import ONE_SLIP, UNEQUAL, Query
 from scoring.core.name_index import (
     GONE_OR_SWAPPED,
     INITIAL_BITS,
-    JOIN,
-    LITTLE,
-    MIDDLE,
     RESPELLED,
     SLIP_LETTER,
     SLIP_SHORT,
 )
+from scoring.core.name_parts import JOIN, LITTLE, MIDDLE
 
 JOIN_LEAST_LIKE = 0.95
 JOIN_FACTOR = 0.99

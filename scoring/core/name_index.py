@@ -9,18 +9,18 @@ as in SymSpell). A word weighs what it tells: log2 of the share of entries that 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.names import INITIAL, PLAIN, NameForm, Word, parse_name, sound
-from scoring.core.watchlist import PERSON, UNKNOWN, ListedEntry, ListedName, Records, Texts
+from scoring.core.name_parts import FIRST, FURTHER, JOIN, LITTLE, MIDDLE, listed_words
+from scoring.core.names import sound
+from scoring.core.watchlist import ListedEntry, ListedName, Records, Texts
 
 Ints = NDArray[np.int32]
-# The part that a listed word plays; JOIN is several neighbours written as one.
-# A further family name (Maduro *Moros*) is left out more often than the first one.
-FAMILY, FURTHER, FIRST, MIDDLE, OTHER, LITTLE, JOIN = range(7)
+Number = TypeVar("Number", bound=np.integer)
 SHORTEST_SLIP = 3
 FEWEST_ENTRIES = 10_000
 MOST_CANDIDATES, MOST_TIED = 30, 90
@@ -169,7 +169,7 @@ class NameIndex:
         pairs = self.cluster[self.word[single]].astype(np.int64) * len(self._entries)
         pairs += self.owner[name_of[single]]
         having = np.bincount(
-            np.unique(pairs) // max(len(self._entries), 1), minlength=len(clusters)
+            _distinct(pairs) // max(len(self._entries), 1), minlength=len(clusters)
         )
         self._entries_with = having.astype(np.int32)
         # A short list says little about how common a word is among people.
@@ -302,7 +302,7 @@ class NameIndex:
         if joins:
             # Both sides written as one are of words that are alike by themselves.
             others = self._words_like(joins)
-            joined = np.union1d(joined, others[~self.only_join[others]])
+            joined = _distinct(np.concatenate((joined, others[~self.only_join[others]])))
         names, weights = self._postings_of(found[~alone])
         shared = np.bincount(names, weights, minlength=self.names)
         if len(joined):
@@ -319,7 +319,7 @@ class NameIndex:
         return close.astype(np.int32)
 
     def _words_like(self, words: Sequence[str]) -> Ints:
-        return np.unique(np.concatenate([like for _, like in self.look(words)]))
+        return _distinct(np.concatenate([like for _, like in self.look(words)]))
 
     def _postings_of(self, numbers: Ints) -> tuple[Ints, NDArray[np.float32]]:
         """The names that have the listed words `numbers`, with the bits of the word."""
@@ -340,6 +340,13 @@ class NameIndex:
         return Listed(name, digest, entry, entry.names[self.spelling[number]])
 
 
+def _distinct(values: NDArray[Number]) -> NDArray[Number]:
+    """Ascending. `np.unique` asks about masked arrays, and loads 3 MB for that."""
+    ordered: NDArray[Number] = np.sort(values)
+    first: NDArray[Number] = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return first
+
+
 def ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.int64]:
     """All numbers of first[i]..last[i] - 1, one range after another."""
     counts = (last - first).astype(np.int64)
@@ -348,52 +355,3 @@ def ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.
         return np.zeros(0, dtype=np.int64)
     ends = np.cumsum(counts)
     return np.arange(total) + np.repeat(first - ends + counts, counts)
-
-
-def listed_words(
-    name: ListedName, kind: str
-) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
-    """Words of a listed name as (text, part, 0), and its joins as (text, JOIN, span)."""
-    if not name.family:
-        form = parse_name(name.text)
-        parts = [*_parts(form.words, kind)]
-        return _words(form, parts), _joins(form, 0)
-    family, given = parse_name(name.family, whole=False), parse_name(name.given, whole=False)
-    if not any(word.kind == PLAIN for word in (*family.words, *given.words)):
-        family, given = parse_name(name.family), parse_name(name.given)
-    words = _words(family, _in_turn(family.words, FAMILY, FURTHER))
-    words += _words(given, _in_turn(given.words, FIRST, MIDDLE))
-    return words, _joins(family, 0) + _joins(given, len(family.words))
-
-
-def _words(form: NameForm, parts: Iterable[int]) -> list[tuple[str, int, int]]:
-    return [(word.text, part, 0) for word, part in zip(form.words, parts, strict=True)]
-
-
-def _joins(form: NameForm, shift: int) -> list[tuple[str, int, int]]:
-    return [
-        (text, JOIN, (i + shift) * 16 + j + shift) for text, i, j in form.joins if j + shift < 16
-    ]
-
-
-def _in_turn(words: Sequence[Word], first: int, later: int) -> list[int]:
-    parts, part = [], first
-    for word in words:
-        if word.kind in (PLAIN, INITIAL):
-            parts.append(part)
-            part = later
-        else:
-            parts.append(LITTLE)
-    return parts
-
-
-def _parts(words: Sequence[Word], kind: str) -> list[int]:
-    """Parts of a name that nobody took apart: a person's last word is the family name."""
-    plain = [i for i, word in enumerate(words) if word.kind in (PLAIN, INITIAL)]
-    parts = [LITTLE] * len(words)
-    person = kind == PERSON or (kind == UNKNOWN and len(plain) < 2)
-    for i in plain:
-        parts[i] = OTHER
-        if person and len(plain) > 1:
-            parts[i] = FIRST if i == plain[0] else FAMILY if i == plain[-1] else MIDDLE
-    return parts

@@ -28,13 +28,13 @@ from scoring.core.name_index import (
     BITS,
     DOUBTFUL_ABSENCE,
     GONE,
-    JOIN,
     SLIPPED,
     WEIGHT,
     Ints,
     NameIndex,
     ranges,
 )
+from scoring.core.name_parts import JOIN
 from scoring.core.names import INITIAL, PLAIN, NameForm, parse_name
 
 # Between the bound and the score lie rounding and the choice of pairs: at most 0.003 among 9,500

@@ -7,6 +7,7 @@ from models_registry.datasets import DatasetError, read_rows, read_vectors
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
 from models_registry.training import train_version
+from models_registry.verdicts import verdict_of
 from scoring.models import Prediction
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
 
@@ -82,6 +83,9 @@ def test_vectors_that_cannot_be_read_any_more_are_no_comparison(detector, monkey
     version = train(detector, QuietProgress(lambda fraction, text: said.append(text)))
     assert version.comparison == {}
     assert "No comparison with the champion: 3 of the events are stored no more." in said
+    told = verdict_of(version, rival="v1", currency="EUR").headline
+    assert told.endswith("could not be compared with the champion of its day: 3 of the events are "
+                         "stored no more.")  # fmt: skip
 
 
 def test_vectors_are_read_by_event_whatever_came_or_went_since(detector):

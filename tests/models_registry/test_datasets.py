@@ -7,14 +7,13 @@ import pytest
 import yaml
 
 from models_registry.datasets import (
-    NEW_FEATURES,
-    NO_BUNDLE,
     DatasetError,
     dataset_rows,
     describe_dataset,
     digest,
     read_rows,
 )
+from models_registry.logged_vectors import NEW_FEATURES, NO_BUNDLE
 from scoring.core.bundle import BundleError
 from scoring.declarations import load_detector
 from scoring.labelling import record_label, record_truths, retract_labels
@@ -118,7 +117,7 @@ def test_what_arrived_late_is_seen_only_by_vectors_computed_again(cards_detector
         scored_many("cards", [card(minutes, TX_DATETIME=at.isoformat())])
     place = cards_detector.spec().feature_names.index("CUSTOMER_ID_count_1d")
     assert read(cards_detector).vectors[:, place].tolist() == [1.0, 2.0, 2.0]
-    monkeypatch.setattr("models_registry.datasets.loaded", unreadable)
+    monkeypatch.setattr("models_registry.logged_vectors.loaded", unreadable)
     assert read(cards_detector).vectors[:, place].tolist() == [1.0, 2.0, 3.0]
 
 
@@ -204,7 +203,7 @@ def lived(detector, *, days=40, a_day=12):
 def test_vectors_computed_again_equal_those_that_were_logged(cards_detector, monkeypatch):
     lived(cards_detector)
     logged = read(cards_detector, KNOWN_AT)
-    monkeypatch.setattr("models_registry.datasets.loaded", unreadable)
+    monkeypatch.setattr("models_registry.logged_vectors.loaded", unreadable)
     again = read(cards_detector, KNOWN_AT)
     assert again.origin["recomputed"] == {NO_BUNDLE: 480}
     assert logged.origin["recomputed"] == {}

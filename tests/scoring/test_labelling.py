@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models_registry.datasets import _chunks, _Replay
+from models_registry.logged_vectors import Replay, in_chunks
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.choosing import feature_store
 from scoring.importing import import_file
@@ -127,9 +127,9 @@ def test_windows_that_wait_to_be_rebuilt_refuse_no_label(cards_detector, caplog,
 def replayed(detector):
     """What every stored event would be given today, and what it was given."""
     rows = Prediction.objects.filter(detector=detector)
-    (chunk,) = _chunks(rows, whole=True)
+    (chunk,) = in_chunks(rows, whole=True)
     given = np.array([np.frombuffer(row.vector, "<f8") for row in chunk])
-    return _Replay(detector.spec()).vectors(chunk), given
+    return Replay(detector.spec()).vectors(chunk), given
 
 
 def test_an_imported_file_gives_the_vectors_of_a_replay(cards_detector, tmp_path):

@@ -1,5 +1,7 @@
 """What the matcher finds, and what it must not."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,13 @@ from tests.scoring.core.screening_lists import ENTRIES, FILLERS, company, index_
 
 INDEX = index_of()
 REVIEW = 0.90
+SCREENED = """
+import sys
+from scoring.core.name_search import find_matches
+from tests.scoring.core.screening_lists import index_of
+found = find_matches(index_of(), "Abd al Rahman Veckselmann", 0.8)
+print(len(found), "numpy.ma" in sys.modules)
+"""
 
 
 def best(name, least=0.5):
@@ -190,3 +199,11 @@ def test_every_pair_is_explained():
 def test_no_words_find_nothing():
     assert find_matches(INDEX, " ... ", 0.5) == []
     assert find_matches(index_of([]), "Anybody", 0.5) == []
+
+
+def test_screening_loads_no_masked_arrays():
+    """Megabytes of each process that serves; `np.unique` loads them to ask whether it has one."""
+    answer = subprocess.run(
+        [sys.executable, "-c", SCREENED], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["1", "False"]
