@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -19,7 +20,9 @@ from cases.selectors import alert_queue, predictions_without_alert
 from cases.services import comment_on_case, label_alert, open_alerts
 from cases.tallying import tally_everything
 from cases.workflow import Disposition
+from models_registry.datasets import DatasetError
 from models_registry.fitting import QuietProgress
+from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.training import train_version
 from riskplatform.var_dir import keep_secret
@@ -33,7 +36,7 @@ PEOPLE = {
     "owner": (MODEL_OWNER, "Mo", "Owner"),
     "admin": (ADMIN, "Ada", "Min"),
 }
-SEED = 7
+SEED, MOST_SEEDS = 7, 5
 DAYS = 75
 RECENT = timedelta(days=3)
 EVENTS = {
@@ -71,23 +74,11 @@ def fill(
     now = _started_at()
     owner = User.objects.get(username="owner")
     detectors = {d.slug: d for d in Detector.objects.filter(slug__in=events)}
-    for slug, count in events.items():
-        simulate_history(
-            detectors[slug],
-            start=now - timedelta(days=DAYS),
-            end=now - RECENT,
-            events=count,
-            seed=SEED,
-        )
-        say(f"{slug}: {count:,} past events scored and labelled")
+    for slug, wanted in events.items():
+        _simulate_past(detectors[slug], now, wanted)
+        say(f"{slug}: {wanted:,} past events scored and labelled")
     for slug, detector in detectors.items():
-        version = train_version(
-            detector,
-            learner=detector.spec().training.learner,
-            trained_by=owner,
-            job=None,
-            progress=QuietProgress(),
-        )
+        version = _train(detector, now, events[slug], owner, say)
         promote(version, actor=None, reason="First champion of the demo, set up by the platform.")
         precision = version.metrics["average_precision"]
         champion = f"champion {version.label} ({version.learner})"
@@ -96,6 +87,32 @@ def fill(
         simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
     _triage(now, say)
     say(f"{tally_everything():,} days counted for the dashboards")
+
+
+def _simulate_past(detector: Detector, now: datetime, events: int, seed: int = SEED) -> None:
+    start, end = now - timedelta(days=DAYS), now - RECENT
+    simulate_history(detector, start=start, end=end, events=events, seed=seed)
+
+
+def _train(detector: Detector, now: datetime, events: int, owner: User, say: Say) -> ModelVersion:
+    """The first version. What is simulated depends on the hour: where it brought too little fraud
+    to learn from, as much history again is added. Raises DatasetError when MOST_SEEDS brought too
+    little."""
+    train = partial(
+        train_version,
+        detector,
+        learner=detector.spec().training.learner,
+        trained_by=owner,
+        job=None,
+        progress=QuietProgress(),
+    )
+    for seed in range(SEED + 1, SEED + MOST_SEEDS):
+        try:
+            return train()
+        except DatasetError as problem:
+            say(f"{detector.slug}: {problem} More is simulated.")
+            _simulate_past(detector, now, events, seed)
+    return train()
 
 
 def _started_at() -> datetime:

@@ -192,6 +192,7 @@ else:
         }
     }
     CELERY_BROKER_URL = "filesystem://localhost"  # a host is asked for, and not used
+    CELERY_BROKER_TRANSPORT = "riskplatform.file_broker:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = prepare_broker_folders(VAR_DIR / "broker")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True

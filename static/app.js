@@ -146,6 +146,8 @@
   document.addEventListener("htmx:confirm", askFirst);
   document.addEventListener("htmx:beforeSwap", function (event) {
     // Remember what had the focus, so that a swap does not throw the keyboard back to the top.
+    kept = null;
+    if (!event.detail.shouldSwap) return; // an error: everything stays
     var active = document.activeElement;
     if (!event.detail.target.contains(active) || active === document.body) return;
     var row = active.closest("[data-row]");

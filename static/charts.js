@@ -201,7 +201,7 @@
     scope.querySelectorAll(".chart[data-chart-src]").forEach(draw);
   }
   function purge(event) {
-    if (!window.Plotly || !event.detail.target.querySelectorAll) return;
+    if (!event.detail.shouldSwap || !window.Plotly || !event.detail.target.querySelectorAll) return;
     event.detail.target.querySelectorAll(".chart[data-ready]").forEach(function (box) { window.Plotly.purge(box); });
   }
 

@@ -118,7 +118,7 @@
     }
     if (all.some(function (node) { return node.dataset.key.startsWith(wanted + " "); })) {
       pending = wanted;
-      pendingTimer = setTimeout(function () { pending = ""; }, 1200);
+      pendingTimer = setTimeout(function () { pending = ""; }, 3000);
       return true;
     }
     return false;

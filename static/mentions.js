@@ -162,6 +162,6 @@
   window.addEventListener("resize", close);
   // What is swapped elsewhere, as the bell is every half minute, leaves the list where it is.
   document.addEventListener("htmx:beforeSwap", function (event) {
-    if (event.detail.target.contains(box || document.activeElement)) close();
+    if (event.detail.shouldSwap && event.detail.target.contains(box || document.activeElement)) close();
   });
 })();

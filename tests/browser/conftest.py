@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.e2e import shared
 from tests.e2e.stack import PASSWORD, Stack, running_stack
@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(timeout=20_000)  # two platforms and two browsers may share two processors
 WITHOUT_CHANCE = {"RISK_SECOND_LOOK_SHARE": "0"}  # which alert is judged twice, tests say
 FILL = "from riskplatform.demo import fill; fill(print, events={'fraud': 9000}, recent_events=3000)"
 

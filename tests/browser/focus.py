@@ -15,7 +15,10 @@ CONTROLS = """() => {
 PRESS = """place => {
   const node = document.querySelectorAll("a[hx-get], button[hx-get]")[place];
   window.settled = false;
-  document.addEventListener("htmx:afterSettle", () => { window.settled = true; }, {once: true});
+  document.addEventListener("htmx:afterSettle", event => {
+    const asked = event.detail.requestConfig;
+    if (!asked || asked.elt === node) window.settled = true; // and not what polls beside it
+  });
   node.focus();
   return [node.textContent.replace(/\\s+/g, " ").trim(), document.activeElement === node];
 }"""
@@ -38,7 +41,7 @@ def lost_focus(page: Page, address: str, known: set[str]) -> list[str]:
             continue
         page.keyboard.press("Enter")
         try:
-            page.wait_for_function("() => window.settled !== false", timeout=5000)
+            page.wait_for_function("() => window.settled !== false", timeout=20_000)
         except PlaywrightTimeout:
             problems.append(f"'{words}' fetches nothing")
             continue

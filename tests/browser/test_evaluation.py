@@ -56,7 +56,7 @@ def test_an_owner_previews_and_publishes_thresholds_and_judges_again(sign_in: Si
     expect(page.locator("#judgements")).to_contain_text(
         re.compile("evaluates it|As of today"), timeout=15_000
     )
-    for _ in range(40):
+    for _ in range(120):
         page.goto(moved)
         if "As of today, as known at" in (page.locator("#judgements").text_content() or ""):
             break

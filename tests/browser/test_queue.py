@@ -164,6 +164,8 @@ def test_leaving_the_page_lets_the_alert_go(sign_in: SignIn, second: str, platfo
     one.keyboard.press("n")
     mine = alert_path(one)
     expect(one.locator("#lock")).to_contain_text("Locked by you")
+    # It renews itself once the page stands: a renewal under way would outlive the farewell.
+    expect(one.locator("#lock")).to_have_attribute("hx-trigger", "lock:renew")
     one.goto("/cases/")
     one.wait_for_load_state("networkidle")
     # The farewell is a beacon: nobody waits for its answer.

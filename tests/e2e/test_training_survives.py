@@ -90,10 +90,17 @@ def trials(stack: Stack) -> list[int]:
     return [number for (number,) in rows]
 
 
+def is_running(thread: Path) -> bool:
+    """Whether a thread has not stopped yet: the signal reaches them one after another."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in ("T", "t", "Z")
+
+
 def freeze(pid: int, stack: Stack) -> None:
     """Stop a worker at a moment at which it does not hold SQLite's lock: that would stay held."""
     while True:
         os.killpg(pid, signal.SIGSTOP)
+        while any(is_running(thread) for thread in Path(f"/proc/{pid}/task").iterdir()):
+            time.sleep(0.01)
         with closing(sqlite3.connect(stack.var / "riskplatform.db", timeout=0.2)) as database:
             try:
                 database.execute("BEGIN IMMEDIATE")

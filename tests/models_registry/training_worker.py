@@ -30,6 +30,7 @@ folder = Path(os.environ.get("TRAINING_FOLDER", "/nowhere"))
 app = Celery("training", set_as_current=False)
 app.conf.update(
     broker_url="filesystem://localhost",
+    broker_transport="riskplatform.file_broker:Transport",
     broker_transport_options={
         "data_folder_in": str(folder / "messages"),
         "data_folder_out": str(folder / "messages"),

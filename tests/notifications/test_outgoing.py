@@ -121,20 +121,20 @@ def test_only_what_may_get_better_is_worth_another_attempt(receiver, status, las
     assert (fault.value.lasting, fault.value.retry_after) == (lasting, 120.0)
 
 
-@pytest.mark.parametrize("answer", [{"hangs": 3}, {"drips": 200}])
+@pytest.mark.parametrize("answer", [{"hangs": 20}, {"drips": 400}])
 def test_a_receiver_that_hangs_or_drips_is_left_at_the_deadline(receiver, answer):
     receiver.answers = [{"status": 200, **answer}]
     began = time.monotonic()
     with pytest.raises(Fault, match="in time"):
         sent(receiver.url(), limits(receiver, deadline=0.5))
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 10.0
 
 
 def test_an_endless_answer_is_not_read(receiver):
-    receiver.answers = [{"status": 200, "floods": 10_000}]
+    receiver.answers = [{"status": 200, "floods": 1_000_000}]
     began = time.monotonic()
-    assert sent(receiver.url(), limits(receiver)) == 200
-    assert time.monotonic() - began < 2.0
+    assert sent(receiver.url(), limits(receiver, deadline=20.0)) == 200
+    assert time.monotonic() - began < 10.0
 
 
 def test_nobody_listening_and_no_certificate_are_told_apart(receiver):

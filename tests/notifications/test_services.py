@@ -121,7 +121,8 @@ def test_quiet_hours_hold_mail_back_and_critical_may_pass(
     assert unread_count(lead.pk) == 1
 
 
-def test_people_get_one_summary_when_it_is_too_much_and_machines_get_all(analyst):
+def test_people_get_one_summary_when_it_is_too_much_and_machines_get_all(analyst, monkeypatch):
+    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 1, 10, 12, 30, tzinfo=UTC))
     route_for("webhook", kinds=["alert.opened"])
     route_for("slack", kinds=["alert.opened"])
     most = KINDS["alert.opened"].most_an_hour

@@ -220,9 +220,9 @@ def test_values_of_another_kind_than_declared_match_nothing(when):
 
 def test_texts_are_never_repeated_or_joined():
     found = rule("note * amount == 0 or note * amount != 0", dict.fromkeys(KINDS, ANY))
-    started = time.perf_counter()
+    started = time.process_time()
     assert not found.matches({"note": "x" * 1000, "amount": 10**12})
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
@@ -267,10 +267,10 @@ def test_nesting_costs_no_more_than_length():
     chain = "known"
     for _ in range(30):
         chain = f"(known == {chain} == known)"
-    started = time.perf_counter()
+    started = time.process_time()
     assert rule(f"{when} > 1").matches({"amount": 2.0})
     assert rule(chain).matches({"known": True})
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize("absent", [{}, {"amount": None}, {"amount": math.nan}])

@@ -210,12 +210,14 @@ CHOOSING = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    *(KafkaError._TIMED_OUT, KafkaError._TRANSPORT),
 }
-"""What a broker says while it decides who keeps a group's offsets."""
+"""What is heard while a broker decides who keeps a group's offsets."""
 
 
 def committed(topics: Topics) -> int:
-    """How many messages the group has told the broker to be done; -1 while it cannot say."""
+    """How many messages the group has told the broker to be done; -1 while it cannot say: to be
+    waited for."""
     consumer = Consumer({"bootstrap.servers": KAFKA, "group.id": topics.group})
     try:
         numbers = consumer.list_topics(topics.events, 10).topics[topics.events].partitions

@@ -130,7 +130,7 @@ def test_what_comes_while_nobody_reads_waits_in_the_session(platform, post):
 
 def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(platform, post):
     consumer = ready(platform, post, "--batch", "5")
-    sent = samples(300)
+    sent = samples(900)
     sender = threading.Thread(target=post.send, args=(sent,))
     sender.start()
     wait_for(lambda: len(platform.scored()) > 30, "some predictions")
@@ -138,8 +138,8 @@ def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(platform, pos
     sender.join()
     before = len(platform.scored())
     consumer = platform.consume(*post.flags("--batch", "5"))
-    wait_for(lambda: len(platform.scored()) == 300, "300 predictions")
-    assert before < 300
+    wait_for(lambda: len(platform.scored()) == 900, "900 predictions")
+    assert before < 900
     assert platform.scored() == ids(sent)
 
 

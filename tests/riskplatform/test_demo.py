@@ -1,0 +1,49 @@
+"""What the demo does where an hour's history holds too little fraud."""
+
+import pytest
+from django.utils import timezone
+
+from models_registry.datasets import DatasetError
+from riskplatform import demo
+from tests.models_registry.learning import detector_of, learning_config
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hours(monkeypatch):
+    """`hours(n)`: only the n-th history has enough; gives the seeds that were simulated."""
+
+    def too_little_until(enough):
+        seeds = [demo.SEED]
+
+        def train(detector, **given):
+            if len(seeds) < enough:
+                raise DatasetError("Only 17 labelled positives lie in the training part.")
+            return "version"
+
+        def simulate(detector, *, start, end, events, seed):
+            seeds.append(seed)
+
+        monkeypatch.setattr(demo, "train_version", train)
+        monkeypatch.setattr(demo, "simulate_history", simulate)
+        return seeds
+
+    return too_little_until
+
+
+def test_more_is_simulated_until_there_is_enough_to_learn_from(hours, owner):
+    seeds, said = hours(3), []
+    detector = detector_of(learning_config())
+    assert demo._train(detector, timezone.now(), 1000, owner, said.append) == "version"
+    assert seeds == [7, 8, 9]
+    assert said[0] == (
+        "cards: Only 17 labelled positives lie in the training part. More is simulated."
+    )
+
+
+def test_at_the_end_it_says_what_is_missing(hours, owner):
+    seeds = hours(99)
+    with pytest.raises(DatasetError, match="Only 17"):
+        demo._train(detector_of(learning_config()), timezone.now(), 1000, owner, print)
+    assert len(seeds) == demo.MOST_SEEDS
