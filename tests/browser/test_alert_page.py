@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
@@ -183,6 +183,28 @@ def test_the_span_of_the_timeline_switches_in_place_and_keeps_the_focus(
     expect(page.locator("#span-90")).to_have_attribute("aria-current", "true")
     expect(page.locator("#span-90")).to_be_focused()
     expect(page.locator("#timeline .js-plotly-plot")).to_be_visible()
+
+
+def test_an_answer_that_exchanges_nothing_leaves_the_chart(
+    sign_in: SignIn, alerts: dict[str, str]
+) -> None:
+    """As an error does; one that the browser does not complain about."""
+    page = sign_in("analyst")
+    open_alert(page, alerts["fraud"])
+    chart = page.locator("#timeline .js-plotly-plot .main-svg").first
+    expect(chart).to_be_visible()
+    asked: list[str] = []
+
+    def nothing(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=204)
+
+    page.route(re.compile("range="), nothing)
+    with page.expect_response(re.compile("range=")):
+        page.locator("#span-90").click()
+    page.wait_for_load_state("networkidle")
+    assert len(asked) == 1
+    expect(chart).to_be_visible()
 
 
 def test_the_way_back_leads_from_a_linked_entity_to_the_alert(

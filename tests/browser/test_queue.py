@@ -268,6 +268,24 @@ def test_escape_leaves_a_filter_for_good_however_long_the_list_takes_to_settle(
     expect(page.locator("#view-name")).to_be_focused()
 
 
+def test_escape_leaves_a_filter_for_good_where_the_list_did_not_come(
+    sign_in: SignIn, second: str
+) -> None:
+    """What had the focus is remembered for a list that is exchanged, and for no other one."""
+    page = sign_in("analyst")
+    page.route(re.compile("level=HIGH"), lambda route: route.fulfill(status=204))
+    page.locator("#filter-level").focus()
+    with page.expect_response(re.compile("level=HIGH")):
+        page.locator("#filter-level").select_option("HIGH")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("Escape")
+    expect(page.locator("select:focus")).to_have_count(0)
+    page.evaluate("htmx.trigger('#news', 'htmx:afterSettle', {elt: document.body})")
+    expect(page.locator("select:focus")).to_have_count(0)
+    page.keyboard.press("v")
+    expect(page.locator("#view-name")).to_be_focused()
+
+
 def test_the_split_moves_its_shares_and_rows_say_why_they_are_there(
     sign_in: SignIn, second: str
 ) -> None:
