@@ -2,9 +2,8 @@
 training, and how often a better one does.
 
 Each run is one comparison as a training makes it (models_registry.core.comparison): events new to
-both models, seen through noise of their own; thresholds that each chose by cost on validation days
-of its own. It passes as a promotion would (models_registry.approvals): surely better by ranking or
-by cost, and by neither surely worse.
+both models, seen through noise of their own; review thresholds of least cost on many other events.
+It passes by the rule of a promotion.
 """
 
 import argparse
@@ -15,15 +14,11 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ab_simulation import COSTS, wilson
-from models_registry.core.comparison import Comparison, Contender, compare
+from benchmarks.ab_simulation import COSTS, LEAST_POSITIVES, wilson
+from models_registry.core.comparison import Comparison, Contender, backs_promotion, compare
 from models_registry.core.costs import decision_costs
 
 FloatArray = NDArray[np.float64]
-
-
-LEAST_POSITIVES = 20
-"""What a declaration asks for unless it says otherwise (`training.minimum_positives`)."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +91,8 @@ def run(setting: Setting, seed: int, *, resamples: int = 500) -> Comparison:
 
 
 def passes(found: Comparison) -> bool:
-    """As `approvals` reads it."""
-    verdicts = {found.verdict, found.cheaper}
-    return "better" in verdicts and "worse" not in verdicts
+    """Whether it would back a promotion."""
+    return backs_promotion(found.verdict, found.cheaper)
 
 
 def main() -> None:

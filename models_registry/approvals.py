@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from models_registry.core.comparison import backs_promotion
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
@@ -85,12 +86,12 @@ def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evi
     if found.get("champion_digest") != champion.digest:
         text = f"{version.label} was compared with another champion than {champion.label}."
         return Evidence("none", False, text, live)
-    verdicts = {found["verdict"], found["cheaper"] if found.get("cost") else "undecided"}
-    if "better" in verdicts and "worse" not in verdicts:
-        what = "ranks better" if found["verdict"] == "better" else "costs less"
+    verdict, cheaper = found["verdict"], found["cheaper"] if found.get("cost") else "undecided"
+    if backs_promotion(verdict, cheaper):
+        what = "ranks better" if verdict == "better" else "costs less"
         text = f"On {found['rows']:,} events new to it, {version.label} surely {what}."
         return Evidence("offline", True, text, live)
-    word = "worse" if "worse" in verdicts else "not surely better"
+    word = "worse" if "worse" in (verdict, cheaper) else "not surely better"
     text = f"On {found['rows']:,} events new to it, {version.label} is {word}."
     return Evidence("none", False, text, live)
 

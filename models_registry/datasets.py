@@ -222,7 +222,7 @@ def describe_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = N
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
     truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
     and `recomputed` ones by reason; `label_sources`; `duplicates` (events of one entity, moment and
-    amount beyond the first); `read_at`, when events were read; `split` in seconds;
+    amount beyond the first); `read_at`, until when events had been stored; `split` in seconds;
     `unlabelled_is_legitimate`.
     """
     training = detector.spec().training

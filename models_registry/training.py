@@ -98,14 +98,7 @@ def train_version(
     """
     started = time.monotonic()
     spec = detector.spec()
-    known_at = now or timezone.now()
-    progress.report(0.0, READING)
-    rows = read_rows(
-        detector,
-        known_at=known_at,
-        report=lambda part: progress.report(0.3 * part, READING),
-        stored_by=stored_by,
-    )
+    rows = _read(detector, now or timezone.now(), stored_by, progress)
     split = _plan(spec, rows)
     parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)
     progress.log(_counted(rows, parts))
@@ -135,6 +128,18 @@ def train_version(
     test = parts.test
     return document_version(
         version, vectors=rows.vectors[test.span], labels=test.span_labels, risk=found.everywhere
+    )
+
+
+def _read(
+    detector: Detector, known_at: datetime, stored_by: datetime | None, progress: Progress
+) -> Rows:
+    progress.report(0.0, READING)
+    return read_rows(
+        detector,
+        known_at=known_at,
+        report=lambda part: progress.report(0.3 * part, READING),
+        stored_by=stored_by,
     )
 
 

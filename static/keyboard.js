@@ -13,14 +13,12 @@
   var pending = "";
   var pendingTimer = 0;
   var announceTimer = 0;
-  var marked = null;
 
   function rows(list) { return Array.from(list.querySelectorAll("[data-row]")); }
   function currentRow(list) {
     return list.querySelector("[data-row].is-active") || list.querySelector("[data-row]:focus-within");
   }
   function mark(row) {
-    marked = row;
     rows(row.closest("[data-list]")).forEach(function (other) {
       other.classList.toggle("is-active", other === row);
       other.tabIndex = other === row ? 0 : -1;
@@ -186,8 +184,9 @@
   risk.keys = keys;
 
   document.addEventListener("htmx:afterSettle", function () {
-    // htmx gives a row its class of before the swap, and with it takes the mark away, when all settles.
-    if (marked && marked.isConnected && !marked.classList.contains("is-active")) mark(marked);
+    // A row that kept the focus lost its mark when all settled: htmx gives it the class it came with.
+    var row = document.activeElement;
+    if (row.matches("[data-list] [data-row]") && !row.classList.contains("is-active")) mark(row);
     prepareLists(document);
   });
   prepareLists(document);

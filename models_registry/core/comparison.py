@@ -81,20 +81,15 @@ def compare(
     positives = int((labels == 1).sum())
     groups = np.arange(labels.size) if entities is None else entities
     draws = _draw_weights(groups, seed=seed, resamples=resamples)
-    with_cost = amounts is not None and bool(np.isfinite(amounts).any())
-    level = LEVEL_OF_TWO if with_cost else LEVEL
+    known = amounts if amounts is not None and np.isfinite(amounts).any() else None
+    level = LEVEL if known is None else LEVEL_OF_TWO
     precision = _difference(
         _Precision(labels, champion.risk), _Precision(labels, candidate.risk), draws, level
     )
     cost = None
-    if amounts is not None and with_cost:
-        spent = [
-            decision_costs(
-                labels, one.risk, amounts, review=one.review, block=one.block, costs=costs
-            )
-            for one in (champion, candidate)
-        ]
-        cost = _difference(_Mean(spent[0]), _Mean(spent[1]), draws, level)
+    if known is not None:
+        theirs, ours = (_mean_cost(labels, one, known, costs) for one in (champion, candidate))
+        cost = _difference(theirs, ours, draws, level)
     enough = positives >= least_positives
     return Comparison(
         rows=labels.size,
@@ -106,6 +101,16 @@ def compare(
         verdict=_verdict(precision, enough=enough, higher_is_better=True),
         cheaper=_verdict(cost, enough=enough, higher_is_better=False),
     )
+
+
+def backs_promotion(verdict: str, cheaper: str) -> bool:
+    """Whether a comparison's outcomes do: surely better by one of them, surely worse by neither."""
+    return "better" in (verdict, cheaper) and "worse" not in (verdict, cheaper)
+
+
+def _mean_cost(labels: Labels, one: Contender, amounts: FloatArray, costs: CostSpec) -> "_Mean":
+    review, block = one.review, one.block
+    return _Mean(decision_costs(labels, one.risk, amounts, review=review, block=block, costs=costs))
 
 
 def _draw_weights(groups: NDArray[Any], *, seed: int, resamples: int) -> "_Draws":

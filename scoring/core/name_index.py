@@ -341,10 +341,12 @@ class NameIndex:
 
 
 def _distinct(values: NDArray[Number]) -> NDArray[Number]:
-    """Ascending. `np.unique` asks about masked arrays, and loads 3 MB for that."""
+    """Ascending. `np.unique` asks about masked arrays, and loads some 5 MB for that."""
     ordered: NDArray[Number] = np.sort(values)
-    first: NDArray[Number] = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
-    return first
+    is_new = np.ones(len(ordered), dtype=bool)
+    is_new[1:] = ordered[1:] != ordered[:-1]
+    found: NDArray[Number] = ordered[is_new]
+    return found
 
 
 def ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -103,6 +103,7 @@ window.stayed = true;
 new MutationObserver((_, observer) => {
   observer.disconnect();
   window.focused = document.activeElement.id;
+  window.looks = document.activeElement.className;
   document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "c", bubbles: true}));
   document.getElementById("bulk-note").value = "Called.";
   document.querySelector("#bulk-form [value='comment:add']").click();
@@ -125,6 +126,7 @@ def test_a_list_that_was_exchanged_takes_the_next_act_in_the_same_moment(
     page.keyboard.press("1")
     expect(page.locator(".toasts")).to_contain_text("commented on.")
     assert page.evaluate("window.stayed && window.focused") == alert
+    assert "is-active" in page.evaluate("window.looks")
     expect(row).to_be_focused()
 
 

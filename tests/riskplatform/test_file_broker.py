@@ -70,7 +70,7 @@ def test_processes_that_bind_at_once_find_all_queues(channel):
 
 def test_a_table_is_not_seen_before_it_is_whole(channel, monkeypatch):
     first, second = channel(), channel()
-    write = Path.write_bytes
+    write, seen = Path.write_bytes, []
 
     def slow(path, content):
         path.touch()
@@ -79,7 +79,6 @@ def test_a_table_is_not_seen_before_it_is_whole(channel, monkeypatch):
             second._queue_bind("all", "", "", "two")
         return write(path, content)
 
-    seen = []
     monkeypatch.setattr(Path, "write_bytes", slow)
     first._queue_bind("all", "", "", "one")
     assert {one.queue for one in first.get_table("all")} == {"one", "two"}
