@@ -18,6 +18,7 @@ from models_registry.evaluation_models import Evaluation
 from models_registry.fitting import PartOf, Progress, fit_parts, own_parameters
 from models_registry.judging import (
     audited_metrics,
+    blocks_at,
     evaluate_rows,
     finite,
     history_starts,
@@ -211,7 +212,7 @@ def _compare_move(
         amounts=rows.amounts[judged],
         costs=spec.costs,
         least_positives=spec.training.minimum_positives,
-        entities=rows.entities[judged],
+        blocks=blocks_at(rows, judged),
     ).to_dict()
     found |= {"champion_digest": move.base.digest, "champion_saw_test_rows": False}
     return dict(finite(found))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models_registry.core import audit
 from models_registry.core.evaluation import evaluate
-from models_registry.core.intervals import Traffic
+from models_registry.core.intervals import DAY, Traffic
+from models_registry.core.resampling import Blocks, blocks_of
 from models_registry.core.selection import AUDITED
 from models_registry.datasets import Rows
 from scoring.core.bundle import Predictor
@@ -65,6 +66,11 @@ def risk_of(predictor: Predictor, vectors: FloatArray) -> FloatArray:
         score = score_of(margin, predictor.model.link)
         found[part] = score if probability is None else probability
     return found
+
+
+def blocks_at(rows: Rows, at: IntArray) -> Blocks:
+    """What a resample draws of the rows `at` [n]: entities, or days of them where they are few."""
+    return blocks_of(rows.entities[at], (rows.event_time[at] // DAY).astype(np.int64))
 
 
 def evaluate_rows(

@@ -26,6 +26,7 @@ from models_registry.documenting import document_version
 from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
 from models_registry.judging import (
     audited_metrics,
+    blocks_at,
     evaluate_rows,
     finite,
     history_starts,
@@ -275,7 +276,7 @@ def _compare(
         amounts=rows.amounts[test.rows],
         costs=spec.costs,
         least_positives=spec.training.minimum_positives,
-        entities=rows.entities[test.rows],
+        blocks=blocks_at(rows, test.rows),
     ).to_dict()
     trained = champion.manifest.get("training", {})
     # A champion that was trained on some of these very rows is flattered; the page says so.

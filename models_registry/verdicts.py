@@ -54,6 +54,9 @@ MOVED = {
 FORMER_LEAST_POSITIVES = 10
 """Of comparisons that do not say how many they wanted."""
 
+BLOCKS = {"event": "events", "entity": "entities", "day of an entity": "days of an entity"}
+"""What a comparison draws together (`core.resampling.Blocks`), when there are several."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -85,12 +88,7 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
         f"Both judged the same {found['rows']:,} events ({found['positives']:,} positive), "
         f"from which {version.label} learnt nothing."
     )
-    warnings = []
-    if found["positives"] < found.get("least_positives", FORMER_LEAST_POSITIVES):
-        warnings.append(
-            f"Only {found['positives']} positives were known among these events: too few to tell "
-            "models apart. Label more, then train again."
-        )
+    warnings = _too_few(found)
     if found.get("champion_saw_test_rows"):
         warnings.append(
             f"{rival} learnt from some of these events, which flatters it: on events new to both, "
@@ -125,7 +123,25 @@ def _moved_version(version: ModelVersion, currency: str) -> Verdict:
             "evaluation as of today."
         )
     evidence.append(f"It ranks events exactly as {base} does: the model is the same.")
-    return Verdict(headline, tuple(evidence))
+    return Verdict(headline, tuple(evidence), tuple(_too_few(found)))
+
+
+def _too_few(found: Mapping[str, Any]) -> list[str]:
+    """Why a comparison could decide nothing; empty where it could, and where there was none."""
+    if not found:
+        return []
+    if found["positives"] < found.get("least_positives", FORMER_LEAST_POSITIVES):
+        return [
+            f"Only {found['positives']} positives were known among these events: too few to tell "
+            "models apart. Label more, then train again."
+        ]
+    if found.get("blocks", 0.0) < found.get("least_blocks", 0):
+        return [
+            f"The {found['positives']} positives lie together: they tell no more than "
+            f"{found['blocks']:.1f} {BLOCKS[found['unit']]} with as many each, and fewer than "
+            f"{found['least_blocks']} cannot tell models apart. Wait for others, then train again."
+        ]
+    return []
 
 
 def _without_comparison(version: ModelVersion) -> Verdict:

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from models_registry.core.costs import decision_costs
 from models_registry.core.metrics import average_precision, entity_precision_at_k, interval
+from models_registry.core.resampling import Blocks, effective_blocks, widened
 from scoring.core.spec import CostSpec
 
 LEVEL, LEVEL_OF_TWO = 0.95, 0.975
 """Of an interval that decides alone, and of each of two of which either may decide (Bonferroni):
 who is no better passes at most as often by both as by one."""
+LEAST_BLOCKS: Final = 6
+"""Effective blocks with positives from which anything is decided: with fewer, equal models would
+all too often differ by one sign in every one of them (6 coins fall alike in 1 of 32)."""
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -44,13 +48,17 @@ class Comparison:
     """The outcome. `cost` is money per event, lower is better; None where amounts are unknown.
 
     `verdict`: `better` or `worse` if the interval of the average precision excludes 0, `undecided`
-    if not or if there are fewer positives than `least_positives`. `cheaper` says the same of the
-    cost. `level` is that of both intervals: higher where either may decide.
+    if not, if there are fewer positives than `least_positives`, or if they lie in fewer `blocks`
+    (effective ones; what a block is stands in `unit`) than `least_blocks`. `cheaper` says the same
+    of the cost. `level` is that of both intervals: higher where either may decide.
     """
 
     rows: int
     positives: int
     least_positives: int
+    blocks: float
+    least_blocks: int
+    unit: str
     level: float
     average_precision: Difference
     cost: Difference | None
@@ -69,32 +77,38 @@ def compare(
     amounts: FloatArray | None,
     costs: CostSpec,
     least_positives: int,
-    entities: NDArray[Any] | None = None,
+    blocks: Blocks | None = None,
     seed: int = 0,
     resamples: int = 500,
 ) -> Comparison:
     """Compare two models on the same rows.
 
-    Each resample draws rows, or whole entities where `entities` [n] are given (the events of one
-    entity are not independent), and both models are measured on the same draw.
+    Each resample draws rows, or whole `blocks` of them where these are given (the events of one
+    entity are not independent), and both models are measured on the same draw. The fewer blocks
+    hold the positives, the wider the intervals.
     """
-    positives = int((labels == 1).sum())
-    groups = np.arange(labels.size) if entities is None else entities
-    draws = _draw_weights(groups, seed=seed, resamples=resamples)
+    blocks = blocks or _each_row(labels.size)
+    positives = np.bincount(blocks.code, weights=labels == 1, minlength=blocks.n)
+    effective = effective_blocks(positives)
+    draws = _Draws(blocks, seed, resamples)
     known = amounts if amounts is not None and np.isfinite(amounts).any() else None
     level = LEVEL if known is None else LEVEL_OF_TWO
+    drawn_at = widened(level, effective)
     precision = _difference(
-        _Precision(labels, champion.risk), _Precision(labels, candidate.risk), draws, level
+        _Precision(labels, champion.risk), _Precision(labels, candidate.risk), draws, drawn_at
     )
     cost = None
     if known is not None:
         theirs, ours = (_mean_cost(labels, one, known, costs) for one in (champion, candidate))
-        cost = _difference(theirs, ours, draws, level)
-    enough = positives >= least_positives
+        cost = _difference(theirs, ours, draws, drawn_at)
+    enough = positives.sum() >= least_positives and effective >= LEAST_BLOCKS
     return Comparison(
         rows=labels.size,
-        positives=positives,
+        positives=int(positives.sum()),
         least_positives=least_positives,
+        blocks=effective,
+        least_blocks=LEAST_BLOCKS,
+        unit=blocks.unit,
         level=level,
         average_precision=precision,
         cost=cost,
@@ -113,25 +127,23 @@ def _mean_cost(labels: Labels, one: Contender, amounts: FloatArray, costs: CostS
     return _Mean(decision_costs(labels, one.risk, amounts, review=review, block=block, costs=costs))
 
 
-def _draw_weights(groups: NDArray[Any], *, seed: int, resamples: int) -> "_Draws":
-    code = np.unique(groups, return_inverse=True)[1]
-    return _Draws(code, int(code.max(initial=-1)) + 1, seed, resamples)
+def _each_row(n: int) -> Blocks:
+    return Blocks(np.arange(n, dtype=np.int32), n, "event")
 
 
 @dataclass(frozen=True)
 class _Draws:
     """How often each row occurs in each resample, made anew on every pass to bound memory."""
 
-    code: NDArray[np.intp]
-    n_groups: int
+    blocks: Blocks
     seed: int
     resamples: int
 
     def __iter__(self) -> Any:
-        rng = np.random.default_rng(self.seed)
+        rng, n = np.random.default_rng(self.seed), self.blocks.n
         for _ in range(self.resamples):
-            picked = rng.integers(0, self.n_groups, self.n_groups)
-            yield np.bincount(picked, minlength=self.n_groups)[self.code].astype(np.float64)
+            picked = rng.integers(0, n, n)
+            yield np.bincount(picked, minlength=n)[self.blocks.code].astype(np.float64)
 
 
 class _Precision:
@@ -155,7 +167,7 @@ class _Precision:
 
 
 class _Cards:
-    """Card precision@k (core.metrics) under weights of whole entities.
+    """Card precision@k (core.metrics) under weights of whole entities, or of their days.
 
     An entity that is drawn twice takes two of the k places; entities are ranked once a day.
     """
@@ -169,17 +181,18 @@ class _Cards:
         k: int,
     ) -> None:
         code = np.unique(entities, return_inverse=True)[1]
-        self._first = np.unique(code, return_index=True)[1]
+        self._entities = int(code.max(initial=-1)) + 1
         self._k = k
-        self._days = [_ranked(labels, risk, code, days == day) for day in np.unique(days)]
+        self._days = [
+            _ranked(labels, risk, code, np.flatnonzero(days == day)) for day in np.unique(days)
+        ]
         self.value = entity_precision_at_k(labels, risk, entities, days, k)
 
     def weighted(self, weights: FloatArray) -> float:
-        of_entity = weights[self._first]
-        found = np.zeros(of_entity.size, dtype=bool)
+        found = np.zeros(self._entities, dtype=bool)
         hits = 0.0
-        for entities, bad in self._days:
-            present = np.where(found[entities], 0.0, of_entity[entities])
+        for entities, bad, row in self._days:
+            present = np.where(found[entities], 0.0, weights[row])
             before = np.cumsum(present) - present
             taken = np.clip(self._k - before, 0.0, present) * bad
             hits += float(taken.sum())
@@ -188,16 +201,16 @@ class _Cards:
 
 
 def _ranked(
-    labels: Labels, risk: FloatArray, code: NDArray[np.intp], today: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """(entities of a day, riskiest first; whether each had a bad event)."""
-    present, place = np.unique(code[today], return_inverse=True)
+    labels: Labels, risk: FloatArray, code: NDArray[np.intp], today: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.intp]]:
+    """(entities of a day, riskiest first; whether each had a bad event; a row of each that day)."""
+    present, first, place = np.unique(code[today], return_index=True, return_inverse=True)
     top = np.full(present.size, -np.inf)
     np.maximum.at(top, place, risk[today])
     bad = np.zeros(present.size, dtype=bool)
     np.logical_or.at(bad, place, labels[today] == 1)
     order = np.argsort(-top, kind="stable")
-    return present[order], bad[order]
+    return present[order], bad[order], today[first][order]
 
 
 class _Mean:
@@ -230,12 +243,12 @@ def paired_means(
     candidate: FloatArray,
     *,
     weights: FloatArray,
-    entities: NDArray[Any],
+    blocks: Blocks,
     seed: int = 0,
     resamples: int = 300,
 ) -> Difference:
-    """Weighted means of a per-row quantity of both, resampled by entity; all arrays [n]."""
-    draws = _draw_weights(entities, seed=seed, resamples=resamples)
+    """Weighted means of a per-row quantity of both, resampled by block; all arrays [n]."""
+    draws = _Draws(blocks, seed, resamples)
     return _difference(_WeightedMean(champion, weights), _WeightedMean(candidate, weights), draws)
 
 
@@ -247,15 +260,18 @@ def paired_card_precision(
     entities: NDArray[Any],
     days: NDArray[Any],
     k: int,
+    blocks: Blocks,
     seed: int = 0,
     resamples: int = 300,
 ) -> Difference:
-    """Card precision@k of two risks float64[n] on the same days, resampled by entity."""
-    draws = _draw_weights(entities, seed=seed, resamples=resamples)
+    """Card precision@k of two risks float64[n] on the same days, resampled by block: whole
+    entities or days of them. The fewer blocks hold the positives, the wider the interval."""
+    positives = np.bincount(blocks.code, weights=labels == 1, minlength=blocks.n)
     return _difference(
         _Cards(labels, champion, entities, days, k),
         _Cards(labels, candidate, entities, days, k),
-        draws,
+        _Draws(blocks, seed, resamples),
+        widened(LEVEL, effective_blocks(positives)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +24,6 @@ PROPORTIONS: Final = {
     "alert_rate": ("flagged", "rows"),
 }
 
-LEAST_BLOCKS: Final = 3.0
 DAY: Final = 86400.0
 
 FloatArray = NDArray[np.float64]
@@ -254,16 +252,5 @@ def _calibration_error(sums: FloatArray, columns: FloatArray, level: float) -> B
 
 
 def _level(positives: NDArray[Any]) -> float:
-    """Which percentiles to take for 95 %, given the positives in each block.
-
-    Percentiles are too narrow where few blocks matter; they are widened as Student's t is wider
-    than the normal (Hesterberg 2015, "expanded percentiles"). Blocks with many positives count
-    for more, so what enters is Kish's effective number of blocks.
-    """
-    squares = float((positives**2).sum())
-    n = float(positives.sum()) ** 2 / squares if squares else 0.0
-    if n < LEAST_BLOCKS:
-        n = LEAST_BLOCKS
-    from scipy.special import ndtr, stdtrit  # 20 MB that a web process need not hold
-
-    return float(1.0 - 2.0 * ndtr(-stdtrit(n - 1.0, 0.975) * sqrt(n / (n - 1.0))))
+    """Which percentiles to take for 95 %, given the positives in each block."""
+    return resampling.widened(resampling.LEVEL, resampling.effective_blocks(positives))

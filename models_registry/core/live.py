@@ -36,6 +36,7 @@ from models_registry.core.comparison import (
     paired_means,
 )
 from models_registry.core.costs import losses
+from models_registry.core.resampling import blocks_of
 from models_registry.core.selection import AUDITED as DRAWN
 from models_registry.core.selection import NOT_SELECTED, SELECTED
 from models_registry.core.sequential import (
@@ -202,7 +203,8 @@ def compare_live(
     )
     told = savings(theirs - ours, weights, known.entities, days)
     sequence = sequence_of_days({**(earlier or {}), **told})
-    draws: dict[str, Any] = {"entities": known.entities, "seed": seed, "resamples": resamples}
+    blocks = blocks_of(known.entities, days)
+    draws: dict[str, Any] = {"blocks": blocks, "seed": seed, "resamples": resamples}
     cost = paired_means(theirs, ours, weights=weights, **draws)
     cards, pairs = (None, None) if coverage.kind != COMPLETE else _beside(known, days, k, draws)
     verdict, reason = _verdict(sequence, cards, k)
@@ -237,8 +239,9 @@ def _beside(
     """Card precision@k, and who was right where one alone was: told of complete labels only."""
     bad = known.labels == 1
     cards = paired_card_precision(
-        known.labels, known.champion_risk, known.challenger_risk, days=days, k=k, **draws
-    )
+        known.labels, known.champion_risk, known.challenger_risk,
+        entities=known.entities, days=days, k=k, **draws,
+    )  # fmt: skip
     return cards, mcnemar(
         (known.champion_decision != APPROVE) == bad, (known.challenger_decision != APPROVE) == bad
     )

@@ -13,7 +13,7 @@ sorted once and a resample is a weighted count:
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, factorial
+from math import exp, factorial, sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,8 @@ LEAST_ENTITIES: Final = 50
 """Fewer entities are too few blocks to draw from."""
 RESAMPLES: Final = 400
 LEVEL: Final = 0.95
+LEAST_WIDENED: Final = 3.0
+"""Blocks below which percentiles are widened no further."""
 _DRAWS: Final = 1 << 16
 _AT_ONCE: Final = 16
 
@@ -60,6 +62,26 @@ def blocks_of(entities: NDArray[Any], days: NDArray[Any]) -> Blocks:
     day = np.unique(days, return_inverse=True)[1]
     found, code = np.unique(day * max(n, 1) + entity, return_inverse=True)
     return Blocks(code.astype(np.int32), int(found.size), "day of an entity")
+
+
+def effective_blocks(shares: NDArray[Any]) -> float:
+    """How many blocks of one size would tell as much as these, which hold so much each [n] (Kish's
+    effective sample size): 0 where nothing is held."""
+    squares = float((shares.astype(np.float64) ** 2).sum())
+    return float(shares.sum()) ** 2 / squares if squares else 0.0
+
+
+def widened(level: float, blocks: float) -> float:
+    """Which percentiles to take for an interval of `level` from so many effective blocks.
+
+    Percentiles are too narrow where few blocks matter; they are widened as Student's t is wider
+    than the normal (Hesterberg 2015, "expanded percentiles").
+    """
+    from scipy.special import ndtr, stdtrit  # 20 MB that a web process need not hold
+
+    n = max(blocks, LEAST_WIDENED)
+    wide = stdtrit(n - 1.0, (1.0 + level) / 2.0) * sqrt(n / (n - 1.0))
+    return float(1.0 - 2.0 * ndtr(-wide))
 
 
 def draw(rng: np.random.Generator, n: int) -> Weights:

@@ -90,12 +90,22 @@ def test_the_difference_carries_its_interval(client, analyst, versions):
 
 def test_a_comparison_of_before_says_its_own_level_and_least(client, analyst, versions):
     former = versions[1].comparison | {"positives": 12}
-    del former["level"], former["least_positives"]
+    for name in ("level", "least_positives", "blocks", "least_blocks", "unit"):
+        del former[name]
     type(versions[1]).objects.filter(pk=versions[1].pk).update(comparison=former)
     client.force_login(analyst)
     page = text_of(client.get(versions[1].get_absolute_url()))
     assert "+0.110, 95\u202f% interval +0.020 to +0.200" in page
     assert "too few to tell" not in page
+
+
+def test_positives_that_lie_together_are_why_nothing_was_decided(client, analyst, versions):
+    versions[1].comparison |= {"blocks": 2.44, "unit": "day of an entity", "verdict": "undecided"}
+    versions[1].save(update_fields=["comparison"])
+    client.force_login(analyst)
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert "they tell no more than 2.4 days of an entity with as many each" in page
+    assert "fewer than 6 cannot tell models apart" in page
 
 
 def test_curves_show_the_champion_too(client, analyst, versions):

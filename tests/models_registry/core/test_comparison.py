@@ -12,6 +12,7 @@ from models_registry.core.comparison import (
     paired_means,
 )
 from models_registry.core.metrics import average_precision, entity_precision_at_k
+from models_registry.core.resampling import Blocks, blocks_of
 from scoring.core.spec import CostSpec
 
 RNG = np.random.default_rng(11)
@@ -77,6 +78,32 @@ def test_equal_candidates_pass_no_oftener_than_promised():
     assert sum(map(passes, runs)) < 12
 
 
+@pytest.mark.parametrize("hosts", [1, 3])
+def test_equal_candidates_pass_no_oftener_where_few_entities_have_incidents(hosts):
+    setting = Setting(positives=40, entities=hosts, incident=4, share=0.5)
+    runs = [run(setting, seed, resamples=100) for seed in range(100)]
+    assert sum(map(passes, runs)) < 12
+    assert {found.unit for found in runs} == {"day of an entity"}
+
+
+def together(blocks: int, *, of: int = 42) -> Blocks:
+    """`of` positives first among 4,000 rows, in so many blocks of one size; the rest apart."""
+    code = np.arange(4000) + blocks
+    code[:of] = np.arange(of) % blocks
+    return Blocks(code.astype(np.int32), 4000 + blocks, "entity")
+
+
+@pytest.mark.parametrize(("blocks", "verdict"), [(1, "undecided"), (5, "undecided"), (6, "better")])
+def test_positives_that_lie_together_decide_nothing(blocks, verdict):
+    labels = (np.arange(4000) < 42).astype(int)
+    rng = np.random.default_rng(3)
+    champion = Contender(rng.random(4000), 0.5, np.inf)
+    candidate = Contender(labels + rng.random(4000), 0.5, np.inf)
+    found = compare(labels, champion, candidate, amounts=None, blocks=together(blocks), **USUAL)
+    assert (found.verdict, found.least_blocks) == (verdict, 6)
+    assert found.blocks == pytest.approx(blocks, rel=0.02)
+
+
 def test_whole_entities_drawn_together_widen_the_interval():
     rows = np.tile(np.arange(200), 20)
     champion, candidate = contender(0.2, 1), contender(0.15, 2)
@@ -84,7 +111,8 @@ def test_whole_entities_drawn_together_widen_the_interval():
     one, other = (Contender(c.risk[rows], c.review, c.block) for c in (champion, candidate))
     options = USUAL | {"amounts": amounts}
     loose = compare(labels, one, other, **options).average_precision
-    honest = compare(labels, one, other, entities=rows, **options).average_precision
+    blocks = blocks_of(rows, np.zeros(4000))
+    honest = compare(labels, one, other, blocks=blocks, **options).average_precision
     assert honest.high - honest.low > 2 * (loose.high - loose.low)
 
 
@@ -119,14 +147,25 @@ def test_paired_card_precision_of_a_better_ranking_lies_above():
     found = paired_card_precision(
         labels, labels + 2.0 * noise[0], labels + 0.3 * noise[1],
         entities=np.arange(3000), days=np.repeat(np.arange(10), 300), k=15, resamples=100,
+        blocks=blocks_of(np.arange(3000), np.zeros(3000)),
     )  # fmt: skip
     assert found.low > 0.0
+
+
+def test_days_of_few_entities_are_drawn_apart():
+    labels, days = np.array([1, 0, 0, 0]), np.array([0, 0, 1, 1])
+    entities, risk = np.array([7, 8, 7, 8]), np.array([0.9, 0.1, 0.9, 0.1])
+    cards = _Cards(labels, risk, entities, days, 1)
+    assert cards.value == 0.5
+    # The first day of 7 is not drawn: its second one takes the place there.
+    assert cards.weighted(np.array([0.0, 1.0, 1.0, 1.0])) == 0.0
+    assert cards.weighted(np.array([1.0, 1.0, 0.0, 1.0])) == 0.5
 
 
 def test_weighted_means_count_a_row_as_often_as_it_stands_for():
     found = paired_means(
         np.array([1.0, 0.0]), np.array([0.0, 0.0]),
-        weights=np.array([1.0, 3.0]), entities=np.arange(2), resamples=20,
+        weights=np.array([1.0, 3.0]), blocks=blocks_of(np.arange(2), np.zeros(2)), resamples=20,
     )  # fmt: skip
     assert (found.champion, found.candidate, found.difference) == (0.25, 0.0, -0.25)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 from models_registry.core import metrics
 from models_registry.core.resampling import (
@@ -11,6 +12,8 @@ from models_registry.core.resampling import (
     blocks_of,
     draw,
     draw_all,
+    effective_blocks,
+    widened,
 )
 
 RNG = np.random.default_rng(11)
@@ -81,6 +84,19 @@ def test_blocks_are_entities_or_their_days_where_entities_are_few():
     few = blocks_of(np.array([1, 1, 2, 2]), np.array([0, 1, 0, 0]))
     assert (few.unit, few.n) == ("day of an entity", 3)
     assert few.code[2] == few.code[3]
+
+
+def test_blocks_count_by_how_evenly_they_hold_what_tells():
+    assert effective_blocks(np.array([5, 5, 5, 0])) == 3.0
+    assert effective_blocks(np.array([98, 1, 1])) == pytest.approx(1.04, abs=0.01)
+    assert effective_blocks(np.zeros(3)) == 0.0
+
+
+def test_percentiles_widen_as_students_t_does():
+    many, ten, three, one = (widened(0.95, n) for n in (1e6, 10, 3, 1))
+    assert many == pytest.approx(0.95, abs=1e-4)
+    assert ten == pytest.approx(2 * norm.cdf(t.ppf(0.975, 9) * np.sqrt(10 / 9)) - 1)
+    assert many < ten < three == one < 1.0
 
 
 def test_draws_follow_poisson_of_mean_one():
