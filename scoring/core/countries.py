@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from scoring.core.names import split_words
+from scoring.core.transliteration import without_unseen
 
 # alpha-2, alpha-3, name; further names as the OFAC and UN lists and people write them.
 _ROWS = """
@@ -95,7 +96,7 @@ _BY_NAME |= {_key("Democratic Republic of the Congo"): "CD", _key("Dominican Rep
 @lru_cache(maxsize=2048)
 def country_code(text: str) -> str:
     """The alpha-2 code of a code or a name, in any case and word order; empty for what is none."""
-    text = text.strip()
+    text = without_unseen(text).strip()
     return _CODES.get(text.upper(), "") or _BY_NAME.get(_key(text), "")
 
 

@@ -1,8 +1,9 @@
 """A name as written, taken apart into comparable words.
 
 `parse_name` drops what spellings differ in without meaning anything (case, marks, punctuation,
-script) and says of every word what it is worth: a plain word, an initial, or one of the small
-words (particles, titles, legal forms) that come and go between two spellings of one name.
+script, characters that nobody sees) and says of every word what it is worth: a plain word, an
+initial, or one of the small words (particles, titles, legal forms) that come and go between two
+spellings of one name.
 """
 
 import re
@@ -11,7 +12,7 @@ from functools import lru_cache
 
 from rapidfuzz.distance import OSA
 
-from scoring.core.transliteration import to_latin
+from scoring.core.transliteration import to_latin, without_unseen
 
 LONGEST_NAME = 300
 MOST_WORDS = 32
@@ -152,8 +153,11 @@ def _undot(found: re.Match[str]) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case Latin words of `text` without marks and punctuation, at most MOST_WORDS."""
-    latin = _APOSTROPHES.sub("", to_latin(text[:LONGEST_NAME]))
+    """Lower-case Latin words of `text` without marks, punctuation and what nobody sees.
+
+    At most MOST_WORDS, from the first LONGEST_NAME characters that are seen.
+    """
+    latin = _APOSTROPHES.sub("", to_latin(without_unseen(text)[:LONGEST_NAME]))
     if "." in latin:
         latin = _DOTTED.sub(_undot, latin)
     return _merge_letters(_WORDS.findall(latin))[:MOST_WORDS]
@@ -229,7 +233,9 @@ def parse_name(text: str, *, whole: bool = True) -> NameForm:
     if whole and kinds.count(PLAIN) == 0:
         # Nothing else would be left of a name such as The La or O. Al.
         kinds = [PLAIN if len(word) > 1 else INITIAL for word in words]
-    romanised = not text.isascii() and any(_FIRST_GREEK <= letter < _LATIN_AGAIN for letter in text)
+    romanised = not text.isascii() and any(
+        _FIRST_GREEK <= letter < _LATIN_AGAIN for letter in without_unseen(text)
+    )
     return NameForm(tuple(map(Word, words, kinds)), tuple(_joins(words, kinds)), romanised)
 
 

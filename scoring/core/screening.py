@@ -17,6 +17,7 @@ from scoring.core.name_index import Listed, NameIndex
 from scoring.core.name_search import search
 from scoring.core.names import LONGEST_NAME, parse_name
 from scoring.core.spec import ScreeningSpec
+from scoring.core.transliteration import without_unseen
 from scoring.core.types import Decision, RiskLevel, ScreeningHit
 from scoring.core.watchlist import ENTITY, PERSON, ListedEntry
 
@@ -74,7 +75,8 @@ class ListScreener:
         """See Screener. Values that are no text, name, country or date are left alone."""
         country = country_code(_text(fields, self.config.country_field))
         born = parse_date(_text(fields, self.config.birth_date_field))
-        name = " ".join(_text(fields, self.config.name_field)[:LONGEST_NAME].split())
+        # Cut last, or blanks and what nobody sees would push the name out.
+        name = " ".join(_text(fields, self.config.name_field).split())[:LONGEST_NAME]
         return self._hits(name, country, born)
 
     def _screened(self, name: str, country: str, born: date | None) -> tuple[ScreeningHit, ...]:
@@ -113,7 +115,7 @@ _RANK = {Decision.APPROVE: 0, Decision.REVIEW: 1, Decision.BLOCK: 2}
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name) if name else None
-    return value.strip() if isinstance(value, str) else ""
+    return without_unseen(value).strip() if isinstance(value, str) else ""
 
 
 def parse_date(text: str) -> date | None:

@@ -6,6 +6,7 @@ they agree with them). Arabic and Hebrew do not write short vowels, so what come
 mostly consonants. Han, kana and the scripts of India are left as they are: they match themselves.
 """
 
+import re
 import unicodedata
 
 _CYRILLIC = (
@@ -37,6 +38,11 @@ _ARMENIAN = (
 _LATIN = (
     "ß ss æ ae œ oe ø o ł l đ d ð d þ th ħ h ı i ĸ k ŋ n ə a ɛ e ɔ o ŧ t ƙ k ɗ d ɓ b ʿ - ʾ - ʼ -"
 )
+# Signs drawn around a letter (Me): marks, though Unicode gives them no combining class.
+_ENCLOSING = (
+    "\u0488 - \u0489 - \u1abe - \u20dd - \u20de - \u20df - \u20e0 - \u20e2 - \u20e3 - \u20e4 - "
+    "\ua670 - \ua671 - \ua672 -"
+)
 
 
 def _parts(text: str) -> list[str]:
@@ -58,7 +64,7 @@ def _table(*rows: str) -> dict[int, str]:
     return found
 
 
-LETTERS = _table(_CYRILLIC, _GREEK, _ARABIC, _HEBREW, _GEORGIAN, _ARMENIAN, _LATIN)
+LETTERS = _table(_CYRILLIC, _GREEK, _ARABIC, _HEBREW, _GEORGIAN, _ARMENIAN, _LATIN, _ENCLOSING)
 _ARTICLE = "ال"
 
 
@@ -83,6 +89,29 @@ def _split_articles(text: str) -> str:
         f"al {word[2:]}" if word.startswith(_ARTICLE) and len(word) >= long_enough else word
         for word in words
     )
+
+
+# What a page shows nothing of: controls that are no white space, format characters (Cf) and the
+# rest of Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt).
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891"
+    "\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f"
+    "\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+# Hangul fillers: ignorable too, but drawn as a blank.
+_FILLER, _NARROW_FILLER = "\u3164", "\uffa0"
+
+
+def without_unseen(text: str) -> str:
+    """`text` as it looks: without characters that show nothing (soft hyphens, zero-width spaces).
+
+    They come with text copied from pages, and would hide a name from whoever compares letters. The
+    non-joiner of Persian goes too: its word is then one, which also meets its parts written apart.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSEEN.sub("", text).replace(_FILLER, " ").replace(_NARROW_FILLER, " ")
 
 
 def to_latin(text: str) -> str:

@@ -89,6 +89,22 @@ def test_countries_need_no_list():
     assert hits(country="DE") == hits(country="Atlantis") == hits(country=None) == ()
 
 
+@pytest.mark.parametrize(
+    "between",
+    ["\u00ad", "\u200b" * 400, "\x01", "\ufe0f"],
+    ids=["soft hyphen", "zero-width spaces", "control", "variation selector"],
+)
+def test_what_nobody_sees_hides_nobody(publish, between):
+    publish("RASSKOLNIKOW, Rodion")
+    assert hits(between.join("Rodion Rasskolnikow")) == hits("Rodion Rasskolnikow") != ()
+    assert hits(country=f"K{between}P") == hits(country="KP") != ()
+
+
+def test_spaces_push_no_name_out(publish):
+    publish("RASSKOLNIKOW, Rodion")
+    assert hits("Rodion" + " " * 400 + "Rasskolnikow") == hits("Rodion Rasskolnikow")
+
+
 def test_the_worst_hit_comes_first(publish):
     publish("RASSKOLNIKOW, Rodion Romanowitsch")
     assert [hit.kind for hit in hits("Rodion Rasskolnikow", country="KP")] == ["country", "name"]

@@ -1,4 +1,4 @@
-"""What must hold for every name: order, case, marks and punctuation change nothing."""
+"""What must hold for every name: order, case, marks, punctuation, unseen letters change nothing."""
 
 import unicodedata
 
@@ -64,8 +64,23 @@ def test_marks_change_nothing(name, data):
     assert scores(unicodedata.normalize("NFC", marked)) == scores(name)
 
 
+# Soft hyphen, zero-width space and joiners, direction marks, byte order mark, grapheme joiner,
+# variation selectors, jamo fillers, a tag, a control character.
+UNSEEN = (
+    "\u00ad\u200b\u200c\u200d\u2060\u200e\u202e\u2069\u061c\ufeff"
+    "\u034f\ufe0f\u180b\u1160\U000e0041\x01"
+)
+
+
 @quick
-@given(listed, st.sampled_from([" ", "  ", " - ", ", ", "\t", " / ", "\u00a0"]))
+@given(listed, st.data())
+def test_characters_that_nobody_sees_change_nothing(name, data):
+    sown = "".join(c + data.draw(st.text(UNSEEN, max_size=2)) for c in name)
+    assert scores(data.draw(st.sampled_from(["", UNSEEN * 30])) + sown) == scores(name)
+
+
+@quick
+@given(listed, st.sampled_from([" ", "  ", " - ", ", ", "\t", " / ", "\u00a0", "\u3164"]))
 def test_punctuation_and_spaces_change_nothing(name, between):
     words = name.replace(",", " ").replace("-", " ").replace(".", "").split()
     assert scores(between.join(words)) == scores(" ".join(words))

@@ -40,6 +40,24 @@ def test_the_arabic_article_stands_apart():
     assert words("الفواز")[0] == "al"
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\u00ad", "\u200b", "\u200d", "\u2066", "\ufe0f", "\u034f", "\x7f"]
+)
+def test_what_nobody_sees_parts_no_word_and_is_no_other_script(unseen):
+    assert parse_name(f"Nic{unseen}anor Mada{unseen}riaga") == parse_name("Nicanor Madariaga")
+
+
+def test_a_persian_word_with_a_non_joiner_is_one_word_and_meets_its_parts():
+    joined, apart = parse_name("علی\u200cرضایی"), parse_name("علی رضایی")  # noqa: RUF001
+    assert joined == parse_name("علیرضایی")
+    assert joined.words[0].text in [text for text, _, _ in apart.joins]
+
+
+@pytest.mark.parametrize("padding", ["\u200b", "\u00ad", "\x01"])
+def test_an_unseen_prefix_does_not_push_the_name_out(padding):
+    assert words(padding * 400 + "Nicanor") == ["nicanor"]
+
+
 def test_punctuation_and_apostrophes_are_nothing():
     assert words("O'Brien-Smith, J.R.") == ["obrien", "smith", "j", "r"]
 
