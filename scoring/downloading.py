@@ -18,10 +18,15 @@ WHOLE_SECONDS = 120.0
 MOST_REDIRECTS = 3
 CHUNK = 64 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+NOT_THERE = frozenset({http.client.NOT_FOUND, http.client.GONE})
 
 
 class DownloadError(ValueError):
     """A file that was not fetched, with the reason in words."""
+
+
+class NotThereError(DownloadError):
+    """The server says that it does not have this file."""
 
 
 class _Connection(http.client.HTTPSConnection):
@@ -37,10 +42,16 @@ class _Connection(http.client.HTTPSConnection):
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
 
-def download(url: str, *, largest: int) -> bytes:
-    """The content behind `url`, at most `largest` bytes. Raises DownloadError."""
-    deadline = time.monotonic() + WHOLE_SECONDS
+def download(url: str, *, largest: int, deadline: float | None = None) -> bytes:
+    """The content behind `url`, at most `largest` bytes. Raises DownloadError.
+
+    `deadline` is a moment of the monotonic clock, by default WHOLE_SECONDS from now: several files
+    may share one.
+    """
+    if deadline is None:
+        deadline = time.monotonic() + WHOLE_SECONDS
     for _ in range(MOST_REDIRECTS + 1):
+        _check_time(deadline)
         parts = _checked(url)
         connection = _Connection(parts.hostname or "", parts.port or 443, _public_address(parts))
         try:
@@ -84,7 +95,14 @@ def _public_address(parts: SplitResult) -> str:
     return addresses[0]
 
 
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise DownloadError(f"Fetching took longer than {WHOLE_SECONDS:.0f} s.")
+
+
 def _body(response: http.client.HTTPResponse, largest: int, deadline: float) -> bytes:
+    if response.status in NOT_THERE:
+        raise NotThereError(f"The server answered {response.status} {response.reason}.")
     if response.status != http.client.OK:
         raise DownloadError(f"The server answered {response.status} {response.reason}.")
     parts: list[bytes] = []
@@ -93,7 +111,9 @@ def _body(response: http.client.HTTPResponse, largest: int, deadline: float) -> 
         size += len(chunk)
         if size > largest:
             raise DownloadError(f"The file is larger than {largest:,} bytes.")
-        if time.monotonic() > deadline:
-            raise DownloadError(f"The file took longer than {WHOLE_SECONDS:.0f} s.")
+        _check_time(deadline)
         parts.append(chunk)
+    # A connection that breaks looks like the end; what is then left of Content-Length tells.
+    if response.length:
+        raise DownloadError(f"The file broke off {response.length:,} bytes before its end.")
     return b"".join(parts)

@@ -3,7 +3,8 @@
 OFAC: `sdn.csv` (one row a party), `alt.csv` (aliases), `add.csv` (addresses) and
 `sdn_comments.csv` (the rest of remarks that were too long), as the Treasury describes them in
 "SDN Data Formats": no header, `-0-` for empty, a closing Ctrl-Z. Dates of birth, nationalities and
-weak aliases stand in the remarks. UN: the consolidated list's XML, INDIVIDUAL and ENTITY.
+weak aliases stand in the remarks. `sdn.xml` has all of it in one file, as sdnEntry elements.
+UN: the consolidated list's XML, INDIVIDUAL and ENTITY.
 """
 
 import csv
@@ -32,11 +33,18 @@ from scoring.core.watchlist import (
 
 OFAC, UN = "ofac_sdn", "un"
 TITLES = {OFAC: "OFAC Specially Designated Nationals", UN: "UN Security Council consolidated list"}
-OFAC_FILES = ("sdn.csv", "alt.csv", "add.csv", "sdn_comments.csv")
+SDN, ALIASES = "sdn.csv", "alt.csv"
+OFAC_FILES = (SDN, ALIASES, "add.csv", "sdn_comments.csv")
+OFAC_WAYS = (
+    "OFAC's list is read from sdn.xml, or from sdn.csv with alt.csv, add.csv and sdn_comments.csv"
+    " in the same folder or at the same address."
+)
 LARGEST_FILE = 128 * 1024 * 1024
 EMPTY = "-0-"
+# Bytes in which a file's first element is looked for.
+HEAD = 4096
 MOST_NAMES = 2_000_000
-_KINDS = {"individual": PERSON, "vessel": VESSEL, "aircraft": AIRCRAFT, EMPTY: ENTITY}
+_KINDS = {"individual": PERSON, "entity": ENTITY, "vessel": VESSEL, "aircraft": AIRCRAFT}
 _WEAK_ALIAS = re.compile(r"\ba\.k\.a\. '([^']+(?:'[^;']+)*)'")
 _BELONGS = re.compile(r"^(?:alt\. )?(nationality|citizen|POB) (.+?)\.?$")
 _BORN = re.compile(r"^(?:alt\. )?DOB (circa )?(.+?)\.?$")
@@ -50,18 +58,18 @@ def parse_ofac(files: Mapping[str, bytes]) -> list[ListedEntry]:
     An alias whose party is missing from sdn.csv is a published name all the same: it is kept, as an
     entry of its own with an unknown kind.
     """
-    if "sdn.csv" not in files:
-        raise WatchlistError("sdn.csv, the file of the OFAC list's primary names, is missing.")
+    if SDN not in files:
+        raise WatchlistError(f"{SDN}, the file of the OFAC list's primary names, is missing.")
     more = {row[0]: row[1] for row in _rows(files, "sdn_comments.csv", 2)}
     aliases: dict[str, list[ListedName]] = defaultdict(list)
-    for row in _rows(files, "alt.csv", 4):
+    for row in _rows(files, ALIASES, 4):
         aliases[row[0]].append(_ofac_name(row[3], None))
     places: dict[str, list[str]] = defaultdict(list)
     for row in _rows(files, "add.csv", 5):
         places[row[0]].append(row[4])
     entries = []
-    for row in _rows(files, "sdn.csv", 12):
-        kind = _KINDS.get(row[2], UNKNOWN)
+    for row in _rows(files, SDN, 12):
+        kind = ENTITY if row[2] == EMPTY else _KINDS.get(row[2].lower(), UNKNOWN)
         remarks = row[11] + more.get(row[0], "")
         entries.append(_ofac_entry(row, kind, remarks, aliases.pop(row[0], []), places))
     for number, names in aliases.items():
@@ -166,6 +174,70 @@ def _widened(first: date, last: date, years: int) -> tuple[str, str]:
     return first.isoformat(), last.isoformat()
 
 
+def missing_files(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The CSV files of the OFAC list that are not among `files`, or without a row."""
+    return tuple(name for name in OFAC_FILES if not files.get(name, b"").strip(b"\x1a\r\n\t "))
+
+
+def is_ofac_xml(content: bytes) -> bool:
+    """Whether this is `sdn.xml`, by its first element."""
+    return b"<sdnList" in content[:HEAD]
+
+
+def parse_ofac_xml(content: bytes) -> list[ListedEntry]:
+    """Entries of `sdn.xml`. Raises WatchlistError; a document type or entities are refused."""
+    entries = []
+    root = None
+    try:
+        events = ElementTree.iterparse(io.BytesIO(content), ("start", "end"), forbid_dtd=True)
+        for event, node in events:
+            # Its namespace is an address, and has moved before.
+            tag = node.tag = node.tag.rpartition("}")[2]
+            if root is None:
+                root = tag
+                if root != "sdnList":
+                    raise WatchlistError(f"The XML's root is {root[:40]}, not sdnList. {OFAC_WAYS}")
+            if event == "end" and tag == "sdnEntry":
+                entries.append(_xml_entry(node))
+                node.clear()
+    except (ElementTree.ParseError, DefusedXmlException) as error:
+        raise WatchlistError(f"Not OFAC's sdn.xml: {error!r}. {OFAC_WAYS}") from error
+    return entries
+
+
+def _xml_entry(node: Any) -> ListedEntry:
+    number, kind = _text(node, "uid"), _KINDS.get(_text(node, "sdnType").lower(), UNKNOWN)
+    if not number.isdigit():
+        raise WatchlistError(f"sdn.xml: '{number[:20]}' is not an entry's number.")
+    names = [_xml_name(node, kind)]
+    names += [_xml_name(alias, kind) for alias in node.iterfind("akaList/aka")]
+    if not names[0].text:
+        raise WatchlistError(f"sdn.xml: entry {number} has no name.")
+    births = _texts(node, "placeOfBirthList/placeOfBirthItem/placeOfBirth")
+    places = [*births, *(birth.rpartition(",")[2] for birth in births)]
+    for place in ("nationality", "citizenship", "address"):
+        places += _texts(node, f"{place}List/{place}/country")
+    born = _texts(node, "dateOfBirthList/dateOfBirthItem/dateOfBirth")
+    return ListedEntry(
+        id=number,
+        kind=kind,
+        names=tuple(name for name in names if name.text),
+        # As sdn.csv has several.
+        programs="] [".join(_texts(node, "programList/program")),
+        countries=_codes(places),
+        born=tuple(span for text in born for span in _ofac_born(f"DOB {text}")),
+    )
+
+
+def _xml_name(node: Any, kind: str) -> ListedName:
+    """The name of an entry or of one of its aliases, written as sdn.csv writes it."""
+    family, given = _text(node, "lastName"), _text(node, "firstName")
+    weak = _text(node, "category").lower() == "weak"
+    if kind in (PERSON, UNKNOWN) and family and given:
+        return ListedName(f"{family}, {given}", family, given, weak)
+    return ListedName(f"{given} {family}".strip(), weak=weak)
+
+
 def parse_un(content: bytes) -> list[ListedEntry]:
     """Entries of the UN's XML. Raises WatchlistError; a document type or entities are refused."""
     try:
@@ -173,7 +245,8 @@ def parse_un(content: bytes) -> list[ListedEntry]:
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise WatchlistError(f"Not the UN's XML: {error!r}") from error
     if root.tag != "CONSOLIDATED_LIST":
-        raise WatchlistError(f"The XML's root is {root.tag[:40]}, not CONSOLIDATED_LIST.")
+        tag = root.tag.rpartition("}")[2]
+        raise WatchlistError(f"The XML's root is {tag[:40]}, not CONSOLIDATED_LIST.")
     people = [_un_entry(node, PERSON) for node in root.iterfind("INDIVIDUALS/INDIVIDUAL")]
     return people + [_un_entry(node, ENTITY) for node in root.iterfind("ENTITIES/ENTITY")]
 
@@ -207,6 +280,10 @@ def _un_entry(node: Any, kind: str) -> ListedEntry:
 
 def _text(node: Any, tag: str) -> str:
     return " ".join((node.findtext(tag) or "").split())
+
+
+def _texts(node: Any, path: str) -> list[str]:
+    return [text for found in node.iterfind(path) if (text := " ".join((found.text or "").split()))]
 
 
 def _split(text: str) -> list[str]:

@@ -1,17 +1,19 @@
 """A list from an address that people gave: https, public, small enough, and never elsewhere."""
 
 import socket
+import time
 
 import pytest
 
 from scoring import downloading
-from scoring.downloading import DownloadError, download
+from scoring.downloading import DownloadError, NotThereError, download
 
 
 class Answer:
-    """What a server says: status, headers, body."""
+    """What a server says: status, headers, body; `cut`: bytes of it that never come."""
 
-    def __init__(self, status=200, body=b"", location=""):
+    def __init__(self, status=200, body=b"", location="", cut=0):
+        self.length = cut
         self.status, self.reason, self._body, self._location = status, "said so", body, location
 
     def getheader(self, name, default=""):
@@ -121,6 +123,25 @@ def test_a_slow_file_is_given_up(net, monkeypatch):
     net[1].append(Answer(body=b"x"))
     with pytest.raises(DownloadError, match="longer"):
         download("https://lists.example/sdn.csv", largest=100)
+
+
+def test_a_file_that_breaks_off_is_given_up(net):
+    net[1].append(Answer(body=b"half of it", cut=10))
+    with pytest.raises(DownloadError, match="broke off 10 bytes"):
+        download("https://lists.example/sdn.csv", largest=100)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_the_server_has_not_is_told_apart(net, status):
+    net[1].append(Answer(status=status))
+    with pytest.raises(NotThereError, match=str(status)):
+        download("https://lists.example/alt.csv", largest=100)
+
+
+def test_files_that_share_a_deadline_share_it_before_they_connect(net):
+    with pytest.raises(DownloadError, match="longer"):
+        download("https://lists.example/alt.csv", largest=100, deadline=time.monotonic() - 1)
+    assert net[2] == []
 
 
 def test_an_error_page_is_no_list(net):

@@ -41,6 +41,7 @@ def fresh():
 def publish(tmp_path):
     def publish_list(name):
         (tmp_path / "sdn.csv").write_text(ROW.format(name))
+        (tmp_path / "alt.csv").write_text('1,1,"aka","NOBODY, Else",-0- \r\n')
         return sync_watchlist(str(tmp_path))
 
     return publish_list

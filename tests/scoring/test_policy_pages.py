@@ -33,6 +33,7 @@ def listed_name(tmp_path):
     """A sanctions list of one name is in force."""
     row = f'1,"RASSKOLNIKOW, Rodion","individual","TEST",{COLUMNS},"-0- "\r\n'
     (tmp_path / "sdn.csv").write_text(row)
+    (tmp_path / "alt.csv").write_text('1,1,"aka","RASKOLNIKOFF, R.",-0- \r\n')
     return sync_watchlist(str(tmp_path))
 
 

@@ -114,6 +114,7 @@ def test_once_it_is_synchronised_nothing_is_told_of_it(
     client, analyst, payments_detector, tmp_path
 ):
     (tmp_path / "sdn.csv").write_text(ROW)
+    (tmp_path / "alt.csv").write_text('1,1,"aka","NOBODY, Else",-0- \r\n')
     sync_watchlist(str(tmp_path))
     assert kinds() == [("list", "un")]
     text = page(client, analyst, scored("payments", payment()).get_absolute_url())

@@ -3,7 +3,7 @@
 import pytest
 
 from scoring.core.watchlist import AIRCRAFT, ENTITY, PERSON, UNKNOWN, WatchlistError, pack, unpack
-from scoring.watchlist_files import parse_ofac, parse_un
+from scoring.watchlist_files import missing_files, parse_ofac, parse_ofac_xml, parse_un
 
 EMPTY = ",".join(["-0- "] * 7)
 SDN = (
@@ -26,6 +26,29 @@ FILES = {
     "add.csv": ADD.encode(),
     "sdn_comments.csv": COMMENTS.encode(),
 }
+# The same parties as above, in OFAC's other form.
+SDN_XML = """<?xml version="1.0" standalone="yes"?>
+<sdnList xmlns="https://lists.example/XML"><publshInformation><Record_Count>4</Record_Count>
+</publshInformation>
+<sdnEntry><uid>36</uid><lastName>SALPETRA, S.A.</lastName><sdnType>Entity</sdnType>
+<programList><program>CUBA</program></programList>
+<akaList><aka><uid>2</uid><category>strong</category><lastName>SALPETRA, LTD.</lastName></aka>
+</akaList></sdnEntry>
+<sdnEntry><uid>41</uid><firstName>Rodion R.</firstName><lastName>RASSKOLNIKOW</lastName>
+<sdnType>Individual</sdnType><programList><program>X</program></programList><akaList>
+<aka><category>strong</category><lastName>RASKOLNIKOFF</lastName><firstName>R.</firstName></aka>
+<aka><category>weak</category><lastName>GREYBEARD</lastName></aka>
+<aka><category>weak</category><lastName>LATE</lastName></aka></akaList>
+<addressList><address><city>Bern</city><country>Iran</country></address></addressList>
+<nationalityList><nationality><country>Korea, North</country></nationality></nationalityList>
+<dateOfBirthList><dateOfBirthItem><dateOfBirth>01 May 1843</dateOfBirth></dateOfBirthItem>
+<dateOfBirthItem><dateOfBirth>circa 1850</dateOfBirth></dateOfBirthItem>
+<dateOfBirthItem><dateOfBirth>Mar 1851</dateOfBirth></dateOfBirthItem>
+<dateOfBirthItem><dateOfBirth>1860 to 1862</dateOfBirth></dateOfBirthItem></dateOfBirthList>
+<placeOfBirthList><placeOfBirthItem><placeOfBirth>Lucerne, Switzerland</placeOfBirth>
+</placeOfBirthItem></placeOfBirthList></sdnEntry>
+<sdnEntry><uid>50</uid><lastName>EP-GOM</lastName><sdnType>Aircraft</sdnType>
+<programList><program>Y</program></programList></sdnEntry></sdnList>"""
 UN = """<?xml version="1.0"?><CONSOLIDATED_LIST><INDIVIDUALS><INDIVIDUAL><DATAID>1</DATAID>
 <FIRST_NAME>RODION</FIRST_NAME><SECOND_NAME>R</SECOND_NAME><THIRD_NAME>RASSKOLNIKOW</THIRD_NAME>
 <UN_LIST_TYPE>Test</UN_LIST_TYPE><REFERENCE_NUMBER>TSi.001</REFERENCE_NUMBER>
@@ -102,6 +125,30 @@ def test_ofac_needs_its_primary_file():
         parse_ofac({"alt.csv": ALT.encode()})
 
 
+def test_the_single_file_reads_as_the_four(ofac):
+    assert parse_ofac_xml(SDN_XML.encode()) == [ofac[number] for number in ("36", "41", "50")]
+
+
+def test_several_programs_are_written_alike_in_both_forms():
+    two = SDN_XML.replace("<program>Y</program>", "<program>Y</program><program>Z</program>")
+    assert parse_ofac_xml(two.encode())[2].programs == "Y] [Z"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("<uid>50</uid>", "not an entry's number"), ("<lastName>EP-GOM</lastName>", "has no name")],
+)
+def test_an_entry_without_number_or_name_is_refused(written, said):
+    with pytest.raises(WatchlistError, match=said):
+        parse_ofac_xml(SDN_XML.replace(written, "").encode())
+
+
+def test_files_without_a_row_are_missing_too():
+    assert missing_files(FILES) == ()
+    given = {"sdn.csv": b"1", "alt.csv": b"\x1a\r\n", "add.csv": b""}
+    assert missing_files(given) == ("alt.csv", "add.csv", "sdn_comments.csv")
+
+
 def test_the_un_names_a_person_in_parts(un):
     main = un["TSi.001"].names[0]
     assert (main.text, main.family, main.given) == (
@@ -136,6 +183,8 @@ FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><CONSOLIDATED_LIST
 def test_entities_and_other_documents_are_refused(content):
     with pytest.raises(WatchlistError):
         parse_un(content.encode())
+    with pytest.raises(WatchlistError, match=r"alt\.csv"):
+        parse_ofac_xml(content.replace("CONSOLIDATED_LIST", "sdnList").encode())
 
 
 def test_packed_and_unpacked_a_list_is_the_same():

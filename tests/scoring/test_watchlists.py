@@ -11,6 +11,7 @@ from scoring import watchlist_store, watchlists
 from scoring.core.spec import ScreeningSpec
 from scoring.core.types import Decision, RiskLevel
 from scoring.core.watchlist import WatchlistError
+from scoring.downloading import DownloadError, NotThereError
 from scoring.policy_models import Watchlist
 from scoring.watchlist_store import active_watchlists, screener
 from scoring.watchlists import sync_watchlist
@@ -28,6 +29,9 @@ def row(number, name, remarks="-0- "):
     return f'{number},"{name}","individual","TEST",{empty},"{remarks}"\r\n'
 
 
+ALIAS = '1,1,"aka","NOBODY, Else",-0- \r\n'
+
+
 @pytest.fixture(autouse=True)
 def no_indexes():
     watchlist_store.forget_indexes()
@@ -35,10 +39,11 @@ def no_indexes():
 
 @pytest.fixture
 def publish(tmp_path):
-    """Writes an `sdn.csv` of so many entries and synchronises it."""
+    """Writes a list of so many entries, the first one with an alias, and synchronises it."""
 
     def publish_list(*names, **options):
         (tmp_path / "sdn.csv").write_text("".join(row(i, name) for i, name in enumerate(names, 1)))
+        (tmp_path / "alt.csv").write_text(ALIAS if names else "")
         return sync_watchlist(str(tmp_path), **options)
 
     return publish_list
@@ -112,7 +117,7 @@ def test_the_worst_hit_comes_first(publish):
 
 def test_a_birth_date_far_off_lowers_a_hit(tmp_path):
     (tmp_path / "sdn.csv").write_text(row(1, "RASSKOLNIKOW, Rodion", "DOB 01 May 1960"))
-    sync_watchlist(str(tmp_path))
+    sync_watchlist(str(tmp_path), force=True)
     (same,), (other,) = (hits("Rodjon Rasskolnikow", born=b) for b in ("1960-05-01", "1990-01-01"))
     assert same.score > other.score
     assert (same.detail["birth_date"], other.detail["birth_date"]) == ("agrees", "contradicts")
@@ -147,6 +152,115 @@ def test_a_list_that_lost_more_than_half_is_refused_unless_forced(publish):
     assert publish("A, One", force=True).changed
 
 
+def test_names_that_are_more_than_half_gone_are_refused_too(tmp_path, publish):
+    aliases = "".join(f'1,{i},"aka","NOBODY, Else {i}",-0- \r\n' for i in range(9))
+    (tmp_path / "sdn.csv").write_text(row(1, "RASSKOLNIKOW, Rodion"))
+    (tmp_path / "alt.csv").write_text(aliases)
+    before = sync_watchlist(str(tmp_path))
+    with pytest.raises(WatchlistError, match="has 2 names and had 10: more than half"):
+        publish("RASSKOLNIKOW, Rodion")
+    assert active_watchlists() == {"ofac_sdn": before.digest}
+    assert publish("RASSKOLNIKOW, Rodion", force=True).previous_names == 10
+
+
+@pytest.mark.parametrize("given", ["sdn.csv", "SDN.CSV", "alt.csv"])
+def test_one_of_the_four_files_stands_for_all_beside_it(publish, tmp_path, given):
+    whole = publish("RASSKOLNIKOW, Rodion")
+    if given.isupper():
+        (tmp_path / "sdn.csv").rename(tmp_path / given)
+    again = sync_watchlist(str(tmp_path / given))
+    assert (again.digest, again.names) == (whole.digest, 2)
+
+
+@pytest.mark.parametrize("content", [None, "", "\x1a\r\n"])
+def test_the_list_is_refused_without_its_aliases_unless_forced(tmp_path, content):
+    (tmp_path / "sdn.csv").write_text(row(1, "RASSKOLNIKOW, Rodion"))
+    if content is not None:
+        (tmp_path / "alt.csv").write_text(content)
+    with pytest.raises(WatchlistError, match=r"alt\.csv, .* missing or empty: .*--force"):
+        sync_watchlist(str(tmp_path / "sdn.csv"))
+    assert "alt.csv" in sync_watchlist(str(tmp_path), force=True).missing
+
+
+SDN_XML = (
+    "<sdnList><sdnEntry><uid>1</uid><lastName>RASSKOLNIKOW</lastName><firstName>Rodion</firstName>"
+    "<sdnType>Individual</sdnType></sdnEntry></sdnList>"
+)
+
+
+@pytest.mark.parametrize("name", ["sdn.xml", "list"])
+def test_the_single_file_of_the_list_needs_no_other(tmp_path, name):
+    (tmp_path / name).write_text(SDN_XML)
+    report = sync_watchlist(str(tmp_path / name))
+    assert (report.name, report.missing) == ("ofac_sdn", ())
+    assert [hit.entry for hit in hits("Rodion Rasskolnikow")] == ["1"]
+
+
+@pytest.mark.parametrize("name", ["", "ofac_sdn"])
+@pytest.mark.parametrize("content", ["<Sanctions/>", "<html>", "1;2;3"])
+def test_what_is_no_list_is_refused_with_the_files_to_give(tmp_path, content, name):
+    (tmp_path / "list").write_text(content)
+    with pytest.raises(WatchlistError, match=r"sdn\.xml, or from sdn\.csv with alt\.csv"):
+        sync_watchlist(str(tmp_path / "list"), name=name)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Contents by address, to be filled; the addresses asked for, with the bounds of each."""
+    contents, asked = {}, []
+
+    def download(url, *, largest, deadline):
+        asked.append((url, largest, deadline))
+        found = contents.get(url, NotThereError("The server answered 404 Not Found."))
+        if isinstance(found, Exception):
+            raise found
+        return found.encode()
+
+    monkeypatch.setattr(watchlists, "download", download)
+    return contents, asked
+
+
+@pytest.mark.parametrize(
+    ("given", "alias"),
+    [("x/sdn.csv", "x/alt.csv"), ("x/SDN.CSV", "x/ALT.CSV"), ("sdn.csv?v=1", "alt.csv?v=1")],
+)
+def test_an_address_of_one_of_the_files_brings_the_others(server, given, alias):
+    contents, asked = server
+    site = "https://lists.example/"
+    contents |= {site + given: row(1, "RASSKOLNIKOW, Rodion"), site + alias: ALIAS}
+    report = sync_watchlist(site + given)
+    assert (report.names, report.missing) == (2, ("add.csv", "sdn_comments.csv"))
+    assert len({deadline for _, _, deadline in asked}) == 1
+    assert asked[1][1] == watchlists.LARGEST_FILE - len(row(1, "RASSKOLNIKOW, Rodion"))
+
+
+def test_another_address_is_asked_for_alone(server):
+    contents, asked = server
+    contents["https://lists.example/all.xml"] = SDN_XML
+    sync_watchlist("https://lists.example/all.xml")
+    assert [url for url, _, _ in asked] == ["https://lists.example/all.xml"]
+
+
+def test_an_address_without_aliases_is_refused(server):
+    server[0]["https://lists.example/sdn.csv"] = row(1, "RASSKOLNIKOW, Rodion")
+    with pytest.raises(WatchlistError, match=r"alt\.csv, .* missing or empty"):
+        sync_watchlist("https://lists.example/sdn.csv")
+    assert active_watchlists() == {}
+
+
+def test_a_file_that_should_have_come_is_no_missing_one(server):
+    server[0]["https://lists.example/sdn.csv"] = row(1, "RASSKOLNIKOW, Rodion")
+    server[0]["https://lists.example/add.csv"] = DownloadError("The server answered 503 Busy.")
+    server[0]["https://lists.example/alt.csv"] = ALIAS
+    with pytest.raises(WatchlistError, match=r"add\.csv: The server answered 503"):
+        sync_watchlist("https://lists.example/sdn.csv", force=True)
+
+
+def test_an_address_that_has_nothing_is_told(server):
+    with pytest.raises(WatchlistError, match=r"sdn\.csv: The server answered 404"):
+        sync_watchlist("https://lists.example/sdn.csv", force=True)
+
+
 def test_an_empty_list_is_refused_even_if_forced(publish):
     with pytest.raises(WatchlistError, match="empty"):
         publish(force=True)
@@ -169,6 +283,8 @@ def test_every_synchronisation_is_audited(publish):
     entry = AuditEntry.objects.get(action="watchlist.synced")
     assert digest in entry.detail_json
     assert '"entries": 1' in entry.detail_json
+    assert '"missing": ["add.csv", "sdn_comments.csv"]' in entry.detail_json
+    assert '"previous_names": 0' in entry.detail_json
 
 
 def test_detectors_that_screen_by_it_get_a_new_policy(publish, payments_detector):
@@ -206,10 +322,13 @@ def test_a_value_that_is_no_name_is_left_alone(publish, value):
     assert hits(value) == ()
 
 
-def test_the_command_says_what_it_took_in(tmp_path, capsys):
-    (tmp_path / "sdn.csv").write_text(row(1, "RASSKOLNIKOW, Rodion"))
+def test_the_command_says_what_it_took_in(publish, tmp_path, capsys):
+    publish("RASSKOLNIKOW, Rodion")
+    (tmp_path / "sdn.csv").write_text(row(1, "RASSKOLNIKOW, Rodion") + row(2, "PIKE, Zebulon"))
     call_command("sync_watchlist", str(tmp_path))
-    assert capsys.readouterr().out.startswith("ofac_sdn: 1 entries (was 0), 1 names, ")
+    said = capsys.readouterr().out
+    assert said.startswith("ofac_sdn: 2 entries (was 1), 3 names (was 2), ")
+    assert "Read without add.csv, sdn_comments.csv" in said
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "un.xml", "notes.txt"])
