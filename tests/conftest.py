@@ -27,6 +27,9 @@ hypothesis.settings.register_profile("explore", CALM)
 hypothesis.settings.register_profile("fixed", CALM, derandomize=True)
 hypothesis.settings.load_profile("fixed")
 REQUIRED = set(filter(None, os.environ.get("RISK_CI_REQUIRE", "").split(",")))
+GROUPS = ("browser-1", "streams", "processes", "compose", "browser-2")
+"""In this order, before all other tests: long ones first. Both browser groups begin with a copy of
+one filled platform, so the second comes when it is there instead of waiting for the first."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,6 +44,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
             report.outcome = "failed"
             report.longrepr = f"skipped, though {', '.join(sorted(missing))} is required here"
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest-xdist would begin with the groups of most tests, both browsers at once."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups first, in the order of GROUPS; all else stays as it was."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    if mark is None:
+        return len(GROUPS) + 1
+    return GROUPS.index(mark.args[0]) if mark.args[0] in GROUPS else len(GROUPS)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
