@@ -4,7 +4,7 @@ Both are computed when somebody asks, from the prediction's snapshot; nothing of
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -45,20 +45,20 @@ def what_would_approve(row: Prediction) -> WhatIf:
     """The smallest change that would be approved. Raises CannotExplain."""
     shot = snapshot_for(row)
     windows = windows_of_then(row, shot)
-    bundle = replace(shot.bundle, predictor=None) if row.degraded else shot.bundle
     situation = Situation(
         event=shot.event,
         vector=shot.vector,
-        bundle=bundle,
+        bundle=shot.bundle,
         policy=shot.policy,
         windows=windows,
         orders_of=lambda event: _orders_for(row, shot, event),
+        degraded=row.degraded,
     )
     found = find_counterfactual(situation)
     if found.approved and row.decision != Decision.APPROVE:
         raise CannotExplain("Deciding it again gives another decision than the stored one.")
-    complete = len(windows) == len(bundle.plan.keys(shot.event))
-    return WhatIf(tell(found, bundle, shot.event.currency), found, complete)
+    complete = len(windows) == len(shot.bundle.plan.keys(shot.event))
+    return WhatIf(tell(found, shot.bundle, shot.event.currency), found, complete)
 
 
 def local_surrogate(row: Prediction) -> Surrogate:

@@ -47,7 +47,8 @@ class Situation:
 
     `windows` are those that scoring read, of the entities of which they are still known; for the
     others only fields whose every consequence can be told from `vector` may change. `orders_of`
-    says what people had ordered about an event; it is asked anew for the changed one.
+    says what people had ordered about an event; it is asked anew for the changed one. `degraded`:
+    its model was not asked, so none is here; the thresholds stay those of the bundle.
     """
 
     event: Event
@@ -56,6 +57,7 @@ class Situation:
     policy: Policy
     windows: Windows = field(default_factory=dict)
     orders_of: Callable[[Event], Orders] = lambda event: NO_ORDERS
+    degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,9 @@ class _Search:
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
         self.bundle, self.policy = situation.bundle, situation.policy
+        known = self.bundle.predictor
+        self.predictor = None if situation.degraded else known
+        self.bounds = None if known is None else known.thresholds
         self.orders = situation.orders_of(situation.event)
         screener = self.policy.screener
         # Screened fields never change, so one screening holds for every candidate.
@@ -123,7 +128,7 @@ class _Search:
             situation.event,
             situation.vector,
             situation.windows,
-            reads if self.bundle.predictor is None else None,
+            reads if self.predictor is None else None,
         )
         every = options_of(self.bundle, situation.event, reads)
         self.options = {name: o for name, o in every.items() if self.rebuilder.can_change(name)}
@@ -233,7 +238,7 @@ class _Search:
         for i, (changes, event) in enumerate(zip(candidates, events, strict=True)):
             ruling = decide(
                 None if risks is None else float(risks[i]),
-                None if self.bundle.predictor is None else self.bundle.predictor.thresholds,
+                self.bounds,
                 self._evaluate(event, vectors[i]),
                 screening=self.screened,
                 orders=self.orders,
@@ -244,7 +249,7 @@ class _Search:
         return found
 
     def _risks(self, vectors: Floats) -> Floats | None:
-        predictor = self.bundle.predictor
+        predictor = self.predictor
         if predictor is None:
             return None
         try:
@@ -320,7 +325,7 @@ class _Search:
         event = self._changed(changes)
         vector = self.rebuilder.vector(event)
         verdict = conclude(
-            event, vector, judge(self.bundle.predictor, vector[None, :]), 0, {}, self.bundle,
+            event, vector, judge(self.predictor, vector[None, :]), 0, {}, self.bundle,
             self.policy, self.situation.orders_of(event),
         )  # fmt: skip
         if verdict.decision is not Decision.APPROVE:

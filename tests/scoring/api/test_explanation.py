@@ -5,9 +5,10 @@ import uuid
 
 import pytest
 
-from scoring import deployment
+from scoring import breakers, deployment
+from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
-from tests.factories import payment, risky_payment, scored
+from tests.factories import payment, risky_payment, scored, trained_payments
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +57,36 @@ def test_without_a_model_the_rules_still_have_a_counterfactual(reader, payments_
     assert body["base_value"] is None and body["contributions"] == []
     assert body["counterfactual"]["found"]
     assert body["surrogate"] is None and "No model" in body["unavailable"]["surrogate"]
+
+
+@pytest.fixture
+def wary(payments_detector, bundle_dir):
+    """`payments` with a champion that reviews what a rule of weight 0.05 finds; its circuit open."""
+    bounds = {"review": 0.04, "block": 0.9, "medium": 0.04, "high": 0.3, "critical": 0.9}
+    manifest, files = trained_payments()
+    digest = write_bundle(bundle_dir, manifest | {"thresholds": bounds}, files)
+    deployment.install(payments_detector, slot="champion", digest=digest, version="v1")
+    circuit = breakers.breaker("model:payments")
+    for _ in range(circuit.failures):
+        circuit.failed()
+
+
+@pytest.mark.parametrize("amount", [500.0, 20_000.0])
+def test_nothing_is_promised_that_the_thresholds_of_the_bundle_would_review(reader, wary, amount):
+    row = scored("payments", payment(amount=amount, merchant_type="casino"))
+    assert row.degraded and row.decision == "REVIEW"
+    body = explain(reader, row)
+    assert body["counterfactual"]["text"] == "No plausible change of amount is enough."
+    assert "counterfactual" not in body["unavailable"]
+
+
+def test_what_a_degraded_answer_proposes_is_approved_when_it_is_sent(reader, wary):
+    raw = risky_payment()
+    row = scored("payments", raw)
+    assert row.degraded and row.decision == "REVIEW"
+    [change] = explain(reader, row)["counterfactual"]["changes"]
+    again = raw | {"amount": change["after"], "transaction_id": "again", "user_id": "user-2"}
+    assert scored("payments", again).decision == "APPROVE"
 
 
 def test_what_is_gone_is_null_with_its_reason(reader, champion, bundle_dir):

@@ -32,17 +32,20 @@ from tests.factories import (
 )
 
 STRICT = {"review": 0.3, "block": 0.9, "medium": 0.1, "high": 0.3, "critical": 0.9}
+WARY = {"review": 0.04, "block": 0.9, "medium": 0.04, "high": 0.3, "critical": 0.9}
+"""A rule of weight 0.05 is enough for a review."""
 
 
-def bundle_of(learner="logistic_regression"):
+def bundle_of(learner="logistic_regression", thresholds=STRICT):
     manifest, files = trained_payments(learner)
-    return assemble("0" * 64, manifest | {"thresholds": STRICT}, files)
+    return assemble("0" * 64, manifest | {"thresholds": thresholds}, files)
 
 
 LINEAR, TREES = bundle_of(), bundle_of("lightgbm")
+CAUTIOUS = bundle_of(thresholds=WARY)
 
 
-def situation(bundle, raw, past=(), *, known=True, orders=NO_ORDERS, policy=None):
+def situation(bundle, raw, past=(), *, known=True, orders=NO_ORDERS, policy=None, degraded=False):
     """A decided event; with `known` the windows that scoring read are still there."""
     *before, event = parse_all(bundle.spec, [*past, raw])
     windows = empty_windows(bundle.plan, [*before, event])
@@ -55,15 +58,25 @@ def situation(bundle, raw, past=(), *, known=True, orders=NO_ORDERS, policy=None
         policy or bundle.policy,
         windows if known else {},
         lambda event: orders,
+        degraded=degraded,
     )
     return found, windows
+
+
+def score_as_then(event, windows, situation):
+    """Scored as the situation was: a degraded one is judged by no model, under the same bundle."""
+    judging = (lambda predictor, vectors: None) if situation.degraded else pipeline.judge
+    [verdict] = pipeline.score_many(
+        [event], dict(windows), situation.bundle, situation.policy, judging=judging
+    )
+    return verdict
 
 
 def decision_with(found, windows, situation):
     changes = {change.field: change.after for change in found.changes}
     amount = changes.get("amount", situation.event.amount)
     event = replace(situation.event, fields={**situation.event.fields, **changes}, amount=amount)
-    return pipeline.score(event, windows, situation.bundle, situation.policy)
+    return score_as_then(event, windows, situation)
 
 
 @pytest.mark.parametrize("bundle", [LINEAR, TREES], ids=["linear", "trees"])
@@ -113,6 +126,24 @@ def test_a_rule_alone_is_answered_at_its_threshold():
     assert found.risk is None
     assert decision_with(found, windows, stood).decision is Decision.APPROVE
     assert found.changes[0].after == pytest.approx(10_000.0, rel=0.05)
+
+
+def test_a_degraded_decision_is_held_against_the_thresholds_of_its_bundle():
+    # FAR_ABOVE_USUAL weighs 0.05: too little for a review by rules alone, enough in this bundle.
+    raw = payment(amount=20_000.0, timestamp="2020-06-02T12:30:00+00:00")
+    stood, windows = situation(CAUTIOUS, raw, payments(60, users=2), degraded=True)
+    found = find_counterfactual(stood)
+    assert found.risk is found.risk_after is None
+    assert [change.field for change in found.changes] == ["amount"]
+    assert found.changes[0].after <= 5_000.0
+    assert decision_with(found, windows, stood).decision is Decision.APPROVE
+
+
+def test_a_rule_that_the_bundle_sends_to_review_is_not_taken_for_an_approval():
+    raw = payment(amount=500.0, merchant_type="casino")
+    found = find_counterfactual(situation(CAUTIOUS, raw, payments(60), degraded=True)[0])
+    assert not found.approved
+    assert found.why_not == "No plausible change of amount is enough."
 
 
 def test_the_deny_list_is_named_as_what_no_field_can_lift():
@@ -230,13 +261,18 @@ def test_what_is_declared_immutable_is_never_changed():
     earlier=st.integers(0, 60),
     seed=st.integers(0, 10_000),
     known=st.booleans(),
-    bundle=st.sampled_from([LINEAR, TREES]),
+    degraded=st.booleans(),
+    merchant=st.sampled_from(["grocery", "casino"]),
+    bundle=st.sampled_from([LINEAR, TREES, CAUTIOUS]),
 )
-def test_whatever_is_proposed_is_really_approved(amount, hour, earlier, seed, known, bundle):
-    raw = payment(amount=amount, timestamp=f"2020-06-01T{hour:02d}:30:00+00:00")
+def test_whatever_is_proposed_is_really_approved(
+    amount, hour, earlier, seed, known, degraded, merchant, bundle
+):
+    at = f"2020-06-01T{hour:02d}:30:00+00:00"
+    raw = payment(amount=amount, timestamp=at, merchant_type=merchant)
     past = payments(60, seed=seed, users=2)[:earlier]
-    stood, windows = situation(bundle, raw, past, known=known)
-    was = pipeline.score(stood.event, windows, bundle, stood.policy).decision
+    stood, windows = situation(bundle, raw, past, known=known, degraded=degraded)
+    was = score_as_then(stood.event, windows, stood).decision
     found = find_counterfactual(stood)
     assert found.approved == (was is Decision.APPROVE)
     if found.changes:
