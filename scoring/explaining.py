@@ -18,6 +18,7 @@ from scoring.core.counterfactual import (
     find_counterfactual,
     tell,
 )
+from scoring.core.reader import SpecError
 from scoring.core.schema import SchemaError
 from scoring.core.surrogate import Surrogate, fit_surrogate
 from scoring.core.types import Decision, Event, Orders
@@ -53,6 +54,7 @@ def what_would_approve(row: Prediction) -> WhatIf:
         windows=windows,
         orders_of=lambda event: _orders_for(row, shot, event),
         degraded=row.degraded,
+        fixed=_declared_since(row),
     )
     found = find_counterfactual(situation)
     if found.approved and row.decision != Decision.APPROVE:
@@ -80,6 +82,15 @@ def snapshot_for(row: Prediction) -> Snapshot:
     if len(shot.vector) != len(shot.bundle.plan.names):
         raise CannotExplain("The stored feature vector is not one of this bundle.")
     return shot
+
+
+def _declared_since(row: Prediction) -> frozenset[str]:
+    """What the declaration of today calls immutable. It is about advice, not about the model: a
+    bundle that was trained before it need not be trained again to follow it."""
+    try:
+        return row.detector.spec().immutable
+    except SpecError:
+        return frozenset()
 
 
 def _orders_for(row: Prediction, shot: Snapshot, event: Event) -> Orders:

@@ -21,6 +21,7 @@ FINE: Final = 41
 MOST_LEVELS: Final = 12
 SHARES: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.25, 1.5, 2.0, 3.0, 5.0)
 NUMBERS: Final = ("number", "integer")
+TIME_FORMATS: Final = ("date-time", "time-of-day")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +52,36 @@ class Options:
 
 
 def fixed_fields(spec: DetectorSpec) -> frozenset[str]:
-    """Fields that nobody could have chosen otherwise: who, when, and what is personal."""
-    fixed = {spec.id_field, spec.time_field, spec.currency_field, *spec.entity_fields}
+    """Fields that nobody could have chosen otherwise: who, when, what is personal, what is declared
+    `immutable`."""
+    fixed = {spec.id_field, spec.time_field, spec.elapsed_field, spec.currency_field}
+    fixed |= set(spec.entity_fields)
+    fields = spec.schema["properties"].items()
+    fixed |= {name for name, rule in fields if rule.get("format") in TIME_FORMATS}
     if spec.screening is not None:
         screened = spec.screening
         fixed |= {screened.name_field, screened.country_field, screened.birth_date_field}
     return frozenset(fixed | spec.pii_fields | spec.immutable)
 
 
-def options_of(bundle: Bundle, event: Event, reads: Collection[str]) -> dict[str, Options]:
-    """The fields that may change, in the order of the schema. `reads`: names that rules read."""
-    spec = bundle.spec
+def free_fields(spec: DetectorSpec, reads: Collection[str]) -> tuple[str, ...]:
+    """Fields whose value counts and is not fixed, in the order of the schema. `reads`: names that
+    rules read."""
     used = {f.field for f in spec.features if f.kind != "calendar"} | set(reads)
     fixed = fixed_fields(spec)
+    return tuple(name for name in spec.schema["properties"] if name in used and name not in fixed)
+
+
+def options_of(
+    bundle: Bundle, event: Event, reads: Collection[str], fixed: Collection[str] = ()
+) -> dict[str, Options]:
+    """Other values of the free fields that the event has; those in `fixed` stay as they are."""
     found = {}
-    for name, rule in spec.schema["properties"].items():
+    for name in free_fields(bundle.spec, reads):
         now = event.fields.get(name)
-        if name in fixed or name not in used or now is None:
+        if name in fixed or now is None:
             continue
-        options = _options(bundle, name, rule, now)
+        options = _options(bundle, name, bundle.spec.schema["properties"][name], now)
         if options is not None and options.fine:
             found[name] = options
     return found
@@ -128,3 +140,14 @@ def _levels(bundle: Bundle, name: str) -> dict[Any, float]:
         if feature == name and text and category_code(text) == column.get("code"):
             found[text] = shares.get(category_code(text), 0.0)
     return found
+
+
+def round_away(value: float, now: float, digits: int) -> float:
+    """`value` to so many significant digits, rounded away from `now`."""
+    if value == 0.0 or not math.isfinite(value):
+        return value
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    steps = value / unit
+    return float(
+        f"{(math.floor(steps + 1e-9) if value < now else math.ceil(steps - 1e-9)) * unit:.12g}"
+    )

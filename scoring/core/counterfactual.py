@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scoring.core.alternatives import Options, options_of
+from scoring.core.alternatives import Options, options_of, round_away
 from scoring.core.bundle import Bundle
 from scoring.core.decision import decide
 from scoring.core.features import Windows
@@ -48,7 +48,8 @@ class Situation:
     `windows` are those that scoring read, of the entities of which they are still known; for the
     others only fields whose every consequence can be told from `vector` may change. `orders_of`
     says what people had ordered about an event; it is asked anew for the changed one. `degraded`:
-    its model was not asked, so none is here; the thresholds stay those of the bundle.
+    its model was not asked, so none is here; the thresholds stay those of the bundle. `fixed`:
+    fields that may not change either, whatever the bundle's own declaration says.
     """
 
     event: Event
@@ -58,6 +59,7 @@ class Situation:
     windows: Windows = field(default_factory=dict)
     orders_of: Callable[[Event], Orders] = lambda event: NO_ORDERS
     degraded: bool = False
+    fixed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class _Search:
             situation.windows,
             reads if self.predictor is None else None,
         )
-        every = options_of(self.bundle, situation.event, reads)
+        every = options_of(self.bundle, situation.event, reads, situation.fixed)
         self.options = {name: o for name, o in every.items() if self.rebuilder.can_change(name)}
         self.unknown = tuple(name for name in every if name not in self.options)
         self.tried = 0
@@ -188,9 +190,7 @@ class _Search:
             tail += f" (and what a change of {others} does to history cannot be told any more)"
         if math.isnan(lowest.risk):
             return f"{tail}."
-        return (
-            f"{tail}: the risk stays at {percent(lowest.risk)} or more; the rest is fixed history."
-        )
+        return f"{tail}: the risk stays at {percent(lowest.risk)} or more; the rest is fixed."
 
     # --- The search --------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class _Search:
             else:
                 near = middle
         for digits in DIGITS:
-            said = options.snap(_round_away(edge, float(options.now), digits))
+            said = options.snap(round_away(edge, float(options.now), digits))
             # A rounder number may cost a little distance, but nobody asks for more than the grid.
             near_enough = abs(said - edge) <= ROUNDER * abs(edge - float(options.now))
             within = (said >= far) if edge < float(options.now) else (said <= far)
@@ -351,17 +351,6 @@ class _Search:
 
 def _risk_then_cost(tried: _Tried) -> tuple[float, float]:
     return (0.0 if math.isnan(tried.risk) else tried.risk, tried.cost)
-
-
-def _round_away(value: float, now: float, digits: int) -> float:
-    """`value` to so many significant digits, rounded away from `now`."""
-    if value == 0.0 or not math.isfinite(value):
-        return value
-    unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
-    steps = value / unit
-    return float(
-        f"{(math.floor(steps + 1e-9) if value < now else math.ceil(steps - 1e-9)) * unit:.12g}"
-    )
 
 
 def tell(found: Counterfactual, bundle: Bundle, currency: str = "") -> str:

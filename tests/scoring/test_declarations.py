@@ -60,6 +60,15 @@ def test_an_edited_declaration_leaves_the_champion_alone(declare, champion):
     assert Deployment.objects.get().digest == digest
 
 
+def test_what_is_declared_immutable_changes_neither_the_champion_nor_the_policy(declare, champion):
+    bundle, policy = Deployment.objects.get().digest, champion.policy_digest
+    config = config_of("payments")
+    config["features"]["immutable"] = ["channel"]
+    detector, what = load_detector(declare(config), keep_edits=True)
+    assert what == "updated" and detector.spec().immutable == {"channel"}
+    assert (Deployment.objects.get().digest, detector.policy_digest) == (bundle, policy)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

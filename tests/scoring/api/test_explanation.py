@@ -61,7 +61,7 @@ def test_without_a_model_the_rules_still_have_a_counterfactual(reader, payments_
 
 @pytest.fixture
 def wary(payments_detector, bundle_dir):
-    """`payments` with a champion that reviews what a rule of weight 0.05 finds; its circuit open."""
+    """A champion that reviews what a rule of weight 0.05 finds, and its circuit is open."""
     bounds = {"review": 0.04, "block": 0.9, "medium": 0.04, "high": 0.3, "critical": 0.9}
     manifest, files = trained_payments()
     digest = write_bundle(bundle_dir, manifest | {"thresholds": bounds}, files)
@@ -87,6 +87,15 @@ def test_what_a_degraded_answer_proposes_is_approved_when_it_is_sent(reader, war
     [change] = explain(reader, row)["counterfactual"]["changes"]
     again = raw | {"amount": change["after"], "transaction_id": "again", "user_id": "user-2"}
     assert scored("payments", again).decision == "APPROVE"
+
+
+def test_a_field_that_was_declared_immutable_since_is_no_longer_offered(reader, champion):
+    row = scored("payments", risky_payment())
+    assert explain(reader, row)["counterfactual"]["found"]
+    champion.config["features"]["immutable"] = ["amount"]
+    champion.save(update_fields=["config"])
+    found = explain(reader, row)["counterfactual"]
+    assert not found["found"] and "amount" not in found["free_fields"]
 
 
 def test_what_is_gone_is_null_with_its_reason(reader, champion, bundle_dir):

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.core import pipeline
-from scoring.core.alternatives import fixed_fields
-from scoring.core.bundle import assemble
+from scoring.core.alternatives import fixed_fields, free_fields
+from scoring.core.bundle import assemble, compile_rules
 from scoring.core.counterfactual import Situation, find_counterfactual, tell
 from scoring.core.policy import Policy
+from scoring.core.spec import parse_spec
 from scoring.core.types import (
     NO_ORDERS,
     Decision,
@@ -229,7 +230,8 @@ def test_categories_and_numbers_of_a_stateless_detector_may_change():
     raw = fraud(transaction_amount=400.0, merchant_type="gaming")
     stood, windows = situation(bundle, raw, known=False)
     found = find_counterfactual(stood)
-    assert set(found.free) >= {"transaction_amount", "time_delta", "device_type"}
+    assert {"transaction_amount", "device_type"} <= set(found.free)
+    assert "time_delta" not in found.free
     assert decision_with(found, windows, stood).decision is Decision.APPROVE or found.why_not
 
 
@@ -252,6 +254,30 @@ def test_what_is_declared_immutable_is_never_changed():
     found = find_counterfactual(situation(bundle, payment(amount=900.0))[0])
     assert "amount" not in found.free
     assert found.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("slug", "free"),
+    [
+        ("anomaly", {"response_time", "error_rate", "cpu_usage", "memory_usage"}),
+        ("cards", {"TX_AMOUNT"}),
+        ("credit_card_fraud", {"amount", "merchant_category"}),
+        ("creditcard", {"Amount"}),
+        ("fraud", {"transaction_amount", "merchant_type", "country", "device_type"}),
+        ("payments", {"amount", "merchant_type", "channel", "location", "mcc_code"}),
+    ],
+)
+def test_a_shipped_detector_offers_neither_history_nor_time_nor_components(slug, free):
+    spec = parse_spec(config_of(slug))
+    reads = {name for rule in compile_rules(spec) for name in rule.reads}
+    assert set(free_fields(spec, reads)) == free
+
+
+def test_what_the_declaration_of_today_fixes_is_fixed_for_a_bundle_of_before():
+    stood, _ = situation(LINEAR, payment(amount=900.0), payments(60))
+    assert "amount" in find_counterfactual(stood).free
+    found = find_counterfactual(replace(stood, fixed=frozenset({"amount"})))
+    assert "amount" not in found.free and found.changes == ()
 
 
 @settings(max_examples=40, deadline=None)
