@@ -70,18 +70,30 @@ def threshold_figure(
             _trace("Capacity", [xs[0], xs[-1]], [curve.capacity_a_day] * 2)
             | {"yaxis": "y2", "line": {"color": "@accent", "width": 1, "dash": "dot"}}
         )
-    return {"data": data + _marks(now, best, asked, top), "layout": _axes()}
+    marks = _marks(curve, now, best if xs else None, asked, top)
+    return {"data": data + marks, "layout": _axes()}
+
+
+def cheapest_name(curve: Curve, best: AtThresholds) -> str:
+    """What the cheapest is called: a first tie may be more than people can see."""
+    within = best.alerts_a_day <= curve.capacity_a_day
+    return "Cheapest within capacity" if within else "Cheapest"
 
 
 def _marks(
-    now: AtThresholds, best: AtThresholds | None, asked: AtThresholds | None, top: float
+    curve: Curve,
+    now: AtThresholds,
+    best: AtThresholds | None,
+    asked: AtThresholds | None,
+    top: float,
 ) -> list[dict[str, Any]]:
     """Upright lines at the thresholds that stand, that would be cheapest, that were asked for."""
     marks = [_mark("Review now", now.review, top, "@ink")]
     if now.block <= 1.0:
         marks.append(_mark("Block now", now.block, top, "@muted"))
     if best is not None:
-        marks.append(_mark("Cheapest within capacity", best.review, top, "@medium"))
+        # Where nothing is flagged it stands just above the highest risk, where the curve ends.
+        marks.append(_mark(cheapest_name(curve, best), best.review, top, "@medium"))
     if asked is not None:
         marks.append(_mark("Preview", asked.review, top, "@high"))
     return marks

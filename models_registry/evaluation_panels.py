@@ -1,16 +1,21 @@
 """What a version's page shows of its evaluation: calibration, thresholds, judgements since."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from jobs.models import Job
-from models_registry.core.threshold_curve import AtThresholds
-from models_registry.evaluation_figures import calibration_figure, threshold_figure
+from models_registry.core.threshold_curve import AtThresholds, Curve
+from models_registry.evaluation_figures import (
+    calibration_figure,
+    cheapest_name,
+    threshold_figure,
+)
 from models_registry.evaluation_jobs import SHOWN, evaluation_job, evaluations_of
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm
@@ -22,6 +27,15 @@ from models_registry.verdicts import UNKNOWN, per_thousand, share, small
 from scoring.core.decision import Thresholds
 
 MANY = 10
+ABOVE_ALL = "above every score"
+NOTHING = "On these events no cut within capacity pays for itself: it is cheapest to flag nothing."
+TIED = (
+    "The riskiest events share one score: they are more than people can see, and no threshold "
+    "tells them apart."
+)
+DIGITS = 4
+"""Of a threshold as people read it."""
+TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,7 @@ class ThresholdPanel:
     capacity: str
     now: "Outcome"
     best: "Outcome | None"
+    best_note: str
     asked: "Outcome | None"
     bands: list[dict[str, str]]
     figure: dict[str, Any]
@@ -148,6 +163,7 @@ def threshold_panel(
     now, best = curve.at(stand.review, stand.block), curve.cheapest(stand.block)
     lows = asked or stand
     point = None if asked is None else curve.at(asked.review, asked.block)
+    cheapest, note = _cheapest(curve, best, stand.block, currency) if best else (None, "")
 
     def words(name: str, at: AtThresholds) -> Outcome:
         return _outcome(name, at, currency)
@@ -158,7 +174,8 @@ def threshold_panel(
         positives=curve.positives,
         capacity=per_day(curve.capacity_a_day),
         now=words("As they stand", now),
-        best=None if best is None else words("Cheapest within capacity", best),
+        best=cheapest,
+        best_note=note,
         asked=None if point is None else words("Preview", point),
         bands=[
             {
@@ -195,7 +212,7 @@ def _outcome(name: str, at: AtThresholds, currency: str) -> Outcome:
     low, high = at.recall_interval
     return Outcome(
         name=name,
-        review=threshold_text(at.review),
+        review=ABOVE_ALL if at.review > 1.0 else threshold_text(at.review),
         block="never" if at.block > 1.0 else threshold_text(at.block),
         alerts=per_day(at.alerts_a_day),
         precision=share(at.precision),
@@ -205,13 +222,41 @@ def _outcome(name: str, at: AtThresholds, currency: str) -> Outcome:
     )
 
 
+def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> tuple[Outcome, str]:
+    """The cheapest as a row, and what the row does not say: how to have it, or why it is so many.
+
+    `block` is where blocks begin now.
+    """
+    row = _outcome(cheapest_name(curve, best), best, currency)
+    if best.alerts_a_day > curve.capacity_a_day:
+        return row, TIED
+    if best.alerts_a_day > 0.0:
+        return row, ""
+    row = replace(row, review=ABOVE_ALL, block=row.block if block > best.review else ABOVE_ALL)
+    if best.review > 1.0:
+        return row, f"{NOTHING} No threshold that can be published does so: some have a risk of 1."
+    above = _just_above(best.review)
+    both = "Review" if block >= above else "Review and block"
+    return row, f"{NOTHING} {both} from {threshold_text(above)} would have flagged none of them."
+
+
+def _just_above(risk: float) -> float:
+    """The next threshold that people would type in, not below `risk` and not above 1."""
+    unit = 10.0 ** (math.floor(math.log10(max(risk, TINY))) - DIGITS + 1)
+    said = round(risk / unit) * unit
+    above = said if float(threshold_text(said)) >= risk else said + unit
+    return min(float(threshold_text(max(above, TINY))), 1.0)
+
+
 def threshold_text(value: float) -> str:
     """A threshold with as many digits as it takes to tell it from its neighbours."""
-    return f"{value:.4g}"
+    return f"{value:.{DIGITS}g}"
 
 
 def per_day(value: float) -> str:
-    """A daily number: whole, or with a decimal where it is small."""
+    """A daily number: whole, or with a decimal where it is small; none is 0."""
+    if not value:
+        return "0"
     return f"{value:,.0f}" if value >= MANY else f"{value:.1f}"
 
 

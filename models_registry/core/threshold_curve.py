@@ -135,16 +135,22 @@ class Curve:
             cost=cost,
         )
 
+    @property
+    def above_all(self) -> float:
+        """A review threshold that flags none of these events; above 1 where a risk is 1."""
+        return float(np.nextafter(self.thresholds[0], np.inf))
+
     def cheapest(self, block: float) -> AtThresholds | None:
-        """The cheapest review threshold within capacity; None without amounts or cuts."""
-        if self._lost is None:
+        """The cheapest review threshold, from what training chooses from: no tie is split, at most
+        capacity is flagged (the first tie may be taken although it is more), or nothing is
+        (`above_all`), where no cut pays for itself. None without amounts or cuts."""
+        if self._lost is None or not self.thresholds.size:
             return None
         limit = self._costs.capacity * self.events
-        within = [
-            t for t, n in zip(self.thresholds, self._counts[1:, 3], strict=True) if n <= limit
-        ]
-        found = [self.at(float(t), max(block, float(t))) for t in within]
-        return min(found, key=lambda one: one.cost or 0.0, default=None)
+        allowed = max(1, int(np.sum(self._counts[1:, 3] <= limit)))
+        tried = [self.above_all, *self.thresholds[:allowed].tolist()]
+        found = [self.at(t, max(block, t)) for t in tried]
+        return min(found, key=lambda one: one.cost or 0.0)
 
     def bands(self, lows: Mapping[str, float]) -> list[dict[str, Any]]:
         """Events a day and share of positives in each risk band, from the highest down.

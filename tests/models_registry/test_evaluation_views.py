@@ -5,6 +5,7 @@ import io
 import re
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -14,12 +15,14 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from jobs.models import Job
 from models_registry.core.evaluation import evaluate
+from models_registry.core.threshold_curve import threshold_curve
 from models_registry.evaluation_models import Evaluation
 from models_registry.fitting import QuietProgress
 from models_registry.judging import finite
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.training import train_version
+from models_registry.verdicts import UNKNOWN
 from scoring.core.decision import Thresholds
 from tests.models_registry.core.test_evaluation import drawn
 from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
@@ -94,6 +97,56 @@ def test_a_preview_says_what_a_threshold_would_mean(client, analyst, champion):
     assert "<title>" not in text_of(answer)
     marks = [line["name"] for line in panel.figure["data"]]
     assert {"Review now", "Cheapest within capacity", "Capacity", "Preview"} <= set(marks)
+
+
+def with_curve(version, risk, *, review_cost, capacity):
+    """The version judged by a model that knows nothing: half of its events are bad, not the
+    riskiest, all of 4 EUR; blocks begin at 0.8."""
+    config = version.detector.config
+    config["costs"] |= {"review_cost": review_cost, "capacity": capacity}
+    version.detector.save(update_fields=["config"])
+    risk = np.asarray(risk, float)
+    labels = 1 - np.arange(risk.size) % 2
+    costs = version.detector.spec().costs
+    found = threshold_curve(labels, risk, np.full(risk.size, 4.0), days=1.0, costs=costs)
+    version.curves |= {"thresholds": found}
+    version.save(update_fields=["curves"])
+    return version
+
+
+@pytest.mark.parametrize(
+    ("top", "block", "note"),
+    [
+        (0.61237, "0.8", "Review from 0.6124 would have flagged none of them."),
+        (0.3, "0.8", "Review from 0.3001 would have flagged none of them."),
+        (0.9, "above every score", "Review and block from 0.9001 would have flagged none of them."),
+        (1.0, "above every score", "No threshold that can be published does so"),
+        (0.0, "0.8", "Review from 1e-09 would have flagged none of them."),
+    ],
+)
+def test_where_no_review_pays_the_page_says_how_to_flag_nothing(
+    client, analyst, champion, top, block, note
+):
+    with_curve(champion, np.linspace(0.0, top, 40), review_cost=5.0, capacity=1.0)
+    client.force_login(analyst)
+    answer = client.get(thresholds_url(champion))
+    best = answer.context["thresholds"].best
+    assert (best.name, best.review) == ("Cheapest within capacity", "above every score")
+    assert (best.block, best.alerts, best.precision) == (block, "0", UNKNOWN)
+    assert note in text_of(answer)
+    found = re.search(r"from (\S+) would", note)
+    if found:
+        asked = {"review": found[1]} | ({"block": found[1]} if "block from" in note else {})
+        panel = client.get(thresholds_url(champion), asked).context["thresholds"]
+        assert (panel.asked.alerts, panel.asked.cost) == ("0", best.cost)
+
+
+def test_a_tie_of_more_than_people_can_see_is_said_to_be_one(client, analyst, champion):
+    with_curve(champion, np.repeat([0.7, 0.1], 20), review_cost=0.1, capacity=0.01)
+    client.force_login(analyst)
+    answer = client.get(thresholds_url(champion))
+    assert answer.context["thresholds"].best.name == "Cheapest"
+    assert "they are more than people can see" in text_of(answer)
 
 
 def test_without_scripts_the_preview_is_a_page(client, analyst, champion):

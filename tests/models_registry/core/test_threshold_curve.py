@@ -1,7 +1,11 @@
 """A stored curve answers for any two thresholds what the rows themselves would."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models_registry.core.costs import decision_costs
 from models_registry.core.threshold_curve import Curve, threshold_curve
@@ -46,6 +50,54 @@ def test_the_cheapest_threshold_is_the_one_that_training_chooses():
     best = curve().cheapest(chosen.block)
     assert best.cost == pytest.approx(curve().at(chosen.review, chosen.block).cost, abs=1e-9)
     assert best.alerts_a_day <= curve().capacity_a_day == pytest.approx(25.0)
+
+
+def test_where_no_review_pays_for_itself_the_cheapest_is_to_flag_nothing():
+    dear = replace(COSTS, capacity=1.0)
+    labels, risk = np.array([0, 1, 0, 0]), np.array([0.2, 0.4, 0.6, 0.8])
+    stored = threshold_curve(labels, risk, np.full(4, 4.0), days=1.0, costs=dear)
+    best = Curve(stored, dear).cheapest(0.75)
+    assert (best.alerts_a_day, best.precision, best.recall, best.cost) == (0.0, None, 0.0, 1.0)
+    assert best.review > 0.8
+
+
+def test_a_first_tie_beyond_capacity_is_taken_as_in_training():
+    labels, risk, amounts = np.array([1, 1, 0, 0]), np.array([0.9, 0.9, 0.1, 0.1]), np.full(4, 80.0)
+    chosen = choose_thresholds(risk, labels, amounts, COSTS)
+    best = Curve(threshold_curve(labels, risk, amounts, days=1.0, costs=COSTS), COSTS).cheapest(2.0)
+    assert (risk >= chosen.review).sum() == best.alerts_a_day == 2.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(1, 60),
+    levels=st.integers(1, 12),
+    unlabelled=st.integers(0, 30),
+    capacity=st.floats(0.001, 1.0),
+    review_cost=st.floats(0.0, 40.0),
+    false_block_cost=st.floats(0.0, 60.0),
+)
+def test_the_cheapest_is_never_dearer_than_anything_within_capacity(
+    seed, rows, levels, unlabelled, capacity, review_cost, false_block_cost
+):
+    costs = CostSpec(review_cost, false_block_cost, 1.0, capacity)
+    rng = np.random.default_rng(seed)
+    everything = rng.integers(0, levels, rows + unlabelled) / levels
+    labels, risk = rng.integers(0, 2, rows), everything[:rows]
+    amounts = rng.exponential(20.0, rows)
+    how = {"days": 3.0, "costs": costs, "everything": everything}
+    found = Curve(threshold_curve(labels, risk, amounts, **how), costs)
+    chosen = choose_thresholds(risk, labels, amounts, costs, everything=everything)
+    for block in (0.0, 0.5, chosen.block, NEVER):
+        best = found.cheapest(block)
+        every = [found.at(t, max(block, t)) for t in (*found.thresholds, 2.0)]
+        within = [one for one in every if one.alerts_a_day <= found.capacity_a_day]
+        assert best.cost <= min(one.cost for one in within) + 1e-9
+        first = found.at(found.thresholds[0], NEVER)  # May be a tie of more than capacity.
+        assert best.alerts_a_day <= max(found.capacity_a_day, first.alerts_a_day)
+    own = found.cheapest(max(0.0, 1.0 - review_cost / false_block_cost) if false_block_cost else 0)
+    assert own.cost == pytest.approx(found.at(chosen.review, chosen.block).cost, abs=1e-9)
 
 
 def test_without_amounts_there_is_no_cost_and_no_cheapest():
