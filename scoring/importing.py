@@ -1,13 +1,15 @@
 """Import a file of past events: score, store, label; resumable, in bounded memory.
 
-Chunks are committed in the order of the file, so the stored predictions themselves tell how far an
-interrupted import came. Rows that break the schema go to a dead-letter file with what is wrong.
+The stored predictions themselves tell which rows are done: every chunk asks for its ids, and only
+rows that lack their prediction or their label are read on. So an import goes on after an
+interruption, and a longer file fills in what shorter ones or live scoring left out, wherever that
+stands in it. Rows that break the schema go to a dead-letter file with what is wrong.
 """
 
 import gc
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
+from scoring import writer
 from scoring.core.schema import parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
@@ -25,13 +28,28 @@ from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
 CHUNK = 5000
 SELDOM = (50_000, 20, 20)
+NAMELESS = "is required: without it the next import would take the row for a new one"
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows `first` (0-based) and following; `labels` has one entry per event, None = unknown."""
+    """Row `first` (0-based) of a file and those after it.
+
+    `ids` as predictions store them, "" where a row has none; of `labels` None means unknown.
+    `read` gives the events at these places of the chunk.
+    """
 
     first: int
+    ids: list[str]
+    labels: list[bool | None]
+    read: Callable[[Sequence[int]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that are scored at once: their numbers in the file, events and labels."""
+
+    rows: list[int]
     events: list[dict[str, Any]]
     labels: list[bool | None]
 
@@ -43,16 +61,12 @@ class EventSource(Protocol):
     path: Path
     rows: int
 
-    def chunk(self, first: int, size: int) -> Chunk: ...
-
-    def rows_older(self, row: int, by: timedelta) -> int: ...
-
-    def chunks(self, *, start: int, size: int) -> Iterator[Chunk]: ...
+    def chunks(self, size: int) -> Iterator[Chunk]: ...
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did. `skipped` rows had been imported before."""
+    """What an import did. The events of `skipped` rows are stored from before."""
 
     rows: int
     skipped: int = 0
@@ -80,49 +94,95 @@ def import_file(
     `training.label_delay` after its event, and one not known by then is left out. Without it,
     every label of the file counts as known.
     """
-    first = _first_missing(detector, source)
-    report = ImportReport(rows=source.rows, skipped=first)
+    report = ImportReport(rows=source.rows)
     with _rare_collections():
-        for chunk in _chunks(source, first):
-            outcomes = score_events(detector.slug, chunk.events, announce=False)
-            _tally(detector, source, chunk, outcomes, report)
-            report.labelled += _label(detector, source, chunk, outcomes, as_of)
-            on_progress(chunk.first + len(chunk.events), report)
+        for chunk in source.chunks(CHUNK):
+            missing = _missing(detector, source, chunk, as_of, report)
+            for batch in _batches(source.spec, missing):
+                outcomes = score_events(detector.slug, batch.events, announce=False)
+                _tally(detector, source, batch, outcomes, report)
+                report.labelled += _label(detector, source, batch, outcomes, as_of)
+            on_progress(chunk.first + len(chunk.ids), report)
     return report
 
 
-def _chunks(source: EventSource, first: int) -> Iterator[Chunk]:
-    """The file in chunks that are scored at once.
+def _missing(
+    detector: Detector,
+    source: EventSource,
+    chunk: Chunk,
+    as_of: datetime | None,
+    report: ImportReport,
+) -> Batch:
+    """The rows of a chunk that lack their prediction or their label; the others are skipped."""
+    # A database takes no NUL, and no id has one: the schema refuses it.
+    asked = [name for name in chunk.ids if name and "\0" not in name]
+    stored = set(writer.ask_known(detector.pk, asked)())
+    unlabelled = _unlabelled(detector, source, chunk, stored, as_of)
+    wanted = [i for i, name in enumerate(chunk.ids) if name not in stored or name in unlabelled]
+    report.skipped += len(chunk.ids) - len(wanted)
+    if source.spec.id_field:
+        # Stored under ids made up for them they would be imported anew by every run.
+        nameless = [chunk.first + i for i in wanted if not chunk.ids[i]]
+        problem = (source.spec.id_field, NAMELESS)
+        _refuse(detector, source, {row: [problem] for row in nameless}, report)
+        wanted = [i for i in wanted if chunk.ids[i]]
+    return Batch(
+        [chunk.first + i for i in wanted],
+        chunk.read(wanted),
+        [chunk.labels[i] for i in wanted],
+    )
 
-    Where features count known fraud, a chunk spans less time than a label takes: then nothing in a
-    chunk was known before its last event, and the labels of a chunk may be taught after it.
+
+def _unlabelled(
+    detector: Detector, source: EventSource, chunk: Chunk, stored: set[str], as_of: datetime | None
+) -> set[str]:
+    """Stored events whose label in the file is known by `as_of` and not recorded yet."""
+    truths = zip(chunk.ids, chunk.labels, strict=True)
+    told = [name for name, label in truths if label is not None and name in stored]
+    if not told:
+        return set()
+    rows = Prediction.objects.filter(detector=detector, external_id__in=told).order_by()
+    lacking = rows.exclude(labels__source=Label.Source.IMPORT)
+    delay = timedelta(seconds=source.spec.training.label_delay)
+    return {
+        name
+        for name, event_time in lacking.values_list("external_id", "event_time")
+        if as_of is None or event_time + delay <= as_of
+    }
+
+
+def _batches(spec: DetectorSpec, batch: Batch) -> Iterator[Batch]:
+    """The rows in parts that are scored at once.
+
+    Where features count known fraud, a part spans less time than a label takes: then nothing in it
+    was known before its last event, and its labels may be taught after it.
     """
-    spec = source.spec
     span = max(spec.risk_delay, spec.training.label_delay)
-    for chunk in source.chunks(start=first, size=CHUNK):
-        if spec.time_field and span < math.inf:
-            yield from _cut(chunk, spec.time_field, span)
-        else:
-            yield chunk
+    if not batch.events:
+        return
+    if spec.time_field and span < math.inf:
+        yield from _cut(batch, spec.time_field, span)
+    else:
+        yield batch
 
 
-def _cut(chunk: Chunk, time_field: str, span: float) -> Iterator[Chunk]:
-    """Parts of a chunk whose times lie less than `span` seconds apart; odd times go along."""
+def _cut(batch: Batch, time_field: str, span: float) -> Iterator[Batch]:
+    """Parts of a batch whose times lie less than `span` seconds apart; odd times go along."""
     begin, low, high = 0, math.inf, -math.inf
-    for i, event in enumerate(chunk.events):
+    for i, event in enumerate(batch.events):
         try:
             at = parse_time(str(event.get(time_field)))[0]
         except (ValueError, OverflowError):
             continue
         low, high = min(low, at), max(high, at)
         if high - low >= span:
-            yield _part(chunk, begin, i)
+            yield _part(batch, begin, i)
             begin, low, high = i, at, at
-    yield _part(chunk, begin, len(chunk.events))
+    yield _part(batch, begin, len(batch.events))
 
 
-def _part(chunk: Chunk, begin: int, end: int) -> Chunk:
-    return Chunk(chunk.first + begin, chunk.events[begin:end], chunk.labels[begin:end])
+def _part(batch: Batch, begin: int, end: int) -> Batch:
+    return Batch(batch.rows[begin:end], batch.events[begin:end], batch.labels[begin:end])
 
 
 @contextmanager
@@ -139,33 +199,15 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _first_missing(detector: Detector, source: EventSource) -> int:
-    """Row to go on from: bisects over chunks by whether a chunk's events are stored."""
-    low, high = 0, -(-source.rows // CHUNK)
-    while low < high:
-        middle = (low + high) // 2
-        chunk = source.chunk(middle * CHUNK, CHUNK)
-        ids = [str(event.get(source.spec.id_field, "")) for event in chunk.events]
-        if Prediction.objects.filter(detector=detector, external_id__in=ids).exists():
-            low = middle + 1
-        else:
-            high = middle
-    # The last chunk that is there may lack its labels, and events shortly before it had labels
-    # that were not known last time: they are done again, which changes nothing but adds labels.
-    first = max(low - 1, 0) * CHUNK
-    delay = timedelta(seconds=source.spec.training.label_delay)
-    return min(first, source.rows_older(first, delay))
-
-
 def _tally(
     detector: Detector,
     source: EventSource,
-    chunk: Chunk,
+    batch: Batch,
     outcomes: list[Outcome],
     report: ImportReport,
 ) -> None:
-    letters = []
-    for i, outcome in enumerate(outcomes):
+    refused: dict[int, Sequence[tuple[str, str]]] = {}
+    for row, outcome in zip(batch.rows, outcomes, strict=True):
         match outcome:
             case Scored(prediction, created):
                 report.scored += created
@@ -174,37 +216,43 @@ def _tally(
                 if report.last_event_at is None or prediction.event_time > report.last_event_at:
                     report.last_event_at = prediction.event_time
             case Refused(problems):
-                letters.append({"row": chunk.first + i, "problems": list(problems)})
+                refused[row] = problems
             case Conflicting(external_id):
-                problem = ("", f"'{external_id}' was scored before with another body")
-                letters.append({"row": chunk.first + i, "problems": [problem]})
-    if letters:
-        report.refused += len(letters)
-        report.dead_letters = _write_dead_letters(detector, source, letters)
+                refused[row] = [("", f"'{external_id}' was scored before with another body")]
+    _refuse(detector, source, refused, report)
 
 
-def _write_dead_letters(
-    detector: Detector, source: EventSource, letters: list[dict[str, object]]
-) -> Path:
+def _refuse(
+    detector: Detector,
+    source: EventSource,
+    refused: Mapping[int, Sequence[tuple[str, str]]],
+    report: ImportReport,
+) -> None:
+    """Write rows with their problems to the dead letters, once, however often they are refused."""
+    if not refused:
+        return
     folder = Path(settings.VAR_DIR) / "dead_letters"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{detector.slug}-{source.path.name}.jsonl"
-    with path.open("a", encoding="utf-8") as file:
-        for letter in letters:
-            file.write(json.dumps(letter) + "\n")
-    return path
+    lines = [json.dumps({"row": row, "problems": refused[row]}) + "\n" for row in refused]
+    with path.open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        there = set(lines).intersection(file)
+        file.writelines(line for line in lines if line not in there)
+    report.refused += len(refused)
+    report.dead_letters = path
 
 
 def _label(
     detector: Detector,
     source: EventSource,
-    chunk: Chunk,
+    batch: Batch,
     outcomes: list[Outcome],
     as_of: datetime | None,
 ) -> int:
     delay = timedelta(seconds=source.spec.training.label_delay)
     truths = {}
-    for outcome, label in zip(outcomes, chunk.labels, strict=True):
+    for outcome, label in zip(outcomes, batch.labels, strict=True):
         if label is None or not isinstance(outcome, Scored):
             continue
         known = outcome.prediction.event_time + delay

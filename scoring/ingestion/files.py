@@ -1,17 +1,21 @@
 """Events from CSV and Parquet files: chunks of plain dicts, never the whole file in memory."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from scoring.core.reader import NUMBERS
+from scoring.core.schema import parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.importing import Chunk
 
-CSV_SAMPLE = 200_000
-"""Rows of a CSV that tell what its columns are: `1` may be followed by `1e+05` much later."""
+BLOCK = 50_000
+"""Rows that are read at once: where rows are filtered, each reading goes through the whole file."""
+USUAL_TIMES = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 
 
 class FileProblem(ValueError):
@@ -19,7 +23,11 @@ class FileProblem(ValueError):
 
 
 class EventFile:
-    """A CSV or Parquet file whose columns carry the names of the detector's fields."""
+    """A CSV or Parquet file whose columns carry the names of the detector's fields.
+
+    Parquet has types. A CSV has texts, and what one means is told by the detector's schema, never
+    guessed from the rows: `0042` is 42 in a number and stays `0042` in a string.
+    """
 
     def __init__(
         self,
@@ -37,6 +45,7 @@ class EventFile:
         self.path = path
         self.spec = spec
         self._frame = self._scan(path)
+        self._has_types = path.suffix == ".parquet"
         if mapping:
             names = {column: own for own, column in mapping.items()}
             self._frame = self._frame.rename(names, strict=False)
@@ -74,30 +83,31 @@ class EventFile:
             self._frame = self._frame.with_columns(named.alias(spec.id_field))
         if spec.time_field and spec.time_field not in columns and spec.elapsed_field in columns:
             since = pl.lit(datetime.fromtimestamp(spec.elapsed_since, UTC))
-            elapsed = pl.duration(milliseconds=pl.col(spec.elapsed_field).cast(pl.Float64) * 1000)
+            # What is no number makes no time, and the schema refuses its row.
+            seconds = pl.col(spec.elapsed_field).cast(pl.Float64, strict=False)
+            elapsed = pl.duration(milliseconds=seconds * 1000)
             self._frame = self._frame.with_columns((since + elapsed).alias(spec.time_field))
 
     def _time(self) -> pl.Expr:
-        """The event time as an aware UTC column."""
+        """The event time as an aware UTC column; null where a text is no time."""
         column = pl.col(self.spec.time_field)
         kind = self._frame.collect_schema().get(self.spec.time_field)
         if isinstance(kind, pl.Datetime):
             return column.dt.replace_time_zone("UTC") if kind.time_zone is None else column
-        return column.str.to_datetime(time_zone="UTC")
+        if kind == pl.Date:
+            return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        # What no usual form fits is read as the schema reads it, which takes ten times as long.
+        text, utc = column.cast(pl.String), pl.Datetime("us", "UTC")
+        usual = pl.coalesce(text.str.strptime(utc, form, strict=False) for form in USUAL_TIMES)
+        other = pl.when(usual.is_null()).then(text).map_elements(_moment, return_dtype=utc)
+        return pl.coalesce(usual, other)
 
     def last_event_at(self) -> datetime | None:
-        """Time of the newest event, None in an empty file or without a time field."""
+        """Time of the newest event, None where the file has no time at all."""
         if self.rows == 0 or self.spec.time_field not in self.fields:
             return None
-        found: datetime = self._frame.select(self._time().max()).collect().item()
-        return found.astimezone(UTC)
-
-    def rows_older(self, row: int, by: timedelta) -> int:
-        """Rows older than row number `row` by more than `by`; `row` without times or labels."""
-        if not self.has_labels or self.spec.time_field not in self.fields or row >= self.rows:
-            return row
-        at = self._frame.slice(row, 1).select(self._time()).collect().item()
-        return int(self._frame.filter(self._time() < at - by).select(pl.len()).collect().item())
+        found: datetime | None = self._frame.select(self._time().max()).collect().item()
+        return found and found.astimezone(UTC)
 
     @staticmethod
     def _scan(path: Path) -> pl.LazyFrame:
@@ -106,44 +116,99 @@ class EventFile:
         if path.suffix == ".parquet":
             return pl.scan_parquet(path)
         if path.suffix == ".csv":
-            return pl.scan_csv(path, infer_schema_length=CSV_SAMPLE)
+            return pl.scan_csv(path, infer_schema=False)
         raise FileProblem(f"{path.name}: a file ends in .csv or .parquet.")
 
-    def chunks(self, *, start: int, size: int) -> Iterator[Chunk]:
-        """Rows from `start` on, `size` at a time, in the order of the file."""
-        for first in range(start, self.rows, size):
-            yield self.chunk(first, size)
-
-    def chunk(self, first: int, size: int) -> Chunk:
-        """Up to `size` rows from row `first` on."""
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """All rows in the order of the file, up to `size` at a time."""
         wanted = [*self.fields, *([self.spec.label_column] if self.has_labels else [])]
-        frame = self._frame.slice(first, size).select(wanted).collect()
-        rows = frame.rows(named=True)
-        labels: list[bool | None] = [None] * len(rows)
-        if self.has_labels:
-            labels = [_label(row.pop(self.spec.label_column)) for row in rows]
-        return Chunk(first, [self._event(row) for row in rows], labels)
+        for begin in range(0, self.rows, BLOCK):
+            block = self._frame.slice(begin, BLOCK).select(wanted).collect()
+            for at in range(0, block.height, size):
+                yield self._chunk(begin + at, block.slice(at, size))
 
-    def _event(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Plain JSON values; texts where the schema wants texts."""
-        event = {}
-        for name, value in row.items():
-            if value is None:
-                continue
-            kind = self.spec.schema["properties"][name]["type"]
-            if isinstance(value, datetime):
-                value = (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
-            elif isinstance(value, date):
-                value = value.isoformat()
-            elif kind == "string" and isinstance(value, int):
-                value = str(value)
-            event[name] = value
-        return event
+    def _chunk(self, first: int, frame: pl.DataFrame) -> Chunk:
+        name, ids = self.spec.id_field, [""] * frame.height
+        if name:
+            values = [self._value(name, value) for value in frame.get_column(name).to_list()]
+            ids = ["" if value is None else str(value) for value in values]
+        labels: list[bool | None] = [None] * frame.height
+        if self.has_labels:
+            labels = [_label(value) for value in frame.get_column(self.spec.label_column).to_list()]
+
+        def read(places: Sequence[int]) -> list[dict[str, Any]]:
+            if not places:
+                return []
+            rows = frame.select(self.fields)[list(places)].iter_rows(named=True)
+            return [self._event(row) for row in rows]
+
+        return Chunk(first, ids, labels, read)
+
+    def _event(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        found = {name: self._value(name, value) for name, value in row.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _value(self, name: str, value: Any) -> Any:
+        """A plain JSON value of the kind that the schema wants, None where there is none.
+
+        What cannot be one stays as it is, for the schema to refuse.
+        """
+        kind = self.spec.schema["properties"][name]["type"]
+        match value:
+            case datetime():
+                return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+            case date() | time():
+                return value.isoformat()
+            case str() if self._has_types or kind == "string":
+                return value
+            case str():
+                return _number(value) if kind in NUMBERS else _truth(value)
+            case Decimal():
+                return f"{value:f}" if kind == "string" else _plain(value)
+            case int() if kind == "string":
+                return str(value)
+        return value
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(parse_time(text)[0], UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _plain(value: Decimal) -> int | float:
+    """A number as JSON has it; whole ones stay exact, they may be ids."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _number(text: str) -> int | float | str | None:
+    """The number that a text of a CSV writes; None when it is empty, the text when it is none."""
+    if not text.strip():
+        return None
+    if "_" in text or not text.isascii():
+        return text  # Python would read 1_000.
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _truth(text: str) -> bool | str | None:
+    """True or false as a text of a CSV writes it; None when it is empty, else the text."""
+    if not text.strip():
+        return None
+    return {"true": True, "false": False}.get(text.strip().casefold(), text)
 
 
 def _label(value: Any) -> bool | None:
     """1, true, "1", "fraud" mean fraud; 0, false, "0" mean legitimate; all else means unknown."""
     text = str(value).strip().casefold()
-    if text in ("1", "1.0", "true", "fraud", "yes"):
+    if text in ("true", "fraud", "yes"):
         return True
-    return False if text in ("0", "0.0", "false", "legitimate", "genuine", "no") else None
+    if text in ("false", "legitimate", "genuine", "no"):
+        return False
+    number = _number(text)
+    return bool(number) if number in (0, 1) else None

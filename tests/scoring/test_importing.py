@@ -13,7 +13,7 @@ from scoring import importing
 from scoring.importing import import_file
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.models import Label, Prediction
-from tests.factories import START, card, scored_many
+from tests.factories import START, card, fraud, payment, scored_many
 
 pytestmark = pytest.mark.django_db
 ROWS = 50
@@ -93,6 +93,41 @@ def test_an_interrupted_import_goes_on_where_it_was(cards_detector, path, rows):
     assert Prediction.objects.count() == Label.objects.count() == ROWS
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("before", [range(25, 50), range(20), range(13, 37), [3, 14, 15, 40]])
+def test_a_longer_file_fills_in_what_a_shorter_one_left_out(cards_detector, path, before, labelled):
+    days = [START.replace(tzinfo=None) + timedelta(days=i) for i in range(ROWS)]
+    rows = frame(TX_DATETIME=days) if labelled else frame(TX_DATETIME=days).drop("TX_FRAUD")
+    rows[list(before)].write_parquet(path)
+    import_file(cards_detector, source(path, cards_detector))
+    rows.write_parquet(path)
+    report = import_file(cards_detector, source(path, cards_detector))
+    assert (report.skipped, report.scored) == (len(before), ROWS - len(before))
+    assert Prediction.objects.count() == ROWS
+    assert Label.objects.count() == (ROWS if labelled else 0)
+
+
+def test_history_is_filled_in_behind_what_was_scored_live(cards_detector, path):
+    chunk = next(source(path, cards_detector).chunks(ROWS))
+    scored_many("cards", chunk.read(range(30, ROWS)))
+    report = import_file(cards_detector, source(path, cards_detector))
+    assert (report.skipped, report.scored, report.labelled) == (20, 30, ROWS)
+
+
+def test_rows_that_are_done_are_not_read_again(cards_detector, path, monkeypatch):
+    import_file(cards_detector, source(path, cards_detector))
+    monkeypatch.setattr(EventFile, "_event", None)
+    report = import_file(cards_detector, source(path, cards_detector))
+    assert (report.skipped, report.scored, report.labelled) == (ROWS, 0, 0)
+
+
+def test_labels_are_made_up_for_wherever_they_stand(cards_detector, path):
+    import_file(cards_detector, source(path, cards_detector))
+    Label.objects.filter(prediction__external_id__in=["2", "30"]).delete()
+    report = import_file(cards_detector, source(path, cards_detector))
+    assert (report.skipped, report.labelled) == (ROWS, 2)
+
+
 def test_labels_that_an_interruption_lost_are_made_up_for(cards_detector, path):
     with pytest.raises(KeyboardInterrupt):
         import_file(cards_detector, source(path, cards_detector), on_progress=stop_at(24))
@@ -138,6 +173,45 @@ def test_a_bad_row_goes_to_the_dead_letters(cards_detector, tmp_path, settings):
     assert (report.scored, report.refused) == (ROWS - 1, 1)
     letter = json.loads(report.dead_letters.read_text())
     assert letter == {"row": 30, "problems": [["TX_AMOUNT", "must be at least 0"]]}
+
+
+def test_a_row_that_is_refused_again_has_one_dead_letter(cards_detector, tmp_path, settings):
+    settings.VAR_DIR = tmp_path
+    amounts = [-1.0 if i in (0, 30) else 10.0 for i in range(ROWS)]
+    frame(TX_AMOUNT=amounts).write_csv(tmp_path / "bad.csv")
+    for _ in range(2):
+        report = import_file(cards_detector, source(tmp_path / "bad.csv", cards_detector))
+        assert report.refused == 2
+    assert report.skipped == ROWS - 2
+    letters = report.dead_letters.read_text().splitlines()
+    assert [json.loads(letter)["row"] for letter in letters] == [0, 30]
+
+
+def test_an_id_that_comes_with_another_body_is_refused(cards_detector, path, settings, tmp_path):
+    settings.VAR_DIR = tmp_path
+    scored_many("cards", [card(7, TX_AMOUNT=1.5)])
+    report = import_file(cards_detector, source(path, cards_detector))
+    assert (report.scored, report.refused) == (ROWS - 1, 1)
+    assert "'7' was scored before with another body" in report.dead_letters.read_text()
+
+
+def test_a_row_without_an_id_is_refused_not_imported_by_every_run(
+    fraud_detector, tmp_path, settings
+):
+    settings.VAR_DIR = tmp_path
+    rows = [fraud(transaction_id=name) for name in ("a", None, "b")]
+    pl.DataFrame(rows).write_csv(tmp_path / "some.csv")
+    for scored in (2, 0):
+        report = import_file(fraud_detector, source(tmp_path / "some.csv", fraud_detector))
+        assert (report.scored, report.refused) == (scored, 1)
+    assert json.loads(report.dead_letters.read_text())["row"] == 1
+
+
+def test_an_id_that_no_database_takes_is_refused(payments_detector, tmp_path, settings):
+    settings.VAR_DIR = tmp_path
+    pl.DataFrame([payment(transaction_id="a\0b"), payment()]).write_parquet(tmp_path / "p.parquet")
+    report = import_file(payments_detector, source(tmp_path / "p.parquet", payments_detector))
+    assert (report.scored, report.refused) == (1, 1)
 
 
 def test_history_opens_no_alert(cards_detector, path, django_capture_on_commit_callbacks):

@@ -40,12 +40,12 @@ class Command(BaseCommand):
             raise CommandError(f"There is no detector '{options['detector']}'.") from error
         except FileProblem as error:
             raise CommandError(str(error)) from error
-        self._started, self._base = time.monotonic(), -1
+        self._started, self._drawn = time.monotonic(), False
         detector = Detector.objects.get(slug=spec.slug)
         as_of = _utc(options["as_of"]) or file.last_event_at()
         report = import_file(detector, file, as_of=as_of, on_progress=self._bar)
         seconds = time.monotonic() - self._started
-        if self._base >= 0:
+        if self._drawn:
             sys.stderr.write("\n")
         self.stdout.write(
             f"{report.rows:,} rows: {report.skipped:,} were there before, "
@@ -57,15 +57,15 @@ class Command(BaseCommand):
             self.stdout.write(f"Refused rows are in {report.dead_letters}.")
 
     def _bar(self, done: int, report: ImportReport) -> None:
-        if self._base < 0:
-            self._base = report.skipped
+        self._drawn = True
         share = done / max(report.rows, 1)
         seconds = time.monotonic() - self._started
-        rate = (done - self._base) / max(seconds, 1e-9)
-        left = (report.rows - done) / max(rate, 1e-9)
+        rate = (done - report.skipped) / max(seconds, 1e-9)
+        # Rows that are only skipped tell nothing about those to come.
+        left = f", {(report.rows - done) / rate:4.0f} s left" if rate else ""
         sys.stderr.write(
             f"\r[{'#' * int(share * WIDTH):<{WIDTH}}] {share:4.0%} {done:>9,}/{report.rows:,} "
-            f"{rate:7,.0f} events/s, {left:4.0f} s left "
+            f"{rate:7,.0f} events/s{left} "
         )
         sys.stderr.flush()
 
