@@ -119,7 +119,8 @@ class RuleArms:
 
     def _compiled(self, spec: Any, said: Mapping[str, Any]) -> CompiledRule:
         text = text_of_json(said)
-        return check_rule(spec, self.code, replace(text, text=text.text or self.code))
+        text = replace(text, text=text.text or self.code)
+        return check_rule(spec, self.code, text, stored=True)
 
     def tell(self, rows: Sequence[Prediction]) -> list[Told | None]:
         """See Arms."""

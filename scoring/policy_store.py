@@ -162,9 +162,7 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
     """
     rules, faults = compile_rules(content["rules"], bundle)
     for fault in faults:
-        logger.error(
-            "bundle %s cannot evaluate rule %s: %s", bundle.digest[:12], fault.code, fault.problem
-        )
+        logger.error("bundle %s, rule %s: %s", bundle.digest[:12], fault.code, fault.problem)
     return Policy(
         digest=digest,
         rules=tuple(rules),
@@ -182,20 +180,26 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
 
 @dataclass(frozen=True, slots=True)
 class RuleFault:
-    """A rule in force that a bundle cannot evaluate, and why."""
+    """A rule in force that is not what it should be, and why.
+
+    A bundle cannot evaluate it, or it is `evaluated` as it is stored and would be taken in no more.
+    """
 
     code: str
     version: int
     stage: Stage
     problem: str
+    evaluated: bool = False
 
 
 def compile_rules(
     bodies: Iterable[Mapping[str, Any]], bundle: Bundle
 ) -> tuple[list[Rule], list[RuleFault]]:
-    """The rules as far as the bundle can evaluate them, and those that it cannot.
+    """The rules as far as the bundle can evaluate them, and what is wrong with others.
 
-    In place of a live one stands a rule that asks for a human; a shadow one is left out.
+    In place of a live one that cannot be evaluated stands a rule that asks for a human; a shadow
+    one is left out. One that only looks for a value among those of another kind goes on as it was:
+    the policy's digest names what it decided, and the rest of it may be right.
     """
     offered = readable(bundle.spec)
     rules: list[Rule] = []
@@ -206,11 +210,17 @@ def compile_rules(
             # What this bundle lacks is missing in every event; personal data stays out of reach.
             absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
             known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
-            rules.append(compile_rule(rule_spec(body), known, stage=stage))
+            said = rule_spec(body)
+            rules.append(compile_rule(said, known, stage=stage, stored=True))
         except RuleError as error:
             faults.append(RuleFault(body["code"], body["version"], stage, str(error)))
             if stage is Stage.LIVE:
                 rules.append(unevaluated(body["code"], body["version"], str(error)))
+            continue
+        try:
+            compile_rule(said, known)
+        except RuleError as error:
+            faults.append(RuleFault(said.code, said.version, stage, str(error), evaluated=True))
     return rules, faults
 
 

@@ -47,8 +47,13 @@ class RuleText:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_rule(spec: DetectorSpec, code: str, said: RuleText) -> CompiledRule:
-    """The rule, compiled for what the detector's declaration offers. Raises PolicyRefused."""
+def check_rule(
+    spec: DetectorSpec, code: str, said: RuleText, *, stored: bool = False
+) -> CompiledRule:
+    """The rule, compiled for what the detector's declaration offers. Raises PolicyRefused.
+
+    `stored`: it was taken in before, perhaps by a release that refused less.
+    """
     problems: list[tuple[str, str]] = []
     if not said.text.strip():
         problems.append(("text", "Say in a sentence what the rule finds; analysts read it."))
@@ -60,7 +65,7 @@ def check_rule(spec: DetectorSpec, code: str, said: RuleText) -> CompiledRule:
         problems.append(("weight", "A weight lies between 0 and 1."))
     compiled = None
     try:
-        compiled = compile_rule(rule_spec_of(code, 0, said), readable(spec))
+        compiled = compile_rule(rule_spec_of(code, 0, said), readable(spec), stored=stored)
     except RuleError as error:
         place = "parameters" if error.reason.startswith("parameter ") else "when"
         problems.append((place, _sentence(error)))

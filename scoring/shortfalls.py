@@ -74,12 +74,17 @@ def rule_shortfalls(detector: Detector, versions: Iterable[RuleVersion]) -> list
 
 
 def rule_faults(versions: Iterable[RuleVersion], bundle: Bundle) -> Sequence[RuleFault]:
-    """Which of these versions the bundle cannot evaluate, and why."""
+    """Which of these versions the bundle cannot evaluate, or should not have taken in, and why."""
     return compile_rules([rule_body(version.rule.code, version) for version in versions], bundle)[1]
 
 
 def rule_sentence(fault: RuleFault) -> str:
     """What is wrong with a rule, what happens instead, and what to do."""
+    if fault.evaluated:
+        return (
+            f"Version {fault.version} of {fault.code} looks for what it cannot find:"
+            f" {fault.problem}. Until it is edited or retired, it decides as if that were meant."
+        )
     if fault.stage is Stage.LIVE:
         instead = "Until it is edited or retired, every event that would be approved is reviewed."
     else:

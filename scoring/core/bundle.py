@@ -162,13 +162,16 @@ def _predictor(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Predi
     )
 
 
-def compile_rules(spec: DetectorSpec) -> tuple[Rule, ...]:
-    """The detector's rules, compiled; they may not read PII. Raises RuleError naming the rule."""
+def compile_rules(spec: DetectorSpec, *, stored: bool = False) -> tuple[Rule, ...]:
+    """The detector's rules, compiled; they may not read PII. Raises RuleError naming the rule.
+
+    `stored`: as `compile_expression`.
+    """
     known = readable(spec)
     found = []
     for rule in spec.rules:
         try:
-            found.append(compile_rule(rule, known))
+            found.append(compile_rule(rule, known, stored=stored))
         except RuleError as error:
             raise RuleError(f"Rule {rule.code}: {error}") from error
     return tuple(found)
@@ -185,7 +188,7 @@ def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes
             plan=FeaturePlan(spec),
             parser=EventParser(spec),
             predictor=_predictor(manifest, files) if MODEL in files else None,
-            policy=Policy.of_rules(compile_rules(spec)),
+            policy=Policy.of_rules(compile_rules(spec, stored=True)),
         )
     except (
         SpecError,

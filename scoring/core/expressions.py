@@ -18,7 +18,7 @@ import difflib
 import io
 import operator
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ from scoring.core.vocabulary import (
     Values,
     check_parameters,
     kind_of,
+    member_problem,
     value_problem,
 )
 
@@ -77,7 +78,10 @@ Step = Callable[[Any, Any], bool | None]
 class _Compiler:
     """Turns one parsed expression into closures and notes the names that it reads."""
 
-    def __init__(self, line: str, known: Mapping[str, str], parameters: Values) -> None:
+    def __init__(
+        self, line: str, known: Mapping[str, str], parameters: Values, *, stored: bool
+    ) -> None:
+        self.stored = stored
         self.line = line
         self.known = known
         self.parameters = parameters
@@ -204,31 +208,33 @@ class _Compiler:
         nodes = [node.left, *node.comparators]
         for i, op in enumerate(node.ops):
             if isinstance(op, ast.In | ast.NotIn):
-                operands.append(self._group(nodes[i + 1]))
-                steps.append(self._membership(nodes[i], operands[i][1], isinstance(op, ast.In)))
+                operands.append(self._group(nodes[i + 1], nodes[i], operands[i][1]))
+                steps.append(_membership(wanted=isinstance(op, ast.In)))
             else:
                 operands.append(self.make(nodes[i + 1]))
                 kinds = operands[i][1], operands[i + 1][1]
                 steps.append(self._order(nodes[i], op, nodes[i + 1], kinds))
         return _chain([run for run, _ in operands], steps), TRUTH
 
-    def _group(self, node: ast.AST) -> Compiled:
-        """The right side of `in`."""
+    def _group(self, node: ast.AST, left: ast.AST, kind: str) -> Compiled:
+        """The right side of `in`, in which a `left` of this kind is looked for."""
+        if kind == LIST:
+            raise self.fail(left, "'in' looks for one value")
+        places: Sequence[ast.AST] = ()
         if isinstance(node, ast.List | ast.Tuple):
-            found = [self.literal(part) for part in node.elts]
+            places, found = node.elts, [self.literal(part) for part in node.elts]
         elif isinstance(node, ast.Name) and isinstance(self.parameters.get(node.id), list):
             found = self.parameters[node.id]
         else:
             raise self.fail(node, "'in' needs a list such as ['a', 'b'] or a parameter with one")
         if len(found) > MAX_LIST or any(isinstance(value, list) for value in found):
             raise self.fail(node, f"a list has at most {MAX_LIST} numbers and texts")
+        for i, value in enumerate([] if self.stored else found):
+            if problem := member_problem(value, kind):
+                place = places[i] if places else node
+                raise self.fail(place, f"'{ast.unparse(left)}' {problem}")
         group = frozenset(found)
         return (lambda values: group), LIST
-
-    def _membership(self, left: ast.AST, kind: str, wanted: bool) -> Step:
-        if kind == LIST:
-            raise self.fail(left, "'in' looks for one value")
-        return lambda a, group: None if a is None else (a in group) is wanted
 
     def _order(self, left: ast.AST, op: ast.cmpop, right: ast.AST, kinds: Kinds) -> Step:
         act = COMPARISONS.get(type(op))
@@ -271,6 +277,10 @@ class _Compiler:
         if name in TAKE_MISSING:
             return (lambda values: act(*[part(values) for part in parts])), gives
         return _checked(function, parts), gives
+
+
+def _membership(*, wanted: bool) -> Step:
+    return lambda a, group: None if a is None else (a in group) is wanted
 
 
 def _chain(operands: list[Node], steps: list[Step]) -> Node:
@@ -348,13 +358,21 @@ def names_in(text: str) -> set[str]:
 
 
 def compile_expression(
-    text: str, known: Mapping[str, str], parameters: Values | None = None
+    text: str,
+    known: Mapping[str, str],
+    parameters: Values | None = None,
+    *,
+    stored: bool = False,
 ) -> Expression:
-    """Compile a condition. `known`: kind (NUMBER, TEXT, TRUTH, ANY) by name. Raises RuleError."""
+    """Compile a condition. `known`: kind (NUMBER, TEXT, TRUTH, ANY) by name. Raises RuleError.
+
+    `stored`: it was taken in before, perhaps by a release that looked for a text among numbers and
+    never found it; it means what it meant.
+    """
     parameters = parameters or {}
     check_parameters(parameters, known)
     line, start, tree = _parse(text)
-    compiler = _Compiler(line[start:], known, parameters)
+    compiler = _Compiler(line[start:], known, parameters, stored=stored)
     try:
         value = compiler.condition(tree.body)
     except RuleError as error:

@@ -46,14 +46,18 @@ def readable(spec: DetectorSpec) -> dict[str, str]:
 
 
 def compile_rule(
-    spec: RuleSpec, known: Iterable[str] | Mapping[str, str], *, stage: Stage = Stage.LIVE
+    spec: RuleSpec,
+    known: Iterable[str] | Mapping[str, str],
+    *,
+    stage: Stage = Stage.LIVE,
+    stored: bool = False,
 ) -> Rule:
     """Compile one rule; `known` are the names it may read, with their kinds if they are known.
 
-    Raises RuleError.
+    `stored`: as `compile_expression`. Raises RuleError.
     """
     kinds = known if isinstance(known, Mapping) else dict.fromkeys(known, ANY)
-    found = compile_expression(spec.when, kinds, spec.parameters)
+    found = compile_expression(spec.when, kinds, spec.parameters, stored=stored)
     return Rule(
         code=spec.code,
         version=spec.version,

@@ -2,6 +2,7 @@
 
 import keyword
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ MAX_WORD = 200
 MAX_LIST = 500
 
 NUMBER, TEXT, TRUTH, LIST, ANY = "number", "text", "truth", "list", "any"
+NUMERAL = re.compile(r"^-?\d+(\.\d+)?$", re.ASCII)
 CONSTANTS = {"true": True, "false": False}
 
 
@@ -88,6 +90,21 @@ def value_problem(value: Any) -> str:
     if math.isfinite(value) and abs(value) <= MAX_NUMBER:
         return ""
     return f"a number lies between -{MAX_NUMBER:,.0f} and {MAX_NUMBER:,.0f}"
+
+
+def member_problem(value: Any, kind: str) -> str:
+    """Why a value of a list is never found where a `kind` is looked for, after the name of what is
+    looked for; empty when it may be found."""
+    own = kind_of(value)
+    if kind == ANY or (kind == TEXT) is (own == TEXT):
+        return ""
+    instead = ""
+    if own == NUMBER:
+        instead = f"; write '{value}'"
+    elif kind == NUMBER and NUMERAL.match(value):
+        instead = f"; write {value}"
+    shown = f"'{value}'" if own == TEXT else str(value).lower()
+    return f"is a {kind} and {shown} in the list is a {own}: they never match{instead}"
 
 
 def check_parameters(parameters: Values, known: Iterable[str]) -> None:

@@ -108,6 +108,7 @@ def test_two_put_a_draft_into_force_and_the_next_event_obeys(
     [
         ({"when": "amont > limit"}, "did you mean amount? (column 1)"),
         ({"when": "amount > > 1"}, "This is not an expression (column 10)"),
+        ({"when": "location in limits", "parameters": "limits = [7]"}, "write '7' (column 13)"),
         ({"parameters": "limit"}, "Line 1: write name = value."),
         ({"parameters": "limit = [[1]]"}, "parameter"),
         ({"code": "big gift"}, "capitals, digits and _"),

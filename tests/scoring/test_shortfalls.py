@@ -7,9 +7,10 @@ from django.urls import reverse
 from scoring import deployment
 from scoring.core.types import SelectionReason
 from scoring.models import Deployment
-from scoring.policies import publish
-from scoring.policy_models import RuleVersion
+from scoring.policies import PolicyRefused, publish
+from scoring.policy_models import Rule, RuleVersion
 from scoring.replaying import verify_one
+from scoring.rule_editing import next_base, tune_rule
 from scoring.selectors import detector_list
 from scoring.shortfalls import all_shortfalls
 from scoring.watchlists import sync_watchlist
@@ -58,6 +59,35 @@ def test_a_shadow_rule_that_cannot_be_evaluated_decides_nothing(payments_detecto
     break_rule(payments_detector, stage="shadow")
     assert scored("payments", payment()).decision == "APPROVE"
     assert ("rule", "VELOCITY_MULTI_CITY") in kinds()
+
+
+@pytest.fixture
+def mistaken(payments_detector):
+    """A live rule of an earlier release, which took in a list of another kind."""
+    when = "location in cities or amount > 10000"
+    versions = RuleVersion.objects.filter(rule__code="HIGH_AMOUNT")
+    versions.update(when=when, parameters={"cities": [7, "Oslo"]}, stage="live")
+    publish(payments_detector)
+    return payments_detector
+
+
+def test_a_stored_rule_with_a_list_of_another_kind_decides_as_it_did_and_is_told(mistaken):
+    rows = [scored("payments", payment(location=city)) for city in ("7", "Oslo")]
+    assert [row.decision for row in rows] == ["APPROVE", "REVIEW"]
+    assert [verify_one(row) for row in rows] == [None, None]
+    [told] = [found for found in all_shortfalls() if found.kind == "rule"]
+    assert "HIGH_AMOUNT looks for what it cannot find: 'location' is a text and 7" in told.text
+    assert told.degrades
+
+
+def test_a_stored_rule_with_a_list_of_another_kind_is_tuned_only_when_it_is_mended(mistaken, lead):
+    rule = Rule.objects.get(code="HIGH_AMOUNT")
+    base = next_base(rule)
+    with pytest.raises(PolicyRefused, match="write '7'"):
+        tune_rule(rule, changed={"text": "Else."}, base=base, author=lead)
+    tune_rule(rule, changed={"parameters": {"cities": ["7"]}}, base=base, author=lead)
+    assert not [found for found in all_shortfalls() if found.kind == "rule"]
+    assert scored("payments", payment(location="7")).decision == "REVIEW"
 
 
 def test_repairing_the_rule_lets_events_pass_again(broken):

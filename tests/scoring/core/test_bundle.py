@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scoring.core import bundle as bundles
-from scoring.core.bundle import BundleError, load_bundle, sha256, write_bundle
+from scoring.core.bundle import BundleError, compile_rules, load_bundle, sha256, write_bundle
+from scoring.core.spec import parse_spec
+from scoring.core.vocabulary import RuleError
 from tests.factories import config_of, trained_payments
 
 FILES = ("manifest.json", "model.onnx", "explain.npz")
@@ -123,6 +125,15 @@ def test_a_rule_may_not_read_personal_data(tmp_path):
     digest = write_bundle(tmp_path, {"detector": config}, {})
     with pytest.raises(BundleError, match=r"HIGH_AMOUNT.*user_name"):
         load_bundle(tmp_path, digest)
+
+
+def test_a_bundle_of_an_earlier_release_loads_with_lists_that_are_refused_today(tmp_path):
+    config = config_of("payments")
+    config["rules"][0] |= {"when": "location in [7]", "parameters": {}}
+    with pytest.raises(RuleError, match=r"HIGH_AMOUNT.*write '7'"):
+        compile_rules(parse_spec(config))
+    found = load_bundle(tmp_path, write_bundle(tmp_path, {"detector": config}, {}))
+    assert not found.policy.rules[0].matches({"location": "7"})
 
 
 def test_a_manifest_holds_no_nan(tmp_path):
