@@ -1,10 +1,10 @@
 """Keep the index of links up with the predictions and labels: behind scoring, never on its path.
 
 One sweep takes in what came since the last, in the order of ids, which are made from the time of
-arrival. It waits GRACE so that whatever was being committed meanwhile is there. Progress moves in
+scoring. It waits GRACE so that whatever was being committed meanwhile is there. Progress moves in
 the same transaction as what was taken in, and only from where the sweep found it: two sweeps at
 once, or one that was killed, count nothing twice. What is committed later than GRACE after its
-arrival is passed over until the index is made anew.
+scoring is passed over until the index is made anew.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts import vault
 from cases.links_models import EntityLink, KnownEntity, LinkProgress, SharedValue
+from scoring.core.ids import made_at
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.feature_store.history import clear
@@ -96,8 +97,9 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
         .order_by("pk")
         .only("detector_id", "external_id", "entity", "event", "event_time", "received_at")[:CHUNK]
     )
-    # Up to the first that is too young: the mark must not pass over it.
-    ripe = list(takewhile(lambda row: row.received_at <= until, rows))
+    # Up to the first that is too young: the mark must not pass over it, nor over what was scored
+    # at the same moment as one that had waited for long.
+    ripe = list(takewhile(lambda row: max(row.received_at, _scored_at(row)) <= until, rows))
     done = len(ripe) < CHUNK
     entities, links = _collect(ripe)
     with transaction.atomic():
@@ -109,6 +111,10 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
         _add_links(links)
         _add_entities(entities)
     return len(ripe), done
+
+
+def _scored_at(row: Prediction) -> datetime:
+    return datetime.fromtimestamp(made_at(row.pk), UTC)
 
 
 def _progress() -> LinkProgress:

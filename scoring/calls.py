@@ -13,7 +13,7 @@ from django.db.models.base import ModelState
 
 from accounts import vault
 from scoring import policy_store
-from scoring.core.ids import uuid7
+from scoring.core.ids import IdSequence
 from scoring.core.schema import MAX_NUMBER, SchemaError
 from scoring.core.types import NO_ORDERS, Event, Orders, Verdict
 from scoring.deployment import Serving
@@ -21,6 +21,9 @@ from scoring.models import Prediction
 from scoring.recording import audit_draw, verdict_columns
 
 CENT = Decimal("0.01")
+# The order in which events were scored is that of their ids: at one event time, windows that are
+# read again learn in it.
+_ids = IdSequence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ def prediction_row(serving: Serving, item: Item, verdict: Verdict, latency_us: i
     row = Prediction.__new__(Prediction)
     row.__dict__ = {
         "_state": ModelState(),
-        "id": uuid7(int(event.received * 1000)),
+        "id": _ids.next(time.time_ns()),
         "detector_id": serving.detector_id,
         "external_id": event.external_id,
         "body_digest": item.body_digest,

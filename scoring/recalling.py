@@ -86,7 +86,7 @@ def _from_predictions(
             received_at__lte=row.received_at,
         )
         .exclude(pk=row.pk)
-        .order_by("-event_time")
+        .order_by("-event_time", "-id")
         .only("event", "event_time", "received_at", "external_id")[: MOST_READ + 1]
     )
     known = known_frauds([one.pk for one in past]) if entity.risk_column else {}

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from time import perf_counter, time
+from time import perf_counter, time, time_ns
 from typing import Any
 
 from django.http import Http404
@@ -12,7 +12,7 @@ from rest_framework import serializers
 from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
 from scoring import deployment
 from scoring.api.serializers import Problem
-from scoring.core.ids import uuid7
+from scoring.core.ids import IdSequence
 from scoring.core.schema import SchemaError
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector
@@ -21,6 +21,7 @@ from scoring.models import Prediction
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
 logger = logging.getLogger(__name__)
+_ids = IdSequence()
 Problems = Sequence[tuple[str, str]]
 Place = Callable[[str], str]
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422, 429, 503), Problem)
@@ -28,7 +29,7 @@ ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422, 429, 503), Probl
 
 def new_id() -> str:
     """An id for an event whose client gives none; later ones sort later."""
-    return str(uuid7(int(time() * 1000)))
+    return str(_ids.next(time_ns()))
 
 
 def field_errors(problems: Problems, place: Place = lambda field: field) -> list[dict[str, str]]:

@@ -101,6 +101,14 @@ def test_the_mark_does_not_pass_over_one_that_is_too_young():
     assert index_links() == 2
 
 
+def test_the_mark_does_not_pass_over_what_is_scored_beside_one_that_had_waited(monkeypatch):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=60))
+    long_ago = timezone.now() - timedelta(hours=1)
+    [row] = sent(("ada", "phone"))
+    Prediction.objects.filter(pk=row.pk).update(received_at=long_ago)
+    assert index_links() == 0
+
+
 def test_times_and_numbers_come_from_the_events():
     sent(("ada", "phone"), timestamp="2020-06-02T10:00:00+00:00")
     sent(("ada", "phone"), timestamp="2020-06-01T10:00:00+00:00")

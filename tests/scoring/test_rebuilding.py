@@ -8,7 +8,10 @@ import pytest
 from django.db import connection, connections, transaction
 
 from scoring import services
+from scoring.calls import Call
+from scoring.deployment import serving
 from scoring.feature_store.base import WindowsBusy
+from scoring.feature_store.choosing import feature_store
 from scoring.labelling import record_label
 from scoring.models import EntityState
 from scoring.rebuilding import rebuild_windows
@@ -29,6 +32,47 @@ def test_what_is_learnt_anew_is_what_was_known(payments_detector):
     before = states()
     assert rebuild_windows(payments_detector) == 20
     assert states() == before
+
+
+def windows(detector):
+    """The rows of every window, oldest first, whether folded into its base yet or not."""
+    keys = list(EntityState.objects.values_list("key_field", "token"))
+    plan = serving(detector.slug).bundle.plan
+    found = feature_store().load(detector.pk, plan, keys, lock=False)
+    return {key: window.rows.tobytes() for key, window in found.items()}
+
+
+def tied(*locations):
+    """Payments of one user at one second."""
+    return [payment(location=location) for location in locations]
+
+
+@pytest.mark.django_db
+def test_events_of_one_second_are_learnt_anew_in_the_order_in_which_they_were_scored(
+    payments_detector,
+):
+    scored_many("payments", tied(*["Berlin"] * 5, *["Paris"] * 5))
+    for one in tied(*["Rome", "Berlin"] * 3):
+        scored("payments", one)
+    scored_many("payments", tied(*["Rome", "Paris"] * 30))
+    before = windows(payments_detector)
+    assert rebuild_windows(payments_detector) == 76
+    assert windows(payments_detector) == before
+
+
+@pytest.mark.django_db
+def test_an_event_that_waited_is_learnt_anew_after_those_that_were_scored_before_it(
+    payments_detector,
+):
+    early = Call("payments", tied("Berlin", "Paris"), announce=False)
+    late = Call("payments", tied("Rome", "Berlin"), announce=False)
+    early.received = late.received - 5.0
+    for call in (late, early):
+        call.read(serving("payments"))
+        services.score_calls([call])
+    before = windows(payments_detector)
+    rebuild_windows(payments_detector)
+    assert windows(payments_detector) == before
 
 
 @pytest.mark.django_db(transaction=True)
