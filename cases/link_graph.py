@@ -18,6 +18,7 @@ from accounts import vault
 from cases.links_models import EntityLink, KnownEntity, SharedValue
 from cases.models import Alert
 from cases.workflow import AlertStatus, Disposition
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import RISK_LEVELS
 from scoring.feature_store.history import clear
@@ -104,7 +105,9 @@ def value_key(value: Value) -> str:
 def values_of_event(row: Prediction, spec: DetectorSpec) -> list[Value]:
     """What an event itself may be linked by: known before the index knows it."""
     found = [(name, clear(row.event.get(name))) for name in spec.link_fields]
-    return [(name, vault.token(name, str(value))) for name, value in found if value is not None]
+    return [
+        (name, vault.token(name, key_text(value))) for name, value in found if value is not None
+    ]
 
 
 def link_graph(

@@ -22,6 +22,7 @@ from accounts import vault
 from cases.links_models import EntityLink, KnownEntity, LinkProgress, SharedValue
 from scoring.core.ids import made_at
 from scoring.core.reader import SpecError
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.feature_store.history import clear
 from scoring.models import Detector, Label, Prediction
@@ -178,8 +179,8 @@ def _values(event: Mapping[str, Any], spec: DetectorSpec) -> Iterable[tuple[str,
     """(field, value) of what may link; personal data in the clear, for its token alone."""
     for field in spec.link_fields:
         value = clear(event.get(field))
-        if value is not None and str(value).strip():
-            yield field, str(value)
+        if value is not None and (text := key_text(value)).strip():
+            yield field, text
 
 
 def _name(row: Prediction, spec: DetectorSpec) -> str:
@@ -187,7 +188,7 @@ def _name(row: Prediction, spec: DetectorSpec) -> str:
     if value is None:
         return row.external_id[:100]
     hidden = spec.entity_field in spec.pii_fields
-    return vault.mask(str(value)) if hidden else str(value)[:100]
+    return vault.mask(key_text(value)) if hidden else key_text(value)[:100]
 
 
 # --- Writing -------------------------------------------------------------------------------------

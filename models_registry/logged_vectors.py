@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from scoring.core.bundle import BundleError
 from scoring.core.features import FeaturePlan, build_many
-from scoring.core.schema import parse_time
+from scoring.core.schema import key_text, parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
 from scoring.core.windows import EntityWindow
@@ -108,7 +108,7 @@ class Replay:
             known_fraud=known_fraud,
         )  # fmt: skip
         keys = {
-            name: str(event.fields[name])
+            name: key_text(event.fields[name])
             for name in self.spec.entity_fields
             if name in event.fields
         }

@@ -14,7 +14,7 @@ from django.db.models.base import ModelState
 from accounts import vault
 from scoring import policy_store
 from scoring.core.ids import IdSequence
-from scoring.core.schema import MAX_NUMBER, SchemaError
+from scoring.core.schema import SchemaError, as_whole, key_text
 from scoring.core.types import NO_ORDERS, Event, Orders, Verdict
 from scoring.deployment import Serving
 from scoring.models import Prediction
@@ -92,25 +92,18 @@ class Call:
         return [self.outcomes[i] for i in range(len(self.raws))]
 
 
-def _as_whole(value: Any) -> Any:
-    """100.0 as 100: clients that repeat an event may write its numbers in another way."""
-    if type(value) is float and value.is_integer() and abs(value) <= MAX_NUMBER:
-        return int(value)
-    return value
-
-
 def parse(serving: Serving, raw: object, received: float) -> Item:
     """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError."""
     spec = serving.bundle.spec
     event = serving.bundle.parser.parse(raw, received)
     body = orjson.dumps(
-        {name: _as_whole(value) for name, value in event.fields.items()},
+        {name: as_whole(value) for name, value in event.fields.items()},
         option=orjson.OPT_SORT_KEYS,
     )
     payload = dict(event.fields)
     for name in spec.pii_fields:
         if name in payload:
-            payload[name] = vault.encrypt(str(payload[name]))
+            payload[name] = vault.encrypt(key_text(payload[name]))
     keys = {name: vault.token(name, value) for name, value in event.keys.items()}
     entity = keys.get(spec.entity_field) or vault.token(serving.slug, event.external_id)
     return Item(

@@ -16,6 +16,7 @@ from accounts import vault
 from accounts.models import User
 from scoring import deployment, writer
 from scoring.core.features import FeaturePlan, teach_label
+from scoring.core.schema import key_text
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.base import Key
 from scoring.feature_store.choosing import feature_store
@@ -151,7 +152,7 @@ def _teach_windows(detector_id: int, plan: FeaturePlan, predictions: Sequence[UU
     for pk, external_id, payload in rows.values_list("pk", "external_id", "event"):
         ids[external_id] = pk
         keys[external_id] = [
-            (field, vault.token(field, str(clear(payload[field]))))
+            (field, vault.token(field, key_text(clear(payload[field]))))
             for field in fields
             if field in payload
         ]

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from scoring import presenting
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.models import Detector
 from scoring.ordering import (
@@ -161,7 +162,7 @@ def snooze(request: HttpRequest, pk: UUID, code: str) -> HttpResponse:
             snooze_rule(
                 rule,
                 token=prediction.entity,
-                shown=str(prediction.external_id if shown is None else shown),
+                shown=key_text(prediction.external_id if shown is None else shown),
                 reason=form.cleaned_data["reason"],
                 until=until,
                 author=signed_in(request),

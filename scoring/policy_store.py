@@ -22,6 +22,7 @@ from scoring.core.expressions import names_in
 from scoring.core.policy import Policy
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import Rule, compile_rule, readable
+from scoring.core.schema import key_text
 from scoring.core.spec import ScreeningSpec
 from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
 from scoring.core.vocabulary import ANY, RuleError
@@ -270,9 +271,7 @@ def screening_spec(body: Mapping[str, Any]) -> ScreeningSpec:
 
 def list_token(field: str, value: object) -> str:
     """What a value of a field is looked up by on the lists; an entity's token, for its key."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # JSON's 5.0 is the whole number 5.
-    return vault.token(field, str(value).strip())
+    return vault.token(field, key_text(value).strip())
 
 
 def list_tokens(policy: Policy, fields: Mapping[str, Any]) -> dict[str, str]:

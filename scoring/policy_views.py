@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import vault
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.models import Prediction
 from scoring.ordering import add_list_entry, listable
@@ -101,7 +102,7 @@ def _values(prediction: Prediction, spec: DetectorSpec) -> dict[str, str]:
     found = {}
     for name in sorted(listable(spec), key=lambda name: name != spec.entity_field):
         value = prediction.event.get(name)
-        text = "" if value is None else str(value).strip()
+        text = "" if value is None else key_text(value).strip()
         sealed = vault.is_encrypted(text)
         if sealed and name not in spec.pii_fields:
             continue  # Once personal data, now no more: a list would keep it in clear.

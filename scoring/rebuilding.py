@@ -12,6 +12,7 @@ from accounts import vault
 from scoring import deployment
 from scoring.core.bundle import Bundle
 from scoring.core.features import build_many
+from scoring.core.schema import key_text
 from scoring.core.types import Event
 from scoring.feature_store.base import Learnt
 from scoring.feature_store.choosing import feature_store
@@ -82,7 +83,7 @@ def _event(row: Prediction, bundle: Bundle, known_fraud: tuple[float, float] | N
         known_fraud=known_fraud,
     )
     keys = {
-        field: vault.token(field, str(event.fields[field]))
+        field: vault.token(field, key_text(event.fields[field]))
         for field in bundle.spec.entity_fields
         if field in event.fields
     }

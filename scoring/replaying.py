@@ -275,8 +275,10 @@ def event_of(row: Prediction, parser: EventParser) -> Event:
     }
     event = parser.parse(raw, row.received_at.timestamp())
     keys = {name: vault.token(name, value) for name, value in event.keys.items()}
+    # Fields as they were scored: earlier releases kept the 5.0 of an integer field as it came.
+    fields = {name: value for name, value in raw.items() if value is not None}
     # An event that came without an id was given one, which is not among its fields.
-    return replace(event, external_id=row.external_id, keys=keys)
+    return replace(event, external_id=row.external_id, fields=fields, keys=keys)
 
 
 def _clear(value: Any, kind: str) -> Any:

@@ -7,6 +7,7 @@ from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts import vault
 from scoring.core.bundle import BundleError
+from scoring.core.schema import key_text
 from scoring.core.types import Decision, Stage
 from scoring.deployment import RULES_ONLY, loaded
 from scoring.models import Deployment, Detector, Label, Prediction
@@ -92,7 +93,7 @@ def entity_name(prediction: Prediction, entity_field: str) -> str:
     value = prediction.event.get(entity_field)
     if value is None:
         return prediction.external_id
-    text = str(value)
+    text = key_text(value)
     return vault.decrypt(text) if vault.is_encrypted(text) else text
 
 

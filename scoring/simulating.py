@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from scoring.core.schema import key_text
 from scoring.labelling import record_truths
 from scoring.models import Detector, Label
 from scoring.services import Outcome, Scored, score_event, score_events
@@ -33,7 +34,7 @@ def simulate_history(
         outcomes = score_events(detector.slug, [item.payload for item in batch], announce=False)
         _insist(outcomes)
         truths = {
-            str(item.payload[spec.id_field]): (item.is_fraud, item.label_time)
+            key_text(item.payload[spec.id_field]): (item.is_fraud, item.label_time)
             for item in batch
             if item.label_time <= now
         }
@@ -87,7 +88,7 @@ def simulate_live(
         detector, id_field, stream = streams[sent % len(streams)]
         item = next(stream)
         _insist([score_event(detector.slug, item.payload)])
-        truth = (item.label_time, detector.pk, str(item.payload[id_field]), item.is_fraud)
+        truth = (item.label_time, detector.pk, key_text(item.payload[id_field]), item.is_fraud)
         heapq.heappush(pending, truth)
         while pending and pending[0][0] <= timezone.now():
             known, detector_id, external_id, is_fraud = heapq.heappop(pending)

@@ -10,6 +10,7 @@ import numpy as np
 
 from scoring.core.bundle import BundleError
 from scoring.core.reasons import SHOWN_AS, USUAL, name_and_unit, number, phrase, quantiles
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
 from scoring.core.types import Event, Floats
@@ -154,8 +155,8 @@ def _own_line(name: str, row: Prediction, spec: DetectorSpec, own: Own) -> OwnLi
 
 
 def _of_category(feature: FeatureSpec, row: Prediction, own: Own, word: str) -> OwnLine:
-    values = [str(old.event.get(feature.field, "missing")) for old in own.rows]
-    now, counts = str(row.event.get(feature.field, "missing")), Counter(values)
+    values = [key_text(old.event.get(feature.field, "missing")) for old in own.rows]
+    now, counts = key_text(row.event.get(feature.field, "missing")), Counter(values)
     before = counts.get(now, 0)
     most, times = counts.most_common(1)[0]
     often = f"in {before} of {len(values)} earlier events" if before else "never before"

@@ -48,6 +48,20 @@ def parse_time(text: str) -> tuple[float, float]:
     return moment.timestamp(), offset.total_seconds() if offset else 0.0
 
 
+def as_whole(value: Any) -> Any:
+    """5.0 as 5: clients that repeat a value may write it in another way. Others as they are."""
+    if type(value) is float and value.is_integer() and abs(value) <= MAX_NUMBER:
+        return int(value)
+    return value
+
+
+def key_text(value: Any) -> str:
+    """A value of an event as an id, or as the key of an entity: 5 and 5.0 are one."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
 def _number(rule: Mapping[str, Any]) -> Check:
     whole = rule["type"] == "integer"
     low, over = rule.get("minimum", -MAX_NUMBER), rule.get("exclusiveMinimum", -math.inf)
@@ -147,7 +161,9 @@ class EventParser:
         self.spec = spec
         self.required = tuple(spec.schema.get("required", ()))
         self.checks: dict[str, tuple[Check, ...]] = {}
-        for name, rule in spec.schema["properties"].items():
+        properties = spec.schema["properties"]
+        self.whole = tuple(n for n, rule in properties.items() if rule["type"] == "integer")
+        for name, rule in properties.items():
             checks = (CHECKS[rule["type"]](rule),)
             self.checks[name] = (*checks, _enum(rule)) if "enum" in rule else checks
 
@@ -170,7 +186,10 @@ class EventParser:
         return found
 
     def parse(self, raw: object, received: float) -> Event:
-        """Validate. `received`: seconds since 1970, UTC. Raises SchemaError."""
+        """Validate; whole numbers become integers. `received`: seconds since 1970, UTC.
+
+        Raises SchemaError.
+        """
         if not isinstance(raw, Mapping):
             raise SchemaError([("", "an event is a JSON object")])
         problems = self.problems(raw)
@@ -178,12 +197,16 @@ class EventParser:
             raise SchemaError(problems)
         spec = self.spec
         fields = {name: value for name, value in raw.items() if value is not None}
+        for name in self.whole:
+            if type(fields.get(name)) is float:
+                fields[name] = as_whole(fields[name])
         time, offset = received, 0.0
         if spec.time_field in fields:
             time, offset = parse_time(fields[spec.time_field])
             if not EARLIEST <= time <= received + FUTURE_SECONDS:
                 raise SchemaError([(spec.time_field, "lies before 1970 or over a day ahead")])
-        external_id = str(fields[spec.id_field]) if spec.id_field in fields else uuid.uuid4().hex
+        said = fields.get(spec.id_field)
+        external_id = uuid.uuid4().hex if said is None else key_text(said)
         if not 0 < len(external_id) <= MAX_ID:
             raise SchemaError([(spec.id_field, f"must have 1 to {MAX_ID} characters")])
         amount = fields.get(spec.amount_field)
@@ -195,5 +218,5 @@ class EventParser:
             amount=None if amount is None else float(amount),
             currency=str(fields.get(spec.currency_field, spec.currency)),
             fields=fields,
-            keys={k: str(fields[k]) for k in spec.entity_fields if k in fields},
+            keys={k: key_text(fields[k]) for k in spec.entity_fields if k in fields},
         )

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from scoring.core.reader import NUMBERS
-from scoring.core.schema import parse_time
+from scoring.core.schema import key_text, parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.importing import Chunk
 
@@ -131,7 +131,7 @@ class EventFile:
         name, ids = self.spec.id_field, [""] * frame.height
         if name:
             values = [self._value(name, value) for value in frame.get_column(name).to_list()]
-            ids = ["" if value is None else str(value) for value in values]
+            ids = ["" if value is None else key_text(value) for value in values]
         labels: list[bool | None] = [None] * frame.height
         if self.has_labels:
             labels = [_label(value) for value in frame.get_column(self.spec.label_column).to_list()]

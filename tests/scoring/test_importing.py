@@ -57,6 +57,19 @@ def stop_at(rows):
     return stop
 
 
+def test_ids_that_pandas_made_decimals_of_are_known_again(cards_detector, tmp_path):
+    path = tmp_path / "cards.parquet"
+    ids = pl.col("TRANSACTION_ID", "CUSTOMER_ID").cast(pl.Float64)
+    frame().with_columns(ids).drop("TX_FRAUD").write_parquet(path)
+    with pytest.raises(KeyboardInterrupt):
+        import_file(cards_detector, source(path, cards_detector), on_progress=stop_at(36))
+    assert importing._first_missing(cards_detector, source(path, cards_detector)) == 24
+    assert import_file(cards_detector, source(path, cards_detector)).scored == ROWS - 36
+    assert set(Prediction.objects.values_list("external_id", flat=True)) == set(
+        map(str, range(ROWS))
+    )
+
+
 def test_every_row_is_scored_stored_and_labelled(cards_detector, path):
     report = import_file(cards_detector, source(path, cards_detector))
     assert (report.rows, report.scored, report.labelled, report.refused) == (ROWS, ROWS, ROWS, 0)

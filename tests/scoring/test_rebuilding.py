@@ -13,10 +13,10 @@ from scoring.deployment import serving
 from scoring.feature_store.base import WindowsBusy
 from scoring.feature_store.choosing import feature_store
 from scoring.labelling import record_label
-from scoring.models import EntityState
+from scoring.models import Detector, EntityState, Prediction
 from scoring.rebuilding import rebuild_windows
 from scoring.services import score_event
-from tests.factories import START, card, payment, payments, scored, scored_many
+from tests.factories import START, card, config_of, payment, payments, scored, scored_many
 
 EVENTS = 30
 
@@ -73,6 +73,29 @@ def test_an_event_that_waited_is_learnt_anew_after_those_that_were_scored_before
     before = windows(payments_detector)
     rebuild_windows(payments_detector)
     assert windows(payments_detector) == before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_entities_whose_numbers_came_as_5_0_are_learnt_anew_as_one(cards_detector, kind):
+    config = config_of("cards")
+    config["event"]["schema"]["properties"]["CUSTOMER_ID"]["type"] = kind
+    config["event"]["pii"] = ["CUSTOMER_ID"]
+    Detector.objects.filter(slug="cards").update(config=config)
+    scored_many("cards", [card(i, CUSTOMER_ID=(7, 7.0)[i % 2]) for i in range(6)])
+    before = windows(cards_detector)
+    assert len(before) == 2
+    rebuild_windows(cards_detector)
+    assert windows(cards_detector) == before
+
+
+@pytest.mark.django_db
+def test_payloads_of_earlier_releases_are_learnt_as_what_is_scored_now(cards_detector):
+    rows = scored_many("cards", [card(i) for i in range(3)])
+    before = windows(cards_detector)
+    Prediction.objects.filter(pk=rows[0].pk).update(event=rows[0].event | {"CUSTOMER_ID": 1.0})
+    rebuild_windows(cards_detector)
+    assert windows(cards_detector) == before
 
 
 @pytest.mark.django_db(transaction=True)

@@ -22,6 +22,7 @@ from scoring.replaying import (
     verify_predictions,
 )
 from tests.factories import (
+    card,
     config_of,
     fraud,
     payment,
@@ -73,6 +74,20 @@ def hosts(n):
             zip(rng.uniform(10, 60, n), rng.uniform(0, 100, n), rng.uniform(0, 0.3, n), strict=True)
         )
     ]  # fmt: skip
+
+
+def test_a_prediction_of_5_0_from_before_it_was_read_as_5_still_verifies(monkeypatch):
+    config = config_of("cards")
+    config["features"]["transformations"].append(
+        {"type": "category", "config": {"fields": ["TERMINAL_ID"]}}
+    )
+    raws = [card(i, TX_AMOUNT=10.0 * i) for i in range(1, 41)]
+    serve("cards", *train_bundle(config, raws, np.arange(40) % 2))
+    monkeypatch.setattr("scoring.core.schema.as_whole", lambda value: value)
+    row = Prediction.objects.get(pk=scored("cards", card(99, TERMINAL_ID=2.0)).pk)
+    monkeypatch.undo()
+    assert type(row.event["TERMINAL_ID"]) is float
+    assert verify_one(row) is None
 
 
 def test_a_thousand_mixed_predictions_verify(champion):

@@ -80,6 +80,21 @@ def test_the_same_event_again_gives_the_same_prediction(champion):
     assert Prediction.objects.count() == 1
 
 
+def test_a_whole_number_written_as_5_and_as_5_0_is_one_event_of_one_entity(cards_detector):
+    first, again, third = scored_many(
+        "cards",
+        [
+            card(5, CUSTOMER_ID=7),
+            card(5.0, CUSTOMER_ID=7.0, TERMINAL_ID=2.0),
+            card(6.0, CUSTOMER_ID=7.0),
+        ],
+    )
+    assert again.pk == first.pk
+    assert (third.external_id, third.entity) == ("6", first.entity)
+    assert json.dumps(third.event["CUSTOMER_ID"]) == "7"
+    assert values_of(third, cards_detector)["CUSTOMER_ID_count_1d"] == 2
+
+
 def test_a_repeated_event_teaches_its_windows_nothing(payments_detector):
     raw = payment()
     scored("payments", raw)

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from scoring.core.schema import FUTURE_SECONDS, EventParser, SchemaError, parse_time
-from tests.factories import START, payment, spec_of
+from scoring.core.spec import parse_spec
+from tests.factories import START, config_of, payment, spec_of
 
 NOW = START.timestamp()
 FRAUD = {
@@ -119,3 +120,40 @@ def test_the_offset_of_the_events_own_clock_is_kept():
 def test_keys_are_texts_of_the_fields_that_are_there():
     assert PARSERS["cards"].parse(CARD, NOW).keys == {"CUSTOMER_ID": "2", "TERMINAL_ID": "3"}
     assert set(PARSERS["payments"].parse(payment(), NOW).keys) == {"user_id"}
+
+
+@pytest.mark.parametrize("written", [7, 7.0])
+def test_a_whole_number_is_one_event_and_one_entity_however_it_is_written(written):
+    raw = CARD | {"TRANSACTION_ID": written, "CUSTOMER_ID": written}
+    event = PARSERS["cards"].parse(raw, NOW)
+    assert (event.external_id, event.keys["CUSTOMER_ID"]) == ("7", "7")
+    assert [type(event.fields[name]) for name in ("CUSTOMER_ID", "TX_AMOUNT")] == [int, float]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        ("number", 7, "7"),
+        ("number", 7.0, "7"),
+        ("number", 7.5, "7.5"),
+        ("number", -0.0, "0"),
+        ("integer", -3.0, "-3"),
+        ("boolean", True, "True"),
+        ("string", "7.0", "7.0"),
+    ],
+)
+def test_ids_and_keys_of_any_kind_are_texts(kind, value, text):
+    config = config_of("cards")
+    for name in ("TRANSACTION_ID", "CUSTOMER_ID"):
+        config["event"]["schema"]["properties"][name] = {"type": kind}
+    raw = CARD | {"TRANSACTION_ID": value, "CUSTOMER_ID": value}
+    event = EventParser(parse_spec(config)).parse(raw, NOW)
+    assert (event.external_id, event.keys["CUSTOMER_ID"]) == (text, text)
+
+
+def test_a_whole_number_beyond_what_json_keeps_stays_as_it_came():
+    config = config_of("cards")
+    config["event"]["schema"]["properties"]["CUSTOMER_ID"] = {"type": "integer", "maximum": 1e300}
+    event = EventParser(parse_spec(config)).parse(CARD | {"CUSTOMER_ID": 1e30}, NOW)
+    assert event.fields["CUSTOMER_ID"] == 1e30
+    assert event.keys["CUSTOMER_ID"] == str(10**30 + 19884624838656)
