@@ -146,7 +146,7 @@ def measure(detector: Detector, bundle: Bundle, recent: Recent, *, now: datetime
                 ALERT_NAME,
                 positives=int((scored >= review).sum()),
                 rows=scored.size,
-                reference=outcome.get("alerts"),
+                reference=_alerts_reference(bundle),
                 what="scored events",
             ),
             measure_rate(
@@ -158,6 +158,15 @@ def measure(detector: Detector, bundle: Bundle, recent: Recent, *, now: datetime
             ),
         ]
     )
+
+
+def _alerts_reference(bundle: Bundle) -> Mapping[str, Any] | None:
+    """None too where thresholds were moved by an earlier version of the platform, which left the
+    alerts of the former ones."""
+    outcome: Mapping[str, Any] = bundle.manifest.get("outcome_reference", {})
+    alerts: Mapping[str, Any] | None = outcome.get("alerts")
+    left = "moved_from" in bundle.manifest and "review" not in (alerts or {})
+    return None if left else alerts
 
 
 def _champion(detector: Detector) -> tuple[Bundle, str]:

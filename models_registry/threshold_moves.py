@@ -4,7 +4,7 @@ The new version has the same model, byte for byte, in a bundle of its own; it go
 the same path as any other, and can be rolled back like any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isclose
@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from models_registry.core.reference import share_from
 from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.core.thresholds import NEVER, moved
 from models_registry.evaluation_jobs import newest_as_of
@@ -107,6 +108,7 @@ def publish_thresholds(
         {
             **manifest,
             "thresholds": wanted.to_dict(),
+            "outcome_reference": _outcomes_at(version, wanted, manifest),
             "metrics": metrics,
             "moved_from": {"digest": version.digest, "version": version.label},
             "created_at": datetime.now(UTC).isoformat(),
@@ -187,6 +189,25 @@ def _metrics_at(
         found["before_move"] = _at(known.curve.at(current.review, current.block))
         if point.cost is not None and without:
             found["savings"] = 1.0 - point.cost / without
+    return found
+
+
+def _outcomes_at(
+    version: ModelVersion, wanted: Thresholds, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What drift is measured against, its alerts as these thresholds would have raised them: read
+    off the curve of the training, if that is of the same events, else off the scores. Where neither
+    can tell there are none, and the drift of the alert rate is unknown."""
+    found = dict(manifest.get("outcome_reference", {}))
+    alerts, scores, own = found.pop("alerts", None), found.get("score"), known_of(version)
+    if alerts is None:
+        return found
+    if own is not None and own.curve.events == alerts["rows"]:
+        share: float | None = own.curve.at(wanted.review, wanted.block).alert_rate
+    else:
+        share = share_from(scores, wanted.review) if scores else None
+    if share is not None:
+        found["alerts"] = {"rows": alerts["rows"], "share": share, "review": wanted.review}
     return found
 
 

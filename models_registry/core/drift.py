@@ -52,6 +52,9 @@ STABLE, MODERATE_DRIFT, MAJOR_DRIFT, UNKNOWN = "stable", "moderate", "major", "u
 RANKS: Final = {UNKNOWN: 0, STABLE: 1, MODERATE_DRIFT: 2, MAJOR_DRIFT: 3}
 EXACT, SKETCH, BINNED = "exact", "sketch", "binned"
 FEATURE, SCORE, RATE = "feature", "score", "rate"
+NO_REFERENCE: Final = (
+    "The model keeps no reference of it: it was trained by an earlier version of the platform"
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -128,8 +131,7 @@ def measure_values(
 ) -> Drift:
     """What is to be told of float64[n] (NaN = missing); its `p` is not yet adjusted for others."""
     if reference is None:
-        text = "The model keeps no reference of it: it was trained by an earlier version."
-        return Drift(name, role, rows=values.size, reason=text)
+        return Drift(name, role, rows=values.size, reason=f"{NO_REFERENCE}.")
     rows, known_rows = values.size, int(reference["count"])
     found = Drift(name, role, str(reference["kind"]), rows=rows, reference_rows=known_rows)
     if text := too_few(rows, known_rows):
@@ -197,7 +199,7 @@ def measure_rate(
     Unlike a PSI of two bins, the factor between rates sees a rare thing become less rare.
     """
     if reference is None:
-        text = "The model keeps no reference of it: it was trained by an earlier version."
+        text = f"{NO_REFERENCE}, or nothing tells it for thresholds that were moved."
         return Drift(name, RATE, "rate", rows=rows, reason=text)
     known_rows, before = int(reference["rows"]), float(reference["share"])
     now = positives / rows if rows else 0.0

@@ -1,17 +1,20 @@
 """What features and scores looked like in training: the yardstick for drift, kept in the bundle."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models_registry.core.distances import points_of
 from scoring.core.aggregates import spread_of
 
 DECILES: Final = tuple(round(0.1 * i, 1) for i in range(11))
 MAX_LEVELS: Final = 20
 POINTS: Final = 200
 """Points kept of a number's distribution: KS against them is exact to 1 / 400."""
+NEAR: Final = 0.1
+"""Relative error of a share that a comparison of rates, by factors from 1.5 on, can bear."""
 
 FloatArray = NDArray[np.float64]
 
@@ -68,6 +71,16 @@ def outcomes(
         "alerts": {"rows": int(risk.size), "share": float((risk >= review).mean())},
         "labels": {"rows": rows, "share": positives / rows},
     }
+
+
+def share_from(described: Mapping[str, Any], threshold: float) -> float | None:
+    """The share of the values that `describe_values` described which are at least `threshold`;
+    None where its points cannot tell it to within NEAR of itself."""
+    points = points_of(described)
+    if points is None:
+        return None
+    share = float(points.weights[points.values >= threshold].sum())
+    return share if points.ks_error <= NEAR * share else None
 
 
 def _sketch(known: FloatArray) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import numpy as np
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from models_registry.core.drift import Drift
 from models_registry.core.reference import outcomes
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from scoring import deployment
-from scoring.core.bundle import load_bundle, write_bundle
+from scoring.core.bundle import Predictor, load_bundle, write_bundle
 from scoring.core.features import FeaturePlan, build_many
 from scoring.core.pipeline import judge
 from scoring.core.spec import parse_spec
@@ -40,9 +41,7 @@ def drifting_digest() -> str:
     vectors = build_many(plan, events, empty_windows(plan, events))
     predictor = load_bundle(root, write_bundle(root, manifest, files)).predictor
     assert predictor is not None
-    judged = judge(predictor, vectors)
-    assert judged is not None
-    risk = judged.score if judged.probability is None else judged.probability
+    risk = _risk_of(predictor, vectors)
     manifest["outcome_reference"] = outcomes(
         risk,
         review=predictor.thresholds.review,
@@ -50,6 +49,22 @@ def drifting_digest() -> str:
         rows=len(labels),
     )
     return write_bundle(root, manifest, files)
+
+
+@cache
+def trained_risk() -> NDArray[np.float64]:
+    """The risk of the events that the reference of that bundle was made of."""
+    bundle = load_bundle(deployment.bundle_root(), drifting_digest())
+    plan, predictor = bundle.plan, bundle.predictor
+    assert predictor is not None
+    events = parse_all(bundle.spec, payments(TRAINED_ON, users=400, seed=SEED))
+    return _risk_of(predictor, build_many(plan, events, empty_windows(plan, events)))
+
+
+def _risk_of(predictor: Predictor, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    judged = judge(predictor, vectors)
+    assert judged is not None
+    return judged.score if judged.probability is None else judged.probability
 
 
 def serve(detector: Detector) -> Detector:

@@ -10,7 +10,9 @@ from accounts.models import AuditEntry
 from jobs.models import Job
 from jobs.progress import JobCancelled, JobProgress
 from jobs.services import claim_job, requeue_lost, run_job
+from models_registry.core.threshold_curve import threshold_curve
 from models_registry.drift_models import DriftCheck, DriftStatistic
+from models_registry.models import PromotionDecision
 from models_registry.monitoring import (
     CHECK_DRIFT,
     check_drift,
@@ -18,9 +20,21 @@ from models_registry.monitoring import (
     request_drift_check,
     run_drift_check,
 )
+from models_registry.promotion import promote
 from models_registry.tasks import check_drift_everywhere, check_drift_task
+from models_registry.threshold_moves import publish_thresholds
+from scoring import deployment
+from scoring.core.bundle import read_files, write_bundle
 from scoring.models import Label, Prediction
-from tests.models_registry.drifting import ROWS, kept_check, serve, stored_events
+from tests.models_registry.drifting import (
+    ROWS,
+    drifting_digest,
+    kept_check,
+    serve,
+    stored_events,
+    trained_risk,
+)
+from tests.models_registry.factories import VersionFactory
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -89,6 +103,54 @@ def test_where_nobody_labels_the_fraud_rate_is_unknown(watched):
     stored_events(watched)
     Prediction.objects.update(event_time=timezone.now() - timedelta(days=60))
     assert status_of(check(watched), "fraud rate") == "unknown"
+
+
+def moved(detector, curves=None, *, review=0.2):
+    """The detector served by a version with the same model and another review threshold."""
+    version = VersionFactory(detector=detector, digest=drifting_digest(), curves=curves or {})
+    promote(version, actor=None)
+    made = publish_thresholds(version, review=review, block=None, actor=None, reason="Calmer")
+    promote(made, actor=None)
+    PromotionDecision.objects.update(at=timezone.now() - HOUR)
+    return detector
+
+
+def curve_of_training(detector):
+    risk = trained_risk()
+    labels = np.zeros(risk.size)
+    costs = detector.spec().costs
+    return {"thresholds": threshold_curve(labels, risk, None, days=9.0, costs=costs)}
+
+
+@pytest.mark.parametrize("with_curve", [True, False])
+@pytest.mark.parametrize("review", [0.2, 0.02])
+def test_moved_thresholds_alone_are_no_drift(payments_detector, with_curve, review):
+    curves = curve_of_training(payments_detector) if with_curve else {}
+    stored_events(moved(payments_detector, curves, review=review))
+    found = check(payments_detector)
+    rate = found.statistics.get(name="alert rate")
+    assert (found.status, rate.status) == ("stable", "stable")
+    assert rate.reference_rate == pytest.approx(rate.rate, rel=0.05)
+    assert rate.rate == pytest.approx((trained_risk() >= review).mean())
+
+
+def test_alerts_of_which_nothing_tells_at_moved_thresholds_are_unknown(
+    payments_detector, monkeypatch
+):
+    monkeypatch.setattr("models_registry.threshold_moves.share_from", lambda *given: None)
+    stored_events(moved(payments_detector))
+    found = check(payments_detector)
+    assert found.status == "stable"
+    assert "thresholds that were moved" in found.statistics.get(name="alert rate").reason
+
+
+def test_an_older_move_left_alerts_of_other_thresholds_that_are_not_compared(watched):
+    manifest, files = read_files(deployment.bundle_root() / drifting_digest(), drifting_digest())
+    manifest |= {"moved_from": {"digest": "0" * 64, "version": "v1"}}
+    digest = write_bundle(deployment.bundle_root(), manifest, files)
+    deployment.install(watched, slot="champion", digest=digest, version="v2")
+    stored_events(watched)
+    assert status_of(check(watched), "alert rate") == "unknown"
 
 
 def test_events_of_another_bundle_do_not_count(watched):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from models_registry.core.reference import describe_features
+from models_registry.core.reference import describe_features, describe_values, share_from
 
 VECTORS = np.array(
     [[1.0, 7.0, np.nan], [2.0, 7.0, np.nan], [np.nan, 9.0, np.nan], [3.0, 7.0, np.nan]]
@@ -37,3 +37,16 @@ def test_the_statistics_are_json():
 def test_names_must_fit_the_columns():
     with pytest.raises(ValueError, match="names"):
         describe_features(VECTORS, ("amount",))
+
+
+def test_a_share_is_read_off_the_points_where_they_are_fine_enough_for_it():
+    values = np.linspace(0.0, 1.0, 20_001)
+    found = describe_values(values)
+    assert share_from(found, 0.9) == pytest.approx(0.1, abs=found["sketch"]["ks_error"])
+    assert share_from(found, 0.9999) is None
+    few = describe_values(np.array([0.1, 0.5, 0.5, 0.9]))
+    assert [share_from(few, at) for at in (0.5, 0.6, 1.0)] == [0.75, 0.25, 0.0]
+
+
+def test_without_points_no_share_is_told():
+    assert share_from(describe_values(np.array([np.nan])), 0.5) is None
