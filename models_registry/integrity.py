@@ -22,6 +22,7 @@ from jobs.workflow import JobStatus
 from models_registry.artefacts import ArtefactError, read_artefact
 from models_registry.models import ModelVersion
 from models_registry.registry_models import Artefact, TrackedRun
+from models_registry.retraining_models import RetrainingPolicy
 from models_registry.selectors import last_trained
 from models_registry.tracking import tries_left
 from scoring.core.bundle import BundleError, read_files, read_manifest
@@ -29,7 +30,7 @@ from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
 from scoring.deployment import bundle_root
 from scoring.models import Deployment, Detector, Prediction
-from scoring.shortfalls import all_shortfalls
+from scoring.shortfalls import all_shortfalls, review_due
 
 logger = logging.getLogger(__name__)
 FAULT, WARNING = "fault", "warning"
@@ -124,7 +125,9 @@ def check_integrity(*, now: datetime | None = None) -> Report:
 def _versions() -> list[ModelVersion]:
     """Those that serve, may serve or served: champions, challengers, then retired ones; of each
     the newest by when it came here, whatever an imported file says of itself."""
-    rows = ModelVersion.objects.filter(stage__in=KEPT).select_related("detector", "dataset")
+    rows = ModelVersion.objects.filter(stage__in=KEPT).select_related(
+        "detector__retraining_policy", "dataset"
+    )
     place = Case(*(When(stage=stage, then=Value(n)) for n, stage in enumerate(KEPT)))
     return list(rows.defer("curves", "comparison", "metrics").order_by(place, "-pk"))
 
@@ -217,39 +220,33 @@ def _features(versions: Sequence[ModelVersion], whole: frozenset[str]) -> Iterat
 def _stale(
     versions: Sequence[ModelVersion], deployed: Sequence[Deployment], now: datetime
 ) -> Iterator[Finding]:
-    since = {row.digest: row.installed_at for row in deployed}
+    """By the term and the policy in force, whether they were declared or set on a page."""
+    rows = {row.detector_id: row for row in deployed if row.slot == Deployment.Slot.CHAMPION}
     newest = last_trained()
     for version in versions:
         if version.stage != ModelVersion.Stage.CHAMPION:
             continue
+        detector, row = version.detector, rows.get(version.detector_id)
         try:
-            training = version.detector.spec().training
+            due = review_due(row) if row else None
+            saved: RetrainingPolicy | None = getattr(detector, "retraining_policy", None)
+            policy = saved or RetrainingPolicy.declared(detector)
         except SpecError:
             continue
-        term = timedelta(seconds=training.review_after)
-        due = since.get(version.digest, version.trained_at) + term
-        if training.review_after and due <= now:
-            yield Finding(
-                "stale",
-                FAULT,
-                str(version),
-                f"Its review was due on {due:%Y-%m-%d}: rules decide alone.",
-                "Promote a version that was reviewed, or extend training.review_after.",
-                version.detector.slug,
-                version.get_absolute_url(),
-            )
-        age = now - newest.get(version.detector_id, version.trained_at)
-        if age > 2 * timedelta(seconds=training.retrain_every):
-            yield Finding(
-                "stale",
-                WARNING,
-                str(version),
-                f"Nothing was trained for {age.days} days, more than twice what the detector's "
-                "policy says.",
-                "Train it again; if nothing is due, look whether labels still come in.",
-                version.detector.slug,
-                version.get_absolute_url(),
-            )
+        if due is not None and due <= now:
+            text = f"Its review was due on {due:%Y-%m-%d}: rules decide alone."
+            remedy = "Promote a version that was reviewed, or extend the term under Retraining."
+            yield _stale_one(version, FAULT, text, remedy)
+        age = now - newest.get(detector.pk, version.trained_at)
+        if policy.on_age and age > 2 * policy.age:
+            text = f"Nothing was trained for {age.days} days, more than twice what its policy says."
+            remedy = "Train it again; if nothing is due, look whether labels still come in."
+            yield _stale_one(version, WARNING, text, remedy)
+
+
+def _stale_one(version: ModelVersion, level: str, text: str, remedy: str) -> Finding:
+    url = version.get_absolute_url()
+    return Finding("stale", level, str(version), text, remedy, version.detector.slug, url)
 
 
 def _data_gone(versions: Sequence[ModelVersion]) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ Imports no learner, so that pages may ask for a training without loading one. Ev
 nobody asked for carries its reason in words: on the job, and from there on the version.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,15 +19,19 @@ from jobs.services import enqueue_job
 from models_registry.core.drift import RANKS, UNKNOWN
 from models_registry.drift_selectors import newest_check
 from models_registry.models import ModelVersion
-from models_registry.retraining_models import RetrainingPolicy
-from models_registry.selectors import latest_trainings, trained_here, training_key
+from models_registry.retraining_models import HOUR, RetrainingPolicy
+from models_registry.selectors import (
+    latest_trainings,
+    learnt_until,
+    trained_here,
+    training_key,
+)
 from models_registry.timetable import Timetable, set_timetable, timetable_of
 from scoring.models import Deployment, Detector, Label
 from scoring.policies import set_policy
 
 TRAIN = "models_registry.train"
 LABELS, DRIFT, AGE = "labels", "drift", "age"
-HOUR = 3600.0
 SAME_TICK = timedelta(minutes=10)
 """The clock's message may come twice; one that comes this soon after a training that the clock
 asked for is the same one. Shorter than the hour between the closest ticks that people ask for."""
@@ -91,12 +94,9 @@ def request_training(
 
 
 def policy_of(detector: Detector) -> RetrainingPolicy:
-    """The policy as it was saved; else as declared: by age alone, once labels have come."""
+    """The policy as it was saved, else as declared. Raises SpecError."""
     found = RetrainingPolicy.objects.filter(detector=detector).first()
-    if found is not None:
-        return found
-    hours = max(math.ceil(detector.spec().training.retrain_every / HOUR), 1)
-    return RetrainingPolicy(detector=detector, age_hours=hours)
+    return found or RetrainingPolicy.declared(detector)
 
 
 def is_due(detector: Detector, *, now: datetime) -> str:
@@ -135,8 +135,9 @@ def outlook(
 
 
 def newest_trained(detector: Detector) -> ModelVersion | None:
-    """The version that was trained here last."""
-    return trained_here().filter(detector=detector).order_by("-trained_at", "-number").first()
+    """The version that was trained here last, with its dataset."""
+    rows = trained_here().filter(detector=detector).select_related("dataset")
+    return rows.order_by("-trained_at", "-number").first()
 
 
 def _barred(detector: Detector, job: Job | None) -> str:
@@ -177,11 +178,11 @@ def _first(detector: Detector, policy: RetrainingPolicy) -> Trigger:
 def _labels(
     detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
 ) -> tuple[bool, str]:
-    """Events labelled since that version whose labels count by now: told since, or grown old
-    enough since. Counted up to what the policy asks for."""
-    delay = timedelta(seconds=detector.spec().training.label_delay)
-    matured_at = newest.trained_at - delay
-    fresh = Q(recorded_at__gt=newest.trained_at) | Q(event_time__gt=matured_at)
+    """Events labelled since that version read its data whose labels count by now: told since, or
+    grown old enough since. Counted up to what the policy asks for."""
+    delay, read_at = timedelta(seconds=detector.spec().training.label_delay), learnt_until(newest)
+    matured_at = read_at - delay
+    fresh = Q(recorded_at__gt=read_at) | Q(event_time__gt=matured_at)
     # A label is told after its event, so none of either kind is older: read by the index.
     rows = Label.objects.filter(
         fresh, detector=detector, recorded_at__gt=matured_at, event_time__lte=now - delay
@@ -210,7 +211,8 @@ def _events_labelled(rows: QuerySet[Label], *, most: int) -> int:
 def _drift(
     detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
 ) -> tuple[bool, str]:
-    """An alarm that began after the newest version was trained: one training answers one alarm."""
+    """An alarm that began after the newest version read its data: one training answers one
+    alarm."""
     check = newest_check(detector)
     champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
     if check is None or champion is None or check.bundle_digest != champion.digest:
@@ -221,7 +223,7 @@ def _drift(
         f"drift of {check.model_version} is {check.status} since"
         f" {check.alarm_since:%Y-%m-%d %H:%M} UTC"
     )
-    if check.alarm_since <= newest.trained_at:
+    if check.alarm_since <= learnt_until(newest):
         return False, f"{text}, which {newest.label} was trained after"
     return RANKS[check.status] >= RANKS[policy.drift_level], text
 
@@ -231,7 +233,8 @@ def _age(
 ) -> tuple[bool, str]:
     """Old, and a label came since: from the same labels the same model would come."""
     age = now - newest.trained_at
-    labelled = Label.objects.filter(detector=detector, recorded_at__gt=newest.trained_at).exists()
+    rows = Label.objects.filter(detector=detector, recorded_at__gt=learnt_until(newest))
+    labelled = rows.exists()
     came = "labels came since" if labelled else "no label came since"
     text = f"{newest.label} is {duration(age)} old and {came}"
     return labelled and age >= policy.age, text

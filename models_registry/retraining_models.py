@@ -1,12 +1,15 @@
 """When a detector learns again without being told to."""
 
+import math
 from datetime import timedelta
+from typing import Self
 
 from django.db import models
 
 from models_registry.core.drift import MAJOR_DRIFT, MODERATE_DRIFT
 from scoring.models import Detector
 
+HOUR = 3600.0
 DEFAULT_LABELS = 500
 DEFAULT_QUIET_HOURS = 24
 
@@ -40,6 +43,13 @@ class RetrainingPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"Retraining of {self.detector}"
+
+    @classmethod
+    def declared(cls, detector: Detector) -> Self:
+        """The policy, not saved, of a detector for which nobody saved one: by age alone, once
+        labels have come. Raises SpecError."""
+        hours = max(math.ceil(detector.spec().training.retrain_every / HOUR), 1)
+        return cls(detector=detector, age_hours=hours)
 
     @property
     def age(self) -> timedelta:

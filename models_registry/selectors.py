@@ -198,6 +198,13 @@ def _pile(pile: list[ModelVersion], decision: PromotionDecision) -> None:
         pile.append(decision.version)
 
 
+def learnt_until(version: ModelVersion) -> datetime:
+    """Until when events and labels had been stored that a version could learn from; for versions
+    from before that was kept, when it was made."""
+    read_at = version.dataset.detail.get("read_at")
+    return datetime.fromisoformat(read_at) if read_at else version.trained_at
+
+
 def labels_by_digest(versions: Iterable[ModelVersion]) -> dict[str, str]:
     """Labels (`v2`) of the champions that these versions were compared with, by bundle digest."""
     digests = {version.comparison.get("champion_digest", "") for version in versions} - {""}

@@ -15,14 +15,17 @@ from models_registry.artefacts import artefact_path, store_artefact
 from models_registry.integrity import FAULT, WARNING, check_integrity
 from models_registry.promotion import promote
 from models_registry.registry_models import Artefact, Lineage, TrackedRun
+from models_registry.retraining_models import RetrainingPolicy
 from scoring.core.bundle import MODEL, write_bundle
-from scoring.deployment import bundle_root
+from scoring.deployment import bundle_root, serving
 from scoring.models import Deployment
+from scoring.policies import set_policy
 from tests.factories import payments, scored_many, trained_payments
 from tests.models_registry.versions import VersionFactory, moved_from
 
 pytestmark = pytest.mark.django_db
 PAGE = "/models/integrity/"
+DAY = 86400.0
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +140,34 @@ def test_a_champion_past_its_review_is_a_fault(version):
     version.detector.save(update_fields=["config"])
     Deployment.objects.update(installed_at=timezone.now() - timedelta(days=2))
     assert kinds(FAULT) == ["stale"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "set_here", "days", "said"),
+    [("0", DAY, 3, True), ("1d", 365 * DAY, 3, False), ("1d", 0.0, 3, False)],
+)
+def test_the_term_that_was_set_on_the_page_takes_the_place_of_the_declared_one(
+    version, declared, set_here, days, said
+):
+    if declared != "0":
+        version.detector.config["training"]["review_after"] = declared
+        version.detector.save(update_fields=["config"])
+    set_policy(version.detector, review_after=set_here, author=None)
+    Deployment.objects.update(installed_at=timezone.now() - timedelta(days=days))
+    assert serving("payments").bundle.overdue is said
+    assert kinds(FAULT) == ["stale"] * said
+    if said:
+        assert "Retraining" in finding("stale").remedy
+
+
+@pytest.mark.parametrize(("days", "said"), [(1, ["stale"]), (30, []), (None, [])])
+def test_the_age_is_judged_by_the_policy_that_was_saved(version, days, said):
+    version.trained_at = timezone.now() - timedelta(days=40)
+    version.save(update_fields=["trained_at"])
+    RetrainingPolicy.objects.create(
+        detector=version.detector, on_age=days is not None, age_hours=24 * (days or 1)
+    )
+    assert kinds() == said
 
 
 def test_a_version_older_than_the_policy_is_a_warning(version):
