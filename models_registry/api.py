@@ -16,7 +16,7 @@ from jobs.models import Job
 from jobs.selectors import get_job
 from models_registry.forms import LEARNER_TITLES
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion import PromotionRefused, roll_back
+from models_registry.promotion import PromotionRefused, review_over, roll_back
 from models_registry.retraining import request_training
 from models_registry.selectors import version_list
 from scoring.core.bundle import BundleError
@@ -98,6 +98,9 @@ class DecisionBody(serializers.Serializer[Any]):
     previous = serializers.CharField(allow_null=True)
     at = serializers.DateTimeField()
     reason = serializers.CharField()
+    warning = serializers.CharField(
+        help_text="What is not as it should be with what serves now; empty otherwise."
+    )
 
 
 ProblemBody = inline_serializer(
@@ -242,6 +245,7 @@ def decision_body(decision: PromotionDecision, detector: Detector) -> dict[str, 
         "previous": decision.previous.label if decision.previous else None,
         "at": decision.at,
         "reason": decision.reason,
+        "warning": review_over(decision.version, detector),
     }
 
 

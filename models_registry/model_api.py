@@ -17,6 +17,7 @@ from models_registry.models import ModelVersion
 from models_registry.monitoring import NoModel, request_drift_check
 from scoring.deployment import Serving, serving_of
 from scoring.models import Detector
+from scoring.shortfalls import fault_of
 
 CREDITCARD = "creditcard"
 WHICH = OpenApiParameter("detector", str, description=f"`{CREDITCARD}` unless given.")
@@ -29,8 +30,10 @@ class ModelInfoBody(serializers.Serializer[Any]):
     model_version = serializers.CharField()
     learner = serializers.CharField(help_text="Empty while rules alone serve.")
     bundle_digest = serializers.CharField()
-    degraded = serializers.BooleanField(help_text="No model serves.")
-    fault = serializers.CharField(help_text="Why not the champion that was installed, if so.")
+    degraded = serializers.BooleanField(
+        help_text="No model is asked: there is none, or it is past its review."
+    )
+    fault = serializers.CharField(help_text="Why not the model that was installed decides, if so.")
     features = serializers.ListField(child=serializers.CharField())
     thresholds = serializers.DictField(child=serializers.FloatField(), allow_null=True)
     calibration = serializers.CharField(allow_null=True)
@@ -128,8 +131,8 @@ def _info(serving: Serving) -> dict[str, Any]:
         "model_version": serving.version,
         "learner": str(manifest.get("learner", "")),
         "bundle_digest": bundle.digest,
-        "degraded": predictor is None,
-        "fault": serving.fault,
+        "degraded": serving.degraded,
+        "fault": fault_of(serving),
         "features": list(bundle.plan.names),
         "thresholds": None if predictor is None else predictor.thresholds.to_dict(),
         "calibration": None if predictor is None else predictor.calibration.kind,

@@ -1,5 +1,7 @@
 """What the registry keeps: datasets, model versions, promotion decisions."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -70,6 +72,9 @@ class ModelVersion(models.Model):
     )
     trained_at = models.DateTimeField()
     training_seconds = models.FloatField()
+
+    promoted_at: datetime | None = None
+    """Not stored: of a version that a roll-back would bring back (selectors.earlier_champions)."""
 
     class Meta:
         ordering = ("detector", "-number")

@@ -9,6 +9,7 @@ from jobs.models import Job
 from jobs.workflow import JobStatus
 from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
+from models_registry.promotion import review_over
 from models_registry.promotion_panels import Notice, promotion_notices, shadow_state
 from models_registry.selectors import (
     DriftAlarm,
@@ -84,6 +85,8 @@ class DetectorPanel:
     form: TrainForm
     notice: Notice | None = None
     drift: DriftAlarm | None = None
+    review_over: str = ""
+    """What a roll-back would mean, where the earlier version is past its review date."""
 
     @property
     def is_live(self) -> bool:
@@ -138,6 +141,7 @@ def _panel(
         form=TrainForm.of(detector),
         notice=notice,
         drift=drift_alarm_of(champion),
+        review_over=review_over(earlier, detector),
     )
 
 

@@ -5,7 +5,7 @@ reason; what people decide comes through models_registry.approvals, which knows 
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +19,7 @@ from models_registry.selectors import champion_of, earlier_champions
 from models_registry.shadow_models import Shadow
 from models_registry.telling import tell_installed
 from scoring import deployment
+from scoring.core.reader import SpecError
 from scoring.models import Deployment, Detector
 from scoring.rebuilding import rebuild_if_changed
 
@@ -65,7 +66,8 @@ def roll_back(
     """Bring back the version that served before the champion was promoted.
 
     A second roll-back goes a step further back, never forward to what was taken out: whoever means
-    one step says with `expected` (its id) which version is to leave. Raises PromotionRefused when
+    one step says with `expected` (its id) which version is to leave. Its review term goes on from
+    its last promotion: nobody has reviewed it since. Raises PromotionRefused when
     another one serves by now, when there is none before, or when its guard took that one out and
     nobody promoted it since: that takes a promotion with a written reason.
     """
@@ -79,9 +81,34 @@ def roll_back(
         raise PromotionRefused(
             f"{earlier.label} was rolled back by its guard. Ask for its promotion instead."
         )
-    decision = _install(earlier, action=Action.ROLL_BACK, actor=actor, reason=reason)
+    decision = _install(
+        earlier,
+        action=Action.ROLL_BACK,
+        actor=actor,
+        reason=reason,
+        reviewed_at=earlier.promoted_at,
+        warning=review_over(earlier, detector),
+    )
     _end_guard(detector)
     return decision
+
+
+def review_over(earlier: ModelVersion | None, detector: Detector) -> str:
+    """That a version which a roll-back brings back (`selectors.earlier_champions`) is past its
+    review date, and what that means; empty where it is not."""
+    if earlier is None or earlier.promoted_at is None:
+        return ""
+    try:
+        term = detector.review_after()
+    except SpecError:
+        return ""
+    due = earlier.promoted_at + timedelta(seconds=term)
+    if not term or due > timezone.now():
+        return ""
+    return (
+        f"The review of {earlier.label} was due on {due:%Y-%m-%d}: rules decide alone until a "
+        "version is promoted or its term is extended."
+    )
 
 
 def _check_serves(detector: Detector, expected: int) -> None:
@@ -117,6 +144,8 @@ def _install(
     reason: str,
     detail: Mapping[str, Any] | None = None,
     asked: PromotionRequest | None = None,
+    reviewed_at: datetime | None = None,
+    warning: str = "",
 ) -> PromotionDecision:
     detector = version.detector
     _outdate_requests(detector, other_than=asked)
@@ -133,9 +162,11 @@ def _install(
         slot=Deployment.Slot.CHAMPION,
         digest=version.digest,
         version=version.label,
+        reviewed_at=reviewed_at,
     )
     rebuild_if_changed(detector, before)
-    tell_installed(version, previous=previous, action=action, actor=actor, reason=reason)
+    told = " ".join(part for part in (reason, warning) if part)
+    tell_installed(version, previous=previous, action=action, actor=actor, reason=told)
     record_audit(
         actor=actor,
         action=f"model.{action}",

@@ -172,7 +172,10 @@ def training_key(detector: Detector) -> str:
 
 
 def earlier_champions(detectors: Iterable[Detector]) -> dict[int, ModelVersion]:
-    """By detector id, the version that a roll-back would bring back. One query."""
+    """By detector id, the version that a roll-back would bring back. One query.
+
+    Each carries `promoted_at`, when it was last promoted: from then its review term counts.
+    """
     heavy = ("curves", "metrics", "comparison", "parameters")
     rows = (
         PromotionDecision.objects.filter(detector__in=list(detectors))
@@ -180,9 +183,16 @@ def earlier_champions(detectors: Iterable[Detector]) -> dict[int, ModelVersion]:
         .defer(*(f"{which}__{name}" for which in ("version", "previous") for name in heavy))
     )
     piles: dict[int, list[ModelVersion]] = {}
+    promoted: dict[int, datetime] = {}
     for decision in rows.order_by("at", "id"):
         _pile(piles.setdefault(decision.detector_id, []), decision)
-    return {detector: pile[-2] for detector, pile in piles.items() if len(pile) > 1}
+        if decision.action == PromotionDecision.Action.PROMOTE:
+            promoted[decision.version_id] = decision.at
+    found = {detector: pile[-2] for detector, pile in piles.items() if len(pile) > 1}
+    for version in found.values():
+        # Of one from before decisions were kept it is only known that it was made before.
+        version.promoted_at = promoted.get(version.pk, version.trained_at)
+    return found
 
 
 def _pile(pile: list[ModelVersion], decision: PromotionDecision) -> None:

@@ -22,7 +22,7 @@ from models_registry.forms import LEARNER_TITLES, DecisionForm, RollBackForm, Tr
 from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
-from models_registry.promotion import PromotionRefused, reject, roll_back
+from models_registry.promotion import PromotionRefused, reject, review_over, roll_back
 from models_registry.promotion_panels import left_service, promotion_panel, shadow_panel
 from models_registry.retraining import request_training
 from models_registry.selectors import (
@@ -185,10 +185,12 @@ def _decision_context(
     form = form or DecisionForm()
     if promotion.needs_reason:
         form.require_reason(LEAST_REASON)
+    earlier = earlier_champions([version.detector]).get(version.detector_id)
     return {
         "form": form,
         "promotion": promotion,
-        "earlier": earlier_champions([version.detector]).get(version.detector_id),
+        "earlier": earlier,
+        "review_over": review_over(earlier, version.detector),
         "may_promote_it": version.stage in (Stage.CHALLENGER, Stage.RETIRED),
     }
 
@@ -231,11 +233,13 @@ def model_roll_back(request: HttpRequest, slug: str) -> HttpResponse:
             messages.error(request, str(problem))
             return _render_one(request, detector, status=422)
         return render_version(request, version_or_404(champion.pk), error=sentence(problem))
-    messages.success(
-        request,
-        f"{decision.version.label} serves {detector.name} again from the next event on.",
-    )
-    return go_to(request, decision.version)
+    version = decision.version
+    if over := review_over(version, detector):
+        messages.warning(request, f"{version.label} is back in {detector.name}. {over}")
+    else:
+        said = f"{version.label} serves {detector.name} again from the next event on."
+        messages.success(request, said)
+    return go_to(request, version)
 
 
 def sentence(problem: Exception) -> str:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ RULES_ONLY = "rules-only"
 # Asked for every group, so in plain SQL: composing it by the ORM takes ten times its run.
 SERVING = f"""
     SELECT detector.slug, detector.id, detector.policy_digest, detector.cache_epoch,
-           deployed.digest, deployed.version, deployed.installed_at
+           deployed.digest, deployed.version,
+           COALESCE(deployed.reviewed_at, deployed.installed_at)
     FROM {Detector._meta.db_table} detector
     LEFT JOIN {Deployment._meta.db_table} deployed
     ON deployed.detector_id = detector.id AND deployed.slot = 'champion'
@@ -64,13 +66,18 @@ class Serving:
     epoch: int = 0
     fault: str = ""
 
+    @property
+    def degraded(self) -> bool:
+        """Whether no model is asked: there is none, or it is past its review date."""
+        return self.bundle.predictor is None or self.bundle.overdue
+
 
 class Champion(NamedTuple):
     """A row of Deployment as it is read; empty for a detector without one."""
 
     digest: str | None
     version: str | None
-    installed_at: Any
+    term_from: Any
 
 
 NOBODY = Champion(None, None, None)
@@ -143,7 +150,7 @@ def serving_many(slugs: Sequence[str], asked: Asked | None = None) -> dict[str, 
 def serving_of(detector: Detector) -> Serving:
     """What serves the detector, or would if it were switched on."""
     row = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
-    champion = NOBODY if row is None else Champion(row.digest, row.version, row.installed_at)
+    champion = NOBODY if row is None else Champion(row.digest, row.version, row.term_from)
     return _serving(
         detector.pk, detector.slug, champion, detector.policy_digest, detector.cache_epoch
     )
@@ -165,7 +172,7 @@ def _serving(
 ) -> Serving:
     bundle, shown, fault = _bundle(detector_id, slug, champion.digest, champion.version)
     policy = policy_store.policy(policy_digest, bundle)
-    if policy.review_after and is_overdue(champion.installed_at, policy.review_after):
+    if policy.review_after and is_overdue(champion.term_from, policy.review_after):
         bundle = _left_alone(bundle)
     known = _latest.get(slug)
     if (
@@ -179,9 +186,9 @@ def _serving(
     return Serving(detector_id, slug, bundle, shown, policy, epoch, fault)
 
 
-def is_overdue(installed_at: Any, review_after: float) -> bool:
-    """Whether a champion that serves since then (as the driver gives it) is to be reviewed."""
-    since = policy_store.stored_moment(installed_at)
+def is_overdue(term_from: Any, review_after: float) -> bool:
+    """Whether a champion whose term counts from then (as the driver gives it) is to be reviewed."""
+    since = policy_store.stored_moment(term_from)
     return since is not None and since.timestamp() + review_after <= time.time()
 
 
@@ -230,13 +237,28 @@ def install_rules_only(detector: Detector) -> Deployment:
     return install(detector, slot=Deployment.Slot.CHAMPION, digest=digest, version=RULES_ONLY)
 
 
-def install(detector: Detector, *, slot: str, digest: str, version: str) -> Deployment:
-    """Put a bundle into a slot. Raises BundleError, and changes nothing, if it does not load."""
+def install(
+    detector: Detector,
+    *,
+    slot: str,
+    digest: str,
+    version: str,
+    reviewed_at: datetime | None = None,
+) -> Deployment:
+    """Put a bundle into a slot. Raises BundleError, and changes nothing, if it does not load.
+
+    `reviewed_at`: from when on its review term counts, by default from now on.
+    """
     # From the disk even if this process remembers it: the other processes have yet to read it.
     load_bundle(bundle_root(), digest)
     row, _ = Deployment.objects.update_or_create(
         detector=detector,
         slot=slot,
-        defaults={"digest": digest, "version": version, "installed_at": timezone.now()},
+        defaults={
+            "digest": digest,
+            "version": version,
+            "installed_at": timezone.now(),
+            "reviewed_at": reviewed_at,
+        },
     )
     return row

@@ -80,6 +80,12 @@ class Deployment(models.Model):
     digest = models.CharField(max_length=64)
     version = models.CharField(max_length=40, help_text="What API clients see as model_version.")
     installed_at = models.DateTimeField()
+    reviewed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="From when on its review term counts, where not since it serves: a version that "
+        "was brought back has been reviewed before.",
+    )
 
     class Meta:
         constraints = (
@@ -88,6 +94,11 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.detector} {self.slot} {self.digest[:12]}"
+
+    @property
+    def term_from(self) -> datetime:
+        """From when on its review term counts."""
+        return self.reviewed_at or self.installed_at
 
 
 class EntityState(models.Model):

@@ -127,7 +127,7 @@ def review_due(champion: Deployment) -> datetime | None:
     after = champion.detector.review_after()
     if not after or champion.version == deployment.RULES_ONLY:
         return None
-    return champion.installed_at + timedelta(seconds=after)
+    return champion.term_from + timedelta(seconds=after)
 
 
 def _is_overdue(champion: Deployment) -> bool:
@@ -139,11 +139,22 @@ def _is_overdue(champion: Deployment) -> bool:
 
 
 def _of_review(detector: Detector, champion: Deployment) -> Shortfall:
-    text = (
-        f"{champion.version} is past its review date: rules decide alone, and predictions say"
-        " degraded. Promote a version that was reviewed, or extend its term."
+    return Shortfall(detector.slug, "review", champion.version, review_sentence(champion.version))
+
+
+def review_sentence(version: str) -> str:
+    """That what serves is past its review date, what happens instead, and what to do."""
+    return (
+        f"{version} is past its review date: rules decide alone, and predictions say degraded."
+        " Promote a version that was reviewed, or extend its term."
     )
-    return Shortfall(detector.slug, "review", champion.version, text)
+
+
+def fault_of(serving: deployment.Serving) -> str:
+    """Why not the model that was installed decides; empty where it does, or none was."""
+    if serving.fault or not serving.bundle.overdue:
+        return serving.fault
+    return review_sentence(serving.version)
 
 
 def _of_rule(detector: Detector, fault: RuleFault) -> Shortfall:

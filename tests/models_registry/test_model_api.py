@@ -1,14 +1,19 @@
 """Contract C, models: `/api/v1/model/info`, `/api/v1/drift/status`, `/api/v1/drift/check`."""
 
 import json
+from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from jobs.models import Job
 from jobs.workflow import JobStatus
 from models_registry.monitoring import check_drift
 from models_registry.tasks import check_drift_task
+from scoring.models import Deployment
+from scoring.policies import set_policy
 from tests.factories import payments, scored_many
 from tests.models_registry.drifting import ROWS, kept_check, serve, stored_events
 from tests.models_registry.versions import VersionFactory
@@ -42,6 +47,18 @@ def test_the_model_in_service_is_described(api, champion, payments_digest):
     assert body["thresholds"]["review"] > 0
     assert (body["degraded"], body["fault"]) == (False, "")
     assert body["trained_at"]
+
+
+def test_a_model_past_its_review_date_is_degraded_and_says_why(api, champion, owner):
+    set_policy(champion, review_after=86400.0, author=owner)
+    Deployment.objects.update(installed_at=timezone.now() - timedelta(days=2))
+    body = api("models:read").get(INFO).json()
+    assert body["degraded"] is True
+    assert "v1 is past its review date" in body["fault"]
+    said = StringIO()
+    call_command("models", "info", "--detector", "payments", "--json", stdout=said)
+    told = json.loads(said.getvalue())
+    assert (told["degraded"], told["fault"]) == (True, body["fault"])
 
 
 def test_without_a_model_the_rules_are_described(api, payments_detector):

@@ -1,17 +1,37 @@
 """Champions come and go by decision, one at a time, and each act is on record."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion import PromotionRefused, promote, reject, roll_back
+from models_registry.promotion import (
+    PromotionRefused,
+    promote,
+    reject,
+    review_over,
+    roll_back,
+)
 from scoring.core.bundle import BundleError, write_bundle
-from scoring.deployment import bundle_root, install_rules_only, serving
+from scoring.deployment import (
+    bundle_root,
+    install_rules_only,
+    is_overdue,
+    serving,
+    serving_many,
+)
+from scoring.models import Deployment, Detector
+from scoring.policies import set_policy
+from scoring.shortfalls import review_due
 from tests.factories import card, config_of, scored
 from tests.models_registry.learning import version_of
 
 pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
 
 
 def stages():
@@ -66,6 +86,75 @@ def test_a_request_sent_twice_goes_back_one_step(versions, owner):
     with pytest.raises(PromotionRefused, match="changed since you looked: it is v2 now"):
         roll_back(versions[0].detector, actor=owner, expected=shown)
     assert serving("cards").version == "v2"
+
+
+@pytest.fixture
+def overdue(versions, owner):
+    """v1 was promoted 100 days ago, v2 today; a model may serve for 90 days."""
+    detector = versions[0].detector
+    set_policy(detector, review_after=90 * DAY.total_seconds(), author=owner)
+    promote(versions[0], actor=owner)
+    PromotionDecision.objects.update(at=timezone.now() - 100 * DAY)
+    promote(versions[1], actor=owner)
+    return Detector.objects.get(pk=detector.pk)
+
+
+def term_is_over(detector):
+    row = Deployment.objects.get(detector=detector)
+    asked = serving_many([detector.slug])[detector.slug]
+    over = is_overdue(row.term_from, detector.review_after())
+    assert over is (review_due(row) <= timezone.now())
+    assert asked.policy.review_after == detector.review_after()
+    return over
+
+
+def test_a_roll_back_begins_no_new_review_term(overdue, owner):
+    assert not term_is_over(overdue)
+    decision = roll_back(overdue, actor=owner)
+    assert term_is_over(overdue)
+    assert "rules decide alone" in review_over(decision.version, overdue)
+    row = Deployment.objects.get()
+    assert row.installed_at > timezone.now() - DAY
+
+
+def test_whoever_is_told_of_a_roll_back_is_told_that_its_term_is_over(overdue, monkeypatch):
+    told = []
+    monkeypatch.setattr("models_registry.telling.notify", lambda kind, **given: told.append(given))
+    roll_back(overdue, actor=None, reason="Rolled back by its guard: too many alerts.")
+    assert "too many alerts. The review of v1 was due" in told[0]["text"]
+
+
+def test_what_is_promoted_again_was_reviewed(overdue, owner, versions):
+    roll_back(overdue, actor=owner)
+    promote(versions[1], actor=owner)
+    promote(ModelVersion.objects.get(number=1), actor=owner)
+    assert not term_is_over(overdue)
+    promote(versions[2], actor=owner)
+    assert review_over(roll_back(overdue, actor=owner).version, overdue) == ""
+    assert not term_is_over(overdue)
+
+
+def test_without_a_term_a_roll_back_says_nothing_of_it(overdue, owner):
+    set_policy(overdue, review_after=0.0, author=owner)
+    overdue.refresh_from_db()
+    assert review_over(roll_back(overdue, actor=owner).version, overdue) == ""
+
+
+def test_who_rolls_back_is_warned_before_and_after(client, overdue, owner, versions):
+    client.force_login(owner)
+    for url in ("/models/", versions[1].get_absolute_url()):
+        assert "The review of v1 was due" in client.get(url).content.decode()
+    given = {"champion": versions[1].pk}
+    url = reverse("model_roll_back", args=["cards"])
+    page = client.post(url, given, follow=True).content.decode()
+    assert "v1 is back in Card transactions" in page
+    assert "rules decide alone until a version is promoted" in page
+
+
+def test_an_integration_that_rolls_back_is_warned_too(api, overdue):
+    url = "/api/v1/detectors/cards/roll_back"
+    body = api("models:write").post(url, {}, content_type="application/json").json()
+    assert "The review of v1 was due" in body["warning"]
 
 
 def test_without_an_earlier_champion_there_is_no_way_back(versions, owner):

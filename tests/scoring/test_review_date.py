@@ -64,6 +64,18 @@ def test_a_longer_term_counts_from_the_next_event(reviewed):
     assert not scored("payments", payment()).degraded
 
 
+@pytest.mark.parametrize(("days", "overdue"), [(29, False), (31, True)])
+def test_what_was_brought_back_goes_on_in_its_former_term(reviewed, days, overdue):
+    row = Deployment.objects.get()
+    since = timezone.now() - days * DAY
+    given = {"slot": row.slot, "digest": row.digest, "version": "v1"}
+    deployment.install(reviewed, **given, reviewed_at=since)
+    assert scored("payments", payment()).degraded is overdue
+    assert deployment.serving_of(Detector.objects.get()).degraded is overdue
+    deployment.install(reviewed, **given)
+    assert not scored("payments", payment()).degraded
+
+
 def test_without_a_term_a_model_serves_for_ever(champion):
     serve_since(5000)
     assert not scored("payments", payment()).degraded

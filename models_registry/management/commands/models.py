@@ -19,12 +19,13 @@ from models_registry.drift_selectors import check_body
 from models_registry.integrity import check_integrity
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.monitoring import NoModel, check_drift
-from models_registry.promotion import PromotionRefused, promote, roll_back
+from models_registry.promotion import PromotionRefused, promote, review_over, roll_back
 from models_registry.selectors import champion_of, version_list
 from models_registry.verdicts import ratio, share
 from scoring.core.bundle import BundleError
 from scoring.deployment import serving_of
 from scoring.models import Detector
+from scoring.shortfalls import fault_of
 
 COMMAND = "manage.py models"
 """What reasons begin with: the one who is named may not be the one who typed."""
@@ -100,8 +101,8 @@ class Command(BaseCommand):
             "detector": detector.slug,
             "model_version": serving.version,
             "bundle_digest": serving.bundle.digest,
-            "degraded": serving.bundle.predictor is None,
-            "fault": serving.fault,
+            "degraded": serving.degraded,
+            "fault": fault_of(serving),
             "learner": serving.bundle.manifest.get("learner", ""),
             "trained_at": champion.trained_at if champion else None,
             "metrics": champion.metrics if champion else {},
@@ -179,7 +180,10 @@ class Command(BaseCommand):
             )
         except (PromotionRefused, BundleError) as problem:
             raise CommandError(f"{problem} Nothing was changed.") from problem
-        self.stdout.write(f"{decision.version} serves again from the next event on.")
+        if over := review_over(decision.version, detector):
+            self.stdout.write(f"{decision.version} is back. {over}")
+        else:
+            self.stdout.write(f"{decision.version} serves again from the next event on.")
 
     def _drift(self, options: dict[str, Any]) -> None:
         try:
