@@ -15,7 +15,13 @@ from models_registry.core.comparison import Contender, compare
 from models_registry.core.splits import MOST_FOLDS, UNKNOWN, TimeSplit, prequential_splits
 from models_registry.datasets import Rows, read_rows
 from models_registry.evaluation_models import Evaluation
-from models_registry.fitting import PartOf, Progress, fit_parts, own_parameters
+from models_registry.fitting import (
+    PartOf,
+    Progress,
+    fit_parts,
+    own_parameters,
+    told_while_reading,
+)
 from models_registry.judging import (
     audited_metrics,
     blocks_at,
@@ -37,6 +43,7 @@ OVER_FOLDS = (
     *("value_detection_rate", "cost_per_event", "savings", "brier", "calibration_error"),
 )
 
+READING = "Reading logged events"
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 Labels = NDArray[np.int8]
@@ -84,7 +91,7 @@ def evaluate_as_of(
         detector,
         known_at=known_at,
         spec=bundle.spec,
-        report=lambda part: progress.report(0.6 * part, "Reading logged events"),
+        report=told_while_reading(progress, READING, high=0.6),
     )
     progress.check_cancelled()
     span, judged, labels = _unseen(version, bundle, rows, spec.training)
@@ -103,6 +110,7 @@ def evaluate_as_of(
         job=job,
         requested_by=requested_by,
     )
+    progress.check_cancelled()
     compared = _compare_move(version, bundle.predictor, rows, judged, labels, risk)
     return _keep(found, compared, progress)
 
@@ -237,7 +245,7 @@ def evaluate_folds(
     rows = read_rows(
         detector,
         known_at=known_at,
-        report=lambda part: progress.report(0.2 * part, "Reading logged events"),
+        report=told_while_reading(progress, READING, high=0.2),
     )
     splits = prequential_splits(
         history_starts(rows),
@@ -277,6 +285,7 @@ def _fold(
     fitted = fit_parts(
         version.detector, spec, version.learner, rows, parts, progress, own_parameters(version)
     )
+    progress.check_cancelled()
     test = parts.test
     risk = fitted.risk(rows.vectors[test.span])
     metrics, _ = evaluate_rows(

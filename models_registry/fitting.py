@@ -1,5 +1,6 @@
 """Fit everything of a version: encoder and learner, calibration and thresholds."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from models_registry.core.learners.base import Learner, Matrix, OnProgress, Shou
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import Part, Parts
 from models_registry.core.thresholds import choose_thresholds, choose_thresholds_without_labels
-from models_registry.core.watched import fit_watched
+from models_registry.core.watched import LOOK_SECONDS, fit_watched
 from models_registry.datasets import Rows
 from models_registry.models import ModelVersion
 from scoring.core.decision import Thresholds
@@ -96,6 +97,25 @@ class PartOf:
 
     def hold(self) -> None:
         self._whole.hold()
+
+
+def told_while_reading(
+    progress: Progress, stage: str, *, low: float = 0.0, high: float = 1.0
+) -> Callable[[float], None]:
+    """For a long read to call with its 0 to 1, which lie between `low` and `high` of the whole.
+
+    The call raises JobCancelled once somebody cancelled the job; it looks at most twice a second.
+    """
+    looked_at = -math.inf
+
+    def report(part: float) -> None:
+        nonlocal looked_at
+        if time.monotonic() - looked_at >= LOOK_SECONDS:
+            progress.check_cancelled()
+            looked_at = time.monotonic()
+        progress.report(low + (high - low) * part, stage)
+
+    return report
 
 
 def own_parameters(version: ModelVersion) -> dict[str, Any]:

@@ -23,7 +23,13 @@ from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows, read_vectors
 from models_registry.datasets import digest as digest_of
 from models_registry.documenting import document_version
-from models_registry.fitting import NO_PARAMETERS, Fitted, Progress, fit_parts
+from models_registry.fitting import (
+    NO_PARAMETERS,
+    Fitted,
+    Progress,
+    fit_parts,
+    told_while_reading,
+)
 from models_registry.judging import (
     audited_metrics,
     blocks_at,
@@ -106,6 +112,7 @@ def train_version(
     tuning = _tune(detector, spec, learner, rows, split, tune_for, progress)
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
+    progress.check_cancelled()
     progress.report(0.85, "Judging on the test part")
     found = _judge(detector, spec, rows, split, parts.test, fitted, progress)
     found.metrics["tuning"] = tuning
@@ -139,7 +146,7 @@ def _read(
     return read_rows(
         detector,
         known_at=known_at,
-        report=lambda part: progress.report(0.3 * part, READING),
+        report=told_while_reading(progress, READING, high=0.3),
         stored_by=stored_by,
     )
 
@@ -222,6 +229,7 @@ def _judge(
     metrics["audited"] = audited_metrics(
         spec, rows, split.test_start, split.test_end, fitted.risk, fitted.thresholds.review
     )
+    progress.check_cancelled()
     try:
         comparison = _compare(detector, spec, rows, test, fitted, risk, progress)
     except (DatasetError, ModelError) as problem:
@@ -242,11 +250,8 @@ def _champions_vectors(
     number since. Raises DatasetError."""
     if [f.raw for f in champion.spec.features] == [f.raw for f in spec.features]:
         return rows.vectors[test.rows]
-
-    def report(part: float) -> None:
-        progress.check_cancelled()
-        progress.report(0.85 + 0.1 * part, "Reading the champion's features of the test part")
-
+    stage = "Reading the champion's features of the test part"
+    report = told_while_reading(progress, stage, low=0.85, high=0.95)
     ids = rows.ids[test.rows]
     return read_vectors(detector, champion.spec, ids, known_at=rows.known_at, report=report)
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from jobs.progress import JobCancelled
+from models_registry.fitting import QuietProgress
 from models_registry.models import Dataset, ModelVersion
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root, install_rules_only
@@ -24,6 +26,19 @@ def learning_config(**training: Any) -> dict[str, Any]:
     config = copy.deepcopy(config_of("cards"))
     config["training"] |= {"learner": "logistic_regression", "label_delay": "1d"} | training
     return config
+
+
+class CancelledAt(QuietProgress):
+    """Somebody cancels the job as soon as it tells of this stage; `stages` are all it told of."""
+
+    def __init__(self, stage: str) -> None:
+        self.stages = [""]
+        self._cancelled_at = stage
+        super().__init__(lambda fraction, stage: self.stages.append(stage))
+
+    def check_cancelled(self) -> None:
+        if self.stages[-1].endswith(self._cancelled_at):
+            raise JobCancelled("Cancelled on request.")
 
 
 def detector_of(config: dict[str, Any]) -> Detector:

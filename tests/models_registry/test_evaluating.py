@@ -18,14 +18,20 @@ from models_registry.evaluating import (
 )
 from models_registry.evaluation_jobs import request_evaluation
 from models_registry.evaluation_models import Evaluation
-from models_registry.fitting import QuietProgress
+from models_registry.fitting import QuietProgress, told_while_reading
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.threshold_moves import publish_thresholds
 from models_registry.training import train_version
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
-from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.learning import (
+    KNOWN_AT,
+    CancelledAt,
+    detector_of,
+    history,
+    learning_config,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +171,26 @@ def test_a_cancelled_evaluation_keeps_nothing(trained, owner, by):
     with pytest.raises(JobCancelled):
         judge(trained, by=by, job=job, progress=Deaf(job))
     assert not Evaluation.objects.exists()
+
+
+@pytest.mark.parametrize("by", [evaluate_as_of, evaluate_folds])
+def test_an_evaluation_is_cancelled_while_events_are_read(trained, monkeypatch, by):
+    begun, progress = [], CancelledAt("Reading logged events")
+    monkeypatch.setattr("models_registry.datasets._labels", lambda *given: begun.append(given))
+    monkeypatch.setattr("models_registry.fitting.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("models_registry.logged_vectors.CHUNK", 100)
+    with pytest.raises(JobCancelled):
+        judge(trained, by=by, progress=progress)
+    assert begun == []
+
+
+def test_while_events_are_read_it_is_looked_a_few_times_a_second_whether_to_stop():
+    looks, progress = [], CancelledAt("never")
+    progress.check_cancelled = lambda: looks.append(1)
+    report = told_while_reading(progress, "Reading", low=0.2, high=0.4)
+    for part in range(100):
+        report(part / 100)
+    assert (len(looks), len(progress.stages)) == (1, 101)
 
 
 @pytest.mark.django_db(transaction=True)
