@@ -19,7 +19,7 @@ from models_registry.explaining import explain_version
 from models_registry.models import ModelVersion
 from models_registry.registry_models import Lineage
 from models_registry.selectors import champion_of
-from models_registry.tracking import note_tracking
+from models_registry.tracked import note_tracking
 from scoring.core.attribution import ExplainError
 from scoring.core.bundle import BundleError
 from scoring.core.inference import ModelError

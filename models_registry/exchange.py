@@ -24,6 +24,7 @@ from models_registry.bundle_files import RECORD, ExchangeError, Unpacked, pack, 
 from models_registry.models import Dataset, ModelVersion
 from models_registry.registry_models import Lineage
 from models_registry.selectors import champion_of, lineage_of
+from models_registry.tracked import note_tracking
 from scoring.core.bundle import MANIFEST, BundleError, place_bundle, read_files, sha256
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.deployment import bundle_root
@@ -328,6 +329,7 @@ def _add_rows(
         code=_plain(found.record.get("code")) or {},
         origin_detail=said | {"imported_at": timezone.now().isoformat()},
     )
+    note_tracking(version)
     detail = {"digest": found.digest, "label": said["label"]}
     record_audit(actor=actor, action="model.import", subject=version, detail=detail)
     return version

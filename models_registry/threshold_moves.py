@@ -23,6 +23,7 @@ from models_registry.evaluation_jobs import newest_as_of
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.inheriting import inherit_documents
 from models_registry.models import ModelVersion
+from models_registry.tracked import note_tracking
 from scoring.core.bundle import read_files, write_bundle
 from scoring.core.decision import Thresholds
 from scoring.deployment import bundle_root
@@ -117,6 +118,7 @@ def publish_thresholds(
     )
     made = _register(version, digest, metrics, actor=actor)
     inherit_documents(made, version)
+    note_tracking(made)
     _note(made, version, current, wanted, actor=actor, reason=reason.strip())
     return made
 

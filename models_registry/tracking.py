@@ -1,8 +1,8 @@
 """Versions at an MLflow tracking server: run, parameters, metrics, artefacts, registered version.
 
 On when MLFLOW_TRACKING_URI is set; needs `pip install -r requirements-mlflow.txt` in the worker.
-A training only queues the job that does it, so the server may be slow or gone; the row remembers
-what is missing and beat asks again.
+What makes a version only notes that it is to be there (`tracked`), so the server may be slow or
+gone; the row remembers what is missing and beat asks again.
 """
 
 import json
@@ -28,6 +28,7 @@ from models_registry.exchange import ExchangeError, pack_bundle
 from models_registry.models import ModelVersion
 from models_registry.registry_models import TrackedRun
 from models_registry.selectors import documented_versions
+from models_registry.tracked import is_tracking, note_tracking
 
 logger = logging.getLogger(__name__)
 TRACK_VERSION = "models_registry.track_version"
@@ -49,17 +50,6 @@ SHORTEST_SECRET = 4
 
 class TrackingError(Exception):
     """The tracking server did not take a version; the message says why."""
-
-
-def is_tracking() -> bool:
-    """Whether a tracking server is set."""
-    return bool(settings.MLFLOW_TRACKING_URI)
-
-
-def note_tracking(version: ModelVersion) -> None:
-    """Note that a version is to be tracked, if there is a tracking server; beat sees to it."""
-    if is_tracking():
-        TrackedRun.objects.get_or_create(version=version)
 
 
 def request_tracking(version: ModelVersion, *, requested_by: User | None = None) -> Job | None:

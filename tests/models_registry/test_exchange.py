@@ -20,7 +20,7 @@ from models_registry.bundle_files import RECORD, ExchangeError, pack, unpack
 from models_registry.exchange import export_bundle, import_bundle, pack_bundle
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
-from models_registry.registry_models import Lineage
+from models_registry.registry_models import Lineage, TrackedRun
 from scoring.core import inference
 from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, sha256
 from scoring.deployment import bundle_root
@@ -46,6 +46,13 @@ def test_it_arrives_as_a_challenger_on_record(payments_detector, exported, owner
     assert version.curves["roc"]
     entry = AuditEntry.objects.order_by("-number").first()
     assert (entry.action, entry.actor) == ("model.import", owner)
+
+
+def test_what_was_imported_is_brought_to_the_tracking_server(payments_detector, exported, settings):
+    settings.MLFLOW_TRACKING_URI = "http://mlflow.example:5000"
+    version = import_bundle(payments_detector, exported, actor=None)
+    run = TrackedRun.objects.get()
+    assert (run.version, run.status) == (version, "waiting")
 
 
 def test_what_was_imported_can_serve(payments_detector, exported):

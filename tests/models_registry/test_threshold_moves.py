@@ -16,6 +16,7 @@ from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.presenting_card import card_lines
 from models_registry.promotion import promote, roll_back
+from models_registry.registry_models import TrackedRun
 from models_registry.selectors import documented_versions
 from models_registry.threshold_moves import (
     MoveRefused,
@@ -149,6 +150,14 @@ def test_only_the_champions_thresholds_can_be_moved(champion):
     made = publish(champion)
     with pytest.raises(MoveRefused, match="Only the champion"):
         publish(made, review=0.1)
+
+
+def test_it_is_brought_to_the_tracking_server_too(champion, settings):
+    publish(champion)
+    assert not TrackedRun.objects.exists()
+    settings.MLFLOW_TRACKING_URI = "http://mlflow.example:5000"
+    made = publish(champion, review=0.1)
+    assert TrackedRun.objects.get().version == made
 
 
 def test_an_empty_block_threshold_blocks_nothing():

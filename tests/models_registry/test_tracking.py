@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from jobs.models import Job
 from models_registry import tasks, tracking
+from models_registry.exchange import import_bundle
 from models_registry.registry_models import TrackedRun
 from models_registry.retraining import request_training
 from models_registry.tracking import (
@@ -63,6 +64,20 @@ def test_a_version_is_logged_with_everything_and_registered(store, version):
     assert files == {"card.json", "curves.json", f"{version.digest}.zip"}
     assert row.registered_as == "riskplatform.payments/1"
     assert store.get_model_version("riskplatform.payments", "1").run_id == row.run_id
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_version_that_came_as_a_file_is_logged_with_what_its_file_says(
+    store, payments_detector, exported
+):
+    made = import_bundle(payments_detector, exported, actor=None)
+    TrackedRun.objects.update(changed_at=timezone.now() - timedelta(hours=1))
+    [due] = overdue_runs()
+    run = store.get_run(track_version(due.version).run_id)
+    assert run.data.metrics == {"roc_auc": 0.9, "rows": 10.0, "positives": 3.0}
+    assert run.data.tags["riskplatform.bundle_digest"] == made.digest
+    files = {Path(file.path).name for file in store.list_artifacts(run.info.run_id, "bundle")}
+    assert files == {"card.json", "curves.json", f"{made.digest}.zip"}
 
 
 @pytest.mark.filterwarnings("ignore")

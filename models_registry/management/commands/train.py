@@ -16,7 +16,8 @@ from models_registry.management.commands.models import check_reason, decide
 from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
 from models_registry.selectors import compared_champion
-from models_registry.tracking import TrackingError, is_tracking, track_version
+from models_registry.tracked import is_tracking
+from models_registry.tracking import TrackingError, track_version
 from models_registry.training import train_version
 from models_registry.verdicts import verdict_of
 from scoring.core.bundle import read_manifest
