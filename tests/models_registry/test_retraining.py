@@ -29,11 +29,10 @@ from models_registry.timetable import (
     set_timetable,
     timetable_of,
 )
-from scoring.labelling import record_label
 from scoring.models import Deployment, Detector, Label
 from scoring.policies import PolicyRefused
-from tests.factories import card, payment, scored
-from tests.models_registry.drifting import kept_check
+from tests.factories import payment, scored
+from tests.models_registry.due import drifts, label_now, label_old_events, old_version, policy
 from tests.models_registry.learning import version_of
 from tests.models_registry.versions import moved_from
 
@@ -48,11 +47,6 @@ def sent(monkeypatch):
         "jobs.dispatch.current_app.send_task", lambda name, args: messages.append(name)
     )
     return messages
-
-
-def label_now(detector):
-    number = Label.objects.count()
-    record_label(scored(detector.slug, card(number)), is_fraud=True, source=Label.Source.ANALYST)
 
 
 def test_a_detector_without_a_version_is_due_with_its_first_label(cards_detector):
@@ -84,21 +78,6 @@ def test_asking_twice_queues_one_training(cards_detector, owner):
     assert first.params == {"detector": "cards", "learner": "lightgbm"}
 
 
-def policy(detector, **changed):
-    """Everything off but what is given."""
-    off = {"on_age": False, "age_hours": 168, "quiet_hours": 1}
-    return RetrainingPolicy.objects.create(detector=detector, **(off | changed))
-
-
-def old_version(detector, *, days=30):
-    return version_of(detector, 3, at=timezone.now() - timedelta(days=days))
-
-
-def label_old_events(detector, count):
-    for _ in range(count):
-        label_now(detector)  # Events of 2020: matured long ago.
-
-
 def test_new_matured_labels_make_it_due_and_the_reason_says_how_many(cards_detector):
     old_version(cards_detector)
     policy(cards_detector, on_labels=True, labels=3)
@@ -128,44 +107,9 @@ def test_a_label_told_before_training_counts_once_its_event_matures_after_it(car
     assert is_due(cards_detector, now=now) == ""
 
 
-def read_before(version, hours):
-    """Its training took so long: what it learnt from was read so many hours before it was made."""
-    read_at = version.trained_at - timedelta(hours=hours)
-    version.dataset.detail = {"read_at": read_at.isoformat()}
-    version.dataset.save(update_fields=["detail"])
-
-
-def test_labels_that_came_while_it_was_trained_count_for_the_next(cards_detector):
-    version = old_version(cards_detector, days=2)
-    given = policy(cards_detector, on_labels=True, labels=1, on_age=True, age_hours=24)
-    label_old_events(cards_detector, 1)
-    Label.objects.update(recorded_at=version.trained_at - timedelta(hours=1))
-    assert is_due(cards_detector, now=timezone.now()) == ""
-    read_before(version, hours=2)
-    found = outlook(cards_detector, given, now=timezone.now())
-    assert [bool(trigger.reason) for trigger in found.triggers] == [True, False, True]
-
-
-def test_events_that_matured_while_it_was_trained_count_for_the_next(cards_detector):
-    version = old_version(cards_detector, days=2)
-    policy(cards_detector, on_labels=True, labels=1)
-    delay = timedelta(seconds=cards_detector.spec().training.label_delay)
-    label_old_events(cards_detector, 1)
-    event_time = version.trained_at - delay - timedelta(hours=1)
-    Label.objects.update(event_time=event_time, recorded_at=event_time + timedelta(hours=1))
-    assert is_due(cards_detector, now=timezone.now()) == ""
-    read_before(version, hours=2)
-    assert "1 matured label" in is_due(cards_detector, now=timezone.now())
-
-
 @pytest.fixture
 def drifting(cards_detector):
-    """v3 serves, was trained 30 days ago, and is in major drift for 2 hours."""
-    version = old_version(cards_detector)
-    Deployment.objects.update(digest=version.digest, version="v3")
-    since = timezone.now() - timedelta(hours=2)
-    kept_check(cards_detector, bundle_digest=version.digest, alarm_since=since, model_version="v3")
-    return cards_detector
+    return drifts(cards_detector)
 
 
 def test_drift_makes_it_due_once_an_alarm(drifting):
@@ -175,14 +119,6 @@ def test_drift_makes_it_due_once_an_alarm(drifting):
     assert is_due(drifting, now=timezone.now()) == ""
     said = outlook(drifting, RetrainingPolicy.objects.get(), now=timezone.now())
     assert "which v4 was trained after" in {t.name: t.text for t in said.triggers}["drift"]
-
-
-def test_an_alarm_that_began_while_a_version_was_trained_makes_the_next_due(drifting):
-    policy(drifting, on_drift=True)
-    version = version_of(drifting, 4, at=timezone.now() - timedelta(hours=1, minutes=30))
-    assert is_due(drifting, now=timezone.now()) == ""
-    read_before(version, hours=1)
-    assert is_due(drifting, now=timezone.now()).startswith("drift of v3 is major since 2")
 
 
 def test_drift_below_the_level_asked_for_is_no_reason(drifting):

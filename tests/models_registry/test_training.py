@@ -36,7 +36,6 @@ from scoring.models import Label
 from tests.factories import START, card, scored, scored_many
 from tests.models_registry.learning import (
     KNOWN_AT,
-    CancelledAt,
     detector_of,
     history,
     learning_config,
@@ -264,25 +263,6 @@ def test_an_attempt_after_one_that_died_at_the_end_finds_its_version(detector):
     again = run_job(job.pk, run_training)
     assert (again.status, again.result["version"]) == ("succeeded", version.pk)
     assert ModelVersion.objects.count() == 1
-
-
-@pytest.mark.parametrize(
-    ("stage", "not_begun"),
-    [
-        ("Reading logged events", "digest_of"),
-        ("Calibrating and choosing thresholds", "evaluate_rows"),
-        ("Judging on the test part", "_compare"),
-    ],
-)
-def test_a_training_that_was_cancelled_begins_nothing_more(detector, monkeypatch, stage, not_begun):
-    history(detector, events=400)
-    begun = []
-    monkeypatch.setattr(f"models_registry.training.{not_begun}", lambda *a, **k: begun.append(a))
-    progress = CancelledAt(stage)
-    with pytest.raises(JobCancelled):
-        train(detector, progress=progress)
-    assert (progress.stages[-1], begun) == (stage, [])
-    assert nothing_is_registered()
 
 
 @pytest.mark.django_db(transaction=True)
