@@ -11,6 +11,7 @@ import resource
 import sys
 import zipfile
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,7 +32,10 @@ MEMORY = 2 * 1024**3
 SECONDS = 30
 """Of a processor."""
 ROWS = 100
+SPREAD = 1000.0
+"""Features are amounts and counts as often as they are shares."""
 ADDITIVE = 1e-6
+"""Of what an explanation may miss by, next to the size of its parts."""
 
 
 def main() -> None:
@@ -127,21 +131,35 @@ def _assembled(found: Unpacked) -> Bundle:
 
 
 def _check_judges(bundle: Bundle) -> None:
-    """The model gives finite numbers, and its contributions add up, for an event of nothing; it
-    does not choke on many events."""
+    """The model gives finite numbers, and its contributions add up, for an event of nothing and
+    for many others; its thresholds stand in their order."""
     width = len(bundle.plan.names)
     many = np.random.default_rng(0).normal(size=(ROWS, width))
-    try:
-        judged = judge(bundle.predictor, np.full((1, width), np.nan))
-        judge(bundle.predictor, many)
-    except MemoryError:
-        raise
-    except Exception as error:  # As above: its arrays are whatever somebody made.
-        raise ExchangeError(f"The model does not run: {str(error)[:300]}") from error
-    if judged is None or not np.isfinite(judged.score).all():
-        raise ExchangeError("The model does not run on this detector's features.")
-    if not (judged.error < ADDITIVE).all():
-        raise ExchangeError("The model's explanation does not add up to what it says.")
+    for rows in (np.full((1, width), np.nan), many, SPREAD * many):
+        try:
+            judged = judge(bundle.predictor, rows)
+        except MemoryError:
+            raise
+        except Exception as error:  # As above: its arrays are whatever somebody made.
+            raise ExchangeError(f"The model does not run: {str(error)[:300]}") from error
+        if judged is None or not np.isfinite(judged.score).all():
+            raise ExchangeError("The model does not run on this detector's features.")
+        size = 1.0 + np.abs(judged.contributions).sum(axis=1)
+        if not (judged.error < ADDITIVE * size).all():
+            raise ExchangeError("The model's explanation does not add up to what it says.")
+    _check_thresholds(bundle)
+
+
+def _check_thresholds(bundle: Bundle) -> None:
+    found = None if bundle.predictor is None else bundle.predictor.thresholds
+    if found is None:
+        return
+    rising = (0.0, found.review, found.medium, found.high, found.critical)
+    if not all(low <= high for low, high in pairwise(rising)) or not found.review <= found.block:
+        raise ExchangeError(
+            "Its thresholds are out of order: 0 <= review <= medium <= high <= critical, and "
+            "review <= block, are wanted."
+        )
 
 
 if __name__ == "__main__":

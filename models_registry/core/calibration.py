@@ -14,6 +14,7 @@ MINIMUM_OF_A_CLASS: Final = 5
 MINIMUM_FOR_ISOTONIC: Final = 20
 PSEUDO_COUNT: Final = 1.0
 SMALLEST_SLOPE: Final = 1e-3
+"""Log-odds of a standard deviation below which margins say nothing; of the furthest row then."""
 NEWTON_STEPS: Final = 100
 TOO_FEW: Final = f"fewer than {MINIMUM_OF_A_CLASS} labelled events of a kind"
 FEW: Final = f"fewer than {MINIMUM_FOR_ISOTONIC} of a kind in a half: two parameters are enough"
@@ -85,7 +86,7 @@ def fit_platt(margins: FloatArray, labels: Labels) -> Calibration:
     """Logistic fit of the label on the margin, with Platt's smoothed targets (1999).
 
     Newton's method with halved steps. The slope stays positive: where margins say nothing (or the
-    opposite), all rows get nearly the overall rate.
+    opposite), all rows get nearly the overall rate. Margins in another unit give the same.
     """
     positives = float((labels == 1).sum())
     negatives = labels.size - positives
@@ -95,8 +96,9 @@ def fit_platt(margins: FloatArray, labels: Labels) -> Calibration:
     columns = np.stack([(margins - centre) / spread, np.ones(margins.size)])
     a, b = _newton(columns, target, start=np.array([1.0, _log_odds(positives, negatives)]))
     slope = float(a / spread)
-    if slope < SMALLEST_SLOPE:
-        slope, b = SMALLEST_SLOPE, _log_odds(positives, negatives)
+    if a < SMALLEST_SLOPE:
+        furthest = float(np.abs(margins - centre).max()) or 1.0
+        slope, b = SMALLEST_SLOPE / furthest, _log_odds(positives, negatives)
     return Calibration(kind="platt", slope=slope, intercept=float(b - slope * centre))
 
 

@@ -50,6 +50,10 @@ class _Graph:
         """z = (x - center) * slope."""
         self.run("Cast", [INPUT_NAME], "wide", to=TensorProto.DOUBLE)
         self.run("Sub", ["wide", self.put("center", arrays["center"])], "centred")
+        if arrays["slope"].size == 1:
+            # onnxruntime turns a product with one number before a MatMul into a float32.
+            slope = self.put("slope", arrays["slope"][:, None])
+            return self.run("MatMul", ["centred", slope], "z")
         return self.run("Mul", ["centred", self.put("slope", arrays["slope"])], "z")
 
     def row_sums(self, values: str, output: str, weights: NDArray[np.float64]) -> str:

@@ -35,12 +35,15 @@ from models_registry.core.metrics import average_precision
 from models_registry.core.search_spaces import AVERAGED, SPACES
 from models_registry.core.watched import fit_watched
 from scoring.core.imbalance import NOTHING, ImbalanceSpec
+from scoring.core.tree_shap import MAX_TABLE_BYTES, table_bytes
 
 STARTUP_TRIALS: Final = 12
 """Drawn at random before the estimator has enough to go by."""
 MOST_TRIALS: Final = 500
 MOST_AVERAGED: Final = 3
 """docs/evidence/handbook-training.md says what more of them, and fewer, give."""
+ROOM: Final = 0.8
+"""Of what explanations may take, for trees that learn from all rows grow larger than a fold's."""
 NOISE: Final = 0.01
 """Trials whose means differ by less are not told apart by a few folds."""
 
@@ -261,7 +264,18 @@ def _judged(
 
     learner = fit_watched(fit, name=new.name, on_progress=lambda part: None, check=check)
     with _its_own():
+        _check_explainable(learner)
         return average_precision(fold.validation_labels, learner.margin(fold.validation))
+
+
+def _check_explainable(learner: Learner) -> None:
+    """What could not be explained in the end is not worth choosing. Raises LearnerError."""
+    forest = getattr(learner, "forest", None)
+    if forest is not None and table_bytes(forest().arrays()) > ROOM * MAX_TABLE_BYTES:
+        raise LearnerError(
+            f"Its exact contributions would need more than {ROOM:.0%} of the "
+            f"{MAX_TABLE_BYTES >> 20} MB of tables that there may be."
+        )
 
 
 @contextmanager

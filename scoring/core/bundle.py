@@ -32,6 +32,7 @@ from scoring.core.policy import Policy
 from scoring.core.reader import SpecError
 from scoring.core.rules import Rule, compile_rule, readable
 from scoring.core.schema import EventParser
+from scoring.core.shape import is_number
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.vocabulary import RuleError
 
@@ -177,10 +178,27 @@ def compile_rules(spec: DetectorSpec, *, stored: bool = False) -> tuple[Rule, ..
     return tuple(found)
 
 
+def _check_reference(reference: Any) -> None:
+    """What is usual is told by feature, with deciles or without. Raises BundleError."""
+    wrong = not isinstance(reference, dict) or not all(
+        isinstance(known, dict) and _are_deciles(known.get("deciles"))
+        for known in reference.values()
+    )
+    if wrong:
+        raise BundleError("its reference does not say what is usual as it should")
+
+
+def _are_deciles(values: Any) -> bool:
+    if values is None or values == []:
+        return True
+    return isinstance(values, list) and len(values) > 1 and all(map(is_number, values))
+
+
 def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
     """Compile a bundle from its checked parts. Raises BundleError."""
     try:
         spec = parse_spec(manifest["detector"], stored=True)
+        _check_reference(manifest.get("reference", {}))
         return Bundle(
             digest=digest,
             manifest=manifest,
@@ -196,6 +214,7 @@ def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes
         EncoderError,
         ModelError,
         ExplainError,
+        BundleError,
         KeyError,
         OSError,
     ) as error:

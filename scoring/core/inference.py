@@ -52,7 +52,8 @@ class Model:
     def margin(self, matrix: NDArray[np.floating[Any]]) -> FloatArray:
         """Margins float64[n] of `matrix` [n, m]; higher is riskier.
 
-        Raises `ModelError` on a wrong shape or a value that is not finite in float32.
+        Raises `ModelError` on a wrong shape, a value that is not finite in float32, or a margin
+        that is not finite.
         """
         with np.errstate(over="ignore"):
             rows = np.ascontiguousarray(matrix, dtype=np.float32)
@@ -63,6 +64,8 @@ class Model:
         if not np.isfinite(rows).all():
             raise ModelError("The model's input holds a NaN or an infinite number.")
         result: FloatArray = self._session.run([OUTPUT_NAME], {INPUT_NAME: rows})[0]
+        if not np.isfinite(result).all():
+            raise ModelError("The model gave a NaN or an infinite number.")
         return result.reshape(-1)
 
     def score(self, matrix: NDArray[np.floating[Any]]) -> FloatArray:

@@ -130,14 +130,25 @@ def _expectation(leaf: Leaf) -> float:
     return leaf.value * float(np.prod(shares))
 
 
-def _check_size(leaves: list[Leaf], width: int) -> None:
+def table_bytes(arrays: Arrays) -> int:
+    """Bytes of the tables that a TreeExplainer of these trees would make. Raises ExplainError where
+    a path is too long for any."""
+    trees = [tree for tree in _trees(_check_trees(arrays)) if tree[0].conditions]
+    leaves = [leaf for tree in trees for leaf in tree]
+    return _size(leaves, max((len(leaf.conditions) for leaf in leaves), default=1))
+
+
+def _size(leaves: list[Leaf], width: int) -> int:
     if width > MAX_LEAF_COLUMNS:
         raise ExplainError(
             f"A leaf lies behind {width} different columns; exact contributions stop at "
             f"{MAX_LEAF_COLUMNS}. Train trees of a smaller depth."
         )
-    size = 8 * width * sum(1 << len(leaf.conditions) for leaf in leaves)
-    if size > MAX_TABLE_BYTES:
+    return 8 * width * sum(1 << len(leaf.conditions) for leaf in leaves)
+
+
+def _check_size(leaves: list[Leaf], width: int) -> None:
+    if (size := _size(leaves, width)) > MAX_TABLE_BYTES:
         raise ExplainError(
             f"Exact contributions would need {size >> 20} MB of tables (limit "
             f"{MAX_TABLE_BYTES >> 20} MB). Train fewer or shallower trees."

@@ -327,3 +327,10 @@ def test_days_left_out_are_the_last_that_have_events(client, analyst, history):
     assert test.last_day == START.date()
     assert test.first_day == START.date() - timedelta(days=89)
     assert test.known_at <= timezone.now()
+
+
+def test_days_before_the_first_event_make_nothing_seldom(client, analyst, history):
+    client.force_login(analyst)
+    test = run(asked(client, backtest_from="", backtest_to=""))
+    page = text_of(client.get(test.get_absolute_url()))
+    assert "Flagged events a day: 3.0, today" in page

@@ -70,3 +70,25 @@ def test_tied_margins_get_one_probability():
     labels = np.tile([0] * 9 + [1], 30)
     found = fit_isotonic(margins, labels)
     assert found.probability(np.array([1.0]))[0] == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1.0, 1e3, 1e7])
+@pytest.mark.parametrize("known", [True, False])
+def test_platt_gives_the_same_whatever_the_unit_of_margins(factor, known):
+    rng = np.random.default_rng(7)
+    labels = (np.arange(2000) % 40 == 0).astype(int)
+    margins = rng.normal(size=2000) + (2.0 * labels if known else 0.0)
+    usual = np.asarray(fit_platt(margins, labels).probability(margins))
+    scaled = factor * margins
+    found = np.asarray(fit_platt(scaled, labels).probability(scaled))
+    assert found == pytest.approx(usual, rel=1e-4)
+
+
+def test_margins_that_say_nothing_give_every_row_the_rate_however_far_it_lies():
+    rng = np.random.default_rng(3)
+    margins = 5_000.0 * rng.standard_t(1.5, size=3000)
+    labels = np.zeros(3000, dtype=int)
+    labels[np.argsort(margins)[:10]] = 1  # The lowest: higher margins are not riskier at all.
+    found = np.asarray(fit_platt(margins, labels).probability(margins))
+    assert found == pytest.approx(np.full(3000, 11 / 3002), rel=5e-3)
+    assert (np.diff(found[np.argsort(margins)]) >= 0).all()

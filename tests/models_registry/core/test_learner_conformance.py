@@ -76,6 +76,15 @@ def test_the_export_scores_as_the_original_on_the_very_thresholds(name):
     assert check_parity(learner, exported, rows) < 1e-9
 
 
+def test_a_single_column_is_exported_exactly_too(name):
+    rng = np.random.default_rng(2)
+    column = rng.lognormal(size=(1000, 1)).astype(np.float32)
+    column[::100] = 500.0
+    labels = (column[:, 0] > 3.0).astype(np.int8)
+    learner = make_learner(name).fit(column, labels)
+    assert check_parity(learner, learner.export(), column) < 1e-9
+
+
 def test_one_row_scores_as_among_many(name):
     model = Model(fitted(name)[1].onnx, link=fitted(name)[1].link)
     single = [model.margin(MATRIX[i : i + 1])[0] for i in range(50)]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models_registry.core import tuning
 from models_registry.core.learners.base import LearnerError, TrainingCancelledError
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.search_spaces import SPACES
@@ -207,3 +208,10 @@ def test_a_trial_that_the_learner_refuses_is_kept_without_a_value():
     [refused] = search(task(most=1, folds=[one_class]))
     assert (refused.value, refused.folds, best_of([refused])) == (None, (), None)
     assert "both classes" in refused.error
+
+
+def test_what_could_not_be_explained_is_an_error_of_its_trial(monkeypatch):
+    monkeypatch.setattr(tuning, "MAX_TABLE_BYTES", 100_000)
+    [first] = search(task("random_forest", most=1))
+    assert first.value is None
+    assert "contributions would need more than 80% of the" in first.error
