@@ -3,15 +3,28 @@
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from accounts.forms import AdminLoginForm, NewApiKeyForm
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
-from accounts.services import create_api_key, end_log_ins, record_roles_changed, revoke_api_key
+from accounts.services import (
+    UserRefused,
+    change_person,
+    change_roles,
+    create_api_key,
+    end_log_ins,
+    record_audit,
+    revoke_api_key,
+    set_active,
+    set_superuser,
+)
 
 admin.site.login_form = AdminLoginForm
 # The table in accounts/roles.py is the truth; an edited group would not survive a migration.
@@ -19,16 +32,20 @@ admin.site.unregister(Group)
 
 
 GUARDED = ("is_superuser", "groups", "is_active")
+_PERSON = ("display_name", "email", "time_zone")
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
+    """Changes users by the services of the pages: what those refuse is refused here, and what they
+    audit is audited. New users and passwords have no other door than those pages."""
+
     list_display = ("username", "name", "email", "roles", "is_active", "last_login")
     list_filter = ("groups", "is_active", "is_staff")
     actions = ("end_log_ins",)
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("display_name", "email", "time_zone")}),
+        ("Person", {"fields": _PERSON}),
         ("Roles", {"fields": ("groups", "is_active", "is_staff", "is_superuser")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
@@ -41,12 +58,9 @@ class UserAdmin(DjangoUserAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        always = ("last_login", "date_joined")
-        if cast(User, request.user).is_superuser:
-            return always
-        # Only a superuser makes another one. Roles and who is let in are changed on the user's own
-        # page, which keeps the last Admin.
-        return (*always, "is_superuser") if obj is None else (*always, *GUARDED)
+        # A user name stays, and who may open these pages follows from the role and the superuser.
+        always = ("username", "is_staff", "last_login", "date_joined")
+        return always if cast(User, request.user).is_superuser else (*always, *GUARDED)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # A superuser's password in another's hands would make another superuser.
@@ -54,13 +68,45 @@ class UserAdmin(DjangoUserAdmin):
             return False
         return bool(super().has_change_permission(request, obj))
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        user: User = form.instance
-        before = sorted(user.groups.values_list("name", flat=True))
-        super().save_related(request, form, formsets, change)
-        after = sorted(user.groups.values_list("name", flat=True))
-        if before != after:
-            record_roles_changed(user, before=before, after=after, actor=cast(User, request.user))
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Leads to the page that makes users: they set their first password themselves."""
+        return redirect("user_new")
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        """Nobody sets the password of another; leads to the page that makes an audited link."""
+        user = self.get_object(request, unquote(id))
+        if user is None:
+            raise Http404
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        if user == request.user:
+            return redirect("password_change")
+        messages.warning(request, f"{user.name} sets their password: make them a link here.")
+        return redirect(user)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except (UserRefused, ValidationError) as problem:
+            # Nothing was saved: the view is one transaction.
+            told = problem.messages if isinstance(problem, ValidationError) else [str(problem)]
+            messages.error(request, " ".join(told))
+            return redirect(request.get_full_path())
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
+        """By services alone, which look at the row as it is now, under their lock."""
+        actor, given = cast(User, request.user), form.cleaned_data
+        changed = set(form.changed_data)
+        if changed & set(_PERSON):
+            change_person(obj, **{name: given[name] for name in _PERSON}, actor=actor)
+        if "is_superuser" in changed:
+            set_superuser(obj, superuser=given["is_superuser"], actor=actor)
+        if "groups" in changed:
+            change_roles(obj, roles=[group.name for group in given["groups"]], actor=actor)
+        if "is_active" in changed:
+            set_active(obj, active=given["is_active"], actor=actor)
 
     @admin.action(description="End the API log-ins of the selected users", permissions=["change"])
     def end_log_ins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -113,7 +159,12 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm, change: bool) -> None:
         if change:
-            obj.save(update_fields=["label"])
+            if form.changed_data:
+                obj.save(update_fields=["label"])
+                detail = {"fields": form.changed_data}
+                record_audit(
+                    actor=request.user, action="api_key.changed", subject=obj, detail=detail
+                )
             return
         key, plain = create_api_key(
             user=obj.user,
@@ -155,7 +206,7 @@ class AuditEntryAdmin(admin.ModelAdmin):
 
 @admin.register(FailedLogin)
 class FailedLoginAdmin(admin.ModelAdmin):
-    """Deleting a row lets its user try again at once."""
+    """To look at: a user's own page unlocks them, and the audit trail tells of it."""
 
     list_display = ("username", "address", "failures", "last_failed_at")
 
@@ -163,4 +214,7 @@ class FailedLoginAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

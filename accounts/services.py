@@ -157,19 +157,12 @@ def set_roles(user: User, *, roles: Collection[str], actor: User | None) -> None
     user.is_staff = ADMIN in after or user.is_superuser
     user.save(update_fields=["is_staff"])
     if before != after:
-        record_roles_changed(user, before=before, after=after, actor=actor)
-
-
-def record_roles_changed(
-    user: User, *, before: list[str], after: list[str], actor: User | None
-) -> None:
-    """Audit a change of roles that has been made."""
-    record_audit(
-        actor=actor,
-        action="user.roles_changed",
-        subject=user,
-        detail={"before": before, "after": after},
-    )
+        record_audit(
+            actor=actor,
+            action="user.roles_changed",
+            subject=user,
+            detail={"before": before, "after": after},
+        )
 
 
 @transaction.atomic
@@ -250,6 +243,29 @@ def set_active(user: User, *, active: bool, actor: User | None) -> User:
     user.is_active = active
     user.save(update_fields=["is_active"])
     action = "user.activated" if active else "user.deactivated"
+    record_audit(actor=actor, action=action, subject=user)
+    return user
+
+
+@transaction.atomic
+def set_superuser(user: User, *, superuser: bool, actor: User | None) -> User:
+    """Make a superuser, whom no role bounds, or an ordinary user again, who keeps their roles.
+
+    Raises `UserRefused` for oneself, from who is no superuser, or for the last active Admin.
+    """
+    user = _managed(user, actor, own="your own account")
+    # As it is now: two superusers may unmake each other at the same time.
+    superusers = User.objects.filter(is_superuser=True, is_active=True)
+    if actor is not None and not superusers.filter(pk=actor.pk).exists():
+        raise UserRefused("Only a superuser makes or unmakes a superuser.")
+    if user.is_superuser == superuser:
+        return user
+    is_admin = user.groups.filter(name=ADMIN).exists()
+    if not superuser and not is_admin:
+        _keep_an_admin(user, "Nobody could manage users any more.")
+    user.is_superuser, user.is_staff = superuser, superuser or is_admin
+    user.save(update_fields=["is_superuser", "is_staff"])
+    action = "user.superuser_made" if superuser else "user.superuser_unmade"
     record_audit(actor=actor, action=action, subject=user)
     return user
 
