@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -234,6 +235,30 @@ class DetectorAliasAdmin(admin.ModelAdmin):
     list_display = ("alias", "detector")
     list_select_related = ("detector",)
     search_fields = ("alias",)
+
+    def save_model(
+        self, request: HttpRequest, obj: DetectorAlias, form: forms.ModelForm, change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        _audit_alias(request, "changed" if change else "added", obj)
+
+    def delete_model(self, request: HttpRequest, obj: DetectorAlias) -> None:
+        _audit_alias(request, "deleted", obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[DetectorAlias]) -> None:
+        with transaction.atomic():
+            for alias in queryset.select_related("detector"):
+                self.delete_model(request, alias)
+
+
+def _audit_alias(request: HttpRequest, what: str, alias: DetectorAlias) -> None:
+    record_audit(
+        actor=request.user,
+        action=f"detector_alias.{what}",
+        subject=alias,
+        detail={"detector": alias.detector.slug},
+    )
 
 
 @admin.register(Watchlist)
