@@ -50,9 +50,19 @@ def sign_head(number: int, row_hash: str) -> str:
 
 
 def find_audit_break() -> AuditBreak | None:
-    """Walk the whole trail, oldest first; None when every row is as it was written."""
+    """Walk the trail, oldest first; None when every row is as it was written.
+
+    It walks to the end that was signed when it began, for the trail grows meanwhile; of what came
+    later it looks at the newest end alone.
+    """
+    head = AuditHead.objects.first()
+    if head is None:
+        return find_end_break()
+    if forged := _check_signature(head):
+        return forged
     number, row_hash = 0, GENESIS_HASH
-    for entry in AuditEntry.objects.order_by("number").iterator(chunk_size=2000):
+    entries = AuditEntry.objects.filter(number__lte=head.number).order_by("number")
+    for entry in entries.iterator(chunk_size=2000):
         if entry.number != number + 1:
             return AuditBreak(number + 1, "this entry is missing")
         if entry.previous_hash != row_hash:
@@ -60,7 +70,7 @@ def find_audit_break() -> AuditBreak | None:
         if entry_hash(entry) != entry.row_hash:
             return AuditBreak(entry.number, "its content was changed")
         number, row_hash = entry.number, entry.row_hash
-    return _check_head(number, row_hash)
+    return _check_end(head, number, row_hash) or find_end_break()
 
 
 def find_shown_breaks(entries: Sequence[AuditEntry]) -> dict[int, str]:
@@ -88,22 +98,28 @@ def find_end_break() -> AuditBreak | None:
         last=Subquery(newest.values("number")[:1]),
         last_hash=Subquery(newest.values("row_hash")[:1]),
     ).first()
-    if head is None:
-        return _check_end(None, *(newest.values_list("number", "row_hash").first() or (0, "")))
-    return _check_end(head, head.last or 0, head.last_hash or GENESIS_HASH)
+    if head is not None:
+        return _check_end(head, head.last or 0, head.last_hash or GENESIS_HASH)
+    last = newest.values_list("number", flat=True).first()
+    # A first entry may have come between the two queries, and its head with it.
+    if last is None or AuditHead.objects.exists():
+        return None
+    return AuditBreak(last, "the signed end of the trail is missing")
 
 
-def _check_head(number: int, row_hash: str) -> AuditBreak | None:
-    return _check_end(AuditHead.objects.first(), number, row_hash)
-
-
-def _check_end(head: AuditHead | None, number: int, row_hash: str) -> AuditBreak | None:
-    if head is None:
-        return AuditBreak(number, "the signed end of the trail is missing") if number else None
-    if not hmac.compare_digest(head.signature, sign_head(head.number, head.row_hash)):
-        return AuditBreak(head.number, "the signature of the trail's end is not ours")
+def _check_end(head: AuditHead, number: int, row_hash: str) -> AuditBreak | None:
+    if forged := _check_signature(head):
+        return forged
     if head.number > number:
         return AuditBreak(number + 1, "the trail was cut off before this entry")
-    if (head.number, head.row_hash) != (number, row_hash):
+    if head.number < number:
         return AuditBreak(number, "the trail goes on after its signed end")
+    if head.row_hash != row_hash:
+        return AuditBreak(number, "it is not what was signed as the trail's end")
     return None
+
+
+def _check_signature(head: AuditHead) -> AuditBreak | None:
+    if hmac.compare_digest(head.signature, sign_head(head.number, head.row_hash)):
+        return None
+    return AuditBreak(head.number, "the signature of the trail's end is not ours")

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from io import StringIO
 
 import pytest
@@ -6,7 +7,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import ProtectedError
 
-from accounts.audit_chain import entry_hash, find_audit_break
+from accounts import audit_chain
+from accounts.audit_chain import entry_hash, find_audit_break, find_end_break
 from accounts.audit_guard import install_guard, remove_guard
 from accounts.models import AppendOnlyError, AuditEntry, AuditHead
 from accounts.services import record_audit
@@ -90,7 +92,58 @@ def test_a_cut_trail_with_a_head_made_to_fit_is_found():
     assert "signature" in find_audit_break().reason
 
 
-def test_a_rewritten_chain_is_found():
+def test_a_missing_end_is_found():
+    write_entries()
+    AuditHead.objects.all().delete()
+    assert find_audit_break().number == 3
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """`meanwhile(act)` lets `act` happen while the trail is walked, after its first entry."""
+
+    def arrange(act):
+        waiting = [act]
+
+        def hash_and_act(entry):
+            found = entry_hash(entry)
+            if waiting:
+                waiting.pop()()
+            return found
+
+        monkeypatch.setattr(audit_chain, "entry_hash", hash_and_act)
+
+    return arrange
+
+
+def test_what_is_written_while_the_trail_is_walked_breaks_nothing(meanwhile):
+    write_entries()
+    meanwhile(lambda: record_audit(actor=None, action="test.done"))
+    assert find_audit_break() is None
+    assert AuditEntry.objects.count() == 4
+
+
+def test_an_end_cut_off_while_the_trail_is_walked_is_found(meanwhile, only_on_sqlite):
+    write_entries()
+    meanwhile(lambda: tamper("DELETE FROM accounts_auditentry WHERE number = 3"))
+    assert find_audit_break().number == 3
+
+
+def test_an_entry_put_in_while_the_trail_is_walked_is_found(meanwhile):
+    entries = write_entries()
+
+    def put_in():
+        entry = copy(entries[-1])
+        entry.pk, entry.number, entry.previous_hash = None, 4, entries[-1].row_hash
+        entry.row_hash = entry_hash(entry)
+        AuditEntry.objects.bulk_create([entry])
+
+    meanwhile(put_in)
+    found = find_audit_break()
+    assert (found.number, found.reason) == (4, "the trail goes on after its signed end")
+
+
+def test_a_rewritten_last_entry_is_not_the_one_that_was_signed():
     write_entries()
     last = AuditEntry.objects.get(number=3)
     last.action = "nothing"
@@ -98,13 +151,8 @@ def test_a_rewritten_chain_is_found():
         "UPDATE accounts_auditentry SET action = 'nothing', row_hash = %s WHERE number = 3",
         entry_hash(last),
     )
-    assert find_audit_break() is not None
-
-
-def test_a_missing_end_is_found():
-    write_entries()
-    AuditHead.objects.all().delete()
-    assert find_audit_break().number == 3
+    for found in (find_audit_break(), find_end_break()):
+        assert (found.number, found.reason) == (3, "it is not what was signed as the trail's end")
 
 
 def test_the_models_refuse_to_change_or_delete():
