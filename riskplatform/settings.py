@@ -1,6 +1,7 @@
 """All settings, one file. Nothing set: embedded mode (SQLite, file broker); see the README.
 
-Every value from the environment is checked here and refused loudly.
+Every value from the environment is checked here and refused loudly. One that is set to nothing is
+not set, so that an empty line never turns a safeguard off; but an empty case limit says "never".
 """
 
 import os
@@ -23,7 +24,15 @@ from riskplatform.var_dir import keep_secret, prepare_broker_folders
 from riskplatform.version import newest_version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+_given = {
+    name: value
+    for name, value in os.environ.items()
+    if value.strip() or name == "RISK_CASE_APPROVAL_LIMIT"
+}
 env = environ.Env()
+# As it stands: a password that begins with $ would be read as the name of another variable.
+env.escape_proxy = True
+env.ENVIRON = {name: value.replace("$", r"\$") for name, value in _given.items()}
 VERSION = newest_version(BASE_DIR / "CHANGELOG.md")
 
 # --- Where things are kept -------------------------------------------------------------------
@@ -344,7 +353,7 @@ SPECTACULAR_SETTINGS = API_SCHEMA | {"VERSION": VERSION}
 KAFKA, MQTT = (
     {
         name.removeprefix(prefix).lower(): value
-        for name, value in env.ENVIRON.items()
+        for name, value in _given.items()
         if name.startswith(prefix)
     }
     for prefix in ("RISK_KAFKA_", "RISK_MQTT_")

@@ -1,6 +1,5 @@
 """docker-compose.yml and the Dockerfile are honest: their very commands run here, healthy."""
 
-import base64
 import os
 import secrets
 import shutil
@@ -15,10 +14,13 @@ import pytest
 import redis
 
 from tests.deploy.compose import (
+    PROCESSES,
     ROOT,
     MissingVariable,
     command_of,
+    example_env,
     exec_form,
+    filled_in,
     healthcheck_of,
     load_compose,
     load_dockerfile,
@@ -28,7 +30,6 @@ from tests.deploy.processes import free_port, machine_environment, run, started,
 POSTGRES_URL = os.environ.get("RISK_TEST_POSTGRES_URL", "")
 REDIS_URL = os.environ.get("RISK_TEST_REDIS_URL", "")
 KAFKA = os.environ.get("RISK_TEST_KAFKA", "")
-PROCESSES = ("web", "worker", "beat", "consumer")
 # Other tests use the first databases of the shared Redis.
 REDIS_DATABASE = 13
 
@@ -45,18 +46,6 @@ real_services = [
 ]
 
 
-def filled_in() -> dict[str, str]:
-    """A complete .env file."""
-    return {
-        "SECRET_KEY": secrets.token_urlsafe(64),
-        "RISK_PII_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
-        "ALLOWED_HOSTS": "risk.example.com",
-        "CSRF_TRUSTED_ORIGINS": "https://risk.example.com",
-        "POSTGRES_PASSWORD": secrets.token_hex(16),
-        "REDIS_PASSWORD": secrets.token_hex(16),
-    }
-
-
 def at_path(url: str, path: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
 
@@ -69,9 +58,7 @@ def test_compose_refuses_to_start_without(name: str) -> None:
 
 
 def test_the_example_env_names_what_compose_requires() -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    empty = {line.removesuffix("=") for line in lines if line.endswith("=")}
-    assert empty == filled_in().keys()
+    assert example_env()[0] == filled_in().keys()
 
 
 def test_every_long_running_service_has_a_health_check() -> None:
