@@ -1,12 +1,14 @@
 """Reads of alerts and cases: what is waiting, what belongs together."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import DateTimeField, F, Prefetch, Q, QuerySet
+from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
-from cases.models import Alert, AlertPrediction
+from cases.models import Alert, AlertPrediction, Touch
 from cases.workflow import AlertStatus
 from scoring.core.types import SelectionReason
 from scoring.models import Label, Prediction
@@ -54,6 +56,21 @@ def find_alert(pk: int) -> Alert | None:
         "detector", "owner", "case", "locked_by", "top_prediction__detector"
     )
     return rows.filter(pk=pk).first()
+
+
+def handling_stays() -> QuerySet[Any]:
+    """Stays on alerts that were not closed then, with `until`: when each ended, at the latest when
+    the alert was closed; None while it lasts.
+
+    Who opens a closed alert reads it: that is no part of what handling it took.
+    """
+    ended = Coalesce("closed_at", "alert__closed_at")
+    at_most = Coalesce("alert__closed_at", "closed_at")
+    return (
+        Touch.objects.filter(alert__isnull=False)
+        .filter(Q(alert__closed_at=None) | Q(opened_at__lt=F("alert__closed_at")))
+        .annotate(until=Least(ended, at_most, output_field=DateTimeField()))
+    )
 
 
 def assignable_users() -> list[User]:

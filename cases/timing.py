@@ -8,8 +8,9 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from cases.handling_time import SIZES, Cell, Estimate, Handled, estimate, predict, seconds_spent
-from cases.models import Alert, Touch
+from cases.models import Alert
 from cases.queue_models import HandlingTime
+from cases.selectors import handling_stays
 from cases.workflow import AlertStatus
 from scoring.core.reader import SpecError
 from scoring.core.types import RISK_LEVELS
@@ -24,22 +25,21 @@ SAME = 0.01
 def measure_handling_times(now: datetime) -> dict[Cell, Estimate]:
     """Estimates from the alerts that were closed in the last 90 days; may run twice."""
     rows = (
-        Touch.objects.filter(
+        handling_stays()
+        .filter(
             alert__status=AlertStatus.CLOSED,
             alert__closed_at__gte=now - REACH,
             alert__case=None,
-            closed_at__isnull=False,
         )
         .order_by("-pk")
         .values_list(
             "alert_id", "alert__detector_id", "alert__level", "alert__predictions_count",
-            "opened_at", "closed_at",
+            "opened_at", "until",
         )
     )  # fmt: skip
     stays: dict[tuple[int, int, int, int], list[float]] = defaultdict(list)
-    for alert, detector, level, events, opened, closed in rows[:MOST_TOUCHES].iterator():
-        if closed is not None:
-            stays[alert, detector, level, events].append((closed - opened).total_seconds())
+    for alert, detector, level, events, opened, until in rows[:MOST_TOUCHES].iterator():
+        stays[alert, detector, level, events].append((until - opened).total_seconds())
     return estimate(
         Handled(detector, level, events, seconds_spent(times))
         for (_, detector, level, events), times in stays.items()

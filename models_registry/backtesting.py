@@ -16,7 +16,8 @@ from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Su
 from django.utils import timezone
 
 from accounts.models import User
-from cases.models import Alert, Touch
+from cases.models import Alert
+from cases.selectors import handling_stays
 from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
@@ -389,12 +390,14 @@ def _learnt_until(test: Backtest) -> str | None:
 
 
 def minutes_per_event(detector: Detector, at: datetime) -> float | None:
-    """Minutes that people spend on a flagged event, from their stays on alerts of half a year; None
-    while there are too few of them."""
-    stay = ExpressionWrapper(F("closed_at") - F("opened_at"), output_field=DurationField())
-    touches = Touch.objects.filter(
-        alert__detector=detector, opened_at__gt=at - TOUCHES_OF, closed_at__isnull=False
-    ).annotate(stay=stay)
+    """Minutes that people spend on a flagged event, from their stays on alerts of half a year up to
+    the closing; None while there are too few of them."""
+    stay = ExpressionWrapper(F("until") - F("opened_at"), output_field=DurationField())
+    touches = (
+        handling_stays()
+        .filter(alert__detector=detector, opened_at__gt=at - TOUCHES_OF, until__isnull=False)
+        .annotate(stay=stay)
+    )
     touches = touches.filter(stay__lte=LONGEST_TOUCH)
     seen = touches.aggregate(n=Count("pk"), spent=Sum("stay"))
     if seen["n"] < LEAST_TOUCHES:

@@ -21,6 +21,7 @@ from cases.handling_time import (
 from cases.models import Alert, Touch
 from cases.queue_models import HandlingTime
 from cases.tasks import refresh_handling_times
+from cases.timing import measure_handling_times
 from cases.workflow import AlertStatus
 from tests.cases.alerts import waiting
 
@@ -111,3 +112,19 @@ def test_stays_on_alerts_that_went_into_a_case_or_are_open_tell_nothing(payments
     )
     refresh_handling_times()
     assert HandlingTime.objects.get().minutes == pytest.approx(PRIOR)
+
+
+@pytest.mark.django_db
+def test_who_reads_a_closed_alert_does_not_make_it_slow(payments_detector, analyst, lead):
+    (alert,) = waiting(1)
+    now, second = timezone.now(), timedelta(seconds=1)
+    closed = now - timedelta(days=2)
+    Alert.objects.update(status=AlertStatus.CLOSED, closed_at=closed)
+    for user, begun, ended in (
+        (analyst, closed - 60 * second, closed + 2 * second),
+        (lead, closed, closed + 30 * second),
+        (lead, closed + timedelta(days=1), closed + timedelta(days=1, hours=1)),
+    ):
+        Touch.objects.create(user=user, alert=alert, opened_at=begun, closed_at=ended)
+    one = Handled(payments_detector.pk, alert.level, 1, 60.0)
+    assert measure_handling_times(now) == estimate([one])

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from cases.models import Touch
+from cases.models import Alert, Touch
 from cases.services import open_alerts
 from jobs.services import cancel_job, run_job
 from jobs.workflow import JobStatus
@@ -393,3 +393,17 @@ def test_the_test_helper_sees_changes(payments_detector, lead):
     assert everything_stored() != before
     assert model_to_dict(payments_detector)
     assert connection.vendor in ("sqlite", "postgresql")
+
+
+def test_minutes_end_with_the_closing_of_an_alert(payments_detector, lead):
+    rows = [scored("payments", risky_payment(user_id=f"u{i}")) for i in range(25)]
+    open_alerts([row.pk for row in rows])
+    now, minute = timezone.now(), timedelta(minutes=1)
+    closed = now - 30 * minute
+    Alert.objects.update(status="closed", disposition="fraud", closed_at=closed)
+    for row in rows:
+        for begun, ended in ((closed - 6 * minute, closed + minute), (closed + minute, now)):
+            Touch.objects.create(
+                user=lead, alert=row.alert_link.alert, opened_at=begun, closed_at=ended
+            )
+    assert backtesting.minutes_per_event(payments_detector, now) == pytest.approx(6.0)
