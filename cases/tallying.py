@@ -24,11 +24,13 @@ from django.db.models import (
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from cases.case_models import CaseMerge
 from cases.dashboard_models import DailyTally, TallyRun, WaitingTally
 from cases.durations import bucket_of
-from cases.models import Alert, CaseEvent, Touch
+from cases.models import Alert, AlertPrediction, CaseEvent
 from cases.queue_models import Closing
 from cases.second_look_models import SecondLook
+from cases.selectors import handling_stays
 from cases.workflow import AlertStatus, SecondLookStatus
 from scoring.core.reader import SpecError
 from scoring.core.types import RISK_LEVELS
@@ -153,16 +155,14 @@ def _backlog(day: date, end: datetime) -> Iterator[DailyTally]:
 
 
 def _handled(day: date, start: datetime, end: datetime) -> Iterator[DailyTally]:
-    """By whoever closed it; the time is what they spent on its page, unknown where none is kept."""
+    """By whoever closed it; the time is what they spent on its page before, unknown where none is
+    kept."""
     closed = _closed_on(start, end).exclude(closed_by=None)
     spent: Counter[tuple[int, int]] = Counter()
-    stays = Touch.objects.filter(alert__in=closed, closed_at__isnull=False).order_by()
-    for user, alert, begun, ended in stays.values_list(
-        "user_id", "alert_id", "opened_at", "closed_at"
-    ):
-        if ended is not None and alert is not None:
-            stay = min(ended - begun, LONGEST_STAY).total_seconds()
-            spent[user, alert] += max(int(stay), 0)
+    stays = handling_stays().filter(alert__in=closed).order_by()
+    for user, alert, begun, until in stays.values_list("user_id", "alert_id", "opened_at", "until"):
+        stay = min(until - begun, LONGEST_STAY).total_seconds()
+        spent[user, alert] += max(int(stay), 0)
     found: Counter[tuple[int, int, int | None]] = Counter()
     for detector, user, alert in closed.values_list("detector_id", "closed_by_id", "pk"):
         seconds = spent.get((user, alert))
@@ -183,23 +183,25 @@ def tally_changed(now: datetime | None = None) -> int:
     Returns how many days were counted.
     """
     now = now or timezone.now()
-    last = TallyRun.objects.filter(pk=1).first()
-    if last is None or last.as_of == NEVER:
-        return tally_everything(now)
-    return _finish(_changed_days(last.as_of - LATE, now), now)
+    return _finish(_uncounted_days(now), now)
 
 
 def tally_everything(now: datetime | None = None, *, since: date | None = None) -> int:
-    """Count every day that has events or alerts, from `since` on where that is given."""
+    """Count every day that has events or alerts, from `since` on where that is given; then earlier
+    days that changed are still counted by the next run."""
     now = now or timezone.now()
-    days = _days_from(_first_day(now), now.astimezone(UTC).date())
-    events = _days(Prediction.objects.all(), "event_time") if since is None else set()
-    wanted = {day for day in [*days, *events] if since is None or day >= since}
-    return _finish(wanted, now)
+    if since is None:
+        return _finish(_every_day(now), now)
+    done = tally_days(_every_day(now, since), now=now)
+    _count_waiting(now)
+    return done
 
 
 def tally_maturing(now: datetime | None = None) -> int:
-    """Count the days again whose labels may still come: what no change told of is mended so."""
+    """Count the days again whose labels may still come: what no change told of is mended so.
+
+    Days that changed since the last run are counted too: the mark that moves covers them.
+    """
     now = now or timezone.now()
     delay = timedelta(0)
     for detector in Detector.objects.all():
@@ -208,14 +210,37 @@ def tally_maturing(now: datetime | None = None) -> int:
         except SpecError:
             continue
     today = now.astimezone(UTC).date()
-    return _finish(set(_days_from(today - delay - FOLLOWED, today)), now)
+    return _finish(_uncounted_days(now) | set(_days_from(today - delay - FOLLOWED, today)), now)
 
 
 def _finish(days: set[date], now: datetime) -> int:
+    """Count days, among which all are that changed since the last run, and say that it is so up to
+    now; a later run that was faster keeps its word."""
     done = tally_days(days, now=now)
     _count_waiting(now)
-    TallyRun.objects.update_or_create(pk=1, defaults={"as_of": now})
+    TallyRun.objects.get_or_create(pk=1, defaults={"as_of": now})
+    TallyRun.objects.filter(pk=1, as_of__lt=now).update(as_of=now)
     return done
+
+
+def _uncounted_days(now: datetime) -> set[date]:
+    """Days that changed since the last run; every day before the first."""
+    last = TallyRun.objects.filter(pk=1).first()
+    if last is None or last.as_of == NEVER:
+        return _every_day(now)
+    # A clock that was ahead once must not stop the counting until then.
+    return _changed_days(min(last.as_of, now) - LATE, now)
+
+
+def _every_day(now: datetime, since: date | None = None) -> set[date]:
+    """Days that have events or alerts, and those between alerts, from `since` on."""
+    found = set(_days_from(_first_day(now), now.astimezone(UTC).date()))
+    for detector in Detector.objects.values_list("pk", flat=True):
+        events = Prediction.objects.filter(detector=detector)
+        if since is not None:
+            events = events.filter(event_time__gte=day_bounds(since)[0])
+        found |= _days(events, "event_time")
+    return {day for day in found if since is None or day >= since}
 
 
 def _first_day(now: datetime) -> date:
@@ -250,8 +275,11 @@ def _changed_days(since: datetime, now: datetime) -> set[date]:
     closed = Alert.objects.filter(closed_at__gte=since)
     found |= _days(closed, "opened_at") | _days(closed, "closed_at")
     # Level, detector and standing of alerts that are still open change without a time of their own.
-    live = Alert.objects.exclude(status=AlertStatus.CLOSED).filter(last_event_at__gte=since)
-    return found | _days(live, "opened_at") | _days_of_moves(since)
+    # Not by the time of the event: a late or imported one may raise an alert too.
+    added = AlertPrediction.objects.filter(added_at__gte=since).order_by().values("alert")
+    live = Alert.objects.exclude(status=AlertStatus.CLOSED).filter(pk__in=added)
+    found |= _days(live, "opened_at")
+    return found | _days_of_moves(since) | _days_of_new_judgements(since, now)
 
 
 def _days_of_moves(since: datetime) -> set[date]:
@@ -270,6 +298,29 @@ def _days_of_moves(since: datetime) -> set[date]:
     for at, until in undone.values_list("at", "undone_at"):
         found |= set(_days_from(at.astimezone(UTC).date(), (until or at).astimezone(UTC).date()))
     return found
+
+
+def _days_of_new_judgements(since: datetime, now: datetime) -> set[date]:
+    """Days from the former closing on of alerts that a reopened case closed again: in all of them
+    the alert counts as not closed.
+
+    The alert tells of its last closing only; the timelines of the cases that it was in tell of the
+    earlier ones. The earliest is taken: one in between may have left the alert as it was.
+    """
+    again = Alert.objects.filter(closed_at__gte=since).exclude(case=None).order_by()
+    merges = CaseMerge.objects.filter(alerts__in=again).order_by()
+    cases = {*again.values_list("case", flat=True)}
+    for pair in merges.values_list("source", "target"):
+        cases |= {*pair}
+    ids, former = sorted(cases), []
+    for first in range(0, len(ids), BATCH):
+        closed = CaseEvent.objects.filter(
+            case__in=ids[first : first + BATCH], kind=CaseEvent.Kind.CLOSED, at__lt=since
+        )
+        former.append(closed.aggregate(at=Min("at"))["at"])
+    # An entry is written a moment after its closing, which may lie before midnight.
+    begun = min((at - LATE for at in former if at is not None), default=now)
+    return set(_days_from(begun.astimezone(UTC).date(), now.astimezone(UTC).date()))
 
 
 @transaction.atomic
