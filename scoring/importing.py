@@ -7,6 +7,7 @@ stands in it. Rows that break the schema go to a dead-letter file with what is w
 """
 
 import gc
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
 
 from scoring import writer
 from scoring.core.schema import parse_time
@@ -28,6 +31,7 @@ from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
 CHUNK = 5000
 SELDOM = (50_000, 20, 20)
+SIDES: Final = ("left", "right")
 NAMELESS = "is required: without it the next import would take the row for a new one"
 
 
@@ -78,6 +82,48 @@ class ImportReport:
     dead_letters: Path | None = field(default=None)
 
 
+class DeadLetters:
+    """Refused rows with their problems, a line each in a file that earlier imports wrote to too.
+
+    What those left is read once, and eight bytes a line are kept of it. A run refuses a row once.
+    """
+
+    def __init__(self, detector: Detector, source: EventSource) -> None:
+        folder = Path(settings.VAR_DIR) / "dead_letters"
+        self._path = folder / f"{detector.slug}-{source.path.name}.jsonl"
+        self._before: NDArray[np.uint64] | None = None
+
+    def refuse(
+        self, refused: Mapping[int, Sequence[tuple[str, str]]], report: ImportReport
+    ) -> None:
+        """Write these rows, but for those that are there; all of them count as refused."""
+        if not refused:
+            return
+        if self._before is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._before = digests_of(self._path)
+        lines = [json.dumps({"row": row, "problems": refused[row]}) + "\n" for row in refused]
+        digests = np.array([_digest(line) for line in lines], np.uint64)
+        first, after = (np.searchsorted(self._before, digests, side) for side in SIDES)
+        new = first == after
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(line for line, wanted in zip(lines, new, strict=True) if wanted)
+        report.refused += len(refused)
+        report.dead_letters = self._path
+
+
+def digests_of(path: Path) -> NDArray[np.uint64]:
+    """Of the lines of a text file, sorted; none where there is no file."""
+    if not path.exists():
+        return np.empty(0, np.uint64)
+    with path.open(encoding="utf-8") as file:
+        return np.unique(np.fromiter((_digest(line) for line in file), np.uint64))
+
+
+def _digest(line: str) -> int:
+    return int.from_bytes(hashlib.blake2b(line.encode(), digest_size=8).digest())
+
+
 Progress = Callable[[int, ImportReport], None]
 
 
@@ -94,13 +140,13 @@ def import_file(
     `training.label_delay` after its event, and one not known by then is left out. Without it,
     every label of the file counts as known.
     """
-    report = ImportReport(rows=source.rows)
+    report, letters = ImportReport(rows=source.rows), DeadLetters(detector, source)
     with _rare_collections():
         for chunk in source.chunks(CHUNK):
-            missing = _missing(detector, source, chunk, as_of, report)
+            missing = _missing(detector, source, chunk, as_of, report, letters)
             for batch in _batches(source.spec, missing):
                 outcomes = score_events(detector.slug, batch.events, announce=False)
-                _tally(detector, source, batch, outcomes, report)
+                _tally(batch, outcomes, report, letters)
                 report.labelled += _label(detector, source, batch, outcomes, as_of)
             on_progress(chunk.first + len(chunk.ids), report)
     return report
@@ -112,6 +158,7 @@ def _missing(
     chunk: Chunk,
     as_of: datetime | None,
     report: ImportReport,
+    letters: DeadLetters,
 ) -> Batch:
     """The rows of a chunk that lack their prediction or their label; the others are skipped."""
     # A database takes no NUL, and no id has one: the schema refuses it.
@@ -124,7 +171,7 @@ def _missing(
         # Stored under ids made up for them they would be imported anew by every run.
         nameless = [chunk.first + i for i in wanted if not chunk.ids[i]]
         problem = (source.spec.id_field, NAMELESS)
-        _refuse(detector, source, {row: [problem] for row in nameless}, report)
+        letters.refuse({row: [problem] for row in nameless}, report)
         wanted = [i for i in wanted if chunk.ids[i]]
     return Batch(
         [chunk.first + i for i in wanted],
@@ -200,11 +247,7 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _tally(
-    detector: Detector,
-    source: EventSource,
-    batch: Batch,
-    outcomes: list[Outcome],
-    report: ImportReport,
+    batch: Batch, outcomes: list[Outcome], report: ImportReport, letters: DeadLetters
 ) -> None:
     refused: dict[int, Sequence[tuple[str, str]]] = {}
     for row, outcome in zip(batch.rows, outcomes, strict=True):
@@ -219,28 +262,7 @@ def _tally(
                 refused[row] = problems
             case Conflicting(external_id):
                 refused[row] = [("", f"'{external_id}' was scored before with another body")]
-    _refuse(detector, source, refused, report)
-
-
-def _refuse(
-    detector: Detector,
-    source: EventSource,
-    refused: Mapping[int, Sequence[tuple[str, str]]],
-    report: ImportReport,
-) -> None:
-    """Write rows with their problems to the dead letters, once, however often they are refused."""
-    if not refused:
-        return
-    folder = Path(settings.VAR_DIR) / "dead_letters"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{detector.slug}-{source.path.name}.jsonl"
-    lines = [json.dumps({"row": row, "problems": refused[row]}) + "\n" for row in refused]
-    with path.open("a+", encoding="utf-8") as file:
-        file.seek(0)
-        there = set(lines).intersection(file)
-        file.writelines(line for line in lines if line not in there)
-    report.refused += len(refused)
-    report.dead_letters = path
+    letters.refuse(refused, report)
 
 
 def _label(

@@ -63,7 +63,6 @@ def test_ids_that_pandas_made_decimals_of_are_known_again(cards_detector, tmp_pa
     frame().with_columns(ids).drop("TX_FRAUD").write_parquet(path)
     with pytest.raises(KeyboardInterrupt):
         import_file(cards_detector, source(path, cards_detector), on_progress=stop_at(36))
-    assert importing._first_missing(cards_detector, source(path, cards_detector)) == 24
     assert import_file(cards_detector, source(path, cards_detector)).scored == ROWS - 36
     assert set(Prediction.objects.values_list("external_id", flat=True)) == set(
         map(str, range(ROWS))
@@ -198,6 +197,20 @@ def test_a_row_that_is_refused_again_has_one_dead_letter(cards_detector, tmp_pat
     assert report.skipped == ROWS - 2
     letters = report.dead_letters.read_text().splitlines()
     assert [json.loads(letter)["row"] for letter in letters] == [0, 30]
+
+
+def test_the_dead_letters_are_read_once_however_many_rows_are_refused(
+    cards_detector, tmp_path, settings, monkeypatch
+):
+    settings.VAR_DIR = tmp_path
+    frame(TX_AMOUNT=[-1.0] * ROWS).write_csv(tmp_path / "bad.csv")
+    reads, read = [], importing.digests_of
+    monkeypatch.setattr(importing, "digests_of", lambda path: reads.append(path) or read(path))
+    for run in (1, 2):
+        report = import_file(cards_detector, source(tmp_path / "bad.csv", cards_detector))
+        assert len(reads) == run
+        letters = report.dead_letters.read_text().splitlines()
+        assert [json.loads(letter)["row"] for letter in letters] == list(range(ROWS))
 
 
 def test_an_id_that_comes_with_another_body_is_refused(cards_detector, path, settings, tmp_path):
