@@ -11,7 +11,14 @@ from accounts.csv_tables import Cell, safe
 from cases.dashboard_figures import Figure, Points
 from cases.dashboard_filters import DashboardFilters
 from cases.dashboard_rows import AlertsAsked, EventsAsked
-from cases.dashboards import Scope, Sums, read_sums, scope_of, usual_currency
+from cases.dashboards import (
+    Scope,
+    Sums,
+    counted_until,
+    read_sums,
+    scope_of,
+    usual_currency,
+)
 
 FIRST, LAST = "{first}", "{last}"
 
@@ -75,9 +82,9 @@ class Asked:
 
 
 def ask(filters: DashboardFilters, now: datetime, *, sums: bool = True) -> Asked:
-    """Detectors and (unless not wanted) the sums of these days. Seven queries."""
+    """Detectors and (unless not wanted) the sums of these days. Eight queries."""
     scope = scope_of(filters.detector)
-    found = read_sums(filters, scope) if sums else Sums(filters.bins())
+    found = read_sums(filters, scope) if sums else Sums(filters.bins(), counted_until())
     known = filters.currency in scope.currencies()
     currency = filters.currency if known else usual_currency(found, scope)
     return Asked(filters, scope, found, currency, now)

@@ -21,7 +21,7 @@ HOUR, DAY = 3600.0, 86400.0
 
 
 def _by_level(
-    asked: Asked, count: Callable[[Bin, int], int], url: Callable[[str], str]
+    asked: Asked, count: Callable[[Bin, int], int | None], url: Callable[[str], str]
 ) -> tuple[list[Series], list[tuple[Any, ...]]]:
     """(series from LOW up, rows of the table)."""
     bins = asked.sums.bins
@@ -307,13 +307,13 @@ def disposition_time(asked: Asked) -> Panel:
 
 
 def backlog(asked: Asked) -> Panel:
-    """Alerts not closed at the end of each bin."""
+    """Alerts not closed at the end of each bin; a gap where no day of it is counted."""
     found: Counter[tuple[Bin, int]] = Counter()
     for (at, _, level), n in asked.sums.backlog.items():
         found[at, level] += n
     series, rows = _by_level(
         asked,
-        lambda at, level: found[at, level],
+        lambda at, level: None if asked.sums.counted_day(at) is None else found[at, level],
         lambda level: AlertsAsked(
             waiting_on=LAST, level=level, detector=asked.filters.detector
         ).url(),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from cases.agreement import Share, share_of
 from cases.dashboard_asking import Asked, Panel
 from cases.dashboard_panels import alert_precision
 from cases.dashboard_rows import AlertsAsked
-from cases.dashboards import AnalystFigures, Scope, money_of
+from cases.dashboards import AnalystFigures, Scope, Sums, money_of
 from cases.durations import quantile
 from scoring.models import Detector
 
@@ -21,7 +22,8 @@ from scoring.models import Detector
 class Summary:
     """The days of one detector, or of all, in one line. `detector` is None for all together.
 
-    Money in `currency`, which is empty where no money is at stake.
+    Money in `currency`, which is empty where no money is at stake. `backlog` is that of the last of
+    these days that is counted, `backlog_on`; both None where none is.
     """
 
     detector: Detector | None
@@ -34,7 +36,8 @@ class Summary:
     saved: float
     currency: str
     median_seconds: float | None
-    backlog: int
+    backlog: int | None
+    backlog_on: date | None
 
 
 def summary(asked: Asked, detector: Detector | None = None) -> Summary:
@@ -54,7 +57,7 @@ def summary(asked: Asked, detector: Detector | None = None) -> Summary:
         spent[bucket] += n if pk in ids else 0
     cells = [cell for cell in sums.events if cell.detector in ids]
     money = money_of(cells, scope, currency, asked.now)
-    last = sums.bins[-1]
+    backlog, backlog_on = _backlog(sums, ids)
     slug = detector.slug if detector else asked.filters.detector
     return Summary(
         detector=detector,
@@ -67,8 +70,19 @@ def summary(asked: Asked, detector: Detector | None = None) -> Summary:
         saved=round(money.saved, 2),
         currency=currency,
         median_seconds=quantile(spent, 0.5),
-        backlog=sum(n for (at, pk, _), n in sums.backlog.items() if at == last and pk in ids),
+        backlog=backlog,
+        backlog_on=backlog_on,
     )
+
+
+def _backlog(sums: Sums, ids: set[int]) -> tuple[int | None, date | None]:
+    """(alerts not closed at the end of the last counted day, that day)."""
+    for last in reversed(sums.bins):
+        day = sums.counted_day(last)
+        if day is not None:
+            found = (n for (at, pk, _), n in sums.backlog.items() if at == last and pk in ids)
+            return sum(found), day
+    return None, None
 
 
 COLUMNS = (

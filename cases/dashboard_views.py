@@ -24,7 +24,7 @@ from cases.dashboard_summaries import (
     summary,
     with_query,
 )
-from cases.dashboards import analyst_figures, counted_until, newest_event_day
+from cases.dashboards import analyst_figures, newest_event_day
 from cases.models import Alert
 from cases.rows import alert_rows
 from cases.second_looks import hidden_look, without_held
@@ -59,7 +59,7 @@ def frame(asked: Asked, page: str) -> dict[str, Any]:
     return {
         "filters": filters,
         "query": filters.query(),
-        "as_of": counted_until(),
+        "as_of": asked.sums.counted,
         "spans": [
             {
                 "label": f"{days} days",

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,9 +13,9 @@ from django.db.models.functions import TruncWeek
 from accounts.models import User
 from cases.dashboard_filters import Bin, DashboardFilters
 from cases.dashboard_models import DailyTally, TallyRun, WaitingTally
-from cases.second_look_models import SecondLook
+from cases.second_look_selectors import standing
 from cases.tallying import FRAUD, LEGITIMATE, NEVER, UNLABELLED, day_bounds
-from cases.workflow import Disposition, SecondLookStatus
+from cases.workflow import Disposition
 from scoring.core.spec import CostSpec, DetectorSpec
 from scoring.core.types import Decision
 from scoring.models import Detector
@@ -108,6 +108,8 @@ class Sums:
     """Everything that the charts of one dashboard are drawn from; keys begin with a bin."""
 
     bins: list[Bin]
+    counted: datetime | None = None
+    """Up to when everything is counted; None before the first count."""
     volume: dict[tuple[Bin, int], int] = field(default_factory=dict)
     events: list[EventCell] = field(default_factory=list)
     opened: dict[tuple[Bin, int, int, str], int] = field(default_factory=dict)
@@ -116,17 +118,23 @@ class Sums:
     waiting: dict[tuple[int, int], int] = field(default_factory=dict)
     """By (hours, level), now."""
 
+    def counted_day(self, at: Bin) -> date | None:
+        """The last day of a bin that is counted, at least in part; None where none is."""
+        if self.counted is None or (day := self.counted.astimezone(UTC).date()) < at.first:
+            return None
+        return min(day, at.last)
+
 
 def read_sums(filters: DashboardFilters, scope: Scope) -> Sums:
-    """Six queries, whatever the number of events and alerts."""
+    """Seven queries, whatever the number of events and alerts."""
     bins = filters.bins()
-    sums, place = Sums(bins), _Places(filters, bins)
+    sums, place = Sums(bins, counted_until()), _Places(filters, bins)
     tallies = DailyTally.objects.filter(
         day__gte=filters.first, day__lte=filters.last, detector__in=scope.ids
     ).order_by()
 
-    def rows(kind: str, *keys: str) -> "QuerySet[Any]":
-        found = place.grouped(tallies.filter(kind=kind)).values_list("at", *keys)
+    def rows(kind: str, *keys: str, **narrow: Any) -> "QuerySet[Any]":
+        found = place.grouped(tallies.filter(kind=kind, **narrow)).values_list("at", *keys)
         return found.annotate(n=Sum("count"))
 
     sums.volume = {(place[at], level): n for at, level, n in rows(Kind.EVENT, "level")}
@@ -144,15 +152,11 @@ def read_sums(filters: DashboardFilters, scope: Scope) -> Sums:
         (place[at], detector, bucket): n
         for at, detector, bucket, n in rows(Kind.CLOSED, "detector_id", "bucket")
     }
-    ends = [one.last for one in bins]
-    last = tallies.filter(kind=Kind.BACKLOG, day__in=ends) if filters.weekly else tallies.filter(
-        kind=Kind.BACKLOG
-    )  # fmt: skip
+    # At the end of each bin, and now in the one that still lasts.
+    ends = [day for one in bins if (day := sums.counted_day(one)) is not None]
     sums.backlog = {
         (place[at], detector, level): n
-        for at, detector, level, n in place.grouped(last)
-        .values_list("at", "detector_id", "level")
-        .annotate(n=Sum("count"))
+        for at, detector, level, n in rows(Kind.BACKLOG, "detector_id", "level", day__in=ends)
     }
     waiting = WaitingTally.objects.filter(detector__in=scope.ids).order_by()
     for hours, level, n in waiting.values_list("hours", "level").annotate(n=Sum("count")):
@@ -262,7 +266,7 @@ class AnalystFigures:
 def analyst_figures(filters: DashboardFilters, scope: Scope) -> list[AnalystFigures]:
     """Everybody who closed an alert on these days, the busiest first. Three queries.
 
-    Agreement is that of whoever took a second look, on the analyst's first judgements.
+    Agreement is that of whoever took a second look, on the analyst's first judgements that stand.
     """
     tallies = DailyTally.objects.filter(
         kind=Kind.HANDLED, day__gte=filters.first, day__lte=filters.last, detector__in=scope.ids
@@ -276,11 +280,11 @@ def analyst_figures(filters: DashboardFilters, scope: Scope) -> list[AnalystFigu
             people[pk].handled += n
             if bucket is not None:
                 people[pk].spent[bucket] += n
-    looks = SecondLook.objects.filter(
+    looks = standing().filter(
         second_at__gte=day_bounds(filters.first)[0],
         second_at__lt=day_bounds(filters.last)[1],
         alert__detector__in=scope.ids,
-    ).exclude(status=SecondLookStatus.WAITING)
+    )
     for pk, first, second in looks.values_list(
         "first_by_id", "first_disposition", "second_disposition"
     ):

@@ -26,7 +26,8 @@ LONG_WAIT: Final = 24
 class Headline:
     """One number: of these days and (unless it is about now) of the days before.
 
-    `unit` is `count`, `share`, `seconds` or a currency. `of` says what a share is of.
+    `unit` is `count`, `share`, `seconds` or a currency. `of` says what a share is of, or of which
+    day a count is where that is not the last one.
     """
 
     label: str
@@ -126,7 +127,7 @@ def _figures(asked: Asked) -> list[Headline]:
         Headline("False-positive rate", "share", wrong.value, of=_of(wrong)),
         *_moneys(whole),
         Headline("Time to disposition, median", "seconds", whole.median_seconds),
-        Headline("Alerts not closed at the end", "count", whole.backlog),
+        Headline("Alerts not closed at the end", "count", whole.backlog, of=_on(asked, whole)),
         Headline(f"Open for {LONG_WAIT} h or longer, now", "count", long_wait, compared=False),
         Headline("Flagged events with a label", "share", known.value, of=_of(known)),
     ]
@@ -140,6 +141,11 @@ def _moneys(whole: Summary) -> list[Headline]:
         Headline("Value lost", whole.currency, whole.lost),
         Headline("Cost saved", whole.currency, whole.saved),
     ]
+
+
+def _on(asked: Asked, whole: Summary) -> str:
+    early = whole.backlog_on is not None and whole.backlog_on < asked.filters.last
+    return f"on {whole.backlog_on}" if early else ""
 
 
 def _of(share: Share) -> str:

@@ -94,6 +94,7 @@ def test_sums_add_up_what_was_counted_on_the_days_that_were_asked_for():
     tally("event", date(2026, 1, 1), 100, level=0, decision="APPROVE")
     tally("opened", TODAY, 3, level=2, outcome="open")
     tally("backlog", TODAY, 4, level=2)
+    TallyRun.objects.create(pk=1, as_of=NOW)
     sums = read_sums(asked(days="7"), scope_of(""))
     today = sums.bins[-1]
     assert sums.volume == {(today, 0): 5, (today, 2): 2}
@@ -108,6 +109,7 @@ def test_a_week_has_the_events_of_its_days_and_the_backlog_of_its_end():
         tally("event", day, 5, level=0, decision="APPROVE")
         tally("backlog", day, 7, level=1)
     tally("backlog", date(2026, 3, 15), 9, level=1)
+    TallyRun.objects.create(pk=1, as_of=NOW)
     sums = read_sums(asked(**{"from": "2025-11-01", "to": "2026-03-20"}), scope_of(""))
     (key,) = sums.volume
     assert (key[0].first, sums.volume[key]) == (monday, 10)
