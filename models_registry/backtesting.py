@@ -393,12 +393,8 @@ def minutes_per_event(detector: Detector, at: datetime) -> float | None:
     """Minutes that people spend on a flagged event, from their stays on alerts of half a year up to
     the closing; None while there are too few of them."""
     stay = ExpressionWrapper(F("until") - F("opened_at"), output_field=DurationField())
-    touches = (
-        handling_stays()
-        .filter(alert__detector=detector, opened_at__gt=at - TOUCHES_OF, until__isnull=False)
-        .annotate(stay=stay)
-    )
-    touches = touches.filter(stay__lte=LONGEST_TOUCH)
+    ours = handling_stays().filter(alert__detector=detector, opened_at__gt=at - TOUCHES_OF)
+    touches = ours.annotate(stay=stay).filter(stay__lte=LONGEST_TOUCH)
     seen = touches.aggregate(n=Count("pk"), spent=Sum("stay"))
     if seen["n"] < LEAST_TOUCHES:
         return None

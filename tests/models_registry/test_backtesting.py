@@ -8,8 +8,6 @@ from django.db import DatabaseError, connection
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
-from cases.models import Alert, Touch
-from cases.services import open_alerts
 from jobs.services import cancel_job, run_job
 from jobs.workflow import JobStatus
 from models_registry import backtest_arms, backtesting
@@ -359,20 +357,6 @@ def test_a_census_tells_how_far_it_is(payments_detector, monkeypatch):
     assert len({census.id_at(place) for place in drawn.places}) == 5
 
 
-def test_minutes_come_from_stays_once_there_are_enough(payments_detector, lead):
-    rows = [scored("payments", risky_payment(user_id=f"u{i}")) for i in range(25)]
-    open_alerts([row.pk for row in rows])
-    now = timezone.now()
-    for row in rows:
-        alert = row.alert_link.alert
-        Touch.objects.create(
-            user=lead, alert=alert, opened_at=now - timedelta(minutes=6), closed_at=now
-        )
-    assert backtesting.minutes_per_event(payments_detector, now) == pytest.approx(6.0)
-    Touch.objects.filter(pk__in=list(Touch.objects.values_list("pk", flat=True)[:10])).delete()
-    assert backtesting.minutes_per_event(payments_detector, now) is None
-
-
 def test_old_backtests_make_room(payments_detector, lead, monkeypatch):
     monkeypatch.setattr(backtesting, "KEPT", 3)
     tests = [ask(payments_detector, lead) for _ in range(5)]
@@ -393,17 +377,3 @@ def test_the_test_helper_sees_changes(payments_detector, lead):
     assert everything_stored() != before
     assert model_to_dict(payments_detector)
     assert connection.vendor in ("sqlite", "postgresql")
-
-
-def test_minutes_end_with_the_closing_of_an_alert(payments_detector, lead):
-    rows = [scored("payments", risky_payment(user_id=f"u{i}")) for i in range(25)]
-    open_alerts([row.pk for row in rows])
-    now, minute = timezone.now(), timedelta(minutes=1)
-    closed = now - 30 * minute
-    Alert.objects.update(status="closed", disposition="fraud", closed_at=closed)
-    for row in rows:
-        for begun, ended in ((closed - 6 * minute, closed + minute), (closed + minute, now)):
-            Touch.objects.create(
-                user=lead, alert=row.alert_link.alert, opened_at=begun, closed_at=ended
-            )
-    assert backtesting.minutes_per_event(payments_detector, now) == pytest.approx(6.0)
