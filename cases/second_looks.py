@@ -40,9 +40,14 @@ CANDIDATES = 20
 def waiting_for(user: User, now: datetime) -> "QuerySet[SecondLook]":
     """Looks that the user may take: not in somebody's hands, not at an alert of their own, nor of
     a case that they worked on or judged: whoever knows the outcome is not blind to it."""
-    free = Q(taken_at=None) | Q(taken_at__lte=now - timedelta(minutes=settings.SECOND_LOOK_MINUTES))
-    rows = standing().filter(free | Q(second_by=user), status=SecondLookStatus.WAITING)
+    rows = standing().filter(_free_for(user, now), status=SecondLookStatus.WAITING)
     return rows.exclude(_knows(user))
+
+
+def _free_for(user: User, now: datetime) -> Q:
+    """Looks that nobody else has in hands."""
+    long_ago = now - timedelta(minutes=settings.SECOND_LOOK_MINUTES)
+    return Q(taken_at=None) | Q(taken_at__lte=long_ago) | Q(second_by=user)
 
 
 def _knows(user: User) -> Q:
@@ -170,8 +175,12 @@ def take_second_look(user: User) -> SecondLook | None:
     now = timezone.now()
     free = waiting_for(user, now)
     for pk in free.order_by("drawn_at", "pk").values_list("pk", flat=True)[:CANDIDATES]:
+        # What is in a subquery is not asked again after waiting for somebody who takes it: that it
+        # is free stands beside it.
         mine = SecondLook.objects.filter(
-            pk__in=free.filter(pk=pk).values("pk"), status=SecondLookStatus.WAITING
+            _free_for(user, now),
+            pk__in=free.filter(pk=pk).values("pk"),
+            status=SecondLookStatus.WAITING,
         )
         if mine.update(second_by=user, taken_at=now):
             return held_by(user)
