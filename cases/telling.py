@@ -4,6 +4,7 @@ is for `notifications`."""
 from collections.abc import Sequence
 from uuid import uuid4
 
+from django.db.models import Max, Min, QuerySet
 from django.urls import reverse
 
 from accounts.models import User
@@ -79,6 +80,7 @@ def tell_case_opened(case: Case, *, actor: User) -> None:
         subject=f"Case {case.pk} opened: {case.title}",
         text=f"By {actor.name}.",
         url=case.get_absolute_url(),
+        about=_detectors(case.alerts),
         actor=actor,
         data={"case": case.pk},
     )
@@ -96,6 +98,7 @@ def tell_case_moved(
         subject=f"Case {case.pk} is now {case.get_status_display().lower()}: {case.title}",
         text=f"{actor.name} returned it for rework." if asker else f"By {actor.name}.",
         url=case.get_absolute_url(),
+        about=_detectors(case.alerts),
         users=[case.owner, case.opened_by, asker],
         actor=actor,
         data={"case": case.pk, **event.detail},
@@ -112,6 +115,7 @@ def tell_closing_asked(asked: CaseApproval, *, actor: User) -> None:
         subject=f"Case {case.pk} waits for a second person: {case.title}",
         text=f"{actor.name} asks to close it. {stake} at risk.",
         url=case.get_absolute_url(),
+        about=_detectors(case.alerts),
         users=User.objects.with_perm("cases.approve_case", backend=BACKEND),
         actor=actor,
         data={"case": case.pk, "approval": asked.pk},
@@ -129,6 +133,7 @@ def tell_case_given(case: Case, *, to: User, event: CaseEvent, actor: User | Non
         subject=f"Case {case.pk} {words}: {case.title}",
         text=f"{by} Take it or decline it on its page." if offered else by,
         url=case.get_absolute_url(),
+        about=_detectors(case.alerts),
         users=[to],
         actor=actor,
         data={"case": case.pk},
@@ -146,6 +151,7 @@ def tell_alerts_given(alert_ids: Sequence[int], *, to: User, actor: User | None)
         subject=f"Alert {alert_ids[0]} is yours now" if one else f"{count} alerts are yours now",
         text=f"By {actor.name}." if actor else "By the team queue.",
         url=reverse("alert_detail", args=[alert_ids[0]]) if one else f"{reverse('queue')}?owner=me",
+        about=_detectors(Alert.objects.filter(pk__in=alert_ids)),
         users=[to],
         actor=actor,
         data={"alerts": list(alert_ids)},
@@ -163,6 +169,7 @@ def tell_mentioned(event: CaseEvent, users: Sequence[User]) -> None:
         subject=f"{by} mentions you in case {event.case_id}: {event.case.title}",
         text="The comment stands in the case's timeline.",
         url=event.case.get_absolute_url(),
+        about=_detectors(event.case.alerts),
         users=users,
         actor=event.actor,
         data={"case": event.case_id},
@@ -176,15 +183,17 @@ def tell_mentioned_on_alerts(comments: Sequence[AlertComment], users: Sequence[U
     first, others = comments[0], len(comments) - 1
     by = first.author.name if first.author else "the platform"
     where = f"alert {first.alert_id}" + (f" and {others} more" if others else "")
+    alert_ids = [comment.alert_id for comment in comments]
     notify(
         "case.mention",
         key=f"alert.mention:{first.pk}",
         subject=f"{by} mentions you on {where}",
         text="The comment stands on the alert's page.",
         url=first.alert.get_absolute_url(),
+        about=_detectors(Alert.objects.filter(pk__in=alert_ids)),
         users=users,
         actor=first.author,
-        data={"alerts": [comment.alert_id for comment in comments]},
+        data={"alerts": alert_ids},
     )
 
 
@@ -200,19 +209,18 @@ def tell_escalated(escalation: Escalation) -> None:
         subject=f"{type(item).__name__} {item.pk} was not done by its time",
         text=f"It waits in {escalation.queue}." if escalation.queue else "It has no team queue.",
         url=item.get_absolute_url(),
-        about=_detector(item),
+        about=item.detector.slug if isinstance(item, Alert) else _detectors(item.alerts),
         group=f"queue {escalation.queue_id}, for {escalation.recipient_id}",
         users=[escalation.recipient] if escalation.recipient else None,
         data={"escalation": escalation.pk, **escalation.detail},
     )
 
 
-def _detector(item: Alert | Case) -> str:
-    """The detector of an alert, or of a case's riskiest one."""
-    if isinstance(item, Alert):
-        return item.detector.slug
-    slugs = item.alerts.order_by("-level", "pk").values_list("detector__slug", flat=True)
-    return slugs.first() or ""
+def _detectors(alerts: QuerySet[Alert]) -> list[str]:
+    """The detectors of some alerts, that of the riskiest first: routes of each get the news. One
+    query."""
+    ranked = alerts.order_by().values_list("detector__slug").annotate(top=Max("level"))
+    return [row[0] for row in ranked.annotate(first=Min("pk")).order_by("-top", "first")]
 
 
 def _what(alert: Alert) -> str:

@@ -147,8 +147,12 @@ class RouteForm(forms.Form):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """The address has to fit the channel."""
+        """The address has to fit the channel, and what goes there the detector."""
         found = super().clean() or {}
+        for name in found.get("kinds", ()) if found.get("about") else ():
+            if not KINDS[name].of_detector:
+                words = f"“{KINDS[name].label}” is of no detector: untick it, or name no detector."
+                self.add_error("kinds", words)
         channel = self.route.channel if self.route else found.get("channel")
         if found.get("address") and channel:
             try:

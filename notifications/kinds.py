@@ -34,7 +34,7 @@ class Kind:
     empty: routes alone. `channels` are the personal ones that are on until somebody chooses.
     Above `most_an_hour` per detector (and group, where the caller names one) people get one
     summary instead (0: no limit). What is `asked_for` goes to people who want it; no route takes
-    it.
+    it. What is not `of_detector` is news of the platform: no route of one detector takes it.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Kind:
     critical: bool = False
     most_an_hour: int = 0
     asked_for: bool = False
+    of_detector: bool = True
 
 
 TEST = "test"
@@ -102,7 +103,13 @@ KINDS: dict[str, Kind] = {
             channels=(Channel.EMAIL,),
             asked_for=True,
         ),
-        Kind("job.failed", "A background job failed", "jobs.view_job", roles=(MODEL_OWNER,)),
+        Kind(
+            "job.failed",
+            "A background job failed",
+            "jobs.view_job",
+            roles=(MODEL_OWNER,),
+            of_detector=False,
+        ),
     )
 }
 

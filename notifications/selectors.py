@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from accounts.models import User
 from notifications.kinds import KINDS, Channel, Kind
@@ -54,11 +54,9 @@ def preferences_of(users: Collection[User]) -> dict[int, Preference]:
     return {user.pk: stored.get(user.pk) or Preference(user=user) for user in users}
 
 
-def routes_for(kind: str, about: str) -> list[Route]:
-    """The routes in force that take `kind` of that detector."""
-    routes = Route.objects.filter(enabled=True, removed_at=None).filter(
-        Q(about="") | Q(about=about)
-    )
+def routes_for(kind: str, slugs: Collection[str]) -> list[Route]:
+    """The routes in force that take `kind` of one of these detectors."""
+    routes = Route.objects.filter(enabled=True, removed_at=None, about__in={"", *slugs})
     # A few rows; SQLite cannot look into a JSON list.
     return [route for route in routes if kind in route.kinds]
 

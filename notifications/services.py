@@ -37,7 +37,7 @@ def notify(
     url: str = "",
     users: Iterable[User | None] | None = None,
     roles: Collection[str] | None = None,
-    about: str = "",
+    about: str | Sequence[str] = "",
     group: str = "",
     actor: User | None = None,
     critical: bool | None = None,
@@ -47,8 +47,8 @@ def notify(
 
     Told are `users`, or who has one of `roles`, or else the roles of the kind: those of them who
     are active and may see what it is about, without `actor`, who knows. And every route that takes
-    the kind, of the detector `about` (its slug) where it names one. `url` is a path of this
-    platform. Never put secrets or unmasked personal data into any of it.
+    the kind, of a detector in `about` (slugs; the first is kept) where it names one. `url` is a
+    path of this platform. Never put secrets or unmasked personal data into any of it.
 
     What is of one `group` (of a detector) is counted together, where a kind has a limit an hour.
 
@@ -59,7 +59,9 @@ def notify(
     if url and not (url.startswith("/") and url_has_allowed_host_and_scheme(url, None)):
         raise ValueError(f"A notification leads to a path of this platform, not to {url!r}.")
     now = timezone.now()
-    routes = routes_for(kind, about)
+    slugs = [about] if isinstance(about, str) else about
+    about = slugs[0] if slugs else ""
+    routes = routes_for(kind, slugs)
     people = _people(known, users=users, roles=roles, actor=actor)
     if not routes and not people:
         return None

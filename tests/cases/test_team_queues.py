@@ -159,7 +159,7 @@ def test_a_queue_that_does_not_assign_leaves_everything():
 
 def test_assigning_costs_the_same_queries_for_any_number():
     """Savepoint, queue, members, loads, cases, alerts; an update an owner, turns; audit; and the
-    owners, each of whom is told once of all that they got."""
+    owners, each of whom is told once of all that they got, as are the routes of its detectors."""
     queue = team("ann", "ben")
     asked = []
     for n in (2, 30):
@@ -167,7 +167,7 @@ def test_assigning_costs_the_same_queries_for_any_number():
         with CaptureQueriesContext(connection) as queries:
             assign_queue(queue.pk, NOW)
         asked.append(len(queries))
-    assert asked[0] == asked[1] <= 38
+    assert asked[0] == asked[1] <= 40
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,10 +9,12 @@ from django.utils import timezone
 from accounts.roles import ANALYST, LEAD
 from cases.assigning import assign_waiting
 from cases.bulk import assign_many
-from cases.casework import approve_closing, ask_to_close, close_case, return_case
+from cases.case_alerts import open_case
+from cases.casework import approve_closing, ask_to_close, close_case, move_case, return_case
 from cases.escalating import escalate_overdue
 from cases.handovers import assign_case, hand_over
 from cases.models import Alert, Case
+from cases.resting import comment_on_alert
 from cases.services import assign_alert, comment_on_case
 from cases.work_queue_models import QueueMember, WorkQueue
 from notifications.models import Delivery, Notification, Preference, Receipt
@@ -109,6 +111,57 @@ def test_many_that_are_late_become_one_line_a_queue(lead, settings):
     alert_of("b")
     escalate()
     assert Receipt.objects.filter(kind="sla.due", user=other).count() == 1
+
+
+# --- Routes of one detector -----------------------------------------------------------------------
+
+NEWS = ["case.opened", "case.moved", "case.closed", "case.asked", "case.handed_over"]
+NEWS += ["alert.assigned", "case.mention", "sla.due"]
+
+
+def sent_by(route):
+    rows = Delivery.objects.filter(route=route).values_list("notification__kind", flat=True)
+    return sorted(rows)
+
+
+def test_a_route_of_one_detector_gets_the_whole_life_of_its_cases(analyst, lead, settings):
+    payments, other = (route_for("slack", kinds=NEWS, about=slug) for slug in ("payments", "x"))
+    second = user_with_role(ANALYST, username="second")
+    case = case_of(analyst, "a")
+    move_case(case, move="investigate", actor=analyst)
+    hand_over(case, to=second, note="Call back.", actor=analyst)
+    comment_on_case(case, text="@lead: look.", actor=analyst)
+    settings.CASE_APPROVAL_LIMIT = Decimal(15_000)
+    ask_to_close(case, **FRAUD, actor=analyst)
+    return_case(case, actor=lead, note="Call the customer.")
+    escalate()
+    ask_to_close(case, **FRAUD, actor=analyst)
+    approve_closing(case, actor=lead)
+    told = [*NEWS, "case.asked", "case.moved"]
+    told.remove("alert.assigned")
+    assert sent_by(payments) == sorted(told)
+    assert sent_by(other) == []
+
+
+def test_a_route_of_one_detector_hears_of_its_alerts_that_are_given_and_talked_about(analyst, lead):
+    payments, other = (route_for("slack", kinds=NEWS, about=slug) for slug in ("payments", "x"))
+    alert = assign_alert(alert_of("a"), owner=analyst, actor=lead)
+    comment_on_alert(alert, text="@lead: look.", actor=analyst)
+    assert sent_by(payments) == ["alert.assigned", "case.mention"]
+    assert sent_by(other) == []
+
+
+def test_a_case_of_two_detectors_is_news_of_both_and_named_after_the_riskiest(
+    analyst, cards_detector
+):
+    slugs = ["payments", cards_detector.slug, "x"]
+    routes = [route_for("slack", kinds=["case.opened"], about=slug) for slug in slugs]
+    less, more = alert_of("a"), alert_of("b")
+    Alert.objects.filter(pk=less.pk).update(level=1)
+    Alert.objects.filter(pk=more.pk).update(level=2, detector=cards_detector)
+    open_case([less, more], title="Both", actor=analyst)
+    assert [sent_by(route) for route in routes] == [["case.opened"], ["case.opened"], []]
+    assert Notification.objects.get().about == cards_detector.slug
 
 
 # --- Two people -----------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ def test_a_route_to_slack_has_no_secret_and_asks_for_a_test(boss):
         ({"kinds": []}, "This field is required"),
         ({"kinds": ["nonsense"]}, "Select a valid choice"),
         ({"about": "two words"}, "Enter a valid"),
+        ({"kinds": ["drift.alarm", "job.failed"]}, "is of no detector"),
         ({"name": ""}, "This field is required"),
     ],
 )
