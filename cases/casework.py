@@ -20,6 +20,7 @@ from cases.handovers import end_waiting
 from cases.limits import Stake, stake_of
 from cases.mentioning import note_mentions
 from cases.models import Case
+from cases.routing import renew_times
 from cases.services import close_alert, comment_on_case
 from cases.telling import tell_case_moved, tell_closing_asked
 from cases.workflow import (
@@ -94,6 +95,8 @@ def move_case(case: Case, *, move: str, actor: User) -> Case:
         row.disposition, row.reason_code, row.closed_at = "", "", None
         fields += ["disposition", "reason_code", "closed_at"]
     row.save(update_fields=fields)
+    if move == "reopen":
+        renew_times(row, timezone.now())
     if move == "withdraw" and turn.pending is not None:
         _decide(turn.pending, Status.WITHDRAWN, actor=actor, note="")
         add_event(row, Kind.WITHDRAWN, actor=actor)

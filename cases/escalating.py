@@ -13,6 +13,8 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import Kind, add_event
+from cases.case_models import CaseHandover
+from cases.handovers import end_waiting
 from cases.models import Alert, Case
 from cases.priority import raise_priority
 from cases.telling import tell_escalated
@@ -47,7 +49,7 @@ def _escalate_alert(pk: int, now: datetime) -> int:
     rows = Alert.objects.select_for_update(skip_locked=True, of=("self",))
     alert = (
         rows.select_related("work_queue__lead", "detector")
-        .filter(pk=pk, status=AlertStatus.OPEN, escalated_at=None)
+        .filter(pk=pk, status=AlertStatus.OPEN, escalated_at=None, escalate_at__lte=now)
         .first()
     )
     if alert is None:
@@ -68,14 +70,16 @@ def _escalate_case(pk: int, now: datetime) -> int:
     rows = Case.objects.select_for_update(skip_locked=True, of=("self",))
     case = (
         rows.select_related("work_queue__lead")
-        .filter(pk=pk, status__in=LIVE_CASES, escalated_at=None)
+        .filter(pk=pk, status__in=LIVE_CASES, escalated_at=None, escalate_at__lte=now)
         .first()
     )
     if case is None:
         return 0
     queue, lead = case.work_queue, _acting_lead(case)
     case.escalated_at = now
-    if queue is not None and queue.escalation_reassigns and lead is not None:
+    reassigns = queue is not None and queue.escalation_reassigns
+    if reassigns and lead is not None and case.owner_id != lead.pk:
+        end_waiting(case, CaseHandover.Status.WITHDRAWN, answer="It was late: its lead has it now.")
         case.owner = lead
     case.save(update_fields=["escalated_at", "owner"])
     add_event(case, Kind.ESCALATED, actor=None, **_policy(queue, lead))

@@ -80,6 +80,8 @@ def answer_handover(
     declines = not take and actor.pk == row.to_user_id
     if take and case.status not in LIVE_CASES:
         raise MoveRefused("This case is not open: nobody has to have it.")
+    if take and case.owner_id != row.from_user_id:
+        raise MoveRefused("This case has another owner now: it is not theirs to hand over.")
     if declines and not answer.strip():
         raise MoveRefused("Say why you do not take it.")
     row.status = Status.TAKEN if take else (Status.DECLINED if declines else Status.WITHDRAWN)

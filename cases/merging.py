@@ -132,7 +132,10 @@ def _give_back_times(merge: CaseMerge, target: Case) -> None:
         due = _first(due, other.source.due_at)
         escalate = _first(escalate, other.source.escalate_at)
     target.due_at, target.escalate_at = due, escalate
-    target.save(update_fields=["due_at", "escalate_at"])
+    if escalate is not None and escalate > timezone.now():
+        # It was escalated at the time of what was in it, not yet at its own.
+        target.escalated_at = None
+    target.save(update_fields=["due_at", "escalate_at", "escalated_at"])
 
 
 def _first(*times: datetime | None) -> datetime | None:

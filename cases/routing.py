@@ -71,18 +71,20 @@ def place_alert(alert: Alert, *, routes: Routes, now: datetime) -> None:
     _set_times(alert, route, now)
 
 
-def renew_times(alert: Alert, now: datetime) -> None:
-    """Give an alert that comes back into the queue fresh times in place of those that have passed,
-    and save them: its team gets the time that it gives to any alert."""
-    queue = alert.work_queue
-    if queue is None:
-        return
-    due, escalate = due_times(_route(queue), now)
-    if alert.due_at is None or alert.due_at <= now:
-        alert.due_at = due
-    if alert.escalate_at is None or alert.escalate_at <= now:
-        alert.escalate_at, alert.escalated_at = escalate, None
-    alert.save(update_fields=["due_at", "escalate_at", "escalated_at"])
+def renew_times(item: Alert | Case, now: datetime) -> None:
+    """Give what comes back into a queue fresh times in place of those that have passed, and save
+    them: its team gets the time that it gives to any. Without a queue nothing is due.
+
+    It may be escalated again.
+    """
+    queue = item.work_queue
+    due, escalate = (None, None) if queue is None else due_times(_route(queue), now)
+    if item.due_at is None or item.due_at <= now:
+        item.due_at = due
+    if item.escalate_at is None or item.escalate_at <= now:
+        item.escalate_at = escalate
+    item.escalated_at = None
+    item.save(update_fields=["due_at", "escalate_at", "escalated_at"])
 
 
 def place_case(case: Case, alerts: Sequence[Alert], *, routes: Routes, now: datetime) -> None:

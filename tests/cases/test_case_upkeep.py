@@ -12,6 +12,7 @@ from cases.case_alerts import add_to_case, take_out_of_case
 from cases.case_models import CaseHandover, CaseMerge, CaseType
 from cases.casework import close_case, move_case
 from cases.checklists import set_case_type, tick, write_template
+from cases.escalating import escalate_overdue
 from cases.handovers import answer_handover, assign_case, hand_over
 from cases.merging import merge_case, unmerge_case
 from cases.models import Alert, Case
@@ -94,6 +95,21 @@ def test_merged_cases_are_due_and_escalated_when_the_first_was_until_they_part(a
     assert times(target) == own[2]
     unmerge_case(Case.objects.get(pk=second.pk), actor=analyst)
     assert [times(case) for case in cases] == own
+
+
+def test_a_case_is_escalated_at_its_own_time_whatever_came_in_and_went_out_before(analyst):
+    now = timezone.now()
+    source, target = case_of(analyst, "a"), case_of(analyst, "b")
+    own = now + timedelta(days=9)
+    Case.objects.filter(pk=source.pk).update(escalate_at=now - timedelta(minutes=1))
+    Case.objects.filter(pk=target.pk).update(escalate_at=own)
+    merge_case(source, target=target, actor=analyst)
+    assert escalate_overdue(now) == 1
+    unmerge_case(Case.objects.get(pk=source.pk), actor=analyst)
+    escalate_overdue(now)
+    assert target.escalations.count() == 1
+    escalate_overdue(own)
+    assert target.escalations.count() == 2
 
 
 def test_what_cannot_be_merged_is_refused_with_the_reason(analyst, engineer):

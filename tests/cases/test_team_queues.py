@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from accounts.roles import ANALYST, DATA_ENGINEER
 from accounts.services import set_roles
 from cases.assigning import Candidate, assign_queue, assign_waiting, choose
-from cases.escalating import escalate_overdue
+from cases.casework import close_case, move_case
+from cases.escalating import _escalate_alert, _escalate_case, escalate_overdue
+from cases.handovers import answer_handover, hand_over
 from cases.models import Alert, Case
 from cases.services import open_alerts
 from cases.team_queues import place_unplaced, save_member
@@ -24,6 +26,7 @@ from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, case_of, flagged
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
+FALSE = {"disposition": "false_positive", "reason_code": "travel"}
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
@@ -260,3 +263,86 @@ def test_what_is_done_is_not_escalated(analyst, django_assert_num_queries):
     Alert.objects.update(status="closed")
     with django_assert_num_queries(2):
         assert escalate_overdue(late(9)) == 0
+
+
+def times(case):
+    case = Case.objects.get(pk=case.pk)
+    return case.due_at, case.escalate_at, case.escalated_at
+
+
+def reopened(case, *, closer, lead):
+    close_case(case, **FALSE, actor=closer)
+    return move_case(case, move="reopen", actor=lead)
+
+
+@pytest.mark.parametrize("was_escalated", [False, True])
+def test_a_reopened_case_gets_fresh_times_for_those_that_have_passed(analyst, lead, was_escalated):
+    case, now = case_of(analyst, "a"), timezone.now()
+    past = now - timedelta(days=30)
+    Case.objects.update(due_at=past, escalate_at=past)
+    assert not was_escalated or escalate_overdue(now) == 1
+    before = Case.objects.get().priority
+    reopened(case, closer=analyst, lead=lead)
+    due, escalate, escalated = times(case)
+    assert now < due < escalate and escalated is None
+    assert escalate_overdue(timezone.now()) == 0
+    assert Case.objects.get().priority == before
+    assert escalate_overdue(escalate) == 1
+
+
+def test_a_reopened_case_keeps_times_that_are_to_come(analyst, lead):
+    case = case_of(analyst, "a")
+    before = times(case)
+    reopened(case, closer=analyst, lead=lead)
+    assert times(case) == before
+
+
+def test_a_reopened_case_that_no_queue_has_is_not_late_at_once(analyst, lead):
+    case, past = case_of(analyst, "a"), timezone.now() - timedelta(days=30)
+    Case.objects.update(due_at=past, escalate_at=past, work_queue=None)
+    WorkQueue.objects.all().delete()
+    reopened(case, closer=analyst, lead=lead)
+    assert escalate_overdue(timezone.now()) == 0
+
+
+def test_what_got_fresh_times_just_now_is_not_escalated(analyst, monkeypatch):
+    alert, case = alert_of("a"), case_of(analyst, "b")
+    later = timezone.now() + timedelta(hours=1)
+    Case.objects.update(escalate_at=later)
+    Alert.objects.update(escalate_at=later)
+    now = timezone.now()
+    assert _escalate_alert(alert.pk, now) == _escalate_case(case.pk, now) == 0
+
+
+def test_an_escalation_that_gives_the_case_to_the_lead_ends_a_hand_over(analyst, lead):
+    WorkQueue.objects.update(lead=lead)
+    case = case_of(analyst, "a")
+    second = user_with_role(ANALYST, username="second")
+    handover = hand_over(case, to=second, note="Yours.", actor=analyst)
+    escalate_overdue(late(2))
+    with pytest.raises(MoveRefused, match="answered already"):
+        answer_handover(handover, take=True, actor=second)
+    handover.refresh_from_db()
+    assert (handover.status, Case.objects.get().owner) == ("withdrawn", lead)
+
+
+@pytest.mark.parametrize("queue", [{"escalation_reassigns": False}, {"lead": None}, "its own"])
+def test_an_escalation_that_leaves_the_case_with_its_owner_leaves_the_hand_over(
+    analyst, lead, queue
+):
+    WorkQueue.objects.update(
+        **({"lead": analyst} if queue == "its own" else {"lead": lead, **queue})
+    )
+    handover = hand_over(case_of(analyst, "a"), to=lead, note="Yours.", actor=analyst)
+    escalate_overdue(late(2))
+    assert answer_handover(handover, take=True, actor=lead).status == "taken"
+
+
+def test_a_hand_over_by_somebody_who_has_the_case_no_more_is_not_taken(analyst, lead):
+    case = case_of(analyst, "a")
+    handover = hand_over(case, to=lead, note="Yours.", actor=analyst)
+    second = user_with_role(ANALYST, username="second")
+    Case.objects.update(owner=second)
+    with pytest.raises(MoveRefused, match="another owner"):
+        answer_handover(handover, take=True, actor=lead)
+    assert Case.objects.get().owner == second
