@@ -256,15 +256,15 @@ def _alerts(
     labels: dict[Any, list[Label]] = {}
     for label in Label.objects.filter(prediction__in=tops).select_related("author"):
         labels.setdefault(label.prediction_id, []).append(label)
+    total = case.alerts.count() if len(alerts) == MOST_ALERTS else len(alerts)
+    if total > len(alerts):
+        text = f"{total - len(alerts)} more alerts are in the export."
+        report.say(text, _case_fact(case, "#alerts"))
     for alert in alerts:
         _alert(report, alert, specs, reveal=reveal)
         top = alert.top_prediction
         for label in reversed(labels.get(top.pk, [])):
             _label(report, top, label, truth_words(specs.of(alert.detector)).fraud)
-    total = case.alerts.count() if len(alerts) == MOST_ALERTS else len(alerts)
-    if total > len(alerts):
-        text = f"{total - len(alerts)} more alerts are in the export."
-        report.say(text, _case_fact(case, "#alerts"))
 
 
 def _alert(report: Report, alert: Alert, specs: presenting.SpecCache, *, reveal: bool) -> None:
@@ -322,19 +322,29 @@ def _label(report: Report, top: Prediction, label: Label, fraud: str) -> None:
 
 def _done(report: Report, case: Case, events: Sequence[CaseEvent], earlier: int) -> None:
     report.section("What was done", lines=MOST_EVENTS + 1, letters=25_000)
-    # The newest have the room; what came before them is on the page of the case.
-    told, room = [], report.sections[-1].letters - LONGEST_TEXT
-    for event in reversed(events):
-        text = cut(_entry(case, event), LONGEST_SENTENCE)
-        room -= len(text)
+    told = [(_entry(case, event), _event_fact(event)) for event in events]
+    _say_newest(report, told, earlier, "on the page of the case", _case_fact(case))
+
+
+def _say_newest(
+    report: Report, told: Sequence[tuple[str, Fact]], earlier: int, where: str, fact: Fact
+) -> None:
+    """Say what there is room for, the newest first of all; before it how many came before it.
+
+    `told`: oldest first; `earlier`: how many more there are before these, and `where`.
+    """
+    fits, room = [], report.sections[-1].letters - LONGEST_TEXT
+    for text, source in reversed(told):
+        room -= len(cut(text, LONGEST_SENTENCE))
         if room < 0:
             break
-        told.append((text, event))
-    earlier += len(events) - len(told)
+        fits.append((text, source))
+    earlier += len(told) - len(fits)
     if earlier:
-        report.say(f"{earlier} earlier entries are on the page of the case.", _case_fact(case))
-    for text, event in reversed(told):
-        report.say(text, _event_fact(event))
+        entries = "1 earlier entry is" if earlier == 1 else f"{earlier} earlier entries are"
+        report.say(f"{entries} {where}.", fact)
+    for text, source in reversed(fits):
+        report.say(text, source)
 
 
 def _entry(case: Case, event: CaseEvent) -> str:
@@ -368,10 +378,18 @@ def _files(report: Report, files: Iterable[CaseAttachment]) -> None:
 
 
 def _audit(report: Report, case: Case) -> None:
-    report.section("Audit trail")
+    report.section("Audit trail", lines=MOST_AUDIT + 1)
     rows = AuditEntry.objects.filter(object_type="cases.case", object_id=str(case.pk))
     newest = list(rows.select_related("actor").order_by("-number")[:MOST_AUDIT])
-    for entry in reversed(newest):
-        fact = Fact("audit entry", str(entry.number), "", entry.row_hash[:12])
-        by = f" by {entry.actor.name}" if entry.actor else ""
-        report.say(f"{stamp(entry.at)}: {entry.action}{by}.", fact)
+    total = rows.count() if len(newest) == MOST_AUDIT else len(newest)
+    told = [(_act(entry), _audit_fact(entry)) for entry in reversed(newest)]
+    _say_newest(report, told, total - len(newest), "in the audit trail", _case_fact(case))
+
+
+def _audit_fact(entry: AuditEntry) -> Fact:
+    return Fact("audit entry", str(entry.number), "", entry.row_hash[:12])
+
+
+def _act(entry: AuditEntry) -> str:
+    by = f" by {entry.actor.name}" if entry.actor else ""
+    return f"{stamp(entry.at)}: {entry.action}{by}."

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from accounts.csv_tables import DANGEROUS, csv_stream, safe
 from accounts.models import AuditEntry
+from accounts.services import record_audit
 from cases.case_models import CaseCheck
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.checklists import tick
 from cases.exporting import xlsx_file
 from cases.models import Case
-from cases.report import Fact, Report, build_report
+from cases.report import MOST_AUDIT, Fact, Report, build_report
 from cases.report_pdf import report_pdf
 from cases.services import comment_on_case
 from tests.cases.alerts import case_of
@@ -294,6 +295,46 @@ def test_the_size_of_a_report_is_bounded_and_it_says_what_it_leaves_out(analyst)
     assert checklist.sentences[-1].text.startswith(f"{left_out} more statements left out")
     assert len(said) < 700
     assert sum(map(len, said)) < 70_000
+
+
+def audited(case):
+    return AuditEntry.objects.filter(object_type="cases.case", object_id=str(case.pk)).count()
+
+
+@pytest.mark.parametrize(("more", "said"), [(0, None), (1, "1 earlier entry is"), (7, "7 earlier")])
+def test_the_audit_section_says_how_many_earlier_entries_it_leaves_out(analyst, more, said):
+    case = case_of(analyst, "a")
+    for number in range(MOST_AUDIT + more - audited(case)):
+        record_audit(actor=analyst, action=f"case.act_{number}", subject=case)
+    report, _ = sentences(case, analyst)
+    trail = report.sections[-1]
+    texts = [sentence.text for sentence in trail.sentences]
+    assert texts[-1].endswith(f"case.act_{number} by {analyst.name}.")
+    assert len(texts) == MOST_AUDIT + (said is not None)
+    assert said is None or texts[0].startswith(said)
+    assert trail.left_out == 0
+
+
+def test_long_names_leave_the_newest_audit_entries_in_the_report(analyst):
+    analyst.display_name = "n" * 120
+    analyst.save()
+    case = case_of(analyst, "a")
+    for number in range(MOST_AUDIT):
+        record_audit(actor=analyst, action=f"case.act_{number}", subject=case)
+    report, _ = sentences(case, analyst)
+    trail = report.sections[-1]
+    told = len(trail.sentences) - 1
+    assert f"case.act_{MOST_AUDIT - 1} " in trail.sentences[-1].text
+    assert (
+        trail.sentences[0].text == f"{audited(case) - told} earlier entries are in the audit trail."
+    )
+
+
+def test_a_report_begins_its_alerts_with_how_many_are_not_in_it(analyst, monkeypatch):
+    monkeypatch.setattr("cases.report.MOST_ALERTS", 1)
+    report, _ = sentences(case_of(analyst, "a", "b", "c"), analyst)
+    alerts = next(section for section in report.sections if section.title == "Alerts")
+    assert alerts.sentences[0].text == "2 more alerts are in the export."
 
 
 def test_the_pdf_of_a_report_in_full_is_made_within_a_request():
