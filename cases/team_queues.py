@@ -4,24 +4,27 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
 from accounts.services import record_audit
 from cases.checklists import start_checklist
+from cases.limits import limit_of, limit_of_queue
 from cases.models import Alert, Case
 from cases.routing import Routes, place_alert, place_case
 from cases.work_queue_models import QueueMember, WorkQueue
-from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
+from cases.workflow import LIVE_CASES, AlertStatus, CaseStatus, MoveRefused
 
 BATCH = 1000
 
 
 @transaction.atomic
 def save_queue(queue: WorkQueue, *, detectors: Sequence[int], actor: User) -> WorkQueue:
-    """Save a queue as a valid form left it. What is due already keeps its time."""
+    """Save a queue as a valid form left it. What is due already keeps its time, and what is not
+    closed a limit that is lower from now on."""
     made = queue.pk is None
     queue.save()
+    _keep_limit(queue)
     queue.detectors.set(detectors)
     record_audit(
         actor=actor,
@@ -38,6 +41,18 @@ def save_queue(queue: WorkQueue, *, detectors: Sequence[int], actor: User) -> Wo
         },
     )
     return queue
+
+
+def _keep_limit(queue: WorkQueue) -> None:
+    """Let what the queue has, and is not closed, keep its limit where it kept none so low."""
+    limit = limit_of_queue(queue)
+    if limit is None:
+        return
+    higher = Q(approval_limit=None) | Q(approval_limit__gt=limit)
+    cases = Case.objects.filter(higher, work_queue=queue).exclude(status=CaseStatus.CLOSED)
+    cases.update(approval_limit=limit)
+    alerts = Alert.objects.filter(higher, work_queue=queue).exclude(status=AlertStatus.CLOSED)
+    alerts.update(approval_limit=limit)
 
 
 @transaction.atomic
@@ -120,7 +135,8 @@ def _place_case(pk: int, routes: Routes, now: datetime) -> int:
     if case is None or not alerts:
         return 0
     place_case(case, alerts, routes=routes, now=now)
-    case.save(update_fields=["work_queue", "due_at", "escalate_at"])
+    case.approval_limit = limit_of(case)
+    case.save(update_fields=["work_queue", "due_at", "escalate_at", "approval_limit"])
     if case.case_type_id is None and not case.checks.exists():
         start_checklist(case, detector_id=alerts[0].detector_id)
     return int(case.work_queue_id is not None)

@@ -151,6 +151,53 @@ def test_a_limit_that_is_lowered_counts_at_once(analyst):
         close_case(case, **FALSE, actor=analyst)
 
 
+def raised(queue, limit, lead):
+    queue.approval_limit = Decimal(limit)
+    return save_queue(queue, detectors=[], actor=lead)
+
+
+def test_a_case_that_waited_for_a_queue_keeps_its_limit(analyst, lead, settings):
+    settings.CASE_APPROVAL_LIMIT = Decimal(50_000)
+    WorkQueue.objects.all().delete()
+    case = case_of(analyst, "a")
+    queue = WorkQueue.objects.create(name="Small", approval_limit=Decimal(1_000))
+    assert place_unplaced(timezone.now()) == 1
+    raised(queue, 40_000, lead)
+    case.refresh_from_db()
+    assert limit_of(case) == 1_000
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(case, **FALSE, actor=analyst)
+
+
+def test_what_is_open_keeps_a_limit_that_was_lowered_for_a_while(analyst, lead, settings):
+    settings.CASE_APPROVAL_LIMIT = Decimal(50_000)
+    queue = WorkQueue.objects.get()
+    case, alert, done = case_of(analyst, "a"), alert_of("b"), case_of(analyst, "c")
+    close_case(done, **FALSE, actor=analyst)
+    raised(queue, 1_000, lead)
+    raised(queue, 40_000, lead)
+    case.refresh_from_db()
+    alert.refresh_from_db()
+    done.refresh_from_db()
+    assert (limit_of(case), limit_of(alert), limit_of(done)) == (1_000, 1_000, 40_000)
+    assert case.alerts.get().approval_limit == 1_000
+    with pytest.raises(MoveRefused, match="ask for approval"):
+        close_case(case, **FALSE, actor=analyst)
+    with pytest.raises(MoveRefused, match="Open a case"):
+        label_alert(alert, **FALSE, actor=lead)
+
+
+def test_a_limit_that_is_taken_from_a_queue_leaves_the_installations(analyst, lead, settings):
+    queue = raised(WorkQueue.objects.get(), 90_000, lead)
+    case = case_of(analyst, "a")
+    queue.approval_limit = None
+    save_queue(queue, detectors=[], actor=lead)
+    settings.CASE_APPROVAL_LIMIT = None
+    save_queue(queue, detectors=[], actor=lead)
+    case.refresh_from_db()
+    assert limit_of(case) == 30_000
+
+
 def test_amounts_of_different_currencies_are_never_added(analyst):
     for currency in ("EUR", "USD", "USD"):
         (prediction,) = flagged("a")
