@@ -1,6 +1,6 @@
 """Where events come from, as declared; and other names of detectors."""
 
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from django.db import models
 
@@ -10,11 +10,23 @@ FILES = ("csv", "parquet")
 STREAMS = ("kafka", "mqtt")
 
 
+def fields_read(mapping: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """Field of the detector: which of `names`, the fields of an event, it is read from.
+
+    A mapped field is read from its own source or not at all, and a field that is mapped away is
+    not read under its own name too; all others keep their names.
+    """
+    taken = {*mapping, *mapping.values()}
+    mapped = {own: theirs for own, theirs in mapping.items() if theirs in names}
+    return mapped | {name: name for name in names if name not in taken}
+
+
 class Source(models.Model):
     """A declared source of events (docs/api.md).
 
     `schema` is a JSON Schema of one event; `mapping` says which field of the detector is read from
-    which field of the event, where their names differ.
+    which field of the event, where their names differ (fields_read). `pii_fields` are fields of
+    the event, by the names that it gives them.
     """
 
     slug = models.SlugField(max_length=60, unique=True)
@@ -35,11 +47,6 @@ class Source(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    def mapped(self, event: dict[str, Any]) -> dict[str, Any]:
-        """The event under the detector's names."""
-        theirs = {source: own for own, source in self.mapping.items()}
-        return {theirs.get(name, name): value for name, value in event.items()}
 
 
 class DetectorAlias(models.Model):

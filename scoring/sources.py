@@ -1,6 +1,6 @@
 """Declared sources: keep them, and score what they send. And the aliases of detectors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from scoring.deployment import UnknownDetector, latest
 from scoring.models import Detector
 from scoring.services import Outcome, Refused, score_events
 from scoring.source_declaration import Declared, SourceError
-from scoring.source_models import FILES, PUSHED, STREAMS, DetectorAlias, Source
+from scoring.source_models import FILES, PUSHED, STREAMS, DetectorAlias, Source, fields_read
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -77,10 +77,7 @@ def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool
 def _misfits(declared: Declared, spec: DetectorSpec) -> list[tuple[str, str]]:
     """Where the source does not give what the detector needs, or would show what it must hide."""
     known = spec.schema["properties"]
-    given = {name: name for name in declared.schema["properties"]}
-    for own, theirs in declared.mapping.items():
-        given.pop(theirs, None)
-        given[own] = theirs
+    given = fields_read(declared.mapping, declared.schema["properties"])
     found = [
         (f"mapping.{own}", f"'{own}' is not a field of detector '{spec.slug}'")
         for own in declared.mapping
@@ -139,10 +136,18 @@ def score_source_events(source: Source, events: Sequence[object]) -> list[Outcom
 
 def event_for(source: Source, spec: DetectorSpec, event: dict[str, Any]) -> dict[str, Any]:
     """The event as its detector takes it, without personal data that the detector cannot hide."""
+    return {own: event[theirs] for own, theirs in columns_of(source, spec, event).items()}
+
+
+def columns_of(source: Source, spec: DetectorSpec, names: Collection[str]) -> dict[str, str]:
+    """Field of the detector: field of the source's event, of those in `names`.
+
+    Without those that the source calls personal and the detector does not hide.
+    """
     return {
-        own: value
-        for own, value in source.mapped(event).items()
-        if _hidden(spec, own) or source.mapping.get(own, own) not in source.pii_fields
+        own: theirs
+        for own, theirs in fields_read(source.mapping, names).items()
+        if _hidden(spec, own) or theirs not in source.pii_fields
     }
 
 

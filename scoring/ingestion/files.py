@@ -1,6 +1,6 @@
 """Events from CSV and Parquet files: chunks of plain dicts, never the whole file in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -36,28 +36,26 @@ class EventFile:
         *,
         until: datetime | None = None,
         limit: int | None = None,
-        mapping: Mapping[str, str] | None = None,
+        columns_of: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
     ) -> None:
         """Only rows before `until`, and at most `limit`. Raises FileProblem.
 
-        `mapping`: the column from which a field is read, where it is named otherwise.
+        `columns_of`: the column that each field is read from, given the columns of the file, where
+        a field does not simply have the name of its column.
         """
         self.path = path
         self.spec = spec
         self._frame = self._scan(path)
         self._has_types = path.suffix == ".parquet"
-        if mapping:
-            names = {column: own for own, column in mapping.items()}
-            self._frame = self._frame.rename(names, strict=False)
+        if columns_of is not None:
+            read = columns_of(self._columns())
+            self._frame = self._frame.select(pl.col(name).alias(own) for own, name in read.items())
         self._complete(spec)
         if until is not None:
             self._frame = self._frame.filter(self._time() < until)
         if limit is not None:
             self._frame = self._frame.head(limit)
-        try:
-            columns = set(self._frame.collect_schema().names())
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise FileProblem(f"{path.name} cannot be read: {error}") from error
+        columns = set(self._columns())
         # Without ids a second run would not know its rows again, and import them twice.
         wanted = dict.fromkeys([spec.id_field, *spec.schema.get("required", ())])
         missing = [name for name in wanted if name and name not in columns]
@@ -69,14 +67,18 @@ class EventFile:
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
         self.rows = int(self._frame.select(pl.len()).collect().item())
 
+    def _columns(self) -> list[str]:
+        """Raises FileProblem."""
+        try:
+            return self._frame.collect_schema().names()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise FileProblem(f"{self.path.name} cannot be read: {error}") from error
+
     def _complete(self, spec: DetectorSpec) -> None:
         """Ids by row and times by seconds elapsed, where the file has neither and may lack them."""
         if not spec.elapsed_field:
             return
-        try:
-            columns = set(self._frame.collect_schema().names())
-        except (pl.exceptions.PolarsError, OSError):
-            return  # The caller reports it.
+        columns = set(self._columns())
         if spec.id_field and spec.id_field not in columns:
             row = pl.int_range(pl.len()).cast(pl.String)
             named = pl.concat_str(pl.lit(f"{self.path.stem[:60]}-"), row)

@@ -171,6 +171,40 @@ class TestKept:
         assert "Ada" not in str(event)
         assert "user_id" in event
 
+    @pytest.mark.parametrize("own_first", [True, False])
+    def test_a_mapped_field_comes_from_its_source_alone(self, webhook, own_first):
+        theirs, own = order(), {"user_id": "internal-7", "transaction_id": "other"}
+        [outcome] = score_source_events(webhook, [own | theirs if own_first else theirs | own])
+        token = outcome.prediction.entity
+        [other] = score_source_events(webhook, [order(order="o-2")])
+        assert outcome.prediction.external_id == "o-1"
+        assert token == other.prediction.entity
+        assert "other" not in str(outcome.prediction.event)
+
+    def test_what_is_personal_is_told_by_the_field_that_a_value_came_from(self, payments_detector):
+        text = WEBHOOK.replace("mapping: {", "mapping: {location: town, ")
+        text = text.replace("    e_mail:", "    town: {type: string}\n    e_mail:")
+        text = text.replace("[customer, e_mail]", "[customer, location]")
+        source, _ = save_source(read_yaml(text), actor=None)
+        event = order(location="12 Canal Street") | {"town": "Berlin"}
+        score_source_events(source, [event, dict(reversed(event.items())) | {"order": "o-2"}])
+        assert [row.event["location"] for row in Prediction.objects.all()] == ["Berlin"] * 2
+
+    def test_two_fields_may_come_from_one(self, payments_detector):
+        text = WEBHOOK.replace("mapping: {", "mapping: {location: shop, ")
+        source, _ = save_source(read_yaml(text), actor=None)
+        [outcome] = score_source_events(source, [order()])
+        event = outcome.prediction.event
+        assert (event["merchant_type"], event["location"]) == ("books", "books")
+
+    def test_two_fields_may_change_places(self, payments_detector):
+        text = WEBHOOK.replace("shop}", "location, location: merchant_type}")
+        text = text.replace("    shop:", "    merchant_type:")
+        source, _ = save_source(read_yaml(text), actor=None)
+        [outcome] = score_source_events(source, [order(merchant_type="books")])
+        event = outcome.prediction.event
+        assert (event["merchant_type"], event["location"]) == ("Berlin", "books")
+
     def test_a_source_without_a_detector_scores_nothing(self):
         source, _ = save_source(read_yaml(KAFKA), actor=None)
         assert "names no detector" in how_it_comes(source)
@@ -192,6 +226,18 @@ class TestKept:
         call_command("run_source", "shop-payments", stdout=out)
         assert "1 rows: 0 were there before, 1 scored" in out.getvalue()
         assert Prediction.objects.get().event["merchant_type"] == "books"
+
+    def test_a_file_keeps_what_is_personal_out_too(self, payments_detector, tmp_path):
+        path = tmp_path / "shop.csv"
+        path.write_text("order,customer,user_id,amount,location,timestamp,shop,country\n"
+                        "o-1,Ada,u-7,12.5,Berlin,2020-06-01T12:00:00Z,books,DE\n")  # fmt: skip
+        text = WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")
+        source, _ = save_source(read_yaml(text), actor=None)
+        # As where the detector took a field in after the source was declared.
+        source.pii_fields = ["country"]
+        source.save(update_fields=["pii_fields"])
+        call_command("run_source", "shop-payments", stdout=StringIO())
+        assert "country" not in Prediction.objects.get().event
 
     def test_only_files_are_run(self, webhook):
         with pytest.raises(CommandError, match="POST its events"):

@@ -1,6 +1,7 @@
 """`manage.py run_source SLUG`: import the file of a declared csv or parquet source."""
 
 from argparse import ArgumentParser
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from scoring.deployment import serving_of
 from scoring.importing import import_file
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.source_models import FILES, Source
-from scoring.sources import how_it_comes
+from scoring.sources import columns_of, how_it_comes
 
 
 class Command(BaseCommand):
@@ -28,7 +29,8 @@ class Command(BaseCommand):
             raise CommandError(f"'{slug}' is not imported. {how_it_comes(source)}")
         spec = serving_of(source.detector).bundle.spec
         try:
-            file = EventFile(Path(str(source.config["path"])), spec, mapping=source.mapping)
+            columns = partial(columns_of, source, spec)
+            file = EventFile(Path(str(source.config["path"])), spec, columns_of=columns)
         except FileProblem as error:
             raise CommandError(str(error)) from error
         report = import_file(source.detector, file, as_of=file.last_event_at())

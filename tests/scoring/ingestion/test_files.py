@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from scoring.importing import import_file
 from scoring.ingestion import files
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.models import Prediction
+from scoring.source_models import fields_read
 from tests.factories import config_of, payment, scored, spec_of
 
 FIELDS = {
@@ -105,9 +107,10 @@ def test_columns_that_a_file_lacks_or_has_beyond_the_schema_are_left_out(csv):
 
 
 def test_a_column_of_another_name_is_read_as_its_field_says(csv):
-    path = csv("order,code,id\n007,0042,0099\n")
-    assert events(opened(path, mapping={"id": "order", "text": "code", "number": "id"})) == [
-        {"id": "007", "text": "0042", "number": 99}
+    path = csv("order,code,id,text\n007,0042,0099,other\n")
+    columns = partial(fields_read, {"id": "order", "text": "code", "number": "id", "whole": "id"})
+    assert events(opened(path, columns_of=columns)) == [
+        {"id": "007", "text": "0042", "number": 99, "whole": 99}
     ]
 
 
