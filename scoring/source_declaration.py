@@ -16,7 +16,7 @@ from typing import Any
 
 from scoring import yaml_lines
 from scoring.core.reader import SpecError
-from scoring.source_models import SOURCE_TYPES
+from scoring.source_models import PUSHED, SOURCE_TYPES
 
 KEYS = ("name", "slug", "source_type", "config", "schema", "pii_fields", "detector", "mapping")
 NEEDS = {
@@ -25,6 +25,9 @@ NEEDS = {
     "kafka": ("topic", "bootstrap_servers"),
     "mqtt": ("topic", "host"),
 }
+TEXTS = ("path", "topic", "host", "group", "client_id", "alerts_topic", "dead_topic")
+MOST_BATCH = {"kafka": 10_000, "mqtt": 65_535}
+"""Messages that a consumer takes at once; of MQTT, as many as may be unacknowledged."""
 REFUSED = frozenset(("$ref", "$dynamicRef", "pattern", "patternProperties"))
 """Keywords that would fetch other documents, or run a regular expression of somebody's making."""
 SECRET = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
@@ -164,9 +167,37 @@ def _config_problems(kind: str, config: Mapping[str, Any]) -> Iterator[tuple[str
     for key in config:
         if SECRET.search(str(key)):
             yield f"config.{key}", "does not belong here: secrets come from the environment"
-    servers = config.get("bootstrap_servers", [])
-    if not isinstance(servers, list | str):
+    yield from option_problems(kind, config)
+
+
+def option_problems(kind: str, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The options of a kind of source that are of the wrong type. A blank one is not given."""
+    if kind in PUSHED:
+        return
+    given = {key: value for key, value in config.items() if value not in (None, "")}
+    for key in TEXTS:
+        if not isinstance(given.get(key, ""), str):
+            yield f"config.{key}", "is a text"
+    servers = given.get("bootstrap_servers", [])
+    listed = [servers] if isinstance(servers, str) else servers
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
         yield "config.bootstrap_servers", "is a list of host:port"
+    most = MOST_BATCH.get(kind, 1)
+    for key, low, high in (("port", 1, 65_535), ("batch", 1, most), ("threshold", 0, 1)):
+        whole = key != "threshold"
+        if key in given and not _is_number(given[key], low, high, whole=whole):
+            yield f"config.{key}", f"is a {'whole ' * whole}number from {low} to {high:,}"
+
+
+def _is_number(value: object, low: float, high: float, *, whole: bool) -> bool:
+    """Also written as a text, as an environment variable would be."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return False
+    return low <= number <= high and not (whole and number % 1)
 
 
 def schema_problems(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -116,8 +116,13 @@ def how_it_comes(source: Source) -> str:
     )
 
 
-def score_source_events(source: Source, events: Sequence[object]) -> list[Outcome]:
+def score_source_events(
+    source: Source, events: Sequence[object], *, made_up_ids: Sequence[str] = ()
+) -> list[Outcome]:
     """Check events against the source's schema, score those that pass; in the order sent.
+
+    `made_up_ids`: one an event, for where it brings none. The source's schema is asked first: it
+    need not know of them, and misses an id that it requires.
 
     Raises NoDetector, UnknownDetector, WindowStateError.
     """
@@ -125,13 +130,23 @@ def score_source_events(source: Source, events: Sequence[object]) -> list[Outcom
         raise NoDetector(source.slug)
     spec = latest(source.detector.slug).bundle.spec
     wrong = [problems_of(source, event) for event in events]
+    ids = made_up_ids or [""] * len(events)
     passed = [
-        event_for(source, spec, event)
-        for event, problems in zip(events, wrong, strict=True)
+        with_id(spec, event_for(source, spec, event), made_up)
+        for event, made_up, problems in zip(events, ids, wrong, strict=True)
         if not problems and isinstance(event, dict)
     ]
     scored = iter(score_events(source.detector.slug, passed) if passed else [])
     return [Refused(tuple(problems)) if problems else next(scored) for problems in wrong]
+
+
+def with_id(spec: DetectorSpec, event: dict[str, Any], made_up: str) -> dict[str, Any]:
+    """The event, with `made_up` for its id where it has none and its detector requires none."""
+    name = spec.id_field
+    if not (name and made_up) or event.get(name) is not None:
+        return event
+    # What the schema asks for is the sender's to give.
+    return event if name in spec.schema.get("required", ()) else event | {name: made_up}
 
 
 def event_for(source: Source, spec: DetectorSpec, event: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from scoring.ingestion.stream import (
     as_number,
     settle,
 )
+from scoring.source_declaration import MOST_BATCH
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -62,7 +63,6 @@ OURS = {
     *("detector", "topic", "group", "bootstrap", "alerts_topic", "dead_topic", "threshold"),
     *("batch", "name", "source"),
 }
-MOST_AT_ONCE = 10_000
 Place = tuple[str, int]
 Headers = dict[str, str | bytes | None]
 
@@ -116,7 +116,7 @@ def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> Kafka
         alerts_topic=known.get("alerts_topic", ""),
         dead_topic=known.get("dead_topic", ""),
         alert_above=as_number(known, "threshold", ALERT_ABOVE, least=0.0, most=1.0),
-        batch=int(as_number(known, "batch", 200, least=1, most=MOST_AT_ONCE)),
+        batch=int(as_number(known, "batch", 200, least=1, most=MOST_BATCH["kafka"])),
     )
 
 

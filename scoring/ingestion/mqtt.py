@@ -37,6 +37,7 @@ from scoring.ingestion.stream import (
     as_number,
     settle,
 )
+from scoring.source_declaration import MOST_BATCH
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -44,7 +45,6 @@ PUBLISH_SECONDS = 20.0
 KEEP_ALIVE = 30
 SESSION_SECONDS = 7 * 86400
 """How long the broker keeps messages for a consumer that is away."""
-MOST_IN_FLIGHT = 65_535
 OURS = {
     *("detector", "topic", "broker", "client_id", "username", "password", "tls", "ca_file"),
     *("alerts_topic", "dead_topic", "threshold", "batch", "name"),
@@ -121,7 +121,7 @@ def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> MqttO
         alerts_topic=known.get("alerts_topic", ""),
         dead_topic=known.get("dead_topic", ""),
         alert_above=as_number(known, "threshold", ALERT_ABOVE, least=0.0, most=1.0),
-        batch=int(as_number(known, "batch", 100, least=1, most=MOST_IN_FLIGHT)),
+        batch=int(as_number(known, "batch", 100, least=1, most=MOST_BATCH["mqtt"])),
     )
 
 

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +26,9 @@ from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector, serving
 from scoring.models import Detector
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
+from scoring.source_declaration import option_problems
 from scoring.source_models import STREAMS, Source
-from scoring.sources import score_source_events
+from scoring.sources import score_source_events, with_id
 
 logger = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -42,7 +42,9 @@ OF_THE_PLATFORM = (UnknownDetector, WindowStateError, BundleError)
 DECLARABLE = ("topic", "group", "client_id", "alerts_topic", "dead_topic", "threshold", "batch")
 
 Result = TypeVar("Result")
-Scorer = Callable[[Sequence[dict[str, Any]]], Sequence[Outcome]]
+Arrived = tuple[dict[str, Any], str]
+"""An event as it came, and the id that it gets where it brings none."""
+Scorer = Callable[[Sequence[Arrived]], Sequence[Outcome]]
 
 
 class StreamProblem(Exception):
@@ -141,13 +143,14 @@ def source_values(slug: str) -> tuple[str, dict[str, str]]:
         raise StreamProblem(f"There is no source '{slug}' of type kafka or mqtt.")
     if source.detector is None:
         raise StreamProblem(f"Source '{slug}' names no detector.")
+    config = {name: value for name, value in source.config.items() if value is not None}
+    for place, said in option_problems(source.source_type, config):
+        raise StreamProblem(f"Source '{slug}': {place} {said}.")
     values = {"source": slug, "detector": source.detector.slug}
-    values |= {name: str(source.config[name]) for name in DECLARABLE if name in source.config}
-    servers = source.config.get("bootstrap_servers", [])
-    values["bootstrap"] = servers if isinstance(servers, str) else ",".join(map(str, servers))
-    values["broker"] = str(source.config.get("host", ""))
-    if "port" in source.config:
-        values["broker"] += f":{source.config['port']}"
+    values |= {name: str(config[name]) for name in DECLARABLE if name in config}
+    servers = config.get("bootstrap_servers", [])
+    values["bootstrap"] = servers if isinstance(servers, str) else ",".join(servers)
+    values["broker"] = ":".join(str(config[name]) for name in ("host", "port") if name in config)
     return source.source_type, {name: value for name, value in values.items() if value}
 
 
@@ -163,45 +166,45 @@ def settle(
         close_old_connections()
     spec = serving(slug).bundle.spec
     declared = Source.objects.select_related("detector").get(slug=source) if source else None
-    id_field = spec.id_field
-    if declared is not None:
-        id_field = declared.mapping.get(id_field, id_field)
-    # An id that the schema asks for is the sender's to give.
-    made_up = "" if spec.id_field in spec.schema.get("required", ()) else id_field
     found: list[Settled | None] = [None] * len(messages)
-    events: list[tuple[int, dict[str, Any]]] = []
+    arrived: list[tuple[int, Arrived]] = []
     for i, message in enumerate(messages):
-        event = _decode(message, made_up)
+        event = _decode(message)
         if isinstance(event, DeadLetter):
             found[i] = Settled(dead=event)
         else:
-            events.append((i, event))
-    outcomes = _score(_scorer(slug, declared), [event for _, event in events])
-    for (i, _), outcome in zip(events, outcomes, strict=True):
+            arrived.append((i, (event, _id_of(message))))
+    outcomes = _score(_scorer(slug, spec, declared), [one for _, one in arrived])
+    for (i, _), outcome in zip(arrived, outcomes, strict=True):
         found[i] = _settled(outcome, alert_above)
     return [item for item in found if item is not None]
 
 
-def _scorer(slug: str, source: Source | None) -> Scorer:
-    if source is None:
-        return partial(score_events, slug)
-    return partial(score_source_events, source)
+def _scorer(slug: str, spec: DetectorSpec, source: Source | None) -> Scorer:
+    def score(arrived: Sequence[Arrived]) -> Sequence[Outcome]:
+        if source is None:
+            return score_events(slug, [with_id(spec, *one) for one in arrived])
+        events, ids = zip(*arrived, strict=True)
+        return score_source_events(source, events, made_up_ids=ids)
+
+    return score
 
 
-def _decode(message: Message, id_field: str) -> dict[str, Any] | DeadLetter:
-    """The event of a message; where it lacks `id_field`, with an id made of its place."""
+def _id_of(message: Message) -> str:
+    return hashlib.blake2b(message.place.encode(), digest_size=16).hexdigest()
+
+
+def _decode(message: Message) -> dict[str, Any] | DeadLetter:
     try:
         event = orjson.loads(message.value or b"")
     except orjson.JSONDecodeError as error:
         return DeadLetter("malformed", (("", f"is not JSON: {error.msg}"),))
     if not isinstance(event, dict):
         return DeadLetter("malformed", (("", "an event is a JSON object"),))
-    if id_field and event.get(id_field) is None:
-        event[id_field] = hashlib.blake2b(message.place.encode(), digest_size=16).hexdigest()
     return event
 
 
-def _score(score: Scorer, events: Sequence[dict[str, Any]]) -> list[Outcome | DeadLetter]:
+def _score(score: Scorer, events: Sequence[Arrived]) -> list[Outcome | DeadLetter]:
     """Score; an event that breaks the scoring itself is found by halving, and set aside."""
     try:
         return list(score(events)) if events else []

@@ -78,6 +78,13 @@ def test_the_contracts_own_example_is_read():
         ('"kafka"', '"pigeon"', "line 2: source_type: is one of csv"),
         ('topic: "transactions", ', "", "line 3: config.topic: is needed by a source of type"),
         ("config: {", "config: {sasl_password: x, ", "line 3: config.sasl_password: does not"),
+        ("config: {", "config: {alerts_topic: [a], ", "line 3: config.alerts_topic: is a text"),
+        ("config: {", "config: {group: 7, ", "line 3: config.group: is a text"),
+        ("config: {", "config: {batch: many, ", "line 3: config.batch: is a whole number"),
+        ("config: {", "config: {threshold: true, ", "line 3: config.threshold: is a number"),
+        ("config: {", "config: {threshold: 7, ", "line 3: config.threshold: is a number from 0"),
+        ('["localhost:9092"]', "[null]", "line 3: config.bootstrap_servers: is a list of"),
+        ('["localhost:9092"]', "9092", "line 3: config.bootstrap_servers: is a list of"),
         ("type: object", "type: thing", "line 5: schema.type: 'thing' is not valid"),
         ("type: object", "type: array", "line 5: schema.type: is object"),
         ("{type: number}", "{type: number, minimum: low}", "line 6: schema.properties.amount.min"),
@@ -90,6 +97,23 @@ def test_the_contracts_own_example_is_read():
 )
 def test_every_mistake_names_its_line(old, new, said):
     assert told(KAFKA.replace(old, new))[0].startswith(said)
+
+
+def test_a_blank_option_of_a_stream_is_not_given():
+    assert read_yaml(KAFKA.replace("config: {", "config: {alerts_topic: , batch: 50, "))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("topic: t, host: 7", "config.host: is a text"),
+        ("topic: t, host: h, port: mqtt", "config.port: is a whole number from 1 to 65,535"),
+        ("topic: t, host: h, port: 0", "config.port: is a whole number from 1 to 65,535"),
+        ("topic: {a: b}, host: h", "config.topic: is a text"),
+    ],
+)
+def test_what_an_mqtt_source_says_is_checked_too(config, said):
+    assert said in told(WEBHOOK.replace("webhook", f"mqtt\nconfig: {{{config}}}"))[0]
 
 
 def test_broken_yaml_names_its_line():

@@ -145,6 +145,22 @@ def test_the_events_of_a_source_are_checked_and_renamed(declared):
     assert refused.dead.problems[0][0] == "who"
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_option_left_blank_is_not_said(declared, nothing):
+    declared.config |= {"alerts_topic": nothing, "group": nothing, "threshold": nothing}
+    declared.save(update_fields=["config"])
+    options = kafka.options_from(source_values("card-stream")[1], {})
+    assert (options.alerts_topic, options.group) == ("", "riskplatform-payments")
+    assert options.alert_above == 0.7
+
+
+def test_an_option_of_the_wrong_kind_ends_the_start(declared):
+    declared.config["alerts_topic"] = ["alerts"]
+    declared.save(update_fields=["config"])
+    with pytest.raises(StreamProblem, match=r"config\.alerts_topic is a text"):
+        source_values("card-stream")
+
+
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [

@@ -18,6 +18,7 @@ from scoring.ingestion.stream import (
     settle,
 )
 from scoring.models import Prediction
+from scoring.source_models import Source
 from tests.factories import payment, risky_payment, shipped_detector
 
 pytestmark = pytest.mark.django_db
@@ -88,6 +89,53 @@ def test_a_sample_without_an_id_is_known_again_by_its_place(anomaly_detector):
     for _ in range(2):
         settle("anomaly", [once, elsewhere], alert_above=0.7)
     assert Prediction.objects.count() == 2
+
+
+@pytest.fixture
+def hosts(anomaly_detector):
+    """A source of samples whose schema allows nothing that it does not name."""
+    numbers = {f"{name}_now": {"type": "number"} for name in SAMPLE}
+    return Source.objects.create(
+        slug="hosts",
+        name="Hosts",
+        source_type="mqtt",
+        config={"topic": "hosts/+", "host": "broker"},
+        schema={
+            "type": "object", "properties": {"number": {"type": ["string", "null"]}} | numbers,
+            "additionalProperties": False,
+        },
+        detector=anomaly_detector,
+        mapping={name: f"{name}_now" for name in SAMPLE},
+    )  # fmt: skip
+
+
+def read_by(source, *places, **more):
+    event = {f"{name}_now": value for name, value in SAMPLE.items()} | more
+    source.save()
+    messages = [message(event, place) for place in places]
+    return settle("anomaly", messages, alert_above=0.7, source=source.slug)
+
+
+@pytest.mark.parametrize("more", [{}, {"number": None}])
+@pytest.mark.parametrize("mapped", [{}, {"sample_id": "number"}])
+def test_a_closed_schema_of_a_source_takes_samples_without_an_id(hosts, mapped, more):
+    hosts.mapping |= mapped
+    for _ in range(2):
+        found = read_by(hosts, "hosts/0/7/5", "hosts/0/8/5", **more)
+    assert [item.dead for item in found] == [None, None]
+    assert Prediction.objects.count() == 2
+
+
+def test_an_id_that_a_source_gives_is_the_events(hosts):
+    hosts.mapping["sample_id"] = "number"
+    read_by(hosts, "hosts/0/7/5", number="s-1")
+    assert Prediction.objects.get().external_id == "s-1"
+
+
+def test_an_id_that_the_schema_of_a_source_requires_is_missed(hosts):
+    hosts.mapping["sample_id"], hosts.schema["required"] = "number", ["number"]
+    [found] = read_by(hosts, "hosts/0/7/5")
+    assert found.dead.problems == (("number", "is required"),)
 
 
 def test_only_what_lies_above_the_threshold_is_an_alert(champion):
