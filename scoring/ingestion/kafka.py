@@ -29,6 +29,7 @@ from scoring.ingestion.stream import (
     Settled,
     StreamProblem,
     as_number,
+    brokers_of,
     settle,
 )
 from scoring.source_declaration import MOST_BATCH
@@ -104,9 +105,9 @@ def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> Kafka
     properties = {
         name.replace("_", "."): value for name, value in environ.items() if name not in OURS
     }
-    # Where the environment names the brokers, a declared source cannot lure its passwords away.
-    servers = environ.get("bootstrap") or known.get("bootstrap", "")
-    properties.setdefault("bootstrap.servers", servers)
+    named = [properties.pop(name, "") for name in ("bootstrap.servers", "metadata.broker.list")]
+    ours = {"bootstrap": next(filter(None, [*named, environ.get("bootstrap", "")]), "")}
+    properties["bootstrap.servers"] = brokers_of("bootstrap", values, ours)
     return KafkaOptions(
         detector=known["detector"],
         topic=known.get("topic", ""),

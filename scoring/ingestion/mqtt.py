@@ -35,6 +35,7 @@ from scoring.ingestion.stream import (
     Settled,
     StreamProblem,
     as_number,
+    brokers_of,
     settle,
 )
 from scoring.source_declaration import MOST_BATCH
@@ -104,8 +105,7 @@ def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> MqttO
     if unknown:
         raise StreamProblem(f"RISK_MQTT_{unknown[0].upper()} is no option of MQTT.")
     known = {**environ, **values}
-    # Where the environment names the broker, a declared source cannot lure its password away.
-    host, _, port = (environ.get("broker") or known.get("broker", "")).partition(":")
+    host, _, port = brokers_of("broker", values, environ).partition(":")
     tls = known.get("tls", "").lower() in ("1", "true", "yes", "on")
     return MqttOptions(
         detector=known["detector"],

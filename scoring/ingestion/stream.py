@@ -137,7 +137,10 @@ def check_detector(slug: str) -> DetectorSpec:
 
 
 def source_values(slug: str) -> tuple[str, dict[str, str]]:
-    """(kafka or mqtt, options) of a declared source. Raises StreamProblem."""
+    """(kafka or mqtt, options) of a declared source. Raises StreamProblem.
+
+    Its brokers are `declared_brokers`, apart from those of a flag (brokers_of).
+    """
     source = Source.objects.select_related("detector").filter(slug=slug).first()
     if source is None or source.source_type not in STREAMS:
         raise StreamProblem(f"There is no source '{slug}' of type kafka or mqtt.")
@@ -149,9 +152,19 @@ def source_values(slug: str) -> tuple[str, dict[str, str]]:
     values = {"source": slug, "detector": source.detector.slug}
     values |= {name: str(config[name]) for name in DECLARABLE if name in config}
     servers = config.get("bootstrap_servers", [])
-    values["bootstrap"] = servers if isinstance(servers, str) else ",".join(servers)
-    values["broker"] = ":".join(str(config[name]) for name in ("host", "port") if name in config)
+    brokers = servers if isinstance(servers, str) else ",".join(servers)
+    if source.source_type == "mqtt":
+        brokers = ":".join(str(config[name]) for name in ("host", "port") if name in config)
+    values["declared_brokers"] = brokers
     return source.source_type, {name: value for name, value in values.items() if value}
+
+
+def brokers_of(flag: str, values: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """Whom to connect to: as the flag of that name says, else the environment, else the source.
+
+    Where the environment names brokers, a declared source cannot lure its passwords away.
+    """
+    return values.get(flag) or environ.get(flag) or values.get("declared_brokers", "")
 
 
 def settle(

@@ -34,10 +34,22 @@ def test_what_is_no_option_of_ours_goes_to_librdkafka():
     assert options.properties == {"bootstrap.servers": "broker:9092", "sasl.mechanism": "PLAIN"}
 
 
-def test_passwords_go_to_the_brokers_of_the_environment_only():
-    options = kafka.options_from({"bootstrap": "elsewhere:9092"}, KAFKA | {"sasl_password": "x"})
-    assert options.properties["bootstrap.servers"] == "broker:9092"
-    assert mqtt.options_from({"broker": "elsewhere"}, MQTT | {"password": "x"}).host == "broker"
+@pytest.mark.parametrize("name", ["bootstrap", "bootstrap_servers", "metadata_broker_list"])
+def test_a_declared_source_does_not_lead_passwords_to_brokers_of_its_own(name):
+    environ = {"topic": "t", "detector": "payments", "sasl_password": "x", name: "broker:9092"}
+    options = kafka.options_from({"declared_brokers": "elsewhere:9092"}, environ)
+    assert options.properties == {"sasl.password": "x", "bootstrap.servers": "broker:9092"}
+    assert mqtt.options_from({"declared_brokers": "elsewhere"}, MQTT).host == "broker"
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "bootstrap_servers", "metadata_broker_list"])
+def test_brokers_that_a_flag_names_are_those_that_are_asked(name):
+    flags = {"bootstrap": "test:9092", "declared_brokers": "elsewhere:9092"}
+    options = kafka.options_from(flags, KAFKA | {"bootstrap": "", name: "production:9092"})
+    assert options.properties == {"bootstrap.servers": "test:9092"}
+    flags = {"broker": "test:1999", "declared_brokers": "elsewhere"}
+    options = mqtt.options_from(flags, MQTT | {"broker": "production"})
+    assert (options.host, options.port) == ("test", 1999)
 
 
 @pytest.mark.parametrize("name", ["enable_auto_commit", "enable_auto_offset_store", "acks"])
@@ -143,6 +155,21 @@ def test_the_events_of_a_source_are_checked_and_renamed(declared):
     stored, refused = settle("payments", messages, alert_above=0.7, source="card-stream")
     assert stored.created
     assert refused.dead.problems[0][0] == "who"
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_a_declaration(declared, monkeypatch):
+    seen = []
+    monkeypatch.setattr(kafka, "make_stream", lambda values, environ, **_: told(values, environ))
+
+    def told(values, environ):
+        seen.append(kafka.options_from(values, environ).properties["bootstrap.servers"])
+        raise StreamProblem("seen")
+
+    for environ in ({}, {"bootstrap": "production:9092"}):
+        for flags in ([], ["--bootstrap", "test:9092"]):
+            with override_settings(KAFKA=environ), pytest.raises(CommandError, match="seen"):
+                call_command("consume", "--source", "card-stream", *flags)
+    assert seen == ["one:9092,two:9092", "test:9092", "production:9092", "test:9092"]
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
