@@ -10,20 +10,18 @@ Needs the `confluent-kafka` package (requirements-streaming.txt).
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Record
 
+from scoring.ingestion.kafka_publisher import PRODUCER, Publisher
 from scoring.ingestion.stream import (
     ALERT_ABOVE,
     Counts,
-    DeadLetter,
     Message,
-    NotPublished,
     Patience,
     Pulse,
     Settled,
@@ -36,7 +34,6 @@ from scoring.source_declaration import MOST_BATCH
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
-PUBLISH_SECONDS = 30.0
 # What the promise above rests on: not to be configured away.
 FORCED = {
     "enable.auto.commit": False,
@@ -53,19 +50,12 @@ CONSUMER = {
 }
 CONSUMERS_ALONE = ("group.", "session.", "heartbeat.", "max.poll.", "fetch.", "queued.", "auto.")
 """Properties that a producer does not know."""
-PRODUCER = {
-    "enable.idempotence": True,
-    "acks": "all",
-    "linger.ms": 5,
-    "message.timeout.ms": 20_000,
-}
 NOT_TO_SET = FORCED.keys() | {"enable.idempotence", "acks"}
 OURS = {
     *("detector", "topic", "group", "bootstrap", "alerts_topic", "dead_topic", "threshold"),
     *("batch", "name", "source"),
 }
 Place = tuple[str, int]
-Headers = dict[str, str | bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +120,7 @@ class KafkaStream:
     counts: Counts
     pulse: Pulse
     _consumer: Consumer = field(init=False)
-    _producer: Producer = field(init=False)
+    _publisher: Publisher = field(init=False)
     _owned: set[Place] = field(default_factory=set, init=False)
     _done: dict[Place, int] = field(default_factory=dict, init=False)
     _held: list[Record] = field(default_factory=list, init=False)
@@ -145,9 +135,12 @@ class KafkaStream:
             group = {"group.id": options.group}
             self._consumer = Consumer({**CONSUMER, **shared, **group, **FORCED}, logger=logger)
             common = {k: v for k, v in shared.items() if not k.startswith(CONSUMERS_ALONE)}
-            self._producer = Producer({**PRODUCER, **common}, logger=logger)
+            producer = Producer({**PRODUCER, **common}, logger=logger)
         except (KafkaException, TypeError, ValueError) as error:
             raise StreamProblem(f"Kafka refuses the options: {error}") from error
+        self._publisher = Publisher(
+            producer, options.detector, options.dead_topic, options.alerts_topic
+        )
         self._consumer.subscribe(
             [options.topic],
             on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost,
@@ -202,7 +195,7 @@ class KafkaStream:
             settled = settle(
                 options.detector, messages, alert_above=options.alert_above, source=options.source
             )
-            self._publish(mine, settled)
+            self._publisher.publish(mine, settled)
             return settled
 
         settled = patience.attempt(step, wait=self._wait)
@@ -213,43 +206,6 @@ class KafkaStream:
             place = _partition(record)
             self._done[place] = max(self._done.get(place, 0), (record.offset() or 0) + 1)
         self._commit()
-
-    def _publish(self, records: Sequence[Record], settled: Sequence[Settled]) -> None:
-        """Send alerts and dead letters and wait until the broker has them. Raises NotPublished."""
-        failures: list[str] = []
-
-        def delivered(error: Any, _: Record) -> None:
-            if error is not None:
-                failures.append(error.name())
-
-        detector = self.options.detector
-        for record, item in zip(records, settled, strict=True):
-            if item.alert is not None and self.options.alerts_topic:
-                headers: Headers = {"detector": detector}
-                value = orjson.dumps(item.alert)
-                self._send(self.options.alerts_topic, record, value, headers, delivered)
-            if item.dead is not None:
-                headers = _dead_headers(record, item.dead, detector)
-                self._send(self.options.dead_topic, record, record.value(), headers, delivered)
-        if self._producer.flush(PUBLISH_SECONDS) or failures:
-            raise NotPublished(failures[0] if failures else "no answer")
-
-    def _send(
-        self,
-        topic: str,
-        record: Record,
-        value: bytes | None,
-        headers: Headers,
-        delivered: Callable[[Any, Record], None],
-    ) -> None:
-        """With the key of the message it answers, so that one entity's stay in order."""
-        try:
-            self._producer.produce(
-                topic, value, record.key(), on_delivery=delivered, headers=headers
-            )
-        except BufferError as error:
-            # The producer's queue holds 100,000 messages, a batch never so many: it is stuck.
-            raise NotPublished("queue full") from error
 
     def _wait(self, seconds: float) -> None:
         """Stay in the group without taking more."""
@@ -311,17 +267,6 @@ def _name(record: Record) -> str:
     """With the message's own time: a topic made anew counts its offsets from 0 again."""
     _, milliseconds = record.timestamp()
     return f"{record.topic()}/{record.partition()}/{record.offset()}/{milliseconds}"
-
-
-def _dead_headers(record: Record, dead: DeadLetter, detector: str) -> Headers:
-    return {
-        "detector": detector,
-        "reason": dead.reason,
-        "problems": dead.as_json(),
-        "topic": str(record.topic()),
-        "partition": str(record.partition()),
-        "offset": str(record.offset()),
-    }
 
 
 def _places(partitions: Sequence[TopicPartition]) -> set[Place]:

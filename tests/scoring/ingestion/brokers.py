@@ -180,7 +180,9 @@ def new_topics(partitions: int = 4) -> Topics:
 
 def send(topic: str, values: Iterable[Any]) -> None:
     """JSON of each event, or the bytes as they are, by the key of its user."""
-    producer = Producer({"bootstrap.servers": KAFKA, "linger.ms": 5})
+    producer = Producer(
+        {"bootstrap.servers": KAFKA, "linger.ms": 5, "message.max.bytes": 2_000_000}
+    )
     for value in values:
         raw = value if isinstance(value, bytes) else orjson.dumps(value)
         key = value.get("user_id") if isinstance(value, dict) else None

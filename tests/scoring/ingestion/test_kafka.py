@@ -111,6 +111,19 @@ def test_a_dead_letter_is_the_message_as_it_came_with_the_reason(platform, topic
     assert json.loads(headers["problems"]) == [{"field": "amount", "message": "must be at least 0"}]
 
 
+def test_a_message_as_large_as_the_topic_allows_holds_nothing_up(platform, topics):
+    # With the headers of a dead letter, the second is larger than the broker takes.
+    large = [b"x" * 1_040_000, b"x" * 1_048_500]
+    sent = events(5)
+    send(topics.events, [*large, *sent])
+    platform.consume(*topics.flags())
+    consumed(topics, 7)
+    letters = read_all(topics.dead)
+    assert sorted(len(letter.value()) for letter in letters) == [0, 1_040_000]
+    assert sum(("left_out", b"body") in letter.headers() for letter in letters) == 1
+    assert platform.scored() == ids(sent)
+
+
 def test_an_alert_has_the_key_of_its_event(platform, topics):
     event = events(1)[0]
     send(topics.events, [event])
