@@ -62,7 +62,8 @@ FOR_GOOD = {
 @dataclass(frozen=True, slots=True)
 class MqttOptions:
     """`topic` is a filter (`sensors/+/metrics`, `$share/group/...`); an empty `dead_topic` is
-    `riskplatform/dead/<detector>`, an empty `alerts_topic` sends no alerts."""
+    `riskplatform/dead/<detector>`, an empty `alerts_topic` sends no alerts; an empty `client_id`
+    is `riskplatform.<source>`, and without a source `riskplatform-<detector>`."""
 
     detector: str
     topic: str
@@ -84,7 +85,9 @@ class MqttOptions:
         """Raises StreamProblem."""
         dead = self.dead_topic or f"riskplatform/dead/{self.detector}"
         object.__setattr__(self, "dead_topic", dead)
-        object.__setattr__(self, "client_id", self.client_id or f"riskplatform-{self.detector}")
+        # One session for each source: two clients of one name throw each other out.
+        usual = f"riskplatform.{self.source}" if self.source else f"riskplatform-{self.detector}"
+        object.__setattr__(self, "client_id", self.client_id or usual)
         if not (self.topic and self.host):
             raise StreamProblem("MQTT needs a topic and a broker's host.")
         # The network's thread would end by it, unseen.
@@ -94,6 +97,12 @@ class MqttOptions:
         own = [name for name in (dead, self.alerts_topic) if name]
         if any(topic_matches_sub(_without_share(self.topic), name) for name in own):
             raise StreamProblem(f"'{self.topic}' would read what this stream writes.")
+
+    def reads(self, topic: str) -> bool:
+        """Whether a message of that topic is asked for: a session keeps earlier subscriptions."""
+        asked = _without_share(self.topic)
+        # `$queue/...` and the like are notations of one broker or another.
+        return asked.startswith("$") or topic_matches_sub(asked, topic)
 
 
 def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> MqttOptions:
@@ -199,7 +208,8 @@ class MqttStream:
                 self._fault = f"The broker refuses us: {code}"
             return
         self._connection += 1
-        logger.info("MQTT: connected%s", ", session resumed" if flags.session_present else "")
+        known = "session resumed" if flags.session_present else "new session, nothing waits in it"
+        logger.info("MQTT: connected as '%s', %s", self.options.client_id, known)
         # What is retained comes once, not with every connection.
         once = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         client.subscribe(self.options.topic, options=once)
@@ -227,27 +237,39 @@ class MqttStream:
         return batch
 
     def _work(self, batch: Sequence[tuple[int, MQTTMessage]], patience: Patience) -> None:
-        """Settle, publish, acknowledge."""
-        messages = [Message(bytes(message.payload), _name(message)) for _, message in batch]
-
+        """Settle, publish, acknowledge. What is not asked for is acknowledged too, and counted."""
         options = self.options
+        mine = [message for _, message in batch if options.reads(message.topic)]
+        messages = [Message(bytes(message.payload), _name(message)) for message in mine]
 
         def step() -> list[Settled]:
             settled = settle(
                 options.detector, messages, alert_above=options.alert_above, source=options.source
             )
-            self._publish([message for _, message in batch], settled)
+            self._publish(mine, settled)
             return settled
 
         settled = patience.attempt(step, wait=self._wait)
         if settled is None:
             return
         self.counts.add(settled)
+        self._drop([message.topic for _, message in batch if not options.reads(message.topic)])
         for connection, message in batch:
             # Numbers of an earlier connection mean nothing in this one: the broker sends those
             # messages again, and they are recognised.
             if connection == self._connection:
                 self._client.ack(message.mid, message.qos)
+
+    def _drop(self, topics: Sequence[str]) -> None:
+        """Count messages that are not asked for; say so at the first, the second, the fourth..."""
+        before = self.counts.dropped
+        self.counts.dropped += len(topics)
+        if before.bit_length() != self.counts.dropped.bit_length():
+            logger.warning(
+                "MQTT: %d dropped, the last of '%s': the session of '%s' still has the subscription"
+                " of an earlier --topic (docs/streaming.md).",
+                self.counts.dropped, topics[-1], self.options.client_id,
+            )  # fmt: skip
 
     def _publish(self, messages: Sequence[MQTTMessage], settled: Sequence[Settled]) -> None:
         """Send alerts and dead letters and wait for the broker's word. Raises NotPublished."""

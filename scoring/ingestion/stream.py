@@ -86,7 +86,10 @@ class Settled:
 
 @dataclass(slots=True)
 class Counts:
-    """Messages of this process. `repeated` were scored before; `waits` counts failed attempts."""
+    """Messages of this process. `repeated` were scored before; `waits` counts failed attempts.
+
+    `dropped` are of a topic that is no longer read; they are not in `received`.
+    """
 
     received: int = 0
     scored: int = 0
@@ -94,6 +97,7 @@ class Counts:
     alerts: int = 0
     dead: int = 0
     waits: int = 0
+    dropped: int = 0
 
     def add(self, batch: Sequence[Settled]) -> None:
         """Count a batch that is settled and published."""

@@ -53,9 +53,9 @@ class Post:
             raw = sample if isinstance(sample, bytes) else json.dumps(sample).encode()
             self.client.publish(f"{self.name}/metrics/web-1", raw, qos=1).wait_for_publish(10)
 
-    def flags(self, *more: str) -> list[str]:
+    def flags(self, *more: str, kind: str = "metrics") -> list[str]:
         return [
-            "mqtt", "--detector", "anomaly", "--topic", f"{self.name}/metrics/+", "--broker", MQTT,
+            "mqtt", "--detector", "anomaly", "--topic", f"{self.name}/{kind}/+", "--broker", MQTT,
             "--client-id", self.name, "--dead-topic", f"{self.name}/dead",
             "--alerts-topic", f"{self.name}/alerts", *more,
         ]  # fmt: skip
@@ -141,6 +141,18 @@ def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(platform, pos
     wait_for(lambda: len(platform.scored()) == 900, "900 predictions")
     assert before < 900
     assert platform.scored() == ids(sent)
+
+
+def test_an_earlier_topic_is_no_longer_read_and_it_is_said(platform, post):
+    ready(platform, post).stop()
+    post.send(samples(3))
+    consumer = platform.consume(*post.flags(kind="others"))
+    wait_for(lambda: consumer.said("of an earlier --topic"), "the warning")
+    sent = json.dumps(samples(1, first=7)[0]).encode()
+    post.client.publish(f"{post.name}/others/web-1", sent, qos=1).wait_for_publish(10)
+    wait_for(platform.scored, "a prediction")
+    assert "1 scored, 0 repeated, 0 alerts, 0 dead, 0 waits, 3 dropped" in consumer.stop()
+    assert platform.scored() == ["s7"]
 
 
 def test_a_sample_without_an_id_is_stored_once(platform, post):

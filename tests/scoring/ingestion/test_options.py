@@ -82,6 +82,28 @@ def test_mqtt_refuses_what_is_no_topic_filter(topic):
         mqtt.options_from({}, MQTT | {"topic": topic})
 
 
+def test_every_source_has_a_session_of_its_own():
+    ids = [
+        mqtt.options_from(values, MQTT).client_id
+        for values in ({}, {"source": "east"}, {"source": "west"}, {"client_id": "me"})
+    ]
+    assert ids == ["riskplatform-anomaly", "riskplatform.east", "riskplatform.west", "me"]
+
+
+@pytest.mark.parametrize(
+    ("topic", "ours"),
+    [
+        ("hosts/+/m", True),
+        ("$share/risk/hosts/+/m", True),
+        ("$queue/hosts/+/m", True),
+        ("other/+/m", False),
+        ("$share/hosts/other/+/m", False),
+    ],
+)
+def test_what_an_earlier_subscription_brings_is_told_by_its_topic(topic, ours):
+    assert mqtt.options_from({}, MQTT | {"topic": topic}).reads("hosts/1/m") is ours
+
+
 def test_mqtt_knows_its_ports():
     assert mqtt.options_from({}, MQTT).port == 1883
     assert mqtt.options_from({}, MQTT | {"tls": "true"}).port == 8883
