@@ -75,7 +75,7 @@ class Installation:
         if self.url:
             with psycopg.connect(self.url) as database:
                 return database.execute(sql).fetchall()
-        with sqlite3.connect(self.var / "riskplatform.db", timeout=20) as database:
+        with sqlite3.connect(self.var / "riskplatform.db", timeout=PATIENCE) as database:
             return database.execute(sql).fetchall()
 
     def scored(self) -> list[str]:
@@ -88,7 +88,7 @@ class Installation:
             with psycopg.connect(self.url, autocommit=True) as server:
                 server.execute("truncate scoring_prediction, scoring_entitystate cascade")
             return
-        with sqlite3.connect(self.var / "riskplatform.db", timeout=20) as database:
+        with sqlite3.connect(self.var / "riskplatform.db", timeout=PATIENCE) as database:
             database.execute("delete from scoring_prediction")
             database.execute("delete from scoring_entitystate")
 

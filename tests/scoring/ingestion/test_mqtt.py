@@ -8,7 +8,14 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.scoring.ingestion.brokers import MQTT, Installation, installation, new_name, wait_for
+from tests.scoring.ingestion.brokers import (
+    MQTT,
+    PATIENCE,
+    Installation,
+    installation,
+    new_name,
+    wait_for,
+)
 
 pytestmark = [
     pytest.mark.mqtt,
@@ -46,12 +53,12 @@ class Post:
         self.client.connect(host, int(port))
         self.client.loop_start()
         self.client.subscribe([(f"{self.name}/dead", 1), (f"{self.name}/alerts", 1)])
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE)
 
     def send(self, samples: list[object]) -> None:
         for sample in samples:
             raw = sample if isinstance(sample, bytes) else json.dumps(sample).encode()
-            self.client.publish(f"{self.name}/metrics/web-1", raw, qos=1).wait_for_publish(10)
+            self.client.publish(f"{self.name}/metrics/web-1", raw, qos=1).wait_for_publish(PATIENCE)
 
     def flags(self, *more: str, kind: str = "metrics") -> list[str]:
         return [
@@ -149,7 +156,7 @@ def test_an_earlier_topic_is_no_longer_read_and_it_is_said(platform, post):
     consumer = platform.consume(*post.flags(kind="others"))
     wait_for(lambda: consumer.said("of an earlier --topic"), "the warning")
     sent = json.dumps(samples(1, first=7)[0]).encode()
-    post.client.publish(f"{post.name}/others/web-1", sent, qos=1).wait_for_publish(10)
+    post.client.publish(f"{post.name}/others/web-1", sent, qos=1).wait_for_publish(PATIENCE)
     wait_for(platform.scored, "a prediction")
     said = consumer.stop()
     assert "1 received, 1 scored, 0 repeated" in said
