@@ -51,6 +51,11 @@ class Census:
         """The prediction's id."""
         return UUID(bytes=self.ids[16 * i : 16 * i + 16])
 
+    def days(self, first_day: date, last_day: date) -> int:
+        """How many of these days its numbers are spread over: none before its oldest event."""
+        oldest = self.first.astimezone(UTC).date() if self.first else first_day
+        return (last_day - max(first_day, oldest)).days + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

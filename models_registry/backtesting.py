@@ -314,7 +314,7 @@ def _result(
         "label_delay": spec.training.label_delay,
         "currency": spec.currency,
         "has_amounts": bool(np.isfinite(rows.amounts).any()),
-        "days": _days(test, census),
+        "days": census.days(test.first_day, test.last_day),
         "matrix": confusion(matched, rows),
         "matrix_today": confusion(found_today, rows) if test.today else None,
         "arms": {
@@ -337,12 +337,6 @@ def _result(
         },
         "learnt_until": _learnt_until(test),
     }
-
-
-def _days(test: Backtest, census: Census) -> int:
-    """Days that its numbers are spread over: none before the oldest event that was counted."""
-    oldest = census.first.astimezone(UTC).date() if census.first else test.first_day
-    return (test.last_day - max(test.first_day, oldest)).days + 1
 
 
 def _rates(matrix: dict[str, Any]) -> dict[str, Any]:

@@ -49,10 +49,12 @@ class Post:
         ready = threading.Event()
         self.client.on_subscribe = lambda *_: ready.set()
         self.client.on_message = lambda _, __, message: self.found.append(message)
+        # With every connection: one that is lost meanwhile takes its subscriptions along.
+        topics = [(f"{self.name}/dead", 1), (f"{self.name}/alerts", 1)]
+        self.client.on_connect = lambda *_: self.client.subscribe(topics)
         host, _, port = MQTT.partition(":")
         self.client.connect(host, int(port))
         self.client.loop_start()
-        self.client.subscribe([(f"{self.name}/dead", 1), (f"{self.name}/alerts", 1)])
         assert ready.wait(PATIENCE)
 
     def send(self, samples: list[object]) -> None:
