@@ -109,7 +109,7 @@ def shares(
             }
         )
     layout = _layout(axis, points)
-    layout["yaxis"] |= {"tickformat": ".0%"}
+    layout["yaxis"] |= {"tickformat": ".2~%"}
     return {"data": data, "layout": layout}
 
 

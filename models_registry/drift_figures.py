@@ -54,7 +54,11 @@ def _bars(
         "barmode": "overlay",
         "bargap": 0.05,
         "xaxis": {"title": {"text": axis}, **kind},
-        "yaxis": {"title": {"text": "Share of events"}, "tickformat": ".0%", "rangemode": "tozero"},
+        "yaxis": {
+            "title": {"text": "Share of events"},
+            "tickformat": ".2~%",
+            "rangemode": "tozero",
+        },
         "showlegend": True,
         "margin": {"t": 24},
     }

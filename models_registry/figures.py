@@ -97,7 +97,7 @@ def diagonal(name: str, *, end: float = 1.0) -> dict[str, Any]:
 
 def layout(x: str, y: str, *, percent: bool) -> dict[str, Any]:
     """Axes with these titles."""
-    axis: dict[str, Any] = {"tickformat": ".0%", "rangemode": "tozero"} if percent else {}
+    axis: dict[str, Any] = {"tickformat": ".2~%", "rangemode": "tozero"} if percent else {}
     return {
         "xaxis": {"title": {"text": x}, **axis},
         "yaxis": {"title": {"text": y}, **axis},

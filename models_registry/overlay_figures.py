@@ -67,7 +67,7 @@ def _line(key: str, version: ModelVersion, looks: dict[str, Any]) -> dict[str, A
 def _layout(key: str, x: str, y: str) -> dict[str, Any]:
     axis: dict[str, Any] = {"rangemode": "tozero"}
     if key != "cost":
-        axis["tickformat"] = ".0%"
+        axis["tickformat"] = ".2~%"
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": x}, **axis},
         "yaxis": {"title": {"text": y}, **axis},

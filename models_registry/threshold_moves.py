@@ -104,23 +104,29 @@ def publish_thresholds(
     current = Thresholds.from_dict(manifest["thresholds"])
     wanted = _moved(current, review=review, block=block)
     metrics = _metrics_at(version, current, wanted, known)
-    digest = write_bundle(
-        bundle_root(),
-        {
-            **manifest,
-            "thresholds": wanted.to_dict(),
-            "outcome_reference": _outcomes_at(version, wanted, manifest),
-            "metrics": metrics,
-            "moved_from": {"digest": version.digest, "version": version.label},
-            "created_at": datetime.now(UTC).isoformat(),
-        },
-        files,
-    )
+    changed = _changed(version, wanted, metrics, manifest)
+    digest = write_bundle(bundle_root(), manifest | changed, files)
     made = _register(version, digest, metrics, actor=actor)
     inherit_documents(made, version)
     note_tracking(made)
     _note(made, version, current, wanted, actor=actor, reason=reason.strip())
     return made
+
+
+def _changed(
+    version: ModelVersion,
+    wanted: Thresholds,
+    metrics: dict[str, Any],
+    manifest: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the manifest of the moved version says otherwise than that of its base."""
+    return {
+        "thresholds": wanted.to_dict(),
+        "outcome_reference": _outcomes_at(version, wanted, manifest),
+        "metrics": metrics,
+        "moved_from": {"digest": version.digest, "version": version.label},
+        "created_at": datetime.now(UTC).isoformat(),
+    }
 
 
 def _note(
