@@ -51,7 +51,7 @@
   function layoutFor(given, map, box) {
     var axis = {
       gridcolor: map["@line"], linecolor: map["@line"], zerolinecolor: map["@line"], tickcolor: map["@line"],
-      ticks: "", showline: false, automargin: true, fixedrange: true, title: { font: { size: 12, color: map["@muted"] } },
+      ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
       tickfont: { size: 11, color: map["@muted"] }
     };
     var base = {
