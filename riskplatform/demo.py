@@ -129,12 +129,14 @@ def _triage(now: datetime, say: Say) -> None:
     say(f"{opened:,} flagged predictions in {len(queue):,} alerts")
     if not queue:
         return
-    case = open_case(queue[:1], title="Unusual payments of one customer", actor=analyst)
+    paid = next((alert for alert in queue if alert.exposure), queue[0])  # not a host
+    case = open_case([paid], title="Unusual payments of one customer", actor=analyst)
+    queue.remove(paid)
     move_case(case, move="investigate", actor=analyst)
     comment_on_case(
         case, text="Called the customer, no answer yet. Trying again this afternoon.", actor=analyst
     )
-    for alert in queue[3:60:8]:
+    for alert in queue[2:60:8]:
         if stake_of(alert).above:
             continue  # It takes a case and a second person.
         truth = Label.objects.filter(prediction=alert.top_prediction).first()

@@ -60,10 +60,10 @@ sign_closed_alerts()
 @pytest.fixture(scope="module")
 def alerts(platform: Stack) -> dict[str, str]:
     """Addresses of an open alert of each detector, the one with most links; payments trained."""
-    platform.manage("shell", "-v", "0", "-c", PAYMENTS)
+    platform.run(PAYMENTS)
     found = {}
     for slug in ("fraud", "payments"):
-        said = platform.manage("shell", "-v", "0", "-c", FIND.format(slug=slug))
+        said = platform.run(FIND.format(slug=slug))
         found[slug] = f"/alerts/{said.split()[-1]}/"
     return found
 
@@ -132,11 +132,10 @@ def test_a_reveal_asks_for_a_reason_and_goes_away_with_the_page(
     assert "called" not in page.url
     page.get_by_role("button", name="Hide").click()
     expect(page.locator("#event-body dl")).to_contain_text("••••")
-    said = platform.manage(
-        "shell", "-v", "0", "-c",
+    said = platform.run(
         "from accounts.models import AuditEntry\n"
         "print(AuditEntry.objects.filter(action='prediction.revealed').last().detail['reason'])",
-    )  # fmt: skip
+    )
     assert said.strip() == "The customer called back"
 
 

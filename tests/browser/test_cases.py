@@ -21,9 +21,9 @@ WorkQueue.objects.update(approval_limit={limit})
 @pytest.fixture
 def any_loss_needs_two(platform: Stack) -> Iterator[None]:
     """Every amount is above the loss limit, for one test."""
-    platform.manage("shell", "-v", "0", "-c", SET_LIMIT.format(limit=0))
+    platform.run(SET_LIMIT.format(limit=0))
     yield
-    platform.manage("shell", "-v", "0", "-c", SET_LIMIT.format(limit=None))
+    platform.run(SET_LIMIT.format(limit=None))
 
 
 def open_case(page: Page, title: str) -> str:

@@ -17,7 +17,7 @@ COUNT = "from cases.tallying import tally_everything; tally_everything()"
 def test_a_lead_reads_the_dashboard_and_drills_down_by_keyboard(
     sign_in: SignIn, platform: Stack
 ) -> None:
-    platform.manage("shell", "-v", "0", "-c", COUNT)
+    platform.run(COUNT)
     page = sign_in("lead")
     page.keyboard.press("g")
     page.keyboard.press("s")

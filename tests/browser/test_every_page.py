@@ -41,7 +41,7 @@ LOADED_BYTES = 1_500_000
 
 @pytest.fixture(scope="module")
 def addresses(platform: Stack) -> list[tuple[str, str]]:
-    found = json.loads(platform.manage("shell", "-v", "0", "-c", ADDRESSES).splitlines()[-1])
+    found = json.loads(platform.run(ADDRESSES).splitlines()[-1])
     return [(name, address) for name, address in found if not address.startswith("/api/")]
 
 

@@ -29,7 +29,7 @@ print(alert.get_absolute_url())
 
 
 def test_the_bell_shows_and_leads_to_the_alert(sign_in: SignIn, platform: Stack) -> None:
-    alert = platform.manage("shell", "-v", "0", "-c", CRITICAL).splitlines()[-1]
+    alert = platform.run(CRITICAL).splitlines()[-1]
     page = sign_in("analyst")
     expect(page.locator("#bell-count .number")).to_be_visible()
     assert_accessible(page, widths=SCREENS)
@@ -49,7 +49,7 @@ def test_the_bell_shows_and_leads_to_the_alert(sign_in: SignIn, platform: Stack)
 
 
 def test_marking_keeps_the_focus_and_counts_again(sign_in: SignIn, platform: Stack) -> None:
-    platform.manage("shell", "-v", "0", "-c", CRITICAL.replace('"browser"', '"marked"'))
+    platform.run(CRITICAL.replace('"browser"', '"marked"'))
     page = sign_in("analyst")
     page.goto("/notifications/?show=unread")
     button = page.get_by_role("button", name="Mark read").first

@@ -24,7 +24,7 @@ def pair(platform: Stack) -> tuple[str, str]:
         "rows = V.objects.filter(detector__slug='fraud');"
         "print(rows.get(stage='champion').pk, rows.latest('number').pk)"
     )
-    champion, challenger = platform.manage("shell", "-v", "0", "-c", code).split()
+    champion, challenger = platform.run(code).split()
     return champion, challenger
 
 

@@ -24,7 +24,7 @@ TALLY = (
 @pytest.fixture(scope="module")
 def counted(platform: Stack) -> None:
     """What beat does every minute."""
-    platform.manage("shell", "-v", "0", "-c", TALLY)
+    platform.run(TALLY)
 
 
 def write_rule(page: Page, code: str) -> None:

@@ -189,7 +189,7 @@ def test_a_wrong_search_says_where_and_keeps_what_was_typed(sign_in: SignIn) -> 
 
 
 def test_the_lists_hold_a_crowd_and_an_empty_answer(sign_in: SignIn, platform: Stack) -> None:
-    platform.manage("shell", "-v", "0", "-c", MANY)
+    platform.run(MANY)
     page = sign_in("admin")
     for address, heading in (
         ("/manage/users/", "Users"),

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "a-test-password-71"
 PEOPLE = f"from riskplatform.demo import make_people; make_people({PASSWORD!r})"
 PREPARED = f"prepared_{shared.RUN}"
+LEFT_OUT = ("DATABASE_URL", "REDIS_URL")
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.e2e.settings"}
 PRODUCTION = {
     "SECRET_KEY": "s" * 40,
     "ALLOWED_HOSTS": "127.0.0.1",
@@ -24,9 +26,8 @@ PRODUCTION = {
 
 def environ(var: Path, more: dict[str, str]) -> dict[str, str]:
     """The environment of an installation's processes."""
-    left_out = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
-    kept = {name: value for name, value in os.environ.items() if name not in left_out}
-    return {**kept, "RISK_VAR_DIR": str(var), **more}
+    kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+    return {**kept, **SETTINGS, "RISK_VAR_DIR": str(var), **more}
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

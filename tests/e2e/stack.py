@@ -25,10 +25,10 @@ from tests.e2e.prepared import (
     ROOT,
     copy_database,
     environ,
-    manage,
     prepared,
     prepared_on_postgres,
 )
+from tests.e2e.shell import Shell
 
 PATIENCE = 60.0
 
@@ -59,6 +59,10 @@ class Stack:
     env: dict[str, str]
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    shell: Shell = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shell = Shell(self.environ())
 
     @property
     def address(self) -> str:
@@ -69,7 +73,13 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command and give what it printed."""
-        return manage(self.environ(), *arguments)
+        return self.run(
+            f"from django.core.management import call_command; call_command(*{arguments!r})"
+        )
+
+    def run(self, code: str) -> str:
+        """Run Python in a process of the installation and give what it printed."""
+        return self.shell.run(code)
 
     def start(self, name: str) -> None:
         """Start web, worker or beat and, for web, wait until it answers."""
@@ -87,6 +97,7 @@ class Stack:
 
     def stop(self) -> None:
         """End all at once: a worker takes 5 s to end in order (test_demo sees to that)."""
+        self.shell.stop()
         for process in self.processes.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

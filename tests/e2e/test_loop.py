@@ -110,7 +110,7 @@ def score(stack: Stack, key: str, name: str, amount: float = 40.0) -> dict[str, 
 def query(stack: Stack, expression: str) -> str:
     """What a Django expression gives, straight from the installation's database."""
     imports = "from cases.models import *; from scoring.models import *; import json"
-    return stack.manage("shell", "-v", "0", "-c", f"{imports}; print({expression})").strip()
+    return stack.run(f"{imports}; print({expression})").strip()
 
 
 def alert_of(stack: Stack, name: str) -> int | None:

@@ -41,7 +41,7 @@ def test_two_processes_that_tick_at_one_moment_send_one_mail(tmp_path: Path) -> 
     with mail_sink() as sink:
         env = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": f"{sink.port}"}
         with running_stack(tmp_path, env) as stack:
-            stack.manage("shell", "-v", "0", "-c", SUBSCRIBE)
+            stack.run(SUBSCRIBE)
             workers = [
                 subprocess.Popen(
                     [sys.executable, "-c", _prepared(TICK)],

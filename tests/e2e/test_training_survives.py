@@ -46,7 +46,7 @@ def with_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an installation with a history to learn from."""
     var = tmp_path_factory.mktemp("history")
     with running_stack(var, {}) as found:
-        shell(found, HISTORY)
+        found.run(HISTORY)
     return var
 
 
@@ -55,10 +55,6 @@ def stack(with_history: Path, tmp_path: Path) -> Iterator[Stack]:
     """A worker over that history; no beat, so that the test is the reaper."""
     with running_stack(tmp_path, {}, "worker", like=with_history) as found:
         yield found
-
-
-def shell(stack: Stack, code: str) -> None:
-    stack.manage("shell", "-v", "0", "-c", code)
 
 
 def read(stack: Stack, sql: str) -> list[tuple[Any, ...]]:
@@ -113,7 +109,7 @@ def freeze(pid: int, stack: Stack) -> None:
 
 
 def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
-    shell(stack, REQUEST)
+    stack.run(REQUEST)
     until_it_learns(stack)
     os.killpg(stack.processes["worker"].pid, signal.SIGKILL)
     stack.processes["worker"].wait()
@@ -122,7 +118,7 @@ def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
     tried = trials(stack)
     assert tried
     stack.start("worker")
-    shell(stack, REAP)
+    stack.run(REAP)
     stack.wait_for(lambda: has_ended(stack), "the second attempt", PATIENCE)
     assert job(stack)[:2] == ("succeeded", 2)
     assert [number for number, _ in versions(stack)] == [1]
@@ -131,13 +127,13 @@ def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
 
 
 def test_a_frozen_worker_that_comes_back_registers_nothing(stack: Stack) -> None:
-    shell(stack, REQUEST)
+    stack.run(REQUEST)
     until_it_learns(stack)
     frozen = stack.processes.pop("worker")
     freeze(frozen.pid, stack)
     try:
         stack.start("worker")
-        shell(stack, REAP)
+        stack.run(REAP)
         stack.wait_for(lambda: job(stack)[0] == "succeeded", "the second attempt", PATIENCE)
         assert job(stack)[:2] == ("succeeded", 2)
         os.killpg(frozen.pid, signal.SIGCONT)
