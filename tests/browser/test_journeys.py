@@ -105,6 +105,20 @@ def served(platform: Stack) -> str:
     return str(answer.json()["model_version"])
 
 
+PAGES = {
+    "analyst": ("/", "/alerts/1/", "/cases/", "/cases/1/", "/detectors/", "/detectors/fraud/"),
+    "owner": ("/models/", "/models/1/", "/jobs/"),
+}
+
+
+@pytest.mark.parametrize("username", PAGES)
+def test_no_page_has_an_accessibility_violation(sign_in: SignIn, username: str) -> None:
+    page = sign_in(username)
+    for path in PAGES[username]:
+        page.goto(path)
+        assert_accessible(page)
+
+
 def test_an_analyst_cannot_promote_and_an_owner_cannot_label(sign_in: SignIn) -> None:
     analyst = sign_in("analyst")
     analyst.goto("/models/1/")
