@@ -76,8 +76,7 @@ def threshold_figure(
 
 def cheapest_name(curve: Curve, best: AtThresholds) -> str:
     """What the cheapest is called: a first tie may be more than people can see."""
-    within = best.alerts_a_day <= curve.capacity_a_day
-    return "Cheapest within capacity" if within else "Cheapest"
+    return "Cheapest within capacity" if curve.is_within_capacity(best) else "Cheapest"
 
 
 def _marks(

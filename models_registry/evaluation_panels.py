@@ -228,7 +228,7 @@ def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> 
     `block` is where blocks begin now.
     """
     row = _outcome(cheapest_name(curve, best), best, currency)
-    if best.alerts_a_day > curve.capacity_a_day:
+    if not curve.is_within_capacity(best):
         return row, TIED
     if best.alerts_a_day > 0.0:
         return row, ""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models_registry.core import resampling
 from models_registry.core.costs import decision_costs, losses
-from models_registry.core.metrics import NAN, calibration_groups, interval
+from models_registry.core.metrics import NAN, calibration_groups, count_of, interval
 from scoring.core.decision import Thresholds
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
@@ -79,13 +79,13 @@ class Judgement:
         if self.traffic is None or not self.risk.size:
             return capacity
         everything = np.sort(self.traffic.risk)[::-1]
-        places = int(capacity * everything.size)
+        places = count_of(capacity, everything.size)
         if not places:
             return 0.0
         last = everything[places - 1]
         # Of those that tie at the last place as many as there is room for.
         ties = (places - (everything > last).sum()) / (everything == last).sum()
-        seen = (self.risk > last).sum() + int(ties * (self.risk == last).sum())
+        seen = (self.risk > last).sum() + count_of(ties, (self.risk == last).sum())
         return float(min(1.0, (seen + 0.5) / self.risk.size))
 
     def columns(self) -> dict[str, FloatArray]:

@@ -7,7 +7,8 @@ Every function returns NaN where the question has no answer (say, a recall witho
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from math import floor
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,14 @@ FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
 
 NAN = float("nan")
+ROUNDING: Final = 4.0 * float(np.finfo(float).eps)
+"""How far the product of a share and a count may lie below the count that is meant, as a share."""
+
+
+def count_of(share: float, n: float) -> int:
+    """How many whole ones of `n` a share is: 29 of 100 for 0.29, though as floats 0.29 * 100 lies
+    below 29."""
+    return floor(share * n * (1.0 + ROUNDING))
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def recall_at_false_positive_rate(labels: Labels, scores: FloatArray, rate: floa
     counts = cumulative_counts(labels, scores)
     if counts.positives == 0 or counts.negatives == 0:
         return NAN
-    allowed = counts.false <= rate * counts.negatives
+    allowed = counts.false <= count_of(rate, counts.negatives)
     return float(counts.true[allowed].max(initial=0.0) / counts.positives)
 
 
@@ -148,7 +157,7 @@ def value_detection_rate(
     """Share of the fraudulent value in the `alert_rate` riskiest events (0 to 1); an unknown amount
     counts as in costs."""
     bad = np.where(labels == 1, exposures(amounts), 0.0)
-    k = int(alert_rate * labels.size)
+    k = count_of(alert_rate, labels.size)
     return _ratio(float(bad[np.argsort(-scores, kind="stable")[:k]].sum()), float(bad.sum()))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import exposures
+from models_registry.core.metrics import count_of
 
 LEAST_ENTITIES: Final = 50
 """Fewer entities are too few blocks to draw from."""
@@ -142,7 +143,7 @@ class Ranking:
         false_before = above[self._starts] - (true - gained)
         precision = true / np.maximum(flagged, 1)
         beaten = negatives - 0.5 * (false + false_before)
-        allowed = true[false <= self._rate * negatives]
+        allowed = true[false <= count_of(self._rate, negatives)]
         return (
             float(gained @ beaten) / (positives * negatives),
             float(gained @ precision) / positives,
@@ -157,7 +158,7 @@ class Ranking:
         whole = float(value.sum())
         if whole == 0:
             return np.nan
-        found = float(value[above[self._seen] <= int(self._capacity * total)].sum())
+        found = float(value[above[self._seen] <= count_of(self._capacity, total)].sum())
         return min(found / whole, 1.0)
 
 

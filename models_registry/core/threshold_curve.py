@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import losses
+from models_registry.core.metrics import count_of
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 
@@ -102,6 +103,10 @@ class Curve:
         """Alerts a day that people can see."""
         return self._costs.capacity * self.events / self.days
 
+    def is_within_capacity(self, one: AtThresholds) -> bool:
+        """Whether people can see all that these thresholds flag."""
+        return round(one.alerts_a_day * self.days) <= count_of(self._costs.capacity, self.events)
+
     @property
     def cost_without_model(self) -> float | None:
         """Money per event of the cheaper of approving and of reviewing everything."""
@@ -146,7 +151,7 @@ class Curve:
         (`above_all`), where no cut pays for itself. None without amounts or cuts."""
         if self._lost is None or not self.thresholds.size:
             return None
-        limit = self._costs.capacity * self.events
+        limit = count_of(self._costs.capacity, self.events)
         allowed = max(1, int(np.sum(self._counts[1:, 3] <= limit)))
         tried = [self.above_all, *self.thresholds[:allowed].tolist()]
         found = [self.at(t, max(block, t)) for t in tried]

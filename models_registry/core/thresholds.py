@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import losses
+from models_registry.core.metrics import count_of
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
 
@@ -95,7 +96,7 @@ def _allowed_cuts(ranked: FloatArray, capacity: float) -> NDArray[np.intp]:
     Flagging a little too much beats never flagging at all.
     """
     ends = np.flatnonzero(np.append(np.diff(ranked) != 0, True)) + 1
-    within = ends[ends <= capacity * ranked.size]
+    within = ends[ends <= count_of(capacity, ranked.size)]
     return within if within.size else ends[:1]
 
 

@@ -10,6 +10,7 @@ from models_registry.core.metrics import (
     bootstrap_interval,
     brier_score,
     calibration_points,
+    count_of,
     entity_precision_at_k,
     expected_calibration_error,
     precision_recall_points,
@@ -92,6 +93,22 @@ def test_the_value_detection_rate_weighs_frauds_by_their_amount():
     labels, scores = np.array([1, 1, 0, 0]), np.array([0.9, 0.1, 0.5, 0.4])
     amounts = np.array([30.0, 10.0, 500.0, np.nan])
     assert value_detection_rate(labels, scores, amounts, 0.25) == 0.75
+
+
+def test_so_many_of_n_are_as_many_as_the_decimals_say():
+    percents = [count_of(percent / 100.0, n) for n in (100, 1000) for percent in range(101)]
+    assert percents == [percent * n // 100 for n in (100, 1000) for percent in range(101)]
+    assert all(count_of(k / n, n) == k for n in (3, 49, 93, 10_007) for k in range(n + 1))
+    assert [count_of(0.29, 103), count_of(0.999999, 10**6), count_of(0.5, 0)] == [29, 999_999, 0]
+
+
+def test_the_riskiest_29_of_100_events_are_29():
+    ranked = np.linspace(1.0, 0.0, 100)
+    last = (np.arange(100) == 28).astype(int)
+    assert value_detection_rate(last, ranked, np.ones(100), 0.29) == 1.0
+    # Of 100 negatives 29 may be flagged before the only positive.
+    labels = (np.arange(101) == 29).astype(int)
+    assert recall_at_false_positive_rate(labels, np.linspace(1.0, 0.0, 101), 0.29) == 1.0
 
 
 def test_an_unknown_amount_of_a_fraud_counts_as_the_median_one():

@@ -54,6 +54,14 @@ def test_unknown_amounts_count_alike_in_the_metric_and_its_interval():
     assert ranking.measure(once) == pytest.approx(measured(LABELS, RISK, amounts), abs=1e-12)
 
 
+def test_shares_that_floats_miss_count_alike_in_the_metric_and_its_interval():
+    risk, amounts = np.linspace(1.0, 0.0, 100), np.ones(100)
+    labels, own = (np.arange(100) == 28).astype(int), np.arange(100, dtype=np.int32)
+    ranking = Ranking(labels, risk, own, amounts=amounts, capacity=0.29, false_positive_rate=0.29)
+    found = ranking.measure(np.ones(100, np.uint8))
+    assert found[3] == metrics.value_detection_rate(labels, risk, amounts, 0.29) == 1.0
+
+
 def test_a_block_drawn_twice_counts_as_its_rows_repeated():
     weights = draw(np.random.default_rng(5), BLOCKS.n)
     rows = np.repeat(np.arange(N), weights[BLOCKS.code])

@@ -52,6 +52,15 @@ def test_the_cheapest_threshold_is_the_one_that_training_chooses():
     assert best.alerts_a_day <= curve().capacity_a_day == pytest.approx(25.0)
 
 
+def test_the_cheapest_of_100_events_flags_all_29_that_people_can_see():
+    costs = replace(COSTS, capacity=0.29)
+    labels, risk, amounts = np.ones(100, int), np.linspace(1.0, 0.0, 100), np.full(100, 50.0)
+    stored = threshold_curve(labels, risk, amounts, days=1.0, costs=costs)
+    best = Curve(stored, costs).cheapest(NEVER)
+    assert best.alerts_a_day == 29.0
+    assert Curve(stored, costs).is_within_capacity(best)
+
+
 def test_where_no_review_pays_for_itself_the_cheapest_is_to_flag_nothing():
     dear = replace(COSTS, capacity=1.0)
     labels, risk = np.array([0, 1, 0, 0]), np.array([0.2, 0.4, 0.6, 0.8])
@@ -92,10 +101,10 @@ def test_the_cheapest_is_never_dearer_than_anything_within_capacity(
     for block in (0.0, 0.5, chosen.block, NEVER):
         best = found.cheapest(block)
         every = [found.at(t, max(block, t)) for t in (*found.thresholds, 2.0)]
-        within = [one for one in every if one.alerts_a_day <= found.capacity_a_day]
+        within = [one for one in every if found.is_within_capacity(one)]
         assert best.cost <= min(one.cost for one in within) + 1e-9
         first = found.at(found.thresholds[0], NEVER)  # May be a tie of more than capacity.
-        assert best.alerts_a_day <= max(found.capacity_a_day, first.alerts_a_day)
+        assert found.is_within_capacity(best) or best.alerts_a_day <= first.alerts_a_day
     own = found.cheapest(max(0.0, 1.0 - review_cost / false_block_cost) if false_block_cost else 0)
     assert own.cost == pytest.approx(found.at(chosen.review, chosen.block).cost, abs=1e-9)
 

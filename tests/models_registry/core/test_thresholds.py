@@ -53,6 +53,13 @@ def test_the_capacity_is_kept():
     assert 0 < (chosen.review <= RISK).mean() <= 0.003
 
 
+def test_a_capacity_of_29_in_100_events_is_29():
+    risk, costs = np.linspace(1.0, 0.0, 100), CostSpec(1.0, 20.0, 1.0, capacity=0.29)
+    bad, amounts = np.ones(100, int), np.full(100, 50.0)
+    assert (choose_thresholds(risk, bad, None, costs).review <= risk).sum() == 29
+    assert (choose_thresholds(risk, bad, amounts, costs).review <= risk).sum() == 29
+
+
 def test_when_a_review_costs_more_than_any_loss_nothing_is_reviewed():
     dear = CostSpec(review_cost=1e6, false_block_cost=1e9, loss_share=1.0, capacity=0.05)
     assert not (choose_thresholds(RISK, LABELS, AMOUNTS, dear).review <= RISK).any()
