@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scoring.core.aggregates import RISKS
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
 
@@ -197,7 +198,7 @@ def _prepared(spec: DetectorSpec) -> tuple[str, ...]:
     for feature in spec.features:
         how = feature.prepared
         if how.impute:
-            value = f" {how.fill}" if how.impute == "constant" else ""
+            value = f" {key_text(how.fill)}" if how.impute == "constant" else ""
             word = how.impute.replace("_", " ")
             said.setdefault(f"missing: {word}{value}", []).append(feature.name)
         if how.log:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scoring.core.encoder import Encoder, signed_log
 from scoring.core.features import category_code
+from scoring.core.schema import key_text
 from scoring.core.transformations import FeatureSpec
 
 MAX_LEVELS: Final = 16
@@ -126,9 +127,11 @@ def _category(
 def _missing_code(feature: FeatureSpec, values: FloatArray) -> float | None:
     """The level that a missing category counts as, None where it is no level."""
     how = feature.prepared
-    if how.impute == "constant":
-        return category_code(str(how.fill))
     known = values[np.isfinite(values)]
+    if how.impute == "constant":
+        # 1 is the level "1", or "1.0" where events write the number so.
+        codes = [category_code(text) for text in (key_text(how.fill), str(how.fill))]
+        return next((code for code in codes if code in known), codes[0])
     return (
         _typical("most_frequent", known) if how.impute == "most_frequent" and known.size else None
     )

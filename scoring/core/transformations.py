@@ -326,6 +326,10 @@ def _prepare(
             read.bad(f"{place}.fields", f"'{feature.name}' cannot be given to {kind}")
         if feature.kind == "category" and change.get("impute") in ("mean", "median"):
             read.bad(f"{place}.fields", f"'{feature.name}' is a category and has no mean or median")
+        text = change.get("fill")
+        if feature.kind != "category" and isinstance(text, str) and not read.stored:
+            # Earlier releases took it in, and the median for it.
+            read.bad(f"{place}.value", f"'{feature.name}' is a number, and '{text}' is a text")
         features[i] = replace(feature, prepared=replace(feature.prepared, **change))
     known = {feature.name for feature in features}
     for name in named or []:

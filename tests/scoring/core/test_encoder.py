@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models_registry.core.encoding import fit_encoder, training_matrix
 from scoring.core.encoder import LARGEST, Encoder, EncoderError
+from scoring.core.features import category_code
 from scoring.core.transformations import FeatureSpec, Preparation
 
 FEATURES = (FeatureSpec("amount", "numeric", "amount"), FeatureSpec("city", "category", "city"))
@@ -37,6 +38,14 @@ def test_a_level_never_seen_and_a_missing_one_are_in_no_column():
 
 def test_a_missing_number_becomes_the_median():
     assert encode([np.nan, BERLIN])[0][0] == 1.0
+
+
+@pytest.mark.parametrize("one", ["1", "1.0"])
+def test_a_number_that_stands_for_a_missing_category_is_the_level_of_that_number(one):
+    how = Preparation(impute="constant", fill=1.0)
+    levels = np.array([[category_code(one)]] * 8 + [[category_code("2")]] * 4)
+    encoder = fit_encoder([FeatureSpec("code", "category", "code", prepared=how)], levels, {})
+    assert np.array_equal(encoder.matrix(np.array([[np.nan]])), encoder.matrix(levels[:1]))
 
 
 def test_no_number_is_too_large_for_the_model():

@@ -70,6 +70,20 @@ def test_a_later_preparation_wins_and_may_name_its_fields():
     assert (how.impute, how.log, how.scale) == ("mean", True, "min_max")
 
 
+def constant(value, *fields):
+    config = {"strategy": "constant", "value": value, "fields": list(fields)}
+    return {"type": "imputation", "config": config}
+
+
+def test_a_text_cannot_stand_for_a_missing_number():
+    steps = {"type": "numeric", "config": {"fields": ["amount"]}}, constant("-1", "amount")
+    [(place, message)] = problems(payments_with(*steps)).items()
+    assert place == "features.transformations[1].config.value"
+    assert "'amount' is a number, and '-1' is a text" in message
+    stored = parse_spec(payments_with(*steps), stored=True)  # As earlier releases took it in.
+    assert stored.features[0].prepared.fill == "-1"
+
+
 def test_an_encoded_field_is_a_category():
     step = {"method": "target", "fields": ["merchant_type"], "delay": "14d", "smoothing": 5}
     found = features_of({"type": "encoding", "config": step})
