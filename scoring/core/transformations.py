@@ -16,7 +16,8 @@ from scoring.core.reader import NUMBERS, Reader
 from scoring.core.shape import is_number
 
 AGGREGATIONS: Final = ("count", "sum", "mean", "std", "min", "max", "distinct")
-OF_WINDOWS: Final = (*AGGREGATIONS, "ratio_to_mean", "time_since_last")
+OF_THE_EVENT: Final = ("ratio_to_mean", "time_since_last")
+OF_WINDOWS: Final = (*AGGREGATIONS, *OF_THE_EVENT)
 FIGURES: Final = {
     "count": "count",
     "risk": "risk",
@@ -149,6 +150,9 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
         read.one_of(f"{place}.aggregations", how, OF_WINDOWS)
         for how in read.items(place, config, "aggregations")
     ]
+    if offset and not read.stored:  # Bundles were trained with both read as of the event.
+        for how in (one for one in OF_THE_EVENT if one in wanted):
+            read.bad(f"{place}.aggregations", f"'{how}' has no offset here: make it its own step")
     needs_value = set(wanted) & set(OF_WINDOWS) - {"count", "distinct", "time_since_last"}
     value = _amount(read, place, config) if needs_value else ""
     distinct = [read.known_field(f"{place}.distinct", n) for n in config.get("distinct", [])]
@@ -241,14 +245,9 @@ def _label_risk(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     found = []
     for window in read.items(place, config, "windows"):
         length = read.span(f"{place}.windows", window)
-        found += [
-            FeatureSpec(
-                f"{entity}_{figure}_{window}_delay_{delay}", FIGURES[figure], "", entity, length,
-                offset, include_current=False,
-            )
-            for figure in dict.fromkeys(figures)
-            if figure in FIGURES
-        ]  # fmt: skip
+        for figure in (one for one in dict.fromkeys(figures) if one in FIGURES):
+            name = f"{entity}_{figure}_{window}_delay_{delay}"
+            found.append(FeatureSpec(name, FIGURES[figure], "", entity, length, offset, False))
     return found
 
 
@@ -315,6 +314,7 @@ def _prepare(
 ) -> None:
     """Write a preparing step into the features that it speaks of, in place."""
     change = _change(read, place, kind, config)
+    text = change.get("fill")
     named = config.get("fields")
     if named is not None:
         named = read.items(place, config, "fields")
@@ -326,7 +326,6 @@ def _prepare(
             read.bad(f"{place}.fields", f"'{feature.name}' cannot be given to {kind}")
         if feature.kind == "category" and change.get("impute") in ("mean", "median"):
             read.bad(f"{place}.fields", f"'{feature.name}' is a category and has no mean or median")
-        text = change.get("fill")
         if feature.kind != "category" and isinstance(text, str) and not read.stored:
             # Earlier releases took it in, and the median for it.
             read.bad(f"{place}.value", f"'{feature.name}' is a number, and '{text}' is a text")

@@ -103,6 +103,20 @@ def test_windows_hold_ratio_and_time_since_the_last():
     assert {f.kind for f in found.values()} == {"ratio", "since_last"}
 
 
+@pytest.mark.parametrize("how", ["ratio_to_mean", "time_since_last"])
+def test_what_cannot_be_set_back_is_refused_where_an_offset_is_declared(how):
+    step = {"entity_key": "user_id", "windows": ["7d"], "aggregations": ["count", how]}
+    back = payments_with({"type": "time_window_aggregation", "config": step | {"offset": "1d"}})
+    [(place, message)] = problems(back).items()
+    assert place == "features.transformations[0].config.aggregations"
+    assert message.startswith(f"'{how}' has no offset here")
+    plain = payments_with({"type": "time_window_aggregation", "config": step | {"offset": "0s"}})
+    # A bundle was trained with what earlier releases made of it.
+    stored, told = parse_spec(back, stored=True), parse_spec(plain)
+    assert stored.features[1] == told.features[1]
+    assert stored.feature_names[0] == f"{told.feature_names[0]}_offset_1d"
+
+
 def test_an_amount_is_set_against_what_was_usual_until_some_days_ago():
     usual = {"entity_key": "user_id", "value": "amount", "window": "4d", "offset": "2d"}
     steps = [
