@@ -8,7 +8,7 @@ fitted, so vectors logged under one bundle train the next (`encoder` is the fitt
 import hashlib
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -80,8 +80,9 @@ class EntityPlan:
     """What one entity key tracks and which vector positions it fills.
 
     Of the `aggregates` the first `len(places)` are features, the others serve `against`.
-    `columns` are the event fields of the state's columns 1..k. Windows look back `reach` seconds;
-    `horizon` seconds are remembered, for events that come late (MOST_LATE).
+    `columns` are the event fields of the state's columns 1..k; a `coded` one holds the codes of
+    its values. Windows look back `reach` seconds; `horizon` seconds are remembered, for events that
+    come late (MOST_LATE).
     Where labels matter, three more columns follow: the event's identity, and since and until when
     it was known as fraud; `risk_column` is the second of them (0: labels do not matter).
     """
@@ -127,11 +128,17 @@ def _value(event: Event, name: str, *, coded: bool) -> float:
     return category_code(str(value)) if coded else float(value)
 
 
-def _plan_entity(key: str, features: Sequence[tuple[int, FeatureSpec]]) -> EntityPlan:
+def _plan_entity(
+    key: str, features: Sequence[tuple[int, FeatureSpec]], numbers: Collection[str]
+) -> EntityPlan:
+    """`numbers` are the fields of type `number`: told apart as numbers, because 5 and 5.0 are one.
+
+    Whole numbers and truths are told apart alike as numbers and by their codes.
+    """
     columns: dict[str, bool] = {}
     for _, feature in features:
         if feature.field:
-            coded = feature.kind in ("distinct", "changes")
+            coded = feature.kind in ("distinct", "changes") and feature.field not in numbers
             columns[feature.field] = columns.get(feature.field, coded) and coded
     risk_column = 2 + len(columns) if any(f.kind in RISKS for _, f in features) else 0
     aggregates, places, since_last, rates = [], [], [], []
@@ -208,8 +215,10 @@ class FeaturePlan:
         self.calendar = [(i, f.field) for i, f in placed if f.kind == "calendar"]
         self.clock = [(i, f) for i, f in placed if f.kind in ("clock_sin", "clock_cos")]
         keyed = [(i, f) for i, f in placed if f.kind in TRACKED]
+        fields = spec.schema["properties"].items()
+        numbers = {name for name, rule in fields if rule["type"] == "number"}
         self.entities = tuple(
-            _plan_entity(key, [(i, f) for i, f in keyed if f.entity == key])
+            _plan_entity(key, [(i, f) for i, f in keyed if f.entity == key], numbers)
             for key in dict.fromkeys(f.entity for _, f in keyed)
         )
 

@@ -184,6 +184,62 @@ def test_velocity_counts_places_and_changes_of_place():
     assert build_many(plan, events, empty_windows(plan, events)).tolist() == online
 
 
+def features_by_name(steps, events, kind):
+    """{name: values in the order of events} of both ways; `code` is a field of the kind."""
+    config = payments_with(*steps)
+    config["event"]["schema"]["properties"]["code"] = {"type": kind}
+    spec = parse_spec(config)
+    plan = FeaturePlan(spec)
+    found = parse_all(spec, events)
+    windows, online = empty_windows(plan, found), []
+    for event in found:
+        online.append(build(plan, event, windows).tolist())
+        teach(plan, event, windows)
+    assert build_many(plan, found, empty_windows(plan, found)).tolist() == online
+    return plan, dict(zip(plan.names, zip(*online, strict=True), strict=True))
+
+
+DISTINCT = {"type": "time_window_aggregation", "config": {
+    "entity_key": "user_id", "windows": ["1h"], "aggregations": ["distinct"], "distinct": ["code"]
+}}  # fmt: skip
+VELOCITY = {"type": "velocity", "config": {
+    "entity_key": "user_id", "place": "code", "windows": ["30m"]
+}}  # fmt: skip
+SUM = {"type": "time_window_aggregation", "config": {
+    "entity_key": "user_id", "windows": ["1h"], "aggregations": ["sum"], "value": "code"
+}}  # fmt: skip
+
+
+CODES, NUMBERS = 700309042, 2103038333
+"""Signatures of windows of an hour over `code`, as releases before this one wrote them."""
+
+
+@pytest.mark.parametrize("kind", ["number", "integer"])
+@pytest.mark.parametrize("others", [(), (SUM,)])
+def test_a_number_is_one_value_however_it_is_written_and_whatever_else_reads_it(kind, others):
+    events = [payment(code=code) for code in (5, 5.0, 7, 7.0, 0, -0.0)]
+    _, found = features_by_name([DISTINCT, VELOCITY, *others], events, kind)
+    assert found["user_id_distinct_code_1h"] == (1, 1, 2, 2, 3, 3)
+    assert found["user_id_changes_code_30m"] == (0, 0, 2, 2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "others", "signature"),
+    [
+        ("string", (), CODES),
+        ("integer", (), CODES),
+        ("boolean", (), CODES),
+        ("integer", (SUM,), NUMBERS),
+        ("boolean", (SUM,), NUMBERS),
+        ("number", (SUM,), NUMBERS),
+        ("number", (), NUMBERS),  # Once CODES: these windows alone are learnt anew.
+    ],
+)
+def test_stored_windows_are_good_as_long_as_their_numbers_mean_the_same(kind, others, signature):
+    plan, _ = features_by_name([DISTINCT, *others], [payment()], kind)
+    assert plan.entities[0].signature == signature
+
+
 def test_a_clock_time_is_a_point_on_a_circle():
     config = config_of("credit_card_fraud")
     spec = parse_spec(config)
