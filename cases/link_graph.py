@@ -104,7 +104,7 @@ def value_key(value: Value) -> str:
 
 def values_of_event(row: Prediction, spec: DetectorSpec) -> list[Value]:
     """What an event itself may be linked by: known before the index knows it."""
-    found = [(name, clear(row.event.get(name))) for name in spec.link_fields]
+    found = [(name, clear(row.event.get(name), spec.type_of(name))) for name in spec.link_fields]
     return [
         (name, vault.token(name, key_text(value))) for name, value in found if value is not None
     ]

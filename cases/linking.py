@@ -178,13 +178,13 @@ def _specs(detectors: set[int]) -> dict[int, DetectorSpec]:
 def _values(event: Mapping[str, Any], spec: DetectorSpec) -> Iterable[tuple[str, str]]:
     """(field, value) of what may link; personal data in the clear, for its token alone."""
     for field in spec.link_fields:
-        value = clear(event.get(field))
+        value = clear(event.get(field), spec.type_of(field))
         if value is not None and (text := key_text(value)).strip():
             yield field, text
 
 
 def _name(row: Prediction, spec: DetectorSpec) -> str:
-    value = clear(row.event.get(spec.entity_field))
+    value = clear(row.event.get(spec.entity_field), spec.type_of(spec.entity_field))
     if value is None:
         return row.external_id[:100]
     hidden = spec.entity_field in spec.pii_fields

@@ -104,7 +104,7 @@ class Replay:
 
     def _event(self, row: Stored, known_fraud: tuple[float, float] | None) -> Event:
         event = stored_event(
-            row.event, row.event_time, row.event, external_id=row.external_id,
+            self.spec, row.event, row.event_time, row.event, external_id=row.external_id,
             known_fraud=known_fraud,
         )  # fmt: skip
         keys = {

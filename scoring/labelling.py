@@ -152,9 +152,9 @@ def _teach_windows(detector_id: int, plan: FeaturePlan, predictions: Sequence[UU
     for pk, external_id, payload in rows.values_list("pk", "external_id", "event"):
         ids[external_id] = pk
         keys[external_id] = [
-            (field, vault.token(field, key_text(clear(payload[field]))))
+            (field, vault.token(field, key_text(value)))
             for field in fields
-            if field in payload
+            if (value := clear(payload.get(field), plan.spec.type_of(field))) is not None
         ]
     store = feature_store()
     wanted = [key for own in keys.values() for key in own]

@@ -76,6 +76,7 @@ def _events(detector: Detector, bundle: Bundle) -> Iterator[tuple[UUID, Event]]:
 
 def _event(row: Prediction, bundle: Bundle, known_fraud: tuple[float, float] | None) -> Event:
     event = stored_event(
+        bundle.spec,
         row.event,
         row.event_time,
         row.event,

@@ -28,6 +28,7 @@ from scoring.core.rebuild import PLAIN
 from scoring.core.schema import EventParser, SchemaError
 from scoring.core.types import NO_ORDERS, Event, Floats, Orders, Verdict
 from scoring.core.watchlist import WatchlistError
+from scoring.feature_store.history import unsealed
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
 from scoring.recording import audit_draw, verdict_columns
@@ -265,12 +266,11 @@ def _knew_orders(policy: Policy, row: Prediction) -> bool:
 
 
 def event_of(row: Prediction, parser: EventParser) -> Event:
-    """The event that was scored, from what is stored. Raises SchemaError or VaultError."""
-    types = parser.spec.schema["properties"]
+    """The event that was scored, from what is stored. Raises SchemaError, VaultError or, where
+    personal data is not what the schema says, ValueError."""
+    spec = parser.spec
     raw = {
-        name: _clear(value, types.get(name, {}).get("type", "string"))
-        if name in parser.spec.pii_fields
-        else value
+        name: unsealed(str(value), spec.type_of(name)) if name in spec.pii_fields else value
         for name, value in row.event.items()
     }
     event = parser.parse(raw, row.received_at.timestamp())
@@ -279,16 +279,6 @@ def event_of(row: Prediction, parser: EventParser) -> Event:
     fields = {name: value for name, value in raw.items() if value is not None}
     # An event that came without an id was given one, which is not among its fields.
     return replace(event, external_id=row.external_id, fields=fields, keys=keys)
-
-
-def _clear(value: Any, kind: str) -> Any:
-    """Personal data as it came: the vault keeps texts, the schema says what they were."""
-    text = vault.decrypt(str(value))
-    if kind == "boolean":
-        return text == "True"
-    if kind == "integer" and text.lstrip("-").isdigit():
-        return int(text)
-    return float(text) if kind in ("integer", "number") else text
 
 
 # --- Comparing ---------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def beside(
 def event_shown(row: Prediction, spec: DetectorSpec) -> Event:
     """The event as phrases read it; personal data stays sealed."""
     names = [name for name in row.event if name not in spec.pii_fields]
-    event = stored_event(row.event, row.event_time, names, external_id=row.external_id)
+    event = stored_event(spec, row.event, row.event_time, names, external_id=row.external_id)
     amount = None if row.exposure is None else float(row.exposure)
     return replace(event, currency=row.currency, amount=amount)
 

@@ -208,7 +208,7 @@ class FeaturePlan:
     """A detector's features, compiled: which entity keys to load and how to fill the vector."""
 
     def __init__(self, spec: DetectorSpec) -> None:
-        self.features = spec.features
+        self.spec, self.features = spec, spec.features
         self.names = spec.feature_names
         placed = list(enumerate(spec.features))
         self.plain = [(i, f) for i, f in placed if f.kind in ("numeric", "category")]

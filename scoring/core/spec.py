@@ -146,6 +146,10 @@ class DetectorSpec:
         """Names in the order of the feature vector."""
         return tuple(feature.name for feature in self.features)
 
+    def type_of(self, field: str) -> str:
+        """Type of an event's field; one that the schema does not name is a `string`."""
+        return str(self.schema["properties"].get(field, {}).get("type", "string"))
+
     @property
     def risk_delay(self) -> float:
         """Seconds before an event from which on its risk features look; infinite without any.

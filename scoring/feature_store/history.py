@@ -10,15 +10,20 @@ import numpy as np
 
 from accounts import vault
 from scoring.core.features import EntityPlan, FeaturePlan, known_span
+from scoring.core.reader import NUMBERS
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
 from scoring.core.windows import EntityWindow, prune
 from scoring.feature_store.base import Key
 from scoring.models import EntityEvent, Label
 
 MOST_PARAMETERS = 10_000
+TRUTHS = ("False", "True")
+"""As the vault was given them."""
 
 
 def stored_event(
+    spec: DetectorSpec,
     payload: Mapping[str, Any],
     event_time: datetime,
     names: Iterable[str],
@@ -29,8 +34,10 @@ def stored_event(
 ) -> Event:
     """The fields `names` of a stored event in the clear; `keys` are tokens, as when scored.
 
+    A field of which nothing is known any more (see `clear`) is missing.
     `known_fraud`: since and until when the event was known as fraud (`known_frauds`).
     """
+    fields = {name: clear(payload[name], spec.type_of(name)) for name in names if name in payload}
     return Event(
         external_id=external_id,
         time=event_time.timestamp(),
@@ -38,7 +45,7 @@ def stored_event(
         utc_offset=0.0,
         amount=None,
         currency="",
-        fields={name: clear(payload[name]) for name in names if name in payload},
+        fields={name: value for name, value in fields.items() if value is not None},
         keys=dict(keys or {}),
         known_fraud=known_fraud,
     )
@@ -74,15 +81,37 @@ def _believed(labels: Sequence[tuple[float, float, bool]]) -> list[tuple[float, 
     return believed
 
 
-def clear(value: object) -> object:
-    """A stored value as it was received."""
+def clear(value: object, kind: str = "string") -> Any:
+    """A stored value as it was received. `kind` is its type by the schema.
+
+    None where it should be a number or a truth and is none: its key is lost, or it was declared
+    otherwise then.
+    """
     if not isinstance(value, str) or not vault.is_encrypted(value):
         return value
     try:
-        return vault.decrypt(value)
-    except vault.VaultError:
+        return unsealed(value, kind)
+    except (vault.VaultError, ValueError):
         # A client's own text that only looks like ours; one whose key is lost counts as it stands.
-        return value
+        return value if kind == "string" else None
+
+
+def unsealed(sealed: str, kind: str) -> Any:
+    """Personal data as it came: the vault keeps texts, `kind` says what they were.
+
+    Raises VaultError, and ValueError where the text is none of the kind.
+    """
+    text = vault.decrypt(sealed)
+    if kind == "boolean":
+        return TRUTHS.index(text) == 1
+    if kind == "integer" and text.lstrip("-").isdigit():
+        return int(text)
+    if kind not in NUMBERS:
+        return text
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of an event")
+    return number
 
 
 def read_windows(
@@ -93,10 +122,12 @@ def read_windows(
     Cost: two queries an entity, and its events inside the horizon.
     """
     plans = {entity.key: entity for entity in plan.entities}
-    return {key: _read_window(detector_id, plans[key[0]], key) for key in keys}
+    return {key: _read_window(detector_id, plan.spec, plans[key[0]], key) for key in keys}
 
 
-def _read_window(detector_id: int, entity: EntityPlan, key: Key) -> EntityWindow:
+def _read_window(
+    detector_id: int, spec: DetectorSpec, entity: EntityPlan, key: Key
+) -> EntityWindow:
     events = EntityEvent.objects.filter(detector_id=detector_id, key_field=key[0], token=key[1])
     newest = events.order_by("-event_time").values_list("event_time", flat=True).first()
     if newest is None:
@@ -111,7 +142,12 @@ def _read_window(detector_id: int, entity: EntityPlan, key: Key) -> EntityWindow
     rows = [
         entity.values(
             stored_event(
-                payload, at, entity.columns, external_id=external_id, known_fraud=known.get(pk)
+                spec,
+                payload,
+                at,
+                entity.columns,
+                external_id=external_id,
+                known_fraud=known.get(pk),
             )
         )
         for pk, external_id, at, payload in found

@@ -110,6 +110,21 @@ def test_a_feature_that_is_new_is_computed_from_stored_events(cards_detector, ca
     assert found[:, -1].tolist() == [10.0, 21.0, 23.0]
 
 
+def test_a_new_feature_of_personal_numbers_and_truths_is_computed_too(cards_detector, tmp_path):
+    config = config_of("cards")
+    config["event"]["schema"]["properties"]["abroad"] = {"type": "boolean"}
+    config["event"]["pii"], config["rules"] = ["abroad", "TX_AMOUNT"], []
+    redeclared(tmp_path, config)
+    scored_many("cards", [card(i, TX_AMOUNT=10.0 + i, abroad=i != 1) for i in range(3)])
+    window = {"entity_key": "TERMINAL_ID", "windows": ["15m"], "aggregations": ["sum"]}
+    config["features"]["transformations"] += [
+        {"type": "numeric", "config": {"fields": ["abroad"]}},
+        {"type": "time_window_aggregation", "config": window},
+    ]
+    found = read(redeclared(tmp_path, config)).vectors[:, -2:]
+    assert found.tolist() == [[1.0, 10.0], [0.0, 21.0], [1.0, 33.0]]
+
+
 def test_what_arrived_late_is_seen_only_by_vectors_computed_again(cards_detector, monkeypatch):
     """Online it was not there yet; the difference is told in docs/learning.md."""
     for minutes in (0, 20, 10):

@@ -1,5 +1,6 @@
 """Windows learnt anew are those that scoring had kept, whoever scores meanwhile."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from functools import partial
@@ -7,11 +8,14 @@ from functools import partial
 import pytest
 from django.db import connection, connections, transaction
 
+from accounts import vault
 from scoring import services
 from scoring.calls import Call
+from scoring.declarations import load_detector
 from scoring.deployment import serving
 from scoring.feature_store.base import WindowsBusy
 from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.history import clear
 from scoring.labelling import record_label
 from scoring.models import Detector, EntityState, Prediction
 from scoring.rebuilding import rebuild_windows
@@ -87,6 +91,89 @@ def test_entities_whose_numbers_came_as_5_0_are_learnt_anew_as_one(cards_detecto
     assert len(before) == 2
     rebuild_windows(cards_detector)
     assert windows(cards_detector) == before
+
+
+def with_personal_numbers(*more):
+    """A declaration whose windows read a number and a truth that are personal data."""
+    config = config_of("cards")
+    config["event"]["schema"]["properties"] |= {
+        "abroad": {"type": "boolean"}, "device": {"type": "number"}, "steps": {"type": "integer"},
+    }  # fmt: skip
+    config["event"]["pii"] = ["TX_AMOUNT", "abroad", "device", "steps"]
+    config["rules"] = []
+    window = {"entity_key": "CUSTOMER_ID", "windows": ["7d"]}
+    config["features"]["transformations"] = [
+        {"type": "numeric", "config": {"fields": ["TX_AMOUNT", "abroad", "steps"]}},
+        {"type": "velocity", "config": window | {"place": "device"}},
+        *(
+            {
+                "type": "time_window_aggregation",
+                "config": window | {"aggregations": ["sum", "max"], "value": value},
+            }
+            for value in ("TX_AMOUNT", "abroad", "steps", *more)
+        ),
+    ]
+    return config
+
+
+def personal(i):
+    return card(i, TX_AMOUNT=10 * i, abroad=i % 2 == 0, device=(4111, 4111.0)[i % 2], steps=i)
+
+
+def declare(tmp_path, config):
+    path = tmp_path / "cards.yaml"
+    path.write_text(json.dumps(config))
+    load_detector(path)
+
+
+def vector_of(i):
+    row = scored("cards", personal(i))
+    return dict(zip(serving("cards").bundle.plan.names, row.vector_array(), strict=True))
+
+
+@pytest.mark.django_db
+def test_personal_numbers_and_truths_are_learnt_anew_as_they_were_scored(cards_detector, tmp_path):
+    declare(tmp_path, with_personal_numbers())
+    scored_many("cards", [personal(i) for i in range(6)])
+    before = windows(cards_detector)
+    rebuild_windows(cards_detector)
+    assert windows(cards_detector) == before
+    now = vector_of(6)
+    assert now["CUSTOMER_ID_sum_abroad_7d"] == 4.0
+    assert now["CUSTOMER_ID_distinct_device_7d"] == 1.0
+
+
+@pytest.mark.django_db
+def test_a_declaration_whose_windows_read_personal_numbers_can_be_loaded_again(
+    cards_detector, tmp_path
+):
+    declare(tmp_path, with_personal_numbers())
+    scored_many("cards", [personal(i) for i in range(3)])
+    declare(tmp_path, with_personal_numbers("device"))
+    assert vector_of(3)["CUSTOMER_ID_sum_device_7d"] == 4 * 4111.0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "value", "known"),
+    [
+        ("boolean", False, False),
+        ("number", 4111, 4111.0),
+        ("integer", -5, -5),
+        ("string", "7", "7"),
+    ],
+)
+def test_personal_data_is_read_again_as_what_it_was(kind, value, known):
+    again = clear(vault.encrypt(str(value)), kind)
+    assert (again, type(again)) == (known, type(known))
+
+
+def test_what_cannot_be_read_again_is_missing_where_a_number_is_asked_for():
+    lost = vault.encrypt("5").replace("enc:", "enc:gone-", 1)
+    assert [clear(lost, kind) for kind in ("number", "integer", "boolean")] == [None] * 3
+    assert clear(lost) == lost
+    others = [("yes", "boolean"), ("Berlin", "number"), ("inf", "number"), ("one", "integer")]
+    assert [clear(vault.encrypt(text), kind) for text, kind in others] == [None] * 4
 
 
 @pytest.mark.django_db
