@@ -14,11 +14,12 @@ from scoring.core.bundle import Bundle
 from scoring.core.features import build_many
 from scoring.core.schema import key_text
 from scoring.core.types import Event
+from scoring.core.windows import WindowStateError
 from scoring.feature_store.base import Learnt
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import lock_windows
 from scoring.feature_store.history import known_frauds, stored_event
-from scoring.models import Detector, Prediction
+from scoring.models import Detector, EntityState, Prediction
 
 CHUNK = 2000
 
@@ -28,6 +29,29 @@ def rebuild_if_changed(detector: Detector, before: Bundle) -> None:
     after = deployment.serving_of(detector).bundle
     if not _tracked(after) <= _tracked(before):
         rebuild_windows(detector)
+
+
+def rebuild_if_outdated(detector: Detector) -> bool:
+    """Learn the windows anew if they were kept by a release that kept other numbers in them, or in
+    another store; whether it did. Looks at the window of each key that was written longest ago.
+
+    A detector whose bundle cannot be read is left alone: what stands in may track other windows.
+    """
+    serving = deployment.serving_of(detector)
+    kept = EntityState.objects.filter(detector=detector).exclude(state=b"").order_by("updated_at")
+    oldest = [
+        (entity.key, kept.filter(key_field=entity.key).values_list("token", flat=True).first())
+        for entity in serving.bundle.plan.entities
+    ]
+    keys = [(field, token) for field, token in oldest if token is not None]
+    if serving.fault or not keys:
+        return False
+    try:
+        feature_store().load(detector.pk, serving.bundle.plan, keys, lock=False)
+    except WindowStateError:
+        rebuild_windows(detector)
+        return True
+    return False
 
 
 def _tracked(bundle: Bundle) -> set[tuple[str, int]]:

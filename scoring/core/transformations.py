@@ -151,8 +151,8 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
         for how in read.items(place, config, "aggregations")
     ]
     if offset and not read.stored:  # Bundles were trained with both read as of the event.
-        for how in (one for one in OF_THE_EVENT if one in wanted):
-            read.bad(f"{place}.aggregations", f"'{how}' has no offset here: make it its own step")
+        for own in (one for one in OF_THE_EVENT if one in wanted):
+            read.bad(f"{place}.aggregations", f"'{own}' has no offset here: make it its own step")
     needs_value = set(wanted) & set(OF_WINDOWS) - {"count", "distinct", "time_since_last"}
     value = _amount(read, place, config) if needs_value else ""
     distinct = [read.known_field(f"{place}.distinct", n) for n in config.get("distinct", [])]

@@ -4,8 +4,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from functools import partial
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, connections, transaction
 
 from accounts import vault
@@ -18,7 +20,7 @@ from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.history import clear
 from scoring.labelling import record_label
 from scoring.models import Detector, EntityState, Prediction
-from scoring.rebuilding import rebuild_windows
+from scoring.rebuilding import rebuild_if_outdated, rebuild_windows
 from scoring.services import score_event
 from tests.factories import START, card, config_of, payment, payments, scored, scored_many
 
@@ -174,6 +176,22 @@ def test_what_cannot_be_read_again_is_missing_where_a_number_is_asked_for():
     assert clear(lost) == lost
     others = [("yes", "boolean"), ("Berlin", "number"), ("inf", "number"), ("one", "integer")]
     assert [clear(vault.encrypt(text), kind) for text, kind in others] == [None] * 4
+
+
+@pytest.mark.django_db
+def test_windows_that_an_earlier_release_kept_otherwise_are_learnt_anew_at_the_next_start(
+    payments_detector,
+):
+    scored_many("payments", payments(20))
+    before, kept = states(), EntityState.objects.exclude(state=b"")
+    for row in kept:  # Its signature told of other columns.
+        row.state = bytes(row.state[:4]) + b"then" + bytes(row.state[8:])
+        row.save()
+    told = StringIO()
+    call_command("load_detectors", stdout=told)
+    assert "windows payments" in told.getvalue()
+    assert states() == before
+    assert not rebuild_if_outdated(payments_detector)
 
 
 @pytest.mark.django_db

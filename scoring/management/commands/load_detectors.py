@@ -6,15 +6,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from scoring.core.bundle import BundleError
 from scoring.core.reader import SpecError
 from scoring.declarations import SHIPPED, govern, load_detector
 from scoring.models import Detector
+from scoring.rebuilding import rebuild_if_outdated
 
 
 class Command(BaseCommand):
     help = (
         "Make or update detectors from YAML files. Without a file: the shipped ones, "
-        "except those that were edited here."
+        "except those that were edited here. Windows that an earlier release kept otherwise are "
+        "learnt anew."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,6 +34,7 @@ class Command(BaseCommand):
                 raise CommandError(f"{path}: {error.strerror}") from error
             self.stdout.write(f"{what:<7} {detector.slug}")
         self._give_policies()
+        self._renew_windows()
 
     def _give_policies(self) -> None:
         """Detectors that people declared before there were policies get theirs."""
@@ -41,3 +45,12 @@ class Command(BaseCommand):
                 self.stderr.write(f"{detector.slug} has no policy: {error}")
                 continue
             self.stdout.write(f"policy  {detector.slug}")
+
+    def _renew_windows(self) -> None:
+        """Windows that a release before this one kept otherwise are learnt anew."""
+        for detector in Detector.objects.all():
+            try:
+                if rebuild_if_outdated(detector):
+                    self.stdout.write(f"windows {detector.slug}")
+            except BundleError as error:
+                self.stderr.write(f"{detector.slug} has no windows: {error}")
