@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rest_framework.exceptions import PermissionDenied, Throttled
+from rest_framework.exceptions import MethodNotAllowed, PermissionDenied, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -37,11 +37,13 @@ class HasScope(BasePermission):
         key, user = request.auth, request.user
         if isinstance(key, ApiKey):
             _count_once(request, lambda: take_slot(key))
+            _refuse_method(request, view)
             self.message = _lacking(key, _declared(view, "required_scope", request.method)) or None
             return self.message is None
         if not isinstance(user, User) or not user.is_authenticated:
             return False
         _count_once(request, lambda: take_user_slot(user))
+        _refuse_method(request, view)
         permission = _declared(view, "required_permission", request.method)
         return permission is not None and user.has_perm(permission)
 
@@ -53,6 +55,12 @@ def admit_key(key: ApiKey, scope: str | None) -> None:
         raise Throttled(wait=wait)
     if lacking := _lacking(key, scope):
         raise PermissionDenied(lacking)
+
+
+def _refuse_method(request: Request, view: APIView) -> None:
+    """A method that the view lacks is refused as such: nobody may do it. Raises 405."""
+    if request.method not in view.allowed_methods:
+        raise MethodNotAllowed(str(request.method))
 
 
 def _declared(view: APIView, name: str, method: str | None) -> str | None:

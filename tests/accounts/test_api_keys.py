@@ -49,6 +49,17 @@ def call(view=Scored, method="get", user=None, **headers):
     return view.as_view()(request)
 
 
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+@pytest.mark.parametrize("view", [Scored, PerMethod, Undeclared])
+def test_a_method_that_the_view_lacks_is_405_for_whoever_is_known(view, method):
+    _, plain = key_for()
+    assert call(view, method, authorization=f"Token {plain}").status_code == 405
+    response = call(view, method, user=UserFactory())
+    assert response.status_code == 405
+    assert "put" not in response["Allow"].lower()
+    assert call(view, method).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("header", "form"),
     [("Authorization", "Token {}"), ("Authorization", "Bearer {}"), ("X-API-Key", "{}")],
