@@ -101,7 +101,8 @@ class _Sent:
             self._bad("transaction_id", "is required")
         transaction, features = raw.get("transaction"), raw.get("features")
         if (transaction is None) == (features is None):
-            self._bad("transaction", FORMS)
+            given = [name for name in ("transaction", "features") if name in raw]
+            self._bad(given[0] if len(given) == 1 else "transaction", FORMS)
         elif features is not None:
             self._list_form(features)
         elif not isinstance(transaction, dict):
