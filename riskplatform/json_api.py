@@ -33,6 +33,7 @@ from accounts.api_errors import (
     ValidationProblem,
     field_error,
 )
+from scoring.core.json_values import DEEPEST, is_too_deep, join, with_nul, without_value
 
 _WRITE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
@@ -55,10 +56,11 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class OrjsonParser(BaseParser):
-    """Refuses malformed JSON (400), NaN, infinities and NUL (422), bodies over the limit (413).
+    """Refuses malformed and too deeply nested JSON (400), NaN, infinities and NUL (422), bodies
+    over the limit (413).
 
-    A view that judges each record of a batch apart (`judges_records`) is handed the latter two:
-    its schema refuses the record alone.
+    A view that judges each record of a batch apart names where they stand (`judges_records`): it
+    is handed NaN, infinities and NUL there, and its schema refuses the record alone.
     """
 
     media_type = "application/json"
@@ -74,7 +76,7 @@ class OrjsonParser(BaseParser):
             refuse_announced(str(request.META.get("CONTENT_LENGTH") or "").encode())
         view = (parser_context or {}).get("view")
         body = stream.read(settings.API_MAX_BODY_BYTES + 1)
-        return parse_json(body, whole=not getattr(view, "judges_records", False))
+        return parse_json(body, records=getattr(view, "judges_records", None))
 
 
 def refuse_announced(length: bytes) -> None:
@@ -86,24 +88,25 @@ def refuse_announced(length: bytes) -> None:
         raise PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
 
 
-def parse_json(body: bytes, *, whole: bool = True) -> Any:
+def parse_json(body: bytes, *, records: str | None = None) -> Any:
     """The body as plain values. Raises PayloadTooLarge, ParseError, ValidationProblem.
 
-    Without `whole` a number that is none and a text with a NUL are left to who reads them.
+    `records`: the key of what its reader judges record by record, "" where the whole body is it. A
+    number that is none and a text with a NUL are left alone there.
     """
     if len(body) > settings.API_MAX_BODY_BYTES:
         raise PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
     try:
-        data = orjson.loads(body)
+        data, odd = orjson.loads(body), False
     except orjson.JSONDecodeError as error:
-        data, places = _with_odd_numbers(body)
-        if not places:
-            raise exceptions.ParseError(f"This is not JSON: {error}") from error
-        if whole:
-            message = "must be a finite number"
-            raise ValidationProblem({"field": p, "message": message} for p in places) from error
-    if whole:
-        _refuse_what_no_column_holds(body, data)
+        data, odd = _with_odd_numbers(body, error), True
+    if is_too_deep(body, data):
+        raise exceptions.ParseError(f"This JSON is nested deeper than {DEEPEST} levels.")
+    if odd:
+        _refuse(without_value(_beside(records, data)), "must be a finite number")
+    # Looked for in the bytes first: walking every body would cost more than parsing it.
+    if b"\\u0000" in body:
+        _refuse(with_nul(_beside(records, data)), "must not hold the character U+0000")
     return data
 
 
@@ -175,17 +178,13 @@ def _flatten(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """DRF's nested error detail as (dotted field, message) pairs."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
-            yield from _flatten(inner, path if name == "non_field_errors" else _join(path, name))
+            yield from _flatten(inner, path if name == "non_field_errors" else join(path, name))
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             nested = isinstance(inner, Mapping | list)
-            yield from _flatten(inner, _join(path, index) if nested else path)
+            yield from _flatten(inner, join(path, index) if nested else path)
     else:
         yield path, str(detail)
-
-
-def _join(path: str, name: object) -> str:
-    return f"{path}.{name}" if path else str(name)
 
 
 def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
@@ -198,51 +197,31 @@ def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
     ]
 
 
-def _with_odd_numbers(body: bytes) -> tuple[Any, list[str]]:
-    """(values, places of the numbers that are none). NaN and Infinity are no JSON and 1e999 is no
-    float64, but clients write them. No places: there are none, or it is malformed otherwise too."""
+def _with_odd_numbers(body: bytes, error: orjson.JSONDecodeError) -> Any:
+    """The values of a body with numbers that are none. NaN and Infinity are no JSON and 1e999 is no
+    float64, but clients write them. Raises ParseError when they are not what is wrong with it."""
     try:
         data = json.loads(body)
         orjson.dumps(data)  # What else no JSON holds: half of a character, say.
     except (ValueError, TypeError, RecursionError):
-        return None, []
-    return data, list(_no_numbers(data))
+        data = None
+    if next(without_value(data), None) is None:
+        raise exceptions.ParseError(f"This is not JSON: {error}") from error
+    return data
 
 
-def _no_numbers(data: Any, path: str = "") -> Iterator[str]:
-    if isinstance(data, float) and not math.isfinite(data):
-        yield path
-    elif isinstance(data, dict):
-        for name, inner in data.items():
-            yield from _no_numbers(inner, _join(path, name))
-    elif isinstance(data, list):
-        for index, inner in enumerate(data):
-            yield from _no_numbers(inner, _join(path, index))
+def _beside(records: str | None, data: Any) -> Any:
+    """What of a body is judged as one, its records being judged by their reader."""
+    if records is None:
+        return data
+    if isinstance(data, dict) and records:
+        return {name: inner for name, inner in data.items() if name != records}
+    return data if records else None
 
 
-def _refuse_what_no_column_holds(body: bytes, data: Any) -> None:
-    # Looked for in the bytes first: walking every body would cost more than parsing it.
-    if b"\\u0000" not in body:
-        return
-    places = list(_with_nul(data))
-    if places:
-        message = "must not hold the character U+0000"
-        raise ValidationProblem({"field": place, "message": message} for place in places)
-
-
-def _with_nul(data: Any) -> Iterator[str]:
-    waiting = [("", data)]
-    while waiting:
-        path, item = waiting.pop()
-        if isinstance(item, str):
-            if "\0" in item:
-                yield path
-        elif isinstance(item, dict):
-            if any("\0" in name for name in item):
-                yield path
-            waiting += [(_join(path, name.replace("\0", "")), x) for name, x in item.items()]
-        elif isinstance(item, list):
-            waiting += [(_join(path, i), x) for i, x in enumerate(item)]
+def _refuse(places: Iterator[str], message: str) -> None:
+    if found := list(places):
+        raise ValidationProblem({"field": place, "message": message} for place in found)
 
 
 def _too_large(limit: int) -> str:

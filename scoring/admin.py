@@ -16,6 +16,7 @@ from django.utils.functional import cached_property
 
 from accounts.services import record_audit
 from scoring.core.bundle import compile_rules
+from scoring.core.json_values import is_too_deep, with_nul, without_value
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
 from scoring.core.vocabulary import RuleError
@@ -52,8 +53,24 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
+class StrictDecoder(json.JSONDecoder):
+    """Refuses what a body of the API may not hold either (scoring/core/json_values.py)."""
+
+    def decode(self, s: str, *args: Any) -> Any:
+        try:
+            found = super().decode(s, *args)
+        except RecursionError as error:
+            raise json.JSONDecodeError("is nested too deeply", s, 0) from error
+        if is_too_deep(s.encode(), found) or [*without_value(found), *with_nul(found)]:
+            raise json.JSONDecodeError("is nothing that a database holds", s, 0)
+        return found
+
+
 class DeclarationField(forms.JSONField):
     """JSON as people edit it: one entry a line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(decoder=StrictDecoder, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -183,7 +200,9 @@ class PredictionAdmin(ReadOnlyAdmin):
             return queryset, False
         # The index on external ids begins with the detector, so every detector is named.
         detectors = list(Detector.objects.values_list("pk", flat=True))
-        found = queryset.filter(detector__in=detectors, external_id=search_term.strip())
+        # Ids are kept as sent, with their blanks; who pastes one may bring others along.
+        names = {search_term, search_term.strip()}
+        found = queryset.filter(detector__in=detectors, external_id__in=names)
         return found, False
 
 

@@ -38,7 +38,7 @@ def read_value(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # JSON has double quotes only; the language has single ones.
     try:
         value = ast.literal_eval(text.strip())

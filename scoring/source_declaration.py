@@ -12,9 +12,11 @@ pii_fields: [customer]
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from scoring import yaml_lines
+from scoring.core.json_values import with_nul, without_value
 from scoring.core.reader import SpecError
 from scoring.source_models import PUSHED, SOURCE_TYPES
 
@@ -35,6 +37,7 @@ SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 INDEX = re.compile(r"\[(\d+)\]")
 MOST_TEXT = 100_000
 DEEPEST = 20
+TOO_DEEP = "is nested too deeply"
 
 
 class SourceError(ValueError):
@@ -92,19 +95,21 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
     """The source in a mapping. Raises SourceError with every problem found."""
     if not isinstance(raw, Mapping):
         raise SourceError([("", "a source is a mapping")])
-    found: list[tuple[str, str]] = []
+    found = [(place, "must be a finite number") for place in without_value(raw)]
+    found += [(place, "must not hold the character U+0000") for place in with_nul(raw)]
     found += [(str(key), "is not a setting") for key in raw if key not in KEYS]
     name = raw.get("name")
-    if not isinstance(name, str) or not 0 < len(name.strip()) <= 100 or "\0" in name:
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= 100:
         found.append(("name", "is a text of 1 to 100 characters"))
-    slug = raw.get("slug") or slug_of(str(name))
+    slug = raw.get("slug") or slug_of(name if isinstance(name, str) else "")
     if not isinstance(slug, str) or not SLUG.fullmatch(slug):
         found.append(("slug", "is made of lower-case letters, digits, - and _"))
     kind = raw.get("source_type")
-    if kind not in SOURCE_TYPES:
+    if not isinstance(kind, str) or kind not in SOURCE_TYPES:
         found.append(("source_type", f"is one of {', '.join(SOURCE_TYPES)}"))
+        kind = ""
     config = _mapping(found, raw, "config")
-    found += _config_problems(str(kind), config)
+    found += _config_problems(kind, config)
     schema = _mapping(found, raw, "schema")
     found += schema_problems(schema)
     properties = schema.get("properties")
@@ -112,8 +117,8 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
     pii = _pii(found, raw, known)
     mapping = _mapping(found, raw, "mapping")
     for own, theirs in mapping.items():
-        if not isinstance(theirs, str) or theirs not in known:
-            found.append((f"mapping.{own}", f"'{theirs}' is not a property of schema"))
+        if problem := _unknown(theirs, known):
+            found.append((f"mapping.{own}", problem))
     detector = raw.get("detector") or ""
     if not isinstance(detector, str):
         found.append(("detector", "is the slug of a detector"))
@@ -155,12 +160,22 @@ def _pii(
         found.append(("pii_fields", "is a list of fields"))
         return []
     for i, name in enumerate(names):
-        if not isinstance(name, str) or name not in known:
-            found.append((f"pii_fields.{i}", f"'{name}' is not a property of schema"))
+        if problem := _unknown(name, known):
+            found.append((f"pii_fields.{i}", problem))
     return [str(name) for name in names]
 
 
+def _unknown(name: object, known: Mapping[str, Any]) -> str:
+    """What is wrong with a field of the event that a declaration names; empty when nothing is."""
+    if not isinstance(name, str):
+        return "is the name of a property of schema"
+    return "" if name in known else f"'{name}' is not a property of schema"
+
+
 def _config_problems(kind: str, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    deep = (place for place, depth, _ in _entries(config, "config", 0) if depth > DEEPEST)
+    for place in islice(deep, 1):
+        yield place, TOO_DEEP
     for key in NEEDS.get(kind, ()):
         if not config.get(key):
             yield f"config.{key}", f"is needed by a source of type {kind}"
@@ -207,9 +222,9 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     if not schema:
         return
-    for place, depth, key in _keywords(schema, "schema", 0):
+    for place, depth, key in _entries(schema, "schema", 0):
         if depth > DEEPEST:
-            yield place, "is nested too deeply"
+            yield place, TOO_DEEP
             return
         if key in REFUSED:
             yield place, f"'{key}' is not supported"
@@ -225,14 +240,17 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "schema.properties", "declare the fields of an event"
 
 
-def _keywords(value: object, place: str, depth: int) -> Iterator[tuple[str, int, str]]:
-    """Every key below `value` with its place; stops a little under the deepest allowed."""
-    if depth > DEEPEST + 2:
+def _entries(value: object, place: str, depth: int) -> Iterator[tuple[str, int, str]]:
+    """(place, depth, key) of all below `value`, no key in a list; ends below the deepest allowed
+    one."""
+    if depth > DEEPEST + 1:
         return
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield f"{place}.{key}", depth, str(key)
-            yield from _keywords(inner, f"{place}.{key}", depth + 1)
+        inside = [(str(key), str(key), inner) for key, inner in value.items()]
     elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from _keywords(inner, f"{place}.{i}", depth + 1)
+        inside = [(str(i), "", inner) for i, inner in enumerate(value)]
+    else:
+        return
+    for step, key, inner in inside:
+        yield f"{place}.{step}", depth, key
+        yield from _entries(inner, f"{place}.{step}", depth + 1)

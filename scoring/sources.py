@@ -9,6 +9,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import record_audit
+from scoring.core.json_values import with_nul, without_value
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import UnknownDetector, latest
 from scoring.models import Detector
@@ -170,7 +171,10 @@ def problems_of(source: Source, event: object) -> list[tuple[str, str]]:
     """(field, message) of everything in which an event breaks the source's schema."""
     if not isinstance(event, Mapping):
         return [("", "an event is a JSON object")]
-    found: dict[str, str] = {}
+    found = dict.fromkeys(without_value(event), "must be a finite number")
+    found |= dict.fromkeys(with_nul(event), "must not hold the character U+0000")
+    if found:  # The schema's arithmetic is not for them.
+        return list(found.items())[:MOST_PROBLEMS]
     for error in _validator(orjson.dumps(source.schema)).iter_errors(event):
         path = [str(step) for step in error.absolute_path]
         if error.validator == "required":

@@ -38,6 +38,8 @@ def read_yaml(text: str) -> tuple[Any, dict[str, int]]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "line 1"
         raise SpecError([(where, getattr(error, "problem", None) or "is not YAML")]) from error
+    except RecursionError as error:
+        raise SpecError([("line 1", "is nested too deeply")]) from error
     lines: dict[str, int] = {}
     twice: Problems = []
     for place, line in _walk(node, "") if node is not None else ():

@@ -9,9 +9,9 @@ from django.http import Http404
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 
-from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
+from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem, field_error
 from scoring import deployment
-from scoring.api.serializers import Problem
+from scoring.api.serializers import Problem, prediction_body
 from scoring.core.ids import IdSequence
 from scoring.core.schema import SchemaError
 from scoring.core.windows import WindowStateError
@@ -32,9 +32,9 @@ def new_id() -> str:
     return str(_ids.next(time_ns()))
 
 
-def field_errors(problems: Problems, place: Place = lambda field: field) -> list[dict[str, str]]:
+def field_errors(problems: Problems, place: Place = lambda field: field) -> list[dict[str, object]]:
     """Schema problems as the entries of a 422; `place` says where the client wrote a field."""
-    return [{"field": place(field), "message": message} for field, message in problems]
+    return [field_error(place(field), message) for field, message in problems]
 
 
 def ask(slug: str, raws: Sequence[object]) -> list[Outcome]:
@@ -104,6 +104,24 @@ def _all_scored(outcomes: Sequence[Outcome], place: Callable[[int, str], str]) -
         names = ", ".join(f"'{external_id}'" for external_id in conflicts)
         raise Conflict(f"Scored before with another body: {names}. The others are stored.")
     return found
+
+
+def batch_answer(outcomes: Sequence[Outcome], slug: str) -> dict[str, Any]:
+    """What becomes of each event of a batch, in the order sent, and how many were scored."""
+    results = [_result(outcome, slug) for outcome in outcomes]
+    scored = sum("prediction" in result for result in results)
+    return {"results": results, "scored": scored, "refused": len(results) - scored}
+
+
+def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
+    match outcome:
+        case Scored(prediction):
+            return {"prediction": prediction_body(prediction, slug=slug)}
+        case Refused(problems):
+            return {"errors": field_errors(problems)}
+        case Conflicting(external_id):
+            message = f"'{external_id}' was scored before with another body"
+            return {"errors": field_errors([("", message)])}
 
 
 def whole_body(data: object) -> dict[str, Any]:

@@ -37,8 +37,9 @@ class ScoringView(APIView):
     """Whether a POST is one quick event, which the lane (scoring/lane.py) may answer by `reply`
     alone when it brings a key. The handler is then `answer(self.reply(request.data, ...))`."""
 
-    judges_records = False
-    """Whether a bad record of a batch gets its own error: see OrjsonParser."""
+    judges_records: str | None = None
+    """The key of the records of which a bad one gets its own error, "" where the body itself is
+    their list; None where nothing is judged apart. See OrjsonParser."""
 
     _negotiator = APIView.content_negotiation_class()
 

@@ -77,6 +77,16 @@ class StoredPredictionBody(PredictionBody):
     timestamp = serializers.DateTimeField(help_text="When the event was received.")
 
 
+class FieldErrorBody(serializers.Serializer[Any]):
+    """One wrong field of a body or of a record."""
+
+    loc = serializers.ListField(  # Names, and places in lists.
+        child=serializers.JSONField(), help_text='The way to it: `["features", 1]`.'
+    )
+    field = serializers.CharField(allow_blank=True, help_text="The same as text: `features.1`.")
+    message = serializers.CharField()
+
+
 class BatchIn(serializers.Serializer[Any]):
     events = serializers.ListField(child=serializers.DictField(), max_length=1000)
 
@@ -85,7 +95,7 @@ class BatchResult(serializers.Serializer[Any]):
     """Either a prediction or what is wrong with the event, in the order sent."""
 
     prediction = PredictionBody(required=False)
-    errors = serializers.ListField(child=serializers.DictField(), required=False)  # type: ignore[assignment]
+    errors = FieldErrorBody(many=True, required=False)  # type: ignore[assignment]
 
 
 class BatchBody(serializers.Serializer[Any]):
@@ -104,7 +114,9 @@ class FeedbackIn(serializers.Serializer[Any]):
     """What turned out to be true about a prediction."""
 
     prediction_id = serializers.CharField(
-        max_length=200, help_text="Of a prediction, or the transaction_id of one of `creditcard`."
+        max_length=200,
+        trim_whitespace=False,
+        help_text="Of a prediction, or the transaction_id of one of `creditcard`.",
     )
     actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
     feedback_source = serializers.CharField(
@@ -128,4 +140,4 @@ class Problem(serializers.Serializer[Any]):
     """Every error of the API."""
 
     detail = serializers.CharField()
-    errors = serializers.ListField(child=serializers.DictField(), required=False)  # type: ignore[assignment]
+    errors = FieldErrorBody(many=True, required=False)  # type: ignore[assignment]

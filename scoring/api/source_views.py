@@ -12,12 +12,12 @@ from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
 from accounts.models import User
-from scoring.api.asking import ERRORS, field_errors
+from scoring.api.asking import ERRORS, batch_answer, field_errors
 from scoring.api.base import ScoringView, answer
-from scoring.api.serializers import BatchBody, prediction_body
+from scoring.api.serializers import BatchBody
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector
-from scoring.services import Conflicting, Outcome, Refused, Scored
+from scoring.services import Outcome, Refused
 from scoring.source_declaration import SourceError, read_mapping
 from scoring.source_models import PUSHED, SOURCE_TYPES, Source
 from scoring.sources import NoDetector, how_it_comes, save_source, score_source_events
@@ -105,6 +105,7 @@ class SourceDetailView(APIView):
 class SourceEventsView(ScoringView):
     """Take one event (an object) or up to 1,000 (a list) from a webhook or rest source."""
 
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -125,9 +126,7 @@ class SourceEventsView(ScoringView):
         if not isinstance(request.data, list) and isinstance(outcomes[0], Refused):
             raise ValidationProblem(field_errors(outcomes[0].problems))
         slug = "" if source.detector is None else source.detector.slug
-        results = [_result(outcome, slug) for outcome in outcomes]
-        scored = sum("prediction" in result for result in results)
-        return answer({"results": results, "scored": scored, "refused": len(results) - scored})
+        return answer(batch_answer(outcomes, slug))
 
 
 def _source_or_404(slug: str) -> Source:
@@ -143,14 +142,3 @@ def _scored(source: Source, events: list[object]) -> list[Outcome]:
         raise Http404(f"The detector '{error}' of this source is switched off.") from error
     except WindowStateError as error:
         raise ServiceUnavailable(str(error)) from error
-
-
-def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
-    match outcome:
-        case Scored(prediction):
-            return {"prediction": prediction_body(prediction, slug=slug)}
-        case Refused(problems):
-            return {"errors": field_errors(problems)}
-        case Conflicting(external_id):
-            message = f"'{external_id}' was scored before with another body"
-            return {"errors": [{"field": "", "message": message}]}

@@ -12,12 +12,12 @@ from rest_framework.views import APIView
 from accounts.api_errors import Conflict, ValidationProblem
 from scoring.answers import predict_answer
 from scoring.api import serializers as shapes
-from scoring.api.asking import ERRORS, ask, field_errors
+from scoring.api.asking import ERRORS, ask, batch_answer, field_errors
 from scoring.api.base import ScoringView, answer
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 from scoring.selectors import find_prediction_by, predictions_page
-from scoring.services import Conflicting, Outcome, Refused, Scored
+from scoring.services import Conflicting, Refused, Scored
 
 MOST_EVENTS = 1000
 MOST_ROWS = 1000
@@ -53,7 +53,7 @@ class ScoreView(ScoringView):
 class ScoreBatchView(ScoringView):
     """Score up to 1,000 events; a bad one gets its own errors and does not fail the others."""
 
-    judges_records = True
+    judges_records = "events"
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -66,21 +66,7 @@ class ScoreBatchView(ScoringView):
         if len(events) > MOST_EVENTS:
             message = f"has at most {MOST_EVENTS} events, not {len(events)}"
             raise ValidationProblem([{"field": "events", "message": message}])
-        outcomes = ask(slug, events)
-        results = [_result(outcome, slug) for outcome in outcomes]
-        scored = sum("prediction" in result for result in results)
-        return answer({"results": results, "scored": scored, "refused": len(results) - scored})
-
-
-def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
-    match outcome:
-        case Scored(prediction):
-            return {"prediction": shapes.prediction_body(prediction, slug=slug)}
-        case Refused(problems):
-            return {"errors": field_errors(problems)}
-        case Conflicting(external_id):
-            message = f"'{external_id}' was scored before with another body"
-            return {"errors": [{"field": "", "message": message}]}
+        return answer(batch_answer(ask(slug, events), slug))
 
 
 class PredictionListView(APIView):

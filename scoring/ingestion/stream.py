@@ -21,6 +21,7 @@ from django.db import DataError, close_old_connections, connection
 
 from scoring.answers import detect_answer
 from scoring.core.bundle import BundleError
+from scoring.core.json_values import DEEPEST, is_too_deep
 from scoring.core.spec import DetectorSpec
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector, serving
@@ -216,6 +217,8 @@ def _decode(message: Message) -> dict[str, Any] | DeadLetter:
         event = orjson.loads(message.value or b"")
     except orjson.JSONDecodeError as error:
         return DeadLetter("malformed", (("", f"is not JSON: {error.msg}"),))
+    if is_too_deep(message.value or b"", event):
+        return DeadLetter("malformed", (("", f"is nested deeper than {DEEPEST} levels"),))
     if not isinstance(event, dict):
         return DeadLetter("malformed", (("", "an event is a JSON object"),))
     return event

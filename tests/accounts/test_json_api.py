@@ -36,9 +36,9 @@ class Echo(APIView):
         return Response({"got": request.data})
 
 
-def post(body=b"{}", content_type="application/json", raises=None):
+def post(body=b"{}", content_type="application/json", raises=None, view=Echo, **more):
     request = APIRequestFactory().generic("POST", "/", body, content_type=content_type)
-    response = Echo.as_view(raises=raises)(request)
+    response = view.as_view(raises=raises, **more)(request)
     response.render()
     return response, orjson.loads(response.content)
 
@@ -90,6 +90,50 @@ def test_what_is_no_finite_number_is_422_with_its_place(number):
 def test_a_backslash_that_only_looks_like_a_nul_is_let_through():
     response, _ = post(b'{"a": "\\\\u0000"}')
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("levels", [65, 300, 950, 1023, 5000])
+def test_a_body_nested_too_deeply_is_400(opening, levels):
+    closing = "]" if opening == "[" else "}"
+    response, answer = post((opening * levels + "1" + closing * levels).encode())
+    assert response.status_code == 400
+    assert levels > 1023 or answer == {"detail": "This JSON is nested deeper than 64 levels."}
+
+
+def test_sixty_four_levels_many_brackets_and_brackets_in_texts_are_let_through():
+    assert post(b"[" * 64 + b"]" * 64)[0].status_code == 200
+    assert post(b"[" + b"[[1]]," * 200 + b"{}]")[0].status_code == 200
+    assert post(b'["' + b"[{" * 500 + b'"]')[0].status_code == 200
+
+
+def test_a_body_nested_too_deeply_is_400_whatever_else_it_holds():
+    for odd in (b"NaN", b'"\\u0000"'):
+        assert post(b"[" * 300 + odd + b"]" * 300)[0].status_code == 400
+
+
+class EchoRecords(Echo):
+    judges_records: str | None = "data"
+
+
+RECORDS = b'[{"a": NaN, "b": "\\u0000", "c": 1e999}]'
+
+
+def test_what_the_records_of_a_batch_hold_is_left_to_their_judge():
+    response, answer = post(b'{"data": %b, "x": 1}' % RECORDS, view=EchoRecords)
+    assert response.status_code == 200
+    assert answer["got"]["data"] == [{"a": None, "b": "\0", "c": None}]
+    response, answer = post(RECORDS, view=EchoRecords, judges_records="")
+    assert (response.status_code, answer["got"][0]["b"]) == (200, "\0")
+
+
+@pytest.mark.parametrize("odd", [b'"\\u0000"', b"NaN", b'[{"data": 1e999}]'])
+def test_what_stands_beside_the_records_is_judged_with_the_body(odd):
+    body = b'{"data": %b, "data.x": %b}' % (RECORDS, odd)
+    response, answer = post(body, view=EchoRecords)
+    assert response.status_code == 422
+    assert [entry["field"][:6] for entry in answer["errors"]] == ["data.x"]
+    assert post(b"[%b]" % odd, view=EchoRecords)[0].status_code == 422
 
 
 def test_a_body_over_the_limit_is_413(settings):

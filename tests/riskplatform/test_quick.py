@@ -91,6 +91,7 @@ def test_an_event_is_scored_alike(secret, champion):
         (b'{"amount": NaN}', 422),
         (b'{"amount": 1e999}', 422),
         (b'{"user_id": "a\\u0000b"}', 422),
+        pytest.param(b'{"user_id": ' + b"[" * 1000 + b"]" * 1000 + b"}", 400, id="deep"),
         (b"x" * (2 * 1024 * 1024 + 1), 413),
     ],
 )

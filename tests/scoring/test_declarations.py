@@ -137,6 +137,25 @@ def test_windows_changed_in_the_admin_are_learnt_anew(client, payments_detector)
     assert row.vector_array()[names.index("user_id_max_amount_14d")] == 90.0
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("[" * 9000 + "]" * 9000, id="far too deep"),
+        pytest.param("[" * 300 + "]" * 300, id="too deep"),
+        "NaN",
+        "1e999",
+        '"\\u0000"',
+    ],
+)
+def test_a_declaration_that_no_column_holds_is_refused_in_the_admin(client, payments_detector, odd):
+    client.force_login(user_with_role(ADMIN))
+    config = json.dumps(config_of("payments") | {"description": "@@"}).replace('"@@"', odd)
+    url = reverse("admin:scoring_detector_change", args=[payments_detector.pk])
+    page = client.post(url, {"config": config, "enabled": "on"})
+    assert page.status_code == 200
+    assert "Enter a valid JSON" in page.content.decode()
+
+
 def test_a_detector_from_before_policies_gets_one(payments_detector):
     Detector.objects.filter(pk=payments_detector.pk).update(slug="ours", policy_digest="")
     call_command("load_detectors")

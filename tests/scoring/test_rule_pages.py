@@ -111,6 +111,9 @@ def test_two_put_a_draft_into_force_and_the_next_event_obeys(
         ({"when": "location in limits", "parameters": "limits = [7]"}, "write '7' (column 13)"),
         ({"parameters": "limit"}, "Line 1: write name = value."),
         ({"parameters": "limit = [[1]]"}, "parameter"),
+        pytest.param(
+            {"parameters": "limit = " + "[" * 9000 + "]" * 9000}, "is no number", id="deep"
+        ),
         ({"code": "big gift"}, "capitals, digits and _"),
         ({"code": "HIGH_AMOUNT"}, "There is a rule HIGH_AMOUNT already."),
         ({"outcome": "WEIGHT", "weight": "1.5"}, "A weight lies between 0 and 1."),

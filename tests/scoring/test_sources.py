@@ -93,6 +93,8 @@ def test_the_contracts_own_example_is_read():
         ("pii_fields: [user_id]", "pii_fields: [name]", "line 8: pii_fields.0: 'name' is not a"),
         ("pii_fields: [user_id]", "pii: [user_id]", "line 8: pii: is not a setting"),
         ('name: "Credit Card Transactions"', "name: 7", "line 1: name: is a text"),
+        ("{type: number}", "{multipleOf: .inf}", "line 6: schema.properties.amount.multipleOf: mu"),
+        ("config: {", 'config: {group: "a\\0", ', "line 3: config.group: must not hold the"),
     ],
 )
 def test_every_mistake_names_its_line(old, new, said):

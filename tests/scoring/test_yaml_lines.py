@@ -80,6 +80,11 @@ def test_a_date_is_the_text_that_it_is_written_as():
     assert value == {"since": "2013-09-01T00:00:00Z", "name": "2020-01-01"}
 
 
+def test_what_is_nested_too_deeply_is_said_to_be():
+    with pytest.raises(SpecError, match="nested too deeply"):
+        read_yaml("a: " + "[" * 2000 + "]" * 2000)
+
+
 @pytest.mark.parametrize(
     "text",
     [

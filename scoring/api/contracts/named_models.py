@@ -11,6 +11,7 @@ from scoring import deployment
 from scoring.answers import contributions_of, imputed_fields
 from scoring.api.asking import ask, ask_one, documented, field_errors, whole_body
 from scoring.api.base import ScoringView, answer
+from scoring.api.serializers import FieldErrorBody
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import UnknownDetector
 from scoring.models import Prediction
@@ -69,7 +70,7 @@ class NamedScoreBody(serializers.Serializer[Any]):
 
 class RecordProblem(serializers.Serializer[Any]):
     detail = serializers.CharField()
-    errors = serializers.ListField(child=serializers.DictField())  # type: ignore[assignment]
+    errors = FieldErrorBody(many=True)  # type: ignore[assignment]
 
 
 class NamedBatchResult(serializers.Serializer[Any]):
@@ -112,7 +113,7 @@ class NamedScoreView(ScoringView):
 class NamedBatchView(ScoringView):
     """Score up to 1,000 records; a bad one gets its own error and does not fail the others."""
 
-    judges_records = True
+    judges_records = "data"
     required_scope = "score"
     required_permission = "scoring.score_event"
 

@@ -148,7 +148,8 @@ def test_in_a_batch_a_bad_event_fails_no_other(integration, champion):
     assert ["prediction" in result for result in body["results"]] == [
         True, False, False, True, False,
     ]  # fmt: skip
-    assert body["results"][1]["errors"][0]["field"] == "amount"
+    [problem] = body["results"][1]["errors"]
+    assert (problem["loc"], problem["field"]) == (["amount"], "amount")
     assert Prediction.objects.count() == 2
 
 

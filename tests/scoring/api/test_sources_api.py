@@ -73,6 +73,77 @@ def test_a_wrong_declaration_is_422_and_keeps_nothing(writer, payments_detector,
     assert not Source.objects.exists()
 
 
+def nested(levels):
+    return json.loads("[" * levels + "]" * levels)
+
+
+def sent(body, odd):
+    """The body as JSON, with `odd` in place of "@@"."""
+    return json.dumps(body).replace('"@@"', odd)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"config": {"note": nested(22)}}, "config.note.0.0"),
+        ({"schema": DECLARED["schema"] | {"x-note": nested(22)}}, "schema.x-note.0.0"),
+        ({"name": nested(30)}, "name"),
+        ({"slug": nested(30)}, "slug"),
+        ({"source_type": nested(30)}, "source_type"),
+        ({"mapping": {"user_id": nested(30)}}, "mapping.user_id"),
+        ({"pii_fields": [nested(30)]}, "pii_fields.0"),
+        ({"detector": nested(30)}, "detector"),
+    ],
+)
+def test_what_is_nested_too_deeply_is_422_and_quoted_nowhere(
+    writer, payments_detector, changed, field
+):
+    response = post(writer, DECLARED | {"slug": "deep"} | changed)
+    assert response.status_code == 422, response.content
+    [entry] = response.json()["errors"]
+    assert entry["field"].startswith(field)
+    assert "[" not in entry["message"]
+    assert not Source.objects.exists()
+
+
+def test_a_body_nested_deeper_than_any_is_400_and_keeps_nothing(writer, api):
+    for levels in (260, 1000):
+        body = sent(DECLARED | {"config": {"note": "@@"}}, "[" * levels + "]" * levels)
+        response = writer.post(URL, body, content_type="application/json")
+        assert response.status_code == 400, response.content
+    assert api("models:read").get(URL).json() == {"sources": []}
+
+
+@pytest.mark.parametrize("odd", ["NaN", "1e999", "-Infinity", '"\\u0000"'])
+@pytest.mark.parametrize("field", ["amount", "e_mail", "more"])
+def test_what_no_event_may_hold_fails_its_event_alone(api, webhook, odd, field):
+    events = [order(), order(order="o-2", **{field: "@@"})]
+    response = api("score").post(EVENTS, sent(events, odd), content_type="application/json")
+    assert response.status_code == 200, response.content
+    body = response.json()
+    assert (body["scored"], body["refused"]) == (1, 1)
+    assert [(one["loc"], one["field"]) for one in body["results"][1]["errors"]] == [
+        ([field], field)
+    ]
+
+
+@pytest.mark.parametrize("odd", ["NaN", "1e999", '"\\u0000"'])
+def test_one_event_with_what_none_may_hold_is_422(api, webhook, odd):
+    body = sent(order(more=[{"a": "@@"}]), odd)
+    response = api("score").post(EVENTS, body, content_type="application/json")
+    assert response.status_code == 422, response.content
+    assert [entry["field"] for entry in response.json()["errors"]] == ["more.0.a"]
+
+
+def test_a_number_that_is_none_is_refused_before_the_schema_divides_by_it(api, writer, webhook):
+    schema = json.loads(json.dumps(DECLARED["schema"]))
+    schema["properties"]["amount"] = {"type": "number", "multipleOf": 0.01}
+    assert post(writer, DECLARED | {"schema": schema}).status_code == 200
+    body = sent([order(amount="@@")], "1e999")
+    response = api("score").post(EVENTS, body, content_type="application/json")
+    assert response.json()["results"][0]["errors"][0]["message"] == "must be a finite number"
+
+
 def test_one_event_is_scored(api, webhook):
     response = post(api("score"), order(), EVENTS)
     assert response.status_code == 200, response.content

@@ -54,6 +54,7 @@ def test_an_event_is_stored_once_however_often_it_comes(payments_detector):
         (b'{"amount": NaN}', "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
         (b"[1]", "is a JSON object"),
+        pytest.param(b'{"a": ' + b"[" * 300 + b"]" * 300 + b"}", "nested deeper", id="deep"),
     ],
 )
 def test_what_is_no_event_is_malformed(payments_detector, value, problem):

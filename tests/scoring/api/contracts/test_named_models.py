@@ -110,7 +110,8 @@ def test_in_a_batch_a_bad_record_has_its_own_error_and_the_order_is_kept(post, n
     body = response.json()
     assert [one["index"] for one in body["results"]] == [0, 1, 2, 3]
     assert ["result" in one for one in body["results"]] == [True, False, False, True]
-    assert body["results"][1]["error"]["errors"][0]["field"] == "amount"
+    [problem] = body["results"][1]["error"]["errors"]
+    assert (problem["loc"], problem["field"]) == (["amount"], "amount")
     assert (body["total"], body["scored"], body["failed"]) == (4, 2, 2)
     assert Prediction.objects.count() == 2
 
@@ -165,6 +166,13 @@ def test_what_no_number_or_text_can_be_fails_its_record_alone(post, named_champi
     assert ["result" in one for one in results] == [True, False, True]
     assert [problem["field"] for problem in results[1]["error"]["errors"]] == [field]
     assert Prediction.objects.count() == 2
+
+
+@pytest.mark.parametrize("name", ['"a\\u0000"', "NaN", '[{"a": "\\u0000"}]'])
+def test_what_no_name_of_a_model_can_be_fails_the_whole_batch(post, named_champion, name):
+    response = post(BATCH, f'{{"model_name": {name}, "data": [{json.dumps(record())}]}}')
+    assert [field[:10] for field in fields_of(response)] == ["model_name"]
+    assert not Prediction.objects.exists()
 
 
 def test_half_of_a_character_is_no_json_whatever_stands_beside_it(post, named_champion):
