@@ -172,9 +172,8 @@ class ModelListView(APIView):
         skip = whole(request, "skip", 0, least=0, most=100_000)
         limit = whole(request, "limit", 50, least=1, most=MOST_ROWS)
         rows = version_list().defer("curves", "parameters")
-        # PostgreSQL has no text with a NUL.
-        if slug := request.query_params.get("detector", "").replace("\0", ""):
-            rows = rows.filter(detector__slug=slug)
+        if detector := asked_detector(request):
+            rows = rows.filter(detector=detector)
         if stage := request.query_params.get("stage", ""):
             if stage not in ModelVersion.Stage.values:
                 message = f"is one of {', '.join(ModelVersion.Stage.values)}"
@@ -270,6 +269,12 @@ def detector_or_404(slug: str) -> Detector:
     if detector is None:
         raise Http404(f"There is no detector '{slug}'.")
     return detector
+
+
+def asked_detector(request: Request) -> Detector | None:
+    """The detector that `?detector=` names; None where it names none. Raises Http404."""
+    slug = request.query_params.get("detector", "")
+    return detector_or_404(slug) if slug else None
 
 
 def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:

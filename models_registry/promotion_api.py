@@ -17,6 +17,7 @@ from models_registry.api import (
     ERRORS,
     MOST_ROWS,
     DecisionBody,
+    asked_detector,
     decision_body,
     valid,
     whole,
@@ -169,8 +170,8 @@ class PromotionListView(APIView):
         skip = whole(request, "skip", 0, least=0, most=100_000)
         limit = whole(request, "limit", 50, least=1, most=MOST_ROWS)
         rows = _requests()
-        if slug := request.query_params.get("detector", "").replace("\0", ""):
-            rows = rows.filter(detector__slug=slug)
+        if detector := asked_detector(request):
+            rows = rows.filter(detector=detector)
         if status := request.query_params.get("status", ""):
             if status not in PromotionRequest.Status.values:
                 message = f"is one of {', '.join(PromotionRequest.Status.values)}"

@@ -98,7 +98,9 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "curl": curl_example(spec, url=url, at=timezone.now()),
         }
     if request.user.has_perm("scoring.view_prediction"):
-        context["recent"] = predictions_page(slug=slug, flagged_only=False, skip=0, limit=RECENT)
+        context["recent"] = predictions_page(
+            detector_id=detector.pk, flagged_only=False, skip=0, limit=RECENT
+        )
     return render(request, "scoring/detector_detail.html", context)
 
 

@@ -37,16 +37,24 @@ def find_prediction_by(text: str, slug: str) -> Prediction | None:
     return found or find_prediction_of(slug, text)
 
 
+def detector_id_of(slug: str) -> int | None:
+    """The detector of that slug; None when there is none."""
+    if "\0" in slug:
+        return None
+    return Detector.objects.filter(slug=slug).values_list("pk", flat=True).first()
+
+
 def predictions_page(
-    *, slug: str, flagged_only: bool, skip: int, limit: int
+    *, detector_id: int | None, flagged_only: bool, skip: int, limit: int
 ) -> QuerySet[Prediction]:
-    """Predictions, newest event first; of one detector when `slug` is given."""
+    """Predictions, newest event first; of one detector unless None.
+
+    By its id, which the index of a detector's events begins with: by its slug the database would
+    walk through everybody's events to find those of a detector that has few.
+    """
     rows = Prediction.objects.select_related("detector").order_by("-event_time", "-id")
-    if slug:
-        # By the id, which the index of a detector's events begins with: the database would walk
-        # through everybody's events to find those of a detector that has few.
-        known = Detector.objects.filter(slug=slug).values_list("pk", flat=True).first()
-        rows = rows.filter(detector=known) if known else rows.none()
+    if detector_id is not None:
+        rows = rows.filter(detector=detector_id)
     if flagged_only:
         rows = rows.exclude(decision=Decision.APPROVE)
     return rows[skip : skip + limit]

@@ -113,7 +113,7 @@ class PredictionPage(serializers.Serializer[Any]):
 class FeedbackIn(serializers.Serializer[Any]):
     """What turned out to be true about a prediction."""
 
-    prediction_id = serializers.CharField(
+    prediction_id = serializers.CharField(  # Ids of events are kept as sent, with their blanks.
         max_length=200,
         trim_whitespace=False,
         help_text="Of a prediction, or the transaction_id of one of `creditcard`.",

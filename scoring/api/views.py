@@ -1,5 +1,6 @@
 """The scoring API: parse, one service call, render."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import Http404, HttpResponse
@@ -16,7 +17,7 @@ from scoring.api.asking import ERRORS, ask, batch_answer, field_errors
 from scoring.api.base import ScoringView, answer
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
-from scoring.selectors import find_prediction_by, predictions_page
+from scoring.selectors import detector_id_of, find_prediction_by, predictions_page
 from scoring.services import Conflicting, Refused, Scored
 
 MOST_EVENTS = 1000
@@ -95,14 +96,15 @@ class PredictionListView(APIView):
         flagged = request.query_params.get("fraud_only", "false").lower()
         if flagged not in ("true", "false"):
             raise ValidationProblem([{"field": "fraud_only", "message": "is true or false"}])
-        slug = request.query_params.get("detector", CREDITCARD)
-        rows = predictions_page(
-            # PostgreSQL has no text with a NUL.
-            slug="" if slug == EVERY else slug.replace("\0", "") or CREDITCARD,
-            flagged_only=flagged == "true",
-            skip=skip,
-            limit=limit,
-        )
+        asked = request.query_params.get("detector", "")
+        detector_id = None if asked == EVERY else detector_id_of(asked or CREDITCARD)
+        if asked not in ("", EVERY) and detector_id is None:
+            raise Http404(f"There is no detector '{asked}'.")
+        rows: Iterable[Prediction] = ()  # Whose detector is not loaded has none.
+        if asked == EVERY or detector_id is not None:
+            rows = predictions_page(
+                detector_id=detector_id, flagged_only=flagged == "true", skip=skip, limit=limit
+            )
         bodies = [_stored_body(row) for row in rows]
         return Response({"predictions": bodies, "skip": skip, "limit": limit})
 

@@ -28,6 +28,8 @@ def test_versions_are_listed_and_narrowed(api, version):
     assert [row["version"] for row in found["models"]] == ["v1"]
     assert reader.get("/api/v1/models", {"stage": "champion"}).json()["models"] == []
     assert reader.get("/api/v1/models", {"stage": "king"}).status_code == 422
+    for unknown in ("nothing", "payments\0"):
+        assert reader.get("/api/v1/models", {"detector": unknown}).status_code == 404
 
 
 def test_the_list_costs_the_same_queries_for_any_number_of_versions(

@@ -56,7 +56,14 @@ def test_predictions_can_be_narrowed_and_paged(reader, stored):
     assert ids(reader, "?detector=payments") == [flagged, first]
     assert ids(reader, f"{ALL}&fraud_only=true") == [flagged]
     assert ids(reader, f"{ALL}&skip=1&limit=1") == [flagged]
-    assert ids(reader, "?detector=nothing") == ids(reader, "?detector=%00nothing") == []
+    assert ids(reader) == ids(reader, "?detector=") == []
+
+
+@pytest.mark.parametrize("slug", ["nothing", "%00nothing", "payments%00", "x" * 3000, "%20*"])
+def test_predictions_of_a_detector_that_is_not_there_are_404(reader, stored, slug):
+    response = reader.get(f"/api/v1/predictions?detector={slug}")
+    assert response.status_code == 404
+    assert "There is no detector" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +132,19 @@ def test_feedback_becomes_a_label(api, stored):
     assert (label.is_fraud, label.source, label.reason_code) == (True, "feedback", "card_testing")
     assert label.notes == "bank: called"
     assert label.event_time == START
+
+
+@pytest.mark.parametrize("called", [" a", "a ", "b\t", " "])
+def test_feedback_takes_an_id_as_it_was_sent_blanks_and_all(api, called):
+    shipped_detector("creditcard")
+    scoring, telling = api("score"), api("feedback:write")
+    for number, name in enumerate(dict.fromkeys([called.strip() or "a", called])):
+        sent = {"transaction_id": name, "transaction": {"amount": number + 1.0}}
+        answer = scoring.post("/api/v1/predict", json.dumps(sent), content_type="application/json")
+        assert answer.status_code == 200, answer.content
+    assert give(telling, prediction_id=called, actual_label=True).status_code == 201
+    assert Label.objects.get().prediction.external_id == called
+    assert give(telling, prediction_id=f" {called} ", actual_label=True).status_code == 404
 
 
 def test_later_feedback_is_added(api, stored):
