@@ -54,6 +54,7 @@ def detector_list(request: HttpRequest) -> HttpResponse:
     ]
     whole = Report(
         by_code={},
+        beside={},
         flagged=Health(),
         events=sum(report.events for report in reports.values()),
         pairs={},

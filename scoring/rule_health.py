@@ -6,7 +6,7 @@ Read from the daily counts (scoring.rule_tallying): one row a day, however many 
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -18,8 +18,8 @@ from scoring.core.spec import CostSpec, DetectorSpec
 from scoring.core.types import Decision, Stage
 from scoring.models import Detector
 from scoring.policy_models import RuleVersion
-from scoring.rule_tally_models import RuleTally, TallyMark
-from scoring.rule_tallying import FLAGGED, Count
+from scoring.rule_tally_models import LAYOUT_KEY, RuleTally, TallyMark
+from scoring.rule_tallying import FLAGGED, Count, Key
 
 LEAST_JUDGED = 20
 """Fewer matches, or labelled ones, say too little for a mark."""
@@ -43,10 +43,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Of one rule over the range. `entities_exact` is False for an estimate (2.3 %)."""
+    """Of one rule in one stage over the range. `entities_exact` is False for an estimate (2.3 %);
+    `covered_by` is a live rule."""
 
+    stage: str = Stage.LIVE.value
     hits: int = 0
-    shadow: int = 0
     snoozed: int = 0
     labelled: int = 0
     fraud: int = 0
@@ -98,13 +99,16 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Rules by code, and everything that was flagged. `looked_at`: until when what came is known
-    of (None: never), `waiting`: days of the range that are to be counted again."""
+    """Rules by code, and everything that was flagged. `by_code`: what a rule did live, or in shadow
+    where that is all; `beside`: what it did in the other stage, where it has a version or matches.
+    `looked_at`: until when what came is known of (None: never), `waiting`: days of the range that
+    are to be counted again."""
 
     by_code: Mapping[str, Health]
+    beside: Mapping[str, Health]
     flagged: Health
     events: int
-    pairs: Mapping[tuple[str, str], int]
+    pairs: Mapping[tuple[Key, Key], int]
     looked_at: datetime | None
     waiting: int
 
@@ -141,116 +145,147 @@ def _report(
     versions: Sequence[RuleVersion],
 ) -> Report:
     sums = _Sums(over)
-    for row in rows:
+    counted = [row for row in rows if row.is_readable]
+    for row in counted:
         sums.add(row)
-    events = sum(row.events for row in rows)
-    found = {code: sums.health(code) for code in sums.counts}
-    by_code = {code: one for code, one in found.items() if code != FLAGGED}
-    in_force = {version.rule.code: version for version in reversed(versions)}
+    events = sum(row.events for row in counted)
+    in_force: dict[Key, RuleVersion] = {(one.stage, one.rule.code): one for one in versions}
+    found = {key: sums.health(key) for key in {*sums.counts, *in_force}}
+    flagged = found.pop(FLAGGED, None) or sums.health(FLAGGED)
+    costs = spec.costs if spec else None
+    marked = {
+        key: replace(one, marks=_marks(key, found, in_force, events=events, over=over, costs=costs))
+        for key, one in found.items()
+    }
+    by_code, beside = _apart(marked, in_force)
     return Report(
-        by_code={
-            code: _marked(
-                code, by_code.get(code, Health(trend=[0] * over.length)), in_force.get(code),
-                events=events, over=over, costs=spec.costs if spec else None, others=in_force,
-            )
-            for code in {*by_code, *in_force}
-        },
-        flagged=found.get(FLAGGED, Health(trend=[0] * over.length)),
+        by_code=by_code,
+        beside=beside,
+        flagged=flagged,
         events=events,
         pairs=sums.pairs,
         looked_at=mark.looked_at if mark else None,
-        waiting=sum(row.stale or row.measured_at is None for row in rows),
-    )  # fmt: skip
+        waiting=sum(row.stale or row.measured_at is None or not row.is_readable for row in rows),
+    )
+
+
+def _apart(
+    found: Mapping[Key, Health], in_force: Mapping[Key, RuleVersion]
+) -> tuple[dict[str, Health], dict[str, Health]]:
+    """`by_code` and `beside` of a Report."""
+    by_code, beside = {}, {}
+    for code in {code for _, code in found}:
+        live, shadow = (found.get((stage, code)) for stage in (Stage.LIVE, Stage.SHADOW))
+        only_shadow = (Stage.SHADOW, code) in in_force and (Stage.LIVE, code) not in in_force
+        first, second = (shadow, live) if only_shadow else (live, shadow)
+        main = first or second
+        if main is not None:
+            by_code[code] = main
+        if first is not None and second is not None:
+            beside[code] = second
+    return by_code, beside
 
 
 @dataclass
 class _Sums:
     over: Range
-    counts: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
-    trend: dict[str, list[int]] = field(default_factory=dict)
-    sketches: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: dict[Key, Count] = field(default_factory=lambda: defaultdict(Count))
+    trend: dict[Key, list[int]] = field(default_factory=dict)
+    sketches: dict[Key, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    pairs: Counter[tuple[Key, Key]] = field(default_factory=Counter)
 
     def add(self, row: RuleTally) -> None:
         place = (row.day - self.over.start).days
         packed = zlib.decompress(bytes(row.sketches)) if row.sketches else b""
-        begin = 0
-        for code, said in row.content.items():
-            count = self.counts[code]
-            for name in NAMES:
-                value = said[name]
-                old = getattr(count, name)
-                setattr(count, name, max(old, value) if name == "last" else old + value)
-            if code not in self.trend:
-                self.trend[code] = [0] * self.over.length
-            self.trend[code][place] = said["hits"]
-            self.sketches[code].append(packed[begin : begin + said["size"]])
-            begin += said["size"]
-        for one, other, n in row.pairs:
-            self.pairs[one, other] += n
+        for stage, by_code in row.content.items():
+            for code, said in by_code.items():
+                self._add_count((stage, code), said, place)
+                begin = said["offset"]
+                self.sketches[stage, code].append(packed[begin : begin + said["size"]])
+        for stage, code, other_stage, other, n in row.pairs:
+            self.pairs[(stage, code), (other_stage, other)] += n
 
-    def health(self, code: str) -> Health:
-        count = self.counts[code]
-        entities, exact = count_distinct(self.sketches[code])
-        covered_by, covered = self._covered(code, count.hits)
+    def _add_count(self, key: Key, said: Mapping[str, Any], place: int) -> None:
+        count = self.counts[key]
+        for name in NAMES:
+            value = said[name]
+            old = getattr(count, name)
+            setattr(count, name, max(old, value) if name == "last" else old + value)
+        if key not in self.trend:
+            self.trend[key] = [0] * self.over.length
+        self.trend[key][place] = said["hits"]
+
+    def health(self, key: Key) -> Health:
+        count = self.counts.get(key, Count())
+        entities, exact = count_distinct(self.sketches.get(key, ()))
+        covered_by, covered = self._covered(key, count.hits)
         columns: dict[str, Any] = {name: getattr(count, name) for name in NAMES if name != "last"}
         return Health(
             **columns,
+            stage=key[0],
             last=datetime.fromisoformat(count.last).astimezone(UTC) if count.last else None,
             entities=min(entities, count.hits),
             entities_exact=exact,
-            trend=self.trend[code],
+            trend=self.trend.get(key, [0] * self.over.length),
             covered_by=covered_by,
             covered=covered,
         )
 
-    def _covered(self, code: str, hits: int) -> tuple[str, float]:
-        """The other rule that matched most of its matches, and the share of them."""
+    def _covered(self, key: Key, hits: int) -> tuple[str, float]:
+        """The other rule that, live, matched most of its matches, and the share of them."""
         found = [
-            (n, one if other == code else other)
-            for (one, other), n in self.pairs.items()
-            if code in (one, other)
+            (n, code)
+            for pair, n in self.pairs.items()
+            if key in pair
+            for stage, code in pair
+            if stage == Stage.LIVE and code != key[1]
         ]
         if not found or not hits:
             return "", 0.0
-        n, name = max(found, key=lambda pair: (pair[0], pair[1]))
+        n, name = max(found)
         return name, n / hits
 
 
-def _marked(
-    code: str,
-    one: Health,
-    version: RuleVersion | None,
+def _marks(
+    key: Key,
+    found: Mapping[Key, Health],
+    in_force: Mapping[Key, RuleVersion],
     *,
     events: int,
     over: Range,
     costs: CostSpec | None,
-    others: Mapping[str, RuleVersion],
-) -> Health:
-    marks = [
-        mark
-        for mark in (
-            _dead(one, version, events, over),
-            _noisy(one, version, costs),
-            _redundant(one, version, others),
-        )
-        if mark is not None
-    ]
-    names = {name: getattr(one, name) for name in Health.__dataclass_fields__}
-    return Health(**names | {"marks": marks})
+) -> list[Mark]:
+    """What is wrong with the version in force of this stage; nothing where none is."""
+    one, version = found[key], in_force.get(key)
+    if version is None:
+        return []
+    marks = (
+        None if _matched_as_another(key, found, in_force) else _dead(one, version, events, over),
+        _noisy(one, version, costs),
+        _redundant(one, version, in_force.get((Stage.LIVE, one.covered_by))),
+    )
+    return [mark for mark in marks if mark is not None]
 
 
-def _dead(one: Health, version: RuleVersion | None, events: int, over: Range) -> Mark | None:
-    if version is None or one.hits or events < LEAST_EVENTS:
+def _matched_as_another(
+    key: Key, found: Mapping[Key, Health], in_force: Mapping[Key, RuleVersion]
+) -> bool:
+    """Whether its rule matched in the other stage, where nothing stands now: before it moved."""
+    others = [one for one in found if one[1] == key[1] and one != key]
+    return any(found[one].hits and one not in in_force for one in others)
+
+
+def _dead(one: Health, version: RuleVersion, events: int, over: Range) -> Mark | None:
+    if one.hits or events < LEAST_EVENTS:
         return None
     if version.created_at.date() > over.start:
         return None  # It had no chance yet on all of these days.
     return Mark("Dead", f"It matched none of the {events:,} events of these days.")
 
 
-def _noisy(one: Health, version: RuleVersion | None, costs: CostSpec | None) -> Mark | None:
+def _noisy(one: Health, version: RuleVersion, costs: CostSpec | None) -> Mark | None:
     """Even at the upper end of what is known, its matches cost more than they save."""
-    if version is None or costs is None or one.labelled < LEAST_JUDGED:
+    if costs is None or one.labelled < LEAST_JUDGED:
         return None
     needed = break_even(costs, one.mean_exposure, blocks=version.outcome == Decision.BLOCK)
     high = one.interval[1]
@@ -276,13 +311,11 @@ def break_even(costs: CostSpec, exposure: float | None, *, blocks: bool) -> floa
     return min(1.0, costs.review_cost / max(lost, 1e-9))
 
 
-def _redundant(
-    one: Health, version: RuleVersion | None, others: Mapping[str, RuleVersion]
-) -> Mark | None:
-    other = others.get(one.covered_by)
-    if version is None or other is None or one.hits < LEAST_JUDGED or one.covered < SAME:
+def _redundant(one: Health, version: RuleVersion, other: RuleVersion | None) -> Mark | None:
+    """`other`: the live version of the rule that covers it."""
+    if other is None or one.hits < LEAST_JUDGED or one.covered < SAME:
         return None
-    if other.stage != Stage.LIVE or not _as_strong(other, version):
+    if not _as_strong(other, version):
         return None
     return Mark("Redundant", f"{one.covered_by} matches {one.covered:.0%} of what it matches.")
 
@@ -304,7 +337,8 @@ def flagged_by_detector(
         detector__in=detectors, day__range=(over.start, over.end)
     ).defer("pairs")
     for row in stored:
-        row.content = {code: said for code, said in row.content.items() if code == FLAGGED}
+        if row.is_readable:
+            row.content = {LAYOUT_KEY: {}, FLAGGED[0]: row.content.get(FLAGGED[0], {})}
         row.pairs = []
         rows[row.detector_id].append(row)
     found = {
@@ -317,23 +351,27 @@ def flagged_by_detector(
     return found, min(looked, default=None)
 
 
-def overlap_matrix(report: Report) -> tuple[list[str], list[tuple[str, int, list[float | None]]]]:
-    """(codes, rows of (code, hits, share of its matches that each of the codes matched too)) of the
-    rules with the most matches; None on the diagonal."""
-    codes = sorted(report.by_code, key=lambda code: (-report.by_code[code].hits, code))
-    codes = [code for code in codes if report.by_code[code].hits][:IN_MATRIX]
+def overlap_matrix(report: Report) -> tuple[list[Key], list[tuple[Key, int, list[float | None]]]]:
+    """(keys, rows of (key, hits, share of its matches that each of the keys matched too)) of the
+    rules with the most matches, those in shadow by themselves; None on the diagonal."""
+    hits: dict[Key, int] = {
+        (one.stage, code): one.hits
+        for healths in (report.by_code, report.beside)
+        for code, one in healths.items()
+        if one.hits
+    }
+    keys = sorted(hits, key=lambda key: (-hits[key], key[1], key[0]))[:IN_MATRIX]
     rows = []
-    for code in codes:
-        hits = report.by_code[code].hits
+    for key in keys:
         shares: list[float | None] = [
-            None if other == code else report.pairs.get(_pair(code, other), 0) / hits
-            for other in codes
+            None if other == key else report.pairs.get(_pair(key, other), 0) / hits[key]
+            for other in keys
         ]
-        rows.append((code, hits, shares))
-    return codes, rows
+        rows.append((key, hits[key], shares))
+    return keys, rows
 
 
-def _pair(one: str, other: str) -> tuple[str, str]:
+def _pair(one: Key, other: Key) -> tuple[Key, Key]:
     return (one, other) if one < other else (other, one)
 
 

@@ -54,12 +54,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A rule, its versions that are not retired, the one to show, how it does."""
+    """A rule, its versions that are not retired, the one to show, how it does, and how it does in
+    the other stage (`beside`)."""
 
     rule: Rule
     versions: Sequence[RuleVersion]
     shown: RuleVersion | None
     health: Health
+    beside: Health | None
     spark: str
 
     @property
@@ -70,7 +72,12 @@ class Row:
 
 SORTS: dict[str, tuple[str, str, bool, Callable[[Row], Any]]] = {
     "code": ("Rule", "", False, lambda row: row.rule.code),
-    "hits": ("Matches", "Shadow matches among them", True, lambda row: row.health.hits),
+    "hits": (
+        "Matches",
+        "Of the live version; of a rule that is not live, those in shadow",
+        True,
+        lambda row: row.health.hits,
+    ),
     "precision": (
         "Precision",
         "Share of bad ones among the labelled matches, with its 95 % interval",
@@ -88,7 +95,7 @@ SORTS: dict[str, tuple[str, str, bool, Callable[[Row], Any]]] = {
     ),
     "covered": (
         "Covered by",
-        "The other rule that matched most of its matches",
+        "The other rule that, live, matched most of its matches",
         False,
         lambda row: row.health.covered,
     ),
@@ -141,16 +148,16 @@ def rule_overlap(request: HttpRequest, slug: str) -> HttpResponse:
     over, problem = range_of(request.GET, detector)
     _, in_force = _rules(detector)
     report = read_health(detector, over, spec=spec, versions=in_force)
-    codes, found = overlap_matrix(report)
+    keys, found = overlap_matrix(report)
     rows = [
-        (code, hits, [None if share is None else (f"{share:.0%}", share >= SAME) for share in row])
-        for code, hits, row in found
+        (key, hits, [None if share is None else (f"{share:.0%}", share >= SAME) for share in row])
+        for key, hits, row in found
     ]
     context = {
         "title": "Overlap",
         "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[slug]))),
         "detector": detector,
-        "codes": codes,
+        "keys": keys,
         "rows": rows,
         **range_context(report, over, problem),
     }
@@ -214,7 +221,8 @@ def _rules(detector: Detector) -> tuple[list[Rule], list[RuleVersion]]:
 def _row(rule: Rule, report: Report, over: Range) -> Row:
     versions: list[RuleVersion] = rule.current  # type: ignore[attr-defined]
     health = report.by_code.get(rule.code, Health(trend=[0] * over.length))
-    return Row(rule, versions, versions[0] if versions else None, health, spark(health.trend))
+    shown = versions[0] if versions else None
+    return Row(rule, versions, shown, health, report.beside.get(rule.code), spark(health.trend))
 
 
 def _columns(over: Range, sort: str, *, down: bool) -> list[Column]:

@@ -2,14 +2,18 @@
 
 from django.db import models
 
+LAYOUT_KEY = "live"
+"""What `RuleTally.content` has once it was counted; an earlier layout has it not."""
+
 
 class RuleTally(models.Model):
     """One day (UTC, by event time) of one detector.
 
-    `content`: by rule code, and under "" for everything that was flagged, the counts of
-    `scoring.rule_tallying.Count`; `pairs`: [code, code, events that both matched]; `sketches`:
-    the packed distinct entities (scoring.core.distinct) in the order of `content`, compressed.
-    `stale`: something came since, it is counted again.
+    `content`: by stage ("live", "shadow") and rule code, and under "flagged" and "" for everything
+    that was flagged, the counts of `scoring.rule_tallying.Count`, and where its packed distinct
+    entities (scoring.core.distinct) stand: `offset` and `size` in `sketches`, decompressed.
+    `pairs`: [stage, code, stage, code, events that both matched]. `stale`: something came since, it
+    is counted again.
     """
 
     detector = models.ForeignKey("scoring.Detector", models.CASCADE, db_index=False)
@@ -34,6 +38,11 @@ class RuleTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.detector_id} {self.day}"
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it was counted in the present layout; if not, it waits to be counted anew."""
+        return LAYOUT_KEY in self.content
 
 
 class TallyMark(models.Model):

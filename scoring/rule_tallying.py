@@ -21,7 +21,7 @@ from django.db.models.functions import TruncDate
 from scoring.core.distinct import hash_of, pack
 from scoring.core.types import Decision, Stage
 from scoring.models import Detector, Label, Prediction
-from scoring.rule_tally_models import RuleTally, TallyMark
+from scoring.rule_tally_models import LAYOUT_KEY, RuleTally, TallyMark
 from scoring.selectors import with_newest_label
 
 LATE = timedelta(minutes=2)
@@ -32,18 +32,19 @@ QUICK = 0.5
 CHUNK = 2000
 MOST_PAIRED = 40
 """Rules of one event whose pairs are counted."""
-FLAGGED = ""
-"""Under this code stands what was flagged, by whatever it was."""
+Key = tuple[str, str]
+"""(stage of the version that matched, code of its rule): a rule both live and in shadow is two."""
+FLAGGED: Key = ("flagged", "")
+"""Here stands what was flagged, by whatever it was."""
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class Count:
-    """Of one rule in one day. `fraud` of `labelled` matches were bad; `exposure` is the sum of the
-    amounts of the `priced` ones."""
+    """Of one rule in one stage in one day. `fraud` of `labelled` matches were bad; `exposure` is
+    the sum of the amounts of the `priced` ones."""
 
     hits: int = 0
-    shadow: int = 0
     snoozed: int = 0
     labelled: int = 0
     fraud: int = 0
@@ -54,9 +55,9 @@ class Count:
 
 @dataclass(slots=True)
 class _Day:
-    counts: dict[str, Count] = field(default_factory=dict)
-    hashes: dict[str, set[int]] = field(default_factory=dict)
-    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: dict[Key, Count] = field(default_factory=dict)
+    hashes: dict[Key, set[int]] = field(default_factory=dict)
+    pairs: Counter[tuple[Key, Key]] = field(default_factory=Counter)
 
 
 def tally_rules(now: datetime, *, seconds: float) -> int:
@@ -73,7 +74,10 @@ def tally_rules(now: datetime, *, seconds: float) -> int:
 
 
 def mark_stale_days(detector: Detector, now: datetime) -> int:
-    """Mark the days of which predictions or labels came, or labels were taken back, since then."""
+    """Mark the days of which predictions or labels came, or labels were taken back, since then, and
+    those that an earlier release counted in another layout."""
+    counted = RuleTally.objects.filter(detector=detector, stale=False)
+    counted.exclude(content__has_key=LAYOUT_KEY).update(stale=True)
     mark = TallyMark.objects.filter(detector=detector).first()
     received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
     came = Prediction.objects.filter(detector=detector, received_at__gt=received)
@@ -125,18 +129,27 @@ def measure_day(row: RuleTally, now: datetime) -> None:
     found = _Day()
     for values in _spoken_of(predictions):
         _add(found, *values)
-    packed = [pack(found.hashes[code]) for code in found.counts]
+    content, sketches = _stored(found)
     RuleTally.objects.filter(pk=row.pk).update(
         measured_at=now,
         events=predictions.count(),
-        content={
-            code: asdict(count) | {"size": len(sketch)}
-            for (code, count), sketch in zip(found.counts.items(), packed, strict=True)
-        },
-        pairs=[[*pair, n] for pair, n in sorted(found.pairs.items())],
-        sketches=zlib.compress(b"".join(packed)),
+        content=content,
+        pairs=[[*one, *other, n] for (one, other), n in sorted(found.pairs.items())],
+        sketches=sketches,
         seconds=time.monotonic() - begun,
     )
+
+
+def _stored(found: _Day) -> tuple[dict[str, dict[str, Any]], bytes]:
+    """`content` and `sketches` of a RuleTally."""
+    content: dict[str, dict[str, Any]] = {LAYOUT_KEY: {}}
+    packed = b""
+    for (stage, code), count in found.counts.items():
+        sketch = pack(found.hashes[stage, code])
+        said = asdict(count) | {"offset": len(packed), "size": len(sketch)}
+        content.setdefault(stage, {})[code] = said
+        packed += sketch
+    return content, zlib.compress(packed)
 
 
 def _spoken_of(predictions: QuerySet[Prediction]) -> Iterator[Sequence[Any]]:
@@ -156,13 +169,15 @@ def _add(
     label: bool | None,
 ) -> None:
     hashed, at = hash_of(entity), event_time.isoformat()
-    by_code: dict[str, Mapping[str, Any]] = {hit["code"]: hit for hit in hits}
+    found: dict[Key, Mapping[str, Any]] = {
+        (hit.get("stage", Stage.LIVE.value), hit["code"]): hit for hit in hits
+    }
+    rules = sorted(found)[:MOST_PAIRED]
     if decision != Decision.APPROVE:
-        by_code[FLAGGED] = {}
-    for code, hit in by_code.items():
-        count = day.counts.setdefault(code, Count())
+        found[FLAGGED] = {}
+    for key, hit in found.items():
+        count = day.counts.setdefault(key, Count())
         count.hits += 1
-        count.shadow += hit.get("stage") == Stage.SHADOW
         count.snoozed += bool(hit.get("snoozed"))
         count.labelled += label is not None
         count.fraud += bool(label)
@@ -170,6 +185,5 @@ def _add(
         if exposure is not None:
             count.priced += 1
             count.exposure += float(exposure)
-        day.hashes.setdefault(code, set()).add(hashed)
-    codes = sorted(code for code in by_code if code)[:MOST_PAIRED]
-    day.pairs.update(combinations(codes, 2))
+        day.hashes.setdefault(key, set()).add(hashed)
+    day.pairs.update(combinations(rules, 2))

@@ -276,13 +276,16 @@ def _health(rule: Rule, spec: DetectorSpec, in_force: list[RuleVersion]) -> dict
     """How the rule does over the usual days."""
     over = usual_range(rule.detector, timezone.now().date())
     report = read_health(rule.detector, over, spec=spec, versions=in_force)
-    health = report.by_code.get(rule.code, Health())
+    health, beside = report.by_code.get(rule.code, Health()), report.beside.get(rule.code)
     return {
         "over": over,
         "report": report,
         "health": health,
         "texts": health_texts(health),
         "spark": spark(health.trend),
+        "beside": beside,
+        "beside_texts": health_texts(beside) if beside else {},
+        "beside_spark": spark(beside.trend) if beside else "",
     }
 
 

@@ -131,10 +131,10 @@ def test_rules_lose_what_was_taken_back(analyst):
     Prediction.objects.update(received_at=now - timedelta(hours=1))
     Label.objects.update(recorded_at=now - timedelta(hours=1))
     tally_rules(now, seconds=5)
-    assert RuleTally.objects.get().content[""]["fraud"] == 1
+    assert RuleTally.objects.get().content["flagged"][""]["fraud"] == 1
     undo(alert, analyst)
     tally_rules(now + timedelta(minutes=5), seconds=5)
-    assert RuleTally.objects.get().content[""]["fraud"] == 0
+    assert RuleTally.objects.get().content["flagged"][""]["fraud"] == 0
 
 
 @pytest.fixture

@@ -126,8 +126,9 @@ def test_rules_that_find_the_same_are_paired_and_called_redundant(payments_detec
 
 
 def test_a_rule_that_finds_nothing_among_many_is_dead_once_it_had_its_time(payments_detector):
-    day = RuleTally(detector=payments_detector, day=DAYS.start, events=5000, stale=False)
-    day.save()
+    RuleTally.objects.create(
+        detector=payments_detector, day=DAYS.start, events=5000, stale=False, content={"live": {}}
+    )
     assert not health_of(payments_detector).marks  # It is younger than these days.
     RuleVersion.objects.update(created_at=START - timedelta(days=9))
     assert health_of(payments_detector).marks[0].why == (
@@ -146,14 +147,16 @@ def test_a_rule_whose_matches_do_not_pay_is_noisy(payments_detector):
     assert not health_of(payments_detector).marks
     assert break_even(CostSpec(review_cost=5.0), 20_000.0, blocks=False) == 5.0 / 20_000.0
     RuleTally.objects.update(
-        content={"HIGH_AMOUNT": _count(hits=300, labelled=300, exposure=3000.0, priced=300)}
+        content={
+            "live": {"HIGH_AMOUNT": _count(hits=300, labelled=300, exposure=3000.0, priced=300)}
+        }
     )
     assert health_of(payments_detector).marks[0].word == "Noisy"
 
 
 def _count(**changed):
-    zero = {"hits": 0, "shadow": 0, "snoozed": 0, "labelled": 0, "fraud": 0, "exposure": 0.0}
-    return zero | {"priced": 0, "last": "2020-06-01T12:00:00+00:00", "size": 0} | changed
+    zero = {"hits": 0, "snoozed": 0, "labelled": 0, "fraud": 0, "exposure": 0.0, "priced": 0}
+    return zero | {"last": "2020-06-01T12:00:00+00:00", "offset": 0, "size": 0} | changed
 
 
 def test_precision_from_which_acting_pays():
@@ -258,7 +261,7 @@ def test_overlap_is_a_page_of_its_own(client, analyst, outsider, payments_detect
     count_all()
     shown = text_of(page(client, "rule_overlap", **RANGE))
     assert "100%" in shown
-    assert shown.index("overlap-HIGH_AMOUNT") < shown.index("overlap-TWIN")
+    assert shown.index("overlap-live-HIGH_AMOUNT") < shown.index("overlap-live-TWIN")
     client.force_login(outsider)
     assert page(client, "rule_overlap").status_code == 403
 
