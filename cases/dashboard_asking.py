@@ -2,8 +2,8 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -63,6 +63,14 @@ class Asked:
     now: datetime
 
     @property
+    def counted_today(self) -> bool:
+        """Whether the last count was made on this day (UTC)."""
+        counted = self.sums.counted
+        return counted is not None and counted.astimezone(UTC).date() == (
+            self.now.astimezone(UTC).date()
+        )
+
+    @property
     def points(self) -> Points:
         """The axis of time."""
         firsts = [f"{one.first}" for one in self.sums.bins]
@@ -82,8 +90,13 @@ class Asked:
 
 
 def ask(filters: DashboardFilters, now: datetime, *, sums: bool = True) -> Asked:
-    """Detectors and (unless not wanted) the sums of these days. Eight queries."""
+    """Detectors and (unless not wanted) the sums of these days. Eight queries.
+
+    All detectors where the one that was asked for does not exist; the filters then say so.
+    """
     scope = scope_of(filters.detector)
+    if filters.detector and filters.detector not in {one.slug for one in scope.every}:
+        filters = replace(filters, detector="", unknown=filters.detector)
     found = read_sums(filters, scope) if sums else Sums(filters.bins(), counted_until())
     known = filters.currency in scope.currencies()
     currency = filters.currency if known else usual_currency(found, scope)

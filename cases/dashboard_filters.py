@@ -13,6 +13,7 @@ DAILY_UP_TO: Final = 92
 """Longer spans are shown by weeks, so that a chart has at most as many points."""
 FIRST: Final = date(1970, 1, 1)
 BAD_DAY = "Give both days as year-month-day, such as 2026-01-31."
+BAD_SPAN = f"The last days are {SPANS[0]}, {SPANS[1]} or {SPANS[2]}."
 BACKWARDS = "The first day lies after the last one."
 TOO_LONG = f"A dashboard shows at most {LONGEST} days."
 
@@ -35,7 +36,8 @@ class DashboardFilters:
     """Days `first` to `last`, both included, of one detector or of all.
 
     `days` is one of `SPANS`, 0 where the days were chosen. What cannot be read leaves the usual
-    days in force; `problem` says why and `typed` keeps what was given.
+    days in force; `problem` says why and `typed` keeps what was given. `unknown` is a detector that
+    was asked for and does not exist: all are shown.
     """
 
     first: date
@@ -45,6 +47,7 @@ class DashboardFilters:
     currency: str = ""
     problem: str = ""
     typed: tuple[str, str] = ("", "")
+    unknown: str = ""
 
     @classmethod
     def read(cls, query: Mapping[str, str], today: date) -> "DashboardFilters":
@@ -53,8 +56,9 @@ class DashboardFilters:
         currency = query.get("currency", "").replace("\0", "")[:3].upper()
         typed = (query.get("from", "").strip()[:20], query.get("to", "").strip()[:20])
         days = query.get("days", "")
-        span = int(days) if days in {str(one) for one in SPANS} else USUAL
-        problem = ""
+        known = days in {str(one) for one in SPANS}
+        span = int(days) if known else USUAL
+        problem = BAD_SPAN if days and not known else ""
         if any(typed) and not days:
             first, last, problem = _chosen(*typed)
             if not problem:
@@ -65,12 +69,18 @@ class DashboardFilters:
     @property
     def start_text(self) -> str:
         """What the field for the first day shows."""
-        return self.typed[0] if self.problem else f"{self.first}"
+        return self.typed[0] if any(self.typed) else f"{self.first}"
 
     @property
     def end_text(self) -> str:
         """What the field for the last day shows."""
-        return self.typed[1] if self.problem else f"{self.last}"
+        return self.typed[1] if any(self.typed) else f"{self.last}"
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that cannot be shown, a sentence each; empty where all can."""
+        found = [self.problem] if self.problem else []
+        return [*found, f"There is no detector {self.unknown}."] if self.unknown else found
 
     def query(self, **changes: str) -> str:
         """As a query string without a question mark; the same for the same question."""

@@ -253,7 +253,7 @@ def saved(asked: Asked) -> Panel:
     bins, found = asked.sums.bins, moneys(asked)
     one = Series(
         "Saved", [round(found[at].saved, 2) for at in bins], "@accent",
-        asked.events_url(decision=FLAGGED),
+        asked.events_url(decision=FLAGGED, currency=asked.currency),
     )  # fmt: skip
     rows = [
         (at.words, round(found[at].saved, 2), found[at].detected, found[at].reviewed,

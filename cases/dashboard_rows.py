@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 
+from accounts.models import User
 from accounts.typed import is_whole
 from cases.models import Alert
 from cases.tallying import FRAUD, LEGITIMATE, day_bounds, waiting_at, with_truth
@@ -91,7 +92,7 @@ class AlertsAsked(_Asked):
         return rows.filter(found)
 
     def words(self) -> str:
-        """What is asked, as a sentence."""
+        """What is asked, as a sentence; one query where it names somebody."""
         parts = [self.level.lower()] if self.level else []
         parts.append("alerts")
         if self.detector:
@@ -110,6 +111,9 @@ class AlertsAsked(_Asked):
             )
             if first or last
         ]
+        if self.by:
+            when = self.closed_from or self.closed_to
+            parts.append(f"by {_name(self.by)}" if when else f"closed by {_name(self.by)}")
         if self.outcome:
             parts.append(f"({self.outcome.replace('_', ' ')})")
         text = " ".join(parts)
@@ -179,6 +183,8 @@ class EventsAsked(_Asked):
             parts.append(f"of {self.detector}")
         first, last = self.span(datetime.now(UTC).date())
         parts.append(_span(f"{first}", f"{last}"))
+        if self.currency:
+            parts.append(f"in {self.currency}")
         if self.decision:
             parts.append(f"({self.decision.lower()})")
         if self.truth:
@@ -220,6 +226,12 @@ def _stands(outcome: str) -> Q:
     if outcome in set(AlertStatus):
         return Q(status=outcome)
     return Q(status=AlertStatus.CLOSED, disposition=outcome)
+
+
+def _name(pk: str) -> str:
+    """Whoever has this id."""
+    user = User.objects.filter(pk=int(pk)).first()
+    return user.name if user else "somebody unknown"
 
 
 def _between(field: str, first: str, last: str) -> Q:

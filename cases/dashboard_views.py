@@ -1,5 +1,6 @@
 """Dashboards: the charts, their numbers as CSV, and the alerts and events behind each point."""
 
+from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
@@ -60,6 +61,7 @@ def frame(asked: Asked, page: str) -> dict[str, Any]:
         "filters": filters,
         "query": filters.query(),
         "as_of": asked.sums.counted,
+        "as_of_today": asked.counted_today,
         "spans": [
             {
                 "label": f"{days} days",
@@ -101,8 +103,8 @@ def dashboards(request: HttpRequest) -> HttpResponse:
 def render_dashboard(
     request: HttpRequest, template: str, context: dict[str, Any], asked: Asked
 ) -> HttpResponse:
-    """The page; 422 where the days that were asked for cannot be shown."""
-    status = 422 if asked.filters.problem else 200
+    """The page; 422 where the days or the detector that were asked for cannot be shown."""
+    status = 422 if asked.filters.problems else 200
     return render(request, template, context, status=status)
 
 
@@ -143,8 +145,14 @@ def dashboard_analysts(request: HttpRequest) -> HttpResponse:
 @_may_view
 @require_GET
 def dashboard_csv(request: HttpRequest, panel: str) -> HttpResponse:
-    """The numbers of one chart or table, exactly those that are shown."""
-    found = _panel(request, panel)
+    """The numbers of one chart or table, exactly those that are shown; 422 with a sentence a line
+    where the days or the detector that were asked for cannot be shown."""
+    make = _maker(request, panel)
+    asked = asked_of(request, sums=panel != "analysts")
+    if asked.filters.problems:
+        said = "".join(f"{one}\n" for one in asked.filters.problems)
+        return HttpResponse(said, content_type="text/plain; charset=utf-8", status=422)
+    found = make(asked)
     return HttpResponse(
         "".join(found.csv_lines()),
         content_type="text/csv; charset=utf-8",
@@ -152,17 +160,17 @@ def dashboard_csv(request: HttpRequest, panel: str) -> HttpResponse:
     )
 
 
-def _panel(request: HttpRequest, name: str) -> Panel:
+def _maker(request: HttpRequest, name: str) -> Callable[[Asked], Panel]:
+    """What makes the chart or table of this name, for those who may see it."""
     if name == "analysts":
         if not request.user.has_perm(ANALYSTS):
             raise PermissionDenied
-        asked = asked_of(request, sums=False)
-        return analysts_panel(asked, analyst_figures(asked.filters, asked.scope))[0]
+        return lambda asked: analysts_panel(asked, analyst_figures(asked.filters, asked.scope))[0]
     if name == "detectors":
-        return detectors_panel(asked_of(request))[0]
+        return lambda asked: detectors_panel(asked)[0]
     if name not in PANELS:
         raise Http404("There is no such chart.")
-    return PANELS[name](asked_of(request))
+    return PANELS[name]
 
 
 # --- The rows behind a point ---------------------------------------------------------------------
@@ -213,7 +221,7 @@ def dashboard_events(request: HttpRequest) -> HttpResponse:
     pks = list(ordered[first : first + PAGE_SIZE + 1])
     whole = with_truth(Prediction.objects.filter(pk__in=pks)).select_related("detector")
     found = list(whole.order_by("-event_time", "-id"))
-    specs = SpecCache()
+    more, specs = len(found) > PAGE_SIZE, SpecCache()
     context = {
         "title": asked.words(),
         "crumbs": [("Dashboards", reverse("dashboards"))],
@@ -223,7 +231,8 @@ def dashboard_events(request: HttpRequest) -> HttpResponse:
         ],
         "page": page,
         "previous": page - 1,
-        "following": page + 1 if len(found) > PAGE_SIZE and page < FURTHEST else 0,
+        "following": page + 1 if more and page < FURTHEST else 0,
+        "shown_most": FURTHEST * PAGE_SIZE if more and page == FURTHEST else 0,
     }
     template = "cases/dashboard_events.html"
     return render(request, f"{template}#list" if fragment(request) else template, context)

@@ -205,7 +205,7 @@ def _render_agreement(
             {"detector": one, "percent": percents.get(one.pk, "")} for one in asked.scope.every
         ],
     }  # fmt: skip
-    bad = 422 if filters.problem else status
+    bad = 422 if filters.problems else status
     return render(request, "cases/second_look_agreement.html", context | extra, status=bad)
 
 

@@ -208,7 +208,7 @@ def test_the_page_says_until_when_it_is_counted_and_what_it_does_not_know_yet(re
     page = reader.get(reverse("dashboards")).content.decode()
     assert "not counted yet" in page and "Nothing to draw" in page
     TallyRun.objects.create(pk=1, as_of=datetime(2026, 3, 20, 12, 5, tzinfo=UTC))
-    assert "as of 12:05 UTC" in reader.get(reverse("dashboards")).content.decode()
+    assert "as of 2026-03-20 12:05 UTC" in reader.get(reverse("dashboards")).content.decode()
 
 
 def test_a_bad_day_answers_422_and_keeps_what_was_typed(reader):
