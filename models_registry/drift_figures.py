@@ -91,12 +91,14 @@ def _bar(low: float | None, high: float | None) -> str:
 
 def timeline(rows: Sequence[DriftStatistic]) -> Figure | None:
     """PSI and Wasserstein over the checks, oldest first, with the lines from which they count;
-    for a rate, the rate itself. None with fewer than two checks."""
-    ordered = [row for row in reversed(rows) if row.psi is not None]
+    for a rate, the rate itself. None with fewer than two checks that could tell it."""
+    is_rate = bool(rows) and rows[0].kind == "rate"
+    # A rate is known before there are enough events to judge it by its PSI.
+    ordered = [row for row in reversed(rows) if (row.rate if is_rate else row.psi) is not None]
     if len(ordered) < 2:
         return None
     times = [row.drift_check.checked_at.isoformat() for row in ordered]
-    if ordered[-1].kind == "rate":
+    if is_rate:
         data = [
             _line("Recent", times, [row.rate for row in ordered], "@accent"),
             _line("Training", times, [row.reference_rate for row in ordered], "@low"),

@@ -53,12 +53,14 @@ class DriftRow:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The one that is looked at: its line, both distributions, its statistic over time."""
+    """The one that is looked at: its line, both distributions, its statistic over time; `checks`:
+    how many there were, whether or not they could measure it."""
 
     row: DriftRow
     sentence: str
     overlay: dict[str, Any] | None
     timeline: dict[str, Any] | None
+    checks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ def _shown(detector: Detector, check: DriftCheck, row: DriftRow, now: datetime) 
     found = row.found
     history = list(over_time(detector, name=found.name, role=found.role, since=now - HISTORY))
     names = _level_names(check, found) if found.kind == "category" else {}
-    return Shown(row, _sentence(found), overlay(found, names), timeline(history))
+    figures = overlay(found, names), timeline(history)
+    return Shown(row, _sentence(found), *figures, checks=len(history))
 
 
 def _sentence(found: DriftStatistic) -> str:

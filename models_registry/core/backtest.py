@@ -158,15 +158,20 @@ def changes(before: Decisions, after: Decisions, rows: Sampled) -> dict[str, flo
 
 
 def by_day(arms: Sequence[tuple[str, Decisions]], rows: Sampled) -> list[dict[str, float]]:
-    """For every day with events: `day`, and how many each arm flagged."""
-    days, place = np.unique(rows.days, return_inverse=True)
+    """For every day from the first with events to the last: `day`, and how many each arm flagged;
+    zero on days without events."""
+    if not rows.days.size:
+        return []
+    first = int(rows.days.min())
+    place = rows.days - first
+    length = int(place.max()) + 1
     flagged = {
-        name: np.bincount(place, np.where(decided != APPROVE, rows.weights, 0.0), days.size)
+        name: np.bincount(place, np.where(decided != APPROVE, rows.weights, 0.0), length)
         for name, decided in arms
     }
     return [
-        {"day": int(day)} | {name: float(counts[i]) for name, counts in flagged.items()}
-        for i, day in enumerate(days.tolist())
+        {"day": first + i} | {name: float(counts[i]) for name, counts in flagged.items()}
+        for i in range(length)
     ]
 
 

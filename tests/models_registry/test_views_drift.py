@@ -92,6 +92,29 @@ def test_what_moved_stands_first_with_its_numbers(client, analyst, champion):
     assert shown.timeline["data"][0]["y"] == [0.41, 0.41]
 
 
+def test_a_rate_of_too_few_labels_is_drawn_over_its_checks(client, analyst, champion):
+    for hours_ago, rate in ((2, 0.01), (1, 0.02), (0, 0.03)):
+        check = kept_check(champion, hours_ago=hours_ago)
+        check.statistics.filter(kind="rate").update(rate=rate, reference_rate=0.004)
+    client.force_login(analyst)
+    answer = client.get(PAGE, {"show": "rate.fraud rate"})
+    shown = answer.context["panel"].shown
+    assert shown.row.found.psi is None
+    assert [line["y"] for line in shown.timeline["data"]] == [[0.01, 0.02, 0.03], [0.004] * 3]
+    assert "One check so far" not in text_of(answer)
+
+
+def test_checks_that_could_not_tell_are_not_one_check(client, analyst, champion):
+    kept_check(champion, hours_ago=1)
+    client.force_login(analyst)
+    first = text_of(client.get(PAGE, {"show": "rate.fraud rate"}))
+    assert "One check so far" in first
+    kept_check(champion)
+    second = text_of(client.get(PAGE, {"show": "rate.fraud rate"}))
+    assert "One check so far" not in second
+    assert "Checked, not measured" in second
+
+
 def test_a_reason_may_wrap_so_that_every_column_is_seen(client, analyst, champion):
     check = kept_check(champion)
     check.statistics.update(status="unknown", reason="Needs ten of either kind.")

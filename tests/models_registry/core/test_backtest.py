@@ -117,13 +117,15 @@ def test_changes_say_which_way_and_of_what():
     assert (found["eased"], found["eased_bad"], found["eased_good"]) == (1, 0, 1)
 
 
-def test_days_are_told_in_order():
+def test_days_are_told_in_order_and_those_without_events_as_zero():
     rows = rows_of([BAD, GOOD, GOOD], days=[3, 1, 3], weights=[1.0, 2.0, 4.0])
     decided = np.array([REVIEW, REVIEW, APPROVE], np.int8)
     assert by_day([("today", decided)], rows) == [
         {"day": 1, "today": 2.0},
+        {"day": 2, "today": 0.0},
         {"day": 3, "today": 1.0},
     ]
+    assert by_day([("today", decided[:0])], rows_of([])) == []
 
 
 events = st.lists(
