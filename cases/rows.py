@@ -33,15 +33,20 @@ def alert_rows(
 
 
 def alert_row(alert: Alert, specs: SpecCache, purpose: str = "") -> AlertRow:
-    """Lists come first, then the rules that people wrote, then the model's reasons."""
+    """Lists come first, then the rules that people wrote and that counted, then the model's
+    reasons: a version in shadow and a snoozed rule are no reason."""
     top = alert.top_prediction
     audit = top.selection_reason == SelectionReason.RANDOM_AUDIT
     said = ["Random audit: approved, drawn for review"] if audit else []
     said += [_listed(hit) for hit in top.screening_hits]
-    said += [str(hit.get("text") or hit.get("code", "")) for hit in top.rule_hits]
+    said += [str(hit.get("text") or hit.get("code", "")) for hit in top.counted_hits()]
     said += [_sentence(str(reason.get("text", ""))) for reason in top.reasons]
     if not said:
-        said = ["Not scored, and no rule matched"] if top.degraded else ["No reason was kept"]
+        said = (
+            ["Not scored, and no rule that counts matched"]
+            if top.degraded
+            else ["No reason was kept"]
+        )
     return AlertRow(alert, specs.entity(top, alert.detector), said[0], len(said) - 1, purpose)
 
 

@@ -59,15 +59,6 @@ def contributions_of(prediction: Prediction) -> list[dict[str, Any]]:
     ]
 
 
-def counted_hits(prediction: Prediction) -> list[Mapping[str, Any]]:
-    """The rule hits that took part in the decision: live and not snoozed."""
-    return [
-        hit
-        for hit in prediction.rule_hits
-        if hit.get("stage", "live") == "live" and not hit.get("snoozed")
-    ]
-
-
 def risk_score(prediction: Prediction) -> float:
     """Model, rules, screening and deny list as one number in [0, 1].
 
@@ -87,7 +78,7 @@ def risk_score(prediction: Prediction) -> float:
 
 def _forced(prediction: Prediction) -> Iterable[Decision]:
     """What rules, screening and lists ask for, hit by hit."""
-    outcomes = [hit["outcome"] for hit in counted_hits(prediction) if hit["outcome"]]
+    outcomes = [hit["outcome"] for hit in prediction.counted_hits() if hit["outcome"]]
     outcomes += [hit["outcome"] for hit in prediction.screening_hits if hit.get("outcome")]
     outcomes += ["BLOCK" for hit in prediction.list_hits if hit["kind"] == "deny"]
     return [Decision(outcome) for outcome in outcomes if outcome in FORCED]
@@ -98,7 +89,7 @@ def reasons_by_code(prediction: Prediction) -> dict[str, str]:
 
     The model is named when it asked for the review or the block by itself.
     """
-    found = {hit["code"]: hit["text"] for hit in counted_hits(prediction)}
+    found = {hit["code"]: hit["text"] for hit in prediction.counted_hits()}
     for hit in prediction.screening_hits:
         found.setdefault(COUNTRY if hit["kind"] == "country" else SANCTIONS, hit["text"])
     for hit in prediction.list_hits:

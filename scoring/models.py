@@ -255,6 +255,14 @@ class Prediction(models.Model):
         """Contributions by feature, float64[n], or None when no model scored."""
         return None if self.contributions is None else np.frombuffer(self.contributions, "<f8")
 
+    def counted_hits(self) -> list[dict[str, Any]]:
+        """The rule hits that took part in the decision: live and not snoozed."""
+        return [
+            hit
+            for hit in self.rule_hits
+            if hit.get("stage", "live") == "live" and not hit.get("snoozed")
+        ]
+
 
 class StandingLabels(models.Manager["Label"]):
     """Labels that nobody has taken back: what every reader of the truth wants."""

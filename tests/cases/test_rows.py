@@ -1,0 +1,22 @@
+"""What a line about an alert says."""
+
+import pytest
+
+from cases.rows import alert_row
+from scoring.presenting import SpecCache
+from tests.cases.alerts import alert_of
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_rule_in_shadow_or_snoozed_is_no_reason_of_an_alert(payments_detector):
+    alert = alert_of("a")
+    (live,) = alert.top_prediction.rule_hits
+    before = alert_row(alert, SpecCache())
+    alert.top_prediction.rule_hits = [
+        live | {"text": "Wider.", "stage": "shadow"},
+        live | {"text": "Not now.", "snoozed": "2999-01-01T00:00:00+00:00"},
+        live,
+    ]
+    assert alert_row(alert, SpecCache()) == before
+    assert before.reason == live["text"]
