@@ -109,7 +109,7 @@ def mask(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def _ring(configured: str) -> _KeyRing:
-    keys = _parse_keys(configured)
+    keys = parse_keys(configured)
     ciphers = {key_id: AESGCM(_derive(key, "encryption")) for key_id, key in keys.items()}
     current_id, oldest_id = next(iter(keys)), next(reversed(keys))
     return _KeyRing(
@@ -129,24 +129,25 @@ def _begun(key: bytes, pad: int) -> "hashlib._Hash":
     return hashlib.sha256(bytes(byte ^ pad for byte in block))
 
 
-def _parse_keys(configured: str) -> dict[str, bytes]:
+def parse_keys(configured: str) -> dict[str, bytes]:
+    """The keys of 32 bytes by their ids, in order; `ImproperlyConfigured` says what is wrong."""
     keys: dict[str, bytes] = {}
     for entry in filter(None, (part.strip() for part in configured.split(","))):
         key_id, _, encoded = entry.partition(":")
         try:
             key = base64.b64decode(encoded, validate=True)
         except ValueError as error:
-            raise ImproperlyConfigured(f"PII_KEYS: key '{key_id}' is not base64.") from error
+            raise ImproperlyConfigured(f"RISK_PII_KEYS: key '{key_id}' is not base64.") from error
         if not _KEY_ID.fullmatch(key_id) or len(key) != hashlib.sha256().digest_size:
             raise ImproperlyConfigured(
-                "PII_KEYS: each entry is id:base64 with an id of letters, digits, - and _, "
+                "RISK_PII_KEYS: each entry is id:base64 with an id of letters, digits, - and _, "
                 "and a key of exactly 32 bytes."
             )
         if key_id in keys:
-            raise ImproperlyConfigured(f"PII_KEYS: the id '{key_id}' stands there twice.")
+            raise ImproperlyConfigured(f"RISK_PII_KEYS: the id '{key_id}' stands there twice.")
         keys[key_id] = key
     if not keys:
-        raise ImproperlyConfigured("PII_KEYS is empty; it needs at least one id:base64 entry.")
+        raise ImproperlyConfigured("RISK_PII_KEYS is empty; it needs at least one id:base64 entry.")
     return keys
 
 

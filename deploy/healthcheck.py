@@ -34,7 +34,7 @@ def local_host_header() -> str:
 
 def web_is_ready() -> bool:
     """The readiness page answers 200 on this machine's own port."""
-    port = os.environ.get("PORT", "8000")
+    port = os.environ.get("PORT") or "8000"
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/readyz", headers={"Host": local_host_header()}
     )

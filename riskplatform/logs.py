@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 def logging_of(level: str) -> dict[str, Any]:
     """Django's LOGGING: everything from `level` on to the console, a line each."""

@@ -5,7 +5,6 @@ one thread. Pages, batches and whoever brings no key go through Django as usual,
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,7 +25,6 @@ from scoring.services import (
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-THREADS = int(os.environ.get("WEB_THREADS", "8"))
 ANNOUNCE_AFTER = 0.02
 """Seconds in which predictions that need a human are gathered into one message."""
 
@@ -35,7 +33,7 @@ class Application:
     """ASGI (HTTP and lifespan) around Django's WSGI application."""
 
     def __init__(self, django: Any) -> None:
-        self._threads: Any = WSGIMiddleware(django, workers=THREADS)
+        self._threads: Any = WSGIMiddleware(django, workers=settings.WEB_THREADS)
         self._lane: Lane | None = None
         self._entering: list[Job] = []
         self._announcer = ThreadPoolExecutor(1, "announcer")

@@ -1,38 +1,33 @@
 """All settings, one file. Nothing set: embedded mode (SQLite, file broker); see the README.
 
-Every value from the environment is checked here and refused loudly. One that is set to nothing is
-not set, so that an empty line never turns a safeguard off; but an empty case limit says "never".
+Every value from the environment is read through riskplatform/environment.py, which refuses what is
+wrong. One that is set to nothing is not set, so that an empty line never turns a safeguard off; but
+an empty case limit says "never".
 """
 
 import os
 import re
 from decimal import Decimal, InvalidOperation
-from ipaddress import ip_network
 from pathlib import Path
 from tempfile import gettempdir
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from accounts.rates import DEFAULT_RATE, parse_rate
+from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
 from riskplatform.beat_schedule import BEAT_SCHEDULE
-from riskplatform.logs import logging_of
+from riskplatform.environment import Environment
+from riskplatform.logs import LEVELS, logging_of
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
 from riskplatform.version import newest_version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-_given = {
-    name: value
-    for name, value in os.environ.items()
-    if value.strip() or name == "RISK_CASE_APPROVAL_LIMIT"
-}
-env = environ.Env()
-# As it stands: a password that begins with $ would be read as the name of another variable.
-env.escape_proxy = True
-env.ENVIRON = {name: value.replace("$", r"\$") for name, value in _given.items()}
+env = Environment(os.environ, may_be_empty={"RISK_CASE_APPROVAL_LIMIT"})
+# Ten years kept, a week held: more is a slip, and days beyond the calendar are an error at night.
+MOST_DAYS, MOST_MINUTES = 3650, 7 * 24 * 60
 VERSION = newest_version(BASE_DIR / "CHANGELOG.md")
 
 # --- Where things are kept -------------------------------------------------------------------
@@ -42,25 +37,28 @@ BUNDLE_DIR = Path(env("RISK_BUNDLE_DIR", default=str(VAR_DIR / "bundles"))).reso
 DATABASE_URL = env("DATABASE_URL", default="")
 REDIS_URL = env("REDIS_URL", default="")
 EMBEDDED = not DATABASE_URL
-FEATURE_STORE = env("RISK_FEATURE_STORE", default="database")
-if FEATURE_STORE not in ("database", "redis"):
-    raise ImproperlyConfigured("RISK_FEATURE_STORE must be database or redis.")
+FEATURE_STORE = env.choice("RISK_FEATURE_STORE", default="database", of=("database", "redis"))
 if FEATURE_STORE == "redis" and not REDIS_URL:
     raise ImproperlyConfigured("RISK_FEATURE_STORE=redis needs REDIS_URL.")
 
+# --- Where it listens (`runplatform`), and a web process's threads for pages and batches ---------
+HOST = env("HOST", default="127.0.0.1")
+PORT = env.whole("PORT", default=8000, least=1, most=65535)
+WEB_THREADS = env.whole("WEB_THREADS", default=8, least=1, most=1000)
+
 # --- Security --------------------------------------------------------------------------------
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = env.flag("DEBUG", default=False)
 if EMBEDDED:
     SECRET_KEY = env("SECRET_KEY", default="") or keep_secret(
         VAR_DIR / "secret_key", get_random_secret_key
     )
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+    ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", default=["*"])
 else:
     SECRET_KEY = env("SECRET_KEY")
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+    ALLOWED_HOSTS = env.items("ALLOWED_HOSTS")
 if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters.")
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = env.items("CSRF_TRUSTED_ORIGINS", default=[])
 PII_KEYS = env("RISK_PII_KEYS", default="")
 if not PII_KEYS:
     if not EMBEDDED:
@@ -68,8 +66,9 @@ if not PII_KEYS:
             "Set RISK_PII_KEYS (id:base64 of 32 bytes) or DATABASE_URL must be unset."
         )
     PII_KEYS = keep_secret(VAR_DIR / "pii_keys")
+parse_keys(PII_KEYS)
 
-SECURE_PROXY = env.bool("SECURE_PROXY", default=False)
+SECURE_PROXY = env.flag("SECURE_PROXY", default=False)
 if SECURE_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
@@ -159,7 +158,7 @@ TEMPLATES = [
 # --- Database --------------------------------------------------------------------------------
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASE_URL:
-    DATABASES = {"default": env.db("DATABASE_URL")}
+    DATABASES = {"default": env.database("DATABASE_URL")}
 else:
     DATABASES = {
         "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": VAR_DIR / "riskplatform.db"}
@@ -173,13 +172,13 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "PRAGMA cache_size=-65536;PRAGMA mmap_size=268435456;",
     }
     DATABASES["default"]["CONN_MAX_AGE"] = None
-elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", default=600)
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
-    raise ImproperlyConfigured("DATABASE_URL must be postgres:// or sqlite://.")
+    DATABASES["default"]["CONN_MAX_AGE"] = env.whole(
+        "DATABASE_CONN_MAX_AGE", default=600, least=0, most=86_400
+    )
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # Off behind a pooler that gives each transaction another connection.
-DATABASE_PREPARED_STATEMENTS = env.bool("DATABASE_PREPARED_STATEMENTS", default=True)
+DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
 
 # --- Cache, broker, Celery -------------------------------------------------------------------
 if REDIS_URL:
@@ -216,50 +215,52 @@ CELERY_BEAT_SYNC_EVERY = 1
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 
 # --- Drift (models_registry/monitoring.py) ----------------------------------------------------
-DRIFT_KEPT_DAYS = env.int("RISK_DRIFT_KEPT_DAYS", default=90)
-if DRIFT_KEPT_DAYS < 1:
-    raise ImproperlyConfigured("RISK_DRIFT_KEPT_DAYS must be at least 1.")
+DRIFT_KEPT_DAYS = env.whole("RISK_DRIFT_KEPT_DAYS", default=90, least=1, most=MOST_DAYS)
 
 # --- The queue (docs/queue.md) -----------------------------------------------------------------
-ALERT_LOCK_MINUTES = env.float("RISK_ALERT_LOCK_MINUTES", default=10.0)
-ALERT_LOCKS_PER_USER = env.int("RISK_ALERT_LOCKS_PER_USER", default=5)
-ALERT_SKIP_MINUTES = env.float("RISK_ALERT_SKIP_MINUTES", default=30.0)
-ALERT_UNDO_MINUTES = env.float("RISK_ALERT_UNDO_MINUTES", default=10.0)
-if min(ALERT_LOCK_MINUTES, ALERT_SKIP_MINUTES, ALERT_UNDO_MINUTES) <= 0 or ALERT_LOCKS_PER_USER < 1:
-    raise ImproperlyConfigured("The minutes and locks of the queue must be more than nothing.")
+ALERT_LOCK_MINUTES = env.number(
+    "RISK_ALERT_LOCK_MINUTES", default=10.0, least=0.01, most=MOST_MINUTES
+)
+ALERT_LOCKS_PER_USER = env.whole("RISK_ALERT_LOCKS_PER_USER", default=5, least=1, most=1000)
+ALERT_SKIP_MINUTES = env.number(
+    "RISK_ALERT_SKIP_MINUTES", default=30.0, least=0.01, most=MOST_MINUTES
+)
+ALERT_UNDO_MINUTES = env.number(
+    "RISK_ALERT_UNDO_MINUTES", default=10.0, least=0.01, most=MOST_MINUTES
+)
 
 # --- Notifications (docs/notifications.md) ----------------------------------------------------
 _home = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
 SITE_URL = env("RISK_SITE_URL", default=_home)  # where links in messages lead
 EMAIL_HOST = env("EMAIL_HOST", default="")  # empty: no e-mail is sent, and the pages say so
-EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
-EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
-EMAIL_PORT = env.int("EMAIL_PORT", default=465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=False)
+_port = 465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25
+EMAIL_PORT = env.whole("EMAIL_PORT", default=_port, least=1, most=65535)
 EMAIL_HOST_USER = env("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD", default="")
-EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
+EMAIL_TIMEOUT = env.whole("EMAIL_TIMEOUT", default=10, least=1, most=600)
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Risk platform <risk@localhost>")
 # Networks of our own that routes may reach: 10.1.2.0/24,127.0.0.1/32
-NOTIFY_NETWORKS = [ip_network(text) for text in env.list("RISK_NOTIFY_NETWORKS", default=[])]
-NOTIFY_PORTS = [int(text) for text in env.list("RISK_NOTIFY_PORTS", default=["443"])]
-NOTIFY_SECONDS = env.float("RISK_NOTIFY_SECONDS", default=10.0)
-NOTIFICATIONS_KEPT_DAYS = env.int("RISK_NOTIFICATIONS_KEPT_DAYS", default=90)
-if (
-    not re.fullmatch(r"https?://[^\s/?#]+/?", SITE_URL)
-    or (EMAIL_USE_SSL and EMAIL_USE_TLS)
-    or not 0 < NOTIFY_SECONDS <= 60
-    or not 1 <= NOTIFICATIONS_KEPT_DAYS <= 3650
-):
-    raise ImproperlyConfigured("See docs/notifications.md: RISK_SITE_URL, EMAIL_, RISK_NOTIFY.")
+NOTIFY_NETWORKS = env.networks("RISK_NOTIFY_NETWORKS")
+NOTIFY_PORTS = env.ports("RISK_NOTIFY_PORTS", default=["443"])
+NOTIFY_SECONDS = env.number("RISK_NOTIFY_SECONDS", default=10.0, least=0.1, most=60.0)
+NOTIFICATIONS_KEPT_DAYS = env.whole(
+    "RISK_NOTIFICATIONS_KEPT_DAYS", default=90, least=1, most=MOST_DAYS
+)
+if not re.fullmatch(r"https?://[^\s/?#]+/?", SITE_URL):
+    raise ImproperlyConfigured(
+        "RISK_SITE_URL must be like https://risk.example.com, without a path."
+    )
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    raise ImproperlyConfigured("EMAIL_USE_SSL and EMAIL_USE_TLS exclude each other.")
 
 # --- Second looks (docs/second_looks.md) -------------------------------------------------------
 # Which share of the labelled alerts a second analyst judges too, without seeing the first outcome.
-SECOND_LOOK_SHARE = env.float("RISK_SECOND_LOOK_SHARE", default=0.05)
-SECOND_LOOK_MINUTES = env.float("RISK_SECOND_LOOK_MINUTES", default=30.0)
-if not 0.0 <= SECOND_LOOK_SHARE <= 1.0 or SECOND_LOOK_MINUTES <= 0:
-    raise ImproperlyConfigured(
-        "RISK_SECOND_LOOK_SHARE is a number from 0 to 1, RISK_SECOND_LOOK_MINUTES one above 0."
-    )
+SECOND_LOOK_SHARE = env.number("RISK_SECOND_LOOK_SHARE", default=0.05, least=0.0, most=1.0)
+SECOND_LOOK_MINUTES = env.number(
+    "RISK_SECOND_LOOK_MINUTES", default=30.0, least=0.01, most=MOST_MINUTES
+)
 
 # --- People ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -280,14 +281,10 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Models (docs/promotion.md) --------------------------------------------------------------
 # Off: whoever asks for a promotion may decide it alone. Every page and the audit trail say so.
-FOUR_EYES = env.bool("RISK_FOUR_EYES", default=True)
+FOUR_EYES = env.flag("RISK_FOUR_EYES", default=True)
 # How many challengers of a detector score live traffic in shadow, and how long that is kept.
-SHADOW_MOST = env.int("RISK_SHADOW_MOST", default=2)
-SHADOW_KEEP_DAYS = env.int("RISK_SHADOW_KEEP_DAYS", default=60)
-if not 0 <= SHADOW_MOST <= 10 or not 1 <= SHADOW_KEEP_DAYS <= 3650:
-    raise ImproperlyConfigured(
-        "RISK_SHADOW_MOST is a number from 0 to 10, RISK_SHADOW_KEEP_DAYS one from 1 to 3650."
-    )
+SHADOW_MOST = env.whole("RISK_SHADOW_MOST", default=2, least=0, most=10)
+SHADOW_KEEP_DAYS = env.whole("RISK_SHADOW_KEEP_DAYS", default=60, least=1, most=MOST_DAYS)
 
 # --- Cases (docs/cases.md) --------------------------------------------------------------------
 # At more risk than this, in the currency of the case, closing takes two people; empty: never. A
@@ -302,12 +299,14 @@ if CASE_APPROVAL_LIMIT is not None and not (
 ):
     raise ImproperlyConfigured("RISK_CASE_APPROVAL_LIMIT must be 0 or more, or empty.")
 ATTACHMENT_DIR = Path(env("RISK_ATTACHMENT_DIR", default=str(VAR_DIR / "attachments"))).resolve()
-ATTACHMENT_MAX_BYTES = env.int("RISK_ATTACHMENT_MAX_BYTES", default=20 * 1024 * 1024)
-if not 0 < ATTACHMENT_MAX_BYTES <= 60 * 1024 * 1024:
-    raise ImproperlyConfigured("RISK_ATTACHMENT_MAX_BYTES is between 1 and 62914560 (60 MB).")
+ATTACHMENT_MAX_BYTES = env.whole(
+    "RISK_ATTACHMENT_MAX_BYTES", default=20 * 1024 * 1024, least=1, most=60 * 1024 * 1024
+)
 
 # --- API -------------------------------------------------------------------------------------
-API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=2 * 1024 * 1024)
+API_MAX_BODY_BYTES = env.whole(
+    "API_MAX_BODY_BYTES", default=2 * 1024 * 1024, least=1024, most=1024 * 1024 * 1024
+)
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
 # Bundles come as files (models_registry/bundle_files.py bounds them to 64 MB themselves).
 UPLOAD_MAX_BYTES = 65 * 1024 * 1024
@@ -317,7 +316,7 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 # How long a process trusts a key that it found valid, without asking the database again.
-API_KEY_CACHE_SECONDS = env.float("API_KEY_CACHE_SECONDS", default=1.0)
+API_KEY_CACHE_SECONDS = env.number("API_KEY_CACHE_SECONDS", default=1.0, least=0.0, most=3600.0)
 # What everybody may ask for who comes by token or session; keys have a rate of their own.
 API_USER_RATE = env("API_USER_RATE", default=DEFAULT_RATE)
 try:
@@ -325,13 +324,19 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"API_USER_RATE: {error}") from error
 # Tokens of people who log in over the API (accounts/tokens.py), seconds.
-JWT_ACCESS_SECONDS = env.int("JWT_ACCESS_SECONDS", default=15 * 60)
-JWT_REFRESH_SECONDS = env.int("JWT_REFRESH_SECONDS", default=12 * 3600)
+JWT_ACCESS_SECONDS = env.whole(
+    "JWT_ACCESS_SECONDS", default=15 * 60, least=1, most=MOST_DAYS * 86_400
+)
+JWT_REFRESH_SECONDS = env.whole(
+    "JWT_REFRESH_SECONDS", default=12 * 3600, least=1, most=MOST_DAYS * 86_400
+)
 # From the password to the end of the last token that refreshing can give.
-JWT_SESSION_SECONDS = env.int("JWT_SESSION_SECONDS", default=7 * 24 * 3600)
-if not 0 < JWT_ACCESS_SECONDS <= JWT_REFRESH_SECONDS <= JWT_SESSION_SECONDS:
+JWT_SESSION_SECONDS = env.whole(
+    "JWT_SESSION_SECONDS", default=7 * 24 * 3600, least=1, most=MOST_DAYS * 86_400
+)
+if not JWT_ACCESS_SECONDS <= JWT_REFRESH_SECONDS <= JWT_SESSION_SECONDS:
     raise ImproperlyConfigured(
-        "JWT_ACCESS_SECONDS, JWT_REFRESH_SECONDS and JWT_SESSION_SECONDS must be above 0 and rise."
+        "JWT_ACCESS_SECONDS, JWT_REFRESH_SECONDS and JWT_SESSION_SECONDS must rise."
     )
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -350,22 +355,15 @@ SPECTACULAR_SETTINGS = API_SCHEMA | {"VERSION": VERSION}
 
 # --- Streams (docs/streaming.md) -------------------------------------------------------------
 # RISK_KAFKA_TOPIC=... is {"topic": ...} here, and so on.
-KAFKA, MQTT = (
-    {
-        name.removeprefix(prefix).lower(): value
-        for name, value in _given.items()
-        if name.startswith(prefix)
-    }
-    for prefix in ("RISK_KAFKA_", "RISK_MQTT_")
-)
+KAFKA, MQTT = env.beginning("RISK_KAFKA_"), env.beginning("RISK_MQTT_")
 
 # --- Tracking of versions by MLflow (docs/registry.md); empty: none ---------------------------
 MLFLOW_TRACKING_URI = env("MLFLOW_TRACKING_URI", default="")
 
 # --- Metrics (riskplatform/metrics.py) --------------------------------------------------------
-METRICS_OPEN = env.bool("RISK_METRICS_OPEN", default=True)
+METRICS_OPEN = env.flag("RISK_METRICS_OPEN", default=True)
 METRICS_TOKEN = env("RISK_METRICS_TOKEN", default="")
-METRICS_NETWORKS = [ip_network(text) for text in env.list("RISK_METRICS_NETWORKS", default=[])]
+METRICS_NETWORKS = env.networks("RISK_METRICS_NETWORKS")
 # Files of the processes on this host alone: a folder shared by two would mix up their ids.
 PROMETHEUS_DIR = Path(
     env(
@@ -389,5 +387,5 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False  # One language: without catalogues numbers and ages are written faster.
-LOGGING = logging_of(env("LOG_LEVEL", default="INFO"))
+LOGGING = logging_of(env.choice("LOG_LEVEL", default="INFO", of=LEVELS))
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")

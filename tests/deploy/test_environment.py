@@ -20,13 +20,14 @@ from tests.deploy.processes import machine_environment, run
 OURS = ("migrate", *PROCESSES)
 NOT_IN_COMPOSE = {
     "DEBUG": "never in production",
+    "HOST": "the command of web names it",
+    "PORT": "the command of web names it",
     "RISK_VAR_DIR": "the image sets it",
     "RISK_BUNDLE_DIR": "the image sets it, a volume is mounted there",
     "RISK_ATTACHMENT_DIR": "the image sets it, a volume is mounted there",
     "PROMETHEUS_MULTIPROC_DIR": "files of the processes of one container",
 }
 NOT_IN_SETTINGS = {
-    "WEB_THREADS": "riskplatform/server.py",
     "MALLOC_ARENA_MAX": "the C library",
     "MALLOC_MMAP_THRESHOLD_": "the C library",
     "MALLOC_TRIM_THRESHOLD_": "the C library",
@@ -47,16 +48,57 @@ import json
 from riskplatform import settings
 print(json.dumps({name: repr(getattr(settings, name)) for name in dir(settings) if name.isupper()}))
 """
+REFUSE = """
+import json, os, runpy
+from django.core.exceptions import ImproperlyConfigured
+found = []
+for name, value in json.loads(os.environ.pop("WRONG")):
+    os.environ[name] = value
+    try:
+        runpy.run_path("riskplatform/settings.py")
+        found.append((name, value, "accepted"))
+    except ImproperlyConfigured as problem:
+        found.append((name, value, str(problem)))
+    del os.environ[name]
+print(json.dumps(found))
+"""
+WRONG = (
+    *(("RISK_DRIFT_KEPT_DAYS", value) for value in ("0", "1000000", "ninety")),
+    *(("API_MAX_BODY_BYTES", "-5"), ("API_KEY_CACHE_SECONDS", "nan"), ("WEB_THREADS", "0")),
+    *(("EMAIL_PORT", "-1"), ("EMAIL_TIMEOUT", "-1"), ("PORT", "65536"), ("PORT", "http")),
+    *(("RISK_NOTIFY_PORTS", "0"), ("RISK_NOTIFY_PORTS", "https"), ("RISK_NOTIFY_SECONDS", "0")),
+    *(("RISK_NOTIFY_NETWORKS", "10.0.0.1/8"), ("RISK_METRICS_NETWORKS", "intranet")),
+    *(("RISK_PII_KEYS", "junk"), ("LOG_LEVEL", "loud"), ("RISK_FEATURE_STORE", "disk")),
+    *(("RISK_ALERT_LOCK_MINUTES", "inf"), ("JWT_SESSION_SECONDS", "99999999999")),
+    *(("ALLOWED_HOSTS", ","), ("RISK_SITE_URL", "risk")),
+)
 
 
-def names_in_settings() -> Iterator[str]:
-    """What riskplatform/settings.py reads by `env(...)`, `env.kind(...)` and `os.environ[...]`."""
+def readings() -> Iterator[tuple[str, str]]:
+    """(name, kind) of what riskplatform/settings.py reads by `env(...)`, which is of no kind,
+    `env.kind(...)` and `os.environ[...]`; a stream's variables are read by their prefix."""
     for node in ast.walk(ast.parse((ROOT / "riskplatform" / "settings.py").read_text())):
         match node:
-            case ast.Call(func=ast.Name("env") | ast.Attribute(ast.Name("env")), args=[name, *_]):
-                yield ast.literal_eval(name)
+            case ast.Call(func=ast.Name("env"), args=[ast.Constant(name), *_]):
+                yield name, ""
+            case ast.Call(
+                func=ast.Attribute(ast.Name("env"), kind), args=[ast.Constant(name), *_]
+            ) if kind != "beginning":
+                yield name, kind
             case ast.Subscript(value=ast.Attribute(ast.Name("os"), "environ"), slice=name):
-                yield ast.literal_eval(name)
+                yield ast.literal_eval(name), ""
+
+
+def names_in_settings() -> list[str]:
+    return [name for name, _ in readings()]
+
+
+def refusals_of(folder: Path, *wrong: tuple[str, str]) -> dict[tuple[str, str], str]:
+    """What the settings say to each variable that has that value, in an embedded installation."""
+    given = machine_environment({"RISK_VAR_DIR": str(folder), "WRONG": json.dumps(wrong)})
+    done = run(["python", "-c", REFUSE], given)
+    assert done.returncode == 0, done.stderr
+    return {(name, value): said for name, value, said in json.loads(done.stdout)}
 
 
 def names_in_compose() -> set[str]:
@@ -101,6 +143,37 @@ def test_what_is_left_out_or_empty_or_as_in_the_example_is_the_default(tmp_path:
     assert settings_of(web, tmp_path) == default
     as_shown = load_compose(secrets | shown)["web"]["environment"]
     assert settings_of(as_shown, tmp_path) == default
+
+
+def test_a_mistyped_flag_is_refused_and_switches_no_safeguard_off(tmp_path: Path) -> None:
+    flags = [name for name, kind in readings() if kind == "flag"]
+    assert {"RISK_FOUR_EYES", "SECURE_PROXY", "DEBUG", "RISK_METRICS_OPEN"} <= set(flags)
+    said = refusals_of(tmp_path, *((name, text) for name in flags for text in ("ture", '"true"')))
+    for (name, text), refusal in said.items():
+        assert refusal.startswith(name), text
+        assert ("quotes" if '"' in text else "not 'ture'") in refusal
+
+
+def test_what_is_out_of_range_or_not_what_it_should_be_is_refused_by_name(tmp_path: Path) -> None:
+    for (name, text), refusal in refusals_of(tmp_path, *WRONG).items():
+        assert name in refusal, (name, text, refusal)
+
+
+def test_quotes_that_docker_keeps_are_refused_but_around_a_password(tmp_path: Path) -> None:
+    quoted = [("RISK_KAFKA_TOPIC", '"cards"'), ("ALLOWED_HOSTS", "'risk.example.com'")]
+    password = ("EMAIL_HOST_PASSWORD", "'it-is-so'")
+    said = refusals_of(tmp_path, *quoted, password)
+    assert all("Leave them out" in said[pair] for pair in quoted)
+    assert said[password] == "accepted"
+
+
+def test_what_is_set_to_nothing_keeps_its_default(tmp_path: Path) -> None:
+    names = [name for name, kind in readings() if kind and name != "DATABASE_URL"]
+    assert {"PORT", "WEB_THREADS"} <= set(names)
+    said = refusals_of(tmp_path, *((name, " ") for name in ("HOST", *names)))
+    assert set(said.values()) == {"accepted"}
+    found = settings_of({"HOST": "", "PORT": "", "WEB_THREADS": " "}, tmp_path)
+    assert (found["HOST"], found["PORT"], found["WEB_THREADS"]) == ("'127.0.0.1'", "8000", "8")
 
 
 def test_what_is_filled_in_reaches_the_web_processes(tmp_path: Path) -> None:

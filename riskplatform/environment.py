@@ -1,0 +1,120 @@
+"""Values from the environment, each checked as it is read and refused by the name of its variable.
+
+One that is set to nothing is not set. `ImproperlyConfigured` is raised for every other that is not
+what it should be. What may be a secret is not repeated in the message.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+FLAGS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+DATABASES = ("postgres", "postgresql", "psql", "pgsql", "sqlite")
+_QUOTES = ('"', "'")
+T = TypeVar("T", int, float)
+
+
+class Environment:
+    """Reads variables of `given`; a name in `may_be_empty` may be set to nothing."""
+
+    def __init__(self, given: Mapping[str, str], *, may_be_empty: Collection[str] = ()) -> None:
+        self._given = {
+            name: value for name, value in given.items() if value.strip() or name in may_be_empty
+        }
+
+    def __call__(self, name: str, *, default: str | None = None) -> str:
+        """The value as it stands; without a default it must be there."""
+        value = self._given.get(name, default)
+        if value is None:
+            raise ImproperlyConfigured(f"{name} must be set.")
+        stripped = value.strip()
+        # What somebody else chose may really begin and end with one.
+        if stripped[:1] in _QUOTES and stripped[-1:] == stripped[0] and not _is_password(name):
+            raise ImproperlyConfigured(
+                f"{name} stands in quotes, and they would belong to its value: `docker run"
+                " --env-file` and others hand them on as they are. Leave them out."
+            )
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """True or false, in any of the usual words."""
+        value = self(name, default=str(default)).strip().lower()
+        if value not in FLAGS:
+            raise ImproperlyConfigured(
+                f"{name} must be true or false (or 1, 0, yes, no, on, off), not {value!r}."
+            )
+        return FLAGS[value]
+
+    def whole(self, name: str, *, default: int, least: int, most: int) -> int:
+        """A whole number from `least` to `most`."""
+        return _between(int, name, self(name, default=str(default)), least, most)
+
+    def number(self, name: str, *, default: float, least: float, most: float) -> float:
+        """A number from `least` to `most`."""
+        return _between(float, name, self(name, default=str(default)), least, most)
+
+    def choice(self, name: str, *, default: str, of: Sequence[str]) -> str:
+        """One of these words."""
+        value = self(name, default=default)
+        if value not in of:
+            raise ImproperlyConfigured(f"{name} must be one of {', '.join(of)}, not {value!r}.")
+        return value
+
+    def items(self, name: str, *, default: Sequence[str] | None = None) -> list[str]:
+        """What stands between commas."""
+        value = self(name, default=None if default is None else ",".join(default))
+        found = [item.strip() for item in value.split(",") if item.strip()]
+        if value.strip() and not found:
+            raise ImproperlyConfigured(f"{name} has commas and nothing between them.")
+        return found
+
+    def ports(self, name: str, *, default: Sequence[str]) -> list[int]:
+        """TCP ports between commas."""
+        return [_between(int, name, item, 1, 65535) for item in self.items(name, default=default)]
+
+    def networks(self, name: str) -> list[IPv4Network | IPv6Network]:
+        """IP networks between commas, none by default."""
+        try:
+            return [ip_network(item) for item in self.items(name, default=[])]
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {error}.") from error
+
+    def database(self, name: str) -> dict[str, Any]:
+        """Django's settings of the PostgreSQL or SQLite database at an address."""
+        value = self(name)
+        try:
+            if value.partition("://")[0] not in DATABASES:
+                raise ValueError("another kind of database")
+            found: dict[str, Any] = environ.Env.db_url_config(value)
+        except (ValueError, ImproperlyConfigured) as error:
+            raise ImproperlyConfigured(
+                f"{name} must be like postgres://user:password@host/name or sqlite:///path."
+            ) from error
+        return found
+
+    def beginning(self, prefix: str) -> dict[str, str]:
+        """All variables whose name begins so: PREFIX_SOME_NAME as `some_name`."""
+        names = [name for name in self._given if name.startswith(prefix)]
+        return {name.removeprefix(prefix).lower(): self(name) for name in names}
+
+
+def _is_password(name: str) -> bool:
+    return name.endswith("_PASSWORD")
+
+
+def _between(kind: Callable[[str], T], name: str, value: str, least: T, most: T) -> T:
+    word = "a whole number" if kind is int else "a number"
+    wanted = f"{name} must be {word} from {least} to {most}, not {value!r}."
+    try:
+        found = kind(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(wanted) from error
+    if not least <= found <= most:  # NaN lies nowhere
+        raise ImproperlyConfigured(wanted)
+    return found
