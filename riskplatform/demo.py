@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
-from django.conf import settings
-from django.utils import timezone
+from django.contrib.auth.hashers import check_password
+from django.db import transaction
 
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
@@ -15,7 +14,7 @@ from accounts.services import set_roles
 from cases.case_alerts import open_case
 from cases.casework import move_case
 from cases.limits import stake_of
-from cases.models import Alert
+from cases.models import Case
 from cases.selectors import alert_queue, predictions_without_alert
 from cases.services import comment_on_case, label_alert, open_alerts
 from cases.tallying import tally_everything
@@ -25,7 +24,7 @@ from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.training import train_version
-from riskplatform.var_dir import keep_secret
+from riskplatform.demo_marks import mark_filled, started_at
 from scoring.models import Detector, Label, Prediction
 from scoring.simulating import simulate_history
 
@@ -48,36 +47,51 @@ Say = Callable[[str], None]
 
 
 def make_people(password: str) -> None:
-    """One login per role, all with this password."""
-    admin = User.objects.filter(username="admin").first()
-    if admin is not None and admin.check_password(password):
-        return  # Hashing is slow on purpose; a second start need not do it five times.
+    """One login per role, all with this password. Who is there already stays as they are."""
+    there = set(User.objects.filter(username__in=PEOPLE).values_list("username", flat=True))
     for name, (role, first, last) in PEOPLE.items():
-        user, _ = User.objects.get_or_create(
-            username=name, defaults={"first_name": first, "last_name": last}
-        )
-        user.is_staff = user.is_superuser = role == ADMIN
+        if name in there:
+            continue
+        is_admin = role == ADMIN
+        user = User(username=name, first_name=first, last_name=last)
+        user.is_staff = user.is_superuser = is_admin
         user.set_password(password)
-        user.save()
-        set_roles(user, roles=[role], actor=None)
+        with transaction.atomic():
+            user.save()
+            set_roles(user, roles=[role], actor=None)
 
 
-def is_filled() -> bool:
-    """Whether the demo's data is there already."""
-    return Alert.objects.exists()
+def logins(password: str) -> list[tuple[str, str, bool]]:
+    """(user name, roles, whether this password is theirs) of the demo's people who may log in."""
+    found = []
+    for user in User.objects.filter(username__in=PEOPLE, is_active=True).order_by("pk"):
+        roles = ", ".join(user.groups.order_by("name").values_list("name", flat=True))
+        found.append((user.username, roles, check_password(password, user.password)))
+    return found
 
 
 def fill(
     say: Say, *, events: Mapping[str, int] = EVENTS, recent_events: int = RECENT_EVENTS
 ) -> None:
-    """History scored by rules, champions trained on it, recent days scored by them, alerts."""
-    now = _started_at()
+    """History scored by rules, champions trained on it, recent days scored by them, alerts.
+
+    One that was interrupted goes on where it was: run it again until it comes to its end.
+    """
+    now = started_at()
     owner = User.objects.get(username="owner")
     detectors = {d.slug: d for d in Detector.objects.filter(slug__in=events)}
-    for slug, wanted in events.items():
+    led = set(
+        ModelVersion.objects.filter(stage=ModelVersion.Stage.CHAMPION).values_list(
+            "detector__slug", flat=True
+        )
+    )
+    # History and champions come before all else; what has its champion has its history.
+    learning = {slug: wanted for slug, wanted in events.items() if slug not in led}
+    for slug, wanted in learning.items():
         _simulate_past(detectors[slug], now, wanted)
         say(f"{slug}: {wanted:,} past events scored and labelled")
-    for slug, detector in detectors.items():
+    for slug in learning:
+        detector = detectors[slug]
         version = _train(detector, now, events[slug], owner, say)
         promote(version, actor=None, reason="First champion of the demo, set up by the platform.")
         precision = version.metrics["average_precision"]
@@ -85,8 +99,11 @@ def fill(
         say(f"{slug}: {champion}, average precision {precision:.2f} on unseen days")
     for detector in detectors.values():
         simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
-    _triage(now, say)
+    if not Case.objects.exists():
+        with transaction.atomic():  # whole or not at all: it could not go on in its middle
+            _triage(now, say)
     say(f"{tally_everything():,} days counted for the dashboards")
+    mark_filled()
 
 
 def _simulate_past(detector: Detector, now: datetime, events: int, seed: int = SEED) -> None:
@@ -113,12 +130,6 @@ def _train(detector: Detector, now: datetime, events: int, owner: User, say: Say
             say(f"{detector.slug}: {problem} More is simulated.")
             _simulate_past(detector, now, events, seed)
     return train()
-
-
-def _started_at() -> datetime:
-    """When the fill began, kept on disk: one that was interrupted sends the same events again."""
-    path = Path(settings.VAR_DIR) / "demo_started_at"
-    return datetime.fromisoformat(keep_secret(path, lambda: timezone.now().isoformat()))
 
 
 def _triage(now: datetime, say: Say) -> None:

@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from riskplatform.alone import tied
+
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.3
@@ -32,9 +34,10 @@ class Child:
     start_at: float = field(default=0.0)
 
     def start(self) -> None:
-        """Start it in a session of its own: a Ctrl-C in the terminal reaches us alone."""
+        """Start it in a session of its own: a Ctrl-C in the terminal reaches us alone. It ends
+        with this process, however this one ends."""
         environment = {**os.environ, **self.environment}
-        self.process = subprocess.Popen(self.command, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(tied(self.command), env=environment, start_new_session=True)
         self.started_at = time.monotonic()
 
     def look(self) -> None:
@@ -53,9 +56,13 @@ class Child:
         logger.error("%s ended with %s; it starts again in %.0f s.", self.name, code, pause)
         self.process, self.start_at = None, now + pause
 
+    def lives(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
     def signal(self, number: int) -> None:
         """Send a signal to its whole group."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.lives():
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
@@ -114,8 +121,9 @@ class Supervisor:
         self.children = children
         self._stopping = False
 
-    def run(self, *, ready_url: str, on_ready: Callable[[], None]) -> None:
-        """Blocks. `on_ready` is called once, when `ready_url` first answers 200."""
+    def run(self, *, web: Child, ready_url: str, on_ready: Callable[[], None]) -> None:
+        """Blocks. `on_ready` is called once, when `ready_url` first answers 200 and `web` lives: an
+        answer of somebody else's server says nothing."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
         announced = False
@@ -123,7 +131,7 @@ class Supervisor:
             while not self._stopping:
                 for child in self.children:
                     child.look()
-                if not announced and answers(ready_url):
+                if not announced and web.lives() and answers(ready_url) and web.lives():
                     announced = True
                     on_ready()
                 time.sleep(POLL_SECONDS)

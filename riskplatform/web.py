@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from riskplatform.listening import host_name
+
 
 class Protocol(HttpToolsProtocol):
     """Uvicorn's protocol, writing through `_Gathering`."""
@@ -50,7 +52,7 @@ class _Gathering:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m riskplatform.web", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--host", type=host_name, default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()

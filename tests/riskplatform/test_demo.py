@@ -1,10 +1,12 @@
-"""What the demo does where an hour's history holds too little fraud."""
+"""What the demo does where an hour's history holds too little fraud, and after an interruption."""
 
 import pytest
 from django.utils import timezone
 
+from cases.models import Case
 from models_registry.datasets import DatasetError
-from riskplatform import demo
+from riskplatform import demo, demo_marks
+from tests.models_registry.factories import VersionFactory
 from tests.models_registry.learning import detector_of, learning_config
 
 pytestmark = pytest.mark.django_db
@@ -47,3 +49,33 @@ def test_at_the_end_it_says_what_is_missing(hours, owner):
     with pytest.raises(DatasetError, match="Only 17"):
         demo._train(detector_of(learning_config()), timezone.now(), 1000, owner, print)
     assert len(seeds) == demo.MOST_SEEDS
+
+
+class Interrupted(Exception):
+    """As a kill would."""
+
+
+def test_a_fill_goes_on_where_it_was_interrupted(
+    monkeypatch, settings, tmp_path, payments_detector, owner
+):
+    """`payments` has its champion; the triage is interrupted after its case was opened."""
+    settings.VAR_DIR, settings.EMBEDDED = tmp_path, True
+    VersionFactory(detector=payments_detector, stage="champion")
+    done, triages = [], iter([Interrupted, None, None])
+
+    def triage(now, say):
+        Case.objects.create(title="of the demo", opened_at=now)
+        if (problem := next(triages)) is not None:
+            raise problem
+
+    monkeypatch.setattr(demo, "_simulate_past", lambda *_: done.append("past"))
+    monkeypatch.setattr(demo, "_train", lambda *_: done.append("train"))
+    monkeypatch.setattr(demo, "simulate_history", lambda *_, **__: done.append("recent"))
+    monkeypatch.setattr(demo, "tally_everything", lambda: 0)
+    monkeypatch.setattr(demo, "_triage", triage)
+    with pytest.raises(Interrupted):
+        demo.fill(print, events={"payments": 100})
+    assert not demo_marks.is_filled() and not Case.objects.exists()
+    demo.fill(print, events={"payments": 100})
+    assert demo_marks.is_filled() and Case.objects.count() == 1
+    assert done == ["recent", "recent"]

@@ -1,12 +1,15 @@
 """`manage.py runplatform`: web, worker and beat under one supervisor."""
 
-import os
+import math
 import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from riskplatform.alone import RunsAlready, alone
+from riskplatform.listening import CannotListen, host_name, refuse_taken, url_host
 from riskplatform.preparing import forget_old_measurements, prepare
 from riskplatform.supervisor import (
     WEB_ENVIRONMENT,
@@ -22,8 +25,8 @@ class Command(BaseCommand):
     help = "Run web, worker and beat; restart what dies; stop all on SIGTERM or Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
-        parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"))
+        parser.add_argument("--host", type=host_name, default=settings.HOST)
+        parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument("--workers", type=int, default=1, help="Web processes.")
         parser.add_argument("--threads", type=int, default=2, help="Threads of the worker.")
         parser.add_argument("--live", type=float, default=0.0, metavar="N",
@@ -33,12 +36,28 @@ class Command(BaseCommand):
                             help="`manage.py prepare` has just been run.")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._refuse_senseless(options)
+        try:
+            with alone(settings.VAR_DIR):
+                refuse_taken(options["host"], options["port"])
+                if not options["prepared"]:
+                    prepare()
+                forget_old_measurements()
+                self._run(options)
+        except (RunsAlready, CannotListen) as problem:
+            raise CommandError(str(problem)) from problem
+
+    def _refuse_senseless(self, options: dict[str, Any]) -> None:
+        if not 0 < options["port"] < 65536:
+            raise CommandError(f"--port must lie between 1 and 65535, not {options['port']}.")
+        for name in ("workers", "threads"):
+            if options[name] < 1:
+                raise CommandError(f"--{name} must be at least 1, not {options[name]}.")
+        if not (math.isfinite(options["live"]) and options["live"] >= 0):
+            raise CommandError(f"--live must be 0 or more, not {options['live']}.")
+
+    def _run(self, options: dict[str, Any]) -> None:
         host, port = options["host"], options["port"]
-        if not 0 < port < 65536:
-            raise CommandError(f"PORT must lie between 1 and 65535, not {port}.")
-        if not options["prepared"]:
-            prepare()
-        forget_old_measurements()
         children = [
             Child("web", web_command(host, port, options["workers"]), WEB_ENVIRONMENT),
             Child("worker", worker_command(options["threads"])),
@@ -48,9 +67,9 @@ class Command(BaseCommand):
             rate = str(options["live"])
             command = [sys.executable, "manage.py", "simulate", "--live", rate]
             children.append(Child("simulator", command))
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared only
-        address = f"http://{shown}:{port}"
+        address = f"http://{url_host(host)}:{port}"
         Supervisor(children).run(
+            web=children[0],
             ready_url=f"{address}/readyz",
             on_ready=lambda: self._say(address),
         )
