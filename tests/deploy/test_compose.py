@@ -1,5 +1,6 @@
 """docker-compose.yml and the Dockerfile are honest: their very commands run here, healthy."""
 
+import json
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from accounts.roles import PERMISSIONS_BY_ROLE as ROLES
 from tests.deploy.compose import (
     PROCESSES,
     ROOT,
@@ -30,6 +32,15 @@ from tests.deploy.processes import free_port, machine_environment, run, started,
 POSTGRES_URL = os.environ.get("RISK_TEST_POSTGRES_URL", "")
 REDIS_URL = os.environ.get("RISK_TEST_REDIS_URL", "")
 KAFKA = os.environ.get("RISK_TEST_KAFKA", "")
+SHIPPED = ["anomaly", "cards", "credit_card_fraud", "creditcard", "fraud", "payments"]
+SHOWN = """
+import json
+from django.contrib.auth.models import Group
+from scoring.models import Detector
+detectors = Detector.objects.order_by("slug").values_list("slug", flat=True)
+roles = Group.objects.order_by("name").values_list("name", flat=True)
+print(json.dumps({"detectors": list(detectors), "roles": list(roles)}))
+"""
 # Other tests use the first databases of the shared Redis.
 REDIS_DATABASE = 13
 
@@ -71,6 +82,12 @@ def test_every_long_running_service_has_a_health_check() -> None:
 def test_nothing_starts_before_the_migrations_are_done(name: str) -> None:
     waits_for = load_compose(filled_in())[name]["depends_on"]
     assert waits_for["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_the_first_service_prepares_everything_but_what_the_image_has() -> None:
+    command = ["python", "manage.py", "prepare", "--no-static"]
+    assert command_of(load_compose(filled_in())["migrate"]) == command
+    assert any("collectstatic" in argument for name, argument in load_dockerfile() if name == "RUN")
 
 
 def test_web_and_worker_share_the_bundles() -> None:
@@ -155,6 +172,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dic
 class TestRealProcesses:
     pytestmark = real_services
 
+    def test_the_first_service_leaves_detectors_and_roles(self, platform: dict[str, dict]) -> None:
+        environment = machine_environment(platform["migrate"]["environment"])
+        done = run(["python", "manage.py", "shell", "-v", "0", "-c", SHOWN], environment)
+        assert json.loads(done.stdout) == {"detectors": SHIPPED, "roles": sorted(ROLES)}
+
     def test_web_becomes_healthy(self, platform: dict[str, dict], tmp_path: Path) -> None:
         web, port = platform["web"], str(free_port())
         command = [port if word == "8000" else word for word in command_of(web)]
@@ -188,7 +210,6 @@ class TestRealProcesses:
             consumer["environment"] | {"RISK_KAFKA_BOOTSTRAP": KAFKA, "RISK_VAR_DIR": str(tmp_path)}
         )
         check = healthcheck_of(consumer)
-        assert run(["python", "manage.py", "load_detectors"], environment).returncode == 0
         assert run(check, environment).returncode == 1
         with started(command_of(consumer), environment, tmp_path / "log") as read_log:
             wait_for(lambda: run(check, environment).returncode == 0, read_log)

@@ -1,5 +1,6 @@
 """`manage.py prepare`: migrate, make roles and detectors, collect static files."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -10,6 +11,10 @@ from riskplatform.preparing import prepare
 class Command(BaseCommand):
     help = "Bring the installation up to date; run it before every start of a new version."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--no-static", action="store_false", dest="static",
+                            help="Leave out the static files; they are there already.")  # fmt: skip
+
     def handle(self, *args: Any, **options: Any) -> None:
-        prepare()
+        prepare(static=options["static"])
         self.stdout.write("Ready.")
