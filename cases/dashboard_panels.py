@@ -289,7 +289,7 @@ def disposition_time(asked: Asked) -> Panel:
     unit, size = unit_of(max([one for one in most if one is not None], default=0.0))
     url = AlertsAsked(closed_from=FIRST, closed_to=LAST, detector=asked.filters.detector).url()
     series = [
-        Series(name, [None if one is None else round(one / size, 2) for one in values], colour, url)
+        Series(name, [None if one is None else one / size for one in values], colour, url)
         for name, values, colour in (("Median", half, "@ink"), ("90th percentile", most, "@accent"))
     ]
     rows = [

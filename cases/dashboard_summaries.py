@@ -106,8 +106,8 @@ def detectors_panel(asked: Asked) -> tuple[Panel, list[Summary]]:
 
 
 def minutes(seconds: float | None) -> float | None:
-    """Minutes with one decimal."""
-    return None if seconds is None else round(seconds / 60.0, 1)
+    """Seconds in minutes."""
+    return None if seconds is None else seconds / 60.0
 
 
 @dataclass(frozen=True, slots=True)

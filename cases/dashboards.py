@@ -11,6 +11,7 @@ from django.db.models import F, Max, QuerySet, Sum
 from django.db.models.functions import TruncWeek
 
 from accounts.models import User
+from accounts.quantities import CENT
 from cases.dashboard_filters import Bin, DashboardFilters
 from cases.dashboard_models import DailyTally, TallyRun, WaitingTally
 from cases.second_look_selectors import standing
@@ -221,7 +222,8 @@ def money_of(cells: Iterable[EventCell], scope: Scope, currency: str, now: datet
         elif cell.decision == Decision.BLOCK and legitimate(cell, scope, now):
             wrong += cell.count
             saved -= costs.false_block_cost * cell.count
-    return Money(detected, lost, saved, reviewed, wrong)
+    # SQLite adds amounts with more decimals than they have.
+    return Money(detected.quantize(CENT), lost.quantize(CENT), saved, reviewed, wrong)
 
 
 def usual_currency(sums: Sums, scope: Scope) -> str:

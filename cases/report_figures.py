@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from accounts import quantities
 from cases.agreement import Share, share_of
 from cases.dashboard_asking import Asked, Panel
 from cases.dashboard_panels import alerts, false_positives, maturity
@@ -14,10 +15,8 @@ from scoring.core.types import RISK_LEVELS
 
 Number = int | float | Decimal | None
 NOTHING: Final = "–"  # noqa: RUF001 - a dash, not a minus
-MINUS: Final = "−"  # noqa: RUF001
 SMALL: Final = 0.01
 """Shares below it are told with two decimals."""
-SIGNS: Final = {"EUR": "€", "USD": "$", "GBP": "£"}
 LONG_WAIT: Final = 24
 """Hours, one of the classes of the chart of waiting times (cases.tallying.WAITING_HOURS)."""
 
@@ -56,10 +55,11 @@ class Headline:
         value, before = float(self.value), float(self.before)
         if value == before:
             return "same"
-        sign = "+" if value > before else MINUS
+        sign = "+" if value > before else quantities.MINUS
         size = abs(value - before)
         if self.unit == "share":
-            return f"{sign}{size * 100.0:.{2 if max(value, before) < SMALL else 1}f}\u00a0points"
+            places = 2 if max(value, before) < SMALL else 1
+            return f"{quantities.signed(100.0 * (value - before), places)}\u00a0points"
         if self.unit not in ("count", "seconds") and min(value, before) <= 0.0:
             return sign + money(size, self.unit)
         if not before:
@@ -85,9 +85,7 @@ def in_words(value: Number, unit: str) -> str:
 
 def money(amount: float, currency: str) -> str:
     """Whole units from a hundred on, as includes/money.html."""
-    digits = 2 if abs(amount) < 100 else 0
-    sign = MINUS if amount < 0 else ""
-    return f"{sign}{SIGNS.get(currency, currency)}\u00a0{abs(amount):,.{digits}f}"
+    return quantities.money(amount, currency)
 
 
 def duration(seconds: float) -> str:

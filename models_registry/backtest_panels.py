@@ -9,6 +9,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import quantities
 from models_registry.backtest_models import Backtest
 from models_registry.core.audit import MINIMUM_AUDITED
 from models_registry.core.live import NEARLY_ALL
@@ -19,7 +20,6 @@ from scoring.rule_editing import RuleText
 from scoring.rule_forms import WEIGHT, write_value
 from scoring.rule_reports import changed_notes, changed_words
 
-SIGNS = {"EUR": "€", "USD": "$", "GBP": "£"}
 ARMS = ("then", "today", "proposed")
 Result = Mapping[str, Any]
 
@@ -50,9 +50,7 @@ class Cell:
 
 def money(value: float, currency: str) -> str:
     """`€ 1,234`; cents below 100."""
-    places = 2 if abs(value) < 100 else 0
-    sign = SIGNS.get(currency, currency)
-    return f"{'-' if value < 0 else ''}{sign} {abs(value):,.{places}f}".strip()
+    return quantities.money(value, currency).strip()
 
 
 def count(value: float, *, about: bool) -> str:

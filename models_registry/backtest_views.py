@@ -21,6 +21,7 @@ from models_registry.backtest_forms import USUAL_MOST, BacktestThresholdForm, Sp
 from models_registry.backtest_models import Backtest
 from models_registry.backtest_panels import result_context, rule_difference, rule_fields
 from models_registry.backtesting import request_rule_backtest, request_threshold_backtest
+from models_registry.forms import in_fields
 from models_registry.models import ModelVersion
 from models_registry.selectors import champion_of
 from models_registry.threshold_moves import MoveRefused, check_thresholds
@@ -172,9 +173,7 @@ def backtest_thresholds(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _initial(request: HttpRequest, today: Thresholds) -> dict[str, Any]:
-    block = "" if today.block > 1.0 else f"{today.block:.4g}"
-    stood = {"review": f"{today.review:.4g}", "block": block}
-    return {name: request.GET.get(name, value)[:20] for name, value in stood.items()}
+    return {name: request.GET.get(name, value)[:20] for name, value in in_fields(today).items()}
 
 
 def _thresholds_of(version: ModelVersion | None) -> Thresholds | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from accounts.quantities import threshold
 from models_registry.forms import LEARNER_TITLES
 from models_registry.metric_rows import METRICS, Show
 from models_registry.models import ModelVersion
@@ -143,9 +144,7 @@ def _threshold_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
 
 
 def _risk(value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    return "never" if value > 1 else f"{value:.4f}"
+    return UNKNOWN if value is None else threshold(value)
 
 
 def _parameter_lines(versions: Sequence[ModelVersion]) -> tuple[list[Line], int]:

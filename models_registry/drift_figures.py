@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accounts.quantities import written
 from models_registry.core.drift import FAR, MAJOR, MODERATE, VERY_FAR
 from models_registry.drift_models import DriftStatistic
+from scoring.figures import distinct
 
 Figure = dict[str, Any]
 
@@ -19,9 +21,10 @@ def overlay(found: DriftStatistic, level_names: Mapping[float, str]) -> Figure |
     if not drawn:
         return None
     if "levels" in drawn:
-        names = [_level(code, level_names) for code in drawn["levels"]] + ["other", "missing"]
+        levels = [_level(code, level_names) for code in drawn["levels"]]
+        names = distinct([*levels, "all other levels", "missing"])
         return _bars(names, drawn["reference"], drawn["recent"], "")
-    names = [_bar(low, high) for low, high in drawn["bars"]]
+    names = distinct([_bar(low, high) for low, high in drawn["bars"]])
     if len(names) < len(drawn["recent"]):
         return _bars([*names, "missing"], drawn["reference"], drawn["recent"], "Value")
     middles = [(low + high) / 2.0 for low, high in drawn["bars"]]
@@ -78,15 +81,15 @@ def _rates(before: float, now: float) -> Figure:
 
 
 def _level(code: float, names: Mapping[float, str]) -> str:
-    return names.get(code, f"level {code:.4g}")
+    return names.get(code, f"level {written(code)}")
 
 
 def _bar(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return "any value"
     if low is None:
-        return f"to {high:.4g}"
-    return f"from {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
+        return f"to {written(high or 0.0)}"
+    return f"from {written(low)}" if high is None else f"{written(low)} to {written(high)}"
 
 
 def timeline(rows: Sequence[DriftStatistic]) -> Figure | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
+from accounts.quantities import chance, fine_percent
 from models_registry.core.drift import (
     BINNED,
     FEATURE,
@@ -148,9 +149,7 @@ def _within(error: float | None) -> str:
 
 
 def _chance(p: float | None) -> str:
-    if p is None:
-        return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return DASH if p is None else chance(p)
 
 
 def _shares(found: DriftStatistic) -> str:
@@ -160,7 +159,7 @@ def _shares(found: DriftStatistic) -> str:
         if found.kind == "rate"
         else (found.reference_missing, found.missing)
     )
-    return " → ".join(DASH if one is None else f"{100 * one:.2g}{NARROW}%" for one in pair)
+    return " → ".join(DASH if one is None else f"{fine_percent(one)}{NARROW}%" for one in pair)
 
 
 def _shown(detector: Detector, check: DriftCheck, row: DriftRow, now: datetime) -> Shown:

@@ -17,6 +17,7 @@ from models_registry.core.global_explanation import (
     ranks,
 )
 from models_registry.verdicts import UNKNOWN
+from scoring.figures import plain
 
 SHOWN = 15
 """Features in the pictures; the table has all."""
@@ -275,7 +276,7 @@ def _level(code: float, levels: Mapping[float, str]) -> str:
     # The points are float32, the codes whole numbers below 2**32: nearest is the right one.
     nearest = min(levels, key=lambda known: abs(known - code), default=None)
     if nearest is not None and np.float32(nearest) == np.float32(code):
-        return levels[nearest]
+        return plain(levels[nearest])
     return "another level"
 
 

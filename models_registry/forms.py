@@ -6,6 +6,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
+from accounts.quantities import threshold
 from models_registry.bundle_files import MOST_BYTES
 from scoring.core.decision import Thresholds
 from scoring.models import Detector
@@ -113,6 +114,16 @@ class RollBackForm(DecisionForm):
     champion = forms.IntegerField()
 
 
+def in_fields(stand: Thresholds) -> dict[str, str]:
+    """Thresholds as a person would write them into the form: nothing for one that nothing
+    reaches."""
+    found = {"review": stand.review, "block": stand.block}
+    return {
+        name: "" if value > 1.0 else threshold(value).rstrip("0").rstrip(".")
+        for name, value in found.items()
+    }
+
+
 class ThresholdForm(forms.Form):
     """Where people and blocks begin, on the risk; an empty block threshold blocks nothing."""
 
@@ -128,8 +139,7 @@ class ThresholdForm(forms.Form):
     @classmethod
     def of(cls, stand: Thresholds) -> "ThresholdForm":
         """The unbound form with the thresholds as they stand, as a person would write them."""
-        block = "" if stand.block > 1.0 else f"{stand.block:.4g}"
-        return cls(initial={"review": f"{stand.review:.4g}", "block": block})
+        return cls(initial=in_fields(stand))
 
     def wanted(self) -> dict[str, Any]:
         """`review` and `block` (None: never) of a valid form."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.quantities import threshold
 from models_registry.metric_rows import METRICS
 from models_registry.models import PromotionDecision
 from models_registry.verdicts import (
@@ -96,11 +97,6 @@ def _act(act: dict[str, Any], label: str) -> str:
     if act["serves"] == label:
         return "Brought back by a roll-back"
     return f"Rolled back to {act['serves']}"
-
-
-def threshold(value: float) -> str:
-    """A threshold on the risk; above 1 nothing reaches it."""
-    return "never" if value > 1 else f"{value:.4f}"
 
 
 def _metrics(found: dict[str, Any], currency: str) -> list[CardMetric]:

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.quantities import p_value
 from models_registry.approvals import Evidence, evidence_for, may_decide
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
@@ -219,7 +220,7 @@ def _facts(found: Mapping[str, Any]) -> list[str]:
         told.append(
             f"Where they decided differently, it alone was right {pairs['candidate_only']:,} times "
             f"and the champion alone {pairs['champion_only']:,} times"
-            + (f" (McNemar p = {p:.3f})." if p is not None else ".")
+            + (f" (McNemar {p_value(p)})." if p is not None else ".")
         )
     return told
 

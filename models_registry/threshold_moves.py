@@ -7,7 +7,6 @@ the same path as any other, and can be rolled back like any other.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isclose
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +14,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.quantities import threshold
 from accounts.services import record_audit
 from models_registry.core.reference import share_from
 from models_registry.core.threshold_curve import AtThresholds, Curve
@@ -30,8 +30,6 @@ from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 Stage = ModelVersion.Stage
-SAME = 1e-3
-"""Relative difference that pages do not show."""
 
 
 class MoveRefused(ValueError):
@@ -66,7 +64,12 @@ def known_of(version: ModelVersion, evaluations: Sequence[Evaluation] = ()) -> K
 
 
 def check_thresholds(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
-    """The new thresholds with their bands; `block` None: never. Raises MoveRefused."""
+    """The new thresholds with their bands; `block` None: never. Raises MoveRefused.
+
+    What reads as one that stands is that one, however many decimals pages leave out.
+    """
+    review = _as_it_stands(review, current.review)
+    block = None if block is None else _as_it_stands(block, current.block)
     if not 0.0 < review <= 1.0:
         raise MoveRefused("The review threshold lies above 0 and not above 1.", "review")
     if block is not None and not review <= block <= 1.0:
@@ -76,6 +79,10 @@ def check_thresholds(current: Thresholds, *, review: float, block: float | None)
             "block",
         )
     return moved(current, review=review, block=NEVER if block is None else block)
+
+
+def _as_it_stands(asked: float, stands: float) -> float:
+    return stands if threshold(asked) == threshold(stands) else asked
 
 
 @transaction.atomic
@@ -165,8 +172,7 @@ def _note(
 def _moved(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
     """The thresholds asked for. Raises MoveRefused for those that it has already."""
     wanted = check_thresholds(current, review=review, block=block)
-    pairs = ((wanted.review, current.review), (wanted.block, current.block))
-    if all(isclose(new, old, rel_tol=SAME) for new, old in pairs):
+    if (wanted.review, wanted.block) == (current.review, current.block):
         raise MoveRefused("These are the thresholds that it has already.", "review")
     return wanted
 

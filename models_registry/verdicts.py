@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from accounts import quantities
 from models_registry.models import ModelVersion
 
-SIGNS = {"EUR": "€", "USD": "$", "GBP": "£"}
 EVENTS = 1000
 """Costs are told per this many events: per event they are fractions of a cent."""
 MINUS = "\N{MINUS SIGN}"
@@ -176,7 +176,10 @@ def more_or_less(value: float | None, currency: str) -> str:
     """A difference of costs per event, per thousand events, in words."""
     if value is None:
         return "unknown"
-    return f"{per_thousand(abs(value), currency)} {'more' if value > 0 else 'less'}"
+    size = per_thousand(abs(value), currency)
+    if size == per_thousand(0.0, currency):
+        return size
+    return f"{size} {'more' if value > 0 else 'less'}"
 
 
 def ratio(value: float | None) -> str:
@@ -186,7 +189,7 @@ def ratio(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """A difference of two ratios, always with its sign."""
-    return UNKNOWN if value is None else f"{'+' if value >= 0 else MINUS}{abs(value):.3f}"
+    return UNKNOWN if value is None else quantities.signed(value, 3)
 
 
 def share(value: float | None) -> str:
@@ -196,9 +199,7 @@ def share(value: float | None) -> str:
 
 def points(value: float | None) -> str:
     """A difference of two shares, in percentage points, always with its sign."""
-    return (
-        UNKNOWN if value is None else f"{'+' if value >= 0 else MINUS}{100 * abs(value):.1f} points"
-    )
+    return UNKNOWN if value is None else f"{quantities.signed(100 * value, 1)} points"
 
 
 def alike(agreed: int, rows: int) -> str:
@@ -217,10 +218,7 @@ def per_thousand(value: float | None, currency: str) -> str:
     """Money per event as money per thousand events."""
     if value is None:
         return UNKNOWN
-    amount = value * EVENTS
-    text = f"{abs(amount):,.{0 if abs(amount) >= 100 else 2}f}"
-    sign = MINUS if amount < 0 else ""
-    return f"{sign}{SIGNS.get(currency, currency)}\N{NO-BREAK SPACE}{text}"
+    return quantities.money(value * EVENTS, currency)
 
 
 @dataclass(frozen=True, slots=True)

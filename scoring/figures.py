@@ -49,7 +49,7 @@ def waterfall(
     for step in steps:
         starts.append(at)
         at += step.amount
-    names = _distinct([f"Before this event: {percent(share(base))}"] + [s.label for s in steps])
+    names = distinct([f"Before this event: {percent(share(base))}"] + [s.label for s in steps])
     names += [f"{noun}: {percent(share(at))}"]
     dots = {
         "type": "scatter",
@@ -138,12 +138,12 @@ def _inverse(share: Callable[[float], float], wanted: float, low: float, high: f
 
 def percent(share: float) -> str:
     """A share as people read it: `87 %`, `0.4 %`, `> 99.9 %`."""
-    if share > 0.999:
+    if 0.999 < share < 1.0:
         return "> 99.9 %"
     if 0.0 < share < 0.001:
         return "< 0.1 %"
     digits = 1 if share < 0.0995 and round(share * 100, 1) != round(share * 100) else 0
-    if share > 0.99:
+    if 0.99 < share < 1.0:
         digits = 1
     return f"{share * 100:.{digits}f} %"
 
@@ -212,7 +212,7 @@ def plain(text: str) -> str:
     return text.replace("<", "\u2039").replace(">", "\u203a")
 
 
-def _distinct(labels: Sequence[str]) -> list[str]:
+def distinct(labels: Sequence[str]) -> list[str]:
     """Short, different names: bars of one name would fall onto each other."""
     seen: dict[str, int] = {}
     names = []
@@ -228,7 +228,7 @@ def addition(amount: float) -> str:
     """An addition to a margin after its sign, with three figures."""
     if abs(amount) < 0.0005:
         return "\u2248 0"
-    size = f"> {1000:,}" if abs(amount) > 1000.0 else f"{abs(amount):.3g}"
+    size = f"> {1000:,}" if abs(amount) >= 999.5 else f"{abs(amount):.3g}"
     return f"{'+' if amount >= 0 else chr(0x2212)} {size}"
 
 

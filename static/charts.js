@@ -96,10 +96,13 @@
     var bytes = Uint8Array.from(atob(field.bdata), function (c) { return c.charCodeAt(0); });
     return Array.from(new READERS[field.dtype](bytes.buffer)); // plotly.py packs numpy arrays like this
   }
+  var MOST_ROWS = 500; // of a series: more than anybody reads
   function shown(value) {
     if (value === null || value === undefined) return "\u2013";
     if (typeof value !== "number") return String(value).replace(/<[^>]+>/g, " ");
-    return value.toLocaleString("en", { maximumSignificantDigits: 5 });
+    if (Number.isInteger(value)) return value.toLocaleString("en");
+    return value.toLocaleString("en", Math.abs(value) < 1000 ? { maximumSignificantDigits: 5 }
+      : { maximumFractionDigits: 2 });
   }
   function tableOf(figure, name) {
     var table = document.createElement("table");
@@ -117,7 +120,8 @@
     var body = table.createTBody();
     figure.data.forEach(function (trace, index) {
       var xs = values(trace.x || trace.labels);
-      values(trace.y || trace.values).slice(0, 500).forEach(function (y, at) {
+      var ys = values(trace.y || trace.values);
+      ys.slice(0, MOST_ROWS).forEach(function (y, at) {
         var row = body.insertRow();
         var address = addressOf(figure.layout, trace, at);
         row.insertCell().textContent = trace.name || "Series " + (index + 1);
@@ -132,6 +136,13 @@
           } else cell.textContent = shown(value);
         });
       });
+      if (ys.length > MOST_ROWS) {
+        var rest = body.insertRow().insertCell();
+        rest.colSpan = 3;
+        rest.className = "muted";
+        rest.textContent = (trace.name || "Series " + (index + 1)) + ": the first " + shown(MOST_ROWS) + " of "
+          + shown(ys.length) + " points.";
+      }
     });
     return table;
   }

@@ -5,7 +5,7 @@ numbers are written as an analyst reads them, exact on hover. What has no value 
 """
 
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
 
@@ -15,19 +15,25 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from accounts.quantities import (
+    CENT,
+    MINUS,
+    SIGNS,
+    fine_percent,
+    places,
+    short_amount,
+    threshold,
+    whole_percent,
+    written,
+)
+
 register = template.Library()
 Number = Decimal | float | int
 
 DASH: Final = mark_safe('<span class="muted">–</span>')  # noqa: RUF001 - how pages write nothing
-MINUS: Final = "−"  # noqa: RUF001 - as wide as a plus
 NOT_SCORED: Final = mark_safe('<span class="muted" title="Not scored">–</span>')  # noqa: RUF001
-SIGNS: Final = {"EUR": "€", "USD": "$", "GBP": "£"}
 AGES: Final = ((31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"))
-WHOLE_FROM: Final = 100
-"""From this amount on cents are left to the title."""
-CENT, WHOLE, FOUR_PLACES = Decimal("0.01"), Decimal(1), Decimal("0.0001")
-_ROOMY: Final = Context(prec=400)
-"""Digits for the largest float with its cents."""
+FOUR_PLACES = Decimal("0.0001")
 ALMOST: Final = 0.995
 """Above, a probability is more than 99 %; so much below certainty it is not rounded up to it."""
 HARDLY: Final = 0.005
@@ -113,11 +119,11 @@ def money(amount: Number | str | None, currency: str | None) -> SafeString:
     exact = _decimal(amount)
     if exact is None:
         return DASH
-    shown = _places(exact, CENT if abs(exact) < WHOLE_FROM else WHOLE)
-    minus = MINUS if exact < 0 else ""
+    shown = short_amount(exact)
+    minus = MINUS if shown.startswith("-") else ""
     code, sign = _currency(currency or "")
     return mark_safe(  # noqa: S308
-        f'<span class="amount nowrap" title="{_places(exact, CENT)}{code}">'
+        f'<span class="amount nowrap" title="{places(exact, CENT)}{code}">'
         f"{minus}{sign}{shown.lstrip('-')}</span>"
     )
 
@@ -150,9 +156,39 @@ def probability(
     else:
         words = str(percent)
     return mark_safe(  # noqa: S308
-        f'<span class="prob" title="{_places(exact, FOUR_PLACES)}">{drawn}'
+        f'<span class="prob" title="{places(exact, FOUR_PLACES)}">{drawn}'
         f'<span class="value">{words}&#8239;%</span></span>'
     )
+
+
+@register.simple_tag
+def percent(share: float) -> str:
+    """A share as a whole percentage, never all or nothing where it is not."""
+    return f"{whole_percent(share)}\N{NARROW NO-BREAK SPACE}%"
+
+
+@register.simple_tag(name="fine_percent")
+def fine(share: float) -> str:
+    """A share as a percentage with two figures where it is small."""
+    return f"{fine_percent(share)}\N{NARROW NO-BREAK SPACE}%"
+
+
+@register.simple_tag(name="threshold")
+def threshold_on_the_risk(value: float) -> str:
+    """A threshold on the risk, never rounded to 0 or 1."""
+    return threshold(value)
+
+
+@register.simple_tag
+def number(value: float) -> str:
+    """A number with four figures at most and no empty decimals."""
+    return written(value)
+
+
+@register.simple_tag
+def hours(minutes: float) -> str:
+    """Minutes as hours: `1.5`."""
+    return written(minutes / 60.0)
 
 
 @lru_cache(maxsize=1024)
@@ -175,9 +211,3 @@ def _decimal(number: Number | str | None) -> Decimal | None:
     except InvalidOperation:
         return None
     return exact if exact.is_finite() else None
-
-
-def _places(number: Decimal, step: Decimal) -> str:
-    """Rounded half up to a step, thousands apart; what is rounded to nothing has no sign."""
-    rounded = number.quantize(step, ROUND_HALF_UP, _ROOMY)
-    return f"{rounded if rounded else abs(rounded):,f}"

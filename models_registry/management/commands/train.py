@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.quantities import threshold
 from models_registry.approvals import serving_version
 from models_registry.core.learners.base import LearnerError
 from models_registry.core.learners.catalogue import LEARNERS
@@ -89,7 +90,7 @@ class Command(BaseCommand):
         manifest = read_manifest(bundle_root() / version.digest, version.digest)
         self.stdout.write(f"Thresholds ({manifest['calibration']['kind']} calibration):")
         for name, value in manifest["thresholds"].items():
-            self.stdout.write(f"  {name:<28} {'never' if value > 1 else f'{value:.4f}':>12}")
+            self.stdout.write(f"  {name:<28} {threshold(value):>12}")
         rival = compared_champion(version)
         verdict = verdict_of(
             version, rival=rival.label if rival else "the champion", currency=currency

@@ -1,0 +1,77 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from accounts.quantities import (
+    chance,
+    fine_percent,
+    money,
+    p_value,
+    signed,
+    threshold,
+    whole_percent,
+    written,
+)
+
+
+@pytest.mark.parametrize(
+    ("share", "whole", "fine"),
+    [
+        (0.0, "0", "0"),
+        (1.0, "100", "100"),
+        (0.999, "> 99", "99.9"),
+        (0.9975, "> 99", "99.8"),
+        (0.995, "> 99", "99.5"),
+        (0.99996, "> 99", "99.996"),
+        (0.87, "87", "87"),
+        (0.005, "< 1", "0.50"),
+        (0.0049, "< 1", "0.49"),
+        (0.0025, "< 1", "0.25"),
+        (0.000078, "< 1", "0.0078"),
+        (0.0234, "2", "2.3"),
+    ],
+)
+def test_a_share_is_never_said_to_be_all_or_nothing(share, whole, fine):
+    assert (whole_percent(share), fine_percent(share)) == (whole, fine)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.004, "0.004"), (12.5, "12.5"), (0.0, "0"), (2.0, "2"), (1e-6, "0.000001"),
+     (1234.5, "1,234"), (999_600.0, "999,600"), (-0.25, "-0.25"), (1_000_000.0, "1,000,000")],
+)  # fmt: skip
+def test_a_number_has_no_exponent_and_is_not_nothing(value, text):
+    assert written(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "text"),
+    [(0.1234, 3, "+0.123"), (-0.5, 1, "−0.5"), (-0.00004, 3, "0.000"), (0.0, 1, "0.0")],  # noqa: RUF001
+)
+def test_nothing_has_no_sign(value, places, text):
+    assert signed(value, places) == text
+
+
+def test_a_small_chance_is_not_none():
+    assert (chance(1e-9), chance(0.0312), chance(1.0)) == ("< 0.001", "0.031", "1.000")
+
+
+def test_a_p_value_is_a_sentence():
+    assert (p_value(1e-9), p_value(0.0312)) == ("p < 0.001", "p = 0.031")
+
+
+@pytest.mark.parametrize(
+    ("risk", "text"),
+    [(0.872, "0.8720"), (0.99996, "0.999960"),
+     (0.00003, "0.000030"), (1.0, "1.0000"), (2.0, "never")],
+)  # fmt: skip
+def test_a_threshold_is_set_apart_from_both_ends(risk, text):
+    assert threshold(risk) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(1234.5, "€ 1,235"), (-0.004, "€ 0.00"), (-0.4, "−€ 0.40"), (99.999, "€ 100.00")],  # noqa: RUF001
+)
+def test_money_is_rounded_half_up_and_nothing_has_no_sign(amount, text):
+    assert money(amount, "EUR").replace("\N{NO-BREAK SPACE}", " ") == text
