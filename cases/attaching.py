@@ -91,9 +91,10 @@ def place_of(digest: str) -> Path:
 
 
 def _keep(digest: str, content: bytes) -> None:
-    """Written beside and renamed into place, readable by the platform alone."""
+    """Written beside and renamed into place, readable by the platform alone. What lies there
+    damaged is written anew."""
     path = place_of(digest)
-    if path.exists() and path.stat().st_size == len(content):
+    if _holds(path, digest):
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f"{digest}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -102,3 +103,12 @@ def _keep(digest: str, content: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     beside.replace(path)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether the file can be read and has this hash."""
+    try:
+        with path.open("rb") as stored:
+            return hashlib.file_digest(stored, "sha256").hexdigest() == digest
+    except OSError:
+        return False

@@ -141,6 +141,15 @@ def test_a_changed_or_lost_file_is_not_handed_out(case, analyst):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("damaged", [PNG[:-1] + b"!", PNG[:-1], b""])
+def test_attaching_a_damaged_file_again_heals_it(case, analyst, damaged):
+    row = attach(case, file=upload(), actor=analyst)
+    place_of(row.sha256).write_bytes(damaged)
+    again = attach(case, file=upload(name="again.png"), actor=analyst)
+    assert hand_out(row, actor=analyst) == hand_out(again, actor=analyst) == PNG
+
+
+@pytest.mark.django_db
 def test_too_large_a_file_and_a_stranger_are_refused(case, analyst, outsider, settings):
     settings.ATTACHMENT_MAX_BYTES = len(PNG) - 1
     with pytest.raises(FileRefused, match="too large"):
