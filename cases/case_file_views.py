@@ -56,7 +56,7 @@ def _works(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseB
 def case_attachment(request: HttpRequest, pk: int, attachment: int) -> HttpResponseBase:
     """The bytes of a file, as a download and nothing else."""
     row = get_object_or_404(
-        CaseAttachment.objects.select_related("case"), pk=attachment, case_id=pk
+        CaseAttachment.objects.select_related("case"), pk=attachment, case__pk=pk
     )
     user = signed_in(request)
     if is_blind_to_case(user, row.case):

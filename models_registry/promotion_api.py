@@ -251,7 +251,7 @@ class ShadowView(APIView):
 
     @extend_schema(responses={200: ShadowBody, **ERRORS})
     def get(self, request: Request, pk: int) -> Response:
-        shadow = get_object_or_404(Shadow.objects.select_related("version"), version=pk)
+        shadow = get_object_or_404(Shadow.objects.select_related("version"), version__pk=pk)
         return Response(shadow_body(shadow.version, shadow))
 
     @extend_schema(request=None, responses={200: ShadowBody, **CONFLICTS})
