@@ -11,8 +11,8 @@ The worker is asked by `celery inspect ping` instead.
 import os
 import sys
 import time
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 import psycopg
@@ -41,7 +41,7 @@ def web_is_ready() -> bool:
     try:
         with urllib.request.urlopen(request, timeout=4) as answer:  # noqa: S310 - as above
             return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (OSError, HTTPException) as error:
         print(error, file=sys.stderr)
         return False
 

@@ -1,16 +1,28 @@
-"""Error answers of the whole site: JSON under /api/, a page elsewhere."""
+"""Error answers of the whole site: JSON for the API, a page elsewhere.
 
+The pages are rendered without context processors and without a session: an error may come before
+there is a user, or because the database is gone.
+"""
+
+import sys
+from collections.abc import Mapping
 from http import HTTPStatus
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from riskplatform.health import RETRY_AFTER
+from riskplatform.middleware import is_api
 
 
-def _answer(request: HttpRequest, status: HTTPStatus, detail: str) -> HttpResponse:
-    if request.path.startswith("/api/"):
-        return JsonResponse({"detail": detail}, status=status)
-    template = f"{status.value}.html"
-    return render(request, template, {"detail": detail}, status=status)
+def _answer(
+    request: HttpRequest, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    if is_api(request.path_info):
+        return JsonResponse({"detail": detail}, status=status, headers=headers)
+    page = render_to_string(f"{status.value}.html", {"detail": detail})
+    return HttpResponse(page, status=status, headers=headers)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -29,6 +41,10 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500."""
+    """500; 503 with Retry-After where the database is what failed."""
+    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+        detail = "The database is unavailable for the moment."
+        wait = {"Retry-After": RETRY_AFTER}
+        return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, wait)
     detail = "Something went wrong on our side; it has been logged."
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

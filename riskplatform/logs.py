@@ -13,9 +13,16 @@ def logging_of(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
         "filters": {"refused": {"()": "riskplatform.logs.WithoutTracebacks"}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                # Here, not at a logger: what is refused is told under many names (django.request,
+                # django.security.DisallowedHost, ...).
+                "filters": ["refused"],
+            }
+        },
         "loggers": {
-            "django.request": {"filters": ["refused"]},
             "fontTools": {"level": "WARNING"},  # one line a glyph table of every PDF
         },
         "root": {"handlers": ["console"], "level": level},

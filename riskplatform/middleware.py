@@ -28,6 +28,11 @@ HEADERS = {
 }
 
 
+def is_api(path: str) -> bool:
+    """Whether clients of the API ask there, who are answered in JSON."""
+    return path.startswith(PREFIX) or path in WHOLE
+
+
 class FragmentMiddleware:
     """A page and its fragments share an address: what a browser kept of one is not the other.
 
@@ -52,7 +57,7 @@ class KeyedApiMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
-        if not (path.startswith(PREFIX) or path in WHOLE):
+        if not is_api(path):
             return self.get_response(request)
         _take_chunks(request)
         if not presents_key(request):

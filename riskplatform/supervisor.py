@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 
+from deploy.healthcheck import local_host_header
 from riskplatform.alone import tied
 
 logger = logging.getLogger(__name__)
@@ -131,12 +132,16 @@ class Supervisor:
             while not self._stopping:
                 for child in self.children:
                     child.look()
-                if not announced and web.lives() and answers(ready_url) and web.lives():
+                if not announced and self._is_ready(web, ready_url):
                     announced = True
                     on_ready()
                 time.sleep(POLL_SECONDS)
         finally:
             self.stop_all()
+
+    @staticmethod
+    def _is_ready(web: Child, url: str) -> bool:
+        return web.lives() and answers(url, local_host_header()) and web.lives()
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -156,10 +161,12 @@ class Supervisor:
             child.sweep()
 
 
-def answers(url: str) -> bool:
-    """Whether the address answers 200 within a second."""
+def answers(url: str, host: str = "") -> bool:
+    """Whether the address answers 200 within a second, asked as `host` where one is given."""
+    headers = {"Host": host} if host else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own http URL
     try:
-        with urllib.request.urlopen(url, timeout=1.0) as response:  # noqa: S310 - our own http URL
+        with urllib.request.urlopen(request, timeout=1.0) as response:  # noqa: S310 - as above
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, HTTPException):
         return False

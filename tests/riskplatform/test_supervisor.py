@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread, Timer
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -32,6 +34,28 @@ with alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+class Picky(BaseHTTPRequestHandler):
+    """200 for the host that is allowed, 400 for others, and no HTTP at all on /odd."""
+
+    def do_GET(self):
+        if self.path == "/odd":
+            self.wfile.write(b"what?\r\n\r\n")
+            return
+        self.send_response(200 if self.headers["Host"] == "risk.example.com" else 400)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def address():
+    with HTTPServer(("127.0.0.1", 0), Picky) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture
@@ -100,7 +124,7 @@ def test_an_answer_counts_while_the_own_web_process_lives(monkeypatch):
     web, announced = Child("web", [sys.executable, "-c", "raise SystemExit(3)"]), []
     platform = Supervisor([web])
 
-    def somebody_answers(url):
+    def somebody_answers(url, host):
         web.process.wait()
         return True
 
@@ -110,3 +134,27 @@ def test_an_answer_counts_while_the_own_web_process_lives(monkeypatch):
     monkeypatch.setattr(Child, "sweep", lambda child: platform._stop())
     platform.run(web=web, ready_url="http://x", on_ready=lambda: announced.append(True))
     assert announced == []
+
+
+def test_it_says_that_it_runs_where_one_host_alone_is_allowed(address, monkeypatch):
+    monkeypatch.setenv("ALLOWED_HOSTS", "risk.example.com,other.example.com")
+    monkeypatch.setattr(supervisor, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    web, told = Child("web", SLEEP), []
+    platform = Supervisor([web])
+
+    def on_ready():
+        told.append(address)
+        platform._stop()
+
+    give_up = Timer(10, platform._stop)
+    give_up.start()
+    platform.run(web=web, ready_url=f"{address}/readyz", on_ready=on_ready)
+    give_up.cancel()
+    assert told == [address]
+
+
+def test_what_answers_otherwise_is_not_ready(address):
+    assert not supervisor.answers(f"{address}/readyz")
+    assert not supervisor.answers(f"{address}/odd", "risk.example.com")
+    assert not supervisor.answers("http://127.0.0.1:9/")

@@ -1,0 +1,115 @@
+"""Error answers need no user, no session and no database."""
+
+import asyncio
+from io import BytesIO
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+from django.db import connection
+from django.test import RequestFactory
+
+from riskplatform import errors
+from riskplatform.server import Application
+from riskplatform.wsgi import application as django
+from tests.riskplatform.test_server import ask
+
+PAGES = ["/", "/health", "/livez", "/readyz", "/no/such/page/"]
+CALLS = ["/api/v1/predictions", "/v1/metrics", "/detect"]
+
+
+def call(path, *, host="good.example", cookie=""):
+    """(status, headers, body) of a GET, from the application that serves."""
+    environ = {"PATH_INFO": path, "HTTP_HOST": host, "HTTP_COOKIE": cookie}
+    setup_testing_defaults(environ)
+    environ["wsgi.input"] = BytesIO()
+    told = []
+    response = django(environ, lambda status, headers: told.append((int(status[:3]), headers)))
+    body = b"".join(response)
+    response.close()
+    return told[0][0], dict(told[0][1]), body.decode()
+
+
+@pytest.fixture
+def one_host(settings):
+    settings.ALLOWED_HOSTS = ["good.example"]
+
+
+@pytest.fixture
+def database_gone(monkeypatch):
+    """No connection is open, and none can be opened."""
+
+    def refuse(parameters):
+        raise connection.Database.OperationalError("connection refused")
+
+    connection.close()
+    with monkeypatch.context() as gone:
+        gone.setattr(connection, "get_new_connection", refuse)
+        yield
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PAGES)
+def test_another_host_is_told_400_by_a_page(one_host, path):
+    status, headers, body = call(path, host="evil.example")
+    assert (status, headers["Content-Type"]) == (400, "text/html; charset=utf-8")
+    assert "The request could not be read" in body
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", CALLS)
+def test_another_host_is_told_400_in_json_by_the_api(one_host, path):
+    status, headers, body = call(path, host="evil.example")
+    assert (status, headers["Content-Type"]) == (400, "application/json")
+    assert body == '{"detail": "The request could not be understood."}'
+
+
+@pytest.mark.django_db
+def test_behind_a_tls_proxy_another_host_is_told_400_too(one_host, settings):
+    settings.SECURE_SSL_REDIRECT = True
+    assert call("/", host="evil.example")[0] == 400
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("path", "kind"), [("/health", b"text/html"), ("/detect", b"application")])
+def test_another_host_is_told_400_by_the_asgi_application_too(one_host, path, kind):
+    scope = {"path": path, "method": "GET", "headers": [(b"host", b"evil.example")]}
+    status, headers, _ = asyncio.run(ask(Application(django), scope, b""))
+    assert status == 400
+    assert headers[b"content-type"].startswith(kind)
+
+
+@pytest.mark.django_db
+def test_another_host_is_one_line_in_the_log(one_host, caplog):
+    call("/", host="evil.example")
+    assert [record.name for record in caplog.records] == ["django.security.DisallowedHost"]
+    assert "evil.example" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/", "/jobs/", "/manage/users/", "/api/docs/"])
+def test_without_its_database_a_page_is_503(client, admin, one_host, request, path):
+    client.force_login(admin)
+    cookie = client.cookies.output(header="", sep=";").strip()
+    request.getfixturevalue("database_gone")
+    status, headers, body = call(path, cookie=cookie)
+    assert (status, headers["Retry-After"]) == (503, "5")
+    assert ("The service is not ready" in body) != path.startswith("/api/")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/accounts/login/", "/no/such/page/"])
+def test_what_needs_no_database_is_answered_without(one_host, database_gone, path):
+    assert call(path)[0] == (200 if "login" in path else 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "start"), [("/jobs/", "<!DOCTYPE"), ("/v1/metrics", '{"detail"'), ("/detect", "{")]
+)
+def test_what_broke_otherwise_is_500(path, start):
+    try:
+        raise ValueError("a bug of ours")
+    except ValueError:
+        response = errors.server_error(RequestFactory().get(path))
+    assert (response.status_code, response.has_header("Retry-After")) == (500, False)
+    assert response.content.decode().lstrip().startswith(start)
