@@ -98,7 +98,7 @@ class ApiKey(models.Model):
 class RateStamps(models.Model):
     """When somebody used the API of late: the sliding window where there is no Redis."""
 
-    # Microseconds since 1970 as little-endian int64, oldest first.
+    # As accounts/rate_windows.py writes it.
     stamps = models.BinaryField(default=bytes)
 
     class Meta:

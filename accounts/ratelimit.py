@@ -1,18 +1,16 @@
-"""Rate limits of API keys and of people: an exact sliding window, in Redis or in the database.
+"""Rate limits of API keys and of people: a sliding window, in Redis or in the database.
 
 A key has a rate of its own; everybody who comes by token or session has API_USER_RATE.
 
 A request is allowed when, for each limit `count` per `seconds`, fewer than `count` were allowed in
 the `seconds` before it. Looking and counting is one atomic step in both stores, so parallel clients
-cannot slip through between the two. Refused requests do not count.
+cannot slip through between the two. Refused requests do not count. In Redis the window is
+exact; in the database it is so up to MOST_EXACT requests (accounts/rate_windows.py).
 """
 
 import logging
 import os
-import sys
 import time
-from array import array
-from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import ApiKey, RateWindow, User, UserRateWindow
+from accounts.rate_windows import MICRO, SlidingWindow
 from accounts.rates import Limit, parse_rate
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ _NAMES: dict[Window, str] = {
     RateWindow: "riskplatform:rate",
     UserRateWindow: "riskplatform:rate:user",
 }
-_MICRO = 1_000_000
 _REDIS_TIMEOUT_SECONDS = 0.5
 # After a failure Redis is left alone this long: every request would wait for its timeout.
 _REDIS_PAUSE_SECONDS = 5.0
@@ -93,9 +91,9 @@ def take_slot_in_redis(
     """As `take_slot`. Raises `redis.RedisError`."""
     arguments: list[str | int] = [os.urandom(8).hex()]
     for limit in limits:
-        arguments += [limit.count, limit.seconds * _MICRO]
+        arguments += [limit.count, limit.seconds * MICRO]
     script = _redis_script(settings.REDIS_URL)
-    return int(script(keys=[f"{_NAMES[window]}:{owner}"], args=arguments)) / _MICRO
+    return int(script(keys=[f"{_NAMES[window]}:{owner}"], args=arguments)) / MICRO
 
 
 def take_slot_in_database(
@@ -105,40 +103,12 @@ def take_slot_in_database(
     window._default_manager.get_or_create(pk=owner)
     with transaction.atomic():
         row = window._default_manager.select_for_update().get(pk=owner)
-        stamps = _unpack(row.stamps)
-        # Two hosts' clocks may differ a little; the window never runs backwards.
-        at = max(round((time.time() if now is None else now) * _MICRO), stamps[-1] if stamps else 0)
-        longest = max(limit.seconds for limit in limits) * _MICRO
-        stamps = stamps[bisect_right(stamps, at - longest) :]
-        wait = _microseconds_to_wait(stamps, at, limits)
+        kept = SlidingWindow.read(row.stamps)
+        wait = kept.take(round((time.time() if now is None else now) * MICRO), limits)
         if wait == 0:
-            stamps.append(at)
-            row.stamps = _pack(stamps)
+            row.stamps = kept.write()
             row.save(update_fields=["stamps"])
-    return wait / _MICRO
-
-
-def _microseconds_to_wait(stamps: Sequence[int], at: int, limits: Sequence[Limit]) -> int:
-    wait = 0
-    for limit in limits:
-        if len(stamps) >= limit.count:
-            # The request that must leave the window before there is room.
-            wait = max(wait, stamps[-limit.count] + limit.seconds * _MICRO - at)
-    return wait
-
-
-def _unpack(stored: bytes | memoryview) -> "array[int]":
-    stamps = array("q", bytes(stored))
-    if sys.byteorder == "big":
-        stamps.byteswap()
-    return stamps
-
-
-def _pack(stamps: "array[int]") -> bytes:
-    little = stamps[:]
-    if sys.byteorder == "big":
-        little.byteswap()
-    return little.tobytes()
+    return wait / MICRO
 
 
 def _pause_redis() -> None:
