@@ -9,8 +9,10 @@ sends `Authorization: Bearer <RISK_METRICS_TOKEN>`.
 """
 
 import hmac
+import logging
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -23,11 +25,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from accounts.lockout import client_address
 from models_registry.core.drift import FEATURE, RANKS
 from models_registry.drift_selectors import newest_statistics
-from riskplatform.health import serving_versions
+from riskplatform.health import RETRY_AFTER, serving_versions
 from scoring import breakers
 from scoring.core.types import RISK_LEVELS
 from scoring.tallies import Slice, slices
 
+logger = logging.getLogger(__name__)
 STATES = ("CLOSED", "OPEN", "HALF_OPEN")
 
 
@@ -38,7 +41,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse("Not for this address.\n", status=403, content_type="text/plain")
     registry = CollectorRegistry()
     registry.register(StoredMetrics())
-    MultiProcessCollector(registry, path=str(settings.PROMETHEUS_DIR))
+    ProcessMetrics(registry, path=str(settings.PROMETHEUS_DIR))
     try:
         body = generate_latest(registry)
     except DatabaseError:
@@ -46,7 +49,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             "The database is gone.\n",
             status=503,
             content_type="text/plain",
-            headers={"Retry-After": "5"},
+            headers={"Retry-After": RETRY_AFTER},
         )
     return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
 
@@ -63,6 +66,28 @@ def _may_read(request: HttpRequest) -> bool:
     except ValueError:
         return False
     return any(address in network for network in settings.METRICS_NETWORKS)
+
+
+class ProcessMetrics(MultiProcessCollector):
+    """What the files of all processes say together. One that cannot be read is left out: a process
+    begins it this moment, or a full disk or a crash tore it."""
+
+    told: set[str] = set()
+
+    def collect(self) -> list[Metric]:
+        """Of the files as they are now."""
+        files = sorted(str(path) for path in Path(self._path).glob("*.db"))
+        return list(self.merge([path for path in files if self._can_be_read(path)]))
+
+    def _can_be_read(self, path: str) -> bool:
+        try:
+            self.merge([path])
+        except Exception as problem:  # Whatever damaged bytes do to its parser.
+            if path not in self.told:  # Once: scrapes come every few seconds.
+                self.told.add(path)
+                logger.warning("%s is left out of /metrics: %r", path, problem)
+            return False
+        return True
 
 
 class StoredMetrics:

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 from django.db import OperationalError
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from riskplatform import metrics
@@ -76,6 +77,20 @@ def test_the_text_costs_the_same_queries_for_any_number_of_predictions(
             scored("payments", payment())
         with django_assert_num_queries(3):
             read(client)
+
+
+@pytest.mark.parametrize("torn", [b"", b"\x40", b"\x40\0\0\0" + b"\x01" * 60])
+def test_a_file_that_cannot_be_read_is_left_out_and_logged_once(
+    client, settings, tmp_path, caplog, torn
+):
+    settings.PROMETHEUS_DIR = tmp_path
+    whole = MmapedDict(str(tmp_path / "counter_1.db"))
+    whole.write_value(json.dumps(["hits", "hits_total", {}, "Hits."]), 3.0, 0.0)
+    whole.close()
+    (tmp_path / "counter_99999.db").write_bytes(torn)
+    assert read(client)["hits_total",] == read(client)["hits_total",] == 3.0
+    assert [record.name for record in caplog.records] == ["riskplatform.metrics"]
+    assert "counter_99999.db" in caplog.text
 
 
 def test_open_means_open(client, settings):
