@@ -92,6 +92,10 @@ _ADMIN = (
         "notifications.view_route",
         "django_celery_beat.view_periodictask",
         "django_celery_beat.change_periodictask",
+        "django_celery_beat.view_intervalschedule",
+        "django_celery_beat.add_intervalschedule",
+        "django_celery_beat.view_crontabschedule",
+        "django_celery_beat.add_crontabschedule",
     }
 )
 

@@ -1,6 +1,7 @@
-"""What beat asks for, and every how many seconds.
+"""What beat asks for, and every how many seconds, in a new installation.
 
-Copied into the database by beat, where the times can be edited in the admin.
+Each is a row of the database (riskplatform/scheduling.py), made where it is missing. Its times and
+its switch are edited in the admin and stay as they were set there.
 """
 
 BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
@@ -47,3 +48,6 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
     "Forget old notifications": {"task": "notifications.forget_old", "schedule": 86400.0},
     "Forget old shadow scores": {"task": "models_registry.forget_shadows", "schedule": 86400.0},
 }
+
+RETIRED = frozenset({"celery.backend_cleanup"})
+"""Names that earlier versions shipped: their rows are removed. Add a name that goes or changes."""

@@ -18,7 +18,6 @@ from django.core.management.utils import get_random_secret_key
 from accounts.rates import DEFAULT_RATE, parse_rate
 from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
-from riskplatform.beat_schedule import BEAT_SCHEDULE
 from riskplatform.environment import Environment
 from riskplatform.logs import LEVELS, logging_of
 from riskplatform.var_dir import keep_secret, prepare_broker_folders
@@ -212,7 +211,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Each run is written down at once: the health check of beat reads it.
 CELERY_BEAT_SYNC_EVERY = 1
-CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+# No results are kept, so beat needs no task of Celery's own that forgets them.
+CELERY_RESULT_EXPIRES = None
 
 # --- Drift (models_registry/monitoring.py) ----------------------------------------------------
 DRIFT_KEPT_DAYS = env.whole("RISK_DRIFT_KEPT_DAYS", default=90, least=1, most=MOST_DAYS)
