@@ -198,13 +198,18 @@ def _calendar_phrase(part: str, value: float, event: Event) -> str:
 def usual_of_entity(
     plan: EntityPlan, feature: FeatureSpec, event: Event, windows: Windows
 ) -> tuple[float, float] | None:
-    """10th to 90th percentile of the entity's own values of a numeric field, if it has enough."""
-    if plan.key not in event.keys or feature.field not in plan.columns:
+    """10th to 90th percentile of the entity's own values of a numeric field, if it has enough.
+
+    A column that holds codes of the field's texts tells no range.
+    """
+    kept = zip(plan.columns, plan.coded, strict=True)
+    places = [i for i, (name, coded) in enumerate(kept) if name == feature.field and not coded]
+    if plan.key not in event.keys or not places:
         return None
     window = windows.get((plan.key, event.keys[plan.key]))
     if window is None:
         return None
-    past = window.values(1 + plan.columns.index(feature.field), event.time)
+    past = window.values(1 + places[0], event.time)
     if len(past) < LEAST_HISTORY:
         return None
     low, high = quantiles(past, USUAL)
@@ -239,8 +244,6 @@ def _usual(
         if _is_switch(spec, feature):
             return None, ""
         for entity in plan.entities:
-            if feature.field not in entity.columns:
-                continue
             own = usual_of_entity(entity, feature, event, windows)
             if own is not None:
                 return own, OWN

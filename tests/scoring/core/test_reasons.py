@@ -7,8 +7,9 @@ import pytest
 
 from scoring.core.features import FeaturePlan, build, teach
 from scoring.core.reasons import duration, explain_reasons, number, percent, phrase, title
+from scoring.core.spec import parse_spec
 from scoring.core.transformations import FeatureSpec
-from tests.factories import empty_windows, parse_all, payment, spec_of
+from tests.factories import config_of, empty_windows, parse_all, payment, spec_of
 
 SPEC = spec_of("payments")
 PLAN = FeaturePlan(SPEC)
@@ -50,6 +51,45 @@ def test_what_is_usual_for_the_entity_stands_beside_what_is_now():
     (reason,) = reasons_for("amount", past=past, amount=900.0)
     assert reason.usual == pytest.approx((10.9, 18.1))
     assert reason.text == "amount 900 EUR, usually 10.9 to 18.1"
+
+
+def counted_apart(**windowed):
+    """A spec whose windows read `quantity` as told: it is a number of the event besides."""
+    config = config_of("payments")
+    config["event"]["schema"]["properties"]["quantity"] = {"type": "integer"}
+    config["features"]["transformations"] = [
+        {"type": "numeric", "config": {"fields": ["amount", "quantity"]}},
+        {"type": "time_window_aggregation",
+         "config": {"entity_key": "user_id", "windows": ["24h"], **windowed}},
+    ]  # fmt: skip
+    return parse_spec(config)
+
+
+def reasons_of_quantity(spec, reference):
+    plan = FeaturePlan(spec)
+    raws = [payment() | {"quantity": 1 + i % 3} for i in range(10)]
+    *before, event = parse_all(spec, [*raws, payment() | {"quantity": 6}])
+    windows = empty_windows(plan, [*before, event])
+    for earlier in before:
+        teach(plan, earlier, windows)
+    contributions = np.zeros(len(plan.names))
+    contributions[plan.names.index("quantity")] = 1.0
+    vector = build(plan, event, windows)
+    return explain_reasons(spec, plan, event, vector, contributions, windows, reference)
+
+
+def test_codes_that_a_window_counts_apart_are_nobodys_usual_number():
+    spec = counted_apart(aggregations=["distinct"], distinct=["quantity"])
+    reference = {"quantity": {"deciles": [float(i) for i in range(11)]}}
+    (reason,) = reasons_of_quantity(spec, reference)
+    assert reason.text == "quantity 6, overall usually 1 to 9"
+    (reason,) = reasons_of_quantity(spec, {})
+    assert reason.text == "quantity 6" and reason.usual is None
+
+
+def test_numbers_that_a_window_adds_are_the_entitys_usual_ones():
+    (reason,) = reasons_of_quantity(counted_apart(aggregations=["mean"], value="quantity"), {})
+    assert reason.text == "quantity 6, usually 1 to 3"
 
 
 def test_without_a_history_everybodys_usual_is_told():
