@@ -202,7 +202,7 @@ def _fit_learner(
 
 
 def _level_names(detector: Detector, spec: DetectorSpec) -> dict[str, dict[float, str]]:
-    """Readable names of category codes, from recent events."""
+    """Readable names of category codes, from recent events: as the newest one wrote them."""
     fields = [f.field for f in spec.features if f.kind == "category"]
     found: dict[str, dict[float, str]] = {field: {} for field in fields}
     if not fields:
@@ -212,5 +212,5 @@ def _level_names(detector: Detector, spec: DetectorSpec) -> dict[str, dict[float
         for field in fields:
             if event.get(field) is not None:
                 text = str(event[field])
-                found[field].setdefault(category_code(text), text.strip().casefold())
+                found[field].setdefault(category_code(text), text.strip())
     return found

@@ -61,7 +61,8 @@ def checks_panel(row: Prediction) -> ChecksPanel:
 
 def _case_of(row: Prediction) -> Case:
     shot = snapshot_for(row)
-    own = own_history(row, tuple(shot.bundle.plan.names))
+    plan = shot.bundle.plan
+    own = own_history(row, tuple(plan.names))
     return Case(
         event=shot.event,
         vector=shot.vector,
@@ -69,7 +70,8 @@ def _case_of(row: Prediction) -> Case:
         policy=shot.policy,
         orders=shot.orders,
         screening=tuple(_hit(stored) for stored in row.screening_hits),
-        usual=own.medians(),
+        usual=own.typical(plan.features),
+        levels=own.levels(plan.features),
         degraded=row.degraded,
     )
 

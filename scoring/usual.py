@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scoring.core.bundle import BundleError
+from scoring.core.features import category_code
 from scoring.core.reasons import SHOWN_AS, USUAL, name_and_unit, number, phrase, quantiles
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
@@ -37,13 +38,31 @@ class Own:
     matrix: Floats
     rows: Sequence[Prediction]
 
-    def medians(self) -> Floats:
-        """float64[f]; NaN where fewer than LEAST_EVENTS are known."""
+    def typical(self, features: Sequence[FeatureSpec]) -> Floats:
+        """float64[f] for `features` in order of `names`: the median, of a category the most common
+        level (of equals the newest); NaN where fewer than LEAST_EVENTS are known."""
         found = np.full(len(self.names), math.nan)
-        for i in range(len(self.names)):
+        for i, feature in enumerate(features):
             known = self.known(i)
-            if len(known) >= LEAST_EVENTS:
+            if len(known) < LEAST_EVENTS:
+                continue
+            if feature.kind == "category":
+                found[i] = Counter(reversed(known)).most_common(1)[0][0]
+            else:
                 found[i] = quantiles(known, (0.5,))[0]
+        return found
+
+    def levels(self, features: Sequence[FeatureSpec]) -> dict[str, Any]:
+        """By field, each category's most common level as the newest event with it held it."""
+        typical, found = self.typical(features), {}
+        for i, feature in enumerate(features):
+            if feature.kind != "category" or math.isnan(typical[i]):
+                continue
+            held = (row.event.get(feature.field) for row in reversed(self.rows))
+            for value in held:
+                if value is not None and category_code(str(value)) == typical[i]:
+                    found[feature.field] = value
+                    break
         return found
 
     def known(self, i: int) -> list[float]:

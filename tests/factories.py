@@ -16,7 +16,7 @@ from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
 from models_registry.core.thresholds import choose_thresholds
 from scoring.core.bundle import EXPLAIN, MODEL
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan, build_many, category_code
 from scoring.core.schema import EventParser
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Event
@@ -127,7 +127,7 @@ def train_bundle(
     events = parse_all(spec, raws)
     plan = FeaturePlan(spec)
     vectors = build_many(plan, events, empty_windows(plan, events))
-    encoder = fit_encoder(spec.features, vectors, {})
+    encoder = fit_encoder(spec.features, vectors, _level_names(spec, raws))
     model = make_learner(learner)
     matrix = encoder.matrix(vectors)
     model.fit(matrix, labels)
@@ -151,6 +151,19 @@ def train_bundle(
         ),
     }
     return manifest, {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
+
+
+def _level_names(
+    spec: DetectorSpec, raws: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[float, str]]:
+    """Names of category codes, as training takes them from events."""
+    return {
+        f.field: {
+            category_code(str(raw[f.field])): str(raw[f.field]) for raw in raws if f.field in raw
+        }
+        for f in spec.features
+        if f.kind == "category"
+    }
 
 
 def trained_payments(

@@ -1,8 +1,9 @@
 """Which fields of an event could plausibly have been different, and what they could have been.
 
 Numbers step through the quantiles that training saw, categories through its most frequent levels;
-where nothing was trained, numbers step through shares and multiples of what they are. The values
-pass the event's own schema.
+where nothing was trained, numbers step through shares and multiples of what they are. A number that
+features read as a category or a place only (a merchant code) is a category: no value lies between
+two of its levels. The values pass the event's own schema.
 """
 
 import math
@@ -22,6 +23,8 @@ MOST_LEVELS: Final = 12
 SHARES: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.25, 1.5, 2.0, 3.0, 5.0)
 NUMBERS: Final = ("number", "integer")
 TIME_FORMATS: Final = ("date-time", "time-of-day")
+OF_CODES: Final = frozenset(("category", "distinct", "changes"))
+"""Kinds that tell a field's values apart and ask for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,12 @@ def free_fields(spec: DetectorSpec, reads: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in spec.schema["properties"] if name in used and name not in fixed)
 
 
+def is_code(spec: DetectorSpec, name: str) -> bool:
+    """Whether features read the field as a category or a place only, whatever its type."""
+    kinds = {f.kind for f in spec.features if f.field == name and f.kind != "calendar"}
+    return bool(kinds) and kinds <= OF_CODES
+
+
 def options_of(
     bundle: Bundle, event: Event, reads: Collection[str], fixed: Collection[str] = ()
 ) -> dict[str, Options]:
@@ -95,9 +104,9 @@ def _options(bundle: Bundle, name: str, rule: Mapping[str, Any], now: Any) -> Op
 
     if rule["type"] == "boolean":
         return Options(now, False, False, (not now,), (not now,))
-    if rule["type"] in NUMBERS and "enum" not in rule:
+    if rule["type"] in NUMBERS and "enum" not in rule and not is_code(bundle.spec, name):
         return _numbers(bundle, name, rule["type"] == "integer", now, valid)
-    shares = _levels(bundle, name)
+    shares = levels_of(bundle, name)
     known = set(shares) | set(rule.get("enum", ()))
     ranked = sorted(known, key=lambda v: (-shares.get(v, 0.0), str(v)))
     levels = valid([v for v in ranked if not _same(v, now)][:MOST_LEVELS])
@@ -128,18 +137,43 @@ def _numbers(
     return Options(now, True, whole, valid(fine), valid(coarse), spread=spread or 1.0)
 
 
-def _levels(bundle: Bundle, name: str) -> dict[Any, float]:
-    """Levels of a category by their text, with their share of what training saw."""
+def levels_of(bundle: Bundle, name: str) -> dict[Any, float]:
+    """Levels of a category as events hold them, with their share of what training saw.
+
+    Those that the model has a column for and that a name is known of; of a field that is no
+    category none.
+    """
     if bundle.predictor is None:
         return {}
+    rule = bundle.spec.schema["properties"][name]
+    written = (False, True) if rule["type"] == "boolean" else rule.get("enum", ())
+    declared = {category_code(str(value)): value for value in written}
     reference = bundle.reference.get(name, {}).get("levels") or ()
     shares = {float(level["value"]): float(level["share"]) for level in reference}
     found = {}
     for column in bundle.predictor.encoder.columns:
         feature, _, text = str(column["name"]).partition("=")
-        if feature == name and text and category_code(text) == column.get("code"):
-            found[text] = shares.get(category_code(text), 0.0)
+        code = column.get("code")
+        if feature != name or not text or category_code(text) != code:
+            continue
+        value = declared[code] if code in declared else _as_declared(text, rule["type"])
+        if value is not None:
+            found[value] = shares.get(code, 0.0)
     return found
+
+
+def _as_declared(text: str, kind: str) -> Any:
+    """A level's text as a value of the schema's type; None where it is none of that type."""
+    if kind == "string":
+        return text
+    for read in (int,) if kind == "integer" else (int, float):
+        try:
+            value = read(text)
+        except ValueError:
+            continue
+        if _same(value, text):
+            return value
+    return None
 
 
 def round_away(value: float, now: float, digits: int) -> float:

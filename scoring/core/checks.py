@@ -2,10 +2,10 @@
 
 Each fact that stands behind a decision is taken as harmless, one at a time, and the decision is
 made again: a group of features that one look answers is set to what is usual (the entity's own
-median, else that of training), a rule's hit or a match with a list is set aside. The facts are
-ranked by how far the decision then falls (block, review, approve), then by how much of the risk
-goes with them. It is the most that the check can change: how likely it is to turn out harmless is
-for the analyst.
+median or most common level, else those of training), a rule's hit or a match with a list is set
+aside. The facts are ranked by how far the decision then falls (block, review, approve), then by how
+much of the risk goes with them. It is the most that the check can change: how likely it is to turn
+out harmless is for the analyst.
 
 Features of a group are moved together, so the sum of an amount does not speak for the amount that
 was taken away; what only another group tells stays as it is. Rules are evaluated anew with the
@@ -14,14 +14,16 @@ moved values.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 
 from scoring.core.aggregates import RISKS
+from scoring.core.alternatives import levels_of
 from scoring.core.bundle import Bundle, Predictor
 from scoring.core.decision import decide, rule_score, together
+from scoring.core.features import category_code
 from scoring.core.inference import ModelError, score_of
 from scoring.core.pipeline import rule_values
 from scoring.core.policy import Policy
@@ -50,8 +52,9 @@ Topic = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One decided event with what decided it. `usual` float64[n]: the entity's own medians, NaN
-    where it has too little history; `screening` the hits as they were found."""
+    """One decided event with what decided it. `usual` float64[n]: the entity's own medians, of a
+    category its most common level, NaN where it has too little history; `levels` those levels as
+    events hold them, by field; `screening` the hits as they were found."""
 
     event: Event
     vector: Floats
@@ -61,6 +64,7 @@ class Case:
     screening: tuple[ScreeningHit, ...]
     usual: Floats
     degraded: bool = False
+    levels: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,21 +227,32 @@ class _Judge:
         return evaluate(self.case.policy.rules, values, self.case.orders.snoozes)
 
     def _moved(self, topic: Topic, vector: Floats) -> Event:
-        """The event with its own number moved like the feature that repeats it: rules read it."""
-        event, spec = self.case.event, self.case.bundle.spec
-        if topic[0] != "value" or topic[1] not in event.fields:
+        """The event with its own field moved like the feature that repeats it: rules read it."""
+        event, spec, name = self.case.event, self.case.bundle.spec, topic[1]
+        if topic[0] != "value" or name not in event.fields:
             return event
-        for i, feature in enumerate(spec.features):
-            if feature.kind == "numeric" and feature.field == topic[1]:
-                value = float(vector[i])
-                if math.isnan(value):
-                    return event
-                amount = value if topic[1] == spec.amount_field else event.amount
-                return replace(event, fields={**event.fields, topic[1]: value}, amount=amount)
+        places = {f.kind: i for i, f in enumerate(spec.features) if f.field == name}
+        if "numeric" in places:
+            value = float(vector[places["numeric"]])
+            if math.isnan(value):
+                return event
+            amount = value if name == spec.amount_field else event.amount
+            return replace(event, fields={**event.fields, name: value}, amount=amount)
+        if "category" in places:
+            level = self._level(name, float(vector[places["category"]]))
+            return event if level is None else replace(event, fields={**event.fields, name: level})
         return event
 
+    def _level(self, name: str, code: float) -> Any:
+        """A category as events hold it: as the entity had it, else as training saw it. None where
+        nobody can tell: rules then read the event as it is."""
+        own, bundle = self.case.levels.get(name), self.case.bundle
+        known = [self.case.event.fields[name], *([] if own is None else [own])]
+        known += [*bundle.spec.schema["properties"][name].get("enum", ()), *levels_of(bundle, name)]
+        return next((value for value in known if category_code(str(value)) == code), None)
+
     def _harmless(self, i: int) -> float:
-        """The entity's own median, else what is most common in training, else as it is."""
+        """What is usual for the entity, else what is in training, else as it is."""
         own = float(self.case.usual[i])
         feature = self.case.bundle.spec.features[i]
         if not math.isnan(own):

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from scoring.core.alternatives import Options, options_of, round_away
+from scoring.core.alternatives import Options, is_code, options_of, round_away
 from scoring.core.bundle import Bundle
 from scoring.core.decision import decide
 from scoring.core.features import Windows
@@ -28,6 +28,7 @@ from scoring.core.policy import Policy
 from scoring.core.reasons import name_and_unit, number, percent
 from scoring.core.rebuild import Rebuilder
 from scoring.core.rules import evaluate
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import NO_ORDERS, Decision, Event, Floats, Orders, RuleHit, ScreeningHit
 
 MOST_CHANGES: Final = 3
@@ -360,21 +361,25 @@ def tell(found: Counterfactual, bundle: Bundle, currency: str = "") -> str:
     spec = bundle.spec
     parts = []
     for change in found.changes:
-        money = currency if change.field == spec.amount_field else ""
         name, unit = _word(bundle, change.field)
-        after, before = (_value(value, money) + unit for value in (change.after, change.before))
+        after, before = (
+            _value(value, change.field, spec, currency) + unit
+            for value in (change.after, change.before)
+        )
         bound = f"{change.bound} " if change.bound else ""
         parts.append(f"{name} {bound}{after} instead of {before}")
     quiet = "approved" if spec.amount_field else "quiet"
     return f"Would be {quiet} with {' and '.join(parts)}."
 
 
-def _value(value: Any, money: str) -> str:
+def _value(value: Any, name: str, spec: DetectorSpec, currency: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return f"{value:,.2f} {money}" if money else number(float(value))
-    return str(value)
+    if not isinstance(value, int | float) or is_code(spec, name):
+        return str(value)
+    if currency and name == spec.amount_field:
+        return f"{value:,.2f} {currency}"
+    return number(float(value))
 
 
 def _word(bundle: Bundle, name: str) -> tuple[str, str]:

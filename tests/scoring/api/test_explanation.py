@@ -73,19 +73,20 @@ def wary(payments_detector, bundle_dir):
 
 @pytest.mark.parametrize("amount", [500.0, 20_000.0])
 def test_nothing_is_promised_that_the_thresholds_of_the_bundle_would_review(reader, wary, amount):
-    row = scored("payments", payment(amount=amount, merchant_type="casino"))
+    row = scored("payments", payment(amount=amount, mcc_code="7995"))
     assert row.degraded and row.decision == "REVIEW"
     body = explain(reader, row)
-    assert body["counterfactual"]["text"] == "No plausible change of amount is enough."
+    assert body["counterfactual"]["text"].startswith("No plausible change of ")
     assert "counterfactual" not in body["unavailable"]
 
 
-def test_what_a_degraded_answer_proposes_is_approved_when_it_is_sent(reader, wary):
-    raw = risky_payment()
+@pytest.mark.parametrize("raw", [risky_payment(), payment(amount=900.0, merchant_type="casino")])
+def test_what_a_degraded_answer_proposes_is_approved_when_it_is_sent(reader, wary, raw):
     row = scored("payments", raw)
     assert row.degraded and row.decision == "REVIEW"
     [change] = explain(reader, row)["counterfactual"]["changes"]
-    again = raw | {"amount": change["after"], "transaction_id": "again", "user_id": "user-2"}
+    changed = {change["field"]: change["after"]}
+    again = raw | changed | {"transaction_id": "again", "user_id": "user-2"}
     assert scored("payments", again).decision == "APPROVE"
 
 

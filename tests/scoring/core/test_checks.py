@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from scoring.core import pipeline
 from scoring.core.bundle import assemble
 from scoring.core.checks import Case, rank_checks, topic_of
+from scoring.core.features import category_code
 from scoring.core.types import (
     NO_ORDERS,
     Decision,
@@ -17,7 +19,15 @@ from scoring.core.types import (
     RiskLevel,
     ScreeningHit,
 )
-from tests.factories import empty_windows, parse_all, payment, spec_of, trained_payments
+from scoring.usual import Own
+from tests.factories import (
+    empty_windows,
+    parse_all,
+    payment,
+    spec_of,
+    train_bundle,
+    trained_payments,
+)
 
 STRICT = {"review": 0.3, "block": 0.9, "medium": 0.1, "high": 0.3, "critical": 0.9}
 BUNDLE = assemble("0" * 64, trained_payments()[0] | {"thresholds": STRICT}, trained_payments()[1])
@@ -89,6 +99,70 @@ def test_the_entity_s_own_median_counts_as_harmless():
     assert ("value", "amount") not in found or (
         found["value", "amount"].drop < overall["value", "amount"].drop
     )
+
+
+def placed():
+    """A bundle for which the place DE alone is risky, and a rule that says the same."""
+    config = {
+        "slug": "places",
+        "name": "Places",
+        "event": {
+            "id": "id", "amount": "amount", "entity": "card",
+            "schema": {"type": "object", "required": ["id"], "properties": {
+                "id": {"type": "string"}, "card": {"type": "string"},
+                "amount": {"type": "number"}, "place": {"type": "string"},
+            }},
+        },
+        "features": {"transformations": [{"type": "category", "config": {"fields": ["place"]}}]},
+        "rules": [{"code": "FROM_DE", "when": "place == 'DE'", "outcome": "REVIEW"}],
+    }  # fmt: skip
+    places = np.array(["FR", "FR", "NG", "DE"])[np.arange(600) % 4].tolist()
+    raws = [
+        {"id": str(i), "card": "abc"[i % 3], "amount": 20.0, "place": place}
+        for i, place in enumerate(places)
+    ]
+    labels = np.array([place == "DE" for place in places]).astype(int)
+    return assemble("8" * 64, *train_bundle(config, raws, labels, learner="lightgbm"))
+
+
+PLACED = placed()
+
+
+def case_of_place(*, earlier=()):
+    """An event from DE of an entity whose events so far came from `earlier`, oldest first."""
+    raw = {"id": "x", "card": "a", "amount": 20.0, "place": "DE"}
+    (event,) = parse_all(PLACED.spec, [raw])
+    rows = [SimpleNamespace(event={"place": place}) for place in earlier]
+    matrix = np.array([[category_code(place)] for place in earlier]).reshape(-1, 1)
+    own, features = Own(PLACED.plan.names, matrix, rows), PLACED.plan.features
+    return Case(
+        event, np.array([category_code("DE")]), PLACED, PLACED.policy, NO_ORDERS, (),
+        own.typical(features), levels=own.levels(features),
+    )  # fmt: skip
+
+
+def test_a_category_is_harmless_at_the_entity_s_most_common_level():
+    # The code of DE lies between the other two: a median of these codes would be that of DE.
+    earlier = ["FR", "FR", "DE", "NG", "DE", "NG", "FR"]
+    assert np.median([category_code(place) for place in earlier]) == category_code("DE")
+    case = case_of_place(earlier=earlier)
+    assert case.usual.tolist() == [category_code("FR")] and case.levels == {"place": "FR"}
+    found = {one.topic: one for one in rank_checks(case)}["value", "place"]
+    assert found.decision is Decision.APPROVE
+
+
+@pytest.mark.parametrize("earlier", [(), ["fr"] * 5, ["Mars"] * 5])
+def test_a_rule_that_reads_a_category_sees_the_harmless_one(earlier):
+    """From training, from the entity's own events, and where training knew no such level."""
+    found = {one.topic: one for one in rank_checks(case_of_place(earlier=earlier))}
+    assert found["value", "place"].decision is Decision.APPROVE
+    assert found["value", "place"].risk_after < 0.1
+
+
+def test_of_levels_as_common_as_each_other_the_newest_counts():
+    assert case_of_place(earlier=["FR", "NG", "FR", "NG", "fr"]).levels == {"place": "fr"}
+    assert case_of_place(earlier=["FR", "FR", "NG", "NG", "NG", "FR"]).levels == {"place": "FR"}
+    assert case_of_place(earlier=["FR"] * 4).levels == {}
 
 
 def test_each_feature_of_every_shipped_detector_belongs_to_one_question():

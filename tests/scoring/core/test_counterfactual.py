@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.core import pipeline
-from scoring.core.alternatives import fixed_fields, free_fields
+from scoring.core.alternatives import fixed_fields, free_fields, levels_of, options_of
 from scoring.core.bundle import assemble, compile_rules
 from scoring.core.counterfactual import Situation, find_counterfactual, tell
 from scoring.core.policy import Policy
@@ -142,7 +142,8 @@ def test_a_degraded_decision_is_held_against_the_thresholds_of_its_bundle():
 
 def test_a_rule_that_the_bundle_sends_to_review_is_not_taken_for_an_approval():
     raw = payment(amount=500.0, merchant_type="casino")
-    found = find_counterfactual(situation(CAUTIOUS, raw, payments(60), degraded=True)[0])
+    stood, _ = situation(CAUTIOUS, raw, payments(60), degraded=True)
+    found = find_counterfactual(replace(stood, fixed=frozenset({"merchant_type"})))
     assert not found.approved
     assert found.why_not == "No plausible change of amount is enough."
 
@@ -233,6 +234,79 @@ def test_categories_and_numbers_of_a_stateless_detector_may_change():
     assert {"transaction_amount", "device_type"} <= set(found.free)
     assert "time_delta" not in found.free
     assert decision_with(found, windows, stood).decision is Decision.APPROVE or found.why_not
+
+
+def coded(schema, transformations, *, codes=(5411, 5812, 7995)):
+    """A bundle for which only 7995 is risky; `mcc` is declared as `schema` says."""
+    config = {
+        "slug": "shops",
+        "name": "Shops",
+        "event": {
+            "id": "id", "amount": "amount", "entity": "card",
+            "schema": {"type": "object", "required": ["id"], "properties": {
+                "id": {"type": "string"}, "card": {"type": "string"},
+                "amount": {"type": "number"}, "mcc": schema,
+            }},
+        },
+        "features": {"transformations": [
+            {"type": "numeric", "config": {"fields": ["amount"]}}, *transformations,
+        ]},
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    raws = [
+        {"id": str(i), "card": "abc"[i % 3], "amount": 20.0, "mcc": codes[k]}
+        for i, k in enumerate(rng.choice(3, 600, p=[0.5, 0.4, 0.1]).tolist())
+    ]
+    labels = np.array([raw["mcc"] == codes[2] for raw in raws]).astype(int)
+    bundle = assemble("7" * 64, *train_bundle(config, raws, labels, learner="lightgbm"))
+    return bundle, raws[int(labels.argmax())]
+
+
+CATEGORY = {"type": "category", "config": {"fields": ["mcc"]}}
+PLACES = {"type": "velocity", "config": {"entity_key": "card", "place": "mcc", "windows": ["1h"]}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "codes"),
+    [
+        ({"type": "integer", "minimum": 0, "maximum": 9999}, (5411, 5812, 7995)),
+        ({"type": "number"}, (5411, 58.5, 7995)),
+        ({"type": "integer", "enum": [5411, 5812, 7995]}, (5411, 5812, 7995)),
+    ],
+)
+@pytest.mark.parametrize("transformations", [[CATEGORY], [CATEGORY, PLACES]])
+def test_a_number_that_is_a_category_becomes_a_level_that_training_saw(
+    schema, codes, transformations
+):
+    bundle, raw = coded(schema, transformations, codes=codes)
+    stood, windows = situation(bundle, raw)
+    found = find_counterfactual(stood)
+    [change] = found.changes
+    assert (change.field, change.before, change.after) == ("mcc", 7995, 5411)
+    assert type(change.after) is int and change.bound == ""
+    assert decision_with(found, windows, stood).decision is Decision.APPROVE
+    assert tell(found, bundle) == "Would be approved with mcc 5411 instead of 7995."
+
+
+def test_a_place_of_which_no_level_is_known_is_not_stepped_through():
+    bundle, raw = coded({"type": "integer"}, [PLACES])
+    assert "mcc" not in find_counterfactual(situation(bundle, raw)[0]).free
+
+
+def test_a_number_that_is_a_quantity_too_keeps_its_quantiles():
+    config = {"entity_key": "card", "windows": ["1h"], "aggregations": ["sum"], "value": "mcc"}
+    added = {"type": "time_window_aggregation", "config": config}
+    bundle, raw = coded({"type": "integer"}, [PLACES, added])
+    assert options_of(bundle, situation(bundle, raw)[0].event, ())["mcc"].numeric
+
+
+def test_levels_are_spelled_as_the_schema_spells_them():
+    spelled = ("Food", "Fuel", "Bets")
+    bundle, _ = coded({"type": "string", "enum": list(spelled)}, [CATEGORY], codes=spelled)
+    for column in bundle.predictor.encoder.columns:
+        column["name"] = column["name"].casefold()  # As bundles of before have it.
+    assert set(levels_of(bundle, "mcc")) == {"Food", "Fuel", "Bets"}
+    assert sum(levels_of(bundle, "mcc").values()) == pytest.approx(1.0)
 
 
 def test_the_search_is_deterministic():
