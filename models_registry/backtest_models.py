@@ -1,5 +1,7 @@
 """Backtests: what an unsaved rule or other thresholds would have meant on history."""
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -55,3 +57,11 @@ class Backtest(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("backtest_detail", args=[self.detector.slug, self.pk])
+
+    def learnt_until(self) -> str | None:
+        """The last moment of which the model learnt, where that is known."""
+        if self.version is None or self.version.dataset is None:
+            return None
+        split = self.version.dataset.detail.get("split") or {}
+        end = split.get("train_end")
+        return datetime.fromtimestamp(end, UTC).isoformat() if end else None

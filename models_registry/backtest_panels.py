@@ -243,6 +243,12 @@ def _sampling(result: Result) -> list[str]:
             f"When {result['lacking']:,} of the events came, a feature that it reads was not"
             " computed yet: there it is unknown."
         )
+    if result.get("other_currency"):
+        lines.append(
+            f"The amounts of {result['other_currency']:,} of the events read are in another "
+            f"currency than {result['currency']}: nothing is converted, and money counts them as "
+            "unknown."
+        )
     return lines
 
 

@@ -173,7 +173,7 @@ def run_backtest(job: Job, progress: JobProgress) -> dict[str, Any]:
         span=COUNTING,
     )
     drawn = draw(census, test.most)
-    found = _read(test, arms, census, drawn, progress)
+    found = _read(Found(spec), arms, census, drawn, progress)
     with read_only():
         minutes = minutes_per_event(test.detector, test.known_at)
     result = _result(test, spec, census, drawn, found) | {"minutes": minutes}
@@ -189,6 +189,7 @@ def run_backtest(job: Job, progress: JobProgress) -> dict[str, Any]:
 class Found:
     """What was read, event by event; the lists have one entry for each that could be read."""
 
+    spec: DetectorSpec
     told: list[Told] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
@@ -198,6 +199,7 @@ class Found:
     entities: list[int] = field(default_factory=list)
     days: list[int] = field(default_factory=list)
     unreadable: int = 0
+    other_currency: int = 0
     examples: dict[str, list[tuple[float, int, dict[str, Any]]]] = field(
         default_factory=lambda: {cell: [] for cell in CELLS}
     )
@@ -211,13 +213,14 @@ class Found:
         self.weights.append(weight)
         self.labels.append(label)
         self.young.append(young)
-        self.amounts.append(np.nan if row.exposure is None else float(row.exposure))
+        amount = self.spec.own_amount(row.exposure, row.currency)
+        self.amounts.append(amount)
+        self.other_currency += int(row.exposure is not None and np.isnan(amount))
         self.entities.append(self.names.setdefault(row.entity, len(self.names)))
         self.days.append(row.event_time.astimezone(UTC).date().toordinal())
         cell = _cell(told.found, label, young=young)
         if cell:
-            worth = float(row.exposure or 0)
-            entry = (worth, len(self.told), _example(row, told))
+            entry = (float(np.nan_to_num(amount)), len(self.told), _example(row, told))
             kept = self.examples[cell]
             if len(kept) < EXAMPLES:
                 heapq.heappush(kept, entry)
@@ -258,9 +261,9 @@ def _example(row: Prediction, told: Told) -> dict[str, Any]:
     }
 
 
-def _read(test: Backtest, arms: Arms, census: Census, drawn: Drawn, progress: JobProgress) -> Found:
+def _read(found: Found, arms: Arms, census: Census, drawn: Drawn, progress: JobProgress) -> Found:
     """Read what was drawn, and let both arms tell."""
-    found, total = Found(), len(drawn.places)
+    total = len(drawn.places)
     for first in range(0, total, CHUNK):
         progress.check_cancelled()
         places = drawn.places[first : first + CHUNK].tolist()
@@ -309,6 +312,7 @@ def _result(
         "read": len(found.told),
         "unreadable": found.unreadable,
         "lacking": sum(told.lacks for told in found.told),
+        "other_currency": found.other_currency,
         "kinds": drawn.kinds,
         "sampled": any(kind["read"] < kind["events"] for kind in drawn.kinds),
         "label_delay": spec.training.label_delay,
@@ -335,7 +339,7 @@ def _result(
             cell: [example for _, _, example in sorted(kept, reverse=True)]
             for cell, kept in found.examples.items()
         },
-        "learnt_until": _learnt_until(test),
+        "learnt_until": test.learnt_until(),
     }
 
 
@@ -372,15 +376,6 @@ def _bias(
         "good": int((old & (census.labels == GOOD)).sum()),
         "corrected": corrected,
     }
-
-
-def _learnt_until(test: Backtest) -> str | None:
-    """The last moment of which the model learnt, if its events lie among these days."""
-    if test.version is None or test.version.dataset is None:
-        return None
-    split = test.version.dataset.detail.get("split") or {}
-    end = split.get("train_end")
-    return datetime.fromtimestamp(end, UTC).isoformat() if end else None
 
 
 def minutes_per_event(detector: Detector, at: datetime) -> float | None:

@@ -57,6 +57,11 @@ def _counts(dataset: Dataset, detail: dict[str, Any]) -> list[tuple[str, int, st
         ("of them too young", detail.get("young"), "the truth may still come: never a negative"),
         ("Not sure", detail.get("unsure"), "analysts disagree: such a label weighs less"),
         ("Duplicates", detail.get("duplicates"), "same entity, moment and amount as another"),
+        (
+            "Amounts in another currency",
+            detail.get("other_currency"),
+            "nothing is converted: costs count them as unknown",
+        ),
     )
     return [
         (name, count, share(count / dataset.rows if dataset.rows else None), meaning)

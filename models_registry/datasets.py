@@ -4,6 +4,7 @@ Nothing is in a row that was not known at its event's time.
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -42,9 +43,10 @@ class Selection:
 class Rows:
     """Logged events of one detector, oldest first; all arrays have one entry per event.
 
-    `vectors` float64[n, k], `event_time` seconds since 1970 UTC, `amounts` NaN where unknown,
-    `entities` small integers, `labels` the history of labels known at `known_at`. `origin` says
-    where they come from (see `describe_dataset`), `ids` (16 bytes each) which events they are.
+    `vectors` float64[n, k], `event_time` seconds since 1970 UTC, `amounts` in the detector's
+    currency, NaN where unknown (`DetectorSpec.own_amount`), `entities` small integers, `labels` the
+    history of labels known at `known_at`. `origin` says where they come from (see
+    `describe_dataset`), `ids` (16 bytes each) which events they are.
     """
 
     vectors: FloatArray
@@ -68,18 +70,20 @@ def read_rows(
 ) -> Rows:
     """Load what was logged before `known_at`. Raises DatasetError when there is nothing.
 
-    `spec`: whose features the vectors hold, by default those that the detector declares today.
+    `spec`: whose features the vectors hold, by default those that the detector declares today;
+    amounts are in the currency of today's costs.
     `stored_by`: events and labels that were stored later are left out, whatever time they tell of:
     who reads again with the same moment reads the same rows.
     """
-    spec, read_at = spec or detector.spec(), stored_by or timezone.now()
+    today, read_at = detector.spec(), stored_by or timezone.now()
+    spec = spec or today
     predictions = Prediction.objects.filter(detector=detector, event_time__lt=known_at)
     if stored_by is not None:
         predictions = predictions.filter(received_at__lte=stored_by)
     total = predictions.count()
     if total == 0:
         raise DatasetError("No events were scored yet: import or send some first.")
-    columns = _Columns()
+    columns = _Columns(today)
     for part in laid_out(detector, spec, predictions):
         for row, layout, built in part:
             columns.add(row, layout, built)
@@ -130,6 +134,7 @@ def read_vectors(
 class _Columns:
     """Rows as they are read, column by column; `index` is the place of each event by its id."""
 
+    spec: DetectorSpec
     index: dict[UUID, int] = field(default_factory=dict)
     origins: Counter[str] = field(default_factory=Counter)
     seen: set[tuple[str, datetime, Decimal | None]] = field(default_factory=set)
@@ -139,6 +144,7 @@ class _Columns:
     tokens: list[str] = field(default_factory=list)
     kinds: list[int] = field(default_factory=list)
     chances: list[float] = field(default_factory=list)
+    other_currency: int = 0
 
     def add(self, row: Stored, layout: Layout, built: FloatArray | None) -> None:
         """`built`: all its features computed again, where any event needs that."""
@@ -147,17 +153,21 @@ class _Columns:
         self.seen.add((row.entity, row.event_time, row.exposure))
         self.vectors.append(picked(row, layout.places, built).tobytes())
         self.times.append(row.event_time.timestamp())
-        self.amounts.append(np.nan if row.exposure is None else float(row.exposure))
+        amount = self.spec.own_amount(row.exposure, row.currency)
+        self.amounts.append(amount)
+        self.other_currency += row.exposure is not None and math.isnan(amount)
         self.tokens.append(row.entity)
         self.kinds.append(_kind(row.selection_reason))
         self.chances.append(row.propensity)
 
     def origin(self) -> dict[str, Any]:
-        """How many vectors were logged and how many computed again, by reason; duplicates."""
+        """How many vectors were logged and how many computed again, by reason; duplicates; how many
+        amounts are in another currency."""
         return {
             "logged": self.origins[""],
             "recomputed": {why: n for why, n in self.origins.items() if why},
             "duplicates": len(self.index) - len(self.seen),
+            "other_currency": self.other_currency,
         }
 
 
@@ -222,7 +232,8 @@ def describe_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = N
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
     truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
     and `recomputed` ones by reason; `label_sources`; `duplicates` (events of one entity, moment and
-    amount beyond the first); `read_at`, until when events had been stored; `split` in seconds;
+    amount beyond the first); `other_currency`, events whose amount costs do not know for that;
+    `read_at`, until when events had been stored; `split` in seconds;
     `unlabelled_is_legitimate`.
     """
     training = detector.spec().training

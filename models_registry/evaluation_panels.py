@@ -20,7 +20,7 @@ from models_registry.evaluation_jobs import SHOWN, evaluation_job, evaluations_o
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
-from models_registry.models import ModelVersion
+from models_registry.models import Dataset, ModelVersion
 from models_registry.selectors import move_of
 from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
 from models_registry.verdicts import UNKNOWN, per_thousand, share, small
@@ -40,7 +40,8 @@ TINY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class ThresholdPanel:
-    """Where the thresholds stand and what they mean; `asked` is a preview."""
+    """Where the thresholds stand and what they mean; `asked` is a preview, `left_out` says which
+    amounts costs do not know."""
 
     known_at: datetime | None
     rows: int
@@ -54,6 +55,7 @@ class ThresholdPanel:
     figure: dict[str, Any]
     form: ThresholdForm
     move: ThresholdMove | None
+    left_out: str
 
     @property
     def figure_text(self) -> str:
@@ -192,7 +194,22 @@ def threshold_panel(
         figure=threshold_figure(curve, now, best, point),
         form=form or ThresholdForm.of(stand),
         move=move_of(version),
+        left_out="" if version.dataset is None else _left_out(version.dataset, currency),
     )
+
+
+def _left_out(dataset: Dataset, currency: str) -> str:
+    """What costs do not know of the events that a version came from."""
+    count = dataset.detail.get("other_currency", 0)
+    if not count:
+        return ""
+    told = (
+        f"The amounts of {count:,} of the {dataset.rows:,} events it came from are in another "
+        f"currency than {currency}: nothing is converted, and costs count them as unknown."
+    )
+    if count < dataset.rows:
+        return told
+    return f"{told} Declare event.currency.default, if another one is the detector's own."
 
 
 def _asked(known: Known, form: ThresholdForm | None) -> Thresholds | None:

@@ -8,7 +8,8 @@ back, as an override with a reason.
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -17,7 +18,7 @@ from django.db.models import QuerySet
 
 from accounts.services import record_audit
 from models_registry.core import live
-from models_registry.core.guard import Breach, Sample, breaches
+from models_registry.core.guard import Breach, FloatArray, Sample, breaches
 from models_registry.core.live import decided_costs
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, roll_back
@@ -41,8 +42,18 @@ class Seen(NamedTuple):
     latency_us: int
     degraded: bool
     decision: str
-    exposure: Any
+    exposure: Decimal | None
+    currency: str
     selection_reason: str
+
+
+class Looked(NamedTuple):
+    """What is read of one champion: its newest events, and the newest of which the label delay has
+    passed with their labels."""
+
+    newest: list[Seen]
+    matured: list[Seen]
+    truth: dict[UUID, bool]
 
 
 def watch_promotions(*, now: datetime) -> list[PromotionGuard]:
@@ -76,21 +87,20 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     matured = now - timedelta(seconds=spec.training.label_delay)
     served = _served_since(guard)
     theirs = mine.filter(bundle_digest=guard.former.digest)
-    before = _sample(
+    former = _look(
         theirs.filter(received_at__gte=served, received_at__lt=guard.since),
         theirs.filter(event_time__gte=served, event_time__lt=min(guard.since, matured)),
-        spec,
         now,
     )
     # A damaged bundle scores under no digest of its own: whatever came since counts, except what
     # the former champion still finished.
     ours = mine.exclude(bundle_digest=guard.former.digest)
-    after = _sample(
+    new = _look(
         ours.filter(received_at__gte=guard.since),
         ours.filter(event_time__gte=guard.since, event_time__lt=matured),
-        spec,
         now,
     )
+    before, after = _samples(former, new, spec)
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
     guard.fault = ""
@@ -164,51 +174,58 @@ def _end(guard: PromotionGuard, state: PromotionGuard.State, *, now: datetime) -
     guard.refresh_from_db()
 
 
-def _sample(
-    rows: "QuerySet[Prediction]",
-    old_enough: "QuerySet[Prediction]",
-    spec: DetectorSpec,
-    now: datetime,
-) -> Sample:
-    """The newest events, and the newest of which the label delay has passed with their labels.
-
-    Each is read along the index of its order, inside the span in which the champion served.
-    """
+def _look(
+    rows: "QuerySet[Prediction]", old_enough: "QuerySet[Prediction]", now: datetime
+) -> Looked:
+    """Each is read along the index of its order, inside the span in which the champion served."""
     newest = _read(rows.order_by("-received_at"))
     matured = _read(old_enough.order_by("-event_time"))
-    truth = _truths([row.id for row in matured], now)
-    known = [row for row in matured if row.id in truth]
-    alerts = [row for row in known if row.decision != Decision.APPROVE]
-    return Sample(
-        latency_us=np.array([row.latency_us for row in newest], np.float64),
-        degraded=np.array([row.degraded for row in newest], bool),
-        alerted=np.array([row.decision != Decision.APPROVE for row in newest], bool),
-        precise=np.array([truth[row.id] for row in alerts], bool),
-        costs=_costs(matured, truth, spec),
-    )
+    return Looked(newest, matured, _truths([row.id for row in matured], now))
 
 
 def _read(rows: "QuerySet[Prediction]") -> list[Seen]:
     return [Seen(*row) for row in rows.values_list(*Seen._fields)[:MOST_EVENTS]]
 
 
-def _costs(
-    matured: list[Seen], truth: dict[UUID, bool], spec: DetectorSpec
-) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Cost of each labelled event; none where labels come for what was flagged only."""
-    left = [row for row in matured if row.selection_reason == SelectionReason.NONE]
-    told = sum(row.id in truth for row in left)
-    if left and told < live.NEARLY_ALL * len(left):
-        return np.zeros(0)
-    known = [row for row in matured if row.id in truth]
-    if not known:
-        return np.zeros(0)
-    return decided_costs(
-        np.array([truth[row.id] for row in known], np.int8),
-        np.array([CODES[row.decision] for row in known], np.int8),
-        np.array([np.nan if row.exposure is None else float(row.exposure) for row in known]),
+def _samples(before: Looked, after: Looked, spec: DetectorSpec) -> tuple[Sample, Sample]:
+    costs = _costs(before, after, spec)
+    return _sample(before, costs[0]), _sample(after, costs[1])
+
+
+def _sample(side: Looked, costs: FloatArray) -> Sample:
+    known = [row for row in side.matured if row.id in side.truth]
+    alerts = [row for row in known if row.decision != Decision.APPROVE]
+    return Sample(
+        latency_us=np.array([row.latency_us for row in side.newest], np.float64),
+        degraded=np.array([row.degraded for row in side.newest], bool),
+        alerted=np.array([row.decision != Decision.APPROVE for row in side.newest], bool),
+        precise=np.array([side.truth[row.id] for row in alerts], bool),
+        costs=costs,
+    )
+
+
+def _costs(before: Looked, after: Looked, spec: DetectorSpec) -> tuple[FloatArray, FloatArray]:
+    """Cost of each labelled event. Both sides at once: an unknown amount counts as the same one on
+    either."""
+    sides = [(side, _told(side)) for side in (before, after)]
+    rows = [row for _, told in sides for row in told]
+    found = decided_costs(
+        np.array([side.truth[row.id] for side, told in sides for row in told], np.int8),
+        np.array([CODES[row.decision] for row in rows], np.int8),
+        np.array([spec.own_amount(row.exposure, row.currency) for row in rows], np.float64),
         spec.costs,
     )
+    count = len(sides[0][1])
+    return found[:count], found[count:]
+
+
+def _told(side: Looked) -> list[Seen]:
+    """The labelled events; none where labels come for what was flagged only."""
+    left = [row for row in side.matured if row.selection_reason == SelectionReason.NONE]
+    told = sum(row.id in side.truth for row in left)
+    if left and told < live.NEARLY_ALL * len(left):
+        return []
+    return [row for row in side.matured if row.id in side.truth]
 
 
 def _truths(ids: Iterable[UUID], known_at: datetime) -> dict[UUID, bool]:

@@ -38,6 +38,7 @@ class Stored(NamedTuple):
     bundle_digest: str
     event_time: datetime
     exposure: Decimal | None
+    currency: str
     entity: str
     selection_reason: str
     propensity: float

@@ -20,6 +20,7 @@ from models_registry.core.live import Coverage, LiveRows
 from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
 from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow, ShadowScore
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import DECISIONS, SelectionReason
 from scoring.models import Label
 
@@ -47,6 +48,7 @@ class Both(NamedTuple):
     event_time: datetime
     entity: str
     exposure: Decimal | None
+    currency: str
     decision: str
     score: float
     probability: float | None
@@ -59,9 +61,10 @@ class Both(NamedTuple):
 
 
 READ = (
-    "event_time", "prediction__entity", "prediction__exposure", "prediction__decision",
-    "prediction__score", "prediction__probability", "prediction__selection_reason",
-    "prediction__propensity", "score", "probability", "decision", "truth",
+    "event_time", "prediction__entity", "prediction__exposure", "prediction__currency",
+    "prediction__decision", "prediction__score", "prediction__probability",
+    "prediction__selection_reason", "prediction__propensity", "score", "probability", "decision",
+    "truth",
 )  # fmt: skip
 
 
@@ -96,7 +99,8 @@ def read_live(
     newest = labels.order_by("-label_time", "-id").values("is_fraud")[:1]
     counting = _counting(scores, labels, coverage).annotate(truth=Subquery(newest))
     found = counting.values_list(*READ).iterator(chunk_size=CHUNK)
-    return LiveRead(_columns(Both(*row) for row in found), coverage, since)
+    rows = _columns(shadow.detector.spec(), (Both(*row) for row in found))
+    return LiveRead(rows, coverage, since)
 
 
 Scores = QuerySet[ShadowScore]
@@ -139,23 +143,23 @@ def day_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _columns(rows: Iterable[Both]) -> LiveRows:
+def _columns(spec: DetectorSpec, rows: Iterable[Both]) -> LiveRows:
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in LiveRows.__slots__}
-    for part in _parts(rows):
+    for part in _parts(spec, rows):
         for name, found in parts.items():
             found.append(getattr(part, name))
     # Each column's parts are freed when it is whole, so that no second copy of all is held.
     return LiveRows(**{name: np.concatenate(parts.pop(name)) for name in tuple(parts)})
 
 
-def _parts(rows: Iterable[Both]) -> Iterator[LiveRows]:
+def _parts(spec: DetectorSpec, rows: Iterable[Both]) -> Iterator[LiveRows]:
     left = iter(rows)
-    yield _part([])  # The types of the columns, where there is nothing else.
+    yield _part(spec, [])  # The types of the columns, where there is nothing else.
     while some := list(islice(left, CHUNK)):
-        yield _part(some)
+        yield _part(spec, some)
 
 
-def _part(rows: list[Both]) -> LiveRows:
+def _part(spec: DetectorSpec, rows: list[Both]) -> LiveRows:
     reasons = np.array([LOOKED_AT.get(row.selection_reason, SELECTED) for row in rows], np.int8)
     return LiveRows(
         labels=np.array([row.truth for row in rows], np.int8),
@@ -164,7 +168,7 @@ def _part(rows: list[Both]) -> LiveRows:
         propensity=_floats(row.propensity for row in rows),
         event_time=_floats(row.event_time.timestamp() for row in rows),
         entities=np.array([_number(row.entity) for row in rows], np.int64),
-        amounts=_floats(np.nan if row.exposure is None else float(row.exposure) for row in rows),
+        amounts=_floats(spec.own_amount(row.exposure, row.currency) for row in rows),
         champion_risk=_floats(
             row.score if row.probability is None else row.probability for row in rows
         ),

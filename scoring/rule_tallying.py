@@ -6,12 +6,14 @@ arrives. One that took long to count is counted again only after a while: counti
 of the time at most.
 """
 
+import math
 import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +21,8 @@ from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import TruncDate
 
 from scoring.core.distinct import hash_of, pack
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision, Stage
 from scoring.models import Detector, Label, Prediction
 from scoring.rule_tally_models import LAYOUT_KEY, RuleTally, TallyMark
@@ -42,7 +46,7 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(slots=True)
 class Count:
     """Of one rule in one stage in one day. `fraud` of `labelled` matches were bad; `exposure` is
-    the sum of the amounts of the `priced` ones."""
+    the sum of the amounts of the `priced` ones, those in the detector's currency."""
 
     hits: int = 0
     snoozed: int = 0
@@ -109,7 +113,8 @@ def _days(rows: "QuerySet[Prediction] | QuerySet[Label]") -> Iterator[date]:
 
 def _due(now: datetime) -> Iterator[RuleTally]:
     """Stale days that have rested, the newest of those never counted first."""
-    rows = RuleTally.objects.filter(stale=True).defer("content", "pairs", "sketches")
+    stale = RuleTally.objects.filter(stale=True).select_related("detector")
+    rows = stale.defer("content", "pairs", "sketches")
     never = rows.filter(measured_at=None).order_by("-day")
     again = rows.exclude(measured_at=None).order_by("measured_at")
     for row in [*never, *again]:
@@ -126,9 +131,9 @@ def measure_day(row: RuleTally, now: datetime) -> None:
     predictions = Prediction.objects.filter(
         detector=row.detector_id, event_time__gte=start, event_time__lt=start + timedelta(days=1)
     ).order_by()
-    found = _Day()
+    found, spec = _Day(), _declared(row.detector)
     for values in _spoken_of(predictions):
-        _add(found, *values)
+        _add(found, spec, *values)
     content, sketches = _stored(found)
     RuleTally.objects.filter(pk=row.pk).update(
         measured_at=now,
@@ -155,20 +160,35 @@ def _stored(found: _Day) -> tuple[dict[str, dict[str, Any]], bytes]:
 def _spoken_of(predictions: QuerySet[Prediction]) -> Iterator[Sequence[Any]]:
     """Predictions that a rule matched or that were flagged, with their newest label."""
     rows = with_newest_label(predictions.exclude(Q(rule_hits=[]) & Q(decision=Decision.APPROVE)))
-    names = ("entity", "decision", "exposure", "event_time", "rule_hits", "newest_label")
+    names = (
+        *("entity", "decision", "exposure", "currency"),
+        *("event_time", "rule_hits", "newest_label"),
+    )
     return iter(rows.values_list(*names).iterator(chunk_size=CHUNK))
+
+
+def _declared(detector: Detector) -> DetectorSpec | None:
+    """None where today's declaration cannot be read: then no amount is known to be in its
+    currency."""
+    try:
+        return detector.spec()
+    except SpecError:
+        return None
 
 
 def _add(
     day: _Day,
+    spec: DetectorSpec | None,
     entity: str,
     decision: str,
-    exposure: Any,
+    exposure: Decimal | None,
+    currency: str,
     event_time: datetime,
     hits: Sequence[Mapping[str, Any]],
     label: bool | None,
 ) -> None:
     hashed, at = hash_of(entity), event_time.isoformat()
+    amount = math.nan if spec is None else spec.own_amount(exposure, currency)
     found: dict[Key, Mapping[str, Any]] = {
         (hit.get("stage", Stage.LIVE.value), hit["code"]): hit for hit in hits
     }
@@ -182,8 +202,8 @@ def _add(
         count.labelled += label is not None
         count.fraud += bool(label)
         count.last = max(count.last, at)
-        if exposure is not None:
+        if not math.isnan(amount):
             count.priced += 1
-            count.exposure += float(exposure)
+            count.exposure += amount
         day.hashes.setdefault(key, set()).add(hashed)
     day.pairs.update(combinations(rules, 2))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from scoring.core.aggregates import RISKS
@@ -114,7 +115,8 @@ class DetectorSpec:
     `label_column` is where an imported file says what was true; it is no field of an event.
     `elapsed_field` holds seconds since `elapsed_since` (seconds since 1970) in files that have no
     times. `immutable` fields are never changed by a counterfactual. `links` are fields by whose
-    values entities are linked, None where the declaration does not say.
+    values entities are linked, None where the declaration does not say. `currency` is that of costs
+    and of an event that names none.
     """
 
     slug: str
@@ -149,6 +151,11 @@ class DetectorSpec:
     def type_of(self, field: str) -> str:
         """Type of an event's field; one that the schema does not name is a `string`."""
         return str(self.schema["properties"].get(field, {}).get("type", "string"))
+
+    def own_amount(self, amount: Decimal | None, currency: str) -> float:
+        """An amount as costs count it: NaN (unknown) in another currency than the detector's own,
+        for nothing is converted here."""
+        return math.nan if amount is None or currency != self.currency else float(amount)
 
     @property
     def risk_delay(self) -> float:

@@ -71,6 +71,22 @@ def thresholds_url(version):
     return reverse("model_thresholds", args=[version.pk])
 
 
+@pytest.mark.parametrize(
+    ("count", "told", "advice"), [(0, False, False), (3, True, False), (100, True, True)]
+)
+def test_amounts_that_costs_leave_out_are_told_beside_the_costs(
+    client, analyst, champion, count, told, advice
+):
+    champion.dataset.rows, champion.dataset.detail = 100, {"other_currency": count}
+    champion.dataset.save()
+    client.force_login(analyst)
+    page = text_of(client.get(thresholds_url(champion)))
+    said = f"The amounts of {count} of the 100 events it came from are in another currency than EUR"
+    assert (said in page) == told
+    assert ("Declare event.currency.default" in page) == advice
+    assert "Amounts in another currency" in text_of(client.get(champion.dataset.get_absolute_url()))
+
+
 def test_every_number_stands_with_its_interval_and_the_time_of_knowledge(client, analyst, champion):
     client.force_login(analyst)
     page = text_of(client.get(champion.get_absolute_url()))
