@@ -12,13 +12,12 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from accounts.forms import AdminLoginForm, NewApiKeyForm
+from accounts.forms import AdminLoginForm
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
 from accounts.services import (
     UserRefused,
     change_person,
     change_roles,
-    create_api_key,
     end_log_ins,
     record_audit,
     revoke_api_key,
@@ -110,9 +109,13 @@ class UserAdmin(DjangoUserAdmin):
 
     @admin.action(description="End the API log-ins of the selected users", permissions=["change"])
     def end_log_ins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in queryset:
-            if self.has_change_permission(request, user):
-                end_log_ins(user, actor=cast(User, request.user))
+        try:
+            for user in queryset:
+                if self.has_change_permission(request, user):
+                    end_log_ins(user, actor=cast(User, request.user))
+        except UserRefused as refusal:
+            messages.error(request, str(refusal))
+            return
         messages.success(request, "Their tokens open nothing any more.")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -122,6 +125,8 @@ class UserAdmin(DjangoUserAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):
+    """To look at, name anew and revoke; new keys have no other door than their page."""
+
     list_display = (
         "label",
         "prefix",
@@ -137,45 +142,21 @@ class ApiKeyAdmin(admin.ModelAdmin):
     search_fields = ("label", "prefix", "user__username")
     actions = ("revoke",)
 
-    def get_form(
-        self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any
-    ) -> type[ModelForm]:
-        if obj is None:
-            kwargs["form"] = NewApiKeyForm
-        return super().get_form(request, obj, change=change, **kwargs)
+    fields = (
+        "user", "label", "scopes", "rate", "expires_at",
+        "prefix", "created_at", "last_used_at", "revoked_at",
+    )  # fmt: skip
+    readonly_fields = tuple(name for name in fields if name != "label")
 
-    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        chosen = ("user", "label", "scopes", "rate", "expires_at")
-        if obj is None:
-            return chosen
-        return (*chosen, "prefix", "created_at", "last_used_at", "revoked_at")
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: ApiKey | None = None
-    ) -> tuple[str, ...]:
-        if obj is None:
-            return ()
-        return tuple(name for name in self.get_fields(request, obj) if name != "label")
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Leads to the page that makes keys and shows their secret once."""
+        return redirect("key_new")
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm, change: bool) -> None:
-        if change:
-            if form.changed_data:
-                obj.save(update_fields=["label"])
-                detail = {"fields": form.changed_data}
-                record_audit(
-                    actor=request.user, action="api_key.changed", subject=obj, detail=detail
-                )
-            return
-        key, plain = create_api_key(
-            user=obj.user,
-            label=obj.label,
-            scopes=obj.scopes,
-            rate=obj.rate,
-            expires_at=obj.expires_at,
-            actor=cast(User, request.user),
-        )
-        obj.pk = key.pk
-        messages.warning(request, f"Copy the key now, it is not shown again: {plain}")
+        if form.changed_data:
+            obj.save(update_fields=["label"])
+            detail = {"fields": form.changed_data}
+            record_audit(actor=request.user, action="api_key.changed", subject=obj, detail=detail)
 
     @admin.action(description="Revoke the selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

@@ -96,6 +96,7 @@ def _find_key(presented: str) -> ApiKey | None:
     key = ApiKey.objects.select_related("user").filter(prefix=prefix).first()
     if key is None or not hmac.compare_digest(key.secret_hash, hash_secret(secret)):
         return None
+    key.user.came_by = key  # What is done by it is written down with it.
     if len(_valid) >= _MOST_REMEMBERED:
         _valid.clear()
     _valid[_name(presented)] = (key, time.monotonic())

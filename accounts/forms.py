@@ -1,17 +1,15 @@
-"""The log-in forms, with the lockout in front."""
+"""The forms of logging in and of one's own password, with the lockout in front."""
 
 from datetime import timedelta
 from typing import Any
 
-from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.core.exceptions import ValidationError
 
-from accounts.lockout import client_address, lock_message, locked_for
-from accounts.models import ApiKey
-from accounts.rates import parse_rate
-from accounts.scopes import SCOPES
+from accounts.lockout import client_address, lock_message, locked_for, note_failed_login
+from accounts.models import User
+from accounts.services import change_password, record_audit
 
 
 class LockoutMixin(AuthenticationForm):
@@ -36,22 +34,40 @@ class AdminLoginForm(LockoutMixin, AdminAuthenticationForm):
     """The same in front of /admin/."""
 
 
-class NewApiKeyForm(forms.ModelForm):
-    """What one chooses for a new API key."""
+class LinkPasswordForm(SetPasswordForm):
+    """The password of who came by their link."""
 
-    scopes = forms.MultipleChoiceField(
-        choices=[(name, f"{name}: {text}") for name, text in SCOPES.items()],
-        widget=forms.CheckboxSelectMultiple,
-    )
+    def save(self, commit: bool = True) -> User:
+        change_password(self.user, password=self.cleaned_data["new_password1"], by_link=True)
+        return self.user
 
-    class Meta:
-        model = ApiKey
-        fields = ["user", "label", "scopes", "rate", "expires_at"]
 
-    def clean_rate(self) -> str:
-        rate: str = self.cleaned_data["rate"]
+class OwnPasswordForm(PasswordChangeForm):
+    """Another password of one's own: a wrong old one counts as a failed log-in does."""
+
+    locked_left: timedelta | None = None
+
+    def __init__(self, *args: Any, address: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.address = address
+
+    def clean_old_password(self) -> str:
+        self.locked_left = locked_for(self.user.username, self.address)
+        if self.locked_left is not None:
+            raise ValidationError(lock_message(self.locked_left), code="locked")
         try:
-            parse_rate(rate)
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-        return rate
+            return super().clean_old_password()
+        except ValidationError:
+            self._note_failure()
+            raise
+
+    def _note_failure(self) -> None:
+        failures = note_failed_login(self.user.username, self.address)
+        detail = {"address": self.address, "failures": failures}
+        record_audit(
+            actor=self.user, action="user.password_refused", subject=self.user, detail=detail
+        )
+
+    def save(self, commit: bool = True) -> User:
+        change_password(self.user, password=self.cleaned_data["new_password1"])
+        return self.user

@@ -26,6 +26,7 @@ from accounts.user_forms import KeyForm, end_of_day
 VIEW, ADD, CHANGE = "accounts.view_apikey", "accounts.add_apikey", "accounts.change_apikey"
 STATES = {LIVE: "In use", ENDED: "Ended"}
 SUGGESTED = 200
+_FIELDS = {"user": "owner", "expires_at": "expires_on"}
 
 
 @for_who_may(VIEW)
@@ -88,7 +89,8 @@ def key_new(request: HttpRequest) -> HttpResponse:
                 actor=signed_in(request),
             )
         except ValidationError as error:
-            form.add_error(None, error.messages[0])
+            for name, problems in error.message_dict.items():
+                form.add_error(_FIELDS.get(name, name), problems)
         else:
             return _show_secret(request, key, plain)
     context = {

@@ -10,7 +10,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import vault
-from accounts.models import FailedLogin, User
+from accounts.models import FailedLogin
+from accounts.selectors import ids_named
+from accounts.usernames import folded
 
 MAX_FAILURES = 5
 LOCK_TIME = timedelta(minutes=15)
@@ -40,10 +42,10 @@ def locked_for(username: str, address: str, *, now: datetime | None = None) -> t
 
 
 def locked_names(usernames: Collection[str], *, now: datetime | None = None) -> set[str]:
-    """Those of the names that are locked out from some address, in small letters. One query."""
+    """Those of the names that are locked out from some address, folded. One query."""
     since = (now or timezone.now()) - LOCK_TIME
     rows = FailedLogin.objects.filter(
-        username__in={_plain(name) for name in usernames},
+        username__in={folded(name) for name in usernames},
         failures__gte=MAX_FAILURES,
         last_failed_at__gt=since,
     )
@@ -80,10 +82,5 @@ def clear_failed_logins(username: str, address: str) -> None:
 
 def _same(username: str) -> str:
     """The name, or a keyed token of one that does not exist: people type passwords here."""
-    name = _plain(username)
-    known = User.objects.filter(username__iexact=name).exists()
-    return name if known else vault.token("failed_login", name)
-
-
-def _plain(username: str) -> str:
-    return username.replace("\0", "").strip().lower()[:150]
+    name = folded(username)
+    return name if ids_named(name) else vault.token("failed_login", name)

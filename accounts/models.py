@@ -32,6 +32,8 @@ class User(AbstractUser):
         editable=False,
         help_text="Log-ins of before have ended, by token and by browser.",
     )
+    came_by: "ApiKey | None" = None
+    """The API key that a program presented in this user's name; of this object, never stored."""
 
     def get_absolute_url(self) -> str:
         return reverse("user_detail", args=[self.pk])

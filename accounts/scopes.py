@@ -11,3 +11,5 @@ SCOPES = {
     "admin": "Everything that the other scopes allow, and administration.",
 }
 ADMIN_SCOPE = "admin"
+WRITING_SCOPES = frozenset({"feedback:write", "models:write", "sources:write"})
+"""What is done with these is done in the user's name: the user's own right is asked as well."""

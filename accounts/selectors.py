@@ -17,6 +17,7 @@ from django.urls import NoReverseMatch, reverse
 from accounts.facts import SubjectPage, page_of
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
 from accounts.roles import PERMISSIONS_BY_ROLE
+from accounts.usernames import folded
 
 ACTIVE, INACTIVE = "yes", "no"
 LIVE, ENDED = "live", "ended"
@@ -60,10 +61,18 @@ class AmbiguousName(ValueError):
     """Several users have a name that differs in small and capital letters alone."""
 
 
+def ids_named(name: str) -> list[int]:
+    """Ids of the users whose name counts as this one (see accounts/usernames.py). One query, of
+    every name there is: thousands cost milliseconds."""
+    wanted = folded(name)
+    names = User.objects.order_by().values_list("pk", "username")
+    return [pk for pk, username in names if folded(username) == wanted]
+
+
 def find_user(name: str) -> User | None:
     """The user of exactly this name, else of this name in any letters. Raises AmbiguousName."""
+    found = list(User.objects.filter(pk__in=ids_named(name)).order_by("username"))
     name = User.normalize_username(name)
-    found = list(User.objects.filter(username__iexact=name).order_by("username"))
     for user in found:
         if user.username == name:
             return user
@@ -82,7 +91,7 @@ def usernames(most: int) -> list[str]:
 def failed_logins(user: User, most: int) -> tuple[list[FailedLogin], int]:
     """The failed log-ins of a user that are not forgotten, from the addresses that tried last, and
     from how many more there are."""
-    rows = FailedLogin.objects.filter(username=user.username.lower())
+    rows = FailedLogin.objects.filter(username=folded(user.username))
     found = list(rows.order_by("-last_failed_at", "-pk")[:most])
     return found, rows.count() - len(found) if len(found) == most else 0
 
@@ -168,7 +177,7 @@ def list_keys(
         prefix = q.removeprefix("rp_").partition("_")[0]
         rows = rows.filter(Q(label__icontains=q) | Q(prefix=prefix))
     if owner:
-        rows = rows.filter(user__username__iexact=owner)
+        rows = rows.filter(user__in=ids_named(owner))
     if state:
         rows = rows.filter(_live(now)) if state == LIVE else rows.exclude(_live(now))
     if scope:
@@ -187,6 +196,21 @@ def live_keys_of(user_ids: Collection[int], now: datetime) -> dict[int, int]:
     rows = ApiKey.objects.filter(user__in=user_ids, revoked_at=None)
     rows = rows.filter(Q(expires_at=None) | Q(expires_at__gt=now))
     return dict(rows.order_by().values_list("user").annotate(n=Count("pk")))
+
+
+def people_behind(user_id: int, prefix: str = "") -> frozenset[int]:
+    """Who stands behind an act: whose name it bears and, where it came by the API key of this
+    prefix, who made the key. Two queries, none without a key."""
+    if not prefix:
+        return frozenset({user_id})
+    key = ApiKey.objects.filter(prefix=prefix.removeprefix("rp_")).only("pk").first()
+    made = AuditEntry.objects.filter(
+        object_type=ApiKey._meta.label_lower,
+        object_id=str(key.pk) if key else "",
+        action="api_key.created",
+    )
+    makers = made.exclude(actor=None).values_list("actor", flat=True)
+    return frozenset({user_id, *makers})
 
 
 # --- Audit trail ----------------------------------------------------------------------------------

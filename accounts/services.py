@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -17,9 +18,12 @@ from django.utils import timezone
 from accounts.audit_chain import GENESIS_HASH, entry_hash, sign_head
 from accounts.models import ApiKey, AuditEntry, AuditHead, FailedLogin, User
 from accounts.password_links import password_link
-from accounts.rates import DEFAULT_RATE, parse_rate
+from accounts.rates import DEFAULT_RATE
 from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
 from accounts.scopes import SCOPES
+from accounts.selectors import ids_named
+from accounts.typed import is_plausible
+from accounts.usernames import folded
 
 KEY_MARK = "rp"
 _PREFIX_BYTES = 5
@@ -40,9 +44,13 @@ def record_audit(
 ) -> AuditEntry:
     """Append one entry to the audit trail. Call it last: the trail stays locked until the commit.
 
-    `detail` must be JSON-able; never put secrets or unmasked personal data into it. The entry and
-    what it tells of are committed together, or neither is.
+    `detail` must be JSON-able; never put secrets or unmasked personal data into it. What came by an
+    API key says by which: `api_key`. The entry and what it tells of are committed together, or
+    neither is.
     """
+    told = dict(detail or {})
+    if isinstance(actor, User) and actor.came_by is not None:
+        told["api_key"] = f"{KEY_MARK}_{actor.came_by.prefix}"
     head, _ = AuditHead.objects.select_for_update().get_or_create(
         pk=1, defaults={"row_hash": GENESIS_HASH, "signature": sign_head(0, GENESIS_HASH)}
     )
@@ -54,9 +62,7 @@ def record_audit(
         object_type=subject._meta.label_lower if subject is not None else "",
         object_id=str(subject.pk) if subject is not None else "",
         object_label=str(subject)[:200] if subject is not None else "",
-        detail_json=json.dumps(
-            dict(detail or {}), cls=DjangoJSONEncoder, sort_keys=True, allow_nan=False
-        ),
+        detail_json=json.dumps(told, cls=DjangoJSONEncoder, sort_keys=True, allow_nan=False),
         previous_hash=head.row_hash,
     )
     entry.row_hash = entry_hash(entry)
@@ -79,30 +85,25 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """A new key and its plain text `rp_<prefix>_<secret>`, which is shown once and never kept.
 
-    Raises `ValidationError` for an unknown scope, a rate that is none or an expiry in the past.
+    Raises `ValidationError` by field: a user for whom `actor` may make none or who is not active, a
+    label that is empty or too long, scopes that are none or unknown, a rate that is none, an expiry
+    in the past or too far away.
     """
-    unknown = sorted(set(scopes) - SCOPES.keys())
-    if unknown:
-        raise ValidationError(
-            {"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."}
-        )
-    try:
-        parse_rate(rate)
-    except ValueError as error:
-        raise ValidationError({"rate": str(error)}) from error
-    if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError({"expires_at": "This time has passed already."})
+    _check_owner(user, actor)
+    _check_choices(label, scopes, expires_at)
     prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     key = ApiKey(
         user=user,
-        label=label,
+        label=label.strip(),
         prefix=prefix,
         secret_hash=hash_secret(secret),
         scopes=sorted(set(scopes)),
         rate=rate.strip(),
         expires_at=expires_at,
     )
-    key.save()
+    key.clean_fields(exclude={"user"})
+    key.clean()
+    key.save(force_insert=True)
     record_audit(
         actor=actor,
         action="api_key.created",
@@ -115,6 +116,31 @@ def create_api_key(
         },
     )
     return key, f"{KEY_MARK}_{prefix}_{secret}"
+
+
+def _check_owner(user: User, actor: User | None) -> None:
+    if not user.is_active:
+        said = "This user is not active: the key would open nothing."
+        raise ValidationError({"user": said})
+    if user.is_superuser and actor is not None and not actor.is_superuser:
+        said = "Only a superuser makes a key that acts for a superuser."
+        raise ValidationError({"user": said})
+
+
+def _check_choices(label: str, scopes: Collection[str], expires_at: datetime | None) -> None:
+    if not label.strip():
+        raise ValidationError({"label": "Say what the key is for."})
+    if not scopes:
+        raise ValidationError({"scopes": f"Choose what it may do: {', '.join(SCOPES)}."})
+    unknown = sorted(set(scopes) - SCOPES.keys())
+    if unknown:
+        raise ValidationError(
+            {"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."}
+        )
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError({"expires_at": "This time has passed already."})
+    if expires_at is not None and not is_plausible(expires_at):
+        raise ValidationError({"expires_at": "This time is too far away."})
 
 
 @transaction.atomic
@@ -177,15 +203,18 @@ def create_user(
 ) -> User:
     """A new user without a password: `make_password_link` lets them set one.
 
-    Raises `ValidationError` by field, for a name that is taken in any case of letters too.
+    Raises `ValidationError` by field, for a name that is taken in other letters too (see
+    accounts/usernames.py), and `UserRefused` where `actor` may make none (any more).
     """
+    # In turns: two of one name, or from somebody who is losing the right, do not slip through.
+    _take_turn(actor, "accounts.add_user")
     # Before it is compared and checked, as the model would keep it: fullwidth letters are letters.
     username = User.normalize_username(username)
     user = User(username=username, display_name=display_name, email=email, time_zone=time_zone)
     user.set_unusable_password()
     user.full_clean()
     taken = ValidationError({"username": "Another user has this name."})
-    if User.objects.filter(username__iexact=username).exists():
+    if ids_named(username):
         raise taken
     try:
         with transaction.atomic():
@@ -255,8 +284,7 @@ def set_superuser(user: User, *, superuser: bool, actor: User | None) -> User:
     """
     user = _managed(user, actor, own="your own account")
     # As it is now: two superusers may unmake each other at the same time.
-    superusers = User.objects.filter(is_superuser=True, is_active=True)
-    if actor is not None and not superusers.filter(pk=actor.pk).exists():
+    if actor is not None and not User.objects.filter(pk=actor.pk, is_superuser=True).exists():
         raise UserRefused("Only a superuser makes or unmakes a superuser.")
     if user.is_superuser == superuser:
         return user
@@ -284,9 +312,19 @@ def make_password_link(user: User, *, actor: User | None) -> str:
 
 
 @transaction.atomic
+def change_password(user: User, *, password: str, by_link: bool = False) -> None:
+    """Set the password of `user`, who has shown the old one or came by their link: tokens and other
+    browser sessions end."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    action = "user.password_set" if by_link else "user.password_changed"
+    record_audit(actor=user, action=action, subject=user)
+
+
+@transaction.atomic
 def unlock_user(user: User, *, actor: User | None) -> int:
     """Forget the failed log-ins of a user, from every address; returns from how many."""
-    forgotten, _ = FailedLogin.objects.filter(username=user.username.lower()).delete()
+    forgotten, _ = FailedLogin.objects.filter(username=folded(user.username)).delete()
     if forgotten:
         record_audit(
             actor=actor, action="user.unlocked", subject=user, detail={"addresses": forgotten}
@@ -297,10 +335,9 @@ def unlock_user(user: User, *, actor: User | None) -> int:
 def _managed(user: User, actor: User | None, *, own: str = "") -> User:
     """`user`, locked and as it is now, if `actor` may change it. Raises `UserRefused`.
 
-    `own`: what of oneself nobody changes. The role's row is locked first, so that two people who
-    take the role from each other take turns, and the second is refused.
+    `own`: what of oneself nobody changes.
     """
-    Group.objects.select_for_update(no_key=True).filter(name=ADMIN).first()
+    actor = _take_turn(actor, "accounts.change_user")
     found = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if own and actor is not None and actor.pk == found.pk:
         raise UserRefused(f"Nobody changes {own}. Ask another admin.")
@@ -309,11 +346,30 @@ def _managed(user: User, actor: User | None, *, own: str = "") -> User:
     return found
 
 
+def _take_turn(actor: User | None, permission: str) -> User | None:
+    """`actor` as it is now, if it may still do this. Raises `UserRefused`.
+
+    The role's row is locked first, so that two people who take the role from each other take turns,
+    and the second, who has lost it, is refused.
+    """
+    Group.objects.select_for_update(no_key=True).filter(name=ADMIN).first()
+    if actor is None:
+        return None
+    now = User.objects.get(pk=actor.pk)
+    if not now.has_perm(permission):  # Nobody who is not active has any.
+        raise UserRefused("You may not manage users any more.")
+    return now
+
+
 def _keep_an_admin(user: User, why: str) -> None:
-    """Refuse when nobody but `user` could manage users; call it with the role's row locked."""
+    """Refuse when nobody but `user` could manage users; call it with the role's row locked.
+
+    Who has no password yet cannot log in, so does not count.
+    """
     admins = User.objects.filter(Q(groups__name=ADMIN) | Q(is_superuser=True), is_active=True)
+    admins = admins.exclude(Q(password="") | Q(password__startswith=UNUSABLE_PASSWORD_PREFIX))
     if admins.filter(pk=user.pk).exists() and not admins.exclude(pk=user.pk).exists():
-        raise UserRefused(f"{user.name} is the last active Admin. {why}")
+        raise UserRefused(f"{user.name} is the last active Admin who can log in. {why}")
 
 
 @transaction.atomic

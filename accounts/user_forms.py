@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.rates import DEFAULT_RATE, parse_rate
 from accounts.roles import ABOUT_ROLE
 from accounts.scopes import SCOPES
-from accounts.selectors import AmbiguousName, AuditAsked, find_user
+from accounts.selectors import AmbiguousName, AuditAsked, find_user, ids_named
 from accounts.time_zones import validate_time_zone
 from accounts.typed import is_plausible
 
@@ -71,7 +71,7 @@ class NewUserForm(RolesForm, PersonForm):
 
     def clean_username(self) -> str:
         name: str = User.normalize_username(self.cleaned_data["username"])
-        if User.objects.filter(username__iexact=name).exists():
+        if ids_named(name):
             raise ValidationError("Another user has this name.")
         return name
 
@@ -113,10 +113,7 @@ class KeyForm(forms.Form):
 
     def clean_owner(self) -> User:
         name: str = self.cleaned_data["owner"]
-        user = _user_named(name)
-        if not user.is_active:
-            raise ValidationError("This user is not active: the key would open nothing.")
-        return user
+        return _user_named(name)
 
     def clean_rate(self) -> str:
         rate: str = self.cleaned_data["rate"]

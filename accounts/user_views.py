@@ -49,6 +49,7 @@ from accounts.services import (
     unlock_user,
 )
 from accounts.user_forms import NewUserForm, PersonForm, RolesForm
+from accounts.usernames import folded
 
 VIEW, ADD, CHANGE = "accounts.view_user", "accounts.add_user", "accounts.change_user"
 UNLOCK = "accounts.delete_failedlogin"
@@ -83,7 +84,7 @@ def user_list(request: HttpRequest) -> HttpResponse:
                 "roles": role_names(user),
                 "teams": teams.get(user.pk, []),
                 "keys": keys.get(user.pk, 0),
-                "locked": user.username.lower() in locked,
+                "locked": folded(user.username) in locked,
             }
             for user in users
         ],
@@ -117,10 +118,12 @@ def user_new(request: HttpRequest) -> HttpResponse:
         actor = signed_in(request)
         try:
             user = create_user(**form.cleaned_data, actor=actor)
-        except ValidationError as error:
-            form.add_error(None, error)
+            path = make_password_link(user, actor=actor)
+        except (UserRefused, ValidationError) as problem:
+            told = problem if isinstance(problem, ValidationError) else str(problem)
+            form.add_error(None, told)
         else:
-            return _show_link(request, user, make_password_link(user, actor=actor), made=True)
+            return _show_link(request, user, path, made=True)
     context = {"title": "New user", "crumbs": _crumbs(), "form": form}
     status = 422 if request.method == "POST" else 200
     return render(request, "accounts/user_new.html", context, status=status)

@@ -5,13 +5,14 @@ People come through here: pages and API call nothing else. Decided in docs/adr/0
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
+from accounts.selectors import people_behind
 from accounts.services import record_audit
 from models_registry.core.comparison import backs_promotion
 from models_registry.models import ModelVersion, PromotionDecision
@@ -24,12 +25,15 @@ from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 LEAST_REASON = 10
+PROMOTE: Final = "models_registry.promote_model"
+REQUESTED: Final = "model.promotion_requested"
 Stage = ModelVersion.Stage
 Status = PromotionRequest.Status
 
 
 class SelfApproval(Exception):
-    """Whoever asked for it or trained it wants to decide it; the message says who may."""
+    """Whoever asked for it or trained it wants to decide it, themselves or by an API key that they
+    made, or somebody who may promote nothing; the message says who may."""
 
 
 class ReasonNeeded(ValueError):
@@ -150,7 +154,7 @@ def request_promotion(
 def _audit_request(asked: PromotionRequest) -> None:
     record_audit(
         actor=asked.requested_by,
-        action="model.promotion_requested",
+        action=REQUESTED,
         subject=asked.version,
         detail={
             "request": asked.pk,
@@ -164,9 +168,10 @@ def _audit_request(asked: PromotionRequest) -> None:
 def approve_promotion(asked: PromotionRequest, *, actor: User, note: str = "") -> PromotionDecision:
     """Approve as the second person; the version serves from the next event on.
 
-    Raises SelfApproval for whoever asked for it or trained it, PromotionRefused when it was decided
-    meanwhile or no longer holds (it is outdated then), BundleError when the bundle does not load
-    (it goes on waiting).
+    Raises SelfApproval for whoever asked for it or trained it, made the API key by which it was
+    asked for or comes by one that they made, or may not promote; PromotionRefused when it was
+    decided meanwhile or no longer holds (it is outdated then), BundleError when the bundle does not
+    load (it goes on waiting).
     """
     with transaction.atomic():
         _claim(asked)
@@ -218,7 +223,7 @@ def withdraw_promotion(asked: PromotionRequest, *, actor: User) -> PromotionRequ
 
 def may_decide(asked: PromotionRequest, user: User) -> bool:
     """Whether this person would be the second one."""
-    return user.pk not in (asked.requested_by_id, asked.version.trained_by_id)
+    return not people_behind(user.pk) & {*_who_asked(asked), asked.version.trained_by_id}
 
 
 def _check_stage(version: ModelVersion) -> None:
@@ -244,12 +249,38 @@ def _check_not_asked(version: ModelVersion) -> None:
 
 
 def _check_second_person(asked: PromotionRequest, actor: User) -> None:
+    if not actor.has_perm(PROMOTE):
+        raise SelfApproval("Your roles do not allow you to decide promotions.")
     if actor.pk == asked.requested_by_id:
         raise SelfApproval("You asked for this promotion: a second person has to approve it.")
     if actor.pk == asked.version.trained_by_id:
         raise SelfApproval(
             f"You trained {asked.version.label}: somebody else has to approve its promotion."
         )
+    key = actor.came_by
+    behind = people_behind(actor.pk, key.prefix if key else "")
+    if not behind & {*_who_asked(asked), asked.version.trained_by_id}:
+        return
+    if key is None:
+        raise SelfApproval(
+            "You made the API key by which this was asked for: a second person has to approve it."
+        )
+    raise SelfApproval(
+        "This API key was made by who asked for this promotion or trained the version: a second "
+        "person has to approve it, logged in or by a key that somebody else made."
+    )
+
+
+def _who_asked(asked: PromotionRequest) -> frozenset[int]:
+    """Who asked and, where that came by an API key, who made the key: the trail has both."""
+    entries = AuditEntry.objects.filter(
+        object_type=ModelVersion._meta.label_lower,
+        object_id=str(asked.version_id),
+        action=REQUESTED,
+    )
+    details = (entry.detail for entry in entries)
+    mine = next((detail for detail in details if detail["request"] == asked.pk), {})
+    return people_behind(asked.requested_by_id, mine.get("api_key", ""))
 
 
 def _claim(asked: PromotionRequest) -> None:

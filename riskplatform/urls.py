@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
 from riskplatform import health, metrics
@@ -15,6 +16,8 @@ urlpatterns = [
     path("notifications/", include("notifications.urls")),
     path("accounts/", include("accounts.urls")),
     path("manage/", include("accounts.admin_urls")),
+    # Django's own page would set a password without the lockout and the audit trail.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
     path("", include("scoring.api.contracts.urls")),
     path("api/v1/auth/", include("accounts.api_urls")),

@@ -41,7 +41,8 @@ Kind, Status = RuleRequest.Kind, RuleRequest.Status
 
 
 class SelfApproval(Exception):
-    """Whoever asked for it or wrote it wants to decide it; the message says who may."""
+    """Whoever asked for it or wrote it wants to decide it, or somebody who may change no rules; the
+    message says who may."""
 
 
 def needs_second(version: RuleVersion, to: str) -> bool:
@@ -145,9 +146,11 @@ def _effective(detector: Detector, given: dict[str, Any]) -> tuple[Any, ...]:
 def approve_request(asked: RuleRequest, *, actor: User, note: str = "") -> RuleRequest:
     """Approve as the second person; it counts from the next event on.
 
-    Raises SelfApproval for whoever asked for it or wrote what would go live, PolicyRefused when it
-    was decided meanwhile or no longer holds (it is outdated then).
+    Raises SelfApproval for whoever asked for it, wrote what would go live or may change no rules,
+    PolicyRefused when it was decided meanwhile or no longer holds (it is outdated then).
     """
+    if not actor.has_perm("scoring.change_rule"):
+        raise SelfApproval("Your roles do not allow you to decide changes of rules.")
     with transaction.atomic():
         _claim(asked)
         problem = why_not(asked, actor)

@@ -11,6 +11,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
+from accounts.scopes import WRITING_SCOPES
 from riskplatform import context_processors
 from scoring import breakers, deployment, judging, services
 from scoring.calls import Call
@@ -161,10 +162,15 @@ def outsider(db: None) -> User:
 
 @pytest.fixture
 def api(db: None) -> Callable[..., Client]:
-    """`api("score")` is a client with a key of those scopes; `api()` has a key without any."""
+    """`api("score")` is a client with a key of those scopes; `api()` has a key without any.
+
+    The key of a scope that writes acts for somebody who may; any other for who has no role.
+    """
 
     def client_with(*scopes: str) -> Client:
-        _, secret = key_for(scopes=scopes)
+        writes = not WRITING_SCOPES.isdisjoint(scopes)
+        user = user_with_role(DATA_ENGINEER, MODEL_OWNER) if writes else UserFactory()
+        _, secret = key_for(user, scopes=scopes)
         return Client(headers={"authorization": f"Token {secret}"})
 
     return client_with

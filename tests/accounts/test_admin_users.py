@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ADMIN, ANALYST
-from accounts.services import UserRefused, set_superuser
+from accounts.services import UserRefused, set_roles, set_superuser
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db
@@ -163,6 +163,7 @@ def test_an_admin_changes_no_superuser(admin_page, root):
 
 
 def test_only_a_superuser_of_now_makes_one(root):
+    set_roles(root, roles=[ADMIN], actor=None)
     user, stale = UserFactory(), User.objects.get(pk=root.pk)
     User.objects.filter(pk=root.pk).update(is_superuser=False)
     for actor in (stale, user_with_role(ADMIN)):

@@ -201,3 +201,23 @@ def test_the_command_refuses_nonsense(wrong):
     UserFactory(username="robot")
     with pytest.raises(CommandError):
         call_command("create_api_key", **{"user": "robot", "name": "x", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "x" * 121}, "--name: "),
+        ({"name": ""}, "--name: Say what the key is for"),
+        ({"scopes": ","}, "--scopes: Choose"),
+        ({"days": 99999999}, "--days: This time is too far away"),
+        ({"days": 2_800_000}, "--days: This time is too far away"),
+        ({"days": -1}, "--days: This time has passed"),
+        ({"user": "gone"}, "--user: This user is not active"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_which_option(wrong, said):
+    UserFactory(username="robot")
+    UserFactory(username="gone", is_active=False)
+    with pytest.raises(CommandError, match=said):
+        call_command("create_api_key", **{"user": "robot", "name": "x", **wrong})
+    assert not ApiKey.objects.exists()

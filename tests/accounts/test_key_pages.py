@@ -2,14 +2,15 @@
 
 import logging
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import ApiKey, AuditEntry
+from accounts.models import ApiKey, AuditEntry, User
 from accounts.roles import ANALYST
 from accounts.services import create_api_key, revoke_api_key
 from tests.accounts.factories import UserFactory, key_for, user_with_role
@@ -101,15 +102,41 @@ def test_a_bad_form_says_where_and_keeps_what_was_typed(boss, changed, field):
 def test_no_key_is_made_for_whoever_is_not_active(boss):
     UserFactory(username="gone", is_active=False)
     page = make(boss, owner="gone")
-    assert "not active" in text(page)
+    assert "not active" in page.context["form"].errors["owner"][0]
+    assert page.status_code == 422 and not ApiKey.objects.exists()
+
+
+def test_only_a_superuser_makes_a_key_for_one(boss, admin):
+    root = UserFactory(username="root", is_superuser=True, is_staff=True)
+    page = make(boss, owner="root")
+    assert "Only a superuser" in page.context["form"].errors["owner"][0]
+    for actor in (root, None):
+        create_api_key(user=root, label="x", scopes=["admin"], actor=actor)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"label": " "}, "label"),
+        ({"label": "x" * 121}, "label"),
+        ({"scopes": []}, "scopes"),
+        ({"expires_at": datetime(9999, 12, 31, tzinfo=UTC)}, "expires_at"),
+        ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expires_at"),
+        ({"rate": "often"}, "rate"),
+    ],
+)
+def test_the_service_refuses_what_the_form_does(analyst, wrong, field):
+    given = {"user": analyst, "label": "x", "scopes": ["score"]} | wrong
+    with pytest.raises(ValidationError) as problem:
+        create_api_key(**given, actor=None)
+    assert list(problem.value.message_dict) == [field]
 
 
 def test_filters_find_by_label_prefix_owner_state_and_scope(boss):
     live, plain = key_for(user_with_role(ANALYST, username="shop"))
     dead, _ = key_for(UserFactory(username="bank"), scopes=("models:read",))
-    idle, _ = create_api_key(
-        user=UserFactory(is_active=False), label="idle", scopes=["admin"], actor=None
-    )
+    idle, _ = create_api_key(user=UserFactory(), label="idle", scopes=["admin"], actor=None)
+    User.objects.filter(pk=idle.user_id).update(is_active=False)
     revoke_api_key(dead, actor=None)
 
     def found(**asked):

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -107,6 +108,46 @@ def test_a_password_can_be_changed_and_that_is_audited(client, ann):
     ann.refresh_from_db()
     assert ann.check_password("a much longer phrase")
     assert AuditEntry.objects.filter(action="user.password_changed", actor=ann).exists()
+
+
+def change_password(client, old, new="a much longer phrase"):
+    form = {"old_password": old, "new_password1": new, "new_password2": new}
+    return client.post(reverse("password_change"), form)
+
+
+def test_guessing_the_old_password_locks_out_as_logging_in_does(client, ann):
+    client.force_login(ann)
+    assert [change_password(client, f"guess{n}").status_code for n in range(5)] == [200] * 5
+    answer = change_password(client, PASSWORD)
+    assert (answer.status_code, "Too many failed attempts" in answer.content.decode()) == (
+        429,
+        True,
+    )
+    assert 890 < int(answer["Retry-After"]) <= 900
+    ann.refresh_from_db()
+    assert ann.check_password(PASSWORD)
+    assert log_in(Client()).status_code == 429
+    entry = AuditEntry.objects.filter(action="user.password_refused").first()
+    assert (entry.actor, entry.detail) == (ann, {"address": "127.0.0.1", "failures": 5})
+
+
+def test_the_right_old_password_forgets_the_wrong_ones_and_keeps_this_log_in(client, ann):
+    client.force_login(ann)
+    change_password(client, "wrong")
+    assert change_password(client, PASSWORD).status_code == 302
+    assert not FailedLogin.objects.exists()
+    assert client.get(reverse("password_change")).status_code == 200
+
+
+def test_the_admins_password_page_is_the_products_own(client):
+    boss = UserFactory(is_staff=True, is_superuser=True)
+    client.force_login(boss)
+    new = {"new_password1": "a much longer phrase", "new_password2": "a much longer phrase"}
+    url = reverse("admin:password_change")
+    for answer in (client.get(url), client.post(url, {"old_password": PASSWORD, **new})):
+        assert (answer.status_code, answer.url) == (302, reverse("password_change"))
+    boss.refresh_from_db()
+    assert boss.check_password(PASSWORD)
 
 
 def test_a_stranger_cannot_change_a_password(client):

@@ -2,12 +2,9 @@
 
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 from django.core import mail
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -15,7 +12,6 @@ from accounts.lockout import MAX_FAILURES, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ABOUT_ROLE, ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
 from accounts.selectors import permission_matrix
-from accounts.services import UserRefused, change_roles, set_active
 from cases.work_queue_models import QueueMember, WorkQueue
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
@@ -275,40 +271,6 @@ def test_an_admin_changes_no_superuser(boss):
         assert "Only a superuser" in text(page)
     person = {"time_zone": "UTC", "display_name": "x"}
     assert boss.post(root.get_absolute_url(), person).status_code == 422
-
-
-def test_the_last_admin_stays_one(admin):
-    for change in (
-        lambda: change_roles(admin, roles=[LEAD], actor=None),
-        lambda: set_active(admin, active=False, actor=None),
-    ):
-        with pytest.raises(UserRefused, match="last active Admin"):
-            change()
-    user_with_role(ADMIN)
-    change_roles(admin, roles=[LEAD], actor=None)
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("turn", range(5))
-def test_two_admins_who_unseat_each_other_leave_one(turn):
-    first, second = (user_with_role(ADMIN, username=name) for name in ("one", "two"))
-    start = Barrier(2)
-
-    def unseat(whom, by):
-        try:
-            start.wait()
-            change_roles(whom, roles=[ANALYST], actor=by)
-        except UserRefused:
-            return False
-        finally:
-            connection.close()
-        return True
-
-    with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(unseat, (first, second), (second, first)))
-    assert sorted(done) == [False, True]
-    assert User.objects.filter(groups__name=ADMIN, is_active=True).count() == 1
 
 
 def test_whoever_is_deactivated_is_out_for_good_and_their_keys_stop(boss, ann):

@@ -1,8 +1,12 @@
 """Promotions and shadows over the API: who may, and what is refused how."""
 
 import pytest
+from django.test import Client
 
+from accounts.models import AuditEntry
 from accounts.roles import MODEL_OWNER
+from accounts.services import create_api_key
+from models_registry.approvals import SelfApproval, approve_promotion, request_promotion
 from models_registry.models import ModelVersion
 from models_registry.promotion_models import PromotionRequest
 from scoring.deployment import serving
@@ -130,3 +134,55 @@ def test_without_the_scope_nothing_is_decided(api, client, people, versions):
     for path in (f"promotions/{asked}/approve", f"models/{versions[1].pk}/shadow"):
         assert client.post(f"/api/v1/{path}").status_code == 401
         assert api("models:read").post(f"/api/v1/{path}").status_code == 403
+
+
+def made_by(maker, user):
+    """Posts by a key for `user` that `maker` made."""
+    scopes = ["models:read", "models:write"]
+    _, secret = create_api_key(user=user, label="x", scopes=scopes, rate="none", actor=maker)
+    client = Client(headers={"authorization": f"Token {secret}"})
+    return lambda path: client.post(f"/api/v1{path}", {}, content_type=JSON)
+
+
+def test_a_key_for_who_may_not_promote_approves_nothing(people, versions, admin, analyst):
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    answer = made_by(admin, analyst)(f"/promotions/{asked}/approve")
+    assert answer.status_code == 403
+    assert "whose roles do not allow" in answer.json()["detail"]
+    assert serving("payments").version == "v1"
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_who_asked_or_trained_approves_by_no_key_that_they_made(people, versions, admin, trained):
+    asker = people.users[0] if trained else admin
+    ModelVersion.objects.filter(pk=versions[1].pk).update(trained_by=admin if trained else None)
+    asked = request_promotion(ModelVersion.objects.get(pk=versions[1].pk), actor=asker)
+    url = f"/promotions/{asked.pk}/approve"
+    answer = made_by(admin, people.users[1])(url)
+    assert answer.status_code == 403
+    assert "key was made by who asked" in answer.json()["detail"]
+    assert made_by(None, people.users[1])(url).status_code == 200
+
+
+def test_who_made_the_key_that_asked_does_not_approve(client, people, versions, admin):
+    url = f"/models/{versions[1].pk}/promote"
+    asked = made_by(admin, people.users[0])(url).json()["id"]
+    row = PromotionRequest.objects.get(pk=asked)
+    with pytest.raises(SelfApproval, match="You made the API key"):
+        approve_promotion(row, actor=admin)
+    answer = made_by(admin, people.users[1])(f"/promotions/{asked}/approve")
+    assert answer.status_code == 403
+    assert serving("payments").version == "v1"
+    client.force_login(admin)
+    page = client.get(versions[1].get_absolute_url()).content.decode()
+    assert "You made the API key by which it was asked for" in page
+    approve_promotion(row, actor=people.users[1])
+    assert serving("payments").version == "v2"
+
+
+def test_the_trail_names_the_keys_of_asking_and_approving(people, versions):
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    people(1, f"/promotions/{asked}/approve")
+    for action, user in zip(("promotion_requested", "promote"), people.users, strict=True):
+        detail = AuditEntry.objects.filter(action=f"model.{action}").first().detail
+        assert detail["api_key"] == f"rp_{user.api_keys.get().prefix}"

@@ -1,7 +1,7 @@
 """`manage.py create_api_key --user NAME --name LABEL`: the key stands alone on the last line."""
 
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,6 +14,8 @@ from accounts.scopes import SCOPES
 from accounts.services import create_api_key
 
 DEFAULT_SCOPES = "score,predictions:read,feedback:write,models:read"
+OPTIONS = {"label": "name", "expires_at": "days"}
+"""Field of a key -> the option that gives it."""
 
 
 class Command(BaseCommand):
@@ -34,17 +36,28 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")
-        days = options["days"]
         try:
             key, plain = create_api_key(
                 user=user,
                 label=options["name"],
                 scopes=[name.strip() for name in options["scopes"].split(",") if name.strip()],
                 rate=options["rate"],
-                expires_at=None if days is None else timezone.now() + timedelta(days=days),
+                expires_at=_after(options["days"]),
                 actor=None,
             )
         except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from error
+            told = {OPTIONS.get(name, name): found for name, found in error.message_dict.items()}
+            raise CommandError(
+                " ".join(f"--{name}: {' '.join(found)}" for name, found in told.items())
+            ) from error
         self.stdout.write(f"{key.label}: {', '.join(key.scopes)}; {key.rate}")
         self.stdout.write(plain)
+
+
+def _after(days: int | None) -> datetime | None:
+    if days is None:
+        return None
+    try:
+        return timezone.now() + timedelta(days=days)
+    except OverflowError as error:
+        raise CommandError("--days: This time is too far away.") from error
