@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from accounts.models import AuditEntry
+from accounts.models import ApiKey, AuditEntry
 from scoring import deployment
 from scoring.models import Detector
 
@@ -26,7 +26,9 @@ def test_a_flush_raises_every_epoch_and_is_audited(api, payments_detector, fraud
     assert response.json() == {"status": "flushed", "detectors": ["fraud", "payments"]}
     assert epochs() == {"fraud": 1, "payments": 1}
     entry = AuditEntry.objects.first()
-    assert (entry.action, entry.detail) == ("cache.flushed", {"detectors": ["fraud", "payments"]})
+    key = ApiKey.objects.get()
+    assert entry.action == "cache.flushed"
+    assert entry.detail == {"detectors": ["fraud", "payments"], "api_key": f"rp_{key.prefix}"}
 
 
 def test_one_detector_can_be_named(api, payments_detector, fraud_detector):
