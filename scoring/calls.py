@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -96,10 +96,6 @@ def parse(serving: Serving, raw: object, received: float) -> Item:
     """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError."""
     spec = serving.bundle.spec
     event = serving.bundle.parser.parse(raw, received)
-    body = orjson.dumps(
-        {name: as_whole(value) for name, value in event.fields.items()},
-        option=orjson.OPT_SORT_KEYS,
-    )
     payload = dict(event.fields)
     for name in spec.pii_fields:
         if name in payload:
@@ -118,9 +114,17 @@ def parse(serving: Serving, raw: object, received: float) -> Item:
             keys=keys,
         ),
         payload=payload,
-        body_digest=hashlib.blake2b(body, digest_size=16).hexdigest(),
+        body_digest=digest_of(event.fields),
         entity=entity,
     )
+
+
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """Of the body of a valid event: the same one again has the same digest."""
+    body = orjson.dumps(
+        {name: as_whole(value) for name, value in fields.items()}, option=orjson.OPT_SORT_KEYS
+    )
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def read_orders(serving: Serving, items: Sequence[Item]) -> list[Orders]:

@@ -1,16 +1,20 @@
 """Import a file of past events: score, store, label; resumable, in bounded memory.
 
 The stored predictions themselves tell which rows are done: every chunk asks for its ids, and only
-rows that lack their prediction or their label are read on. So an import goes on after an
-interruption, and a longer file fills in what shorter ones or live scoring left out, wherever that
-stands in it. Rows that break the schema go to a dead-letter file with what is wrong.
+rows that lack their prediction or their label, or differ from what is stored, are read on. So an
+import goes on after an interruption, and a longer file fills in what shorter ones or live scoring
+left out, wherever that stands in it. Rows that break the schema, and those whose id is stored with
+another body, go to a dead-letter file with what is wrong. A label that says the opposite of the one
+that an earlier import brought is added to it, and counts.
 """
 
 import gc
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,12 +25,13 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from scoring import writer
-from scoring.core.schema import parse_time
+from scoring import deployment, writer
+from scoring.calls import digest_of
+from scoring.core.schema import SchemaError, parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
-from scoring.labelling import record_truths
-from scoring.models import Detector, Label, Prediction
+from scoring.labelling import Recorded, record_truths
+from scoring.models import Detector, Label
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
 CHUNK = 5000
@@ -70,16 +75,32 @@ class EventSource(Protocol):
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did. The events of `skipped` rows are stored from before."""
+    """What an import did. The events of `skipped` rows are stored from before.
+
+    `conflicting` of the `refused` rows have the id of an event that is stored with another body;
+    `corrected` of the `labelled` ones had a label of an earlier import that said the opposite.
+    """
 
     rows: int
     skipped: int = 0
     scored: int = 0
     refused: int = 0
+    conflicting: int = 0
     flagged: int = 0
     labelled: int = 0
+    corrected: int = 0
     last_event_at: datetime | None = None
     dead_letters: Path | None = field(default=None)
+
+
+def labelled_and_refused(report: ImportReport) -> str:
+    """`9 labelled (2 of them corrected), 1 refused`, for who ordered the import."""
+    labelled, refused = f"{report.labelled:,} labelled", f"{report.refused:,} refused"
+    if report.corrected:
+        labelled += f" ({report.corrected:,} of them corrected)"
+    if report.conflicting:
+        refused += f" ({report.conflicting:,} of them stored before with another body)"
+    return f"{labelled}, {refused}"
 
 
 class DeadLetters:
@@ -102,14 +123,27 @@ class DeadLetters:
         if self._before is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._before = digests_of(self._path)
+        cut = b"" if _ends_a_line(self._path) else b"\n"
         lines = [json.dumps({"row": row, "problems": refused[row]}) + "\n" for row in refused]
         digests = np.array([_digest(line) for line in lines], np.uint64)
         first, after = (np.searchsorted(self._before, digests, side) for side in SIDES)
         new = first == after
-        with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(line for line, wanted in zip(lines, new, strict=True) if wanted)
+        with self._path.open("ab") as file:
+            file.write(cut)
+            file.writelines(
+                line.encode() for line, wanted in zip(lines, new, strict=True) if wanted
+            )
         report.refused += len(refused)
         report.dead_letters = self._path
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether a file ends as a text does; not where a full disk cut its last line short."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def digests_of(path: Path) -> NDArray[np.uint64]:
@@ -147,7 +181,9 @@ def import_file(
             for batch in _batches(source.spec, missing):
                 outcomes = score_events(detector.slug, batch.events, announce=False)
                 _tally(batch, outcomes, report, letters)
-                report.labelled += _label(detector, source, batch, outcomes, as_of)
+                recorded = _label(detector, source, batch, outcomes, as_of)
+                report.labelled += recorded.added
+                report.corrected += recorded.corrected
             on_progress(chunk.first + len(chunk.ids), report)
     return report
 
@@ -160,12 +196,23 @@ def _missing(
     report: ImportReport,
     letters: DeadLetters,
 ) -> Batch:
-    """The rows of a chunk that lack their prediction or their label; the others are skipped."""
+    """The rows of a chunk that lack their prediction or their label, or differ from what is stored;
+    the others are skipped."""
     # A database takes no NUL, and no id has one: the schema refuses it.
     asked = [name for name in chunk.ids if name and "\0" not in name]
-    stored = set(writer.ask_known(detector.pk, asked)())
-    unlabelled = _unlabelled(detector, source, chunk, stored, as_of)
-    wanted = [i for i, name in enumerate(chunk.ids) if name not in stored or name in unlabelled]
+    stored = writer.ask_stored(detector.pk, asked, Label.Source.IMPORT)
+    truths, digests = _truths(chunk), _digests(detector, chunk, stored)
+    delay = timedelta(seconds=source.spec.training.label_delay)
+
+    def is_done(i: int) -> bool:
+        known = stored.get(chunk.ids[i])
+        if known is None or digests[i] != known.body_digest:
+            return False
+        if truths[i] in (None, known.is_fraud):
+            return True
+        return as_of is not None and known.event_time + delay > as_of
+
+    wanted = [i for i in range(len(chunk.ids)) if not is_done(i)]
     report.skipped += len(chunk.ids) - len(wanted)
     if source.spec.id_field:
         # Stored under ids made up for them they would be imported anew by every run.
@@ -176,26 +223,28 @@ def _missing(
     return Batch(
         [chunk.first + i for i in wanted],
         chunk.read(wanted),
-        [chunk.labels[i] for i in wanted],
+        [truths[i] for i in wanted],
     )
 
 
-def _unlabelled(
-    detector: Detector, source: EventSource, chunk: Chunk, stored: set[str], as_of: datetime | None
-) -> set[str]:
-    """Stored events whose label in the file is known by `as_of` and not recorded yet."""
-    truths = zip(chunk.ids, chunk.labels, strict=True)
-    told = [name for name, label in truths if label is not None and name in stored]
-    if not told:
-        return set()
-    rows = Prediction.objects.filter(detector=detector, external_id__in=told).order_by()
-    lacking = rows.exclude(labels__source=Label.Source.IMPORT)
-    delay = timedelta(seconds=source.spec.training.label_delay)
-    return {
-        name
-        for name, event_time in lacking.values_list("external_id", "event_time")
-        if as_of is None or event_time + delay <= as_of
-    }
+def _truths(chunk: Chunk) -> list[bool | None]:
+    """The label of each row; of rows that contradict each other the last one is right."""
+    said = zip(chunk.ids, chunk.labels, strict=True)
+    last = {name: label for name, label in said if name and label is not None}
+    return [last.get(name, label) for name, label in zip(chunk.ids, chunk.labels, strict=True)]
+
+
+def _digests(detector: Detector, chunk: Chunk, stored: Collection[str]) -> dict[int, str]:
+    """Digests of the rows whose ids are stored; "" for one that breaks the schema."""
+    parser, now = deployment.serving_of(detector).bundle.parser, time.time()
+    places = [i for i, name in enumerate(chunk.ids) if name in stored]
+    found = {}
+    for i, event in zip(places, chunk.read(places), strict=True):
+        try:
+            found[i] = digest_of(parser.parse(event, now).fields)
+        except SchemaError:
+            found[i] = ""
+    return found
 
 
 def _batches(spec: DetectorSpec, batch: Batch) -> Iterator[Batch]:
@@ -261,6 +310,7 @@ def _tally(
             case Refused(problems):
                 refused[row] = problems
             case Conflicting(external_id):
+                report.conflicting += 1
                 refused[row] = [("", f"'{external_id}' was scored before with another body")]
     letters.refuse(refused, report)
 
@@ -271,7 +321,7 @@ def _label(
     batch: Batch,
     outcomes: list[Outcome],
     as_of: datetime | None,
-) -> int:
+) -> Recorded:
     delay = timedelta(seconds=source.spec.training.label_delay)
     truths = {}
     for outcome, label in zip(outcomes, batch.labels, strict=True):
@@ -280,4 +330,6 @@ def _label(
         known = outcome.prediction.event_time + delay
         if as_of is None or known <= as_of:
             truths[outcome.prediction.external_id] = (label, known)
-    return record_truths(detector.pk, truths, source=Label.Source.IMPORT) if truths else 0
+    if not truths:
+        return Recorded(0, 0)
+    return record_truths(detector.pk, truths, source=Label.Source.IMPORT)

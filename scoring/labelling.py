@@ -7,6 +7,7 @@ arrives later does not see it (`scoring.core.features.known_span`).
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from accounts import vault
 from accounts.models import User
-from scoring import deployment, writer
+from scoring import deployment, postgres, writer
 from scoring.core.features import FeaturePlan, teach_label
 from scoring.core.schema import key_text
 from scoring.core.windows import WindowStateError
@@ -27,6 +28,16 @@ from scoring.models import Detector, Label, Prediction
 logger = logging.getLogger(__name__)
 ATTEMPTS = 2
 CHUNK = 2000
+TRUTHS = 0x74727468
+"""The first of the two numbers of the lock of who records truths; the other is the detector's."""
+TAKE_TURN = f"SELECT pg_advisory_xact_lock({TRUTHS}, %s::int)"
+
+
+class Recorded(NamedTuple):
+    """How many labels were `added`; `corrected` of them say the opposite of an earlier one."""
+
+    added: int
+    corrected: int
 
 
 def record_label(
@@ -60,31 +71,40 @@ def record_label(
 
 def record_truths(
     detector_id: int, truths: Mapping[str, tuple[bool, datetime]], *, source: str
-) -> int:
+) -> Recorded:
     """Label many predictions by external id: {id: (is fraud, when that became known)}.
 
-    Predictions that have a label of this source already are left alone, so it may run twice.
-    Returns how many labels were added.
+    Where the newest label of this source says the same none is added, so it may run twice, and
+    side by side; where it says the opposite one is added, which counts from now on.
     """
     with writer.turn(), transaction.atomic():
-        rows = Prediction.objects.filter(
-            detector_id=detector_id, external_id__in=list(truths)
-        ).exclude(labels__source=source)
+        _take_turn(detector_id)
+        stored = writer.ask_stored(detector_id, list(truths), source)
+        new = {name: one for name, one in stored.items() if one.is_fraud != truths[name][0]}
         labels = [
             Label(
-                prediction_id=pk,
+                prediction_id=one.pk,
                 detector_id=detector_id,
-                is_fraud=truths[external_id][0],
-                event_time=event_time,
-                label_time=truths[external_id][1],
+                is_fraud=truths[name][0],
+                event_time=one.event_time,
+                label_time=truths[name][1],
                 source=source,
             )
-            for pk, external_id, event_time in rows.values_list("pk", "external_id", "event_time")
+            for name, one in new.items()
         ]
         writer.write_labels(labels)
         # What was never fraud changes no window, and that is nearly everything.
         _teach(detector_id, _ever_fraud(labels))
-    return len(labels)
+    return Recorded(len(new), sum(one.is_fraud is not None for one in new.values()))
+
+
+def _take_turn(detector_id: int) -> None:
+    """Wait until nobody else records truths of the detector; until the end of the transaction.
+
+    SQLite has one writer, whose transactions begin with their lock.
+    """
+    if postgres.is_used():
+        postgres.execute(TAKE_TURN, [detector_id])
 
 
 def retract_labels(

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 from django.db import connection, models
@@ -52,6 +53,20 @@ KNOWN_OF_ARRAY = f"""
         WHERE one.external_id = named.external_id AND one.detector_id + 0 = %s LIMIT 1
     ) stored
 """  # noqa: S608 - our own names
+_LABELS = Label._meta.db_table
+STORED_OF_ARRAY = f"""
+    SELECT named.external_id, stored.id, stored.body_digest, stored.event_time, said.is_fraud::int
+    FROM unnest(%s::text[]) AS named(external_id)
+    CROSS JOIN LATERAL (
+        SELECT id, body_digest, event_time FROM {PREDICTIONS} one
+        WHERE one.external_id = named.external_id AND one.detector_id + 0 = %s LIMIT 1
+    ) stored
+    LEFT JOIN LATERAL (
+        SELECT is_fraud FROM {_LABELS} label WHERE label.prediction_id = stored.id
+        AND label.source = %s AND label.retracted_at IS NULL
+        ORDER BY label.label_time DESC, label.id DESC LIMIT 1
+    ) said ON true
+"""  # noqa: S608 - our own names
 _NAMES = tuple(str(field.column) for field in Prediction._meta.concrete_fields)
 INSERT_AS_JSON = f"""
     INSERT INTO {PREDICTIONS} ({", ".join(_NAMES)}) SELECT {", ".join(_NAMES)}
@@ -63,6 +78,18 @@ INTRODUCED_AT = (500, 5_000)
 NEW_TABLES = "SELECT relname FROM pg_class WHERE relname = ANY(%s::text[]) AND reltuples < 0"
 
 Prepare = Callable[[Any], Any]
+
+
+class Stored(NamedTuple):
+    """What is stored of an event: its prediction, digest of its body, its time, and what the newest
+    label of one source says (None: there is none)."""
+
+    pk: UUID
+    body_digest: str
+    event_time: datetime
+    is_fraud: bool | None
+
+
 _turn = threading.Lock()
 _written = 0
 
@@ -158,6 +185,32 @@ def ask_known(
             cursor.execute(KNOWN.format(marks=marks), [detector_id, *part])
             found += [external_id for (external_id,) in cursor.fetchall()]
     return lambda: found
+
+
+def ask_stored(detector_id: int, external_ids: Sequence[str], source: str) -> dict[str, Stored]:
+    """What is stored of these events, with their labels of a source; others are left out."""
+    if postgres.is_used():
+        values: list[Parameter] = [list(external_ids), detector_id, source]
+        reads = (postgres.text, _uuid, postgres.text, postgres.moment, postgres.whole)
+        found = postgres.execute(STORED_OF_ARRAY, values, *reads).rows()
+        return {
+            external_id: Stored(pk, digest, at, None if said is None else bool(said))
+            for external_id, pk, digest, at, said in found
+        }
+    labels = Label.objects.filter(prediction=models.OuterRef("pk"), source=source)
+    newest = models.Subquery(labels.order_by("-label_time", "-id").values("is_fraud")[:1])
+    rows = Prediction.objects.filter(detector_id=detector_id).order_by()
+    return {
+        external_id: Stored(pk, digest, at, said)
+        for first in range(0, len(external_ids), MOST_PARAMETERS)
+        for external_id, pk, digest, at, said in rows.filter(
+            external_id__in=external_ids[first : first + MOST_PARAMETERS]
+        ).values_list("external_id", "pk", "body_digest", "event_time", newest)
+    }
+
+
+def _uuid(value: bytes) -> UUID:
+    return UUID(bytes=value)
 
 
 def stored_predictions(detector_id: int, external_ids: Sequence[str]) -> dict[str, Prediction]:

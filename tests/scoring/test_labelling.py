@@ -1,12 +1,17 @@
 """Labels teach the windows that count known fraud: recorded singly, in bulk or with a file."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
+from django.db import connection
 
 from models_registry.logged_vectors import Replay, in_chunks
+from scoring import writer
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.choosing import feature_store
 from scoring.importing import import_file
@@ -101,7 +106,7 @@ def test_truths_in_bulk_teach_too_and_what_was_never_fraud_writes_nothing(cards_
     first, other = scored("cards", at(0, 1)), scored("cards", at(0, 2, TERMINAL_ID=3))
     known = START + timedelta(days=7)
     truths = {first.external_id: (True, known), other.external_id: (False, known)}
-    assert record_truths(cards_detector.pk, truths, source=Label.Source.IMPORT) == 2
+    assert record_truths(cards_detector.pk, truths, source=Label.Source.IMPORT).added == 2
     assert risk_of(scored("cards", at(8, 3)), cards_detector) == 1.0
     assert risk_of(scored("cards", at(8, 4, TERMINAL_ID=3)), cards_detector) == 0.0
 
@@ -157,3 +162,28 @@ def test_a_simulated_history_gives_the_vectors_of_a_replay(cards_detector):
     )
     again, given = replayed(cards_detector)
     np.testing.assert_allclose(given, again, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
+@pytest.mark.django_db(transaction=True)
+def test_truths_that_two_record_at_once_are_recorded_once(cards_detector, monkeypatch):
+    first = scored("cards", at(0, 1))
+    truths = {first.external_id: (True, START + timedelta(days=7))}
+    write, both = writer.write_labels, threading.Barrier(2)
+
+    def write_together(labels):
+        with suppress(threading.BrokenBarrierError):
+            both.wait(timeout=1)  # Who wrote before the other has read is met here.
+        write(labels)
+
+    def record(_):
+        try:
+            return record_truths(cards_detector.pk, truths, source=Label.Source.IMPORT).added
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(writer, "write_labels", write_together)
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(record, range(2))) == [0, 1]
+    assert Label.objects.count() == 1

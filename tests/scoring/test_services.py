@@ -275,9 +275,9 @@ def test_truths_are_recorded_once_a_source(payments_detector):
     known = datetime(2020, 6, 8, tzinfo=UTC)
     truths = {ids[0]: (True, known), ids[1]: (False, known), "stranger": (True, known)}
     pk = payments_detector.pk
-    assert record_truths(pk, truths, source=Label.Source.IMPORT) == 2
-    assert record_truths(pk, truths, source=Label.Source.IMPORT) == 0
-    assert record_truths(pk, truths, source=Label.Source.SIMULATOR) == 2
+    assert record_truths(pk, truths, source=Label.Source.IMPORT) == (2, 0)
+    assert record_truths(pk, truths, source=Label.Source.IMPORT) == (0, 0)
+    assert record_truths(pk, truths, source=Label.Source.SIMULATOR) == (2, 0)
     label = Label.objects.filter(prediction__external_id=ids[0]).first()
     assert (label.is_fraud, label.label_time) == (True, known)
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from scoring.deployment import serving_of
-from scoring.importing import import_file
+from scoring.importing import import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.source_models import FILES, Source
 from scoring.sources import columns_of, how_it_comes
@@ -31,12 +31,12 @@ class Command(BaseCommand):
         try:
             columns = partial(columns_of, source, spec)
             file = EventFile(Path(str(source.config["path"])), spec, columns_of=columns)
+            report = import_file(source.detector, file, as_of=file.last_event_at())
         except FileProblem as error:
             raise CommandError(str(error)) from error
-        report = import_file(source.detector, file, as_of=file.last_event_at())
         self.stdout.write(
             f"{report.rows:,} rows: {report.skipped:,} were there before, "
-            f"{report.scored:,} scored, {report.labelled:,} labelled, {report.refused:,} refused."
+            f"{report.scored:,} scored, {labelled_and_refused(report)}."
         )
         if report.dead_letters:
             self.stdout.write(f"Refused rows are in {report.dead_letters}.")
