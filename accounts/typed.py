@@ -18,6 +18,11 @@ def is_whole(text: str, digits: int = 18) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= digits
 
 
+def storable(text: str) -> str:
+    """The text as every database keeps it: without NUL, with ? for what is no character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def is_plausible(day: date) -> bool:
     """Whether days can be added to and taken from it."""
     return FIRST_YEAR <= day.year <= LAST_YEAR

@@ -7,12 +7,14 @@ is not taken for dead.
 import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from django.db import DatabaseError, connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from accounts.typed import storable
 from jobs.models import Job
 from jobs.workflow import JobStatus
 
@@ -22,6 +24,10 @@ HEARTBEAT_SECONDS = 2.0
 LOG_LINES_KEPT = 200
 _LONGEST_LINE = 500
 _LONGEST_STAGE = 200
+
+
+CUT = (OperationalError, InterfaceError)
+"""What a connection raises that was cut, and a database that is away or busy."""
 
 
 class JobCancelled(Exception):
@@ -57,7 +63,7 @@ class JobProgress:
 
     def report(self, fraction: float, stage: str = "") -> None:
         """How far the work is, 0 to 1, and what it is doing now (empty: as before)."""
-        stage = stage[:_LONGEST_STAGE]
+        stage = storable(stage)[:_LONGEST_STAGE]
         with self._lock:
             changed = bool(stage) and stage != self._stage
             self._fraction = min(max(float(fraction), 0.0), 1.0)
@@ -66,7 +72,8 @@ class JobProgress:
 
     def log(self, text: str) -> None:
         """Add a line to the job's log; the oldest lines make room."""
-        line = {"at": timezone.now().isoformat(timespec="seconds"), "text": text[:_LONGEST_LINE]}
+        text = storable(text)[:_LONGEST_LINE]
+        line = {"at": timezone.now().isoformat(timespec="seconds"), "text": text}
         with self._lock:
             self._log = [*self._log, line][-LOG_LINES_KEPT:]
         self._write_if_due()
@@ -76,7 +83,7 @@ class JobProgress:
         mine = Job.objects.filter(
             pk=self._job_id, status=JobStatus.RUNNING, attempt=self._attempt
         ).values_list("cancel_requested_at", flat=True)
-        found = list(mine)
+        found = try_anew(lambda: list(mine.all()))
         if not found:
             raise JobCancelled("This attempt is over; the job is no longer ours.")
         if found[0] is not None:
@@ -108,7 +115,11 @@ class JobProgress:
         # Inside a transaction of the work's own nobody would see it, and the row would stay
         # locked against the heart; there the heart writes it.
         if (due or now_at_all) and not connection.in_atomic_block:
-            self._write()
+            try:
+                try_anew(self._write)
+            except CUT:
+                # No reason to give up work that may not need the database for a long while.
+                logger.warning("Progress of job %s was not kept.", self._job_id, exc_info=True)
 
     def _write(self) -> None:
         columns = self.columns()
@@ -122,9 +133,27 @@ class JobProgress:
             while not self._stop.wait(HEARTBEAT_SECONDS):
                 try:
                     self._write()
-                except DatabaseError:
-                    # The next beat tries again; a job is lost only after many missed ones.
+                except Exception:
+                    # The next beat tries again; a job is lost only after many missed ones. Whatever
+                    # it was, a heart that stops would let another worker take the job as well.
                     logger.warning("A heartbeat of job %s failed.", self._job_id, exc_info=True)
                     connection.close()
         finally:
             connection.close()
+
+
+def try_anew(act: Callable[[], Any], *, pauses: Sequence[float] = (0.0,)) -> Any:
+    """What `act` gives; where the connection was cut it is done again, on a fresh one.
+
+    After each of `pauses` (seconds) once. Inside a transaction, which is lost with its connection,
+    the error goes on to whoever began it.
+    """
+    for pause in pauses:
+        try:
+            return act()
+        except CUT:
+            if connection.in_atomic_block:
+                raise
+            connection.close()
+            time.sleep(pause)
+    return act()

@@ -2,23 +2,28 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from accounts.typed import storable
 from jobs.models import Job
-from jobs.progress import JobCancelled, JobProgress
+from jobs.progress import CUT, JobCancelled, JobProgress, try_anew
+from jobs.words import WORKER_DIED
 from jobs.workflow import JobStatus, sources_of
 
 logger = logging.getLogger(__name__)
 
 # Many missed heartbeats, and longer than a writer may wait for SQLite's lock (20 s).
 LOST_AFTER = timedelta(seconds=60)
+PAUSES = (0.0, 1.0, 4.0)
+"""Seconds before each new try to write down how a job ended, where the database is away."""
 Work = Callable[[Job, JobProgress], Mapping[str, Any] | None]
 
 
@@ -78,6 +83,8 @@ def run_job(job_id: int, work: Work) -> Job | None:
 
     `work(job, progress)` returns the result (JSON-able). Its exceptions end in the row, never in
     the caller. A second message for the same job finds nothing to claim, so a task may run twice.
+    Work that loses the database goes back into the queue while attempts are left; the sweep
+    announces it in two minutes.
     """
     job = claim_job(job_id)
     if job is None:
@@ -85,19 +92,43 @@ def run_job(job_id: int, work: Work) -> Job | None:
     with JobProgress(job) as handle:
         try:
             result = dict(work(job, handle) or {})
-            _finish(job, handle, JobStatus.SUCCEEDED, result=result, progress=1.0)
         except JobCancelled as reason:
-            _finish_anyhow(job, handle, JobStatus.CANCELLED, str(reason))
+            _finish_anyhow(job, handle, JobStatus.CANCELLED, error=str(reason))
         except Exception as error:
-            logger.exception("Job %s (%s) failed.", job.pk, job.kind)
-            said = str(error) or "no message"
-            _finish_anyhow(job, handle, JobStatus.FAILED, f"{type(error).__name__}: {said}")
+            _give_up(job, handle, error)
         except BaseException:
-            # The worker is being stopped, the work is not at fault: back into the queue.
-            _move(job, JobStatus.QUEUED, announced_at=None, stage="")
+            # The worker is being stopped, the work is not at fault.
+            _put_back(job, "")
             raise
-    job.refresh_from_db()
+        else:
+            _finish_anyhow(job, handle, JobStatus.SUCCEEDED, result=result, progress=1.0)
+    with suppress(*CUT):
+        try_anew(job.refresh_from_db)
     return job
+
+
+def _give_up(job: Job, handle: JobProgress, error: Exception) -> None:
+    logger.error("Job %s (%s) failed.", job.pk, job.kind, exc_info=error)
+    if isinstance(error, CUT) and job.attempt < job.max_attempts:
+        _put_back(job, "The database was away; again")
+        return
+    said = str(error) or "no message"
+    _finish_anyhow(job, handle, JobStatus.FAILED, error=f"{type(error).__name__}: {said}")
+
+
+def _put_back(job: Job, stage: str) -> None:
+    """Back into the queue; cancelled instead where somebody asked for that."""
+
+    def move() -> None:
+        if Job.objects.filter(pk=job.pk, cancel_requested_at=None).exists():
+            _move(job, JobStatus.QUEUED, announced_at=None, stage=stage)
+        else:
+            _move(job, JobStatus.CANCELLED, finished_at=timezone.now())
+
+    try:
+        try_anew(move, pauses=PAUSES)
+    except CUT:
+        logger.exception("Job %s waits for the reaper.", job.pk)
 
 
 def cancel_job(job: Job, *, actor: User | None) -> bool:
@@ -131,9 +162,9 @@ def requeue_lost(now: datetime, *, lost_after: timedelta = LOST_AFTER) -> list[J
             row.update(
                 status=JobStatus.FAILED,
                 finished_at=now,
-                error=f"Its worker died, {job.attempt} times out of {job.max_attempts}.",
+                error=f"{WORKER_DIED}, {job.attempt} times out of {job.max_attempts}.",
             )
-        elif row.update(status=JobStatus.QUEUED, announced_at=None, stage="Its worker died; again"):
+        elif row.update(status=JobStatus.QUEUED, announced_at=None, stage=f"{WORKER_DIED}; again"):
             job.refresh_from_db()
             requeued.append(job)
     return requeued
@@ -144,19 +175,27 @@ def note_announced(job_ids: list[int], *, now: datetime) -> None:
     Job.objects.filter(pk__in=job_ids).update(announced_at=now)
 
 
-def _finish_anyhow(job: Job, handle: JobProgress, status: JobStatus, error: str) -> None:
+def _finish_anyhow(
+    job: Job, handle: JobProgress, status: JobStatus, *, error: str = "", **columns: Any
+) -> None:
+    """Write down how the job ended; a result that cannot be stored makes it a failure."""
+    columns = {"finished_at": timezone.now(), "error": storable(error)} | columns
     try:
-        # PostgreSQL keeps no NUL in a text.
-        _finish(job, handle, status, error=error.replace("\0", ""))
-    except DatabaseError:
+        try_anew(lambda: _finish(job, status, **(handle.columns() | columns)), pauses=PAUSES)
+    except CUT:
         # The database itself is gone: the reaper finds the job when it is back.
         logger.exception("Job %s could not be marked as %s.", job.pk, status)
+    except Exception as problem:
+        if status != JobStatus.SUCCEEDED:
+            logger.exception("Job %s could not be marked as %s.", job.pk, status)
+            return
+        _give_up(job, handle, problem)
 
 
-def _finish(job: Job, handle: JobProgress, status: JobStatus, **columns: Any) -> None:
+def _finish(job: Job, status: JobStatus, **columns: Any) -> None:
     # A savepoint: a result that cannot be stored must not spoil a surrounding transaction.
     with transaction.atomic():
-        moved = _move(job, status, finished_at=timezone.now(), **(handle.columns() | columns))
+        moved = _move(job, status, **columns)
     if not moved:
         logger.warning("Job %s had been given to another worker; our end is dropped.", job.pk)
 

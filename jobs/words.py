@@ -20,6 +20,21 @@ VALUES = {
 }
 
 
+WORKER_DIED = "Its worker died"
+WHOLE_OR_NOT = ("train", "check_drift", "evaluate", "explain_version", "backtest")
+"""Last words of the kinds that write down all they found at once, at their end."""
+
+
+def changed_nothing(kind: str, params: Mapping[str, Any], error: str) -> bool:
+    """Whether a job that failed has left all as it was.
+
+    Work whose worker died may have written down what it found; a search for parameters keeps what
+    it tried, and other kinds keep what they had done.
+    """
+    whole = kind.rpartition(".")[2] in WHOLE_OR_NOT and not params.get("tune_for")
+    return whole and not error.startswith(WORKER_DIED)
+
+
 def params_in_words(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(name, value) of what a job was asked to do, beside its kind and subject."""
     return [

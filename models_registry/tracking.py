@@ -20,6 +20,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.typed import storable
 from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
@@ -103,7 +104,7 @@ def track_version(version: ModelVersion) -> TrackedRun:
         _log(version, row)
     except Exception as error:  # The client raises what its transports raise.
         row.status = TrackedRun.Status.FAILED
-        row.error = without_secrets(f"{type(error).__name__}: {error}").replace("\0", "")[:2000]
+        row.error = storable(without_secrets(f"{type(error).__name__}: {error}"))[:2000]
     row.save()
     if row.error:
         # Not from the client's error, whose text would be logged with it.

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import User
+from accounts.typed import storable
 from notifications.dispatch import announce
 from notifications.kinds import KINDS, Channel, Kind
 from notifications.models import Delivery, Letter, Notification, Preference, Receipt, Route
@@ -75,7 +76,7 @@ def notify(
         key=key[:200],
         kind=kind,
         subject=one_line(subject)[:200],
-        text=_clean(text),
+        text=storable(text),
         url=url,
         about=about,
         group=group[:100],
@@ -239,12 +240,7 @@ def forget_old(until: datetime) -> int:
 
 def one_line(text: str) -> str:
     """`text` without line breaks: it becomes a header of an e-mail."""
-    return " ".join(_clean(text).split())
-
-
-def _clean(text: str) -> str:
-    # PostgreSQL keeps no NUL in a text.
-    return text.replace("\0", "")
+    return " ".join(storable(text).split())
 
 
 def _people(

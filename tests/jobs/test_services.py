@@ -1,16 +1,20 @@
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from jobs import progress as progress_module
+from jobs import services
 from jobs.models import Job
 from jobs.progress import LOG_LINES_KEPT, JobCancelled
 from jobs.services import cancel_job, claim_job, enqueue_job, requeue_lost, run_job
@@ -119,6 +123,83 @@ def test_a_result_that_cannot_be_kept_is_a_failure():
     assert "not JSON serializable" in job.error
 
 
+def test_an_error_that_no_database_keeps_as_it_is_ends_in_the_row_all_the_same(caplog):
+    # What was logged goes with the test's report, which half a character cannot.
+    caplog.set_level(logging.CRITICAL + 1, logger="jobs.services")
+
+    def work(job, progress):
+        progress.log("trial 3\0 \udce4")
+        progress.report(0.5, "file \udce4.csv")
+        raise ValueError("file \udce4.csv")
+
+    job = run_job(JobFactory().pk, work)
+    assert (job.status, job.error) == ("failed", "ValueError: file ?.csv")
+    assert (job.stage, job.log[0]["text"]) == ("file ?.csv", "trial 3 ?")
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_work_that_loses_the_database_is_tried_again_while_attempts_are_left(error):
+    def work(job, progress):
+        raise error("the connection is closed")
+
+    job = JobFactory(max_attempts=2)
+    assert run_job(job.pk, work).status == "queued"
+    job = run_job(job.pk, work)
+    assert (job.status, job.error) == ("failed", f"{error.__name__}: the connection is closed")
+
+
+def test_who_is_given_back_though_cancelled_stays_cancelled():
+    def work(job, progress):
+        cancel_job(Job.objects.get(pk=job.pk), actor=None)
+        raise OperationalError("the connection is closed")
+
+    assert run_job(JobFactory().pk, work).status == "cancelled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_that_is_done_is_kept_though_the_connection_was_cut_meanwhile(monkeypatch):
+    moves, move = [], services._move
+
+    def cut_once(job, status, **columns):
+        moves.append(status)
+        if len(moves) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return move(job, status, **columns)
+
+    monkeypatch.setattr(services, "_move", cut_once)
+    job = run_job(JobFactory().pk, lambda job, progress: {"answer": 42})
+    assert (job.status, job.result, len(moves)) == ("succeeded", {"answer": 42}, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_report_that_finds_the_connection_cut_ends_no_work(monkeypatch):
+    def refuse(handle):
+        raise InterfaceError("connection already closed")
+
+    def work(job, progress):
+        monkeypatch.setattr(progress_module.JobProgress, "_write", refuse)
+        progress.report(0.5, "fitting")
+
+    assert run_job(JobFactory().pk, work).status == "succeeded"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_ends_ends_no_job():
+    def work(job, progress):
+        with psycopg.connect(**connection.get_connection_params() | {"autocommit": True}) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        progress.report(0.5, "half")
+        progress.check_cancelled()
+        return {"answer": 42}
+
+    job = run_job(JobFactory().pk, work)
+    assert (job.status, job.result, job.stage) == ("succeeded", {"answer": 42}, "half")
+
+
 def test_a_stopped_worker_gives_its_job_back():
     def work(job, progress):
         raise SystemExit
@@ -178,6 +259,24 @@ def test_the_heart_beats_while_the_work_says_nothing(monkeypatch):
     job = JobFactory()
     run_job(job.pk, work)
     assert beats[0] < beats[-1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError, ValueError])
+def test_the_heart_outlives_a_beat_that_failed(monkeypatch, error):
+    monkeypatch.setattr(progress_module, "HEARTBEAT_SECONDS", 0.02)
+    beats, write, third = [], progress_module.JobProgress._write, threading.Event()
+
+    def fail_once(handle):
+        beats.append(1)
+        if len(beats) == 1:
+            raise error("no beat")
+        write(handle)
+        third.set()
+
+    monkeypatch.setattr(progress_module.JobProgress, "_write", fail_once)
+    run_job(JobFactory().pk, lambda job, progress: {"beats": third.wait(30)})
+    assert third.is_set()
 
 
 def test_a_queued_job_is_cancelled_at_once_and_that_is_audited():

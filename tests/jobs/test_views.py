@@ -115,3 +115,21 @@ def test_an_analyst_may_not_cancel(analyst, job):
 
 def test_a_job_that_does_not_exist_is_404(analyst):
     assert analyst.get(reverse("job_detail", args=[99])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "nothing"),
+    [
+        ("models_registry.evaluate", "ValueError: x", True),
+        ("models_registry.evaluate", "Its worker died, 3 times out of 3.", False),
+        ("models_registry.shadow", "ValueError: x", False),
+        ("models_registry.track_version", "TrackingError: x", False),
+    ],
+)
+def test_a_failed_job_says_that_nothing_was_changed_only_where_that_holds(
+    analyst, kind, error, nothing
+):
+    job = JobFactory(kind=kind, status="failed", error=error)
+    page = analyst.get(reverse("job_detail", args=[job.pk])).content.decode()
+    assert ("Nothing was changed." in page) is nothing
+    assert ("What it had done before is kept." in page) is not nothing

@@ -164,7 +164,6 @@ def test_a_simulated_history_gives_the_vectors_of_a_replay(cards_detector):
     np.testing.assert_allclose(given, again, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.postgres
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
 @pytest.mark.django_db(transaction=True)
 def test_truths_that_two_record_at_once_are_recorded_once(cards_detector, monkeypatch):
