@@ -3,45 +3,62 @@ looked at, which also sees the jobs whose worker died (docs/adr/0016)."""
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
+from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
+from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
 from jobs.models import Job
 from jobs.workflow import JobStatus
+from notifications.kinds import KINDS
 from notifications.models import Notification
 from notifications.services import notify
 
-RECENT = timedelta(hours=1)
+KIND = "job.failed"
 _QUEUED_WITHIN = timedelta(days=7)
 _AT_ONCE = 100
 
 
 def tell_failed_jobs(*, now: datetime) -> int:
-    """Tell of jobs that failed within the hour and were not told of; how many were told."""
+    """Tell of failed jobs that were not told of, the oldest first; how many were told.
+
+    However long nobody looked: all of the last week, a hundred at a time.
+    """
+    return sum(_tell(job) for job in _untold(now)[:_AT_ONCE])
+
+
+def _untold(now: datetime) -> QuerySet[Job]:
+    # What was told longer ago than notifications are kept would seem untold.
+    kept = timedelta(days=settings.NOTIFICATIONS_KEPT_DAYS)
+    key = Concat(Value(f"{KIND}:"), Cast("pk", CharField()))
+    told = Notification.objects.filter(key=OuterRef("key"))
     failed = Job.objects.filter(
-        status=JobStatus.FAILED,
-        queued_at__gt=now - _QUEUED_WITHIN,
-        finished_at__gt=now - RECENT,
+        status=JobStatus.FAILED, queued_at__gt=now - _QUEUED_WITHIN, finished_at__gt=now - kept
     )
-    jobs = {_key(job): job for job in failed.select_related("requested_by")[:_AT_ONCE]}
-    known = Notification.objects.filter(key__in=jobs).values_list("key", flat=True)
-    for key in set(known):
-        del jobs[key]
-    return sum(_tell(key, job) for key, job in jobs.items())
+    untold = failed.alias(key=key).exclude(Exists(told))
+    return untold.select_related("requested_by").order_by("finished_at", "pk")
 
 
-def _tell(key: str, job: Job) -> bool:
+def _tell(job: Job) -> bool:
     words = job.kind.rpartition(".")[2].replace("_", " ")
+    key, subject = f"{KIND}:{job.pk}", f"Job {job.pk} failed: {words} {job.subject}".rstrip()
     told = notify(
-        "job.failed",
+        KIND,
         key=key,
-        subject=f"Job {job.pk} failed: {words} {job.subject}".rstrip(),
+        subject=subject,
         text="Its page says why, and what to do.",
         url=reverse("job_detail", args=[job.pk]),
-        users=None if job.requested_by is None else [job.requested_by],
+        users=[job.requested_by] if _may_hear(job) else None,
         data={"job": job.pk, "kind": job.kind},
     )
+    if told is None:
+        # Nobody wants to hear of it: a row that nobody gets keeps the job from being asked about
+        # again, and in the way of others.
+        Notification.objects.get_or_create(key=key, defaults={"kind": KIND, "subject": subject})
     return told is not None
 
 
-def _key(job: Job) -> str:
-    return f"job.failed:{job.pk}"
+def _may_hear(job: Job) -> bool:
+    """Whether who asked for the job still works here, and still may see it."""
+    asked = job.requested_by
+    return asked is not None and asked.is_active and asked.has_perm(KINDS[KIND].permission)

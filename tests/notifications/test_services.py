@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.roles import ANALYST, LEAD, MODEL_OWNER
-from notifications import services
+from notifications import failed_jobs, services
 from notifications.failed_jobs import tell_failed_jobs
 from notifications.kinds import KINDS, Channel
 from notifications.models import Delivery, Notification, Preference, Receipt
@@ -174,11 +174,46 @@ def test_a_failed_job_is_told_to_who_asked_else_to_the_owners_once(owner, engine
     now = timezone.now()
     JobFactory(status="failed", finished_at=now, requested_by=engineer, subject="cards")
     JobFactory(status="failed", finished_at=now, kind="models_registry.train")
-    JobFactory(status="failed", finished_at=now - timedelta(hours=3))
+    long_ago = now - timedelta(days=8)
+    JobFactory(status="failed", queued_at=long_ago, finished_at=long_ago)
     JobFactory(status="succeeded", finished_at=now)
     assert tell_failed_jobs(now=now) == 2
     assert tell_failed_jobs(now=now) == 0
     assert who_saw() == {"engineer", "owner"}
+
+
+def test_all_failed_jobs_are_told_however_many_and_however_late(owner, monkeypatch):
+    monkeypatch.setattr(failed_jobs, "_AT_ONCE", 3)
+    now = timezone.now()
+    for hours in range(8):
+        JobFactory(status="failed", finished_at=now - timedelta(hours=hours))
+    assert [tell_failed_jobs(now=now) for _ in range(4)] == [3, 3, 2, 0]
+
+
+def test_a_failed_job_of_who_is_gone_is_told_to_the_owners(owner):
+    now, stranger = timezone.now(), UserFactory()
+    for asked in (UserFactory(is_active=False), stranger):
+        JobFactory(status="failed", finished_at=now, requested_by=asked)
+    assert tell_failed_jobs(now=now) == 2
+    assert who_saw() == {"owner"}
+
+
+def test_failed_jobs_that_nobody_wants_to_hear_of_keep_no_others_waiting(engineer, monkeypatch):
+    monkeypatch.setattr(failed_jobs, "_AT_ONCE", 1)
+    now = timezone.now()
+    JobFactory(status="failed", finished_at=now - timedelta(hours=1))  # There is no model owner.
+    JobFactory(status="failed", finished_at=now, requested_by=engineer)
+    assert [tell_failed_jobs(now=now) for _ in range(3)] == [0, 1, 0]
+
+
+def test_what_was_told_and_forgotten_is_not_told_again(owner, settings):
+    settings.NOTIFICATIONS_KEPT_DAYS = 2
+    now = timezone.now()
+    JobFactory(status="failed", finished_at=now)
+    assert tell_failed_jobs(now=now) == 1
+    later = now + timedelta(days=3)
+    forget_old(later - timedelta(days=2))
+    assert tell_failed_jobs(now=later) == 0
 
 
 def test_old_notifications_are_forgotten_with_all_that_hangs_on_them(analyst):
