@@ -1,13 +1,15 @@
 """Send simulated events through the ordinary scoring path, and their truth when it is known."""
 
-import heapq
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 
+from django.conf import settings
 from django.utils import timezone
 
 from scoring.core.schema import key_text
+from scoring.due_truths import DueTruths, Truth
 from scoring.labelling import record_truths
 from scoring.models import Detector, Label
 from scoring.services import Outcome, Scored, score_event, score_events
@@ -73,8 +75,22 @@ def simulate_live(
 ) -> None:
     """A steady trickle, `rate` events a second over all detectors, until `should_stop`.
 
-    The truth of an event is recorded once its label time has come.
+    The truth of an event is recorded once its label time has come; if nobody simulates then, when
+    somebody does again.
     """
+    with DueTruths(Path(settings.VAR_DIR) / "simulated_truths") as truths:
+        _trickle(detectors, truths, rate=rate, seed=seed, should_stop=should_stop, wait=wait)
+
+
+def _trickle(
+    detectors: list[Detector],
+    truths: DueTruths,
+    *,
+    rate: float,
+    seed: int,
+    should_stop: Callable[[], bool],
+    wait: Callable[[float], object],
+) -> None:
     start = timezone.now()
     streams = [
         (detector, detector.spec().id_field, live(
@@ -82,18 +98,15 @@ def simulate_live(
         ))
         for detector in detectors
     ]  # fmt: skip
-    pending: list[tuple[datetime, int, str, bool]] = []
     sent, begun = 0, time.monotonic()
     while not should_stop():
         detector, id_field, stream = streams[sent % len(streams)]
         item = next(stream)
+        external_id = key_text(item.payload[id_field])
+        truths.add(Truth(item.label_time, detector.slug, external_id, item.is_fraud))
         _insist([score_event(detector.slug, item.payload)])
-        truth = (item.label_time, detector.pk, key_text(item.payload[id_field]), item.is_fraud)
-        heapq.heappush(pending, truth)
-        while pending and pending[0][0] <= timezone.now():
-            known, detector_id, external_id, is_fraud = heapq.heappop(pending)
-            record_truths(
-                detector_id, {external_id: (is_fraud, known)}, source=Label.Source.SIMULATOR
-            )
+        for slug, known in truths.take(timezone.now()):
+            for told in Detector.objects.filter(slug=slug):
+                record_truths(told.pk, known, source=Label.Source.SIMULATOR)
         sent += 1
         wait(max(begun + sent / rate - time.monotonic(), 0.0))

@@ -6,9 +6,11 @@ import pytest
 from django.utils import timezone
 
 from cases.models import Alert
+from scoring import due_truths, simulating
+from scoring.due_truths import DueTruths, Truth
 from scoring.models import Label, Prediction
 from scoring.simulating import simulate_history, simulate_live
-from tests.factories import shipped_detector
+from tests.factories import START, shipped_detector
 
 pytestmark = pytest.mark.django_db
 
@@ -47,3 +49,88 @@ def test_the_trickle_is_shared_by_the_detectors(payments_detector, cards_detecto
         wait=sent.append,
     )
     assert payments_detector.prediction_set.count() == cards_detector.prediction_set.count() == 5
+
+
+class Clock:
+    """The time of day, and how far it was put ahead."""
+
+    ahead = timedelta(0)
+
+    def now(self):
+        return timezone.now() + self.ahead
+
+
+def trickle(detector, events, monkeypatch, ahead=0):
+    """So many events; once it has begun, the clock is put ahead by so many days."""
+    clock, left = Clock(), iter(range(events))
+    monkeypatch.setattr(simulating, "timezone", clock)
+
+    def should_stop():
+        clock.ahead = timedelta(days=ahead)
+        return next(left, None) is None
+
+    simulate_live(
+        [detector], rate=1000.0, seed=3, should_stop=should_stop, wait=lambda seconds: None
+    )
+
+
+def test_a_truth_that_comes_due_after_a_restart_is_recorded_all_the_same(
+    payments_detector, monkeypatch, settings, tmp_path
+):
+    settings.VAR_DIR = tmp_path
+    trickle(payments_detector, 30, monkeypatch)
+    first = set(Prediction.objects.values_list("pk", flat=True))
+    assert not Label.objects.exists()
+    trickle(payments_detector, 1, monkeypatch, ahead=365)
+    assert Label.objects.filter(prediction__in=first).count() == 30
+    trickle(payments_detector, 1, monkeypatch, ahead=365)
+    assert Label.objects.filter(prediction__in=first).count() == 30
+
+
+def truth(number, hours):
+    return Truth(START + timedelta(hours=hours), "payments", str(number), number % 2 == 0)
+
+
+def names(truths, hours):
+    return [name for _, known in truths.take(START + timedelta(hours=hours)) for name in known]
+
+
+def test_what_a_killed_process_left_is_taken_over_but_for_a_line_cut_short(tmp_path):
+    killed = DueTruths(tmp_path)
+    killed.add(truth(1, hours=2))
+    killed.add(truth(2, hours=1))
+    killed._file.write('["2026-')
+    killed._file.close()
+    with DueTruths(tmp_path) as truths:
+        assert names(truths, hours=1) == ["2"]
+        assert names(truths, hours=2) == ["1"]
+    with DueTruths(tmp_path) as truths:
+        assert names(truths, hours=99) == []
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_two_that_simulate_at_once_leave_each_other_alone(tmp_path):
+    with DueTruths(tmp_path) as one:
+        one.add(truth(1, hours=1))
+        with DueTruths(tmp_path) as other:
+            assert names(other, hours=9) == []
+        assert names(one, hours=9) == ["1"]
+
+
+def test_the_file_does_not_grow_with_what_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(due_truths, "SPARE_LINES", 5)
+    with DueTruths(tmp_path) as truths:
+        for number in range(50):
+            truths.add(truth(number, hours=number))
+            assert names(truths, hours=number) == [str(number)]
+        (file,) = tmp_path.iterdir()
+        assert len(file.read_text().splitlines()) <= 6
+
+
+def test_truths_that_could_not_be_recorded_are_due_again(tmp_path):
+    with pytest.raises(ZeroDivisionError), DueTruths(tmp_path) as truths:
+        truths.add(truth(1, hours=1))
+        assert names(truths, hours=1) == ["1"]
+        raise ZeroDivisionError
+    with DueTruths(tmp_path) as truths:
+        assert names(truths, hours=1) == ["1"]
