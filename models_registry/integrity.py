@@ -277,7 +277,7 @@ def _data_gone(versions: Sequence[ModelVersion]) -> Iterator[Finding]:
                 WARNING,
                 str(version),
                 "Events of its data are stored no more: it cannot be trained again on the same.",
-                "Expected past the retention period; else restore the predictions from a backup.",
+                "Expected where they were deleted on purpose; else restore them from a backup.",
                 version.detector.slug,
                 version.get_absolute_url(),
             )

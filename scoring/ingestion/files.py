@@ -1,6 +1,7 @@
 """Events from CSV and Parquet files: chunks of plain dicts, never the whole file in memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,12 @@ from scoring.importing import Chunk
 BLOCK = 50_000
 """Rows that are read at once: where rows are filtered, each reading goes through the whole file."""
 USUAL_TIMES = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+
+CSV_ADVICE = (
+    "A CSV is UTF-8 text, and its lines have no more fields than its first one: mend it and import"
+    " it again; what was imported is not imported twice."
+)
+PARQUET_ADVICE = "Write the Parquet file anew and import it again."
 
 
 class FileProblem(ValueError):
@@ -45,8 +52,10 @@ class EventFile:
         """
         self.path = path
         self.spec = spec
-        self._frame = self._scan(path)
         self._has_types = path.suffix == ".parquet"
+        self._advice = PARQUET_ADVICE if self._has_types else CSV_ADVICE
+        with self._told():
+            self._frame = self._scan(path)
         if columns_of is not None:
             read = columns_of(self._columns())
             self._frame = self._frame.select(pl.col(name).alias(own) for own, name in read.items())
@@ -65,14 +74,30 @@ class EventFile:
             )
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
-        self.rows = int(self._frame.select(pl.len()).collect().item())
+        self.rows = int(self._collect(self._frame.select(pl.len())).item())
 
     def _columns(self) -> list[str]:
         """Raises FileProblem."""
+        return self._schema().names()
+
+    def _schema(self) -> pl.Schema:
+        """Raises FileProblem."""
+        with self._told():
+            return self._frame.collect_schema()
+
+    def _collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        """Raises FileProblem."""
+        with self._told():
+            return frame.collect()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What is wrong with the file is found wherever it is read: say it, and what to do."""
         try:
-            return self._frame.collect_schema().names()
+            yield
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise FileProblem(f"{self.path.name} cannot be read: {error}") from error
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise FileProblem(f"{self.path.name} cannot be read: {said}. {self._advice}") from error
 
     def _complete(self, spec: DetectorSpec) -> None:
         """Ids by row and times by seconds elapsed, where the file has neither and may lack them."""
@@ -93,7 +118,7 @@ class EventFile:
     def _time(self) -> pl.Expr:
         """The event time as an aware UTC column; null where a text is no time."""
         column = pl.col(self.spec.time_field)
-        kind = self._frame.collect_schema().get(self.spec.time_field)
+        kind = self._schema().get(self.spec.time_field)
         if isinstance(kind, pl.Datetime):
             return column.dt.replace_time_zone("UTC") if kind.time_zone is None else column
         if kind == pl.Date:
@@ -105,10 +130,10 @@ class EventFile:
         return pl.coalesce(usual, other)
 
     def last_event_at(self) -> datetime | None:
-        """Time of the newest event, None where the file has no time at all."""
+        """Time of the newest event, None where the file has no time at all. Raises FileProblem."""
         if self.rows == 0 or self.spec.time_field not in self.fields:
             return None
-        found: datetime | None = self._frame.select(self._time().max()).collect().item()
+        found: datetime | None = self._collect(self._frame.select(self._time().max())).item()
         return found and found.astimezone(UTC)
 
     @staticmethod
@@ -122,10 +147,10 @@ class EventFile:
         raise FileProblem(f"{path.name}: a file ends in .csv or .parquet.")
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """All rows in the order of the file, up to `size` at a time."""
+        """All rows in the order of the file, up to `size` at a time. Raises FileProblem."""
         wanted = [*self.fields, *([self.spec.label_column] if self.has_labels else [])]
         for begin in range(0, self.rows, BLOCK):
-            block = self._frame.slice(begin, BLOCK).select(wanted).collect()
+            block = self._collect(self._frame.slice(begin, BLOCK).select(wanted))
             for at in range(0, block.height, size):
                 yield self._chunk(begin + at, block.slice(at, size))
 

@@ -180,13 +180,13 @@ def test_days_whose_labels_may_still_come_are_counted_every_night():
 def test_the_command_counts_everything_and_refuses_what_is_no_day():
     alert_on("a", NOON)
     out = StringIO()
-    call_command("tally_days", since="2026-03-01", stdout=out)
+    call_command("tally_days", "--since=2026-03-01", stdout=out)
     assert "days" in out.getvalue()
     assert (counted("opened"), counted("event", EVENT_DAY)) == (1, 0)
     call_command("tally_days", stdout=out)
     assert counted("event", EVENT_DAY) == 1
     with pytest.raises(CommandError, match="2026-01-31"):
-        call_command("tally_days", since="tomorrow")
+        call_command("tally_days", "--since=tomorrow")
 
 
 # --- Nothing is counted twice, or missed ---------------------------------------------------------

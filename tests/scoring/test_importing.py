@@ -126,9 +126,9 @@ def test_history_is_filled_in_behind_what_was_scored_live(cards_detector, path):
     assert (report.skipped, report.scored, report.labelled) == (20, 30, ROWS)
 
 
-def test_rows_that_are_done_are_not_read_again(cards_detector, path, monkeypatch):
+def test_rows_that_are_done_are_not_scored_again(cards_detector, path, monkeypatch):
     import_file(cards_detector, source(path, cards_detector))
-    monkeypatch.setattr(EventFile, "_event", None)
+    monkeypatch.setattr(importing, "score_events", None)
     report = import_file(cards_detector, source(path, cards_detector))
     assert (report.skipped, report.scored, report.labelled) == (ROWS, 0, 0)
 
@@ -221,6 +221,73 @@ def test_an_id_that_comes_with_another_body_is_refused(cards_detector, path, set
     assert "'7' was scored before with another body" in report.dead_letters.read_text()
 
 
+def test_other_bodies_are_refused_wherever_they_stand(
+    cards_detector, tmp_path, settings, monkeypatch
+):
+    settings.VAR_DIR = tmp_path
+    ids = list(range(ROWS))
+    ids[5], ids[40] = 4, 3  # In the chunk of the first 4, and long after the first 3.
+    frame(TRANSACTION_ID=ids).write_parquet(tmp_path / "cards.parquet")
+    for scored in (ROWS - 2, 0):
+        report = import_file(cards_detector, source(tmp_path / "cards.parquet", cards_detector))
+        assert (report.scored, report.refused, report.conflicting) == (scored, 2, 2)
+    letters = report.dead_letters.read_text().splitlines()
+    assert [json.loads(letter)["row"] for letter in letters] == [5, 40]
+
+
+def test_a_file_with_corrected_amounts_is_not_taken_for_the_one_before(
+    cards_detector, path, settings, tmp_path
+):
+    settings.VAR_DIR = tmp_path
+    import_file(cards_detector, source(path, cards_detector))
+    frame(TX_AMOUNT=[999.0] * ROWS).write_parquet(path)
+    report = import_file(cards_detector, source(path, cards_detector))
+    assert (report.skipped, report.conflicting, report.labelled) == (0, ROWS, 0)
+
+
+def test_a_corrected_label_is_added_and_counts(cards_detector, path):
+    import_file(cards_detector, source(path, cards_detector))
+    frame(TX_FRAUD=[int(i == 3 or (i % 10 == 0 and i > 0)) for i in range(ROWS)]).write_parquet(
+        path
+    )
+    for corrected in (2, 0):
+        report = import_file(cards_detector, source(path, cards_detector))
+        assert (report.skipped, report.labelled) == (ROWS, corrected)
+        assert report.corrected == corrected
+    for name, is_fraud in (("0", False), ("3", True)):
+        first, second = Label.objects.filter(prediction__external_id=name)
+        assert (first.is_fraud, second.is_fraud) == (is_fraud, not is_fraud)
+
+
+def test_a_correction_that_is_not_known_yet_waits(cards_detector, path):
+    import_file(cards_detector, source(path, cards_detector))
+    frame(TX_FRAUD=[1] * ROWS).write_parquet(path)
+    as_of = START + timedelta(days=7, hours=9)
+    report = import_file(cards_detector, source(path, cards_detector), as_of=as_of)
+    assert (report.corrected, report.skipped) == (9, ROWS)
+
+
+def test_rows_of_a_chunk_that_contradict_each_other_settle(cards_detector, tmp_path):
+    rows = pl.concat([frame(5), frame(5, TX_FRAUD=[0, 1, 1, 1, 1])])
+    rows.write_parquet(tmp_path / "both.parquet")
+    for labelled in (5, 0):
+        report = import_file(cards_detector, source(tmp_path / "both.parquet", cards_detector))
+        assert report.labelled == labelled
+    assert Label.objects.filter(is_fraud=True).count() == 4
+
+
+def test_a_dead_letter_that_was_cut_short_swallows_no_other(cards_detector, tmp_path, settings):
+    settings.VAR_DIR = tmp_path
+    (tmp_path / "dead_letters").mkdir()
+    letters = tmp_path / "dead_letters" / "cards-bad.parquet.jsonl"
+    letters.write_text('{"row": 5, "problems": [["TX_AMO')
+    amounts = [-1.0 if i in (5, 30) else 10.0 for i in range(ROWS)]
+    frame(TX_AMOUNT=amounts).write_parquet(tmp_path / "bad.parquet")
+    import_file(cards_detector, source(tmp_path / "bad.parquet", cards_detector))
+    _, *whole = letters.read_text().splitlines()
+    assert [json.loads(letter)["row"] for letter in whole] == [5, 30]
+
+
 def test_a_row_without_an_id_is_refused_not_imported_by_every_run(
     fraud_detector, tmp_path, settings
 ):
@@ -263,6 +330,16 @@ def test_a_file_that_lacks_columns_or_is_none_is_refused(cards_detector, tmp_pat
     for name in ("none.csv", "letter.docx"):
         with pytest.raises(FileProblem):
             source(tmp_path / name, cards_detector)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_csv_that_cannot_be_read_on_is_told_of(cards_detector, tmp_path, encoding):
+    lines = frame().write_csv().splitlines()
+    lines[45] += ",1,2" if encoding == "utf-8" else "\u00e4"
+    path = tmp_path / "ragged.csv"
+    path.write_bytes("\n".join(lines).encode(encoding))
+    with pytest.raises(CommandError, match=r"ragged.csv cannot be read: .*mend it and import it"):
+        call_command("import_events", str(path), detector="cards", as_of=START)
 
 
 def test_the_command_reports_and_resumes(cards_detector, path, capsys):

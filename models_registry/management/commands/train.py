@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.argument_types import number
 from accounts.quantities import threshold
 from models_registry.approvals import serving_version
 from models_registry.core.learners.base import LearnerError
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--learner", choices=sorted(LEARNERS))
         parser.add_argument(
             "--tune-minutes",
-            type=float,
+            type=number(0, 1e5),
             help="How long to search parameters for; as the detector declares unless given.",
         )
         parser.add_argument("--promote", action="store_true", help="Put it into service at once.")

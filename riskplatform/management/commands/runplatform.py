@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.argument_types import number
 from riskplatform.alone import RunsAlready, alone
 from riskplatform.listening import CannotListen, host_name, refuse_taken, url_host
 from riskplatform.preparing import forget_old_measurements, prepare
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument("--workers", type=int, default=1, help="Web processes.")
         parser.add_argument("--threads", type=int, default=2, help="Threads of the worker.")
-        parser.add_argument("--live", type=float, default=0.0, metavar="N",
+        parser.add_argument("--live", type=number(0, 1e5), default=0.0, metavar="N",
                             help="Also simulate N events a second.")  # fmt: skip
 
         parser.add_argument("--prepared", action="store_true",

@@ -3,14 +3,14 @@
 import sys
 import time
 from argparse import ArgumentParser
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.argument_types import moment, whole
 from scoring.deployment import UnknownDetector, serving
-from scoring.importing import ImportReport, import_file
+from scoring.importing import ImportReport, import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.models import Detector
 
@@ -23,34 +23,34 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument("--detector", required=True)
-        parser.add_argument("--until", type=datetime.fromisoformat, metavar="TIME",
+        parser.add_argument("--until", type=moment, metavar="TIME",
                             help="Leave out events from this time on (ISO-8601, UTC).")  # fmt: skip
-        parser.add_argument("--as-of", type=datetime.fromisoformat, metavar="TIME",
+        parser.add_argument("--as-of", type=moment, metavar="TIME",
                             help="Leave out labels that were not known at this time; "
                             "default: the time of the file's last event.")  # fmt: skip
-        parser.add_argument("--limit", type=int, help="Read at most so many rows.")
+        parser.add_argument("--limit", type=whole(1), help="Read at most so many rows.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._started, self._drawn = time.monotonic(), False
         try:
             spec = serving(options["detector"]).bundle.spec
-            file = EventFile(
-                options["file"], spec, until=_utc(options["until"]), limit=options["limit"]
-            )
+            file = EventFile(options["file"], spec, until=options["until"], limit=options["limit"])
+            detector = Detector.objects.get(slug=spec.slug)
+            as_of = options["as_of"] or file.last_event_at()
+            self._started = time.monotonic()
+            report = import_file(detector, file, as_of=as_of, on_progress=self._bar)
         except UnknownDetector as error:
             raise CommandError(f"There is no detector '{options['detector']}'.") from error
         except FileProblem as error:
             raise CommandError(str(error)) from error
-        self._started, self._drawn = time.monotonic(), False
-        detector = Detector.objects.get(slug=spec.slug)
-        as_of = _utc(options["as_of"]) or file.last_event_at()
-        report = import_file(detector, file, as_of=as_of, on_progress=self._bar)
+        finally:
+            if self._drawn:
+                sys.stderr.write("\n")
         seconds = time.monotonic() - self._started
-        if self._drawn:
-            sys.stderr.write("\n")
         self.stdout.write(
             f"{report.rows:,} rows: {report.skipped:,} were there before, "
             f"{report.scored:,} scored, {report.flagged:,} flagged, "
-            f"{report.labelled:,} labelled, {report.refused:,} refused; "
+            f"{labelled_and_refused(report)}; "
             f"{seconds:.0f} s, {report.scored / max(seconds, 1e-9):,.0f} events/s."
         )
         if report.dead_letters:
@@ -68,7 +68,3 @@ class Command(BaseCommand):
             f"{rate:7,.0f} events/s{left} "
         )
         sys.stderr.flush()
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -9,9 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from accounts.argument_types import number, whole
 from scoring.models import Detector
 from scoring.simulating import simulate_history, simulate_live
 from scoring.simulation.stream import DETECTORS
+
+MOST_DAYS, MOST_SEED, MOST_RATE = 10_000, 2**32 - 1, 100_000
 
 
 class Command(BaseCommand):
@@ -20,10 +23,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--detector", action="append", choices=DETECTORS,
                             help="May be given several times; default: all.")  # fmt: skip
-        parser.add_argument("--events", type=int, default=5000, help="Events a detector.")
-        parser.add_argument("--days", type=float, default=40.0, help="Days of history up to now.")
-        parser.add_argument("--seed", type=int, default=7)
-        parser.add_argument("--live", type=float, metavar="N",
+        parser.add_argument("--events", type=whole(1), default=5000, help="Events a detector.")
+        parser.add_argument("--days", type=number(0, MOST_DAYS, above=True), default=40.0,
+                            help="Days of history up to now.")  # fmt: skip
+        parser.add_argument("--seed", type=whole(0, MOST_SEED), default=7)
+        parser.add_argument("--live", type=number(0, MOST_RATE, above=True), metavar="N",
                             help="Send N events a second until stopped.")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,8 +38,6 @@ class Command(BaseCommand):
             raise CommandError(f"No detector {', '.join(missing)}: run load_detectors first.")
         detectors = [found[slug] for slug in slugs]
         if options["live"] is not None:
-            if options["live"] <= 0:
-                raise CommandError("--live needs a rate above 0.")
             self._live(detectors, rate=options["live"], seed=options["seed"])
             return
         end = timezone.now()
@@ -51,6 +53,6 @@ class Command(BaseCommand):
 
     def _live(self, detectors: list[Detector], *, rate: float, seed: int) -> None:
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stop.set())
         simulate_live(detectors, rate=rate, seed=seed, should_stop=stop.is_set, wait=stop.wait)
