@@ -6,10 +6,11 @@ from typing import Any
 
 import yaml
 
+from scoring.core.json_values import DEEPEST
 from scoring.core.reader import SpecError
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML's own, but a date is the text that it is written as: JSON has no dates."""
 
 
@@ -28,27 +29,53 @@ def read_yaml(text: str) -> tuple[Any, dict[str, int]]:
     lines of them can stand for a million, or for themselves.
     """
     try:
-        for token in yaml.scan(text, Loader=_Loader):
-            if isinstance(token, yaml.AliasToken):
-                where = f"line {token.start_mark.line + 1}"
-                raise SpecError([(where, f"*{token.value}: aliases are not read, repeat it")])
+        _refuse_aliases_and_depth(text)
         node = yaml.compose(text, Loader=_Loader)
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        lines, twice = _lines_of(node)
+        value = None if node is None else _Loader("").construct_document(node)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else "line 1"
-        raise SpecError([(where, getattr(error, "problem", None) or "is not YAML")]) from error
-    except RecursionError as error:
-        raise SpecError([("line 1", "is nested too deeply")]) from error
+        raise SpecError([_told(error, text)]) from error
+    except UnicodeEncodeError as error:  # Half of a character, which no file can hold.
+        raise SpecError([("line 1", "is not YAML")]) from error
+    if twice:
+        raise SpecError(twice)
+    return value, lines
+
+
+def _told(error: yaml.YAMLError, text: str) -> tuple[str, str]:
+    """(line, what is wrong)"""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return "line 1", "is not YAML"
+    where = f"line {mark.line + 1}"
+    if text[mark.index : mark.index + 1] == "\t":
+        return where, "begins with a tab: YAML is indented with spaces"
+    return where, getattr(error, "problem", None) or "is not YAML"
+
+
+def _refuse_aliases_and_depth(text: str) -> None:
+    """Before anything is made of it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        where = f"line {event.start_mark.line + 1}" if event.start_mark else ""
+        if isinstance(event, yaml.AliasEvent):
+            raise SpecError([(where, f"*{event.anchor}: aliases are not read, repeat it")])
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise SpecError([(where, "is nested too deeply")])
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _lines_of(node: yaml.Node | None) -> tuple[dict[str, int], Problems]:
     lines: dict[str, int] = {}
     twice: Problems = []
     for place, line in _walk(node, "") if node is not None else ():
         if place in lines:
             twice.append((f"line {line}: {place}", f"stands in line {lines[place]} already"))
         lines[place] = line
-    if twice:
-        raise SpecError(twice)
-    return value, lines
+    return lines, twice
 
 
 def _walk(node: yaml.Node, place: str) -> Iterator[tuple[str, int]]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring.core.json_values import DEEPEST, is_too_deep
 from scoring.core.reader import SpecError
 from scoring.declarations import SHIPPED, read_config
 from scoring.yaml_lines import read_yaml, with_lines
@@ -80,9 +81,22 @@ def test_a_date_is_the_text_that_it_is_written_as():
     assert value == {"since": "2013-09-01T00:00:00Z", "name": "2020-01-01"}
 
 
-def test_what_is_nested_too_deeply_is_said_to_be():
-    with pytest.raises(SpecError, match="nested too deeply"):
-        read_yaml("a: " + "[" * 2000 + "]" * 2000)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("\na: " + "[" * 100_000 + "]" * 100_000, id="lists"),
+        pytest.param("\n" + "- " * 100_000 + "x", id="items"),
+        pytest.param("\na: " + "{b: " * 100_000, id="objects"),
+    ],
+)
+def test_what_is_nested_too_deeply_is_said_to_be_with_its_line(text):
+    with pytest.raises(SpecError, match="line 2: is nested too deeply"):
+        read_yaml(text)
+
+
+def test_what_is_not_nested_too_deeply_is_read():
+    value, _ = read_yaml("[" * DEEPEST + "]" * DEEPEST)
+    assert not is_too_deep(b"[" * DEEPEST, value)
 
 
 @pytest.mark.parametrize(
@@ -98,4 +112,18 @@ def test_what_is_nested_too_deeply_is_said_to_be():
 )
 def test_an_alias_is_refused_with_its_line(text):
     with pytest.raises(SpecError, match=r"line 2: \*a0?: aliases are not read"):
+        read_yaml(text)
+
+
+@pytest.mark.parametrize("text", ["a:\n\t- b\n", "a: é😀\n\t- b: 1", "a: 1\u2028\tb"])
+def test_a_tab_is_told_as_one(text):
+    with pytest.raises(SpecError, match="line 2: begins with a tab: YAML is indented with spaces"):
+        read_yaml(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: \ud800", "a: \0b", "\x07", "a: [1,", "a: !foo 1", "a: 1\n--- 2"]
+)
+def test_what_is_no_yaml_is_refused(text):
+    with pytest.raises(SpecError, match=r"^line \d: "):
         read_yaml(text)
