@@ -4,11 +4,13 @@
 People come through here: pages and API call nothing else. Decided in docs/adr/0015.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
@@ -223,7 +225,7 @@ def withdraw_promotion(asked: PromotionRequest, *, actor: User) -> PromotionRequ
 
 def may_decide(asked: PromotionRequest, user: User) -> bool:
     """Whether this person would be the second one."""
-    return not people_behind(user.pk) & {*_who_asked(asked), asked.version.trained_by_id}
+    return user.pk not in _first_people(asked)
 
 
 def _check_stage(version: ModelVersion) -> None:
@@ -259,11 +261,12 @@ def _check_second_person(asked: PromotionRequest, actor: User) -> None:
         )
     key = actor.came_by
     behind = people_behind(actor.pk, key.prefix if key else "")
-    if not behind & {*_who_asked(asked), asked.version.trained_by_id}:
+    if not behind & _first_people(asked):
         return
     if key is None:
         raise SelfApproval(
-            "You made the API key by which this was asked for: a second person has to approve it."
+            "You made the API key by which this was asked for or the version was made: a second "
+            "person has to approve it."
         )
     raise SelfApproval(
         "This API key was made by who asked for this promotion or trained the version: a second "
@@ -271,16 +274,32 @@ def _check_second_person(asked: PromotionRequest, actor: User) -> None:
     )
 
 
+def _first_people(asked: PromotionRequest) -> frozenset[int]:
+    """Who asked, who trained, imported or changed the version, and who made the API keys by which
+    they did: the trail has them all."""
+    return _who_asked(asked) | _who_made(asked.version)
+
+
 def _who_asked(asked: PromotionRequest) -> frozenset[int]:
-    """Who asked and, where that came by an API key, who made the key: the trail has both."""
-    entries = AuditEntry.objects.filter(
-        object_type=ModelVersion._meta.label_lower,
-        object_id=str(asked.version_id),
-        action=REQUESTED,
-    )
-    details = (entry.detail for entry in entries)
-    mine = next((detail for detail in details if detail["request"] == asked.pk), {})
+    told = _told_of(asked.version, action=REQUESTED)
+    mine = next((detail for detail in told if detail["request"] == asked.pk), {})
     return people_behind(asked.requested_by_id, mine.get("api_key", ""))
+
+
+def _who_made(version: ModelVersion) -> frozenset[int]:
+    maker = version.trained_by_id
+    if maker is None:
+        return frozenset()
+    # A training was asked for; what was imported or moved tells of itself.
+    first = next(_told_of(version.job or version, actor=maker), {})
+    return people_behind(maker, first.get("api_key", ""))
+
+
+def _told_of(subject: Model, **narrowed: Any) -> Iterator[dict[str, Any]]:
+    """Details of what the audit trail says of it, oldest first."""
+    label, pk = subject._meta.label_lower, str(subject.pk)
+    entries = AuditEntry.objects.filter(object_type=label, object_id=pk, **narrowed)
+    return (entry.detail for entry in entries.order_by("number"))
 
 
 def _claim(asked: PromotionRequest) -> None:

@@ -115,7 +115,10 @@ def _why_not(pending: PromotionRequest | None, version: ModelVersion, user: User
         return "You asked for it, so a second person decides."
     if version.trained_by_id == user.pk:
         return f"You trained {version.label}, so a second person decides."
-    return "You made the API key by which it was asked for, so a second person decides."
+    return (
+        "You made the API key by which it was asked for or the version was made, so a second "
+        "person decides."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,20 +77,26 @@ def request_training(
 ) -> Job:
     """Queue a training; the one that is under way already, if there is one.
 
-    `tune_for`: seconds for which parameters are searched; as declared unless given.
+    `tune_for`: seconds for which parameters are searched; as declared unless given. The audit trail
+    says who asked.
     """
     declared = detector.spec().training
     seconds = declared.tune_for if tune_for is None else tune_for
     params: dict[str, Any] = {"detector": detector.slug, "learner": learner or declared.learner}
     if seconds:
         params["tune_for"] = seconds
-    return enqueue_job(
-        kind=TRAIN,
-        params=params | ({"reason": reason} if reason else {}),
-        unique_key=training_key(detector),
-        requested_by=requested_by,
-        subject=detector.name,
-    )
+    with transaction.atomic():
+        job = enqueue_job(
+            kind=TRAIN,
+            params=params | ({"reason": reason} if reason else {}),
+            unique_key=training_key(detector),
+            requested_by=requested_by,
+            subject=detector.name,
+        )
+        if requested_by is not None:
+            detail = {"detector": detector.slug, "learner": params["learner"]}
+            record_audit(actor=requested_by, action="model.train", subject=job, detail=detail)
+    return job
 
 
 def policy_of(detector: Detector) -> RetrainingPolicy:

@@ -1,12 +1,16 @@
 """Promotions and shadows over the API: who may, and what is refused how."""
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import MULTIPART_CONTENT
 
 from accounts.models import AuditEntry
 from accounts.roles import MODEL_OWNER
 from accounts.services import create_api_key
+from jobs.models import Job
 from models_registry.approvals import SelfApproval, approve_promotion, request_promotion
+from models_registry.exchange import pack_bundle
 from models_registry.models import ModelVersion
 from models_registry.promotion_models import PromotionRequest
 from scoring.deployment import serving
@@ -141,7 +145,9 @@ def made_by(maker, user):
     scopes = ["models:read", "models:write"]
     _, secret = create_api_key(user=user, label="x", scopes=scopes, rate="none", actor=maker)
     client = Client(headers={"authorization": f"Token {secret}"})
-    return lambda path: client.post(f"/api/v1{path}", {}, content_type=JSON)
+    return lambda path, body=None, kind=JSON: client.post(
+        f"/api/v1{path}", body or {}, content_type=kind
+    )
 
 
 def test_a_key_for_who_may_not_promote_approves_nothing(people, versions, admin, analyst):
@@ -175,9 +181,41 @@ def test_who_made_the_key_that_asked_does_not_approve(client, people, versions, 
     assert serving("payments").version == "v1"
     client.force_login(admin)
     page = client.get(versions[1].get_absolute_url()).content.decode()
-    assert "You made the API key by which it was asked for" in page
+    assert "You made the API key by which it was asked for or the version" in page
     approve_promotion(row, actor=people.users[1])
     assert serving("payments").version == "v2"
+
+
+@pytest.fixture(params=["trained", "imported"])
+def version_by_key(request, people, versions, admin):
+    """A version that the first owner made, by a key that an admin had made for them."""
+    post = made_by(admin, people.users[0])
+    if request.param == "imported":
+        file = SimpleUploadedFile("v.zip", pack_bundle(versions[1]), "application/zip")
+        versions[1].delete()
+        answer = post("/detectors/payments/import", {"bundle": file}, MULTIPART_CONTENT)
+        assert answer.status_code == 201, answer.json()
+        return ModelVersion.objects.get(pk=answer.json()["id"])
+    version = versions[1]
+    version.job = Job.objects.get(pk=post("/detectors/payments/train").json()["job_id"])
+    version.trained_by = version.job.requested_by
+    version.save(update_fields=["job", "trained_by"])
+    return version
+
+
+def test_who_made_the_key_that_made_the_version_does_not_approve(
+    client, people, admin, version_by_key
+):
+    assert version_by_key.trained_by == people.users[0]
+    asked = request_promotion(
+        version_by_key, actor=people.users[1], override=True, reason="It is urgent."
+    )
+    with pytest.raises(SelfApproval, match="You made the API key"):
+        approve_promotion(asked, actor=admin)
+    client.force_login(admin)
+    page = client.get(version_by_key.get_absolute_url()).content.decode()
+    assert "You made the API key by which" in page
+    approve_promotion(asked, actor=user_with_role(MODEL_OWNER, username="third"))
 
 
 def test_the_trail_names_the_keys_of_asking_and_approving(people, versions):
