@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from scoring.core.json_values import DEEPEST
 from scoring.core.reader import SpecError
@@ -18,6 +19,27 @@ _Loader.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
     for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _plain(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    """A number or a truth. Raises YAMLError for what is none, or larger than any float."""
+    kind = node.tag.rpartition(":")[2]
+    try:
+        value = getattr(loader, f"construct_yaml_{kind}")(node)
+        float(value)
+    except (ValueError, OverflowError, LookupError) as error:
+        said = f"is no {kind} that can be read"
+        raise ConstructorError(None, None, said, node.start_mark) from error
+    return value
+
+
+# What JSON has too; of other tags (sets, dates, bytes) the line is told.
+_Loader.yaml_constructors = {
+    tag: yaml.SafeLoader.yaml_constructors[tag]
+    for tag in (None, *(f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "seq", "map")))
+}
+for _kind in ("int", "float", "bool"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _plain)
 Problems = list[tuple[str, str]]
 LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
 

@@ -15,10 +15,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.scopes import SCOPES
 from benchmarks.addresses import readable_pages
-from models_registry.promotion import promote
 from tests.accounts.factories import key_for
-from tests.models_registry.versions import VersionFactory
-from tests.world import found_world, grow_world, shown_of
+from tests.world import begin_world, grow_world, shown_of
 
 pytestmark = pytest.mark.django_db
 BUDGETS = Path(__file__).parent / "query_counts.json"
@@ -35,9 +33,7 @@ NOT_PAGES = {
 
 @pytest.fixture
 def world(champion, payments_digest, admin):
-    version = VersionFactory(detector=champion, digest=payments_digest)
-    promote(version, actor=None, reason="for the tests")
-    return found_world(champion, version, admin)
+    return begin_world(champion, payments_digest, admin)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from jobs.services import run_job
 from models_registry.backtest_models import Backtest
 from models_registry.backtesting import request_threshold_backtest, run_backtest
 from models_registry.models import ModelVersion
+from models_registry.promotion import promote
 from notifications.routing import send_test
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
@@ -51,8 +52,10 @@ class World:
     backtest: Backtest
 
 
-def found_world(detector: Detector, version: ModelVersion, actor: User) -> World:
-    """One of each."""
+def begin_world(detector: Detector, digest: str, actor: User) -> World:
+    """One of each, with a champion of this bundle."""
+    version = VersionFactory(detector=detector, digest=digest)
+    promote(version, actor=None, reason="for the tests")
     alert, prediction = _alert_of("busy")
     case = open_case([_alert_of("odd")[0]], title="Odd", actor=actor)
     return World(detector, version, alert, case, prediction, actor, _backtest(version, actor))

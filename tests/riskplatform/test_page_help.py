@@ -4,10 +4,8 @@ import pytest
 from django.urls import resolve
 
 from benchmarks.addresses import readable_pages
-from models_registry.promotion import promote
 from riskplatform.page_help import PAGES
-from tests.models_registry.versions import VersionFactory
-from tests.world import found_world, grow_world, shown_of
+from tests.world import begin_world, grow_world, shown_of
 
 pytestmark = pytest.mark.django_db
 
@@ -15,9 +13,7 @@ pytestmark = pytest.mark.django_db
 def test_every_page_has_a_help_drawer_and_every_help_a_page(
     client, champion, payments_digest, admin
 ):
-    version = VersionFactory(detector=champion, digest=payments_digest)
-    promote(version, actor=None, reason="for the tests")
-    world = found_world(champion, version, admin)
+    world = begin_world(champion, payments_digest, admin)
     grow_world(world, 1)
     client.force_login(admin)
     pages = set()

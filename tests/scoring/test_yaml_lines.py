@@ -121,9 +121,12 @@ def test_a_tab_is_told_as_one(text):
         read_yaml(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["a: \ud800", "a: \0b", "\x07", "a: [1,", "a: !foo 1", "a: 1\n--- 2"]
-)
+NO_YAML = ["a: \ud800", "a: \0b", "\x07", "a: [1,", "a: !foo 1", "a: 1\n--- 2"]
+NO_JSON = ["a: !!binary YQ==", "a: !!set {b}", "a: !!timestamp 2026-99-99", "a: !!bool x"]
+NO_NUMBERS = [f"a: {'9' * 400}", f"a: {'9' * 5000}", f"a: 0x{'f' * 6000}", "a: !!int ''"]
+
+
+@pytest.mark.parametrize("text", [*NO_YAML, *NO_JSON, *NO_NUMBERS])
 def test_what_is_no_yaml_is_refused(text):
     with pytest.raises(SpecError, match=r"^line \d: "):
         read_yaml(text)

@@ -172,6 +172,8 @@ def test_nothing_outside_the_grammar_is_compiled_anywhere(node, place):
         "-" * 900 + "1 > 0",
         "amount > 1e400",
         "amount > 10000000000000000",
+        "amount > " + "9" * 400,
+        "amount > " + "9" * 5000,
         "note == '" + "x" * 300 + "'",
         "abs() > 1",
         "max(amount) > 1",
@@ -248,6 +250,11 @@ def test_a_refusal_names_the_column(when, column):
 def test_a_slip_of_the_pen_is_pointed_out():
     with pytest.raises(RuleError, match=r"'amuont' is no field.*did you mean amount\?"):
         rule("amuont > 1")
+
+
+def test_parameters_that_no_float_holds_are_refused():
+    with pytest.raises(RuleError, match="a number lies between"):
+        rule("amount > most", parameters={"most": 10**400})
 
 
 def test_long_rules_are_refused():
