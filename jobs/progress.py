@@ -1,7 +1,8 @@
 """The handle through which running work reports, logs and learns that it should stop.
 
 It also keeps the job's heart beating from a thread, so that work which reports nothing for minutes
-is not taken for dead.
+is not taken for dead. The heart writes what was reported, every two seconds and on a connection of
+its own; a new stage is written at once.
 """
 
 import logging
@@ -44,7 +45,6 @@ class JobProgress:
         self._fraction = job.progress
         self._stage = job.stage
         self._log: list[dict[str, Any]] = list(job.log)
-        self._written_at = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"job-{job.pk}-heart", daemon=True)
 
@@ -68,7 +68,8 @@ class JobProgress:
             changed = bool(stage) and stage != self._stage
             self._fraction = min(max(float(fraction), 0.0), 1.0)
             self._stage = stage or self._stage
-        self._write_if_due(now_at_all=changed)
+        if changed:
+            self._write_stage()
 
     def log(self, text: str) -> None:
         """Add a line to the job's log; the oldest lines make room."""
@@ -76,7 +77,6 @@ class JobProgress:
         line = {"at": timezone.now().isoformat(timespec="seconds"), "text": text}
         with self._lock:
             self._log = [*self._log, line][-LOG_LINES_KEPT:]
-        self._write_if_due()
 
     def check_cancelled(self) -> None:
         """Raise `JobCancelled` when somebody cancelled the job or another worker has it now."""
@@ -110,20 +110,20 @@ class JobProgress:
         with self._lock:
             return {"progress": self._fraction, "stage": self._stage, "log": self._log}
 
-    def _write_if_due(self, *, now_at_all: bool = False) -> None:
-        due = time.monotonic() - self._written_at >= HEARTBEAT_SECONDS
+    def _write_stage(self) -> None:
         # Inside a transaction of the work's own nobody would see it, and the row would stay
         # locked against the heart; there the heart writes it.
-        if (due or now_at_all) and not connection.in_atomic_block:
-            try:
-                try_anew(self._write)
-            except CUT:
-                # No reason to give up work that may not need the database for a long while.
-                logger.warning("Progress of job %s was not kept.", self._job_id, exc_info=True)
+        if connection.in_atomic_block:
+            return
+        try:
+            try_anew(self._write)
+        except CUT:
+            # No reason to give up work that may not need the database for a long while. On SQLite
+            # a query that is being read bars its connection from writing once somebody else has.
+            logger.warning("Progress of job %s was not kept.", self._job_id, exc_info=True)
 
     def _write(self) -> None:
         columns = self.columns()
-        self._written_at = time.monotonic()
         Job.objects.filter(pk=self._job_id, status=JobStatus.RUNNING, attempt=self._attempt).update(
             heartbeat_at=timezone.now(), **columns
         )
@@ -146,7 +146,8 @@ def try_anew(act: Callable[[], Any], *, pauses: Sequence[float] = (0.0,)) -> Any
     """What `act` gives; where the connection was cut it is done again, on a fresh one.
 
     After each of `pauses` (seconds) once. Inside a transaction, which is lost with its connection,
-    the error goes on to whoever began it.
+    the error goes on to whoever began it. A connection that still works is kept, and with it what
+    is being read from it: the database was busy.
     """
     for pause in pauses:
         try:
@@ -154,6 +155,7 @@ def try_anew(act: Callable[[], Any], *, pauses: Sequence[float] = (0.0,)) -> Any
         except CUT:
             if connection.in_atomic_block:
                 raise
-            connection.close()
+            if not connection.is_usable():
+                connection.close()
             time.sleep(pause)
     return act()
