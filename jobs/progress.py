@@ -120,7 +120,8 @@ class JobProgress:
         except CUT:
             # No reason to give up work that may not need the database for a long while. On SQLite
             # a query that is being read bars its connection from writing once somebody else has.
-            logger.warning("Progress of job %s was not kept.", self._job_id, exc_info=True)
+            # The heart will write it, and says what is wrong where it cannot either.
+            logger.info("A stage of job %s waits for its heart.", self._job_id)
 
     def _write(self) -> None:
         columns = self.columns()
