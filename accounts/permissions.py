@@ -89,7 +89,8 @@ def _lacking(key: ApiKey, scope: str | None) -> str:
 
 
 def _exceeding(key: ApiKey, scope: str | None, permission: str | None) -> str:
-    """Why a key that has the scope writes nothing: its user may not. Two queries a second."""
+    """Why a key that has the scope writes nothing: its user may not. Two queries, as often as the
+    key is looked up anew."""
     if scope not in WRITING_SCOPES or (permission and key.user.has_perm(permission)):
         return ""
     return f"This API key acts for {key.user.username}, whose roles do not allow this."

@@ -85,7 +85,8 @@ def short_amount(amount: Decimal) -> str:
 
 
 def money(amount: Decimal | float, currency: str) -> str:
-    """`€ 1,235`, `-€ 0.40`: an amount in a currency (ISO 4217), as pages and mails show it."""
+    """`€ 1,235`, `€ 0.40`: an amount in a currency (ISO 4217), as pages and mails show it; a loss
+    begins with MINUS."""
     text = short_amount(amount if isinstance(amount, Decimal) else Decimal(repr(float(amount))))
     sign = MINUS if text.startswith("-") else ""
     return f"{sign}{SIGNS.get(currency, currency)}\N{NO-BREAK SPACE}{text.lstrip('-')}"

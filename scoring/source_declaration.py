@@ -95,8 +95,7 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
     """The source in a mapping. Raises SourceError with every problem found."""
     if not isinstance(raw, Mapping):
         raise SourceError([("", "a source is a mapping")])
-    found = [(place, "must be a finite number") for place in without_value(raw)]
-    found += [(place, "must not hold the character U+0000") for place in with_nul(raw)]
+    found = _unstorable(raw)
     found += [(str(key), "is not a setting") for key in raw if key not in KEYS]
     name = raw.get("name")
     if not isinstance(name, str) or not 0 < len(name.strip()) <= 100:
@@ -135,6 +134,12 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
         mapping={str(own): str(theirs) for own, theirs in mapping.items()},
         lines=dict(lines or {}),
     )
+
+
+def _unstorable(raw: object) -> list[tuple[str, str]]:
+    """What no database holds."""
+    found = [(place, "must be a finite number") for place in without_value(raw)]
+    return found + [(place, "must not hold the character U+0000") for place in with_nul(raw)]
 
 
 def slug_of(name: str) -> str:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlsplit
 
 SENDING = ("hx-post", "hx-get", "hx-delete")
+HTMX = {"HX-Request": "true"}
 LEADING = ("href", "hx-get", "hx-push-url")
 
 
@@ -17,6 +18,7 @@ class Form:
     action: str
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -46,7 +48,8 @@ class _Reader(HTMLParser):
             self._begin(given)
         elif sent := next((name for name in SENDING if name in given), ""):
             own = {given["name"]: [given.get("value", "")]} if given.get("name") else {}
-            self.found.append(Form(sent.removeprefix("hx-"), self._at(given[sent]), own))
+            action = self._at(given[sent])
+            self.found.append(Form(sent.removeprefix("hx-"), action, own, headers=HTMX))
         if tag in ("input", "button"):
             off = given.get("type") in ("checkbox", "radio") and "checked" not in given
             self._hold(given, [] if off else [given.get("value", "")])
@@ -80,7 +83,8 @@ class _Reader(HTMLParser):
     def _begin(self, given: dict[str, str]) -> None:
         sent = next((name for name in SENDING if name in given), "hx-get")
         method = given.get("method", sent.removeprefix("hx-")).lower()
-        self.form = Form(method, self._at(given.get("action") or given.get(sent, "")))
+        action = self._at(given.get(sent) or given.get("action", ""))
+        self.form = Form(method, action, headers=HTMX if sent in given else {})
         self.named[given.get("id", "")] = self.form
         self.found.append(self.form)
 

@@ -53,11 +53,12 @@ def test_an_empty_host_does_not_mean_every_address(command):
 
 
 @pytest.mark.parametrize(
-    "option", [{"port": 0}, {"workers": 0}, {"threads": -1}, {"live": -1.0}, {"live": float("nan")}]
+    "option", ["--port=0", "--port=65536", "--workers=0", "--threads=-1", "--live=-1", "--live=nan"]
 )
 def test_senseless_numbers_are_refused(option):
-    with pytest.raises(CommandError, match=f"--{next(iter(option))} must"):
-        call_command("runplatform", prepared=True, **option)
+    name, _, value = option.partition("=")
+    with pytest.raises(CommandError, match=f"argument {name}: '{value}' is no (whole )?number"):
+        call_command("runplatform", option, "--prepared")
 
 
 @pytest.mark.parametrize(

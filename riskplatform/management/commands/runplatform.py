@@ -1,6 +1,5 @@
 """`manage.py runplatform`: web, worker and beat under one supervisor."""
 
-import math
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.argument_types import number
+from accounts.argument_types import number, whole
 from riskplatform.alone import RunsAlready, alone
 from riskplatform.listening import CannotListen, host_name, refuse_taken, url_host
 from riskplatform.preparing import forget_old_measurements, prepare
@@ -27,9 +26,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", type=host_name, default=settings.HOST)
-        parser.add_argument("--port", type=int, default=settings.PORT)
-        parser.add_argument("--workers", type=int, default=1, help="Web processes.")
-        parser.add_argument("--threads", type=int, default=2, help="Threads of the worker.")
+        parser.add_argument("--port", type=whole(1, 65535), default=settings.PORT)
+        parser.add_argument("--workers", type=whole(1, 1000), default=1, help="Web processes.")
+        parser.add_argument(
+            "--threads", type=whole(1, 1000), default=2, help="Threads of the worker."
+        )
         parser.add_argument("--live", type=number(0, 1e5), default=0.0, metavar="N",
                             help="Also simulate N events a second.")  # fmt: skip
 
@@ -37,7 +38,6 @@ class Command(BaseCommand):
                             help="`manage.py prepare` has just been run.")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self._refuse_senseless(options)
         try:
             with alone(settings.VAR_DIR):
                 refuse_taken(options["host"], options["port"])
@@ -47,15 +47,6 @@ class Command(BaseCommand):
                 self._run(options)
         except (RunsAlready, CannotListen) as problem:
             raise CommandError(str(problem)) from problem
-
-    def _refuse_senseless(self, options: dict[str, Any]) -> None:
-        if not 0 < options["port"] < 65536:
-            raise CommandError(f"--port must lie between 1 and 65535, not {options['port']}.")
-        for name in ("workers", "threads"):
-            if options[name] < 1:
-                raise CommandError(f"--{name} must be at least 1, not {options[name]}.")
-        if not (math.isfinite(options["live"]) and options["live"] >= 0):
-            raise CommandError(f"--live must be 0 or more, not {options['live']}.")
 
     def _run(self, options: dict[str, Any]) -> None:
         host, port = options["host"], options["port"]
