@@ -2,7 +2,7 @@
 ours, nothing half done.
 
 Each field of each form gets one hostile value, another for each; `RISK_EVERY_HOSTILE=1` tries all
-of them in all fields, for a quarter of an hour.
+of them in all fields, for some ten minutes.
 """
 
 import os
