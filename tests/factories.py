@@ -1,7 +1,9 @@
 """Events, people and small trained bundles for the tests."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -169,7 +171,13 @@ def _level_names(
 def trained_payments(
     learner: str = "logistic_regression",
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """A payments bundle that finds large amounts risky."""
+    """A payments bundle that finds large amounts risky: trained once, to each caller its own."""
+    manifest, files = _trained_payments(learner)
+    return deepcopy(manifest), dict(files)
+
+
+@cache
+def _trained_payments(learner: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     raws = payments(800, users=40)
     amounts = np.array([raw["amount"] for raw in raws])
     noise = np.random.default_rng(1).normal(0.0, 30.0, len(raws))

@@ -18,7 +18,7 @@ from benchmarks.addresses import readable_pages
 from tests.accounts.factories import key_for
 from tests.world import begin_world, grow_world, shown_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.landing]
 BUDGETS = Path(__file__).parent / "query_counts.json"
 FEW, MANY = 2, 12
 NOT_PAGES = {
@@ -46,26 +46,35 @@ def reader(admin):
 
 
 def queries_of(client, address, headers):
+    """Of one reading; None where there is nothing to read: a form's target, an answer elsewhere."""
     with CaptureQueriesContext(connection) as queries:
-        assert client.get(address, headers=headers).status_code == 200, address
+        if client.get(address, headers=headers).status_code != 200:
+            return None
     return [query["sql"] for query in queries.captured_queries]
 
 
-def counts(world, reader, asked):
-    """By name of a page, how many queries reading it takes once it was read; `asked` gets them.
+def settled(client, address, headers):
+    """The queries of a page that was read before. What is remembered for a minute may have been
+    forgotten just then: where two readings differ, a third tells."""
+    first = queries_of(client, address, headers)
+    if first is None:
+        return None
+    second = queries_of(client, address, headers)
+    if len(first) == len(second):
+        return second
+    return min(second, queries_of(client, address, headers), key=len)
 
-    The least of two readings: what is remembered for a minute may just have been forgotten.
-    """
+
+def counts(world, reader, asked):
+    """By name of a page, how many queries reading it takes once it was read; `asked` gets them."""
     client, key = reader
     found = {}
     for name, address in readable_pages(shown_of(world)):
         if name in NOT_PAGES:
             continue
-        headers = key if address.startswith("/api/") else {}
-        if client.get(address, headers=headers).status_code != 200:
-            continue  # Not for reading: a form's target, or an answer elsewhere.
-        asked[name] = min((queries_of(client, address, headers) for _ in range(2)), key=len)
-        found[name] = len(asked[name])
+        queries = settled(client, address, key if address.startswith("/api/") else {})
+        if queries is not None:
+            asked[name], found[name] = queries, len(queries)
     return found
 
 
