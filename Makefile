@@ -10,11 +10,18 @@ ARGS ?=
 # LightGBM expects the system's OpenMP, which a bare Debian lacks: see deploy/link_openmp.py.
 export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/lib/openmp$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
-PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+# With the variable set, each of the processes that tests start would compile every module anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadgroup
+# Every test is in one of `make test` and `make soak`: docs/adr/0018-test-and-soak.md.
+TEST := landing or not slow
+SOAK := slow and not landing
+ROWS := django_db and not (browser or worker or kafka or mqtt)
+TEST_ON_POSTGRES := $(ROWS) and dialect and not slow
+SOAK_ON_POSTGRES := $(ROWS) and not (dialect and not slow)
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench tour format lock
+.PHONY: help demo test soak check bench tour format lock
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,11 +30,18 @@ help: ## Say what each target does
 demo: $(VENV)/.installed ## Start the whole platform with data, a champion and logins
 	@exec $(BIN)/python manage.py demo
 
-test: $(VENV)/.installed-dev ## Run every test, on PostgreSQL too where RISK_TEST_POSTGRES_URL is set (ARGS="-k name" narrows it down)
-	$(PYTEST) $(ARGS)
+test: $(VENV)/.installed-dev ## Run the tests of every landing, some on PostgreSQL too where RISK_TEST_POSTGRES_URL is set (ARGS="-k name" narrows it down)
+	$(PYTEST) -m "$(TEST)" $(ARGS)
 	@if [ -n "$$RISK_TEST_POSTGRES_URL" ]; then \
-	  echo "Once more on PostgreSQL, what touches the database ..."; \
-	  TEST_DATABASE=postgres $(PYTEST) -m "django_db and not browser and not worker and not kafka and not mqtt and not slow" $(ARGS) || [ $$? -eq 5 ]; \
+	  echo "Once more on PostgreSQL, what speaks to it differently ..."; \
+	  TEST_DATABASE=postgres $(PYTEST) -m "$(TEST_ON_POSTGRES)" $(ARGS) || [ $$? -eq 5 ]; \
+	fi
+
+soak: $(VENV)/.installed-dev ## Run all other tests: the slow ones, and on PostgreSQL the rest of what touches the database
+	$(PYTEST) -m "$(SOAK)" $(ARGS) || [ $$? -eq 5 ]
+	@if [ -n "$$RISK_TEST_POSTGRES_URL" ]; then \
+	  echo "Once more on PostgreSQL, what make test leaves out there ..."; \
+	  TEST_DATABASE=postgres $(PYTEST) -m "$(SOAK_ON_POSTGRES)" $(ARGS) || [ $$? -eq 5 ]; \
 	fi
 
 check: $(VENV)/.installed-dev ## Format, lint, templates, types, imports, migrations, settings

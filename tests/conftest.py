@@ -18,6 +18,7 @@ from scoring.calls import Call
 from scoring.core.bundle import write_bundle
 from scoring.models import Detector
 from tests.accounts.factories import UserFactory, key_for, user_with_role
+from tests.dialects import TRIED_BY
 from tests.e2e import prepared
 from tests.factories import shipped_detector, trained_payments
 from tests.settings import remove_folder
@@ -51,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """pytest-xdist would begin with the groups of most tests, both browsers at once."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what `tests.dialects` names."""
+    test = item.nodeid.partition("[")[0]
+    if test in TRIED_BY or test.partition("::")[0] in TRIED_BY:
+        item.add_marker("dialect")
 
 
 @pytest.hookimpl(trylast=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests.dialects import TRIED_BY
+
 ROOT = Path(__file__).resolve().parent.parent
 APPS = (
     *("accounts", "jobs", "notifications", "scoring", "cases"),
@@ -19,6 +21,11 @@ PURE = ("scoring/core", "scoring/simulation", "models_registry/core", "cases/wor
 FOR_FEW_REQUESTS = {"scipy", "fpdf", "fontTools", "PIL", "xlsxwriter", "redis", "plotly"}
 TRAINING_LIBRARIES = {"sklearn", "lightgbm", "shap", "onnx", "pandas", "xgboost", "imblearn"}
 LINES_PER_FILE = 400
+DIALECT = re.compile(
+    r"\.vendor\b|vendor == |\.select_for_update\(|\.cursor\(\)"
+    r"|(import|from) psycopg|\bpostgres\.[a-z]"
+)
+"""How modules speak to a database in ways in which SQLite and PostgreSQL differ."""
 # What an app shows to the apps above it; its pages, tasks and commands are its own affair.
 MEETING_PLACES = {
     *("services", "selectors", "models", "signals", "deployment", "workflow", "core"),
@@ -128,6 +135,16 @@ def test_every_file_is_short_enough_to_read() -> None:
     files = python_files(*APPS, "tests", "benchmarks", "deploy", "manage.py")
     lengths = {module_name(path): len(path.read_text().splitlines()) for path in files}
     assert {name: n for name, n in lengths.items() if n >= LINES_PER_FILE} == {}
+
+
+def test_what_differs_between_databases_is_tried_on_both_at_every_landing() -> None:
+    speaking = [path for path in python_files(*APPS) if DIALECT.search(path.read_text())]
+    named = {module for modules in TRIED_BY.values() for module in modules}
+    assert {module_name(path) for path in speaking} == named
+    for place in TRIED_BY:
+        file, _, test = place.partition("::")
+        assert not test or f"def {test}(" in (ROOT / file).read_text(), place
+        assert (ROOT / file).is_file(), place
 
 
 def test_init_files_are_empty() -> None:

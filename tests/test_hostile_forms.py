@@ -18,7 +18,7 @@ from benchmarks.addresses import dashboard_addresses, queue_addresses, readable_
 from tests.page_forms import Form, forms_of
 from tests.world import begin_world, grow_world, shown_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 HOSTILE = [
     "", " ", "\0", "%", "-1", "0", "1;2", "1_000", "\N{ARABIC-INDIC DIGIT FIVE}", "None", "true",
     "nan", "-inf", "1e999", "9" * 20, "9" * 400, "9" * 5000, "x" * 70_000, "é" * 300,

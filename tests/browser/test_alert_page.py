@@ -9,7 +9,12 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-1"),
+]
 SignIn = Callable[[str], Page]
 FIND = """
 from cases.links_models import EntityLink, SharedValue
@@ -87,6 +92,7 @@ def bottom_of(page: Page, name: str) -> float:
     return box["y"] + box["height"]
 
 
+@pytest.mark.landing
 def test_everything_of_the_first_level_is_on_one_screen(
     sign_in: SignIn, alerts: dict[str, str]
 ) -> None:
@@ -113,6 +119,7 @@ def test_nothing_moves_when_what_is_fetched_comes(sign_in: SignIn, alerts: dict[
     assert page.evaluate("window.shift") < 0.05
 
 
+@pytest.mark.landing
 def test_a_reveal_asks_for_a_reason_and_goes_away_with_the_page(
     sign_in: SignIn, alerts: dict[str, str], platform: Stack
 ) -> None:

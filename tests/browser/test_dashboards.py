@@ -9,7 +9,12 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-2"),
+]
 SignIn = Callable[[str], Page]
 COUNT = "from cases.tallying import tally_everything; tally_everything()"
 

@@ -10,7 +10,12 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import THEMES, assert_accessible
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-2"),
+]
 SignIn = Callable[[str], Page]
 SHOTS = os.environ.get("RISK_SCREENSHOTS", "")
 

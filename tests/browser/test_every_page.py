@@ -12,7 +12,12 @@ from tests.browser.accessibility import violations
 from tests.browser.focus import lost_focus
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-1"),
+]
 ADDRESSES = """
 import json
 from benchmarks.addresses import readable_pages, shown_rows

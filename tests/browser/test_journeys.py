@@ -9,10 +9,16 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-1"),
+]
 SignIn = Callable[[str], Page]
 
 
+@pytest.mark.landing
 def test_an_analyst_labels_an_alert_from_the_queue_by_keyboard_alone(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     expect(page.get_by_role("heading", name="Queue")).to_be_visible()
@@ -27,6 +33,7 @@ def test_an_analyst_labels_an_alert_from_the_queue_by_keyboard_alone(sign_in: Si
     expect(page.locator("main")).to_contain_text("Closed as fraud")
 
 
+@pytest.mark.landing
 def test_an_analyst_opens_a_case_comments_and_closes_it_with_a_reason(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     page.goto("/?order=age")
@@ -46,6 +53,7 @@ def test_an_analyst_opens_a_case_comments_and_closes_it_with_a_reason(sign_in: S
     expect(page.locator("main")).to_contain_text("Closed")
 
 
+@pytest.mark.landing
 def test_a_model_owner_retrains_and_asks_a_second_person_approves_and_one_click_rolls_back(
     sign_in: SignIn, platform: Stack
 ) -> None:
@@ -119,6 +127,7 @@ def test_no_page_has_an_accessibility_violation(sign_in: SignIn, username: str) 
         assert_accessible(page)
 
 
+@pytest.mark.landing
 def test_an_analyst_cannot_promote_and_an_owner_cannot_label(sign_in: SignIn) -> None:
     analyst = sign_in("analyst")
     analyst.goto("/models/1/")

@@ -9,7 +9,12 @@ from playwright.sync_api import Page, expect
 from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import PASSWORD, Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-1")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-1"),
+]
 SignIn = Callable[[str], Page]
 COLLEAGUE = """
 from accounts.models import User
@@ -62,6 +67,7 @@ def test_from_the_queue_to_a_labelled_alert_in_three_keystrokes(
     expect(page.locator("main")).not_to_contain_text("Closed as fraud")
 
 
+@pytest.mark.landing
 def test_triage_by_keyboard_alone(sign_in: SignIn, second: str) -> None:
     """Move, preview, label from the list, assign, comment, snooze, find, help: no mouse."""
     page = sign_in("analyst")
@@ -130,6 +136,7 @@ def test_a_list_that_was_exchanged_takes_the_next_act_in_the_same_moment(
     expect(row).to_be_focused()
 
 
+@pytest.mark.landing
 def test_two_analysts_race_for_the_same_alert(sign_in: SignIn, second: str) -> None:
     one, other = sign_in("analyst"), sign_in(second)
     one.keyboard.press("n")
@@ -176,6 +183,7 @@ def test_leaving_the_page_lets_the_alert_go(sign_in: SignIn, second: str, platfo
     assert alert_path(other) == mine
 
 
+@pytest.mark.landing
 def test_many_are_labelled_at_once_and_what_others_hold_is_told(
     sign_in: SignIn, second: str
 ) -> None:

@@ -10,7 +10,12 @@ from tests.browser.accessibility import SCREENS, assert_accessible
 from tests.browser.conftest import Faults
 from tests.e2e.stack import PASSWORD, Stack
 
-pytestmark = [pytest.mark.browser, pytest.mark.worker, pytest.mark.xdist_group("browser-2")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-2"),
+]
 SignIn = Callable[[str], Page]
 ANALYST_RAIL = [
     *("Queue", "Cases", "Dashboards", "Second looks", "Detectors", "Rules", "Watchlists"),

@@ -38,7 +38,7 @@ def production() -> dict[str, str]:
 
 
 KINDS = [
-    pytest.param(embedded, id="sqlite"),
+    pytest.param(embedded, id="sqlite", marks=pytest.mark.landing),
     pytest.param(production, id="postgres-redis", marks=[pytest.mark.postgres, pytest.mark.redis]),
 ]
 

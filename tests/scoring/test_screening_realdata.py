@@ -15,6 +15,7 @@ from scoring.core.screening import Qualifiers, find_parties
 FOLDER = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "ofac"
 pytestmark = [
     pytest.mark.realdata,
+    pytest.mark.slow,
     pytest.mark.skipif(not FOLDER.is_dir(), reason=f"{FOLDER} is absent (RISK_DATA_DIR)"),
 ]
 SAMPLE = 400

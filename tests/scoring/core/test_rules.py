@@ -100,6 +100,7 @@ def matches(when, **values):
     return bool(rule(when).matches(values))
 
 
+@pytest.mark.slow
 @given(conditions, st.fixed_dictionaries(VALUES))
 @settings(max_examples=600, deadline=None)
 def test_a_rule_says_what_python_says(when, values):

@@ -31,9 +31,8 @@ pytestmark = [
         not (KAFKA and POSTGRES_URL), reason="needs RISK_TEST_KAFKA and RISK_TEST_POSTGRES_URL"
     ),
 ]
-on_both_databases = pytest.mark.parametrize(
-    "prepared", [False, True], ids=["sqlite", "postgres"], indirect=True
-)
+SQLITE, POSTGRES = pytest.param(False, id="sqlite"), pytest.param(True, id="postgres")
+LANDING = pytest.param(True, id="postgres", marks=pytest.mark.landing)
 MALFORMED = [b"{", b"[1, 2]", b'{"amount": NaN}', payment(amount=-1.0), {"user_id": "u"}]
 
 
@@ -86,7 +85,7 @@ def consumed(topics: Topics, n: int) -> None:
     wait_for(lambda: committed(topics) == n, f"{n} committed messages")
 
 
-@on_both_databases
+@pytest.mark.parametrize("prepared", [SQLITE, LANDING], indirect=True)
 def test_events_become_predictions_alerts_and_dead_letters(platform, topics):
     sent = events(500)
     send(topics.events, sent[:250] + MALFORMED + sent[250:])
@@ -136,7 +135,7 @@ def test_an_alert_has_the_key_of_its_event(platform, topics):
     assert {"HIGH_AMOUNT", "HIGH_RISK_COUNTRY"} <= set(found["reason_codes"])
 
 
-@on_both_databases
+@pytest.mark.parametrize("prepared", [SQLITE, POSTGRES], indirect=True)
 def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(platform, topics):
     sent = events(3000)  # many more than are done before the kill comes
     send(topics.events, sent)

@@ -115,6 +115,7 @@ def subscribed(platform: Installation, post: Post) -> bool:
     return bool(post.came("dead"))
 
 
+@pytest.mark.landing
 def test_samples_become_predictions_and_dead_letters(platform, post):
     consumer = ready(platform, post)
     sent = samples(100)
