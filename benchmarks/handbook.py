@@ -47,9 +47,10 @@ from models_registry.core.tuning import (
     parameters_of,
     search,
 )
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Event
+from scoring.core.vectors import build_many
 
 DATA: Final = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "handbook"
 CACHE: Final = Path(__file__).resolve().parent / "results"

@@ -34,9 +34,10 @@ from models_registry.core.learners.base import Learner
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.metrics import interval
 from scoring.core.encoder import Encoder
-from scoring.core.features import FeaturePlan, build_many, teach_label
+from scoring.core.features import FeaturePlan
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Event
+from scoring.core.vectors import build_many, teach_label
 
 ALERTS_A_DAY: Final = 100
 AUDITED: Final = 0.005

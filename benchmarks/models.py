@@ -19,10 +19,11 @@ from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, load_bundle, write_bundle
 from scoring.core.decision import Thresholds
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import EventParser
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Event
+from scoring.core.vectors import build_many
 from scoring.core.windows import EntityWindow
 from scoring.simulation.stream import history
 

@@ -13,12 +13,13 @@ from models_registry.core.learners.base import Learner
 from scoring.core.bundle import Bundle
 from scoring.core.decision import decide
 from scoring.core.explain import group_by_source
-from scoring.core.features import FeaturePlan, build
+from scoring.core.features import FeaturePlan
 from scoring.core.inference import score_of
 from scoring.core.pipeline import judge, rule_values, score
 from scoring.core.reasons import explain_reasons
 from scoring.core.rules import evaluate
 from scoring.core.types import Event
+from scoring.core.vectors import build
 from scoring.core.windows import EntityWindow
 
 HISTORY = 200

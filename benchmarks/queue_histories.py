@@ -14,9 +14,10 @@ from benchmarks.models import DECLARATIONS, START, empty_windows
 from models_registry.core.calibration import fit_calibration
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import EventParser
 from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.vectors import build_many
 from scoring.simulation.stream import history
 
 DAY: Final = 86400.0

@@ -32,9 +32,10 @@ from benchmarks.measure import Row, table
 from benchmarks.models import DECLARATIONS, empty_windows
 from models_registry.core.encoding import fit_encoder
 from models_registry.core.learners.catalogue import LEARNERS, make_learner
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import EventParser
 from scoring.core.spec import parse_spec
+from scoring.core.vectors import build_many
 from scoring.simulation.stream import history
 
 LEARNED_FROM = 0.15

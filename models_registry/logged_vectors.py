@@ -17,10 +17,11 @@ from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from scoring.core.bundle import BundleError
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import key_text, parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
+from scoring.core.vectors import build_many
 from scoring.core.windows import EntityWindow
 from scoring.deployment import RULES_ONLY, loaded
 from scoring.feature_store.history import known_frauds, stored_event

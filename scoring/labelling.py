@@ -16,8 +16,9 @@ from django.utils import timezone
 from accounts import vault
 from accounts.models import User
 from scoring import deployment, postgres, writer
-from scoring.core.features import FeaturePlan, teach_label
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import key_text
+from scoring.core.vectors import teach_label
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.base import Key
 from scoring.feature_store.choosing import feature_store

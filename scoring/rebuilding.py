@@ -11,9 +11,9 @@ from django.db import transaction
 from accounts import vault
 from scoring import deployment
 from scoring.core.bundle import Bundle
-from scoring.core.features import build_many
 from scoring.core.schema import key_text
 from scoring.core.types import Event
+from scoring.core.vectors import build_many
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.base import Learnt
 from scoring.feature_store.choosing import feature_store

@@ -14,9 +14,10 @@ import numpy as np
 
 from accounts.vault import VaultError
 from scoring.core.bundle import Bundle
-from scoring.core.features import EntityPlan, build
+from scoring.core.features import EntityPlan
 from scoring.core.schema import SchemaError
 from scoring.core.types import Event
+from scoring.core.vectors import build
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.feature_store.base import Key
 from scoring.feature_store.choosing import feature_store

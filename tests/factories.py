@@ -18,10 +18,11 @@ from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.reference import describe_features
 from models_registry.core.thresholds import choose_thresholds
 from scoring.core.bundle import EXPLAIN, MODEL
-from scoring.core.features import FeaturePlan, build_many, category_code
+from scoring.core.features import FeaturePlan, category_code
 from scoring.core.schema import EventParser
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Event
+from scoring.core.vectors import build_many
 from scoring.core.windows import EntityWindow
 from scoring.declarations import SHIPPED, load_detector, read_config
 from scoring.models import Detector, Prediction

@@ -1,8 +1,5 @@
-"""Event + windows -> feature vector float64[n]: raw numbers, categories as codes, NaN = missing.
-
-The vector is what is stored with a prediction and what training reads. It holds nothing that was
-fitted, so vectors logged under one bundle train the next (`encoder` is the fitted part).
-`build` serves one event, `build_many` columns of them; the two agree to 1e-9.
+"""A detector's features, compiled: what each entity key tracks, and what fills which place of the
+feature vector (`vectors` builds it).
 """
 
 import hashlib
@@ -12,14 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scoring.core.aggregates import RISKS, Aggregate, Reading
 from scoring.core.spec import DetectorSpec
-from scoring.core.timelines import Timeline, aggregate_many
 from scoring.core.transformations import AGAINST, TRACKED, FeatureSpec
-from scoring.core.types import Event, Floats
+from scoring.core.types import Event
 from scoring.core.windows import EntityWindow
 
 Windows = Mapping[tuple[str, str], EntityWindow]
@@ -131,37 +124,27 @@ def _value(event: Event, name: str, *, coded: bool) -> float:
 def _plan_entity(
     key: str, features: Sequence[tuple[int, FeatureSpec]], numbers: Collection[str]
 ) -> EntityPlan:
-    """`numbers` are the fields of type `number`: told apart as numbers, because 5 and 5.0 are one.
-
-    Whole numbers and truths are told apart alike as numbers and by their codes.
-    """
-    columns: dict[str, bool] = {}
-    for _, feature in features:
-        if feature.field:
-            coded = feature.kind in ("distinct", "changes") and feature.field not in numbers
-            columns[feature.field] = columns.get(feature.field, coded) and coded
+    """`features` by their places in the vector; `numbers` are the fields of type `number`."""
+    columns = _columns([feature for _, feature in features], numbers)
+    position = {name: at for at, name in enumerate(columns, start=1)}
     risk_column = 2 + len(columns) if any(f.kind in RISKS for _, f in features) else 0
-    aggregates, places, since_last, rates = [], [], [], []
-    reach = max(max(f.window + f.offset, f.recent) for _, f in features)
-    for place, feature in features:
-        if feature.kind == "since_last":
-            since_last.append((place, feature.window))
-        elif feature.kind not in AGAINST:
-            column = 1 + list(columns).index(feature.field) if feature.field else 0
-            column = risk_column if feature.kind in RISKS else column
-            if feature.kind == "changes":
-                rates.append((place, feature.window / 3600.0))
-            aggregates.append(
-                Aggregate(
-                    feature.kind, column, feature.window, feature.offset, feature.include_current
-                )
-            )
-            places.append(place)
+    read = [(i, f) for i, f in features if f.kind != "since_last" and f.kind not in AGAINST]
+    aggregates = [
+        Aggregate(
+            f.kind,
+            risk_column if f.kind in RISKS else position.get(f.field, 0),
+            f.window,
+            f.offset,
+            f.include_current,
+        )
+        for _, f in read
+    ]
     against = [
-        _against(place, feature, 1 + list(columns).index(feature.field), aggregates)
+        _against(place, feature, position[feature.field], aggregates)
         for place, feature in features
         if feature.kind in AGAINST
     ]
+    reach = max(max(f.window + f.offset, f.recent) for _, f in features)
     return EntityPlan(
         key=key,
         columns=tuple(columns),
@@ -171,12 +154,26 @@ def _plan_entity(
         signature=_signature(columns, reach, risk_column),
         aggregates=tuple(aggregates),
         reading=Reading(aggregates),
-        places=tuple(places),
-        since_last=tuple(since_last),
+        places=tuple(place for place, _ in read),
+        since_last=tuple((i, f.window) for i, f in features if f.kind == "since_last"),
         against=tuple(against),
-        rates=tuple(rates),
+        rates=tuple((i, f.window / 3600.0) for i, f in read if f.kind == "changes"),
         risk_column=risk_column,
     )
+
+
+def _columns(features: Iterable[FeatureSpec], numbers: Collection[str]) -> dict[str, bool]:
+    """Each field that the features read, in their order, and whether its values are coded.
+
+    Only fields that are told apart are, and not those of type `number`, because 5 and 5.0 are one.
+    Whole numbers and truths are told apart alike as numbers and by their codes.
+    """
+    columns: dict[str, bool] = {}
+    for feature in features:
+        if feature.field:
+            coded = feature.kind in ("distinct", "changes") and feature.field not in numbers
+            columns[feature.field] = columns.get(feature.field, coded) and coded
+    return columns
 
 
 def _against(place: int, feature: FeatureSpec, column: int, aggregates: list[Aggregate]) -> Against:
@@ -271,128 +268,3 @@ def calendar(local: float) -> dict[str, float]:
         "weekend": float(weekday >= 5),
         "night": float(int(hour) <= NIGHT_ENDS),
     }
-
-
-Rows = Sequence[list[float] | None]
-"""Of one event: its state row for each of the plan's entities; None where it has no such entity."""
-
-
-def state_rows(plan: FeaturePlan, event: Event) -> Rows:
-    """What the event's windows would learn; `build` and `teach` both read it."""
-    return [entity.values(event) if entity.key in event.keys else None for entity in plan.entities]
-
-
-def build(plan: FeaturePlan, event: Event, windows: Windows, rows: Rows | None = None) -> Floats:
-    """The feature vector of one event, float64[n]. `windows` is read, not taught."""
-    vector = plan.start(event)
-    for entity, row in zip(plan.entities, rows or state_rows(plan, event), strict=True):
-        if row is None:
-            continue
-        window = windows[entity.key, event.keys[entity.key]]
-        found = window.aggregate(entity.reading, event.time, row)
-        for place, value in zip(entity.places, found, strict=False):
-            vector[place] = value
-        for place, cap in entity.since_last:
-            vector[place] = _since(event.time, window.last_time(event.time), cap)
-        for one in entity.against:
-            value = row[one.column] if one.column else found[one.largest]
-            minus = found[one.minus] if one.minus >= 0 else 0.0
-            divisor = found[one.divisor]
-            vector[one.place] = (value - minus) / divisor if divisor > 0.0 else math.nan
-        for place, hours in entity.rates:
-            vector[place] /= hours
-    return np.array(vector, float)
-
-
-def _since(now: float, last: float, cap: float) -> float:
-    """Seconds since the last event, at most `cap`; an entity never seen counts as `cap`."""
-    return cap if math.isnan(last) else min(now - last, cap)
-
-
-def teach(
-    plan: FeaturePlan,
-    event: Event,
-    windows: dict[tuple[str, str], EntityWindow],
-    rows: Rows | None = None,
-) -> None:
-    """Let the event's windows learn it (in place: each is replaced by a longer one)."""
-    for entity, row in zip(plan.entities, rows or state_rows(plan, event), strict=True):
-        if row is not None:
-            key = (entity.key, event.keys[entity.key])
-            windows[key] = windows[key].learn(row, horizon=entity.horizon)
-
-
-def teach_label(
-    plan: FeaturePlan,
-    keys: Iterable[tuple[str, str]],
-    external_id: str,
-    span: tuple[float, float],
-    windows: dict[tuple[str, str], EntityWindow],
-) -> None:
-    """Let the windows of an event that was scored know its truth (in place); see `known_span`."""
-    entities = {entity.key: entity for entity in plan.entities}
-    for key in keys:
-        column = entities[key[0]].risk_column
-        if column:
-            windows[key] = windows[key].mark(identity_of(external_id), column, *span)
-
-
-def build_many(
-    plan: FeaturePlan, events: Sequence[Event], windows: dict[tuple[str, str], EntityWindow]
-) -> Floats:
-    """float64[len(events), n] for events in event-time order; `windows` learn all of them.
-
-    The same numbers as `build` and `teach` in turn, at the speed of columns.
-    """
-    vectors = np.array([plan.start(event) for event in events]).reshape(len(events), -1)
-    for entity in plan.entities:
-        own = [i for i, event in enumerate(events) if entity.key in event.keys]
-        if own:
-            _fill_entity(entity, [events[i] for i in own], np.array(own), vectors, windows)
-    return vectors
-
-
-def _fill_entity(
-    entity: EntityPlan,
-    events: Sequence[Event],
-    own: NDArray[np.intp],
-    vectors: Floats,
-    windows: dict[tuple[str, str], EntityWindow],
-) -> None:
-    """Fill one entity key's positions for `events`, whose rows in `vectors` are `own`."""
-    names = list(dict.fromkeys(event.keys[entity.key] for event in events))
-    number = {name: i for i, name in enumerate(names)}
-    past = [windows[entity.key, name].rows for name in names]
-    rows = np.concatenate((*past, np.array([entity.values(event) for event in events], float)))
-    numbers = np.concatenate(
-        (
-            np.repeat(np.arange(len(names)), [len(p) for p in past]),
-            np.array([number[event.keys[entity.key]] for event in events]),
-        )
-    )
-    # Stable: at one instant, what was stored before comes first, then order of arrival.
-    order = np.lexsort((rows[:, 0], numbers))
-    rows, numbers = rows[order], numbers[order]
-    bounds = np.searchsorted(numbers, np.arange(len(names) + 1))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    at = place[len(order) - len(events) :]
-    is_new = order >= len(order) - len(events)
-    timeline = Timeline(rows, numbers, bounds)
-    found = aggregate_many(timeline, at, entity.aggregates)
-    vectors[own[:, None], list(entity.places)] = found[:, : len(entity.places)]
-    for position, cap in entity.since_last:
-        last = np.where(at > bounds[numbers[at]], rows[np.maximum(at - 1, 0), 0], np.nan)
-        since = np.minimum(rows[at, 0] - last, cap)
-        vectors[own, position] = np.where(np.isnan(last), cap, since)
-    for one in entity.against:
-        values = rows[at, one.column] if one.column else found[:, one.largest]
-        minus, divisor = found[:, one.minus] if one.minus >= 0 else 0.0, found[:, one.divisor]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            vectors[own, one.place] = np.where(divisor > 0.0, (values - minus) / divisor, np.nan)
-    for position, hours in entity.rates:
-        vectors[own, position] /= hours
-    for i, name in enumerate(names):
-        key, mine = (entity.key, name), slice(bounds[i], bounds[i + 1])
-        grown = windows[key].grown(rows[mine], rows[mine][is_new[mine]])
-        windows[key] = grown.pruned(entity.horizon)

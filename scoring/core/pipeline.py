@@ -12,12 +12,13 @@ import numpy as np
 from scoring.core.bundle import Bundle, Predictor
 from scoring.core.decision import decide, rule_score
 from scoring.core.explain import group_by_source
-from scoring.core.features import Windows, build, build_many, state_rows, teach
+from scoring.core.features import Windows
 from scoring.core.inference import ModelError, score_of
 from scoring.core.policy import Policy
 from scoring.core.reasons import explain_reasons
 from scoring.core.rules import evaluate
 from scoring.core.types import NO_ORDERS, Event, Floats, Orders, Reason, Verdict
+from scoring.core.vectors import build, build_many, state_rows, teach
 from scoring.core.windows import EntityWindow
 
 FEW = 32

@@ -11,9 +11,10 @@ import math
 from collections.abc import Collection
 from typing import Final
 
-from scoring.core.features import FeaturePlan, Windows, build
+from scoring.core.features import FeaturePlan, Windows
 from scoring.core.transformations import AGAINST, FeatureSpec
 from scoring.core.types import Event, Floats
+from scoring.core.vectors import build
 from scoring.core.windows import EntityWindow
 
 PLAIN: Final = ("numeric", "category", "clock_sin", "clock_cos")

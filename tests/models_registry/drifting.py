@@ -14,9 +14,10 @@ from models_registry.core.reference import outcomes
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from scoring import deployment
 from scoring.core.bundle import Predictor, load_bundle, write_bundle
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.pipeline import judge
 from scoring.core.spec import parse_spec
+from scoring.core.vectors import build_many
 from scoring.models import Detector, Prediction
 from tests.factories import config_of, empty_windows, parse_all, payments, train_bundle
 

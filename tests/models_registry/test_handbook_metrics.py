@@ -17,8 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from models_registry.core.evaluation import DAY, evaluate
 from scoring.core.decision import RULES_ALONE
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import EventParser
+from scoring.core.vectors import build_many
 from tests.factories import empty_windows, spec_of
 
 DATA = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "handbook"

@@ -7,8 +7,9 @@ import pytest
 from django.db import transaction
 
 from accounts import vault
-from scoring.core.features import FeaturePlan, teach
+from scoring.core.features import FeaturePlan
 from scoring.core.spec import parse_spec
+from scoring.core.vectors import teach
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.services import score_events
 from tests.factories import START, config_of, parse_all, payment, spec_of

@@ -9,7 +9,8 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scoring.core.features import FeaturePlan, build_many, identity_of, teach, teach_label
+from scoring.core.features import FeaturePlan, identity_of
+from scoring.core.vectors import build_many, teach, teach_label
 from scoring.core.windows import EntityWindow, packed
 from scoring.feature_store import database
 from scoring.feature_store.choosing import feature_store

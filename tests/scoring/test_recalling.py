@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scoring.core.features import build
+from scoring.core.vectors import build
 from scoring.models import EntityState, Prediction
 from scoring.recalling import windows_of_then
 from scoring.replaying import snapshot_of

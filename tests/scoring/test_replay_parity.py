@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scoring.core.features import FeaturePlan, build_many
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import EventParser
+from scoring.core.vectors import build_many
 from scoring.models import Prediction
 from tests.factories import empty_windows
 from tests.scoring import another_process

@@ -18,7 +18,7 @@ from models_registry.core.global_explanation import (
 from models_registry.core.learners.catalogue import make_learner
 from scoring.core.bundle import assemble
 from scoring.core.explain import Explainer
-from scoring.core.features import build_many
+from scoring.core.vectors import build_many
 from tests.factories import empty_windows, parse_all, payments, trained_payments
 
 NAN = float("nan")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scoring.core.features import FeaturePlan, build, build_many, calendar, category_code, teach
+from scoring.core.features import FeaturePlan, calendar, category_code
+from scoring.core.vectors import build, build_many, teach
 from scoring.core.windows import EntityWindow
 from tests.factories import START, empty_windows, parse_all, payment, payments, spec_of
 

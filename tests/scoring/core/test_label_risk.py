@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.core.features import (
-    FeaturePlan,
-    build,
-    build_many,
-    identity_of,
-    known_span,
-    teach,
-    teach_label,
-)
+from scoring.core.features import FeaturePlan, identity_of, known_span
 from scoring.core.spec import parse_spec
 from scoring.core.types import Event
+from scoring.core.vectors import build, build_many, teach, teach_label
 from scoring.core.windows import SHORT
 from tests.factories import config_of, empty_windows
 

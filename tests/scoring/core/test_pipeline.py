@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from scoring.core.bundle import load_bundle, write_bundle
-from scoring.core.features import teach
 from scoring.core.inference import ModelError
 from scoring.core.pipeline import score, score_many
 from scoring.core.types import Decision, RiskLevel, SelectionReason
+from scoring.core.vectors import teach
 from tests.factories import config_of, empty_windows, parse_all, payment, payments, trained_payments
 
 

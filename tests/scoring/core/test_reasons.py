@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scoring.core.features import FeaturePlan, build, teach
+from scoring.core.features import FeaturePlan
 from scoring.core.reasons import duration, explain_reasons, number, percent, phrase, title
 from scoring.core.spec import parse_spec
 from scoring.core.transformations import FeatureSpec
+from scoring.core.vectors import build, teach
 from tests.factories import config_of, empty_windows, parse_all, payment, spec_of
 
 SPEC = spec_of("payments")

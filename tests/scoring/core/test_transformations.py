@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
-from scoring.core.features import FeaturePlan, build, build_many, teach
+from scoring.core.features import FeaturePlan
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
+from scoring.core.vectors import build, build_many, teach
 from tests.factories import config_of, empty_windows, parse_all, payment
 
 EXAMPLE = yaml.safe_load("""
