@@ -13,12 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 from scoring.core.aggregates import RISKS
+from scoring.core.feature_section import read_features
 from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.rule_spec import RuleSpec, read_rules
 from scoring.core.shape import is_number, shape_problems
-from scoring.core.transformations import FeatureSpec, read_features
+from scoring.core.transformations import FeatureSpec
 
 SECTIONS = (
     *("slug", "name", "description", "event", "features", "rules", "costs", "training"),
