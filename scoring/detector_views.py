@@ -17,8 +17,9 @@ from scoring.deployment import RULES_ONLY
 from scoring.describing import curl_example, feature_lines, field_lines
 from scoring.feature_graph import feature_graph
 from scoring.models import Deployment, Detector
-from scoring.rule_health import Health, Report, flagged_by_detector, health_texts, spark
+from scoring.rule_health import Report, flagged_by_detector
 from scoring.rule_health_views import range_context, range_of
+from scoring.rule_marks import Health, health_texts, spark
 from scoring.selectors import detector_list as all_detectors
 from scoring.selectors import (
     feature_importance,

@@ -22,16 +22,13 @@ from scoring.policies import IN_FORCE
 from scoring.policy_models import Rule, RuleVersion
 from scoring.rule_health import (
     LONGEST_DAYS,
-    SAME,
-    Health,
     Range,
     Report,
-    health_texts,
     overlap_matrix,
     read_health,
-    spark,
     usual_range,
 )
+from scoring.rule_marks import SAME, Health, health_texts, spark
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import crumbs, detector_or_404, signed_in
 from scoring.shortfalls import rule_shortfalls

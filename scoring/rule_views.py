@@ -36,7 +36,8 @@ from scoring.rule_editing import (
     save_draft,
 )
 from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
-from scoring.rule_health import Health, health_texts, read_health, spark, usual_range
+from scoring.rule_health import read_health, usual_range
+from scoring.rule_marks import Health, health_texts, spark
 from scoring.rule_reports import (
     offered_functions,
     offered_names,

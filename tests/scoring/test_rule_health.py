@@ -13,7 +13,8 @@ from scoring.labelling import record_label
 from scoring.models import Detector
 from scoring.policy_models import RuleVersion
 from scoring.rule_editing import RuleText, create_rule, move_version
-from scoring.rule_health import Health, Range, break_even, read_health, usual_range
+from scoring.rule_health import Range, read_health, usual_range
+from scoring.rule_marks import Health, break_even
 from scoring.rule_tally_models import RuleTally, TallyMark
 from scoring.rule_tallying import REST_FACTOR, mark_stale_days, measure_day, tally_rules
 from scoring.tasks import tally_rules_task
