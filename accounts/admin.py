@@ -12,6 +12,7 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from accounts.api_keys import revoke_api_key
 from accounts.forms import AdminLoginForm
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
 from accounts.services import (
@@ -20,7 +21,6 @@ from accounts.services import (
     change_roles,
     end_log_ins,
     record_audit,
-    revoke_api_key,
     set_active,
     set_superuser,
 )

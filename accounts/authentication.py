@@ -19,8 +19,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.models import ApiKey, User
-from accounts.services import KEY_MARK, hash_secret
+from accounts.api_keys import hash_secret
+from accounts.models import KEY_MARK, ApiKey, User
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 # One sentence for every reason: which part was wrong is nobody's business.

@@ -4,8 +4,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.models import User
-from accounts.services import KEY_MARK
+from accounts.models import KEY_MARK, User
 from accounts.tokens import ACCESS, TokenRefused, user_of
 
 SCHEME = "bearer"

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.api_keys import create_api_key, revoke_api_key
 from accounts.models import ApiKey
 from accounts.pages import (
     PAGE_SIZE,
@@ -20,7 +21,6 @@ from accounts.pages import (
 )
 from accounts.scopes import SCOPES
 from accounts.selectors import ENDED, LIVE, list_keys, prefix_in, usernames
-from accounts.services import create_api_key, revoke_api_key
 from accounts.user_forms import KeyForm, end_of_day
 
 VIEW, ADD, CHANGE = "accounts.view_apikey", "accounts.add_apikey", "accounts.change_apikey"

@@ -16,6 +16,9 @@ from django.utils.crypto import salted_hmac
 from accounts.rates import DEFAULT_RATE, parse_rate
 from accounts.time_zones import validate_time_zone
 
+KEY_MARK = "rp"
+"""What the text of every API key begins with."""
+
 
 class User(AbstractUser):
     """Somebody who works here, or an integration. What they may do comes from their roles."""
@@ -81,7 +84,7 @@ class ApiKey(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return f"{self.label} (rp_{self.prefix}_…)"
+        return f"{self.label} ({KEY_MARK}_{self.prefix}_…)"
 
     def get_absolute_url(self) -> str:
         return reverse("key_detail", args=[self.pk])

@@ -6,7 +6,7 @@ What a view does not declare is refused: no scope, no keys; no permission, no pe
 nobody.
 
 An API key scores and reads within its scopes alone, which costs no query here; whoever makes the
-key decides its scopes (see `accounts.services.create_api_key`), and deactivating its user closes
+key decides its scopes (see `accounts.api_keys.create_api_key`), and deactivating its user closes
 it. For what it writes (`WRITING_SCOPES`) its user must hold the view's permission too: a key never
 does what its user may not, or may not any more.
 """

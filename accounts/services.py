@@ -1,10 +1,7 @@
-"""What changes users, roles, API keys and the audit trail."""
+"""What changes users, roles and the audit trail."""
 
-import hashlib
 import json
-import secrets
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
@@ -16,18 +13,11 @@ from django.db.models import Model, Q
 from django.utils import timezone
 
 from accounts.audit_chain import GENESIS_HASH, entry_hash, sign_head
-from accounts.models import ApiKey, AuditEntry, AuditHead, FailedLogin, User
+from accounts.models import KEY_MARK, AuditEntry, AuditHead, FailedLogin, User
 from accounts.password_links import password_link
-from accounts.rates import DEFAULT_RATE
 from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
-from accounts.scopes import SCOPES
 from accounts.selectors import ids_named
-from accounts.typed import is_plausible
 from accounts.usernames import folded
-
-KEY_MARK = "rp"
-_PREFIX_BYTES = 5
-_SECRET_BYTES = 32
 
 
 class UserRefused(Exception):
@@ -74,87 +64,6 @@ def record_audit(
 
 
 @transaction.atomic
-def create_api_key(
-    *,
-    user: User,
-    label: str,
-    scopes: Collection[str],
-    rate: str = DEFAULT_RATE,
-    expires_at: datetime | None = None,
-    actor: User | None = None,
-) -> tuple[ApiKey, str]:
-    """A new key and its plain text `rp_<prefix>_<secret>`, which is shown once and never kept.
-
-    Raises `ValidationError` by field: a user for whom `actor` may make none or who is not active, a
-    label that is empty or too long, scopes that are none or unknown, a rate that is none, an expiry
-    in the past or too far away.
-    """
-    _check_owner(user, actor)
-    _check_choices(label, scopes, expires_at)
-    prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
-    key = ApiKey(
-        user=user,
-        label=label.strip(),
-        prefix=prefix,
-        secret_hash=hash_secret(secret),
-        scopes=sorted(set(scopes)),
-        rate=rate.strip(),
-        expires_at=expires_at,
-    )
-    key.clean_fields(exclude={"user"})
-    key.clean()
-    key.save(force_insert=True)
-    record_audit(
-        actor=actor,
-        action="api_key.created",
-        subject=key,
-        detail={
-            "user": user.username,
-            "scopes": key.scopes,
-            "rate": key.rate,
-            "expires_at": expires_at,
-        },
-    )
-    return key, f"{KEY_MARK}_{prefix}_{secret}"
-
-
-def _check_owner(user: User, actor: User | None) -> None:
-    if not user.is_active:
-        said = "This user is not active: the key would open nothing."
-        raise ValidationError({"user": said})
-    if user.is_superuser and actor is not None and not actor.is_superuser:
-        said = "Only a superuser makes a key that acts for a superuser."
-        raise ValidationError({"user": said})
-
-
-def _check_choices(label: str, scopes: Collection[str], expires_at: datetime | None) -> None:
-    if not label.strip():
-        raise ValidationError({"label": "Say what the key is for."})
-    if not scopes:
-        raise ValidationError({"scopes": f"Choose what it may do: {', '.join(SCOPES)}."})
-    unknown = sorted(set(scopes) - SCOPES.keys())
-    if unknown:
-        raise ValidationError(
-            {"scopes": f"Unknown: {', '.join(unknown)}. Known: {', '.join(SCOPES)}."}
-        )
-    if expires_at is not None and expires_at <= timezone.now():
-        raise ValidationError({"expires_at": "This time has passed already."})
-    if expires_at is not None and not is_plausible(expires_at):
-        raise ValidationError({"expires_at": "This time is too far away."})
-
-
-@transaction.atomic
-def revoke_api_key(key: ApiKey, *, actor: User | None) -> bool:
-    """Close `key` for good. False when it was closed before."""
-    now = timezone.now()
-    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
-        return False
-    key.revoked_at = now
-    record_audit(actor=actor, action="api_key.revoked", subject=key)
-    return True
-
-
-@transaction.atomic
 def end_log_ins(user: User, *, actor: User | None) -> None:
     """End every log-in: tokens and browser sessions of until now open nothing any more.
 
@@ -164,11 +73,6 @@ def end_log_ins(user: User, *, actor: User | None) -> None:
     user.log_ins_from = timezone.now()
     user.save(update_fields=["log_ins_from"])
     record_audit(actor=actor, action="user.log_ins_ended", subject=user)
-
-
-def hash_secret(secret: str) -> str:
-    """SHA-256 in hex. Enough for 256 random bits; a password hasher would only cost time."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @transaction.atomic

@@ -128,9 +128,9 @@ def _measure(shown: Any) -> list[Row]:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
+    from accounts.api_keys import create_api_key
     from accounts.models import User
     from accounts.scopes import SCOPES
-    from accounts.services import create_api_key
     from benchmarks.addresses import dashboard_addresses, queue_addresses, readable_pages
 
     admin = User.objects.get(username="admin")

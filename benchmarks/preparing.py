@@ -18,8 +18,8 @@ django.setup()
 
 from django.conf import settings  # noqa: E402 - models need Django set up
 
+from accounts.api_keys import create_api_key  # noqa: E402
 from accounts.models import User  # noqa: E402
-from accounts.services import create_api_key  # noqa: E402
 from benchmarks.durability import durability  # noqa: E402
 from benchmarks.filling import fill  # noqa: E402
 from riskplatform.preparing import prepare  # noqa: E402

@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 from django.utils import timezone
 
+from accounts.api_keys import create_api_key
 from accounts.models import User
-from accounts.services import create_api_key
 from benchmarks.clients import send
 from benchmarks.measure import Row
 from benchmarks.servers import free_port, look_at, running

@@ -2,8 +2,9 @@
 
 import factory
 
+from accounts.api_keys import create_api_key
 from accounts.models import ApiKey, User
-from accounts.services import create_api_key, set_roles
+from accounts.services import set_roles
 
 
 class UserFactory(factory.django.DjangoModelFactory[User]):

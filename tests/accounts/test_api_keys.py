@@ -10,10 +10,10 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory, force_authenticate
 from rest_framework.views import APIView
 
+from accounts.api_keys import create_api_key, revoke_api_key
 from accounts.models import ApiKey, AuditEntry
 from accounts.roles import ANALYST, DATA_ENGINEER
 from accounts.scopes import SCOPES
-from accounts.services import create_api_key, revoke_api_key
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db

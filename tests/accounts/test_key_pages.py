@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.api_keys import create_api_key, revoke_api_key
 from accounts.models import ApiKey, AuditEntry, User
 from accounts.roles import ANALYST
-from accounts.services import create_api_key, revoke_api_key
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db

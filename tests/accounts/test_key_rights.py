@@ -5,10 +5,11 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
+from accounts.api_keys import create_api_key
 from accounts.models import AuditEntry, User
 from accounts.roles import ANALYST, DATA_ENGINEER
 from accounts.selectors import people_behind
-from accounts.services import create_api_key, record_audit, set_roles
+from accounts.services import record_audit, set_roles
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db

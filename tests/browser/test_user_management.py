@@ -29,7 +29,8 @@ LONG = "Maximiliane-Alexandra Wolfeschlegelsteinhausenbergerdorff Jr"
 MANY = f"""
 from accounts.models import User
 from accounts.roles import ANALYST
-from accounts.services import create_api_key, set_roles
+from accounts.services import set_roles
+from accounts.api_keys import create_api_key
 from cases.work_queue_models import QueueMember, WorkQueue
 queue = WorkQueue.objects.create(name="Night watch")
 for n in range(120):

@@ -5,9 +5,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.test.client import MULTIPART_CONTENT
 
+from accounts.api_keys import create_api_key
 from accounts.models import AuditEntry
 from accounts.roles import MODEL_OWNER
-from accounts.services import create_api_key
 from jobs.models import Job
 from models_registry.approvals import SelfApproval, approve_promotion, request_promotion
 from models_registry.exchange import pack_bundle

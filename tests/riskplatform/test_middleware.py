@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 
-from accounts.services import revoke_api_key
+from accounts.api_keys import revoke_api_key
 from riskplatform.middleware import KeyedApiMiddleware
 from tests.accounts.factories import key_for
 from tests.factories import payment

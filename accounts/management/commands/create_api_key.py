@@ -8,10 +8,10 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from accounts.api_keys import create_api_key
 from accounts.models import User
 from accounts.rates import DEFAULT_RATE
 from accounts.scopes import SCOPES
-from accounts.services import create_api_key
 
 DEFAULT_SCOPES = "score,predictions:read,feedback:write,models:read"
 OPTIONS = {"label": "name", "expires_at": "days"}
