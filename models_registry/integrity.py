@@ -5,7 +5,6 @@ Nothing here repairs anything: it looks, re-hashes, counts, and tells people.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from jobs.models import Job
 from jobs.services import LOST_AFTER
 from jobs.workflow import JobStatus
 from models_registry.artefacts import ArtefactError, read_artefact
+from models_registry.integrity_report import FAULT, WARNING, Finding, Report
 from models_registry.models import ModelVersion
 from models_registry.registry_models import Artefact, TrackedRun
 from models_registry.retraining_models import RetrainingPolicy
@@ -33,7 +33,6 @@ from scoring.models import Deployment, Detector, Prediction
 from scoring.shortfalls import all_shortfalls, review_due
 
 logger = logging.getLogger(__name__)
-FAULT, WARNING = "fault", "warning"
 PING_SECONDS = 0.5
 PING_REMEMBERED = 20
 WAITING_LONG = timedelta(minutes=5)
@@ -42,54 +41,6 @@ SECOND = timedelta(seconds=1)
 MOST_HASHED = 40
 """Bundles read byte by byte beside all that serve; of others it is only seen that they exist."""
 KEPT = (ModelVersion.Stage.CHAMPION, ModelVersion.Stage.CHALLENGER, ModelVersion.Stage.RETIRED)
-KINDS = {
-    "bundle": "Bundles",
-    "feature": "Features",
-    "stale": "Review and age",
-    "data": "Data behind versions",
-    "artefact": "Explanations",
-    "worker": "Workers",
-    "beat": "Timetable",
-    "job": "Jobs",
-    "rule": "Rules in force",
-    "list": "Watchlists",
-    "tracking": "Tracking server",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`level` is `fault` (something does not work) or `warning`; `remedy` says what to do."""
-
-    kind: str
-    level: str
-    subject: str
-    text: str
-    remedy: str
-    detector: str = ""
-    url: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All findings, faults first, and what was looked at."""
-
-    findings: tuple[Finding, ...]
-    checked: tuple[str, ...]
-    at: datetime
-
-    @property
-    def faults(self) -> int:
-        """How many findings are faults."""
-        return sum(found.level == FAULT for found in self.findings)
-
-    @property
-    def groups(self) -> list[tuple[str, list[Finding]]]:
-        """(title, findings) of every kind, those without a finding too."""
-        return [
-            (title, [found for found in self.findings if found.kind == kind])
-            for kind, title in KINDS.items()
-        ]
 
 
 def check_integrity(*, now: datetime | None = None) -> Report:

@@ -36,7 +36,8 @@ from models_registry.comparing import (
 )
 from models_registry.exchange import export_bundle, file_name, import_bundle
 from models_registry.explaining import explanation_of, request_explanation
-from models_registry.integrity import FAULT, WARNING, check_integrity
+from models_registry.integrity import check_integrity
+from models_registry.integrity_report import FAULT, WARNING
 from models_registry.models import ModelVersion
 from models_registry.selectors import documented_versions, lineage_of, tracked_run_of
 from models_registry.tracking import request_tracking

@@ -12,7 +12,8 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from jobs.models import Job
 from models_registry import integrity
 from models_registry.artefacts import artefact_path, store_artefact
-from models_registry.integrity import FAULT, WARNING, check_integrity
+from models_registry.integrity import check_integrity
+from models_registry.integrity_report import FAULT, WARNING
 from models_registry.promotion import promote
 from models_registry.registry_models import Artefact, Lineage, TrackedRun
 from models_registry.retraining_models import RetrainingPolicy
