@@ -27,6 +27,7 @@ from notifications.selectors import (
 )
 
 _MOST_ROWS = 500
+_TOLD = ("kind", "subject", "text", "url", "about", "group", "data", "critical", "created_at")
 
 
 def notify(
@@ -56,22 +57,18 @@ def notify(
     `key` names the event: the same key again does nothing and gives None, as does an event that
     nobody wants to hear of. Raises KeyError for an unknown kind, ValueError for a foreign `url`.
     """
-    known = KINDS[kind]
-    if url and not (url.startswith("/") and url_has_allowed_host_and_scheme(url, None)):
-        raise ValueError(f"A notification leads to a path of this platform, not to {url!r}.")
-    now = timezone.now()
+    known, now = KINDS[kind], timezone.now()
+    _check_url(url)
     slugs = [about] if isinstance(about, str) else about
     about = slugs[0] if slugs else ""
     routes = routes_for(kind, slugs)
     people = _people(known, users=users, roles=roles, actor=actor)
-    if not routes and not people:
-        return None
     if people and _is_too_much(known, about, group, now=now):
         _sum_up(known, people, about, group, now=now)
         # Machines count every event; a person who got thirty knows.
         routes, people = [route for route in routes if route.channel == Channel.WEBHOOK], []
-        if not routes:
-            return None
+    if not routes and not people:
+        return None
     news = Notification(
         key=key[:200],
         kind=kind,
@@ -101,12 +98,7 @@ def write_down(
     if not routes and not any(wanted.values()):
         return None
     stored, made = Notification.objects.get_or_create(
-        key=news.key,
-        defaults={
-            name: getattr(news, name)
-            for name in ("kind", "subject", "text", "url", "about", "group", "data", "critical")
-        }
-        | {"created_at": news.created_at},
+        key=news.key, defaults={name: getattr(news, name) for name in _TOLD}
     )
     if not made:
         return None
@@ -118,17 +110,8 @@ def write_down(
         ],
         batch_size=_MOST_ROWS,
     )
-    deliveries = [
-        Delivery(
-            notification=stored,
-            channel=Channel.EMAIL,
-            user=user,
-            created_at=news.created_at,
-            due_at=held_until(user, preferences[user.pk], stored, now=news.created_at),
-        )
-        for user, channels in wanted.items()
-        if Channel.EMAIL in channels and user.email and mail_is_set_up()
-    ]
+    by_mail = [user for user, channels in wanted.items() if Channel.EMAIL in channels]
+    deliveries = _mails(stored, by_mail, preferences)
     deliveries += [
         Delivery(notification=stored, channel=route.channel, route=route, due_at=news.created_at)
         for route in routes
@@ -140,6 +123,23 @@ def write_down(
         Delivery.objects.bulk_create(deliveries, batch_size=_MOST_ROWS)
         announce(stored.pk)
     return stored
+
+
+def _mails(
+    news: Notification, users: Collection[User], preferences: Mapping[int, Preference]
+) -> list[Delivery]:
+    """To each of them who has an address, due when their quiet hours are over."""
+    return [
+        Delivery(
+            notification=news,
+            channel=Channel.EMAIL,
+            user=user,
+            created_at=news.created_at,
+            due_at=held_until(user, preferences[user.pk], news, now=news.created_at),
+        )
+        for user in users
+        if user.email and mail_is_set_up()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +241,11 @@ def forget_old(until: datetime) -> int:
 def one_line(text: str) -> str:
     """`text` without line breaks: it becomes a header of an e-mail."""
     return " ".join(storable(text).split())
+
+
+def _check_url(url: str) -> None:
+    if url and not (url.startswith("/") and url_has_allowed_host_and_scheme(url, None)):
+        raise ValueError(f"A notification leads to a path of this platform, not to {url!r}.")
 
 
 def _people(
