@@ -37,6 +37,15 @@ def cases_of(alerts: Sequence[Alert], here: Alert) -> list[Case]:
     return [case for pk, case in found.items() if pk != here.case_id]
 
 
+def _past_of(alert: Alert, blind_since: datetime | None) -> list[Alert]:
+    """The entity's other alerts, with the words for why each ended as it did."""
+    past = past_alerts_of_entity(alert, limit=PAST_ALERTS)
+    hide_outcomes(past, blind_since)
+    for old in past:
+        old.reason_words = reason_words(old.disposition, old.reason_code)  # type: ignore[attr-defined]
+    return past
+
+
 def first_view(row: Prediction) -> str:
     """Which of the facts to begin with: what decides before the model, else the event."""
     if row.screening_hits:
@@ -59,10 +68,7 @@ def alert_context(
     known = bundle.spec if bundle is not None else spec
     own = own_history(top, known.feature_names) if known is not None else None
     screened = screening_of(top)
-    past = past_alerts_of_entity(alert, limit=PAST_ALERTS)
-    hide_outcomes(past, blind_since)
-    for old in past:
-        old.reason_words = reason_words(old.disposition, old.reason_code)  # type: ignore[attr-defined]
+    past = _past_of(alert, blind_since)
     return {
         "title": row.entity,
         "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)}",

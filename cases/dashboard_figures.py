@@ -95,15 +95,7 @@ def shares(
                     "size": 7,
                     "symbol": ["circle-open" if one else "circle" for one in open_at],
                 },
-                "error_y": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [_gap(one.high, one.value) for one in found],
-                    "arrayminus": [_gap(one.value, one.low) for one in found],
-                    "color": colour,
-                    "thickness": 1,
-                    "width": 2,
-                },
+                "error_y": _intervals(found, colour),
                 "text": [f"{one.hits:,} of {one.total:,}" for one in found],
                 "hovertemplate": "%{x}<br>" + name + ": %{y:.1%}, %{text}<extra></extra>",
             }
@@ -111,6 +103,18 @@ def shares(
     layout = _layout(axis, points)
     layout["yaxis"] |= {"tickformat": ".2~%"}
     return {"data": data, "layout": layout}
+
+
+def _intervals(found: Sequence[Share], colour: str) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_gap(one.high, one.value) for one in found],
+        "arrayminus": [_gap(one.value, one.low) for one in found],
+        "color": colour,
+        "thickness": 1,
+        "width": 2,
+    }
 
 
 def _gap(high: float | None, low: float | None) -> float:

@@ -52,10 +52,7 @@ def merge_case(source: Case, *, target: Case, actor: User, note: str = "") -> Ca
     # ... and take a second person where one of them did.
     target.approval_limit = lowest((limit_of(source), limit_of(target)))
     target.save(update_fields=["due_at", "escalate_at", "approval_limit"])
-    for case in (source, target):
-        add_event(
-            case, Kind.MERGED, actor=actor, text=merge.note, source=source.pk, target=target.pk
-        )
+    _tell_both(Kind.MERGED, source, target, actor=actor, note=merge.note)
     raise_priority(target, source.priority, why=f"Case {source.pk} came in.", actor=actor)
     record_audit(
         actor=actor,
@@ -86,27 +83,15 @@ def unmerge_case(source: Case, *, actor: User, note: str = "") -> Case:
         raise MoveRefused(
             f"Case {target.pk} is {_words(target)}: it has to be open before a case is taken out."
         )
-    back = list(
-        merge.alerts.filter(case=target)
-        .select_for_update()
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
+    still_there = merge.alerts.filter(case=target).order_by("pk").select_for_update()
+    back = list(still_there.values_list("pk", flat=True))
     Alert.objects.filter(pk__in=back).update(case=source)
     source.status, source.merged_into = move.target, None
     source.save(update_fields=["status", "merged_into"])
     merge.undone_by, merge.undone_at = actor, timezone.now()
     merge.save(update_fields=["undone_by", "undone_at"])
     _give_back_times(merge, target)
-    for case in (source, target):
-        add_event(
-            case,
-            Kind.UNMERGED,
-            actor=actor,
-            text=note.strip(),
-            source=source.pk,
-            target=target.pk,
-        )
+    _tell_both(Kind.UNMERGED, source, target, actor=actor, note=note.strip())
     record_audit(
         actor=actor,
         action="case.unmerge",
@@ -114,6 +99,11 @@ def unmerge_case(source: Case, *, actor: User, note: str = "") -> Case:
         detail={"target": target.pk, "alerts": back, "note": note.strip()},
     )
     return source
+
+
+def _tell_both(kind: Kind, source: Case, target: Case, *, actor: User, note: str) -> None:
+    for case in (source, target):
+        add_event(case, kind, actor=actor, text=note, source=source.pk, target=target.pk)
 
 
 def _give_back_times(merge: CaseMerge, target: Case) -> None:

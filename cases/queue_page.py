@@ -239,8 +239,6 @@ def selects(filters: QueueFilters, counts: QueueCounts, user: User) -> list[dict
     found, floor = tallies(counts.left, filters, user), counts.left.floor
     if floor:
         _add_unmet(found, counts.whole)
-    owners = dict(found.owner.most_common(MOST_OPTIONS))
-    names = names_of([pk for pk in owners if pk is not None and pk != user.pk])
     options: dict[str, list[tuple[str, str]]] = {
         "detector": [
             (slug, _option(name, n, floor))
@@ -257,11 +255,7 @@ def selects(filters: QueueFilters, counts: QueueCounts, user: User) -> list[dict
         "rule": [
             (code, _option(code, n, floor)) for code, n in found.rule.most_common(MOST_OPTIONS)
         ],
-        "owner": [
-            (MINE, _option("Mine", found.owner[user.pk], floor)),
-            (UNASSIGNED, _option("Unassigned", found.owner[None], floor)),
-            *((str(pk), _option(name, owners[pk], floor)) for pk, name in names.items()),
-        ],
+        "owner": _owners(found, user, floor),
         "age": [(value, label) for value, (label, _) in AGES.items()],
     }
     return [
@@ -272,6 +266,17 @@ def selects(filters: QueueFilters, counts: QueueCounts, user: User) -> list[dict
             "options": _with_chosen(choices, getattr(filters, name)),
         }
         for name, choices in options.items()
+    ]
+
+
+def _owners(found: Tallies, user: User, floor: bool) -> list[tuple[str, str]]:
+    """Oneself, nobody, then who else has alerts."""
+    owners = dict(found.owner.most_common(MOST_OPTIONS))
+    names = names_of([pk for pk in owners if pk is not None and pk != user.pk])
+    return [
+        (MINE, _option("Mine", found.owner[user.pk], floor)),
+        (UNASSIGNED, _option("Unassigned", found.owner[None], floor)),
+        *((str(pk), _option(name, owners[pk], floor)) for pk, name in names.items()),
     ]
 
 

@@ -94,18 +94,14 @@ def render_queue(
         "tab": next((tab for tab in made if tab["here"]), None),
         "views": [(view, may_change(view, user)) for view in views],
         "selects": selects(filters, counts, user),
-        "sorts": [(name, words) for name, (words, _, _) in SORTS.items()],
         "page_obj": page,
         "total": count.n,
         "counted": count,
         "rows": rows,
-        "heads": _heads(filters),
-        "snoozes": snooze_choices(),
         "now": now,
         "budget": budget,
         "snoozed_view": filters.view == SNOOZED,
-        "bulk_reasons": _bulk_reasons(),
-        "people": assignable_users() if user.has_perm("cases.assign_alert") else [],
+        **_choices(filters, user),
         **_watched(alerts, newest_alert_id(), now),
         **_preview(user, alerts, specs),
         **extra,
@@ -113,10 +109,25 @@ def render_queue(
     if not fragment(request):
         return render(request, "cases/queue.html", context)
     response = render(request, "cases/queue.html#list", context)
-    # The address says what is asked and nothing else, not every empty field of the form.
-    asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
-    response["HX-Push-Url"] = f"{reverse('queue')}?{asked.lstrip('&')}".rstrip("?")
+    response["HX-Push-Url"] = _address(filters, page.number)
     return response
+
+
+def _address(filters: QueueFilters, number: int) -> str:
+    """It says what is asked and nothing else, not every empty field of the form."""
+    asked = filters.query() + (f"&page={number}" if number > 1 else "")
+    return f"{reverse('queue')}?{asked.lstrip('&')}".rstrip("?")
+
+
+def _choices(filters: QueueFilters, user: User) -> dict[str, Any]:
+    """How the list can be ordered, and what can be done with what is in it."""
+    return {
+        "sorts": [(name, words) for name, (words, _, _) in SORTS.items()],
+        "heads": _heads(filters),
+        "snoozes": snooze_choices(),
+        "bulk_reasons": _bulk_reasons(),
+        "people": assignable_users() if user.has_perm("cases.assign_alert") else [],
+    }
 
 
 def _preview(user: User, alerts: Sequence[Alert], specs: SpecCache) -> dict[str, Any]:

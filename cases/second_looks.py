@@ -248,10 +248,7 @@ def settle_second_look(
     # A case before its alerts, as everywhere.
     case = Case.objects.select_for_update(of=("self",)).filter(alerts__second_looks=look).first()
     look, alert = _locked(look)
-    if look.status != SecondLookStatus.DISPUTED:
-        raise MoveRefused("This is not in dispute any more.")
-    if actor.pk in (look.first_by_id, look.second_by_id):
-        raise MoveRefused("You gave one of the two judgements: another lead settles this.")
+    _check_settles(look, actor)
     now = timezone.now()
     look.status, look.settled_by, look.settled_at = SecondLookStatus.SETTLED, actor, now
     look.settled_disposition, look.settled_reason = found, reason_code
@@ -273,12 +270,7 @@ def settle_second_look(
             alert=alert.pk,
             outcome=found.value,
         )
-    label, reason = found, reason_code
-    if found is Disposition.INCONCLUSIVE:
-        label, reason = Disposition(look.first_disposition), look.first_reason
-    said = [moment for moment in (look.first_at, look.second_at) if moment is not None]
-    labels = _labels_of(alert, said)
-    _say(labels, label, reason, actor, confidence(look, label), now, look.settled_notes)
+    _say_settled(look, alert, found, actor=actor, now=now)
     record_audit(
         actor=actor,
         action="second_look.settled",
@@ -286,6 +278,25 @@ def settle_second_look(
         detail={"alert": alert.pk, "disposition": found, "reason_code": reason_code},
     )
     return look
+
+
+def _check_settles(look: SecondLook, actor: User) -> None:
+    if look.status != SecondLookStatus.DISPUTED:
+        raise MoveRefused("This is not in dispute any more.")
+    if actor.pk in (look.first_by_id, look.second_by_id):
+        raise MoveRefused("You gave one of the two judgements: another lead settles this.")
+
+
+def _say_settled(
+    look: SecondLook, alert: Alert, found: Disposition, *, actor: User, now: datetime
+) -> None:
+    """The label is what was found; where that is inconclusive, the first outcome again."""
+    label, reason = found, look.settled_reason
+    if found is Disposition.INCONCLUSIVE:
+        label, reason = Disposition(look.first_disposition), look.first_reason
+    said = [moment for moment in (look.first_at, look.second_at) if moment is not None]
+    labels = _labels_of(alert, said)
+    _say(labels, label, reason, actor, confidence(look, label), now, look.settled_notes)
 
 
 @transaction.atomic
