@@ -88,25 +88,21 @@ def user_list(request: HttpRequest) -> HttpResponse:
             }
             for user in users
         ],
-        "filters": [
-            {
-                "name": "role",
-                "label": "Role",
-                "value": role,
-                "options": [(name, name) for name in PERMISSIONS_BY_ROLE],
-            },
-            {
-                "name": "active",
-                "label": "State",
-                "value": active,
-                "options": list(ACTIVES.items()),
-            },
-        ],
+        "filters": _filters(role, active),
         "q": q,
         "narrowed": bool(q or role or active),
         "may_add": signed_in(request).has_perm(ADD),
     }
     return render(request, template(request, "accounts/user_list.html", "list"), context)
+
+
+def _filters(role: str, active: str) -> list[dict[str, Any]]:
+    """The selects above the list, with what is chosen."""
+    roles = [(name, name) for name in PERMISSIONS_BY_ROLE]
+    return [
+        {"name": "role", "label": "Role", "value": role, "options": roles},
+        {"name": "active", "label": "State", "value": active, "options": list(ACTIVES.items())},
+    ]
 
 
 @for_who_may(VIEW, ADD)
