@@ -167,20 +167,20 @@ def score_one(
         number=candidate.number,
         score=score,
         told=told,
-        pairs=tuple(
-            Pair(
-                " ".join(query.rows[i] for i in option.given),
-                " ".join(candidate.words[p] for p in option.listed),
-                round(option.like, 4),
-            )
-            for option in chosen
-        ),
+        pairs=tuple(_spelled(query, candidate, option) for option in chosen),
         missing=tuple(candidate.words[p] for p in missing),
         extra=tuple(query.rows[i] for i in extra),
         similarity=similarity,
         listed_share=listed,
         given_share=given,
     )
+
+
+def _spelled(query: Query, candidate: Candidate, option: _Option) -> Pair:
+    """The words that belong together, as people read them."""
+    given = " ".join(query.rows[i] for i in option.given)
+    listed = " ".join(candidate.words[p] for p in option.listed)
+    return Pair(given, listed, round(option.like, 4))
 
 
 def _single_bits(query: Query, candidate: Candidate, chosen: Sequence[_Option]) -> float:

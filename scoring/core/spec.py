@@ -26,19 +26,8 @@ SECTIONS = (
     *("screening", "audit_rate"),
 )
 ROLES = (
-    *(
-        "id",
-        "time",
-        "elapsed",
-        "amount",
-        "currency",
-        "entity",
-        "entity_word",
-        "pii",
-        "label_column",
-        "links",
-        "schema",
-    ),
+    *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
+    *("label_column", "links", "schema"),
 )
 AUDIT_RATE = 0.005
 """Share of approved events that a human looks at, where the declaration does not say."""
@@ -263,6 +252,28 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
     return given
 
 
+def _costs(read: Reader, raw: Mapping[str, Any]) -> dict[str, Any]:
+    costs = _settings(read, raw, "costs", CostSpec)
+    if not 0.0 <= costs.get("recoverability", 1.0) <= 1.0:
+        read.bad("costs.recoverability", "is a share between 0 and 1")
+    return costs
+
+
+def _immutable(read: Reader, raw: Mapping[str, Any]) -> frozenset[str]:
+    names = raw.get("immutable", [])
+    return frozenset([read.known_field("features.immutable", name) for name in names])
+
+
+def _slug(read: Reader, raw: Mapping[str, Any]) -> str:
+    """Checked, and with it the name that stands beside it."""
+    slug = str(raw.get("slug", ""))
+    if not SLUG.match(slug):
+        read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
+    if not read.stored and len(str(raw.get("name", ""))) > MOST_NAME:
+        read.bad("name", f"has at most {MOST_NAME} characters")
+    return slug
+
+
 def _elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
     """(field, since) of files that count their time in seconds."""
     if not raw:
@@ -319,24 +330,15 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     schema = event.get("schema", {})
     read = Reader(event, stored=stored)
     read.only("", raw, SECTIONS)
-    slug = str(raw.get("slug", ""))
-    if not SLUG.match(slug):
-        read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
-    if not stored and len(str(raw.get("name", ""))) > MOST_NAME:
-        read.bad("name", f"has at most {MOST_NAME} characters")
+    slug = _slug(read, raw)
     _check_event(read, event)
     features = read_features(read, raw.get("features", {}))
-    immutable = [
-        read.known_field("features.immutable", name)
-        for name in raw.get("features", {}).get("immutable", [])
-    ]
+    immutable = _immutable(read, raw.get("features", {}))
     elapsed_field, elapsed_since = _elapsed(read, event.get("elapsed", {}))
     rules = read_rules(read, raw.get("rules", []))
     screening = _screening(read, raw.get("screening", {}))
     audit_rate = _audit_rate(read, raw)
-    costs = _settings(read, raw, "costs", CostSpec)
-    if not 0.0 <= costs.get("recoverability", 1.0) <= 1.0:
-        read.bad("costs.recoverability", "is a share between 0 and 1")
+    costs = _costs(read, raw)
     training = _settings(read, raw, "training", TrainingSpec)
     if read.problems:
         raise SpecError(read.problems)
@@ -361,7 +363,7 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
         training=TrainingSpec(**training),
         screening=screening,
         audit_rate=audit_rate,
-        immutable=frozenset(immutable),
+        immutable=immutable,
         links=tuple(dict.fromkeys(event["links"])) if "links" in event else None,
         elapsed_field=elapsed_field,
         elapsed_since=elapsed_since,
