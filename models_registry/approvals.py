@@ -127,11 +127,7 @@ def request_promotion(
         champion = serving_version(version.detector)
         evidence = evidence_for(version, champion)
         overrides = override and not evidence.passed
-        if not (evidence.passed or override):
-            raise PromotionRefused(
-                f"{evidence.text} Without a passing comparison a promotion has to be asked for as "
-                "an override, with a written reason."
-            )
+        _check_evidence(evidence, overrides=overrides)
         _check_reason(reason, overrides=overrides, alone=alone)
         _check_not_asked(version)
         asked = PromotionRequest.objects.create(
@@ -151,6 +147,14 @@ def request_promotion(
         else:
             _audit_request(asked)
     return asked
+
+
+def _check_evidence(evidence: Evidence, *, overrides: bool) -> None:
+    if not (evidence.passed or overrides):
+        raise PromotionRefused(
+            f"{evidence.text} Without a passing comparison a promotion has to be asked for as "
+            "an override, with a written reason."
+        )
 
 
 def _audit_request(asked: PromotionRequest) -> None:

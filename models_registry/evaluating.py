@@ -36,6 +36,7 @@ from models_registry.selectors import move_of
 from scoring.core.bundle import Bundle, Predictor
 from scoring.core.spec import DetectorSpec, TrainingSpec
 from scoring.deployment import loaded
+from scoring.models import Detector
 
 OVER_FOLDS = (
     *("roc_auc", "average_precision", "recall_at_1pct_fpr", "entity_precision_at_100"),
@@ -87,12 +88,7 @@ def evaluate_as_of(
     if bundle.predictor is None:
         raise EvaluationError(f"{version.label} has no model to judge.")
     known_at = now or timezone.now()
-    rows = read_rows(
-        detector,
-        known_at=known_at,
-        spec=bundle.spec,
-        report=told_while_reading(progress, READING, high=0.6),
-    )
+    rows = _read(detector, known_at, bundle.spec, progress, high=0.6)
     progress.check_cancelled()
     span, judged, labels = _unseen(version, bundle, rows, spec.training)
     progress.report(0.65, f"Judging {judged.size:,} events")
@@ -113,6 +109,14 @@ def evaluate_as_of(
     progress.check_cancelled()
     compared = _compare_move(version, bundle.predictor, rows, judged, labels, risk)
     return _keep(found, compared, progress)
+
+
+def _read(
+    detector: Detector, known_at: datetime, spec: DetectorSpec, progress: Progress, *, high: float
+) -> Rows:
+    """All that was logged, with the features of `spec`; progress goes from 0 to `high`."""
+    report = told_while_reading(progress, READING, high=high)
+    return read_rows(detector, known_at=known_at, spec=spec, report=report)
 
 
 @transaction.atomic
@@ -242,11 +246,7 @@ def evaluate_folds(
     """
     detector, spec = version.detector, version.detector.spec()
     known_at = now or timezone.now()
-    rows = read_rows(
-        detector,
-        known_at=known_at,
-        report=told_while_reading(progress, READING, high=0.2),
-    )
+    rows = _read(detector, known_at, spec, progress, high=0.2)
     splits = prequential_splits(
         history_starts(rows),
         knowledge_ends(rows, delay=spec.training.label_delay),

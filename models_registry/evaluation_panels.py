@@ -179,23 +179,27 @@ def threshold_panel(
         best=cheapest,
         best_note=note,
         asked=None if point is None else words("Preview", point),
-        bands=[
-            {
-                "level": band["level"],
-                "from": threshold_text(band["from"]),
-                "a_day": per_day(band["a_day"]),
-                "share": share(band["share"]),
-                "of_positives": share(band["of_positives"]),
-            }
-            for band in curve.bands(
-                {"CRITICAL": lows.critical, "HIGH": lows.high, "MEDIUM": lows.medium}
-            )
-        ],
+        bands=_bands(curve, lows),
         figure=threshold_figure(curve, now, best, point),
         form=form or ThresholdForm.of(stand),
         move=move_of(version),
         left_out="" if version.dataset is None else _left_out(version.dataset, currency),
     )
+
+
+def _bands(curve: Curve, lows: Thresholds) -> list[dict[str, str]]:
+    """How much comes in each band of risk, as text."""
+    levels = {"CRITICAL": lows.critical, "HIGH": lows.high, "MEDIUM": lows.medium}
+    return [
+        {
+            "level": band["level"],
+            "from": threshold_text(band["from"]),
+            "a_day": per_day(band["a_day"]),
+            "share": share(band["share"]),
+            "of_positives": share(band["of_positives"]),
+        }
+        for band in curve.bands(levels)
+    ]
 
 
 def _left_out(dataset: Dataset, currency: str) -> str:

@@ -238,28 +238,34 @@ def dependence_view(
         if levels is None
         else [_level(float(x), levels) for x in values[shown]]
     )
-    figure = {
+    ys = [_short(y) for y in parts[shown].tolist()]
+    x_axis = {"title": {"text": name}} | ({} if levels is None else {"type": "category"})
+    return _cloud(xs, ys, x_axis, UNITS.get(link, "margin")), lines
+
+
+def _cloud(xs: list[Any], ys: list[float], x_axis: dict[str, Any], unit: str) -> Figure:
+    """A point for each event."""
+    return {
         "data": [
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": "event",
                 "x": xs,
-                "y": [_short(y) for y in parts[shown].tolist()],
+                "y": ys,
                 "marker": {"color": "@accent", "size": 5, "opacity": 0.5},
             }
         ],
         "layout": {
-            "xaxis": {"title": {"text": name}, **({} if levels is None else {"type": "category"})},
+            "xaxis": x_axis,
             "yaxis": {
-                "title": {"text": f"Contribution, {UNITS.get(link, 'margin')}"},
+                "title": {"text": f"Contribution, {unit}"},
                 "zeroline": True,
                 "zerolinecolor": "@muted",
             },
             "hovermode": "closest",
         },
     }
-    return figure, lines
 
 
 def _span(step: Step, levels: Mapping[float, str] | None) -> str:

@@ -83,24 +83,8 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
         _end(guard, State.ENDED, now=now)
         return False
     spec = guard.detector.spec()
-    mine = Prediction.objects.filter(detector=guard.detector)
     matured = now - timedelta(seconds=spec.training.label_delay)
-    served = _served_since(guard)
-    theirs = mine.filter(bundle_digest=guard.former.digest)
-    former = _look(
-        theirs.filter(received_at__gte=served, received_at__lt=guard.since),
-        theirs.filter(event_time__gte=served, event_time__lt=min(guard.since, matured)),
-        now,
-    )
-    # A damaged bundle scores under no digest of its own: whatever came since counts, except what
-    # the former champion still finished.
-    ours = mine.exclude(bundle_digest=guard.former.digest)
-    new = _look(
-        ours.filter(received_at__gte=guard.since),
-        ours.filter(event_time__gte=guard.since, event_time__lt=matured),
-        now,
-    )
-    before, after = _samples(former, new, spec)
+    before, after = _samples(*_looks(guard, matured, now), spec)
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
     guard.fault = ""
@@ -116,6 +100,27 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
         judged = least >= spec.training.guard.events
         _end(guard, State.PASSED if judged else State.ENDED, now=now)
     return False
+
+
+def _looks(guard: PromotionGuard, matured: datetime, now: datetime) -> tuple[Looked, Looked]:
+    """What the former champion did while it served, and the new one since."""
+    mine = Prediction.objects.filter(detector=guard.detector)
+    served = _served_since(guard)
+    theirs = mine.filter(bundle_digest=guard.former.digest)
+    former = _look(
+        theirs.filter(received_at__gte=served, received_at__lt=guard.since),
+        theirs.filter(event_time__gte=served, event_time__lt=min(guard.since, matured)),
+        now,
+    )
+    # A damaged bundle scores under no digest of its own: whatever came since counts, except what
+    # the former champion still finished.
+    ours = mine.exclude(bundle_digest=guard.former.digest)
+    new = _look(
+        ours.filter(received_at__gte=guard.since),
+        ours.filter(event_time__gte=guard.since, event_time__lt=matured),
+        now,
+    )
+    return former, new
 
 
 def _served_since(guard: PromotionGuard) -> datetime:

@@ -150,12 +150,7 @@ def _install(
     detector = version.detector
     _outdate_requests(detector, other_than=asked)
     _end_shadow(version)
-    previous = ModelVersion.objects.filter(detector=detector, stage=Stage.CHAMPION).first()
-    if previous is not None:
-        previous.stage = Stage.RETIRED
-        previous.save(update_fields=["stage"])
-    version.stage = Stage.CHAMPION
-    version.save(update_fields=["stage"])
+    previous = _succeed(version)
     before = deployment.serving_of(detector).bundle
     deployment.install(
         detector,
@@ -185,6 +180,19 @@ def _install(
         actor=actor,
         reason=reason,
     )
+
+
+def _succeed(version: ModelVersion) -> ModelVersion | None:
+    """Make it the champion; returns the former one, retired, if there was one."""
+    previous = ModelVersion.objects.filter(
+        detector=version.detector_id, stage=Stage.CHAMPION
+    ).first()
+    if previous is not None:
+        previous.stage = Stage.RETIRED
+        previous.save(update_fields=["stage"])
+    version.stage = Stage.CHAMPION
+    version.save(update_fields=["stage"])
+    return previous
 
 
 def _outdate_requests(detector: Detector, *, other_than: PromotionRequest | None) -> None:

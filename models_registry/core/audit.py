@@ -12,7 +12,7 @@ sum w (w - 1): nothing for events that were looked at for certain, and an honest
 audit found no fraud at all. Ratios of two such counts are joined by MOVER (Zou & Donner 2008).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from typing import Any, Final
 
@@ -101,8 +101,8 @@ def correct(
     false = _count(weights[known & flagged & (labels == 0)], among)
     missed = _count(weights[positive & ~flagged], float(heaviest[~flagged].max(initial=1.0)))
     everything = _count(weights[positive], float(heaviest.max()))
-    return Audited(
-        **{name: getattr(found, name) for name in list(asdict(found))[:8]},
+    return replace(
+        found,
         recall=_part(hits, missed),
         precision=_part(hits, false),
         prevalence=Estimate(*(bound / labels.size for bound in everything)),

@@ -41,12 +41,7 @@ def threshold_curve(
     """
     order = np.argsort(-risk, kind="stable")
     ranked = np.sort(risk if everything is None else everything)[::-1]
-    ends = (
-        np.flatnonzero(np.append(np.diff(ranked) != 0, True)) if ranked.size else np.empty(0, int)
-    )
-    if ends.size > size:
-        wanted = np.geomspace(EVERY_CUT_OF, ends.size, size - EVERY_CUT_OF).astype(int) - 1
-        ends = ends[np.unique(np.concatenate([np.arange(EVERY_CUT_OF), wanted]))]
+    ends = _ends(ranked, size)
     rows = np.searchsorted(-risk[order], -ranked[ends], side="right")
     positives = np.append(0, np.cumsum(labels[order] == 1))
     lost = None
@@ -66,6 +61,17 @@ def threshold_curve(
             for i, n in zip(ends.tolist(), rows.tolist(), strict=True)
         ],
     }
+
+
+def _ends(ranked: FloatArray, size: int) -> NDArray[np.intp]:
+    """The last place of each distinct risk in `ranked`, falling; at most `size` of them."""
+    if not ranked.size:
+        return np.empty(0, np.intp)
+    ends: NDArray[np.intp] = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+    if ends.size > size:
+        wanted = np.geomspace(EVERY_CUT_OF, ends.size, size - EVERY_CUT_OF).astype(int) - 1
+        ends = ends[np.unique(np.concatenate([np.arange(EVERY_CUT_OF), wanted]))]
+    return ends
 
 
 @dataclass(frozen=True)
