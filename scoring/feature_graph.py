@@ -98,8 +98,6 @@ def feature_graph(
     for feature in spec.features:
         groups.setdefault(feature.step, []).append(feature)
     reads = {step: _reads(spec, own) for step, own in groups.items()}
-    total = sum(importance.values()) or 1.0
-    largest = max(importance.values(), default=0.0) or 1.0
     lanes: list[tuple[int, list[FeatureSpec], int, int]] = []
     y = HEAD
     for step, own in groups.items():
@@ -111,30 +109,43 @@ def feature_graph(
     at = {node.name: node.y for node in fields}
     steps = []
     for step, own, top, height in lanes:
-        middle = top + height // 2
-        ranked = sorted(own, key=lambda f: -importance.get(f.name, 0.0))[:MOST_FEATURES]
-        rows = tuple(
-            _row(f, top + 4 + i * ROW, importance, total, largest) for i, f in enumerate(ranked)
-        )
-        more = len(own) - len(rows)
         kind = str(declared[step].get("type")) if step < len(declared) else own[0].kind
-        steps.append(
-            StepNode(
-                title=WORDS.get(kind, kind),
-                detail=_detail(own),
-                y=top,
-                middle=middle,
-                height=height,
-                rows=rows,
-                more=f"and {more} more" if more > 0 else "",
-                more_y=top + 4 + len(rows) * ROW + ROW // 2,
-                curves=tuple(_curve(at[name], middle) for name in reads[step]),
-                bracket=f"M {STEP_X + STEP_WIDTH} {middle} H {FEATURE_X - 24}"
-                f" M {FEATURE_X - 14} {top} h -10 v {height} h 10",
-            )
-        )
+        read_at = [at[name] for name in reads[step]]
+        steps.append(_step(kind, own, top, height, read_at, importance))
     bottom = max([y, *(node.y + ROW for node in fields)])
     return FeatureGraph(WIDTH, bottom, fields, tuple(steps), bool(importance), _prepared(spec))
+
+
+def _step(
+    kind: str,
+    own: Sequence[FeatureSpec],
+    top: int,
+    height: int,
+    read_at: Sequence[int],
+    importance: Mapping[str, float],
+) -> StepNode:
+    """A transformation with its features, in a lane from `top`; `read_at`: where its fields are."""
+    middle = top + height // 2
+    total = sum(importance.values()) or 1.0
+    largest = max(importance.values(), default=0.0) or 1.0
+    ranked = sorted(own, key=lambda f: -importance.get(f.name, 0.0))[:MOST_FEATURES]
+    rows = tuple(
+        _row(f, top + 4 + i * ROW, importance, total, largest) for i, f in enumerate(ranked)
+    )
+    more = len(own) - len(rows)
+    return StepNode(
+        title=WORDS.get(kind, kind),
+        detail=_detail(own),
+        y=top,
+        middle=middle,
+        height=height,
+        rows=rows,
+        more=f"and {more} more" if more > 0 else "",
+        more_y=top + 4 + len(rows) * ROW + ROW // 2,
+        curves=tuple(_curve(y, middle) for y in read_at),
+        bracket=f"M {STEP_X + STEP_WIDTH} {middle} H {FEATURE_X - 24}"
+        f" M {FEATURE_X - 14} {top} h -10 v {height} h 10",
+    )
 
 
 def _reads(spec: DetectorSpec, features: Sequence[FeatureSpec]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -84,6 +84,22 @@ def lists(request: HttpRequest, slug: str) -> HttpResponse:
     return _render_lists(request, detector, spec, {"form": form}, status=422)
 
 
+def _entries(
+    detector: Detector, spec: DetectorSpec, *, kind: str, over: bool, q: str
+) -> QuerySet[ListEntry]:
+    """What stands on the lists, or did (`over`); `q`: a value, or a part of the reason."""
+    now = timezone.now()
+    rows = ListEntry.objects.filter(detector=detector).select_related("author")
+    rows = rows.exclude(standing(now)) if over else rows.filter(standing(now))
+    if kind in ListEntry.Kind.values:
+        rows = rows.filter(kind=kind)
+    if not q:
+        return rows
+    # A value is looked for by its token: the same way that events are.
+    tokens = [list_token(field, q) for field in listable(spec)]
+    return rows.filter(Q(token__in=tokens) | Q(reason__icontains=q))
+
+
 def _render_lists(
     request: HttpRequest,
     detector: Detector,
@@ -93,15 +109,7 @@ def _render_lists(
 ) -> HttpResponse:
     kind, state = request.GET.get("kind", ""), request.GET.get("state", "")
     q = request.GET.get("q", "").replace("\0", "").strip()[:300]
-    rows = ListEntry.objects.filter(detector=detector).select_related("author")
-    now = timezone.now()
-    rows = rows.exclude(standing(now)) if state == "over" else rows.filter(standing(now))
-    if kind in ListEntry.Kind.values:
-        rows = rows.filter(kind=kind)
-    if q:
-        # A value is looked for by its token: the same way that events are.
-        tokens = [list_token(field, q) for field in listable(spec)]
-        rows = rows.filter(Q(token__in=tokens) | Q(reason__icontains=q))
+    rows = _entries(detector, spec, kind=kind, over=state == "over", q=q)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     kinds = [(choice.value, choice.label) for choice in ListEntry.Kind]
     context = {

@@ -97,12 +97,7 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
         raise SourceError([("", "a source is a mapping")])
     found = _unstorable(raw)
     found += [(str(key), "is not a setting") for key in raw if key not in KEYS]
-    name = raw.get("name")
-    if not isinstance(name, str) or not 0 < len(name.strip()) <= 100:
-        found.append(("name", "is a text of 1 to 100 characters"))
-    slug = raw.get("slug") or slug_of(name if isinstance(name, str) else "")
-    if not isinstance(slug, str) or not SLUG.fullmatch(slug):
-        found.append(("slug", "is made of lower-case letters, digits, - and _"))
+    name, slug = _names(found, raw)
     kind = raw.get("source_type")
     if not isinstance(kind, str) or kind not in SOURCE_TYPES:
         found.append(("source_type", f"is one of {', '.join(SOURCE_TYPES)}"))
@@ -124,8 +119,8 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
     if found:
         raise SourceError(found)
     return Declared(
-        slug=str(slug),
-        name=str(name).strip(),
+        slug=slug,
+        name=name,
         source_type=str(kind),
         config=dict(config),
         schema=dict(schema),
@@ -134,6 +129,17 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
         mapping={str(own): str(theirs) for own, theirs in mapping.items()},
         lines=dict(lines or {}),
     )
+
+
+def _names(found: list[tuple[str, str]], raw: Mapping[str, Any]) -> tuple[str, str]:
+    """(name, slug); the slug is made of the name where it is not given."""
+    name = raw.get("name")
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= 100:
+        found.append(("name", "is a text of 1 to 100 characters"))
+    slug = raw.get("slug") or slug_of(name if isinstance(name, str) else "")
+    if not isinstance(slug, str) or not SLUG.fullmatch(slug):
+        found.append(("slug", "is made of lower-case letters, digits, - and _"))
+    return str(name).strip(), str(slug)
 
 
 def _unstorable(raw: object) -> list[tuple[str, str]]:
