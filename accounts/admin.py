@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from accounts.api_keys import revoke_api_key
 from accounts.forms import AdminLoginForm
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
+from accounts.read_only import ReadOnlyAdmin
 from accounts.services import (
     UserRefused,
     change_person,
@@ -168,34 +169,16 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(admin.ModelAdmin):
+class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("number", "at", "actor", "action", "object_type", "object_label")
     list_select_related = ("actor",)
     list_filter = ("action",)
     search_fields = ("object_label", "object_id", "actor__username")
     date_hierarchy = "at"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
 
 @admin.register(FailedLogin)
-class FailedLoginAdmin(admin.ModelAdmin):
+class FailedLoginAdmin(ReadOnlyAdmin):
     """To look at: a user's own page unlocks them, and the audit trail tells of it."""
 
     list_display = ("username", "address", "failures", "last_failed_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -1,10 +1,8 @@
 """Alerts and cases in the admin: to look things up. History is read, never written, here."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from accounts.read_only import ReadOnly, ReadOnlyAdmin
 from cases.case_models import (
     CaseApproval,
     CaseAttachment,
@@ -29,19 +27,6 @@ from cases.report_models import ReportRun, ReportSubscription
 from cases.work_queue_models import Escalation, QueueMember, WorkQueue
 
 
-class ReadOnly:
-    """Rows that only the services write: labels, audit and timelines hang on every change."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class TimelineInline(ReadOnly, admin.TabularInline):
     model = CaseEvent
     fields = ("at", "kind", "actor", "text")
@@ -57,7 +42,7 @@ class LinkInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnly, admin.ModelAdmin):
+class AlertAdmin(ReadOnlyAdmin):
     list_display = ("id", "detector", "level", "status", "risk", "exposure", "owner", "opened_at")
     list_filter = ("status", "level", "detector")
     list_select_related = ("detector", "owner")
@@ -66,7 +51,7 @@ class AlertAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Case)
-class CaseAdmin(ReadOnly, admin.ModelAdmin):
+class CaseAdmin(ReadOnlyAdmin):
     list_display = (
         *("id", "title", "status", "disposition", "priority", "work_queue", "owner"),
         *("opened_at", "due_at", "closed_at"),
@@ -78,14 +63,14 @@ class CaseAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(AlertPrediction)
-class AlertPredictionAdmin(ReadOnly, admin.ModelAdmin):
+class AlertPredictionAdmin(ReadOnlyAdmin):
     list_display = ("alert", "prediction", "added_at")
     list_select_related = ("alert", "prediction")
     search_fields = ("=alert__id", "=prediction__external_id")
 
 
 @admin.register(CaseEvent)
-class CaseEventAdmin(ReadOnly, admin.ModelAdmin):
+class CaseEventAdmin(ReadOnlyAdmin):
     list_display = ("case", "kind", "actor", "at")
     list_filter = ("kind",)
     list_select_related = ("case", "actor")
@@ -93,14 +78,14 @@ class CaseEventAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Touch)
-class TouchAdmin(ReadOnly, admin.ModelAdmin):
+class TouchAdmin(ReadOnlyAdmin):
     list_display = ("user", "alert", "case", "opened_at", "closed_at")
     list_select_related = ("user", "alert", "case")
     date_hierarchy = "opened_at"
 
 
 @admin.register(HandOut)
-class HandOutAdmin(ReadOnly, admin.ModelAdmin):
+class HandOutAdmin(ReadOnlyAdmin):
     list_display = ("alert", "user", "reason", "share", "propensity", "at")
     list_filter = ("reason",)
     list_select_related = ("alert", "user")
@@ -108,33 +93,33 @@ class HandOutAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(Closing)
-class ClosingAdmin(ReadOnly, admin.ModelAdmin):
+class ClosingAdmin(ReadOnlyAdmin):
     list_display = ("alert", "user", "at", "undone_at", "undone_by")
     list_select_related = ("alert", "user", "undone_by")
     search_fields = ("=alert__id",)
 
 
 @admin.register(AlertComment)
-class AlertCommentAdmin(ReadOnly, admin.ModelAdmin):
+class AlertCommentAdmin(ReadOnlyAdmin):
     list_display = ("alert", "author", "at", "text")
     list_select_related = ("alert",)
     search_fields = ("=alert__id", "text")
 
 
 @admin.register(HandlingTime)
-class HandlingTimeAdmin(ReadOnly, admin.ModelAdmin):
+class HandlingTimeAdmin(ReadOnlyAdmin):
     list_display = ("detector", "level", "size", "minutes", "alerts", "measured_at")
     list_select_related = ("detector",)
 
 
 @admin.register(QueueBudget)
-class QueueBudgetAdmin(ReadOnly, admin.ModelAdmin):
+class QueueBudgetAdmin(ReadOnlyAdmin):
     list_display = ("user", "uncertain", "audit")
     list_select_related = ("user",)
 
 
 @admin.register(SavedView)
-class SavedViewAdmin(ReadOnly, admin.ModelAdmin):
+class SavedViewAdmin(ReadOnlyAdmin):
     list_display = ("name", "owner", "shared", "query", "created_at")
     list_filter = ("shared",)
     list_select_related = ("owner",)
@@ -154,7 +139,7 @@ class MemberInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(WorkQueue)
-class WorkQueueAdmin(ReadOnly, admin.ModelAdmin):
+class WorkQueueAdmin(ReadOnlyAdmin):
     """Changed on the product's own page, which audits every change."""
 
     list_display = ("name", "position", "is_active", "assignment", "due_after", "lead")
@@ -165,7 +150,7 @@ class WorkQueueAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CaseType)
-class CaseTypeAdmin(ReadOnly, admin.ModelAdmin):
+class CaseTypeAdmin(ReadOnlyAdmin):
     """Changed on the product's own page, which audits every change."""
 
     list_display = ("name", "is_active")
@@ -175,7 +160,7 @@ class CaseTypeAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CaseApproval)
-class CaseApprovalAdmin(ReadOnly, admin.ModelAdmin):
+class CaseApprovalAdmin(ReadOnlyAdmin):
     list_display = (
         *("case", "status", "disposition", "amount", "currency", "requested_by"),
         *("requested_at", "decided_by", "decided_at"),
@@ -187,7 +172,7 @@ class CaseApprovalAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CaseAttachment)
-class CaseAttachmentAdmin(ReadOnly, admin.ModelAdmin):
+class CaseAttachmentAdmin(ReadOnlyAdmin):
     list_display = ("name", "case", "content_type", "size", "added_by", "added_at")
     list_filter = ("content_type",)
     list_select_related = ("case", "added_by")
@@ -195,14 +180,14 @@ class CaseAttachmentAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CaseMerge)
-class CaseMergeAdmin(ReadOnly, admin.ModelAdmin):
+class CaseMergeAdmin(ReadOnlyAdmin):
     list_display = ("source", "target", "merged_by", "merged_at", "undone_by", "undone_at")
     list_select_related = ("source", "target", "merged_by", "undone_by")
     search_fields = ("=source__id", "=target__id")
 
 
 @admin.register(CaseHandover)
-class CaseHandoverAdmin(ReadOnly, admin.ModelAdmin):
+class CaseHandoverAdmin(ReadOnlyAdmin):
     list_display = ("case", "from_user", "to_user", "status", "at", "answered_at")
     list_filter = ("status",)
     list_select_related = ("case", "from_user", "to_user")
@@ -210,27 +195,27 @@ class CaseHandoverAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(CaseCheck)
-class CaseCheckAdmin(ReadOnly, admin.ModelAdmin):
+class CaseCheckAdmin(ReadOnlyAdmin):
     list_display = ("case", "text", "done_by", "done_at")
     list_select_related = ("case", "done_by")
     search_fields = ("=case__id", "text")
 
 
 @admin.register(CaseMention)
-class CaseMentionAdmin(ReadOnly, admin.ModelAdmin):
+class CaseMentionAdmin(ReadOnlyAdmin):
     list_display = ("event", "user")
     list_select_related = ("event", "user")
     search_fields = ("=event__case__id", "user__username")
 
 
 @admin.register(Tag)
-class TagAdmin(ReadOnly, admin.ModelAdmin):
+class TagAdmin(ReadOnlyAdmin):
     list_display = ("name",)
     search_fields = ("name",)
 
 
 @admin.register(Escalation)
-class EscalationAdmin(ReadOnly, admin.ModelAdmin):
+class EscalationAdmin(ReadOnlyAdmin):
     list_display = ("id", "queue", "alert", "case", "recipient", "notify", "at")
     list_filter = ("queue", "notify")
     list_select_related = ("queue", "alert", "case", "recipient")
@@ -238,13 +223,13 @@ class EscalationAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(ReportRun)
-class ReportRunAdmin(ReadOnly, admin.ModelAdmin):
+class ReportRunAdmin(ReadOnlyAdmin):
     list_display = ("subscription_id", "key", "first", "last", "made_at")
     search_fields = ("=subscription__id",)
 
 
 @admin.register(ReportSubscription)
-class ReportSubscriptionAdmin(ReadOnly, admin.ModelAdmin):
+class ReportSubscriptionAdmin(ReadOnlyAdmin):
     """Changed on the product's own page by its owner, which audits every change."""
 
     list_display = ("owner", "detector", "days", "often", "hour", "is_paused", "handled_until")

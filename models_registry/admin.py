@@ -1,28 +1,16 @@
 """The lineage of models in Django's admin, to look at; training and promotion are pages' work."""
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.read_only import ReadOnlyAdmin
 from models_registry.backtest_models import Backtest
 from models_registry.drift_models import DriftCheck
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.retraining_models import RetrainingPolicy
 from models_registry.shadow_models import Shadow
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at; these rows are written by services alone."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 @admin.register(ModelVersion)

@@ -14,6 +14,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from accounts.read_only import ReadOnlyAdmin
 from accounts.services import record_audit
 from scoring.core.bundle import compile_rules
 from scoring.core.json_values import is_too_deep, with_nul, without_value
@@ -38,19 +39,6 @@ class BoundedPaginator(Paginator):
     def count(self) -> int:
         rows = cast("QuerySet[Model]", self.object_list)
         return rows.order_by()[:MOST_COUNTED].count()
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at; these rows are written by services alone."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 class StrictDecoder(json.JSONDecoder):
