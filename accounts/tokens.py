@@ -18,6 +18,7 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from accounts.models import User
+from accounts.typed import is_whole
 
 ALGORITHM = "HS256"
 ISSUER = "riskplatform"
@@ -87,7 +88,7 @@ def _has_ended(logged_in: float, user: User) -> bool:
 
 
 def _user(subject: str) -> User | None:
-    if not (subject.isascii() and subject.isdigit() and len(subject) < 19):
+    if not is_whole(subject):
         return None
     return User.objects.filter(pk=int(subject)).first()
 

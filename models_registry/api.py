@@ -9,8 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict, ValidationProblem
+from accounts.api_errors import Conflict
 from accounts.models import User
+from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from jobs.selectors import get_job
@@ -174,23 +175,10 @@ class ModelListView(APIView):
         rows = version_list().defer("curves", "parameters")
         if detector := asked_detector(request):
             rows = rows.filter(detector=detector)
-        if stage := request.query_params.get("stage", ""):
-            if stage not in ModelVersion.Stage.values:
-                message = f"is one of {', '.join(ModelVersion.Stage.values)}"
-                raise ValidationProblem([{"field": "stage", "message": message}])
+        if stage := one_of(request, "stage", ModelVersion.Stage.values):
             rows = rows.filter(stage=stage)
         bodies = [version_body(version) for version in rows[skip : skip + limit]]
         return Response({"models": bodies, "skip": skip, "limit": limit})
-
-
-def whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
-    """A whole number of the query string. Raises ValidationProblem."""
-    text = request.query_params.get(name, str(default))
-    short = text.isascii() and text.isdigit() and len(text) < 10
-    if not (short and least <= int(text) <= most):
-        message = f"must be a whole number from {least} to {most}"
-        raise ValidationProblem([{"field": name, "message": message}])
-    return int(text)
 
 
 class TrainView(APIView):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.quantities import threshold
+from accounts.typed import is_whole
 from models_registry.forms import LEARNER_TITLES
 from models_registry.metric_rows import METRICS, Show
 from models_registry.models import ModelVersion
@@ -64,7 +65,7 @@ def chosen_ids(texts: Sequence[str]) -> list[int]:
     for text in texts:
         if not text:
             continue
-        if not (text.isascii() and text.isdigit() and len(text) < 10):
+        if not is_whole(text, digits=9):
             raise CompareError("A version is chosen by its number in the address.")
         if int(text) not in found:
             found.append(int(text))

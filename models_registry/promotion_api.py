@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
 from accounts.models import User
+from accounts.query import one_of, whole
 from models_registry.api import (
     CONFLICTS,
     ERRORS,
@@ -20,7 +21,6 @@ from models_registry.api import (
     asked_detector,
     decision_body,
     valid,
-    whole,
 )
 from models_registry.approvals import (
     ReasonNeeded,
@@ -172,10 +172,7 @@ class PromotionListView(APIView):
         rows = _requests()
         if detector := asked_detector(request):
             rows = rows.filter(detector=detector)
-        if status := request.query_params.get("status", ""):
-            if status not in PromotionRequest.Status.values:
-                message = f"is one of {', '.join(PromotionRequest.Status.values)}"
-                raise ValidationProblem([{"field": "status", "message": message}])
+        if status := one_of(request, "status", PromotionRequest.Status.values):
             rows = rows.filter(status=status)
         bodies = [request_body(asked) for asked in rows[skip : skip + limit]]
         return Response({"promotions": bodies, "skip": skip, "limit": limit})

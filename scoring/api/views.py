@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
+from accounts.query import whole
 from scoring.answers import predict_answer
 from scoring.api import serializers as shapes
 from scoring.api.asking import ERRORS, ask, batch_answer, field_errors
@@ -91,8 +92,8 @@ class PredictionListView(APIView):
         responses={200: shapes.PredictionPage, **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        skip = _whole(request, "skip", 0, least=0, most=MOST_SKIP)
-        limit = _whole(request, "limit", 100, least=1, most=MOST_ROWS)
+        skip = whole(request, "skip", 0, least=0, most=MOST_SKIP)
+        limit = whole(request, "limit", 100, least=1, most=MOST_ROWS)
         flagged = request.query_params.get("fraud_only", "false").lower()
         if flagged not in ("true", "false"):
             raise ValidationProblem([{"field": "fraud_only", "message": "is true or false"}])
@@ -107,15 +108,6 @@ class PredictionListView(APIView):
             )
         bodies = [_stored_body(row) for row in rows]
         return Response({"predictions": bodies, "skip": skip, "limit": limit})
-
-
-def _whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
-    text = request.query_params.get(name, str(default))
-    short = text.isascii() and text.isdigit() and len(text) < 10
-    if not (short and least <= int(text) <= most):
-        message = f"must be a whole number from {least} to {most}"
-        raise ValidationProblem([{"field": name, "message": message}])
-    return int(text)
 
 
 def _stored_body(row: Prediction) -> dict[str, Any]:

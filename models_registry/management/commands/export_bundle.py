@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.typed import is_whole
 from models_registry.bundle_files import ExchangeError
 from models_registry.exchange import export_bundle, file_name
 from models_registry.models import ModelVersion
@@ -25,7 +26,7 @@ class Command(BaseCommand):
         number = options["version"].removeprefix("v")
         version = (
             rows.select_related("detector", "dataset").filter(number=int(number)).first()
-            if number.isascii() and number.isdigit() and len(number) < 10
+            if is_whole(number, digits=9)
             else None
         )
         if version is None:

@@ -12,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.typed import is_whole
 from models_registry.approvals import LEAST_REASON
 from models_registry.card import model_card
 from models_registry.comparing import CompareError, Line, compare_versions, versions_to_compare
@@ -279,7 +280,7 @@ def _detector(slug: str) -> Detector:
 
 def _version(detector: Detector, label: str) -> ModelVersion:
     digits = label.removeprefix("v")
-    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
+    number = int(digits) if is_whole(digits, digits=9) else 0
     rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by")
     version = rows.filter(detector=detector, number=number).first()
     if version is None:
