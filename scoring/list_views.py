@@ -20,7 +20,6 @@ from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.models import Detector
 from scoring.ordering import (
-    add_list_entry,
     listable,
     revoke_list_entry,
     revoke_snooze,
@@ -35,7 +34,14 @@ from scoring.policies import (
 from scoring.policy_models import ListEntry, Rule, Snooze
 from scoring.policy_store import list_token
 from scoring.rule_approvals import request_settings
-from scoring.rule_forms import ListEntryForm, SettingsForm, SnoozeForm, add_problems, ends_at
+from scoring.rule_forms import (
+    ListEntryForm,
+    SettingsForm,
+    SnoozeForm,
+    add_problems,
+    ends_at,
+    put_on_list,
+)
 from scoring.rule_reports import policy_history
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import (
@@ -65,21 +71,9 @@ def lists(request: HttpRequest, slug: str) -> HttpResponse:
         raise PermissionDenied
     form = ListEntryForm(request.POST, fields=listable(spec))
     if form.is_valid():
-        found = form.cleaned_data
-        try:
-            add_list_entry(
-                detector,
-                kind=found["kind"],
-                field=found["field"],
-                value=found["value"],
-                reason=found["reason"],
-                expires_at=form.expires_at(),
-                author=signed_in(request),
-            )
-        except PolicyRefused as refusal:
-            add_problems(form, refusal)
-        else:
-            messages.success(request, f"It stands on the {found['kind']} list now.")
+        value = form.cleaned_data["value"]
+        if put_on_list(detector, form, value, author=signed_in(request)):
+            messages.success(request, f"It stands on the {form.cleaned_data['kind']} list now.")
             return redirect("lists", slug=slug)
     return _render_lists(request, detector, spec, {"form": form}, status=422)
 

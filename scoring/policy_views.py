@@ -14,10 +14,9 @@ from accounts import vault
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.models import Prediction
-from scoring.ordering import add_list_entry, listable
+from scoring.ordering import listable
 from scoring.overviews import STALE, governed_detectors, lists_in_force
-from scoring.policies import PolicyRefused
-from scoring.rule_forms import EventValueForm, add_problems
+from scoring.rule_forms import EventValueForm, put_on_list
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import back_to, signed_in, spec_or_404
 from scoring.selectors import find_prediction
@@ -70,21 +69,9 @@ def list_event_value(request: HttpRequest, pk: UUID) -> HttpResponse:
     )
     back = back_to(request, prediction)
     if request.method == "POST" and form.is_valid():
-        found = form.cleaned_data
-        try:
-            add_list_entry(
-                detector,
-                kind=found["kind"],
-                field=found["field"],
-                value=values[found["field"]],
-                reason=found["reason"],
-                expires_at=form.expires_at(),
-                author=signed_in(request),
-            )
-        except PolicyRefused as refusal:
-            add_problems(form, refusal)
-        else:
-            messages.success(request, f"It stands on the {found['kind']} list now.")
+        value = values[form.cleaned_data["field"]]
+        if put_on_list(detector, form, value, author=signed_in(request)):
+            messages.success(request, f"It stands on the {form.cleaned_data['kind']} list now.")
             return redirect(back)
     context: dict[str, Any] = {
         "title": "Allow or deny",

@@ -10,7 +10,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from accounts.models import User
 from scoring.core.types import Decision
+from scoring.models import Detector
+from scoring.ordering import add_list_entry
 from scoring.policies import PolicyRefused
 from scoring.policy_models import ListEntry, RuleVersion
 from scoring.rule_editing import LONGEST_TEXT, RuleText
@@ -261,6 +264,25 @@ def add_problems(form: forms.Form, refusal: PolicyRefused) -> None:
     """A refusal's problems beside the fields that they are about."""
     for name, message in refusal.problems:
         form.add_error(name if name in form.fields else None, message)
+
+
+def put_on_list(detector: Detector, form: ListEntryForm, value: str, *, author: User) -> bool:
+    """Put `value` on the list that a valid form names; where it is refused the form says why."""
+    found = form.cleaned_data
+    try:
+        add_list_entry(
+            detector,
+            kind=found["kind"],
+            field=found["field"],
+            value=value,
+            reason=found["reason"],
+            expires_at=form.expires_at(),
+            author=author,
+        )
+    except PolicyRefused as refusal:
+        add_problems(form, refusal)
+        return False
+    return True
 
 
 def tuned_parameters(names: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
