@@ -22,7 +22,7 @@ from cases.case_selectors import (
 from cases.models import Case
 from cases.second_looks import hidden_look, hide_case
 from cases.services import begin_touch
-from cases.views import fragment, signed_in
+from cases.views import fragment, page_address, signed_in
 
 PAGE_SIZE = 50
 
@@ -55,8 +55,7 @@ def case_index(request: HttpRequest) -> HttpResponse:
     if not fragment(request):
         return render(request, "cases/case_list.html", context)
     response = render(request, "cases/case_list.html#list", context)
-    asked = filters.query() + (f"&page={page.number}" if page.number > 1 else "")
-    response["HX-Push-Url"] = f"{request.path}?{asked.lstrip('&')}".rstrip("?")
+    response["HX-Push-Url"] = page_address(request.path, filters.query(), page.number)
     return response
 
 

@@ -33,7 +33,7 @@ from cases.saving_views import (
 )
 from cases.second_looks import blind_since, hidden_look, hide_held
 from cases.selectors import assignable_users
-from cases.views import fragment, go_on, preview_context, signed_in
+from cases.views import fragment, go_on, page_address, preview_context, signed_in
 from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring.presenting import SpecCache
 
@@ -109,14 +109,8 @@ def render_queue(
     if not fragment(request):
         return render(request, "cases/queue.html", context)
     response = render(request, "cases/queue.html#list", context)
-    response["HX-Push-Url"] = _address(filters, page.number)
+    response["HX-Push-Url"] = page_address(reverse("queue"), filters.query(), page.number)
     return response
-
-
-def _address(filters: QueueFilters, number: int) -> str:
-    """It says what is asked and nothing else, not every empty field of the form."""
-    asked = filters.query() + (f"&page={number}" if number > 1 else "")
-    return f"{reverse('queue')}?{asked.lstrip('&')}".rstrip("?")
 
 
 def _choices(filters: QueueFilters, user: User) -> dict[str, Any]:

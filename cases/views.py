@@ -47,6 +47,12 @@ def fragment(request: HttpRequest) -> str:
     return str(htmx.target or "page")
 
 
+def page_address(path: str, query: str, number: int) -> str:
+    """What is asked of a list and nothing else, not every empty field of its form."""
+    asked = query + (f"&page={number}" if number > 1 else "")
+    return f"{path}?{asked.lstrip('&')}".rstrip("?")
+
+
 def signed_in(request: HttpRequest) -> User:
     """The user; pages are behind `login_required`."""
     return cast(User, request.user)
