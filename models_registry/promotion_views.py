@@ -25,11 +25,10 @@ from models_registry.promotion import PromotionRefused
 from models_registry.promotion_models import PromotionRequest
 from models_registry.shadow_judging import request_judgement
 from models_registry.shadowing import ShadowRefused, start_shadow, stop_shadow
-from models_registry.views import go_to, render_version, sentence, version_or_404
+from models_registry.views import TOO_LONG, go_to, render_version, sentence, version_or_404
 from scoring.core.bundle import BundleError
 
 _may_promote = permission_required("models_registry.promote_model", raise_exception=True)
-TOO_LONG = "The reason is too long."
 
 
 @login_required

@@ -43,6 +43,7 @@ from scoring.models import Detector
 
 PAGE_SIZE = 50
 HISTORY = 20
+TOO_LONG = "The reason is too long."
 NOBODY = 0
 """The id of no version."""
 Stage = ModelVersion.Stage
@@ -203,7 +204,7 @@ def model_reject(request: HttpRequest, pk: int) -> HttpResponse:
     version = version_or_404(pk)
     form = DecisionForm(request.POST)
     if not form.is_valid():
-        return render_version(request, version, error="The reason is too long.", form=form)
+        return render_version(request, version, error=TOO_LONG, form=form)
     try:
         reject(version, actor=cast(User, request.user), reason=form.cleaned_data["reason"])
     except PromotionRefused as problem:
