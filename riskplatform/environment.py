@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.rates import parse_rate
+
 FLAGS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
@@ -84,6 +86,15 @@ class Environment:
             return [ip_network(item) for item in self.items(name, default=[])]
         except ValueError as error:
             raise ImproperlyConfigured(f"{name}: {error}.") from error
+
+    def rate(self, name: str, *, default: str) -> str:
+        """A limit on requests, as text (accounts/rates.py)."""
+        value = self(name, default=default)
+        try:
+            parse_rate(value)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from error
+        return value
 
     def database(self, name: str) -> dict[str, Any]:
         """Django's settings of the PostgreSQL or SQLite database at an address."""

@@ -15,7 +15,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from accounts.rates import DEFAULT_RATE, parse_rate
+from accounts.rates import DEFAULT_RATE
 from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
 from riskplatform.environment import Environment
@@ -318,11 +318,7 @@ FILE_UPLOAD_HANDLERS = [
 # How long a process trusts a key that it found valid, without asking the database again.
 API_KEY_CACHE_SECONDS = env.number("API_KEY_CACHE_SECONDS", default=1.0, least=0.0, most=3600.0)
 # What everybody may ask for who comes by token or session; keys have a rate of their own.
-API_USER_RATE = env("API_USER_RATE", default=DEFAULT_RATE)
-try:
-    parse_rate(API_USER_RATE)
-except ValueError as error:
-    raise ImproperlyConfigured(f"API_USER_RATE: {error}") from error
+API_USER_RATE = env.rate("API_USER_RATE", default=DEFAULT_RATE)
 # Tokens of people who log in over the API (accounts/tokens.py), seconds.
 JWT_ACCESS_SECONDS = env.whole(
     "JWT_ACCESS_SECONDS", default=15 * 60, least=1, most=MOST_DAYS * 86_400
