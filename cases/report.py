@@ -6,7 +6,6 @@ how much it leaves out.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from cases.case_models import CaseApproval, CaseAttachment, CaseCheck
 from cases.case_selectors import case_alerts, checks_of, merges_of, timeline_of
 from cases.limits import stake_of
 from cases.models import Alert, Case, CaseEvent
+from cases.report_sections import LONGEST_SENTENCE, LONGEST_TEXT, Fact, Report, cut
 from cases.workflow import LIVE_CASES, REASON_CODES, CaseStatus, Disposition
 from scoring import presenting
 from scoring.core.spec import truth_words
@@ -29,92 +29,6 @@ MOST_ALERTS = 100
 MOST_EVENTS = 200
 MOST_REASONS = 3
 MOST_AUDIT = 50
-LONGEST_TEXT = 500
-"""Characters of what somebody wrote; all of it stands where the number leads."""
-LONGEST_SENTENCE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A stored row: what it is, its key, where to see it, and its fingerprint where it has one."""
-
-    kind: str
-    key: str
-    url: str
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """One statement and the number of its fact in the report's list of sources."""
-
-    text: str
-    number: int
-    url: str
-    source: str
-    inner: bool = False
-
-
-@dataclass(slots=True)
-class Section:
-    """Sentences within a bound of `lines` and `letters`; `left_out` counts those beyond it."""
-
-    title: str
-    sentences: list[Sentence] = field(default_factory=list)
-    lines: int = 50
-    letters: int = 5_000
-    left_out: int = 0
-
-    def takes(self, text: str) -> bool:
-        """Whether there is room for it; it is counted either way."""
-        fits = self.left_out == 0 and self.lines > 0 and self.letters >= len(text)
-        if fits:
-            self.lines, self.letters = self.lines - 1, self.letters - len(text)
-        else:
-            self.left_out += 1
-        return fits
-
-
-@dataclass(slots=True)
-class Report:
-    """Sections of sentences, and the facts behind them in the order of their numbers."""
-
-    title: str
-    subtitle: str
-    made_at: datetime
-    made_by: str
-    revealed: bool
-    sections: list[Section] = field(default_factory=list)
-    numbers: dict[Fact, int] = field(default_factory=dict)
-
-    @property
-    def facts(self) -> list[Fact]:
-        return list(self.numbers)
-
-    def say(self, text: str, fact: Fact, *, inner: bool = False) -> None:
-        """Add a sentence to the last section, if it has room."""
-        text = cut(text, LONGEST_SENTENCE)
-        if self.sections[-1].takes(text):
-            self._add(self.sections[-1], text, fact, inner=inner)
-
-    def section(self, title: str, *, lines: int = 50, letters: int = 5_000) -> None:
-        self.sections.append(Section(title, lines=lines, letters=letters))
-
-    def end(self, fact: Fact) -> None:
-        """Let each section say how much it leaves out, and drop those that say nothing."""
-        for section in self.sections:
-            if section.left_out:
-                what = (
-                    "1 more statement"
-                    if section.left_out == 1
-                    else (f"{section.left_out} more statements")
-                )
-                self._add(section, f"{what} left out here: see the page of the case.", fact)
-        self.sections = [section for section in self.sections if section.sentences]
-
-    def _add(self, section: Section, text: str, fact: Fact, *, inner: bool = False) -> None:
-        number = self.numbers.setdefault(fact, len(self.numbers) + 1)
-        section.sentences.append(Sentence(text, number, fact.url, f"{fact.kind} {fact.key}", inner))
 
 
 def reveal_audited(case: Case, *, actor: User, reason: str) -> None:
@@ -149,11 +63,6 @@ def build_report(case: Case, *, now: datetime, actor: User, reveal: bool = False
     _audit(report, case)
     report.end(_case_fact(case))
     return report
-
-
-def cut(text: str, longest: int = LONGEST_TEXT) -> str:
-    """The beginning of a text that is longer."""
-    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
 def stamp(at: datetime | None) -> str:

@@ -7,7 +7,8 @@ from django.conf import settings
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
-from cases.report import Report, Section, stamp
+from cases.report import stamp
+from cases.report_sections import Report, Section
 
 FONTS = Path(settings.BASE_DIR) / "static" / "vendor" / "dejavu"
 INK, MUTED, LINK = (27, 31, 36), (92, 102, 115), (36, 88, 211)

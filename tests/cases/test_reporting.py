@@ -24,8 +24,9 @@ from cases.casework import approve_closing, ask_to_close, close_case
 from cases.checklists import tick
 from cases.exporting import xlsx_file
 from cases.models import Case
-from cases.report import MOST_AUDIT, Fact, Report, build_report
+from cases.report import MOST_AUDIT, build_report
 from cases.report_pdf import report_pdf
+from cases.report_sections import Fact, Report
 from cases.services import comment_on_case
 from tests.cases.alerts import case_of
 
