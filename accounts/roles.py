@@ -90,6 +90,8 @@ _ADMIN = (
         "notifications.view_notification",
         "notifications.view_delivery",
         "notifications.view_route",
+        "cases.view_exchangerate",
+        "cases.add_exchangerate",
         "django_celery_beat.view_periodictask",
         "django_celery_beat.change_periodictask",
         "django_celery_beat.view_intervalschedule",

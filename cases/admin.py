@@ -1,7 +1,13 @@
 """Alerts and cases in the admin: to look things up. History is read, never written, here."""
 
-from django.contrib import admin
+from typing import Any, cast
 
+from django.contrib import admin
+from django.db import transaction
+from django.forms import ModelForm
+from django.http import HttpRequest
+
+from accounts.models import User
 from accounts.read_only import ReadOnly, ReadOnlyAdmin
 from cases.case_models import (
     CaseApproval,
@@ -23,7 +29,10 @@ from cases.queue_models import (
     QueueBudget,
     SavedView,
 )
+from cases.rate_forms import RateForm
+from cases.rate_models import ExchangeRate
 from cases.report_models import ReportRun, ReportSubscription
+from cases.tasks import reorder_alerts_task
 from cases.work_queue_models import Escalation, QueueMember, WorkQueue
 
 
@@ -236,3 +245,23 @@ class ReportSubscriptionAdmin(ReadOnlyAdmin):
     list_filter = ("often", "is_paused")
     list_select_related = ("owner", "detector")
     search_fields = ("owner__username",)
+
+
+@admin.register(ExchangeRate)
+class ExchangeRateAdmin(ReadOnly, admin.ModelAdmin):
+    """A rate is added, by the service of the product's own page; the one before stays on record."""
+
+    form = RateForm
+    fields = ("currency", "rate", "sure")
+    list_display = ("currency", "rate", "to", "set_by", "set_at", "replaced_at")
+    list_filter = (("replaced_at", admin.EmptyFieldListFilter), "currency")
+    list_select_related = ("set_by",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return cast(User, request.user).has_perm("cases.add_exchangerate")
+
+    def save_model(
+        self, request: HttpRequest, obj: ExchangeRate, form: ModelForm, change: bool
+    ) -> None:
+        obj.pk = cast(RateForm, form).set_rate(actor=cast(User, request.user)).pk
+        transaction.on_commit(reorder_alerts_task.delay, robust=True)

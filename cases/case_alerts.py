@@ -86,11 +86,10 @@ def take_out_of_case(case: Case, alert: Alert, *, actor: User, reason: str) -> A
     row = Alert.objects.select_for_update().filter(pk=alert.pk, case=case).first()
     if row is None or row.status != AlertStatus.IN_CASE:
         raise MoveRefused("This alert is not an open one of this case.")
-    if stake_of(case).above:
+    stake = stake_of(case)
+    if stake.above:
         if not actor.has_perm("cases.approve_case"):
-            raise MoveRefused(
-                "More is at risk than one person may close: ask a lead to take alerts out."
-            )
+            raise MoveRefused(f"{stake.reason}: ask a lead to take alerts out.{stake.remedy}")
         row.taken_out_by = actor
     row.status, row.case = AlertStatus.OPEN, None
     row.save(update_fields=["status", "case", "taken_out_by"])

@@ -3,6 +3,7 @@
 from typing import Any
 
 from accounts.models import User
+from cases.exchange import kept_words
 from cases.models import Case, CaseEvent
 
 Kind = CaseEvent.Kind
@@ -18,9 +19,9 @@ def add_event(
 def words_of(event: CaseEvent) -> str:
     """What happened, after the name of who did it."""
     told = _WORDS.get(CaseEvent.Kind(event.kind))
-    if told is None:
-        return str(event.get_kind_display())
-    return told.format_map(_Known(event.detail))
+    words = str(event.get_kind_display()) if told is None else told.format_map(_Known(event.detail))
+    kept = event.detail.get("at_risk")
+    return f"{words} ({kept_words(kept)})" if kept else words
 
 
 _WORDS = {

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from cases.exchange import kept_words
 from scoring.models import Detector
 
 Users = settings.AUTH_USER_MODEL
@@ -78,8 +79,10 @@ class CaseCheck(models.Model):
 class CaseApproval(models.Model):
     """Somebody asks to close a case above the loss limit; a second person decides.
 
-    `amount` in `currency` is the largest amount at risk when it was asked for, `limit` the limit
-    that it exceeded, `evidence` how many predictions the case held then.
+    `amount` in `currency` is what was at risk when it was asked for, `limit` the limit, `evidence`
+    how many predictions the case held then. Where rates are declared, both are in the common
+    currency, and `totals` are the amounts behind them (exchange.Part.as_kept); without rates it is
+    the largest amount of a currency.
     """
 
     class Status(models.TextChoices):
@@ -93,9 +96,10 @@ class CaseApproval(models.Model):
     disposition = models.CharField(max_length=16)
     reason_code = models.CharField(max_length=40)
     notes = models.TextField(blank=True)
-    amount = models.DecimalField(max_digits=18, decimal_places=2)
+    amount = models.DecimalField(max_digits=32, decimal_places=2)
     currency = models.CharField(max_length=3, blank=True)
     limit = models.DecimalField(max_digits=18, decimal_places=2)
+    totals = models.JSONField(default=list)
     evidence = models.PositiveIntegerField()
     requested_by = models.ForeignKey(Users, models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
@@ -124,6 +128,11 @@ class CaseApproval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_status_display()} of case {self.case_id}"
+
+    @property
+    def totals_words(self) -> str:
+        """The amounts behind `amount` with the rates used; empty where none was."""
+        return kept_words(self.totals)
 
 
 class CaseMerge(models.Model):

@@ -149,9 +149,10 @@ def entities_of(rows: Sequence[AlertRow], specs: SpecCache) -> list[dict[str, An
     return list(found.values())
 
 
-def totals(stake: Stake) -> list[tuple[str, Any]]:
-    """(currency, amount at risk), the largest first."""
-    return sorted(stake.totals.items(), key=lambda item: item[1], reverse=True)
+def totals(stake: Stake) -> list[tuple[str, Any, str]]:
+    """(currency, amount at risk, how it counts against the limit), the largest first."""
+    found = sorted(stake.totals.items(), key=lambda item: item[1], reverse=True)
+    return [(currency, total, stake.note_of(currency)) for currency, total in found]
 
 
 def truth_of(rows: Sequence[AlertRow], specs: SpecCache) -> TruthWords:

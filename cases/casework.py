@@ -17,7 +17,7 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseApproval, CaseHandover
 from cases.handovers import end_waiting
-from cases.limits import Stake, stake_of
+from cases.limits import Stake, check_setter, stake_of
 from cases.mentioning import note_mentions
 from cases.models import Case
 from cases.routing import renew_times
@@ -55,7 +55,7 @@ def moves_of(
 
 def _situation(user: User, stake: Stake, pending: CaseApproval | None) -> Situation:
     asker = pending is not None and pending.requested_by_id == user.pk
-    return Situation(above_limit=stake.above, asker=asker)
+    return Situation(above_limit=stake.above, reason=stake.reason, remedy=stake.remedy, asker=asker)
 
 
 @dataclass(slots=True)
@@ -122,6 +122,7 @@ def close_case(
         raise MoveRefused(
             f"You took alert {taken.pk} out of a case above its limit: somebody else closes it."
         )
+    check_setter(turn.stake, actor)
     _finish(turn, found, reason_code, author=actor, actor=actor, notes=notes)
     return turn.case
 
@@ -136,7 +137,8 @@ def ask_to_close(
     """
     found = check_reason(disposition, reason_code)
     turn = _begin(case, "ask", actor=actor)
-    currency, amount = turn.stake.largest
+    currency, amount = turn.stake.weighed
+    kept = turn.stake.kept()
     asked = CaseApproval.objects.create(
         case=turn.case,
         disposition=found,
@@ -145,6 +147,7 @@ def ask_to_close(
         amount=amount,
         currency=currency,
         limit=turn.stake.limit or Decimal(0),
+        totals=kept.get("at_risk", []),
         evidence=turn.stake.events,
         requested_by=actor,
         requested_at=timezone.now(),
@@ -162,10 +165,11 @@ def ask_to_close(
         amount=f"{amount:,.2f}",
         currency=currency,
         limit=f"{asked.limit:,.2f}",
+        **kept,
     )
     note_mentions(event)
     tell_closing_asked(asked, actor=actor)
-    _audit(turn, actor, approval=asked.pk, disposition=found, reason_code=reason_code)
+    _audit(turn, actor, approval=asked.pk, disposition=found, reason_code=reason_code, **kept)
     return asked
 
 
@@ -235,7 +239,7 @@ def _finish(
     end_waiting(row, CaseHandover.Status.WITHDRAWN, answer="The case was closed.")
     _close_alerts(row, found, reason_code, author=author, actor=actor, notes=notes, now=now)
     detail: dict[str, Any] = {"disposition": found.value, "reason_code": reason_code}
-    detail |= {} if approval is None else {"approval": approval}
+    detail |= turn.stake.kept() | ({} if approval is None else {"approval": approval})
     _add_move(turn, actor, **detail)
     if notes.strip() and approval is None:
         comment_on_case(row, text=notes, actor=actor)

@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import DecimalField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from accounts.typed import is_whole
@@ -20,6 +21,10 @@ from scoring.core.types import RISK_LEVELS
 MINE, UNASSIGNED = "me", "none"
 LOSS, AGE, SCORE, AMOUNT, DUE = "loss", "age", "score", "amount", "sla"
 SNOOZED = "snoozed"
+IN_COMMON = ExpressionWrapper(
+    F("exposure") * Coalesce(F("rate"), Decimal(1)), DecimalField(max_digits=33, decimal_places=11)
+)
+"""The amount at risk in the common currency; without a rate as it stands."""
 SORTS: Final[dict[str, tuple[str, str, tuple[Any, ...]]]] = {
     LOSS: (
         "expected loss a minute",
@@ -36,7 +41,7 @@ SORTS: Final[dict[str, tuple[str, str, tuple[Any, ...]]]] = {
     AMOUNT: (
         "amount",
         "Largest amount first",
-        (F("exposure").desc(nulls_last=True), F("pk").desc()),
+        (IN_COMMON.desc(nulls_last=True), F("pk").desc()),
     ),
 }
 """Name in the URL: (its word in the menu, what the header says, the order)."""

@@ -12,11 +12,13 @@ from cases import (  # noqa: F401 - where Django looks for models
     dashboard_models,
     links_models,
     queue_models,
+    rate_models,
     report_models,
     second_look_models,
     signature_models,
     work_queue_models,
 )
+from cases.exchange import approximation
 from cases.workflow import LIVE_CASES, PRIORITIES, AlertStatus, CaseStatus, Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector, Prediction
@@ -122,7 +124,10 @@ class Alert(Served):
     Level, probability and the top reason are those of its riskiest prediction so far; `exposure` is
     the sum of its predictions' amounts in its `currency`, others left out. The queue is ordered by
     `loss_per_minute`: expected loss times recoverability over `handling_minutes`, the predicted
-    handling time. `threshold_gap` is how far the probability lies from the review threshold.
+    handling time. The expected loss is in the common currency: `rate` is what `currency` was
+    converted by (null: it is the common one, or has no rate and counts as it stands), and
+    `rates_version` the newest rate of then (cases.exchange_rates; null: none was declared).
+    `threshold_gap` is how far the probability lies from the review threshold.
     `audit`: it was drawn at random, nothing spoke against it. A lock or a snooze counts until its
     time. `taken_out_by` took it out of a case above its limit, and so does not close it.
     """
@@ -135,6 +140,8 @@ class Alert(Served):
     exposure = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     currency = models.CharField(max_length=3, blank=True)
     expected_loss = models.FloatField(default=0.0)
+    rate = models.DecimalField(max_digits=15, decimal_places=9, null=True, editable=False)
+    rates_version = models.BigIntegerField(null=True, editable=False)
     handling_minutes = models.FloatField(default=3.0)
     loss_per_minute = models.FloatField(default=0.0)
     threshold_gap = models.FloatField(null=True)
@@ -213,6 +220,23 @@ class Alert(Served):
 
     def get_absolute_url(self) -> str:
         return reverse("alert_detail", args=[self.pk])
+
+    @property
+    def loss_currency(self) -> str:
+        """The currency in which its expected loss counts."""
+        converted = self.rates_version is not None and self.rate is not None
+        return settings.COMMON_CURRENCY if converted else self.currency
+
+    @property
+    def common_note(self) -> str:
+        """How its amount counts in the order, where that is not the amount itself."""
+        if self.exposure is None or self.rates_version is None:
+            return ""
+        common = settings.COMMON_CURRENCY
+        if self.rate is not None:
+            return approximation(self.exposure, self.rate, common)
+        same = self.currency.upper() == common
+        return "" if same else f"no rate to {common}: ordered as it stands"
 
     @property
     def level_name(self) -> str:

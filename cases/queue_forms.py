@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from accounts.models import User
@@ -133,7 +134,8 @@ class QueueForm(forms.ModelForm):
             "escalation_notifies": "Tell the lead",
         }
         help_texts = {
-            "approval_limit": "Above it a second person approves. Empty: the installation's limit.",
+            "approval_limit": f"In {settings.COMMON_CURRENCY}. Above it a second person approves."
+            " Empty: the installation's limit.",
             "time_zone": "IANA name, like Europe/Zurich.",
         }
         widgets = {

@@ -133,10 +133,11 @@ def _approvals(report: Report, case: Case, fraud: str) -> None:
         url = f"{reverse('case_detail', args=[case.pk])}#approval-{asked.pk}"
         fact = Fact("approval", str(asked.pk), url)
         found = found_words(asked.disposition, asked.reason_code, fraud)
+        stake = asked.totals_words or money(asked.amount, asked.currency)
+        than = "above" if asked.amount > asked.limit else "not to be compared with"
         report.say(
             f"{asked.requested_by.name} asked on {stamp(asked.requested_at)} to close the case as "
-            f"{found}: {money(asked.amount, asked.currency)} at risk, above the limit of "
-            f"{money(asked.limit, asked.currency)}.",
+            f"{found}: {stake} at risk, {than} the limit of {money(asked.limit, asked.currency)}.",
             fact,
         )
         report.say(_decision(asked), fact, inner=True)

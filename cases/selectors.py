@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import DateTimeField, F, Prefetch, Q, QuerySet
+from django.db.models import Count, DateTimeField, F, Prefetch, Q, QuerySet
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
+from cases.exchange import Rates
+from cases.exchange_rates import current_rates
 from cases.models import Alert, AlertPrediction, Touch
 from cases.workflow import AlertStatus
 from scoring.core.types import SelectionReason
@@ -179,3 +181,34 @@ def ids_of_alert(alert: Alert, *, limit: int) -> list[UUID]:
     """The ids of the predictions in an alert, the newest `limit` of them."""
     links = AlertPrediction.objects.filter(alert=alert).order_by("-pk")
     return list(links.values_list("prediction_id", flat=True)[:limit])
+
+
+def currencies_without_rate(rates: Rates | None) -> dict[str, int]:
+    """Currency -> how many alerts that are not closed are in it and cannot be converted. One query.
+
+    While no rate is declared, all of them, where there are two currencies at least.
+    """
+    rows = (
+        Alert.objects.exclude(Q(status=AlertStatus.CLOSED) | Q(exposure=None))
+        .order_by("currency")
+        .values_list("currency")
+        .annotate(alerts=Count("pk"))
+    )
+    found = dict(rows)
+    if rates is None:
+        return found if len(found) > 1 else {}
+    return {code: alerts for code, alerts in found.items() if rates.of(code) is None}
+
+
+def lack_of_rates() -> str:
+    """What cannot be compared among the alerts that wait, and what that means; empty where all can.
+    Two queries."""
+    rates = current_rates()
+    lacking = currencies_without_rate(rates)
+    if not lacking:
+        return ""
+    codes = ", ".join(f"{code or 'unnamed'} ({n:,} alerts)" for code, n in sorted(lacking.items()))
+    if rates is None:
+        return f"No rate is declared: amounts in {codes} are ordered and limited as they stand."
+    have = "1 currency has" if len(lacking) == 1 else f"{len(lacking)} currencies have"
+    return f"{have} no rate: {codes}. They are ordered as they stand, and take two people to close."

@@ -7,7 +7,6 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from accounts.models import User
@@ -15,6 +14,9 @@ from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.closing import note_closing
 from cases.drawing import draw_second_look
+from cases.exchange import Rates
+from cases.exchange_rates import current_rates
+from cases.expected_loss import value_alerts
 from cases.handling_time import Cell
 from cases.limits import check_alone
 from cases.locking import IN_HANDS, check_lock
@@ -30,7 +32,7 @@ from cases.telling import (
     tell_alerts_given,
 )
 from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason
-from scoring.core.types import RISK_LEVELS, RiskLevel, SelectionReason
+from scoring.core.types import RISK_LEVELS, RiskLevel
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 
@@ -54,17 +56,23 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     fresh = [pk for pk in prediction_ids if pk not in done]
     for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
-    added, routes, minutes = 0, Routes(), minutes_known() if groups else {}
+    added, routes = 0, Routes()
+    minutes, rates = (minutes_known(), current_rates()) if groups else ({}, None)
     for predictions in groups.values():
         try:
-            added += _group(predictions, routes, minutes)
+            added += _group(predictions, routes, minutes, rates)
         except DatabaseError:
             # One entity must not keep the others from analysts; the sweep will try it again.
             logger.exception("Prediction %s got no alert.", predictions[0].pk)
     return added
 
 
-def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell, float]) -> int:
+def _group(
+    predictions: list[Prediction],
+    routes: Routes,
+    minutes: Mapping[Cell, float],
+    rates: Rates | None,
+) -> int:
     """Put predictions of one entity into its live alert; new evidence ends a snooze."""
     for attempt in range(ATTEMPTS):
         try:
@@ -82,7 +90,7 @@ def _group(predictions: list[Prediction], routes: Routes, minutes: Mapping[Cell,
                 )
                 for prediction in new:
                     _absorb(alert, prediction)
-                alert.expected_loss = _expected_loss(alert)
+                value_alerts([alert], rates)
                 alert.snoozed_until = alert.snoozed_by = None
                 sum_up(alert, new, minutes)
                 place_alert(alert, routes=routes, now=timezone.now())
@@ -138,38 +146,12 @@ def _absorb(alert: Alert, prediction: Prediction) -> None:
         alert.risk = risk
     if alert.exposure is None and prediction.exposure is not None:
         alert.currency = prediction.currency
-    # Amounts of other currencies cannot be added; they count in limits.stake_of.
+    # Amounts are shown in their own currency; others count in expected_loss and limits.stake_of.
     if prediction.exposure is not None and prediction.currency == alert.currency:
         alert.exposure = (alert.exposure or 0) + prediction.exposure
     alert.predictions_count += 1
     alert.first_event_at = min(alert.first_event_at, prediction.event_time)
     alert.last_event_at = max(alert.last_event_at, prediction.event_time)
-
-
-def _expected_loss(alert: Alert) -> float:
-    """The chance of its riskiest prediction times the amounts at stake (1 where it has none).
-
-    Amounts in another currency than the alert's are left out.
-
-    Rules may flag what no model scored: such an alert counts as an even chance. What was only drawn
-    for audit, and was not scored either, has nothing against it and adds nothing.
-    """
-    drawn = Q(selection_reason=SelectionReason.RANDOM_AUDIT)
-    found = (
-        Prediction.objects.filter(alert_link__alert=alert)
-        .exclude(drawn, score=None, probability=None)
-        .aggregate(
-            rows=Count("pk"),
-            flagged=Count("pk", filter=~drawn),
-            stake=Sum("exposure", filter=Q(currency=alert.currency)),
-        )
-    )
-    if not found["rows"]:
-        return 0.0
-    chance = alert.risk
-    if chance is None:
-        chance = 0.5 if found["flagged"] else 0.0
-    return chance * float(1 if found["stake"] is None else found["stake"])
 
 
 @transaction.atomic
@@ -201,7 +183,7 @@ def label_alert(
             else "This alert is closed already."
         )
     check_lock(alert, actor)
-    check_alone(alert, actor)
+    stake = check_alone(alert, actor)
     now = timezone.now()
     close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
     note_closing(alert, actor=actor, at=now, batch=batch or uuid4())
@@ -209,7 +191,7 @@ def label_alert(
         actor=actor,
         action="alert.closed",
         subject=alert,
-        detail={"disposition": found, "reason_code": reason_code},
+        detail={"disposition": found, "reason_code": reason_code, **stake.kept()},
     )
     return alert
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from cases.assigning import assign_waiting
 from cases.escalating import escalate_overdue
 from cases.linking import index_links
+from cases.reordering import reorder_alerts
 from cases.scheduled_reports import make_due_reports
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
@@ -54,6 +55,12 @@ def refresh_handling_times() -> None:
     found = measure_handling_times(now)
     keep_handling_times(found, now)
     apply_handling_times({cell: one.minutes for cell, one in found.items()})
+
+
+@shared_task(name="cases.reorder_alerts")
+def reorder_alerts_task() -> None:
+    """Order what waits by the rates in force."""
+    reorder_alerts()
 
 
 @shared_task(name="cases.escalate_overdue")

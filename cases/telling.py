@@ -108,7 +108,7 @@ def tell_case_moved(
 def tell_closing_asked(asked: CaseApproval, *, actor: User) -> None:
     """A case above the loss limit waits for a second person: whoever may be that one is told."""
     case = asked.case
-    stake = f"{asked.amount:,.2f} {asked.currency}".strip()
+    stake = asked.totals_words or f"{asked.amount:,.2f} {asked.currency}".strip()
     notify(
         "case.asked",
         key=f"case.asked:{asked.pk}",

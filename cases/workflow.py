@@ -160,6 +160,8 @@ class Situation:
     """What decides, besides the status, which moves there are. `asker`: this user asked."""
 
     above_limit: bool = False
+    reason: str = "More is at risk than one person may close"
+    remedy: str = ""
     asker: bool = False
 
 
@@ -197,7 +199,7 @@ def refusal_of(move: Move, *, may: Callable[[str], bool], situation: Situation) 
     if move.who is Who.ASKER and not situation.asker:
         return "Only who asked for the closing can take the request back."
     if move.limit is Limit.WITHIN and situation.above_limit:
-        return "More is at risk than one person may close: ask for approval."
+        return f"{situation.reason}: ask for approval.{situation.remedy}"
     if move.limit is Limit.ABOVE and not situation.above_limit:
         return "This closing needs no approval: close the case."
     return ""

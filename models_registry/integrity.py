@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from cases.selectors import lack_of_rates
 from jobs.models import Job
 from jobs.services import LOST_AFTER
 from jobs.workflow import JobStatus
@@ -287,13 +288,9 @@ def _beat(now: datetime) -> Iterator[Finding]:
     if last is not None and now - last <= BEAT_SILENT:
         return
     said = "It has never run" if last is None else f"It last ran {last:%Y-%m-%d %H:%M} UTC"
-    yield Finding(
-        "beat",
-        FAULT,
-        "Beat",
-        f"{said}: sweeps, retraining and drift checks do not happen.",
-        "Start it: manage.py runplatform, or celery -A riskplatform beat.",
-    )
+    text = f"{said}: sweeps, retraining and drift checks do not happen."
+    remedy = "Start it: manage.py runplatform, or celery -A riskplatform beat."
+    yield Finding("beat", FAULT, "Beat", text, remedy)
 
 
 def _jobs(now: datetime) -> Iterator[Finding]:
@@ -320,7 +317,7 @@ def _jobs(now: datetime) -> Iterator[Finding]:
 
 
 def _shortfalls() -> Iterator[Finding]:
-    """Rules and lists in force that do not do what they say."""
+    """Rules and lists in force that do not do what they say, amounts that nothing compares."""
     for found in all_shortfalls():
         if found.kind in ("rule", "list"):
             yield Finding(
@@ -331,6 +328,9 @@ def _shortfalls() -> Iterator[Finding]:
                 "Edit or retire the rule." if found.kind == "rule" else "Synchronise the list.",
                 found.detector,
             )
+    url = reverse("exchange_rates")
+    if lack := lack_of_rates():
+        yield Finding("rate", WARNING, "Amounts", lack, "Set the rates.", url=url)
 
 
 def _tracking() -> Iterator[Finding]:

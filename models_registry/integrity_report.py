@@ -15,6 +15,7 @@ KINDS = {
     "job": "Jobs",
     "rule": "Rules in force",
     "list": "Watchlists",
+    "rate": "Exchange rates",
     "tracking": "Tracking server",
 }
 

@@ -19,6 +19,7 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
         "task": "cases.refresh_handling_times",
         "schedule": 3600.0,
     },
+    "Order alerts by the rates in force": {"task": "cases.reorder_alerts", "schedule": 300.0},
     "Escalate what is overdue": {"task": "cases.escalate_overdue", "schedule": 60.0},
     "Assign what waits in team queues": {"task": "cases.assign_waiting", "schedule": 30.0},
     "Count the days that changed, for dashboards": {

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.hashers import check_password
 from django.db import transaction
 
@@ -13,6 +15,7 @@ from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
 from accounts.services import set_roles
 from cases.case_alerts import open_case
 from cases.casework import move_case
+from cases.exchange_rates import current_rates, set_rates
 from cases.limits import stake_of
 from cases.models import Case
 from cases.selectors import alert_queue, predictions_without_alert
@@ -43,6 +46,13 @@ EVENTS = {
     **{"creditcard": 30_000, "credit_card_fraud": 12_000},
 }
 RECENT_EVENTS = 1500
+RATES = {
+    "CHF": Decimal("1.04"),
+    "GBP": Decimal("1.17"),
+    "JPY": Decimal("0.0061"),
+    "USD": Decimal("0.92"),
+}
+"""What one unit is worth in euros: made up, and near enough to look at."""
 Say = Callable[[str], None]
 
 
@@ -99,11 +109,18 @@ def fill(
         say(f"{slug}: {champion}, average precision {precision:.2f} on unseen days")
     for detector in detectors.values():
         simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
+    _declare_rates()
     if not Case.objects.exists():
         with transaction.atomic():  # whole or not at all: it could not go on in its middle
             _triage(now, say)
     say(f"{tally_everything():,} days counted for the dashboards")
     mark_filled()
+
+
+def _declare_rates() -> None:
+    """Rates of the demo's currencies, where nobody has declared any."""
+    if settings.COMMON_CURRENCY == "EUR" and current_rates() is None:
+        set_rates(RATES, actor=User.objects.filter(username="admin").first(), source="demo")
 
 
 def _simulate_past(detector: Detector, now: datetime, events: int, seed: int = SEED) -> None:

@@ -87,6 +87,14 @@ PAGES: dict[str, PageHelp] = {
         "Set up a team: what it takes, when it works, and when something is late.",
         ("An alert goes to the first queue, by their order, that takes it.",),
     ),
+    "exchange_rates": PageHelp(
+        "What other currencies are worth in the common one, to order and compare amounts.",
+        (
+            "Amounts are shown in their own currency everywhere.",
+            "What has no rate is ordered as it stands, and takes two people to close.",
+            "Each rate stays on record with who set it and when.",
+        ),
+    ),
     "case_type_list": PageHelp("The kinds of cases, each with the checklist that it begins with."),
     "case_type_detail": PageHelp(
         "One kind of case and its checklist.",

@@ -287,8 +287,8 @@ SHADOW_MOST = env.whole("RISK_SHADOW_MOST", default=2, least=0, most=10)
 SHADOW_KEEP_DAYS = env.whole("RISK_SHADOW_KEEP_DAYS", default=60, least=1, most=MOST_DAYS)
 
 # --- Cases (docs/cases.md) --------------------------------------------------------------------
-# At more risk than this, in the currency of the case, closing takes two people; empty: never. A
-# team queue may have a limit of its own.
+# At more risk than this, in the common currency, closing takes two people; empty: never. A team
+# queue may have a limit of its own. Without a declared rate each currency is held to the number.
 _limit = env("RISK_CASE_APPROVAL_LIMIT", default="50000").strip()
 try:
     CASE_APPROVAL_LIMIT = Decimal(_limit) if _limit else None
@@ -298,6 +298,10 @@ if CASE_APPROVAL_LIMIT is not None and not (
     CASE_APPROVAL_LIMIT.is_finite() and CASE_APPROVAL_LIMIT >= 0
 ):
     raise ImproperlyConfigured("RISK_CASE_APPROVAL_LIMIT must be 0 or more, or empty.")
+# What rates convert into (cases/exchange_rates.py).
+COMMON_CURRENCY = env("RISK_COMMON_CURRENCY", default="EUR").strip()
+if not re.fullmatch("[A-Z]{3}", COMMON_CURRENCY):
+    raise ImproperlyConfigured("RISK_COMMON_CURRENCY must be three capital letters such as EUR.")
 ATTACHMENT_DIR = Path(env("RISK_ATTACHMENT_DIR", default=str(VAR_DIR / "attachments"))).resolve()
 ATTACHMENT_MAX_BYTES = env.whole(
     "RISK_ATTACHMENT_MAX_BYTES", default=20 * 1024 * 1024, least=1, most=60 * 1024 * 1024

@@ -14,6 +14,7 @@ PAGES: Final[dict[str, SubjectPage]] = {
     "cases.case": SubjectPage("case_detail"),
     "cases.workqueue": SubjectPage("work_queue_detail"),
     "cases.casetype": SubjectPage("case_type_detail"),
+    "cases.exchangerate": SubjectPage("exchange_rates", ()),
     "cases.secondlook": SubjectPage("second_look_dispute"),
     "scoring.prediction": SubjectPage("prediction_detail"),
     "scoring.detector": SubjectPage("detector_detail", _SLUG),

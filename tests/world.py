@@ -1,7 +1,9 @@
 """A platform with some of everything, and more of it each time: for tests over all pages."""
 
 from dataclasses import dataclass
-from itertools import count
+from decimal import Decimal
+from itertools import count, product
+from string import ascii_uppercase
 from typing import Any
 
 from django.utils import timezone
@@ -11,6 +13,7 @@ from accounts.roles import ANALYST, LEAD
 from benchmarks.addresses import Shown
 from cases.case_alerts import add_to_case, open_case
 from cases.case_models import CaseType, ChecklistItem
+from cases.exchange_rates import set_rates
 from cases.merging import merge_case
 from cases.models import Alert, Case
 from cases.report_models import ReportSubscription
@@ -36,6 +39,7 @@ from tests.models_registry.versions import VersionFactory
 from tests.notifications.factories import route_for, told
 
 _users = count(1)
+_codes = map("".join, product("XYZ", ascii_uppercase, ascii_uppercase))
 RULE = "VELOCITY_MULTI_CITY"
 
 
@@ -79,6 +83,7 @@ def grow_world(world: World, rows: int) -> None:
         send_test(route_for("webhook", kinds=["case.moved"]), actor=world.actor)
         told(world.actor)
         _subscribe(world.actor, user)
+        _declare_rate(world.actor)
         _backtest(world.version, world.actor)
 
 
@@ -90,6 +95,11 @@ def _subscribe(actor: User, user: str) -> ReportSubscription:
         save_subscription(report, recipients=[to], actor=report.owner)
         make_report_now(report, actor=report.owner, now=timezone.now())
     return own
+
+
+def _declare_rate(actor: User) -> None:
+    """A rate of one more currency."""
+    set_rates({next(_codes): Decimal("0.5")}, actor=actor, source="tests")
 
 
 def _backtest(version: ModelVersion, actor: User) -> Backtest:

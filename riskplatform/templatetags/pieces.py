@@ -114,16 +114,18 @@ def _age(at: datetime, *, long: bool) -> str:
 
 
 @register.simple_tag
-def money(amount: Number | str | None, currency: str | None) -> SafeString:
-    """An amount with the sign of its currency (ISO 4217); cents below 100, exact on hover."""
+def money(amount: Number | str | None, currency: str | None, note: str = "") -> SafeString:
+    """An amount with the sign of its currency (ISO 4217); cents below 100, exact on hover, with a
+    note behind it there."""
     exact = _decimal(amount)
     if exact is None:
         return DASH
     shown = short_amount(exact)
     minus = MINUS if shown.startswith("-") else ""
     code, sign = _currency(currency or "")
+    said = f", {escape(note)}" if note else ""
     return mark_safe(  # noqa: S308
-        f'<span class="amount nowrap" title="{places(exact, CENT)}{code}">'
+        f'<span class="amount nowrap" title="{places(exact, CENT)}{code}{said}">'
         f"{minus}{sign}{shown.lstrip('-')}</span>"
     )
 
