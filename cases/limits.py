@@ -22,7 +22,7 @@ from cases.workflow import MoveRefused
 from scoring.models import Prediction
 
 MORE = "More is at risk than one person may close"
-REMEDY = "An admin may add the rate under Cases, Exchange rates."
+REMEDY = "An admin may add the rate under Team queues, Exchange rates."
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def exchange_rates(request: HttpRequest) -> HttpResponse:
     rows = list(rates_in_force().select_related("set_by"))
     context = {
         "title": "Exchange rates",
-        "crumbs": [("Cases", "/cases/")],
+        "crumbs": [("Cases", "/cases/"), ("Team queues", "/cases/team-queues/")],
         "common": common,
         "version": max((row.pk for row in rows), default=0),
         "rows": [(row, plain(row.rate), row.to == common) for row in rows],

@@ -235,8 +235,8 @@ def test_a_currency_without_a_rate_takes_a_second_person_and_says_why(analyst, l
     with pytest.raises(MoveRefused) as refusal:
         label_alert(alert, **FALSE, actor=analyst)
     assert str(refusal.value) == (
-        "Open a case: no rate from CHF to USD is declared. An admin may add the rate under Cases,"
-        " Exchange rates."
+        "Open a case: no rate from CHF to USD is declared. An admin may add the rate under Team"
+        " queues, Exchange rates."
     )
     case = open_case([alert], title="Francs", actor=analyst)
     for act in (close_case, lambda *_, **__: take_out_of_case(

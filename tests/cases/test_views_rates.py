@@ -102,7 +102,7 @@ def test_the_page_names_currencies_without_a_rate(client, analyst):
     alert_in("a", "CHF"), alert_in("b", "CHF"), alert_in("c", "USD")
     client.force_login(analyst)
     text = text_of(client.get(URL))
-    assert "No rate: CHF (2 alerts)" in text
+    assert "closed by two people: CHF (2 alerts)" in text
     found = [f.text for f in check_integrity().findings if f.kind == "rate"]
     assert found == [
         "1 currency has no rate: CHF (2 alerts). They are ordered as they stand, and take two"
