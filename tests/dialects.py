@@ -21,6 +21,7 @@ TRIED_BY = {
     ),
     "tests/cases/test_casework.py": ("cases.casework",),
     "tests/cases/test_evidence_meets_closing.py": (),
+    "tests/cases/test_exchange_rates.py": ("cases.exchange_rates", "cases.reordering"),
     "tests/cases/test_handing_out.py": ("cases.handing_out",),
     "tests/cases/test_linking.py": ("cases.linking",),
     "tests/cases/test_reports.py": ("cases.report_subscribing",),
