@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
-from accounts.services import set_roles
+from accounts.services import record_audit, set_roles
 from cases.case_alerts import open_case
 from cases.casework import move_case
 from cases.exchange_rates import current_rates, set_rates
@@ -68,6 +68,9 @@ def make_people(password: str) -> None:
         user.set_password(password)
         with transaction.atomic():
             user.save()
+            record_audit(actor=None, action="user.created", subject=user)
+            if is_admin:
+                record_audit(actor=None, action="user.superuser_made", subject=user)
             set_roles(user, roles=[role], actor=None)
 
 

@@ -77,7 +77,12 @@ def test_people_who_are_there_keep_their_password_and_their_roles():
     assert lead.check_password("correct horse battery")
     assert [group.name for group in lead.groups.all()] == [ANALYST]
     assert AuditEntry.objects.filter(object_id=str(lead.pk)).count() == entries
-    assert User.objects.get(username="admin").check_password(PASSWORD)
+    admin = User.objects.get(username="admin")
+    assert admin.check_password(PASSWORD)
+    told = AuditEntry.objects.filter(object_id=str(admin.pk)).order_by("number")
+    assert list(told.values_list("action", flat=True)) == [
+        "user.created", "user.superuser_made", "user.roles_changed",
+    ]  # fmt: skip
 
 
 def test_a_password_that_was_changed_stays_and_is_said_to_be_another(start):
