@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from jobs.words import changed_nothing
 from jobs.workflow import LIVE, JobStatus
 
 LEAST_PROGRESS = 0.05
@@ -83,6 +84,11 @@ class Job(models.Model):
     @property
     def is_live(self) -> bool:
         return self.status in LIVE_VALUES
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether a job that failed or was cancelled has left all as it was."""
+        return not self.attempt or changed_nothing(self.kind, self.params, self.error)
 
     @property
     def percent(self) -> int:

@@ -15,7 +15,7 @@ from accounts.models import User
 from jobs.models import Job
 from jobs.selectors import get_job, list_jobs
 from jobs.services import cancel_job
-from jobs.words import changed_nothing, params_in_words
+from jobs.words import params_in_words
 from jobs.workflow import JobStatus
 
 PAGE_SIZE = 50
@@ -45,8 +45,7 @@ class JobList(View):
 @method_decorator(login_required, name="dispatch")
 @method_decorator(_may_view, name="dispatch")
 class JobDetail(View):
-    """Context: `job`, `may_cancel`, `about` (what it was asked to do, in words),
-    `changed_nothing` (of a failed one)."""
+    """Context: `job`, `may_cancel`, `about` (what it was asked to do, in words)."""
 
     def get(self, request: HttpRequest, job_id: int) -> HttpResponse:
         return render_job(request, job_or_404(job_id))
@@ -84,7 +83,6 @@ def render_job(request: HttpRequest, job: Job) -> HttpResponse:
         "job": job,
         "may_cancel": may_cancel,
         "about": params_in_words(job.params),
-        "changed_nothing": changed_nothing(job.kind, job.params, job.error),
     }
     return render(request, _template(request, "jobs/job_detail.html", "job-panel"), context)
 

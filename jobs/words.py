@@ -26,7 +26,7 @@ WHOLE_OR_NOT = ("train", "check_drift", "evaluate", "explain_version", "backtest
 
 
 def changed_nothing(kind: str, params: Mapping[str, Any], error: str) -> bool:
-    """Whether a job that failed has left all as it was.
+    """Whether a job that began, and failed or was cancelled, has left all as it was.
 
     Work whose worker died may have written down what it found; a search for parameters keeps what
     it tried, and other kinds keep what they had done.

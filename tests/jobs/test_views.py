@@ -129,7 +129,7 @@ def test_a_job_that_does_not_exist_is_404(analyst):
 def test_a_failed_job_says_that_nothing_was_changed_only_where_that_holds(
     analyst, kind, error, nothing
 ):
-    job = JobFactory(kind=kind, status="failed", error=error)
+    job = JobFactory(kind=kind, status="failed", attempt=1, error=error)
     page = analyst.get(reverse("job_detail", args=[job.pk])).content.decode()
     assert ("Nothing was changed." in page) is nothing
     assert ("What it had done before is kept." in page) is not nothing

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from jobs.models import Job
 from jobs.services import run_job
 from models_registry.backtest_models import Backtest
 from models_registry.backtesting import run_backtest
@@ -232,7 +233,10 @@ def test_a_failure_is_told(client, analyst, history):
     Backtest.objects.update(asked={**test.asked, "when": "gone > 1"})
     page = shown(client, run(test))
     assert "It failed" in page
+    assert "Nothing was changed." in page
     assert "ask again below" in page
+    Job.objects.update(error="Its worker died, 3 times out of 3.")
+    assert "What it had done before is kept." in shown(client, test)
 
 
 @pytest.mark.parametrize("name", ["backtest_list", "backtest_thresholds"])

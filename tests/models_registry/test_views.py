@@ -182,10 +182,33 @@ def test_a_failed_training_says_why_until_a_version_comes(client, owner, payment
     assert "The last training failed" not in text_of(client.get(LIST))
 
 
-def test_a_cancelled_training_is_told(client, owner, payments_detector):
-    cancel_job(request_training(payments_detector, requested_by=owner), actor=owner)
+@pytest.mark.parametrize(
+    ("tune_for", "error", "nothing"),
+    [
+        (0.0, "ValueError: Only 3 labelled positives.", True),
+        (300.0, "ValueError: Only 3 labelled positives.", False),
+        (0.0, "Its worker died, 3 times out of 3.", False),
+    ],
+)
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_an_ended_training_says_what_it_left(
+    client, owner, payments_detector, status, tune_for, error, nothing
+):
+    claim_job(request_training(payments_detector, requested_by=owner, tune_for=tune_for).pk)
+    Job.objects.update(status=status, error=error, finished_at=timezone.now())
     client.force_login(owner)
-    assert "The last training was cancelled" in text_of(client.get(LIST))
+    page = text_of(client.get(LIST))
+    assert ("Nothing was changed." in page) is nothing
+    assert ("What it had done before is kept." in page) is not nothing
+
+
+def test_a_cancelled_training_is_told(client, owner, payments_detector):
+    asked = request_training(payments_detector, requested_by=owner, tune_for=300.0)
+    cancel_job(asked, actor=owner)
+    client.force_login(owner)
+    page = text_of(client.get(LIST))
+    assert "The last training was cancelled" in page
+    assert "Nothing was changed." in page
 
 
 def test_the_page_costs_the_same_queries_for_any_number_of_rows(client, owner):
