@@ -68,8 +68,9 @@ class RollBackIn(serializers.Serializer[Any]):
         required=False,
         default=None,
         allow_null=True,
-        help_text="Id of the version that is to leave: 409 when another one serves by now, so that "
-        "a request sent twice goes back one step. Left out, whichever serves leaves.",
+        help_text="Id of the version that is to leave: 409 when another one serves by now. Left "
+        "out, whichever serves leaves, unless it was rolled back to already (409): a request sent "
+        "twice goes back one step.",
     )
 
 

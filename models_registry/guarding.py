@@ -148,7 +148,10 @@ def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> 
             if guard.version.stage != ModelVersion.Stage.CHAMPION:
                 raise PromotionRefused("It no longer serves.")
             decision = roll_back(
-                guard.detector, actor=None, reason=f"Rolled back by its guard: {texts}"
+                guard.detector,
+                actor=None,
+                reason=f"Rolled back by its guard: {texts}",
+                expected=guard.version_id,
             )
             record_audit(
                 actor=None,

@@ -65,11 +65,12 @@ def roll_back(
 ) -> PromotionDecision:
     """Bring back the version that served before the champion was promoted.
 
-    A second roll-back goes a step further back, never forward to what was taken out: whoever means
-    one step says with `expected` (its id) which version is to leave. Its review term goes on from
-    its last promotion: nobody has reviewed it since. Raises PromotionRefused when
-    another one serves by now, when there is none before, or when its guard took that one out and
-    nobody promoted it since: that takes a promotion with a written reason.
+    A second roll-back goes a step further back, never forward to what was taken out, and only for
+    who says with `expected` (its id) which version is to leave: without, it is the first one sent
+    again. Its review term goes on from its last promotion: nobody has reviewed it since. Raises
+    PromotionRefused when another one serves by now, when it was rolled back to what serves and
+    nothing is expected, when there is none before, or when its guard took that one out and nobody
+    promoted it since: that takes a promotion with a written reason.
     """
     Detector.objects.select_for_update(no_key=True).get(pk=detector.pk)
     if expected is not None:
@@ -81,6 +82,8 @@ def roll_back(
         raise PromotionRefused(
             f"{earlier.label} was rolled back by its guard. Ask for its promotion instead."
         )
+    if expected is None:
+        _check_is_first(detector)
     decision = _install(
         earlier,
         action=Action.ROLL_BACK,
@@ -117,6 +120,20 @@ def _check_serves(detector: Detector, expected: int) -> None:
     if serves is None or serves.pk != expected:
         now = serves.label if serves else "rules alone"
         raise PromotionRefused(f"What serves has changed since you looked: it is {now} now.")
+
+
+def _check_is_first(detector: Detector) -> None:
+    """A request that names no champion may be one that was sent again: it goes back no further."""
+    newest = PromotionDecision.objects.filter(detector=detector).select_related(
+        "version", "previous"
+    )
+    last = newest.first()
+    if last is not None and last.action == Action.ROLL_BACK:
+        left = last.previous.label if last.previous else "what served"
+        raise PromotionRefused(
+            f"{left} was rolled back to {last.version.label} already. To go back further, name the "
+            "champion that is to leave."
+        )
 
 
 def _was_taken_out(version: ModelVersion) -> bool:

@@ -98,6 +98,10 @@ def test_a_roll_back_sent_twice_goes_back_one_step(api, version, payments_digest
     assert (again.status_code, "it is v2 now" in again.json()["detail"]) == (409, True)
     assert serving("payments").version == "v2"
     assert writer.post(url, {"champion": "v2"}, content_type=JSON).status_code == 422
+    unnamed = writer.post(url, {}, content_type=JSON)
+    assert (unnamed.status_code, "already" in unnamed.json()["detail"]) == (409, True)
+    further = writer.post(url, {"champion": later[0].pk}, content_type=JSON)
+    assert further.json()["version"] == "v1"
 
 
 def test_what_is_refused_is_409(api, version):

@@ -72,10 +72,23 @@ def test_rolling_back_brings_the_previous_champion_back(versions, owner):
 def test_rolling_back_twice_never_brings_the_bad_version_back(versions, owner):
     for version in versions:
         promote(version, actor=owner)
-    assert roll_back(versions[0].detector, actor=owner).version == versions[1]
-    assert roll_back(versions[0].detector, actor=owner).version == versions[0]
+    detector = versions[0].detector
+    assert roll_back(detector, actor=owner).version == versions[1]
+    assert roll_back(detector, actor=owner, expected=versions[1].pk).version == versions[0]
     with pytest.raises(PromotionRefused, match="no earlier"):
-        roll_back(versions[0].detector, actor=owner)
+        roll_back(detector, actor=owner)
+
+
+def test_a_second_roll_back_that_names_no_champion_is_the_first_sent_again(versions, owner):
+    detector = versions[0].detector
+    for version in versions:
+        promote(version, actor=owner)
+    roll_back(detector, actor=owner)
+    with pytest.raises(PromotionRefused, match="v3 was rolled back to v2 already"):
+        roll_back(detector, actor=owner)
+    assert serving("cards").version == "v2"
+    promote(versions[2], actor=owner)
+    assert roll_back(detector, actor=owner).version == versions[1]
 
 
 def test_a_request_sent_twice_goes_back_one_step(versions, owner):

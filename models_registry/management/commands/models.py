@@ -52,7 +52,11 @@ class Command(BaseCommand):
         promotion = acts.add_parser("promote", help="Put a version into service.")
         promotion.add_argument("version", help="v12")
         back = acts.add_parser("rollback", help="Bring back the champion before this one.")
-        back.add_argument("--from", dest="champion", help="v13: only if this one still serves.")
+        back.add_argument(
+            "--from",
+            dest="champion",
+            help="v13: only if this one still serves; needed to go back further.",
+        )
         for one in (promotion, back):
             one.add_argument("--user", help="On whose behalf: somebody who may promote models.")
             one.add_argument("--reason", default="", help="Kept with the decision.")
