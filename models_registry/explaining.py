@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -52,7 +53,10 @@ def live_explanation(version: ModelVersion) -> Job | None:
 
 
 def run_explanation(job: Job, progress: JobProgress) -> dict[str, Any]:
-    """The work of an explanation job. Raises BundleError, ExplanationError, ExplainError."""
+    """The work of an explanation job; a cancelled one leaves the explanation that was there.
+
+    Raises BundleError, ExplanationError, ExplainError, JobCancelled.
+    """
     version = ModelVersion.objects.select_related("detector", "dataset").get(
         pk=job.params["version"]
     )
@@ -60,19 +64,30 @@ def run_explanation(job: Job, progress: JobProgress) -> dict[str, Any]:
     bundle = loaded(version.digest)
     vectors = unseen_vectors(version, bundle)
     progress.report(0.4, f"Explaining {min(len(vectors), MOST_ROWS):,} events")
-    explain_version(version, vectors)
+    explain_version(version, vectors, progress=progress)
     return {"version": version.pk, "rows": min(len(vectors), MOST_ROWS)}
 
 
-def explain_version(version: ModelVersion, vectors: FloatArray) -> Artefact:
+def explain_version(
+    version: ModelVersion, vectors: FloatArray, *, progress: JobProgress | None = None
+) -> Artefact:
     """Explain raw vectors float64[n, k] by a version's bundle, and keep what was found.
 
-    Raises BundleError, ExplanationError, ExplainError, ModelError, OSError.
+    `progress` of the job that it is the work of, if there is one. Raises BundleError,
+    ExplanationError, ExplainError, ModelError, OSError, JobCancelled.
     """
     bundle = loaded(version.digest)
     if bundle.predictor is None:
         raise ExplanationError("The bundle has no model, only rules.")
-    found = explain_globally(bundle.predictor, vectors)
+    if progress is None:
+        return _keep(version, bundle, explain_globally(bundle.predictor, vectors))
+    found = explain_globally(bundle.predictor, vectors, check=progress.check_cancelled)
+    with transaction.atomic():
+        progress.hold()
+        return _keep(version, bundle, found)
+
+
+def _keep(version: ModelVersion, bundle: Bundle, found: GlobalExplanation) -> Artefact:
     artefact = store_artefact(
         version,
         kind=Artefact.Kind.EXPLANATION,

@@ -8,6 +8,7 @@ al. (2020): mean |contribution| ranks the features, the points show how each val
 import io
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,17 +84,23 @@ def sample_of(n: int, *, most: int, seed: int) -> NDArray[np.intp]:
 
 
 def explain_globally(
-    predictor: Predictor, vectors: FloatArray, *, seed: int = 0
+    predictor: Predictor,
+    vectors: FloatArray,
+    *,
+    seed: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> GlobalExplanation:
     """Explain up to 5,000 of the raw vectors float64[n, k] (NaN = missing).
 
-    Raises ExplanationError without rows, ExplainError or ModelError as the model does.
+    `check` is called before every thousand; what it raises ends the work. Raises ExplanationError
+    without rows, ExplainError or ModelError as the model does.
     """
     if not len(vectors):
         raise ExplanationError("There are no events to explain.")
     rows = vectors[sample_of(len(vectors), most=MOST_ROWS, seed=seed)]
     found, errors = [], []
     for start in range(0, len(rows), CHUNK):
+        check()
         matrix = predictor.encoder.matrix(rows[start : start + CHUNK])
         parts = predictor.explainer.contributions(matrix)
         margin = predictor.model.margin(matrix)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jobs.models import Job
-from jobs.services import run_job
-from models_registry import documenting
+from jobs.services import cancel_job, run_job
+from models_registry import documenting, explaining
 from models_registry.artefacts import ArtefactError, artefact_path, read_artefact
 from models_registry.core.global_explanation import ExplanationError
 from models_registry.explaining import explanation_of, request_explanation, run_explanation
@@ -76,6 +76,22 @@ def test_an_older_version_is_explained_by_a_job(detector):
     # The events were scored by the rules alone, whose bundle declares the same features.
     assert (job.status, job.error) == ("succeeded", "")
     assert explanation_of(version)[1].rows == job.result["rows"] > 20
+
+
+@pytest.mark.parametrize("stage", ["unseen_vectors", "explain_globally"])
+def test_a_cancelled_explanation_stops_and_leaves_what_was_there(detector, monkeypatch, stage):
+    version = train(detector)
+    before = Artefact.objects.get()
+    asked, work = request_explanation(version, requested_by=None), getattr(explaining, stage)
+
+    def cancel_after(*args, **kwargs):
+        found = work(*args, **kwargs)
+        cancel_job(asked, actor=None)
+        return found
+
+    monkeypatch.setattr(explaining, stage, cancel_after)
+    assert run_job(asked.pk, run_explanation).status == "cancelled"
+    assert Artefact.objects.get().detail == before.detail
 
 
 def test_a_version_without_its_events_says_so(payments_detector, payments_digest):
