@@ -25,7 +25,7 @@ from cases.checklists import tick
 from cases.exporting import xlsx_file
 from cases.models import Case
 from cases.report import MOST_AUDIT, build_report
-from cases.report_pdf import report_pdf
+from cases.report_pdf import CODED, _Pages, printable, report_pdf
 from cases.report_sections import Fact, Report
 from cases.services import comment_on_case
 from tests.cases.alerts import case_of
@@ -148,11 +148,43 @@ def test_the_pdf_is_one_with_links_and_needs_nothing_from_outside(reader, told):
     assert reader.post(url("case_report_pdf", told), {"reason": ""}).status_code == 422
 
 
-def test_a_pdf_takes_any_letters(told, analyst):
-    Case.objects.filter(pk=told.pk).update(title="Ωмега 5 € “zażółć” 中 🂡 " + "x" * 120)
+@pytest.fixture
+def set_texts(monkeypatch):
+    """The texts that PDFs set, as they stand there."""
+    texts, normalize = [], _Pages.normalize_text
+
+    def keep(self, text):
+        texts.append(normalize(self, text))
+        return texts[-1]
+
+    monkeypatch.setattr(_Pages, "normalize_text", keep)
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Ωмега 5 € “zażółć” " + "x" * 120, "Ωмега 5 € “zażółć” " + "x" * 120),
+        ("王小明 and محمد", "<U+738B U+5C0F U+660E> and <U+0645 U+062D U+0645 U+062F>"),
+        ("🂡 lives", "<U+1F0A1> lives"),
+        ("pay\u200bment\u202e", "pay<U+200B>ment<U+202E>"),
+    ],
+)
+def test_a_pdf_loses_no_letter_and_says_what_stands_for_it(
+    told, analyst, set_texts, caplog, title, shown
+):
+    Case.objects.filter(pk=told.pk).update(title=title)
     told.refresh_from_db()
     report, _ = sentences(told, analyst)
     assert report_pdf(report, base_url="http://x/").startswith(b"%PDF-")
+    assert any(shown in text for text in set_texts)
+    assert (CODED in set_texts) is (shown != title)
+    assert "missing" not in caplog.text
+
+
+def test_a_long_text_in_another_script_stays_bounded():
+    assert printable("a中中b中", {97, 98}, most=2) == ("a<U+4E2D U+4E2D>b<…>", 2)
+    assert printable("a中中b中", {97, 98}, most=1) == ("a<U+4E2D …>b<…>", 1)
 
 
 def test_a_report_costs_the_same_queries_for_any_number_of_alerts(
@@ -338,11 +370,12 @@ def test_a_report_begins_its_alerts_with_how_many_are_not_in_it(analyst, monkeyp
     assert alerts.sentences[0].text == "2 more alerts are in the export."
 
 
-def test_the_pdf_of_a_report_in_full_is_made_within_a_request():
+@pytest.mark.parametrize("word", ["word ", "a中b中 "], ids=["latin", "mixed"])
+def test_the_pdf_of_a_report_in_full_is_made_within_a_request(word):
     report = Report("Odd", "Report", timezone.now(), "Lea Dorn", False)
     for number, (lines, letters) in enumerate([(300, 25_000), (201, 25_000), *[(50, 5_000)] * 4]):
         report.section(f"Section {number}", lines=lines, letters=letters)
-        text = "word " * (letters // lines // 5)
+        text = word * (letters // lines // 5)
         for line in range(lines):
             report.say(text, Fact("timeline entry", f"{number}-{line}", f"/cases/1/#event-{line}"))
     began = time.process_time()

@@ -8,7 +8,6 @@ from accounts.management.audited import audited_saves
 
 
 class Command(changepassword.Command):
-    def handle(self, *args: Any, **options: Any) -> str:
+    def handle(self, *args: Any, **options: Any) -> str | None:
         with audited_saves("changepassword", actions=("user.password_set",)):
-            said: str = super().handle(*args, **options)
-        return said
+            return super().handle(*args, **options)

@@ -15,7 +15,7 @@ class Command(createsuperuser.Command):
 
     def _validate_username(self, username: str, name: str, database: str) -> str | None:
         """What is wrong with a user name; also one that is taken in other letters."""
-        found: str | None = super()._validate_username(username, name, database)
+        found: str | None = super()._validate_username(username, name, database)  # type: ignore[misc]
         if found is None and ids_named(username):
             return "Error: Another user has this name."
         return found
