@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from scoring.ingestion.mqtt_letters import Packet, packets
 from scoring.ingestion.stream import (
     ALERT_ABOVE,
     Counts,
@@ -149,6 +150,9 @@ class MqttStream:
     )
     _connection: int = field(default=0, init=False)
     _fault: str = field(default="", init=False)
+    # Bytes of a packet that the broker takes at most; 0: as many as one likes.
+    _limit: int = field(default=0, init=False)
+    _refusal: ReasonCode | None = field(default=None, init=False)
 
     def run(self) -> None:
         """Blocks. Raises StreamProblem when the broker refuses us or the subscription."""
@@ -190,6 +194,7 @@ class MqttStream:
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_message = self._received
+        client.on_publish = self._published
         return client
 
     def _session(self) -> Properties:
@@ -200,7 +205,7 @@ class MqttStream:
 
     # --- Called by the network's thread ----------------------------------------------------------
     def _connected(
-        self, client: Client, _: Any, flags: ConnectFlags, code: ReasonCode, __: Any
+        self, client: Client, _: Any, flags: ConnectFlags, code: ReasonCode, told: Any
     ) -> None:
         if code.is_failure:
             logger.warning("MQTT: the broker refuses the connection: %s", code)
@@ -208,6 +213,7 @@ class MqttStream:
                 self._fault = f"The broker refuses us: {code}"
             return
         self._connection += 1
+        self._limit = getattr(told, "MaximumPacketSize", 0)
         known = "session resumed" if flags.session_present else "new session, nothing waits in it"
         logger.info("MQTT: connected as '%s', %s", self.options.client_id, known)
         # What is retained comes once, not with every connection.
@@ -221,6 +227,12 @@ class MqttStream:
 
     def _received(self, _: Client, __: Any, message: MQTTMessage) -> None:
         self._inbox.put((self._connection, message))
+
+    def _published(self, _: Client, __: Any, ___: int, code: ReasonCode, ____: Any) -> None:
+        # An answer, but no yes: what it refuses it has not.
+        if code.is_failure:
+            logger.warning("MQTT: the broker refuses a letter: %s", code)
+            self._refusal = code
 
     # --- Called by ours --------------------------------------------------------------------------
     def _take(self) -> list[tuple[int, MQTTMessage]]:
@@ -275,17 +287,13 @@ class MqttStream:
         """Send alerts and dead letters and wait for the broker's word. Raises NotPublished."""
         if not self._client.is_connected():
             raise NotPublished("the broker is away")
-        options, sent = self.options, []
-        for message, item in zip(messages, settled, strict=True):
-            if item.alert is not None and options.alerts_topic:
-                about = self._about(message)
-                value = orjson.dumps(item.alert)
-                sent.append(self._client.publish(options.alerts_topic, value, 1, False, about))
-            if item.dead is not None:
-                why = {"reason": item.dead.reason, "problems": item.dead.as_json().decode()}
-                about = self._about(message, **why)
-                value = bytes(message.payload)
-                sent.append(self._client.publish(options.dead_topic, value, 1, False, about))
+        self._refusal = None
+        out = [
+            packet
+            for message, item in zip(messages, settled, strict=True)
+            for packet in self._packets(message, item)
+        ]
+        sent = [self._client.publish(one.topic, one.value, 1, False, one.about) for one in out]
         until = time.monotonic() + PUBLISH_SECONDS
         for info in sent:
             try:
@@ -294,13 +302,21 @@ class MqttStream:
                 raise NotPublished("the broker is away") from error
         if not all(info.is_published() for info in sent):
             raise NotPublished("no answer")
+        if self._refusal is not None:
+            raise NotPublished(str(self._refusal))
 
-    def _about(self, message: MQTTMessage, **more: str) -> Properties:
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.UserProperty = [
-            ("detector", self.options.detector), ("topic", message.topic), *more.items()
-        ]  # fmt: skip
-        return properties
+    def _packets(self, message: MQTTMessage, item: Settled) -> list[Packet]:
+        """What is to be published of one message."""
+        options, found = self.options, []
+        about = [("detector", options.detector), ("topic", message.topic)]
+        if item.alert is not None and options.alerts_topic:
+            value = orjson.dumps(item.alert)
+            found += packets(options.alerts_topic, value, about, limit=self._limit)
+        if item.dead is not None:
+            value = bytes(message.payload)
+            about += [("reason", item.dead.reason), ("problems", item.dead.as_json().decode())]
+            found += packets(options.dead_topic, value, about, limit=self._limit)
+        return found
 
     def _wait(self, seconds: float) -> None:
         """The network's thread keeps the session; here only the pulse goes on."""

@@ -1,0 +1,159 @@
+"""Dead letters that are larger than the packets of an MQTT broker come whole, in parts."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+
+from scoring.ingestion import mqtt
+from scoring.ingestion.mqtt import MqttOptions, MqttStream
+from scoring.ingestion.mqtt_letters import HEADER, packets
+from scoring.ingestion.stream import Counts, DeadLetter, NotPublished, Pulse, Settled
+from tests.scoring.ingestion.brokers import wait_for
+
+MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+LIMIT = 2_000
+ABOUT = [("reason", "refused"), ("problems", "[]")]
+DEAD = Settled(dead=DeadLetter("refused", (("amount", "is missing"),)))
+
+
+def about_of(packet):
+    return dict(packet.about.UserProperty)
+
+
+def test_what_fits_goes_as_one():
+    (packet,) = packets("dead", b"x" * 100, ABOUT, limit=0)
+    assert (packet.value, about_of(packet)) == (b"x" * 100, dict(ABOUT))
+    assert len(packets("dead", b"x" * 100, ABOUT, limit=packet.size)) == 1
+
+
+@pytest.mark.parametrize("size", [1_960, 2_000, 40_000])
+def test_what_is_too_large_comes_in_parts_that_fit_and_lose_nothing(size):
+    value = bytes(i % 251 for i in range(size))
+    found = packets("dead", value, ABOUT, limit=LIMIT)
+    assert len(found) > 1
+    assert b"".join(packet.value for packet in found) == value
+    assert max(packet.size for packet in found) <= LIMIT
+    assert [about_of(packet)["part"] for packet in found] == [
+        f"{number}/{len(found)}" for number in range(1, len(found) + 1)
+    ]
+    assert len({about_of(packet)["letter"] for packet in found}) == 1
+
+
+def test_endless_problems_are_left_out_and_it_says_so():
+    (packet,) = packets("dead", b"{}", [("problems", "x" * 70_000)], limit=0)
+    assert about_of(packet) == {"left_out": "problems"}
+
+
+def test_packets_that_hold_nothing_are_told():
+    with pytest.raises(NotPublished, match="packets of 20 bytes"):
+        packets("a/long/topic", b"x" * 100, ABOUT, limit=HEADER + 11)
+
+
+def real(test: Callable[..., None]) -> Callable[..., None]:
+    """It needs the program mosquitto."""
+    missing = not Path(MOSQUITTO).exists()
+    test = pytest.mark.skipif(missing, reason="needs mosquitto")(test)
+    return pytest.mark.mqtt(pytest.mark.django_db(test))
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Callable[[str], int]]:
+    """Starts a mosquitto of our own with a line of configuration; gives its port."""
+    started = []
+
+    def start(line: str) -> int:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (tmp_path / "acl").write_text("topic read #\ntopic write in/#\n")
+        line = line.replace("FOLDER", str(tmp_path))
+        config = tmp_path / "mosquitto.conf"
+        # As root it would become a user who may not read our files.
+        config.write_text(f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\n{line}\n")
+        command = [MOSQUITTO, "-c", str(config)]
+        started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path))
+        return port
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch) -> Iterator[Callable[[int], Counts]]:
+    """Starts a stream for which every message is a dead letter; gives its counts."""
+    stop, threads = threading.Event(), []
+
+    def start(port: int) -> Counts:
+        monkeypatch.setattr(mqtt, "settle", lambda slug, messages, **_: [DEAD] * len(messages))
+        options = MqttOptions("payments", "in/#", "127.0.0.1", port, dead_topic="dead")
+        counts = Counts()
+        stream = MqttStream(options, stop, counts, Pulse(tmp_path, "mqtt", counts))
+        threads.append(threading.Thread(target=stream.run))
+        threads[0].start()
+        return counts
+
+    yield start
+    stop.set()
+    threads[0].join(30)
+
+
+def reader(port: int) -> tuple[Client, list[MQTTMessage]]:
+    found: list[MQTTMessage] = []
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    client.on_message = lambda _, __, message: found.append(message)
+    client.on_connect = lambda *_: client.subscribe([("dead", 1)])
+    wait_for(lambda: _connects(client, port), "the broker", 30)
+    client.loop_start()
+    return client, found
+
+
+def _connects(client: Client, port: int) -> bool:
+    try:
+        return client.connect("127.0.0.1", port) == 0
+    except OSError:
+        return False
+
+
+@real
+def test_a_letter_larger_than_the_brokers_packets_does_not_stop_the_stream(broker, run):
+    port = broker(f"max_packet_size {LIMIT}")
+    client, found = reader(port)
+    counts = run(port)
+    large = bytes(i % 251 for i in range(LIMIT - 110))
+    wait_for(lambda: _came(client, found, b"probe"), "a subscription", 30)
+    before = counts.dead
+    client.publish("in/a", large, qos=1).wait_for_publish(30)
+    client.publish("in/a", b"after", qos=1).wait_for_publish(30)
+    wait_for(lambda: any(m.payload == b"after" for m in found), "the letter after it", 30)
+    parts = [message.payload for message in found if message.payload not in (b"probe", b"after")]
+    assert b"".join(parts) == large
+    wait_for(lambda: counts.dead == before + 2, "both to be counted", 30)
+
+
+def _came(client: Client, found: list[MQTTMessage], probe: bytes) -> bool:
+    client.publish("in/probe", probe, qos=1)
+    threading.Event().wait(0.3)
+    return bool(found)
+
+
+@real
+def test_a_letter_that_the_broker_refuses_is_not_taken_for_sent(broker, run, caplog):
+    port = broker("acl_file FOLDER/acl")
+    client, found = reader(port)
+    counts = run(port)
+    for _ in range(20):
+        client.publish("in/a", b"{}", qos=1).wait_for_publish(30)
+        threading.Event().wait(0.2)
+        if counts.waits:
+            break
+    assert (counts.dead, found) == (0, [])
+    assert "refuses a letter: Not authorized" in caplog.text
