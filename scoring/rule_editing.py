@@ -17,6 +17,7 @@ from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import Rule as CompiledRule
 from scoring.core.rules import compile_rule, readable
 from scoring.core.spec import DetectorSpec
+from scoring.core.transliteration import first_unseen
 from scoring.core.types import Decision, Stage
 from scoring.core.vocabulary import RuleError
 from scoring.models import Detector
@@ -63,6 +64,8 @@ def check_rule(
         problems.append(("outcome", "A rule asks for a review, blocks or adds weight."))
     if not said.outcome and not 0.0 < said.weight < 1.0:
         problems.append(("weight", "A weight lies between 0 and 1."))
+    if not stored:
+        problems += _unseen(said)
     compiled = None
     try:
         compiled = compile_rule(rule_spec_of(code, 0, said), readable(spec), stored=stored)
@@ -72,6 +75,19 @@ def check_rule(
     if problems or compiled is None:
         raise PolicyRefused(*problems)
     return compiled
+
+
+def _unseen(said: RuleText) -> list[tuple[str, str]]:
+    """Texts are compared exactly: one with a character that nobody sees equals no other."""
+    texts = [("when", said.when)]
+    for value in said.parameters.values():
+        parts = value if isinstance(value, list | tuple) else [value]
+        texts += [("parameters", part) for part in parts if isinstance(part, str)]
+    return [
+        (place, f"It has a character that nobody sees ({unseen}); write it without.")
+        for place, text in texts
+        if (unseen := first_unseen(text))
+    ]
 
 
 def rule_spec_of(code: str, number: int, said: RuleText) -> RuleSpec:

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import User
+from scoring.core.transliteration import first_unseen
 from scoring.core.types import Decision
 from scoring.models import Detector
 from scoring.ordering import add_list_entry
@@ -162,7 +163,8 @@ class ListEntryForm(forms.Form):
     value = forms.CharField(
         label="Value",
         max_length=300,
-        help_text="Exactly as events carry it.",
+        help_text="Exactly as events carry it. A value with other letters, also with some that "
+        "nobody sees, is another value.",
         widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
     )
     reason = forms.CharField(
@@ -179,6 +181,16 @@ class ListEntryForm(forms.Form):
     def __init__(self, *args: Any, fields: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["field"].choices = [(name, name) for name in fields]  # type: ignore[attr-defined]
+
+    def clean_value(self) -> str:
+        """Refuses what nobody sees: it is copied along from a page, and no event would have it."""
+        value: str = self.cleaned_data["value"]
+        if unseen := first_unseen(value):
+            raise ValidationError(
+                f"It has a character that nobody sees ({unseen}); write it without. A value that "
+                "an event carries so is put on a list from the event's page."
+            )
+        return value
 
     def expires_at(self) -> Any:
         """When the entry ends; None for never."""

@@ -114,6 +114,19 @@ def without_unseen(text: str) -> str:
     return _UNSEEN.sub("", text).replace(_FILLER, " ").replace(_NARROW_FILLER, " ")
 
 
+def first_unseen(text: str) -> str:
+    """The first character of `text` that a reader takes for nothing or for a plain space, by its
+    code point (`U+200B`); empty where there is none."""
+    if text.isascii() and text.isprintable():
+        return ""
+    for letter in text:
+        if without_unseen(letter) != letter or (
+            letter != " " and unicodedata.category(letter) == "Zs"
+        ):
+            return f"U+{ord(letter):04X}"
+    return ""
+
+
 def to_latin(text: str) -> str:
     """Lower case, without marks, in Latin letters as far as the tables go."""
     if text.isascii():

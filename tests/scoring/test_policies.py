@@ -208,6 +208,8 @@ def test_only_the_moves_of_the_table_are_made(gift, lead, stage):
     ("said", "field"),
     [
         (RuleText("amount >", "x"), "when"),
+        (RuleText("country == 'N\u200bG'", "x"), "when"),
+        (RuleText("country in bad", "x", parameters={"bad": ["N\u00a0G"]}), "parameters"),
         (RuleText("nobody > 1", "x"), "when"),
         (RuleText("user_name == 'Ada'", "x"), "when"),
         (RuleText("amount > 1", " "), "text"),

@@ -124,6 +124,14 @@ def test_a_lead_denies_a_value_of_an_event_and_comes_back(client, lead):
     )
 
 
+def test_a_value_with_what_nobody_sees_is_denied_from_its_event(client, lead):
+    evading = "Ber\u200blin"
+    found = scored("payments", risky_payment(location=evading))
+    client.force_login(lead)
+    assert client.post(list_url(found), REASON).status_code == 302
+    assert ListEntry.objects.get().shown == evading
+
+
 def test_personal_data_goes_on_a_list_unseen(client, lead):
     found = scored("payments", risky_payment(user_id="user-4821"))
     client.force_login(lead)

@@ -200,6 +200,16 @@ def test_personal_data_is_masked_on_the_lists(client, lead, payments_detector):
     assert "lace" in page
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u00ad", "\u202e", "\u00a0", "\ufeff"])
+def test_a_typed_value_with_what_nobody_sees_is_refused(client, lead, payments_detector, unseen):
+    client.force_login(lead)
+    entry = {"kind": "deny", "field": "user_id", "value": f"us{unseen}er-9", "reason": "Mule"}
+    answer = client.post(page_url("lists"), entry)
+    assert answer.status_code == 422
+    assert f"nobody sees (U+{ord(unseen):04X})" in text_of(answer)
+    assert not ListEntry.objects.exists()
+
+
 def test_the_same_value_is_not_listed_twice(client, lead, payments_detector):
     client.force_login(lead)
     entry = {"kind": "deny", "field": "user_id", "value": "user-9", "reason": "Chargebacks"}
