@@ -37,6 +37,11 @@ def fine_percent(share: float) -> str:
     return f"{100.0 * share:.{places}f}"
 
 
+def in_percent(share: float) -> str:
+    """`fine_percent` with its sign, for sentences: `0.078 %`."""
+    return f"{fine_percent(share)} %"
+
+
 def threshold(risk: float) -> str:
     """A threshold on a risk of 0 to 1, with four decimals and as many more as set it apart from
     both; `never` above 1, which nothing reaches."""

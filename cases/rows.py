@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.quantities import in_percent
 from cases.models import Alert
 from scoring.core.types import SelectionReason
 from scoring.presenting import SpecCache
@@ -53,7 +54,7 @@ def alert_row(alert: Alert, specs: SpecCache, purpose: str = "") -> AlertRow:
 def _listed(hit: Mapping[str, Any]) -> str:
     if hit["kind"] == "country":
         return str(hit["text"])
-    return f"Name {hit['score']:.0%} like {hit['matched']}, {list_words(hit['list_name'])}"
+    return f"Name {in_percent(hit['score'])} like {hit['matched']}, {list_words(hit['list_name'])}"
 
 
 def _sentence(text: str) -> str:

@@ -8,6 +8,7 @@ from django.db.models import Max, Min, QuerySet
 from django.urls import reverse
 
 from accounts.models import User
+from accounts.quantities import in_percent
 from cases.case_models import CaseApproval
 from cases.models import Alert, Case, CaseEvent
 from cases.queue_models import AlertComment, Closing
@@ -228,7 +229,7 @@ def _what(alert: Alert) -> str:
     count = alert.predictions_count
     found = [f"{count} event{'' if count == 1 else 's'}"]
     if alert.risk is not None:
-        found.append(f"probability {alert.risk:.0%}")
+        found.append(f"probability {in_percent(alert.risk)}")
     if alert.exposure is not None:
         found.append(f"{alert.exposure:,.2f} {alert.currency} at risk".replace("  ", " "))
     return ", ".join(found) + "."

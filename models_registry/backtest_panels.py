@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import quantities
+from accounts.quantities import fine_percent, in_percent
 from models_registry.backtest_models import Backtest
 from models_registry.core.audit import MINIMUM_AUDITED
 from models_registry.core.live import NEARLY_ALL
@@ -62,7 +63,8 @@ def rate(value: Mapping[str, float] | None) -> str:
     """`62 % (48 to 74 %)`; a dash where there is none."""
     if value is None:
         return "–"  # noqa: RUF001 - how pages write that there is nothing
-    return f"{value['value']:.1%} ({value['low']:.1%} to {value['high']:.1%})"
+    ends = f"{fine_percent(value['low'])} to {in_percent(value['high'])}"
+    return f"{in_percent(value['value'])} ({ends})"
 
 
 def result_context(test: Backtest, truth: Mapping[str, str], cell: str) -> dict[str, Any]:
@@ -268,11 +270,11 @@ def _bias(result: Result, truth: Mapping[str, str]) -> list[str]:
     rest = bias["rest_known"] / bias["rest"] if bias["rest"] else None
     if rest is None or rest >= NEARLY_ALL:
         return ["Nearly every event has a label, flagged or not: the matrix leans to no side."]
-    flagged = "no event" if looked is None else f"{looked:.0%} of the events"
+    flagged = "no event" if looked is None else f"{in_percent(looked)} of the events"
     lines = [
         f"Labels exist mostly where people looked: {flagged} that were flagged then have one, "
-        f"and {rest:.1%} of the others. What nobody looked at may hide {truth['fraud']} that a "
-        "recall cannot count, and a new match there has nobody's word on it."
+        f"and {in_percent(rest)} of the others. What nobody looked at may hide {truth['fraud']} "
+        "that a recall cannot count, and a new match there has nobody's word on it."
     ]
     corrected = bias["corrected"]
     if corrected and corrected.get("recall"):

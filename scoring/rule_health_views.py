@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.quantities import in_percent
 from accounts.typed import parse_day
 from scoring import presenting
 from scoring.core.spec import truth_words
@@ -147,7 +148,11 @@ def rule_overlap(request: HttpRequest, slug: str) -> HttpResponse:
     report = read_health(detector, over, spec=spec, versions=in_force)
     keys, found = overlap_matrix(report)
     rows = [
-        (key, hits, [None if share is None else (f"{share:.0%}", share >= SAME) for share in row])
+        (
+            key,
+            hits,
+            [None if share is None else (in_percent(share), share >= SAME) for share in row],
+        )
         for key, hits, row in found
     ]
     context = {

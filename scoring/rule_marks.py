@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from accounts.quantities import in_percent
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 from scoring.core.types import Decision, Stage
@@ -118,10 +119,8 @@ def _noisy(one: Health, version: RuleVersion, costs: CostSpec | None) -> Mark | 
     if high >= needed:
         return None
     what = "Blocking" if version.outcome == Decision.BLOCK else "A review"
-    return Mark(
-        "Noisy",
-        f"At most {high:.0%} of its matches are bad; {what.lower()} pays from {needed:.0%}.",
-    )
+    said = f"{what.lower()} pays from {in_percent(needed)}."
+    return Mark("Noisy", f"At most {in_percent(high)} of its matches are bad; {said}")
 
 
 def break_even(costs: CostSpec, exposure: float | None, *, blocks: bool) -> float:
@@ -143,7 +142,8 @@ def _redundant(one: Health, version: RuleVersion, other: RuleVersion | None) -> 
         return None
     if not _as_strong(other, version):
         return None
-    return Mark("Redundant", f"{one.covered_by} matches {one.covered:.0%} of what it matches.")
+    covered = in_percent(one.covered)
+    return Mark("Redundant", f"{one.covered_by} matches {covered} of what it matches.")
 
 
 def _as_strong(one: RuleVersion, other: RuleVersion) -> bool:
@@ -157,10 +157,10 @@ def health_texts(one: Health) -> dict[str, str]:
     """`precision`, `interval`, `repeats`, `covered` as percentages; empty where there is none."""
     low, high = one.interval
     return {
-        "precision": "" if one.precision is None else f"{one.precision:.0%}",
-        "interval": f"{low:.0%} to {high:.0%}" if one.labelled else "",
-        "repeats": "" if one.repeats is None else f"{one.repeats:.0%}",
-        "covered": f"{one.covered:.0%}" if one.covered_by else "",
+        "precision": "" if one.precision is None else in_percent(one.precision),
+        "interval": f"{in_percent(low)} to {in_percent(high)}" if one.labelled else "",
+        "repeats": "" if one.repeats is None else in_percent(one.repeats),
+        "covered": in_percent(one.covered) if one.covered_by else "",
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from rapidfuzz.distance import JaroWinkler
 
 from accounts import vault
+from accounts.quantities import in_percent
 from scoring.core.names import split_words
 from scoring.core.spec import DetectorSpec
 from scoring.feature_store.history import clear
@@ -80,7 +81,7 @@ def _compared(
         name="name",
         given=[(given, OTHER)] if masked else mark_words(given, [matched]),
         listed=_listed(matched, alike, sure),
-        said=f"{float(hit.get('score', 0.0)):.0%}",
+        said=in_percent(float(hit.get("score", 0.0))),
     )
     lines = [names]
     births = [" to ".join(dict.fromkeys(span)) for span in detail.get("listed_births", ())]

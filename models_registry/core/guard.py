@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from accounts.quantities import in_percent
 from scoring.core.guard_spec import GuardSpec
 
 ALPHA: Final = 1e-4
@@ -103,8 +104,8 @@ def _degraded(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
         return None
     return Breach(
         "degraded",
-        f"{_share(after.degraded):.1%} of its predictions are degraded; the former champion had "
-        f"{was:.1%}, and {spec.degraded:.0%} more are tolerated.",
+        f"{in_percent(_share(after.degraded))} of its predictions are degraded; the former "
+        f"champion had {in_percent(was)}, and {in_percent(spec.degraded)} more are tolerated.",
     )
 
 
@@ -117,8 +118,8 @@ def _alert_rate(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None
         return None
     return Breach(
         "alert_rate",
-        f"It flags {_share(after.alerted):.1%} of the events; the former champion flagged "
-        f"{was:.1%}, and up to {bound:.1%} is tolerated.",
+        f"It flags {in_percent(_share(after.alerted))} of the events; the former champion flagged "
+        f"{in_percent(was)}, and up to {in_percent(bound)} is tolerated.",
     )
 
 
@@ -133,8 +134,8 @@ def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
         return None
     return Breach(
         "precision",
-        f"{_share(after.precise):.0%} of its labelled alerts are right; the former champion had "
-        f"{was:.0%}, and down to {bound:.0%} is tolerated.",
+        f"{in_percent(_share(after.precise))} of its labelled alerts are right; the former "
+        f"champion had {in_percent(was)}, and down to {in_percent(bound)} is tolerated.",
     )
 
 

@@ -122,7 +122,7 @@ def test_rules_that_find_the_same_are_paired_and_called_redundant(payments_detec
     found = health_of(payments_detector, "TWIN")
     assert (found.covered_by, found.covered) == ("HIGH_AMOUNT", 1.0)
     assert [(mark.word, mark.why) for mark in found.marks] == [
-        ("Redundant", "HIGH_AMOUNT matches 100% of what it matches.")
+        ("Redundant", "HIGH_AMOUNT matches 100 % of what it matches.")
     ]
 
 
@@ -202,7 +202,7 @@ def test_the_list_shows_how_rules_do_and_as_of_when(client, engineer, payments_d
     count_all()
     shown = text_of(page(client, **RANGE))
     assert "Counted as of" in shown
-    assert "21% to 100%, 1 labelled" in shown
+    assert "21 % to 100 %, 1 labelled" in shown
     assert 'name="from"' in shown
     assert 'value="2020-06-01"' in shown
 
@@ -248,7 +248,7 @@ def test_the_rules_own_page_tells_how_it_does(client, analyst, payments_detector
     record_label(row, is_fraud=True, source="analyst")
     count_all()
     shown = text_of(client.get(url))
-    assert "100% (21% to 100%), 1 labelled" in shown
+    assert "100 % (21 % to 100 %), 1 labelled" in shown
     assert "1 of 1 events" in shown
 
 
@@ -261,7 +261,7 @@ def test_overlap_is_a_page_of_its_own(client, analyst, outsider, payments_detect
     scored("payments", on(0))
     count_all()
     shown = text_of(page(client, "rule_overlap", **RANGE))
-    assert "100%" in shown
+    assert "100 %" in shown
     assert shown.index("overlap-live-HIGH_AMOUNT") < shown.index("overlap-live-TWIN")
     client.force_login(outsider)
     assert page(client, "rule_overlap").status_code == 403

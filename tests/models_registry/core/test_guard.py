@@ -70,3 +70,10 @@ def test_the_bound_is_the_exact_one(hits, of):
     low = float(beta.ppf(1e-4, hits, of - hits + 1))
     assert surely_above(hits, of, 0.999 * low)
     assert not surely_above(hits, of, 1.001 * low)
+
+
+def test_small_shares_are_not_told_as_nothing():
+    spec = replace(SPEC, degraded=0.003)
+    text = breaches(sample(), sample(1, events=20_000, degraded=0.009), spec)[0].text
+    assert "0.30 % more are tolerated" in text
+    assert text.startswith("0.9")
