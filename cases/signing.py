@@ -42,8 +42,8 @@ class Shape:
 
 
 def shape_of(row: Prediction) -> Shape:
-    """The shape of an alert's riskiest prediction."""
-    rules = sorted({str(hit.get("code", "")) for hit in row.rule_hits})
+    """The shape of an alert's riskiest prediction; its rules are those that decided."""
+    rules = sorted({str(hit.get("code", "")) for hit in row.counted_hits()})
     parts = row.contribution_array()
     try:
         names = tuple(loaded(row.bundle_digest).plan.names)

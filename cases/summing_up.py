@@ -59,9 +59,9 @@ def sum_up(alert: Alert, new: Sequence[Prediction], minutes: Mapping[Cell, float
 
 
 def facet_of(detector_id: int, level: int, top: Prediction) -> AlertFacet:
-    """The facet of an alert with this top prediction."""
+    """The facet of an alert with this top prediction; its rules are those that decided."""
     reasons = [str(reason.get("feature", "")) for reason in top.reasons]
-    codes = sorted({str(hit.get("code", "")) for hit in top.rule_hits} - {""})
+    codes = sorted({str(hit.get("code", "")) for hit in top.counted_hits()} - {""})
     rules = ""
     for code in codes:
         if len(rules) + len(code) + 2 > MOST_RULES:

@@ -3,10 +3,26 @@
 import pytest
 
 from cases.rows import alert_row
+from cases.signing import shape_of
+from cases.summing_up import facet_of
 from scoring.presenting import SpecCache
 from tests.cases.alerts import alert_of
 
 pytestmark = pytest.mark.django_db
+
+
+def test_a_rule_in_shadow_or_snoozed_is_no_rule_of_an_alert(payments_detector):
+    """Neither where the queue is filtered by rules nor where alerts are compared."""
+    alert = alert_of("a")
+    top = alert.top_prediction
+    (live,) = top.rule_hits
+    top.rule_hits = [
+        live | {"code": "WIDER", "stage": "shadow"},
+        live | {"code": "NOT_NOW", "snoozed": "2999-01-01T00:00:00+00:00"},
+        live,
+    ]
+    assert facet_of(alert.detector_id, alert.level, top).rules == f" {live['code']} "
+    assert shape_of(top).rules == [live["code"]]
 
 
 def test_a_rule_in_shadow_or_snoozed_is_no_reason_of_an_alert(payments_detector):
