@@ -1,7 +1,9 @@
 """Every address of the platform; the apps are named by `include()` alone."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.utils.functional import lazy
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
@@ -26,6 +28,8 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api_schema"), name="api_docs"),
     path("api/v1/health", health.ApiHealthView.as_view(), name="api_health"),
+    # Asked for by pages that name no icon: the admin's, the API's, an error of the proxy.
+    path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("favicon.svg"))),
     path("metrics", metrics.metrics, name="metrics"),
     path("health", health.health, name="health"),
     path("livez", health.livez, name="livez"),

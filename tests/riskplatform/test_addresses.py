@@ -1,6 +1,8 @@
 """Numbers in addresses that no column holds: nothing is there, and nothing breaks."""
 
 import pytest
+from django.contrib.staticfiles.finders import find
+from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.converters import IntConverter
 
@@ -45,3 +47,9 @@ def test_the_page_of_the_api_answers_whatever_it_is_asked(client, admin):
     client.force_login(admin)
     for method, status in {"get": 200, "head": 200, "options": 405, "post": 405}.items():
         assert getattr(client, method)("/api/docs/").status_code == status
+
+
+def test_pages_that_name_no_icon_find_one(client):
+    answer = client.get("/favicon.ico")
+    assert (answer.status_code, answer["Location"]) == (302, static("favicon.svg"))
+    assert find("favicon.svg")
