@@ -49,6 +49,17 @@ class NoteIn(serializers.Serializer[Any]):
     note = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
 
 
+class EvidenceBody(serializers.Serializer[Any]):
+    """What spoke for a promotion when it was asked for."""
+
+    kind = serializers.ChoiceField(["first", "live", "offline", "none"])
+    passed = serializers.BooleanField()
+    text = serializers.CharField()
+    against = serializers.CharField(
+        allow_blank=True, help_text="What was found and does not suffice."
+    )
+
+
 class PromotionRequestBody(serializers.Serializer[Any]):
     """A promotion that was asked for."""
 
@@ -60,7 +71,7 @@ class PromotionRequestBody(serializers.Serializer[Any]):
     status = serializers.ChoiceField(PromotionRequest.Status.choices)
     override = serializers.BooleanField()
     alone = serializers.BooleanField(help_text="Decided by the one who asked.")
-    evidence = serializers.DictField(help_text="kind, passed, text, against")
+    evidence = EvidenceBody()
     requested_by = serializers.CharField()
     requested_at = serializers.DateTimeField()
     reason = serializers.CharField()

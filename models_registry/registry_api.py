@@ -109,6 +109,19 @@ class IntegrityBody(serializers.Serializer[Any]):
     findings = FindingBody(many=True)
 
 
+class ExplainedFeatureBody(serializers.Serializer[Any]):
+    """What a feature contributes, in units of the margin."""
+
+    feature = serializers.CharField()
+    mean_abs = serializers.FloatField()
+    mean = serializers.FloatField()
+    direction = serializers.FloatField(
+        allow_null=True,
+        help_text="Rank correlation with its value, -1 to 1; null: it has no order or never "
+        "changes.",
+    )
+
+
 class GlobalExplanationBody(serializers.Serializer[Any]):
     """Exact contributions over a sample of unseen events, strongest feature first."""
 
@@ -117,7 +130,7 @@ class GlobalExplanationBody(serializers.Serializer[Any]):
     base = serializers.FloatField()
     link = serializers.CharField()
     additivity_error = serializers.FloatField()
-    features = serializers.ListField(child=serializers.DictField())
+    features = ExplainedFeatureBody(many=True)
 
 
 class ImportIn(serializers.Serializer[Any]):

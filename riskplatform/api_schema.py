@@ -10,6 +10,8 @@ API_SCHEMA = {
         "RiskLevelEnum": ["LOW", "MEDIUM", "HIGH", "CRITICAL"],
         "ThreeLevelsEnum": ["LOW", "MEDIUM", "HIGH"],
         "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
+        "RuleStageEnum": ["live", "shadow"],
+        "StageEnum": "models_registry.models.ModelVersion.Stage",
         "MeasuredKindEnum": ["number", "category", "rate"],
         "DriftEnum": ["stable", "moderate", "major", "unknown"],
         "JobStatusEnum": ["queued", "running", "succeeded", "failed", "cancelled"],

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from scoring.core.types import Stage
 from scoring.models import Prediction
 
 
@@ -39,9 +40,36 @@ class ReasonBody(serializers.Serializer[Any]):
 class RuleHitBody(serializers.Serializer[Any]):
     code = serializers.CharField()
     version = serializers.IntegerField()
-    outcome = serializers.ChoiceField(["REVIEW", "BLOCK"])
+    outcome = serializers.ChoiceField(
+        ["REVIEW", "BLOCK"], allow_null=True, help_text="null: the rule adds weight."
+    )
+    weight = serializers.FloatField(required=False, help_text="0 where there is an outcome.")
+    stage = serializers.ChoiceField(
+        [Stage.LIVE.value, Stage.SHADOW.value], required=False, help_text="shadow decides nothing."
+    )
+    snoozed = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        help_text="Until when it decides nothing for the entity, in ISO 8601.",
+    )
     text = serializers.CharField()
-    values = serializers.DictField()
+    values = serializers.DictField(help_text="What it read, by name; null: missing.")
+
+
+class ScreeningHitBody(serializers.Serializer[Any]):
+    """A name or a country of the event that stands on a list."""
+
+    kind = serializers.ChoiceField(["name", "country"])
+    list_name = serializers.CharField()
+    list_digest = serializers.CharField(help_text="SHA-256 of the list as read.")
+    entry = serializers.CharField(help_text="Its identifier on the list.")
+    matched = serializers.CharField(help_text="As the list spells it.")
+    score = serializers.FloatField(help_text="0 to 1: how well it matches.")
+    severity = serializers.ChoiceField(["LOW", "MEDIUM", "HIGH", "CRITICAL"])
+    outcome = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
+    text = serializers.CharField()
+    detail = serializers.DictField(help_text="What the likeness is made of.")
 
 
 class PredictionBody(serializers.Serializer[Any]):
@@ -57,7 +85,7 @@ class PredictionBody(serializers.Serializer[Any]):
     decision = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
     reasons = ReasonBody(many=True)
     rule_hits = RuleHitBody(many=True)
-    screening_hits = serializers.ListField(child=serializers.DictField())
+    screening_hits = ScreeningHitBody(many=True)
     degraded = serializers.BooleanField(help_text="No model scored; the rules alone decided.")
     model_version = serializers.CharField()
     bundle_digest = serializers.CharField()

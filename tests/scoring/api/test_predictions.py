@@ -2,12 +2,16 @@
 
 import json
 import uuid
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 from drf_spectacular.validation import validate_schema
 
+from scoring.api.serializers import RuleHitBody, ScreeningHitBody
+from scoring.core.types import Decision, RiskLevel, RuleHit, ScreeningHit
 from scoring.models import Label
+from scoring.recording import rule_hit_body, screening_hit_body
 from tests.factories import (
     START,
     card,
@@ -195,6 +199,21 @@ def test_the_document_of_the_api_is_valid_and_whole(client):
         "/api/v1/predictions/{id}",
         "/api/v1/feedback",
     } <= set(document["paths"])
+
+
+def test_hits_are_what_the_document_says():
+    rule = RuleHit("BIG", 2, None, "Large.", {"amount": 9.0, "gap": float("nan")}, weight=0.4)
+    name = ScreeningHit(
+        "name", "un", "d" * 64, "QDi.1", "IVAN X", 0.9, RiskLevel.HIGH, Decision.REVIEW, "Like.", {}
+    )
+    for kind, body in (
+        (RuleHitBody, rule_hit_body(rule)),
+        (RuleHitBody, rule_hit_body(replace(rule, outcome=Decision.BLOCK, snoozed=""))),
+        (ScreeningHitBody, screening_hit_body(name)),
+    ):
+        form = kind(data=body)
+        assert form.is_valid(), form.errors
+        assert form.fields.keys() == body.keys()
 
 
 def test_the_pages_of_the_api_load_nothing_from_elsewhere(client):
