@@ -128,9 +128,9 @@ def test_pages_give_the_shadow_version_a_line_of_its_own(gift, client, lead):
     client.force_login(lead)
     shown = " ".join(text_of(client.get(reverse("rule_detail", args=["payments", "GIFT"]))).split())
     assert "20 of 120 events" in shown
-    assert "100% (84% to 100%), 20 labelled" in shown
+    assert "100 % (84 % to 100 %), 20 labelled" in shown
     assert "<dt> In shadow </dt> <dd> 120 of 120 events" in shown
-    assert "17% (11% to 24%), 120 labelled" in shown
+    assert "17 % (11 % to 24 %), 120 labelled" in shown
     shown = " ".join(text_of(client.get(reverse("rule_list", args=["payments"]), RANGE)).split())
     assert '20 <span class="muted">and 120 in shadow</span>' in shown
 
@@ -140,7 +140,7 @@ def test_overlap_tells_the_versions_of_a_rule_apart(gift, client, lead):
     shown = " ".join(text_of(client.get(reverse("rule_overlap", args=["payments"]), RANGE)).split())
     assert shown.index("overlap-shadow-GIFT") < shown.index("overlap-live-GIFT")
     live = shown[shown.index("overlap-live-GIFT") :]
-    assert "100%" in live[: live.index("</tr>")]
+    assert "100 %" in live[: live.index("</tr>")]
 
 
 def test_only_a_live_rule_makes_another_redundant(payments_detector, lead):
