@@ -100,6 +100,7 @@ def forget_what_is_remembered() -> None:
     deployment._latest.clear()
     judging.cache.clear()
     breakers.reset()
+    services._announcements.clear()
 
 
 @pytest.fixture(autouse=True)
