@@ -40,6 +40,7 @@ LEARNING = {
     "handbook": ("--minutes", "3"),
     "loop": (),
     "queue_order": (),
+    "ab_simulation": ("--runs", "200"),
 }
 """What measures learning and the queue, each a command of its own with these options."""
 NEED_HANDBOOK = ("handbook", "loop")

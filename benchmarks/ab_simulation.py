@@ -8,16 +8,20 @@ Events belong to entities, amounts have a heavy tail, and all is judged by the p
 """
 
 import argparse
+import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.aims import Aim, judged
 from models_registry.core import live
 from models_registry.core.guard import Sample, breaches
 from models_registry.core.live import DAY, LiveRows, compare_live, decided_costs
-from models_registry.core.sequential import per_unit, sequence_of
+from models_registry.core.sequential import ALPHA, per_unit, sequence_of
 from scoring.core.guard_spec import GuardSpec
 from scoring.core.spec import CostSpec
 
@@ -211,16 +215,17 @@ def guard_table(runs: int, seed: int) -> None:
         print(f"| {change.name} | {runs} | {share} | {median} |", flush=True)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ab_simulation", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--guard", action="store_true", help="The guard after a promotion instead.")
     options = parser.parse_args()
     if options.guard:
         guard_table(options.runs, options.seed)
-        return
-    begun = monotonic()
+        return 0
+    begun, better = monotonic(), {}
     print("| challenger | runs | called better | median day | 95 % interval, daily | median day |")
     print("|---|---|---|---|---|---|")
     for world in WORLDS:
@@ -229,8 +234,18 @@ def main() -> None:
         count = options.runs if plain else max(options.runs // 5, 1)
         runs = [run(world, options.seed * 1_000_003 + i) for i in range(count)]
         print(row_of(world, runs), flush=True)
+        better[world.name] = sum(one.promoted is not None for one in runs) / count
     print(f"\n{monotonic() - begun:.0f} s")
+    if options.json:
+        options.json.write_text(json.dumps({"called better": better}, indent=1))
+    return judged(
+        [
+            Aim(f"called better: {world.name}", ALPHA, better[world.name], most=True)
+            for world in WORLDS
+            if world.champion_noise <= world.challenger_noise
+        ]
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

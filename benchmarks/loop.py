@@ -16,6 +16,7 @@ registry. The same seed gives the same result.
 import argparse
 import copy
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,6 +27,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from benchmarks.aims import Aim, judged
 from benchmarks.handbook import DAY, FIRST_DAY, FIRST_SECOND, read_transactions
 from benchmarks.measure import table
 from benchmarks.models import DECLARATIONS, empty_windows
@@ -244,7 +246,7 @@ def _resampled(by_day: Floats) -> Iterator[float]:
         yield float(sums[drawn].sum() * len(by_day) / sizes[drawn].sum())
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -258,7 +260,13 @@ def main() -> None:
     print(table(title, rows, ("against", "more value caught", "from", "to")))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
+    return judged(
+        [
+            Aim(f"more value caught than '{name}', low end", 0.0, row["from"])
+            for name, row in found["against"].items()
+        ]
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
