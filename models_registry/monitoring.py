@@ -5,7 +5,7 @@ alarm is written into the audit trail once, when it begins, and once when it is 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,7 +15,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from numpy.typing import NDArray
 
 from accounts.models import User
 from accounts.services import record_audit
@@ -35,18 +34,19 @@ from models_registry.core.drift import (
 )
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.drift_selectors import check_body, drift_key, newest_check
-from models_registry.models import PromotionDecision
+from models_registry.recent_predictions import MOST_ROWS, Recent, read_recent
 from models_registry.telling import tell_drift
 from scoring.core.bundle import Bundle
+from scoring.core.transformations import FeatureSpec
 from scoring.deployment import serving_of
 from scoring.models import Detector, Label, Prediction
 
 CHECK_DRIFT = "models_registry.check_drift"
-MOST_ROWS = 10_000
-CHUNK = 2000
 ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
+CALENDAR = frozenset(("calendar", "clock_sin", "clock_cos"))
+"""Kinds of features that say when an event was: of less than a whole week they say nothing."""
+NO_WEEK = "The champion has not served for a whole week, as the calendar is told of."
 SCORE_NAME, ALERT_NAME, LABEL_NAME = "score", "alert rate", "fraud rate"
-FloatArray = NDArray[np.float64]
 
 
 class NoModel(ValueError):
@@ -59,17 +59,6 @@ class Progress(Protocol):
     def report(self, fraction: float, stage: str = "") -> None: ...
     def check_cancelled(self) -> None: ...
     def hold(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """The newest predictions of a bundle: `vectors` float64[n, k], `risk` float64[n] (NaN where no
-    model scored); the span of their event times."""
-
-    vectors: FloatArray
-    risk: FloatArray
-    first_at: datetime | None
-    last_at: datetime | None
 
 
 def request_drift_check(detector: Detector, *, requested_by: User | None) -> Job:
@@ -105,7 +94,7 @@ def check_drift(
     bundle, version = _champion(detector)
     if progress:
         progress.report(0.1, "Reading recent predictions")
-    recent = _recent(detector, bundle)
+    recent = read_recent(detector, bundle)
     if progress:
         progress.check_cancelled()
         progress.report(0.5, "Comparing with the training window")
@@ -131,15 +120,14 @@ def check_drift(
 def measure(detector: Detector, bundle: Bundle, recent: Recent, *, now: datetime) -> list[Drift]:
     """Every feature, the score, the alert rate and the fraud rate, judged together."""
     outcome: Mapping[str, Any] = bundle.manifest.get("outcome_reference", {})
-    names = bundle.plan.names
     scored = recent.risk[np.isfinite(recent.risk)]
     review = bundle.predictor.thresholds.review if bundle.predictor else np.inf
     positives, matured = _matured(detector, bundle, now)
     return judge_drifts(
         [
             *(
-                measure_values(name, recent.vectors[:, i], bundle.reference.get(name))
-                for i, name in enumerate(names)
+                _measure_feature(feature, i, recent, bundle.reference.get(feature.name))
+                for i, feature in enumerate(bundle.plan.features)
             ),
             measure_values(SCORE_NAME, scored, outcome.get("score"), role=SCORE),
             measure_rate(
@@ -160,6 +148,19 @@ def measure(detector: Detector, bundle: Bundle, recent: Recent, *, now: datetime
     )
 
 
+def _measure_feature(
+    feature: FeatureSpec, place: int, recent: Recent, reference: Mapping[str, Any] | None
+) -> Drift:
+    """What follows the calendar is told of a whole week, all else of the newest events."""
+    if feature.kind not in CALENDAR:
+        return measure_values(feature.name, recent.vectors[:, place], reference)
+    if recent.week is None:
+        return replace(
+            measure_values(feature.name, recent.vectors[:0, place], reference), reason=NO_WEEK
+        )
+    return measure_values(feature.name, recent.week[:, place], reference)
+
+
 def _alerts_reference(bundle: Bundle) -> Mapping[str, Any] | None:
     """None too where thresholds were moved by an earlier version of the platform, which left the
     alerts of the former ones."""
@@ -174,26 +175,6 @@ def _champion(detector: Detector) -> tuple[Bundle, str]:
     if serving.bundle.predictor is None:
         raise NoModel(f"No model serves {detector.slug}: there is nothing that could drift.")
     return serving.bundle, serving.version
-
-
-def _recent(detector: Detector, bundle: Bundle) -> Recent:
-    own = Prediction.objects.filter(detector=detector, bundle_digest=bundle.digest)
-    first = PromotionDecision.objects.filter(version__digest=bundle.digest, detector=detector)
-    since = first.order_by("at").values_list("at", flat=True).first()
-    if since is not None:
-        # Without this bound the whole history is read to find the few events of a young champion.
-        own = own.filter(received_at__gte=since)
-    rows = own.order_by("-received_at").values_list("vector", "event_time", "score", "probability")[
-        :MOST_ROWS
-    ]
-    vectors, times, risks = [], [], []
-    for vector, event_time, score, probability in rows.iterator(chunk_size=CHUNK):
-        vectors.append(bytes(vector))
-        times.append(event_time)
-        risks.append(score if probability is None else probability)
-    matrix = np.frombuffer(b"".join(vectors), "<f8").reshape(-1, len(bundle.plan.names))
-    risk = np.array(risks, float)  # None becomes NaN.
-    return Recent(matrix, risk, min(times, default=None), max(times, default=None))
 
 
 def _matured(detector: Detector, bundle: Bundle, now: datetime) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """A champion with enough of a reference for a verdict, and events that moved or did not."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -95,7 +95,9 @@ def stored_events(
     now = timezone.now()
     return Prediction.objects.bulk_create(
         Prediction(
-            **_columns(detector, bundle.digest, event.external_id, now - i * timedelta(seconds=1)),
+            **prediction_columns(
+                detector, bundle.digest, event.external_id, now - i * timedelta(seconds=1)
+            ),
             vector=vectors[i].astype("<f8").tobytes(),
             score=float(judged.score[i]),
             probability=float(probability[i]),
@@ -104,7 +106,10 @@ def stored_events(
     )
 
 
-def _columns(detector: Detector, digest: str, external_id: str, at: Any) -> dict[str, Any]:
+def prediction_columns(
+    detector: Detector, digest: str, external_id: str, at: datetime
+) -> dict[str, Any]:
+    """All that a stored prediction needs but its vector, of an event at that time."""
     return {
         "id": uuid4(),
         "detector": detector,

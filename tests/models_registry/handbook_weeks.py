@@ -69,3 +69,16 @@ def week(start: str) -> NDArray[np.float64]:
     at = pl.col("TX_DATETIME")
     rows = features().filter((at >= first) & (at < first + timedelta(days=7)))
     return np.ascontiguousarray(rows.select(NAMES).to_numpy(), dtype=np.float64)
+
+
+def before(
+    end: datetime, newest: int, most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """float64[newest, 15] of the last transactions before `end`, and about `most` of the seven
+    days before it, evenly."""
+    past = features().filter(pl.col("TX_DATETIME") < end)
+    lately = past.filter(pl.col("TX_DATETIME") >= end - timedelta(days=7))
+    step = max(len(lately) // most, 1)
+    both = (past.tail(newest), lately.gather_every(step))
+    rows, week_rows = (np.ascontiguousarray(x.select(NAMES).to_numpy(), float) for x in both)
+    return rows, week_rows

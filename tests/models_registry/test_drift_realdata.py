@@ -1,18 +1,20 @@
 """The handbook's weeks: windows that were not filled yet alarm, five weeks later all is silent."""
 
 import os
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from models_registry.core.drift import Drift, feature_drifts, overall
+from models_registry.core.drift import Drift, feature_drifts, judge_drifts, measure_values, overall
 from models_registry.core.reference import describe_features
-from tests.models_registry.handbook_weeks import NAMES, is_there, week
+from models_registry.recent_predictions import MOST_ROWS
+from tests.models_registry.handbook_weeks import NAMES, before, is_there, week
 
 WEEKS = int(os.environ.get("RISK_DRIFT_WEEKS", "3"))
 """14 take some minutes: docs/evidence/drift.md."""
+CALENDAR = ("TX_DURING_WEEKEND", "TX_DURING_NIGHT")
 FILLED = date(2018, 5, 9)
 """From here on the longest window, 30 days that end 7 days before, is full."""
 pytestmark = [
@@ -50,6 +52,28 @@ def test_five_and_two_weeks_later_nothing_alarms(reference: str, recent: str) ->
     assert max(one.psi or 0.0 for one in found.values()) < 0.005
     # Significance alone would have alarmed: with 67,000 rows trivia are sure.
     assert min(one.p or 0.0 for one in found.values()) < 1e-6
+
+
+@pytest.mark.parametrize("newest", [MOST_ROWS, 2000])
+@pytest.mark.parametrize("reference", ["2018-07-04", "2018-07-25"])
+def test_at_any_hour_the_newest_events_are_silent(reference: str, newest: int) -> None:
+    """As a check reads them: the newest, and of a whole week what follows the calendar."""
+    described = describe_features(week(reference), NAMES)
+    by_the_newest = 0
+    for hours in range(0, 7 * 24, 6):
+        rows, lately = before(datetime(2018, 8, 8) + timedelta(hours=hours), newest, MOST_ROWS)
+        found = judge_drifts(
+            [
+                measure_values(
+                    name, (lately if name in CALENDAR else rows)[:, i], described.get(name)
+                )
+                for i, name in enumerate(NAMES)
+            ]
+        )
+        assert overall(found) == "stable", (hours, [d for d in found if d.status != "stable"])
+        by_the_newest += overall(feature_drifts(rows, NAMES, described)) != "stable"
+    # Read off the newest alone, every hour would have had its alarm.
+    assert by_the_newest == 28
 
 
 def test_a_thousand_random_rows_of_the_very_week_are_silent() -> None:

@@ -15,6 +15,7 @@ from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.models import PromotionDecision
 from models_registry.monitoring import (
     CHECK_DRIFT,
+    NO_WEEK,
     check_drift,
     forget_old_checks,
     request_drift_check,
@@ -38,6 +39,7 @@ from tests.models_registry.factories import VersionFactory
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
+CALENDAR = ("hour", "weekend")
 
 
 @pytest.fixture
@@ -85,8 +87,25 @@ def test_too_few_events_are_unknown_and_say_how_many_are_needed(watched):
     stored_events(watched, 312, times_amount=50.0)
     found = check(watched)
     assert (found.status, found.max_psi) == ("unknown", None)
-    reasons = set(found.statistics.filter(role="feature").values_list("reason", flat=True))
+    features = found.statistics.filter(role="feature")
+    reasons = set(features.exclude(name__in=CALENDAR).values_list("reason", flat=True))
     assert reasons == {"Needs 1,000 events, has 312."}
+
+
+def test_what_follows_the_calendar_is_told_once_a_whole_week_was_served(watched):
+    rows = stored_events(watched)
+    found = check(watched)
+    assert found.status == "stable"
+    for name in CALENDAR:
+        told = found.statistics.get(name=name)
+        assert (told.status, told.reason) == ("unknown", NO_WEEK)
+    now = timezone.now()
+    for i, row in enumerate(rows):
+        row.event_time = row.received_at = now - i * timedelta(minutes=8)
+    Prediction.objects.bulk_update(rows, ["event_time", "received_at"])
+    found = check(watched)
+    assert {found.statistics.get(name=name).reason for name in CALENDAR} == {""}
+    assert found.statistics.get(name="hour").rows == 7 * 24 * 60 // 8
 
 
 def test_the_fraud_rate_counts_matured_labels_alone(watched):
