@@ -380,5 +380,5 @@ def test_the_pdf_of_a_report_in_full_is_made_within_a_request(word):
             report.say(text, Fact("timeline entry", f"{number}-{line}", f"/cases/1/#event-{line}"))
     began = time.process_time()
     report_pdf(report, base_url="http://testserver/")
-    # It takes 1.3 s; twice that and more for slower machines.
-    assert time.process_time() - began < 4.0
+    # It takes 1.3 to 2 s; 5 where slow processors are shared.
+    assert time.process_time() - began < 15.0
