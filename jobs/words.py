@@ -46,7 +46,8 @@ def params_in_words(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _value(name: str, value: Any) -> str:
     if name == "tune_for":
-        return f"up to {float(value) / 60:g} min"
+        seconds = float(value)
+        return f"up to {seconds:.0f} s" if seconds < 120 else f"up to {seconds / 60:.0f} min"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict
+from accounts.api_errors import Conflict, ValidationProblem, field_error
 from accounts.models import User
 from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
@@ -191,7 +191,7 @@ class TrainView(APIView):
     @extend_schema(request=TrainIn, responses={202: JobBody, **ERRORS})
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
-        given = valid(TrainIn, request)
+        given = valid(TrainIn, request, known_only=True)
         job = request_training(
             detector,
             requested_by=cast(User, request.user),
@@ -266,8 +266,18 @@ def asked_detector(request: Request) -> Detector | None:
     return detector_or_404(slug) if slug else None
 
 
-def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """What a body says. Raises the problem that names its wrong fields."""
+def valid(
+    kind: type[serializers.Serializer[Any]], request: Request, *, known_only: bool = False
+) -> dict[str, Any]:
+    """What a body says. Raises the problem that names its wrong fields; with `known_only` those too
+    that would be passed over, though somebody meant something by them."""
     form = kind(data=request.data or {})
+    if known_only and isinstance(request.data, dict):
+        unknown = sorted(request.data.keys() - form.fields.keys())
+        if unknown:
+            known = ", ".join(form.fields)
+            raise ValidationProblem(
+                [field_error(name, f"is not known here: {known} are") for name in unknown]
+            )
     form.is_valid(raise_exception=True)
     return dict(form.validated_data)

@@ -152,6 +152,9 @@ def tune_parameters(
         seconds,
         imbalance=spec.training.imbalance,
     )
+    progress.report(
+        0.3, f"Searching parameters: trial {len(told) + 1}, for {seconds:.0f} s at most"
+    )
     trials = search(task, known=known, on_trial=keep, check=progress.check_cancelled)
     return _summary(study, learner, trials, len(folds))
 

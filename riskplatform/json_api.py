@@ -35,6 +35,8 @@ from accounts.api_errors import (
 )
 from scoring.core.json_values import DEEPEST, is_too_deep, join, with_nul, without_value
 
+MOST_DIGITS = 19
+"""So many digits, or a sign and fewer, are surely a whole number of 64 bits."""
 _WRITE_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -198,16 +200,23 @@ def _django_errors(exc: DjangoValidationError) -> list[dict[str, str]]:
 
 
 def _with_odd_numbers(body: bytes, error: orjson.JSONDecodeError) -> Any:
-    """The values of a body with numbers that are none. NaN and Infinity are no JSON and 1e999 is no
-    float64, but clients write them. Raises ParseError when they are not what is wrong with it."""
+    """The values of a body with numbers that are none. NaN and Infinity are no JSON, 1e999 and a
+    whole number of 400 digits are no float64, but clients write them.
+
+    Raises ParseError when they are not what is wrong with it.
+    """
     try:
-        data = json.loads(body)
+        data = json.loads(body, parse_int=_whole)
         orjson.dumps(data)  # What else no JSON holds: half of a character, say.
     except (ValueError, TypeError, RecursionError):
         data = None
     if next(without_value(data), None) is None:
         raise exceptions.ParseError(f"This is not JSON: {error}") from error
     return data
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
 def _beside(records: str | None, data: Any) -> Any:

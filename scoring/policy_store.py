@@ -183,7 +183,8 @@ def compile_policy(digest: str, content: Mapping[str, Any], bundle: Bundle) -> P
 class RuleFault:
     """A rule in force that is not what it should be, and why.
 
-    A bundle cannot evaluate it, or it is `evaluated` as it is stored and would be taken in no more.
+    A bundle cannot evaluate it, or it is `evaluated` as it is stored: it would be taken in no more,
+    or the bundle lacks the names `absent`, which are missing in every event then.
     """
 
     code: str
@@ -191,6 +192,14 @@ class RuleFault:
     stage: Stage
     problem: str
     evaluated: bool = False
+    absent: tuple[str, ...] = ()
+
+
+def absent_names(when: str, parameters: Mapping[str, Any], bundle: Bundle) -> tuple[str, ...]:
+    """What a rule reads and the bundle neither takes from events nor computes; personal data, which
+    no rule reads, apart."""
+    offered = readable(bundle.spec).keys() | bundle.spec.pii_fields | parameters.keys()
+    return tuple(sorted(names_in(when) - offered))
 
 
 def compile_rules(
@@ -209,8 +218,8 @@ def compile_rules(
         stage = Stage(body["stage"])
         try:
             # What this bundle lacks is missing in every event; personal data stays out of reach.
-            absent = names_in(body["when"]) - offered.keys() - body["parameters"].keys()
-            known = dict.fromkeys(absent - bundle.spec.pii_fields, ANY) | offered
+            absent = absent_names(body["when"], body["parameters"], bundle)
+            known = dict.fromkeys(absent, ANY) | offered
             said = rule_spec(body)
             rules.append(compile_rule(said, known, stage=stage, stored=True))
         except RuleError as error:
@@ -218,6 +227,9 @@ def compile_rules(
             if stage is Stage.LIVE:
                 rules.append(unevaluated(body["code"], body["version"], str(error)))
             continue
+        if absent:
+            problem = f"the bundle lacks {', '.join(absent)}"
+            faults.append(RuleFault(said.code, said.version, stage, problem, True, absent))
         try:
             compile_rule(said, known)
         except RuleError as error:

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import record_audit
+from scoring import deployment
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import Rule as CompiledRule
 from scoring.core.rules import compile_rule, readable
@@ -20,9 +21,10 @@ from scoring.core.spec import DetectorSpec
 from scoring.core.transliteration import first_unseen
 from scoring.core.types import Decision, Stage
 from scoring.core.vocabulary import RuleError
-from scoring.models import Detector
+from scoring.models import Deployment, Detector
 from scoring.policies import IN_FORCE, PolicyRefused, lock, next_number, publish, retire
 from scoring.policy_models import Rule, RuleVersion
+from scoring.policy_store import absent_names
 
 CODE = re.compile(r"^[A-Z][A-Z0-9_]{1,39}$")
 MOST_RULES = 200
@@ -214,6 +216,19 @@ def check_move(detector: Detector, version: RuleVersion, *, to: str, seen: str) 
         raise PolicyRefused(("", f"A {version.stage} version cannot become {to or 'nothing'}."))
     if to in IN_FORCE:
         check_rule(detector.spec(), version.rule.code, text_of(version))
+    if to == Stage.LIVE:
+        _check_is_computed(detector, version)
+
+
+def _check_is_computed(detector: Detector, version: RuleVersion) -> None:
+    """What the champion was trained without is missing in every event: such a rule never matches,
+    and whoever made it live would rely on it."""
+    champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
+    bundle, _ = deployment.bundle_of(detector, champion)
+    absent = absent_names(version.when, version.parameters, bundle)
+    if absent:
+        said = f"{', '.join(absent)}: the model that serves was trained without, and would never "
+        raise PolicyRefused(("when", f"{said}give it. Train and promote a version first."))
 
 
 def text_of(version: RuleVersion) -> RuleText:

@@ -80,6 +80,12 @@ def rule_faults(versions: Iterable[RuleVersion], bundle: Bundle) -> Sequence[Rul
 
 def rule_sentence(fault: RuleFault) -> str:
     """What is wrong with a rule, what happens instead, and what to do."""
+    if fault.absent:
+        return (
+            f"Version {fault.version} of {fault.code} reads {', '.join(fault.absent)}: missing in"
+            " every event, for the model that serves was trained without. Train and promote a"
+            " version, or edit the rule."
+        )
     if fault.evaluated:
         return (
             f"Version {fault.version} of {fault.code} looks for what it cannot find:"

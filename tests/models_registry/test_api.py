@@ -53,6 +53,14 @@ def test_training_is_accepted_and_can_be_followed(api, payments_detector):
     assert api("models:read").get("/api/v1/jobs/999").status_code == 404
 
 
+def test_a_setting_that_a_training_does_not_know_is_refused(api, payments_detector):
+    body = {"learner": "random_forest", "imbalance": {"method": "smote"}}
+    answer = api("models:write").post("/api/v1/detectors/payments/train", body, content_type=JSON)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["imbalance"]
+    assert not Job.objects.exists()
+
+
 def test_bad_training_requests_start_nothing(api, payments_detector):
     writer = api("models:write")
     body = {"learner": "oracle"}

@@ -14,6 +14,7 @@ from scoring.deployment import serving
 from scoring.policies import build_content, publish
 from scoring.policy_models import ListEntry, PolicySnapshot, Rule, RuleVersion, Snooze
 from scoring.policy_store import digest_of, list_token, list_tokens, policy, read_orders
+from scoring.shortfalls import rule_sentence
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -119,6 +120,19 @@ def test_a_name_that_the_bundle_lacks_is_missing(payments_detector, bundle):
     assert found.stage is Stage.SHADOW
     assert found.matches({"amount": 6.0})
     assert not found.matches({"amount": 4.0})
+
+
+def test_names_that_the_bundle_lacks_are_told(payments_detector, bundle):
+    body = {
+        **{"code": "NEW", "version": 3, "stage": "live", "text": "x", "outcome": "REVIEW"},
+        **{"weight": 0.0, "parameters": {"top": 5}},
+        "when": "user_id_count_9m > top and brand_new_field > 1",
+    }
+    rules, faults = policy_store.compile_rules([body], bundle)
+    assert [rule.code for rule in rules] == ["NEW"]  # As it is stored; nothing stands in for it.
+    [fault] = faults
+    assert (fault.absent, fault.evaluated) == (("brand_new_field", "user_id_count_9m"), True)
+    assert "Train and promote" in rule_sentence(fault)
 
 
 @pytest.mark.parametrize(("stage", "stands_in"), [("live", 1), ("shadow", 0)])

@@ -2,6 +2,7 @@
 
 import ast
 import threading
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from scoring.rule_approvals import (
 )
 from scoring.rule_editing import RuleText, create_rule, move_version, save_draft
 from scoring.rule_request_models import RuleRequest
+from scoring.shortfalls import rule_shortfalls
 from tests.accounts.factories import user_with_role
 from tests.factories import risky_payment, scored
 
@@ -64,6 +66,24 @@ def test_one_asks_and_another_approves(draft, lead, second):
     assert (asked.status, stage_of(draft)) == ("pending", "draft")
     approve_request(asked, actor=second, note="Agreed.")
     assert (asked.status, asked.decided_by, stage_of(draft)) == ("approved", second, "live")
+
+
+def test_what_the_model_was_trained_without_makes_no_rule_live(champion, lead, analyst):
+    config = deepcopy(champion.config)
+    window = {"entity_key": "user_id", "windows": ["9m"], "aggregations": ["count"]}
+    config["features"]["transformations"].append(
+        {"type": "time_window_aggregation", "config": window}
+    )
+    Detector.objects.filter(pk=champion.pk).update(config=config)
+    detector = Detector.objects.get(pk=champion.pk)
+    pace = RuleText("user_id_count_9m > limit", "A quick pace.", parameters={"limit": 3})
+    draft = create_rule(detector, code="PACE", said=pace, author=analyst)
+    shadow = move_version(draft, to="shadow", seen="draft", author=analyst)
+    assert "PACE reads user_id_count_9m" in rule_shortfalls(detector, [shadow])[0]
+    with pytest.raises(PolicyRefused, match="user_id_count_9m: the model that serves"):
+        asked_live(shadow, lead)
+    assert not RuleRequest.objects.exists()
+    assert stage_of(shadow) == "shadow"
 
 
 def test_until_it_is_decided_what_stands_goes_on_deciding(live, lead, second):

@@ -55,9 +55,12 @@ def test_listed_names_are_found_in_their_variants(scores, variant, bar):
     assert np.mean(scores[variant] >= REVIEW) >= bar
 
 
-def test_ordinary_people_are_seldom_hit(index):
-    best = ordinary_scores(index, "tuning")
-    assert np.mean(best >= REVIEW) < 0.005
+@pytest.mark.parametrize(("half", "most"), [("tuning", 0.005), ("reporting", 0.0085)])
+def test_ordinary_people_are_seldom_hit(index, half, most):
+    """Choices were made on the tuning half. On the other one 0.78 % are hit, where 0.5 was aimed
+    at: docs/screening.md says who they are."""
+    best = ordinary_scores(index, half)
+    assert np.mean(best >= REVIEW) < most
 
 
 def test_a_given_name_alone_hits_hardly_more_than_the_parties_called_just_so(index):

@@ -63,7 +63,9 @@ def test_what_is_not_json_is_400(integration, champion, body):
     assert not Prediction.objects.exists()
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400, "-" + "9" * 5000]
+)
 def test_what_is_no_finite_number_is_422_and_named(integration, champion, number):
     response = post(integration, json.dumps(payment(amount=0.5)).replace("0.5", number))
     assert response.status_code == 422, response.content
