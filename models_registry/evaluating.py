@@ -298,6 +298,8 @@ def _fold(
         thresholds=fitted.thresholds,
         costs=spec.costs,
     )
+    if not test.labels.any():  # Nothing to find: a recall of 0 would say that all was missed.
+        metrics |= dict.fromkeys(("precision", "recall", "f1"), np.nan)
     return {
         "test_start": split.test_start,
         "test_end": split.test_end,
@@ -308,12 +310,13 @@ def _fold(
 
 
 def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation of every metric that each fold has."""
-    columns = {
-        name: np.array([fold[name] for fold in folds], float)
-        for name in OVER_FOLDS
-        if all(name in fold for fold in folds)
-    }
+    """Mean and standard deviation of every metric over the folds in which it is known."""
+    columns = {}
+    for name in OVER_FOLDS:
+        if all(name in fold for fold in folds):
+            values = np.array([fold[name] for fold in folds], float)
+            known = values[np.isfinite(values)]
+            columns[name] = known if known.size else np.array([np.nan])
     return {
         "mean": {name: float(column.mean()) for name, column in columns.items()},
         "std": {name: float(column.std()) for name, column in columns.items()},

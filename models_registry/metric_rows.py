@@ -117,15 +117,22 @@ class FoldLine:
 
 
 def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
-    """Mean, standard deviation and every fold's value of each metric."""
+    """Mean, standard deviation and every fold's value of each metric; with the mean, of how many
+    folds it is where some have none."""
 
     def money(value: float | None) -> str:
         return per_thousand(value, currency)
 
     rows = (*METRICS, ("cost_per_event", f"Cost per {EVENTS:,} events", "", money))
     mean, spread, folds = metrics["mean"], metrics["std"], metrics["folds"]
+
+    def middle(key: str, show: Show) -> str:
+        known = sum(fold[key] is not None for fold in folds)
+        few = mean[key] is not None and known < len(folds)
+        return f"{show(mean[key])} ({known} of {len(folds)} folds)" if few else show(mean[key])
+
     return [
-        FoldLine(name, show(mean[key]), show(spread[key]), tuple(show(fold[key]) for fold in folds))
+        FoldLine(name, middle(key, show), show(spread[key]), tuple(show(f[key]) for f in folds))
         for key, name, _, show in rows
         if key in mean
     ]

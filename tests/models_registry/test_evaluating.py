@@ -1,5 +1,7 @@
 """A version judged again: with newer labels, over earlier weeks, or with moved thresholds."""
 
+import math
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,8 +11,10 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.progress import JobCancelled, JobProgress
 from jobs.services import cancel_job, claim_job, requeue_lost, run_job
+from models_registry.core.splits import TimeSplit
 from models_registry.evaluating import (
     EvaluationError,
+    _over,
     evaluate_as_of,
     evaluate_folds,
     run_evaluation,
@@ -115,6 +119,30 @@ def test_folds_tell_mean_and_spread_of_the_algorithm(trained):
     assert found.metrics["mean"]["average_precision"] == pytest.approx(np.mean(values))
     assert found.metrics["std"]["average_precision"] == pytest.approx(np.std(values))
     assert ModelVersion.objects.count() == 1
+
+
+def test_folds_without_a_value_leave_the_mean_to_the_others():
+    folds = [{"recall": 0.5, "f1": math.nan}, {"recall": math.nan, "f1": math.nan}, {"recall": 0.7}]
+    folds[2]["f1"] = math.nan
+    found = _over(folds)
+    assert found["mean"]["recall"] == pytest.approx(0.6)
+    assert found["std"]["recall"] == pytest.approx(0.1)
+    assert math.isnan(found["mean"]["f1"]) and math.isnan(found["std"]["f1"])
+    assert found["mean"].keys() == {"recall", "f1"}
+
+
+def test_a_fold_with_nothing_to_find_has_no_recall(trained, monkeypatch):
+    def nothing(split, *rest, **how):
+        parts = apply(split, *rest, **how)
+        return replace(parts, test=replace(parts.test, labels=np.zeros_like(parts.test.labels)))
+
+    apply = TimeSplit.apply
+    monkeypatch.setattr(TimeSplit, "apply", nothing)
+    found = judge(trained, evaluate_folds).metrics
+    assert {fold[name] for fold in found["folds"] for name in ("recall", "precision", "f1")} == {
+        None
+    }
+    assert found["mean"]["recall"] is None
 
 
 def test_folds_on_days_that_chose_the_parameters_say_so(trained):
