@@ -65,7 +65,7 @@ class ThresholdPanel:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What two thresholds give, as text."""
+    """What two thresholds give, as text; `above`: alerts a day that nobody can see, if any."""
 
     name: str
     review: str
@@ -75,6 +75,7 @@ class Outcome:
     recall: str
     interval: str
     cost: str
+    above: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def threshold_panel(
     cheapest, note = _cheapest(curve, best, stand.block, currency) if best else (None, "")
 
     def words(name: str, at: AtThresholds) -> Outcome:
-        return _outcome(name, at, currency)
+        return _outcome(name, at, curve, currency)
 
     return ThresholdPanel(
         known_at=moment(known.known_at),
@@ -229,8 +230,9 @@ def _asked(known: Known, form: ThresholdForm | None) -> Thresholds | None:
         return None
 
 
-def _outcome(name: str, at: AtThresholds, currency: str) -> Outcome:
+def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcome:
     low, high = at.recall_interval
+    above = at.alerts_a_day - curve.capacity_a_day
     return Outcome(
         name=name,
         review=ABOVE_ALL if at.review > 1.0 else threshold_text(at.review),
@@ -240,6 +242,7 @@ def _outcome(name: str, at: AtThresholds, currency: str) -> Outcome:
         recall=share(at.recall),
         interval="" if at.recall is None else f"{share(low)} to {share(high)}",
         cost=per_thousand(at.cost, currency),
+        above="" if curve.is_within_capacity(at) else per_day(above),
     )
 
 
@@ -248,7 +251,7 @@ def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> 
 
     `block` is where blocks begin now.
     """
-    row = _outcome(cheapest_name(curve, best), best, currency)
+    row = _outcome(cheapest_name(curve, best), best, curve, currency)
     if not curve.is_within_capacity(best):
         return row, TIED
     if best.alerts_a_day > 0.0:
