@@ -21,6 +21,7 @@ from accounts.services import record_audit
 from jobs.models import Job
 from jobs.services import enqueue_job
 from models_registry.core.drift import (
+    LEAST_ROWS,
     MAJOR_DRIFT,
     MODERATE_DRIFT,
     RANKS,
@@ -31,6 +32,7 @@ from models_registry.core.drift import (
     measure_rate,
     measure_values,
     overall,
+    too_few,
 )
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.drift_selectors import check_body, drift_key, newest_check
@@ -152,12 +154,11 @@ def _measure_feature(
     feature: FeatureSpec, place: int, recent: Recent, reference: Mapping[str, Any] | None
 ) -> Drift:
     """What follows the calendar is told of a whole week, all else of the newest events."""
-    if feature.kind not in CALENDAR:
+    if feature.kind not in CALENDAR or too_few(len(recent.vectors), LEAST_ROWS):
         return measure_values(feature.name, recent.vectors[:, place], reference)
     if recent.week is None:
-        return replace(
-            measure_values(feature.name, recent.vectors[:0, place], reference), reason=NO_WEEK
-        )
+        nothing = measure_values(feature.name, recent.vectors[:0, place], reference)
+        return replace(nothing, reason=NO_WEEK)
     return measure_values(feature.name, recent.week[:, place], reference)
 
 
