@@ -242,8 +242,13 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
         recall=share(at.recall),
         interval="" if at.recall is None else f"{share(low)} to {share(high)}",
         cost=per_thousand(at.cost, currency),
-        above="" if curve.is_within_capacity(at) else per_day(above),
+        above="" if curve.is_within_capacity(at) else excess(above),
     )
+
+
+def excess(a_day: float) -> str:
+    """So many alerts a day too many, as text that is never 0."""
+    return "under 0.1" if a_day < 0.1 else per_day(a_day)
 
 
 def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> tuple[Outcome, str]:
