@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, pstdev
 from typing import Any
 
 from models_registry.models import ModelVersion
@@ -118,21 +119,23 @@ class FoldLine:
 
 def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
     """Mean, standard deviation and every fold's value of each metric; with the mean, of how many
-    folds it is where some have none."""
+    folds it is where some have none. From the folds: what older evaluations kept as their mean is
+    unknown where one fold is."""
 
     def money(value: float | None) -> str:
         return per_thousand(value, currency)
 
     rows = (*METRICS, ("cost_per_event", f"Cost per {EVENTS:,} events", "", money))
-    mean, spread, folds = metrics["mean"], metrics["std"], metrics["folds"]
-
-    def middle(key: str, show: Show) -> str:
-        known = sum(fold[key] is not None for fold in folds)
-        few = mean[key] is not None and known < len(folds)
-        return f"{show(mean[key])} ({known} of {len(folds)} folds)" if few else show(mean[key])
-
+    folds = metrics["folds"]
     return [
-        FoldLine(name, middle(key, show), show(spread[key]), tuple(show(f[key]) for f in folds))
+        _fold_line(name, [fold[key] for fold in folds], show)
         for key, name, _, show in rows
-        if key in mean
+        if key in metrics["mean"]
     ]
+
+
+def _fold_line(name: str, values: Sequence[float | None], show: Show) -> FoldLine:
+    known = [value for value in values if value is not None]
+    mean, spread = (fmean(known), pstdev(known)) if known else (None, None)
+    few = f" ({len(known)} of {len(values)} folds)" if 0 < len(known) < len(values) else ""
+    return FoldLine(name, show(mean) + few, show(spread), tuple(map(show, values)))

@@ -24,6 +24,8 @@ HOURS = WEEK // HOUR
 TRIED = (0.001, 0.01, 0.1)
 """Shares of each hour that are counted, the least first, to find which share has MOST_ROWS."""
 ENOUGH_COUNTED = MOST_ROWS // 10
+BEGINNING = 100
+"""First events whose middle one says since when the champion has served."""
 GOLDEN = 0.618033988749895
 FloatArray = NDArray[np.float64]
 
@@ -72,10 +74,11 @@ def _matrix(vectors: list[bytes], width: int) -> FloatArray:
 
 
 def _whole_week(own: "QuerySet[Prediction]", end: datetime, width: int) -> FloatArray | None:
-    """float64[m, width] of the week that ends then; None where the first event lies inside it."""
+    """float64[m, width] of the week that ends then; None where the champion did not serve then."""
     begin = end - WEEK
-    first = own.order_by("received_at").values_list("event_time", flat=True).first()
-    if first is None or first > begin:
+    # One with a wrong clock, or late by weeks, is not when it began to serve.
+    first = sorted(own.order_by("received_at").values_list("event_time", flat=True)[:BEGINNING])
+    if not first or first[len(first) // 2] > begin:
         return None
     week = own.filter(event_time__gt=begin, event_time__lte=end)
     if week.order_by().values("pk")[: MOST_ROWS + 1].count() <= MOST_ROWS:

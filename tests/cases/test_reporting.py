@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import time
 import zipfile
 import zlib
 from datetime import UTC, datetime
@@ -370,15 +369,16 @@ def test_a_report_begins_its_alerts_with_how_many_are_not_in_it(analyst, monkeyp
     assert alerts.sentences[0].text == "2 more alerts are in the export."
 
 
-@pytest.mark.parametrize("word", ["word ", "a中b中 "], ids=["latin", "mixed"])
-def test_the_pdf_of_a_report_in_full_is_made_within_a_request(word):
+@pytest.mark.parametrize(
+    ("word", "pages"), [("word ", 34), ("a中b中 ", 57)], ids=["latin", "mixed"]
+)
+def test_the_pdf_of_a_report_in_full_is_short_enough_to_be_made_within_a_request(word, pages):
+    """The time goes with the pages: below 0.1 s of processor each, slow and shared ones too."""
     report = Report("Odd", "Report", timezone.now(), "Lea Dorn", False)
     for number, (lines, letters) in enumerate([(300, 25_000), (201, 25_000), *[(50, 5_000)] * 4]):
         report.section(f"Section {number}", lines=lines, letters=letters)
         text = word * (letters // lines // 5)
         for line in range(lines):
             report.say(text, Fact("timeline entry", f"{number}-{line}", f"/cases/1/#event-{line}"))
-    began = time.process_time()
-    report_pdf(report, base_url="http://testserver/")
-    # It takes 1.3 to 2 s; 5 where slow processors are shared.
-    assert time.process_time() - began < 15.0
+    made = report_pdf(report, base_url="http://testserver/")
+    assert 0 < len(re.findall(rb"/Type /Page\b", made)) <= pages

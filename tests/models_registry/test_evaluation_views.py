@@ -318,12 +318,12 @@ def test_the_audit_says_what_is_missed_or_that_it_cannot_say(client, analyst, ch
 
 
 def test_a_fold_that_has_no_value_says_why(client, analyst, champion):
-    folds = [{"test_start": 0.0, "precision": known, "recall": 0.5} for known in (None, 0.25)]
-    means = {"precision": 0.25, "recall": 0.5}
-    evaluation(champion, kind="folds", metrics={"folds": folds, "mean": means, "std": means})
+    fold = {"test_start": 0.0, "precision": None, "recall": 0.5}
+    means = {"precision": None, "recall": 0.5}
+    evaluation(champion, kind="folds", metrics={"folds": [fold], "mean": means, "std": means})
     client.force_login(analyst)
     page = text_of(client.get(champion.get_absolute_url()))
-    assert "where a fold had nothing to divide by" in page and "(1 of 2 folds)" in page
+    assert "where a fold had nothing to divide by" in page
 
 
 def test_both_intervals_of_recall_say_what_they_are(client, analyst, champion):

@@ -82,6 +82,14 @@ def test_less_than_a_week_is_none(champion, bundle, days):
     assert (len(found.vectors), found.week) == (len(kept), None)
 
 
+def test_a_few_late_events_make_no_week(champion, bundle):
+    store(champion, bundle, 2)
+    oldest = Prediction.objects.order_by("received_at").values_list("pk", flat=True)[:10]
+    late = Prediction.objects.filter(pk__in=list(oldest))
+    late.update(event_time=END - timedelta(days=30))
+    assert read_recent(champion, bundle).week is None
+
+
 def test_who_sends_all_in_one_minute_fills_no_memory(champion, bundle, monkeypatch):
     store(champion, bundle, 8)
     few(monkeypatch, 200)
