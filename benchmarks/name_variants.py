@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.ordinary_names import given_names
 from scoring.core.names import INITIAL, PLAIN, parse_name
 from scoring.core.watchlist import ListedName
 
@@ -140,6 +141,13 @@ def initial(name: ListedName, rng: np.random.Generator) -> str | None:
     return " ".join([*words, name.family])
 
 
+def further_given(name: ListedName, rng: np.random.Generator) -> str | None:
+    """One more given name than the list has, an ordinary one, before the family name."""
+    if not name.family or not name.given:
+        return None
+    return f"{name.given} {rng.choice(given_names())} {name.family}"
+
+
 def cyrillic(name: ListedName, rng: np.random.Generator) -> str | None:
     """Back into Russian letters: names that look Slavic."""
     text = natural(name).lower()
@@ -165,4 +173,5 @@ VARIANTS: dict[str, Maker] = {
     "first name as initial": initial,
     "in Cyrillic": cyrillic,
     "without family name": no_family,
+    "further given name": further_given,
 }
