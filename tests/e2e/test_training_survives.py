@@ -77,8 +77,12 @@ def versions(stack: Stack) -> list[tuple[Any, ...]]:
 
 
 def until_it_learns(stack: Stack) -> None:
-    """Wait until learners are at work: the search for parameters takes long enough to be met."""
-    stack.wait_for(lambda: job(stack)[2].startswith("Searching parameters"), "the search", PATIENCE)
+    """Wait until learners are at work: the search for parameters takes long enough to be met.
+
+    Its stage is told before its first trial has ended: the trials kept are what tells.
+    """
+    stack.wait_for(lambda: trials(stack) != [], "a trial of the search", PATIENCE)
+    assert job(stack)[2].startswith("Searching parameters")
 
 
 def trials(stack: Stack) -> list[int]:
@@ -116,7 +120,6 @@ def test_a_killed_worker_costs_an_attempt_and_no_version(stack: Stack) -> None:
     assert job(stack)[:2] == ("running", 1)
     assert versions(stack) == []
     tried = trials(stack)
-    assert tried
     stack.start("worker")
     stack.run(REAP)
     stack.wait_for(lambda: has_ended(stack), "the second attempt", PATIENCE)
