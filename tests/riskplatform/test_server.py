@@ -11,7 +11,7 @@ from accounts.roles import ADMIN
 from riskplatform.server import Application
 from riskplatform.wsgi import application as django
 from scoring import services
-from scoring.models import Prediction
+from scoring.models import Prediction, ScoreTally
 from tests.accounts.factories import key_for, user_with_role
 from tests.factories import payment
 from tests.riskplatform.test_quick import scope_of
@@ -92,11 +92,13 @@ def test_a_bad_request_among_good_ones_gets_its_own_answer(secret):
     assert Prediction.objects.count() == 2
 
 
-def test_the_same_event_at_once_is_stored_once_and_told_to_all(secret):
+def test_an_event_that_comes_a_thousand_times_at_once_is_stored_once_and_told_to_all(secret):
     body = event(1)
-    answers = serve(*[(scope_of(SCORE, secret, body=body), body)] * 8)
+    answers = serve(*[(scope_of(SCORE, secret, body=body), body)] * 1000)
+    assert [status for status, _, _ in answers] == [200] * 1000
     assert len({json.loads(content)["prediction_id"] for _, _, content in answers}) == 1
     assert Prediction.objects.count() == 1
+    assert ScoreTally.objects.get().count == 1
 
 
 def test_a_body_in_parts_is_put_together(secret):

@@ -57,7 +57,7 @@ def commits(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_thousand_duplicates_at_once_make_one_prediction(champion):
+def test_a_thousand_duplicates_by_32_threads_make_one_prediction(champion):
     raw = payment()
     with ThreadPoolExecutor(32) as pool:
 
