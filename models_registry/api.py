@@ -191,7 +191,7 @@ class TrainView(APIView):
     @extend_schema(request=TrainIn, responses={202: JobBody, **ERRORS})
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
-        given = valid(TrainIn, request, known_only=True)
+        given = valid(TrainIn, request)
         job = request_training(
             detector,
             requested_by=cast(User, request.user),
@@ -266,13 +266,11 @@ def asked_detector(request: Request) -> Detector | None:
     return detector_or_404(slug) if slug else None
 
 
-def valid(
-    kind: type[serializers.Serializer[Any]], request: Request, *, known_only: bool = False
-) -> dict[str, Any]:
-    """What a body says. Raises the problem that names its wrong fields; with `known_only` those too
-    that would be passed over, though somebody meant something by them."""
+def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """What a body says. Raises the problem that names its wrong fields, those too that would be
+    passed over, though somebody meant something by them."""
     form = kind(data=request.data or {})
-    if known_only and isinstance(request.data, dict):
+    if isinstance(request.data, dict):
         unknown = sorted(request.data.keys() - form.fields.keys())
         if unknown:
             known = ", ".join(form.fields)

@@ -102,6 +102,21 @@ def test_alone_where_the_installation_allows_it(people, versions, settings):
     assert PromotionRequest.objects.get().alone
 
 
+def test_what_no_body_knows_is_refused_and_changes_nothing(people, versions):
+    asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
+    for path in (
+        f"/models/{versions[1].pk}/promote",
+        "/detectors/payments/roll_back",
+        f"/promotions/{asked}/approve",
+        f"/promotions/{asked}/refuse",
+    ):
+        answer = people(1, path, {"becuase": "x"})
+        assert answer.status_code == 422, path
+        assert [error["field"] for error in answer.json()["errors"]] == ["becuase"]
+    assert PromotionRequest.objects.get().status == "pending"
+    assert serving("payments").version == "v1"
+
+
 def test_requests_are_listed_and_narrowed(people, versions):
     asked = people(0, f"/models/{versions[1].pk}/promote").json()["id"]
     read = lambda **given: people(1, "/promotions", given, method="get")  # noqa: E731
