@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs.words import changed_nothing
+from jobs.words import changed_nothing, params_in_words
 from jobs.workflow import LIVE, JobStatus
 
 LEAST_PROGRESS = 0.05
@@ -89,6 +89,11 @@ class Job(models.Model):
     def changed_nothing(self) -> bool:
         """Whether a job that failed or was cancelled has left all as it was."""
         return not self.attempt or changed_nothing(self.kind, self.params, self.error)
+
+    @property
+    def asked(self) -> str:
+        """What it was asked to do, beside its kind and subject: `Algorithm: LightGBM; ...`."""
+        return "; ".join(f"{name}: {value}" for name, value in params_in_words(self.params))
 
     @property
     def percent(self) -> int:

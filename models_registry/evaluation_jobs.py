@@ -14,20 +14,31 @@ EVALUATE = "models_registry.evaluate"
 SHOWN = 5
 
 
+class EvaluationUnderWay(RuntimeError):
+    """The version is being evaluated in another way; the message says by which job."""
+
+
 def evaluation_key(version: ModelVersion) -> str:
     """The unique key of a version's evaluations: one at a time."""
     return f"evaluate:{version.pk}"
 
 
 def request_evaluation(version: ModelVersion, *, kind: str, requested_by: User | None) -> Job:
-    """Queue an evaluation of `kind` (Evaluation.Kind); the one under way already, if there is."""
-    return enqueue_job(
+    """Queue an evaluation of `kind` (Evaluation.Kind); the one of that kind under way already, if
+    there is. Raises EvaluationUnderWay where that is one of another kind."""
+    job = enqueue_job(
         kind=EVALUATE,
         params={"version": version.pk, "kind": str(kind)},
         unique_key=evaluation_key(version),
         requested_by=requested_by,
         subject=f"{version.detector.name} {version.label}",
     )
+    if job.params["kind"] != str(kind):
+        raise EvaluationUnderWay(
+            f"Job {job.pk} is evaluating {version.label} already ({job.asked}). Wait until it is "
+            "over, or cancel it."
+        )
+    return job
 
 
 def evaluations_of(version: ModelVersion) -> QuerySet[Evaluation]:

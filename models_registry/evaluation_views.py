@@ -11,7 +11,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
 from jobs.dispatch import announce_job
-from models_registry.evaluation_jobs import SHOWN, evaluations_of, request_evaluation
+from models_registry.evaluation_jobs import (
+    SHOWN,
+    EvaluationUnderWay,
+    evaluations_of,
+    request_evaluation,
+)
 from models_registry.evaluation_models import Evaluation
 from models_registry.evaluation_panels import threshold_panel
 from models_registry.forms import EvaluateForm, PublishForm, ThresholdForm
@@ -36,10 +41,14 @@ def model_evaluate(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, "Choose how to evaluate: as of today, or over time.")
         return redirect(version)
-    job = request_evaluation(
-        version, kind=form.cleaned_data["kind"], requested_by=cast(User, request.user)
-    )
-    announce_job(job)
+    try:
+        job = request_evaluation(
+            version, kind=form.cleaned_data["kind"], requested_by=cast(User, request.user)
+        )
+    except EvaluationUnderWay as other:
+        messages.error(request, str(other))
+    else:
+        announce_job(job)
     return redirect(version.get_absolute_url() + "#judgements")
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from jobs.models import Job
@@ -37,6 +38,7 @@ from tests.models_registry.learning import (
     history,
     learning_config,
 )
+from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -247,6 +249,16 @@ def test_an_attempt_after_one_that_died_at_the_end_finds_its_evaluation(trained)
 def test_two_requests_at_once_are_one_job(trained, owner):
     first = request_evaluation(trained, kind="as_of", requested_by=owner)
     assert request_evaluation(trained, kind="as_of", requested_by=owner).pk == first.pk
+
+
+def test_an_evaluation_of_another_kind_under_way_is_told(client, owner, payments_detector):
+    version = VersionFactory(detector=payments_detector)
+    job = request_evaluation(version, kind="as_of", requested_by=owner)
+    client.force_login(owner)
+    url = reverse("model_evaluate", args=[version.pk])
+    page = client.post(url, {"kind": "folds"}, follow=True).content.decode()
+    assert f"Job {job.pk} is evaluating {version.label} already (How: as of today)" in page
+    assert Job.objects.get().params["kind"] == "as_of"
 
 
 def test_the_random_audit_corrects_recall_where_it_drew_enough(trained, monkeypatch):
