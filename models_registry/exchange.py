@@ -195,7 +195,7 @@ def _known(found: Unpacked, spec: DetectorSpec) -> dict[str, Any]:
     seconds = float(record["training_seconds"])
     return {
         "learner": str(found.manifest.get("learner", ""))[:40],
-        "parameters": _plain(found.manifest.get("parameters", {})),
+        "parameters": _parameters(found.manifest.get("parameters", {})),
         "metrics": _metrics(found.manifest.get("metrics", {})),
         "curves": _curves(record.get("curves", {})),
         "trained_at": trained_at,
@@ -233,6 +233,14 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, int | float | bool) else None
+
+
+def _parameters(found: Any) -> dict[str, Any]:
+    """By name, as plain values: pages and evaluations look them up."""
+    plain = _plain(found)
+    if not isinstance(plain, dict):
+        raise ValueError("its parameters are no object")
+    return plain
 
 
 def _metrics(found: Any) -> dict[str, Any]:

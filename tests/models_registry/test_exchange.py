@@ -292,6 +292,7 @@ def test_too_large_a_file_is_refused_unread(payments_detector, monkeypatch, expo
         ({"link": "shell"}, "does not load"),
         ({"detector": []}, "does not load"),
         ({"metrics": 5}, "metrics"),
+        ({"parameters": [1]}, "parameters"),
         ({"training": 5}, "incomplete"),
     ],
 )
