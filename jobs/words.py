@@ -7,6 +7,7 @@ TOLD_ALREADY = ("detector", "version")
 """The job's subject says these."""
 NAMES = {
     "learner": "Algorithm",
+    "imbalance": "Rare class",
     "kind": "How",
     "reason": "Because",
     "tune_for": "Search for parameters",
@@ -17,7 +18,11 @@ VALUES = {
     "lightgbm": "LightGBM",
     "xgboost": "XGBoost",
     "ecod": "ECOD",
+    "none": "nothing is done",
+    "smote": "SMOTE",
 }
+PLAIN = ("learner", "imbalance")
+"""Names whose values are codes of words."""
 
 
 WORKER_DIED = "Its worker died"
@@ -54,7 +59,7 @@ def _value(name: str, value: Any) -> str:
         return ", ".join(f"{_plain(key)} {part}" for key, part in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(str(part) for part in value)
-    return VALUES.get(str(value)) or (_plain(value) if name == "learner" else str(value))
+    return VALUES.get(str(value)) or (_plain(value) if name in PLAIN else str(value))
 
 
 def _plain(text: object) -> str:

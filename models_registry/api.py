@@ -18,7 +18,8 @@ from jobs.selectors import get_job
 from models_registry.forms import LEARNER_TITLES
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, review_over, roll_back
-from models_registry.retraining import request_training
+from models_registry.rare_class import TITLES
+from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, request_training
 from models_registry.selectors import version_list
 from scoring.core.bundle import BundleError
 from scoring.models import Detector
@@ -51,7 +52,16 @@ LONGEST_SEARCH = 6 * 3600.0
 
 
 class TrainIn(serializers.Serializer[Any]):
-    learner = serializers.ChoiceField(list(LEARNER_TITLES), required=False, default="")
+    learner = serializers.ChoiceField(
+        list(LEARNER_TITLES), required=False, default="", help_text="As declared unless given."
+    )
+    imbalance = serializers.ChoiceField(
+        list(TITLES),
+        required=False,
+        default="",
+        help_text="What is done about a rare class; as declared unless given. The declared method "
+        "has its declared options, others their defaults. 422 with a learner that needs no labels.",
+    )
     tune_for = serializers.FloatField(
         required=False,
         default=None,
@@ -183,21 +193,22 @@ class ModelListView(APIView):
 
 
 class TrainView(APIView):
-    """Queue a training; the one that is under way already, if there is one."""
+    """Queue a training; the one that is under way already, if it was asked to do the same. 409
+    while another one of the detector waits or runs."""
 
     required_scope = "models:write"
     required_permission = "models_registry.train_model"
 
-    @extend_schema(request=TrainIn, responses={202: JobBody, **ERRORS})
+    @extend_schema(request=TrainIn, responses={202: JobBody, **CONFLICTS})
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
         given = valid(TrainIn, request)
-        job = request_training(
-            detector,
-            requested_by=cast(User, request.user),
-            learner=given["learner"],
-            tune_for=given["tune_for"],
-        )
+        try:
+            job = request_training(detector, requested_by=cast(User, request.user), **given)
+        except ImbalanceRefused as problem:
+            raise ValidationProblem([field_error("imbalance", str(problem))]) from problem
+        except TrainingUnderWay as problem:
+            raise Conflict(str(problem)) from problem
         announce_job(job)
         return Response(job_body(job), status=202)
 

@@ -10,6 +10,7 @@ from models_registry.forms import LEARNER_TITLES
 from models_registry.metric_rows import METRICS, Show
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
+from models_registry.rare_class import own_parameters, rare_class_words
 from models_registry.verdicts import EVENTS, UNKNOWN, per_thousand, verdict_of
 from scoring.core.bundle import BundleError, read_manifest
 from scoring.core.reader import SpecError
@@ -152,11 +153,12 @@ def _parameter_lines(versions: Sequence[ModelVersion]) -> tuple[list[Line], int]
     """Lines of what differs, and how many parameters do not."""
     titles = [LEARNER_TITLES.get(version.learner, version.learner) for version in versions]
     lines = [Line("Algorithm", tuple(Cell(title) for title in titles))] * (len(set(titles)) > 1)
-    names = sorted({name for version in versions for name in version.parameters})
-    differ = [name for name in names if len({repr(v.parameters.get(name)) for v in versions}) > 1]
-    lines += [
-        Line(name, tuple(Cell(_value(v.parameters.get(name))) for v in versions)) for name in differ
-    ]
+    rare = [rare_class_words(version.learner, version.parameters) for version in versions]
+    lines += [Line("Rare class", tuple(Cell(said) for said in rare))] * (len(set(rare)) > 1)
+    own = [own_parameters(version.parameters) for version in versions]
+    names = sorted({name for one in own for name in one})
+    differ = [name for name in names if len({repr(one.get(name)) for one in own}) > 1]
+    lines += [Line(name, tuple(Cell(_value(one.get(name))) for one in own)) for name in differ]
     return lines, len(names) - len(differ)
 
 

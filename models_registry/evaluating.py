@@ -18,8 +18,8 @@ from models_registry.evaluation_models import Evaluation
 from models_registry.fitting import (
     PartOf,
     Progress,
+    balanced_like,
     fit_parts,
-    own_parameters,
     told_while_reading,
 )
 from models_registry.judging import (
@@ -32,6 +32,7 @@ from models_registry.judging import (
     risk_of,
 )
 from models_registry.models import ModelVersion
+from models_registry.rare_class import own_parameters
 from models_registry.selectors import move_of
 from scoring.core.bundle import Bundle, Predictor
 from scoring.core.spec import DetectorSpec, TrainingSpec
@@ -242,11 +243,13 @@ def evaluate_folds(
 ) -> Evaluation:
     """Train the version's algorithm anew on growing histories and judge each on the next tenth.
 
-    Says how steady the algorithm is over time: `metrics` holds every fold, mean and standard
+    Its parameters and what is done about the rare class are the version's own, not what is declared
+    by now. Says how steady that is over time: `metrics` holds every fold, mean and standard
     deviation (of the population). A fold on days that chose the version's parameters says so
     (`chose_parameters`): it flatters. Nothing is registered or deployed. Raises as `train_version`.
     """
-    detector, spec = version.detector, version.detector.spec()
+    detector = version.detector
+    spec = balanced_like(detector.spec(), version)
     known_at = now or timezone.now()
     rows = _read(detector, known_at, spec, progress, high=0.2)
     splits = prequential_splits(
@@ -284,9 +287,8 @@ def _fold(
         matured_is_genuine=spec.training.unlabelled_is_legitimate,
         known_at=rows.known_at.timestamp(),
     )
-    fitted = fit_parts(
-        version.detector, spec, version.learner, rows, parts, progress, own_parameters(version)
-    )
+    own = own_parameters(version.parameters)
+    fitted = fit_parts(version.detector, spec, version.learner, rows, parts, progress, own)
     progress.check_cancelled()
     test = parts.test
     risk = fitted.risk(rows.vectors[test.span])

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models_registry.core.calibration import choose_calibration
 from models_registry.core.encoding import fit_encoder, training_matrix
-from models_registry.core.imbalance import IMBALANCE, fit_balanced
+from models_registry.core.imbalance import fit_balanced, told_in
 from models_registry.core.learners.base import Learner, Matrix, OnProgress, ShouldStop
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import Part, Parts
@@ -22,6 +22,7 @@ from models_registry.models import ModelVersion
 from scoring.core.decision import Thresholds
 from scoring.core.encoder import Encoder
 from scoring.core.features import category_code
+from scoring.core.imbalance import ImbalanceSpec
 from scoring.core.inference import Calibration, score_of
 from scoring.core.spec import DetectorSpec
 from scoring.models import Detector, Prediction
@@ -118,9 +119,17 @@ def told_while_reading(
     return report
 
 
-def own_parameters(version: ModelVersion) -> dict[str, Any]:
-    """The parameters that a version's learner was made with: to fit another one alike."""
-    return {name: value for name, value in version.parameters.items() if name != IMBALANCE}
+def balanced_as(spec: DetectorSpec, how: ImbalanceSpec) -> DetectorSpec:
+    """The declaration with `how` in the place of what it says about a rare class."""
+    return replace(spec, training=replace(spec.training, imbalance=how))
+
+
+def balanced_like(spec: DetectorSpec, version: ModelVersion) -> DetectorSpec:
+    """The declaration with what a version did about its rare class: to fit another one alike.
+
+    Raises LearnerError where its record cannot be followed.
+    """
+    return balanced_as(spec, told_in(version.parameters))
 
 
 def fit_parts(

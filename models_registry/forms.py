@@ -8,6 +8,7 @@ from django.http import QueryDict
 
 from accounts.quantities import threshold
 from models_registry.bundle_files import MOST_BYTES
+from models_registry.rare_class import TITLES, why_not
 from scoring.core.decision import Thresholds
 from scoring.models import Detector
 
@@ -24,6 +25,11 @@ LEARNER_TITLES = {
 }
 
 
+IMBALANCES = (
+    ("", "rare class as declared"),
+    ("none", "rare class as it is"),
+    *((method, title) for method, title in TITLES.items() if method != "none"),
+)
 SEARCHES = (
     ("", "parameters as declared"),
     ("0", "its own parameters"),
@@ -34,10 +40,13 @@ SEARCHES = (
 
 
 class TrainForm(forms.Form):
-    """Which algorithm learns. Several stand on one page, so ids carry the detector."""
+    """Which algorithm learns, and how. Several stand on one page, so ids carry the detector."""
 
     learner = forms.ChoiceField(
         choices=tuple(LEARNER_TITLES.items()), widget=forms.Select(attrs={"class": "select"})
+    )
+    imbalance = forms.ChoiceField(
+        choices=IMBALANCES, required=False, widget=forms.Select(attrs={"class": "select"})
     )
     minutes = forms.TypedChoiceField(
         choices=SEARCHES,
@@ -46,6 +55,13 @@ class TrainForm(forms.Form):
         empty_value=None,
         widget=forms.Select(attrs={"class": "select"}),
     )
+
+    def clean(self) -> dict[str, Any]:
+        """A learner that needs no labels can do nothing about a rare class."""
+        found = super().clean() or self.cleaned_data
+        if refused := why_not(found.get("learner", ""), found.get("imbalance", "")):
+            self.add_error("imbalance", refused)
+        return found
 
     @property
     def tune_for(self) -> float | None:
@@ -57,7 +73,7 @@ class TrainForm(forms.Form):
     def of(cls, detector: Detector) -> "TrainForm":
         """The unbound form with the detector's own algorithm chosen."""
         return cls(
-            initial={"learner": detector.spec().training.learner, "minutes": ""},
+            initial={"learner": detector.spec().training.learner, "imbalance": "", "minutes": ""},
             auto_id=f"{detector.slug}-%s",
         )
 

@@ -11,6 +11,7 @@ from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
 from models_registry.promotion import review_over
 from models_registry.promotion_panels import Notice, promotion_notices, shadow_state
+from models_registry.rare_class import TITLES
 from models_registry.selectors import (
     DriftAlarm,
     drift_alarm_of,
@@ -68,6 +69,12 @@ class Training:
     def learner(self) -> str:
         """The algorithm's title."""
         return LEARNER_TITLES.get(self.job.params.get("learner", ""), "")
+
+    @property
+    def imbalance(self) -> str:
+        """What is done about a rare class; empty where nothing is."""
+        method = self.job.params.get("imbalance", "none")
+        return "" if method == "none" else TITLES.get(method, method)
 
 
 @dataclass(slots=True)

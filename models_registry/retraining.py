@@ -19,6 +19,7 @@ from jobs.services import enqueue_job
 from models_registry.core.drift import RANKS, UNKNOWN
 from models_registry.drift_selectors import newest_check
 from models_registry.models import ModelVersion
+from models_registry.rare_class import WITHOUT_LABELS, why_not
 from models_registry.retraining_models import HOUR, RetrainingPolicy
 from models_registry.selectors import (
     latest_trainings,
@@ -31,10 +32,20 @@ from scoring.models import Deployment, Detector, Label
 from scoring.policies import set_policy
 
 TRAIN = "models_registry.train"
+CHOICES = ("learner", "imbalance", "tune_for")
+"""What whoever asks for a training may choose: params of its job."""
 LABELS, DRIFT, AGE = "labels", "drift", "age"
 SAME_TICK = timedelta(minutes=10)
 """The clock's message may come twice; one that comes this soon after a training that the clock
 asked for is the same one. Shorter than the hour between the closest ticks that people ask for."""
+
+
+class ImbalanceRefused(ValueError):
+    """The learner can do nothing about a rare class; the message says why."""
+
+
+class TrainingUnderWay(RuntimeError):
+    """Another training of the detector waits or runs; the message says which, and what it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +83,16 @@ def request_training(
     *,
     requested_by: User | None,
     learner: str = "",
+    imbalance: str = "",
     reason: str = "",
     tune_for: float | None = None,
 ) -> Job:
-    """Queue a training; the one that is under way already, if there is one.
+    """Queue a training; the one that is under way already, if it was asked to do the same.
 
-    `tune_for`: seconds for which parameters are searched; as declared unless given. The audit trail
-    says who asked.
+    What is not given is as declared; see `params_of`. The audit trail says who asked. Raises
+    ImbalanceRefused, TrainingUnderWay.
     """
-    declared = detector.spec().training
-    seconds = declared.tune_for if tune_for is None else tune_for
-    params: dict[str, Any] = {"detector": detector.slug, "learner": learner or declared.learner}
-    if seconds:
-        params["tune_for"] = seconds
+    params = params_of(detector, learner=learner, imbalance=imbalance, tune_for=tune_for)
     with transaction.atomic():
         job = enqueue_job(
             kind=TRAIN,
@@ -93,10 +101,48 @@ def request_training(
             requested_by=requested_by,
             subject=detector.name,
         )
+        # A job from before methods could be chosen does what is declared.
+        doing = params_of(detector, learner=job.params["learner"], tune_for=0.0) | job.params
+        if any(params.get(name) != doing.get(name) for name in CHOICES):
+            raise TrainingUnderWay(under_way(detector, job))
         if requested_by is not None:
-            detail = {"detector": detector.slug, "learner": params["learner"]}
+            detail = {name: params[name] for name in ("detector", "learner", "imbalance")}
             record_audit(actor=requested_by, action="model.train", subject=job, detail=detail)
     return job
+
+
+def params_of(
+    detector: Detector, *, learner: str = "", imbalance: str = "", tune_for: float | None = None
+) -> dict[str, Any]:
+    """What a job is told to do. `learner`, `imbalance` (a method for a rare class) and `tune_for`
+    (seconds for which parameters are searched) are as declared unless given.
+
+    A learner that needs no labels does nothing about a rare class, whatever is declared; raises
+    ImbalanceRefused where it is asked to.
+    """
+    declared = detector.spec().training
+    learner = learner or declared.learner
+    if refused := why_not(learner, imbalance):
+        raise ImbalanceRefused(refused)
+    method = imbalance or ("none" if learner in WITHOUT_LABELS else declared.imbalance.method)
+    found: dict[str, Any] = {"detector": detector.slug, "learner": learner, "imbalance": method}
+    seconds = declared.tune_for if tune_for is None else tune_for
+    return found | ({"tune_for": seconds} if seconds else {})
+
+
+def check_idle(detector: Detector) -> None:
+    """Raises TrainingUnderWay where a training of the detector waits or runs, whatever it does."""
+    job = latest_trainings([detector]).get(detector.slug)
+    if job is not None and job.is_live:
+        raise TrainingUnderWay(under_way(detector, job))
+
+
+def under_way(detector: Detector, job: Job) -> str:
+    """Which job trains the detector, and what it was asked to do, in words."""
+    return (
+        f"Job {job.pk} is training {detector.name} already ({job.asked}). Wait until it is over, "
+        "or cancel it."
+    )
 
 
 def policy_of(detector: Detector) -> RetrainingPolicy:

@@ -20,7 +20,13 @@ from models_registry.monitoring import (
     request_drift_check,
     run_drift_check,
 )
-from models_registry.retraining import TRAIN, is_due, request_training, scheduled
+from models_registry.retraining import (
+    TRAIN,
+    TrainingUnderWay,
+    is_due,
+    request_training,
+    scheduled,
+)
 from models_registry.shadow_judging import (
     SHADOW,
     request_judgement,
@@ -102,7 +108,7 @@ def retrain_due() -> None:
         try:
             reason = is_due(detector, now=timezone.now())
             if reason:
-                announce_job(request_training(detector, requested_by=None, reason=reason))
+                _train(detector, reason)
         except SpecError as error:
             logger.warning("%s cannot be trained: %s", detector.slug, error)
         except Exception:  # Whatever is wrong with one must not keep the others from learning.
@@ -117,7 +123,15 @@ def retrain_on_time(slug: str) -> None:
         return
     reason = scheduled(detector, now=timezone.now())
     if reason:
+        _train(detector, reason)
+
+
+def _train(detector: Detector, reason: str) -> None:
+    """Queue a training as declared, unless somebody has just asked for another one."""
+    try:
         announce_job(request_training(detector, requested_by=None, reason=reason))
+    except TrainingUnderWay as other:
+        logger.info("%s is not trained because %s: %s", detector.slug, reason, other)
 
 
 @shared_task(name="models_registry.check_drift_everywhere")

@@ -27,6 +27,7 @@ from models_registry.fitting import (
     NO_PARAMETERS,
     Fitted,
     Progress,
+    balanced_as,
     fit_parts,
     told_while_reading,
 )
@@ -43,6 +44,7 @@ from models_registry.models import Dataset, ModelVersion
 from models_registry.tuning import tune_parameters
 from scoring.core.band import KEY as BANDS
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
+from scoring.core.imbalance import chosen
 from scoring.core.inference import ModelError
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import bundle_root, serving
@@ -75,6 +77,7 @@ def run_training(job: Job, progress: Progress) -> dict[str, Any]:
     version = ModelVersion.objects.filter(job=job).first() or train_version(
         detector,
         learner=job.params["learner"],
+        imbalance=job.params.get("imbalance", ""),
         trained_by=job.requested_by,
         job=job,
         progress=progress,
@@ -95,16 +98,19 @@ def train_version(
     now: datetime | None = None,
     stored_by: datetime | None = None,
     tune_for: float = 0.0,
+    imbalance: str = "",
 ) -> ModelVersion:
     """Train on all that is known at `now` and register the result as a challenger.
 
     `stored_by` leaves out what was stored later, whatever time it tells of (`read_rows`). For up to
-    `tune_for` the learner's parameters are searched first (models_registry.tuning). Raises
-    DatasetError or SplitError when there is too little to learn from, LearnerError on a bad
-    learner, JobCancelled when the job was cancelled. Nothing is registered then.
+    `tune_for` the learner's parameters are searched first (models_registry.tuning). `imbalance` is
+    the method for a rare class, "" as declared (scoring.core.imbalance.chosen). Raises DatasetError
+    or SplitError when there is too little to learn from, LearnerError on a bad learner,
+    JobCancelled when the job was cancelled. Nothing is registered then.
     """
     started = time.monotonic()
-    spec = detector.spec()
+    declared = detector.spec()
+    spec = balanced_as(declared, chosen(declared.training.imbalance, imbalance))
     rows = _read(detector, now or timezone.now(), stored_by, progress)
     split = _plan(spec, rows)
     parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)

@@ -1,5 +1,6 @@
 """Pages of model owners: what serves, what waits, how good it is; train, promote, roll back."""
 
+import json
 from typing import Any, cast
 
 from django.contrib import messages
@@ -24,7 +25,8 @@ from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
 from models_registry.promotion import PromotionRefused, reject, review_over, roll_back
 from models_registry.promotion_panels import left_service, promotion_panel, shadow_panel
-from models_registry.retraining import request_training
+from models_registry.rare_class import own_parameters, rare_class_words
+from models_registry.retraining import TrainingUnderWay, request_training
 from models_registry.selectors import (
     champion_of,
     compared_champion,
@@ -102,6 +104,17 @@ def _render_one(
     return render(request, "models_registry/model_list.html", context, status=status)
 
 
+def _render_refused(request: HttpRequest, detector: Detector, why: str) -> HttpResponse:
+    """The training under way, and why no other one was started: as a message of the frame, since
+    the region of a running training is soon replaced."""
+    if _htmx_target(request) == f"training-{detector.slug}":
+        answer = _render_training(request, detector, status=422)
+        answer["HX-Trigger"] = json.dumps({"toast": {"text": why, "level": "error"}})
+        return answer
+    messages.error(request, why)
+    return _render_one(request, detector, status=422)
+
+
 @login_required
 @_may_train
 @require_POST
@@ -113,12 +126,16 @@ def model_train(request: HttpRequest, slug: str) -> HttpResponse:
         if _htmx_target(request) == f"training-{slug}":
             return _render_training(request, detector, status=422, form=form)
         return _render_one(request, detector, status=422, form=form)
-    job = request_training(
-        detector,
-        requested_by=cast(User, request.user),
-        learner=form.cleaned_data["learner"],
-        tune_for=form.tune_for,
-    )
+    try:
+        job = request_training(
+            detector,
+            requested_by=cast(User, request.user),
+            learner=form.cleaned_data["learner"],
+            imbalance=form.cleaned_data["imbalance"],
+            tune_for=form.tune_for,
+        )
+    except TrainingUnderWay as other:
+        return _render_refused(request, detector, str(other))
     announce_job(job)
     if _htmx_target(request) == f"training-{slug}":
         return _render_training(request, detector)
@@ -164,6 +181,8 @@ def render_version(
         "lineage": lineage_of(version),
         "tracked": tracked_run_of(version),
         "tuning": tuning_panel(version),
+        "parameters": own_parameters(version.parameters),
+        "rare_class": rare_class_words(version.learner, version.parameters),
         "history": history,
         "left": left_service(version, history),
         "drift": drift_alarm_of(version),

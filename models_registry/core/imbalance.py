@@ -4,7 +4,7 @@ Scores of such a learner are no probabilities: what they mean is told by the cal
 fitted on validation rows as they came.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -25,10 +25,9 @@ from models_registry.core.learners.base import (
 )
 from models_registry.core.learners.committee import export_mean, mean_margin
 from models_registry.core.learners.scaling import center_and_slope
-from scoring.core.imbalance import ImbalanceSpec
+from scoring.core.imbalance import IMBALANCE, NOTHING, ONLY_FOR, ImbalanceSpec, read_imbalance
+from scoring.core.reader import Reader
 
-IMBALANCE: Final = "imbalance"
-"""Where a version's parameters say what was done about its rare class."""
 Rows = tuple[Matrix, NDArray[np.int8], FloatArray | None]
 
 
@@ -77,6 +76,25 @@ def recorded(learner: Learner, how: ImbalanceSpec) -> dict[str, Any]:
     if how.method == "none" or not learner.supervised:
         return learner.parameters()
     return learner.parameters() | {IMBALANCE: asdict(how)}
+
+
+def told_in(parameters: Mapping[str, Any]) -> ImbalanceSpec:
+    """What `recorded` says was done. An imported version's record may say anything: raises
+    `LearnerError` where it cannot be followed."""
+    raw = parameters.get(IMBALANCE)
+    if raw is None:
+        return NOTHING
+    if not isinstance(raw, Mapping):
+        raise LearnerError(f"What was done about the rare class cannot be read: {raw!r}.")
+    method = raw.get("method")
+    # The record has the options of all methods, a declaration those of its own.
+    own = {name: value for name, value in raw.items() if ONLY_FOR.get(name, method) == method}
+    read = Reader({})
+    found = read_imbalance(read, own)
+    if read.problems:
+        said = "; ".join(f"{place}: {message}" for place, message in read.problems)
+        raise LearnerError(f"What was done about the rare class cannot be read: {said}.")
+    return found
 
 
 def weigh(

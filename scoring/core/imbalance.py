@@ -11,6 +11,8 @@ from scoring.core.reader import Reader
 from scoring.core.shape import is_number
 
 PLACE: Final = "training.imbalance"
+IMBALANCE: Final = "imbalance"
+"""Where a version's parameters say what was done about its rare class."""
 METHODS: Final = ("none", "class_weights", "smote", "under_sampling", "balanced_bagging")
 ONLY_FOR: Final = {"neighbours": "smote", "bags": "balanced_bagging"}
 MOST: Final = {"neighbours": 100, "bags": 50}
@@ -31,6 +33,12 @@ class ImbalanceSpec:
 
 
 NOTHING: Final = ImbalanceSpec()
+
+
+def chosen(declared: ImbalanceSpec, method: str) -> ImbalanceSpec:
+    """What a training does that asks for `method`: what is declared where it asks for that method
+    or for none ("", not "none"), else the method with its defaults."""
+    return declared if method in ("", declared.method) else ImbalanceSpec(method)
 
 
 def read_imbalance(read: Reader, raw: Mapping[str, Any]) -> ImbalanceSpec:

@@ -54,10 +54,10 @@ def test_training_is_accepted_and_can_be_followed(api, payments_detector):
 
 
 def test_a_setting_that_a_training_does_not_know_is_refused(api, payments_detector):
-    body = {"learner": "random_forest", "imbalance": {"method": "smote"}}
+    body = {"learner": "random_forest", "imbalances": "smote"}
     answer = api("models:write").post("/api/v1/detectors/payments/train", body, content_type=JSON)
     assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == ["imbalance"]
+    assert [error["field"] for error in answer.json()["errors"]] == ["imbalances"]
     assert not Job.objects.exists()
 
 

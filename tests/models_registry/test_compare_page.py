@@ -71,6 +71,17 @@ def test_only_what_differs_is_listed(client, analyst, versions):
     assert "amount" not in [line.name for line in found.features]
 
 
+def test_what_was_done_about_the_rare_class_is_compared_in_words(client, analyst, versions):
+    how = {"method": "smote", "ratio": 0.1, "neighbours": 5, "bags": 5}
+    versions[1].parameters["imbalance"] = how
+    versions[1].save(update_fields=["parameters"])
+    client.force_login(analyst)
+    found = shown(client, *versions[:2])
+    assert [line.name for line in found.parameters] == ["Rare class", "b"]
+    assert cells(found.parameters, "Rare class")[0] == "nothing was done"
+    assert cells(found.parameters, "Rare class")[1].startswith("SMOTE up to 0.1")
+
+
 def test_curves_of_all_are_in_one_figure(client, analyst, versions):
     client.force_login(analyst)
     found = shown(client, *versions)

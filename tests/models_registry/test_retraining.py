@@ -75,7 +75,7 @@ def test_asking_twice_queues_one_training(cards_detector, owner):
     first = request_training(cards_detector, requested_by=owner)
     again = request_training(cards_detector, requested_by=None)
     assert first.pk == again.pk
-    assert first.params == {"detector": "cards", "learner": "lightgbm"}
+    assert first.params == {"detector": "cards", "learner": "lightgbm", "imbalance": "none"}
 
 
 def test_new_matured_labels_make_it_due_and_the_reason_says_how_many(cards_detector):

@@ -62,7 +62,8 @@ def test_an_owner_starts_one_training_however_often_he_clicks(
     url = reverse("model_train", args=["payments"])
     for _ in range(2):
         answer = client.post(url, {"learner": "isolation_forest"}, headers=fragment("payments"))
-    assert Job.objects.get().params == {"detector": "payments", "learner": "isolation_forest"}
+    asked = {"detector": "payments", "learner": "isolation_forest", "imbalance": "none"}
+    assert Job.objects.get().params == asked
     assert 'hx-trigger="every 1s"' in text_of(answer)
     assert "<title>" not in text_of(answer)
 

@@ -1,4 +1,4 @@
-"""`manage.py train --detector X [--learner Y] [--promote]`: train a version without a worker."""
+"""`manage.py train --detector X [--learner Y] [--imbalance Z] [--promote]`: without a worker."""
 
 import sys
 from argparse import ArgumentParser
@@ -17,6 +17,8 @@ from models_registry.fitting import QuietProgress
 from models_registry.management.commands.models import check_reason, decide
 from models_registry.metric_rows import metric_lines
 from models_registry.models import ModelVersion
+from models_registry.rare_class import TITLES, rare_class_words
+from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, check_idle, params_of
 from models_registry.selectors import compared_champion
 from models_registry.tracked import is_tracking
 from models_registry.tracking import TrackingError, track_version
@@ -26,6 +28,8 @@ from scoring.core.bundle import read_manifest
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
+REFUSALS = (DatasetError, SplitError, LearnerError, ImbalanceRefused, TrainingUnderWay)
+
 
 class Command(BaseCommand):
     help = "Train a version of a detector here and now, and register it as a challenger."
@@ -33,7 +37,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--detector", required=True)
-        parser.add_argument("--learner", choices=sorted(LEARNERS))
+        parser.add_argument("--learner", choices=sorted(LEARNERS), default="")
+        parser.add_argument(
+            "--imbalance",
+            choices=list(TITLES),
+            default="",
+            help="What is done about a rare class; as the detector declares unless given.",
+        )
         parser.add_argument(
             "--tune-minutes",
             type=number(0, 1e5),
@@ -50,20 +60,12 @@ class Command(BaseCommand):
         detector = Detector.objects.filter(slug=options["detector"]).first()
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")
-        minutes: float | None = options["tune_minutes"]
         serves = serving_version(detector)
         if options["promote"] and serves is not None:
             check_reason(serves, options["reason"])
         try:
-            version = train_version(
-                detector,
-                learner=options["learner"] or detector.spec().training.learner,
-                trained_by=None,
-                job=None,
-                progress=QuietProgress(self._bar),
-                tune_for=detector.spec().training.tune_for if minutes is None else 60.0 * minutes,
-            )
-        except (DatasetError, SplitError, LearnerError) as error:
+            version = self._train(detector, options)
+        except REFUSALS as error:
             raise CommandError(str(error)) from error
         sys.stderr.write("\n")
         self._describe(version)
@@ -77,6 +79,26 @@ class Command(BaseCommand):
         )
         if is_tracking():
             self._track(version)
+
+    def _train(self, detector: Detector, options: dict[str, Any]) -> ModelVersion:
+        """A version trained as was asked. Raises REFUSALS."""
+        minutes: float | None = options["tune_minutes"]
+        asked = params_of(
+            detector,
+            learner=options["learner"],
+            imbalance=options["imbalance"],
+            tune_for=None if minutes is None else 60.0 * minutes,
+        )
+        check_idle(detector)
+        return train_version(
+            detector,
+            learner=asked["learner"],
+            imbalance=asked["imbalance"],
+            trained_by=None,
+            job=None,
+            progress=QuietProgress(self._bar),
+            tune_for=asked.get("tune_for", 0.0),
+        )
 
     def _describe(self, version: ModelVersion) -> None:
         """Metrics, thresholds, digests, and how it compares with the champion."""
@@ -98,6 +120,7 @@ class Command(BaseCommand):
         )
         for sentence in (verdict.headline, *verdict.evidence, *verdict.warnings):
             self.stdout.write(sentence)
+        self.stdout.write(f"Rare class: {rare_class_words(version.learner, version.parameters)}")
         self.stdout.write(f"Data   {version.dataset.digest}")
         self.stdout.write(f"Bundle {version.digest}")
 
