@@ -1,18 +1,15 @@
 """The `Job` row: the truth about work in the background, whatever the broker remembers."""
 
-from datetime import timedelta
-
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from jobs.remaining import Remaining, foretell, told_since
 from jobs.words import changed_nothing, params_in_words
 from jobs.workflow import LIVE, JobStatus
 
-LEAST_PROGRESS = 0.05
-"""Before that much is done, how long the rest takes is a guess."""
 LIVE_VALUES = [status.value for status in LIVE]
 
 
@@ -54,6 +51,7 @@ class Job(models.Model):
 
     progress = models.FloatField(default=0.0, help_text="0 to 1.")
     stage = models.CharField(max_length=200, blank=True)
+    # Lines of `at`, `text`, and where it tells one a number of jobs.remaining.TOLD.
     log = models.JSONField(default=list, encoder=DjangoJSONEncoder)
     result = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
     error = models.TextField(blank=True)
@@ -100,29 +98,17 @@ class Job(models.Model):
         return round(self.progress * 100)
 
     @property
-    def remaining(self) -> timedelta | None:
-        """About how long it will still run, if it goes on at its pace; None while nobody knows."""
-        spent = self.duration
-        if self.status != JobStatus.RUNNING or spent is None or self.progress < LEAST_PROGRESS:
+    def remaining(self) -> Remaining | None:
+        """About how long it will still run; None while nobody knows, and when it does not run."""
+        if self.status != JobStatus.RUNNING or self.started_at is None:
             return None
-        return spent * ((1.0 - self.progress) / self.progress)
+        spent = (timezone.now() - self.started_at).total_seconds()
+        tune_for = self.params.get("tune_for", 0.0)
+        told = told_since(self.log, self.started_at) if tune_for else {}
+        return foretell(self.progress, spent, tune_for=tune_for, **told)
 
     @property
     def remaining_text(self) -> str:
         """`about 3 min left`; empty while nobody knows."""
         left = self.remaining
-        if left is None:
-            return ""
-        seconds = left.total_seconds()
-        if seconds < 10:
-            return "a few seconds left"
-        if seconds < 90:
-            return f"about {round(seconds, -1):.0f} s left"
-        return f"about {seconds / 60:.0f} min left"
-
-    @property
-    def duration(self) -> timedelta | None:
-        """How long it ran, or has been running; None before it starts."""
-        if self.started_at is None:
-            return None
-        return (self.finished_at or timezone.now()) - self.started_at
+        return left.text if left else ""

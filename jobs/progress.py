@@ -71,10 +71,13 @@ class JobProgress:
         if changed:
             self._write_stage()
 
-    def log(self, text: str) -> None:
-        """Add a line to the job's log; the oldest lines make room."""
+    def log(self, text: str, **told: float) -> None:
+        """Add a line to the job's log; the oldest lines make room.
+
+        `told`: the numbers of it from which the end is foretold (`jobs.remaining.TOLD`).
+        """
         text = storable(text)[:_LONGEST_LINE]
-        line = {"at": timezone.now().isoformat(timespec="seconds"), "text": text}
+        line = {"at": timezone.now().isoformat(timespec="seconds"), "text": text, **told}
         with self._lock:
             self._log = [*self._log, line][-LOG_LINES_KEPT:]
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.remaining import SEARCH_ENDS
 from models_registry.core.calibration import choose_calibration
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.imbalance import fit_balanced, told_in
@@ -36,7 +37,7 @@ class Progress(Protocol):
     """What training tells about itself (jobs.services.JobProgress is one)."""
 
     def report(self, fraction: float, stage: str) -> None: ...
-    def log(self, text: str) -> None: ...
+    def log(self, text: str, **told: float) -> None: ...
     def check_cancelled(self) -> None: ...
     def hold(self) -> None: ...
 
@@ -70,7 +71,7 @@ class QuietProgress:
     def report(self, fraction: float, stage: str) -> None:
         self._say(fraction, stage)
 
-    def log(self, text: str) -> None:
+    def log(self, text: str, **told: float) -> None:
         self._say(1.0, text)
 
     def check_cancelled(self) -> None:
@@ -90,7 +91,8 @@ class PartOf:
         within = self._low + (self._high - self._low) * fraction
         self._whole.report(within, f"{self._name}: {stage}")
 
-    def log(self, text: str) -> None:
+    def log(self, text: str, **told: float) -> None:
+        # What a part tells of its own time says nothing of the whole's.
         self._whole.log(f"{self._name}: {text}")
 
     def check_cancelled(self) -> None:
@@ -146,6 +148,8 @@ def fit_parts(
     `parameters` are the learner's where they are not its defaults. Raises LearnerError.
     """
     train, validation = parts.train, parts.validation
+    new = make_learner(learner_name, **parameters)
+    progress.report(SEARCH_ENDS, f"Training {new.title}")
     vectors = rows.vectors[train.rows]
     encoder = fit_encoder(spec.features, vectors, _level_names(detector, spec), train.labels)
     matrix = training_matrix(
@@ -156,7 +160,6 @@ def fit_parts(
         rows.event_time[train.rows],
         label_delay=spec.training.label_delay,
     )
-    new = make_learner(learner_name, **parameters)
     learner = _fit_learner(new, spec, matrix, train, progress)
     progress.check_cancelled()
     progress.report(0.78, "Calibrating and choosing thresholds")
@@ -203,7 +206,9 @@ def _fit_learner(
     learner = fit_watched(
         fit,
         name=new.name,
-        on_progress=lambda part: progress.report(0.4 + 0.35 * part, f"Training {new.title}"),
+        on_progress=lambda part: progress.report(
+            SEARCH_ENDS + 0.35 * part, f"Training {new.title}"
+        ),
         check=progress.check_cancelled,
     )
     progress.log(f"{new.title} fitted in {time.monotonic() - begun:.1f} s")

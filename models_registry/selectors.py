@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from django.db.models import (
@@ -27,6 +28,9 @@ from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
+
+USUAL_OF = 5
+"""So many of the newest trainings say how long one usually takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,19 @@ def trained_here() -> QuerySet[ModelVersion]:
     detector learnt, nor does one whose thresholds were moved: it has the model of another."""
     rows = ModelVersion.objects.filter(threshold_move=None)
     return rows.exclude(lineage__origin=Lineage.Origin.IMPORTED)
+
+
+def usual_training(detector: Detector, learner: str) -> float | None:
+    """Seconds that trainings of this detector and learner took outside a search for parameters:
+    the median of the newest ones; None without any. One query."""
+    rows = trained_here().filter(detector=detector, learner=learner).order_by("-trained_at")
+    found = rows.values_list(
+        "training_seconds", "metrics__tuning__took", "metrics__tuning__seconds"
+    )[:USUAL_OF]
+    # An older version tells the seconds of its trials alone, some maybe of an earlier attempt.
+    outside = [spent - (trials or 0.0 if took is None else took) for spent, took, trials in found]
+    outside = [seconds for seconds in outside if seconds > 0.0]
+    return median(outside) if outside else None
 
 
 def last_trained() -> dict[int, datetime]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
+from jobs.remaining import SEARCH_BEGINS, USUAL
 from models_registry.core.bands import describe_bands
 from models_registry.core.comparison import Contender, compare
 from models_registry.core.export import arrays_to_bytes, check_parity
@@ -41,6 +42,7 @@ from models_registry.judging import (
     risk_of,
 )
 from models_registry.models import Dataset, ModelVersion
+from models_registry.selectors import usual_training
 from models_registry.tuning import tune_parameters
 from scoring.core.band import KEY as BANDS
 from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
@@ -111,6 +113,8 @@ def train_version(
     started = time.monotonic()
     declared = detector.spec()
     spec = balanced_as(declared, chosen(declared.training.imbalance, imbalance))
+    if tune_for:
+        _tell_usual(detector, learner, progress)
     rows = _read(detector, now or timezone.now(), stored_by, progress)
     split = _plan(spec, rows)
     parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)
@@ -145,6 +149,14 @@ def train_version(
     )
 
 
+def _tell_usual(detector: Detector, learner: str, progress: Progress) -> None:
+    """Say, for whoever foretells the end, how long it takes outside a search for parameters."""
+    seconds = usual_training(detector, learner)
+    if seconds is not None:
+        text = f"Outside a search, such a training usually takes {seconds:.1f} s"
+        progress.log(text, **{USUAL: seconds})
+
+
 def _read(
     detector: Detector, known_at: datetime, stored_by: datetime | None, progress: Progress
 ) -> Rows:
@@ -152,7 +164,7 @@ def _read(
     return read_rows(
         detector,
         known_at=known_at,
-        report=told_while_reading(progress, READING, high=0.3),
+        report=told_while_reading(progress, READING, high=SEARCH_BEGINS),
         stored_by=stored_by,
     )
 

@@ -5,12 +5,15 @@ is looked at; each is learnt from, waits for its labels, and is judged, like the
 """
 
 import hashlib
+import math
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.remaining import SEARCH, SEARCH_BEGINS, SEARCHED
 from models_registry.core.encoding import fit_encoder, training_matrix
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import UNKNOWN
@@ -42,7 +45,7 @@ class Progress(Protocol):
     """The part of `fitting.Progress` that a search uses."""
 
     def report(self, fraction: float, stage: str) -> None: ...
-    def log(self, text: str) -> None: ...
+    def log(self, text: str, **told: float) -> None: ...
     def check_cancelled(self) -> None: ...
 
 
@@ -123,16 +126,22 @@ def tune_parameters(
     progress: Progress,
 ) -> dict[str, Any]:
     """What a search of at most `seconds` found, as a version keeps it; {} where there is nothing to
-    search or too little to judge it by.
+    search or too little to judge it by. `took` are the seconds of this one, `seconds` its trials'.
 
-    Trials that were kept for the same data and folds count as done, with their time.
+    Trials that were kept for the same data and folds count as done, with their time. The log tells
+    how long the search took (`jobs.remaining.SEARCHED`).
     """
-    if not can_be_tuned(learner) or seconds <= 0.0:
+    if seconds <= 0.0:
         return {}
+    if not can_be_tuned(learner):
+        progress.log("The algorithm has no parameters to search.", **{SEARCHED: 0.0})
+        return {}
+    begun = time.monotonic()
     times = fold_times(start, end, delay=spec.training.label_delay)
     folds = make_folds(spec, rows, times)
     if not folds:
-        progress.log("The history is too short, or its positives too few, to search parameters.")
+        text = "The history is too short, or its positives too few, to search parameters."
+        progress.log(text, **{SEARCHED: 0.0})
         return {}
     study = _study_key(detector, learner, spec, data_digest, times)
     known = kept_trials(study)
@@ -152,11 +161,13 @@ def tune_parameters(
         seconds,
         imbalance=spec.training.imbalance,
     )
-    progress.report(
-        0.3, f"Searching parameters: trial {len(told) + 1}, for {seconds:.0f} s at most"
-    )
+    stage = f"Searching parameters: trial {len(told) + 1}, for {seconds:.0f} s at most"
+    progress.report(_how_far(told, seconds), stage)
     trials = search(task, known=known, on_trial=keep, check=progress.check_cancelled)
-    return _summary(study, learner, trials, len(folds))
+    took = time.monotonic() - begun
+    text = f"Parameters searched in {took:.1f} s: {len(trials) - len(known)} trials"
+    progress.log(text, **{SEARCHED: took})
+    return _summary(study, learner, trials, len(folds)) | {"took": took}
 
 
 def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:
@@ -167,10 +178,23 @@ def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:
     shown = "" if best is None else f", best average precision {best.value:.4f}"
     spent = sum(trial.seconds for trial in trials)
     progress.report(
-        0.3 + 0.1 * min(spent / seconds, 1.0),
+        _how_far(trials, seconds),
         f"Searching parameters: trial {newest.number + 1} of {MOST_TRIALS} at most, "
         f"{spent:.0f} of {seconds:.0f} s{shown}",
     )
+
+
+def _how_far(trials: Sequence[Trial], seconds: float) -> float:
+    """The progress at which a search of `seconds` stands: its part is what is left of them.
+
+    A search ends with the trial that uses them up, or with the last one that there may be.
+    """
+    spent = sum(trial.seconds for trial in trials)
+    if not trials or not spent:
+        return SEARCH_BEGINS
+    each = spent / len(trials)
+    more = min(math.ceil(max(seconds - spent, 0.0) / each), MOST_TRIALS - len(trials))
+    return SEARCH_BEGINS + SEARCH * (1.0 - min(more * each / seconds, 1.0))
 
 
 def _summary(study: str, learner: str, trials: Sequence[Trial], folds: int) -> dict[str, Any]:

@@ -40,7 +40,8 @@ MEETING_PLACES = {
     # A backtest: rules as rows and texts, what they read of stored events, and the editor, which it
     # gives back with what was typed when that cannot be tried.
     *("policy_models", "rule_editing", "rule_reports", "rule_forms", "rule_views"),
-    *("dispatch", "progress"),  # how a job is announced, and how it says how far it is
+    # How a job is announced, and how it says how far it is and what its end is foretold from.
+    *("dispatch", "progress", "remaining"),
 }
 
 

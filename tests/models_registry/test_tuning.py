@@ -3,20 +3,25 @@ test part."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from jobs.remaining import SEARCHED, USUAL, foretell, told_since
 from jobs.services import run_job
 from models_registry.core.learners.gradient_boosting import GradientBoosting
 from models_registry.core.splits import LabelHistory
+from models_registry.core.tuning import Trial
 from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.retraining import request_training
+from models_registry.selectors import usual_training
 from models_registry.training import run_training
 from models_registry.tuning import (
     MOST_FOLDS,
+    _how_far,
     _study_key,
     fold_times,
     kept_trials,
@@ -28,6 +33,7 @@ from scoring.labelling import record_truths
 from scoring.models import Label
 from tests.factories import START, card, scored
 from tests.models_registry.learning import detector_of, history, learning_config
+from tests.models_registry.versions import VersionFactory, moved_from
 
 DAY = 86400.0
 ONE_DAY = timedelta(days=1)
@@ -174,3 +180,85 @@ def test_a_second_attempt_goes_on_searching_whatever_has_come_since(detector, mo
     assert f"{kept} trials of an earlier attempt are taken over." in said
     version = ModelVersion.objects.get()
     assert (version.dataset.rows, version.metrics["tuning"]["trials"]) == (400, kept)
+
+
+class Told(QuietProgress):
+    """`reports` (fraction, stage) and the numbers of the log, in order."""
+
+    def __init__(self):
+        self.reports, self.numbers = [], []
+        super().__init__(lambda fraction, stage: self.reports.append((fraction, stage)))
+
+    def log(self, text, **told):
+        self.numbers.append(told)
+
+
+def trials(count, seconds):
+    return [Trial(number, {}, (0.5,), 0.5, seconds) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("tried", "each", "left"),
+    [
+        (0, 1.0, 100.0),
+        (1, 10.0, 90.0),
+        (4, 20.0, 20.0),
+        (3, 30.0, 30.0),  # The trial that uses the time up is not cut short.
+        (1, 300.0, 0.0),
+        (400, 0.1, 10.0),  # 500 trials are the most.
+        (500, 0.1, 0.0),
+    ],
+)
+def test_a_search_tells_how_much_of_its_time_is_left(tried, each, left):
+    found = foretell(min(_how_far(trials(tried, each), 100.0), 0.39999), 0.0, tune_for=100.0)
+    assert found.seconds == pytest.approx(left, abs=0.1)
+
+
+def test_a_search_that_goes_on_begins_where_the_earlier_one_stopped(detector):
+    rows, told = rows_of(detector.spec()), Told()
+    spent = tune(detector, rows)["seconds"]
+    tune(detector, rows, seconds=4 * spent, progress=told)
+    assert told.reports[0][0] > 0.3
+    assert told.numbers[-1][SEARCHED] > 0.0
+
+
+@pytest.mark.parametrize(("learner", "delay"), [("isolation_forest", "1d"), ("lightgbm", "60d")])
+def test_a_search_that_cannot_be_tells_that_it_took_no_time(learner, delay):
+    detector, told = detector_of(learning_config(label_delay=delay)), Told()
+    found = tune_parameters(
+        detector, learner=learner, spec=detector.spec(), rows=rows_of(detector.spec()), start=0.0,
+        end=50.0 * DAY, data_digest="", seconds=60.0, progress=told,
+    )  # fmt: skip
+    assert (found, told.numbers) == ({}, [{SEARCHED: 0.0}])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_training_tells_what_its_end_is_foretold_from(detector):
+    """Outside the search earlier ones took what a later one is expected to take; the second and the
+    third take over the trials of the first."""
+    history(detector, events=400)
+    for number in (1, 2, 3):
+        job = request_training(detector, requested_by=None, learner="lightgbm", tune_for=0.3)
+        ended = run_job(job.pk, run_training)
+        told = told_since(ended.log, ended.started_at)
+        assert 0.0 < told[SEARCHED] < ModelVersion.objects.get(number=number).training_seconds
+        assert (USUAL in told) is (number > 1)
+    outside = [
+        version.training_seconds - version.metrics["tuning"]["took"]
+        for version in ModelVersion.objects.filter(number__in=(1, 2))
+    ]
+    assert told[USUAL] == pytest.approx(sum(outside) / 2)
+
+
+def test_what_is_usual_leaves_out_what_tells_nothing(payments_detector):
+    """A version whose thresholds were moved, one of another algorithm, and an older one most of
+    whose trials an earlier attempt made."""
+    new = partial(VersionFactory, detector=payments_detector, training_seconds=50.0)
+    made = partial(new, learner="lightgbm")
+    assert usual_training(payments_detector, "lightgbm") is None
+    made(metrics={})
+    made(metrics={"tuning": {"seconds": 30.0}})
+    made(metrics={"tuning": {"seconds": 30.0, "took": 20.0}})
+    made(metrics={"tuning": {"seconds": 60.0}})
+    moved_from(new(learner="xgboost"), made(training_seconds=0.1))
+    assert usual_training(payments_detector, "lightgbm") == 30.0

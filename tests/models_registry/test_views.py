@@ -131,18 +131,34 @@ def test_a_training_is_no_news_once_a_newer_version_is_there(client, owner, paym
     assert "and waits as a challenger" not in text_of(client.get(LIST))
 
 
-def test_a_search_says_its_bounds_and_foretells_no_end(client, owner, payments_detector):
+def progress_line(page):
+    return page.partition("progress-line")[2].partition("</div>")[0]
+
+
+@pytest.mark.parametrize(
+    ("progress", "log", "said"),
+    [
+        (0.1, [], "at least 5 min left"),
+        (0.32, [], "at least 4 min left"),
+        (0.32, [{"usual": 90.0}], "about 5 min left"),
+        (0.7, [{"usual": 90.0}, {"searched": 30.0}], "about 20 s left"),
+        (0.7, [{"searched": 0.0}], "about 30 s left"),
+    ],
+)
+def test_a_search_says_its_bounds_and_about_how_long_it_takes(
+    client, owner, payments_detector, progress, log, said
+):
     claim_job(request_training(payments_detector, requested_by=owner, tune_for=300.0).pk)
     stage = "Searching parameters: trial 3 of 500 at most, 20 of 300 s"
-    started = timezone.now() - timedelta(minutes=1)
-    Job.objects.update(progress=0.5, stage=stage, started_at=started)
+    at = timezone.now().isoformat(timespec="seconds")
+    lines = [{"at": at, "text": "", **told} for told in log]
+    started = timezone.now() - timedelta(seconds=70)
+    Job.objects.update(progress=progress, stage=stage, started_at=started, log=lines)
     client.force_login(owner)
-    page = text_of(client.get(LIST))
-    assert "20 of 300 s" in page
-    assert "left" not in page.partition("progress-line")[2].partition("</div>")[0]
-    Job.objects.update(params={})
-    page = text_of(client.get(LIST))
-    assert "s left" in page.partition("progress-line")[2].partition("</div>")[0]
+    for url in (LIST, reverse("job_detail", args=[Job.objects.get().pk])):
+        page = text_of(client.get(url))
+        assert "20 of 300 s" in page
+        assert said in progress_line(page)
     Job.objects.update(status="cancelled")
     assert f"search 5 min or {MOST_TRIALS} trials" in text_of(client.get(LIST))
 
