@@ -25,6 +25,7 @@ from scoring.core.bundle import BundleError
 from scoring.models import Detector
 
 MOST_ROWS = 200
+MOST_LINES = 20
 
 
 class VersionBody(serializers.Serializer[Any]):
@@ -84,6 +85,13 @@ class RollBackIn(serializers.Serializer[Any]):
     )
 
 
+class LineBody(serializers.Serializer[Any]):
+    """A line of a job's log."""
+
+    at = serializers.DateTimeField()
+    text = serializers.CharField()
+
+
 class JobBody(serializers.Serializer[Any]):
     """Work in the background."""
 
@@ -92,7 +100,18 @@ class JobBody(serializers.Serializer[Any]):
     subject = serializers.CharField()
     status = serializers.ChoiceField(["queued", "running", "succeeded", "failed", "cancelled"])
     progress = serializers.FloatField(help_text="0 to 1")
-    stage = serializers.CharField()
+    stage = serializers.CharField(help_text="What it is doing now.")
+    remaining_seconds = serializers.IntegerField(
+        allow_null=True,
+        help_text="About how long it will still run: an estimate from its pace, a search for "
+        "parameters by the time that it is given. Null while nobody knows, and when it does not "
+        "run.",
+    )
+    remaining_text = serializers.CharField(
+        help_text="The same in words, as `about 3 min left`; `at least 4 min left` where no more "
+        "is known than what is left of a search, with `remaining_seconds` null. Else empty.",
+    )
+    log = LineBody(many=True, help_text=f"Its last {MOST_LINES} lines at most, oldest first.")
     attempt = serializers.IntegerField()
     queued_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -149,6 +168,7 @@ def version_body(version: ModelVersion) -> dict[str, Any]:
 
 def job_body(job: Job) -> dict[str, Any]:
     """A job as API clients see it."""
+    left = job.remaining
     return {
         "job_id": job.pk,
         "kind": job.kind,
@@ -156,6 +176,9 @@ def job_body(job: Job) -> dict[str, Any]:
         "status": job.status,
         "progress": job.progress,
         "stage": job.stage,
+        "remaining_seconds": None if left is None or left.is_bound else round(left.seconds),
+        "remaining_text": left.text if left else "",
+        "log": [{"at": line["at"], "text": line["text"]} for line in job.log[-MOST_LINES:]],
         "attempt": job.attempt,
         "queued_at": job.queued_at,
         "started_at": job.started_at,

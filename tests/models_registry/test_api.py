@@ -1,10 +1,14 @@
 """The models API: who may do what, and what comes back."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from jobs.models import Job
 from models_registry.promotion import promote
 from scoring.deployment import serving
+from tests.jobs.factories import JobFactory
 from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +55,34 @@ def test_training_is_accepted_and_can_be_followed(api, payments_detector):
     assert Job.objects.get(pk=job_id).params["learner"] == "logistic_regression"
     assert api("models:read").get(f"/api/v1/jobs/{job_id}").json()["status"] == "queued"
     assert api("models:read").get("/api/v1/jobs/999").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("progress", "params", "seconds", "text"),
+    [
+        (0.01, {}, None, ""),
+        (0.5, {}, 60, "about 60 s left"),
+        (0.35, {"tune_for": 480.0}, None, "at least 4 min left"),
+    ],
+)
+def test_a_job_tells_about_how_long_it_still_takes(api, progress, params, seconds, text):
+    job = JobFactory(params=params, status="running", progress=progress)
+    job.started_at = timezone.now() - timedelta(seconds=60)
+    job.save()
+    reader, url = api("models:read"), f"/api/v1/jobs/{job.pk}"
+    told = reader.get(url).json()
+    assert (told["remaining_seconds"], told["remaining_text"]) == (seconds, text)
+    Job.objects.update(status="succeeded")
+    ended = reader.get(url).json()
+    assert (ended["remaining_seconds"], ended["remaining_text"]) == (None, "")
+
+
+def test_a_job_tells_the_last_lines_of_its_log(api):
+    at = "2026-05-01T10:00:00+00:00"
+    log = [{"at": at, "text": f"line {number}", "searched": 1.0} for number in range(30)]
+    job = JobFactory(log=log)
+    lines = api("models:read").get(f"/api/v1/jobs/{job.pk}").json()["log"]
+    assert lines == [{"at": at, "text": f"line {number}"} for number in range(10, 30)]
 
 
 def test_a_setting_that_a_training_does_not_know_is_refused(api, payments_detector):
