@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEntry
 from models_registry.card import model_card
+from models_registry.management.commands.train import ProgressLines
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import promote
 from tests.factories import payments, scored_many
@@ -145,6 +146,64 @@ def test_training_prints_what_an_owner_asks(db):
     for said in ("Judged on", "ROC AUC", "Thresholds (", version.digest, version.dataset.digest,
                  "v1 had no champion to be compared with.", "challenger"):  # fmt: skip
         assert said in text, said
+
+
+class Terminal(StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def told_of_a_search(out):
+    """A search of 100 s after 10 s of reading, and what comes after it."""
+    now = [0.0]
+    progress = ProgressLines(out, tune_for=100.0, clock=lambda: now[0])
+    for at, fraction, stage in (
+        (0.0, 0.0, "Reading"),
+        (9.0, 0.2, "Reading"),
+        (10.0, 0.3, "Searching: trial 1"),
+        (60.0, 0.35, "Searching: trial 2"),
+    ):
+        now[0] = at
+        progress.report(fraction, stage)
+    progress.log("Searched", searched=100.0)
+    now[0] = 110.0
+    progress.report(0.4, "Training")
+    progress.end()
+    return out.getvalue()
+
+
+def test_each_stage_of_a_training_is_a_line_that_tells_about_how_long_it_takes():
+    assert told_of_a_search(StringIO()).splitlines() == [
+        "  0%  at least 1 min left   Reading",
+        " 30%  at least 1 min left   Searching: trial 1",
+        "      Searched",
+        " 40%  about 20 s left       Training",
+    ]
+
+
+def test_on_a_terminal_a_stage_is_written_over_as_it_goes_on():
+    lines = told_of_a_search(Terminal()).split("\n")
+    assert [line.split("\r\x1b[K")[1:] for line in lines] == [
+        ["  0%  at least 1 min left   Reading", " 20%  at least 1 min left   Reading"],
+        [
+            " 30%  at least 1 min left   Searching: trial 1",
+            " 35%  at least 50 s left    Searching: trial 2",
+        ],
+        [],
+        [" 40%  about 20 s left       Training"],
+        [],
+    ]
+
+
+def test_a_training_on_the_command_line_tells_its_stages(db, capsys):
+    history(detector_of(learning_config()), events=400)
+    run("train", detector="cards", learner="logistic_regression")
+    told = capsys.readouterr().err.splitlines()
+    for stage in ("Reading logged events", "Training Logistic regression", "Registering"):
+        assert sum(line.endswith(stage) for line in told) == 1, told
+    assert not any("\r" in line for line in told)
 
 
 def test_training_tells_the_champion_and_puts_into_service_on_request(db):

@@ -1,13 +1,17 @@
 """`manage.py train --detector X [--learner Y] [--imbalance Z] [--promote]`: without a worker."""
 
+import shutil
 import sys
+import time
 from argparse import ArgumentParser
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.argument_types import number
 from accounts.quantities import threshold
+from jobs.remaining import foretell
 from models_registry.approvals import serving_version
 from models_registry.core.learners.base import LearnerError
 from models_registry.core.learners.catalogue import LEARNERS
@@ -31,9 +35,65 @@ from scoring.models import Detector
 REFUSALS = (DatasetError, SplitError, LearnerError, ImbalanceRefused, TrainingUnderWay)
 
 
+class ProgressLines(QuietProgress):
+    """A line for each stage of a training, with about how long it still takes, and each line of its
+    log. On a terminal the newest stage's line is written over as it goes on.
+
+    `tune_for`: seconds that parameters may be searched for; `clock` in seconds.
+    """
+
+    def __init__(
+        self, out: TextIO, *, tune_for: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._out, self._tune_for, self._clock = out, tune_for, clock
+        self._begun = clock()
+        self._told: dict[str, float] = {}
+        self._shown = self._stage = ""
+        self._is_open = False
+
+    def report(self, fraction: float, stage: str) -> None:
+        # A search names its trial behind the colon.
+        head = stage.partition(":")[0]
+        is_new, self._stage = head != self._stage, head
+        if not is_new and not self._out.isatty():
+            return
+        left = foretell(
+            fraction, self._clock() - self._begun, tune_for=self._tune_for, **self._told
+        )
+        line = f"{fraction:4.0%}  {left.text if left else '':<20}  {stage}"
+        if line == self._shown:
+            return
+        if is_new:
+            self.end()
+        self._shown = line
+        self._write(line)
+
+    def log(self, text: str, **told: float) -> None:
+        self._told |= told
+        self.end()
+        self._out.write(f"      {text}\n")
+        self._out.flush()
+
+    def end(self) -> None:
+        """Whatever is written next begins a line."""
+        if self._is_open:
+            self._out.write("\n")
+        self._is_open = False
+
+    def _write(self, line: str) -> None:
+        if self._out.isatty():
+            # A line that wraps could not be written over.
+            width = shutil.get_terminal_size().columns - 1
+            self._out.write(f"\r\x1b[K{line[:width]}")
+            self._is_open = True
+        else:
+            self._out.write(f"{line}\n")
+        self._out.flush()
+
+
 class Command(BaseCommand):
     help = "Train a version of a detector here and now, and register it as a challenger."
-    _shown = (-1.0, "")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--detector", required=True)
@@ -67,7 +127,6 @@ class Command(BaseCommand):
             version = self._train(detector, options)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
-        sys.stderr.write("\n")
         self._describe(version)
         if options["promote"]:
             command = "manage.py train --promote"
@@ -90,15 +149,20 @@ class Command(BaseCommand):
             tune_for=None if minutes is None else 60.0 * minutes,
         )
         check_idle(detector)
-        return train_version(
-            detector,
-            learner=asked["learner"],
-            imbalance=asked["imbalance"],
-            trained_by=None,
-            job=None,
-            progress=QuietProgress(self._bar),
-            tune_for=asked.get("tune_for", 0.0),
-        )
+        tune_for = asked.get("tune_for", 0.0)
+        progress = ProgressLines(sys.stderr, tune_for=tune_for)
+        try:
+            return train_version(
+                detector,
+                learner=asked["learner"],
+                imbalance=asked["imbalance"],
+                trained_by=None,
+                job=None,
+                progress=progress,
+                tune_for=tune_for,
+            )
+        finally:
+            progress.end()
 
     def _describe(self, version: ModelVersion) -> None:
         """Metrics, thresholds, digests, and how it compares with the champion."""
@@ -131,10 +195,3 @@ class Command(BaseCommand):
             self.stderr.write(f"Not at the tracking server: {problem} It is tried again by beat.")
             return
         self.stdout.write(f"At the tracking server: {run.registered_as}, run {run.run_id}.")
-
-    def _bar(self, fraction: float, stage: str) -> None:
-        if (round(fraction, 2), stage) == self._shown:
-            return
-        self._shown = (round(fraction, 2), stage)
-        sys.stderr.write(f"\r{fraction:4.0%} {stage:<60}")
-        sys.stderr.flush()
