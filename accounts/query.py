@@ -1,20 +1,34 @@
 """What the query string of an API's address asks for. Raises ValidationProblem."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from rest_framework.request import Request
 
 from accounts.api_errors import ValidationProblem
-from accounts.typed import is_whole
+from accounts.typed import is_whole, parse_moment
 
 
-def whole(request: Request, name: str, default: int, *, least: int, most: int) -> int:
-    """A whole number from `least` to `most`."""
+def whole(
+    request: Request, name: str, default: int, *, least: int, most: int, beyond: str = ""
+) -> int:
+    """A whole number from `least` to `most`. `beyond`: what to ask for where that is too little."""
     text = request.query_params.get(name, str(default))
     if not (is_whole(text, digits=9) and least <= int(text) <= most):
         message = f"must be a whole number from {least} to {most}"
+        message += f": {beyond}" if beyond else ""
         raise ValidationProblem([{"field": name, "message": message}])
     return int(text)
+
+
+def moment(request: Request, name: str) -> datetime | None:
+    """A time with its offset, in UTC; None where nothing is asked."""
+    text = request.query_params.get(name, "")
+    found = parse_moment(text)
+    if text and found is None:
+        message = "must be a time with its offset such as 2026-11-21T08:30:00Z (+ is written %2B)"
+        raise ValidationProblem([{"field": name, "message": message}])
+    return found
 
 
 def one_of(request: Request, name: str, known: Collection[str]) -> str:

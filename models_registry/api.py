@@ -26,6 +26,8 @@ from scoring.models import Detector
 
 MOST_ROWS = 200
 MOST_LINES = 20
+MOST_SKIP = 100_000
+NARROW = "narrow the list, by its detector for instance"
 
 
 class VersionBody(serializers.Serializer[Any]):
@@ -54,12 +56,17 @@ LONGEST_SEARCH = 6 * 3600.0
 
 class TrainIn(serializers.Serializer[Any]):
     learner = serializers.ChoiceField(
-        list(LEARNER_TITLES), required=False, default="", help_text="As declared unless given."
+        list(LEARNER_TITLES),
+        required=False,
+        default="",
+        allow_null=True,
+        help_text="As declared unless given.",
     )
     imbalance = serializers.ChoiceField(
         list(TITLES),
         required=False,
         default="",
+        allow_null=True,
         help_text="What is done about a rare class; as declared unless given. The declared method "
         "has its declared options, others their defaults. 422 with a learner that needs no labels.",
     )
@@ -74,7 +81,9 @@ class TrainIn(serializers.Serializer[Any]):
 
 
 class RollBackIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+    reason = serializers.CharField(
+        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
+    )
     champion = serializers.IntegerField(
         required=False,
         default=None,
@@ -204,7 +213,7 @@ class ModelListView(APIView):
         responses={200: VersionPage, **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        skip = whole(request, "skip", 0, least=0, most=100_000)
+        skip = whole(request, "skip", 0, least=0, most=MOST_SKIP, beyond=NARROW)
         limit = whole(request, "limit", 50, least=1, most=MOST_ROWS)
         rows = version_list().defer("curves", "parameters")
         if detector := asked_detector(request):
@@ -312,4 +321,8 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
                 [field_error(name, f"is not known here: {known} are") for name in unknown]
             )
     form.is_valid(raise_exception=True)
-    return dict(form.validated_data)
+    # A field that may be left out may be null instead.
+    return {
+        name: form.fields[name].get_default() if value is None else value
+        for name, value in form.validated_data.items()
+    }

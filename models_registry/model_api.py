@@ -106,7 +106,9 @@ class DriftBody(serializers.Serializer[Any]):
 
 
 class DriftCheckIn(serializers.Serializer[Any]):
-    detector = serializers.CharField(required=False, help_text=f"`{CREDITCARD}` unless given.")
+    detector = serializers.CharField(
+        required=False, allow_null=True, help_text=f"`{CREDITCARD}` unless given."
+    )
 
 
 class ModelInfoView(APIView):
@@ -167,7 +169,8 @@ class DriftCheckView(APIView):
     )
     def post(self, request: Request) -> Response:
         body = request.data or {}
-        slug = body.get("detector", CREDITCARD) if isinstance(body, dict) else None
+        slug = body.get("detector") if isinstance(body, dict) else 0
+        slug = CREDITCARD if slug is None else slug
         if not isinstance(slug, str):
             message = "is the slug of a detector"
             raise ValidationProblem([{"field": "detector", "message": message}])

@@ -17,6 +17,8 @@ from models_registry.api import (
     CONFLICTS,
     ERRORS,
     MOST_ROWS,
+    MOST_SKIP,
+    NARROW,
     DecisionBody,
     asked_detector,
     decision_body,
@@ -39,14 +41,21 @@ from scoring.core.bundle import BundleError
 
 
 class PromoteIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+    reason = serializers.CharField(
+        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
+    )
     override = serializers.BooleanField(
-        required=False, default=False, help_text="Without a passing comparison; needs a reason."
+        required=False,
+        default=False,
+        allow_null=True,
+        help_text="Without a passing comparison; needs a reason.",
     )
 
 
 class NoteIn(serializers.Serializer[Any]):
-    note = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+    note = serializers.CharField(
+        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
+    )
 
 
 class EvidenceBody(serializers.Serializer[Any]):
@@ -178,7 +187,7 @@ class PromotionListView(APIView):
         responses={200: PromotionPage, **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        skip = whole(request, "skip", 0, least=0, most=100_000)
+        skip = whole(request, "skip", 0, least=0, most=MOST_SKIP, beyond=NARROW)
         limit = whole(request, "limit", 50, least=1, most=MOST_ROWS)
         rows = _requests()
         if detector := asked_detector(request):

@@ -1,5 +1,6 @@
 """Reads of predictions, labels and detectors."""
 
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
@@ -45,9 +46,15 @@ def detector_id_of(slug: str) -> int | None:
 
 
 def predictions_page(
-    *, detector_id: int | None, flagged_only: bool, skip: int, limit: int
+    *,
+    detector_id: int | None,
+    flagged_only: bool,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    skip: int,
+    limit: int,
 ) -> QuerySet[Prediction]:
-    """Predictions, newest event first; of one detector unless None.
+    """Predictions, newest event first; of one detector unless None, of events in [since, until).
 
     By its id, which the index of a detector's events begins with: by its slug the database would
     walk through everybody's events to find those of a detector that has few.
@@ -57,6 +64,10 @@ def predictions_page(
         rows = rows.filter(detector=detector_id)
     if flagged_only:
         rows = rows.exclude(decision=Decision.APPROVE)
+    if since is not None:
+        rows = rows.filter(event_time__gte=since)
+    if until is not None:
+        rows = rows.filter(event_time__lt=until)
     return rows[skip : skip + limit]
 
 

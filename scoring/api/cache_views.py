@@ -17,7 +17,9 @@ from scoring.models import Detector
 
 
 class FlushIn(serializers.Serializer[Any]):
-    detector = serializers.CharField(required=False, help_text="A slug; every detector without.")
+    detector = serializers.CharField(
+        required=False, allow_null=True, help_text="A slug; every detector without."
+    )
 
 
 class FlushBody(serializers.Serializer[Any]):

@@ -148,13 +148,19 @@ class FeedbackIn(serializers.Serializer[Any]):
     )
     actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
     feedback_source = serializers.CharField(
-        required=False, max_length=100, default="", allow_blank=True
+        required=False, max_length=100, default="", allow_blank=True, allow_null=True
     )
-    reason_code = serializers.CharField(required=False, max_length=40, default="", allow_blank=True)
+    reason_code = serializers.CharField(
+        required=False, max_length=40, default="", allow_blank=True, allow_null=True
+    )
     label_time = serializers.DateTimeField(
-        required=False, help_text="When it became known (a chargeback's date); now by default."
+        required=False,
+        allow_null=True,
+        help_text="When it became known (a chargeback's date); now by default.",
     )
-    notes = serializers.CharField(required=False, max_length=5000, default="", allow_blank=True)
+    notes = serializers.CharField(
+        required=False, max_length=5000, default="", allow_blank=True, allow_null=True
+    )
 
 
 class FeedbackBody(serializers.Serializer[Any]):

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
-from accounts.query import whole
+from accounts.query import moment, whole
 from scoring.answers import predict_answer
 from scoring.api import serializers as shapes
 from scoring.api.asking import ERRORS, ask, batch_answer, field_errors
@@ -24,6 +24,7 @@ from scoring.services import Conflicting, Refused, Scored
 MOST_EVENTS = 1000
 MOST_ROWS = 1000
 MOST_SKIP = 100_000
+BY_TIME = "read on by event time, with since and until"
 CREDITCARD = "creditcard"
 EVERY = "*"
 """In place of a slug: every detector. No slug is written like this."""
@@ -85,15 +86,18 @@ class PredictionListView(APIView):
         operation_id="v1_predictions_list",
         parameters=[
             OpenApiParameter("detector", str),
-            OpenApiParameter("skip", int),
+            OpenApiParameter("skip", int, description=f"At most {MOST_SKIP}; then {BY_TIME}."),
             OpenApiParameter("limit", int),
             OpenApiParameter("fraud_only", bool),
+            OpenApiParameter("since", OpenApiTypes.DATETIME, description="Events from then on."),
+            OpenApiParameter("until", OpenApiTypes.DATETIME, description="Events before then."),
         ],
         responses={200: shapes.PredictionPage, **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        skip = whole(request, "skip", 0, least=0, most=MOST_SKIP)
+        skip = whole(request, "skip", 0, least=0, most=MOST_SKIP, beyond=BY_TIME)
         limit = whole(request, "limit", 100, least=1, most=MOST_ROWS)
+        since, until = moment(request, "since"), moment(request, "until")
         flagged = request.query_params.get("fraud_only", "false").lower()
         if flagged not in ("true", "false"):
             raise ValidationProblem([{"field": "fraud_only", "message": "is true or false"}])
@@ -104,7 +108,12 @@ class PredictionListView(APIView):
         rows: Iterable[Prediction] = ()  # Whose detector is not loaded has none.
         if asked == EVERY or detector_id is not None:
             rows = predictions_page(
-                detector_id=detector_id, flagged_only=flagged == "true", skip=skip, limit=limit
+                detector_id=detector_id,
+                flagged_only=flagged == "true",
+                since=since,
+                until=until,
+                skip=skip,
+                limit=limit,
             )
         bodies = [_stored_body(row) for row in rows]
         return Response({"predictions": bodies, "skip": skip, "limit": limit})
@@ -157,15 +166,15 @@ class FeedbackView(APIView):
         if not prediction.event_time <= label_time <= latest:
             message = "must lie between the event's time and now"
             raise ValidationProblem([{"field": "label_time", "message": message}])
-        source, notes = form.validated_data["feedback_source"], form.validated_data["notes"]
+        said = (form.validated_data["feedback_source"], form.validated_data["notes"])
         label = record_label(
             prediction,
             is_fraud=form.validated_data["actual_label"],
             source=Label.Source.FEEDBACK,
             label_time=label_time,
             author=request.user if request.user.is_authenticated else None,
-            reason_code=form.validated_data["reason_code"],
-            notes=f"{source}: {notes}" if source and notes else source or notes,
+            reason_code=form.validated_data["reason_code"] or "",
+            notes=": ".join(filter(None, said)),
         )
         body = {
             "label_id": label.pk,

@@ -93,6 +93,13 @@ def test_a_setting_that_a_training_does_not_know_is_refused(api, payments_detect
     assert not Job.objects.exists()
 
 
+def test_what_a_training_need_not_be_told_may_be_null(api, payments_detector):
+    body = {"learner": None, "imbalance": None, "tune_for": None}
+    answer = api("models:write").post("/api/v1/detectors/payments/train", body, content_type=JSON)
+    assert answer.status_code == 202, answer.content
+    assert Job.objects.get().params["learner"] == "lightgbm"
+
+
 def test_bad_training_requests_start_nothing(api, payments_detector):
     writer = api("models:write")
     body = {"learner": "oracle"}
@@ -107,6 +114,7 @@ def test_bad_training_requests_start_nothing(api, payments_detector):
 def test_a_page_that_is_no_number_is_422(api, version, number):
     answer = api("models:read").get(f"/api/v1/models?skip={number}")
     assert answer.status_code == 422
+    assert "to 100000: narrow the list" in answer.json()["errors"][0]["message"]
 
 
 def test_promote_and_roll_back(api, version, payments_digest):

@@ -95,6 +95,13 @@ def test_a_check_is_a_job_and_asking_twice_queues_one(api, champion, sent):
     assert api("models:read").get(STATUS).json()["job_id"] == sent[0].pk
 
 
+def test_null_names_no_detector_to_check(api, champion):
+    """What contract C's clients check is `creditcard`, which is not loaded here."""
+    for body in ({}, {"detector": None}):
+        answer = check(api("models:write"), body)
+        assert (answer.status_code, "'creditcard'" in answer.json()["detail"]) == (404, True)
+
+
 def test_the_jobs_result_is_the_status(api, payments_detector):
     stored_events(serve(payments_detector))
     job = check(api("models:write")).json()["job_id"]

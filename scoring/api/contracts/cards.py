@@ -39,9 +39,13 @@ class PredictIn(serializers.Serializer[Any]):
     and time_of_day (the rest is imputed); `features`, 30 numbers as [Time, V1..V28, Amount]."""
 
     transaction_id = serializers.CharField(max_length=100)
-    transaction = serializers.DictField(required=False)
+    transaction = serializers.DictField(required=False, allow_null=True)
     features = serializers.ListField(
-        child=serializers.FloatField(), required=False, min_length=30, max_length=30
+        child=serializers.FloatField(),
+        required=False,
+        allow_null=True,
+        min_length=30,
+        max_length=30,
     )
 
 
@@ -107,11 +111,18 @@ class _Sent:
             self._list_form(features)
         elif not isinstance(transaction, dict):
             self._bad("transaction", "must be an object")
-        elif transaction.keys() & SIMPLE.keys():
-            self._simple_form(transaction)
         else:
-            self._full_form(transaction)
+            self._by_name(transaction)
         self.event["transaction_id"] = raw.get("transaction_id")
+
+    def _by_name(self, transaction: dict[str, Any]) -> None:
+        # Clients that know both forms send those fields of the other one as null.
+        given = {name: value for name, value in transaction.items() if value is not None}
+        named = given or transaction  # Where all is null, by what it is called.
+        if named.keys() & SIMPLE.keys():
+            self._simple_form(given)
+        else:
+            self._full_form(given)
 
     def _list_form(self, features: object) -> None:
         if not isinstance(features, list) or len(features) != len(LAYOUT):

@@ -36,7 +36,7 @@ class NamedScoreIn(serializers.Serializer[Any]):
 
     data = serializers.DictField()  # type: ignore[assignment]
     model_name = serializers.CharField(max_length=100, help_text="A detector's slug or alias.")
-    include_explanations = serializers.BooleanField(required=False, default=False)
+    include_explanations = serializers.BooleanField(required=False, default=False, allow_null=True)
 
 
 class NamedBatchIn(NamedScoreIn):
@@ -148,11 +148,11 @@ class NamedBatchView(ScoringView):
 
 def _model_and_wish(body: dict[str, Any]) -> tuple[DetectorSpec, bool]:
     """The detector that `model_name` names, and whether explanations are wanted."""
-    name, wish = body.get("model_name"), body.get("include_explanations", False)
+    name, wish = body.get("model_name"), body.get("include_explanations")
     problems = []
     if not isinstance(name, str) or not 0 < len(name) <= 100:
         problems.append(("model_name", "must be the name of a model"))
-    if not isinstance(wish, bool):
+    if not (wish is None or isinstance(wish, bool)):
         problems.append(("include_explanations", "must be true or false"))
     if problems:
         raise ValidationProblem(field_errors(problems))

@@ -37,9 +37,11 @@ class DetectIn(serializers.Serializer[Any]):
     location = serializers.CharField(max_length=100, help_text="City.")
     timestamp = serializers.CharField(help_text="ISO 8601; its offset tells the local hour.")
     merchant_type = serializers.CharField(max_length=60)
-    user_name = serializers.CharField(required=False, max_length=200)
-    country = serializers.CharField(required=False, help_text="ISO 3166-1 alpha-2.")
-    mcc_code = serializers.CharField(required=False, max_length=8)
+    user_name = serializers.CharField(required=False, allow_null=True, max_length=200)
+    country = serializers.CharField(
+        required=False, allow_null=True, help_text="ISO 3166-1 alpha-2."
+    )
+    mcc_code = serializers.CharField(required=False, allow_null=True, max_length=8)
 
 
 class SanctionsAlert(serializers.Serializer[Any]):

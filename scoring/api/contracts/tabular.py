@@ -93,7 +93,7 @@ class FraudPredictView(ScoringView):
 
     def reply(self, data: Any) -> dict[str, Any]:
         """See ScoringView."""
-        prediction = ask_one(FRAUD, {"transaction_id": new_id(), **whole_body(data)})
+        prediction = ask_one(FRAUD, with_id(data, "transaction_id"))
         return {"fraud_probability": prediction.risk, **_shared(prediction)}
 
 
@@ -115,8 +115,14 @@ class AnomalyPredictView(ScoringView):
 
     def reply(self, data: Any) -> dict[str, Any]:
         """See ScoringView."""
-        prediction = ask_one(ANOMALY, {"sample_id": new_id(), **whole_body(data)})
+        prediction = ask_one(ANOMALY, with_id(data, "sample_id"))
         return {"anomaly_score": prediction.risk, **_shared(prediction)}
+
+
+def with_id(data: object, name: str) -> dict[str, Any]:
+    """The body, with an id of its own where it has none. Raises ValidationProblem."""
+    body = whole_body(data)
+    return body if body.get(name) is not None else body | {name: new_id()}
 
 
 def _shared(prediction: Prediction) -> dict[str, Any]:

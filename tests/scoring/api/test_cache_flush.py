@@ -42,6 +42,11 @@ def test_a_bare_post_flushes_all(api, fraud_detector):
     assert epochs() == {"fraud": 1}
 
 
+def test_null_names_no_detector(api, fraud_detector):
+    assert flush(api("models:write"), {"detector": None}).status_code == 200
+    assert epochs() == {"fraud": 1}
+
+
 def test_an_unknown_detector_is_404_and_a_wrong_one_422(api, fraud_detector):
     assert flush(api("models:write"), {"detector": "nothing"}).status_code == 404
     for wrong in (7, "", []):

@@ -63,6 +63,29 @@ def test_predictions_can_be_narrowed_and_paged(reader, stored):
     assert ids(reader) == ids(reader, "?detector=") == []
 
 
+def test_predictions_can_be_narrowed_to_a_stretch_of_event_time(reader, stored):
+    first, flagged, newest = (str(row.pk) for row in stored)
+    assert ids(reader, f"{ALL}&since=2020-06-01T12:10:00Z") == [newest, flagged]
+    assert ids(reader, f"{ALL}&until=2020-06-01T12:10:00Z") == [first]
+    stretch = "since=2020-06-01T14:10:00%2B02:00&until=2020-06-01T12:20:00Z"
+    assert ids(reader, f"{ALL}&{stretch}") == [flagged]
+    assert (
+        ids(reader, f"{ALL}&{stretch}&skip=1")
+        == ids(reader, f"{ALL}&since=2021-01-01T00:00Z")
+        == []
+    )
+
+
+def test_who_skips_too_far_is_told_to_read_by_time(reader, stored):
+    assert ids(reader, f"{ALL}&skip=100000") == []
+    response = reader.get(f"/api/v1/predictions{ALL}&skip=100001")
+    assert response.status_code == 422
+    [entry] = response.json()["errors"]
+    assert entry["message"] == (
+        "must be a whole number from 0 to 100000: read on by event time, with since and until"
+    )
+
+
 @pytest.mark.parametrize("slug", ["nothing", "%00nothing", "payments%00", "x" * 3000, "%20*"])
 def test_predictions_of_a_detector_that_is_not_there_are_404(reader, stored, slug):
     response = reader.get(f"/api/v1/predictions?detector={slug}")
@@ -80,6 +103,9 @@ def test_predictions_of_a_detector_that_is_not_there_are_404(reader, stored, slu
         "skip=1e3",
         pytest.param("skip=" + "1" * 5000, id="skip=11111..."),
         "fraud_only=maybe",
+        "since=yesterday",
+        "until=2020-06-01T12:00:00",
+        "until=%00",
     ],
 )
 def test_a_wrong_query_is_422_and_named(reader, query):
@@ -149,6 +175,18 @@ def test_feedback_takes_an_id_as_it_was_sent_blanks_and_all(api, called):
     assert give(telling, prediction_id=called, actual_label=True).status_code == 201
     assert Label.objects.get().prediction.external_id == called
     assert give(telling, prediction_id=f" {called} ", actual_label=True).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["feedback_source", "notes", "reason_code", "label_time"])
+def test_null_is_as_good_as_nothing_where_feedback_may_leave_a_field_out(api, stored, name):
+    said = {"feedback_source": "bank", "notes": "called", "reason_code": "x"} | {name: None}
+    response = give(
+        api("feedback:write"), prediction_id=str(stored[0].pk), actual_label=True, **said
+    )
+    assert response.status_code == 201, response.content
+    label = Label.objects.get()
+    told = {"feedback_source": "called", "notes": "bank"}.get(name, "bank: called")
+    assert (label.notes, label.reason_code) == (told, said["reason_code"] or "")
 
 
 def test_later_feedback_is_added(api, stored):

@@ -80,6 +80,22 @@ def test_the_simplified_form_is_imputed_and_says_what(post, creditcard_champion)
     assert Prediction.objects.get().event["Amount"] == 120.5
 
 
+@pytest.mark.parametrize("nothing", [{"V1": None, "Time": None}, {"V9": None, "more": None}])
+def test_the_simplified_form_may_hold_the_fields_of_the_full_one_as_null(
+    post, creditcard_champion, nothing
+):
+    sent = {"transaction_id": "s-1", "transaction": {"amount": 120.5, "time_of_day": "14:30"}}
+    first = post(URL, sent).json()
+    sent["transaction"] |= nothing
+    assert post(URL, sent).json() == first
+
+
+def test_the_full_form_may_hold_the_fields_of_the_simplified_one_as_null(post, creditcard_champion):
+    sent = full() | {"features": None}
+    sent["transaction"] |= {"amount": None, "time_of_day": None}
+    assert post(URL, sent).json() == post(URL, listed()).json()
+
+
 def test_the_full_form_imputes_nothing(post, creditcard_champion):
     assert post(URL, full()).json()["imputed_fields"] == []
 
@@ -132,6 +148,7 @@ def test_a_list_of_another_length_is_422(post, creditcard_champion, length):
         (full() | {"transaction_id": "x" * 101}, ["transaction_id"]),
         (full() | {"transaction_id": 7}, ["transaction_id"]),
         ({"transaction_id": "a", "transaction": {"amount": -1}}, ["transaction.amount"]),
+        ({"transaction_id": "a", "transaction": {"amount": None}}, ["transaction.amount"]),
         ({"transaction_id": "a", "transaction": {"time_of_day": "1:00"}}, ["transaction.amount"]),
         (
             {"transaction_id": "a", "transaction": {"amount": 1, "V1": 2}},

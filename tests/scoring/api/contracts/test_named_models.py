@@ -54,6 +54,12 @@ def test_explanations_come_when_asked_for(post, named_champion):
     assert sizes[0] > 0
 
 
+def test_null_is_as_good_as_no_wish_for_explanations(post, named_champion):
+    response = post(URL, asked(include_explanations=None))
+    assert response.status_code == 200, response.content
+    assert "explanations" not in response.json()
+
+
 def test_a_large_amount_at_night_scores_higher(post, named_champion):
     risky = record(amount=900.0, merchant_category="electronics", time_of_day="03:10")
     assert post(URL, asked(risky)).json()["score"] > post(URL, asked()).json()["score"]

@@ -43,6 +43,15 @@ def test_the_explanation_has_a_summary_and_contributions(post, champion):
     assert set(explained["contributions"][0]) == {"feature", "value", "contribution"}
 
 
+def test_what_may_be_left_out_may_be_null(post, champion):
+    sent = payment(transaction_id="t-1", user_name=None)
+    nothing = dict.fromkeys(["user_name", "country", "mcc_code", "device_id", "currency"])
+    answers = [post(DETECT, sent).json(), post(DETECT, sent | nothing).json()]
+    answers += post(BATCH, [sent | nothing]).json()
+    assert answers == [answers[0]] * 3
+    assert answers[0]["transaction_id"] == "t-1"
+
+
 def test_25000_at_three_fires_both_rules(post, champion):
     body = post(DETECT, big()).json()
     assert {"HIGH_AMOUNT", "UNUSUAL_HOUR"} <= set(body["reason_codes"])

@@ -1,6 +1,7 @@
 """Contract A: `/v1/fraud/predict`, `/v1/anomaly/predict`, `/v1/metrics`, `/health`."""
 
 import json
+import uuid
 
 import pytest
 from django.db import connection
@@ -58,6 +59,13 @@ def test_every_call_is_an_ordinary_stored_prediction(post, fraud_champion):
     stored = Prediction.objects.filter(detector=fraud_champion)
     assert sorted(str(row.pk) for row in stored) == sorted(ids)
     assert all(row.event["transaction_amount"] == 9999.99 for row in stored)
+
+
+def test_an_id_that_is_null_is_one_that_the_client_does_not_send(post, fraud_champion):
+    for sent in (RISKY, RISKY | {"transaction_id": None, "account_id": None}):
+        assert post(FRAUD, sent).status_code == 200
+    ids = Prediction.objects.values_list("external_id", flat=True)
+    assert {uuid.UUID(name).version for name in ids} == {7}
 
 
 def test_an_id_of_the_clients_own_makes_it_idempotent(post, fraud_champion):
