@@ -8,6 +8,7 @@ from typing import Any
 
 from scoring.core.bundle import BundleError
 from scoring.core.decision import RULES_ALONE, Thresholds, together
+from scoring.core.reasons import shown_values
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision, RiskLevel
 from scoring.deployment import RULES_ONLY, loaded
@@ -42,19 +43,20 @@ def thresholds_of(prediction: Prediction) -> Thresholds | None:
 def contributions_of(prediction: Prediction) -> list[dict[str, Any]]:
     """Every feature's share of the score, largest first.
 
-    `value` is the number that the model saw, None where it was missing. Empty when no model
-    scored, or when the bundle that knows the names is gone.
+    `value` as people read it (`shown_values`). Empty when no model scored, or when the bundle that
+    knows the names is gone.
     """
     parts = prediction.contribution_array()
-    try:
-        names = () if parts is None else loaded(prediction.bundle_digest).plan.names
-    except BundleError:
-        return []
     if parts is None:
         return []
-    shares = zip(names, prediction.vector_array().tolist(), parts.tolist(), strict=True)
+    try:
+        spec = loaded(prediction.bundle_digest).spec
+    except BundleError:
+        return []
+    values = shown_values(spec, prediction.vector_array(), prediction.event)
+    shares = zip(spec.feature_names, values, parts.tolist(), strict=True)
     return [
-        {"feature": name, "value": None if value != value else value, "contribution": part}
+        {"feature": name, "value": value, "contribution": part}
         for name, value, part in sorted(shares, key=lambda share: -abs(share[2]))
     ]
 

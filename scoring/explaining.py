@@ -11,7 +11,6 @@ import numpy as np
 
 from accounts.vault import VaultError
 from scoring import policy_store
-from scoring.core.bundle import Bundle
 from scoring.core.counterfactual import (
     Counterfactual,
     Situation,
@@ -19,6 +18,7 @@ from scoring.core.counterfactual import (
     tell,
 )
 from scoring.core.reader import SpecError
+from scoring.core.reasons import shown_values
 from scoring.core.schema import SchemaError
 from scoring.core.surrogate import Surrogate, fit_surrogate
 from scoring.core.types import Decision, Event, Orders
@@ -150,7 +150,7 @@ def _contributions(row: Prediction, shot: Snapshot | None) -> dict[str, Any]:
     base = predictor.explainer.base
     order = np.argsort(-np.abs(parts), kind="stable").tolist()
     features = shot.bundle.spec.features
-    values = _values(shot.bundle, shot.event, row)
+    values = shown_values(shot.bundle.spec, row.vector_array(), shot.event.fields)
     return {
         "base_value": base,
         "margin": base + float(parts.sum()),
@@ -162,18 +162,6 @@ def _contributions(row: Prediction, shot: Snapshot | None) -> dict[str, Any]:
         "additivity_error": row.additivity_error,
         "exact": row.additivity_error is not None and row.additivity_error <= ADDS_UP,
     }
-
-
-def _values(bundle: Bundle, event: Event, row: Prediction) -> list[Any]:
-    """What each feature was: a category as the event had it, else its number; no personal data."""
-    found: list[Any] = []
-    for feature, number in zip(bundle.spec.features, row.vector_array().tolist(), strict=True):
-        if feature.field in bundle.spec.pii_fields or number != number:
-            found.append(None)
-        else:
-            text = feature.kind == "category"
-            found.append(event.fields.get(feature.field) if text else number)
-    return found
 
 
 def _what_if(row: Prediction) -> dict[str, Any]:

@@ -195,6 +195,22 @@ def _calendar_phrase(part: str, value: float, event: Event) -> str:
     return f"at {int(clock // 3600):02d}:{int(clock % 3600 // 60):02d} local time"
 
 
+def shown_values(
+    spec: DetectorSpec, vector: Floats, fields: Mapping[str, Any]
+) -> list[float | str | None]:
+    """What each feature was, for people: the event's own word where the number only stands for it.
+
+    None where it was missing, and for whatever is read from personal data. `fields` of the event.
+    """
+    found: list[float | str | None] = []
+    for feature, value in zip(spec.features, vector.tolist(), strict=True):
+        if feature.field in spec.pii_fields or value != value:
+            found.append(None)
+        else:
+            found.append(fields.get(feature.field) if feature.kind in TEXTS else value)
+    return found
+
+
 def usual_of_entity(
     plan: EntityPlan, feature: FeatureSpec, event: Event, windows: Windows
 ) -> tuple[float, float] | None:

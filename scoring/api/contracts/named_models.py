@@ -45,7 +45,9 @@ class NamedBatchIn(NamedScoreIn):
 
 class Explanation(serializers.Serializer[Any]):
     feature = serializers.CharField()
-    value = serializers.FloatField(allow_null=True, help_text="As the model saw it; null: missing.")
+    value = serializers.JSONField(
+        allow_null=True, help_text="As the record had it; null: missing, or personal data."
+    )
     contribution = serializers.FloatField(help_text="Share of the margin; positive raises risk.")
 
 

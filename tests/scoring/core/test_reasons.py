@@ -1,12 +1,21 @@
 """Contributions in plain words, beside what is usual."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scoring.core.features import FeaturePlan
-from scoring.core.reasons import duration, explain_reasons, number, percent, phrase, title
+from scoring.core.reasons import (
+    duration,
+    explain_reasons,
+    number,
+    percent,
+    phrase,
+    shown_values,
+    title,
+)
 from scoring.core.spec import parse_spec
 from scoring.core.transformations import FeatureSpec
 from scoring.core.vectors import build, teach
@@ -166,6 +175,25 @@ def test_a_switch_is_yes_or_no_and_has_no_range():
     reference = {"amount": {"deciles": [0.0] * 6 + [1.0] * 5}}
     (reason,) = explain_reasons(spec, PLAN, event, vector, contributions, {}, reference)
     assert (reason.text, reason.usual) == ("amount yes", None)
+
+
+def test_a_value_is_shown_as_the_event_had_it_and_never_what_is_personal():
+    config = config_of("credit_card_fraud")
+    spec = parse_spec(config)
+    [event] = parse_all(spec, [{"merchant_category": " Travel", "time_of_day": "18:00"}])
+    vector = np.arange(len(spec.features), dtype=float)
+    vector[spec.feature_names.index("entity_id_mean_amount_7d")] = math.nan
+    shown = dict(zip(spec.feature_names, shown_values(spec, vector, event.fields), strict=True))
+    assert shown["merchant_category"] == " Travel"
+    assert shown["time_of_day_sin"] == shown["time_of_day_cos"] == "18:00"
+    assert (shown["amount"], shown["entity_id_mean_amount_7d"]) == (0.0, None)
+    hiding = replace(spec, pii_fields=frozenset({"amount", "time_of_day"}))
+    hidden = dict(zip(spec.feature_names, shown_values(hiding, vector, event.fields), strict=True))
+    assert {name for name in hidden if hidden[name] != shown[name]} == {
+        *("amount", "entity_id_amount_ratio_30d", "entity_id_mean_amount_24h"),
+        *("time_of_day_sin", "time_of_day_cos"),
+    }
+    assert all(hidden[name] in (None, shown[name]) for name in hidden)
 
 
 def test_a_number_that_is_personal_data_is_not_told():

@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from scoring.models import Prediction
+from scoring import deployment
+from scoring.core.bundle import write_bundle
+from scoring.models import Detector, Prediction
 from scoring.source_models import DetectorAlias
-from tests.factories import payment
+from tests.factories import config_of, payment, shipped_detector, train_bundle
 
 pytestmark = pytest.mark.django_db
 URL, BATCH = "/api/v1/scoring/score", "/api/v1/scoring/score/batch"
@@ -52,6 +55,33 @@ def test_explanations_come_when_asked_for(post, named_champion):
     sizes = [abs(one["contribution"]) for one in explained]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 0
+
+
+def test_an_explanation_shows_what_the_record_said_and_not_what_stands_for_it(post, named_champion):
+    told = post(URL, asked(include_explanations=True)).json()["explanations"]
+    values = {one["feature"]: one["value"] for one in told}
+    assert (values["merchant_category"], values["amount"]) == ("grocery", 35.0)
+    assert values["time_of_day_sin"] == values["time_of_day_cos"] == "14:30"
+    lacking = record(merchant_category=None, time_of_day=None)
+    told = post(URL, asked(lacking, include_explanations=True)).json()["explanations"]
+    missing = {one["feature"] for one in told if one["value"] is None}
+    assert missing >= {"merchant_category", "time_of_day_sin", "time_of_day_cos"}
+
+
+def test_an_explanation_shows_no_personal_data(post):
+    config = config_of(MODEL)
+    config["event"]["pii"], config["rules"] = ["amount"], []
+    labels = np.arange(60) % 2
+    raws = [record(amount=30.0 + 500.0 * label) for label in labels]
+    manifest, files = train_bundle(config, raws, labels)
+    shipped_detector(MODEL)
+    digest = write_bundle(deployment.bundle_root(), manifest, files)
+    detector = Detector.objects.get()
+    deployment.install(detector, slot="champion", digest=digest, version="v1")
+    told = post(URL, asked(include_explanations=True)).json()["explanations"]
+    values = {one["feature"]: one["value"] for one in told}
+    assert (values["amount"], values["merchant_category"]) == (None, "grocery")
+    assert "35" not in str(values)
 
 
 def test_null_is_as_good_as_no_wish_for_explanations(post, named_champion):
