@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring.core.json_values import with_nul, without_value
 from scoring.core.spec import DetectorSpec
-from scoring.deployment import UnknownDetector, latest
+from scoring.deployment import UnknownDetector, latest, serving_of
 from scoring.models import Detector
 from scoring.services import Outcome, Refused, score_events
 from scoring.source_declaration import Declared, SourceError
@@ -54,7 +54,7 @@ def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool
         if detector is None:
             problem = ("detector", f"there is no detector '{declared.detector}'")
             raise SourceError([problem], declared.lines)
-        problems = _misfits(declared, detector.spec())
+        problems = _misfits(declared, detector.spec(), serving_of(detector).bundle.spec)
         if problems:
             raise SourceError(problems, declared.lines)
     source, created = Source.objects.update_or_create(
@@ -75,8 +75,13 @@ def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool
     return source, created
 
 
-def _misfits(declared: Declared, spec: DetectorSpec) -> list[tuple[str, str]]:
-    """Where the source does not give what the detector needs, or would show what it must hide."""
+def _misfits(
+    declared: Declared, spec: DetectorSpec, serving: DetectorSpec
+) -> list[tuple[str, str]]:
+    """Where the source does not give what the detector needs, or would show what it must hide.
+
+    `serving`: the declaration that a champion was trained with goes on deciding what is encrypted.
+    """
     known = spec.schema["properties"]
     given = fields_read(declared.mapping, declared.schema["properties"])
     found = [
@@ -89,12 +94,25 @@ def _misfits(declared: Declared, spec: DetectorSpec) -> list[tuple[str, str]]:
         for name in spec.schema.get("required", ())
         if name not in given
     ]
-    found += [
-        (f"pii_fields.{declared.pii_fields.index(theirs)}",
-         f"detector '{spec.slug}' keeps '{own}' in clear: declare it as pii there first")
-        for own, theirs in given.items()
-        if theirs in declared.pii_fields and own in known and not _hidden(spec, own)
-    ]  # fmt: skip
+    for own, theirs in given.items():
+        if theirs not in declared.pii_fields or own not in known:
+            continue
+        place = f"pii_fields.{declared.pii_fields.index(theirs)}"
+        if not _hidden(spec, own):
+            found.append(
+                (
+                    place,
+                    f"detector '{spec.slug}' keeps '{own}' in clear: declare it as pii there first",
+                )
+            )
+        elif not _hidden(serving, own):
+            found.append(
+                (
+                    place,
+                    f"the champion of detector '{spec.slug}' keeps '{own}' in clear, "
+                    "as it was declared before: train and promote a version first",
+                )
+            )
     return found
 
 
@@ -102,8 +120,37 @@ def _hidden(spec: DetectorSpec, field: str) -> bool:
     return field in spec.pii_fields
 
 
+def losses_of(source: Source) -> str:
+    """What of a source's events does not reach its detector, in sentences; empty where all does.
+
+    By what served it when this process last looked: who scores leaves out the same.
+    """
+    if source.detector is None:
+        return ""
+    try:
+        spec = latest(source.detector.slug).bundle.spec
+    except UnknownDetector:
+        return ""
+    given = fields_read(source.mapping, source.schema["properties"])
+    found = [
+        f"Detector '{spec.slug}' keeps no '{own}' as personal data: it is left out of its events."
+        for own, theirs in given.items()
+        if theirs in source.pii_fields and not _hidden(spec, own)
+    ]
+    if spec.entity_field and spec.entity_field not in given:
+        found.append(
+            f"Its events bring no '{spec.entity_field}', by which detector '{spec.slug}' tells"
+            f" whose they are: declare it, or add mapping: {{{spec.entity_field}: FIELD}}."
+        )
+    return " ".join(found)
+
+
 def how_it_comes(source: Source) -> str:
-    """What brings the source's events here, in a sentence for who declared it."""
+    """What brings the source's events here, and what of them is lost, for who declared it."""
+    return " ".join(filter(None, (_way_of(source), losses_of(source))))
+
+
+def _way_of(source: Source) -> str:
     if source.detector_id is None:
         return "It names no detector: its events can be scored once it does."
     if source.source_type in PUSHED:

@@ -5,13 +5,20 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from accounts import vault
 from accounts.models import AuditEntry
 from scoring.models import Prediction
 from scoring.services import Refused, Scored
 from scoring.source_declaration import SourceError, read_mapping, read_yaml
 from scoring.source_models import Source
-from scoring.sources import NoDetector, how_it_comes, save_source, score_source_events
-from tests.factories import START
+from scoring.sources import (
+    NoDetector,
+    how_it_comes,
+    losses_of,
+    save_source,
+    score_source_events,
+)
+from tests.factories import START, shipped_detector
 
 KAFKA = """name: "Credit Card Transactions"
 source_type: "kafka"            # csv | parquet | kafka | mqtt | webhook | rest
@@ -230,6 +237,38 @@ class TestKept:
         [outcome] = score_source_events(source, [order(merchant_type="books")])
         event = outcome.prediction.event
         assert (event["merchant_type"], event["location"]) == ("Berlin", "books")
+
+    def test_the_contracts_source_feeds_the_shipped_detector_and_its_user_is_hidden(self):
+        shipped_detector("credit_card_fraud")
+        joined = "detector: credit_card_fraud\nmapping: {entity_id: user_id}\n"
+        source, _ = save_source(read_yaml(KAFKA + joined), actor=None)
+        event = {"user_id": "4000 1234 5678", "amount": 12.5, "merchant_category": "travel"}
+        [outcome] = score_source_events(source, [event], made_up_ids=["m-1"])
+        row = outcome.prediction
+        assert vault.decrypt(row.event["entity_id"]) == event["user_id"]
+        assert row.entity == vault.token("entity_id", event["user_id"])
+        assert "1234" not in str(row.event) + str(row.reasons)
+        assert (row.external_id, losses_of(source)) == ("m-1", "")
+
+    def test_what_a_source_loses_on_its_way_to_the_detector_is_told(self):
+        shipped_detector("credit_card_fraud")
+        declared = read_yaml(KAFKA + "detector: credit_card_fraud\n")
+        told = losses_of(save_source(declared, actor=None)[0])
+        assert "keeps no 'user_id' as personal data: it is left out of its events" in told
+        assert "no 'entity_id', by which detector 'credit_card_fraud' tells whose" in told
+        assert "mapping: {entity_id: FIELD}" in told
+
+    def test_a_champion_that_would_show_what_is_declared_as_personal_is_told_apart(self, champion):
+        """It was trained before the declaration called the merchant personal."""
+        champion.config["event"]["pii"].append("merchant_id")
+        champion.save(update_fields=["config"])
+        text = WEBHOOK.replace("    e_mail:", "    merchant_id: {type: string}\n    e_mail:")
+        text = text.replace("[customer, e_mail]", "[customer, merchant_id]")
+        with pytest.raises(SourceError) as caught:
+            save_source(read_yaml(text), actor=None)
+        [said] = caught.value.told()
+        assert "pii_fields.1: the champion of detector 'payments'" in said
+        assert "train and promote a version first" in said
 
     def test_a_source_without_a_detector_scores_nothing(self):
         source, _ = save_source(read_yaml(KAFKA), actor=None)
