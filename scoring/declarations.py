@@ -23,19 +23,31 @@ from scoring.yaml_lines import read_yaml, with_lines
 SHIPPED = Path(__file__).resolve().parent / "detectors"
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The declaration in a YAML file, checked. Raises SpecError: all problems, with their lines."""
+def read_document(path: Path) -> tuple[Any, dict[str, int]]:
+    """(value, line by place) of a YAML file. Raises SpecError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError([(path.name, f"cannot be read: {error}")]) from error
-    config, lines = read_yaml(text)
+    return read_yaml(text)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The declaration in a YAML file, checked. Raises SpecError: all problems, with their lines."""
+    config, lines = read_document(path)
     try:
-        check_rules(parse_spec(config))
+        check_config(config)
     except SpecError as error:
         raise SpecError(with_lines(error.problems, lines)) from error
     found: dict[str, Any] = config
     return found
+
+
+def check_config(config: Mapping[str, Any]) -> DetectorSpec:
+    """The parsed declaration; its rules compile. Raises SpecError."""
+    spec = parse_spec(config)
+    check_rules(spec)
+    return spec
 
 
 def check_rules(spec: DetectorSpec) -> None:
@@ -55,17 +67,20 @@ def digest_of(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-@transaction.atomic
 def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, str]:
-    """Make or update the detector of a file; (detector, `new`, `updated` or `kept`).
+    """Make or update the detector of a file; see `save_detector`. Raises SpecError."""
+    return save_detector(read_config(path), keep_edits=keep_edits)
+
+
+@transaction.atomic
+def save_detector(config: dict[str, Any], *, keep_edits: bool = False) -> tuple[Detector, str]:
+    """Make or update the detector of a checked declaration; (detector, `new`, `updated` or `kept`).
 
     `keep_edits` leaves a detector alone that was edited here since it was last read from a file.
-    Raises SpecError.
 
     A detector without a model gets its declaration deployed as rules; a champion goes on serving
     the declaration that it was trained with until a newer one is promoted.
     """
-    config = read_config(path)
     spec = parse_spec(config)
     known = Detector.objects.filter(slug=spec.slug).first()
     if known is not None and keep_edits and digest_of(known.config) != known.loaded_digest:

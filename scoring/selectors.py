@@ -96,6 +96,16 @@ def rules_in_force(detector: Detector) -> QuerySet[RuleVersion]:
     return versions_in_force().filter(rule__detector=detector)
 
 
+def detector_made_from(source: str) -> Detector | None:
+    """The detector that a feature pipeline made of the events of the source of that slug."""
+    return Detector.objects.filter(config__event__source=source).first()
+
+
+def detectors_of_pipeline(name: str) -> QuerySet[Detector]:
+    """Those that the feature pipeline of that name made, each of one source."""
+    return Detector.objects.filter(config__features__name=name, config__event__source__isnull=False)
+
+
 def detectors_without_model() -> list[str]:
     """Names of enabled detectors that the rules alone decide."""
     rows = Deployment.objects.filter(

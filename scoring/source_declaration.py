@@ -95,6 +95,10 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
     """The source in a mapping. Raises SourceError with every problem found."""
     if not isinstance(raw, Mapping):
         raise SourceError([("", "a source is a mapping")])
+    if "transformations" in raw or "features" in raw:
+        told = "load it with manage.py load_detectors"
+        place = "features" if "features" in raw else "transformations"
+        raise SourceError([(place, f"makes it a feature pipeline or a detector: {told}")])
     found = _unstorable(raw)
     found += [(str(key), "is not a setting") for key in raw if key not in KEYS]
     name, slug = _names(found, raw)

@@ -13,6 +13,8 @@ from scoring.core.json_values import with_nul, without_value
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import UnknownDetector, latest, serving_of
 from scoring.models import Detector
+from scoring.pipeline_declaration import is_made_of_another
+from scoring.selectors import detector_made_from
 from scoring.services import Outcome, Refused, score_events
 from scoring.source_declaration import Declared, SourceError
 from scoring.source_models import FILES, PUSHED, STREAMS, DetectorAlias, Source, fields_read
@@ -46,9 +48,10 @@ def slug_of_model(name: str) -> str:
 def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool]:
     """Make or update the source of that slug; (source, whether it is new). Audited.
 
-    Raises SourceError when it does not fit its detector.
+    One that names no detector keeps that which a feature pipeline made of its events. Raises
+    SourceError when it does not fit the detector that it names.
     """
-    detector = None
+    detector = None if declared.detector else detector_made_from(declared.slug)
     if declared.detector:
         detector = Detector.objects.filter(slug=declared.detector).first()
         if detector is None:
@@ -127,6 +130,8 @@ def losses_of(source: Source) -> str:
     """
     if source.detector is None:
         return ""
+    if is_made_of_another(source, source.detector.config):
+        return "Its detector was made of an earlier schema: load its feature pipeline again."
     try:
         spec = latest(source.detector.slug).bundle.spec
     except UnknownDetector:
@@ -152,7 +157,10 @@ def how_it_comes(source: Source) -> str:
 
 def _way_of(source: Source) -> str:
     if source.detector_id is None:
-        return "It names no detector: its events can be scored once it does."
+        return (
+            "It names no detector: its events can be scored once it does, or once a feature"
+            " pipeline is loaded for it, with manage.py load_detectors FILE."
+        )
     if source.source_type in PUSHED:
         return f"POST its events to /api/v1/sources/{source.slug}/events."
     if source.source_type in FILES:

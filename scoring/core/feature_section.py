@@ -98,6 +98,7 @@ def _implied(read: Reader, steps: list[tuple[str, str, Config]]) -> list[Feature
         for name, rule in read.fields.items():
             if rule["type"] in NUMBERS and name not in roles | keys:
                 found.append(FeatureSpec(name, "numeric", name))
+        _refuse_personal(read, steps, [feature.name for feature in found])
     for i, (place, kind, config) in enumerate(steps):
         if kind != "encoding":
             continue
@@ -107,6 +108,17 @@ def _implied(read: Reader, steps: list[tuple[str, str, Config]]) -> list[Feature
                 make, _ = MAKERS["category"]
                 found += [replace(f, step=i) for f in make(read, place, {"fields": [name]})]
     return found
+
+
+def _refuse_personal(read: Reader, steps: list[tuple[str, str, Config]], names: list[str]) -> None:
+    """Nobody has said that the model may see personal data: it is a feature only where named."""
+    personal = [name for name in names if name in read.event.get("pii", [])]
+    if personal and not read.stored:
+        place = next(place for place, kind, _ in steps if kind in ("imputation", "scaling"))
+        others = ", ".join(name for name in names if name not in personal) or "..."
+        step = f"{{type: numeric, config: {{fields: [{others}]}}}}"
+        said = f"'{personal[0]}' is personal data: name the numbers that may be features, {step}"
+        read.bad(place.removesuffix(".config"), said)
 
 
 def _list(config: Config) -> list[Any]:

@@ -27,7 +27,7 @@ SECTIONS = (
 )
 ROLES = (
     *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
-    *("label_column", "links", "schema"),
+    *("label_column", "links", "source", "schema"),
 )
 AUDIT_RATE = 0.005
 """Share of approved events that a human looks at, where the declaration does not say."""
@@ -302,6 +302,8 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     read.only("event", event, ROLES)
     if not event.get("schema", {}).get("properties"):
         read.bad("event.schema.properties", "declare the fields of an event")
+    if not isinstance(event.get("source", ""), str):
+        read.bad("event.source", "is the slug of a source")
     for key in ("id", "time", "amount", "entity"):
         if event.get(key):
             read.known_field(f"event.{key}", event[key])
@@ -329,7 +331,9 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     event = raw.get("event", {})
     schema = event.get("schema", {})
     read = Reader(event, stored=stored)
-    read.only("", raw, SECTIONS)
+    read.only("", raw, (*SECTIONS, "transformations"))
+    if "transformations" in raw and not stored:
+        read.bad("transformations", "stand under features")
     slug = _slug(read, raw)
     _check_event(read, event)
     features = read_features(read, raw.get("features", {}))

@@ -120,6 +120,18 @@ def test_an_unknown_transformation_or_aggregation_is_refused():
     assert "median" in found["features.transformations[2].config.aggregations"]
 
 
+def test_transformations_that_stand_alone_are_told_where_they_belong():
+    config = config_of("cards")
+    config["transformations"] = config["features"].pop("transformations")
+    assert problems(config)["transformations"] == "stand under features"
+
+
+def test_the_source_of_a_declaration_is_a_text():
+    config = config_of("cards")
+    config["event"]["source"] = 7
+    assert problems(config) == {"event.source": "is the slug of a source"}
+
+
 def test_personal_data_cannot_be_a_category():
     config = config_of("payments")
     config["features"]["transformations"][1]["config"]["fields"] = ["user_name"]

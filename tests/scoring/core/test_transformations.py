@@ -1,6 +1,7 @@
 """Feature pipelines as declared: what each step makes, and how features reach the model."""
 
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -57,6 +58,19 @@ def test_the_contracts_pipeline_is_read_as_it_stands():
     ]  # fmt: skip
     assert len(features) == 10
     assert {(f.prepared.impute, f.prepared.scale) for f in features} == {("mean", "standard")}
+
+
+def test_a_number_that_is_personal_is_a_feature_where_it_is_named_and_in_what_is_stored():
+    config = deepcopy(EXAMPLE)
+    config["event"]["schema"]["properties"]["age"] = {"type": "integer"}
+    config["event"]["pii"].append("age")
+    [(place, message)] = problems(config).items()
+    assert place == "features.transformations[0]"
+    assert message.startswith("'age' is personal data: name the numbers that may be features")
+    assert "age" in parse_spec(config, stored=True).feature_names  # As a bundle may have learnt it.
+    numbers = {"type": "numeric", "config": {"fields": ["amount", "age"]}}
+    config["features"]["transformations"].append(numbers)
+    assert "age" in parse_spec(config).feature_names
 
 
 def test_a_later_preparation_wins_and_may_name_its_fields():
