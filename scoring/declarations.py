@@ -57,7 +57,7 @@ def check_rules(spec: DetectorSpec) -> None:
         try:
             compile_rules(replace(spec, rules=(rule,)))
         except RuleError as error:
-            problems.append((f"rules[{i}].when", str(error)))
+            problems.append((f"rules[{i}].{error.part}", str(error)))
     if problems:
         raise SpecError(problems)
 

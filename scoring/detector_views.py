@@ -17,6 +17,7 @@ from scoring.deployment import RULES_ONLY
 from scoring.describing import curl_example, feature_lines, field_lines
 from scoring.feature_graph import feature_graph
 from scoring.models import Deployment, Detector
+from scoring.policy_store import text_in_force
 from scoring.rule_health import Report, flagged_by_detector
 from scoring.rule_health_views import range_context, range_of
 from scoring.rule_marks import Health, health_texts, spark
@@ -87,7 +88,7 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
         url = request.build_absolute_uri(reverse("api_score", args=[slug]))
         rules = list(rules_in_force(detector))
         context |= {
-            "rules": rules,
+            "rules": [(version, text_in_force(version, spec)) for version in rules],
             "shortfalls": [found.text for found in shortfalls_of(detector, rules)],
             "live_rules": sum(version.stage == Stage.LIVE for version in rules),
             "graph": feature_graph(spec, detector.config, importance),

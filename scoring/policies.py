@@ -65,7 +65,7 @@ def build_content(detector: Detector, at: datetime) -> dict[str, Any]:
         "format": FORMAT,
         "detector": detector.slug,
         "rules": [
-            rule_body(version.rule.code, version)
+            rule_body(version, spec)
             for version in versions.select_related("rule").order_by("rule__code", "stage")
         ],
         "audit_rate": audit_rate_of(detector, spec),

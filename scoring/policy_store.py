@@ -18,12 +18,13 @@ from django.db import connection
 
 from accounts import vault
 from scoring.core.bundle import Bundle
-from scoring.core.expressions import names_in
 from scoring.core.policy import Policy
+from scoring.core.rule_parsing import names_in
 from scoring.core.rule_spec import RuleSpec
+from scoring.core.rule_text import filled_text
 from scoring.core.rules import Rule, compile_rule, readable
 from scoring.core.schema import key_text
-from scoring.core.spec import ScreeningSpec
+from scoring.core.spec import DetectorSpec, ScreeningSpec
 from scoring.core.types import NO_ORDERS, ListHit, Orders, Stage
 from scoring.core.vocabulary import ANY, RuleError
 from scoring.core.watchlist import WatchlistError
@@ -221,7 +222,8 @@ def compile_rules(
             absent = absent_names(body["when"], body["parameters"], bundle)
             known = dict.fromkeys(absent, ANY) | offered
             said = rule_spec(body)
-            rules.append(compile_rule(said, known, stage=stage, stored=True))
+            hidden = bundle.spec.pii_fields
+            rules.append(compile_rule(said, known, stage=stage, hidden=hidden, stored=True))
         except RuleError as error:
             faults.append(RuleFault(body["code"], body["version"], stage, str(error)))
             if stage is Stage.LIVE:
@@ -237,8 +239,10 @@ def compile_rules(
     return rules, faults
 
 
-def rule_body(code: str, version: RuleVersion) -> dict[str, Any]:
-    """A version of a rule as JSON, for a policy's content."""
+def rule_body(version: RuleVersion, spec: DetectorSpec) -> dict[str, Any]:
+    """A version of a rule as JSON, for a policy's content: its text with the values in force, so
+    that a policy says ever after what it said."""
+    code = version.rule.code
     return {
         "code": code,
         "version": version.number,
@@ -247,8 +251,14 @@ def rule_body(code: str, version: RuleVersion) -> dict[str, Any]:
         "parameters": version.parameters,
         "outcome": version.outcome,
         "weight": version.weight,
-        "text": version.text,
+        "text": text_in_force(version, spec),
     }
+
+
+def text_in_force(version: RuleVersion, spec: DetectorSpec) -> str:
+    """What a version says to people, with the values of its parameters."""
+    rule = RuleSpec("", 0, version.when, "", version.text, parameters=version.parameters)
+    return filled_text(rule, spec, stored=True)
 
 
 def rule_spec(body: Mapping[str, Any]) -> RuleSpec:

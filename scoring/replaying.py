@@ -32,7 +32,7 @@ from scoring.feature_store.history import unsealed
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
 from scoring.recording import audit_draw, verdict_columns
-from scoring.standing_in import NOT_SCREENED
+from scoring.standing_in import NOT_SCREENED, worded_alike
 
 CHUNK = 1000
 MOST_TOLD = 20
@@ -324,13 +324,18 @@ def _compare(row: Prediction, shot: Snapshot, verdict: Verdict) -> Difference | 
     again = verdict_columns(verdict)
     for name in EXACT:
         stored, recomputed = _plain(getattr(row, name)), _plain(again[name])
-        if stored != recomputed:
+        if stored != recomputed and not _differ_in_words_alone(name, stored, recomputed):
             return _difference(row, name, *_first_apart(stored, recomputed, shot.bundle))
     # A reason's words name what was usual then, which is not kept; its numbers are.
     stored, recomputed = _numbers(row.reasons), _numbers(again["reasons"])
     if stored != recomputed:
         return _difference(row, "reasons", stored, recomputed)
     return None
+
+
+def _differ_in_words_alone(name: str, stored: Any, recomputed: Any) -> bool:
+    """Why a rule could not be evaluated may be said otherwise by now."""
+    return name == "rule_hits" and worded_alike(stored) == worded_alike(recomputed)
 
 
 def _numbers(reasons: Iterable[Mapping[str, Any]]) -> list[list[Any]]:

@@ -6,7 +6,7 @@ saved meanwhile they are told, and nothing is lost.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring import deployment
 from scoring.core.rule_spec import RuleSpec
+from scoring.core.rule_text import filled_text
 from scoring.core.rules import Rule as CompiledRule
 from scoring.core.rules import compile_rule, readable
 from scoring.core.spec import DetectorSpec
@@ -69,14 +70,19 @@ def check_rule(
     if not stored:
         problems += _unseen(said)
     compiled = None
+    rule = rule_spec_of(code, 0, said)
     try:
-        compiled = compile_rule(rule_spec_of(code, 0, said), readable(spec), stored=stored)
+        compiled = compile_rule(rule, readable(spec), hidden=spec.pii_fields, stored=stored)
     except RuleError as error:
-        place = "parameters" if error.reason.startswith("parameter ") else "when"
-        problems.append((place, _sentence(error)))
+        problems.append((error.part, _sentence(error)))
+    if all(place != "parameters" for place, _ in problems):
+        try:
+            text = filled_text(rule, spec, stored=stored)
+        except RuleError as error:
+            problems.append((error.part, _sentence(error)))
     if problems or compiled is None:
         raise PolicyRefused(*problems)
-    return compiled
+    return replace(compiled, text=text)
 
 
 def _unseen(said: RuleText) -> list[tuple[str, str]]:
@@ -168,6 +174,13 @@ def check_tuning(
     said = _tuned(live, changed)
     if set(said.parameters) != set(live.parameters):
         raise PolicyRefused(("parameters", "A new parameter needs a new condition: edit the rule."))
+    for name, value in said.parameters.items():
+        if isinstance(live.parameters[name], list) and not isinstance(value, list):
+            problem = f'{name} is a list and stays one: write it like ["a", "b"].'
+            raise PolicyRefused(("parameters", problem))
+        if isinstance(value, list) and not isinstance(live.parameters[name], list):
+            problem = f"{name} is one value and stays one: a list needs a new condition."
+            raise PolicyRefused(("parameters", problem))
     check_rule(detector.spec(), rule.code, said)
     return live
 

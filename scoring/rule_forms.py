@@ -32,6 +32,8 @@ SPANS = [
     ("90", "90 days"),
     ("365", "1 year"),
 ]
+MOST_PARAMETERS = 20_000
+"""Characters: a list may hold 500 values."""
 AREA = {"class": "area", "spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 
 
@@ -71,7 +73,10 @@ class ParametersField(forms.CharField):
                 raise ValidationError(f"Line {number}: write name = value.")
             if name in found:
                 raise ValidationError(f"Line {number}: '{name}' stands here twice.")
-            found[name] = read_value(given)
+            try:
+                found[name] = read_value(given)
+            except ValidationError as error:
+                raise ValidationError(f"Line {number}: {error.messages[0]}") from error
         return found
 
 
@@ -87,7 +92,8 @@ class RuleForm(forms.Form):
     text = forms.CharField(
         label="What it finds",
         max_length=LONGEST_TEXT,
-        help_text="One sentence that an analyst reads on the alert.",
+        help_text="One sentence that an analyst reads on the alert. <code>{limit}</code> stands "
+        "for the value of the parameter of that name.",
         widget=forms.TextInput(attrs={"class": "input"}),
     )
     when = forms.CharField(
@@ -98,7 +104,7 @@ class RuleForm(forms.Form):
     parameters = ParametersField(
         label="Parameters",
         required=False,
-        max_length=4000,
+        max_length=MOST_PARAMETERS,
         help_text="One <code>name = value</code> a line; the condition reads the names.",
         widget=forms.Textarea(attrs={**AREA, "rows": 2}),
     )
@@ -295,6 +301,20 @@ def put_on_list(detector: Detector, form: ListEntryForm, value: str, *, author: 
         add_problems(form, refusal)
         return False
     return True
+
+
+def thresholds_of(
+    parameters: Mapping[str, Any], typed: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """A thresholds form's fields: name, value as text (as `typed`, if it was), whether a list."""
+    return [
+        {
+            "name": name,
+            "value": write_value(value) if typed is None else typed.get(f"p-{name}", ""),
+            "is_list": isinstance(value, list),
+        }
+        for name, value in parameters.items()
+    ]
 
 
 def tuned_parameters(names: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:

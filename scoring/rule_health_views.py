@@ -16,11 +16,12 @@ from django.views.decorators.http import require_safe
 from accounts.quantities import in_percent
 from accounts.typed import parse_day
 from scoring import presenting
-from scoring.core.spec import truth_words
+from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policies import IN_FORCE
 from scoring.policy_models import Rule, RuleVersion
+from scoring.policy_store import text_in_force
 from scoring.rule_health import (
     LONGEST_DAYS,
     Range,
@@ -53,7 +54,7 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Row:
     """A rule, its versions that are not retired, the one to show, how it does, and how it does in
-    the other stage (`beside`)."""
+    the other stage (`beside`). `text` is what it says now."""
 
     rule: Rule
     versions: Sequence[RuleVersion]
@@ -61,6 +62,7 @@ class Row:
     health: Health
     beside: Health | None
     spark: str
+    text: str = ""
 
     @property
     def texts(self) -> dict[str, str]:
@@ -116,7 +118,7 @@ def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
     sort = request.GET.get("sort", "")
     sort, down = sort if sort in SORTS else "hits", request.GET.get("dir") != "asc"
     rows = sorted(
-        (_row(rule, report, over) for rule in rules),
+        (_row(rule, report, over, spec) for rule in rules),
         key=lambda row: (SORTS[sort][3](row), row.rule.code),
         reverse=down,
     )
@@ -220,11 +222,15 @@ def _rules(detector: Detector) -> tuple[list[Rule], list[RuleVersion]]:
     return rules, found
 
 
-def _row(rule: Rule, report: Report, over: Range) -> Row:
+def _row(rule: Rule, report: Report, over: Range, spec: DetectorSpec | None) -> Row:
     versions: list[RuleVersion] = rule.current  # type: ignore[attr-defined]
     health = report.by_code.get(rule.code, Health(trend=[0] * over.length))
     shown = versions[0] if versions else None
-    return Row(rule, versions, shown, health, report.beside.get(rule.code), spark(health.trend))
+    text = "Retired" if shown is None else shown.text
+    if shown is not None and spec is not None:
+        text = text_in_force(shown, spec)
+    beside = report.beside.get(rule.code)
+    return Row(rule, versions, shown, health, beside, spark(health.trend), text)
 
 
 def _columns(over: Range, sort: str, *, down: bool) -> list[Column]:

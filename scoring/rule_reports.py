@@ -10,11 +10,13 @@ from typing import Any
 
 from accounts.models import AuditEntry
 from scoring.core.bundle import BundleError
+from scoring.core.rule_spec import RuleSpec
+from scoring.core.rule_text import filled_text, repeated
 from scoring.core.rules import Rule as CompiledRule
 from scoring.core.rules import readable
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
-from scoring.core.vocabulary import FUNCTIONS
+from scoring.core.vocabulary import FUNCTIONS, RuleError, check_parameters
 from scoring.deployment import loaded
 from scoring.describing import feature_lines
 from scoring.models import Detector, Prediction
@@ -156,12 +158,47 @@ def changed_notes(before: RuleVersion | None, now: RuleVersion) -> list[str]:
     for name in sorted({*before.parameters, *now.parameters}):
         old, new = before.parameters.get(name), now.parameters.get(name)
         if old != new:
-            notes.append(f"{name}: {_said(old)} → {_said(new)}")
+            notes.append(parameter_note(name, old, new))
     for name in CHOICES:
         old, new = getattr(before, name), getattr(now, name)
         if old != new:
             notes.append(f"{name}: {old or 'none'} → {new or 'none'}")
     return notes
+
+
+def parameter_note(name: str, old: Any, new: Any) -> str:
+    """`limit: 500 → 600`; of a list, what was added and what was removed."""
+    if not isinstance(old, list) or not isinstance(new, list):
+        return f"{name}: {_said(old)} → {_said(new)}"
+    moved = (("added", new, old), ("removed", old, new))
+    parts = [
+        f"{word} {', '.join(_said(value) for value in some)}"
+        for word, here, there in moved
+        if (some := [value for value in here if value not in there])
+    ]
+    return f"{name}: {'; '.join(parts) or 'in another order'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What analysts read of a text (empty where it is what is written), and the (number, parameter)
+    that it says itself instead of by the parameter's name."""
+
+    says: str
+    repeats: Sequence[tuple[str, str]]
+
+
+def preview_of(
+    spec: DetectorSpec, *, when: str, text: str, parameters: Mapping[str, Any]
+) -> Preview:
+    """A text that is being written, as far as it can be filled."""
+    try:
+        check_parameters(parameters, ())
+    except RuleError:
+        return Preview("", ())
+    rule = RuleSpec("", 0, when, "", text, parameters=parameters)
+    says = filled_text(rule, spec, stored=True)
+    return Preview(says if says != text else "", repeated(text, parameters))
 
 
 def _said(value: Any) -> str:
@@ -218,7 +255,11 @@ def content_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any] | N
             changes.append(f"{code} v{new[key]['version']} is {stage}.")
         elif key not in new:
             changes.append(f"{code} v{old[key]['version']} is no longer {stage}.")
-        elif old[key] != new[key]:
+        elif old[key] == new[key]:
+            continue
+        elif old[key]["version"] == new[key]["version"]:
+            changes.append(f"{code}: {stage} v{new[key]['version']} says: {new[key]['text']}")
+        else:
             changes.append(
                 f"{code}: {stage} is v{new[key]['version']}, was v{old[key]['version']}."
             )

@@ -11,7 +11,7 @@ from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policy_models import Rule
 from scoring.rule_approvals import why_not
-from scoring.rule_reports import changed_notes, changed_words
+from scoring.rule_reports import changed_notes, changed_words, parameter_note
 from scoring.rule_request_models import RuleRequest
 
 MOST = 50
@@ -95,7 +95,7 @@ def what_of(asked: RuleRequest) -> str:
 def parameter_notes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """`limit: 300 → 450` for each that differs."""
     return [
-        f"{name}: {before.get(name, 'none')} → {value}"
+        parameter_note(name, before.get(name), value)
         for name, value in sorted(now.items())
         if before.get(name) != value
     ]

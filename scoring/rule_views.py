@@ -17,11 +17,13 @@ from accounts import vault
 from accounts.models import User
 from accounts.typed import is_whole
 from scoring.core.reader import SpecError
+from scoring.core.rule_text import repeated
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
 from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
+from scoring.policy_store import text_in_force
 from scoring.rule_approvals import (
     move_freely,
     needs_second,
@@ -35,12 +37,14 @@ from scoring.rule_editing import (
     create_rule,
     save_draft,
 )
-from scoring.rule_forms import RuleForm, rule_initial, tuned_parameters, write_value
+from scoring.rule_forms import RuleForm, rule_initial, thresholds_of, tuned_parameters
 from scoring.rule_health import read_health, usual_range
 from scoring.rule_marks import Health, health_texts, spark
 from scoring.rule_reports import (
+    Preview,
     offered_functions,
     offered_names,
+    preview_of,
     try_rule,
     version_changes,
 )
@@ -204,27 +208,43 @@ def consider(
     problems: list[tuple[str, str]] = []
     compiled = None
     form.is_valid()
+    given = form.cleaned_data
     for name in ("when", "parameters"):
         problems += [(name, str(error)) for error in form.errors.get(name, ())]
     if not problems:
         # What is not filled in yet is no mistake of the condition.
-        said = RuleText(form.cleaned_data["when"], "-", parameters=form.cleaned_data["parameters"])
+        text = given.get("text") or "-"
+        said = RuleText(given["when"], text, parameters=given["parameters"])
         try:
             compiled = check_rule(spec, "RULE", said)
         except PolicyRefused as refusal:
             problems += refusal.problems
     found: dict[str, Any] = {
         "problems": problems, "compiled": compiled, "detector": detector,
-        "truth": truth_words(spec),
+        "truth": truth_words(spec), "preview": typed_preview(spec, form),
     }  # fmt: skip
     if act == "try" and compiled is not None:
         found["trial"] = try_rule(detector, compiled)
     if request.htmx:  # type: ignore[attr-defined]
+        found["oob"] = True
         part = "trial" if act == "try" else "verdict"
         return render(request, f"scoring/rule_editor.html#{part}", found)
     if "rule" in context:
         return render_rule(request, context["rule"], {"form": form, **found})
     return render(request, "scoring/rule_detail.html", {**context, **found})
+
+
+def typed_preview(spec: DetectorSpec, form: RuleForm) -> Preview | None:
+    """What a filled-in form's text says; None where its parameters cannot be read."""
+    if "parameters" in form.errors:
+        return None
+    given = form.cleaned_data
+    return preview_of(
+        spec,
+        when=given.get("when", ""),
+        text=given.get("text", ""),
+        parameters=given["parameters"],
+    )
 
 
 def render_rule(
@@ -252,6 +272,8 @@ def render_rule(
         "newest": newest,
         "may_edit": request.user.has_perm("scoring.add_rule"),
         "form": RuleForm(initial=rule_initial(base, newest)),
+        "says": text_in_force(base, spec),
+        "preview": preview_of(spec, when=base.when, text=base.text, parameters=base.parameters),
         "names": offered_names(spec),
         "functions": offered_functions(),
         "stages": [
@@ -259,7 +281,7 @@ def render_rule(
             for stage in (Stage.LIVE, Stage.SHADOW, Stage.DRAFT)
             if stage in by_stage
         ],
-        "thresholds": _thresholds(live),
+        "thresholds": thresholds_of(live.parameters) if live else [],
         "changes": [
             (change, _moves(change.version) if change.version.stage == Stage.RETIRED else [])
             for change in version_changes(versions)[:VERSIONS_SHOWN]
@@ -288,13 +310,6 @@ def _health(rule: Rule, spec: DetectorSpec, in_force: list[RuleVersion]) -> dict
         "beside_texts": health_texts(beside) if beside else {},
         "beside_spark": spark(beside.trend) if beside else "",
     }
-
-
-def _thresholds(live: RuleVersion | None) -> list[tuple[str, str]]:
-    """The live version's parameters as texts to edit."""
-    if live is None:
-        return []
-    return [(name, write_value(value)) for name, value in live.parameters.items()]
 
 
 def _moves(version: RuleVersion) -> list[tuple[str, str]]:
@@ -367,9 +382,12 @@ def rule_tune(request: HttpRequest, slug: str, code: str) -> HttpResponse:
             reason=reason,
         )
     except PolicyRefused as refusal:
-        names = live.parameters if live else {}
-        given = [(name, request.POST.get(f"p-{name}", "")) for name in names]
+        given = thresholds_of(live.parameters if live else {}, request.POST.dict())
         extra = {"refused": str(refusal), "thresholds": given, "tune_reason": reason}
         return render_rule(request, rule, extra, status=422)
     messages.success(request, said_of(asked, f"{code} has these thresholds now."))
+    for number, name in repeated(live.text, asked.before["parameters"]) if live else ():
+        if parameters[name] != asked.before["parameters"][name]:
+            said = f"Its text says {number} itself, and will: edit the rule and write {{{name}}}."
+            messages.warning(request, said)
     return redirect("rule_detail", slug=slug, code=code)

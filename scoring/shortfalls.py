@@ -75,7 +75,7 @@ def rule_shortfalls(detector: Detector, versions: Iterable[RuleVersion]) -> list
 
 def rule_faults(versions: Iterable[RuleVersion], bundle: Bundle) -> Sequence[RuleFault]:
     """Which of these versions the bundle cannot evaluate, or should not have taken in, and why."""
-    return compile_rules([rule_body(version.rule.code, version) for version in versions], bundle)[1]
+    return compile_rules([rule_body(version, bundle.spec) for version in versions], bundle)[1]
 
 
 def rule_sentence(fault: RuleFault) -> str:

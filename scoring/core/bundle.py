@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from scoring.core.features import FeaturePlan
 from scoring.core.inference import Calibration, Model, ModelError
 from scoring.core.policy import Policy
 from scoring.core.reader import SpecError
+from scoring.core.rule_text import filled_text
 from scoring.core.rules import Rule, compile_rule, readable
 from scoring.core.schema import EventParser
 from scoring.core.shape import is_number
@@ -166,15 +167,16 @@ def _predictor(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Predi
 def compile_rules(spec: DetectorSpec, *, stored: bool = False) -> tuple[Rule, ...]:
     """The detector's rules, compiled; they may not read PII. Raises RuleError naming the rule.
 
-    `stored`: as `compile_expression`.
+    `stored`: as `compile_expression` and `filled_text`.
     """
     known = readable(spec)
     found = []
     for rule in spec.rules:
         try:
-            found.append(compile_rule(rule, known, stored=stored))
+            made = compile_rule(rule, known, hidden=spec.pii_fields, stored=stored)
+            found.append(replace(made, text=filled_text(rule, spec, stored=stored)))
         except RuleError as error:
-            raise RuleError(f"Rule {rule.code}: {error}") from error
+            raise RuleError(f"Rule {rule.code}: {error}", part=error.part) from error
     return tuple(found)
 
 

@@ -15,21 +15,18 @@ unknown, its negation too, is unknown; and an unknown condition does not match. 
 
 import ast
 import difflib
-import io
 import operator
-import tokenize
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scoring.core.rule_parsing import at_line, parse_condition
 from scoring.core.vocabulary import (
     ANY,
     CONSTANTS,
     FUNCTIONS,
     LIST,
     MAX_LIST,
-    MAX_NODES,
-    MAX_TEXT,
     NUMBER,
     TAKE_MISSING,
     TEXT,
@@ -59,6 +56,10 @@ ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
 }
+PERSONAL = (
+    "is personal data, which no rule reads: put single values on the allow or the deny list, or"
+    " take the field out of event.pii in the declaration if it is none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,18 @@ class _Compiler:
     """Turns one parsed expression into closures and notes the names that it reads."""
 
     def __init__(
-        self, line: str, known: Mapping[str, str], parameters: Values, *, stored: bool
+        self,
+        line: str,
+        start: int,
+        known: Mapping[str, str],
+        parameters: Values,
+        *,
+        hidden: Collection[str],
+        stored: bool,
     ) -> None:
+        self.hidden = hidden
         self.stored = stored
-        self.line = line
+        self.line, self.start = line, start
         self.known = known
         self.parameters = parameters
         self.reads: set[str] = set()
@@ -98,7 +107,8 @@ class _Compiler:
 
     def fail(self, node: ast.AST, message: str) -> RuleError:
         offset = getattr(node, "col_offset", 0)  # In bytes; people count characters.
-        return RuleError(message, len(self.line.encode()[:offset].decode()) + 1)
+        before = self.line[self.start :].encode()[:offset].decode()
+        return RuleError(message, self.start + len(before) + 1)
 
     def make(self, node: ast.AST) -> Compiled:
         maker = self.makers.get(type(node))
@@ -143,6 +153,8 @@ class _Compiler:
         if name in CONSTANTS or name in self.parameters:
             value = self.literal(node)
             return (lambda values: value), kind_of(value)
+        if name in self.hidden:
+            raise self.fail(node, f"'{name}' {PERSONAL}")
         if name not in self.known:
             near = difflib.get_close_matches(name, [*self.known, *self.parameters], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -226,7 +238,7 @@ class _Compiler:
         elif isinstance(node, ast.Name) and isinstance(self.parameters.get(node.id), list):
             found = self.parameters[node.id]
         else:
-            raise self.fail(node, "'in' needs a list such as ['a', 'b'] or a parameter with one")
+            raise self.fail(node, self._no_list(node))
         if len(found) > MAX_LIST or any(isinstance(value, list) for value in found):
             raise self.fail(node, f"a list has at most {MAX_LIST} numbers and texts")
         for i, value in enumerate([] if self.stored else found):
@@ -236,12 +248,23 @@ class _Compiler:
         group = frozenset(found)
         return (lambda values: group), LIST
 
+    def _no_list(self, node: ast.AST) -> str:
+        """Why a part is nothing to look in."""
+        if isinstance(node, ast.Name) and node.id in self.parameters:
+            own = kind_of(self.parameters[node.id])
+            return f"'in' needs a list such as ['a', 'b'], and the parameter '{node.id}' is a {own}"
+        return "'in' needs a list such as ['a', 'b'] or a parameter with one"
+
     def _order(self, left: ast.AST, op: ast.cmpop, right: ast.AST, kinds: Kinds) -> Step:
         act = COMPARISONS.get(type(op))
         if act is None:
             raise self.fail(left, "'is' is no comparison that rules have; write ==")
         known = set(kinds) - {ANY}
-        if LIST in known or (TRUTH in known and not isinstance(op, ast.Eq | ast.NotEq)):
+        if LIST in known:
+            part = (left, right)[kinds.index(LIST)]
+            said = f"'{ast.unparse(part)}' is a list, which 'in' looks in and nothing is compared"
+            raise self.fail(part, f"{said} with")
+        if TRUTH in known and not isinstance(op, ast.Eq | ast.NotEq):
             raise self.fail(left, "only numbers and texts are compared")
         if TEXT in known and len(known) > 1:
             what = f"'{ast.unparse(left)}' ({kinds[0]}) and '{ast.unparse(right)}' ({kinds[1]})"
@@ -320,61 +343,26 @@ def _checked(function: Function, parts: list[Node]) -> Node:
     return run
 
 
-def _parse(text: str) -> tuple[str, int, ast.Expression]:
-    """The text on one line, where it starts, and its tree. Raises RuleError."""
-    if len(text) > MAX_TEXT:
-        raise RuleError(f"a rule has at most {MAX_TEXT} characters")
-    if "\\" in text:
-        raise RuleError("a rule has no backslash", text.index("\\") + 1)
-    # Lines are for the reader. Spaces keep every column where it was.
-    line = "".join(" " if mark.isspace() else mark for mark in text)
-    start = len(line) - len(line.lstrip())
-    try:
-        tree = ast.parse(line[start:], mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        place = getattr(error, "offset", None)
-        raise RuleError("this is not an expression", place and place + start) from error
-    if sum(isinstance(node, ast.expr) for node in ast.walk(tree)) > MAX_NODES:
-        raise RuleError(f"a rule has at most {MAX_NODES} parts")
-    # A comment would hide what stands behind it, now that the text is one line.
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(line[start:]).readline))
-    except (tokenize.TokenError, SyntaxError) as error:
-        raise RuleError("this is not an expression") from error
-    for token in tokens:
-        if token.type == tokenize.COMMENT:
-            raise RuleError("a rule has no comment", token.start[1] + start + 1)
-    return line, start, tree
-
-
-def names_in(text: str) -> set[str]:
-    """Every name that a text uses, functions and constants left out; none of a broken one."""
-    try:
-        _, _, tree = _parse(text)
-    except RuleError:
-        return set()
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return found - FUNCTIONS.keys() - CONSTANTS.keys()
-
-
 def compile_expression(
     text: str,
     known: Mapping[str, str],
     parameters: Values | None = None,
     *,
+    hidden: Collection[str] = (),
     stored: bool = False,
 ) -> Expression:
-    """Compile a condition. `known`: kind (NUMBER, TEXT, TRUTH, ANY) by name. Raises RuleError.
+    """Compile a condition. `known`: kind (NUMBER, TEXT, TRUTH, ANY) by name; `hidden`: fields with
+    personal data, refused by that name. Raises RuleError.
 
     `stored`: it was taken in before, perhaps by a release that looked for a text among numbers and
     never found it; it means what it meant.
     """
     parameters = parameters or {}
     check_parameters(parameters, known)
-    line, start, tree = _parse(text)
-    compiler = _Compiler(line[start:], known, parameters, stored=stored)
     try:
+        line, start, tree = parse_condition(text)
+        compiler = _Compiler(line, start, known, parameters, hidden=hidden, stored=stored)
         value = compiler.condition(tree.body)
     except RuleError as error:
-        raise RuleError(error.reason, error.column and error.column + start) from error
+        raise at_line(error, text) from error
     return Expression(value, tuple(sorted(compiler.reads)))

@@ -1,7 +1,7 @@
 """Rules: a condition (scoring.core.expressions) with an outcome or a weight, compiled once."""
 
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scoring.core.expressions import compile_expression
@@ -50,14 +50,15 @@ def compile_rule(
     known: Iterable[str] | Mapping[str, str],
     *,
     stage: Stage = Stage.LIVE,
+    hidden: Collection[str] = (),
     stored: bool = False,
 ) -> Rule:
     """Compile one rule; `known` are the names it may read, with their kinds if they are known.
 
-    `stored`: as `compile_expression`. Raises RuleError.
+    `hidden`, `stored`: as `compile_expression`. Raises RuleError.
     """
     kinds = known if isinstance(known, Mapping) else dict.fromkeys(known, ANY)
-    found = compile_expression(spec.when, kinds, spec.parameters, stored=stored)
+    found = compile_expression(spec.when, kinds, spec.parameters, hidden=hidden, stored=stored)
     return Rule(
         code=spec.code,
         version=spec.version,

@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,24 @@ CONSTANTS = {"true": True, "false": False}
 
 
 class RuleError(ValueError):
-    """A rule that cannot be compiled: what is wrong, and at which column (from 1) if it is told."""
+    """A rule that cannot be compiled: what is wrong, and at which column (from 1) if it is told.
 
-    def __init__(self, message: str, column: int | None = None) -> None:
+    `line` (from 1) is told where there are several; `part` of the rule: when, parameters or text.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        column: int | None = None,
+        *,
+        line: int | None = None,
+        part: str = "when",
+    ) -> None:
         self.reason = message
-        self.column = column
-        super().__init__(message if column is None else f"{message} (column {column})")
+        self.column, self.line = column, line
+        self.part = part
+        place = f"line {line}, column {column}" if line else f"column {column}"
+        super().__init__(message if column is None else f"{message} ({place})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +122,18 @@ def check_parameters(parameters: Values, known: Iterable[str]) -> None:
     """Parameters have plain names of their own and bounded values. Raises RuleError."""
     taken = set(known) | FUNCTIONS.keys() | CONSTANTS.keys()
     for name, value in parameters.items():
-        if not name.isidentifier() or keyword.iskeyword(name):
-            raise RuleError(f"parameter '{name}' needs a name of letters, digits and _")
-        if name in taken:
-            raise RuleError(f"parameter '{name}' has the name of something else")
-        items = value if isinstance(value, list) else [value]
-        if len(items) > MAX_LIST:
-            raise RuleError(f"parameter '{name}': a list has at most {MAX_LIST} values")
-        for item in items:
-            if problem := value_problem(item):
-                raise RuleError(f"parameter '{name}': {problem}")
+        if problem := _parameter_problem(name, value, taken):
+            raise RuleError(f"parameter '{name}'{problem}", part="parameters")
+
+
+def _parameter_problem(name: str, value: Any, taken: Collection[str]) -> str:
+    """What is wrong with a parameter, after its name; empty when nothing is."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return " needs a name of letters, digits and _"
+    if name in taken:
+        return " has the name of something else"
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MAX_LIST:
+        return f": a list has at most {MAX_LIST} values"
+    problems = (found for item in items if (found := value_problem(item)))
+    return f": {problem}" if (problem := next(problems, "")) else ""

@@ -43,6 +43,12 @@ def write_rule(page: Page, code: str) -> None:
     page.get_by_label("Parameters").fill("limit = 300")
     page.get_by_label("Condition").fill("transaction_amount > limit and merchant_type == 'travel'")
     expect(page.locator("#verdict")).to_contain_text("Valid.")
+    page.get_by_label("What it finds").fill("A payment for travel above {limit}.")
+    expect(page.locator("#preview")).to_contain_text("A payment for travel above 300 USD.")
+    page.get_by_label("Parameters").fill("limit = 1300")
+    expect(page.locator("#preview")).to_contain_text("A payment for travel above 1,300 USD.")
+    page.get_by_label("Parameters").fill("limit = 300")
+    expect(page.locator("#preview")).to_contain_text("above 300 USD.")
 
 
 def test_a_rule_goes_from_an_idea_through_a_backtest_to_live_by_two(sign_in: SignIn) -> None:

@@ -9,6 +9,7 @@ from django.db import connection
 
 from accounts.models import AuditEntry
 from scoring import deployment
+from scoring.answers import reasons_by_code
 from scoring.core.types import Stage
 from scoring.declarations import SHIPPED, load_detector
 from scoring.models import Detector
@@ -196,6 +197,49 @@ def test_thresholds_are_edited_without_the_condition(gift, lead):
     assert (live.number, live.when, live.parameters) == (2, "amount > limit", {"limit": 900})
 
 
+def test_after_tuning_the_text_says_the_number_in_force(payments_detector, lead):
+    rule = Rule.objects.get(code="HIGH_AMOUNT")
+    before = scored("payments", payment(amount=20_000.0))
+    tune_rule(rule, changed={"parameters": {"limit": 5000}}, base=1, author=lead)
+    after = scored("payments", payment(amount=20_000.0))
+    said = [hit["text"] for row in (before, after) for hit in row.rule_hits]
+    assert said == ["The amount is above 10,000.", "The amount is above 5,000."]
+    assert reasons_by_code(after)["HIGH_AMOUNT"] == "The amount is above 5,000."
+    before.refresh_from_db()
+    assert before.rule_hits[0]["text"] == said[0]
+    [body] = [r for r in policy_content() if r["code"] == "HIGH_AMOUNT"]
+    assert body["text"] == said[1]
+
+
+def policy_content():
+    digest = Detector.objects.get(slug="payments").policy_digest
+    return PolicySnapshot.objects.get(pk=digest).content["rules"]
+
+
+def test_another_currency_of_the_detector_is_told_in_the_history(tmp_path):
+    declared(tmp_path, rules=[])
+    event = config_of("payments")["event"] | {"currency": {"default": "EUR"}}
+    rules = one_rule(when="amount > limit", parameters={"limit": 50}, text="Above {limit}.")
+    declared(tmp_path, rules=rules, event=event)
+    detector = declared(tmp_path, rules=rules, event=event | {"currency": {"default": "USD"}})
+    assert "ONE: live v1 says: Above 50 USD." in policy_history(detector)[0].changes
+
+
+def test_a_list_stays_a_list_and_a_value_a_value(payments_detector, lead):
+    rule = Rule.objects.get(code="HIGH_RISK_MCC")
+    for value, says in (
+        (7995, "codes is a list and stays one"),
+        ("7995", "codes is a list and stays one"),
+        ([7995], "write '7995'"),
+        ([["7995"]], "Parameter 'codes'"),
+    ):
+        with pytest.raises(PolicyRefused, match=says):
+            tune_rule(rule, changed={"parameters": {"codes": value}}, base=1, author=lead)
+    rule = Rule.objects.get(code="HIGH_AMOUNT")
+    with pytest.raises(PolicyRefused, match="limit is one value and stays one"):
+        tune_rule(rule, changed={"parameters": {"limit": [1]}}, base=1, author=lead)
+
+
 @pytest.mark.parametrize("stage", list(Stage))
 def test_only_the_moves_of_the_table_are_made(gift, lead, stage):
     RuleVersion.objects.filter(pk=gift.pk).update(stage=stage)
@@ -213,6 +257,8 @@ def test_only_the_moves_of_the_table_are_made(gift, lead, stage):
         (RuleText("nobody > 1", "x"), "when"),
         (RuleText("user_name == 'Ada'", "x"), "when"),
         (RuleText("amount > 1", " "), "text"),
+        (RuleText("amount > top", "Above {tp}.", parameters={"top": 5}), "text"),
+        (RuleText("amount >", "Above {tp}."), "text"),
         (RuleText("amount > 1", "x", outcome="APPROVE"), "outcome"),
         (RuleText("amount > 1", "x", outcome="", weight=1.0), "weight"),
         (RuleText("amount > 1", "x", parameters={"amount": 1}), "parameters"),

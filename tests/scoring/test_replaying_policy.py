@@ -10,6 +10,7 @@ from scoring import ordering, policies
 from scoring.core.watchlist import ListedEntry, ListedName, pack
 from scoring.models import Detector, Prediction
 from scoring.policy_models import ListEntry, PolicySnapshot, Rule, Snooze, Watchlist
+from scoring.policy_store import digest_of
 from scoring.replaying import CannotReplay, verify_one, verify_predictions
 from tests.factories import payment, payments, risky_payment, scored, scored_many
 
@@ -79,6 +80,40 @@ def test_a_changed_policy_is_found_and_a_removed_one_cannot_be_replayed(governed
     snapshot.delete()
     with pytest.raises(CannotReplay, match="no longer stored"):
         verify_one(row)
+
+
+def old_policy(detector, **changed):
+    """A policy as an earlier release put it into force: its texts stand in it as they were."""
+    content = policies.build_content(detector, timezone.now())
+    for body in content["rules"]:
+        if body["code"] == "HIGH_AMOUNT":
+            body |= changed
+    digest = digest_of(content)
+    PolicySnapshot.objects.create(digest=digest, detector=detector, content=content)
+    Detector.objects.filter(pk=detector.pk).update(policy_digest=digest)
+
+
+def test_a_text_with_braces_of_an_earlier_release_replays_as_it_stood(champion):
+    old_policy(champion, text="Above {limit}, {{so}}")
+    row = scored("payments", risky_payment())
+    assert row.rule_hits[0]["text"] == "Above {limit}, {{so}}"
+    assert verify_one(row) is None
+    policies.publish(Detector.objects.get(pk=champion.pk))
+    assert verify_one(row) is None
+    now = scored("payments", risky_payment())
+    assert now.rule_hits[0]["text"] == "The amount is above 10,000."
+    assert verify_one(now) is None
+
+
+def test_why_a_rule_could_not_be_evaluated_may_be_worded_anew(champion):
+    old_policy(champion, when="user_name == 'Ada'", outcome="BLOCK")
+    row = scored("payments", payment())
+    [hit] = row.rule_hits
+    assert "'user_name' is personal data" in hit["text"]
+    hit["text"] = hit["text"].partition(": ")[0] + ": 'user_name' is no field (column 1)"
+    assert verify_one(row) is None
+    hit["text"] = "Nothing."
+    assert verify_one(row).field == "rule_hits"
 
 
 def test_screening_replays_with_the_list_as_it_was_read(champion):

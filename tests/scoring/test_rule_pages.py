@@ -1,5 +1,7 @@
 """Pages of rules, lists and policies: who may what, what they show, what they refuse."""
 
+import json
+
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -118,6 +120,13 @@ def test_two_put_a_draft_into_force_and_the_next_event_obeys(
         ({"code": "HIGH_AMOUNT"}, "There is a rule HIGH_AMOUNT already."),
         ({"outcome": "WEIGHT", "weight": "1.5"}, "A weight lies between 0 and 1."),
         ({"text": ""}, "This field is required."),
+        (
+            {"text": "Above {limt}."},
+            "{limt} names no parameter of the rule (did you mean {limit}?)",
+        ),
+        ({"when": "amount >"}, "The condition is not finished (column 9)."),
+        ({"when": "user_name == 'x'"}, "'user_name' is personal data, which no rule reads"),
+        ({"parameters": "\nlimit = many"}, "Line 2: 'many' is no number"),
     ],
 )
 def test_what_is_wrong_is_said_under_its_field(client, analyst, payments_detector, changed, said):
@@ -141,6 +150,28 @@ def test_a_condition_is_checked_while_it_is_written(client, analyst, payments_de
     assert "Valid." in text_of(good)
 
 
+def test_the_editor_shows_what_analysts_read(client, analyst, payments_detector):
+    client.force_login(analyst)
+    typed = DRAFT | {"act": "validate", "text": "Above {limit}, not 500."}
+    answer = text_of(client.post(page_url("rule_new"), typed, headers={"HX-Request": "true"}))
+    assert 'id="preview"' in answer and 'hx-swap-oob="true"' in answer
+    assert "Above 500, not 500." in answer
+    assert "It says 500 itself" in answer
+    deep = typed | {"parameters": "limit = " + "[" * 800 + "]" * 800}
+    assert client.post(page_url("rule_new"), deep).status_code == 200
+    broken = typed | {"when": "amount >", "text": "Above {limt}."}
+    answer = text_of(client.post(page_url("rule_new"), broken, headers={"HX-Request": "true"}))
+    assert "not finished (column 9)" in answer and "{limt} names no parameter" in answer
+
+
+@pytest.mark.parametrize("name", ["rule_detail", "rule_list", "detector_detail"])
+def test_pages_say_the_number_in_force(client, analyst, payments_detector, name):
+    client.force_login(analyst)
+    more = ["HIGH_AMOUNT"] if name == "rule_detail" else []
+    page = text_of(client.get(page_url(name, *more)))
+    assert "The amount is above 10,000." in page
+
+
 def test_a_trial_tells_matches_and_changes_nothing(client, analyst, payments_detector):
     scored_many(SLUG, [risky_payment(), risky_payment(amount=10.0)])
     before = (Rule.objects.count(), Detector.objects.get().policy_digest)
@@ -162,6 +193,35 @@ def test_thresholds_are_a_small_form(client, owner, lead, payments_detector):
     assert late.status_code == 422
     assert "Somebody saved version 2 meanwhile" in text_of(late)
     assert client.post(url, {"base": 2, "p-limit": "many"}).status_code == 422
+
+
+def test_a_list_is_edited_as_one_and_says_what_changed(client, owner, lead, payments_detector):
+    client.force_login(owner)
+    url = page_url("rule_tune", "HIGH_RISK_MCC")
+    rule = RuleVersion.objects.get(rule__code="HIGH_RISK_MCC")
+    sent = {"base": 1, "p-kinds": json.dumps(rule.parameters["kinds"])}
+    page = text_of(client.get(page_url("rule_detail", "HIGH_RISK_MCC")))
+    assert '<textarea class="area"\n                        id="p-codes"' in page
+    for typed, says in (("7995", "codes is a list and stays one"), ("casino, bet", "is no number")):
+        answer = client.post(url, sent | {"p-codes": typed})
+        assert answer.status_code == 422
+        assert says in text_of(answer) and f">{typed}</textarea>" in text_of(answer)
+    codes = [*rule.parameters["codes"][1:], "7996"]
+    assert client.post(url, sent | {"p-codes": json.dumps(codes, indent=1)}).status_code == 302
+    page = text_of(client.get(page_url("rule_detail", "HIGH_RISK_MCC")))
+    assert "codes: added &quot;7996&quot;; removed &quot;4829&quot;" in page
+
+
+def test_whoever_tunes_a_number_that_the_text_repeats_is_told(
+    client, owner, lead, payments_detector
+):
+    client.force_login(owner)
+    drafted(client, text="Above 500.")
+    go_live(client, lead)
+    answer = client.post(
+        page_url("rule_tune", "BIG_GIFT"), {"base": 1, "p-limit": "900"}, follow=True
+    )
+    assert "Its text says 500 itself, and will: edit the rule and write {limit}." in text_of(answer)
 
 
 def test_versions_show_what_they_changed(client, lead, payments_detector):

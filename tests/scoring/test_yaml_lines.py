@@ -30,7 +30,7 @@ def line_of(text, part):
         ("windows: [1d, 7d, 30d]\n        agg", "windows: [1 day]\n        agg"),
         ("entity: CUSTOMER_ID", "entity: NOBODY"),
         ("type: calendar", "type: kalender"),
-        ("when: TX_AMOUNT > 220", "when: TX_AMOUNT >"),
+        ("when: TX_AMOUNT > limit", "when: TX_AMOUNT >"),
         ("label_delay: 7d", "label_delay: soon"),
         ("name: Handbook features", "nom: Handbook features"),
         ("outcome: REVIEW", "outcome: APPROVE"),
@@ -53,8 +53,27 @@ def test_all_are_told_at_once_in_the_order_of_the_file(tmp_path):
 
 def test_every_rule_that_cannot_be_read_is_told(tmp_path):
     rule = "  - {code: OTHER, when: nothing > 1}\n"
-    text = CARDS.replace("TX_AMOUNT > 220", "TX_AMOUNT >").replace("costs:", rule + "costs:")
+    text = CARDS.replace("TX_AMOUNT > limit", "TX_AMOUNT >").replace("costs:", rule + "costs:")
     assert len(lines_told(tmp_path, text)) == 2
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("text: The amount is above {limit}", "text: Above {limt}", "{limt} names no parameter"),
+        ("parameters: {limit: 220}", "parameters: {limit: 1.0e+16}", "a number lies between"),
+        ("when: TX_AMOUNT > limit", "when: TX_AMOUNT in limit", "'limit' is a number"),
+    ],
+)
+def test_what_is_wrong_with_a_rule_is_told_at_the_part_it_is_about(tmp_path, right, wrong, says):
+    assert right in CARDS
+    path = tmp_path / "detector.yaml"
+    path.write_text(CARDS.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(SpecError, match="Rule ABOVE_USUAL_LIMIT") as caught:
+        read_config(path)
+    [(place, said)] = caught.value.problems
+    assert place.startswith(line_of(path.read_text(), wrong))
+    assert says in said
 
 
 def test_a_key_given_twice_is_a_mistake(tmp_path):
