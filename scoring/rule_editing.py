@@ -52,11 +52,17 @@ class RuleText:
 
 
 def check_rule(
-    spec: DetectorSpec, code: str, said: RuleText, *, stored: bool = False
+    spec: DetectorSpec,
+    code: str,
+    said: RuleText,
+    *,
+    stored: bool = False,
+    kept_text: bool = False,
 ) -> CompiledRule:
     """The rule, compiled for what the detector's declaration offers. Raises PolicyRefused.
 
-    `stored`: it was taken in before, perhaps by a release that refused less.
+    `stored`: it was taken in before, perhaps by a release that refused less; `kept_text`: its text
+    alone was.
     """
     problems: list[tuple[str, str]] = []
     if not said.text.strip():
@@ -77,7 +83,7 @@ def check_rule(
         problems.append((error.part, _sentence(error)))
     if all(place != "parameters" for place, _ in problems):
         try:
-            text = filled_text(rule, spec, stored=stored)
+            text = filled_text(rule, spec, stored=stored or kept_text)
         except RuleError as error:
             problems.append((error.part, _sentence(error)))
     if problems or compiled is None:
@@ -181,7 +187,7 @@ def check_tuning(
         if isinstance(value, list) and not isinstance(live.parameters[name], list):
             problem = f"{name} is one value and stays one: a list needs a new condition."
             raise PolicyRefused(("parameters", problem))
-    check_rule(detector.spec(), rule.code, said)
+    check_rule(detector.spec(), rule.code, said, kept_text=said.text == live.text)
     return live
 
 
@@ -228,7 +234,7 @@ def check_move(detector: Detector, version: RuleVersion, *, to: str, seen: str) 
     if to not in MOVES[Stage(version.stage)]:
         raise PolicyRefused(("", f"A {version.stage} version cannot become {to or 'nothing'}."))
     if to in IN_FORCE:
-        check_rule(detector.spec(), version.rule.code, text_of(version))
+        check_rule(detector.spec(), version.rule.code, text_of(version), kept_text=True)
     if to == Stage.LIVE:
         _check_is_computed(detector, version)
 

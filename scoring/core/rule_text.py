@@ -31,7 +31,7 @@ def filled_text(rule: RuleSpec, spec: DetectorSpec, *, stored: bool = False) -> 
     """The rule's text with the values of its parameters, which are sound. Raises RuleError.
 
     An amount has its currency where all events of the detector have one and the same. `stored`: it
-    was taken in before; what names no parameter stays as it is.
+    was taken in before; what names no parameter stays as it is, and what is too long is cut.
     """
     if "{" not in rule.text and "}" not in rule.text:
         return rule.text
@@ -49,7 +49,9 @@ def filled_text(rule: RuleSpec, spec: DetectorSpec, *, stored: bool = False) -> 
         raise RuleError(_unknown(name, rule.parameters), found.start() + 1, part="text")
 
     text = PLACE.sub(fill, rule.text)
-    if len(text) > MOST_FILLED and not stored:
+    if len(text) > MOST_FILLED:
+        if stored:
+            return f"{text[: MOST_FILLED - 1]}…"
         said = f"with its values the text has {len(text):,} characters, at most {MOST_FILLED:,}"
         raise RuleError(said, part="text")
     return text

@@ -22,6 +22,7 @@ from scoring.rule_editing import (
     create_rule,
     move_version,
     save_draft,
+    text_of,
     tune_rule,
 )
 from scoring.rule_reports import policy_history
@@ -209,6 +210,16 @@ def test_after_tuning_the_text_says_the_number_in_force(payments_detector, lead)
     assert before.rule_hits[0]["text"] == said[0]
     [body] = [r for r in policy_content() if r["code"] == "HIGH_AMOUNT"]
     assert body["text"] == said[1]
+
+
+def test_a_text_of_an_earlier_release_keeps_no_rule_from_being_tuned_or_moved(gift, lead):
+    RuleVersion.objects.filter(pk=gift.pk).update(text="A gift {of} some size.")
+    tuned = tune_rule(gift.rule, changed={"parameters": {"limit": 900}}, base=1, author=lead)
+    moved = move_version(tuned, to="shadow", seen="live", author=lead)
+    found = scored("payments", payment(amount=950.0))
+    assert found.rule_hits[0]["text"] == moved.text == "A gift {of} some size."
+    with pytest.raises(PolicyRefused, match=r"\{of\} names no parameter"):
+        save_draft(gift.rule, said=text_of(moved), base=2, author=lead)
 
 
 def policy_content():

@@ -99,6 +99,8 @@ def test_a_place_that_names_no_parameter_is_refused(text, says):
 
 def test_what_was_taken_in_before_stays_as_it_is():
     assert said("Above {limt}, not {limit}.", stored=True, limit=5) == "Above {limt}, not 5."
+    long = said("{limit}" * 300, stored=True, limit=5000)
+    assert (len(long), long[-1]) == (1000, "…")
 
 
 def test_a_number_that_the_text_repeats_is_pointed_out():

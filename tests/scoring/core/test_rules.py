@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scoring.core.rule_parsing import names_in
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import compile_rule, evaluate, readable
 from scoring.core.types import Decision, Stage
@@ -228,76 +227,6 @@ def test_texts_are_never_repeated_or_joined():
     assert time.process_time() - started < 0.5
 
 
-@pytest.mark.parametrize(
-    ("when", "column"),
-    [
-        ("amount > 1 or secret > 2", 15),
-        ("  secret > 2", 3),
-        ("note == 'ä' and secret > 2", 17),
-        ("amount > > 1", 10),
-        ("amount > 1 and note > 2", 16),
-        ("amount in note", 11),
-        ("amount > 1 # why", 12),
-    ],
-)
-def test_a_refusal_names_the_column(when, column):
-    with pytest.raises(RuleError) as refused:
-        rule(when)
-    assert refused.value.column == column
-    assert str(refused.value).endswith(f"(column {column})")
-
-
-@pytest.mark.parametrize(
-    ("when", "says"),
-    [
-        ("amount >", "the condition is not finished (column 9)"),
-        ("amount >  ", "the condition is not finished (column 9)"),
-        ("  amount >", "the condition is not finished (column 11)"),
-        ("amount > 1 and", "the condition is not finished (column 15)"),
-        ("note == 'äöü' and", "the condition is not finished (column 18)"),
-        ("2 <= hour <", "the condition is not finished (column 12)"),
-        ("not", "the condition is not finished (column 4)"),
-        ("country not in", "the condition is not finished (column 15)"),
-        ("-", "the condition is not finished (column 2)"),
-        ("amount > 1 and\n  hour >\n", "the condition is not finished (line 2, column 9)"),
-        ("amount > (", "'(' is not closed (column 10)"),
-        ("amount > 1 and (hour < 3", "'(' is not closed (column 16)"),
-        ("contains(note,", "'(' is not closed (column 9)"),
-        ("country in ['DE',", "'[' is not closed (column 12)"),
-        ("country == 'DE", "the text that begins here has no closing quote (column 12)"),
-        ("note == 'ä' or country == 'D", "has no closing quote (column 27)"),
-        ("amount > 1)", "')' closes nothing (column 11)"),
-        ("(amount > 1]", "']' does not close '(' (column 12)"),
-        ("amount > > (1", "this is not an expression (column 10)"),
-        ("note == 'äöü' $", "this is not an expression (column 15)"),
-        ("amount > 1\x00", "this character is none of a rule (column 11)"),
-        ("", "the condition is empty"),
-        (" \n ", "the condition is empty"),
-    ],
-)
-def test_an_unfinished_condition_is_told_where_it_ends(when, says):
-    with pytest.raises(RuleError) as refused:
-        rule(when)
-    assert str(refused.value).endswith(says)
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_of_several_lines_the_line_is_told(end):
-    with pytest.raises(RuleError, match=r"\(line 2, column 3\)"):
-        rule(f"amount > 1 and{end}  secret > 2")
-    with pytest.raises(RuleError, match=r"\(line 1, column 1\)"):
-        rule(f"amuont > 1 and{end}hour > 2")
-
-
-def test_personal_data_is_refused_by_that_name():
-    spec = RuleSpec("R", 1, "amount > 1 and name == 'Ada'", "REVIEW", "Because.")
-    with pytest.raises(RuleError, match=r"'name' is personal data.*deny list.*event\.pii") as said:
-        compile_rule(spec, KINDS, hidden={"name"})
-    assert said.value.column == 16
-    with pytest.raises(RuleError, match="no field, feature"):
-        compile_rule(spec, KINDS)
-
-
 def test_a_slip_of_the_pen_is_pointed_out():
     with pytest.raises(RuleError, match=r"'amuont' is no field.*did you mean amount\?"):
         rule("amuont > 1")
@@ -410,11 +339,6 @@ def test_a_list_parameter_is_no_value():
 def test_a_parameter_that_is_no_list_is_nothing_to_look_in():
     with pytest.raises(RuleError, match=r"needs a list.*parameter 'codes' is a number .column 12"):
         rule("country in codes", parameters={"codes": 7995})
-
-
-def test_names_are_found_without_compiling():
-    assert names_in("abs(amount) > limit and true or gone") == {"amount", "limit", "gone"}
-    assert names_in("amount > > 1") == set()
 
 
 def test_rules_read_fields_and_features_and_no_personal_data():
