@@ -311,7 +311,8 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     for name in event.get("pii", []):
         read.known_field("event.pii", name)
         if name == event.get("id"):
-            read.bad("event.pii", f"'{name}' is the id of an event, which is stored in clear")
+            said = "is the id of an event, which is stored in clear: make another field the id"
+            read.bad("event.pii", f"'{name}' {said}, or take it out of event.pii if it is none")
     for name in event.get("links", []):
         read.known_field("event.links", name)
     for name in event.get("schema", {}).get("required", []):

@@ -98,7 +98,9 @@ def _category(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     names = _fields(read, place, config)
     for name in names:
         if name in read.event.get("pii", []):
-            read.bad(f"{place}.fields", f"'{name}' is personal data and cannot be a category")
+            said = "is personal data and cannot be a category: count its values in windows"
+            instead = "(distinct), or take it out of event.pii if it is none"
+            read.bad(f"{place}.fields", f"'{name}' {said} {instead}")
     return [FeatureSpec(name, "category", name) for name in names]
 
 

@@ -211,10 +211,13 @@ def test_nothing_odd_gets_past_the_reader(odd):
         assert isinstance(readable(config), bool)
 
 
-def test_the_id_of_an_event_cannot_be_personal_data():
+def test_personal_data_is_neither_the_id_nor_a_category_and_what_to_do_is_said():
     config = config_of("payments")
-    config["event"]["pii"] = ["transaction_id"]
-    assert "event.pii" in problems(config)
+    config["event"]["pii"] = ["transaction_id", "merchant_type"]
+    said = problems(config)
+    category = next(place for place in said if place.startswith("features.transformations"))
+    for place in ("event.pii", category):
+        assert "take it out of event.pii if it is none" in said[place]
 
 
 def test_entities_are_linked_by_the_keys_of_windows_unless_declared():
