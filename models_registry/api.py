@@ -236,7 +236,13 @@ class TrainView(APIView):
         detector = detector_or_404(slug)
         given = valid(TrainIn, request)
         try:
-            job = request_training(detector, requested_by=cast(User, request.user), **given)
+            job = request_training(
+                detector,
+                requested_by=cast(User, request.user),
+                learner=given["learner"] or "",
+                imbalance=given["imbalance"] or "",
+                tune_for=given.get("tune_for"),
+            )
         except ImbalanceRefused as problem:
             raise ValidationProblem([field_error("imbalance", str(problem))]) from problem
         except TrainingUnderWay as problem:
