@@ -23,6 +23,8 @@ from scoring.shortfalls import all_shortfalls
 logger = logging.getLogger(__name__)
 RETRY_AFTER = "5"
 OK, GONE, DEGRADED = "ok", "unreachable", "degraded"
+KINDS = ("rule", "list", "bundle", "review")
+"""Of what a shortfall is (scoring/shortfalls.py)."""
 NAMED = {"fraud_model": "fraud", "anomaly_model": "anomaly"}
 CREDITCARD = "creditcard"
 BROKER_SECONDS = 1.0
@@ -67,14 +69,14 @@ class ShortfallBody(serializers.Serializer[Any]):
     """Something in force that does not do what it says."""
 
     detector = serializers.CharField()
-    kind = serializers.ChoiceField(["rule", "list", "bundle", "review"])
+    kind = serializers.ChoiceField(KINDS)
     subject = serializers.CharField()
     text = serializers.CharField()
 
 
 class HealthBody(serializers.Serializer[Any]):
-    """`degraded` when a part is missing that scoring can go on without, a live rule or a bundle
-    among them. A list that was never synchronised is a warning alone."""
+    """`degraded` when a part is missing that scoring can go on without, a live rule, a bundle or a
+    fresh reading of a list among them. A list that was never synchronised is a warning alone."""
 
     status = serializers.ChoiceField([OK, DEGRADED, "unavailable"])
     environment = serializers.CharField()

@@ -10,8 +10,10 @@ sends `Authorization: Bearer <RISK_METRICS_TOKEN>`.
 
 import hmac
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import product
 from pathlib import Path
 
 from django.conf import settings
@@ -25,10 +27,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from accounts.lockout import client_address
 from models_registry.core.drift import FEATURE, RANKS
 from models_registry.drift_selectors import newest_statistics
-from riskplatform.health import RETRY_AFTER, serving_versions
+from riskplatform.health import KINDS, RETRY_AFTER, serving_versions
 from scoring import breakers
 from scoring.core.types import RISK_LEVELS
+from scoring.shortfalls import all_shortfalls
 from scoring.tallies import Slice, slices
+from scoring.watchlist_store import synchronised_at
 
 logger = logging.getLogger(__name__)
 STATES = ("CLOSED", "OPEN", "HALF_OPEN")
@@ -105,6 +109,8 @@ class StoredMetrics:
         yield from _by_level(found)
         yield from _drift(versions)
         yield _info(versions)
+        yield _shortfalls(versions)
+        yield _watchlists()
         yield _breakers()
 
 
@@ -192,6 +198,32 @@ def _info(versions: dict[str, str]) -> Metric:
     for slug, version in sorted(versions.items()):
         info.add_metric([slug, version], 1)
     return info
+
+
+def _shortfalls(versions: dict[str, str]) -> Metric:
+    """A series stays at 0 when nothing is wrong: one that is gone alerts nobody."""
+    family = GaugeMetricFamily(
+        "riskplatform_shortfalls",
+        "What is in force and does not do what it says; degrades: it worked before.",
+        labels=["detector", "kind", "degrades"],
+    )
+    found = Counter((one.detector, one.kind, one.degrades) for one in all_shortfalls())
+    slugs = {*versions, *(detector for detector, _, _ in found)}
+    for slug, kind, degrades in product(sorted(slugs), KINDS, (True, False)):
+        labels = [slug, kind, str(degrades).lower()]
+        family.add_metric(labels, found[slug, kind, degrades])
+    return family
+
+
+def _watchlists() -> Metric:
+    at = GaugeMetricFamily(
+        "riskplatform_watchlist_synced_timestamp_seconds",
+        "When a sanctions list was synchronised last.",
+        labels=["list"],
+    )
+    for name, moment in sorted(synchronised_at().items()):
+        at.add_metric([name], moment.timestamp())
+    return at
 
 
 def _breakers() -> Metric:

@@ -217,6 +217,10 @@ CELERY_RESULT_EXPIRES = None
 # --- Drift (models_registry/monitoring.py) ----------------------------------------------------
 DRIFT_KEPT_DAYS = env.whole("RISK_DRIFT_KEPT_DAYS", default=90, least=1, most=MOST_DAYS)
 
+# --- Sanctions lists (docs/screening.md) --------------------------------------------------------
+# How old a reading may be before it is told as stale, 0 for any age. It decides nothing.
+WATCHLIST_STALE_DAYS = env.whole("RISK_WATCHLIST_STALE_DAYS", default=7, least=0, most=MOST_DAYS)
+
 # --- The queue (docs/queue.md) -----------------------------------------------------------------
 ALERT_LOCK_MINUTES = env.number(
     "RISK_ALERT_LOCK_MINUTES", default=10.0, least=0.01, most=MOST_MINUTES

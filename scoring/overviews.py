@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count
 
@@ -12,10 +12,8 @@ from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policies import standing
 from scoring.policy_models import ListEntry, RuleVersion, Snooze, Watchlist
+from scoring.shortfalls import is_stale
 from scoring.watchlist_files import TITLES
-
-STALE = timedelta(days=7)
-"""The publishers change their lists several times a month; an older reading misses names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def lists_in_force(now: datetime) -> list[ListInForce]:
             name=name,
             title=found.title if (found := readings.get(name)) else TITLES.get(name, name),
             reading=found,
-            stale=found is not None and found.synced_at < now - STALE,
+            stale=found is not None and is_stale(found.synced_at, now),
             users=users.get(name, []),
         )
         for name in sorted({*TITLES, *readings, *users})

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,11 +12,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import vault
+from scoring.core.reasons import duration
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.models import Prediction
 from scoring.ordering import listable
-from scoring.overviews import STALE, governed_detectors, lists_in_force
+from scoring.overviews import governed_detectors, lists_in_force
 from scoring.rule_forms import EventValueForm, put_on_list
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import back_to, signed_in, spec_or_404
@@ -43,8 +45,12 @@ def watchlists(request: HttpRequest) -> HttpResponse:
     context = {
         "title": "Watchlists",
         "rows": rows,
-        "shortfalls": [list_sentence(row.name) for row in rows if row.users and not row.reading],
-        "stale_days": STALE.days,
+        "shortfalls": [
+            list_sentence(row.name, row.reading.synced_at if row.reading else None)
+            for row in rows
+            if row.users and (row.stale or not row.reading)
+        ],
+        "stale_after": duration(settings.WATCHLIST_STALE_DAYS * 86400.0),
     }
     return render(request, "scoring/watchlists.html", context)
 

@@ -4,22 +4,24 @@ Each goes on in a safe way (docs/rules.md), but nobody would know without being 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from scoring import deployment
 from scoring.core.bundle import Bundle
 from scoring.core.reader import SpecError
+from scoring.core.reasons import duration
 from scoring.core.types import Stage
 from scoring.models import Deployment, Detector
 from scoring.policy_models import RuleVersion
 from scoring.policy_store import RuleFault, compile_rules, rule_body
 from scoring.selectors import detector_list, versions_in_force
 from scoring.watchlist_files import TITLES
-from scoring.watchlist_store import active_watchlists
+from scoring.watchlist_store import synchronised_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Shortfall:
 
 def all_shortfalls() -> list[Shortfall]:
     """Those of every enabled detector, by its name; four queries whatever there is."""
-    readings = set(active_watchlists())
+    readings = synchronised_at()
     detectors = detector_list().filter(enabled=True)
     versions: dict[int, list[RuleVersion]] = defaultdict(list)
     for version in versions_in_force():
@@ -50,11 +52,11 @@ def all_shortfalls() -> list[Shortfall]:
 
 def shortfalls_of(detector: Detector, versions: Iterable[RuleVersion]) -> list[Shortfall]:
     """Those of a detector from `selectors.detector_list`, and of its versions in force."""
-    return _shortfalls(detector, versions, set(active_watchlists()))
+    return _shortfalls(detector, versions, synchronised_at())
 
 
 def _shortfalls(
-    detector: Detector, versions: Iterable[RuleVersion], readings: Set[str]
+    detector: Detector, versions: Iterable[RuleVersion], readings: Mapping[str, datetime]
 ) -> list[Shortfall]:
     champions: list[Deployment] = detector.champions  # type: ignore[attr-defined]
     bundle, problem = deployment.bundle_of(detector, next(iter(champions), None))
@@ -62,7 +64,7 @@ def _shortfalls(
         *([_of_bundle(detector, problem)] if problem else []),
         *(_of_review(detector, champion) for champion in champions[:1] if _is_overdue(champion)),
         *(_of_rule(detector, fault) for fault in rule_faults(versions, bundle)),
-        *(_of_list(detector, name) for name in unscreened_lists(detector, readings)),
+        *_of_lists(detector, readings),
     ]
 
 
@@ -101,25 +103,33 @@ def rule_sentence(fault: RuleFault) -> str:
     )
 
 
-def unscreened_lists(detector: Detector, readings: Set[str]) -> list[str]:
-    """Lists that the detector declares and that were never taken in."""
+def screened_lists(detector: Detector) -> Sequence[str]:
+    """Lists that the detector declares to screen names by."""
     try:
         screening = detector.spec().screening
     except SpecError:
-        return []
-    if screening is None or not screening.name_field:
-        return []
-    return [name for name in screening.lists if name not in readings]
+        return ()
+    return screening.lists if screening is not None and screening.name_field else ()
 
 
-def list_sentence(name: str) -> str:
-    """That nothing is screened by a list, and what to run."""
+def is_stale(synced_at: datetime, now: datetime) -> bool:
+    """Whether a reading is so old that names that were listed since are missed."""
+    days: int = settings.WATCHLIST_STALE_DAYS
+    return days > 0 and synced_at <= now - timedelta(days=days)
+
+
+def list_sentence(name: str, synced_at: datetime | None) -> str:
+    """That nothing is screened by a list, or by a stale reading of it, and what to run."""
     if name not in TITLES:
         known = ", ".join(sorted(TITLES))
         return f"Names are not screened against '{name}': there is no such list, only {known}."
+    run = f"Run python manage.py sync_watchlist FILE_OR_ADDRESS --list {name}"
+    if synced_at is None:
+        return f"Names are not screened against {TITLES[name]}: it was never synchronised. {run}"
+    age = duration(settings.WATCHLIST_STALE_DAYS * 86400.0)
     return (
-        f"Names are not screened against {TITLES[name]}: it was never synchronised. Run"
-        f" python manage.py sync_watchlist FILE_OR_ADDRESS --list {name}"
+        f"Names are screened against {TITLES[name]} by a reading of {synced_at:%Y-%m-%d}, at least"
+        f" {age} old: names that were listed since are not found. {run}"
     )
 
 
@@ -168,6 +178,14 @@ def _of_rule(detector: Detector, fault: RuleFault) -> Shortfall:
     return Shortfall(detector.slug, "rule", fault.code, rule_sentence(fault), degrades=live)
 
 
-def _of_list(detector: Detector, name: str) -> Shortfall:
-    # A platform that is being set up is not broken: it has not screened by the list yet.
-    return Shortfall(detector.slug, "list", name, list_sentence(name), degrades=False)
+def _of_lists(detector: Detector, readings: Mapping[str, datetime]) -> list[Shortfall]:
+    """The detector's lists that nobody took in, or not for long."""
+    found, now = [], timezone.now()
+    for name in screened_lists(detector):
+        synced_at = readings.get(name)
+        if synced_at is None or is_stale(synced_at, now):
+            text = list_sentence(name, synced_at)
+            # A platform that is being set up is not broken: it has not screened by the list yet.
+            degrades = synced_at is not None
+            found.append(Shortfall(detector.slug, "list", name, text, degrades))
+    return found

@@ -7,6 +7,7 @@ first event needs it, and keeps the last few; the lock makes the second caller w
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import datetime
 
 from scoring.core.name_index import NameIndex
 from scoring.core.screening import ListScreener, Screener
@@ -58,6 +59,11 @@ def _read(digest: str) -> list[ListedEntry]:
 def active_watchlists() -> dict[str, str]:
     """List name -> digest of the reading in force."""
     return dict(Watchlist.objects.filter(active=True).values_list("name", "digest"))
+
+
+def synchronised_at() -> dict[str, datetime]:
+    """List name -> when its reading in force was synchronised last."""
+    return dict(Watchlist.objects.filter(active=True).values_list("name", "synced_at"))
 
 
 def forget_indexes() -> None:

@@ -21,6 +21,7 @@ from scoring.core.bundle import MODEL, write_bundle
 from scoring.deployment import bundle_root, serving
 from scoring.models import Deployment
 from scoring.policies import set_policy
+from scoring.policy_models import Watchlist
 from tests.factories import payments, scored_many, trained_payments
 from tests.models_registry.versions import VersionFactory, moved_from
 
@@ -228,6 +229,16 @@ def test_stuck_jobs_are_told_with_their_page(version):
     found = [f for f in check_integrity().findings if f.kind == "job"]
     assert (found[0].level, found[0].url) == (FAULT, f"/jobs/{running.pk}/")
     assert len(found) == 2
+
+
+def test_a_stale_list_is_a_fault(version):
+    at = timezone.now() - timedelta(days=8)
+    Watchlist.objects.create(
+        digest="0" * 64, name="ofac_sdn", content=b"", entries=1, names=1, active=True, synced_at=at
+    )
+    found = finding("list")
+    assert (found.level, found.remedy) == (FAULT, "Synchronise the list.")
+    assert f"a reading of {at:%Y-%m-%d}" in found.text
 
 
 def test_a_list_that_was_never_synchronised_is_a_warning(version):

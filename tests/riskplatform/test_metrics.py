@@ -1,15 +1,18 @@
 """`/metrics`: Prometheus text from the running totals."""
 
 import json
+from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from riskplatform import metrics
 from scoring import measuring
+from scoring.policy_models import Watchlist
 from tests.factories import payment, risky_payment, scored
 from tests.models_registry.drifting import kept_check
 
@@ -69,13 +72,31 @@ def test_drift_of_the_newest_check_is_shown(client, champion):
     assert at == pytest.approx(check.checked_at.timestamp())
 
 
+def test_shortfalls_are_shown_by_detector_and_kind(client, champion):
+    found = read(client)
+    assert found["riskplatform_shortfalls", "false", "list", "payments"] == 2
+    assert found["riskplatform_shortfalls", "list", "payments", "true"] == 0
+
+
+def test_the_age_of_a_sanctions_list_is_shown_and_a_stale_one_counted(client, champion):
+    at = timezone.now() - timedelta(days=8)
+    Watchlist.objects.create(
+        digest="0" * 64, name="un", content=b"", entries=1, names=1, active=True, synced_at=at
+    )
+    found = read(client)
+    name = "riskplatform_watchlist_synced_timestamp_seconds"
+    assert found[name, "un"] == pytest.approx(at.timestamp())
+    assert found["riskplatform_shortfalls", "list", "payments", "true"] == 1
+    assert found["riskplatform_shortfalls", "false", "list", "payments"] == 1
+
+
 def test_the_text_costs_the_same_queries_for_any_number_of_predictions(
     client, champion, django_assert_num_queries
 ):
     for events in (1, 20):
         for _ in range(events):
             scored("payments", payment())
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(8):
             read(client)
 
 

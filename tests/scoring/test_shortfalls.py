@@ -1,18 +1,21 @@
 """What is in force and does not do what it says is told, and approves nothing meanwhile."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.cache import cache
 from django.urls import reverse
+from django.utils import timezone
 
 from scoring import deployment
 from scoring.core.types import SelectionReason
 from scoring.models import Deployment
 from scoring.policies import PolicyRefused, publish
-from scoring.policy_models import Rule, RuleVersion
+from scoring.policy_models import Rule, RuleVersion, Watchlist
 from scoring.replaying import verify_one
 from scoring.rule_editing import next_base, tune_rule
 from scoring.selectors import detector_list
-from scoring.shortfalls import all_shortfalls
+from scoring.shortfalls import all_shortfalls, shortfalls_of
 from scoring.watchlists import sync_watchlist
 from tests.factories import payment, scored, shipped_detector
 
@@ -140,12 +143,23 @@ def test_a_list_that_was_never_synchronised_is_told_with_what_to_run(
     assert sentence in page(client, analyst, scored("payments", payment()).get_absolute_url())
 
 
-def test_once_it_is_synchronised_nothing_is_told_of_it(
-    client, analyst, payments_detector, tmp_path
-):
+@pytest.fixture
+def taken_in(payments_detector, tmp_path):
+    """OFAC's list was synchronised a moment ago; the UN's never."""
     (tmp_path / "sdn.csv").write_text(ROW)
     (tmp_path / "alt.csv").write_text('1,1,"aka","NOBODY, Else",-0- \r\n')
     sync_watchlist(str(tmp_path))
+
+
+def grow_old(days):
+    Watchlist.objects.update(synced_at=timezone.now() - timedelta(days=days, minutes=1))
+
+
+def stale_lists():
+    return [found for found in all_shortfalls() if found.kind == "list" and found.degrades]
+
+
+def test_once_it_is_synchronised_nothing_is_told_of_it(client, analyst, taken_in):
     assert kinds() == [("list", "un")]
     text = page(client, analyst, scored("payments", payment()).get_absolute_url())
     assert "Not screened by name against UN Security Council" in text
@@ -155,6 +169,39 @@ def test_health_warns_of_a_list_without_being_degraded(api, payments_detector):
     body = api("models:read").get(HEALTH).json()
     assert body["status"] == "ok"
     assert {found["subject"] for found in body["warnings"]} == {"ofac_sdn", "un"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "days", "told"), [(7, 6, False), (7, 7, True), (30, 29, False), (0, 3000, False)]
+)
+def test_a_list_that_was_not_synchronised_for_long_is_told(taken_in, settings, setting, days, told):
+    settings.WATCHLIST_STALE_DAYS = setting
+    grow_old(days)
+    assert [found.subject for found in stale_lists()] == ["ofac_sdn"] * told
+
+
+def test_a_stale_list_is_told_with_its_date_and_what_to_run(client, analyst, taken_in):
+    grow_old(8)
+    [found] = stale_lists()
+    day = f"{timezone.now() - timedelta(days=8, minutes=1):%Y-%m-%d}"
+    assert f"by a reading of {day}, at least 7 days old" in found.text
+    for url in (reverse("detector_detail", args=["payments"]), reverse("watchlists")):
+        assert f"a reading of {day}" in page(client, analyst, url)
+
+
+def test_a_stale_list_degrades_health_and_decides_nothing(api, taken_in):
+    grow_old(8)
+    assert api("models:read").get(HEALTH).json()["status"] == "degraded"
+    row = scored("payments", payment())
+    assert (row.decision, row.screening_hits) == ("APPROVE", [])
+    assert scored("payments", payment(user_name="Zebulon Pike")).decision == "BLOCK"
+
+
+def test_a_stale_list_is_told_of_detectors_that_screen_by_it_alone(taken_in):
+    grow_old(8)
+    other = shipped_detector("anomaly")
+    assert shortfalls_of(detector_list().get(pk=other.pk), []) == []
+    assert [found.detector for found in stale_lists()] == ["payments"]
 
 
 def test_what_is_told_takes_four_queries_for_any_number_of_detectors(
