@@ -226,6 +226,10 @@ PAGES: dict[str, PageHelp] = {
     ),
     "policy": PageHelp(
         "How this detector combines model, rules and lists, and which share is drawn for audit.",
+        (
+            "The lines stand in the order in which they decide; the first that applies does.",
+            "Everybody who reads rules reads it; who may change rules asks for other settings.",
+        ),
     ),
     "watchlists": PageHelp(
         "The sanctions lists that names are screened against, and how old each copy is.",

@@ -31,6 +31,7 @@ from scoring.policies import (
     screening_of,
     standing,
 )
+from scoring.policy_in_force import policy_in_force
 from scoring.policy_models import ListEntry, Rule, Snooze
 from scoring.policy_store import list_token
 from scoring.rule_approvals import request_settings
@@ -53,7 +54,7 @@ from scoring.rule_views import (
     signed_in,
     spec_or_404,
 )
-from scoring.selectors import find_prediction
+from scoring.selectors import detector_list, find_prediction
 
 PAGE_SIZE = 50
 
@@ -251,6 +252,7 @@ def render_policy(
         "title": "Policy",
         "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
         "detector": detector,
+        "now": policy_in_force(detector_list().get(pk=detector.pk), spec, timezone.now()),
         "history": policy_history(detector),
         "screening": screening,
         "form": SettingsForm(initial=initial),
