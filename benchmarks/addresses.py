@@ -25,7 +25,7 @@ from scoring.models import Detector
 NOBODY = UUID(int=0)
 FORMS = {
     *("rule_request_approve", "rule_request_refuse", "rule_request_withdraw"),
-    *("snooze_revoke", "list_revoke", "password_reset_confirm"),
+    *("snooze_revoke", "list_revoke", "password_reset_confirm", "api_list_entry"),
     *("promotion_approve", "promotion_refuse", "promotion_withdraw"),
     *("api_approve", "api_refuse", "api_withdraw"),
     *("view_change", "undo_closing"),

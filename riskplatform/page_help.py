@@ -223,6 +223,10 @@ PAGES: dict[str, PageHelp] = {
     ),
     "lists": PageHelp(
         "Values that are always let through or always stopped, with their reason and their end.",
+        (
+            "Put many on at once, one a line: one wrong value, and none is put on.",
+            "The API does the same for other systems; each act is in the audit trail.",
+        ),
     ),
     "policy": PageHelp(
         "How this detector combines model, rules and lists, and which share is drawn for audit.",

@@ -18,9 +18,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from scoring import presenting
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
+from scoring.list_forms import ListEntryForm, SnoozeForm, ends_at, put_all_on_list
 from scoring.models import Detector
 from scoring.ordering import (
     listable,
+    listed_entries,
     revoke_list_entry,
     revoke_snooze,
     snooze_rule,
@@ -29,27 +31,18 @@ from scoring.policies import (
     PolicyRefused,
     audit_rate_of,
     screening_of,
-    standing,
 )
 from scoring.policy_in_force import policy_in_force
 from scoring.policy_models import ListEntry, Rule, Snooze
 from scoring.policy_store import list_token
 from scoring.rule_approvals import request_settings
-from scoring.rule_forms import (
-    ListEntryForm,
-    SettingsForm,
-    SnoozeForm,
-    add_problems,
-    ends_at,
-    put_on_list,
-)
+from scoring.rule_forms import SettingsForm, add_problems
 from scoring.rule_reports import policy_history
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import (
     back_to,
     crumbs,
     detector_or_404,
-    masked,
     said_of,
     signed_in,
     spec_or_404,
@@ -63,7 +56,7 @@ PAGE_SIZE = 50
 @permission_required("scoring.view_listentry", raise_exception=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def lists(request: HttpRequest, slug: str) -> HttpResponse:
-    """The allow and the deny list of a detector; POST adds an entry."""
+    """The allow and the deny list of a detector; POST puts values on one of them."""
     detector = detector_or_404(slug)
     spec = spec_or_404(detector)
     if request.method != "POST":
@@ -71,11 +64,9 @@ def lists(request: HttpRequest, slug: str) -> HttpResponse:
     if not request.user.has_perm("scoring.add_listentry"):
         raise PermissionDenied
     form = ListEntryForm(request.POST, fields=listable(spec))
-    if form.is_valid():
-        value = form.cleaned_data["value"]
-        if put_on_list(detector, form, value, author=signed_in(request)):
-            messages.success(request, f"It stands on the {form.cleaned_data['kind']} list now.")
-            return redirect("lists", slug=slug)
+    if form.is_valid() and (said := put_all_on_list(detector, form, author=signed_in(request))):
+        messages.success(request, said)
+        return redirect("lists", slug=slug)
     return _render_lists(request, detector, spec, {"form": form}, status=422)
 
 
@@ -83,9 +74,7 @@ def _entries(
     detector: Detector, spec: DetectorSpec, *, kind: str, over: bool, q: str
 ) -> QuerySet[ListEntry]:
     """What stands on the lists, or did (`over`); `q`: a value, or a part of the reason."""
-    now = timezone.now()
-    rows = ListEntry.objects.filter(detector=detector).select_related("author")
-    rows = rows.exclude(standing(now)) if over else rows.filter(standing(now))
+    rows = listed_entries(detector, timezone.now(), over=over)
     if kind in ListEntry.Kind.values:
         rows = rows.filter(kind=kind)
     if not q:
@@ -112,7 +101,7 @@ def _render_lists(
         "crumbs": crumbs(detector, ("Rules", reverse("rule_list", args=[detector.slug]))),
         "detector": detector,
         "page_obj": page,
-        "rows": [(entry, masked(entry.shown)) for entry in page.object_list],
+        "rows": [(entry, presenting.masked(entry.shown)) for entry in page.object_list],
         "filters": [
             {"name": "kind", "label": "Both lists", "value": kind, "options": kinds},
             {

@@ -15,10 +15,10 @@ from accounts import vault
 from scoring.core.reasons import duration
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
+from scoring.list_forms import EventValueForm, put_on_list
 from scoring.models import Prediction
 from scoring.ordering import listable
 from scoring.overviews import governed_detectors, lists_in_force
-from scoring.rule_forms import EventValueForm, put_on_list
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import back_to, signed_in, spec_or_404
 from scoring.selectors import find_prediction

@@ -54,6 +54,16 @@ class SpecCache:
         return "entity" if spec is None else spec.entity_word
 
 
+def masked(shown: str) -> str:
+    """A stored value for the screen: personal data masked."""
+    if not vault.is_encrypted(shown):
+        return shown
+    try:
+        return vault.mask(vault.decrypt(shown))
+    except vault.VaultError:
+        return vault.MASK
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of the raw event. `hidden`: personal data, masked in `value`."""

@@ -1,22 +1,16 @@
-"""The forms of rules, lists and policy settings: they read and keep the input, services decide."""
+"""The forms of rules and policy settings: they read and keep the input, services decide."""
 
 import ast
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
-from accounts.models import User
-from scoring.core.transliteration import first_unseen
 from scoring.core.types import Decision
-from scoring.models import Detector
-from scoring.ordering import add_list_entry
 from scoring.policies import PolicyRefused
-from scoring.policy_models import ListEntry, RuleVersion
+from scoring.policy_models import RuleVersion
 from scoring.rule_editing import LONGEST_TEXT, RuleText
 
 WEIGHT = "WEIGHT"
@@ -24,13 +18,6 @@ OUTCOMES = [
     (Decision.REVIEW.value, "Ask for a review"),
     (Decision.BLOCK.value, "Block"),
     (WEIGHT, "Add weight to the risk"),
-]
-SPANS = [
-    ("1", "1 day"),
-    ("7", "7 days"),
-    ("30", "30 days"),
-    ("90", "90 days"),
-    ("365", "1 year"),
 ]
 MOST_PARAMETERS = 20_000
 """Characters: a list may hold 500 values."""
@@ -157,73 +144,6 @@ def rule_initial(version: RuleVersion, base: int) -> dict[str, Any]:
     }
 
 
-class ListEntryForm(forms.Form):
-    """A value for the allow or the deny list."""
-
-    kind = forms.ChoiceField(
-        label="List",
-        choices=[(ListEntry.Kind.DENY.value, "Deny"), (ListEntry.Kind.ALLOW.value, "Allow")],
-        widget=forms.Select(attrs={"class": "select"}),
-    )
-    field = forms.ChoiceField(label="Field", widget=forms.Select(attrs={"class": "select"}))
-    value = forms.CharField(
-        label="Value",
-        max_length=300,
-        help_text="Exactly as events carry it. A value with other letters, also with some that "
-        "nobody sees, is another value.",
-        widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
-    )
-    reason = forms.CharField(
-        label="Reason", max_length=300, widget=forms.TextInput(attrs={"class": "input"})
-    )
-    days = forms.ChoiceField(
-        label="Expires after",
-        required=False,
-        choices=[*SPANS, ("", "Never")],
-        initial="90",
-        widget=forms.Select(attrs={"class": "select"}),
-    )
-
-    def __init__(self, *args: Any, fields: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["field"].choices = [(name, name) for name in fields]  # type: ignore[attr-defined]
-
-    def clean_value(self) -> str:
-        """Refuses what nobody sees: it is copied along from a page, and no event would have it."""
-        value: str = self.cleaned_data["value"]
-        if unseen := first_unseen(value):
-            raise ValidationError(
-                f"It has a character that nobody sees ({unseen}); write it without. A value that "
-                "an event carries so is put on a list from the event's page."
-            )
-        return value
-
-    def expires_at(self) -> Any:
-        """When the entry ends; None for never."""
-        return ends_at(self.cleaned_data["days"])
-
-
-class EventValueForm(ListEntryForm):
-    """One of the values that an event carries; the page never asks for it in clear."""
-
-    def __init__(self, *args: Any, values: list[tuple[str, str]], **kwargs: Any) -> None:
-        super().__init__(*args, fields=[], **kwargs)
-        del self.fields["value"]
-        self.fields["field"].label = "Value"
-        self.fields["field"].choices = values  # type: ignore[attr-defined]
-
-
-class SnoozeForm(forms.Form):
-    """Why a rule should not count for an entity, and for how long."""
-
-    reason = forms.CharField(
-        label="Reason", max_length=300, widget=forms.TextInput(attrs={"class": "input"})
-    )
-    days = forms.ChoiceField(
-        label="For", choices=SPANS, initial="7", widget=forms.Select(attrs={"class": "select"})
-    )
-
-
 class SettingsForm(forms.Form):
     """How many approved events are drawn for audit, and where screening begins to act."""
 
@@ -273,34 +193,10 @@ class SettingsForm(forms.Form):
         return marks | codes
 
 
-def ends_at(days: str) -> Any:
-    """The moment so many days from now; None for an empty text."""
-    return timezone.now() + timedelta(days=int(days)) if days else None
-
-
 def add_problems(form: forms.Form, refusal: PolicyRefused) -> None:
     """A refusal's problems beside the fields that they are about."""
     for name, message in refusal.problems:
         form.add_error(name if name in form.fields else None, message)
-
-
-def put_on_list(detector: Detector, form: ListEntryForm, value: str, *, author: User) -> bool:
-    """Put `value` on the list that a valid form names; where it is refused the form says why."""
-    found = form.cleaned_data
-    try:
-        add_list_entry(
-            detector,
-            kind=found["kind"],
-            field=found["field"],
-            value=value,
-            reason=found["reason"],
-            expires_at=form.expires_at(),
-            author=author,
-        )
-    except PolicyRefused as refusal:
-        add_problems(form, refusal)
-        return False
-    return True
 
 
 def thresholds_of(

@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import vault
 from accounts.models import User
 from accounts.typed import is_whole
 from scoring.core.reader import SpecError
@@ -24,6 +23,7 @@ from scoring.models import Detector, Prediction
 from scoring.policies import IN_FORCE, PolicyRefused, standing
 from scoring.policy_models import Rule, RuleVersion
 from scoring.policy_store import text_in_force
+from scoring.presenting import masked
 from scoring.rule_approvals import (
     move_freely,
     needs_second,
@@ -76,16 +76,6 @@ def spec_or_404(detector: Detector) -> DetectorSpec:
         return detector.spec()
     except SpecError as error:
         raise Http404("The detector's declaration cannot be read.") from error
-
-
-def masked(shown: str) -> str:
-    """A stored value for the screen: personal data masked."""
-    if not vault.is_encrypted(shown):
-        return shown
-    try:
-        return vault.mask(vault.decrypt(shown))
-    except vault.VaultError:
-        return vault.MASK
 
 
 def crumbs(detector: Detector, *more: tuple[str, str]) -> list[tuple[str, str]]:

@@ -32,6 +32,8 @@ from models_registry.promotion import promote
 from notifications.routing import send_test
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
+from scoring.ordering import add_list_entries
+from scoring.policy_models import ListEntry
 from tests.accounts.factories import key_for, user_with_role
 from tests.factories import START, risky_payment, scored_many
 from tests.jobs.factories import JobFactory
@@ -84,6 +86,7 @@ def grow_world(world: World, rows: int) -> None:
         told(world.actor)
         _subscribe(world.actor, user)
         _declare_rate(world.actor)
+        _list_values(world.detector, world.actor, user)
         _backtest(world.version, world.actor)
 
 
@@ -95,6 +98,15 @@ def _subscribe(actor: User, user: str) -> ReportSubscription:
         save_subscription(report, recipients=[to], actor=report.owner)
         make_report_now(report, actor=report.owner, now=timezone.now())
     return own
+
+
+def _list_values(detector: Detector, actor: User, user: str) -> None:
+    """Two more values on each list, which no event carries."""
+    for kind in ListEntry.Kind.values:
+        add_list_entries(
+            detector, kind=kind, field="location", values=[f"{kind} {user}", f"{user} {kind}"],
+            reason="For the tests", expires_at=None, author=actor,
+        )  # fmt: skip
 
 
 def _declare_rate(actor: User) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from scoring.api import cache_views, explanation_views, source_views, views
+from scoring.api import cache_views, explanation_views, list_views, source_views, views
 
 urlpatterns = [
     path("detectors/<slug:slug>/score", views.ScoreView.as_view(), name="api_score"),
@@ -10,6 +10,21 @@ urlpatterns = [
         "detectors/<slug:slug>/score/batch",
         views.ScoreBatchView.as_view(),
         name="api_score_batch",
+    ),
+    path(
+        "detectors/<slug:slug>/list-entries",
+        list_views.ListEntriesView.as_view(),
+        name="api_list_entries",
+    ),
+    path(
+        "detectors/<slug:slug>/list-entries/remove",
+        list_views.ListRemovalView.as_view(),
+        name="api_list_entries_remove",
+    ),
+    path(
+        "detectors/<slug:slug>/list-entries/<int:pk>",
+        list_views.ListEntryView.as_view(),
+        name="api_list_entry",
     ),
     path("predictions", views.PredictionListView.as_view(), name="api_predictions"),
     path(

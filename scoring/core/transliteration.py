@@ -121,7 +121,7 @@ def first_unseen(text: str) -> str:
         return ""
     for letter in text:
         if without_unseen(letter) != letter or (
-            letter != " " and unicodedata.category(letter) == "Zs"
+            letter != " " and unicodedata.category(letter) in ("Zs", "Zl", "Zp")
         ):
             return f"U+{ord(letter):04X}"
     return ""

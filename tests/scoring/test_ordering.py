@@ -6,8 +6,17 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from scoring import ordering
-from scoring.ordering import add_list_entry, listable, revoke_list_entry, revoke_snooze, snooze_rule
+from scoring.ordering import (
+    add_list_entries,
+    add_list_entry,
+    listable,
+    revoke_list_entry,
+    revoke_list_values,
+    revoke_snooze,
+    snooze_rule,
+)
 from scoring.policies import PolicyRefused
 from scoring.policy_models import ListEntry, Rule, Snooze
 from tests.factories import payment, risky_payment, scored
@@ -67,7 +76,7 @@ def test_personal_data_stands_encrypted_on_a_list(payments_detector, lead):
         ({"kind": "grey"}, "kind"),
         ({"field": "amount"}, "field"),
         ({"field": "timestamp"}, "field"),
-        ({"value": " "}, "value"),
+        ({"value": " "}, "values.0"),
         ({"reason": " "}, "reason"),
         ({"expires_at": timezone.now() - timedelta(days=1)}, "expires_at"),
     ],
@@ -76,6 +85,79 @@ def test_an_entry_that_makes_no_sense_is_refused(payments_detector, lead, change
     with pytest.raises(PolicyRefused) as refused:
         deny(payments_detector, lead, **changed)
     assert [name for name, _ in refused.value.problems] == [field]
+
+
+def deny_all(detector, author, *values, **changed):
+    given = {"kind": "deny", "field": "user_id", "reason": "Ring", "expires_at": None}
+    return add_list_entries(detector, values=values, author=author, **given | changed)
+
+
+def states(outcomes):
+    return [one.state for one in outcomes]
+
+
+def test_many_values_are_put_on_a_list_in_one_act(payments_detector, lead):
+    done = deny_all(payments_detector, lead, "user-1", "user-2", "user-1", " user-2 ")
+    assert states(done) == ["added", "added", "repeated", "repeated"]
+    assert done[0].entry == done[2].entry
+    for name in ("user-1", "user-2"):
+        assert scored("payments", payment(user_id=name)).decision == "BLOCK"
+    [entry] = AuditEntry.objects.filter(action="list.added")
+    told = json.loads(entry.detail_json)["entries"]
+    assert [one["entry"] for one in told] == [one.entry.pk for one in done[:2]]
+
+
+def test_the_same_again_changes_nothing_and_is_told(payments_detector, lead):
+    deny_all(payments_detector, lead, "user-1")
+    told = AuditEntry.objects.count()
+    assert states(deny_all(payments_detector, lead, "user-1", reason="Else")) == ["standing"]
+    assert AuditEntry.objects.count() == told
+    assert ListEntry.objects.get().reason == "Ring"
+
+
+@pytest.mark.parametrize("bad", [" ", "x" * 301, "us\u200ber", "us\0er"])
+def test_one_wrong_value_and_none_is_stored(payments_detector, lead, bad):
+    with pytest.raises(PolicyRefused) as refused:
+        deny_all(payments_detector, lead, "user-1", bad, "user-2", bad)
+    assert [name for name, _ in refused.value.problems] == ["values.1", "values.3"]
+    assert not ListEntry.objects.exists()
+
+
+@pytest.mark.parametrize("count", [0, ordering.MOST_VALUES + 1])
+def test_none_and_too_many_values_are_refused(payments_detector, lead, count):
+    with pytest.raises(PolicyRefused, match=f"not {count}"):
+        deny_all(payments_detector, lead, *map(str, range(count)))
+
+
+def test_a_value_of_the_other_list_refuses_all(payments_detector, lead):
+    deny_all(payments_detector, lead, "user-1")
+    with pytest.raises(PolicyRefused, match="stands on the deny list already") as refused:
+        deny_all(payments_detector, lead, "user-2", "user-1", kind="allow")
+    assert refused.value.problems[0][0] == "values.1"
+    assert ListEntry.objects.count() == 1
+
+
+def test_values_are_taken_off_the_list_that_is_named(payments_detector, lead):
+    deny_all(payments_detector, lead, "user-1", "user-2")
+    off = {"field": "user_id", "author": lead}
+    told = ["user-1", "user-1", "user-9"]
+    assert states(revoke_list_values(payments_detector, kind="allow", values=told, **off)) == [
+        "absent", "repeated", "absent"
+    ]  # fmt: skip
+    done = revoke_list_values(payments_detector, kind="deny", values=told, **off)
+    assert states(done) == ["removed", "repeated", "absent"]
+    assert done[0].entry.revoked_at is not None
+    assert scored("payments", payment(user_id="user-1")).decision == "APPROVE"
+    assert scored("payments", payment(user_id="user-2")).decision == "BLOCK"
+    again = revoke_list_values(payments_detector, kind="deny", values=["user-1"], **off)
+    assert states(again) == ["absent"]
+    assert AuditEntry.objects.filter(action="list.revoked").count() == 1
+
+
+@pytest.mark.parametrize("text", ["1_000", "1.5", "\N{ARABIC-INDIC DIGIT FIVE}", "9" * 299 + "x"])
+def test_a_whole_number_is_written_in_digits(cards_detector, lead, text):
+    with pytest.raises(PolicyRefused, match="A whole number"):
+        deny_all(cards_detector, lead, text, field="TERMINAL_ID")
 
 
 def test_times_ids_and_fractions_are_not_listable(payments_detector):
