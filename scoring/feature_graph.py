@@ -1,11 +1,12 @@
-"""Where each feature comes from, as a drawing: event fields -> transformations -> features.
+"""Where each feature comes from and how it reaches the model, as a drawing: event fields ->
+transformations -> features -> what is done before the model.
 
 Only places and texts are worked out here; templates/scoring/detector_graph.html draws them. One
 lane for each transformation keeps it readable however many features there are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from scoring.core.aggregates import RISKS
@@ -17,10 +18,13 @@ MOST_FEATURES = 6
 """Features drawn of one transformation; the table names them all."""
 ROW, GAP, HEAD = 20, 14, 34
 FIELD_X, FIELD_WIDTH = 0, 190
-STEP_X, STEP_WIDTH = 300, 230
-FEATURE_X, BAR_X, BAR_WIDTH = 610, 900, 120
-WIDTH = BAR_X + BAR_WIDTH + 60
-LONGEST = 42
+STEP_X, STEP_WIDTH = 270, 220
+FEATURE_X, BAR_X, BAR_WIDTH = 546, 806, 80
+SHARE_X = BAR_X + BAR_WIDTH + 54
+PREPARATION_X, PREPARATION_WIDTH, PREPARATION_HEIGHT = 1010, 190, 44
+LONGEST = 36
+"""Letters of a feature's name; the table has it whole."""
+LONGEST_DETAIL = 28
 WORDS = {
     "numeric": "as sent",
     "category": "category",
@@ -63,7 +67,8 @@ class FeatureRow:
 
 @dataclass(frozen=True, slots=True)
 class StepNode:
-    """One transformation with its features; `curves` lead to it from what it reads."""
+    """One transformation with its features; `curves` lead to it from what it reads, `onward` to
+    what is done with its features before the model."""
 
     title: str
     detail: str
@@ -74,19 +79,30 @@ class StepNode:
     more: str
     more_y: int
     curves: tuple[str, ...]
+    onward: tuple[str, ...]
     bracket: str
 
 
 @dataclass(frozen=True, slots=True)
+class PreparationNode:
+    """One imputation, scaling or encoding, around the height `y`; `detail`: of which features."""
+
+    title: str
+    detail: str
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureGraph:
-    """The drawing; sizes in pixels. `prepared` says in words what happens before the model."""
+    """The drawing; sizes in pixels. `prepared` says in words what is done before the model."""
 
     width: int
     height: int
     fields: tuple[FieldNode, ...]
     steps: tuple[StepNode, ...]
     has_shares: bool
-    prepared: tuple[str, ...] = field(default=())
+    preparations: tuple[PreparationNode, ...] = ()
+    prepared: tuple[str, ...] = ()
 
 
 def feature_graph(
@@ -107,13 +123,25 @@ def feature_graph(
         y += height + GAP
     fields = _fields(reads, y - GAP - HEAD)
     at = {node.name: node.y for node in fields}
+    prepared = _prepared(spec)
+    nodes = _preparations(prepared, y - GAP - HEAD)
     steps = []
     for step, own, top, height in lanes:
         kind = str(declared[step].get("type")) if step < len(declared) else own[0].kind
         read_at = [at[name] for name in reads[step]]
-        steps.append(_step(kind, own, top, height, read_at, importance))
-    bottom = max([y, *(node.y + ROW for node in fields)])
-    return FeatureGraph(WIDTH, bottom, fields, tuple(steps), bool(importance), _prepared(spec))
+        names = {feature.name for feature in own}
+        led_to = [node.y for node in nodes if not names.isdisjoint(prepared[node.title])]
+        steps.append(_step(kind, own, top, height, read_at, led_to, importance))
+    ends = [node.y + PREPARATION_HEIGHT // 2 + GAP for node in nodes]
+    return FeatureGraph(
+        width=PREPARATION_X + PREPARATION_WIDTH if nodes else SHARE_X,
+        height=max([y, *(node.y + ROW for node in fields), *ends]),
+        fields=fields,
+        steps=tuple(steps),
+        has_shares=bool(importance),
+        preparations=nodes,
+        prepared=_in_words(prepared),
+    )
 
 
 def _step(
@@ -122,9 +150,11 @@ def _step(
     top: int,
     height: int,
     read_at: Sequence[int],
+    led_to: Sequence[int],
     importance: Mapping[str, float],
 ) -> StepNode:
-    """A transformation with its features, in a lane from `top`; `read_at`: where its fields are."""
+    """A transformation with its features, in a lane from `top`; `read_at`: where its fields are,
+    `led_to`: where that is which is done with its features."""
     middle = top + height // 2
     total = sum(importance.values()) or 1.0
     largest = max(importance.values(), default=0.0) or 1.0
@@ -142,7 +172,8 @@ def _step(
         rows=rows,
         more=f"and {more} more" if more > 0 else "",
         more_y=top + 4 + len(rows) * ROW + ROW // 2,
-        curves=tuple(_curve(y, middle) for y in read_at),
+        curves=tuple(_curve(FIELD_X + FIELD_WIDTH, y, STEP_X, middle) for y in read_at),
+        onward=tuple(_curve(SHARE_X + 6, middle, PREPARATION_X, y) for y in led_to),
         bracket=f"M {STEP_X + STEP_WIDTH} {middle} H {FEATURE_X - 24}"
         f" M {FEATURE_X - 14} {top} h -10 v {height} h 10",
     )
@@ -191,8 +222,7 @@ def _row(
     return FeatureRow(name, text, top + ROW // 2, share, bar)
 
 
-def _curve(from_y: int, to_y: int) -> str:
-    left, right = FIELD_X + FIELD_WIDTH, STEP_X
+def _curve(left: int, from_y: int, right: int, to_y: int) -> str:
     middle = (left + right) // 2
     return f"M {left} {from_y} C {middle} {from_y}, {middle} {to_y}, {right} {to_y}"
 
@@ -203,23 +233,45 @@ def _detail(features: Sequence[FeatureSpec]) -> str:
     return f"{count} by {', '.join(keys)}" if keys else count
 
 
-def _prepared(spec: DetectorSpec) -> tuple[str, ...]:
-    """What the declaration asks to be done between the vector and the model."""
+def _prepared(spec: DetectorSpec) -> dict[str, list[str]]:
+    """What the declaration asks to be done between the vector and the model, of which features."""
     said: dict[str, list[str]] = {}
     for feature in spec.features:
         how = feature.prepared
         if how.impute:
             value = f" {key_text(how.fill)}" if how.impute == "constant" else ""
             word = how.impute.replace("_", " ")
-            said.setdefault(f"missing: {word}{value}", []).append(feature.name)
+            said.setdefault(f"{word}{value} where missing", []).append(feature.name)
         if how.log:
-            said.setdefault("on a log scale", []).append(feature.name)
+            said.setdefault("log scale", []).append(feature.name)
         if how.scale != "none":
             word = how.scale.replace("_", "-")
             said.setdefault(f"{word} scaling", []).append(feature.name)
         if how.encode != "both" and feature.kind == "category":
             said.setdefault(f"{how.encode.replace('_', '-')} encoding", []).append(feature.name)
+    return said
+
+
+def _preparations(
+    prepared: Mapping[str, Sequence[str]], height: int
+) -> tuple[PreparationNode, ...]:
+    """Nodes at the right, spread over the height."""
+    pitch = max(height / max(len(prepared), 1), PREPARATION_HEIGHT + GAP)
+    return tuple(
+        PreparationNode(what, _of(names), round(HEAD + pitch * (i + 0.5)))
+        for i, (what, names) in enumerate(prepared.items())
+    )
+
+
+def _of(names: Sequence[str]) -> str:
+    """The only feature, or how many."""
+    if len(names) == 1 and len(names[0]) <= LONGEST_DETAIL:
+        return names[0]
+    return f"{len(names)} feature{'s' if len(names) > 1 else ''}"
+
+
+def _in_words(prepared: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(
         f"{what} ({', '.join(names) if len(names) <= 4 else f'{len(names)} features'})"
-        for what, names in said.items()
+        for what, names in prepared.items()
     )

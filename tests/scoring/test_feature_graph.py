@@ -1,10 +1,12 @@
 """The drawing of features: everything is in it once, and nothing lies outside it."""
 
+from itertools import pairwise
+
 import pytest
 
-from scoring.feature_graph import MOST_FEATURES, feature_graph
+from scoring.feature_graph import HEAD, MOST_FEATURES, PREPARATION_HEIGHT, feature_graph
 from scoring.selectors import feature_importance
-from tests.factories import config_of, payment, scored, spec_of
+from tests.factories import config_of, payment, scored, shipped_detector, spec_of
 
 SHIPPED = ("fraud", "anomaly", "payments", "cards", "creditcard", "credit_card_fraud")
 
@@ -28,6 +30,54 @@ def test_what_weighs_most_is_drawn_first():
     drawn = [heavy[row.name] for row in step.rows]
     assert drawn == sorted(drawn, reverse=True)
     assert len(drawn) == MOST_FEATURES
+
+
+def drawn(slug):
+    return feature_graph(spec_of(slug), config_of(slug), {})
+
+
+def test_each_preparation_of_the_pipeline_is_drawn_behind_what_it_speaks_of():
+    graph = drawn("credit_card_fraud")
+    assert [(node.title, node.detail) for node in graph.preparations] == [
+        ("median where missing", "8 features"),
+        ("log scale", "amount"),
+        ("most frequent where missing", "merchant_category"),
+        ("target encoding", "merchant_category"),
+    ]
+    onward = {step.title: len(step.onward) for step in graph.steps}
+    assert (onward["as sent"], onward["category"], onward["time windows"]) == (2, 2, 1)
+
+
+def test_scaling_is_drawn_with_what_takes_the_place_of_a_missing_number():
+    titles = [node.title for node in drawn("creditcard").preparations]
+    assert titles == ["mean where missing", "robust scaling"]
+
+
+def test_a_pipeline_that_declares_none_is_drawn_without():
+    graph = drawn("anomaly")
+    assert (graph.preparations, [step.onward for step in graph.steps if step.onward]) == ((), [])
+    assert graph.width < drawn("creditcard").width
+
+
+@pytest.mark.parametrize("slug", ["credit_card_fraud", "creditcard"])
+def test_preparations_lie_apart_and_inside(slug):
+    graph = drawn(slug)
+    middles = [node.y for node in graph.preparations]
+    assert all(b - a >= PREPARATION_HEIGHT for a, b in pairwise(middles))
+    assert middles[-1] + PREPARATION_HEIGHT // 2 <= graph.height
+    assert middles[0] - PREPARATION_HEIGHT // 2 >= HEAD
+
+
+@pytest.mark.django_db
+def test_the_page_draws_them_and_says_what_is_done_without_any(client, analyst):
+    client.force_login(analyst)
+    pages = []
+    for slug in ("credit_card_fraud", "anomaly"):
+        detector = shipped_detector(slug)
+        pages.append(client.get(detector.get_absolute_url()).content.decode())
+    assert ["Target encoding</text>" in page for page in pages] == [True, False]
+    assert [">Before the model</text>" in page for page in pages] == [True, False]
+    assert all("a missing number takes the median" in page for page in pages)
 
 
 def test_known_fraud_reads_the_labels():
