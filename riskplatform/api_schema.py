@@ -11,7 +11,7 @@ API_SCHEMA = {
         "ThreeLevelsEnum": ["LOW", "MEDIUM", "HIGH"],
         "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
         "RuleStageEnum": ["live", "shadow"],
-        "ListKindEnum": "scoring.policy_models.ListEntry.Kind",
+        "ListKindEnum": ["allow", "deny"],
         "ListedEnum": ["added", "standing", "repeated"],
         "TakenOffEnum": ["removed", "absent", "repeated"],
         "StageEnum": "models_registry.models.ModelVersion.Stage",

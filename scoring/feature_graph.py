@@ -17,12 +17,13 @@ from scoring.core.transformations import FeatureSpec
 MOST_FEATURES = 6
 """Features drawn of one transformation; the table names them all."""
 ROW, GAP, HEAD = 20, 14, 34
-FIELD_X, FIELD_WIDTH = 0, 190
-STEP_X, STEP_WIDTH = 270, 220
-FEATURE_X, BAR_X, BAR_WIDTH = 546, 806, 80
-SHARE_X = BAR_X + BAR_WIDTH + 54
-PREPARATION_X, PREPARATION_WIDTH, PREPARATION_HEIGHT = 1010, 190, 44
-LONGEST = 36
+FIELD_X, FIELD_WIDTH = 0, 160
+STEP_X, STEP_WIDTH = 220, 190
+FEATURE_X, BAR_X, BAR_WIDTH = 456, 686, 48
+SHARE_X = BAR_X + BAR_WIDTH + 44
+"""Where the shares end, right-aligned."""
+PREPARATION_X, PREPARATION_WIDTH, PREPARATION_HEIGHT = 824, 186, 44
+LONGEST = 32
 """Letters of a feature's name; the table has it whole."""
 LONGEST_DETAIL = 28
 WORDS = {
@@ -163,6 +164,7 @@ def _step(
         _row(f, top + 4 + i * ROW, importance, total, largest) for i, f in enumerate(ranked)
     )
     more = len(own) - len(rows)
+    end = SHARE_X if importance else BAR_X
     return StepNode(
         title=WORDS.get(kind, kind),
         detail=_detail(own),
@@ -173,7 +175,7 @@ def _step(
         more=f"and {more} more" if more > 0 else "",
         more_y=top + 4 + len(rows) * ROW + ROW // 2,
         curves=tuple(_curve(FIELD_X + FIELD_WIDTH, y, STEP_X, middle) for y in read_at),
-        onward=tuple(_curve(SHARE_X + 6, middle, PREPARATION_X, y) for y in led_to),
+        onward=tuple(_curve(end + 6, middle, PREPARATION_X, y) for y in led_to),
         bracket=f"M {STEP_X + STEP_WIDTH} {middle} H {FEATURE_X - 24}"
         f" M {FEATURE_X - 14} {top} h -10 v {height} h 10",
     )

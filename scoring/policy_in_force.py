@@ -184,7 +184,7 @@ def _screened(screening: ScreeningSpec | None, outcome: Decision) -> tuple[str, 
         said.append(
             "Screening acts here never by a name."
             if mark > 1.0
-            else f"A name that is on {names}, from a match score of {written(mark)} or more."
+            else f"A name that is on {names}, at a match score of {written(mark)} or more."
         )
     if screening.country_field and countries:
         word = "Embargoed" if at_once else "High-risk"
