@@ -216,8 +216,14 @@ def _entry(slug: str, pk: int) -> ListEntry:
 
 
 def _read(shape: type[ListValuesIn], request: Request) -> dict[str, Any]:
-    """The body, checked."""
+    """The body, checked. What would be passed over is refused: an end that is misspelt is none."""
     form = shape(data=request.data)
+    if isinstance(request.data, dict):
+        known = ", ".join(form.fields)
+        unknown = sorted(request.data.keys() - form.fields.keys())
+        if unknown:
+            said = f"is not known; there are {known}"
+            raise ValidationProblem([{"field": name, "message": said} for name in unknown])
     form.is_valid(raise_exception=True)
     found: dict[str, Any] = form.validated_data
     return found

@@ -88,6 +88,7 @@ def test_personal_data_is_masked_in_every_answer(writer):
         ({"reason": ""}, "reason"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "soon"}, "expires_at"),
+        ({"expire_at": "2099-01-01T00:00:00Z"}, "expire_at"),
     ],
 )
 def test_what_is_wrong_is_422_and_nothing_is_stored(writer, changed, field):
