@@ -15,6 +15,7 @@ from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from jobs.selectors import get_job
+from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, review_over, roll_back
@@ -170,7 +171,7 @@ def version_body(version: ModelVersion) -> dict[str, Any]:
             "positives": version.dataset.positives,
             "known_at": version.dataset.known_at,
         },
-        "metrics": version.metrics,
+        "metrics": as_told(version.metrics),
         "comparison": version.comparison,
     }
 

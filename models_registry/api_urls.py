@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from models_registry import api, model_api, promotion_api, registry_api
+from models_registry import api, evaluation_api, model_api, promotion_api, registry_api
 
 urlpatterns = [
     path("model/info", model_api.ModelInfoView.as_view(), name="api_model_info"),
@@ -17,6 +17,11 @@ urlpatterns = [
         "models/<int:pk>/explanation",
         registry_api.ExplanationView.as_view(),
         name="api_model_explanation",
+    ),
+    path(
+        "models/<int:pk>/evaluations",
+        evaluation_api.EvaluationListView.as_view(),
+        name="api_model_evaluations",
     ),
     path("models/<int:pk>/track", registry_api.TrackView.as_view(), name="api_model_track"),
     path("models/<int:pk>/bundle", registry_api.BundleView.as_view(), name="api_model_bundle"),

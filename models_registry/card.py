@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
+from models_registry.core.kept_metrics import as_told
 from models_registry.drift_selectors import newest_check
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
 from models_registry.registry_models import Artefact, Lineage
@@ -142,7 +143,7 @@ def _label_policy(spec: DetectorSpec | None) -> dict[str, Any] | None:
 
 
 def _evaluation(version: ModelVersion) -> dict[str, Any]:
-    found = version.metrics
+    found = as_told(version.metrics)
     return {
         "events": found.get("rows"),
         "positives": found.get("positives"),

@@ -6,8 +6,9 @@ from typing import Any
 
 from accounts.quantities import threshold
 from accounts.typed import is_whole
+from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES
-from models_registry.metric_rows import METRICS, Show
+from models_registry.metric_rows import METRICS, Show, ceiling_of, span_of
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
 from models_registry.rare_class import own_parameters, rare_class_words
@@ -28,10 +29,11 @@ class CompareError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`text`, and under it the 95 % interval where one is known."""
+    """`text`, and under it the 95 % interval and what a perfect ranking reaches, where known."""
 
     text: str
     interval: str = ""
+    ceiling: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,8 @@ def _metric_lines(versions: Sequence[ModelVersion], currency: str) -> list[Line]
 
 
 def _metric(version: ModelVersion, key: str, show: Show) -> Cell:
-    pair = (version.metrics.get("intervals") or {}).get(key)
-    interval = ""
-    if pair and all(bound is not None for bound in pair):
-        interval = f"{show(pair[0])} to {show(pair[1])}"
-    return Cell(show(version.metrics.get(key)), interval)
+    found = as_told(version.metrics)
+    return Cell(show(found.get(key)), span_of(found, key, show), ceiling_of(found, key, show))
 
 
 def _threshold_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:

@@ -44,9 +44,6 @@ OVER_FOLDS = (
     *("precision", "recall", "f1", "alert_rate", "false_alerts_per_true_alert"),
     *("value_detection_rate", "cost_per_event", "savings", "brier", "calibration_error"),
 )
-
-OF_POSITIVES = ("precision", "recall", "f1", "entity_precision_at_100")
-"""Metrics of OVER_FOLDS that say nothing of a model where there was nothing to find."""
 READING = "Reading logged events"
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -302,8 +299,6 @@ def _fold(
         thresholds=fitted.thresholds,
         costs=spec.costs,
     )
-    if not test.labels.any():  # Nothing to find: a recall of 0 would say that all was missed.
-        metrics |= dict.fromkeys(OF_POSITIVES, np.nan)
     return {
         "test_start": split.test_start,
         "test_end": split.test_end,

@@ -104,7 +104,9 @@ class Judged:
     @property
     def has_gaps(self) -> bool:
         """Whether a fold has no value of some metric."""
-        return any(UNKNOWN in (line.mean, *line.each) for line in self.folds)
+        return any(
+            UNKNOWN in (line.mean, *(cell.text for cell in line.each)) for line in self.folds
+        )
 
 
 def evaluation_context(

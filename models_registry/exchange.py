@@ -244,16 +244,18 @@ def _parameters(found: Any) -> dict[str, Any]:
 
 
 def _metrics(found: Any) -> dict[str, Any]:
-    """Numbers by name, with their intervals; anything else is left out."""
+    """Numbers by name, with their intervals and ceilings; anything else is left out."""
     plain = _plain(found)
     if not isinstance(plain, dict):
         raise ValueError("its metrics are no object")
-    intervals = plain.pop("intervals", None)
+    intervals, ceilings = plain.pop("intervals", None), plain.pop("ceilings", None)
     kept = {name: value for name, value in plain.items() if _is_number(value)}
     if isinstance(plain.get("known_at"), str):
         kept["known_at"] = _moment(plain["known_at"]).isoformat()
     if isinstance(intervals, dict):
         kept["intervals"] = {name: pair for name, pair in intervals.items() if _is_pair(pair)}
+    if isinstance(ceilings, dict):
+        kept["ceilings"] = {name: value for name, value in ceilings.items() if _is_finite(value)}
     return kept
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
 
+from models_registry.core.kept_metrics import as_told
 from models_registry.models import ModelVersion
 from models_registry.verdicts import EVENTS, NARROW, UNKNOWN, per_thousand, ratio, share, small
 
@@ -60,13 +61,15 @@ METRICS: tuple[tuple[str, str, str, Show], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One metric; `interval` is empty where none was made."""
+    """One metric; `interval` and the ceilings are empty where none was made."""
 
     name: str
     meaning: str
     this: str
     interval: str
     other: str
+    ceiling: str = ""
+    other_ceiling: str = ""
 
 
 def metric_lines(version: ModelVersion, other: ModelVersion | None, *, currency: str) -> list[Line]:
@@ -76,6 +79,7 @@ def metric_lines(version: ModelVersion, other: ModelVersion | None, *, currency:
 
 def lines_of(found: Mapping[str, Any], theirs: Mapping[str, Any], *, currency: str) -> list[Line]:
     """Lines of stored metrics beside others."""
+    found, theirs = as_told(found), as_told(theirs)
 
     def money(value: float | None) -> str:
         return per_thousand(value, currency)
@@ -90,21 +94,45 @@ def lines_of(found: Mapping[str, Any], theirs: Mapping[str, Any], *, currency: s
         ),
         *METRICS[-3:],
     )
-    bounds: Mapping[str, Sequence[float | None]] = found.get("intervals", {})
     return [
         Line(
-            name, meaning, show(found.get(key)), span(bounds.get(key), show), show(theirs.get(key))
+            name,
+            meaning,
+            show(found.get(key)),
+            span_of(found, key, show),
+            show(theirs.get(key)),
+            ceiling_of(found, key, show),
+            ceiling_of(theirs, key, show),
         )
         for key, name, meaning, show in rows
         if key in found or key in theirs
     ]
 
 
-def span(bounds: Sequence[float | None] | None, show: Show) -> str:
-    """An interval in words; empty where there is none."""
-    if not bounds or bounds[0] is None or bounds[1] is None:
+def span_of(found: Mapping[str, Any], key: str, show: Show) -> str:
+    """The interval of a stored metric in words; empty where there is none."""
+    bounds: Sequence[float | None] = (found.get("intervals") or {}).get(key) or ()
+    if len(bounds) != 2 or bounds[0] is None or bounds[1] is None:
         return ""
     return f"{show(bounds[0])} to {show(bounds[1])}"
+
+
+def ceiling_of(found: Mapping[str, Any], key: str, show: Show) -> str:
+    """What a perfect ranking reaches of a stored metric, in words; empty where that is not known,
+    as in evaluations of before, and where the metric has no value."""
+    ceiling: float | None = (found.get("ceilings") or {}).get(key)
+    if ceiling is None or found.get(key) is None:
+        return ""
+    return f"of {show(ceiling)} at best"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCell:
+    """A fold's value of one metric; `interval` and `ceiling` are empty where none was made."""
+
+    text: str
+    interval: str = ""
+    ceiling: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +142,7 @@ class FoldLine:
     name: str
     mean: str
     spread: str
-    each: tuple[str, ...]
+    each: tuple[FoldCell, ...]
 
 
 def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
@@ -126,16 +154,19 @@ def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
         return per_thousand(value, currency)
 
     rows = (*METRICS, ("cost_per_event", f"Cost per {EVENTS:,} events", "", money))
-    folds = metrics["folds"]
+    folds = as_told(metrics)["folds"]
     return [
-        _fold_line(name, [fold[key] for fold in folds], show)
-        for key, name, _, show in rows
-        if key in metrics["mean"]
+        _fold_line(name, key, folds, show) for key, name, _, show in rows if key in metrics["mean"]
     ]
 
 
-def _fold_line(name: str, values: Sequence[float | None], show: Show) -> FoldLine:
+def _fold_line(name: str, key: str, folds: Sequence[Mapping[str, Any]], show: Show) -> FoldLine:
+    values: list[float | None] = [fold[key] for fold in folds]
     known = [value for value in values if value is not None]
     mean, spread = (fmean(known), pstdev(known)) if known else (None, None)
     few = f" ({len(known)} of {len(values)} folds)" if 0 < len(known) < len(values) else ""
-    return FoldLine(name, show(mean) + few, show(spread), tuple(map(show, values)))
+    cells = tuple(
+        FoldCell(show(fold[key]), span_of(fold, key, show), ceiling_of(fold, key, show))
+        for fold in folds
+    )
+    return FoldLine(name, show(mean) + few, show(spread), cells)

@@ -12,6 +12,7 @@ from accounts.api_errors import Conflict, ValidationProblem
 from accounts.models import User
 from jobs.dispatch import announce_job
 from models_registry.api import CONFLICTS, ERRORS, JobBody, detector_or_404, job_body
+from models_registry.core.kept_metrics import as_told
 from models_registry.drift_selectors import NUMBERS, drift_status
 from models_registry.models import ModelVersion
 from models_registry.monitoring import NoModel, request_drift_check
@@ -140,7 +141,7 @@ def _info(serving: Serving) -> dict[str, Any]:
         "calibration": None if predictor is None else predictor.calibration.kind,
         "parameters": dict(manifest.get("parameters", {})),
         "training": dict(manifest.get("training", {})),
-        "metrics": dict(manifest.get("metrics", {})),
+        "metrics": as_told(manifest.get("metrics", {})),
         "trained_at": None if version is None else version.trained_at,
     }
 

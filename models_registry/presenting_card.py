@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.quantities import threshold
-from models_registry.metric_rows import METRICS
+from models_registry.metric_rows import METRICS, ceiling_of, span_of
 from models_registry.models import PromotionDecision
 from models_registry.verdicts import (
     EVENTS,
@@ -18,12 +18,13 @@ from models_registry.verdicts import (
 
 @dataclass(frozen=True, slots=True)
 class CardMetric:
-    """One metric with its 95 % interval where it is known."""
+    """One metric with its 95 % interval and what a perfect ranking reaches, where known."""
 
     name: str
     meaning: str
     value: str
     interval: str
+    ceiling: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,6 @@ def _act(act: dict[str, Any], label: str) -> str:
 
 
 def _metrics(found: dict[str, Any], currency: str) -> list[CardMetric]:
-    intervals = found.get("intervals") or {}
     shown = [
         *METRICS,
         (
@@ -110,16 +110,17 @@ def _metrics(found: dict[str, Any], currency: str) -> list[CardMetric]:
             lambda value: per_thousand(value, currency),
         ),
     ]
-    lines = []
-    for key, name, meaning, show in shown:
-        if key not in found:
-            continue
-        pair = intervals.get(key)
-        interval = UNKNOWN
-        if pair and all(bound is not None for bound in pair):
-            interval = f"{show(pair[0])} to {show(pair[1])}"
-        lines.append(CardMetric(name, meaning, show(found[key]), interval))
-    return lines
+    return [
+        CardMetric(
+            name,
+            meaning,
+            show(found[key]),
+            span_of(found, key, show) or UNKNOWN,
+            ceiling_of(found, key, show),
+        )
+        for key, name, meaning, show in shown
+        if key in found
+    ]
 
 
 def _group(group: dict[str, Any]) -> GroupLine:

@@ -76,10 +76,14 @@ class CompareCell(serializers.Serializer[Any]):
     name = serializers.CharField()
     values = serializers.ListField(child=serializers.CharField())
     intervals = serializers.ListField(child=serializers.CharField())
+    ceilings = serializers.ListField(
+        child=serializers.CharField(), help_text="What a perfect ranking reaches; empty if unknown."
+    )
 
 
 class CompareBody(serializers.Serializer[Any]):
-    """Versions side by side; `values` and `intervals` in the order of `versions`, as text."""
+    """Versions side by side; `values`, `intervals` and `ceilings` in the order of `versions`, as
+    text."""
 
     versions = VersionBody(many=True)
     verdicts = serializers.ListField(child=serializers.CharField())
@@ -219,6 +223,7 @@ def _cells(line: Line) -> dict[str, Any]:
         "name": line.name,
         "values": [cell.text for cell in line.cells],
         "intervals": [cell.interval for cell in line.cells],
+        "ceilings": [cell.ceiling for cell in line.cells],
     }
 
 

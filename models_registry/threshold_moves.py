@@ -227,14 +227,23 @@ def _outcomes_at(
 
 def _at(point: AtThresholds) -> dict[str, Any]:
     precision, recall = point.precision, point.recall
-    found = {"precision": precision, "recall": recall, "alert_rate": point.alert_rate}
+    found = {
+        "precision": precision,
+        "recall": recall,
+        "f1": _f1(precision, recall),
+        "alert_rate": point.alert_rate,
+        "false_alerts_per_true_alert": 1.0 / precision - 1.0 if precision else None,
+    }
     if point.cost is not None:
         found["cost_per_event"] = point.cost
-    if precision:
-        found["false_alerts_per_true_alert"] = 1.0 / precision - 1.0
-    if precision and recall:
-        found["f1"] = 2.0 * precision * recall / (precision + recall)
     return found
+
+
+def _f1(precision: float | None, recall: float | None) -> float | None:
+    """None where one of the two is; 0 where nothing of what is flagged is bad."""
+    if precision is None or recall is None:
+        return None
+    return 2.0 * precision * recall / (precision + recall) if precision and recall else 0.0
 
 
 def _register(

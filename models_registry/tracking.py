@@ -25,6 +25,7 @@ from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
 from models_registry.card import model_card
+from models_registry.core.kept_metrics import as_told
 from models_registry.exchange import ExchangeError, pack_bundle
 from models_registry.models import ModelVersion
 from models_registry.registry_models import TrackedRun
@@ -157,7 +158,7 @@ def _log(version: ModelVersion, row: TrackedRun) -> None:
         row.save(update_fields=["run_id"])
     for name, value in _parameters(version).items():
         client.log_param(row.run_id, name, value)
-    for name, value in version.metrics.items():
+    for name, value in as_told(version.metrics).items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             client.log_metric(row.run_id, name, float(value))
     _log_files(client, version, row.run_id, card)

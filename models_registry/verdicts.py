@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts import quantities
+from models_registry.core.kept_metrics import as_told
 from models_registry.models import ModelVersion
 
 EVENTS = 1000
@@ -107,7 +108,7 @@ def _moved_version(version: ModelVersion, currency: str) -> Verdict:
     cost = found.get("cost") if found else None
     headline = MOVED[found["cheaper"] if cost else ""].format(this=version.label, that=base)
     evidence = [_cost_sentence(cost, base, currency, level_of(found))] if cost else []
-    before, now = metrics.get("before_move") or {}, metrics
+    before, now = as_told(metrics.get("before_move") or {}), as_told(metrics)
     if before.get("alert_rate") is not None:
         evidence.append(
             f"It flags {share(now.get('alert_rate'))} of the events, {base} "

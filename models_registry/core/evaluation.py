@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models_registry.core import metrics
 from models_registry.core.costs import cost_points
 from models_registry.core.intervals import DAY, Judgement, Traffic, metric_intervals, ratios
+from models_registry.core.kept_metrics import OF_POSITIVES
 from models_registry.core.resampling import RESAMPLES
 from models_registry.core.threshold_curve import threshold_curve
 from scoring.core.decision import Thresholds
@@ -38,9 +39,11 @@ def evaluate(
     `traffic`: all events of their time, where some have no label. Alerts and what people can see
     are shares of all of them; everything else is told of the rows.
 
-    Metrics that need amounts or probabilities are left out without them; those that need both
-    classes are NaN. `metrics["intervals"]` has [low, high] of each at 95 %, `metrics["resampled"]`
-    says how they were made; no intervals with `resamples` 0.
+    Metrics that need amounts or probabilities are left out without them; those that have no answer
+    (recall without positives, precision without alerts) are NaN. `metrics["intervals"]` has
+    [low, high] of each at 95 %, `metrics["resampled"]` says how they were made; no intervals with
+    `resamples` 0. `metrics["ceilings"]` has what a perfect ranking reaches of metrics where that
+    need not be 1; none without positives.
     """
     days = (event_time // DAY).astype(np.int64)
     judged = Judgement(
@@ -75,13 +78,17 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
         "roc_auc": metrics.roc_auc(labels, risk),
         "average_precision": metrics.average_precision(labels, risk),
         "recall_at_1pct_fpr": metrics.recall_at_false_positive_rate(labels, risk, 0.01),
-        "entity_precision_at_100": metrics.entity_precision_at_k(
-            labels, risk, judged.entities, judged.days, judged.entities_a_day
-        ),
+        "entity_precision_at_100": _entity_precision(judged, risk),
     }
     sums = {name: column.sum() for name, column in judged.columns().items()}
     found |= {name: float(value) for name, value in ratios(sums, judged.costs).items()}
     found["alert_rate"] = judged.alert_rate
+    if found["positives"]:
+        # Nothing ranks better than the labels themselves.
+        perfect = _entity_precision(judged, (labels == 1).astype(np.float64))
+        found["ceilings"] = {"entity_precision_at_100": perfect}
+    else:
+        found |= dict.fromkeys(OF_POSITIVES, metrics.NAN)
     if judged.calibrated:
         found["calibration_error"] = metrics.expected_calibration_error(labels, risk)
     if judged.amounts is not None:
@@ -89,6 +96,12 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
             labels, risk, judged.amounts, judged.seen
         )
     return found
+
+
+def _entity_precision(judged: Judgement, risk: FloatArray) -> float:
+    return metrics.entity_precision_at_k(
+        judged.labels, risk, judged.entities, judged.days, judged.entities_a_day
+    )
 
 
 def _curves(judged: Judgement, days: float) -> dict[str, Any]:

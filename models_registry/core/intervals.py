@@ -113,12 +113,15 @@ class Judgement:
 
 
 def ratios(sums: Sums, costs: CostSpec) -> dict[str, FloatArray]:
-    """Metrics from sums; every entry has the shape of the sums. NaN where nothing can be said."""
+    """Metrics from sums; every entry has the shape of the sums. NaN where nothing can be said:
+    of precision and F1 that is where nothing is bad or nothing is flagged."""
     rows, positives, flagged, hits = (
         np.asarray(sums[name], float) for name in ("rows", "positives", "flagged", "hits")
     )
     found = {name: _divide(sums[part], sums[whole]) for name, (part, whole) in PROPORTIONS.items()}
-    found["f1"] = _divide(2 * hits, flagged + positives)
+    telling = (positives > 0) & (flagged > 0)
+    found["precision"] = np.where(telling, found["precision"], NAN)
+    found["f1"] = _divide(2 * hits, np.where(telling, flagged + positives, 0.0))
     found["false_alerts_per_true_alert"] = _divide(flagged - hits, hits)
     if "squared_error" in sums:
         found["brier"] = _divide(sums["squared_error"], rows)
@@ -166,7 +169,11 @@ def metric_intervals(
         found["calibration_error"] = _calibration_error(
             rest, np.stack(stacked[len(names) :]), level
         )
-    known = {name: bounds for name, bounds in found.items() if name in values}
+    known = {
+        name: bounds if np.isfinite(values[name]) else (NAN, NAN)
+        for name, bounds in found.items()
+        if name in values
+    }
     return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
 
 

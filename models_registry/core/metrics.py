@@ -84,7 +84,8 @@ def average_precision(
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """What flagging every score >= `threshold` gives."""
+    """What flagging every score >= `threshold` gives; precision and F1 are NaN where nothing is
+    flagged or nothing is positive."""
 
     threshold: float
     alert_rate: float
@@ -100,12 +101,13 @@ def at_threshold(labels: Labels, scores: FloatArray, threshold: float) -> AtThre
     hits = float((flagged & positive).sum())
     n_flagged, n_positive = float(flagged.sum()), float(positive.sum())
     n_negative = labels.size - n_positive
+    telling = bool(n_flagged and n_positive)
     return AtThreshold(
         threshold=float(threshold),
         alert_rate=_ratio(n_flagged, labels.size),
-        precision=_ratio(hits, n_flagged),
+        precision=hits / n_flagged if telling else NAN,
         recall=_ratio(hits, n_positive),
-        f1=_ratio(2 * hits, n_flagged + n_positive),
+        f1=2 * hits / (n_flagged + n_positive) if telling else NAN,
         false_positive_rate=_ratio(n_flagged - hits, n_negative),
     )
 

@@ -76,7 +76,8 @@ def _ends(ranked: FloatArray, size: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class AtThresholds:
-    """What two thresholds give. `cost` is money per event, None without amounts."""
+    """What two thresholds give. `cost` is money per event, None without amounts; `precision` None
+    where nothing is flagged or nothing is positive."""
 
     review: float
     block: float
@@ -140,7 +141,7 @@ class Curve:
             alerts_a_day=float(alerts) / self.days,
             blocked_a_day=float(stopped) / self.days,
             alert_rate=float(alerts) / self.events if self.events else 0.0,
-            precision=float(hits / flagged) if flagged else None,
+            precision=float(hits / flagged) if flagged and self.positives else None,
             recall=float(hits) / self.positives if self.positives else None,
             recall_interval=wilson(float(hits), float(self.positives)),
             cost=cost,

@@ -12,9 +12,9 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.progress import JobCancelled, JobProgress
 from jobs.services import cancel_job, claim_job, requeue_lost, run_job
+from models_registry.core.kept_metrics import OF_POSITIVES
 from models_registry.core.splits import TimeSplit
 from models_registry.evaluating import (
-    OF_POSITIVES,
     EvaluationError,
     _over,
     evaluate_as_of,

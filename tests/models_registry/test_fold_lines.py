@@ -21,5 +21,5 @@ def test_the_mean_is_over_the_folds_that_have_a_value_and_says_of_how_many():
 
 def test_no_value_at_all_is_no_mean():
     [line] = lines_of("recall", [None, None])
-    assert line.mean == line.spread == line.each[0]
+    assert line.mean == line.spread == line.each[0].text
     assert "folds" not in line.mean

@@ -16,6 +16,7 @@ from accounts.typed import is_whole
 from models_registry.approvals import LEAST_REASON
 from models_registry.card import model_card
 from models_registry.comparing import CompareError, Line, compare_versions, versions_to_compare
+from models_registry.core.kept_metrics import as_told
 from models_registry.drift_selectors import check_body
 from models_registry.integrity import check_integrity
 from models_registry.models import ModelVersion, PromotionDecision
@@ -110,7 +111,7 @@ class Command(BaseCommand):
             "fault": fault_of(serving),
             "learner": serving.bundle.manifest.get("learner", ""),
             "trained_at": champion.trained_at if champion else None,
-            "metrics": champion.metrics if champion else {},
+            "metrics": as_told(champion.metrics) if champion else {},
         }
         if options["json"]:
             self._json(found)
@@ -162,7 +163,10 @@ class Command(BaseCommand):
         for name, lines in tables.items():
             self._table(
                 (name.upper(), *labels),
-                [(line.name, *(cell.text for cell in line.cells)) for line in lines],
+                [
+                    (line.name, *(f"{cell.text} {cell.ceiling}".rstrip() for cell in line.cells))
+                    for line in lines
+                ],
             )
 
     def _promote(self, options: dict[str, Any]) -> None:
@@ -271,7 +275,7 @@ def _summary(version: ModelVersion) -> dict[str, Any]:
         "learner": version.learner,
         "trained_at": version.trained_at,
         "bundle_digest": version.digest,
-        "metrics": version.metrics,
+        "metrics": as_told(version.metrics),
     }
 
 

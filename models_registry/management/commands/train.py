@@ -173,7 +173,7 @@ class Command(BaseCommand):
             f"labels as known at {found['known_at']}:"
         )
         for row in metric_lines(version, None, currency=currency):
-            self.stdout.write(f"  {row.name:<28} {row.this:>12}")
+            self.stdout.write(f"  {row.name:<28} {row.this:>12} {row.ceiling}".rstrip())
         manifest = read_manifest(bundle_root() / version.digest, version.digest)
         self.stdout.write(f"Thresholds ({manifest['calibration']['kind']} calibration):")
         for name, value in manifest["thresholds"].items():

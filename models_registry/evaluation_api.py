@@ -1,0 +1,71 @@
+"""What was found when a version was judged again, for API clients."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.query import whole
+from models_registry.api import ERRORS
+from models_registry.core.kept_metrics import as_told
+from models_registry.evaluation_jobs import SHOWN, evaluations_of
+from models_registry.evaluation_models import Evaluation
+from models_registry.registry_api import api_version
+
+MOST_EVALUATIONS = 50
+
+
+class EvaluationBody(serializers.Serializer[Any]):
+    """A version judged again; a metric that has no answer is null."""
+
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(
+        Evaluation.Kind.choices,
+        help_text="as_of: its own bundle on every event after those that it learnt from; folds: "
+        "its algorithm trained anew on earlier weeks, each judged on the next.",
+    )
+    known_at = serializers.DateTimeField(help_text="Labels known at this time were used.")
+    first_event_at = serializers.DateTimeField()
+    last_event_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField()
+    metrics = serializers.DictField(
+        help_text="By name, with `intervals` [low, high] at 95 % and `ceilings`, what a perfect "
+        "ranking reaches; of folds `folds`, each with all of these, `mean` and `std`."
+    )
+
+
+class EvaluationPage(serializers.Serializer[Any]):
+    evaluations = EvaluationBody(many=True)
+
+
+class EvaluationListView(APIView):
+    """The evaluations of a version, newest first."""
+
+    required_scope = "models:read"
+    required_permission = "models_registry.view_modelversion"
+
+    @extend_schema(
+        operation_id="model_evaluations",
+        parameters=[OpenApiParameter("limit", int, description=f"{SHOWN} unless given.")],
+        responses={200: EvaluationPage, **ERRORS},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        limit = whole(request, "limit", SHOWN, least=1, most=MOST_EVALUATIONS)
+        rows = evaluations_of(api_version(pk)).defer("curves")[:limit]
+        return Response({"evaluations": [evaluation_body(one) for one in rows]})
+
+
+def evaluation_body(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as API clients see it."""
+    return {
+        "id": evaluation.pk,
+        "kind": evaluation.kind,
+        "known_at": evaluation.known_at,
+        "first_event_at": evaluation.first_event_at,
+        "last_event_at": evaluation.last_event_at,
+        "created_at": evaluation.created_at,
+        "metrics": as_told(evaluation.metrics),
+    }
