@@ -1,5 +1,6 @@
 """Figures of calibration and thresholds (plain Plotly dictionaries; the looks are charts.js's)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,39 +10,71 @@ from models_registry.figures import contenders, diagonal, layout, line
 from models_registry.models import ModelVersion
 
 Figure = dict[str, Any]
+Point = Mapping[str, Any]
 POINTS = 160
 
 
-def calibration_figure(version: ModelVersion, other: ModelVersion | None) -> Figure | None:
-    """Observed share against probability, with its interval; None where neither is calibrated."""
-    data, top = [], 0.0
+def calibration_figure(
+    version: ModelVersion, other: ModelVersion | None, bands: Sequence[Point]
+) -> Figure | None:
+    """Observed share against probability, with its interval; None where neither is calibrated.
+
+    Ten groups of equal size, and the risk bands of the version: where few events are bad, all
+    decisions lie in the last of the ten.
+    """
+    data = []
     for one, looks in contenders(version, other):
         points = one.curves.get("calibration") or []
-        if not points:
-            continue
-        xs = [point["probability"] for point in points]
-        ys = [point["observed"] for point in points]
-        trace = line(one, looks, xs, ys) | {"mode": "lines+markers"}
-        top = max(top, *xs, *ys)
-        if one == version and all(point.get("high") is not None for point in points):
-            top = max(top, *(point["high"] for point in points))
-            trace["error_y"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": [point["high"] - point["observed"] for point in points],
-                "arrayminus": [point["observed"] - point["low"] for point in points],
-                "color": looks["color"],
-                "thickness": 1,
-                "width": 3,
-            }
-        data.append(trace)
+        if points:
+            trace = _reliability(line(one, looks, [], []), points, bars=one == version)
+            data.append(trace | {"mode": "lines+markers"})
     if not data:
         return None
+    if bands:
+        look = line(version, contenders(version, None)[0][1], [], [])
+        data.append(_reliability(look, bands, bars=True) | _of_bands(version, bands, look))
+    top = max(_top(trace) for trace in data)
     data.append(diagonal("Exact", end=top))
     return {
         "data": data,
         "layout": layout("Predicted probability", "Observed share", percent=True),
     }
+
+
+def _reliability(trace: Figure, points: Sequence[Point], *, bars: bool) -> Figure:
+    """The trace through these points; with their intervals, where `bars` and all are known."""
+    trace = trace | {
+        "x": [point["probability"] for point in points],
+        "y": [point["observed"] for point in points],
+    }
+    if bars and all(point.get("high") is not None for point in points):
+        trace["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [point["high"] - point["observed"] for point in points],
+            "arrayminus": [point["observed"] - point["low"] for point in points],
+            "color": trace["line"]["color"],
+            "thickness": 1,
+            "width": 3,
+        }
+    return trace
+
+
+def _of_bands(version: ModelVersion, bands: Sequence[Point], trace: Figure) -> Figure:
+    """What tells the risk bands' points from those of the groups: a mark, and the band's name."""
+    return {
+        "name": f"{version.label} by risk band",
+        "mode": "markers",
+        "text": [point["level"] for point in bands],
+        "hovertemplate": "%{text}: %{x:.2%}, observed %{y:.2%}<extra></extra>",
+        "marker": {"color": trace["line"]["color"], "size": 10, "symbol": "diamond-open"},
+    }
+
+
+def _top(trace: Figure) -> float:
+    """The largest number that a trace reaches on either axis."""
+    above = trace.get("error_y", {}).get("array", [0.0] * len(trace["y"]))
+    return max(*trace["x"], *(y + more for y, more in zip(trace["y"], above, strict=True)))
 
 
 def threshold_figure(

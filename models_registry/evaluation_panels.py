@@ -16,7 +16,7 @@ from models_registry.evaluation_figures import (
     cheapest_name,
     threshold_figure,
 )
-from models_registry.evaluation_jobs import SHOWN, evaluation_job, evaluations_of
+from models_registry.evaluation_jobs import SHOWN, evaluation_job, evaluations_of, newest_as_of
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
@@ -119,7 +119,7 @@ def evaluation_context(
     return {
         "known_at": moment(version.metrics.get("known_at")),
         "other_known_at": moment(other.metrics.get("known_at")) if other else None,
-        "calibration": _calibration(version, other),
+        "calibration": _calibration(version, other, evaluations),
         "thresholds": threshold_panel(version, evaluations, currency=currency),
         "audited": audited_words(version.metrics.get("audited") or {}),
         "judgements": shown,
@@ -136,19 +136,41 @@ def _matters(job: Job, evaluations: Sequence[Evaluation]) -> bool:
     return job.status == "failed" and (newest is None or over is None or newest < over)
 
 
-def _calibration(version: ModelVersion, other: ModelVersion | None) -> dict[str, Any] | None:
-    figure = calibration_figure(version, other)
+def _calibration(
+    version: ModelVersion, other: ModelVersion | None, evaluations: Sequence[Evaluation]
+) -> dict[str, Any] | None:
+    """Risk bands are those of the training, or, where it kept none or its thresholds were moved,
+    of the newest evaluation as of today."""
+    points, known_at = version.curves.get("calibration_bands") or [], None
+    newest = newest_as_of(evaluations)
+    if not points and newest is not None:
+        points, known_at = newest.curves.get("calibration_bands") or [], newest.known_at
+    figure = calibration_figure(version, other, points)
     if figure is None:
         return None
     chosen = version.metrics.get("calibration") or {}
     brier = chosen.get("brier") or {}
     return {
         "figure": figure,
+        "bands": [_band_line(point) for point in points[::-1]],
+        "bands_known_at": known_at,
         "chosen": {"platt": "Platt scaling", "isotonic": "Isotonic regression"}.get(
             chosen.get("chosen", ""), ""
         ),
         "why": chosen.get("why", ""),
         "tried": [(name.capitalize(), small(value)) for name, value in brier.items()],
+    }
+
+
+def _band_line(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Calibration in one risk band, as text."""
+    low, high = point.get("low"), point.get("high")
+    return {
+        "level": point["level"],
+        "events": int(point["count"]),
+        "probability": share(point["probability"]),
+        "observed": share(point["observed"]),
+        "interval": "" if low is None or high is None else f"{share(low)} to {share(high)}",
     }
 
 

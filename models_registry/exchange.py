@@ -27,6 +27,7 @@ from models_registry.selectors import champion_of, lineage_of
 from models_registry.tracked import note_tracking
 from scoring.core.bundle import MANIFEST, BundleError, place_bundle, read_files, sha256
 from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.types import RISK_LEVELS, RiskLevel
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
@@ -43,6 +44,11 @@ FREE = frozenset(
 )
 """What a bundle may declare otherwise than the detector; features are compared one by one."""
 MOST_POINTS = 2000
+OF_POINTS = {
+    "calibration": {"probability", "observed"},
+    "calibration_bands": {"level", "probability", "observed", "count"},
+}
+"""Curves of numbers by name, and what each point says."""
 DEEPEST = 5
 LARGEST = 1e300
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -269,7 +275,8 @@ def _is_finite(value: Any) -> bool:
 
 
 def _curves(found: Any) -> dict[str, Any]:
-    """Curves whose points are pairs of numbers, or numbers by name; others are left out."""
+    """Curves whose points are pairs of numbers, or numbers by name (of a risk band: with its name);
+    others are left out."""
     if not isinstance(found, dict):
         raise ValueError("its curves are no object")
     return {
@@ -278,7 +285,8 @@ def _curves(found: Any) -> dict[str, Any]:
         if isinstance(points, list)
         and len(points) <= MOST_POINTS
         and (all(map(_is_pair, points)) or all(map(_is_point, points)))
-        and (name == "calibration") == bool(points and isinstance(points[0], dict))
+        and (name in OF_POINTS) == bool(points and isinstance(points[0], dict))
+        and (name not in OF_POINTS or all(OF_POINTS[name] <= point.keys() for point in points))
     }
 
 
@@ -289,8 +297,8 @@ def _is_pair(point: Any) -> bool:
 def _is_point(point: Any) -> bool:
     return (
         isinstance(point, Mapping)
-        and {"probability", "observed"} <= point.keys()
-        and all(map(_is_finite, point.values()))
+        and point.get("level", RiskLevel.LOW) in RISK_LEVELS
+        and all(_is_finite(value) for name, value in point.items() if name != "level")
     )
 
 

@@ -261,7 +261,8 @@ def _register(
         parameters=base.parameters,
         metrics=metrics,
         comparison={},
-        curves=base.curves,
+        # Calibration by risk band is told anew by the next evaluation: the bands have moved.
+        curves={k: curve for k, curve in base.curves.items() if k != "calibration_bands"},
         job=base.job,
         trained_by=actor,
         trained_at=timezone.now(),

@@ -64,8 +64,9 @@ def evaluate(
         found["intervals"], reliability, found["resampled"] = metric_intervals(
             judged, found, seed=seed, resamples=resamples
         )
-        for point, (low, high) in zip(curves.get("calibration", []), reliability, strict=True):
-            point.update(low=low, high=high)
+        for name, bounds in reliability.items():
+            for point, (low, high) in zip(curves[name], bounds, strict=True):
+                point.update(low=low, high=high)
     found["thresholds"] = thresholds.to_dict()
     return found, curves
 
@@ -120,6 +121,10 @@ def _curves(judged: Judgement, days: float) -> dict[str, Any]:
     }
     if judged.calibrated:
         curves["calibration"] = metrics.calibration_points(labels, risk)
+        curves["calibration_bands"] = [
+            {"level": level} | metrics.calibration_point(labels, risk, rows)
+            for level, rows in judged.bands.items()
+        ]
     if amounts is not None:
         block = judged.thresholds.block
         curves["cost"] = cost_points(labels, risk, amounts, block=block, costs=costs)

@@ -13,6 +13,7 @@ from models_registry.core.metrics import NAN, calibration_groups, count_of, inte
 from scoring.core.decision import Thresholds
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
+from scoring.core.types import RISK_LEVELS
 
 RANKS: Final = (
     *("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate"),
@@ -88,6 +89,16 @@ class Judgement:
         seen = (self.risk > last).sum() + count_of(ties, (self.risk == last).sum())
         return float(min(1.0, (seen + 0.5) / self.risk.size))
 
+    @property
+    def bands(self) -> dict[str, NDArray[np.intp]]:
+        """The rows of each risk band that has any, the lowest band first."""
+        bounds = self.thresholds
+        place = np.zeros(self.risk.size, np.intp)
+        for number, low in enumerate((bounds.medium, bounds.high, bounds.critical), start=1):
+            place[self.risk >= low] = number
+        found = {str(level): np.flatnonzero(place == i) for i, level in enumerate(RISK_LEVELS)}
+        return {level: rows for level, rows in found.items() if rows.size}
+
     def columns(self) -> dict[str, FloatArray]:
         """What is added up, one value a row: every metric but the rankings is a ratio of sums."""
         flagged, positive = self.risk >= self.thresholds.review, self.labels == 1
@@ -141,17 +152,19 @@ def _divide(part: Any, whole: Any) -> FloatArray:
 
 def metric_intervals(
     judged: Judgement, values: Mapping[str, float], *, seed: int, resamples: int
-) -> tuple[dict[str, Bounds], list[Bounds], dict[str, Any]]:
-    """(intervals by metric, intervals of the calibration groups' rates, how they were made).
+) -> tuple[dict[str, Bounds], dict[str, list[Bounds]], dict[str, Any]]:
+    """(intervals by metric, intervals of observed rates by calibration curve, how they were made).
 
     `values`: the metrics themselves. A proportion that no resample changes (0 or 1) gets Wilson's
-    interval: percentiles would say that it is sure.
+    interval: percentiles would say that it is sure. The rates are those of the calibration groups
+    (`calibration`) and of the risk bands (`calibration_bands`); none uncalibrated.
     """
     blocks = resampling.blocks_of(judged.entities, judged.days)
     columns = judged.columns()
     names = list(columns)
     groups = calibration_groups(judged.risk) if judged.calibrated else []
-    stacked = [*columns.values(), *_group_columns(judged, groups)]
+    bands = list(judged.bands.values()) if judged.calibrated else []
+    stacked = [*columns.values(), *_group_columns(judged, [*groups, *bands])]
     totals, ranks = _drawn(judged, blocks, np.stack(stacked), seed=seed, resamples=resamples)
     sums = dict(zip(names, totals.T, strict=False))
     drawn = dict(zip(RANKS, ranks.T, strict=True)) | ratios(sums, judged.costs)
@@ -162,13 +175,17 @@ def metric_intervals(
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
     if judged.traffic is not None:
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
-    reliability: list[Bounds] = []
+    reliability: dict[str, list[Bounds]] = {}
     if groups:
-        rest = totals[:, len(names) :]
-        reliability = _reliability(rest, groups, judged.labels, level)
+        first, last = len(names), len(names) + 3 * len(groups)
+        by_group = totals[:, first:last]
         found["calibration_error"] = _calibration_error(
-            rest, np.stack(stacked[len(names) :]), level
+            by_group, np.stack(stacked[first:last]), level
         )
+        reliability = {
+            "calibration": _reliability(by_group, groups, judged.labels, blocks),
+            "calibration_bands": _reliability(totals[:, last:], bands, judged.labels, blocks),
+        }
     known = {
         name: bounds if np.isfinite(values[name]) else (NAN, NAN)
         for name, bounds in found.items()
@@ -231,14 +248,25 @@ def _drawn(
 
 
 def _reliability(
-    sums: FloatArray, groups: list[NDArray[np.intp]], labels: NDArray[Any], level: float
+    sums: FloatArray,
+    groups: list[NDArray[np.intp]],
+    labels: NDArray[Any],
+    blocks: resampling.Blocks,
 ) -> list[Bounds]:
+    """Of each group's observed rate. `sums` float64[resamples, 3 * groups].
+
+    A group may be a few rows of a few blocks: percentiles are widened by the blocks that hold its
+    rarer class, and Wilson's interval counts blocks (Kish's effective number), not rows.
+    """
     rates = _divide(sums[:, 2::3], sums[:, 0::3])
     found = []
     for i, group in enumerate(groups):
-        low, high = interval(rates[:, i], level)
+        positive, code = labels[group] == 1, blocks.code[group]
+        rarer = positive if 2 * positive.sum() <= group.size else ~positive
+        low, high = interval(rates[:, i], _level(np.bincount(code, weights=rarer)))
         if low == high:
-            low, high = wilson(float((labels[group] == 1).sum()), float(group.size))
+            n = resampling.effective_blocks(np.bincount(code))
+            low, high = wilson(float(positive.mean()) * n, n)
         found.append((low, high))
     return found
 

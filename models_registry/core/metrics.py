@@ -178,14 +178,19 @@ def calibration_points(
     labels: Labels, probabilities: FloatArray, bins: int = 10
 ) -> list[dict[str, float]]:
     """Mean probability and observed rate of up to `bins` groups of equal size, lowest first."""
-    return [
-        {
-            "probability": float(probabilities[group].mean()),
-            "observed": float(labels[group].mean()),
-            "count": float(group.size),
-        }
-        for group in calibration_groups(probabilities, bins)
-    ]
+    groups = calibration_groups(probabilities, bins)
+    return [calibration_point(labels, probabilities, group) for group in groups]
+
+
+def calibration_point(
+    labels: Labels, probabilities: FloatArray, group: NDArray[np.intp]
+) -> dict[str, float]:
+    """Mean probability, observed rate and number of the rows `group`, at least one."""
+    return {
+        "probability": float(probabilities[group].mean()),
+        "observed": float(labels[group].mean()),
+        "count": float(group.size),
+    }
 
 
 def expected_calibration_error(labels: Labels, probabilities: FloatArray, bins: int = 10) -> float:

@@ -1,0 +1,83 @@
+"""Calibration by risk band, as pages show it and as it travels."""
+
+import pytest
+from django.utils import timezone
+
+from models_registry.core.evaluation import evaluate
+from models_registry.evaluation_models import Evaluation
+from models_registry.exchange import import_bundle, pack_bundle
+from models_registry.judging import finite
+from models_registry.promotion import promote
+from models_registry.selectors import documented_versions
+from models_registry.threshold_moves import publish_thresholds
+from tests.models_registry.core.test_calibration_bands import LEVELS, rare
+from tests.models_registry.core.test_evaluation import BOUNDS, TIGHT
+from tests.models_registry.test_evaluation_views import text_of
+from tests.models_registry.versions import VersionFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def version(payments_detector, payments_digest):
+    metrics, curves = evaluate(
+        **rare(), calibrated=True, thresholds=BOUNDS, costs=TIGHT, resamples=30
+    )
+    metrics["known_at"] = "2026-06-01T00:00:00+00:00"
+    made = VersionFactory(
+        detector=payments_detector,
+        number=1,
+        digest=payments_digest,
+        metrics=finite(metrics),
+        curves=finite(curves),
+    )
+    promote(made, actor=None)
+    return documented_versions().get(pk=made.pk)
+
+
+def shown(client, analyst, version):
+    client.force_login(analyst)
+    answer = client.get(version.get_absolute_url())
+    return answer.context["calibration"], text_of(answer)
+
+
+def test_the_page_draws_the_bands_and_tells_their_numbers(client, analyst, version):
+    panel, page = shown(client, analyst, version)
+    [trace] = [one for one in panel["figure"]["data"] if one["name"] == "v1 by risk band"]
+    assert trace["text"] == LEVELS
+    assert len(trace["error_y"]["array"]) == 4
+    assert [band["level"] for band in panel["bands"]] == LEVELS[::-1]
+    assert panel["bands"][0]["interval"] in page
+    assert "The bands are as known at" not in page
+
+
+def test_what_was_kept_without_bands_takes_them_from_its_newest_evaluation(
+    client, analyst, version
+):
+    curves = dict(version.curves)
+    points = version.curves.pop("calibration_bands")
+    version.save(update_fields=["curves"])
+    panel, page = shown(client, analyst, version)
+    assert (panel["bands"], len(panel["figure"]["data"])) == ([], 2)
+    assert "Risk bands" in page and "Calibration by risk band" not in page
+    now = timezone.now()
+    span = {"known_at": now, "first_event_at": now, "last_event_at": now}
+    Evaluation.objects.create(
+        version=version, kind="as_of", metrics=version.metrics, curves=curves, **span
+    )
+    panel, page = shown(client, analyst, version)
+    assert len(panel["bands"]) == len(points)
+    assert f"The bands are as known at {now:%Y-%m-%d %H:%M} UTC" in page
+
+
+def test_moved_thresholds_have_other_bands(version):
+    made = publish_thresholds(version, review=0.2, block=0.9, actor=None, reason="See more")
+    assert "calibration" in made.curves
+    assert "calibration_bands" not in made.curves
+
+
+def test_the_bands_travel_with_a_bundle(version):
+    content, curves = pack_bundle(version), version.curves
+    type(version).objects.filter(pk=version.pk).update(digest="f" * 64)
+    made = import_bundle(version.detector, content, actor=None)
+    assert made.curves["calibration_bands"] == curves["calibration_bands"]
