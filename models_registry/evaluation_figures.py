@@ -1,6 +1,7 @@
 """Figures of calibration and thresholds (plain Plotly dictionaries; the looks are charts.js's)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,19 @@ import numpy as np
 from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.figures import contenders, diagonal, layout, line
 from models_registry.models import ModelVersion
+from scoring.core.decision import Thresholds
 
 Figure = dict[str, Any]
 Point = Mapping[str, Any]
 POINTS = 160
+COLOURS = {
+    "Block": "@muted",
+    "Review": "@muted",
+    "MEDIUM": "@medium",
+    "HIGH": "@high",
+    "CRITICAL": "@critical",
+}
+"""Of what begins at a threshold; where several do, the last one's."""
 
 
 def calibration_figure(
@@ -77,18 +87,27 @@ def _top(trace: Figure) -> float:
     return max(*trace["x"], *(y + more for y, more in zip(trace["y"], above, strict=True)))
 
 
-def threshold_figure(
-    curve: Curve, now: AtThresholds, best: AtThresholds | None, asked: AtThresholds | None
-) -> Figure:
-    """Cost and alerts a day over the review threshold; the capacity; thresholds marked.
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Thresholds to mark on the curve: whose they are, and the dash of their lines."""
 
-    The block threshold stays where it is. Without amounts there is no cost to draw.
+    whose: str
+    dash: str
+    thresholds: Thresholds
+
+
+def threshold_figure(curve: Curve, marked: Sequence[Marked]) -> Figure:
+    """Cost and alerts a day over the review threshold; the capacity; thresholds and bands marked.
+
+    `marked`: those that stand first; the next ones show only what they would change. The block
+    threshold stays where it is. Without amounts there is no cost to draw.
     """
+    block = marked[0].thresholds.block
     thresholds = curve.thresholds[curve.thresholds > 0]
     if thresholds.size > POINTS:
         thresholds = thresholds[np.linspace(0, thresholds.size - 1, POINTS).astype(int)]
     xs = [float(t) for t in thresholds[::-1]]
-    points = [curve.at(x, max(x, now.block)) for x in xs]
+    points = [curve.at(x, max(x, block)) for x in xs]
     costs = [point.cost for point in points]
     data: list[dict[str, Any]] = []
     if all(cost is not None for cost in costs) and xs:
@@ -103,8 +122,7 @@ def threshold_figure(
             _trace("Capacity", [xs[0], xs[-1]], [curve.capacity_a_day] * 2)
             | {"yaxis": "y2", "line": {"color": "@accent", "width": 1, "dash": "dot"}}
         )
-    marks = _marks(curve, now, best if xs else None, asked, top)
-    return {"data": data + marks, "layout": _axes()}
+    return {"data": data + _marks(marked, top), "layout": _axes()}
 
 
 def cheapest_name(curve: Curve, best: AtThresholds) -> str:
@@ -112,23 +130,29 @@ def cheapest_name(curve: Curve, best: AtThresholds) -> str:
     return "Cheapest within capacity" if curve.is_within_capacity(best) else "Cheapest"
 
 
-def _marks(
-    curve: Curve,
-    now: AtThresholds,
-    best: AtThresholds | None,
-    asked: AtThresholds | None,
-    top: float,
-) -> list[dict[str, Any]]:
-    """Upright lines at the thresholds that stand, that would be cheapest, that were asked for."""
-    marks = [_mark("Review now", now.review, top, "@ink")]
-    if now.block <= 1.0:
-        marks.append(_mark("Block now", now.block, top, "@muted"))
-    if best is not None:
-        # Where nothing is flagged it stands just above the highest risk, where the curve ends.
-        marks.append(_mark(cheapest_name(curve, best), best.review, top, "@medium"))
-    if asked is not None:
-        marks.append(_mark("Preview", asked.review, top, "@high"))
+def _marks(marked: Sequence[Marked], top: float) -> list[Figure]:
+    """Upright lines where decisions and risk bands begin: a colour for each, dashes for whose."""
+    marks: list[Figure] = []
+    drawn: set[tuple[str, float]] = set()
+    for one in marked:
+        for at, names in _begins(one.thresholds).items():
+            new = [name for name in names if (name, at) not in drawn]
+            drawn |= {(name, at) for name in new}
+            if new:
+                title = f"{', '.join(new)}: {one.whose}"
+                marks.append(_mark(title, at, top, COLOURS[new[-1]], one.dash))
     return marks
+
+
+def _begins(thresholds: Thresholds) -> dict[float, list[str]]:
+    """What begins at each risk. What nothing reaches is left out, but where people would review:
+    that may lie just above the highest risk, where the curve ends."""
+    found: dict[float, list[str]] = {}
+    for name in COLOURS:
+        at = getattr(thresholds, name.lower())
+        if at <= 1.0 or name == "Review":
+            found.setdefault(at, []).append(name)
+    return found
 
 
 def _axes() -> dict[str, Any]:
@@ -159,12 +183,12 @@ def _trace(name: str, xs: list[float], ys: list[float]) -> dict[str, Any]:
     }
 
 
-def _mark(name: str, at: float, top: float, color: str) -> dict[str, Any]:
+def _mark(name: str, at: float, top: float, colour: str, dash: str) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "x": [at, at],
         "y": [0.0, top],
-        "line": {"color": color, "width": 2, "dash": "dash"},
+        "line": {"color": colour, "width": 2, "dash": dash},
     }

@@ -11,7 +11,9 @@ from django.core.exceptions import NON_FIELD_ERRORS
 
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds, Curve
+from models_registry.core.thresholds import moved
 from models_registry.evaluation_figures import (
+    Marked,
     calibration_figure,
     cheapest_name,
     threshold_figure,
@@ -191,6 +193,12 @@ def threshold_panel(
     lows = asked or stand
     point = None if asked is None else curve.at(asked.review, asked.block)
     cheapest, note = _cheapest(curve, best, stand.block, currency) if best else (None, "")
+    optimal = moved(stand, review=best.review, block=best.block) if best else None
+    marked = [Marked("now", "solid", stand)]
+    if cheapest and optimal and curve.thresholds[0] > 0.0:
+        marked.append(Marked(cheapest.name.lower(), "dash", optimal))
+    if asked:
+        marked.append(Marked("preview", "dot", asked))
 
     def words(name: str, at: AtThresholds) -> Outcome:
         return _outcome(name, at, curve, currency)
@@ -204,27 +212,37 @@ def threshold_panel(
         best=cheapest,
         best_note=note,
         asked=None if point is None else words("Preview", point),
-        bands=_bands(curve, lows),
-        figure=threshold_figure(curve, now, best, point),
+        bands=_bands(curve, lows, optimal),
+        figure=threshold_figure(curve, marked),
         form=form or ThresholdForm.of(stand),
         move=move_of(version),
         left_out="" if version.dataset is None else _left_out(version.dataset, currency),
     )
 
 
-def _bands(curve: Curve, lows: Thresholds) -> list[dict[str, str]]:
-    """How much comes in each band of risk, as text."""
-    levels = {"CRITICAL": lows.critical, "HIGH": lows.high, "MEDIUM": lows.medium}
+def _bands(curve: Curve, lows: Thresholds, optimal: Thresholds | None) -> list[dict[str, str]]:
+    """How much comes in each band of risk, and where it would begin at the cheapest, as text."""
+    levels, best = _lows(lows), _lows(optimal) if optimal else {}
     return [
         {
             "level": band["level"],
             "from": threshold_text(band["from"]),
+            "best_from": _band_begins(best.get(band["level"], 0.0)),
             "a_day": per_day(band["a_day"]),
             "share": share(band["share"]),
             "of_positives": share(band["of_positives"]),
         }
         for band in curve.bands(levels)
     ]
+
+
+def _lows(thresholds: Thresholds) -> dict[str, float]:
+    """Where each band but the lowest begins."""
+    return {level: getattr(thresholds, level.lower()) for level in ("CRITICAL", "HIGH", "MEDIUM")}
+
+
+def _band_begins(risk: float) -> str:
+    return ABOVE_ALL if risk > 1.0 else threshold_text(risk)
 
 
 def _left_out(dataset: Dataset, currency: str) -> str:

@@ -113,7 +113,7 @@ def test_a_preview_says_what_a_threshold_would_mean(client, analyst, champion):
     loose = client.get(thresholds_url(champion), {"review": "0.001", "block": ""}, headers=HTMX)
     assert (more := loose.context["thresholds"].asked.above) and f"{more} above" in text_of(loose)
     marks = [line["name"] for line in panel.figure["data"]]
-    assert {"Review now", "Cheapest within capacity", "Capacity", "Preview"} <= set(marks)
+    assert {"Capacity", "Review, MEDIUM: now", "Review, MEDIUM: preview"} <= set(marks)
 
 
 def with_curve(version, risk, *, review_cost, capacity):
