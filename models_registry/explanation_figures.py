@@ -27,6 +27,10 @@ WHOLLY, MOSTLY = 0.95, 0.8
 """Share of a dependence that one direction has to tell to be claimed: of all, of most of it."""
 LEAST_DIRECTION = 0.3
 """Rank correlation of value and contribution below which no direction is claimed."""
+OTHERS = -1.0
+"""The code of all levels without a name; those of levels are not negative."""
+MOST_NUMBERED = 16
+"""Levels that are told apart by a number: as many as have columns, where levels have any."""
 SPREAD = 0.36
 BINS = 40
 HEIGHT_PLACES = 2
@@ -221,7 +225,9 @@ def dependence_view(
 ) -> tuple[Figure, list[StepLine]]:
     """Figure and table of one feature; `levels` names its categories, None for a number."""
     values, parts = found.values[:, place], found.contributions[:, place]
-    steps = dependence(values, parts) if levels is None else level_steps(values, parts)
+    if levels is not None:
+        values, levels = told_apart(values, levels)
+    steps = dependence(values, parts) if levels is None else _by_level(values, parts)
     lines = [
         StepLine(
             _span(step, levels),
@@ -276,14 +282,34 @@ def _span(step: Step, levels: Mapping[float, str] | None) -> str:
     return f"{step.low:.6g}" if step.low == step.high else f"{step.low:.6g} to {step.high:.6g}"
 
 
+def told_apart(
+    values: NDArray[np.float32], levels: Mapping[float, str]
+) -> tuple[NDArray[np.float32], dict[float, str]]:
+    """(values, a name of its own for each level among them); `values` float32[p], NaN = missing.
+
+    Without a name are the levels that are too rare for a column of their own, and all of a feature
+    that has no such columns. The most frequent of the latter are numbered; all others are one.
+    """
+    # The points are float32, the codes whole numbers below 2**32: the names are compared as points.
+    names = {float(np.float32(code)): plain(name) for code, name in levels.items()}
+    found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    ordered = found[np.argsort(-counts, kind="stable")].tolist()
+    unnamed = [code for code in ordered if code not in names]
+    if not names:
+        names = {code: f"level {i}" for i, code in enumerate(unnamed[:MOST_NUMBERED], start=1)}
+        unnamed = unnamed[MOST_NUMBERED:]
+    names[OTHERS] = "1 other level" if len(unnamed) == 1 else f"{len(unnamed):,} other levels"
+    return np.where(np.isin(values, unnamed), np.float32(OTHERS), values), names
+
+
+def _by_level(values: NDArray[np.float32], parts: NDArray[np.float32]) -> list[Step]:
+    """A step for each level; what is left of them after those with a name, missing last."""
+    steps = level_steps(values, parts)
+    return sorted(steps, key=lambda step: (math.isnan(step.low), step.low == OTHERS))
+
+
 def _level(code: float, levels: Mapping[float, str]) -> str:
-    if math.isnan(code):
-        return "missing"
-    # The points are float32, the codes whole numbers below 2**32: nearest is the right one.
-    nearest = min(levels, key=lambda known: abs(known - code), default=None)
-    if nearest is not None and np.float32(nearest) == np.float32(code):
-        return plain(levels[nearest])
-    return "another level"
+    return "missing" if math.isnan(code) else levels[code]
 
 
 def _signed(value: float) -> str:

@@ -180,8 +180,26 @@ def test_a_category_is_shown_by_its_levels():
     levels = {4035903127.0: "grocery"}
     found = made([4035903127, 4035903127, 3, np.nan], [1, 2, 3, 4])
     figure, steps = dependence_view(found, 0, "a", "logit", levels)
-    assert [step.values for step in steps] == ["grocery", "another level", "missing"]
-    assert figure["data"][0]["x"] == ["grocery", "grocery", "another level", "missing"]
+    assert [step.values for step in steps] == ["grocery", "1 other level", "missing"]
+    assert figure["data"][0]["x"] == ["grocery", "grocery", "1 other level", "missing"]
+
+
+def test_levels_without_a_name_are_one_beside_those_that_have_one():
+    found = made([3, 3, 3, 5, 6, 7, 4035903127], [3, 3, 3, 1, 1, 4, -1])
+    figure, steps = dependence_view(found, 0, "a", "logit", {4035903127.0: "grocery"})
+    assert [(step.values, step.count) for step in steps] == [("grocery", 1), ("4 other levels", 6)]
+    assert steps[1].mean == "+2.5000"
+    assert figure["data"][0]["x"] == ["4 other levels"] * 6 + ["grocery"]
+
+
+def test_levels_of_a_feature_that_names_none_are_numbered_by_how_often_they_come():
+    values = [code for code in range(20) for _ in range(30 - code)]
+    found = made([*values, np.nan], np.zeros(len(values) + 1))
+    _, steps = dependence_view(found, 0, "a", "logit", {})
+    names = [step.values for step in steps]
+    assert names[:2] == ["level 1", "level 2"] and len(set(names)) == len(names) == 18
+    assert names[-3:] == ["level 16", "4 other levels", "missing"]
+    assert sum(step.count for step in steps) == len(values) + 1
 
 
 RISING = np.linspace(-1.0, 1.0, 400)
