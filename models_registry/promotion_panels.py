@@ -259,10 +259,13 @@ def _live_rows(found: Mapping[str, Any], currency: str) -> list[MetricRow]:
             )
         )
     if cards:
+        # Comparisons of before did not keep what a perfect ranking reaches.
+        ceiling = found.get("ceiling")
         rows.append(
             MetricRow(
                 f"Card precision@{found['k']}",
-                "bad ones among the riskiest entities a day",
+                "bad ones among the riskiest entities a day"
+                + ("" if ceiling is None else f", {share(ceiling)} at best"),
                 share(cards["candidate"]),
                 share(cards["champion"]),
                 points(cards["difference"]),

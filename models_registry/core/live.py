@@ -36,6 +36,7 @@ from models_registry.core.comparison import (
     paired_means,
 )
 from models_registry.core.costs import losses
+from models_registry.core.metrics import entity_precision_at_k
 from models_registry.core.resampling import blocks_of
 from models_registry.core.selection import AUDITED as DRAWN
 from models_registry.core.selection import NOT_SELECTED, SELECTED
@@ -149,8 +150,9 @@ class LiveComparison:
 
     `verdict`: better, worse, undecided or not_enough_labels. `cost` is money per event with the
     paired bootstrap of one look; `sequence` is the saving per event that holds at every look.
-    `cards` and `mcnemar` are None where labels do not cover what was not selected. `told` is what
-    each day (events' time // DAY) adds to the sequence, for the looks that come.
+    `cards`, its `ceiling` (what a perfect ranking reaches) and `mcnemar` are None where labels do
+    not cover what was not selected. `told` is what each day (events' time // DAY) adds to the
+    sequence, for the looks that come.
     """
 
     verdict: str
@@ -164,6 +166,7 @@ class LiveComparison:
     cost: Difference | None
     cards: Difference | None
     k: int
+    ceiling: float | None
     mcnemar: McNemar | None
     told: Mapping[int, DayTotals]
 
@@ -206,7 +209,9 @@ def compare_live(
     blocks = blocks_of(known.entities, days)
     draws: dict[str, Any] = {"blocks": blocks, "seed": seed, "resamples": resamples}
     cost = paired_means(theirs, ours, weights=weights, **draws)
-    cards, pairs = (None, None) if coverage.kind != COMPLETE else _beside(known, days, k, draws)
+    cards, ceiling, pairs = None, None, None
+    if coverage.kind == COMPLETE:
+        cards, ceiling, pairs = _beside(known, days, k, draws)
     verdict, reason = _verdict(sequence, cards, k)
     if verdict == WORSE and coverage.kind == AUDITED:
         drawn = savings(theirs - ours, weights * as_seldom(known), known.entities, days)
@@ -214,12 +219,12 @@ def compare_live(
             verdict, reason = UNDECIDED, UNSEEN
     return LiveComparison(
         verdict, reason, **facts,
-        sequence=sequence, cost=cost, cards=cards, mcnemar=pairs, told=told,
+        sequence=sequence, cost=cost, cards=cards, ceiling=ceiling, mcnemar=pairs, told=told,
     )  # fmt: skip
 
 
 NOTHING: Final[dict[str, Any]] = {
-    "sequence": None, "cost": None, "cards": None, "mcnemar": None, "told": {},
+    "sequence": None, "cost": None, "cards": None, "ceiling": None, "mcnemar": None, "told": {},
 }  # fmt: skip
 
 
@@ -235,15 +240,22 @@ def _facts(known: LiveRows, days: NDArray[np.int64], coverage: Coverage) -> dict
 
 def _beside(
     known: LiveRows, days: NDArray[np.int64], k: int, draws: dict[str, Any]
-) -> tuple[Difference, McNemar]:
-    """Card precision@k, and who was right where one alone was: told of complete labels only."""
+) -> tuple[Difference, float, McNemar]:
+    """Card precision@k, what a perfect ranking reaches of it, and who was right where one alone
+    was: told of complete labels only."""
     bad = known.labels == 1
     cards = paired_card_precision(
         known.labels, known.champion_risk, known.challenger_risk,
         entities=known.entities, days=days, k=k, **draws,
     )  # fmt: skip
-    return cards, mcnemar(
-        (known.champion_decision != APPROVE) == bad, (known.challenger_decision != APPROVE) == bad
+    ceiling = entity_precision_at_k(known.labels, bad.astype(float), known.entities, days, k)
+    return (
+        cards,
+        ceiling,
+        mcnemar(
+            (known.champion_decision != APPROVE) == bad,
+            (known.challenger_decision != APPROVE) == bad,
+        ),
     )
 
 

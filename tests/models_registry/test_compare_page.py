@@ -171,7 +171,8 @@ def test_the_api_gives_the_same(api, versions):
     ids = ",".join(str(version.pk) for version in versions[:2])
     body = reader.get(f"/api/v1/models/compare?ids={ids}").json()
     assert [row["version"] for row in body["versions"]] == ["v1", "v2"]
-    assert body["parameters"] == [{"name": "b", "values": ["2", "3"], "intervals": ["", ""]}]
+    empty = {"intervals": ["", ""], "ceilings": ["", ""]}
+    assert body["parameters"] == [{"name": "b", "values": ["2", "3"]} | empty]
     for wrong in ("", "1", "x,y", "98765,98766", "1,2,3,4"):
         answer = reader.get("/api/v1/models/compare", {"ids": wrong})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "ids")

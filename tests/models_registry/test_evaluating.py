@@ -121,6 +121,10 @@ def test_folds_tell_mean_and_spread_of_the_algorithm(trained):
     values = [fold["average_precision"] for fold in folds]
     assert found.metrics["mean"]["average_precision"] == pytest.approx(np.mean(values))
     assert found.metrics["std"]["average_precision"] == pytest.approx(np.std(values))
+    for fold in folds:
+        low, high = fold["intervals"]["average_precision"]
+        assert low <= fold["average_precision"] <= high
+        assert fold["ceilings"]["entity_precision_at_100"] >= fold["entity_precision_at_100"]
     assert ModelVersion.objects.count() == 1
 
 

@@ -250,6 +250,10 @@ def test_a_comparison_is_told_in_words(client, analyst, versions, payments_diges
     assert "12 without one count for nothing" in found
     assert "The same, at any look" in found
     assert "On live traffic: Its decisions cost less." not in found  # for who may promote
+    assert "at best" not in found
+    judged = Shadow.objects.get().comparison | {"ceiling": 0.4}
+    Shadow.objects.update(comparison=judged)
+    assert "40.0 % at best" in page(client, analyst, versions[1])
 
 
 def test_owners_start_stop_and_compare_others_may_not(
