@@ -15,10 +15,10 @@ Figure = dict[str, Any]
 Point = Mapping[str, Any]
 POINTS = 160
 COLOURS = {
-    "Block": "@muted",
     "Review": "@muted",
     "MEDIUM": "@medium",
     "HIGH": "@high",
+    "Block": "@muted",
     "CRITICAL": "@critical",
 }
 """Of what begins at a threshold; where several do, the last one's."""
@@ -160,6 +160,8 @@ def _axes() -> dict[str, Any]:
     # The axis is logarithmic: thresholds lie close together near zero.
     axes["xaxis"] |= {"type": "log", "tickformat": "~g", "nticks": 6}
     axes["yaxis"] |= {"rangemode": "tozero"}
+    # A dozen names stand above the plot, in as many rows as they need.
+    axes |= {"legend": {"y": 1.0, "yanchor": "bottom"}, "margin": {"t": 48}}
     axes["yaxis2"] = {
         "title": {"text": "Alerts a day"},
         "overlaying": "y",

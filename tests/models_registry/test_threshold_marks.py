@@ -35,9 +35,9 @@ def marks(*marked):
 
 def test_every_decision_and_band_that_stands_is_marked():
     assert marks(Marked("now", "solid", BOUNDS)) == [
-        ("Block, CRITICAL: now", 0.8, "@critical", "solid"),
         ("Review, MEDIUM: now", 0.3, "@medium", "solid"),
         ("HIGH: now", 0.5, "@high", "solid"),
+        ("Block, CRITICAL: now", 0.8, "@critical", "solid"),
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_preview_marks_its_bands_too(client, analyst, version):
     panel = client.get(url, asked, headers=HTMX).context["thresholds"]
     dotted = [line for line in panel.figure["data"] if line["line"].get("dash") == "dot"]
     assert [line["name"] for line in dotted[-3:]] == [
-        "Block, CRITICAL: preview", "Review, MEDIUM: preview", "HIGH: preview",
+        "Review, MEDIUM: preview", "HIGH: preview", "Block, CRITICAL: preview",
     ]  # fmt: skip
 
 

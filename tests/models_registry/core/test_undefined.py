@@ -77,8 +77,11 @@ def test_an_f1_of_before_without_a_precision_is_none():
 
 def test_folds_of_before_are_read_one_by_one():
     fold = {"positives": 3, "precision": None, "recall": 0.0, "f1": 0.0}
-    told = as_told({"folds": [fold, fold | {"precision": 0.5}], "mean": {"f1": 0.0}})
-    assert [one["f1"] for one in told["folds"]] == [None, 0.0]
+    folds = [fold, fold | {"precision": 0.5, "f1": 0.4}]
+    told = as_told({"folds": folds, "mean": {"f1": 0.2, "brier": 0.1}, "std": {"f1": 0.2}})
+    assert [one["f1"] for one in told["folds"]] == [None, 0.4]
+    assert (told["mean"], told["std"]) == ({"f1": 0.4, "brier": 0.1}, {"f1": 0.0})
+    assert as_told({"folds": [fold], "mean": {"f1": 0.0}})["mean"] == {"f1": None}
 
 
 def test_an_evaluation_of_today_is_told_as_it_is():
