@@ -191,6 +191,22 @@ PAGES: dict[str, PageHelp] = {
         "What one detector reads, how it decides, and what serves it.",
         ("The drawing shows from which fields of an event each feature comes.",),
     ),
+    "detector_new": PageHelp(
+        "Declare what an event is, what is computed from it and how it is judged.",
+        (
+            "Mistakes are told with their line while you write; nothing counts before you save.",
+            "It scores with its rules alone until a model is trained and promoted.",
+        ),
+    ),
+    "detector_declaration": PageHelp(
+        "All that one detector is, as YAML: event, features, rules, costs, training.",
+        (
+            "The preview says which lines change, which windows are learnt anew and whether the"
+            " champion still fits.",
+            "Where changes take two people, rules, screening and audit rate have pages of their"
+            " own.",
+        ),
+    ),
     "rules_overview": PageHelp("The rules of every detector, and where each stands."),
     "rule_list": PageHelp(
         "The rules of one detector: live ones decide, shadow ones only count, drafts do nothing.",

@@ -1,28 +1,19 @@
-"""Detectors to edit, the rest to look at, in Django's admin."""
+"""Detectors to switch off, other names to edit, the rest to look at, in Django's admin."""
 
-import json
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 
 from accounts.read_only import ReadOnlyAdmin
 from accounts.services import record_audit
-from scoring.core.bundle import compile_rules
-from scoring.core.json_values import is_too_deep, with_nul, without_value
-from scoring.core.reader import SpecError
-from scoring.core.spec import parse_spec
-from scoring.core.vocabulary import RuleError
-from scoring.declarations import deploy_rules, govern
-from scoring.deployment import RULES_ONLY
 from scoring.models import Deployment, Detector, Label, Prediction
 from scoring.policy_models import Watchlist
 from scoring.rule_request_models import RuleRequest
@@ -41,110 +32,34 @@ class BoundedPaginator(Paginator):
         return rows.order_by()[:MOST_COUNTED].count()
 
 
-class StrictDecoder(json.JSONDecoder):
-    """Refuses what a body of the API may not hold either (scoring/core/json_values.py)."""
-
-    def decode(self, s: str, *args: Any) -> Any:
-        try:
-            found = super().decode(s, *args)
-        except RecursionError as error:
-            raise json.JSONDecodeError("is nested too deeply", s, 0) from error
-        if is_too_deep(s.encode(), found) or [*without_value(found), *with_nul(found)]:
-            raise json.JSONDecodeError("is nothing that a database holds", s, 0)
-        return found
-
-
-class DeclarationField(forms.JSONField):
-    """JSON as people edit it: one entry a line."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(decoder=StrictDecoder, **kwargs)
-
-    def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return json.dumps(value, indent=2, ensure_ascii=False)
-        return super().prepare_value(value)
-
-
-GOVERNED = ("rules", "audit_rate", "screening")
-
-
-class DetectorForm(forms.ModelForm):
-    """The declaration as JSON; every mistake in it is shown with the place where it stands."""
-
-    config = DeclarationField(
-        label="Declaration",
-        help_text="What docs/detectors.md describes, as JSON. Name and description stand in it.",
-        widget=forms.Textarea(attrs={"rows": 40, "cols": 110, "spellcheck": "false"}),
-    )
-
-    class Meta:
-        model = Detector
-        fields = ("config", "enabled")
-
-    def clean_config(self) -> dict[str, Any]:
-        config = self.cleaned_data["config"]
-        if not isinstance(config, dict):
-            raise ValidationError("A detector is a mapping.")
-        try:
-            spec = parse_spec(config)
-            compile_rules(spec)
-        except SpecError as error:
-            raise ValidationError([f"{place}: {said}" for place, said in error.problems]) from error
-        except RuleError as error:
-            raise ValidationError(f"rules: {error}") from error
-        self._check_slug(spec.slug)
-        self._check_policy(config)
-        self.instance.slug, self.instance.name = spec.slug, spec.name
-        self.instance.description = spec.description
-        return config
-
-    def _check_policy(self, config: Mapping[str, Any]) -> None:
-        """What decides besides the model changes by requests that a second person approves."""
-        if self.instance.pk is None or not settings.FOUR_EYES:
-            return
-        changed = [name for name in GOVERNED if config.get(name) != self.instance.config.get(name)]
-        if changed:
-            raise ValidationError(
-                f"{', '.join(changed)}: a second person has to approve such a change. Ask for it on"
-                " the pages of the detector's rules and policy."
-            )
-
-    def _check_slug(self, slug: str) -> None:
-        if self.instance.pk and slug != self.instance.slug:
-            raise ValidationError(
-                f"slug: stays '{self.instance.slug}'; make a new detector instead"
-            )
-        if not self.instance.pk and Detector.objects.filter(slug=slug).exists():
-            raise ValidationError(f"slug: there is a detector '{slug}' already")
-
-
 @admin.register(Detector)
 class DetectorAdmin(admin.ModelAdmin):
-    """Name, slug and description stand in the declaration, so it alone is edited."""
+    """To switch a detector off and on; its declaration has a page of its own."""
 
-    form = DetectorForm
     list_display = ("name", "slug", "enabled", "updated_at")
     list_filter = ("enabled",)
     search_fields = ("name", "slug")
-    readonly_fields = ("slug", "name", "description", "created_at", "updated_at")
-    fields = ("name", "slug", "description", "enabled", "config", "created_at", "updated_at")
+    fields = ("name", "slug", "description", "enabled", "declaration", "created_at", "updated_at")
+    readonly_fields = tuple(name for name in fields if name != "enabled")
+
+    @admin.display(description="Declaration")
+    def declaration(self, detector: Detector) -> str:
+        address = reverse("detector_declaration", args=[detector.slug])
+        return format_html('<a href="{}">{}</a>', address, address)
 
     def save_model(
         self, request: HttpRequest, obj: Detector, form: forms.ModelForm, change: bool
     ) -> None:
-        super().save_model(request, obj, form, change)
-        # A champion goes on with the declaration that it was trained with.
-        champion = obj.deployments.filter(slot=Deployment.Slot.CHAMPION).first()
-        if champion is None or champion.version == RULES_ONLY:
-            deploy_rules(obj)
-        govern(obj)
+        obj.save(update_fields=["enabled", "updated_at"])
         record_audit(
             actor=request.user,
-            action="detector.changed" if change else "detector.added",
+            action="detector.changed",
             subject=obj,
             detail={"fields": form.changed_data},
         )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # Switched off, not deleted: predictions and versions name it.

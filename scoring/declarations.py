@@ -1,65 +1,46 @@
-"""Detectors from YAML: read a file, check it, make or update the row, deploy its rules."""
+"""Declarations of detectors: make or update the row, deploy its rules; files, pages and commands do
+it here."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
+from accounts.models import User
+from accounts.services import record_audit
 from scoring import deployment
-from scoring.core.bundle import compile_rules
 from scoring.core.reader import SpecError
-from scoring.core.spec import DetectorSpec, parse_spec
-from scoring.core.vocabulary import RuleError
+from scoring.core.spec import parse_spec
+from scoring.declaration_text import read_text
 from scoring.feature_store.database import lock_windows
 from scoring.models import Deployment, Detector
-from scoring.policies import adopt_declared_rules, publish
+from scoring.policies import adopt_declared_rules, lock, publish
 from scoring.rebuilding import rebuild_if_changed
-from scoring.yaml_lines import read_yaml, with_lines
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
+GOVERNED = ("rules", "audit_rate", "screening")
+"""What decides besides the model."""
 
 
-def read_document(path: Path) -> tuple[Any, dict[str, int]]:
-    """(value, line by place) of a YAML file. Raises SpecError."""
+class StaleDeclaration(ValueError):
+    """The declaration was changed since its author looked at it."""
+
+
+def read_file(path: Path) -> str:
+    """The text of a file. Raises SpecError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError([(path.name, f"cannot be read: {error}")]) from error
-    return read_yaml(text)
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The declaration in a YAML file, checked. Raises SpecError: all problems, with their lines."""
-    config, lines = read_document(path)
-    try:
-        check_config(config)
-    except SpecError as error:
-        raise SpecError(with_lines(error.problems, lines)) from error
-    found: dict[str, Any] = config
-    return found
-
-
-def check_config(config: Mapping[str, Any]) -> DetectorSpec:
-    """The parsed declaration; its rules compile. Raises SpecError."""
-    spec = parse_spec(config)
-    check_rules(spec)
-    return spec
-
-
-def check_rules(spec: DetectorSpec) -> None:
-    """Compile every rule. Raises SpecError naming each that cannot be."""
-    problems = []
-    for i, rule in enumerate(spec.rules):
-        try:
-            compile_rules(replace(spec, rules=(rule,)))
-        except RuleError as error:
-            problems.append((f"rules[{i}].{error.part}", str(error)))
-    if problems:
-        raise SpecError(problems)
+    return read_text(read_file(path))[0]
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
@@ -73,42 +54,124 @@ def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, st
 
 
 @transaction.atomic
-def save_detector(config: dict[str, Any], *, keep_edits: bool = False) -> tuple[Detector, str]:
+def save_detector(config: Mapping[str, Any], *, keep_edits: bool = False) -> tuple[Detector, str]:
     """Make or update the detector of a checked declaration; (detector, `new`, `updated` or `kept`).
 
     `keep_edits` leaves a detector alone that was edited here since it was last read from a file.
-
-    A detector without a model gets its declaration deployed as rules; a champion goes on serving
-    the declaration that it was trained with until a newer one is promoted.
     """
-    spec = parse_spec(config)
-    known = Detector.objects.filter(slug=spec.slug).first()
-    if known is not None and keep_edits and digest_of(known.config) != known.loaded_digest:
+    digest = digest_of(config)
+    known, created = _row_of(config, loaded_digest=digest)
+    if created:
+        _begin(known, actor=None)
+        return known, "new"
+    if keep_edits and digest_of(known.config) != known.loaded_digest:
         if not known.policy_digest:
             govern(known)
         return known, "kept"
-    if known is not None and known.config != config:
-        lock_windows(known.pk)  # They may have to be learnt anew, below.
-    detector, created = Detector.objects.update_or_create(
-        slug=spec.slug,
-        defaults={
-            "name": spec.name,
-            "description": spec.description,
-            "config": config,
-            "loaded_digest": digest_of(config),
-        },
-    )
+    detector = change_declaration(known, config, actor=None)
+    detector.loaded_digest = digest
+    detector.save(update_fields=["loaded_digest"])
+    return detector, "updated"
+
+
+@transaction.atomic
+def add_detector(config: Mapping[str, Any], *, actor: User) -> Detector:
+    """A detector of a checked declaration, served by its rules. Audited.
+
+    Raises SpecError when there is one of that slug.
+    """
+    detector, created = _row_of(config)
+    if not created:
+        raise SpecError(problems_of_change(None, config))
+    _begin(detector, actor=actor)
+    return detector
+
+
+@transaction.atomic
+def change_declaration(
+    detector: Detector, config: Mapping[str, Any], *, actor: User | None, base: str | None = None
+) -> Detector:
+    """Let a checked declaration count for the detector; the row as it is then. Audited.
+
+    `base` is the digest of the declaration that a person looked at; None for a file, which is
+    right whatever stands. A detector without a model gets its declaration deployed as rules; a
+    champion goes on serving the declaration that it was trained with until a newer one is promoted.
+    Raises StaleDeclaration, and SpecError for what a person may not change.
+    """
+    if base is not None or detector.config != config:
+        lock_windows(detector.pk)  # They may have to be learnt anew, below.
+    row = lock(detector.pk)
+    before = row.config
+    if base is not None:
+        if digest_of(before) != base:
+            raise StaleDeclaration(row.slug)
+        if problems := problems_of_change(row, config):
+            raise SpecError(problems)
+    for name, value in _columns(config).items():
+        setattr(row, name, value)
+    row.save(update_fields=[*_columns(config), "updated_at"])
+    _put_into_force(row, actor=actor)
+    if before != config:
+        _record("detector.changed", row, before, actor)
+    return row
+
+
+def problems_of_change(
+    detector: Detector | None, config: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """(place, message) of what a person may not declare for this detector; None: for a new one."""
+    slug = config["slug"]
+    if detector is None:
+        taken = Detector.objects.filter(slug=slug).exists()
+        return [("slug", f"there is a detector '{slug}' already")] if taken else []
+    found = []
+    if slug != detector.slug:
+        found.append(("slug", f"stays '{detector.slug}'; declare a new detector instead"))
+    if settings.FOUR_EYES:
+        said = "takes a second person: ask for it on the page of the detector's rules or policy"
+        changed = [key for key in GOVERNED if config.get(key) != detector.config.get(key)]
+        found += [(key, said) for key in changed]
+    return found
+
+
+def _columns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row keeps of a declaration."""
+    spec = parse_spec(config)
+    return {"name": spec.name, "description": spec.description, "config": config}
+
+
+def _row_of(config: Mapping[str, Any], **more: str) -> tuple[Detector, bool]:
+    """(the row of the declaration's slug, whether it was made just now, of this declaration)."""
+    return Detector.objects.get_or_create(slug=config["slug"], defaults=_columns(config) | more)
+
+
+def _begin(detector: Detector, *, actor: User | None) -> None:
+    _put_into_force(detector, actor=actor)
+    _record("detector.added", detector, {}, actor)
+
+
+def _put_into_force(detector: Detector, *, actor: User | None) -> None:
     champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
     if champion is None or champion.version == deployment.RULES_ONLY:
         deploy_rules(detector)
-    govern(detector)
-    return detector, "new" if created else "updated"
+    govern(detector, author=actor)
 
 
-def govern(detector: Detector) -> None:
+def _record(action: str, detector: Detector, before: Mapping[str, Any], actor: User | None) -> None:
+    """In the audit trail: which sections differ, and the digests of both."""
+    after = detector.config
+    detail = {
+        "digest": digest_of(after),
+        "previous": digest_of(before) if before else "",
+        "sections": [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)],
+    }
+    record_audit(actor=actor, action=action, subject=detector, detail=detail)
+
+
+def govern(detector: Detector, *, author: User | None = None) -> None:
     """Let the policy in force follow the declaration."""
     adopt_declared_rules(detector)
-    publish(detector)
+    publish(detector, author=author)
 
 
 def deploy_rules(detector: Detector) -> None:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from scoring import (
+    declaration_views,
     detector_views,
     list_views,
     rule_health_views,
@@ -12,7 +13,14 @@ from scoring import (
 
 urlpatterns = [
     path("", detector_views.detector_list, name="detector_list"),
+    # No slug of a detector has a hyphen.
+    path("new-detector/", declaration_views.detector_new, name="detector_new"),
     path("<slug:slug>/", detector_views.detector_detail, name="detector_detail"),
+    path(
+        "<slug:slug>/declaration/",
+        declaration_views.detector_declaration,
+        name="detector_declaration",
+    ),
     path("<slug:slug>/rules/", rule_health_views.rule_list, name="rule_list"),
     path("<slug:slug>/rules/overlap/", rule_health_views.rule_overlap, name="rule_overlap"),
     path("<slug:slug>/rules/new/", rule_views.rule_new, name="rule_new"),

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from accounts.services import record_audit
 from scoring.core.reader import SpecError
-from scoring.declarations import check_config, load_detector, read_document, save_detector
+from scoring.declaration_text import check_config
+from scoring.declarations import load_detector, read_file, save_detector
 from scoring.models import Detector
 from scoring.pipeline_declaration import (
     compose,
@@ -19,7 +20,7 @@ from scoring.pipeline_declaration import (
 )
 from scoring.selectors import detector_made_from, detectors_of_pipeline
 from scoring.source_models import Source
-from scoring.yaml_lines import with_lines
+from scoring.yaml_lines import read_yaml, with_lines
 
 MOST_NAMED = 5
 A_SOURCE = "makes it a source of events: load it with manage.py load_source"
@@ -33,7 +34,7 @@ def load_declaration(
     `source`: whose events a pipeline reads, where the file does not say. See `save_detector`.
     Raises SpecError, naming lines.
     """
-    raw, lines = read_document(path)
+    raw, lines = read_yaml(read_file(path))
     try:
         if isinstance(raw, Mapping) and "source_type" in raw:
             raise SpecError([("source_type", A_SOURCE)])

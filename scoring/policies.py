@@ -8,6 +8,7 @@ editors come one after the other and the second sees what the first did.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -120,36 +121,57 @@ def republish(detector: Detector) -> PolicySnapshot:
     return publish(detector)
 
 
-@transaction.atomic
-def adopt_declared_rules(detector: Detector) -> None:
-    """Let the rules follow the declaration, except those that were changed here.
+@dataclass(frozen=True, slots=True)
+class DeclaredMove:
+    """What a declaration does to one rule. Without `live` it goes live, without `declared` it
+    retires; `rule` is None where it is not known yet."""
+
+    code: str
+    rule: Rule | None
+    live: RuleVersion | None
+    declared: RuleSpec | None
+
+
+def declared_moves(detector: Detector, spec: DetectorSpec) -> list[DeclaredMove]:
+    """How the rules follow a declaration of the detector, except those that were changed here.
 
     A rule with a new code is live at once. One that stands as it was declared takes what the
-    declaration says now, as a new live version, or retires with it. Publish afterwards.
+    declaration says now, as a new live version, or retires with it.
     """
-    lock(detector.pk)
-    spec = detector.spec()
     rules = {rule.code: rule for rule in Rule.objects.filter(detector=detector)}
     live = {
         version.rule_id: version
         for version in RuleVersion.objects.filter(rule__detector=detector, stage=Stage.LIVE)
     }
+    found = []
     for declared in spec.rules:
         rule = rules.get(declared.code)
-        if rule is None:
-            rule = Rule.objects.create(detector=detector, code=declared.code)
-            _declare(rule, declared, declared.version)
-            continue
-        now = live.get(rule.pk)
-        if now is None or not is_declared(now) or _says(now) == _declared(declared):
-            continue
-        retire(now)
-        _declare(rule, declared, max(declared.version, next_number(rule)))
+        now = live.get(rule.pk) if rule else None
+        stays = now is None or not is_declared(now) or _says(now) == _declared(declared)
+        if rule is None or not stays:
+            found.append(DeclaredMove(declared.code, rule, now, declared))
     codes = {declared.code for declared in spec.rules}
-    for rule in rules.values():
+    for code, rule in rules.items():
         now = live.get(rule.pk)
-        if rule.code not in codes and now is not None and is_declared(now):
-            retire(now)
+        if code not in codes and now is not None and is_declared(now):
+            found.append(DeclaredMove(code, rule, now, None))
+    return found
+
+
+@transaction.atomic
+def adopt_declared_rules(detector: Detector) -> None:
+    """Let the rules follow the declaration (declared_moves). Publish afterwards."""
+    lock(detector.pk)
+    for move in declared_moves(detector, detector.spec()):
+        if move.live is not None:
+            retire(move.live)
+        if move.declared is None:
+            continue
+        version = move.declared.version
+        if move.rule is None:
+            _declare(Rule.objects.create(detector=detector, code=move.code), move.declared, version)
+        else:
+            _declare(move.rule, move.declared, max(version, next_number(move.rule)))
 
 
 def is_declared(version: RuleVersion) -> bool:

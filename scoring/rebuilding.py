@@ -26,9 +26,13 @@ CHUNK = 2000
 
 def rebuild_if_changed(detector: Detector, before: Bundle) -> None:
     """Learn the windows anew if what serves now tracks others than the bundle `before` it did."""
-    after = deployment.serving_of(detector).bundle
-    if not _tracked(after) <= _tracked(before):
+    if keys_to_learn(before, deployment.serving_of(detector).bundle):
         rebuild_windows(detector)
+
+
+def keys_to_learn(before: Bundle, after: Bundle) -> list[str]:
+    """By which fields the windows are keyed that `after` tracks and `before` did not, sorted."""
+    return sorted({key for key, _ in _tracked(after) - _tracked(before)})
 
 
 def rebuild_if_outdated(detector: Detector) -> bool:

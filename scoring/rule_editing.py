@@ -27,7 +27,7 @@ from scoring.policies import IN_FORCE, PolicyRefused, lock, next_number, publish
 from scoring.policy_models import Rule, RuleVersion
 from scoring.policy_store import absent_names
 
-CODE = re.compile(r"^[A-Z][A-Z0-9_]{1,39}$")
+CODE = re.compile(r"[A-Z][A-Z0-9_]{1,39}")
 MOST_RULES = 200
 MOST_VERSIONS = 1000
 LONGEST_TEXT = 300
@@ -123,7 +123,7 @@ def create_rule(
 ) -> RuleVersion:
     """A new rule, as a draft. Raises PolicyRefused."""
     row = lock(detector.pk)
-    if not CODE.match(code):
+    if not CODE.fullmatch(code):
         raise PolicyRefused(("code", "2 to 40 capitals, digits and _, such as HIGH_AMOUNT."))
     if Rule.objects.filter(detector=row, code=code).exists():
         raise PolicyRefused(("code", f"There is a rule {code} already."))

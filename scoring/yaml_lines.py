@@ -1,11 +1,13 @@
 """YAML with the line on which each value stands, so that a mistake can be pointed at."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
 
 from scoring.core.json_values import DEEPEST
 from scoring.core.reader import SpecError
@@ -41,6 +43,7 @@ _Loader.yaml_constructors = {
 for _kind in ("int", "float", "bool"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _plain)
 Problems = list[tuple[str, str]]
+TOLD = re.compile(r"line (\d+)(?:: )?(.*)", re.DOTALL)
 LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
 
 
@@ -66,6 +69,9 @@ def read_yaml(text: str) -> tuple[Any, dict[str, int]]:
 
 def _told(error: yaml.YAMLError, text: str) -> tuple[str, str]:
     """(line, what is wrong)"""
+    if isinstance(error, ReaderError):
+        line = text.encode()[: error.position].count(b"\n") + 1
+        return f"line {line}", "has a character that YAML does not allow"
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return "line 1", "is not YAML"
@@ -133,3 +139,21 @@ def with_lines(problems: Problems, lines: Mapping[str, int]) -> Problems:
         line = lines.get(known, 1)
         found.append((line, f"line {line}: {place}" if place else f"line {line}", message))
     return [(place, message) for _, place, message in sorted(found, key=lambda item: item[0])]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong in a text, and the line, from 1."""
+
+    line: int
+    text: str
+
+
+def mistakes_of(problems: Iterable[tuple[str, str]]) -> list[Mistake]:
+    """Problems whose places are led by lines, in the order given; without one it is the first."""
+    found = []
+    for place, message in problems:
+        told = TOLD.fullmatch(place)
+        line, rest = (int(told[1]), told[2]) if told else (1, place)
+        found.append(Mistake(line, f"{rest}: {message}" if rest else message))
+    return found

@@ -1,5 +1,6 @@
 """Rules as a declaration has them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ from scoring.core.reader import Reader
 from scoring.core.shape import is_number
 
 RULE = ("code", "version", "when", "outcome", "text", "weight", "parameters", "stage")
+CODE = re.compile(r"[A-Za-z0-9_-]+")
+"""Part of the address of the rule's page."""
 MOST_CHARACTERS = {"code": 40, "when": 2000, "text": 300}
 """Of what a rule is stored in."""
 
@@ -35,6 +38,8 @@ def read_rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ..
         for key in ("code", "when"):
             if not rule.get(key):
                 read.bad(f"{place}.{key}", "is missing")
+        if not read.stored and codes[i] and not CODE.fullmatch(codes[i]):
+            read.bad(f"{place}.code", "is made of letters, digits, - and _")
         for key in ("code", "when", "text"):
             _fits(read, place, rule, key)
         if codes[i] and codes[i] in codes[:i]:

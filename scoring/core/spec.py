@@ -35,8 +35,8 @@ REVIEW_FROM, BLOCK_FROM = 0.90, 0.97
 SCREENING = frozenset(
     ("name", "country", "birth_date", "lists", "review", "block", "embargoed", "high_risk")
 )
-SLUG = re.compile(r"^[a-z][a-z0-9_]{1,39}$")
-CURRENCY = re.compile(r"^[A-Z]{3}$")
+SLUG = re.compile(r"[a-z][a-z0-9_]{1,39}")
+CURRENCY = re.compile(r"[A-Z]{3}")
 MOST_NAME = 100
 """Characters of a detector's name, which is stored beside the declaration."""
 
@@ -267,7 +267,7 @@ def _immutable(read: Reader, raw: Mapping[str, Any]) -> frozenset[str]:
 def _slug(read: Reader, raw: Mapping[str, Any]) -> str:
     """Checked, and with it the name that stands beside it."""
     slug = str(raw.get("slug", ""))
-    if not SLUG.match(slug):
+    if not SLUG.fullmatch(slug):
         read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
     if not read.stored and len(str(raw.get("name", ""))) > MOST_NAME:
         read.bad("name", f"has at most {MOST_NAME} characters")
@@ -293,7 +293,7 @@ def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
         return  # Earlier releases took any.
     if currency.get("field"):
         read.known_field("event.currency.field", currency["field"])
-    if not CURRENCY.match(str(currency.get("default", "EUR"))):
+    if not CURRENCY.fullmatch(str(currency.get("default", "EUR"))):
         read.bad("event.currency.default", "is a code of three capital letters such as EUR")
 
 

@@ -1,18 +1,14 @@
 """Detectors from YAML files: checked whole, made or updated, served by their rules."""
 
-import json
-
 import pytest
 import yaml
 from django.core.management import call_command
-from django.urls import reverse
 
-from accounts.roles import ADMIN
+from accounts.models import AuditEntry
 from scoring.core.reader import SpecError
 from scoring.declarations import load_detector, read_config
 from scoring.deployment import serving
 from scoring.models import Deployment, Detector, EntityState
-from tests.accounts.factories import user_with_role
 from tests.factories import config_of, payment, scored
 
 pytestmark = pytest.mark.django_db
@@ -124,36 +120,30 @@ def test_windows_are_learnt_anew_from_events_that_look_encrypted(declare, paymen
     assert row.vector_array()[names.index("device_id_count_24h")] == 2.0
 
 
-def test_windows_changed_in_the_admin_are_learnt_anew(client, payments_detector):
-    client.force_login(user_with_role(ADMIN))
-    scored("payments", payment(amount=90.0))
-    config = config_of("payments")
-    config["features"]["transformations"][4]["config"]["windows"] = ["7d", "14d"]
-    url = reverse("admin:scoring_detector_change", args=[payments_detector.pk])
-    form = {"config": json.dumps(config), "enabled": "on"}
-    assert client.post(url, form).status_code == 302
-    row = scored("payments", payment())
-    names = Detector.objects.get().spec().feature_names
-    assert row.vector_array()[names.index("user_id_max_amount_14d")] == 90.0
+def test_a_file_that_changes_a_declaration_is_in_the_audit_trail(declare, payments_detector):
+    config = config_of("payments") | {"description": "Newer"}
+    for _ in range(2):
+        load_detector(declare(config))
+    entry = AuditEntry.objects.get(action="detector.changed")
+    assert entry.actor is None and entry.detail["sections"] == ["description"]
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        pytest.param("[" * 9000 + "]" * 9000, id="far too deep"),
-        pytest.param("[" * 300 + "]" * 300, id="too deep"),
-        "NaN",
-        "1e999",
-        '"\\u0000"',
-    ],
-)
-def test_a_declaration_that_no_column_holds_is_refused_in_the_admin(client, payments_detector, odd):
-    client.force_login(user_with_role(ADMIN))
-    config = json.dumps(config_of("payments") | {"description": "@@"}).replace('"@@"', odd)
-    url = reverse("admin:scoring_detector_change", args=[payments_detector.pk])
-    page = client.post(url, {"config": config, "enabled": "on"})
-    assert page.status_code == 200
-    assert "Enter a valid JSON" in page.content.decode()
+@pytest.mark.parametrize("code", ["A B", "a/b", "Ü", "A\n"])
+def test_a_rule_whose_code_is_no_address_is_refused(declare, code):
+    config = config_of("cards")
+    config["rules"][0]["code"] = code
+    with pytest.raises(SpecError, match="letters, digits"):
+        load_detector(declare(config))
+
+
+def test_a_slug_or_a_currency_with_a_line_break_is_refused(declare):
+    config = config_of("cards") | {"slug": "cards\n"}
+    config["event"]["currency"] = {"default": "EUR\n"}
+    with pytest.raises(SpecError) as refused:
+        read_config(declare(config))
+    assert {"slug", "event.currency.default"} <= {
+        place.partition(": ")[2] for place, _ in refused.value.problems
+    }
 
 
 def test_a_detector_from_before_policies_gets_one(payments_detector):

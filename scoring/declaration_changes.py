@@ -1,0 +1,154 @@
+"""What saving a declaration would do, told before it is done."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scoring import deployment
+from scoring.core.bundle import Bundle, BundleError
+from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.models import Deployment, Detector
+from scoring.policies import DeclaredMove, declared_moves
+from scoring.policy_store import absent_names
+from scoring.rebuilding import keys_to_learn
+from scoring.tallies import totals_by_detector
+from scoring.yaml_writing import write_yaml
+
+AROUND = 3
+"""Lines that stay, shown around those that change."""
+MOST_NAMES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """`kind` is `added`, `removed`, `same` or `gap`, which stands for lines left out."""
+
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Lines that differ, and in sentences what follows from it. Without lines nothing changes."""
+
+    lines: Sequence[DiffLine]
+    effects: Sequence[str]
+
+
+def preview_of(detector: Detector | None, config: Mapping[str, Any]) -> Preview:
+    """What saving a checked declaration would do to the detector; None: it is a new one."""
+    if detector is None:
+        spec = parse_spec(config)
+        rules = [DeclaredMove(rule.code, None, None, rule) for rule in spec.rules]
+        return Preview(diff_lines({}, config), [_new(spec), *_rules(rules)])
+    if detector.config == config:
+        return Preview((), ())
+    return Preview(diff_lines(detector.config, config), _effects(detector, config))
+
+
+def diff_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[DiffLine]:
+    """Two declarations as they are written, line by line; of what stays only what is near."""
+    old, new = ([] if not told else write_yaml(told).splitlines() for told in (before, after))
+    found: list[DiffLine] = []
+    groups = difflib.SequenceMatcher(a=old, b=new).get_grouped_opcodes(AROUND)
+    for group in groups:
+        found += [DiffLine("gap")] if found else []
+        for tag, i, j, k, m in group:
+            if tag == "equal":
+                found += [DiffLine("same", text) for text in old[i:j]]
+                continue
+            found += [DiffLine("removed", text) for text in old[i:j]]
+            found += [DiffLine("added", text) for text in new[k:m]]
+    return found
+
+
+def _new(spec: DetectorSpec) -> str:
+    return (
+        f"A new detector, {spec.slug}: it scores events with its rules alone until a model is"
+        " trained and promoted."
+    )
+
+
+def _effects(detector: Detector, config: Mapping[str, Any]) -> list[str]:
+    spec = parse_spec(config)
+    champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
+    try:
+        before, _ = deployment.bundle_of(detector, champion)
+    except BundleError:  # A declaration of an earlier release that this one does not read.
+        return ["What stands cannot be read; this takes its place.", *_moves(detector, spec)]
+    after = deployment.rules_only(Detector(slug=detector.slug, config=dict(config)))
+    if champion is None or champion.version == deployment.RULES_ONLY:
+        told = ["No model serves: the next event is judged by this declaration."]
+        return [*told, _windows(detector, before, after), *_moves(detector, spec)]
+    return [
+        *_fit(champion.version, before, after),
+        *_moves(detector, spec),
+        *_unread(champion.version, before, spec),
+    ]
+
+
+def _windows(detector: Detector, before: Bundle, after: Bundle) -> str:
+    """Which windows saving learns anew."""
+    keys = keys_to_learn(before, after)
+    if not keys:
+        return "Its windows stay as they are."
+    events = totals_by_detector([detector.slug])
+    if detector.slug not in events:
+        return f"Windows by {_named(keys)} are new; there is no event to learn them from yet."
+    return (
+        f"Windows by {_named(keys)} changed: all are learnt anew from its stored events"
+        f" ({events[detector.slug].count:,} scored so far), and its scoring waits meanwhile."
+    )
+
+
+def _fit(version: str, before: Bundle, after: Bundle) -> list[str]:
+    """Whether the champion still computes what the declaration says."""
+    theirs, ours = (
+        {feature.name: (feature.raw, feature.prepared) for feature in bundle.spec.features}
+        for bundle in (before, after)
+    )
+    lacks = [name for name in ours if name not in theirs]
+    keeps = [name for name in theirs if name not in ours]
+    other = [name for name in ours if name in theirs and ours[name] != theirs[name]]
+    fields = before.spec.schema != after.spec.schema
+    if not (lacks or keeps or other or fields):
+        return [f"The champion {version} still fits: fields and features are those it reads."]
+    found = [
+        f"The champion {version} no longer fits. It goes on with the fields and features that it"
+        " was trained with, until a version that is trained on this declaration is promoted;"
+        " windows that changed are learnt anew then."
+    ]
+    found += [f"It lacks {_named(lacks)}."] if lacks else []
+    found += [f"It still reads {_named(keeps)}."] if keeps else []
+    found += [f"It computes otherwise: {_named(other)}."] if other else []
+    return found + (["It still checks events against the fields of before."] if fields else [])
+
+
+def _moves(detector: Detector, spec: DetectorSpec) -> list[str]:
+    return _rules(declared_moves(detector, spec))
+
+
+def _rules(moves: Iterable[DeclaredMove]) -> list[str]:
+    """What becomes of rules."""
+    said: dict[str, list[str]] = {"go live": [], "change": [], "retire": []}
+    for move in moves:
+        word = "retire" if move.declared is None else "change" if move.live else "go live"
+        said[word].append(move.code)
+    return [f"Rules that {word}: {_named(codes)}." for word, codes in said.items() if codes]
+
+
+def _unread(version: str, bundle: Bundle, spec: DetectorSpec) -> list[str]:
+    """Declared rules that read what the champion never gives them."""
+    return [
+        f"{rule.code} reads {_named(absent)}, which {version} does not give: missing in every"
+        " event until a version that does is promoted."
+        for rule in spec.rules
+        if (absent := absent_names(rule.when, rule.parameters, bundle))
+    ]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    shown = ", ".join(names[:MOST_NAMES])
+    return f"{shown} and {more} more" if more > 0 else shown

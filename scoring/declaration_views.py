@@ -1,0 +1,111 @@
+"""Pages on which detectors are declared."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from accounts.models import User
+from scoring.core.reader import SpecError
+from scoring.declaration_changes import preview_of
+from scoring.declaration_editor import Mistaken, Stale, Subject, edit
+from scoring.declaration_text import SKETCH, read_text
+from scoring.declarations import (
+    StaleDeclaration,
+    add_detector,
+    change_declaration,
+    digest_of,
+    problems_of_change,
+)
+from scoring.models import Detector
+from scoring.rule_views import crumbs, signed_in
+from scoring.yaml_lines import mistakes_of, with_lines
+from scoring.yaml_writing import write_yaml
+
+TEMPLATE = "scoring/detector_declaration.html"
+MAY_DECLARE = "scoring.add_detector"
+
+
+@login_required
+@permission_required(MAY_DECLARE, raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def detector_new(request: HttpRequest) -> HttpResponse:
+    """Declare a detector (declaration_editor.edit)."""
+    context = {
+        "title": "Declare a detector",
+        "crumbs": [("Detectors", reverse("detector_list"))],
+        "may_edit": True,
+        "back": reverse("detector_list"),
+    }
+    subject = Subject(
+        text=SKETCH,
+        base="",
+        read=partial(_read, None),
+        preview=partial(preview_of, None),
+        save=partial(_add, signed_in(request)),
+    )
+    return edit(request, subject, template=TEMPLATE, context=context)
+
+
+@login_required
+@permission_required("scoring.view_detector", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def detector_declaration(request: HttpRequest, slug: str) -> HttpResponse:
+    """The declaration of a detector: to read, or to edit (declaration_editor.edit)."""
+    detector = get_object_or_404(Detector, slug=slug)
+    may_edit = request.user.has_perm(MAY_DECLARE)
+    if request.method == "POST" and not may_edit:
+        raise PermissionDenied
+    context = {
+        "title": "Declaration",
+        "crumbs": crumbs(detector),
+        "detector": detector,
+        "may_edit": may_edit,
+        "back": detector.get_absolute_url(),
+    }
+    subject = Subject(
+        text=write_yaml(detector.config),
+        base=digest_of(detector.config),
+        read=partial(_read, detector),
+        preview=partial(preview_of, detector),
+        save=partial(_change, detector, signed_in(request)),
+    )
+    return edit(request, subject, template=TEMPLATE, context=context)
+
+
+def _read(detector: Detector | None, text: str) -> dict[str, Any]:
+    """The declaration in a text that may be saved for the detector. Raises Mistaken."""
+    try:
+        config, lines = read_text(text)
+        if problems := problems_of_change(detector, config):
+            raise SpecError(with_lines(problems, lines))
+    except SpecError as error:
+        raise Mistaken(mistakes_of(error.problems)) from error
+    return config
+
+
+def _add(author: User, config: dict[str, Any], base: str) -> tuple[str, str]:
+    try:
+        detector = add_detector(config, actor=author)
+    except SpecError as error:  # Somebody was quicker.
+        raise Mistaken(mistakes_of(error.problems)) from error
+    return f"{detector.name} is declared. Its rules judge events from now on.", _page(detector)
+
+
+def _change(detector: Detector, author: User, config: dict[str, Any], base: str) -> tuple[str, str]:
+    try:
+        changed = change_declaration(detector, config, actor=author, base=base)
+    except StaleDeclaration as error:
+        raise Stale from error
+    except SpecError as error:
+        raise Mistaken(mistakes_of(error.problems)) from error
+    return "The declaration is saved.", _page(changed)
+
+
+def _page(detector: Detector) -> str:
+    return detector.get_absolute_url()

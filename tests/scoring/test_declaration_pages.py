@@ -1,0 +1,251 @@
+"""Detectors declared in the browser: mistakes with lines, a preview, nothing lost or undone."""
+
+import html
+import re
+
+import pytest
+from django.conf import settings as django_settings
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from scoring.declaration_text import SKETCH, read_text
+from scoring.declarations import digest_of, load_detector
+from scoring.deployment import serving
+from scoring.models import Deployment, Detector
+from scoring.yaml_writing import write_yaml
+from tests.factories import config_of, payment, scored
+
+pytestmark = pytest.mark.django_db
+NEW = "/detectors/new-detector/"
+EDIT = "/detectors/payments/declaration/"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def editor(client, engineer):
+    client.force_login(engineer)
+    return client
+
+
+def text_of(answer):
+    return html.unescape(answer.content.decode())
+
+
+def post(editor, address, text, act="save", base="", **more):
+    return editor.post(address, {"text": text, "act": act, "base": base}, **more)
+
+
+def previewed(editor, config):
+    """What is shown to who started from what stands."""
+    base = digest_of(Detector.objects.get(slug="payments").config)
+    return text_of(post(editor, EDIT, write_yaml(config), "preview", base=base, headers=HTMX))
+
+
+def saved(editor, detector, config):
+    """What is answered to who saves a declaration that started from what stands."""
+    base = digest_of(Detector.objects.get(pk=detector.pk).config)
+    return post(editor, EDIT, write_yaml(config), base=base)
+
+
+def test_the_sketch_of_a_new_one_can_be_saved_as_it_is(editor):
+    assert read_text(SKETCH)[0]["slug"] == "my_detector"
+    assert "slug: my_detector" in text_of(editor.get(NEW))
+    answer = post(editor, NEW, SKETCH.replace("\n", "\r\n"))
+    assert answer.url == "/detectors/my_detector/"
+    assert serving("my_detector").bundle.spec.rules[0].code == "MANY_WITHIN_AN_HOUR"
+    assert AuditEntry.objects.get(action="detector.added").actor.username == "engineer"
+
+
+def test_a_shipped_detector_of_that_slug_that_is_loaded_later_leaves_it_alone(editor):
+    text = SKETCH.replace("my_detector", "cards")
+    post(editor, NEW, text)
+    path = django_settings.BASE_DIR / "scoring/detectors/cards.yaml"
+    assert load_detector(path, keep_edits=True)[1] == "kept"
+
+
+def test_the_editor_starts_from_what_is_in_force(editor, payments_detector):
+    area = re.search(
+        r"<textarea.*?>\n(.*?)</textarea>", editor.get(EDIT).content.decode(), re.DOTALL
+    )
+    assert read_text(html.unescape(area[1]))[0] == payments_detector.config
+
+
+@pytest.mark.parametrize("address", [NEW, EDIT])
+def test_who_may_not_declare_may_read_at_most(
+    client, lead, analyst, owner, payments_detector, address
+):
+    for user in (lead, analyst, owner):
+        client.force_login(user)
+        assert client.get(address).status_code == (403 if address == NEW else 200)
+        for act in ("check", "preview", "save"):
+            assert post(client, address, SKETCH, act).status_code == 403
+    client.force_login(analyst)
+    assert "readonly" in text_of(client.get(EDIT)) and "hx-post" not in text_of(client.get(EDIT))
+    assert Detector.objects.count() == 1
+
+
+@pytest.mark.parametrize("address", [NEW, EDIT])
+def test_a_stranger_logs_in_first_and_an_outsider_is_refused(
+    client, outsider, payments_detector, address
+):
+    assert client.get(address).status_code == 302
+    client.force_login(outsider)
+    assert client.get(address).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("windows: [1h,", "windows: [1 hour,", 28, "is not a duration"),
+        ("most: 10", "least: 10", 33, "most"),
+        ("time: timestamp ", "time: when ", 6, "'when' is not a property"),
+        ("costs:", "\tcosts:", 37, "begins with a tab"),
+        ("rules:", "name: twice\nrules:", 31, "stands in line 2 already"),
+        ("An hour", "An \x0b hour", 1, ""),
+        ("slug: my_detector", "slug: payments", 1, "there is a detector 'payments' already"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(editor, payments_detector, old, new, line, says):
+    text = SKETCH.replace(old, new)
+    if text == SKETCH:
+        text = SKETCH.replace("slug: my_detector", "slug: x")
+    answer = post(editor, NEW, text, "check", headers=HTMX)
+    told = re.findall(r'data-line="(\d+)".*?<span>(.*?)</span>', text_of(answer), re.DOTALL)
+    assert str(line) in {number for number, _ in told}
+    assert any(says in said for _, said in told)
+    assert "<html" not in text_of(answer)
+
+
+def test_nothing_is_lost_when_a_save_is_refused(editor, payments_detector):
+    text = "slug: payments\nname: <b>kept</b>\n"
+    answer = post(editor, EDIT, text, base=digest_of(payments_detector.config))
+    assert answer.status_code == 422
+    assert text in text_of(answer) and "Nothing was saved" in text_of(answer)
+    assert "<b>kept</b>" not in answer.content.decode()
+    assert Detector.objects.get().config == payments_detector.config
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", pytest.param("x" * 100_001, id="long"), "a\0b", "a: &x [*x]", "- {",
+     pytest.param("[" * 500, id="deep")],
+)  # fmt: skip
+def test_what_is_no_declaration_is_told_and_not_an_error(editor, payments_detector, text):
+    for act in ("check", "preview", "save", "rebase", "odd"):
+        assert "mistake" in text_of(post(editor, EDIT, text, act))
+
+
+def test_a_slug_stays(editor, payments_detector):
+    answer = saved(editor, payments_detector, config_of("payments") | {"slug": "other"})
+    assert "stays 'payments'" in text_of(answer)
+    assert [row.slug for row in Detector.objects.all()] == ["payments"]
+
+
+@pytest.mark.parametrize("change", [{"rules": []}, {"audit_rate": 0.0}, {"screening": {}}])
+def test_what_takes_two_people_is_asked_for_elsewhere(editor, payments_detector, settings, change):
+    config = config_of("payments") | change
+    answer = saved(editor, payments_detector, config)
+    assert answer.status_code == 422 and "takes a second person" in text_of(answer)
+    settings.FOUR_EYES = False
+    assert saved(editor, payments_detector, config).status_code == 302
+
+
+def test_what_is_saved_decides_at_once_and_is_audited(editor, payments_detector, settings):
+    settings.FOUR_EYES = False
+    rules = [{"code": "ALWAYS", "when": "amount >= 0", "text": "Always."}]
+    config = config_of("payments") | {"rules": rules, "name": "Transfers"}
+    assert saved(editor, payments_detector, config).url == "/detectors/payments/"
+    assert scored("payments", payment()).decision == "REVIEW"
+    assert Detector.objects.get().name == "Transfers"
+    entry = AuditEntry.objects.get(action="detector.changed")
+    assert entry.actor.username == "engineer"
+    assert entry.detail["sections"] == ["name", "rules"]
+    assert AuditEntry.objects.filter(action="policy.published", actor=entry.actor).count() == 1
+
+
+def with_windows(*windows):
+    config = config_of("payments")
+    config["features"]["transformations"][4]["config"]["windows"] = list(windows)
+    return config
+
+
+def test_windows_that_change_are_told_before_and_learnt_anew(editor, payments_detector):
+    scored("payments", payment(amount=90.0))
+    config = with_windows("7d", "60d")
+    told = previewed(editor, config)
+    assert "Windows by user_id changed" in told and "1 scored so far" in told
+    assert saved(editor, payments_detector, config).status_code == 302
+    row = scored("payments", payment())
+    names = Detector.objects.get().spec().feature_names
+    assert row.vector_array()[names.index("user_id_max_amount_60d")] == 90.0
+
+
+def test_the_preview_shows_what_changes_and_changes_nothing(editor, payments_detector):
+    before = AuditEntry.objects.count()
+    config = config_of("payments") | {"costs": {"review_cost": 7}}
+    told = previewed(editor, config)
+    assert "<ins>costs: {review_cost: 7}</ins>" in told and "<del>costs:" in told
+    assert "Its windows stay as they are." in told and 'value="save"' in told
+    assert Detector.objects.get().config == payments_detector.config
+    assert AuditEntry.objects.count() == before
+
+
+def test_comments_and_order_are_no_change(editor, payments_detector):
+    text = "# mine\n" + write_yaml(dict(reversed(payments_detector.config.items())))
+    told = text_of(post(editor, EDIT, text, "preview", base=digest_of(payments_detector.config)))
+    assert "it says what stands already" in told and 'value="save"' not in told
+
+
+def test_a_champion_that_no_longer_fits_is_told_and_left_alone(editor, champion):
+    digest = Deployment.objects.get().digest
+    told = previewed(editor, with_windows("7d", "14d"))
+    assert "The champion v1 no longer fits" in told
+    assert "It lacks user_id_distinct_device_id_14d" in told
+    config = config_of("payments") | {"description": "Newer"}
+    assert "v1 still fits" in previewed(editor, config)
+    saved(editor, champion, with_windows("7d", "14d"))
+    assert Deployment.objects.get().digest == digest
+
+
+def test_a_rule_that_the_champion_gives_nothing_to_read_is_told(editor, champion, settings):
+    settings.FOUR_EYES = False
+    config = with_windows("7d", "14d")
+    rule = {"code": "LARGE", "when": "user_id_max_amount_14d > 5", "text": "Large."}
+    config["rules"] = [rule]
+    told = previewed(editor, config)
+    assert "LARGE reads user_id_max_amount_14d, which v1 does not give" in told
+    assert "Rules that go live: LARGE." in told and "Rules that retire: FAR_ABOVE_USUAL, HIGH_" in told
+
+
+def test_a_stale_edit_undoes_nothing_and_can_be_compared(editor, payments_detector):
+    base = digest_of(payments_detector.config)
+    assert saved(editor, payments_detector, with_windows("7d", "14d")).status_code == 302
+    text = write_yaml(config_of("payments") | {"description": "Mine"})
+    for act in ("save", "preview"):
+        answer = post(editor, EDIT, text, act, base=base)
+        assert answer.status_code == 422 and text in text_of(answer)
+        assert "Somebody changed this" in text_of(answer) and 'value="save"' not in text_of(answer)
+    assert Detector.objects.get().description != "Mine"
+    told = text_of(post(editor, EDIT, text, "rebase", base=base))
+    assert "<del>" in told and digest_of(with_windows("7d", "14d")) in told
+
+
+def test_a_declaration_that_cannot_be_read_is_corrected_here(editor, payments_detector):
+    Detector.objects.update(config=config_of("payments") | {"costs": {"review": 5}})
+    payments_detector.refresh_from_db()
+    assert EDIT in text_of(editor.get("/detectors/payments/"))
+    assert "review: 5" in text_of(editor.get(EDIT))
+    told = previewed(editor, config_of("payments"))
+    assert "<del>costs: {review: 5}</del>" in told
+    assert saved(editor, payments_detector, config_of("payments")).status_code == 302
+
+
+def test_detectors_lead_to_their_declaration(client, analyst, engineer, payments_detector):
+    listed = reverse("detector_list")
+    client.force_login(analyst)
+    assert NEW not in text_of(client.get(listed))
+    assert "Edit its declaration" not in text_of(client.get("/detectors/payments/"))
+    client.force_login(engineer)
+    assert NEW in text_of(client.get(listed))
+    Detector.objects.all().delete()
+    assert text_of(client.get(listed)).count(NEW) == 2
