@@ -21,6 +21,7 @@ from models_registry.backtest_models import Backtest
 from models_registry.models import ModelVersion
 from notifications.models import Delivery, Receipt, Route
 from scoring.models import Detector
+from scoring.source_models import Source
 
 NOBODY = UUID(int=0)
 FORMS = {
@@ -60,6 +61,7 @@ class Shown:
     key: int = 0
     entry: int = 0
     report: int = 0
+    source: str = "none"
 
 
 def shown_rows(slug: str) -> Shown:
@@ -96,6 +98,7 @@ def shown_rows(slug: str) -> Shown:
         key=ApiKey.objects.values_list("pk", flat=True).first() or 0,
         entry=AuditEntry.objects.values_list("number", flat=True).first() or 0,
         report=ReportSubscription.objects.values_list("pk", flat=True).first() or 0,
+        source=Source.objects.values_list("slug", flat=True).first() or "none",
     )
 
 
@@ -191,6 +194,7 @@ def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:
         "key": {"pk": shown.key},
         "audit": {"number": shown.entry},
         "api_job": {"pk": shown.job},
+        "source": {"slug": shown.source},
         "api_source": {"slug": "none"},
     }
 

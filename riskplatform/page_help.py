@@ -251,6 +251,20 @@ PAGES: dict[str, PageHelp] = {
             "Everybody who reads rules reads it; who may change rules asks for other settings.",
         ),
     ),
+    "source_list": PageHelp(
+        "Where events come from, whose they are, and what brings each source's events here.",
+    ),
+    "source_new": PageHelp(
+        "Declare what a source sends, and which detector's events they are.",
+        (
+            "Mistakes are told with their line while you write; nothing counts before you save.",
+            "Passwords and keys never stand in it: they come from the environment.",
+        ),
+    ),
+    "source_detail": PageHelp(
+        "One source, as YAML: its kind, the fields of its events, and how they are mapped.",
+        ("A change counts from the next event on; a consumer that runs has to be started again.",),
+    ),
     "watchlists": PageHelp(
         "The sanctions lists that names are screened against, and how old each copy is.",
     ),

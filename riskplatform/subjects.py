@@ -18,6 +18,7 @@ PAGES: Final[dict[str, SubjectPage]] = {
     "cases.secondlook": SubjectPage("second_look_dispute"),
     "scoring.prediction": SubjectPage("prediction_detail"),
     "scoring.detector": SubjectPage("detector_detail", _SLUG),
+    "scoring.source": SubjectPage("source_detail", _SLUG),
     "scoring.rule": SubjectPage("rule_detail", _RULE),
     "models_registry.modelversion": SubjectPage("model_detail"),
     "models_registry.dataset": SubjectPage("dataset_detail"),

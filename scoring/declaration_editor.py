@@ -48,11 +48,13 @@ class Subject:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a text. `stale`: another declaration stands than the one it started from."""
+    """What came of a text. `stale`: another declaration stands than the one it started from;
+    `tried`: it was to be saved."""
 
     mistakes: Sequence[Mistake] = ()
     preview: Preview | None = None
     stale: bool = False
+    tried: bool = False
     saved: tuple[str, str] | None = None
 
     @property
@@ -107,11 +109,13 @@ def edit(
 
 def outcome_of(subject: Subject, form: DeclarationForm, act: str) -> Outcome:
     """What is wrong with the text, else what it would do, or that it was saved."""
+    outcome = Outcome(tried=act == "save")
     if not form.is_valid():
         errors = [str(error) for errors in form.errors.values() for error in errors]
-        return Outcome(mistakes=[Mistake(1, error) for error in errors])
+        outcome.mistakes = [Mistake(1, error) for error in errors]
+        return outcome
     base = form.cleaned_data["base"]
-    outcome = Outcome(stale=base != subject.base)
+    outcome.stale = base != subject.base
     try:
         declared = subject.read(form.cleaned_data["text"])
         if act == "save":

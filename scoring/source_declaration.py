@@ -36,6 +36,23 @@ SECRET = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 INDEX = re.compile(r"\[(\d+)\]")
 MOST_TEXT = 100_000
+SKETCH = """\
+name: My source
+slug: my-source                    # part of its address, and stays
+source_type: webhook               # csv, parquet, kafka, mqtt, webhook, rest
+# detector: my_detector            # whose events they are; checked against what it needs
+# mapping: {transaction_id: order} # field of the detector: field of the event, if names differ
+# config: {topic: orders}          # of streams and files, see beside; no secrets
+schema:                            # JSON Schema of one event
+  type: object
+  properties:
+    order: {type: string, minLength: 1}
+    customer: {type: string}
+    amount: {type: number, minimum: 0}
+  required: [order, customer, amount]
+pii_fields: [customer]
+"""
+"""What a new one starts from on its page."""
 DEEPEST = 20
 TOO_DEEP = "is nested too deeply"
 
@@ -53,6 +70,12 @@ class SourceError(ValueError):
     def told(self) -> list[str]:
         """One sentence a problem, with the line where it is known."""
         return [f"{self._line(place)}{place or 'source'}: {said}" for place, said in self.problems]
+
+    def mistakes(self) -> list[yaml_lines.Mistake]:
+        """One a problem, with its line."""
+        return yaml_lines.mistakes_of(
+            (self._line(place) + place, message) for place, message in self.problems
+        )
 
     def _line(self, place: str) -> str:
         # A missing key has no line of its own: what it is missing in has one.
@@ -74,6 +97,11 @@ class Declared:
     detector: str = ""
     mapping: dict[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """What a file would say, without what is empty."""
+        found = {key: getattr(self, key) for key in KEYS}
+        return {key: value for key, value in found.items() if value}
 
 
 def read_yaml(text: str) -> Declared:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from django.db import models
+from django.urls import reverse
 
 SOURCE_TYPES = ("csv", "parquet", "kafka", "mqtt", "webhook", "rest")
 PUSHED = ("webhook", "rest")
@@ -47,6 +48,9 @@ class Source(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("source_detail", args=[self.slug])
 
 
 class DetectorAlias(models.Model):

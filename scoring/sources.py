@@ -10,10 +10,12 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import record_audit
 from scoring.core.json_values import with_nul, without_value
+from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import UnknownDetector, latest, serving_of
 from scoring.models import Detector
 from scoring.pipeline_declaration import is_made_of_another
+from scoring.policy_store import digest_of
 from scoring.selectors import detector_made_from
 from scoring.services import Outcome, Refused, score_events
 from scoring.source_declaration import Declared, SourceError
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
 MOST_PROBLEMS = 20
+
+
+class StaleSource(ValueError):
+    """The source was changed, or made, since its author looked."""
 
 
 class NoDetector(LookupError):
@@ -45,21 +51,20 @@ def slug_of_model(name: str) -> str:
 
 
 @transaction.atomic
-def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool]:
+def save_source(
+    declared: Declared, *, actor: User | None, base: str | None = None
+) -> tuple[Source, bool]:
     """Make or update the source of that slug; (source, whether it is new). Audited.
 
-    One that names no detector keeps that which a feature pipeline made of its events. Raises
-    SourceError when it does not fit the detector that it names.
+    `base` is the digest of the source that a person looked at, empty for a new one; None for a
+    file or a client, which are right whatever stands.
+    Raises SourceError when it does not fit its detector, StaleSource when another source stands.
     """
-    detector = None if declared.detector else detector_made_from(declared.slug)
-    if declared.detector:
-        detector = Detector.objects.filter(slug=declared.detector).first()
-        if detector is None:
-            problem = ("detector", f"there is no detector '{declared.detector}'")
-            raise SourceError([problem], declared.lines)
-        problems = _misfits(declared, detector.spec(), serving_of(detector).bundle.spec)
-        if problems:
-            raise SourceError(problems, declared.lines)
+    detector = detector_for(declared)
+    if base is not None:
+        stands = Source.objects.select_for_update().filter(slug=declared.slug).first()
+        if base != (digest_of(declaration_of(stands)) if stands else ""):
+            raise StaleSource(declared.slug)
     source, created = Source.objects.update_or_create(
         slug=declared.slug,
         defaults={
@@ -76,6 +81,64 @@ def save_source(declared: Declared, *, actor: User | None) -> tuple[Source, bool
         actor=actor, action="source.added" if created else "source.changed", subject=source
     )
     return source, created
+
+
+def detector_for(declared: Declared) -> Detector | None:
+    """The detector whose events it brings: the one named, else that which a pipeline made of them.
+
+    Raises SourceError when there is none of that slug, or when it does not fit.
+    """
+    if not declared.detector:
+        return detector_made_from(declared.slug)
+    detector = Detector.objects.filter(slug=declared.detector).first()
+    if detector is None:
+        problem = ("detector", f"there is no detector '{declared.detector}'")
+        raise SourceError([problem], declared.lines)
+    try:
+        problems = _misfits(declared, detector.spec(), serving_of(detector).bundle.spec)
+    except SpecError as error:
+        problem = ("detector", f"the declaration of '{declared.detector}' cannot be read")
+        raise SourceError([problem], declared.lines) from error
+    if problems:
+        raise SourceError(problems, declared.lines)
+    return detector
+
+
+def declaration_of(source: Source) -> dict[str, Any]:
+    """A source as it is declared."""
+    return Declared(
+        slug=source.slug,
+        name=source.name,
+        source_type=source.source_type,
+        config=source.config,
+        schema=source.schema,
+        pii_fields=source.pii_fields,
+        detector="" if source.detector is None else source.detector.slug,
+        mapping=source.mapping,
+    ).told()
+
+
+def effects_of(source: Source | None, declared: Declared) -> list[str]:
+    """What saving it would do, in sentences."""
+    after = Source(
+        slug=declared.slug,
+        source_type=declared.source_type,
+        schema=declared.schema,
+        pii_fields=declared.pii_fields,
+        detector=detector_for(declared),
+        mapping=declared.mapping,
+    )
+    told = [how_it_comes(after)]
+    if source is None:
+        return [f"A new source, {declared.slug}.", *told]
+    if source.detector != after.detector:
+        names = [row.slug if row else "no detector" for row in (source.detector, after.detector)]
+        told.append(f"Its events go to {names[1]} instead of {names[0]}.")
+    if (source.schema, source.mapping) != (declared.schema, declared.mapping):
+        told.append("Events are checked and mapped as this says from the next one on.")
+    if source.source_type in STREAMS:
+        told.append("A consumer that runs goes on as it was started: start it again.")
+    return told
 
 
 def _misfits(

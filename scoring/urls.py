@@ -1,8 +1,8 @@
-"""Pages about predictions and detectors."""
+"""Pages about predictions, detectors and sources."""
 
 from django.urls import include, path
 
-from scoring import list_views, policy_views, views
+from scoring import list_views, policy_views, source_views, views
 
 urlpatterns = [
     path("predictions/<uuid:pk>/", views.prediction_detail, name="prediction_detail"),
@@ -17,5 +17,9 @@ urlpatterns = [
     path("predictions/<uuid:pk>/list/", policy_views.list_event_value, name="list_event_value"),
     path("rules/", policy_views.rules_overview, name="rules_overview"),
     path("watchlists/", policy_views.watchlists, name="watchlists"),
+    path("sources/", source_views.source_list, name="source_list"),
+    # Two steps, so that a source may be called anything.
+    path("sources/declare/new/", source_views.source_new, name="source_new"),
+    path("sources/<slug:slug>/", source_views.source_detail, name="source_detail"),
     path("detectors/", include("scoring.detector_urls")),
 ]

@@ -37,7 +37,9 @@ class _Dumper(yaml.SafeDumper):
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
         node = super().represent_sequence(tag, sequence, flow_style)
-        node.flow_style = _fits(node.value, LIST)
+        # A text with a blank would be broken there.
+        spaced = any(" " in part.value for part in node.value if isinstance(part.value, str))
+        node.flow_style = _fits(node.value, SHORT if spaced else LIST)
         return node
 
 

@@ -34,8 +34,11 @@ from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
 from scoring.ordering import add_list_entries
 from scoring.policy_models import ListEntry
+from scoring.source_declaration import read_mapping
+from scoring.source_models import Source
+from scoring.sources import save_source
 from tests.accounts.factories import key_for, user_with_role
-from tests.factories import START, risky_payment, scored_many
+from tests.factories import START, risky_payment, scored_many, spec_of
 from tests.jobs.factories import JobFactory
 from tests.models_registry.versions import VersionFactory
 from tests.notifications.factories import route_for, told
@@ -87,6 +90,7 @@ def grow_world(world: World, rows: int) -> None:
         _subscribe(world.actor, user)
         _declare_rate(world.actor)
         _list_values(world.detector, world.actor, user)
+        _declare_source(world.actor, user)
         _backtest(world.version, world.actor)
 
 
@@ -107,6 +111,16 @@ def _list_values(detector: Detector, actor: User, user: str) -> None:
             detector, kind=kind, field="location", values=[f"{kind} {user}", f"{user} {kind}"],
             reason="For the tests", expires_at=None, author=actor,
         )  # fmt: skip
+
+
+def _declare_source(actor: User, user: str) -> Source:
+    """One more source, of the detector of all that comes here."""
+    properties = {name: {"type": "string"} for name in spec_of("payments").schema["required"]}
+    declared = {
+        "name": f"Source of {user}", "source_type": "webhook", "detector": "payments",
+        "schema": {"type": "object", "properties": properties},
+    }  # fmt: skip
+    return save_source(read_mapping(declared), actor=actor)[0]
 
 
 def _declare_rate(actor: User) -> None:
@@ -205,4 +219,5 @@ def shown_of(world: World) -> Shown:
         key=key_for(world.actor)[0].pk,
         entry=AuditEntry.objects.latest("number").number,
         report=_subscribe(world.actor, f"user-{next(_users)}").pk,
+        source=_declare_source(world.actor, f"user-{next(_users)}").slug,
     )

@@ -214,7 +214,9 @@ def test_a_rule_that_the_champion_gives_nothing_to_read_is_told(editor, champion
     config["rules"] = [rule]
     told = previewed(editor, config)
     assert "LARGE reads user_id_max_amount_14d, which v1 does not give" in told
-    assert "Rules that go live: LARGE." in told and "Rules that retire: FAR_ABOVE_USUAL, HIGH_" in told
+    assert (
+        "Rules that go live: LARGE." in told and "Rules that retire: FAR_ABOVE_USUAL, HIGH_" in told
+    )
 
 
 def test_a_stale_edit_undoes_nothing_and_can_be_compared(editor, payments_detector):

@@ -50,6 +50,9 @@ def test_what_is_written_is_read_as_the_same_value(value):
     assert read_yaml(write_yaml(value))[0] == value
 
 
-def test_long_lists_are_folded():
-    text = write_yaml({"codes": [f"code {i}" for i in range(50)]})
-    assert max(map(len, text.splitlines())) <= WIDE + 10
+def test_long_lists_are_folded_between_their_entries():
+    words = [f"code_{i}" for i in range(50)]
+    lines = write_yaml({"codes": words}).splitlines()
+    assert max(map(len, lines)) <= WIDE + 10 and len(lines) < 10
+    spaced = write_yaml({"codes": [word.replace("_", " ") for word in words]})
+    assert spaced.splitlines()[1:] == [f"  - code {i}" for i in range(50)]

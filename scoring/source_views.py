@@ -1,0 +1,130 @@
+"""Pages on which sources are declared."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.models import User
+from scoring.declaration_changes import Preview, diff_lines
+from scoring.declaration_editor import Mistaken, Stale, Subject, edit
+from scoring.policy_store import digest_of
+from scoring.rule_views import signed_in
+from scoring.source_declaration import SKETCH, Declared, SourceError, read_yaml
+from scoring.source_models import Source
+from scoring.sources import (
+    StaleSource,
+    declaration_of,
+    detector_for,
+    effects_of,
+    how_it_comes,
+    save_source,
+)
+from scoring.yaml_writing import write_yaml
+
+TEMPLATE = "scoring/source_detail.html"
+MAY_DECLARE = "scoring.add_source"
+PAGE_SIZE = 100
+
+
+@login_required
+@permission_required("scoring.view_source", raise_exception=True)
+@require_safe
+def source_list(request: HttpRequest) -> HttpResponse:
+    """Every source, by name, with what brings its events."""
+    sources = Source.objects.select_related("detector")
+    page = Paginator(sources, PAGE_SIZE).get_page(request.GET.get("page"))
+    rows = [(source, how_it_comes(source)) for source in page]
+    context = {"title": "Sources", "rows": rows, "page_obj": page}
+    return render(request, "scoring/source_list.html", context)
+
+
+@login_required
+@permission_required(MAY_DECLARE, raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def source_new(request: HttpRequest) -> HttpResponse:
+    """Declare a source (declaration_editor.edit)."""
+    subject = Subject(
+        text=SKETCH,
+        base="",
+        read=partial(_read, None),
+        preview=partial(_preview, None),
+        save=partial(_save, signed_in(request)),
+    )
+    context = {**_context("Declare a source"), "may_edit": True}
+    return edit(request, subject, template=TEMPLATE, context=context)
+
+
+@login_required
+@permission_required("scoring.view_source", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def source_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """One source: to read, or to edit (declaration_editor.edit)."""
+    source = get_object_or_404(Source.objects.select_related("detector"), slug=slug)
+    may_edit = request.user.has_perm(MAY_DECLARE)
+    if request.method == "POST" and not may_edit:
+        raise PermissionDenied
+    stands = declaration_of(source)
+    subject = Subject(
+        text=write_yaml(stands),
+        base=digest_of(stands),
+        read=partial(_read, source),
+        preview=partial(_preview, source),
+        save=partial(_save, signed_in(request)),
+    )
+    context = {
+        **_context(source.name),
+        "source": source,
+        "how": how_it_comes(source),
+        "may_edit": may_edit,
+    }
+    return edit(request, subject, template=TEMPLATE, context=context)
+
+
+def _context(title: str) -> dict[str, Any]:
+    back = reverse("source_list")
+    return {"title": title, "crumbs": [("Sources", back)], "back": back}
+
+
+def _read(source: Source | None, text: str) -> Declared:
+    """The source in a text that may be saved in place of `source`. Raises Mistaken."""
+    try:
+        declared = read_yaml(text)
+        if problem := _problem_of_slug(source, declared.slug):
+            raise SourceError([("slug", problem)], declared.lines)
+        detector_for(declared)
+    except SourceError as error:
+        raise Mistaken(error.mistakes()) from error
+    return declared
+
+
+def _problem_of_slug(source: Source | None, slug: str) -> str:
+    if source is not None:
+        return "" if slug == source.slug else f"stays '{source.slug}'; declare a new source instead"
+    taken = Source.objects.filter(slug=slug).exists()
+    return f"there is a source '{slug}' already" if taken else ""
+
+
+def _preview(source: Source | None, declared: Declared) -> Preview:
+    before = declaration_of(source) if source else {}
+    after = declared.told()
+    if before == after:
+        return Preview((), ())
+    return Preview(diff_lines(before, after), effects_of(source, declared))
+
+
+def _save(author: User, declared: Declared, base: str) -> tuple[str, str]:
+    try:
+        source, created = save_source(declared, actor=author, base=base)
+    except StaleSource as error:
+        raise Stale from error
+    except SourceError as error:
+        raise Mistaken(error.mistakes()) from error
+    said = "is declared" if created else "is saved"
+    return f"{source.name} {said}.", source.get_absolute_url()
