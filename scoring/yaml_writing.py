@@ -14,6 +14,8 @@ FIRST = (
 )
 """Keys in the order in which people read them: a database keeps them in one of its own."""
 RANKS = {key: rank for rank, key in enumerate(FIRST)}
+NAMED = ("properties", "mapping", "labels", "parameters")
+"""Mappings whose keys are names that somebody gave."""
 SHORT, LIST, WIDE = 72, 600, 98
 """Characters of a mapping and of a list that take no line for each entry, and of a line."""
 BREAKS = "\x85\u2028\u2029"
@@ -30,8 +32,7 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> Any:
-        pairs = sorted(mapping.items(), key=lambda pair: RANKS.get(pair[0], len(FIRST)))
-        node = super().represent_mapping(tag, pairs, flow_style)
+        node = super().represent_mapping(tag, mapping, flow_style)
         node.flow_style = _fits([part for pair in node.value for part in pair], SHORT)
         return node
 
@@ -61,4 +62,17 @@ _Dumper.add_representer(str, _text)
 
 def write_yaml(value: Any) -> str:
     """A value of JSON as YAML that `read_yaml` reads as the same value."""
-    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDE))
+    ordered = _ordered(value)
+    return str(yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDE))
+
+
+def _ordered(value: Any, key: str = "") -> Any:
+    """The same value; mappings whose keys are settings begin with those that people read first."""
+    if isinstance(value, list):
+        return [_ordered(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    pairs = list(value.items())
+    if key not in NAMED:
+        pairs.sort(key=lambda pair: RANKS.get(pair[0], len(FIRST)))
+    return {name: _ordered(inner, name) for name, inner in pairs}

@@ -37,6 +37,7 @@ def test_what_is_shipped_is_written_as_people_write_it(path):
 def test_the_order_in_which_a_database_keeps_keys_does_not_show():
     mixed = {"rules": [{"text": "x", "code": "A"}], "name": "N", "slug": "s"}
     assert write_yaml(mixed) == "slug: s\nname: N\nrules:\n  - {code: A, text: x}\n"
+    assert write_yaml({"mapping": {"x": "a", "name": "b"}}) == "mapping: {x: a, name: b}\n"
 
 
 @pytest.mark.parametrize("text", ODD)
