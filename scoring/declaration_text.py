@@ -1,15 +1,18 @@
 """A detector's declaration as a text: read and checked with lines; what a new one starts from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from scoring.core.bundle import compile_rules
+from scoring.core.json_values import with_nul
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.vocabulary import RuleError
 from scoring.yaml_lines import read_yaml, with_lines
 
+INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 MOST_TEXT = 100_000
 """Characters of a declaration that is edited on a page."""
 SKETCH = """\
@@ -65,10 +68,18 @@ def read_text(text: str) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def check_config(config: Mapping[str, Any]) -> DetectorSpec:
-    """The parsed declaration; its rules compile. Raises SpecError."""
+    """The parsed declaration, which a database can keep; its rules compile. Raises SpecError."""
+    _check_storable(config)
     spec = parse_spec(config)
     check_rules(spec)
     return spec
+
+
+def _check_storable(config: Any) -> None:
+    """PostgreSQL holds no NUL in a text. Raises SpecError naming each place with one."""
+    places = [INDEX.sub(r"[\1]", place) for place in with_nul(config)]
+    if places:
+        raise SpecError([(place, "must not hold the character U+0000") for place in places])
 
 
 def check_rules(spec: DetectorSpec) -> None:

@@ -36,6 +36,7 @@ SECRET = re.compile(r"passw|secret|token|credential|api_?key", re.IGNORECASE)
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 INDEX = re.compile(r"\[(\d+)\]")
 MOST_TEXT = 100_000
+MOST_WHOLE = 2**63
 SKETCH = """\
 name: My source
 slug: my-source                    # part of its address, and stays
@@ -177,7 +178,22 @@ def _names(found: list[tuple[str, str]], raw: Mapping[str, Any]) -> tuple[str, s
 def _unstorable(raw: object) -> list[tuple[str, str]]:
     """What no database holds."""
     found = [(place, "must be a finite number") for place in without_value(raw)]
-    return found + [(place, "must not hold the character U+0000") for place in with_nul(raw)]
+    found += [(place, "must not hold the character U+0000") for place in with_nul(raw)]
+    return [*found, *_unreadable(raw)]
+
+
+def _unreadable(value: object, place: str = "") -> Iterator[tuple[str, str]]:
+    """What YAML and Python can hold and readers of JSON cannot."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                yield place, f"the name {key!r} is no text: put it in quotes"
+            yield from _unreadable(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _unreadable(inner, f"{place}.{i}")
+    elif isinstance(value, int) and not -MOST_WHOLE <= value < MOST_WHOLE:
+        yield place, "is larger than any whole number that is read"
 
 
 def slug_of(name: str) -> str:

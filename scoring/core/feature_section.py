@@ -33,7 +33,8 @@ def _change(read: Reader, place: str, kind: str, config: Config) -> dict[str, An
             value = config.get("value")
             if not (is_number(value) or isinstance(value, str)):
                 read.bad(f"{place}.value", "is the number or text that stands for a missing one")
-            found["fill"] = value if isinstance(value, str) else float(value or 0)
+                value = 0
+            found["fill"] = value if isinstance(value, str) else float(value)
         return found
     if kind == "scaling":
         how = read.one_of(f"{place}.method", config.get("method", "standard"), SCALINGS)
@@ -79,7 +80,7 @@ def _prepare(
         features[i] = replace(feature, prepared=replace(feature.prepared, **change))
     known = {feature.name for feature in features}
     for name in named or []:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             read.bad(f"{place}.fields", f"'{name}' is no feature of this pipeline")
 
 

@@ -37,6 +37,7 @@ SCREENING = frozenset(
 )
 SLUG = re.compile(r"[a-z][a-z0-9_]{1,39}")
 CURRENCY = re.compile(r"[A-Z]{3}")
+MOST_LENGTH = 2**31
 MOST_NAME = 100
 """Characters of a detector's name, which is stored beside the declaration."""
 
@@ -297,6 +298,22 @@ def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
         read.bad("event.currency.default", "is a code of three capital letters such as EUR")
 
 
+def _check_fields(read: Reader) -> None:
+    """Lengths are counts, a format is a word, an enum is not empty.
+
+    What was taken in before stays readable.
+    """
+    for name, rule in read.fields.items() if not read.stored else ():
+        place = f"event.schema.properties.{name}"
+        for key in ("minLength", "maxLength"):
+            if key in rule and not (isinstance(rule[key], int) and 0 <= rule[key] < MOST_LENGTH):
+                read.bad(f"{place}.{key}", "is a whole number from 0")
+        if not isinstance(rule.get("format", ""), str):
+            read.bad(f"{place}.format", "is a text")
+        if rule.get("enum") == []:
+            read.bad(f"{place}.enum", "needs a list with at least one entry")
+
+
 def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     """Roles are given to fields that exist, and personal data is no category."""
     read.only("event", event, ROLES)
@@ -305,8 +322,10 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     if not isinstance(event.get("source", ""), str):
         read.bad("event.source", "is the slug of a source")
     for key in ("id", "time", "amount", "entity"):
-        if event.get(key):
-            read.known_field(f"event.{key}", event[key])
+        given = event.get(key)
+        if given or not (read.stored or given in (None, "")):
+            read.known_field(f"event.{key}", given)
+    _check_fields(read)
     _check_currency(read, event.get("currency", {}))
     for name in event.get("pii", []):
         read.known_field("event.pii", name)

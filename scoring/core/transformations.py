@@ -89,9 +89,10 @@ def _fields(read: Reader, place: str, config: Config) -> list[str]:
 
 
 def _numeric(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
-    for name in config.get("fields") or []:
+    names = _fields(read, place, config)
+    for name in names:
         read.plays(f"{place}.fields", name, types=(*NUMBERS, "boolean"))
-    return [FeatureSpec(name, "numeric", name) for name in _fields(read, place, config)]
+    return [FeatureSpec(name, "numeric", name) for name in names]
 
 
 def _category(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
@@ -117,7 +118,8 @@ def _cyclic(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
         read.plays(f"{place}.field", name, types=("string",), form=CLOCK)
         return [FeatureSpec(f"{name}_{f}", f"clock_{f}", name) for f in ("sin", "cos")]
     found = []
-    for period in config.get("periods") or ["day"]:
+    periods = read.items(place, config, "periods") if config.get("periods") else ["day"]
+    for period in periods:
         part = {"day": "hour", "week": "weekday"}.get(str(period))
         if part is None:
             read.bad(f"{place}.periods", f"'{period}' is neither day nor week")

@@ -135,6 +135,16 @@ def test_what_is_no_declaration_is_told_and_not_an_error(editor, payments_detect
         assert "mistake" in text_of(post(editor, EDIT, text, act))
 
 
+@pytest.mark.parametrize("odd", ['"a\\0b"', ".nan", "-.inf", "9" * 400, '"\\ud800"', '{"\\0": 1}'])
+def test_a_value_that_no_column_holds_is_told_with_its_line(editor, odd):
+    for old, line in (("description: What", 3), ("parameters: {most: 10}", 34)):
+        value = f"{odd}  #" if line == 3 else f"{{most: 10, x: {odd}}}"
+        text = SKETCH.replace(old, f"{old.partition(':')[0]}: {value}")
+        answer = post(editor, NEW, text)
+        assert answer.status_code == 422 and f'data-line="{line}"' in text_of(answer)
+    assert not Detector.objects.exists()
+
+
 def test_a_slug_stays(editor, payments_detector):
     answer = saved(editor, payments_detector, config_of("payments") | {"slug": "other"})
     assert "stays 'payments'" in text_of(answer)

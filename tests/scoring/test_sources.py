@@ -139,6 +139,22 @@ def test_all_mistakes_are_told_at_once():
     assert {place for place, _ in caught.value.problems} >= {"name", "source_type", "schema"}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "minLength: 1}",
+            f"minLength: {10**30}}}",
+            "line 8: schema.properties.order.minLength: is",
+        ),
+        ("    order:", "    1:", "line 7: schema.properties: the name 1 is no text"),
+        ("    order:", "    null: {}\n    order:", "the name None is no text"),
+    ],
+)
+def test_what_no_reader_of_json_takes_is_refused(old, new, said):
+    assert any(said in line for line in told(WEBHOOK.replace(old, new)))
+
+
 def test_a_schema_nested_without_end_is_refused():
     schema = {"type": "object", "properties": {"a": {}}}
     inner = schema

@@ -83,6 +83,44 @@ def test_every_mistake_is_told_with_its_place():
     }
 
 
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("event.id", []),
+        ("event.entity", 0),
+        ("event.schema.properties.channel.minLength", 1.5),
+        ("event.schema.properties.channel.maxLength", 10**30),
+        ("event.schema.properties.channel.maxLength", -1),
+        ("event.schema.properties.channel.format", ["date-time"]),
+        ("event.schema.properties.channel.enum", []),
+    ],
+)
+def test_a_setting_of_another_kind_is_told_and_breaks_no_page_later(section, value):
+    config = config_of("payments")
+    *steps, last = section.split(".")
+    inner = config
+    for step in steps:
+        inner = inner[step]
+    inner[last] = value
+    assert set(problems(config)) == {section}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "place"),
+    [
+        ("numeric", {"fields": -1}, "fields"),
+        ("cyclic_time", {"periods": 5}, "periods"),
+        ("imputation", {"fields": [[]]}, "fields"),
+        ("imputation", {"strategy": "constant", "value": ["x"]}, "value"),
+    ],
+)
+def test_a_step_of_another_shape_is_told_and_not_an_error(kind, config, place):
+    declared = config_of("fraud")
+    steps = declared["features"]["transformations"]
+    steps.append({"type": kind, "config": config})
+    assert f"features.transformations[{len(steps) - 1}].config.{place}" in problems(declared)
+
+
 def test_what_is_done_about_a_rare_class_is_read():
     config = config_of("cards")
     config["training"]["imbalance"] = {"method": "smote", "ratio": 0.2, "neighbours": 3}
