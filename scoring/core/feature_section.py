@@ -30,7 +30,7 @@ def _change(read: Reader, place: str, kind: str, config: Config) -> dict[str, An
         how = read.one_of(f"{place}.strategy", config.get("strategy", "median"), IMPUTATIONS)
         found: dict[str, Any] = {"impute": how}
         if how == "constant":
-            value = config.get("value")
+            value: Any = config.get("value")
             if not (is_number(value) or isinstance(value, str)):
                 read.bad(f"{place}.value", "is the number or text that stands for a missing one")
                 value = 0
