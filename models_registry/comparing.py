@@ -12,7 +12,7 @@ from models_registry.metric_rows import METRICS, Show, ceiling_of, span_of
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
 from models_registry.rare_class import own_parameters, rare_class_words
-from models_registry.verdicts import EVENTS, UNKNOWN, per_thousand, verdict_of
+from models_registry.verdicts import EVENTS, UNKNOWN, per_thousand, setting, verdict_of
 from scoring.core.bundle import BundleError, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
@@ -162,7 +162,7 @@ def _parameter_lines(versions: Sequence[ModelVersion]) -> tuple[list[Line], int]
 
 
 def _value(value: Any) -> str:
-    return UNKNOWN if value is None else str(value)[:LONGEST]
+    return UNKNOWN if value is None else setting(value)[:LONGEST]
 
 
 def _feature_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:

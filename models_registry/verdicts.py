@@ -215,6 +215,17 @@ def small(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.4f}"
 
 
+def setting(value: Any) -> str:
+    """A learner's parameter; what it is made of by name: `n_trees 300, column_share 0.35`."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {setting(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(setting, value))
+    if isinstance(value, float):
+        return quantities.written(value, 6)
+    return "none" if value is None else str(value)
+
+
 def per_thousand(value: float | None, currency: str) -> str:
     """Money per event as money per thousand events."""
     if value is None:

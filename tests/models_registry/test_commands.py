@@ -10,10 +10,13 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEntry
 from models_registry.card import model_card
+from models_registry.exchange import file_name
 from models_registry.management.commands.train import ProgressLines
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import promote
+from models_registry.verdicts import UNKNOWN
 from tests.factories import payments, scored_many
+from tests.models_registry.drifting import serve, stored_events
 from tests.models_registry.learning import detector_of, history, learning_config
 from tests.models_registry.versions import VersionFactory, comparison
 
@@ -45,17 +48,38 @@ def test_versions_are_listed(versions):
 
 
 def test_what_serves_is_described(versions, payments_digest):
-    text = run("models", "info", "--detector", "payments")
-    assert payments_digest in text
-    assert "metrics.roc_auc" in text
+    lines = run("models", "info", "--detector", "payments").splitlines()
+    assert f"Bundle    {payments_digest}" in lines
+    assert "  Span             2026-06-01 00:00 to 2026-06-01 00:00 UTC" in lines
+    assert f"Judged on 900 unseen events, 40 positive, labels as known at {UNKNOWN}:" in lines
     body = json.loads(run("models", "info", "--detector", "payments", "--json"))
-    assert (body["model_version"], body["degraded"]) == ("v1", False)
+    assert (body["model_version"], body["degraded"], body["data"]["events"]) == ("v1", False, 5000)
+
+
+def test_what_serves_without_a_model_is_described(payments_detector):
+    text = run("models", "info", "--detector", "payments")
+    assert "Degraded  yes: rules decide alone" in text
+    assert "Judged on" not in text
 
 
 def test_a_version_is_described_by_its_card(versions):
-    text = run("models", "info", "v2", "--detector", "payments")
-    assert "limitation: It knows nothing of patterns" in text
+    lines = run("models", "info", "v2", "--detector", "payments").splitlines()
+    assert lines[0] == "v2, challenger"
+    assert any(line.startswith("  It knows nothing of patterns") for line in lines)
     assert json.loads(run("models", "info", "v2", "--detector", "payments", "--json"))["unknown"]
+
+
+@pytest.mark.parametrize("which", [("v1",), ()])
+def test_parameters_and_metrics_are_lines_for_people(versions, which):
+    version = versions[0]
+    version.parameters = {"n_trees": 250, "mean_with": [{"n_trees": 300, "column_share": 0.35}]}
+    version.metrics |= {"intervals": {"roc_auc": [0.88, 0.94]}, "calibration": {"none": {"n": 1}}}
+    version.save()
+    text = run("models", "info", *which, "--detector", "payments")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "mean_with n_trees 300, column_share 0.35" in lines
+    assert "ROC AUC 0.910 0.880 to 0.940" in lines
+    assert not set("{}[]") & set(text)
 
 
 def test_who_reads_only_the_head_sees_no_traceback(versions, monkeypatch):
@@ -70,11 +94,23 @@ def test_who_reads_only_the_head_sees_no_traceback(versions, monkeypatch):
 
 
 def test_versions_are_compared(versions):
+    versions[0].metrics["intervals"] = {"roc_auc": [0.88, 0.94]}
+    versions[0].save()
     text = run("models", "compare", "v2", "v1", "--detector", "payments")
     assert "v2" in text
     assert "ROC AUC" in text
+    assert "0.910 (0.880 to 0.940)" in text
     body = json.loads(run("models", "compare", "v2", "v1", "--detector", "payments", "--json"))
     assert body["versions"] == ["v2", "v1"]
+    intervals = [line["intervals"] for line in body["metrics"] if line["name"] == "ROC AUC"]
+    assert intervals == [["", "0.880 to 0.940"]]
+
+
+def test_nested_parameters_are_compared_in_words(versions):
+    versions[0].parameters = {"imbalance": {"method": "smote", "ratio": 0.1}}
+    versions[0].save()
+    text = run("models", "compare", "v2", "v1", "--detector", "payments")
+    assert "method smote, ratio 0.1" in text
 
 
 @pytest.mark.parametrize(
@@ -126,8 +162,22 @@ def test_a_command_past_the_second_person_shows_for_good(versions, owner, client
 
 def test_drift_is_checked_now(versions):
     scored_many("payments", payments(30))
-    assert "30 events" in run("models", "drift", "--detector", "payments")
+    text = run("models", "drift", "--detector", "payments")
+    assert "unknown over 30 events of v1" in text
+    for outcome in ("score", "alert rate", "fraud rate"):
+        assert f"\n{outcome} " in text
     assert json.loads(run("models", "drift", "--detector", "payments", "--json"))["rows"] == 30
+
+
+def test_drift_of_score_and_rates_stands_before_that_of_features(payments_detector):
+    watched = serve(payments_detector)
+    stored_events(watched, times_amount=5.0)
+    lines = run("models", "drift", "--detector", "payments").splitlines()
+    assert lines[1].split() == ["OUTCOME", "PSI", "KS", "RATE", "P", "STATUS"]
+    told = {line.split("  ")[0]: line.split()[-1] for line in lines[2:4]}
+    assert told == {"score": "major", "alert rate": "major"}
+    assert " → " in next(line for line in lines if line.startswith("alert rate"))
+    assert lines[5].startswith("FEATURE")
 
 
 def test_integrity_ends_with_status_1_on_a_fault(versions, monkeypatch):
@@ -143,8 +193,10 @@ def test_training_prints_what_an_owner_asks(db):
     history(detector_of(learning_config()), events=400)
     text = run("train", detector="cards", learner="logistic_regression")
     version = ModelVersion.objects.get()
-    for said in ("Judged on", "ROC AUC", "Thresholds (", version.digest, version.dataset.digest,
-                 "v1 had no champion to be compared with.", "challenger"):  # fmt: skip
+    low, high = version.metrics["intervals"]["average_precision"]
+    for said in ("Judged on", "ROC AUC", f"{low:.3f} to {high:.3f}", "Thresholds (",
+                 version.digest, version.dataset.digest, "v1 had no champion to be compared with.",
+                 "challenger"):  # fmt: skip
         assert said in text, said
 
 
@@ -216,9 +268,7 @@ def test_training_tells_the_champion_and_puts_into_service_on_request(db):
 
 def test_a_bundle_goes_out_and_comes_in(versions, tmp_path):
     place = str(tmp_path / "bundle.zip")
-    assert "SHA-256" in run("export_bundle", "v2", place, detector="payments")
-    with pytest.raises(CommandError, match="exists already"):
-        run("export_bundle", "v2", place, detector="payments")
+    assert "SHA-256" in run("export_bundle", "v2", "--output", place, detector="payments")
     PromotionDecision.objects.all().delete()
     ModelVersion.objects.all().delete()
     assert "waits as a challenger" in run("import_bundle", place, detector="payments")
@@ -228,5 +278,35 @@ def test_a_bundle_goes_out_and_comes_in(versions, tmp_path):
     ):
         with pytest.raises(CommandError, match=said):
             run("import_bundle", *args, detector="payments")
-    with pytest.raises(CommandError, match="no version"):
-        run("export_bundle", "v99", detector="payments")
+
+
+def test_an_export_is_named_by_its_version_unless_told_otherwise(versions, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = file_name(versions[1])
+    run("export_bundle", "v2", detector="payments")
+    (tmp_path / "out").mkdir()
+    run("export_bundle", "v2", "--output", "out", detector="payments")
+    assert (tmp_path / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_export_writes_over_a_file_only_when_told(versions, tmp_path):
+    place = tmp_path / "bundle.zip"
+    place.write_bytes(b"other")
+    with pytest.raises(CommandError, match="--force writes over it"):
+        run("export_bundle", "v2", output=place, detector="payments")
+    assert (place.read_bytes(), AuditEntry.objects.filter(action="model.export").count()) == (
+        b"other", 0,
+    )  # fmt: skip
+    run("export_bundle", "v2", "--force", output=place, detector="payments")
+    assert place.read_bytes()[:2] == b"PK"
+
+
+@pytest.mark.parametrize(
+    ("version", "output", "said"),
+    [("v99", "b.zip", "no version 'v99'"), ("v2", "none/b.zip", "No such file")],
+)
+def test_an_export_that_fails_leaves_no_file(versions, tmp_path, version, output, said):
+    with pytest.raises(CommandError, match=said):
+        run("export_bundle", version, output=tmp_path / output, detector="payments")
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""`manage.py export_bundle --detector X v12 [FILE]`: a version as one file."""
+"""`manage.py export_bundle --detector X v12 [--output PATH] [--force]`: a version as one file."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -19,7 +19,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("version", help="v12")
         parser.add_argument("--detector", required=True)
-        parser.add_argument("file", nargs="?", help="Named by version and digest unless given.")
+        parser.add_argument(
+            "--output",
+            type=Path,
+            metavar="PATH",
+            help="File or folder to write it to; in the current folder, named by detector, version "
+            "and digest, unless given.",
+        )
+        parser.add_argument("--force", action="store_true", help="Write over a file that is there.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = ModelVersion.objects.filter(detector__slug=options["detector"])
@@ -31,14 +38,30 @@ class Command(BaseCommand):
         )
         if version is None:
             raise CommandError(f"{options['detector']} has no version '{options['version']}'.")
-        place = Path(options["file"] or file_name(version))
-        if place.exists():
-            raise CommandError(f"{place} exists already.")
+        place = _place(options["output"], version)
+        if place.exists() and not options["force"]:
+            raise CommandError(f"{place} exists already. --force writes over it.")
         try:
             content = export_bundle(version, actor=None)
-            place.write_bytes(content)
+            _write(place, content)
         except (ExchangeError, OSError) as problem:
             raise CommandError(str(problem)) from problem
         self.stdout.write(
             f"{version} in {place}, {len(content):,} bytes, SHA-256 {sha256(content)}"
         )
+
+
+def _place(output: Path | None, version: ModelVersion) -> Path:
+    if output is None or output.is_dir():
+        return (output or Path()) / file_name(version)
+    return output
+
+
+def _write(place: Path, content: bytes) -> None:
+    """All or nothing: a file that was there is lost only to a whole one. Raises OSError."""
+    part = place.with_name(f".{place.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -15,10 +15,25 @@ from accounts.models import User
 from accounts.typed import is_whole
 from models_registry.approvals import LEAST_REASON
 from models_registry.card import model_card
-from models_registry.comparing import CompareError, Line, compare_versions, versions_to_compare
+from models_registry.comparing import (
+    Cell,
+    CompareError,
+    Line,
+    compare_versions,
+    versions_to_compare,
+)
+from models_registry.core.drift import FEATURE
 from models_registry.core.kept_metrics import as_told
+from models_registry.drift_panels import DriftRow, sorted_rows
 from models_registry.drift_selectors import check_body
 from models_registry.integrity import check_integrity
+from models_registry.management.printing import (
+    aligned,
+    card_text,
+    judged_on,
+    learnt_from,
+    metric_table,
+)
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.monitoring import NoModel, check_drift
 from models_registry.promotion import PromotionRefused, promote, review_over, roll_back
@@ -33,6 +48,9 @@ COMMAND = "manage.py models"
 """What reasons begin with: the one who is named may not be the one who typed."""
 DRIFTING = 10
 """Features that `drift` prints."""
+OUTCOMES = ("OUTCOME", "PSI", "KS", "RATE", "P", "STATUS", "")
+FEATURES = ("FEATURE", "PSI", "KS", "MISSING", "P", "STATUS", "")
+"""Heads of what `drift` prints; why it is unknown comes last."""
 PIPE_CLOSED = 141
 """The status that a shell gives to what SIGPIPE ends."""
 
@@ -99,41 +117,20 @@ class Command(BaseCommand):
         if options["version"]:
             version = _version(detector, options["version"])
             card = model_card(version)
-            (self._json if options["json"] else self._card)(card)
+            if options["json"]:
+                self._json(card)
+            else:
+                self._lines(card_text(card, currency=detector.spec().currency))
             return
-        serving = serving_of(detector)
-        champion = champion_of(detector)
-        found = {
-            "detector": detector.slug,
-            "model_version": serving.version,
-            "bundle_digest": serving.bundle.digest,
-            "degraded": serving.degraded,
-            "fault": fault_of(serving),
-            "learner": serving.bundle.manifest.get("learner", ""),
-            "trained_at": champion.trained_at if champion else None,
-            "metrics": as_told(champion.metrics) if champion else {},
-        }
+        found = _serving(detector)
         if options["json"]:
             self._json(found)
             return
-        for name, value in found.items():
-            if name != "metrics":
-                self._say(name, value)
-        for name, value in found["metrics"].items():
-            self._say(f"metrics.{name}", value)
-
-    def _card(self, card: dict[str, Any]) -> None:
-        for name in ("version", "stage", "learner", "bundle_digest", "origin", "parent"):
-            self._say(name, card[name])
-        for part in ("detector", "data", "evaluation"):
-            for name, value in card[part].items():
-                if not isinstance(value, dict | list):
-                    self._say(f"{part}.{name}", value)
-        for name, value in card["evaluation"]["metrics"].items():
-            self._say(f"metrics.{name}", value)
-        for sentence in card["limitations"]:
-            self.stdout.write(f"  limitation: {sentence}")
-        self.stdout.write(f"  unknown: {', '.join(card['unknown']) or 'nothing'}")
+        self._lines(aligned([pair for pair in _served(found) if pair[1]]))
+        if found["data"]:
+            self._lines(learnt_from(found))
+            self.stdout.write(judged_on(found["metrics"]))
+            self._lines(metric_table(found["metrics"], currency=detector.spec().currency))
 
     def _compare(self, options: dict[str, Any]) -> None:
         detector = _detector(options["detector"])
@@ -152,7 +149,12 @@ class Command(BaseCommand):
         if options["json"]:
             printed = {
                 name: [
-                    {"name": line.name, "values": [c.text for c in line.cells]} for line in lines
+                    {
+                        "name": line.name,
+                        "values": [cell.text for cell in line.cells],
+                        "intervals": [cell.interval for cell in line.cells],
+                    }
+                    for line in lines
                 ]
                 for name, lines in tables.items()
             }
@@ -163,10 +165,7 @@ class Command(BaseCommand):
         for name, lines in tables.items():
             self._table(
                 (name.upper(), *labels),
-                [
-                    (line.name, *(f"{cell.text} {cell.ceiling}".rstrip() for cell in line.cells))
-                    for line in lines
-                ],
+                [(line.name, *map(_cell, line.cells)) for line in lines],
             )
 
     def _promote(self, options: dict[str, Any]) -> None:
@@ -197,18 +196,19 @@ class Command(BaseCommand):
     def _drift(self, options: dict[str, Any]) -> None:
         try:
             detector = _detector(options["detector"])
-            found = check_body(check_drift(detector, now=timezone.now()), detector)
+            check = check_drift(detector, now=timezone.now())
         except NoModel as problem:
             raise CommandError(str(problem)) from problem
         if options["json"]:
-            self._json(found)
+            self._json(check_body(check, detector))
             return
-        self.stdout.write(f"{found['status']} over {found['rows']:,} events")
-        rows = sorted(found["features"], key=lambda one: -(one["psi"] or 0.0))[:DRIFTING]
-        self._table(
-            ("FEATURE", "PSI", "STATUS"),
-            [(one["feature"], ratio(one["psi"]), one["status"]) for one in rows],
-        )
+        self.stdout.write(f"{check.status} over {check.rows:,} events of {check.model_version}")
+        rows = sorted_rows(check)
+        self._table(OUTCOMES, [_moved(row) for row in rows if row.found.role != FEATURE])
+        features = [row for row in rows if row.found.role == FEATURE]
+        self._table(FEATURES, [_moved(row) for row in features[:DRIFTING]])
+        if len(features) > DRIFTING:
+            self.stdout.write(f"and {len(features) - DRIFTING} more; --json has them all")
 
     def _integrity(self, options: dict[str, Any]) -> None:
         report = check_integrity()
@@ -227,17 +227,12 @@ class Command(BaseCommand):
     def _json(self, found: Any) -> None:
         self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder, indent=1))
 
-    def _say(self, name: str, value: Any) -> None:
-        if isinstance(value, float):
-            value = f"{value:.4f}"
-        self.stdout.write(f"  {name:<32} {'unknown' if value is None else value}")
-
     def _table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        lines = [head, *rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        self._lines(aligned([head, *rows]))
+
+    def _lines(self, lines: Iterable[str]) -> None:
         for line in lines:
-            cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            self.stdout.write("  ".join(cells).rstrip())
+            self.stdout.write(line)
 
 
 def decide(
@@ -264,6 +259,48 @@ def check_reason(serves: ModelVersion, reason: str) -> None:
             "page, where a second person approves it, or say why not with --reason, in "
             f"{LEAST_REASON} letters or more."
         )
+
+
+def _serving(detector: Detector) -> dict[str, Any]:
+    """What serves; parameters, data and metrics as its card has them, empty for rules alone."""
+    serving, champion = serving_of(detector), champion_of(detector)
+    card = model_card(champion) if champion else {}
+    return {
+        "detector": detector.slug,
+        "model_version": serving.version,
+        "bundle_digest": serving.bundle.digest,
+        "degraded": serving.degraded,
+        "fault": fault_of(serving),
+        "learner": serving.bundle.manifest.get("learner", ""),
+        "trained_at": champion.trained_at if champion else None,
+        "parameters": card.get("parameters", {}),
+        "data": card.get("data"),
+        "metrics": as_told(champion.metrics) if champion else {},
+    }
+
+
+def _served(found: dict[str, Any]) -> list[tuple[str, str]]:
+    trained = found["trained_at"]
+    return [
+        ("Detector", found["detector"]),
+        ("Serves", found["model_version"]),
+        ("Bundle", found["bundle_digest"]),
+        ("Degraded", "yes: rules decide alone" if found["degraded"] else "no"),
+        ("Fault", found["fault"]),
+        ("Learner", found["learner"]),
+        ("Trained", f"{trained:%Y-%m-%d %H:%M} UTC" if trained else ""),
+    ]
+
+
+def _cell(cell: Cell) -> str:
+    text = f"{cell.text} {cell.ceiling}".rstrip()
+    return f"{text} ({cell.interval})" if cell.interval else text
+
+
+def _moved(row: DriftRow) -> tuple[str, ...]:
+    """A line under OUTCOMES or FEATURES."""
+    found = row.found
+    return (found.name, row.psi, row.ks, row.shares, row.p, found.status, found.reason)
 
 
 def _summary(version: ModelVersion) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from models_registry.core.splits import SplitError
 from models_registry.datasets import DatasetError
 from models_registry.fitting import QuietProgress
 from models_registry.management.commands.models import check_reason, decide
-from models_registry.metric_rows import metric_lines
+from models_registry.management.printing import judged_on, metric_table
 from models_registry.models import ModelVersion
 from models_registry.rare_class import TITLES, rare_class_words
 from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, check_idle, params_of
@@ -168,12 +168,8 @@ class Command(BaseCommand):
         """Metrics, thresholds, digests, and how it compares with the champion."""
         currency = version.detector.spec().currency
         found = version.metrics
-        self.stdout.write(
-            f"Judged on {found['rows']:,} unseen events, {found['positives']:,} positive, "
-            f"labels as known at {found['known_at']}:"
-        )
-        for row in metric_lines(version, None, currency=currency):
-            self.stdout.write(f"  {row.name:<28} {row.this:>12} {row.ceiling}".rstrip())
+        for line in (judged_on(found), *metric_table(found, currency=currency)):
+            self.stdout.write(line)
         manifest = read_manifest(bundle_root() / version.digest, version.digest)
         self.stdout.write(f"Thresholds ({manifest['calibration']['kind']} calibration):")
         for name, value in manifest["thresholds"].items():

@@ -1,0 +1,102 @@
+"""What commands print for people: aligned columns, metrics with their intervals, a model card."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from models_registry.metric_rows import lines_of
+from models_registry.presenting_card import card_lines
+from models_registry.verdicts import NARROW, UNKNOWN, setting
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
+    """Rows of equally many cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+        .rstrip()
+        for row in rows
+    ]  # fmt: skip
+
+
+def metric_table(found: Mapping[str, Any], *, currency: str) -> list[str]:
+    """Stored metrics as lines: name, value with its ceiling, 95 % interval."""
+    lines = lines_of(found, {}, currency=currency)
+    head = ("METRIC", "VALUE", f"95{NARROW}% INTERVAL")
+    told = [
+        (line.name, f"{line.this} {line.ceiling}".rstrip(), line.interval or UNKNOWN)
+        for line in lines
+    ]
+    return aligned([head, *told], indent="  ")
+
+
+def judged_on(evaluation: Mapping[str, Any]) -> str:
+    """The head of a metric table: the events (`rows`), and when their labels were known."""
+    rows, positives = evaluation.get("rows"), evaluation.get("positives")
+    return (
+        f"Judged on {_count(rows)} unseen events, {_count(positives)} positive, labels as known "
+        f"at {evaluation.get('known_at') or UNKNOWN}:"
+    )
+
+
+def learnt_from(card: Mapping[str, Any]) -> list[str]:
+    """Data and parameters of a card (`card.model_card`) as lines."""
+    data, parameters = card["data"], card["parameters"]
+    first, last = _moment(data["first_event_at"]), _moment(data["last_event_at"])
+    facts = [
+        (
+            "Events",
+            f"{_count(data['events'])}, {_count(data['positives'])} positive, "
+            f"{_count(data['labelled'])} labelled",
+        ),
+        ("Span", f"{first} to {last} UTC"),
+        ("Labels known at", f"{_moment(data['labels_known_at'])} UTC"),
+        ("Features", f"{len(data['features'])}: {', '.join(data['features'])}"),
+        ("Digest", data["digest"]),
+    ]
+    settings = [(name, setting(value)) for name, value in parameters.items()]
+    return [*_part("Data", facts), *_part("Parameters", settings or [("defaults", "")])]
+
+
+def card_text(card: Mapping[str, Any], *, currency: str) -> list[str]:
+    """A model card as lines; what its page shows beyond them stands in its JSON."""
+    shown = card_lines(dict(card), currency=currency)
+    people, detector = card["people"], card["detector"]
+    by = people["trained_by"] or f"another platform, imported by {people['imported_by'] or UNKNOWN}"
+    facts = [
+        ("Bundle", card["bundle_digest"]),
+        ("Fault", card["bundle_fault"]),
+        ("Detector", f"{detector['name']} ({detector['slug']})"),
+        ("Purpose", detector["purpose"] or UNKNOWN),
+        ("Learner", card["learner"]),
+        ("Trained", f"{_moment(people['trained_at'])} UTC by {by}"),
+        ("Origin", card["origin"] or UNKNOWN),
+        ("Parent", card["parent"] or UNKNOWN),
+    ]
+    calibration = f"Thresholds, calibration {card['calibration'] or UNKNOWN}"
+    evaluation = card["evaluation"]
+    return [
+        f"{card['version']}, {card['stage']}",
+        *aligned([pair for pair in facts if pair[1]], indent="  "),
+        *learnt_from(card),
+        judged_on({**evaluation, "rows": evaluation["events"]}),
+        *metric_table(evaluation["metrics"], currency=currency),
+        *_part(calibration, [*shown.thresholds, *([("Moved", shown.moved)] * bool(shown.moved))]),
+        "Limitations:",
+        *(f"  {sentence}" for sentence in card["limitations"]),
+        f"Unknown: {', '.join(card['unknown']) or 'nothing'}",
+    ]
+
+
+def _part(title: str, pairs: Pairs) -> list[str]:
+    return [f"{title}:", *(aligned(pairs, indent="  ") or [f"  {UNKNOWN}"])]
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _count(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number:,}"
