@@ -1,10 +1,12 @@
 """Drift checks: recent predictions against what their champion learnt on, as background jobs.
 
-Every hour by beat, or on request. A check is kept as rows, so that pages show drift over time; an
-alarm is written into the audit trail once, when it begins, and once when it is over.
+Every hour by beat, when another champion begins to serve, or on request. A check is kept as rows,
+so that pages show drift over time; an alarm is written into the audit trail once, when it begins,
+and once when it is over.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from jobs.dispatch import announce_job
 from jobs.models import Job
 from jobs.services import enqueue_job
 from models_registry.core.drift import (
@@ -73,6 +76,28 @@ def request_drift_check(detector: Detector, *, requested_by: User | None) -> Job
         requested_by=requested_by,
         subject=detector.name,
     )
+
+
+def check_new_champion(detector: Detector) -> None:
+    """Queue a check of what begins to serve once that is committed; none of rules alone.
+
+    Where a check of the former champion is under way, `was_outrun` sees to it when that is over.
+    """
+
+    def ask() -> None:
+        with suppress(NoModel):
+            announce_job(request_drift_check(detector, requested_by=None))
+
+    # Robust: it serves even where no check can be asked for; beat asks again within the hour.
+    transaction.on_commit(ask, robust=True)
+
+
+def was_outrun(job: Job) -> bool:
+    """Whether a check has ended and what it measured no longer serves."""
+    if not job.result:
+        return False
+    serving = serving_of(Detector.objects.get(slug=job.params["detector"]))
+    return bool(serving.bundle.digest != job.result["bundle_digest"])
 
 
 def run_drift_check(job: Job, progress: Progress) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.monitoring import check_new_champion
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import champion_of, earlier_champions
 from models_registry.shadow_models import Shadow
@@ -177,6 +178,7 @@ def _install(
         reviewed_at=reviewed_at,
     )
     rebuild_if_changed(detector, before)
+    check_new_champion(detector)
     told = " ".join(part for part in (reason, warning) if part)
     tell_installed(version, previous=previous, action=action, actor=actor, reason=told)
     record_audit(

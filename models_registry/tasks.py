@@ -16,9 +16,11 @@ from models_registry.models import ModelVersion
 from models_registry.monitoring import (
     CHECK_DRIFT,
     NoModel,
+    check_new_champion,
     forget_old_checks,
     request_drift_check,
     run_drift_check,
+    was_outrun,
 )
 from models_registry.retraining import (
     TRAIN,
@@ -63,8 +65,10 @@ def train_task(job_id: int) -> None:
 
 @shared_task(name=CHECK_DRIFT)
 def check_drift_task(job_id: int) -> None:
-    """Run a drift check."""
-    run_job(job_id, run_drift_check)
+    """Run a drift check, and queue another one where a new champion came meanwhile."""
+    job = run_job(job_id, run_drift_check)
+    if job is not None and was_outrun(job):
+        check_new_champion(Detector.objects.get(slug=job.params["detector"]))
 
 
 @shared_task(name=EVALUATE)
