@@ -60,10 +60,11 @@ def learnt_from(card: Mapping[str, Any]) -> list[str]:
     return [*_part("Data", facts), *_part("Parameters", settings or [("defaults", "")])]
 
 
-def card_text(card: Mapping[str, Any], *, currency: str) -> list[str]:
+def card_text(card: Mapping[str, Any]) -> list[str]:
     """A model card as lines; what its page shows beyond them stands in its JSON."""
-    shown = card_lines(dict(card), currency=currency)
     people, detector = card["people"], card["detector"]
+    currency = detector["currency"] or ""
+    shown = card_lines(dict(card), currency=currency)
     by = people["trained_by"] or f"another platform, imported by {people['imported_by'] or UNKNOWN}"
     facts = [
         ("Bundle", card["bundle_digest"]),

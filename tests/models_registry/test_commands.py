@@ -15,6 +15,7 @@ from models_registry.management.commands.train import ProgressLines
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import promote
 from models_registry.verdicts import UNKNOWN
+from scoring.models import Detector
 from tests.factories import payments, scored_many
 from tests.models_registry.drifting import serve, stored_events
 from tests.models_registry.learning import detector_of, history, learning_config
@@ -67,6 +68,13 @@ def test_a_version_is_described_by_its_card(versions):
     assert lines[0] == "v2, challenger"
     assert any(line.startswith("  It knows nothing of patterns") for line in lines)
     assert json.loads(run("models", "info", "v2", "--detector", "payments", "--json"))["unknown"]
+
+
+@pytest.mark.parametrize("which", [("v2",), ("v1",), ()])
+def test_a_declaration_that_no_longer_reads_hides_no_version(versions, which):
+    Detector.objects.filter(slug="payments").update(config={"slug": "payments"})
+    text = run("models", "info", *which, "--detector", "payments")
+    assert "Judged on 900 unseen events" in text
 
 
 @pytest.mark.parametrize("which", [("v1",), ()])

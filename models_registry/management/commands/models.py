@@ -120,7 +120,7 @@ class Command(BaseCommand):
             if options["json"]:
                 self._json(card)
             else:
-                self._lines(card_text(card, currency=detector.spec().currency))
+                self._lines(card_text(card))
             return
         found = _serving(detector)
         if options["json"]:
@@ -130,7 +130,7 @@ class Command(BaseCommand):
         if found["data"]:
             self._lines(learnt_from(found))
             self.stdout.write(judged_on(found["metrics"]))
-            self._lines(metric_table(found["metrics"], currency=detector.spec().currency))
+            self._lines(metric_table(found["metrics"], currency=found["currency"]))
 
     def _compare(self, options: dict[str, Any]) -> None:
         detector = _detector(options["detector"])
@@ -267,6 +267,7 @@ def _serving(detector: Detector) -> dict[str, Any]:
     card = model_card(champion) if champion else {}
     return {
         "detector": detector.slug,
+        "currency": card.get("detector", {}).get("currency") or "",
         "model_version": serving.version,
         "bundle_digest": serving.bundle.digest,
         "degraded": serving.degraded,
