@@ -38,12 +38,15 @@ LEARNING = {
     "training": (),
     "unsupervised": (),
     "handbook": ("--minutes", "3"),
+    "forest_bounds": (),
+    "rare_class": (),
+    "mean_of_three": ("--sets", "20", "--minutes", "1"),
     "loop": (),
     "queue_order": (),
     "ab_simulation": ("--runs", "200"),
 }
 """What measures learning and the queue, each a command of its own with these options."""
-NEED_HANDBOOK = ("handbook", "loop")
+NEED_HANDBOOK = ("handbook", "forest_bounds", "rare_class", "mean_of_three", "loop")
 PARTS = ("one-row", "database", "peer", "processes", "flat", "screening", *LEARNING)
 
 
