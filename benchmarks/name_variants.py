@@ -17,6 +17,11 @@ _RESPELLINGS = (
     ("iy", "y"), ("w", "v"), ("dj", "j"), ("u", "ou"), ("v", "w"), ("k", "q"), ("f", "ph"),
     ("i", "ee"),
 )  # fmt: skip
+_SLAVIC = ("ov", "ova", "ev", "eva", "sky", "skiy", "enko", "ich", "in")
+_FATHERS = (
+    "Aleksandrov", "Alekseyev", "Anatolyev", "Borisov", "Dmitriyev", "Ivanov", "Mikhailov",
+    "Nikolayev", "Petrov", "Sergeyev", "Viktorov", "Vladimirov",
+)  # fmt: skip
 _CYRILLIC = (
     ("shch", "щ"), ("zh", "ж"), ("kh", "х"), ("ts", "ц"), ("ch", "ч"), ("sh", "ш"), ("yu", "ю"),
     ("ya", "я"), ("yo", "ё"), ("ye", "е"), *zip("abvgdezijklmnoprstufyhcqwx",
@@ -148,12 +153,19 @@ def further_given(name: ListedName, rng: np.random.Generator) -> str | None:
     return f"{name.given} {rng.choice(given_names())} {name.family}"
 
 
+def patronymic(name: ListedName, rng: np.random.Generator) -> str | None:
+    """A Russian's single given name with a father's name behind it, which the list lacks."""
+    if len(name.given.split()) != 1 or not name.family.lower().endswith(_SLAVIC):
+        return None
+    woman = name.family.lower().endswith(("ova", "eva"))
+    father = rng.choice(_FATHERS)
+    return f"{name.given} {father}{'na' if woman else 'ich'} {name.family}"
+
+
 def cyrillic(name: ListedName, rng: np.random.Generator) -> str | None:
     """Back into Russian letters: names that look Slavic."""
     text = natural(name).lower()
-    if not name.family.lower().endswith(
-        ("ov", "ova", "ev", "eva", "sky", "skiy", "enko", "ich", "in")
-    ):
+    if not name.family.lower().endswith(_SLAVIC):
         return None
     for latin, letter in _CYRILLIC:
         text = text.replace(latin, letter)
@@ -174,4 +186,5 @@ VARIANTS: dict[str, Maker] = {
     "in Cyrillic": cyrillic,
     "without family name": no_family,
     "further given name": further_given,
+    "patronymic put in": patronymic,
 }

@@ -22,7 +22,16 @@ from scoring.core.name_index import (
     NameIndex,
     letters_of,
 )
-from scoring.core.names import INITIAL, NEVER_NAMES, PLAIN, SMALL, NameForm, Word, spelling_of
+from scoring.core.names import (
+    INITIAL,
+    NEVER_NAMES,
+    PLAIN,
+    SMALL,
+    NameForm,
+    Word,
+    is_patronymic,
+    spelling_of,
+)
 
 LEAST_LIKE = 0.75
 # One slip (a letter put in, left out, changed, or swapped) leaves a word at least so like itself,
@@ -37,6 +46,8 @@ SAME_SOUND = 0.97
 INITIAL_LIKE = 0.90
 UNKNOWN_SHORT = {2: 0.2, 3: 0.4}
 SMALL_NAME_COST = 0.3
+# Said beside a whole name, a father's name tells hardly another person from the listed one.
+PATRONYMIC_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +80,18 @@ def make_query(index: NameIndex, form: NameForm) -> Query:
     rows = [word.text for word in form.words] + [join for join, _, _ in form.joins]
     known = [knowledge for knowledge, _ in index.look(rows)]
     # Le Van Anh is more than Anh: beside a single word, small words that may be names count.
-    alone = sum([word.kind == PLAIN for word in form.words]) == 1
+    telling = sum([word.kind == PLAIN for word in form.words])
+    alone = telling == 1
     worths = [
         _worth(word, k, index.most_bits, alone) for word, k in zip(form.words, known, strict=False)
     ]
     small = any(cost == SMALL_NAME_COST for _, cost in worths)
     weights, costs = [weight for weight, _ in worths], [cost for _, cost in worths]
+    if telling > 2:
+        costs = [
+            cost * PATRONYMIC_SHARE if is_patronymic(word.text) else cost
+            for word, cost in zip(form.words, costs, strict=True)
+        ]
     plain = [word.kind == PLAIN for word in form.words]
     of_plain = [cost * is_plain for cost, is_plain in zip(costs, plain, strict=True)]
     of_others = [cost - of for cost, of in zip(costs, of_plain, strict=True)]

@@ -46,7 +46,9 @@ ENOUGH, RANGE, LACK = 14.0, 6.0, 0.5
 DOUBTFUL_BITS, SURE_BITS = 10.0, 20.0
 # One middle name may be left out; who leaves out several is likelier somebody else.
 NEXT_MIDDLE_FACTOR = 1.5
-EXTRA_COST, EXTRA_DOUBT = 0.40, 0.60
+# A further name may be one that the list does not know; between common names, somebody else's.
+EXTRA_COST, EXTRA_DOUBT = 0.20, 0.80
+EXTRA_DOUBTFUL_BITS, EXTRA_SURE_BITS = 16.0, 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,12 @@ def doubt_of(told: float) -> float:
     return min(max((SURE_BITS - told) / (SURE_BITS - DOUBTFUL_BITS), 0.0), 1.0)
 
 
+def price_of_extra(told: float) -> float:
+    """What a name that the list lacks costs, in shares of a word: most beside common names."""
+    doubt = (EXTRA_SURE_BITS - told) / (EXTRA_SURE_BITS - EXTRA_DOUBTFUL_BITS)
+    return EXTRA_COST + EXTRA_DOUBT * min(max(doubt, 0.0), 1.0)
+
+
 def lack_of(told: float) -> float:
     """What a match costs that is not exact and tells so many bits."""
     return LACK * min(max((ENOUGH - told) / RANGE, 0.0), 1.0)
@@ -151,7 +159,7 @@ def score_one(
     if query.single and candidate.single:
         told += _single_bits(query, candidate, chosen)
     doubt = doubt_of(told)
-    kept, over = _given(query, paired, extra, EXTRA_COST + EXTRA_DOUBT * doubt)
+    kept, over = _given(query, paired, extra, price_of_extra(told))
     listed = _share(weight, _cost_of_missing(candidate, missing, doubt))
     given = _share(kept, over)
     as_listed = all(option.exact for option in chosen)

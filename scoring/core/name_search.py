@@ -14,6 +14,8 @@ from scoring.core.matching import (
     ENOUGH,
     EXTRA_COST,
     EXTRA_DOUBT,
+    EXTRA_DOUBTFUL_BITS,
+    EXTRA_SURE_BITS,
     JOIN_LEAST_LIKE,
     LACK,
     RANGE,
@@ -146,7 +148,8 @@ class Comparison:
         bound: NDArray[np.float64] = alike / (np.maximum(matched, 1e-9) + absent + doubtful * doubt)
         alone = self.query.absences @ ~paired
         kept = self.query.absences[0].sum() - alone[0]
-        over = alone[1] * (EXTRA_COST + EXTRA_DOUBT * doubt) + alone[2]
+        doubt = (EXTRA_SURE_BITS - told) / (EXTRA_SURE_BITS - EXTRA_DOUBTFUL_BITS)
+        over = alone[1] * (EXTRA_COST + EXTRA_DOUBT * _between(doubt)) + alone[2]
         bound *= kept / np.maximum(kept + over, 1e-9)
         lack = LACK * _between((ENOUGH - told + gone) / RANGE)
         bound *= 1.0 - lack * ((unlike > 0) | (alone[0] > 0))

@@ -55,6 +55,10 @@ _COMPANY = _set_of(
     company pty pte pvt bhd sdn
     """
 )
+# What Slavic fathers' names end in, as they are romanised.
+_PATRONYMICS = (
+    "ovich", "evich", "ovych", "evych", "ilyich", "ilich", "ovna", "evna", "ichna", "ivna",
+)  # fmt: skip
 _VARIANTS = {
     spelling: row.split()[0]
     for row in (
@@ -207,6 +211,11 @@ def _servant_of(word: str) -> list[str]:
 def spelling_of(word: str) -> str | None:
     """The name of which a word is one of the common spellings; None where it is not known."""
     return _VARIANTS.get(word)
+
+
+def is_patronymic(word: str) -> bool:
+    """Whether a word reads as a Slavic father's name (Vladimirovich, Ilyinichna)."""
+    return word.endswith(_PATRONYMICS)
 
 
 def _near(word: str, other: str) -> bool:

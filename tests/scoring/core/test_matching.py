@@ -89,6 +89,26 @@ def test_a_missing_title_or_particle_costs_next_to_nothing():
     assert best("Dr. Zebulon Pike")[1] > 0.95
 
 
+def test_a_further_name_hides_nobody_whose_name_is_rare():
+    found, score = best("Zebulon Montgomery Pike")
+    assert (found, score >= REVIEW) == ("7", True), score
+
+
+def test_a_further_name_between_common_ones_is_rather_somebody_else():
+    assert best("Ali Khan") == ("B1", 1.0)
+    assert best("Ali Muhammad Khan")[1] < REVIEW
+
+
+def test_a_fathers_name_beside_a_whole_name_costs_next_to_nothing():
+    index = index_of([*ENTRIES, person("P1", "Karamazov", "Ali")])
+    for written in ("Ali Fyodorovich Karamazov", "Карамазов Али Фёдорович"):
+        best_of = find_parties(index, written, Qualifiers(), REVIEW)
+        assert [found.listed.entry.id for found in best_of] == ["P1"], written
+    assert best_of[0].match.extra == ("fedorovich",)
+    # Alone with a given name it is all that there is of a family name.
+    assert find_parties(index, "Ali Fyodorovich", Qualifiers(), REVIEW) == []
+
+
 def test_a_slip_between_common_names_costs_more_than_between_rare_ones():
     assert best("Zebulon Pikes")[1] > REVIEW > best("Aly Khann")[1]
 
