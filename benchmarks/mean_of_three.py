@@ -146,9 +146,7 @@ def main() -> int:
         print(table(f"{columns} features, {options.sets} sets drawn", found["drawn"], SHOWN))
     if options.minutes:
         found["searched"] = searched(folds, options.minutes * 60.0)
-        title = (
-            f"{columns} features, {options.minutes:g} processor minutes of search for each choice"
-        )
+        title = f"{columns} features, {options.minutes:g} min of processor time for each search"
         print(table(title, found["searched"], SHOWN))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
