@@ -115,10 +115,10 @@ def test_versions_are_compared(versions):
 
 
 def test_nested_parameters_are_compared_in_words(versions):
-    versions[0].parameters = {"imbalance": {"method": "smote", "ratio": 0.1}}
+    versions[0].parameters = {"xgboost": {"max_depth": 6, "learning_rate": 0.1}}
     versions[0].save()
     text = run("models", "compare", "v2", "v1", "--detector", "payments")
-    assert "method smote, ratio 0.1" in text
+    assert "max_depth 6, learning_rate 0.1" in text
 
 
 @pytest.mark.parametrize(
