@@ -108,7 +108,7 @@ def kept_words(kept: Sequence[Sequence[str | None]]) -> str:
 def check_rate(currency: str, text: str, *, common: str) -> tuple[str, Decimal]:
     """A currency and its rate from what somebody wrote. Raises RateError."""
     code = currency.strip().upper()
-    if not CURRENCY.match(code):
+    if not CURRENCY.fullmatch(code):
         raise RateError(f"{currency.strip()[:LONGEST]!r} is no currency: write three letters.")
     if code == common:
         raise RateError(f"{code} is the common currency itself: its rate is 1, leave it out.")

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.models import User
-from riskplatform.page_help import PAGES
+from riskplatform.page_help.pages import PAGES
 from scoring.selectors import detectors_without_model
 
 ROLES_KEPT = 60

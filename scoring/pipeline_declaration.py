@@ -82,7 +82,7 @@ def compose(
     costs, and the roles of its fields. Raises SpecError.
     """
     slug = detector_slug(source)
-    if not SLUG.match(slug):
+    if not SLUG.fullmatch(slug):
         said = f"'{source.slug}' makes no slug of a detector: declare the source with another slug"
         raise SpecError([("source", said)])
     before = before or {"slug": slug, "name": source.name}

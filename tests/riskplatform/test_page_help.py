@@ -4,7 +4,7 @@ import pytest
 from django.urls import resolve
 
 from benchmarks.addresses import readable_pages
-from riskplatform.page_help import PAGES
+from riskplatform.page_help.pages import PAGES
 from tests.world import begin_world, grow_world, shown_of
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +22,6 @@ def test_every_page_has_a_help_drawer_and_every_help_a_page(
         text = answer.content.decode() if "html" in answer.get("Content-Type", "") else ""
         if answer.status_code == 200 and '<aside class="rail">' in text:
             pages.add(name)
-            assert 'id="page-help"' in text, f"{name} has no help: see riskplatform/page_help.py"
+            assert 'id="page-help"' in text, f"{name} has no help: see riskplatform/page_help/"
             assert resolve(address).url_name == name
     assert pages == set(PAGES)
