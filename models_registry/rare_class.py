@@ -29,11 +29,13 @@ def why_not(learner: str, method: str) -> str:
 
 def own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a version's parameters that its learner was made with: to fit another one alike."""
+    parameters = _kept(parameters)
     return {name: value for name, value in parameters.items() if name != IMBALANCE}
 
 
 def rare_class_words(learner: str, parameters: Mapping[str, Any]) -> str:
     """What a version's parameters say was done about its rare class."""
+    parameters = _kept(parameters)
     how = parameters.get(IMBALANCE)
     method = str(how.get("method")) if isinstance(how, Mapping) else "none"
     if isinstance(how, Mapping) and method != "none":
@@ -43,3 +45,8 @@ def rare_class_words(learner: str, parameters: Mapping[str, Any]) -> str:
     if learner in WITHOUT_LABELS:
         return "nothing was done: the algorithm needs no labels"
     return "nothing was done" if parameters else "not recorded"
+
+
+def _kept(parameters: Any) -> Mapping[str, Any]:
+    """An earlier release took in bundles whose parameters are no object: they say nothing."""
+    return parameters if isinstance(parameters, Mapping) else {}

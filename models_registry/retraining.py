@@ -17,6 +17,7 @@ from accounts.services import record_audit
 from jobs.models import Job
 from jobs.services import enqueue_job
 from models_registry.core.drift import RANKS, UNKNOWN
+from models_registry.core.search_spaces import SPACES
 from models_registry.drift_selectors import newest_check
 from models_registry.models import ModelVersion
 from models_registry.rare_class import WITHOUT_LABELS, why_not
@@ -118,7 +119,7 @@ def params_of(
     (seconds for which parameters are searched) are as declared unless given.
 
     A learner that needs no labels does nothing about a rare class, whatever is declared; raises
-    ImbalanceRefused where it is asked to.
+    ImbalanceRefused where it is asked to. One without parameters to search searches none.
     """
     declared = detector.spec().training
     learner = learner or declared.learner
@@ -127,6 +128,7 @@ def params_of(
     method = imbalance or ("none" if learner in WITHOUT_LABELS else declared.imbalance.method)
     found: dict[str, Any] = {"detector": detector.slug, "learner": learner, "imbalance": method}
     seconds = declared.tune_for if tune_for is None else tune_for
+    seconds = seconds if learner in SPACES else 0.0
     return found | ({"tune_for": seconds} if seconds else {})
 
 

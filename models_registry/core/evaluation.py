@@ -85,9 +85,10 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
     found |= {name: float(value) for name, value in ratios(sums, judged.costs).items()}
     found["alert_rate"] = judged.alert_rate
     if found["positives"]:
-        # Nothing ranks better than the labels themselves.
-        perfect = _entity_precision(judged, (labels == 1).astype(np.float64))
-        found["ceilings"] = {"entity_precision_at_100": perfect}
+        ceiling = metrics.entity_precision_ceiling(
+            labels, judged.entities, judged.days, judged.entities_a_day
+        )
+        found["ceilings"] = {"entity_precision_at_100": ceiling}
     else:
         found |= dict.fromkeys(OF_POSITIVES, metrics.NAN)
     if judged.calibrated:

@@ -81,7 +81,7 @@ def recorded(learner: Learner, how: ImbalanceSpec) -> dict[str, Any]:
 def told_in(parameters: Mapping[str, Any]) -> ImbalanceSpec:
     """What `recorded` says was done. An imported version's record may say anything: raises
     `LearnerError` where it cannot be followed."""
-    raw = parameters.get(IMBALANCE)
+    raw = parameters.get(IMBALANCE) if isinstance(parameters, Mapping) else parameters
     if raw is None:
         return NOTHING
     if not isinstance(raw, Mapping):

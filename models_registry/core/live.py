@@ -36,7 +36,7 @@ from models_registry.core.comparison import (
     paired_means,
 )
 from models_registry.core.costs import losses
-from models_registry.core.metrics import entity_precision_at_k
+from models_registry.core.metrics import entity_precision_ceiling
 from models_registry.core.resampling import blocks_of
 from models_registry.core.selection import AUDITED as DRAWN
 from models_registry.core.selection import NOT_SELECTED, SELECTED
@@ -241,14 +241,14 @@ def _facts(known: LiveRows, days: NDArray[np.int64], coverage: Coverage) -> dict
 def _beside(
     known: LiveRows, days: NDArray[np.int64], k: int, draws: dict[str, Any]
 ) -> tuple[Difference, float, McNemar]:
-    """Card precision@k, what a perfect ranking reaches of it, and who was right where one alone
+    """Card precision@k, what no ranking's is above, and who was right where one alone
     was: told of complete labels only."""
     bad = known.labels == 1
     cards = paired_card_precision(
         known.labels, known.champion_risk, known.challenger_risk,
         entities=known.entities, days=days, k=k, **draws,
     )  # fmt: skip
-    ceiling = entity_precision_at_k(known.labels, bad.astype(float), known.entities, days, k)
+    ceiling = entity_precision_ceiling(known.labels, known.entities, days, k)
     return (
         cards,
         ceiling,

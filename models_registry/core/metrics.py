@@ -153,6 +153,25 @@ def entity_precision_at_k(
     return float(np.mean(results))
 
 
+def entity_precision_ceiling(
+    labels: Labels, entities: NDArray[Any], days: NDArray[Any], k: int = 100
+) -> float:
+    """What no ranking's card precision@k is above: at most k bad entities are found a day, and each
+    once. It is reached wherever no day has more than k of them."""
+    if labels.size == 0:
+        return NAN
+    bad = labels == 1
+    n = np.unique(days).size
+    each = np.unique(np.stack([_codes(days)[bad], _codes(entities)[bad]]), axis=1)
+    a_day = np.minimum(np.bincount(each[0], minlength=1), k).sum()
+    once = np.unique(each[1]).size
+    return float(min(a_day, once) / (n * k))
+
+
+def _codes(values: NDArray[Any]) -> NDArray[np.intp]:
+    return np.unique(values, return_inverse=True)[1]
+
+
 def value_detection_rate(
     labels: Labels, scores: FloatArray, amounts: FloatArray, alert_rate: float
 ) -> float:

@@ -103,8 +103,9 @@ def test_folds_do_what_the_version_did_not_what_is_declared_today(balanced, fitt
 
 @pytest.mark.parametrize("told", ["smote", {"method": "magic"}, {"method": "smote", "ratio": 9}])
 def test_a_record_from_elsewhere_that_cannot_be_followed_says_so(told):
-    with pytest.raises(LearnerError, match="rare class"):
-        told_in({"imbalance": told})
+    for parameters in ({"imbalance": told}, [told]):
+        with pytest.raises(LearnerError, match="rare class"):
+            told_in(parameters)
 
 
 def test_a_record_is_read_as_it_was_written():
@@ -131,6 +132,11 @@ def test_what_nobody_chose_is_as_declared(balanced):
     Job.objects.update(status="succeeded")
     without = request_training(balanced, requested_by=None, learner="ecod")
     assert without.params["imbalance"] == "none"
+
+
+def test_a_learner_without_parameters_to_search_searches_none(balanced):
+    job = request_training(balanced, requested_by=None, learner="ecod", tune_for=600.0)
+    assert "tune_for" not in job.params
 
 
 def test_a_learner_without_labels_refuses_a_method(balanced):
@@ -267,6 +273,7 @@ def test_the_command_trains_nothing_beside_a_training_under_way(balanced, learne
         ("lightgbm", {"seed": 0}, "nothing was done"),
         ("ecod", {}, "needs no labels"),
         ("lightgbm", {}, "not recorded"),
+        ("lightgbm", ["kept by an earlier release"], "not recorded"),
     ],
 )
 def test_a_versions_page_says_what_was_done(

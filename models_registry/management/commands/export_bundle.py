@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--detector", required=True)
         parser.add_argument(
             "--output",
-            type=Path,
+            default="",
             metavar="PATH",
             help="File or folder to write it to; in the current folder, named by detector, version "
             "and digest, unless given.",
@@ -51,10 +51,13 @@ class Command(BaseCommand):
         )
 
 
-def _place(output: Path | None, version: ModelVersion) -> Path:
-    if output is None or output.is_dir():
-        return (output or Path()) / file_name(version)
-    return output
+def _place(output: str, version: ModelVersion) -> Path:
+    place = Path(output)
+    if place.is_dir():  # An empty text is the current folder.
+        return place / file_name(version)
+    if output.endswith("/"):
+        raise CommandError(f"There is no folder {output}")
+    return place
 
 
 def _write(place: Path, content: bytes) -> None:

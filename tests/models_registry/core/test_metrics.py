@@ -12,6 +12,7 @@ from models_registry.core.metrics import (
     calibration_points,
     count_of,
     entity_precision_at_k,
+    entity_precision_ceiling,
     expected_calibration_error,
     precision_recall_points,
     recall_at_false_positive_rate,
@@ -51,6 +52,32 @@ def test_precision_recall_and_f1_equal_scikit_learns():
     assert found.recall == pytest.approx(sk.recall_score(LABELS, flagged))
     assert found.f1 == pytest.approx(sk.f1_score(LABELS, flagged))
     assert found.alert_rate == pytest.approx(flagged.mean())
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 9), st.integers(0, 4), st.integers(0, 3)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 4),
+)
+def test_no_ranking_is_above_the_ceiling_and_labels_reach_it_where_a_day_has_room(rows, k):
+    labels, scores, cards, days = np.array(rows).T
+    ceiling = entity_precision_ceiling(labels, cards, days, k)
+    assert entity_precision_at_k(labels, scores * 0.1, cards, days, k) <= ceiling + 1e-12
+    perfect = entity_precision_at_k(labels, labels.astype(float), cards, days, k)
+    assert perfect <= ceiling + 1e-12
+    if all(np.unique(cards[(labels == 1) & (days == day)]).size <= k for day in set(days)):
+        assert perfect == pytest.approx(ceiling)
+
+
+def test_the_ceiling_holds_where_a_day_has_more_bad_entities_than_places():
+    # Ranking by labels takes the entity that comes back tomorrow; a luckier one does not.
+    labels, cards, days = np.array([1, 1, 1]), np.array([0, 1, 0]), np.array([0, 0, 1])
+    assert entity_precision_at_k(labels, labels.astype(float), cards, days, 1) == 0.5
+    assert entity_precision_at_k(labels, np.array([0.5, 0.9, 0.9]), cards, days, 1) == 1.0
+    assert entity_precision_ceiling(labels, cards, days, 1) == 1.0
 
 
 def test_recall_at_a_false_positive_rate_equals_scikit_learns_curve():
