@@ -1,7 +1,7 @@
 """What saving a declaration would do, told before it is done."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,15 @@ from scoring.yaml_writing import write_yaml
 AROUND = 3
 """Lines that stay, shown around those that change."""
 MOST_NAMES = 8
+ROLES: Mapping[str, Callable[[DetectorSpec], object]] = {
+    "id": lambda spec: spec.id_field,
+    "time": lambda spec: (spec.time_field, spec.elapsed_field, spec.elapsed_since),
+    "amount": lambda spec: spec.amount_field,
+    "currency": lambda spec: (spec.currency_field, spec.currency),
+    "entity": lambda spec: spec.entity_field,
+    "personal data": lambda spec: frozenset(spec.pii_fields),
+}
+"""What a champion's own declaration says of an event, besides its fields and features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,8 @@ def _fit(version: str, before: Bundle, after: Bundle) -> list[str]:
     keeps = [name for name in theirs if name not in ours]
     other = [name for name in ours if name in theirs and ours[name] != theirs[name]]
     fields = before.spec.schema != after.spec.schema
-    if not (lacks or keeps or other or fields):
+    roles = [name for name, of in ROLES.items() if of(before.spec) != of(after.spec)]
+    if not (lacks or keeps or other or fields or roles):
         return [f"The champion {version} still fits: fields and features are those it reads."]
     found = [
         f"The champion {version} no longer fits. It goes on with the fields and features that it"
@@ -122,7 +132,11 @@ def _fit(version: str, before: Bundle, after: Bundle) -> list[str]:
     found += [f"It lacks {_named(lacks)}."] if lacks else []
     found += [f"It still reads {_named(keeps)}."] if keeps else []
     found += [f"It computes otherwise: {_named(other)}."] if other else []
-    return found + (["It still checks events against the fields of before."] if fields else [])
+    found += ["It still checks events against the fields of before."] if fields else []
+    found += [f"It still takes the {_named(roles)} of before."] if roles else []
+    clear = sorted(after.spec.pii_fields - before.spec.pii_fields)
+    found += [f"Until then {_named(clear)} is still stored and shown in clear."] if clear else []
+    return found
 
 
 def _moves(detector: Detector, spec: DetectorSpec) -> list[str]:

@@ -32,14 +32,14 @@ class Stale(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is edited. `text` and `base`, its digest, as it stands; `base` is empty for a new one.
+    """What is edited. `text` writes it as it stands, `base` is its digest, empty for a new one.
 
     `read` makes a declaration of a text or raises Mistaken. `preview` says what saving one would
     do. `save(declared, base)` does it and returns what to tell and where to go; it raises Mistaken
     and Stale.
     """
 
-    text: str
+    text: Callable[[], str]
     base: str
     read: Callable[[str], Any]
     preview: Callable[[Any], Preview]
@@ -87,7 +87,7 @@ def edit(
     """The page of an editor. POST with `act`: `check` and `preview` change nothing, `rebase` is a
     preview that starts from what stands now, `save` saves. Nothing that was typed is lost."""
     if request.method != "POST":
-        form = DeclarationForm(initial={"text": subject.text, "base": subject.base})
+        form = DeclarationForm(initial={"text": subject.text(), "base": subject.base})
         return render(request, template, {**context, "form": form})
     given = request.POST.copy()
     act = given.get("act", "preview")

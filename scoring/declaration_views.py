@@ -43,7 +43,7 @@ def detector_new(request: HttpRequest) -> HttpResponse:
         "back": reverse("detector_list"),
     }
     subject = Subject(
-        text=SKETCH,
+        text=lambda: SKETCH,
         base="",
         read=partial(_read, None),
         preview=partial(preview_of, None),
@@ -69,7 +69,7 @@ def detector_declaration(request: HttpRequest, slug: str) -> HttpResponse:
         "back": detector.get_absolute_url(),
     }
     subject = Subject(
-        text=write_yaml(detector.config),
+        text=partial(write_yaml, detector.config),
         base=digest_of(detector.config),
         read=partial(_read, detector),
         preview=partial(preview_of, detector),

@@ -21,6 +21,7 @@ KEYS: Final = (*FEATURES, "source", "event")
 OF_THE_SOURCE: Final = ("schema", "pii", "source")
 KEYWORDS: Final = ("minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength", "enum")
 FORMATS: Final = ("date-time", "country", "time-of-day")
+A_TIME: Final = {"format": "date-time"}
 MADE_UP_ID: Final = "event_id"
 """The field in which a stream puts the place of a message whose sender gives no id."""
 IDS: Final = (MADE_UP_ID, "transaction_id", "id")
@@ -94,7 +95,7 @@ def told_of_source(
     problems: list[tuple[str, str]], source: DeclaredSource
 ) -> list[tuple[str, str]]:
     """Problems of a composed declaration, by the places and words of the pipeline."""
-    odd = fields_read(source.mapping, source.schema["properties"]).keys() - fields_of(source).keys()
+    odd = _read(source).keys() - fields_of(source).keys()
     known = f"the schema of source '{source.slug}'"
     found = []
     for place, message in problems:
@@ -108,7 +109,7 @@ def told_of_source(
 
 def fields_of(source: DeclaredSource) -> Fields:
     """The fields of a source's events that a detector can read, by the detector's names."""
-    properties = source.schema["properties"]
+    properties = _properties(source)
     read = {own: _field(properties[theirs]) for own, theirs in _read(source).items()}
     return {own: rule for own, rule in read.items() if rule}
 
@@ -126,20 +127,29 @@ def required_of(source: DeclaredSource) -> list[str]:
 
 
 def is_made_of_another(source: DeclaredSource, config: Mapping[str, Any]) -> bool:
-    """Whether a detector was composed of the source as it was, and it has changed since."""
+    """Whether a detector was composed of the source, and now reads other fields than it has, or the
+    same otherwise. The order of fields says nothing: a database keeps none."""
     event = config.get("event", {})
     if event.get("source") != source.slug:
         return False
-    names, schema = fields_of(source).keys(), event["schema"]
+    fields, schema = fields_of(source), event["schema"]
+    kept = schema["properties"]
     return not (
-        names <= schema["properties"].keys()
-        and required_of(source) == schema.get("required", [])
-        and personal_of(source) == event.get("pii", [])
+        kept.keys() - {MADE_UP_ID} == fields.keys() - {MADE_UP_ID}
+        and all(kept.get(name) in (rule, {**rule, **A_TIME}) for name, rule in fields.items())
+        and {*required_of(source)} == {*schema.get("required", ())}
+        and {*personal_of(source)} == {*event.get("pii", ())}
     )
 
 
 def _read(source: DeclaredSource) -> dict[str, str]:
-    return fields_read(source.mapping, source.schema["properties"])
+    return fields_read(source.mapping, _properties(source))
+
+
+def _properties(source: DeclaredSource) -> Mapping[str, Any]:
+    """Earlier releases took a source without any."""
+    found: Mapping[str, Any] = source.schema.get("properties", {})
+    return found
 
 
 def _field(rule: object) -> dict[str, Any]:
@@ -172,7 +182,7 @@ def _event(
         fields.setdefault(MADE_UP_ID, {"type": "string", "minLength": 1})
     at = fields.get(str(roles.get("time")), {})
     if at.get("type") == "string":
-        at.setdefault("format", "date-time")
+        fields[str(roles["time"])] = {**A_TIME, **at}
     schema = {"type": "object", "required": required_of(source), "properties": fields}
     return roles | {"source": source.slug, "pii": personal, "schema": schema}
 

@@ -138,7 +138,8 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
     config = _mapping(found, raw, "config")
     found += _config_problems(kind, config)
     schema = _mapping(found, raw, "schema")
-    found += schema_problems(schema)
+    if isinstance(raw.get("schema"), Mapping):
+        found += schema_problems(schema)
     properties = schema.get("properties")
     known = properties if isinstance(properties, Mapping) else {}
     pii = _pii(found, raw, known)
@@ -279,8 +280,6 @@ def schema_problems(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     # Here, not above: 3 MB that a server without declared sources never needs.
     from jsonschema import Draft202012Validator, SchemaError
 
-    if not schema:
-        return
     for place, depth, key in _entries(schema, "schema", 0):
         if depth > DEEPEST:
             yield place, TOO_DEEP

@@ -38,7 +38,7 @@ PAGE_SIZE = 100
 @require_safe
 def source_list(request: HttpRequest) -> HttpResponse:
     """Every source, by name, with what brings its events."""
-    sources = Source.objects.select_related("detector")
+    sources = Source.objects.select_related("detector").order_by("name", "pk")
     page = Paginator(sources, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = [(source, how_it_comes(source)) for source in page]
     context = {"title": "Sources", "rows": rows, "page_obj": page}
@@ -51,7 +51,7 @@ def source_list(request: HttpRequest) -> HttpResponse:
 def source_new(request: HttpRequest) -> HttpResponse:
     """Declare a source (declaration_editor.edit)."""
     subject = Subject(
-        text=SKETCH,
+        text=lambda: SKETCH,
         base="",
         read=partial(_read, None),
         preview=partial(_preview, None),
@@ -72,7 +72,7 @@ def source_detail(request: HttpRequest, slug: str) -> HttpResponse:
         raise PermissionDenied
     stands = declaration_of(source)
     subject = Subject(
-        text=write_yaml(stands),
+        text=partial(write_yaml, stands),
         base=digest_of(stands),
         read=partial(_read, source),
         preview=partial(_preview, source),

@@ -94,6 +94,8 @@ def detector_for(declared: Declared) -> Detector | None:
     if detector is None:
         problem = ("detector", f"there is no detector '{declared.detector}'")
         raise SourceError([problem], declared.lines)
+    if detector == detector_made_from(declared.slug):
+        return detector  # It follows the source, once its pipeline is loaded again.
     try:
         problems = _misfits(declared, detector.spec(), serving_of(detector).bundle.spec)
     except SpecError as error:
@@ -193,13 +195,15 @@ def losses_of(source: Source) -> str:
     """
     if source.detector is None:
         return ""
+    if not source.detector.enabled:
+        return f"Detector '{source.detector.slug}' is switched off: nothing is scored."
     if is_made_of_another(source, source.detector.config):
-        return "Its detector was made of an earlier schema: load its feature pipeline again."
+        return "Its detector was made of another schema: load its feature pipeline again."
     try:
         spec = latest(source.detector.slug).bundle.spec
     except UnknownDetector:
         return ""
-    given = fields_read(source.mapping, source.schema["properties"])
+    given = fields_read(source.mapping, source.schema.get("properties", {}))
     found = [
         f"Detector '{spec.slug}' keeps no '{own}' as personal data: it is left out of its events."
         for own, theirs in given.items()

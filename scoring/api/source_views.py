@@ -73,7 +73,7 @@ class SourceListView(APIView):
 
     @extend_schema(operation_id="sources_list", responses={200: SourcePage, **ERRORS})
     def get(self, request: Request) -> Response:
-        rows = Source.objects.select_related("detector")[:MOST_SOURCES]
+        rows = Source.objects.select_related("detector").order_by("name", "pk")[:MOST_SOURCES]
         return Response({"sources": [source_body(row) for row in rows]})
 
     @extend_schema(

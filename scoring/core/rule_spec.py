@@ -11,6 +11,8 @@ from scoring.core.shape import is_number
 RULE = ("code", "version", "when", "outcome", "text", "weight", "parameters", "stage")
 CODE = re.compile(r"[A-Za-z0-9_-]+")
 """Part of the address of the rule's page."""
+TAKEN = ("new", "overlap")
+"""Addresses of other pages."""
 MOST_CHARACTERS = {"code": 40, "when": 2000, "text": 300}
 """Of what a rule is stored in."""
 
@@ -40,6 +42,10 @@ def read_rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ..
                 read.bad(f"{place}.{key}", "is missing")
         if not read.stored and codes[i] and not CODE.fullmatch(codes[i]):
             read.bad(f"{place}.code", "is made of letters, digits, - and _")
+        if not read.stored and codes[i] in TAKEN:
+            read.bad(f"{place}.code", f"'{codes[i]}' is the address of another page")
+        if not read.stored and not str(rule.get("text", codes[i] or "-")).strip():
+            read.bad(f"{place}.text", "is empty: say what an analyst is to read")
         for key in ("code", "when", "text"):
             _fits(read, place, rule, key)
         if codes[i] and codes[i] in codes[:i]:

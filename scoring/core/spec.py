@@ -39,6 +39,8 @@ SLUG = re.compile(r"[a-z][a-z0-9_]{1,39}")
 CURRENCY = re.compile(r"[A-Z]{3}")
 MOST_LENGTH = 2**31
 MOST_NAME = 100
+MOST_FIELD_NAME = 64
+"""Lists and snoozes are stored by a field's name."""
 """Characters of a detector's name, which is stored beside the declaration."""
 
 
@@ -270,8 +272,9 @@ def _slug(read: Reader, raw: Mapping[str, Any]) -> str:
     slug = str(raw.get("slug", ""))
     if not SLUG.fullmatch(slug):
         read.bad("slug", "needs 2 to 40 lower-case letters, digits or underscores")
-    if not read.stored and len(str(raw.get("name", ""))) > MOST_NAME:
-        read.bad("name", f"has at most {MOST_NAME} characters")
+    name = str(raw.get("name", slug))
+    if not read.stored and not 0 < len(name.strip()) <= MOST_NAME:
+        read.bad("name", f"is a text of 1 to {MOST_NAME} characters")
     return slug
 
 
@@ -299,12 +302,14 @@ def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
 
 
 def _check_fields(read: Reader) -> None:
-    """Lengths are counts, a format is a word, an enum is not empty.
+    """Names fit their column, lengths are counts, a format is a word, an enum is not empty.
 
     What was taken in before stays readable.
     """
     for name, rule in read.fields.items() if not read.stored else ():
         place = f"event.schema.properties.{name}"
+        if len(name) > MOST_FIELD_NAME:
+            read.bad(place, f"the name of a field has at most {MOST_FIELD_NAME} characters")
         for key in ("minLength", "maxLength"):
             if key in rule and not (isinstance(rule[key], int) and 0 <= rule[key] < MOST_LENGTH):
                 read.bad(f"{place}.{key}", "is a whole number from 0")

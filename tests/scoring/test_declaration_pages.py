@@ -101,14 +101,18 @@ def test_a_stranger_logs_in_first_and_an_outsider_is_refused(
         ("time: timestamp ", "time: when ", 6, "'when' is not a property"),
         ("costs:", "\tcosts:", 37, "begins with a tab"),
         ("rules:", "name: twice\nrules:", 31, "stands in line 2 already"),
-        ("An hour", "An \x0b hour", 1, ""),
+        ("an hour", "an \x0b hour", 36, "has a character that YAML does not allow"),
+        ("slug: my_detector", "slug: x", 1, "needs 2 to 40"),
         ("slug: my_detector", "slug: payments", 1, "there is a detector 'payments' already"),
+        ("name: My detector", "name: '  '", 2, "is a text of 1 to 100 characters"),
+        ("MANY_WITHIN_AN_HOUR", "overlap", 32, "is the address of another page"),
+        ("text: More than 10 events within an hour.", "text: ''", 36, "is empty"),
+        ("      channel:", f"      {'c' * 65}:", 19, "has at most 64 characters"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(editor, payments_detector, old, new, line, says):
+    assert old in SKETCH
     text = SKETCH.replace(old, new)
-    if text == SKETCH:
-        text = SKETCH.replace("slug: my_detector", "slug: x")
     answer = post(editor, NEW, text, "check", headers=HTMX)
     told = re.findall(r'data-line="(\d+)".*?<span>(.*?)</span>', text_of(answer), re.DOTALL)
     assert str(line) in {number for number, _ in told}
@@ -215,6 +219,29 @@ def test_a_champion_that_no_longer_fits_is_told_and_left_alone(editor, champion)
     assert "v1 still fits" in previewed(editor, config)
     saved(editor, champion, with_windows("7d", "14d"))
     assert Deployment.objects.get().digest == digest
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"amount": None}, "It still takes the amount of before."),
+        ({"currency": {"default": "USD"}}, "It still takes the currency of before."),
+        ({"entity": "device_id"}, "It still takes the entity of before."),
+    ],
+)
+def test_a_role_that_a_champion_keeps_is_told(editor, champion, changed, said):
+    config = config_of("payments")
+    event = {key: value for key, value in (config["event"] | changed).items() if value}
+    told = previewed(editor, config | {"event": event})
+    assert "The champion v1 no longer fits" in told and said in told
+
+
+def test_personal_data_that_a_champion_keeps_in_clear_is_told(editor, champion):
+    config = config_of("payments")
+    event = config["event"] | {"pii": [*config["event"]["pii"], "device_id"]}
+    told = previewed(editor, config | {"event": event})
+    assert "still takes the personal data of before" in told
+    assert "Until then device_id is still stored and shown in clear." in told
 
 
 def test_a_rule_that_the_champion_gives_nothing_to_read_is_told(editor, champion, settings):

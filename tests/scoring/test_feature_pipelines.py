@@ -13,9 +13,10 @@ from scoring import deployment
 from scoring.core.bundle import write_bundle
 from scoring.ingestion.stream import Message, check_detector, settle, source_values
 from scoring.models import Detector, Prediction
+from scoring.policy_store import digest_of
 from scoring.services import Refused, Scored
 from scoring.source_models import Source
-from scoring.sources import how_it_comes, score_source_events
+from scoring.sources import declaration_of, how_it_comes, score_source_events
 from tests.factories import START, config_of, shipped_detector, train_bundle
 from tests.scoring.test_sources import KAFKA, WEBHOOK
 
@@ -135,6 +136,49 @@ def test_a_source_that_changed_says_to_load_its_pipeline_again(load):
     load(PIPELINE)
     assert "again" not in how_it_comes(Source.objects.get())
     assert Detector.objects.get().spec().pii_fields == {"user_id", "mail"}
+
+
+def test_the_order_of_fields_is_no_change_and_a_limit_is_one(load):
+    load(KAFKA, PIPELINE)
+    source = Source.objects.get()
+    properties = source.schema["properties"]
+    source.schema["properties"] = dict(reversed(properties.items()))
+    source.schema["required"] = source.schema["required"][::-1]
+    assert "again" not in how_it_comes(source)
+    source.schema["properties"] = properties | {"amount": {"type": "number", "minimum": 0}}
+    assert "load its feature pipeline again" in how_it_comes(source)
+
+
+def test_a_schema_of_an_earlier_release_without_a_field_breaks_no_page(load, client, engineer):
+    load(KAFKA, PIPELINE)
+    Source.objects.update(schema={})
+    client.force_login(engineer)
+    assert client.get("/sources/").status_code == 200
+    assert client.get(f"/sources/{SOURCE}/").status_code == 200
+
+
+def test_the_browser_may_change_the_schema_of_such_a_source_as_a_file_may(load, client, engineer):
+    load(KAFKA, PIPELINE)
+    client.force_login(engineer)
+    stands = declaration_of(Source.objects.get())
+    fewer = {
+        name: rule for name, rule in stands["schema"]["properties"].items() if name != "amount"
+    }
+    schema = {"type": "object", "properties": fewer, "required": ["user_id"]}
+    text = yaml.safe_dump(stands | {"schema": schema})
+    form = {"text": text, "act": "save", "base": digest_of(stands)}
+    assert client.post(f"/sources/{SOURCE}/", form).status_code == 302
+    assert "load its feature pipeline again" in how_it_comes(Source.objects.get())
+
+
+def test_sources_of_a_detector_that_is_switched_off_say_so_without_asking_for_it_each(
+    load, django_assert_num_queries
+):
+    load(KAFKA, PIPELINE)
+    Detector.objects.update(enabled=False)
+    [source] = Source.objects.select_related("detector")
+    with django_assert_num_queries(0):
+        assert f"Detector '{SLUG}' is switched off" in how_it_comes(source)
 
 
 def test_joining_is_audited(load):

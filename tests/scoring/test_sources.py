@@ -139,6 +139,12 @@ def test_all_mistakes_are_told_at_once():
     assert {place for place, _ in caught.value.problems} >= {"name", "source_type", "schema"}
 
 
+def test_a_schema_without_a_field_is_refused():
+    with pytest.raises(SourceError) as caught:
+        read_mapping({"name": "x", "source_type": "webhook", "schema": {}, "detector": "payments"})
+    assert [place for place, _ in caught.value.problems] == ["schema.type", "schema.properties"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
