@@ -100,6 +100,7 @@ def lived_again(version):
     return len(found)
 
 
+@pytest.mark.slow
 def test_nothing_drifts_where_nothing_moved():
     version = trained(with_few_labels(events=9000))
     events = lived_again(version)

@@ -90,6 +90,7 @@ def test_a_prediction_of_5_0_from_before_it_was_read_as_5_still_verifies(monkeyp
     assert verify_one(row) is None
 
 
+@pytest.mark.slow
 def test_a_thousand_mixed_predictions_verify(champion):
     raws = payments(520, users=30)
     for i in range(0, 60, 3):

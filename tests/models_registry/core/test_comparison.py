@@ -71,6 +71,7 @@ def test_where_either_of_two_may_decide_each_has_to_be_surer():
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
+@pytest.mark.slow
 def test_equal_candidates_pass_no_oftener_than_promised():
     """Of 100, each promised with 5 in 100 at most: 12 and more would happen in 1 of 200 only."""
     runs = [run(Setting(positives=40), seed, resamples=100) for seed in range(100)]
@@ -78,6 +79,7 @@ def test_equal_candidates_pass_no_oftener_than_promised():
     assert sum(map(passes, runs)) < 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hosts", [1, 3])
 def test_equal_candidates_pass_no_oftener_where_few_entities_have_incidents(hosts):
     setting = Setting(positives=40, entities=hosts, incident=4, share=0.5)

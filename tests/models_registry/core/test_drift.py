@@ -142,6 +142,7 @@ def test_the_same_rate_is_stable():
     assert judge_drifts([measured])[0].status == "stable"
 
 
+@pytest.mark.slow
 def test_a_whole_check_hardly_ever_alarms_when_nothing_moved():
     """The full rates, with intervals and powers, are in docs/evidence/drift.md."""
     names = [f"f{i}" for i in range(15)]

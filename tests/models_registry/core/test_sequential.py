@@ -22,6 +22,7 @@ def crossings(*, drift: float, days: int = 60, runs: int = 400, seed: int = 1) -
     return always, naive
 
 
+@pytest.mark.slow
 def test_daily_looks_at_nothing_stay_within_the_promise_where_plain_intervals_do_not():
     always, naive = crossings(drift=0.0)
     assert always <= 0.05 * 400
