@@ -19,10 +19,18 @@ DRIFT = "/models/fraud/drift/"
 RETRAINING = "/models/fraud/retraining/"
 
 
+def check_now(page: Page) -> None:
+    """Ask for a check and wait for its end: the page is loaded anew then."""
+    button = page.get_by_role("button", name="Check now")
+    button.click()
+    expect(page.locator("#drift-job")).to_be_visible()
+    expect(button).to_be_visible(timeout=60_000)
+
+
 def test_an_owner_checks_for_drift_and_looks_at_a_feature(sign_in: SignIn) -> None:
     page = sign_in("owner")
     page.goto(DRIFT)
-    page.get_by_role("button", name="Check now").click()
+    check_now(page)
     expect(page.locator("#drift .verdict")).to_contain_text("training window", timeout=60_000)
     expect(page.locator("#drift-overlay-chart.js-plotly-plot")).to_be_visible(timeout=20_000)
     page.get_by_role("link", name="transaction_amount", exact=True).click()
@@ -30,7 +38,7 @@ def test_an_owner_checks_for_drift_and_looks_at_a_feature(sign_in: SignIn) -> No
     expect(page.locator("#drift-overlay-chart.js-plotly-plot")).to_be_visible(timeout=20_000)
     assert "show=feature.transaction_amount" in page.url
     assert_accessible(page)
-    page.get_by_role("button", name="Check now").click()
+    check_now(page)
     expect(page.locator("#drift-timeline-chart.js-plotly-plot")).to_be_visible(timeout=60_000)
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()

@@ -19,10 +19,11 @@ pytestmark = [
 SignIn = Callable[[str], Page]
 ANALYST_RAIL = [
     *("Queue", "Cases", "Dashboards", "Second looks", "Detectors", "Rules", "Watchlists"),
-    *("Models", "Jobs", "API"),
+    *("Sources", "Models", "Jobs", "API"),
 ]
 OWNER_RAIL = [
-    *("Queue", "Cases", "Dashboards", "Detectors", "Rules", "Watchlists", "Models", "Jobs", "API"),
+    *("Queue", "Cases", "Dashboards", "Detectors", "Rules", "Watchlists", "Sources", "Models"),
+    *("Jobs", "API"),
 ]
 ADMIN_RAIL = ["Users", "API keys", "Audit trail", "Django admin"]
 LONG = "Maximiliane-Alexandra Wolfeschlegelsteinhausenbergerdorff Jr"
