@@ -138,8 +138,8 @@ def entity_precision_at_k(
         return NAN
     entity_code = np.unique(entities, return_inverse=True)[1]
     found = np.zeros(int(entity_code.max()) + 1, dtype=bool)
-    results = []
-    for day in np.unique(days):
+    all_days, hit = np.unique(days), 0
+    for day in all_days:
         rows = np.flatnonzero((days == day) & ~found[entity_code])
         present, place = np.unique(entity_code[rows], return_inverse=True)
         top_score = np.full(present.size, -np.inf)
@@ -149,8 +149,8 @@ def entity_precision_at_k(
         alerts = np.argsort(-top_score, kind="stable")[:k]
         hits = present[alerts][bad[alerts]]
         found[hits] = True
-        results.append(hits.size / k)
-    return float(np.mean(results))
+        hit += hits.size
+    return hit / (all_days.size * k)
 
 
 def entity_precision_ceiling(
@@ -165,7 +165,7 @@ def entity_precision_ceiling(
     each = np.unique(np.stack([_codes(days)[bad], _codes(entities)[bad]]), axis=1)
     a_day = np.minimum(np.bincount(each[0], minlength=1), k).sum()
     once = np.unique(each[1]).size
-    return float(min(a_day, once) / (n * k))
+    return min(int(a_day), once) / (n * k)
 
 
 def _codes(values: NDArray[Any]) -> NDArray[np.intp]:
