@@ -8,7 +8,7 @@ from accounts.quantities import threshold
 from accounts.typed import is_whole
 from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES
-from models_registry.metric_rows import METRICS, Show, ceiling_of, span_of
+from models_registry.metric_rows import METRICS, Cell, Show, cell_of
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
 from models_registry.rare_class import own_parameters, rare_class_words
@@ -25,15 +25,6 @@ LONGEST = 60
 
 class CompareError(ValueError):
     """A choice of versions that cannot stand side by side; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """`text`, and under it the 95 % interval and what a perfect ranking reaches, where known."""
-
-    text: str
-    interval: str = ""
-    ceiling: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +118,7 @@ def _metric_lines(versions: Sequence[ModelVersion], currency: str) -> list[Line]
 
 
 def _metric(version: ModelVersion, key: str, show: Show) -> Cell:
-    found = as_told(version.metrics)
-    return Cell(show(found.get(key)), span_of(found, key, show), ceiling_of(found, key, show))
+    return cell_of(as_told(version.metrics), key, show)
 
 
 def _threshold_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:

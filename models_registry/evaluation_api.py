@@ -32,8 +32,8 @@ class EvaluationBody(serializers.Serializer[Any]):
     last_event_at = serializers.DateTimeField()
     created_at = serializers.DateTimeField()
     metrics = serializers.DictField(
-        help_text="By name, with `intervals` [low, high] at 95 % and `ceilings`, what a perfect "
-        "ranking reaches; of folds `folds`, each with all of these, `mean` and `std`."
+        help_text="By name, with `intervals` [low, high] at 95 % and `ceilings`, what no "
+        "ranking is above; of folds `folds`, each with all of these, `mean` and `std`."
     )
 
 

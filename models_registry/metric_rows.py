@@ -118,7 +118,7 @@ def span_of(found: Mapping[str, Any], key: str, show: Show) -> str:
 
 
 def ceiling_of(found: Mapping[str, Any], key: str, show: Show) -> str:
-    """What a perfect ranking reaches of a stored metric, in words; empty where that is not known,
+    """What no ranking is above in a stored metric, in words; empty where that is not known,
     as in evaluations of before, and where the metric has no value."""
     ceiling: float | None = (found.get("ceilings") or {}).get(key)
     if ceiling is None or found.get(key) is None:
@@ -127,12 +127,17 @@ def ceiling_of(found: Mapping[str, Any], key: str, show: Show) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldCell:
-    """A fold's value of one metric; `interval` and `ceiling` are empty where none was made."""
+class Cell:
+    """`text`, and under it the 95 % interval and what no ranking is above, where known."""
 
     text: str
     interval: str = ""
     ceiling: str = ""
+
+
+def cell_of(found: Mapping[str, Any], key: str, show: Show) -> Cell:
+    """A stored metric as a cell."""
+    return Cell(show(found.get(key)), span_of(found, key, show), ceiling_of(found, key, show))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ class FoldLine:
     name: str
     mean: str
     spread: str
-    each: tuple[FoldCell, ...]
+    each: tuple[Cell, ...]
 
 
 def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
@@ -165,8 +170,5 @@ def _fold_line(name: str, key: str, folds: Sequence[Mapping[str, Any]], show: Sh
     known = [value for value in values if value is not None]
     mean, spread = (fmean(known), pstdev(known)) if known else (None, None)
     few = f" ({len(known)} of {len(values)} folds)" if 0 < len(known) < len(values) else ""
-    cells = tuple(
-        FoldCell(show(fold[key]), span_of(fold, key, show), ceiling_of(fold, key, show))
-        for fold in folds
-    )
+    cells = tuple(cell_of(fold, key, show) for fold in folds)
     return FoldLine(name, show(mean) + few, show(spread), cells)

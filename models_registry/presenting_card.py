@@ -18,7 +18,7 @@ from models_registry.verdicts import (
 
 @dataclass(frozen=True, slots=True)
 class CardMetric:
-    """One metric with its 95 % interval and what a perfect ranking reaches, where known."""
+    """One metric with its 95 % interval and what no ranking is above, where known."""
 
     name: str
     meaning: str

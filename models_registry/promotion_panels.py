@@ -259,7 +259,7 @@ def _live_rows(found: Mapping[str, Any], currency: str) -> list[MetricRow]:
             )
         )
     if cards:
-        # Comparisons of before did not keep what a perfect ranking reaches.
+        # Comparisons of before did not keep what no ranking is above.
         ceiling = found.get("ceiling")
         rows.append(
             MetricRow(

@@ -77,7 +77,7 @@ class CompareCell(serializers.Serializer[Any]):
     values = serializers.ListField(child=serializers.CharField())
     intervals = serializers.ListField(child=serializers.CharField())
     ceilings = serializers.ListField(
-        child=serializers.CharField(), help_text="What a perfect ranking reaches; empty if unknown."
+        child=serializers.CharField(), help_text="What no ranking is above; empty if unknown."
     )
 
 

@@ -27,8 +27,26 @@ from scoring.rule_views import crumbs, signed_in
 from scoring.yaml_lines import mistakes_of, with_lines
 from scoring.yaml_writing import write_yaml
 
-TEMPLATE = "scoring/detector_declaration.html"
+TEMPLATE = "scoring/declaration.html"
 MAY_DECLARE = "scoring.add_detector"
+ABOUT = {
+    "word": "detector",
+    "parts": (
+        ("slug", "Part of the API's address; never changes"),
+        (
+            "event",
+            "Fields, which of them are id, time, amount and entity, and which are personal data",
+        ),
+        ("features", "What the model is given, in steps"),
+        ("rules", "Conditions that ask for a review, block or add weight"),
+        ("screening", "Which fields are looked up in sanctions lists"),
+        ("audit_rate", "Share of approved events that people look at"),
+        ("costs", "What reviews, wrong blocks and losses cost"),
+        ("training", "Learner, label delay, how often it trains"),
+    ),
+    "described_in": "docs/detectors.md describes each, with an example.",
+}
+"""What a page says beside the editor."""
 
 
 @login_required
@@ -37,6 +55,7 @@ MAY_DECLARE = "scoring.add_detector"
 def detector_new(request: HttpRequest) -> HttpResponse:
     """Declare a detector (declaration_editor.edit)."""
     context = {
+        **ABOUT,
         "title": "Declare a detector",
         "crumbs": [("Detectors", reverse("detector_list"))],
         "may_edit": True,
@@ -62,9 +81,10 @@ def detector_declaration(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and not may_edit:
         raise PermissionDenied
     context = {
+        **ABOUT,
         "title": "Declaration",
         "crumbs": crumbs(detector),
-        "detector": detector,
+        "slug": detector.slug,
         "may_edit": may_edit,
         "back": detector.get_absolute_url(),
     }

@@ -28,9 +28,26 @@ from scoring.sources import (
 )
 from scoring.yaml_writing import write_yaml
 
-TEMPLATE = "scoring/source_detail.html"
+TEMPLATE = "scoring/declaration.html"
 MAY_DECLARE = "scoring.add_source"
 PAGE_SIZE = 100
+ABOUT = {
+    "word": "source",
+    "parts": (
+        ("slug", "Part of its address; never changes"),
+        ("source_type", "csv, parquet, kafka, mqtt, webhook or rest"),
+        ("detector", "Whose events they are"),
+        (
+            "config",
+            "kafka: topic, bootstrap_servers; mqtt: topic, host; csv and parquet: path. No secrets",
+        ),
+        ("schema", "JSON Schema of one event"),
+        ("mapping", "Field of the detector: field of the event"),
+        ("pii_fields", "Fields of the event that are personal data"),
+    ),
+    "described_in": "docs/api.md describes each.",
+}
+"""What a page says beside the editor."""
 
 
 @login_required
@@ -80,7 +97,8 @@ def source_detail(request: HttpRequest, slug: str) -> HttpResponse:
     )
     context = {
         **_context(source.name),
-        "source": source,
+        "slug": source.slug,
+        "feeds": source.detector,
         "how": how_it_comes(source),
         "may_edit": may_edit,
     }
@@ -89,7 +107,7 @@ def source_detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _context(title: str) -> dict[str, Any]:
     back = reverse("source_list")
-    return {"title": title, "crumbs": [("Sources", back)], "back": back}
+    return {**ABOUT, "title": title, "crumbs": [("Sources", back)], "back": back}
 
 
 def _read(source: Source | None, text: str) -> Declared:

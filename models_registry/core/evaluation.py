@@ -42,7 +42,7 @@ def evaluate(
     Metrics that need amounts or probabilities are left out without them; those that have no answer
     (recall without positives, precision without alerts) are NaN. `metrics["intervals"]` has
     [low, high] of each at 95 %, `metrics["resampled"]` says how they were made; no intervals with
-    `resamples` 0. `metrics["ceilings"]` has what a perfect ranking reaches of metrics where that
+    `resamples` 0. `metrics["ceilings"]` has what no ranking is above in metrics where that
     need not be 1; none without positives.
     """
     days = (event_time // DAY).astype(np.int64)

@@ -150,7 +150,7 @@ class LiveComparison:
 
     `verdict`: better, worse, undecided or not_enough_labels. `cost` is money per event with the
     paired bootstrap of one look; `sequence` is the saving per event that holds at every look.
-    `cards`, its `ceiling` (what a perfect ranking reaches) and `mcnemar` are None where labels do
+    `cards`, its `ceiling` (what no ranking is above) and `mcnemar` are None where labels do
     not cover what was not selected. `told` is what each day (events' time // DAY) adds to the
     sequence, for the looks that come.
     """

@@ -16,7 +16,6 @@ from accounts.typed import is_whole
 from models_registry.approvals import LEAST_REASON
 from models_registry.card import model_card
 from models_registry.comparing import (
-    Cell,
     CompareError,
     Line,
     compare_versions,
@@ -34,6 +33,7 @@ from models_registry.management.printing import (
     learnt_from,
     metric_table,
 )
+from models_registry.metric_rows import Cell
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.monitoring import NoModel, check_drift
 from models_registry.promotion import PromotionRefused, promote, review_over, roll_back
