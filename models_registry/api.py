@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem, field_error
+from accounts.body import valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
@@ -314,22 +315,3 @@ def asked_detector(request: Request) -> Detector | None:
     """The detector that `?detector=` names; None where it names none. Raises Http404."""
     slug = request.query_params.get("detector", "")
     return detector_or_404(slug) if slug else None
-
-
-def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """What a body says. Raises the problem that names its wrong fields, those too that would be
-    passed over, though somebody meant something by them."""
-    form = kind(data=request.data or {})
-    if isinstance(request.data, dict):
-        unknown = sorted(request.data.keys() - form.fields.keys())
-        if unknown:
-            known = ", ".join(form.fields)
-            raise ValidationProblem(
-                [field_error(name, f"is not known here: {known} are") for name in unknown]
-            )
-    form.is_valid(raise_exception=True)
-    # A field that may be left out may be null instead.
-    return {
-        name: form.fields[name].get_default() if value is None else value
-        for name, value in form.validated_data.items()
-    }

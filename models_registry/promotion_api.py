@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
+from accounts.body import valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from models_registry.api import (
@@ -22,7 +23,6 @@ from models_registry.api import (
     DecisionBody,
     asked_detector,
     decision_body,
-    valid,
 )
 from models_registry.approvals import (
     ReasonNeeded,

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
+from accounts.body import valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from scoring.api.asking import ERRORS, field_errors
@@ -166,7 +167,7 @@ class ListEntriesView(APIView):
         responses={200: ListedPage, 201: ListedPage, **ERRORS},
     )
     def post(self, request: Request, slug: str) -> Response:
-        asked = _read(ListAddIn, request)
+        asked = valid(ListAddIn, request)
         done = _done(add_list_entries, slug, asked, request)
         added = sum(one.state == ADDED for one in done)
         body = {"results": _results(done), "added": added}
@@ -185,7 +186,7 @@ class ListRemovalView(APIView):
         responses={200: TakenOffPage, **ERRORS},
     )
     def post(self, request: Request, slug: str) -> Response:
-        done = _done(revoke_list_values, slug, _read(ListValuesIn, request), request)
+        done = _done(revoke_list_values, slug, valid(ListValuesIn, request), request)
         removed = sum(one.state == REMOVED for one in done)
         return Response({"results": _results(done), "removed": removed})
 
@@ -213,20 +214,6 @@ def _detector(slug: str) -> Detector:
 def _entry(slug: str, pk: int) -> ListEntry:
     rows = ListEntry.objects.select_related("author")
     return get_object_or_404(rows, pk=pk, detector__slug=slug)
-
-
-def _read(shape: type[ListValuesIn], request: Request) -> dict[str, Any]:
-    """The body, checked. What would be passed over is refused: an end that is misspelt is none."""
-    form = shape(data=request.data)
-    if isinstance(request.data, dict):
-        known = ", ".join(form.fields)
-        unknown = sorted(request.data.keys() - form.fields.keys())
-        if unknown:
-            said = f"is not known; there are {known}"
-            raise ValidationProblem([{"field": name, "message": said} for name in unknown])
-    form.is_valid(raise_exception=True)
-    found: dict[str, Any] = form.validated_data
-    return found
 
 
 def _done(service: Any, slug: str, asked: dict[str, Any], request: Request) -> list[Outcome]:

@@ -1,0 +1,27 @@
+"""What the body of a request to an API says. Raises ValidationProblem."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from accounts.api_errors import ValidationProblem, field_error
+
+
+def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """What a body says. Raises the problem that names its wrong fields, those too that would be
+    passed over, though somebody meant something by them."""
+    form = kind(data=request.data or {})
+    if isinstance(request.data, dict):
+        unknown = sorted(request.data.keys() - form.fields.keys())
+        if unknown:
+            known = ", ".join(form.fields)
+            raise ValidationProblem(
+                [field_error(name, f"is not known here: {known} are") for name in unknown]
+            )
+    form.is_valid(raise_exception=True)
+    # A field that may be left out may be null instead.
+    return {
+        name: form.fields[name].get_default() if value is None else value
+        for name, value in form.validated_data.items()
+    }
