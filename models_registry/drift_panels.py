@@ -18,6 +18,7 @@ from models_registry.core.drift import (
     UNKNOWN,
     Drift,
 )
+from models_registry.core.reference import ONCE_FULL
 from models_registry.drift_figures import overlay, timeline
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.drift_selectors import NUMBERS, newest_check, over_time
@@ -167,13 +168,14 @@ def _shown(detector: Detector, check: DriftCheck, row: DriftRow, now: datetime) 
     history = list(over_time(detector, name=found.name, role=found.role, since=now - HISTORY))
     names = _level_names(check, found) if found.kind == "category" else {}
     figures = overlay(found, names), timeline(history)
-    return Shown(row, _sentence(found), *figures, checks=len(history))
+    return Shown(row, _sentence(check, found), *figures, checks=len(history))
 
 
-def _sentence(found: DriftStatistic) -> str:
+def _sentence(check: DriftCheck, found: DriftStatistic) -> str:
     if found.status == UNKNOWN:
         return found.reason
-    text = f"{found.rows:,} recent events against {found.reference_rows:,} of the training window."
+    text = f"{found.rows:,} recent events against {found.reference_rows:,} of the training window"
+    text += ", those whose windows were full." if _once_full(check, found) else "."
     if found.basis == BINNED:
         text += (
             " This model kept deciles alone: KS is a lower bound, Wasserstein cannot be told."
@@ -185,11 +187,26 @@ def _sentence(found: DriftStatistic) -> str:
     return text
 
 
+def _bundle(check: DriftCheck) -> Bundle | None:
+    """What was checked; None where it is gone."""
+    try:
+        return loaded(check.bundle_digest)
+    except BundleError:
+        return None
+
+
+def _once_full(check: DriftCheck, found: DriftStatistic) -> bool:
+    """Whether it was measured against the rows with full windows alone."""
+    bundle = _bundle(check)
+    if bundle is None or found.role != FEATURE:
+        return False
+    return ONCE_FULL in bundle.reference.get(found.name, {})
+
+
 def _level_names(check: DriftCheck, found: DriftStatistic) -> dict[float, str]:
     """Readable levels of a category, as its bundle knows them; a bundle that is gone knows none."""
-    try:
-        bundle: Bundle = loaded(check.bundle_digest)
-    except BundleError:
+    bundle = _bundle(check)
+    if bundle is None:
         return {}
     if bundle.predictor is None or found.role != FEATURE or found.name not in bundle.plan.names:
         return {}

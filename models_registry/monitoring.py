@@ -37,6 +37,7 @@ from models_registry.core.drift import (
     overall,
     too_few,
 )
+from models_registry.core.reference import of_full_windows
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.drift_selectors import check_body, drift_key, newest_check
 from models_registry.recent_predictions import MOST_ROWS, Recent, read_recent
@@ -153,7 +154,9 @@ def measure(detector: Detector, bundle: Bundle, recent: Recent, *, now: datetime
     return judge_drifts(
         [
             *(
-                _measure_feature(feature, i, recent, bundle.reference.get(feature.name))
+                _measure_feature(
+                    feature, i, recent, of_full_windows(bundle.reference.get(feature.name))
+                )
                 for i, feature in enumerate(bundle.plan.features)
             ),
             measure_values(SCORE_NAME, scored, outcome.get("score"), role=SCORE),

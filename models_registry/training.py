@@ -1,8 +1,7 @@
 """Train one version of a detector: dataset -> learner -> judged, exported, written as a bundle."""
 
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,9 @@ from numpy.typing import NDArray
 from accounts.models import User
 from jobs.models import Job
 from jobs.remaining import SEARCH_BEGINS, USUAL
-from models_registry.core.bands import describe_bands
 from models_registry.core.comparison import Contender, compare
-from models_registry.core.export import arrays_to_bytes, check_parity
 from models_registry.core.imbalance import recorded
 from models_registry.core.learners.catalogue import make_learner
-from models_registry.core.reference import describe_features, outcomes
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows, read_vectors
 from models_registry.datasets import digest as digest_of
@@ -42,30 +38,18 @@ from models_registry.judging import (
     risk_of,
 )
 from models_registry.models import Dataset, ModelVersion
+from models_registry.publishing import Found, publish_bundle
 from models_registry.selectors import usual_training
 from models_registry.tuning import tune_parameters
-from scoring.core.band import KEY as BANDS
-from scoring.core.bundle import EXPLAIN, MODEL, Bundle, write_bundle
+from scoring.core.bundle import Bundle
 from scoring.core.imbalance import chosen
 from scoring.core.inference import ModelError
 from scoring.core.spec import DetectorSpec
-from scoring.deployment import bundle_root, serving
+from scoring.deployment import serving
 from scoring.models import Detector
 
 FloatArray = NDArray[np.float64]
 READING = "Reading logged events"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the test part says: `risk` float64[n] of its rows, `everywhere` float64[m] of its span;
-    `comparison` is empty without a champion."""
-
-    risk: FloatArray
-    everywhere: FloatArray
-    metrics: dict[str, Any]
-    curves: dict[str, Any]
-    comparison: dict[str, Any]
 
 
 def run_training(job: Job, progress: Progress) -> dict[str, Any]:
@@ -129,7 +113,7 @@ def train_version(
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
     dataset = describe_dataset(detector, rows, split)
-    digest = _publish(detector, spec, rows, parts, fitted, dataset, found)
+    digest = publish_bundle(detector, spec, rows, parts, fitted, dataset, found)
     progress.report(0.99, "Registering")
     version = _register(
         detector,
@@ -308,59 +292,6 @@ def _compare(
     )
     found["champion_digest"] = champion.digest
     return found
-
-
-def _publish(
-    detector: Detector,
-    spec: DetectorSpec,
-    rows: Rows,
-    parts: Parts,
-    fitted: Fitted,
-    dataset: Dataset,
-    found: Found,
-) -> str:
-    """Export, prove that the export gives the learner's numbers, write the bundle."""
-    exported = fitted.learner.export()
-    check_parity(fitted.learner, exported, fitted.encoder.matrix(rows.vectors[parts.test.rows]))
-    categories = {f.name for f in spec.features if f.kind == "category"}
-    manifest = {
-        "detector": detector.config,
-        "learner": fitted.learner.name,
-        "parameters": recorded(fitted.learner, spec.training.imbalance),
-        "link": exported.link,
-        "encoder": fitted.encoder.to_dict(),
-        "calibration": fitted.calibration.to_dict(),
-        "thresholds": fitted.thresholds.to_dict(),
-        "reference": describe_features(
-            rows.vectors[parts.train.span], spec.feature_names, categorical=categories
-        ),
-        "outcome_reference": outcomes(
-            found.everywhere,
-            review=fitted.thresholds.review,
-            positives=parts.train.positives,
-            rows=len(parts.train.rows),
-        ),
-        BANDS: _bands(rows, parts, fitted, found),
-        "training": {
-            "dataset_digest": dataset.digest,
-            "rows": len(parts.train.rows),
-            "positives": parts.train.positives,
-            "known_at": rows.known_at.isoformat(),
-            "last_fitted_at": float(rows.event_time[parts.validation.rows[-1]]),
-        },
-        "metrics": found.metrics,
-        "created_at": datetime.now(UTC).isoformat(),
-    }
-    files = {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
-    return write_bundle(bundle_root(), finite(manifest), files)
-
-
-def _bands(rows: Rows, parts: Parts, fitted: Fitted, found: Found) -> dict[str, Any]:
-    """What the test events of each band of probability turned out to be; none uncalibrated."""
-    if fitted.calibration.kind == "none":
-        return {}
-    test = parts.test
-    return describe_bands(found.risk, test.labels, rows.entities[test.rows])
 
 
 @transaction.atomic

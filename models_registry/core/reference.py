@@ -13,6 +13,9 @@ DECILES: Final = tuple(round(0.1 * i, 1) for i in range(11))
 MAX_LEVELS: Final = 20
 POINTS: Final = 200
 """Points kept of a number's distribution: KS against them is exact to 1 / 400."""
+LEAST_FULL: Final = 1000
+"""Rows with full windows from which these are described alone; drift needs as many a side."""
+ONCE_FULL: Final = "once_full"
 NEAR: Final = 0.1
 """Relative error of a share that a comparison of rates, by factors from 1.5 on, can bear."""
 
@@ -35,6 +38,36 @@ def describe_features(
         name: _describe_levels(column) if name in categorical else describe_values(column)
         for name, column in zip(names, vectors.T, strict=True)
     }
+
+
+def describe_once_full(
+    vectors: FloatArray,
+    names: Sequence[str],
+    *,
+    age: FloatArray,
+    reaches: Sequence[float],
+    categorical: Collection[str] = (),
+) -> dict[str, dict[str, Any]]:
+    """As `describe_features`; with an entry ONCE_FULL of the rows whose windows were full.
+
+    `age` float64[n]: seconds from the beginning of the history to each row; `reaches` how far back
+    each feature reads. What reads back further than the history was long saw a part of its window:
+    a count is too low then, a mean missing. A feature gets the entry where some rows are such and
+    LEAST_FULL or more are not.
+    """
+    found = describe_features(vectors, names, categorical=categorical)
+    for name, column, reach in zip(names, vectors.T, reaches, strict=True):
+        full = column[age >= reach]
+        if LEAST_FULL <= full.size < column.size:
+            alone = describe_features(full[:, None], [name], categorical=categorical)
+            found[name][ONCE_FULL] = alone[name]
+    return found
+
+
+def of_full_windows(described: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What a feature is measured against for drift: rows with full windows, where those are told
+    apart. Half-empty windows tell of the history's beginning, not of how things were."""
+    return None if described is None else described.get(ONCE_FULL, described)
 
 
 def describe_values(values: FloatArray) -> dict[str, Any]:

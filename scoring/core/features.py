@@ -144,7 +144,7 @@ def _plan_entity(
         for place, feature in features
         if feature.kind in AGAINST
     ]
-    reach = max(max(f.window + f.offset, f.recent) for _, f in features)
+    reach = max(f.reach for _, f in features)
     return EntityPlan(
         key=key,
         columns=tuple(columns),

@@ -82,6 +82,11 @@ class FeatureSpec:
         return (self.name, self.kind, self.field, self.entity, self.window, self.offset,
                 self.include_current, self.recent)  # fmt: skip
 
+    @property
+    def reach(self) -> float:
+        """How far back it reads, in seconds; 0 where it reads the event alone."""
+        return max(self.window + self.offset, self.recent)
+
 
 def _fields(read: Reader, place: str, config: Config) -> list[str]:
     names = read.items(place, config, "fields")

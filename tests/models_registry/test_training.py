@@ -201,7 +201,7 @@ def test_an_unknown_learner_registers_nothing(detector):
 
 def test_a_learner_that_fails_registers_nothing(detector, monkeypatch):
     history(detector, events=400)
-    monkeypatch.setattr("models_registry.training.check_parity", lambda *args: 1 / 0)
+    monkeypatch.setattr("models_registry.publishing.check_parity", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(detector)
     assert nothing_is_registered()

@@ -3,7 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from models_registry.core.reference import describe_features, describe_values, share_from
+from models_registry.core.reference import (
+    ONCE_FULL,
+    describe_features,
+    describe_once_full,
+    describe_values,
+    of_full_windows,
+    share_from,
+)
 
 VECTORS = np.array(
     [[1.0, 7.0, np.nan], [2.0, 7.0, np.nan], [np.nan, 9.0, np.nan], [3.0, 7.0, np.nan]]
@@ -50,3 +57,39 @@ def test_a_share_is_read_off_the_points_where_they_are_fine_enough_for_it():
 
 def test_without_points_no_share_is_told():
     assert share_from(describe_values(np.array([np.nan])), 0.5) is None
+
+
+AGES = np.arange(1500.0)
+"""A row a second, from the beginning of the history on."""
+
+
+def _growing(reach):
+    """A count over `reach` seconds of such a history: it grows until its window is full."""
+    return describe_once_full(
+        np.minimum(AGES, reach)[:, None], ["count"], age=AGES, reaches=[reach]
+    )["count"]
+
+
+def test_rows_with_full_windows_are_described_apart():
+    found = _growing(reach=400.0)
+    assert (found["count"], found["deciles"][0]) == (1500, 0.0)
+    full = found[ONCE_FULL]
+    assert (full["count"], full["mean"], full["std"]) == (1100, 400.0, 0.0)
+    assert of_full_windows(found) == full
+
+
+def test_too_few_full_windows_say_no_more_than_all():
+    found = _growing(reach=600.0)
+    assert ONCE_FULL not in found
+    assert of_full_windows(found) == found
+
+
+def test_what_reads_the_event_alone_has_one_description():
+    assert ONCE_FULL not in _growing(reach=0.0)
+
+
+def test_levels_are_described_apart_too():
+    found = describe_once_full(
+        (AGES < 400)[:, None], ["new"], age=AGES, reaches=[400.0], categorical={"new"}
+    )["new"]
+    assert [level["value"] for level in found[ONCE_FULL]["levels"]] == [0.0]
