@@ -29,7 +29,7 @@ def multiply(predictions: int, alerts: int, cases: int) -> dict[str, int]:
     """Fill an empty database; how many rows of each kind it holds then."""
     prepare()
     demo.make_people("bench")
-    demo.fill(lambda text: None, events=EVENTS, recent_events=1500)
+    demo.fill(lambda text: None, events=EVENTS, served_events=1500)
     copies = max(alerts // max(Alert.objects.count(), 1), 1)
     _choose_templates(max(predictions // copies, 1))
     _copy_predictions(copies)

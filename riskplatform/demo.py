@@ -39,13 +39,15 @@ PEOPLE = {
     "admin": (ADMIN, "Ada", "Min"),
 }
 SEED, MOST_SEEDS = 7, 5
-DAYS = 75
-RECENT = timedelta(days=3)
+HISTORY = timedelta(days=120)
+"""Long enough that champions learn from full windows too: `cards` looks back 44 days."""
+SERVED = timedelta(days=8)
+"""For so long the champions have served: a whole week, as drift of the calendar is told of. What
+was flagged since waits for an analyst; what was flagged before has its label."""
 EVENTS = {
-    **{"payments": 24_000, "fraud": 12_000, "cards": 24_000, "anomaly": 12_000},
-    **{"creditcard": 30_000, "credit_card_fraud": 12_000},
+    **{"payments": 24_000, "fraud": 15_000, "cards": 24_000, "anomaly": 15_000},
+    **{"creditcard": 30_000, "credit_card_fraud": 15_000},
 }
-RECENT_EVENTS = 1500
 RATES = {
     "CHF": Decimal("1.04"),
     "GBP": Decimal("1.17"),
@@ -83,12 +85,12 @@ def logins(password: str) -> list[tuple[str, str, bool]]:
     return found
 
 
-def fill(
-    say: Say, *, events: Mapping[str, int] = EVENTS, recent_events: int = RECENT_EVENTS
-) -> None:
-    """History scored by rules, champions trained on it, recent days scored by them, alerts.
+def fill(say: Say, *, events: Mapping[str, int] = EVENTS, served_events: int | None = None) -> None:
+    """History scored by rules, champions trained on it, a week and a day scored by them, alerts.
 
-    One that was interrupted goes on where it was: run it again until it comes to its end.
+    Of these `served_events` for each detector, by default as many a day as before: what changes
+    its pace drifts. One that was interrupted goes on where it was: run it again until it comes to
+    its end.
     """
     now = started_at()
     owner = User.objects.get(username="owner")
@@ -111,7 +113,8 @@ def fill(
         champion = f"champion {version.label} ({version.learner})"
         say(f"{slug}: {champion}, average precision {precision:.2f} on unseen days")
     for detector in detectors.values():
-        simulate_history(detector, start=now - RECENT, end=now, events=recent_events, seed=SEED)
+        served = served_events or _usual_pace(detector, now)
+        _simulate(detector, now - SERVED, now, served, now=now)
     _declare_rates()
     if not Case.objects.exists():
         with transaction.atomic():  # whole or not at all: it could not go on in its middle
@@ -126,9 +129,28 @@ def _declare_rates() -> None:
         set_rates(RATES, actor=User.objects.filter(username="admin").first(), source="demo")
 
 
+def _usual_pace(detector: Detector, now: datetime) -> int:
+    """As many events for the days served as the history had in as many."""
+    past = Prediction.objects.filter(detector=detector, event_time__lt=now - SERVED).count()
+    return max(round(past * (SERVED / (HISTORY - SERVED))), 1)
+
+
 def _simulate_past(detector: Detector, now: datetime, events: int, seed: int = SEED) -> None:
-    start, end = now - timedelta(days=DAYS), now - RECENT
-    simulate_history(detector, start=start, end=end, events=events, seed=seed)
+    _simulate(detector, now - HISTORY, now - SERVED, events, now=now, seed=seed)
+
+
+def _simulate(
+    detector: Detector,
+    start: datetime,
+    end: datetime,
+    events: int,
+    *,
+    now: datetime,
+    seed: int = SEED,
+) -> None:
+    simulate_history(
+        detector, start=start, end=end, events=events, seed=seed, settled_until=now - SERVED
+    )
 
 
 def _train(detector: Detector, now: datetime, events: int, owner: User, say: Say) -> ModelVersion:
@@ -181,8 +203,8 @@ def _triage(now: datetime, say: Say) -> None:
 
 
 def _flagged(now: datetime) -> list[UUID]:
-    """Flagged predictions of the recent days that nobody has labelled."""
-    recent = Prediction.objects.filter(event_time__gte=now - RECENT, labels__isnull=True)
+    """Flagged predictions of the last days that nobody has labelled."""
+    recent = Prediction.objects.filter(event_time__gte=now - SERVED, labels__isnull=True)
     return list(recent.exclude(decision="APPROVE").values_list("pk", flat=True)) or list(
         predictions_without_alert(now)
     )

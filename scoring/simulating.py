@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -16,6 +16,8 @@ from scoring.services import Outcome, Scored, score_event, score_events
 from scoring.simulation.stream import SimulatedEvent, history, live
 
 CHUNK = 1000
+LOOKED_AT = timedelta(days=1)
+"""An analyst who looks at a flagged event has decided by then."""
 
 
 def simulate_history(
@@ -26,8 +28,13 @@ def simulate_history(
     events: int,
     seed: int,
     on_progress: Callable[[int], None] = lambda done: None,
+    settled_until: datetime | None = None,
 ) -> int:
-    """Score about `events` past events and label those whose truth is known by now."""
+    """Score about `events` past events and label those whose truth is known by now.
+
+    What was flagged before `settled_until` was looked at by somebody: it has its label the day
+    after, where the truth did not come sooner.
+    """
     now = timezone.now()
     done = 0
     spec = detector.spec()
@@ -35,15 +42,21 @@ def simulate_history(
     for batch in _batches(past, spec.risk_delay):
         outcomes = score_events(detector.slug, [item.payload for item in batch], announce=False)
         _insist(outcomes)
-        truths = {
-            key_text(item.payload[spec.id_field]): (item.is_fraud, item.label_time)
-            for item in batch
-            if item.label_time <= now
-        }
+        truths = {}
+        for item, outcome in zip(batch, outcomes, strict=True):
+            known_at = item.label_time
+            if settled_until and item.time < settled_until and _is_flagged(outcome):
+                known_at = min(known_at, item.time + LOOKED_AT)
+            if known_at <= now:
+                truths[key_text(item.payload[spec.id_field])] = (item.is_fraud, known_at)
         record_truths(detector.pk, truths, source=Label.Source.SIMULATOR)
         done += len(batch)
         on_progress(done)
     return done
+
+
+def _is_flagged(outcome: Outcome) -> bool:
+    return isinstance(outcome, Scored) and bool(outcome.prediction.selection_reason)
 
 
 def _insist(outcomes: list[Outcome]) -> None:

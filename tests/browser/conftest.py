@@ -26,7 +26,7 @@ FLAGS = [
 expect.set_options(timeout=20_000)  # two platforms and two browsers may share two processors
 WITHOUT_CHANCE = {"RISK_SECOND_LOOK_SHARE": "0", "RISK_CASE_APPROVAL_LIMIT": ""}
 """Which alert is judged twice and what takes two people, tests say: amounts move with the hour."""
-FILL = "from riskplatform.demo import fill; fill(print, events={'fraud': 9000}, recent_events=3000)"
+FILL = "from riskplatform.demo import fill; fill(print, events={'fraud': 9000}, served_events=3000)"
 
 
 def chromium() -> str:

@@ -1,11 +1,14 @@
 """What the demo does where an hour's history holds too little fraud, and after an interruption."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from cases.models import Case
 from models_registry.datasets import DatasetError
 from riskplatform import demo, demo_marks
+from tests.factories import payment, scored, scored_many
 from tests.models_registry.factories import VersionFactory
 from tests.models_registry.learning import detector_of, learning_config
 
@@ -24,7 +27,7 @@ def hours(monkeypatch):
                 raise DatasetError("Only 17 labelled positives lie in the training part.")
             return "version"
 
-        def simulate(detector, *, start, end, events, seed):
+        def simulate(detector, *, start, end, events, seed, settled_until):
             seeds.append(seed)
 
         monkeypatch.setattr(demo, "train_version", train)
@@ -79,3 +82,17 @@ def test_a_fill_goes_on_where_it_was_interrupted(
     demo.fill(print, events={"payments": 100})
     assert demo_marks.is_filled() and Case.objects.count() == 1
     assert done == ["recent", "recent"]
+
+
+def test_the_days_served_keep_the_pace_of_the_history(payments_detector):
+    """Three a day before: 24 in the eight days since."""
+    now, days = timezone.now(), (demo.HISTORY - demo.SERVED).days
+    past = [payment(timestamp=_at(now - demo.HISTORY + timedelta(days=i / 3)))
+            for i in range(3 * days)]  # fmt: skip
+    scored_many("payments", past)
+    scored("payments", payment(timestamp=_at(now - timedelta(days=1))))
+    assert demo._usual_pace(payments_detector, now) == 24
+
+
+def _at(moment):
+    return moment.isoformat()

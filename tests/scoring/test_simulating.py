@@ -9,6 +9,7 @@ from cases.models import Alert
 from scoring import due_truths, simulating
 from scoring.due_truths import DueTruths, Truth
 from scoring.models import Label, Prediction
+from scoring.policies import set_policy
 from scoring.simulating import simulate_history, simulate_live
 from tests.factories import START, shipped_detector
 
@@ -24,6 +25,21 @@ def test_a_history_is_scored_and_labelled_as_far_as_its_truth_is_known(slug):
     assert 0 < labels.count() < done
     assert not labels.filter(label_time__gt=now + timedelta(minutes=1)).exists()
     assert not Alert.objects.exists()
+
+
+def test_what_was_flagged_before_a_day_has_its_label_the_day_after(payments_detector, lead):
+    set_policy(payments_detector, audit_rate=1.0, author=lead)  # all are looked at
+    now = timezone.now()
+    start, until = now - timedelta(days=8), now - timedelta(days=3)
+    simulate_history(
+        payments_detector, start=start, end=now, events=300, seed=3, settled_until=until
+    )
+    flagged = Prediction.objects.exclude(selection_reason="")
+    before = flagged.filter(event_time__lt=until)
+    assert before.exists() and not before.filter(labels__isnull=True).exists()
+    for label in Label.objects.filter(prediction__in=before):
+        assert label.label_time <= label.event_time + timedelta(days=1)
+    assert flagged.filter(event_time__gte=until, labels__isnull=True).exists()
 
 
 def test_a_live_trickle_keeps_its_pace_and_stops_when_told(payments_detector):
