@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from scoring.core.reader import NUMBERS, SpecError
+from scoring.core.schema_section import FORMATS, OF_TYPE
 from scoring.core.shape import FIELD_TYPES, odd_values
 from scoring.core.spec import MOST_NAME, SLUG
 from scoring.source_models import FILES, fields_read
@@ -19,8 +20,6 @@ from scoring.source_models import FILES, fields_read
 FEATURES: Final = ("name", "transformations", "labels", "immutable")
 KEYS: Final = (*FEATURES, "source", "event")
 OF_THE_SOURCE: Final = ("schema", "pii", "source")
-KEYWORDS: Final = ("minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength", "enum")
-FORMATS: Final = ("date-time", "country", "time-of-day")
 A_TIME: Final = {"format": "date-time"}
 MADE_UP_ID: Final = "event_id"
 """The field in which a stream puts the place of a message whose sender gives no id."""
@@ -163,8 +162,10 @@ def _field(rule: object) -> dict[str, Any]:
     ]
     if not isinstance(rule, Mapping) or len(plain) != 1 or plain[0] not in FIELD_TYPES:
         return {}
-    found = {"type": plain[0]} | {key: rule[key] for key in KEYWORDS if key in rule}
-    return found | ({"format": rule["format"]} if rule.get("format") in FORMATS else {})
+    kept = [key for key in ("enum", *OF_TYPE[plain[0]]) if key in rule]
+    if rule.get("format") not in FORMATS:
+        kept = [key for key in kept if key != "format"]
+    return {"type": plain[0]} | {key: rule[key] for key in kept}
 
 
 def _event(

@@ -18,6 +18,7 @@ from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.rule_spec import RuleSpec, read_rules
+from scoring.core.schema_section import check_schema
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec
 
@@ -37,10 +38,7 @@ SCREENING = frozenset(
 )
 SLUG = re.compile(r"[a-z][a-z0-9_]{1,39}")
 CURRENCY = re.compile(r"[A-Z]{3}")
-MOST_LENGTH = 2**31
 MOST_NAME = 100
-MOST_FIELD_NAME = 64
-"""Lists and snoozes are stored by a field's name."""
 """Characters of a detector's name, which is stored beside the declaration."""
 
 
@@ -301,24 +299,6 @@ def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
         read.bad("event.currency.default", "is a code of three capital letters such as EUR")
 
 
-def _check_fields(read: Reader) -> None:
-    """Names fit their column, lengths are counts, a format is a word, an enum is not empty.
-
-    What was taken in before stays readable.
-    """
-    for name, rule in read.fields.items() if not read.stored else ():
-        place = f"event.schema.properties.{name}"
-        if len(name) > MOST_FIELD_NAME:
-            read.bad(place, f"the name of a field has at most {MOST_FIELD_NAME} characters")
-        for key in ("minLength", "maxLength"):
-            if key in rule and not (isinstance(rule[key], int) and 0 <= rule[key] < MOST_LENGTH):
-                read.bad(f"{place}.{key}", "is a whole number from 0")
-        if not isinstance(rule.get("format", ""), str):
-            read.bad(f"{place}.format", "is a text")
-        if rule.get("enum") == []:
-            read.bad(f"{place}.enum", "needs a list with at least one entry")
-
-
 def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     """Roles are given to fields that exist, and personal data is no category."""
     read.only("event", event, ROLES)
@@ -330,7 +310,7 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
         given = event.get(key)
         if given or not (read.stored or given in (None, "")):
             read.known_field(f"event.{key}", given)
-    _check_fields(read)
+    check_schema(read, event.get("schema", {}))
     _check_currency(read, event.get("currency", {}))
     for name in event.get("pii", []):
         read.known_field("event.pii", name)

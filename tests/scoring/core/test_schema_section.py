@@ -1,0 +1,85 @@
+"""The schema of an event: what would be passed over, or would refuse every event, is told."""
+
+import pytest
+
+from scoring.core.reader import SpecError
+from scoring.core.spec import parse_spec
+from tests.factories import config_of
+
+AT = "event.schema.properties.seats"
+
+
+def problems(rule, **schema):
+    config = config_of("fraud")
+    config["event"]["schema"] |= schema
+    config["event"]["schema"]["properties"]["seats"] = rule
+    try:
+        parse_spec(config)
+    except SpecError as error:
+        return dict(error.problems)
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "said"),
+    [
+        ({"type": "string", "pattern": "^a"}, "pattern", "is not checked: a field of type string"),
+        ({"type": "number", "minLength": 1}, "minLength", "takes enum, minimum, exclusiveMinimum"),
+        ({"type": "boolean", "default": True}, "default", "takes enum"),
+        ({"type": "string", "format": "email"}, "format", "'email' is none of date-time, country"),
+    ],
+)
+def test_a_keyword_by_which_nothing_is_checked_is_told(rule, key, said):
+    [(place, message)] = problems(rule).items()
+    assert place == f"{AT}.{key}"
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("rule", "key"),
+    [
+        ({"type": "number", "minimum": 2, "maximum": 1}, "maximum"),
+        ({"type": "number", "exclusiveMinimum": 1, "maximum": 1}, "maximum"),
+        ({"type": "string", "minLength": 2, "maxLength": 1}, "maxLength"),
+    ],
+)
+def test_bounds_between_which_nothing_lies_are_told(rule, key):
+    [(place, message)] = problems(rule).items()
+    assert place == f"{AT}.{key}"
+    assert message.endswith("every event would be refused")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"type": "string", "enum": ["yes", False]}, "'false' is no string: put it in quotes"),
+        ({"type": "integer", "enum": [1, 1.5]}, "'1.5' is no integer"),
+        ({"type": "number", "enum": ["one"]}, "'one' is no number"),
+        ({"type": "boolean", "enum": [1]}, "'1' is no boolean"),
+    ],
+)
+def test_an_enum_holds_values_of_the_fields_type(rule, said):
+    assert problems(rule)[f"{AT}.enum"].startswith(said)
+
+
+def test_the_schema_is_that_of_an_object_and_has_no_other_keyword():
+    found = problems({"type": "number"}, type="array", additionalProperties=False)
+    assert set(found) == {"event.schema.type", "event.schema.additionalProperties"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "string", "enum": ["a", None], "title": "Seats", "description": "Which."},
+        {"type": "integer", "enum": [1, 2.0], "minimum": 1, "maximum": 1},
+        {"type": "string", "format": "time-of-day"},
+    ],
+)
+def test_what_is_checked_or_only_a_note_is_taken(rule):
+    assert problems(rule) == {}
+
+
+def test_what_an_earlier_release_took_in_stays_readable():
+    config = config_of("fraud")
+    config["event"]["schema"]["properties"]["seats"] = {"type": "string", "pattern": "^a"}
+    assert "seats" in parse_spec(config, stored=True).schema["properties"]
