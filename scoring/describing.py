@@ -66,7 +66,11 @@ def field_lines(spec: DetectorSpec) -> list[FieldLine]:
 
 
 def _kind(rule: Mapping[str, Any]) -> str:
-    forms = {"date-time": "time (ISO 8601)", "country": "country (ISO 3166-1)"}
+    forms = {
+        "date-time": "time (ISO 8601)",
+        "country": "country (ISO 3166-1)",
+        "time-of-day": "time of day (23:15)",
+    }
     return forms.get(rule.get("format", ""), str(rule["type"]))
 
 
@@ -179,6 +183,8 @@ def _example(name: str, rule: Mapping[str, Any], at: datetime) -> Any:
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")
     if rule.get("format") == "country":
         return "DE"
+    if rule.get("format") == "time-of-day":
+        return "23:15"
     text = f"{_word(name).replace(' ', '-')}-1"
     return text.ljust(rule.get("minLength", 0), "x")[: rule.get("maxLength", len(text))]
 

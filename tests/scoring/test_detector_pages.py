@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from scoring.core.schema import EventParser
+from scoring.core.spec import parse_spec
 from scoring.describing import example_event, feature_lines, field_lines, meaning
 from scoring.models import Detector
 from tests.factories import config_of, payments, scored_many, spec_of
@@ -36,6 +37,15 @@ def test_the_example_of_every_shipped_detector_is_a_valid_event(slug):
     event = example_event(spec, at=NOW)
     assert EventParser(spec).problems(event) == []
     assert json.loads(json.dumps(event)) == event
+
+
+def test_a_time_of_day_is_told_and_exemplified_as_one():
+    config = config_of("credit_card_fraud")
+    config["event"]["schema"]["required"] = ["amount", "time_of_day"]
+    spec = parse_spec(config)
+    assert EventParser(spec).problems(example_event(spec, at=NOW)) == []
+    kinds = {line.name: line.kind for line in field_lines(spec)}
+    assert kinds["time_of_day"] == "time of day (23:15)"
 
 
 @pytest.mark.parametrize("slug", SHIPPED)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from scoring.declarations import save_detector
 from scoring.feature_graph import HEAD, MOST_FEATURES, PREPARATION_HEIGHT, feature_graph
 from scoring.selectors import feature_importance
 from tests.factories import config_of, payment, scored, shipped_detector, spec_of
@@ -78,6 +79,18 @@ def test_the_page_draws_them_and_says_what_is_done_without_any(client, analyst):
     assert ["Target encoding</text>" in page for page in pages] == [True, False]
     assert [">Before the model</text>" in page for page in pages] == [True, False]
     assert all("a missing number takes the median" in page for page in pages)
+
+
+@pytest.mark.django_db
+def test_a_long_constant_does_not_leave_its_box(client, analyst):
+    config = config_of("fraud")
+    told = {"strategy": "constant", "value": "some place nobody named", "fields": ["country"]}
+    config["features"]["transformations"].append({"type": "imputation", "config": told})
+    detector, _ = save_detector(config)
+    client.force_login(analyst)
+    page = client.get(detector.get_absolute_url()).content.decode()
+    assert "<title>Constant some place nobody named where missing</title>" in page
+    assert ">Constant some place nobody…</text>" in page
 
 
 def test_known_fraud_reads_the_labels():
