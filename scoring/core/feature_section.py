@@ -24,8 +24,19 @@ PREPARERS: Final[dict[str, tuple[str, ...]]] = {
 TRANSFORMATIONS: Final = (*MAKERS, *PREPARERS)
 
 
+ONLY_FOR: Final[dict[str, tuple[str, str]]] = {
+    "value": ("strategy", "constant"),
+    "smoothing": ("method", "target"),
+    "delay": ("method", "target"),
+}
+"""Settings of a preparing step that count with one value of another alone."""
+
+
 def _change(read: Reader, place: str, kind: str, config: Config) -> dict[str, Any]:
     """What a preparing step sets of a Preparation."""
+    for key, (other, needed) in ONLY_FOR.items():
+        if key in config and config.get(other) != needed and not read.stored:
+            read.bad(f"{place}.{key}", f"counts with {other}: {needed} alone")
     if kind == "imputation":
         how = read.one_of(f"{place}.strategy", config.get("strategy", "median"), IMPUTATIONS)
         found: dict[str, Any] = {"impute": how}
@@ -155,4 +166,7 @@ def read_features(read: Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ..
     if not features:
         read.bad("features.transformations", "declare at least one feature")
     labels = raw.get("labels", {})
+    odd = [name for name, label in labels.items() if not isinstance(label, str)]
+    for name in odd if not read.stored else ():
+        read.bad(f"features.labels.{name}", "is a text")
     return tuple(replace(f, label=str(labels.get(f.name, ""))) for f in features)

@@ -101,6 +101,12 @@ class Reader:
         self.bad(place, f"is a number from {low:g}")
         return low
 
+    def truth(self, place: str, value: object) -> bool:
+        """True or false; what was taken in before counts as Python has it."""
+        if not (self.stored or isinstance(value, bool)):
+            self.bad(place, "is true or false")
+        return bool(value)
+
     def one_of(self, place: str, value: object, known: Iterable[str]) -> str:
         """One of a few words; `min-max` is `min_max`."""
         word = str(value).replace("-", "_")

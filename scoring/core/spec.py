@@ -18,7 +18,7 @@ from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
 from scoring.core.reader import NUMBERS, Reader, SpecError
 from scoring.core.rule_spec import RuleSpec, read_rules
-from scoring.core.schema_section import check_schema
+from scoring.core.schema_section import check_currency, check_schema
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec
 
@@ -37,7 +37,11 @@ SCREENING = frozenset(
     ("name", "country", "birth_date", "lists", "review", "block", "embargoed", "high_risk")
 )
 SLUG = re.compile(r"[a-z][a-z0-9_]{1,39}")
-CURRENCY = re.compile(r"[A-Z]{3}")
+LEARNERS = (
+    *("lightgbm", "xgboost", "random_forest", "voting_ensemble", "logistic_regression"),
+    *("isolation_forest", "one_class_svm", "autoencoder", "ecod"),
+)
+"""Of models_registry.core.learners, by name."""
 MOST_NAME = 100
 """Characters of a detector's name, which is stored beside the declaration."""
 
@@ -255,9 +259,25 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
 
 def _costs(read: Reader, raw: Mapping[str, Any]) -> dict[str, Any]:
     costs = _settings(read, raw, "costs", CostSpec)
-    if not 0.0 <= costs.get("recoverability", 1.0) <= 1.0:
-        read.bad("costs.recoverability", "is a share between 0 and 1")
+    # Earlier releases took any number for all but one.
+    for key in ("recoverability",) if read.stored else ("recoverability", "capacity"):
+        if not 0.0 <= costs.get(key, 1.0) <= 1.0:
+            read.bad(f"costs.{key}", "is a share between 0 and 1")
+    for key in () if read.stored else ("review_cost", "false_block_cost", "loss_share"):
+        read.number(f"costs.{key}", costs.get(key, 0.0), low=0.0)
     return costs
+
+
+def _training(read: Reader, raw: Mapping[str, Any]) -> dict[str, Any]:
+    training = _settings(read, raw, "training", TrainingSpec)
+    if read.stored:
+        return training
+    if "learner" in training:
+        training["learner"] = read.one_of("training.learner", training["learner"], LEARNERS)
+    least = training.get("minimum_positives", 1)
+    if least != int(least) or least < 1:
+        read.bad("training.minimum_positives", "is a whole number from 1")
+    return training
 
 
 def _immutable(read: Reader, raw: Mapping[str, Any]) -> frozenset[str]:
@@ -290,15 +310,6 @@ def _elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
     return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
 
 
-def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
-    if read.stored:
-        return  # Earlier releases took any.
-    if currency.get("field"):
-        read.known_field("event.currency.field", currency["field"])
-    if not CURRENCY.fullmatch(str(currency.get("default", "EUR"))):
-        read.bad("event.currency.default", "is a code of three capital letters such as EUR")
-
-
 def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
     """Roles are given to fields that exist, and personal data is no category."""
     read.only("event", event, ROLES)
@@ -306,12 +317,14 @@ def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
         read.bad("event.schema.properties", "declare the fields of an event")
     if not isinstance(event.get("source", ""), str):
         read.bad("event.source", "is the slug of a source")
+    if not (read.stored or isinstance(event.get("label_column", ""), str)):
+        read.bad("event.label_column", "is the name of a column in imported files")
     for key in ("id", "time", "amount", "entity"):
         given = event.get(key)
         if given or not (read.stored or given in (None, "")):
             read.known_field(f"event.{key}", given)
     check_schema(read, event.get("schema", {}))
-    _check_currency(read, event.get("currency", {}))
+    check_currency(read, event.get("currency", {}))
     for name in event.get("pii", []):
         read.known_field("event.pii", name)
         if name == event.get("id"):
@@ -348,7 +361,7 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     screening = _screening(read, raw.get("screening", {}))
     audit_rate = _audit_rate(read, raw)
     costs = _costs(read, raw)
-    training = _settings(read, raw, "training", TrainingSpec)
+    training = _training(read, raw)
     if read.problems:
         raise SpecError(read.problems)
     currency = event.get("currency", {})

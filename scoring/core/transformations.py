@@ -147,7 +147,7 @@ def _amount(read: Reader, place: str, config: Config) -> str:
 def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     entity = read.known_field(f"{place}.entity_key", config.get("entity_key"))
     offset = read.duration(f"{place}.offset", config.get("offset", "0s"))
-    current = bool(config.get("include_current", True))
+    current = read.truth(f"{place}.include_current", config.get("include_current", True))
     wanted = [
         read.one_of(f"{place}.aggregations", how, OF_WINDOWS)
         for how in read.items(place, config, "aggregations")
@@ -157,9 +157,7 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
             read.bad(f"{place}.aggregations", f"'{own}' has no offset here: make it its own step")
     needs_value = set(wanted) & set(OF_WINDOWS) - {"count", "distinct", "time_since_last"}
     value = _amount(read, place, config) if needs_value else ""
-    distinct = [read.known_field(f"{place}.distinct", n) for n in config.get("distinct", [])]
-    if "distinct" in wanted and not distinct:
-        read.bad(f"{place}.distinct", "name the fields whose values are counted")
+    distinct = _distinct(read, place, config, wanted)
     suffix = f"_offset_{config['offset']}" if offset else ""
     found = []
     for window in read.items(place, config, "windows"):
@@ -179,6 +177,16 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
                     FeatureSpec(name + suffix, how, column, entity, length, offset, current)
                 )
     return found
+
+
+def _distinct(read: Reader, place: str, config: Config, wanted: list[str]) -> list[str]:
+    """The fields whose values are counted."""
+    names = [read.known_field(f"{place}.distinct", name) for name in config.get("distinct", [])]
+    if "distinct" in wanted and not names:
+        read.bad(f"{place}.distinct", "name the fields whose values are counted")
+    if names and "distinct" not in wanted and not read.stored:
+        read.bad(f"{place}.distinct", "is not counted: add distinct to the aggregations")
+    return names
 
 
 def _since_last(read: Reader, place: str, config: Config) -> list[FeatureSpec]:

@@ -18,6 +18,7 @@ from models_registry.core.learners.isolation_forest import average_path_length
 from models_registry.core.metrics import roc_auc
 from scoring.core.explain import Explainer, additivity_error
 from scoring.core.inference import Model
+from scoring.core.spec import LEARNERS as DECLARED
 from tests.models_registry.core.data import risky_rows
 
 MATRIX, LABELS = risky_rows()
@@ -30,6 +31,10 @@ SMALL = {
     "one_class_svm": {"n_samples": 1500},
     "autoencoder": {"n_epochs": 8},
 }
+
+
+def test_every_learner_can_be_declared():
+    assert sorted(DECLARED) == sorted(LEARNERS)
 
 
 def new(name: str, **parameters: object) -> Learner:

@@ -56,6 +56,34 @@ def test_silence_means_legitimate_unless_the_detector_says_otherwise():
     assert set(problems(config)) == {"training.unlabelled_is_legitimate"}
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("costs.capacity", 1.5, "is a share between 0 and 1"),
+        ("costs.review_cost", -4, "is a number from 0"),
+        ("costs.false_block_cost", -0.01, "is a number from 0"),
+        ("costs.loss_share", -1, "is a number from 0"),
+        ("training.minimum_positives", 0, "is a whole number from 1"),
+        ("training.minimum_positives", 2.5, "is a whole number from 1"),
+        ("training.learner", "lightbgm", "'lightbgm' is none of lightgbm, xgboost"),
+        ("training.learner", None, "'None' is none of"),
+    ],
+)
+def test_what_no_training_could_use_is_told_when_it_is_declared(place, value, said):
+    config = config_of("fraud")
+    section, key = place.split(".")
+    config[section][key] = value
+    assert problems(config)[place].startswith(said)
+    assert parse_spec(config, stored=True).slug == "fraud"
+
+
+def test_names_and_labels_are_texts():
+    config = config_of("fraud")
+    config["event"]["label_column"] = ["is_fraud"]
+    config["features"]["labels"] = {"country": ["land"]}
+    assert set(problems(config)) == {"event.label_column", "features.labels.country"}
+
+
 def test_the_currency_and_the_personal_data_are_known():
     spec = parse_spec(config_of("payments"))
     assert (spec.currency, spec.currency_field) == ("EUR", "currency")

@@ -296,6 +296,34 @@ def test_a_step_that_cannot_be_is_told_by_its_place(kind, config, place):
     assert f"features.transformations[1].config.{place}" in found
 
 
+WINDOWS = {"entity_key": "user_id", "windows": ["1h"], "aggregations": ["count"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "key", "said"),
+    [
+        ("time_window_aggregation", WINDOWS | {"include_current": "no"}, "include_current",
+         "is true or false"),
+        ("time_window_aggregation", WINDOWS | {"distinct": ["country"]}, "distinct",
+         "is not counted: add distinct to the aggregations"),
+        ("imputation", {"strategy": "mean", "value": 3}, "value",
+         "counts with strategy: constant alone"),
+        ("encoding", {"method": "one_hot", "fields": ["country"], "smoothing": 5}, "smoothing",
+         "counts with method: target alone"),
+        ("encoding", {"fields": ["country"], "delay": "1d"}, "delay",
+         "counts with method: target alone"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_would_not_count_is_told_and_stays_readable(kind, config, key, said):
+    declared = payments_with(
+        {"type": "numeric", "config": {"fields": ["amount"]}}, {"type": kind, "config": config}
+    )
+    with pytest.raises(SpecError) as caught:
+        parse_spec(declared)
+    assert caught.value.problems == [(f"features.transformations[1].config.{key}", said)]
+    assert parse_spec(declared, stored=True).features
+
+
 def test_the_handbooks_fifteen_inputs_are_all_there():
     names = parse_spec(config_of("cards")).feature_names
     windows = ("1d", "7d", "30d")
