@@ -45,13 +45,15 @@ class Chunk:
     """Row `first` (0-based) of a file and those after it.
 
     `ids` as predictions store them, "" where a row has none; of `labels` None means unknown.
-    `read` gives the events at these places of the chunk.
+    `read` gives the events at these places of the chunk, `problems` what is wrong with each of them
+    by a schema of the file's own, before the detector's is asked.
     """
 
     first: int
     ids: list[str]
     labels: list[bool | None]
     read: Callable[[Sequence[int]], list[dict[str, Any]]]
+    problems: Callable[[Sequence[int]], list[list[tuple[str, str]]]] = lambda places: []
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,9 @@ def _missing(
         problem = (source.spec.id_field, NAMELESS)
         letters.refuse({row: [problem] for row in nameless}, report)
         wanted = [i for i in wanted if chunk.ids[i]]
+    wrong = {i: found for i, found in zip(wanted, chunk.problems(wanted), strict=False) if found}
+    letters.refuse({chunk.first + i: found for i, found in wrong.items()}, report)
+    wanted = [i for i in wanted if i not in wrong]
     return Batch(
         [chunk.first + i for i in wanted],
         chunk.read(wanted),

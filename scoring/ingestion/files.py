@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,8 @@ from scoring.importing import Chunk
 
 BLOCK = 50_000
 """Rows that are read at once: where rows are filtered, each reading goes through the whole file."""
+AS_IT_COMES = "as it comes: "
+"""Leads the name of a column that is kept beside the detector's fields, to be checked."""
 USUAL_TIMES = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 
 CSV_ADVICE = (
@@ -27,6 +30,30 @@ PARQUET_ADVICE = "Write the Parquet file anew and import it again."
 
 class FileProblem(ValueError):
     """A file that cannot be imported; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSchema:
+    """A JSON Schema of the file's rows by the names of its columns, asked before the detector's.
+
+    `problems_of` gives (column, message) of everything in which a row breaks it.
+    """
+
+    schema: Mapping[str, Any]
+    problems_of: Callable[[Mapping[str, Any]], list[tuple[str, str]]]
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The columns that it tells of. Earlier releases took one without."""
+        found: Mapping[str, Any] = self.schema.get("properties", {})
+        return found
+
+    def kind_of(self, name: str) -> str:
+        """The type of a column; `string` where it is not one plain type."""
+        rule = self.properties[name]
+        said = rule.get("type") if isinstance(rule, Mapping) else None
+        kinds = [said] if isinstance(said, str) else [kind for kind in said or () if kind != "null"]
+        return str(kinds[0]) if len(kinds) == 1 else "string"
 
 
 class EventFile:
@@ -44,11 +71,13 @@ class EventFile:
         until: datetime | None = None,
         limit: int | None = None,
         columns_of: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
+        own_schema: OwnSchema | None = None,
     ) -> None:
         """Only rows before `until`, and at most `limit`. Raises FileProblem.
 
         `columns_of`: the column that each field is read from, given the columns of the file, where
-        a field does not simply have the name of its column.
+        a field does not simply have the name of its column. `own_schema`: what rows have to keep
+        besides.
         """
         self.path = path
         self.spec = spec
@@ -56,9 +85,14 @@ class EventFile:
         self._advice = PARQUET_ADVICE if self._has_types else CSV_ADVICE
         with self._told():
             self._frame = self._scan(path)
+        self._own, self._checked = own_schema, self._own_columns(own_schema)
+        beside = [pl.col(name).alias(AS_IT_COMES + name) for name in self._checked]
         if columns_of is not None:
             read = columns_of(self._columns())
-            self._frame = self._frame.select(pl.col(name).alias(own) for own, name in read.items())
+            told = [pl.col(name).alias(own) for own, name in read.items()]
+            self._frame = self._frame.select(*told, *beside)
+        elif beside:
+            self._frame = self._frame.with_columns(beside)
         self._complete(spec)
         if until is not None:
             self._frame = self._frame.filter(self._time() < until)
@@ -75,6 +109,19 @@ class EventFile:
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
         self.rows = int(self._collect(self._frame.select(pl.len())).item())
+
+    def _own_columns(self, own: OwnSchema | None) -> list[str]:
+        """Those that a schema of the file's own tells of. Raises FileProblem."""
+        columns = set(self._columns())
+        missing = (
+            [] if own is None else [n for n in own.schema.get("required", ()) if n not in columns]
+        )
+        if missing:
+            lacks = ", ".join(missing)
+            raise FileProblem(
+                f"{self.path.name} lacks the columns {lacks} that its schema requires."
+            )
+        return [] if own is None else [name for name in own.properties if name in columns]
 
     def _columns(self) -> list[str]:
         """Raises FileProblem."""
@@ -149,6 +196,7 @@ class EventFile:
     def chunks(self, size: int) -> Iterator[Chunk]:
         """All rows in the order of the file, up to `size` at a time. Raises FileProblem."""
         wanted = [*self.fields, *([self.spec.label_column] if self.has_labels else [])]
+        wanted += [AS_IT_COMES + name for name in self._checked]
         for begin in range(0, self.rows, BLOCK):
             block = self._collect(self._frame.slice(begin, BLOCK).select(wanted))
             for at in range(0, block.height, size):
@@ -157,7 +205,8 @@ class EventFile:
     def _chunk(self, first: int, frame: pl.DataFrame) -> Chunk:
         name, ids = self.spec.id_field, [""] * frame.height
         if name:
-            values = [self._value(name, value) for value in frame.get_column(name).to_list()]
+            kind = self._kind(name)
+            values = [self._value(kind, value) for value in frame.get_column(name).to_list()]
             ids = ["" if value is None else key_text(value) for value in values]
         labels: list[bool | None] = [None] * frame.height
         if self.has_labels:
@@ -169,18 +218,31 @@ class EventFile:
             rows = frame.select(self.fields)[list(places)].iter_rows(named=True)
             return [self._event(row) for row in rows]
 
-        return Chunk(first, ids, labels, read)
+        def problems(places: Sequence[int]) -> list[list[tuple[str, str]]]:
+            if self._own is None or not places:
+                return []
+            found = frame.select(pl.col(AS_IT_COMES + n).alias(n) for n in self._checked)
+            kinds = {name: self._own.kind_of(name) for name in self._checked}
+            rows = found[list(places)].iter_rows(named=True)
+            return [self._own.problems_of(self._typed(row, kinds)) for row in rows]
+
+        return Chunk(first, ids, labels, read, problems)
 
     def _event(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        found = {name: self._value(name, value) for name, value in row.items()}
+        return self._typed(row, {name: self._kind(name) for name in row})
+
+    def _typed(self, row: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
+        found = {name: self._value(kinds[name], value) for name, value in row.items()}
         return {name: value for name, value in found.items() if value is not None}
 
-    def _value(self, name: str, value: Any) -> Any:
-        """A plain JSON value of the kind that the schema wants, None where there is none.
+    def _kind(self, name: str) -> str:
+        return str(self.spec.schema["properties"][name]["type"])
+
+    def _value(self, kind: str, value: Any) -> Any:
+        """A plain JSON value of the kind that a schema wants, None where there is none.
 
         What cannot be one stays as it is, for the schema to refuse.
         """
-        kind = self.spec.schema["properties"][name]["type"]
         match value:
             case datetime():
                 return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()

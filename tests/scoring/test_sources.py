@@ -1,5 +1,6 @@
 """Sources as declared: read, checked with their lines, kept, and what their events become."""
 
+import json
 from io import StringIO
 
 import pytest
@@ -325,6 +326,32 @@ class TestKept:
         source.save(update_fields=["pii_fields"])
         call_command("run_source", "shop-payments", stdout=StringIO())
         assert "country" not in Prediction.objects.get().event
+
+    def test_rows_of_a_file_keep_the_sources_own_schema_as_events_do(
+        self, payments_detector, tmp_path, settings
+    ):
+        path, settings.VAR_DIR = tmp_path / "shop.csv", tmp_path
+        path.write_text("order,customer,amount,location,timestamp,shop,paid\n"
+                        "o-1,Ada,12.5,Berlin,2020-06-01T12:00:00Z,books,true\n"
+                        "o-2,Ada,12.3,Berlin,2020-06-01T12:00:00Z,cars,false\n")  # fmt: skip
+        text = WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")
+        text = text.replace("    e_mail:", "    paid: {const: true, type: boolean}\n    e_mail:")
+        text = text.replace("minimum: 0", "minimum: 0, multipleOf: 0.5")
+        save_source(read_yaml(text), actor=None)
+        call_command("run_source", "shop-payments", stdout=StringIO())
+        assert [row.external_id for row in Prediction.objects.all()] == ["o-1"]
+        [letter] = (tmp_path / "dead_letters").iterdir()
+        told = json.loads(letter.read_text())
+        assert sorted(field for field, _ in told["problems"]) == ["amount", "paid", "shop"]
+
+    def test_a_column_that_the_sources_schema_requires_is_missed(self, payments_detector, tmp_path):
+        path = tmp_path / "shop.csv"
+        path.write_text("order,amount\no-1,12.5\n")
+        save_source(
+            read_yaml(WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")), actor=None
+        )
+        with pytest.raises(CommandError, match="lacks the columns customer that its schema"):
+            call_command("run_source", "shop-payments")
 
     def test_only_files_are_run(self, webhook):
         with pytest.raises(CommandError, match="POST its events"):

@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from scoring.deployment import serving_of
 from scoring.importing import import_file, labelled_and_refused
-from scoring.ingestion.files import EventFile, FileProblem
+from scoring.ingestion.files import EventFile, FileProblem, OwnSchema
 from scoring.source_models import FILES, Source
-from scoring.sources import columns_of, how_it_comes
+from scoring.sources import columns_of, how_it_comes, problems_of
 
 
 class Command(BaseCommand):
@@ -30,7 +30,9 @@ class Command(BaseCommand):
         spec = serving_of(source.detector).bundle.spec
         try:
             columns = partial(columns_of, source, spec)
-            file = EventFile(Path(str(source.config["path"])), spec, columns_of=columns)
+            own = OwnSchema(source.schema, partial(problems_of, source))
+            path = Path(str(source.config["path"]))
+            file = EventFile(path, spec, columns_of=columns, own_schema=own)
             report = import_file(source.detector, file, as_of=file.last_event_at())
         except FileProblem as error:
             raise CommandError(str(error)) from error
