@@ -231,11 +231,11 @@ def _way_of(source: Source) -> str:
     if source.source_type in PUSHED:
         return f"POST its events to /api/v1/sources/{source.slug}/events."
     if source.source_type in FILES:
-        return f"Import the file with: manage.py run_source {source.slug}"
+        return f"manage.py run_source {source.slug} imports the file."
     assert source.source_type in STREAMS  # noqa: S101 - the model has no other type
     return (
-        "Declared and checked only: nothing reads it until a consumer is started, with"
-        f" manage.py consume --source {source.slug}"
+        "Declared and checked only: nothing reads it until a consumer is started:"
+        f" manage.py consume --source {source.slug} starts one."
     )
 
 

@@ -304,6 +304,21 @@ class TestKept:
         source, _ = save_source(read_yaml(text), actor=None)
         assert "nothing reads it until a consumer is started" in how_it_comes(source)
 
+    @pytest.mark.parametrize(
+        "way", ["webhook", "csv\nconfig: {path: a.csv}", "mqtt\nconfig: {topic: t, host: h}"]
+    )
+    def test_what_is_lost_is_told_apart_from_the_command(self, payments_detector, way):
+        text = WEBHOOK.replace("webhook", way).replace(", user_id: customer", "")
+        text = text.replace("customer", "user_id")
+        source, _ = save_source(
+            read_yaml(text.replace("[user_id, e_mail]", "[e_mail]")), actor=None
+        )
+        source.detector.enabled = False
+        way, _, loss = how_it_comes(source).partition(" Detector 'payments'")
+        assert source.slug in way
+        assert way.endswith(".")
+        assert loss == " is switched off: nothing is scored."
+
     def test_a_file_source_is_imported_with_its_own_column_names(self, payments_detector, tmp_path):
         path = tmp_path / "shop.csv"
         path.write_text("order,customer,amount,location,timestamp,shop,e_mail\n"
@@ -350,7 +365,9 @@ class TestKept:
         save_source(
             read_yaml(WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")), actor=None
         )
-        with pytest.raises(CommandError, match="lacks the columns customer that its schema"):
+        with pytest.raises(
+            CommandError, match="lacks the columns customer"
+        ):
             call_command("run_source", "shop-payments")
 
     def test_only_files_are_run(self, webhook):
