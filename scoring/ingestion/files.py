@@ -1,6 +1,6 @@
 """Events from CSV and Parquet files: chunks of plain dicts, never the whole file in memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -19,6 +19,9 @@ BLOCK = 50_000
 """Rows that are read at once: where rows are filtered, each reading goes through the whole file."""
 AS_IT_COMES = "as it comes: "
 """Leads the name of a column that is kept beside the detector's fields, to be checked."""
+TWIN = "_duplicated_0"
+"""Ends the name that polars gives to the second column of a name in a CSV."""
+MOST_NAMES = 12
 USUAL_TIMES = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 
 CSV_ADVICE = (
@@ -85,6 +88,7 @@ class EventFile:
         self._advice = PARQUET_ADVICE if self._has_types else CSV_ADVICE
         with self._told():
             self._frame = self._scan(path)
+        self._refuse_twins()
         self._own, self._checked = own_schema, self._own_columns(own_schema)
         beside = [pl.col(name).alias(AS_IT_COMES + name) for name in self._checked]
         if columns_of is not None:
@@ -98,30 +102,37 @@ class EventFile:
             self._frame = self._frame.filter(self._time() < until)
         if limit is not None:
             self._frame = self._frame.head(limit)
-        columns = set(self._columns())
         # Without ids a second run would not know its rows again, and import them twice.
-        wanted = dict.fromkeys([spec.id_field, *spec.schema.get("required", ())])
-        missing = [name for name in wanted if name and name not in columns]
-        if missing:
-            raise FileProblem(
-                f"{path.name} lacks the columns {', '.join(missing)} of detector '{spec.slug}'."
-            )
+        self._require([spec.id_field, *spec.schema.get("required", ())], f"detector '{spec.slug}'")
+        columns = set(self._columns())
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
         self.rows = int(self._collect(self._frame.select(pl.len())).item())
 
     def _own_columns(self, own: OwnSchema | None) -> list[str]:
         """Those that a schema of the file's own tells of. Raises FileProblem."""
+        if own is None:
+            return []
+        self._require(own.schema.get("required", ()), "its schema")
         columns = set(self._columns())
-        missing = (
-            [] if own is None else [n for n in own.schema.get("required", ()) if n not in columns]
-        )
+        return [name for name in own.properties if name in columns]
+
+    def _require(self, wanted: Iterable[str], of: str) -> None:
+        """Raises FileProblem where a column is missing."""
+        columns = self._columns()
+        missing = [name for name in dict.fromkeys(wanted) if name and name not in columns]
         if missing:
-            lacks = ", ".join(missing)
-            raise FileProblem(
-                f"{self.path.name} lacks the columns {lacks} that its schema requires."
-            )
-        return [] if own is None else [name for name in own.properties if name in columns]
+            own = [name for name in columns if not name.startswith(AS_IT_COMES)]
+            has = ", ".join(own[:MOST_NAMES]) + (", ..." if len(own) > MOST_NAMES else "")
+            lacks = f"{self.path.name} lacks the columns {', '.join(missing)} of {of}."
+            raise FileProblem(f"{lacks} It has: {has}.")
+
+    def _refuse_twins(self) -> None:
+        """Of two columns of one name nobody can tell which is meant. Raises FileProblem."""
+        columns = set(self._columns())
+        twins = sorted(name for name in columns if name + TWIN in columns)
+        if twins and not self._has_types:
+            raise FileProblem(f"{self.path.name} has the column {twins[0]} twice.")
 
     def _columns(self) -> list[str]:
         """Raises FileProblem."""

@@ -366,7 +366,7 @@ class TestKept:
             read_yaml(WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")), actor=None
         )
         with pytest.raises(
-            CommandError, match="lacks the columns customer"
+            CommandError, match=r"lacks the columns customer of its schema\. It has: order,"
         ):
             call_command("run_source", "shop-payments")
 

@@ -224,3 +224,15 @@ class TestImported:
         assert [str(exposure) for exposure in exposures] == [
             "0.01", "0.29", "0.57", "10.01", "999.99",
         ]  # fmt: skip
+
+
+def test_a_file_with_another_separator_shows_what_its_columns_were_taken_for(csv):
+    with pytest.raises(
+        FileProblem, match=r"lacks the columns id of detector .*has: id;number;flag"
+    ):
+        opened(csv("id;number;flag\n1;2;true\n"))
+
+
+def test_of_two_columns_of_one_name_none_is_read(csv):
+    with pytest.raises(FileProblem, match=r"events\.csv has the column number twice"):
+        opened(csv("id,number,number\n1,2,3\n"))
