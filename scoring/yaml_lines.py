@@ -42,6 +42,7 @@ _Loader.yaml_constructors = {
 }
 for _kind in ("int", "float", "bool"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _plain)
+SECOND = "begins a second document: a text declares one thing, put the other in its own"
 Problems = list[tuple[str, str]]
 TOLD = re.compile(r"line (\d+)(?:: )?(.*)", re.DOTALL)
 LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
@@ -78,7 +79,8 @@ def _told(error: yaml.YAMLError, text: str) -> tuple[str, str]:
     where = f"line {mark.line + 1}"
     if text[mark.index : mark.index + 1] == "\t":
         return where, "begins with a tab: YAML is indented with spaces"
-    return where, getattr(error, "problem", None) or "is not YAML"
+    problem = getattr(error, "problem", None) or "is not YAML"
+    return where, SECOND if problem == "but found another document" else problem
 
 
 def _refuse_aliases_and_depth(text: str) -> None:

@@ -149,3 +149,11 @@ NO_NUMBERS = [f"a: {'9' * 400}", f"a: {'9' * 5000}", f"a: 0x{'f' * 6000}", "a: !
 def test_what_is_no_yaml_is_refused(text):
     with pytest.raises(SpecError, match=r"^line \d: "):
         read_yaml(text)
+
+
+def test_a_second_document_is_told_as_one():
+    with pytest.raises(SpecError) as caught:
+        read_yaml("name: a\n---\nname: b\n")
+    [(where, said)] = caught.value.problems
+    assert where == "line 2"
+    assert said.startswith("begins a second document")
