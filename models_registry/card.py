@@ -12,6 +12,7 @@ from django.utils import timezone
 from models_registry.core.kept_metrics import as_told
 from models_registry.drift_selectors import newest_check
 from models_registry.models import Dataset, ModelVersion, PromotionDecision
+from models_registry.rare_class import WITHOUT_LABELS
 from models_registry.registry_models import Artefact, Lineage
 from models_registry.selectors import lineage_of, move_of
 from scoring.core.bundle import BundleError, read_manifest
@@ -46,7 +47,7 @@ NEGATIVES = {
     True: "An event counts as legitimate once the label delay has passed without a report; younger "
     "unlabelled events are left out.",
     False: "An event counts as legitimate only once somebody labelled it so. What nobody labelled "
-    "stays unknown, however old it is, and is left out.",
+    "stays unknown, however old it is, and is never a negative.",
 }
 """What counts as a negative, by whether the detector takes unlabelled events for legitimate."""
 
@@ -245,23 +246,25 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
     if drift and drift["status"] in ("moderate", "major"):
         found.append(f"The newest drift check calls the drift of its inputs {drift['status']}.")
     if card["label_policy"]:
-        found.append(_limits_of_labels(card["label_policy"]))
+        found.append(_limits_of_labels(card["label_policy"], version.learner))
     last = card["data"]["last_event_at"]
     found.append(f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}.")
     return found
 
 
-def _limits_of_labels(policy: dict[str, Any]) -> str:
+def _limits_of_labels(policy: dict[str, Any], learner: str) -> str:
     days = policy["label_delay_seconds"] / 86400
     if policy["unlabelled_is_legitimate"]:
         return (
             f"Bad events that are reported later than {days:g} days count as legitimate in its "
             "training and in these numbers."
         )
-    return (
-        "It learnt from labelled events alone, and is judged on such: of events like those that "
-        "nobody labels, these numbers say nothing."
+    judged = (
+        "is judged on labelled events alone"
+        if learner in WITHOUT_LABELS
+        else "learnt from labelled events alone, and is judged on such"
     )
+    return f"It {judged}: of events like those that nobody labels, these numbers say nothing."
 
 
 UNKNOWN = {

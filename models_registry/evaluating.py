@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accounts.models import User
 from jobs.models import Job
 from models_registry.core.comparison import Contender, compare
+from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import MOST_FOLDS, UNKNOWN, TimeSplit, prequential_splits
 from models_registry.datasets import Rows, read_rows
 from models_registry.evaluation_models import Evaluation
@@ -283,6 +284,7 @@ def _fold(
         rows.labels,
         matured_is_genuine=spec.training.unlabelled_is_legitimate,
         known_at=rows.known_at.timestamp(),
+        needs_labels=make_learner(version.learner).supervised,
     )
     own = own_parameters(version.parameters)
     fitted = fit_parts(version.detector, spec, version.learner, rows, parts, progress, own)

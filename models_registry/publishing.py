@@ -51,7 +51,7 @@ def publish_bundle(
     Raises ExportError where the two differ.
     """
     exported = fitted.learner.export()
-    check_parity(fitted.learner, exported, fitted.encoder.matrix(rows.vectors[parts.test.rows]))
+    check_parity(fitted.learner, exported, fitted.encoder.matrix(rows.vectors[parts.test.span]))
     manifest = {
         "detector": detector.config,
         "learner": fitted.learner.name,
@@ -65,7 +65,7 @@ def publish_bundle(
             found.everywhere,
             review=fitted.thresholds.review,
             positives=parts.train.positives,
-            rows=len(parts.train.rows),
+            rows=parts.train.labelled,
         ),
         BANDS: _bands(rows, parts, fitted, found),
         "training": {
@@ -73,7 +73,7 @@ def publish_bundle(
             "rows": len(parts.train.rows),
             "positives": parts.train.positives,
             "known_at": rows.known_at.isoformat(),
-            "last_fitted_at": float(rows.event_time[parts.validation.rows[-1]]),
+            "last_fitted_at": float(rows.event_time[parts.validation.span[-1]]),
         },
         "metrics": found.metrics,
         "created_at": datetime.now(UTC).isoformat(),

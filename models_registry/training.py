@@ -173,6 +173,7 @@ def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bo
         rows.labels,
         matured_is_genuine=spec.training.unlabelled_is_legitimate,
         known_at=rows.known_at.timestamp(),
+        needs_labels=needs_labels,
     )
     if needs_labels and parts.train.positives < spec.training.minimum_positives:
         raise DatasetError(
@@ -272,14 +273,15 @@ def _compare(
     champion = serving(detector.slug).bundle
     if champion.predictor is None:
         return {}
+    if not test.rows.size:
+        raise DatasetError("no event of its test part has a label.")
     vectors = _champions_vectors(detector, spec, champion, rows, test, progress)
     theirs = risk_of(champion.predictor, vectors)
     bounds = champion.predictor.thresholds
-    ours = fitted.thresholds
     found = compare(
         test.labels,
         Contender(theirs, bounds.review, bounds.block),
-        Contender(risk, ours.review, ours.block),
+        Contender(risk, fitted.thresholds.review, fitted.thresholds.block),
         amounts=rows.amounts[test.rows],
         costs=spec.costs,
         least_positives=spec.training.minimum_positives,
@@ -287,9 +289,8 @@ def _compare(
     ).to_dict()
     trained = champion.manifest.get("training", {})
     # A champion that was trained on some of these very rows is flattered; the page says so.
-    found["champion_saw_test_rows"] = bool(
-        trained.get("last_fitted_at", 0.0) > rows.event_time[test.rows[0]]
-    )
+    saw = trained.get("last_fitted_at", 0.0) > rows.event_time[test.rows[0]]
+    found["champion_saw_test_rows"] = bool(saw)
     found["champion_digest"] = champion.digest
     return found
 

@@ -39,11 +39,11 @@ class Counts:
 
     @property
     def positives(self) -> float:
-        return float(self.true[-1])
+        return float(self.true[-1]) if self.true.size else 0.0
 
     @property
     def negatives(self) -> float:
-        return float(self.false[-1])
+        return float(self.false[-1]) if self.false.size else 0.0
 
 
 def cumulative_counts(
@@ -52,7 +52,7 @@ def cumulative_counts(
     """True and false positives when everything with a score >= each distinct score is flagged."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True))
+    last = np.flatnonzero(np.append(np.diff(ranked) != 0, True)[: ranked.size])
     weight = np.ones(len(order)) if weights is None else weights[order]
     positive = weight * (labels[order] == 1)
     true = np.cumsum(positive)[last]

@@ -97,12 +97,12 @@ def outcomes(
 
     `risk` float64[n]: what the thresholds apply to, of all events of a time that the model had not
     learnt from, as what it learnt from flatters it; `positives` among the labelled `rows` of the
-    training window.
+    training window, without which nothing is said of labels.
     """
     return {
         "score": describe_values(risk),
         "alerts": {"rows": int(risk.size), "share": float((risk >= review).mean())},
-        "labels": {"rows": rows, "share": positives / rows},
+        **({"labels": {"rows": rows, "share": positives / rows}} if rows else {}),
     }
 
 

@@ -75,7 +75,8 @@ class Part:
     """Rows of one part, oldest first, with the labels that were known when it was used.
 
     `span` [m]: all rows of its time, `rows` and those of which nothing was known. `weights`
-    float64[n]: how sure each label is; None where all are.
+    float64[n]: how sure each label is; None where all are. `labels` are 0 or 1; -1 (unknown) only
+    among training rows of a learner that needs none.
     """
 
     rows: IntArray
@@ -94,6 +95,11 @@ class Part:
         found = np.full(self.span.size, UNKNOWN, np.int8)
         found[self.known] = self.labels
         return found
+
+    @property
+    def labelled(self) -> int:
+        """How many of the `rows` have a label."""
+        return int((self.labels != UNKNOWN).sum())
 
     @property
     def positives(self) -> int:
@@ -162,13 +168,16 @@ class TimeSplit:
         *,
         matured_is_genuine: bool,
         known_at: float = np.inf,
+        needs_labels: bool = True,
     ) -> Parts:
         """The parts of the events at `event_time` float64[n].
 
         `matured_is_genuine`: a row that nobody labelled within the delay counts as 0 (the usual
         reading of transactions); otherwise it is left out. `known_at` is when the labels were
-        read (seconds): what had not matured by then is left out too. Raises `SplitError` if a part
-        lacks rows.
+        read (seconds): what had not matured by then is left out too. A learner that does not need
+        labels (`needs_labels`) learns from every event of its span: those that somebody labelled
+        are mostly the risky ones, and would pass for what is usual. Raises `SplitError` if a part
+        lacks rows; without need of labels, if its span does.
         """
         parts = []
         for name, (start, end) in self.bounds.items():
@@ -182,8 +191,11 @@ class TimeSplit:
             span = np.flatnonzero((event_time >= start) & (event_time < end))
             span = span[np.argsort(event_time[span], kind="stable")]
             rows = span[labels[span] != UNKNOWN]
-            if rows.size == 0:
-                raise SplitError(f"The {name} part has no labelled event.")
+            if (rows if needs_labels else span).size == 0:
+                wanted = "labelled event" if needs_labels else "event"
+                raise SplitError(f"The {name} part has no {wanted}.")
+            if name == "training" and not needs_labels:
+                rows = span
             sure = history.confidence_at(at, event_time.size)
             parts.append(Part(rows, labels[rows], span, None if sure is None else sure[rows]))
         return Parts(*parts)

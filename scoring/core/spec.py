@@ -87,7 +87,8 @@ class TrainingSpec:
     `review_after`: seconds for which a champion may score from the day it was put into service on;
     past that it is to be reviewed, and the rules decide alone. 0: no end.
     `unlabelled_is_legitimate`: a matured event that nobody labelled counts as legitimate, because
-    whoever is harmed reports it; where nobody reports, it stays unknown and nothing learns from it.
+    whoever is harmed reports it; where nobody reports, it stays unknown, and no learner that needs
+    labels learns from it.
     `imbalance`: what is done about a rare class. `tune_for`: seconds for which parameters are
     searched before each training.
     """

@@ -108,6 +108,21 @@ def test_the_label_policy_is_the_detectors(payments_detector, bundle_dir):
     assert "labelled events alone" in said[False][1]
 
 
+def test_a_learner_without_labels_does_not_say_that_it_learnt_from_them(
+    payments_detector, bundle_dir
+):
+    manifest, files = trained_payments()
+    manifest["detector"]["training"]["unlabelled_is_legitimate"] = False
+    made = VersionFactory(
+        detector=payments_detector, learner="ecod",
+        digest=write_bundle(bundle_root(), manifest, files),
+    )  # fmt: skip
+    card = model_card(documented_versions().get(pk=made.pk))
+    assert "It is judged on labelled events alone" in " ".join(card["limitations"])
+    assert "learnt from labelled events" not in " ".join(card["limitations"])
+    assert card["label_policy"]["negatives"].endswith("is never a negative.")
+
+
 def test_an_imported_version_says_whose_numbers_they_are(client, analyst, version):
     Lineage.objects.filter(version=version).update(origin="imported")
     client.force_login(analyst)
