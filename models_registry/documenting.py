@@ -26,7 +26,9 @@ from scoring.core.inference import ModelError
 from scoring.deployment import loaded
 
 logger = logging.getLogger(__name__)
-PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "lightgbm", "xgboost")
+XGBOOST = ("xgboost", "xgboost-cpu")
+PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "lightgbm", *XGBOOST)
+"""Those that are installed are told: XGBoost comes as either of two."""
 CODE = (
     *("scoring/core", "models_registry/core", "models_registry/training.py"),
     *("models_registry/datasets.py", "models_registry/logged_vectors.py"),

@@ -1,13 +1,17 @@
 """What training leaves beside a version, and that none of it can fail a training."""
 
+import lightgbm
 import numpy as np
 import pytest
+import sklearn
+import xgboost
 
 from jobs.models import Job
 from jobs.services import cancel_job, run_job
 from models_registry import documenting, explaining
 from models_registry.artefacts import ArtefactError, artefact_path, read_artefact
 from models_registry.core.global_explanation import ExplanationError
+from models_registry.documenting import code_version
 from models_registry.explaining import explanation_of, request_explanation, run_explanation
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
@@ -42,6 +46,13 @@ def test_lineage_names_code_and_parent(detector):
     assert second.lineage.origin == Lineage.Origin.TRAINED
     assert len(second.lineage.code["digest"]) == 64
     assert second.lineage.code["packages"]["numpy"] == np.__version__
+
+
+def test_the_code_of_a_version_tells_every_library_that_a_learner_comes_from():
+    told = code_version()["packages"]
+    assert (told["lightgbm"], told["scikit-learn"]) == (lightgbm.__version__, sklearn.__version__)
+    # Its package may be named xgboost-cpu.
+    assert [v for name, v in told.items() if "xgboost" in name] == [xgboost.__version__]
 
 
 def test_training_explains_the_version_by_events_it_had_not_learnt_from(detector):
