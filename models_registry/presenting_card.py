@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from accounts.quantities import threshold
@@ -45,6 +46,7 @@ class CardLines:
     """What the page shows of a card beside its texts."""
 
     metrics: Sequence[CardMetric]
+    known_at: datetime | None
     subgroups: Sequence[tuple[str, Sequence[GroupLine]]]
     label_delay: str
     strongest: str
@@ -57,9 +59,10 @@ class CardLines:
 
 def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
     """The numbers of `card.model_card` as text."""
-    policy = card["label_policy"]
+    policy, known_at = card["label_policy"], card["evaluation"]["known_at"]
     return CardLines(
         metrics=_metrics(card["evaluation"]["metrics"], currency),
+        known_at=datetime.fromisoformat(known_at) if known_at else None,
         subgroups=[
             (part["feature"], [_group(group) for group in part["groups"]])
             for part in card["subgroups"]

@@ -1,5 +1,7 @@
 """The model card says what was recorded, and that the rest is unknown."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -7,6 +9,7 @@ from django.urls import reverse
 
 from models_registry.approvals import approve_promotion, request_promotion
 from models_registry.card import METHODS, model_card
+from models_registry.drift_models import DriftCheck
 from models_registry.forms import LEARNER_TITLES
 from models_registry.promotion import promote, roll_back
 from models_registry.registry_models import Lineage
@@ -43,9 +46,19 @@ def page(client, version):
 def test_it_says_what_was_recorded(client, analyst, version):
     client.force_login(analyst)
     text = page(client, version)
-    for said in ("v4", "2026-06-01T00:00:00", version.dataset.digest, version.digest, "travel",
-                 "75.0", "Delay of 7 days", "owner", "nobody yet"):  # fmt: skip
+    for said in ("v4", "as known at 2026-06-01 00:00 UTC", version.dataset.digest, version.digest,
+                 "travel", "75.0", "Delay of 7 days", "owner", "nobody yet"):  # fmt: skip
         assert said in text, said
+
+
+def test_the_time_of_the_drift_check_is_written_as_all_times(client, analyst, version):
+    DriftCheck.objects.create(
+        detector=version.detector, bundle_digest=version.digest, model_version=version.label,
+        checked_at=datetime(2026, 6, 3, 4, 5, tzinfo=UTC), rows=1200, status="stable",
+    )  # fmt: skip
+    client.force_login(analyst)
+    text = " ".join(page(client, version).split())
+    assert "stable, over 1,200 events, checked 2026-06-03 04:05 UTC" in text
 
 
 def test_it_says_who_put_it_into_service_and_why(client, analyst, owner, version):
