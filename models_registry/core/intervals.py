@@ -25,6 +25,7 @@ PROPORTIONS: Final = {
     "alert_rate": ("flagged", "rows"),
 }
 
+ROUNDING: Final = 1e-12
 DAY: Final = 86400.0
 
 FloatArray = NDArray[np.float64]
@@ -156,7 +157,8 @@ def metric_intervals(
     """(intervals by metric, intervals of observed rates by calibration curve, how they were made).
 
     `values`: the metrics themselves. A proportion that no resample changes (0 or 1) gets Wilson's
-    interval: percentiles would say that it is sure. The rates are those of the calibration groups
+    interval: percentiles would say that it is sure. So does what is made of one; of another ranking
+    that no resample changes nothing can be told. The rates are those of the calibration groups
     (`calibration`) and of the risk bands (`calibration_bands`); none uncalibrated.
     """
     blocks = resampling.blocks_of(judged.entities, judged.days)
@@ -173,6 +175,7 @@ def metric_intervals(
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
+    found |= _unmoved(found, values)
     if judged.traffic is not None:
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
     reliability: dict[str, list[Bounds]] = {}
@@ -192,6 +195,23 @@ def metric_intervals(
         if name in values
     }
     return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
+
+
+def _unmoved(found: Mapping[str, Bounds], values: Mapping[str, float]) -> dict[str, Bounds]:
+    """Intervals of what is perfect, or worth nothing, in every resample: few rows do not make that
+    certain. `found` has Wilson's intervals of the proportions already."""
+    still = {name for name, (low, high) in found.items() if high - low < ROUNDING}
+    told: dict[str, Bounds] = {}
+    for name in still.intersection(RANKS, values):
+        if min(values[name], 1.0 - values[name]) < ROUNDING:
+            told[name] = NAN, NAN
+    at_rate, false_alerts = "recall_at_1pct_fpr", "false_alerts_per_true_alert"
+    if at_rate in told:
+        told[at_rate] = wilson(values[at_rate] * values["positives"], values["positives"])
+    if false_alerts in still:
+        low, high = found["precision"]
+        told[false_alerts] = (1.0 / high - 1.0, 1.0 / low - 1.0) if low > 0.0 else (NAN, NAN)
+    return told
 
 
 def _alert_rate(judged: Judgement, traffic: Traffic, *, seed: int, resamples: int) -> Bounds:

@@ -122,6 +122,24 @@ def test_a_recall_of_one_is_not_called_certain():
     assert found["intervals"]["recall"][0] < 1.0
 
 
+def test_what_every_draw_finds_perfect_is_not_called_certain():
+    given = drawn()
+    found, _ = judge(given | {"risk": given["labels"] * 0.9 + 0.05})
+    assert found["recall_at_1pct_fpr"] == found["roc_auc"] == found["average_precision"] == 1.0
+    assert found["intervals"]["recall_at_1pct_fpr"] == found["intervals"]["recall"]
+    for name in ("roc_auc", "average_precision"):
+        assert np.isnan(found["intervals"][name]).all(), name
+    assert found["false_alerts_per_true_alert"] == 0.0
+    low, high = found["intervals"]["precision"]
+    bounds = found["intervals"]["false_alerts_per_true_alert"]
+    assert bounds == pytest.approx((1.0 / high - 1.0, 1.0 / low - 1.0)) and bounds[1] > 0.0
+
+
+def test_a_risk_that_tells_no_event_apart_keeps_its_exact_area():
+    found, _ = judge(drawn() | {"risk": np.full(4000, 0.1)})
+    assert found["intervals"]["roc_auc"] == pytest.approx((0.5, 0.5))
+
+
 def test_without_amounts_or_probabilities_their_metrics_are_left_out():
     given = drawn() | {"amounts": np.full(4000, np.nan)}
     found, curves = judge(given, calibrated=False)
