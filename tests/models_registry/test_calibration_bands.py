@@ -51,6 +51,17 @@ def test_the_page_draws_the_bands_and_tells_their_numbers(client, analyst, versi
     assert "The bands are as known at" not in page
 
 
+def test_without_calibration_the_page_says_so_and_why(client, analyst, version):
+    for name in ("calibration", "calibration_bands"):
+        version.curves.pop(name)
+    version.metrics["calibration"] = {"chosen": "none", "why": "fewer than 5 labelled events"}
+    version.save(update_fields=["curves", "metrics"])
+    panel, page = shown(client, analyst, version)
+    assert panel is None
+    assert "Its scores are not calibrated: they order events and are no probabilities." in page
+    assert "The validation part held fewer than 5 labelled events." in page
+
+
 def test_what_was_kept_without_bands_takes_them_from_its_newest_evaluation(
     client, analyst, version
 ):
