@@ -208,12 +208,13 @@ def _count(value: int | None) -> str:
 
 
 def _verdicts(versions: Sequence[ModelVersion], currency: str) -> list[str]:
-    """The verdict of each version that was compared with another column on the same events."""
+    """The verdict of each version that was compared with another column on the same events, with
+    why it can decide nothing, where it cannot."""
     labels = {version.digest: version.label for version in versions}
     found = []
     for version in versions:
         rival = labels.get(version.comparison.get("champion_digest", ""))
         if rival and rival != version.label:
             verdict = verdict_of(version, rival=rival, currency=currency)
-            found.append(" ".join((verdict.headline, *verdict.evidence[:1])))
+            found.append(" ".join((verdict.headline, *verdict.evidence[:1], *verdict.warnings)))
     return found

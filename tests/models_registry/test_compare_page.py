@@ -97,6 +97,15 @@ def test_a_verdict_on_the_same_events_comes_first(client, analyst, versions):
     assert "v2 is better than v1" in shown(client, *versions[:2]).verdicts[0]
 
 
+def test_a_verdict_that_too_few_positives_keep_open_says_so(client, analyst, versions):
+    client.force_login(analyst)
+    second = versions[1]
+    second.comparison |= {"positives": 3, "least_positives": 20, "verdict": "undecided"}
+    second.save(update_fields=["comparison"])
+    [said] = shown(client, *versions[:2]).verdicts
+    assert "Only 3 positives were known among these events: too few to tell models apart." in said
+
+
 def test_a_version_whose_bundle_is_gone_still_compares(client, analyst, versions):
     client.force_login(analyst)
     found = shown(client, versions[0], versions[2])
