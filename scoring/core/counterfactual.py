@@ -20,7 +20,7 @@ import numpy as np
 
 from scoring.core.alternatives import Options, is_code, options_of, round_away
 from scoring.core.bundle import Bundle
-from scoring.core.decision import decide
+from scoring.core.decision import decide, rule_score, together
 from scoring.core.features import Windows
 from scoring.core.inference import ModelError, score_of
 from scoring.core.pipeline import conclude, judge, rule_values
@@ -80,10 +80,10 @@ class Change:
 class Counterfactual:
     """What would have been approved, or why nothing would (`why_not`, then no `changes`).
 
-    `risk` and `risk_after` are what decisions are made on, None when no model scored. `vector` is
-    that of the changed event. `free` are the fields that were allowed to change, `unknown` those
-    that were not because the history of then is gone. `tried` counts candidates. `approved` says
-    that the event needs no change.
+    `risk` and `risk_after` are what is held against the thresholds, the model's and the rules'
+    together; None when no model scored. `vector` is that of the changed event. `free` are the
+    fields that were allowed to change, `unknown` those that were not because the history of then
+    is gone. `tried` counts candidates. `approved` says that the event needs no change.
     """
 
     changes: tuple[Change, ...] = ()
@@ -104,7 +104,7 @@ def find_counterfactual(situation: Situation) -> Counterfactual:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """A candidate with its distance and what would be decided."""
+    """A candidate with its distance and what would be decided; its risk as in Counterfactual."""
 
     changes: Changes
     cost: float
@@ -168,10 +168,12 @@ class _Search:
     # --- What no change of a field can lift --------------------------------------------------
 
     def _barrier(self) -> str:
-        stopped = [hit for hit in self.screened if hit.outcome is not Decision.APPROVE]
+        # The allow list lifts what screening would have looked at, never what it blocks.
+        lifted = (Decision.APPROVE, *([Decision.REVIEW] if self.orders.allowed else []))
+        stopped = [hit for hit in self.screened if hit.outcome not in lifted]
         if self.orders.denied:
             return f"{_capital(self.orders.denied[0].field)} is on the deny list, which blocks it."
-        if stopped and not self.orders.allowed:
+        if stopped:
             return f"Screening decides, whatever the other fields say: {stopped[0].text}"
         for hit in self._hits({}):
             if hit.counts and hit.outcome is not None and not self._moves(hit):
@@ -237,16 +239,14 @@ class _Search:
         risks = self._risks(vectors)
         found = []
         for i, (changes, event) in enumerate(zip(candidates, events, strict=True)):
-            ruling = decide(
-                None if risks is None else float(risks[i]),
-                self.bounds,
-                self._evaluate(event, vectors[i]),
-                screening=self.screened,
-                orders=self.orders,
-            )
-            risk = math.nan if risks is None else float(risks[i])
+            own = None if risks is None else float(risks[i])
+            hits = self._evaluate(event, vectors[i])
+            ruling = decide(own, self.bounds, hits, screening=self.screened, orders=self.orders)
             approved = ruling.decision is Decision.APPROVE
-            found.append(_Tried(changes, self._cost(changes), risk, approved))
+            risk = _joint(own, rule_score(hits))
+            found.append(
+                _Tried(changes, self._cost(changes), math.nan if risk is None else risk, approved)
+            )
         return found
 
     def _risks(self, vectors: Floats) -> Floats | None:
@@ -335,8 +335,8 @@ class _Search:
             Change(name, self.situation.event.fields.get(name), value, self._bound(changes, name))
             for name, value in changes.items()
         )
-        risk = verdict.score if verdict.probability is None else verdict.probability
-        return told, vector, risk
+        own = verdict.score if verdict.probability is None else verdict.probability
+        return told, vector, _joint(own, verdict.rule_score)
 
     def _bound(self, changes: Changes, name: str) -> str:
         options = self.options[name]
@@ -348,6 +348,11 @@ class _Search:
         if not all(one.approved for one in tried):
             return ""
         return "at most" if value < now else "at least"
+
+
+def _joint(own: float | None, weight: float) -> float | None:
+    """The model's risk with the rules' weights."""
+    return None if own is None else together(own, weight)
 
 
 def _risk_then_cost(tried: _Tried) -> tuple[float, float]:

@@ -11,16 +11,10 @@ from scoring.core import pipeline
 from scoring.core.alternatives import fixed_fields, free_fields, levels_of, options_of
 from scoring.core.bundle import assemble, compile_rules
 from scoring.core.counterfactual import Situation, find_counterfactual, tell
+from scoring.core.decision import together
 from scoring.core.policy import Policy
 from scoring.core.spec import parse_spec
-from scoring.core.types import (
-    NO_ORDERS,
-    Decision,
-    ListHit,
-    Orders,
-    RiskLevel,
-    ScreeningHit,
-)
+from scoring.core.types import NO_ORDERS, Decision, ListHit, Orders, RiskLevel, ScreeningHit
 from tests.factories import (
     config_of,
     empty_windows,
@@ -156,13 +150,16 @@ def test_the_deny_list_is_named_as_what_no_field_can_lift():
 
 
 class Sanctioned:
+    outcome = Decision.BLOCK
+
     def screen(self, fields):
-        return (
-            ScreeningHit(
-                "name", "un", "0" * 64, "1", "A", 1.0, RiskLevel.CRITICAL, Decision.BLOCK,
-                "the name stands on the UN list.", {},
-            ),
-        )  # fmt: skip
+        said = "the name stands on the UN list."
+        level = RiskLevel.CRITICAL
+        return (ScreeningHit("name", "un", "0" * 64, "1", "A", 1.0, level, self.outcome, said, {}),)
+
+
+class LookedAt(Sanctioned):
+    outcome = Decision.REVIEW
 
 
 def test_screening_is_named_as_what_no_field_can_lift():
@@ -170,6 +167,23 @@ def test_screening_is_named_as_what_no_field_can_lift():
     found = find_counterfactual(situation(LINEAR, payment(amount=20.0), policy=policy)[0])
     assert found.changes == ()
     assert "the name stands on the UN list." in found.why_not
+
+
+def test_screening_that_blocks_is_named_where_the_allow_list_could_not_lift_it():
+    policy = replace(LINEAR.policy, screener=Sanctioned())
+    allowed = Orders(allowed=(ListHit(1, "allow", "device_id", "known"),))
+    stood, _ = situation(LINEAR, payment(amount=20.0), policy=policy, orders=allowed)
+    assert "the name stands on the UN list." in find_counterfactual(stood).why_not
+    stood = replace(stood, policy=replace(LINEAR.policy, screener=LookedAt()))
+    assert find_counterfactual(stood).approved
+
+
+def test_the_risk_told_is_that_of_the_model_and_the_rules_together():
+    raw = payment(amount=500.0, merchant_type="casino")
+    stood, windows = situation(CAUTIOUS, raw, payments(60))
+    found, verdict = find_counterfactual(stood), pipeline.score(stood.event, windows, CAUTIOUS)
+    assert found.risk == together(verdict.probability, verdict.rule_score) > verdict.probability
+    assert found.risk_after < WARY["review"] <= found.risk
 
 
 def test_a_rule_over_history_cannot_be_lifted_and_is_named():
