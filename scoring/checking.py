@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from scoring import figures
-from scoring.core.checks import Case, Check, rank_checks
+from scoring.core.checks import Case, Check, parties_of, rank_checks
 from scoring.core.reasons import name_and_unit, phrase, title
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
 from scoring.core.types import Decision, Event, RiskLevel, ScreeningHit
+from scoring.core.watchlist import PERSON, UNKNOWN
 from scoring.explaining import CannotExplain, snapshot_for
 from scoring.models import Prediction
 from scoring.screened import list_words
@@ -119,7 +120,7 @@ class _Telling:
             case "rule":
                 return self._of_rule(name)
             case "screening":
-                return self._of_screening(self.case.screening[int(name)])
+                return self._of_screening(int(name))
             case "deny":
                 return f"Ask whether this {_word(name)} still belongs on the deny list."
         facts = self._facts(check)
@@ -152,10 +153,14 @@ class _Telling:
         text = str(hit.get("text", "")).rstrip(".")
         return f"Check what rule {code} found: {text[:1].lower()}{text[1:]}."
 
-    def _of_screening(self, hit: ScreeningHit) -> str:
+    def _of_screening(self, place: int) -> str:
+        hits = self.case.screening
+        party = [hits[i] for places in parties_of(hits) if places[0] == place for i in places]
+        hit = party[0]
         if hit.kind == "name":
-            entry = f"entry {hit.entry} of {list_words(hit.list_name)}"
-            return f"Compare birth date and country with {entry}: is it the same person?"
+            entries = " and ".join(f"entry {h.entry} of {list_words(h.list_name)}" for h in party)
+            same = "person" if hit.detail.get("kind", PERSON) in (PERSON, UNKNOWN) else "party"
+            return f"Compare birth date and country with {entries}: is it the same {same}?"
         if hit.kind == "country":
             return f"Check the country of the {self.who}: {hit.text}."
         return f"Screen the {self.who} by hand: {hit.text.rstrip('.')}."

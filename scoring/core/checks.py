@@ -13,7 +13,7 @@ moved values.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ OF_TIME: Final = frozenset(("calendar", "clock_sin", "clock_cos"))
 
 Topic = tuple[str, str]
 """(what is asked, about which field): `value`, `other`, `pace`, `time`, `known_bad`, `rule`,
-`screening`, `deny`; the field, the rule's code, or the place of the hit."""
+`screening`, `deny`; the field, the rule's code, or the place of the (first) hit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,34 @@ def topic_of(spec: DetectorSpec, feature: FeatureSpec) -> Topic:
     return "value", feature.field
 
 
+def parties_of(hits: Sequence[ScreeningHit]) -> list[list[int]]:
+    """Places of the hits, those of one party together, in the order of the hits."""
+    groups: list[list[int]] = []
+    for i, hit in enumerate(hits):
+        for places in groups:
+            if all(_same_party(hits[place], hit) for place in places):
+                places.append(i)
+                break
+        else:
+            groups.append([i])
+    return groups
+
+
+def _same_party(one: ScreeningHit, other: ScreeningHit) -> bool:
+    """Whether two lists name one party: the same words of a name, or an exact date of birth, were
+    found. A list names a party once, so two entries of one list are two."""
+    if one.list_name == other.list_name:
+        return False
+    return any(a and a & b for a, b in zip(_marks_of(one), _marks_of(other), strict=True))
+
+
+def _marks_of(hit: ScreeningHit) -> tuple[set[Any], set[Any]]:
+    """What tells a party: the listed words that were found, as one; its exact dates of birth."""
+    words = frozenset(str(word["listed"]) for word in hit.detail.get("words", ()))
+    births = {first for first, last in hit.detail.get("listed_births", ()) if first == last}
+    return ({words} if words else set()), births
+
+
 class _Judge:
     """Decides one case again with one fact changed."""
 
@@ -157,18 +185,19 @@ class _Judge:
         ]
 
     def of_screening(self) -> list[Check]:
-        """Each match with a list, taken as another person's."""
+        """Each party or country that the event matches, taken as another's. A party that stands on
+        several lists is one: one look tells whether it is this person."""
         hits = self.case.screening
         return [
             self._check(
-                ("screening", str(i)),
+                ("screening", str(places[0])),
                 (),
                 self.own,
                 self.hits,
-                (*hits[:i], *hits[i + 1 :]),
+                tuple(hit for i, hit in enumerate(hits) if i not in places),
                 self.case.orders,
             )
-            for i in range(len(hits))
+            for places in parties_of(hits)
         ]
 
     def of_lists(self) -> list[Check]:

@@ -91,6 +91,31 @@ def test_two_matches_need_two_checks():
     assert all(one.steps == 0 for one in found if one.topic[0] == "screening")
 
 
+@pytest.mark.parametrize(
+    ("ofac", "un", "together"),
+    [
+        ({"words": ["kony", "joseph"]}, {"words": ["joseph", "kony"]}, True),
+        (
+            {"words": ["saddam"], "born": "1937-04-28"},
+            {"words": ["ali"], "born": "1937-04-28"},
+            True,
+        ),
+        ({"words": ["kony", "joseph"]}, {"words": ["kony", "salim"]}, False),
+        ({"words": []}, {"words": []}, False),
+    ],
+)
+def test_a_party_that_stands_on_two_lists_is_one_check(ofac, un, together):
+    hits = tuple(
+        replace(MATCH, list_name=name, detail={
+            "words": [{"listed": word} for word in said["words"]],
+            "listed_births": [[said["born"]] * 2] if "born" in said else [],
+        })
+        for name, said in (("ofac_sdn", ofac), ("un", un))
+    )  # fmt: skip
+    found = [one for one in rank_checks(case(amount=20.0, screening=hits)) if one.steps > 0]
+    assert topics(found) == ([("screening", "0")] if together else [])
+
+
 def test_the_entity_s_own_median_counts_as_harmless():
     usual = np.full(len(BUNDLE.plan.names), math.nan)
     usual[BUNDLE.plan.names.index("amount")] = 3900.0
