@@ -193,7 +193,7 @@ def _alert(report: Report, alert: Alert, specs: presenting.SpecCache, *, reveal:
         fact,
     )
     seen = Fact("prediction", str(top.pk), top.get_absolute_url(), top.bundle_digest[:12])
-    by = presenting.decided_by(top)
+    by = " + ".join(filter(None, [presenting.decided_by(top), *presenting.deciding_rules(top)]))
     report.say(
         f"Its riskiest event, {top.external_id}, of {stamp(top.event_time)}, was decided "
         f"{top.decision}{f' by {by}' if by else ''}.",

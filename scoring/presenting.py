@@ -96,17 +96,34 @@ def _field(name: str, value: object, declared: bool, reveal: bool) -> Field:
 
 
 def decided_by(prediction: Prediction) -> str:
-    """Who picked this decision, for `Block by ...`; rules are named beside it by the page."""
+    """Who picked this decision, for `Block by ...`; `deciding_rules` are named beside it."""
     chosen = prediction.selection_reason
-    codes = [str(hit.get("code", "?")) for hit in prediction.rule_hits if _counts(hit)]
     lists = {hit.get("kind") for hit in prediction.list_hits}
     if lists and chosen != SelectionReason.SCREENING:
         return "the deny list" if "deny" in lists else "the allow list"
-    if chosen == SelectionReason.RULE or (prediction.degraded and codes):
-        return ""
-    if prediction.degraded:
+    if chosen == SelectionReason.RULE:
+        asked = {hit.get("outcome") for hit in prediction.rule_hits if _counts(hit)}
+        by_weight = prediction.decision not in asked and prediction.risk is not None
+        return "the model" if by_weight else ""
+    if prediction.degraded and chosen != SelectionReason.SCREENING:
         return "default, no model scored it"
     return WHO_DECIDED.get(SelectionReason(chosen), "the model") if chosen else "the model"
+
+
+def deciding_rules(prediction: Prediction) -> list[str]:
+    """Codes of the rules that asked for the decision as it is: by outcome, else by their weight.
+
+    None where what comes before them decided (screening, a list), and none where the event was
+    approved: what rules found then was not enough.
+    """
+    chosen = prediction.selection_reason
+    if prediction.list_hits or chosen not in (SelectionReason.RULE, SelectionReason.MODEL):
+        return []
+    counted = [hit for hit in prediction.rule_hits if _counts(hit)]
+    asked = [hit for hit in counted if hit.get("outcome") == prediction.decision]
+    if not asked and chosen == SelectionReason.RULE:
+        asked = [hit for hit in counted if not hit.get("outcome")]
+    return [str(hit.get("code", "?")) for hit in asked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +164,12 @@ def lineage_of(prediction: Prediction) -> Lineage:
 
 
 def rule_hits(prediction: Prediction) -> list[dict[str, Any]]:
-    """Rules that matched, those that counted first, with what they read, never personal data."""
-    return [
+    """Rules that matched, with what they read, never personal data; those that decided first.
+
+    `counts`: it took part; `decided`: it asked for the decision as it is.
+    """
+    deciding = deciding_rules(prediction)
+    found = [
         {
             "code": hit.get("code", "?"),
             "version": hit.get("version", 1),
@@ -157,11 +178,13 @@ def rule_hits(prediction: Prediction) -> list[dict[str, Any]]:
             "stage": hit.get("stage", Stage.LIVE),
             "snoozed": hit.get("snoozed"),
             "counts": _counts(hit),
+            "decided": _counts(hit) and hit.get("code", "?") in deciding,
             "text": hit.get("text", ""),
             "values": [(name, _short(value)) for name, value in hit.get("values", {}).items()],
         }
-        for hit in sorted(prediction.rule_hits, key=lambda hit: not _counts(hit))
+        for hit in prediction.rule_hits
     ]
+    return sorted(found, key=lambda rule: (not rule["decided"], not rule["counts"]))
 
 
 def _counts(hit: Mapping[str, Any]) -> bool:
