@@ -26,6 +26,7 @@ from scoring.core.pipeline import conclude, judge
 from scoring.core.policy import Policy
 from scoring.core.rebuild import PLAIN
 from scoring.core.schema import EventParser, SchemaError
+from scoring.core.screening import once_worded
 from scoring.core.types import NO_ORDERS, Event, Floats, Orders, Verdict
 from scoring.core.watchlist import WatchlistError
 from scoring.feature_store.history import unsealed
@@ -334,7 +335,9 @@ def _compare(row: Prediction, shot: Snapshot, verdict: Verdict) -> Difference | 
 
 
 def _differ_in_words_alone(name: str, stored: Any, recomputed: Any) -> bool:
-    """Why a rule could not be evaluated may be said otherwise by now."""
+    """Why a rule could not be evaluated, and a match by name, may be said otherwise by now."""
+    if name == "screening_hits":
+        return bool(stored == [once_worded(hit) for hit in recomputed])
     return name == "rule_hits" and worded_alike(stored) == worded_alike(recomputed)
 
 

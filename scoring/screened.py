@@ -1,6 +1,6 @@
 """What a page shows of screening: the lists that an event stands on, by the words of an analyst."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,21 @@ def list_words(name: str) -> str:
     return LIST_WORDS.get(name, name)
 
 
+def _programs(detail: Mapping[str, Any]) -> list[str]:
+    return [text for text in str(detail.get("programs") or "").split("] [") if text]
+
+
 def screening_hits(prediction: Prediction) -> list[dict[str, Any]]:
-    """Names and countries that stand on a list, as stored, with the list's name in words."""
-    return [hit | {"list": list_words(hit["list_name"])} for hit in prediction.screening_hits]
+    """Names and countries that stand on a list, as stored, with the list's name in words, and the
+    programs that the party is listed under as texts: OFAC writes several as `SDGT] [CAR`."""
+    return [
+        hit
+        | {
+            "list": list_words(hit["list_name"]),
+            "programs": _programs(hit.get("detail") or {}),
+        }
+        for hit in prediction.screening_hits
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 from rapidfuzz.distance import JaroWinkler
 
 from accounts import vault
-from accounts.quantities import in_percent
 from scoring.core.names import split_words
+from scoring.core.screening import score_percent
 from scoring.core.spec import DetectorSpec
 from scoring.feature_store.history import clear
 from scoring.models import Prediction
@@ -81,10 +81,10 @@ def _compared(
         name="name",
         given=[(given, OTHER)] if masked else mark_words(given, [matched]),
         listed=_listed(matched, alike, sure),
-        said=in_percent(float(hit.get("score", 0.0))),
+        said=score_percent(float(hit.get("score", 0.0))),
     )
     lines = [names]
-    births = [" to ".join(dict.fromkeys(span)) for span in detail.get("listed_births", ())]
+    births = [_span(*span) for span in detail.get("listed_births", ())]
     lines += _fact(
         "born", row, spec, screening.birth_date_field, births, detail.get("birth_date"), reveal
     )
@@ -93,6 +93,15 @@ def _compared(
         "country", row, spec, screening.country_field, countries, detail.get("country"), reveal
     )
     return Compared(hit, lines, masked)
+
+
+def _span(first: str, last: str) -> str:
+    """When somebody may have been born: a day, a year, years, or from one day to another."""
+    if first == last:
+        return first
+    if first.endswith("-01-01") and last.endswith("-12-31"):
+        first, last = first[:4], last[:4]
+    return first if first == last else f"{first} to {last}"
 
 
 def _listed(matched: str, alike: Sequence[str], sure: set[str]) -> list[Part]:

@@ -185,12 +185,11 @@ def _birth(said: date | None, listed: Listed) -> str:
 def explain(found: Finding) -> str:
     """One sentence for an analyst; it names the list's spelling, never the given one."""
     match, listed = found.match, found.listed
-    said = [f"{found.score:.0%} like '{listed.name.text}' (entry {listed.entry.id}"]
+    said = [f"{score_percent(found.score)} like '{listed.name.text}' (entry {listed.entry.id}"]
     said[0] += f", {listed.entry.kind})" if listed.entry.kind != "unknown" else ")"
     if len(listed.entry.names) and listed.entry.names[0].text != listed.name.text:
-        said.append(
-            f"a {'weak ' if listed.name.weak else ''}alias of '{listed.entry.names[0].text}'"
-        )
+        alias = "a weak alias" if listed.name.weak else "an alias"
+        said.append(f"{alias} of '{listed.entry.names[0].text}'")
     exact = sum(pair.likeness == 1.0 for pair in match.pairs)
     close = len(match.pairs) - exact
     words = [f"{exact} word{'s' * (exact != 1)} the same"] if exact else []
@@ -203,6 +202,21 @@ def explain(found: Finding) -> str:
     if found.country != UNSAID:
         said.append(f"country {found.country}")
     return "; ".join(said)
+
+
+def score_percent(score: float) -> str:
+    """Exact, as scores have four digits: what misses a threshold is not told as reaching it."""
+    return f"{score * 100.0:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def once_worded(hit: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored hit as releases before 2026-12 said it: whole percents, and `a alias`. Decisions of
+    then are replayed to the last word."""
+    text = str(hit.get("text", ""))
+    if hit.get("kind") == "name":
+        text = text.replace(f"{score_percent(hit['score'])} like", f"{hit['score']:.0%} like", 1)
+        text = text.replace("); an alias of '", "); a alias of '", 1)
+    return {**hit, "text": text}
 
 
 def _detail(found: Finding) -> dict[str, Any]:

@@ -82,3 +82,17 @@ def test_a_country_hit_has_no_names_to_compare(payments_detector):
     row.screening_hits = [{"kind": "country", "list_name": "embargoed", "text": "x"}]
     (hit,) = compared_hits(row, None)
     assert hit.lines == [] and not hit.masked
+
+
+@pytest.mark.django_db
+def test_a_match_tells_its_exact_score_its_programs_and_births_as_people_write_them(matched):
+    row, spec = matched
+    [stored] = row.screening_hits
+    births = [["1961-01-01", "1961-12-31"], ["1963-01-01", "1965-12-31"], ["1964-09-18"] * 2]
+    detail = {**stored["detail"], "programs": "SDGT] [CAR", "listed_births": births}
+    row.screening_hits = [{**stored, "score": 0.9683, "detail": detail}]
+    (found,) = compared_hits(row, spec)
+    assert found.hit["programs"] == ["SDGT", "CAR"]
+    assert {line.name: line.said for line in found.lines}["name"] == "96.83 %"
+    listed = {line.name: line.listed for line in found.lines}["born"]
+    assert listed[0][0] == "1961, 1963 to 1965, 1964-09-18"
