@@ -112,6 +112,8 @@ class _Compiler:
 
     def make(self, node: ast.AST) -> Compiled:
         maker = self.makers.get(type(node))
+        if maker is None and isinstance(node, ast.Tuple):
+            raise self.fail(node, "numbers have no commas, and a list has square brackets")
         if maker is None:
             raise self.fail(node, f"'{ast.unparse(node)}' is not allowed in a rule")
         return maker(node)
@@ -157,7 +159,7 @@ class _Compiler:
             raise self.fail(node, f"'{name}' {PERSONAL}")
         if name not in self.known:
             near = difflib.get_close_matches(name, [*self.known, *self.parameters], 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else f"; a text has quotes: '{name}'"
             raise self.fail(node, f"'{name}' is no field, feature or parameter{hint}")
         self.reads.add(name)
 

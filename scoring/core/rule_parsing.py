@@ -13,6 +13,15 @@ from scoring.core.vocabulary import CONSTANTS, FUNCTIONS, MAX_NODES, MAX_TEXT, R
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 """What Python's parser stops at without saying where."""
 NO_EXPRESSION = "this is not an expression"
+OTHER_WAYS = (
+    (re.compile(r"(?<![<>=!])=(?!=)"), "write == to compare"),
+    (re.compile(r"&&"), "write 'and'"),
+    (re.compile(r"\|\|"), "write 'or'"),
+    (re.compile(r"<>"), "write !="),
+    (re.compile(r"!(?!=)"), "write 'not'"),
+    (re.compile(r"\b(?:AND|OR|NOT|IN)\b"), "and, or, not and in are written in small letters"),
+)
+"""How other languages say it, and how rules do."""
 CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
@@ -68,7 +77,18 @@ def _refusal(line: str, start: int, error: Exception) -> RuleError:
     column, said = _unpaired(line) or (place, "")
     if said and column <= place:
         return RuleError(said, column)
-    return RuleError("the condition is not finished" if place > end else NO_EXPRESSION, place)
+    if place > end:
+        return RuleError("the condition is not finished", place)
+    return RuleError(NO_EXPRESSION + _written_here(line, place), place)
+
+
+def _written_here(line: str, place: int) -> str:
+    """What to write, where the parser stopped at a word or a sign of another language; its place
+    may be in the middle of the sign."""
+    for pattern, advice in OTHER_WAYS:
+        if any(found.start() < place <= found.end() for found in pattern.finditer(line)):
+            return f": {advice}"
+    return ""
 
 
 def _unpaired(line: str) -> tuple[int, str] | None:

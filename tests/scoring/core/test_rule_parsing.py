@@ -67,6 +67,26 @@ def test_an_unfinished_condition_is_told_where_it_ends(when, says):
     assert str(refused.value).endswith(says)
 
 
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("amount = 5", "this is not an expression: write == to compare (column 8)"),
+        ("amount > 1 && hour < 3", "write 'and' (column 13)"),
+        ("amount > 1 || hour < 3", "write 'or' (column 13)"),
+        ("country <> 'DE'", "write != (column 9)"),
+        ("!missing(country)", "write 'not' (column 1)"),
+        ("amount > 1 AND hour < 3", "are written in small letters (column 12)"),
+        ("country == DE", "no field, feature or parameter; a text has quotes: 'DE' (column 12)"),
+        ("amount > 1,000", "numbers have no commas, and a list has square brackets (column 1)"),
+        ("amount > 1 'a = b' 2", "this is not an expression (column 12)"),
+    ],
+)  # fmt: skip
+def test_what_other_languages_write_is_answered_with_what_to_write(when, says):
+    with pytest.raises(RuleError) as refused:
+        rule(when)
+    assert str(refused.value).endswith(says)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_of_several_lines_the_line_is_told(end):
     with pytest.raises(RuleError, match=r"\(line 2, column 3\)"):
