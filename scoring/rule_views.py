@@ -293,6 +293,7 @@ def _health(rule: Rule, spec: DetectorSpec, in_force: list[RuleVersion]) -> dict
     return {
         "over": over,
         "report": report,
+        "evaluated": rule.code in report.by_code,
         "health": health,
         "texts": health_texts(health),
         "spark": spark(health.trend),

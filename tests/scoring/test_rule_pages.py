@@ -1,17 +1,20 @@
 """Pages of rules, lists and policies: who may what, what they show, what they refuse."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from scoring.models import Detector, Prediction
 from scoring.policy_models import Rule, RuleVersion, Snooze
 from scoring.rule_approvals import approve_request
 from scoring.rule_request_models import RuleRequest
+from scoring.rule_tallying import tally_rules
 from tests.factories import payments, risky_payment, scored, scored_many
 
 pytestmark = pytest.mark.django_db
@@ -303,3 +306,15 @@ def test_a_shadow_match_is_shown_as_one(client, lead, payments_detector):
     page = text_of(client.get(Prediction.objects.get(pk=found.pk).get_absolute_url()))
     assert "Shadow" in page
     assert "+ <code>BIG_GIFT" not in page
+
+
+def test_a_draft_is_not_said_to_have_matched_nothing(client, lead, payments_detector):
+    client.force_login(lead)
+    drafted(client)
+    scored(SLUG, risky_payment())
+    tally_rules(timezone.now() + timedelta(hours=1), seconds=60)
+    page = text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
+    assert "it was evaluated on no event" in page and "no other rule" not in page
+    client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "shadow"})
+    page = text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
+    assert "it was evaluated on no event" not in page and "in shadow" in page
