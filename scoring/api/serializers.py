@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from scoring.core.types import Stage
+from scoring.core.types import SelectionReason, Stage
 from scoring.models import Prediction
 
 
@@ -19,12 +19,15 @@ def prediction_body(prediction: Prediction, *, slug: str) -> dict[str, Any]:
         "probability": prediction.probability,
         "risk_level": str(prediction.risk_level),
         "decision": str(prediction.decision),
+        "selection_reason": str(prediction.selection_reason),
         "reasons": prediction.reasons,
         "rule_hits": prediction.rule_hits,
         "screening_hits": prediction.screening_hits,
+        "list_hits": prediction.list_hits,
         "degraded": prediction.degraded,
         "model_version": prediction.model_version,
         "bundle_digest": prediction.bundle_digest,
+        "policy_digest": prediction.policy_digest,
         "latency_ms": prediction.latency_us / 1000.0,
     }
 
@@ -72,6 +75,15 @@ class ScreeningHitBody(serializers.Serializer[Any]):
     detail = serializers.DictField(help_text="What the likeness is made of.")
 
 
+class ListHitBody(serializers.Serializer[Any]):
+    """A value of the event that people put on the allow or the deny list."""
+
+    entry_id = serializers.IntegerField()
+    kind = serializers.ChoiceField(["allow", "deny"])
+    field = serializers.CharField()
+    reason = serializers.CharField(help_text="Why it was put there.")
+
+
 class PredictionBody(serializers.Serializer[Any]):
     """One stored prediction."""
 
@@ -83,12 +95,21 @@ class PredictionBody(serializers.Serializer[Any]):
     probability = serializers.FloatField(allow_null=True, help_text="Calibrated, 0 to 1.")
     risk_level = serializers.ChoiceField(["LOW", "MEDIUM", "HIGH", "CRITICAL"])
     decision = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
+    selection_reason = serializers.ChoiceField(
+        [reason.value for reason in SelectionReason if reason],
+        allow_blank=True,
+        help_text="Who asked for a review, a block or a look; rules and lists: `rule`. Else empty.",
+    )
     reasons = ReasonBody(many=True)
     rule_hits = RuleHitBody(many=True)
     screening_hits = ScreeningHitBody(many=True)
-    degraded = serializers.BooleanField(help_text="No model scored; the rules alone decided.")
+    list_hits = ListHitBody(many=True)
+    degraded = serializers.BooleanField(
+        help_text="No model scored; rules, lists and screening alone decided."
+    )
     model_version = serializers.CharField()
     bundle_digest = serializers.CharField()
+    policy_digest = serializers.CharField(help_text="Rules, lists and settings that decided it.")
     latency_ms = serializers.FloatField()
 
 

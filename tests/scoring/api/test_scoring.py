@@ -1,12 +1,16 @@
 """The score endpoints as an integration sees them: who may, what is refused, what is answered."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from scoring.models import EntityState, Prediction
+from scoring.ordering import add_list_entry
+from scoring.policy_models import ListEntry
 from tests.factories import payment, risky_payment
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +36,24 @@ def test_an_event_is_scored_and_stored(integration, champion):
     assert 0 < body["score"] < 1
     assert body["reasons"][0]["text"]
     assert Prediction.objects.get(pk=body["prediction_id"]).external_id == "a-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "decision", "chosen"), [("deny", "BLOCK", "rule"), ("allow", "APPROVE", "")]
+)
+def test_the_answer_says_that_a_list_decided(integration, champion, lead, kind, decision, chosen):
+    entry = add_list_entry(
+        champion, kind=kind, field="device_id", value="d-1", reason="Ring", expires_at=None,
+        author=lead,
+    )  # fmt: skip
+    ListEntry.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(minutes=1))
+    body = post(integration, risky_payment(device_id="d-1")).json()
+    assert (body["decision"], body["selection_reason"]) == (decision, chosen)
+    assert body["list_hits"] == [
+        {"entry_id": entry.pk, "kind": kind, "field": "device_id", "reason": "Ring"}
+    ]
+    stored = Prediction.objects.get(pk=body["prediction_id"])
+    assert body["policy_digest"] == stored.policy_digest != ""
 
 
 def test_the_same_event_gives_the_same_answer(integration, champion):
