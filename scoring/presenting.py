@@ -176,7 +176,7 @@ def rule_hits(prediction: Prediction) -> list[dict[str, Any]]:
             "outcome": hit.get("outcome") or "",
             "weight": hit.get("weight") or 0.0,
             "stage": hit.get("stage", Stage.LIVE),
-            "snoozed": hit.get("snoozed"),
+            "snoozed": _until(hit.get("snoozed")),
             "counts": _counts(hit),
             "decided": _counts(hit) and hit.get("code", "?") in deciding,
             "text": hit.get("text", ""),
@@ -185,6 +185,13 @@ def rule_hits(prediction: Prediction) -> list[dict[str, Any]]:
         for hit in prediction.rule_hits
     ]
     return sorted(found, key=lambda rule: (not rule["decided"], not rule["counts"]))
+
+
+def _until(snoozed: object) -> str:
+    """The end of a snooze as stored, for people; empty without one."""
+    if not snoozed:
+        return ""
+    return f"{datetime.fromisoformat(str(snoozed)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _counts(hit: Mapping[str, Any]) -> bool:

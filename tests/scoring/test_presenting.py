@@ -44,3 +44,9 @@ def test_rules_that_decided_come_first_then_those_that_took_part():
     row = Prediction(decision="BLOCK", selection_reason="rule", rule_hits=[SHADOW, WEIGHT, BLOCK])
     assert [rule["code"] for rule in rule_hits(row)] == ["FAST", "ODD", "NEW"]
     assert [rule["decided"] for rule in rule_hits(row)] == [True, False, False]
+
+
+def test_a_snoozed_match_says_until_when_as_people_write_it():
+    snoozed = hit("HIGH", "REVIEW") | {"snoozed": "2026-12-05T01:58:34.428813+01:00"}
+    row = Prediction(decision="APPROVE", rule_hits=[snoozed, REVIEW])
+    assert [rule["snoozed"] for rule in rule_hits(row)] == ["", "2026-12-05 00:58 UTC"]

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from scoring.models import Detector, Prediction
+from scoring.ordering import snooze_rule
 from scoring.policy_models import Rule, RuleVersion, Snooze
 from scoring.rule_approvals import approve_request
 from scoring.rule_request_models import RuleRequest
@@ -318,3 +319,19 @@ def test_a_draft_is_not_said_to_have_matched_nothing(client, lead, payments_dete
     client.post(page_url("rule_move", "BIG_GIFT"), {"version": 1, "seen": "draft", "to": "shadow"})
     page = text_of(client.get(page_url("rule_detail", "BIG_GIFT")))
     assert "it was evaluated on no event" not in page and "in shadow" in page
+
+
+def test_matches_while_snoozed_are_told_on_the_pages(client, lead, payments_detector):
+    until = timezone.now() + timedelta(days=7)
+    rule = Rule.objects.get(code="HIGH_AMOUNT", detector=payments_detector)
+    found = scored(SLUG, risky_payment())
+    snooze = snooze_rule(
+        rule, token=found.entity, shown="", reason="Known buyer", until=until, author=lead
+    )
+    Snooze.objects.filter(pk=snooze.pk).update(created_at=timezone.now() - timedelta(minutes=1))
+    again = scored(SLUG, risky_payment())
+    tally_rules(timezone.now() + timedelta(hours=1), seconds=60)
+    client.force_login(lead)
+    assert "(1 while snoozed)" in text_of(client.get(page_url("rule_detail", "HIGH_AMOUNT")))
+    page = text_of(client.get(Prediction.objects.get(pk=again.pk).get_absolute_url()))
+    assert f"Snoozed until {until:%Y-%m-%d %H:%M} UTC" in page
