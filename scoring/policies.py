@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from scoring.core.countries import country_code
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.spec import DetectorSpec, ScreeningSpec
 from scoring.core.types import Stage
@@ -279,11 +280,13 @@ def _checked_screening(given: Mapping[str, Any], now: ScreeningSpec | None) -> d
             found[name] = mark
     for name in ("embargoed", "high_risk"):
         if name in given:
-            codes = sorted({str(code).strip().upper() for code in given[name]})
-            bad = [code for code in codes if len(code) != 2 or not code.isalpha()]
+            typed = sorted({str(code).strip().upper() for code in given[name]})
+            # As events are read: UK is GB there, and what is no country matches none.
+            codes = {code: country_code(code) if len(code) == 2 else "" for code in typed}
+            bad = [code for code in typed if not codes[code]]
             if bad:
                 raise PolicyRefused((name, f"No two-letter country code: {', '.join(bad)}."))
-            found[name] = codes
+            found[name] = sorted(set(codes.values()))
     review = found.get("review", now.review if now else 0.0)
     if review > found.get("block", now.block if now else 2.0):
         raise PolicyRefused(("block", "Blocking starts at or above where review starts."))

@@ -169,6 +169,7 @@ class SettingsForm(forms.Form):
         label="Embargoed countries: block",
         required=False,
         max_length=1000,
+        help_text="Codes of two letters (ISO 3166), such as CU IR.",
         widget=forms.TextInput(attrs={"class": "input"}),
     )
     high_risk = forms.CharField(

@@ -374,3 +374,12 @@ def test_nobody_without_the_key_can_tell_a_draw(settings):
 
 
 # --- Reports -------------------------------------------------------------------------------------
+
+
+def test_embargoed_countries_are_read_as_those_of_events_are(payments_detector, lead):
+    set_policy(payments_detector, screening={"embargoed": ["uk", "IR"]}, author=lead)
+    row = scored("payments", payment(country="UK"))
+    assert (row.decision, row.screening_hits[0]["entry"]) == ("BLOCK", "GB")
+    for nothing in ("XX", "IRN", "I1"):
+        with pytest.raises(PolicyRefused, match=f"No two-letter country code: {nothing}"):
+            set_policy(payments_detector, screening={"high_risk": ["IR", nothing]}, author=lead)
