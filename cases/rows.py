@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.quantities import in_percent
 from cases.models import Alert
+from scoring.core.screening import score_percent
 from scoring.core.types import SelectionReason
 from scoring.presenting import SpecCache
 from scoring.screened import list_words
@@ -52,9 +52,11 @@ def alert_row(alert: Alert, specs: SpecCache, purpose: str = "") -> AlertRow:
 
 
 def _listed(hit: Mapping[str, Any]) -> str:
-    if hit["kind"] == "country":
+    if hit["kind"] != "name":
         return str(hit["text"])
-    return f"Name {in_percent(hit['score'])} like {hit['matched']}, {list_words(hit['list_name'])}"
+    return (
+        f"Name {score_percent(hit['score'])} like {hit['matched']}, {list_words(hit['list_name'])}"
+    )
 
 
 def _sentence(text: str) -> str:

@@ -19,12 +19,15 @@ FORCED = {Decision.REVIEW: 0.75, Decision.BLOCK: 0.95}
 human crosses the mark of an alert, 0.7."""
 BLOCKED = 0.9
 """Least risk score of what is blocked, by whatever."""
-SANCTIONS, COUNTRY, LISTED, MODEL_RISK = (
+SANCTIONS, COUNTRY, UNSCREENED, LISTED, MODEL_RISK = (
     "SANCTIONS_MATCH",
     "HIGH_RISK_COUNTRY",
+    "NOT_SCREENED",
     "DENY_LIST",
     "MODEL_RISK",
 )
+SCREENED = {"name": SANCTIONS, "country": COUNTRY}
+"""Reason codes of screening hits by kind; any other says that the lists could not be asked."""
 LEVELS = {RiskLevel.CRITICAL: RiskLevel.HIGH}
 """Contract D knows three levels; the fourth is its highest."""
 
@@ -93,7 +96,7 @@ def reasons_by_code(prediction: Prediction) -> dict[str, str]:
     """
     found = {hit["code"]: hit["text"] for hit in prediction.counted_hits()}
     for hit in prediction.screening_hits:
-        found.setdefault(COUNTRY if hit["kind"] == "country" else SANCTIONS, hit["text"])
+        found.setdefault(SCREENED.get(hit["kind"], UNSCREENED), hit["text"])
     for hit in prediction.list_hits:
         if hit["kind"] == "deny":
             found.setdefault(LISTED, f"{hit['field']} is on the deny list: {hit['reason']}")
@@ -119,16 +122,25 @@ def sanctions_alerts(prediction: Prediction) -> list[dict[str, Any]]:
 
 def summary(prediction: Prediction) -> str:
     """One sentence on what was decided and why."""
-    said = [*reasons_by_code(prediction).values(), *(r["text"] for r in prediction.reasons[:2])]
+    said = [*_allowed_by(prediction), *reasons_by_code(prediction).values()]
+    said += [reason["text"] for reason in prediction.reasons[:2]]
     opening = {
         Decision.APPROVE: "Nothing asks for a human",
         Decision.REVIEW: "A human should look at it",
         Decision.BLOCK: "It should be stopped",
     }[Decision(prediction.decision)]
     if prediction.degraded:
-        opening += " (no model scored it: the rules alone decided)"
+        opening += " (no model scored it: rules, lists and screening decided)"
     texts = [text.strip().rstrip(".") for text in said if text.strip()]
     return f"{opening}: {'; '.join(texts)}." if texts else f"{opening}."
+
+
+def _allowed_by(prediction: Prediction) -> list[str]:
+    """Why an event is approved whatever was found: what stands on the allow list."""
+    if prediction.decision != Decision.APPROVE:
+        return []
+    hits = [hit for hit in prediction.list_hits if hit["kind"] == "allow"]
+    return [f"{hit['field']} is on the allow list: {hit['reason']}" for hit in hits]
 
 
 def detect_answer(prediction: Prediction) -> dict[str, Any]:

@@ -12,6 +12,7 @@ LIST_WORDS = {
     "un": "UN Security Council",
     "embargoed": "Embargoed country",
     "high_risk": "High-risk country",
+    "": "Sanctions lists",  # All of them, where none could be read.
 }
 
 

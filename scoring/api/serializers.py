@@ -63,7 +63,10 @@ class RuleHitBody(serializers.Serializer[Any]):
 class ScreeningHitBody(serializers.Serializer[Any]):
     """A name or a country of the event that stands on a list."""
 
-    kind = serializers.ChoiceField(["name", "country"])
+    kind = serializers.ChoiceField(
+        ["name", "country", "unavailable"],
+        help_text="unavailable: the lists could not be read, so a human looks.",
+    )
     list_name = serializers.CharField()
     list_digest = serializers.CharField(help_text="SHA-256 of the list as read.")
     entry = serializers.CharField(help_text="Its identifier on the list.")

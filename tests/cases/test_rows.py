@@ -6,6 +6,8 @@ from cases.rows import alert_row
 from cases.signing import shape_of
 from cases.summing_up import facet_of
 from scoring.presenting import SpecCache
+from scoring.recording import screening_hit_body
+from scoring.standing_in import NOT_SCREENED
 from tests.cases.alerts import alert_of
 
 pytestmark = pytest.mark.django_db
@@ -36,3 +38,12 @@ def test_a_rule_in_shadow_or_snoozed_is_no_reason_of_an_alert(payments_detector)
     ]
     assert alert_row(alert, SpecCache()) == before
     assert before.reason == live["text"]
+
+
+def test_a_match_is_told_exactly_and_lists_that_were_not_asked_as_no_match(payments_detector):
+    alert = alert_of("a")
+    name = {"kind": "name", "score": 0.9683, "matched": "DOE, Jane", "list_name": "ofac_sdn"}
+    alert.top_prediction.screening_hits = [name]
+    assert alert_row(alert, SpecCache()).reason == "Name 96.83 % like DOE, Jane, OFAC SDN"
+    alert.top_prediction.screening_hits = [screening_hit_body(NOT_SCREENED)]
+    assert alert_row(alert, SpecCache()).reason == NOT_SCREENED.text

@@ -109,6 +109,11 @@ def test_without_a_model_the_panels_say_so(reader, payments_detector):
     assert "Would be approved with amount" in panel(reader, row, headers=HTMX)
 
 
+def test_without_a_model_the_page_says_what_decided_instead(reader, payments_detector):
+    page = reader.get(scored("payments", risky_payment()).get_absolute_url()).content.decode()
+    assert page.count("Rules, lists and screening decided alone.") == 2
+
+
 def test_without_the_bundle_the_panels_say_so(reader, champion):
     row = scored("payments", risky_payment())
     Prediction.objects.filter(pk=row.pk).update(bundle_digest="0" * 64)

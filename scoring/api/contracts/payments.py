@@ -45,7 +45,7 @@ class DetectIn(serializers.Serializer[Any]):
 
 
 class SanctionsAlert(serializers.Serializer[Any]):
-    type = serializers.CharField(help_text="name or country")
+    type = serializers.CharField(help_text="name, country or unavailable: not screened")
     severity = serializers.ChoiceField(["LOW", "MEDIUM", "HIGH", "CRITICAL"])
     list_name = serializers.CharField()
     matched_entry = serializers.CharField()

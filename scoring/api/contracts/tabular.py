@@ -43,7 +43,7 @@ class JudgedBody(serializers.Serializer[Any]):
     latency_ms = serializers.FloatField(help_text="Of the scoring itself, > 0.")
     prediction_id = serializers.UUIDField()
     decision = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
-    degraded = serializers.BooleanField(help_text="No model scored; the rules alone decided.")
+    degraded = serializers.BooleanField(help_text="No model scored; rules and lists decided.")
 
 
 class FraudBody(JudgedBody):

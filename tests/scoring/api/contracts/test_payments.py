@@ -5,7 +5,11 @@ import json
 import pytest
 
 from scoring.answers import detect_answer
+from scoring.api.serializers import ScreeningHitBody
 from scoring.models import Prediction
+from scoring.recording import screening_hit_body
+from scoring.screened import screening_hits
+from scoring.standing_in import NOT_SCREENED
 from tests.accounts.factories import key_for
 from tests.factories import payment, scored
 
@@ -245,6 +249,29 @@ def test_hits_of_the_screening_become_alerts_and_reasons(champion):
     assert body["reason_codes"] == ["SANCTIONS_MATCH", "HIGH_RISK_COUNTRY"]
     assert body["risk_score"] > 0.95
     assert (body["risk_level"], body["recommendation"]) == ("HIGH", "BLOCK")
+
+
+def test_lists_that_could_not_be_read_are_no_match(champion):
+    row = scored("payments", payment())
+    row.screening_hits, row.decision = [screening_hit_body(NOT_SCREENED)], "REVIEW"
+    assert detect_answer(row)["reason_codes"] == ["NOT_SCREENED"]
+    assert NOT_SCREENED.kind in ScreeningHitBody().fields["kind"].choices
+    assert [hit["list"] for hit in screening_hits(row)] == ["Sanctions lists"]
+
+
+def test_the_summary_names_the_allow_list_that_approved_it(champion):
+    row = scored("payments", big())
+    row.list_hits = [{"entry_id": 1, "kind": "allow", "field": "device_id", "reason": "Own shop"}]
+    row.decision = "APPROVE"
+    said = detect_answer(row)["explainability"]["summary"]
+    assert said.startswith("Nothing asks for a human: device_id is on the allow list: Own shop; ")
+    row.decision = "BLOCK"
+    assert "allow list" not in detect_answer(row)["explainability"]["summary"]
+
+
+def test_a_summary_without_a_model_says_what_decided_instead(payments_detector):
+    said = detect_answer(scored("payments", big()))["explainability"]["summary"]
+    assert "(no model scored it: rules, lists and screening decided)" in said
 
 
 def test_beyond_the_keys_rate_it_is_429_and_says_when(client, post, champion, engineer):
