@@ -7,6 +7,7 @@ from celery import current_app
 from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
@@ -16,9 +17,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from scoring import breakers
-from scoring.deployment import RULES_ONLY
+from scoring.deployment import RULES_ONLY, version_in_service
 from scoring.models import Deployment
-from scoring.shortfalls import all_shortfalls
+from scoring.shortfalls import Shortfall, all_shortfalls
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER = "5"
@@ -43,9 +44,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def health(request: HttpRequest) -> JsonResponse:
-    """As `readyz`, with the environment and the versions that serve (contract A)."""
+    """As `readyz`, with the environment and the versions that answer now (contract A)."""
     try:
-        versions = serving_versions()
+        versions = versions_in_service(*NAMED.values())
     except DatabaseError:
         return _unavailable()
     models = {name: versions.get(slug) for name, slug in NAMED.items()}
@@ -55,9 +56,25 @@ def health(request: HttpRequest) -> JsonResponse:
 
 
 def serving_versions() -> dict[str, str]:
-    """What clients see as model_version, by slug of the enabled detectors. Raises DatabaseError."""
-    rows = Deployment.objects.filter(slot=Deployment.Slot.CHAMPION, detector__enabled=True)
-    return dict(rows.values_list("detector__slug", "version"))
+    """Versions that are to serve, by slug of the enabled detectors: the same in every process.
+
+    Raises DatabaseError.
+    """
+    return dict(_champions().values_list("detector__slug", "version"))
+
+
+def versions_in_service(*slugs: str) -> dict[str, str]:
+    """What clients of this process see as model_version, by slug of the enabled detectors.
+
+    `slugs`: of these alone. Raises DatabaseError.
+    """
+    rows = _champions().select_related("detector")
+    rows = rows.filter(detector__slug__in=slugs) if slugs else rows
+    return {row.detector.slug: version_in_service(row) for row in rows}
+
+
+def _champions() -> QuerySet[Deployment]:
+    return Deployment.objects.filter(slot=Deployment.Slot.CHAMPION, detector__enabled=True)
 
 
 def _unavailable() -> JsonResponse:
@@ -82,7 +99,9 @@ class HealthBody(serializers.Serializer[Any]):
     environment = serializers.CharField()
     version = serializers.CharField()
     model = serializers.DictField(help_text="creditcard: state and model_version.")
-    models = serializers.DictField(child=serializers.CharField(), help_text="Version by detector.")
+    models = serializers.DictField(
+        child=serializers.CharField(), help_text="The version that answers now, by detector."
+    )
     cache = serializers.ChoiceField([OK, GONE])
     broker = serializers.ChoiceField([OK, GONE])
     database = serializers.ChoiceField([OK, GONE])
@@ -110,11 +129,11 @@ class ApiHealthView(APIView):
 
     @extend_schema(operation_id="api_health", responses={200: HealthBody, **REFUSED})
     def get(self, request: Request) -> Response:
-        versions = serving_versions()
+        versions = versions_in_service()
         states = breakers.states()
         parts = {"cache": _cache(), "broker": _broker(), "database": OK}
-        model = _model(versions.get(CREDITCARD), states)
         shortfalls = all_shortfalls()
+        model = _model(versions.get(CREDITCARD), states, shortfalls)
         well = (
             all(state == OK for state in parts.values())
             and "OPEN" not in states.values()
@@ -142,12 +161,18 @@ class ApiHealthView(APIView):
         return Response(body)
 
 
-def _model(version: str | None, states: dict[str, str]) -> dict[str, Any]:
-    """`missing`, `rules-only`, `ok`, or the state of its breaker where that is not closed."""
+def _model(
+    version: str | None, states: dict[str, str], shortfalls: list[Shortfall]
+) -> dict[str, Any]:
+    """`missing`, `rules-only`, `overdue` past its review date, `ok`, or the state of its breaker
+    where that is not closed."""
+    found = {(shortfall.detector, shortfall.kind) for shortfall in shortfalls}
     if version is None:
         state = "missing"
     elif version == RULES_ONLY:
         state = RULES_ONLY
+    elif (CREDITCARD, "review") in found:
+        state = "overdue"
     else:
         breaker = states.get(f"model:{CREDITCARD}", "CLOSED")
         state = OK if breaker == "CLOSED" else breaker

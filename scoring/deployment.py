@@ -163,6 +163,13 @@ def bundle_of(detector: Detector, champion: Deployment | None) -> tuple[Bundle, 
     return bundle, fault
 
 
+def version_in_service(champion: Deployment) -> str:
+    """What clients of this process see as model_version: another than the champion's own where its
+    bundle does not load."""
+    detector = champion.detector
+    return _bundle(detector.pk, detector.slug, champion.digest, champion.version)[1]
+
+
 def _serving(
     detector_id: int,
     slug: str,

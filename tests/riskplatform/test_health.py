@@ -1,10 +1,17 @@
 """`/health`, `/livez`, `/readyz` for machines; `/api/v1/health` for who operates the platform."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from riskplatform import health
-from scoring import breakers
+from scoring import breakers, deployment
+from scoring.core.bundle import write_bundle
+from scoring.models import Deployment
+from scoring.policies import set_policy
+from tests.factories import trained_payments
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/health"
@@ -27,7 +34,7 @@ def test_liveness_and_readiness_need_no_key(client):
 
 def test_without_a_database_the_process_lives_and_is_not_ready(client, monkeypatch):
     monkeypatch.setattr(health.connection, "cursor", gone)
-    monkeypatch.setattr(health, "serving_versions", gone)
+    monkeypatch.setattr(health, "versions_in_service", gone)
     assert client.get("/livez").status_code == 200
     for path in ("/readyz", "/health"):
         response = client.get(path)
@@ -41,6 +48,33 @@ def test_every_part_is_named(reader, champion):
     assert (body["database"], body["broker"]) == ("ok", "ok")
     assert body["models"] == {"payments": "v1"}
     assert body["model"] == {"detector": "creditcard", "state": "missing", "model_version": None}
+
+
+@pytest.fixture
+def card_health(monkeypatch):
+    """`payments` in the place of the detectors that health names."""
+    monkeypatch.setitem(health.NAMED, "fraud_model", "payments")
+    monkeypatch.setattr(health, "CREDITCARD", "payments")
+
+
+def test_a_bundle_that_does_not_load_is_not_told_as_the_version_that_answers(
+    client, reader, payments_detector, bundle_dir, card_health
+):
+    digest = write_bundle(bundle_dir, *trained_payments())
+    deployment.install(payments_detector, slot="champion", digest=digest, version="v1")
+    path = bundle_dir / digest / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert client.get("/health").json()["fraud_model"] == "rules-only"
+    body = reader.get(URL).json()
+    assert (body["status"], body["models"]) == ("degraded", {"payments": "rules-only"})
+    assert (body["model"]["state"], body["model"]["model_version"]) == ("rules-only",) * 2
+
+
+def test_a_model_past_its_review_date_is_not_ok(reader, analyst, champion, card_health):
+    assert reader.get(URL).json()["model"]["state"] == "ok"
+    set_policy(champion, review_after=86400.0, author=analyst)
+    Deployment.objects.update(installed_at=timezone.now() - timedelta(days=2))
+    assert reader.get(URL).json()["model"]["state"] == "overdue"
 
 
 def test_an_open_breaker_shows(reader, monkeypatch):
@@ -59,7 +93,7 @@ def test_a_part_that_is_gone_degrades(reader, monkeypatch):
 
 
 def test_the_database_gone_is_503(reader, monkeypatch):
-    monkeypatch.setattr(health, "serving_versions", gone)
+    monkeypatch.setattr(health, "versions_in_service", gone)
     response = reader.get(URL)
     assert response.status_code == 503
     assert int(response["Retry-After"]) > 0
