@@ -147,7 +147,9 @@ def _extra(value: Any) -> str | None:
     if isinstance(value, str):
         return _string({})(value)
     if isinstance(value, int | float):
-        return None if math.isfinite(value) and abs(value) <= MAX_NUMBER else "is out of range"
+        if not math.isfinite(value):
+            return "must be a finite number"
+        return None if abs(value) <= MAX_NUMBER else "is out of range"
     return "is not a field of this detector and not a plain value"
 
 
@@ -193,10 +195,11 @@ class EventParser:
         if not isinstance(raw, Mapping):
             raise SchemaError([("", "an event is a JSON object")])
         problems = self.problems(raw)
-        if problems:
+        wrong = {name for name, _ in problems}
+        if "" in wrong:  # Too many fields to look at each.
             raise SchemaError(problems)
         spec = self.spec
-        fields = {name: value for name, value in raw.items() if value is not None}
+        fields = {n: value for n, value in raw.items() if value is not None and n not in wrong}
         for name in self.whole:
             if type(fields.get(name)) is float:
                 fields[name] = as_whole(fields[name])
@@ -204,11 +207,13 @@ class EventParser:
         if spec.time_field in fields:
             time, offset = parse_time(fields[spec.time_field])
             if not EARLIEST <= time <= received + FUTURE_SECONDS:
-                raise SchemaError([(spec.time_field, "lies before 1970 or over a day ahead")])
+                problems.append((spec.time_field, "lies before 1970 or over a day ahead"))
         said = fields.get(spec.id_field)
         external_id = uuid.uuid4().hex if said is None else key_text(said)
         if not 0 < len(external_id) <= MAX_ID:
-            raise SchemaError([(spec.id_field, f"must have 1 to {MAX_ID} characters")])
+            problems.append((spec.id_field, f"must have 1 to {MAX_ID} characters"))
+        if problems:
+            raise SchemaError(problems)
         amount = fields.get(spec.amount_field)
         return Event(
             external_id=external_id,

@@ -67,6 +67,7 @@ def test_the_contracts_example_is_accepted(slug, raw):
         ("fraud", FRAUD, "note", {"deep": 1}, "plain value"),
         ("fraud", FRAUD, "note", [1], "plain value"),
         ("fraud", FRAUD, "note", 1e300, "out of range"),
+        ("fraud", FRAUD, "note", math.nan, "finite"),
         ("fraud", FRAUD, "note", "x" * 1001, "at most 1000"),
     ],
 )
@@ -82,6 +83,15 @@ def test_each_offending_field_is_listed_once():
     assert sorted(fields) == sorted(
         ["merchant_type", "time_delta", "transaction_amount", "device_type", "country"]
     )
+
+
+def test_a_time_out_of_range_is_named_with_the_other_fields():
+    found = problems("payments", payment(amount=-1, timestamp="1969-12-31T23:59:59Z"))
+    assert sorted(field for field, _ in found) == ["amount", "timestamp"]
+    assert problems("cards", CARD | {"TX_DATETIME": "yesterday", "TX_AMOUNT": -1}) == [
+        ("TX_DATETIME", "must be an ISO-8601 time such as 2026-11-21T09:30:00+01:00"),
+        ("TX_AMOUNT", "must be at least 0"),
+    ]
 
 
 @pytest.mark.parametrize("raw", [None, [], "event", 3, True])
