@@ -61,8 +61,9 @@ class OrjsonParser(BaseParser):
     """Refuses malformed and too deeply nested JSON (400), NaN, infinities and NUL (422), bodies
     over the limit (413).
 
-    A view that judges each record of a batch apart names where they stand (`judges_records`): it
-    is handed NaN, infinities and NUL there, and its schema refuses the record alone.
+    A view whose schema judges an event, or each record of a batch apart, names where they stand
+    (`judges_records`): it is handed NaN, infinities and NUL there, and its schema refuses them
+    together with whatever else is wrong.
     """
 
     media_type = "application/json"
@@ -93,7 +94,7 @@ def refuse_announced(length: bytes) -> None:
 def parse_json(body: bytes, *, records: str | None = None) -> Any:
     """The body as plain values. Raises PayloadTooLarge, ParseError, ValidationProblem.
 
-    `records`: the key of what its reader judges record by record, "" where the whole body is it. A
+    `records`: the key of what its reader judges by a schema, "" where the whole body is it. A
     number that is none and a text with a NUL are left alone there.
     """
     if len(body) > settings.API_MAX_BODY_BYTES:

@@ -98,7 +98,8 @@ def _reply(request: QuickRequest, body: bytes) -> Any:
     admit_key(key, scope if isinstance(scope, str) else None)
     refuse_announced(request.announced)
     # As DRF has it, no body is an empty object.
-    return view.reply(parse_json(body) if body else {}, **request.kwargs)
+    data = parse_json(body, records=view.judges_records) if body else {}
+    return view.reply(data, **request.kwargs)
 
 
 def _response(request: QuickRequest, status: int, content: bytes, more: Pairs) -> Response:

@@ -38,8 +38,8 @@ class ScoringView(APIView):
     alone when it brings a key. The handler is then `answer(self.reply(request.data, ...))`."""
 
     judges_records: str | None = None
-    """The key of the records of which a bad one gets its own error, "" where the body itself is
-    their list; None where nothing is judged apart. See OrjsonParser."""
+    """The key of what a schema of ours judges (an event, or the records of a batch), "" where that
+    is the body itself; None where nothing is judged apart. See OrjsonParser."""
 
     _negotiator = APIView.content_negotiation_class()
 

@@ -34,6 +34,7 @@ class ScoreView(ScoringView):
     """Score one event; the answer is sent after the prediction is stored."""
 
     on_the_lane = True
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 

@@ -19,12 +19,14 @@ from scoring.api.asking import (
     whole_body,
 )
 from scoring.api.base import ScoringView, answer
+from scoring.core.json_values import with_nul, without_value
 from scoring.deployment import UnknownDetector
 from scoring.models import Prediction
 
 CREDITCARD = "creditcard"
 LAYOUT = ("Time", *(f"V{i}" for i in range(1, 29)), "Amount")
 SIMPLE = {"amount": "Amount", "time_of_day": "Time"}
+OURS = ("transaction_id", "transaction", "features")
 FORMS = "give either transaction or features"
 MOST = 100
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
@@ -101,6 +103,7 @@ class _Sent:
         self.problems.append((f"{self.prefix}{field}".rstrip("."), message))
 
     def _read(self, raw: dict[str, Any]) -> None:
+        self._look_at({name: value for name, value in raw.items() if name not in OURS})
         if raw.get("transaction_id") is None:
             self._bad("transaction_id", "is required")
         transaction, features = raw.get("transaction"), raw.get("features")
@@ -114,6 +117,13 @@ class _Sent:
         else:
             self._by_name(transaction)
         self.event["transaction_id"] = raw.get("transaction_id")
+
+    def _look_at(self, others: dict[str, Any]) -> None:
+        """Of what nobody reads, only that it could be kept at all."""
+        for place in without_value(others):
+            self._bad(place, "must be a finite number")
+        for place in with_nul(others):
+            self._bad(place, "must not hold the character U+0000")
 
     def _by_name(self, transaction: dict[str, Any]) -> None:
         # Clients that know both forms send those fields of the other one as null.
@@ -176,6 +186,7 @@ class PredictView(ScoringView):
     """One card transaction. The same id and body again gives the stored prediction."""
 
     on_the_lane = True
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -193,6 +204,7 @@ class PredictView(ScoringView):
 class PredictBatchView(ScoringView):
     """Up to 100 card transactions; when one is not valid, none is scored."""
 
+    judges_records = "transactions"
     required_scope = "score"
     required_permission = "scoring.score_event"
 

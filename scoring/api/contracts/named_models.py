@@ -94,6 +94,7 @@ class NamedScoreView(ScoringView):
     """Score one record by the model of that name."""
 
     on_the_lane = True
+    judges_records = "data"
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -104,11 +105,10 @@ class NamedScoreView(ScoringView):
     def reply(self, data: Any) -> dict[str, Any]:
         """See ScoringView."""
         body = whole_body(data)
-        record = body.get("data")
-        if not isinstance(record, dict):
-            raise ValidationProblem([{"field": "data", "message": "must be an object"}])
-        spec, explained = _model_and_wish(body)
-        prediction = ask_one(spec.slug, record, lambda field: f"data.{field}".rstrip("."))
+        record: Any = body.get("data")
+        misfit = "" if isinstance(record, dict) else "must be an object"
+        spec, explained = _model_and_wish(body, misfit)
+        prediction = ask_one(spec.slug, record, _place)
         return _body(prediction, record, spec, explained=explained)
 
 
@@ -127,11 +127,10 @@ class NamedBatchView(ScoringView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = whole_body(request.data)
-        records = body.get("data")
-        if not isinstance(records, list) or len(records) > MOST:
-            message = f"must be a list of at most {MOST} records"
-            raise ValidationProblem([{"field": "data", "message": message}])
-        spec, explained = _model_and_wish(body)
+        records: Any = body.get("data")
+        fits = isinstance(records, list) and len(records) <= MOST
+        misfit = "" if fits else f"must be a list of at most {MOST} records"
+        spec, explained = _model_and_wish(body, misfit)
         outcomes = ask(spec.slug, records) if records else []
         results = [
             {"index": i, **_result(outcome, record, spec, explained=explained)}
@@ -148,20 +147,40 @@ class NamedBatchView(ScoringView):
         )
 
 
-def _model_and_wish(body: dict[str, Any]) -> tuple[DetectorSpec, bool]:
-    """The detector that `model_name` names, and whether explanations are wanted."""
+def _model_and_wish(body: dict[str, Any], misfit: str) -> tuple[DetectorSpec, bool]:
+    """The detector that `model_name` names, and whether explanations are wanted.
+
+    `misfit`: what is wrong with `data` as a whole, told with all else that is wrong.
+    """
     name, wish = body.get("model_name"), body.get("include_explanations")
-    problems = []
-    if not isinstance(name, str) or not 0 < len(name) <= 100:
+    problems = [("data", misfit)] if misfit else []
+    is_name = isinstance(name, str) and 0 < len(name) <= 100
+    if not is_name:
         problems.append(("model_name", "must be the name of a model"))
     if not (wish is None or isinstance(wish, bool)):
         problems.append(("include_explanations", "must be true or false"))
+        problems += _record_problems(str(name), body.get("data")) if is_name else []
     if problems:
         raise ValidationProblem(field_errors(problems))
     try:
         return deployment.latest(slug_of_model(str(name))).bundle.spec, bool(wish)
     except UnknownDetector as error:
         raise Http404(f"There is no model '{name}'.") from error
+
+
+def _record_problems(name: str, record: object) -> list[tuple[str, str]]:
+    """What the named model's schema says of one record; those of a batch are judged apart."""
+    try:
+        parser = deployment.latest(slug_of_model(name)).bundle.parser
+    except UnknownDetector:
+        return []
+    found = parser.problems(record) if isinstance(record, dict) else []
+    return [(_place(field), message) for field, message in found]
+
+
+def _place(field: str) -> str:
+    """Where the client wrote a field of its one record."""
+    return f"data.{field}".rstrip(".")
 
 
 def _result(

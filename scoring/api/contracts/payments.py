@@ -85,6 +85,7 @@ class DetectView(ScoringView):
     """One payment."""
 
     on_the_lane = True
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -100,6 +101,7 @@ class DetectView(ScoringView):
 class BatchDetectView(ScoringView):
     """A bare list of up to 100 payments; the answers come in its order."""
 
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 

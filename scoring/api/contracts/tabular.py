@@ -73,6 +73,7 @@ class FraudPredictView(ScoringView):
     """How likely one transaction is fraud."""
 
     on_the_lane = True
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 
@@ -101,6 +102,7 @@ class AnomalyPredictView(ScoringView):
     """How unusual one sample of a host is."""
 
     on_the_lane = True
+    judges_records = ""
     required_scope = "score"
     required_permission = "scoring.score_event"
 

@@ -167,6 +167,17 @@ def test_what_is_no_number_is_422(post, creditcard_champion, number):
     assert fields_of(post(URL, body)) == ["features.3"]
 
 
+@pytest.mark.parametrize(("url", "place"), [(URL, ""), (BATCH, "transactions.0.")])
+def test_a_number_that_is_none_is_named_with_all_else_that_is_wrong(
+    post, creditcard_champion, url, place
+):
+    sent = '{"transaction": {"amount": NaN, "time_of_day": "25:00"}, "note": [1e999, "\\u0000"]}'
+    body = sent if url == URL else f'{{"transactions": [{sent}]}}'
+    wrong = ("note.0", "note.1", "transaction.amount", "transaction.time_of_day", "transaction_id")
+    assert fields_of(post(url, body)) == [f"{place}{name}" for name in wrong]
+    assert not Prediction.objects.exists()
+
+
 def test_a_batch_is_counted_and_timed(post, creditcard_champion):
     response = post(BATCH, {"transactions": [full(1), fraud(2), listed(3)]})
     assert response.status_code == 200, response.content

@@ -13,7 +13,7 @@ from tests.factories import config_of, payment, shipped_detector, train_bundle
 
 pytestmark = pytest.mark.django_db
 URL, BATCH = "/api/v1/scoring/score", "/api/v1/scoring/score/batch"
-MODEL = "credit_card_fraud"
+MODEL, WISH = "credit_card_fraud", "include_explanations"
 
 
 def record(**changed):
@@ -122,7 +122,7 @@ def test_an_unknown_model_is_404(post, named_champion):
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
-        ({}, ["data"]),
+        ({}, ["data", "model_name"]),
         ({"data": {}}, ["model_name"]),
         (asked(data=[]), ["data"]),
         (asked(model=7), ["model_name"]),
@@ -137,6 +137,23 @@ def test_an_unknown_model_is_404(post, named_champion):
 def test_what_is_wrong_is_422_and_stores_nothing(post, named_champion, body, fields):
     assert fields_of(post(URL, body)) == fields
     assert not Prediction.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "fields"),
+    [
+        (URL, asked([], include_explanations=1), ["data", WISH]),
+        (URL, asked(record(amount=-1), include_explanations=1), ["data.amount", WISH]),
+        (BATCH, {"data": {}, "model_name": 7}, ["data", "model_name"]),
+    ],
+)
+def test_whatever_is_wrong_is_named_at_once(post, named_champion, url, body, fields):
+    assert fields_of(post(url, body)) == fields
+
+
+def test_a_number_that_is_none_is_named_with_all_else_that_is_wrong(post, named_champion):
+    body = json.dumps(asked(record(amount=7, time_of_day="25:00"))).replace("7", "NaN")
+    assert fields_of(post(URL, body)) == ["data.amount", "data.time_of_day"]
 
 
 def test_in_a_batch_a_bad_record_has_its_own_error_and_the_order_is_kept(post, named_champion):

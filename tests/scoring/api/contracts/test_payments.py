@@ -157,6 +157,15 @@ def test_a_wrong_field_is_422_and_stores_nothing(post, champion, field, value):
     assert not Prediction.objects.exists()
 
 
+@pytest.mark.parametrize(("url", "place"), [(DETECT, ""), (BATCH, "0.")])
+def test_a_number_that_is_none_is_named_with_all_else_that_is_wrong(post, champion, url, place):
+    event = json.dumps(payment(transaction_id=None, country="DEU")).replace('"Berlin"', "NaN")
+    body = event if url == DETECT else f"[{event}]"
+    wrong = ("country", "location", "transaction_id")
+    assert fields_of(post(url, body)) == [f"{place}{name}" for name in wrong]
+    assert not Prediction.objects.exists()
+
+
 def test_an_amount_of_zero_is_fine(post, champion):
     assert post(DETECT, payment(amount=0)).status_code == 200
 

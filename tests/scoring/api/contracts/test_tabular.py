@@ -111,6 +111,15 @@ def test_every_missing_field_is_named(post, fraud_champion, anomaly_champion):
     assert fields_of(post(ANOMALY, {})) == sorted(CALM)
 
 
+@pytest.mark.parametrize("odd", ["NaN", "1e999", '"\\u0000"'])
+def test_what_no_event_may_hold_is_named_with_all_else_that_is_wrong(post, fraud_champion, odd):
+    body = '{"time_delta": -1, "merchant_type": @, "country": "DE", "note": @}'.replace("@", odd)
+    assert fields_of(post(FRAUD, body)) == [
+        *("device_type", "merchant_type", "note", "time_delta", "transaction_amount"),
+    ]
+    assert not Prediction.objects.exists()
+
+
 @pytest.mark.parametrize("url", [FRAUD, ANOMALY])
 def test_a_body_that_is_no_object_is_422_and_no_json_is_400(
     post, fraud_champion, anomaly_champion, url
