@@ -259,8 +259,19 @@ def score_source_events(
         for event, made_up, problems in zip(events, ids, wrong, strict=True)
         if not problems and isinstance(event, dict)
     ]
-    scored = iter(score_events(source.detector.slug, passed) if passed else [])
+    outcomes = score_events(source.detector.slug, passed) if passed else []
+    scored = iter([_as_sent(source, outcome) for outcome in outcomes])
     return [Refused(tuple(problems)) if problems else next(scored) for problems in wrong]
+
+
+def _as_sent(source: Source, outcome: Outcome) -> Outcome:
+    """The outcome, its problems by the names that the source's events have, each once."""
+    if not isinstance(outcome, Refused):
+        return outcome
+    named: dict[str, str] = {}
+    for field, message in outcome.problems:
+        named.setdefault(source.mapping.get(field, field), message)
+    return Refused(tuple(named.items()))
 
 
 def with_id(spec: DetectorSpec, event: dict[str, Any], made_up: str) -> dict[str, Any]:

@@ -220,6 +220,16 @@ class TestKept:
         [outcome] = score_source_events(webhook, [order(timestamp="yesterday")])
         assert outcome.problems[0][0] == "timestamp"
 
+    def test_a_mapped_field_is_refused_by_the_name_that_the_event_gives_it(self, webhook):
+        [outcome] = score_source_events(webhook, [order(order="x" * 101, customer="y" * 101)])
+        assert sorted(field for field, _ in outcome.problems) == ["customer", "order"]
+
+    def test_a_field_that_is_mapped_to_two_is_refused_once(self, payments_detector):
+        text = WEBHOOK.replace("mapping: {", "mapping: {location: order, ")
+        source, _ = save_source(read_yaml(text), actor=None)
+        [outcome] = score_source_events(source, [order(order="x" * 101)])
+        assert [field for field, _ in outcome.problems] == ["order"]
+
     def test_personal_data_is_encrypted_or_left_out(self, webhook):
         score_source_events(webhook, [order()])
         event = Prediction.objects.get().event
