@@ -25,3 +25,16 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
         name: form.fields[name].get_default() if value is None else value
         for name, value in form.validated_data.items()
     }
+
+
+def text_in(request: Request, name: str, message: str) -> str | None:
+    """The text under that name in the body, else in the address; None where neither has it.
+
+    Raises ValidationProblem with `message` where it is none, or the body is no object.
+    """
+    body = request.data or {}
+    found: Any = body.get(name) if isinstance(body, dict) else 0
+    found = request.query_params.get(name) if found is None else found
+    if found is not None and (not isinstance(found, str) or not found):
+        raise ValidationProblem([{"field": name, "message": message}])
+    return found

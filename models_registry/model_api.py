@@ -8,7 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict, ValidationProblem
+from accounts.api_errors import Conflict
+from accounts.body import text_in
 from accounts.models import User
 from jobs.dispatch import announce_job
 from models_registry.api import CONFLICTS, ERRORS, JobBody, detector_or_404, job_body
@@ -166,15 +167,13 @@ class DriftCheckView(APIView):
     required_permission = "models_registry.train_model"
 
     @extend_schema(
-        operation_id="drift_check", request=DriftCheckIn, responses={202: JobBody, **CONFLICTS}
+        operation_id="drift_check",
+        parameters=[WHICH],
+        request=DriftCheckIn,
+        responses={202: JobBody, **CONFLICTS},
     )
     def post(self, request: Request) -> Response:
-        body = request.data or {}
-        slug = body.get("detector") if isinstance(body, dict) else 0
-        slug = CREDITCARD if slug is None else slug
-        if not isinstance(slug, str):
-            message = "is the slug of a detector"
-            raise ValidationProblem([{"field": "detector", "message": message}])
+        slug = text_in(request, "detector", "is the slug of a detector") or CREDITCARD
         try:
             job = request_drift_check(detector_or_404(slug), requested_by=cast(User, request.user))
         except NoModel as error:

@@ -3,13 +3,13 @@
 from typing import Any, cast
 
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import ValidationProblem
+from accounts.body import text_in
 from accounts.models import User
 from scoring.api.asking import ERRORS
 from scoring.flushing import flush_cached_predictions
@@ -34,14 +34,13 @@ class CacheFlushView(APIView):
     required_permission = "scoring.flush_cache"
 
     @extend_schema(
-        operation_id="cache_flush", request=FlushIn, responses={200: FlushBody, **ERRORS}
+        operation_id="cache_flush",
+        parameters=[OpenApiParameter("detector", str, description="As in the body.")],
+        request=FlushIn,
+        responses={200: FlushBody, **ERRORS},
     )
     def post(self, request: Request) -> Response:
-        body = request.data or {}
-        slug = body.get("detector") if isinstance(body, dict) else 0
-        if slug is not None and (not isinstance(slug, str) or not slug):
-            message = "is the slug of a detector"
-            raise ValidationProblem([{"field": "detector", "message": message}])
+        slug = text_in(request, "detector", "is the slug of a detector")
         try:
             flushed = flush_cached_predictions(
                 [slug] if slug else [], actor=cast(User, request.user)

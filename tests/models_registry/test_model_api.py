@@ -102,6 +102,12 @@ def test_null_names_no_detector_to_check(api, champion):
         assert (answer.status_code, "'creditcard'" in answer.json()["detail"]) == (404, True)
 
 
+def test_the_address_may_name_what_to_check_as_on_the_other_routes(api, champion, sent):
+    response = api("models:write").generic("POST", f"{CHECK}?detector=payments", content_type="")
+    assert response.status_code == 202, response.content
+    assert [job.pk for job in sent] == [response.json()["job_id"]]
+
+
 def test_the_jobs_result_is_the_status(api, payments_detector):
     stored_events(serve(payments_detector))
     job = check(api("models:write")).json()["job_id"]

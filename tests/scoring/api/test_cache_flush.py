@@ -37,6 +37,15 @@ def test_one_detector_can_be_named(api, payments_detector, fraud_detector):
     assert deployment.serving("fraud").epoch == 1
 
 
+def test_the_address_may_name_it_as_on_the_other_routes(api, payments_detector, fraud_detector):
+    def ask(slug):
+        return api("models:write").generic("POST", f"{URL}?detector={slug}", content_type="")
+
+    assert ask("fraud").json()["detectors"] == ["fraud"]
+    assert epochs() == {"fraud": 1, "payments": 0}
+    assert [ask(slug).status_code for slug in ("nothing", "")] == [404, 422]
+
+
 def test_a_bare_post_flushes_all(api, fraud_detector):
     assert api("models:write").generic("POST", URL, b"", content_type="").status_code == 200
     assert epochs() == {"fraud": 1}
