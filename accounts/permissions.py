@@ -16,7 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rest_framework.exceptions import MethodNotAllowed, PermissionDenied, Throttled
+from rest_framework.exceptions import (
+    MethodNotAllowed,
+    NotAuthenticated,
+    PermissionDenied,
+    Throttled,
+)
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -27,6 +32,11 @@ from accounts.scopes import ADMIN_SCOPE, WRITING_SCOPES
 if TYPE_CHECKING:
     # The view module reads the default permission, this class, while it is being imported.
     from rest_framework.views import APIView
+
+NOBODY = (
+    "No API key or token was found in this request. Send one of the headers"
+    " 'Authorization: Token <key>', 'Authorization: Bearer <token>' or 'X-API-Key: <key>'."
+)
 
 
 class HasScope(BasePermission):
@@ -46,7 +56,7 @@ class HasScope(BasePermission):
             self.message = refusal or None
             return not refusal
         if not isinstance(user, User) or not user.is_authenticated:
-            return False
+            raise NotAuthenticated(NOBODY)
         _count_once(request, lambda: take_user_slot(user))
         _refuse_method(request, view)
         permission = _declared(view, "required_permission", request.method)

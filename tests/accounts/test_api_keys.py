@@ -71,6 +71,14 @@ def test_a_key_opens_a_view_in_any_of_three_headers(header, form):
     assert response.data == {"user": key.user.username}
 
 
+@pytest.mark.parametrize("sent", [{}, {"Authorization": "rp_alone"}, {"Authorization": "Basic x"}])
+def test_where_no_key_is_found_the_answer_names_the_headers(sent):
+    response = call(**sent)
+    assert response.status_code == 401
+    told = str(response.data["detail"])
+    assert all(form in told for form in ("Token <key>", "Bearer <token>", "X-API-Key: <key>"))
+
+
 def test_no_key_is_401_and_says_how_to_authenticate():
     response = call()
     assert response.status_code == 401
