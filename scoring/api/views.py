@@ -141,11 +141,13 @@ class PredictionView(APIView):
         responses={200: shapes.StoredPredictionBody, **ERRORS},
     )
     def get(self, request: Request, pk: str) -> Response:
-        slug = request.query_params.get("detector", CREDITCARD)
+        slug = request.query_params.get("detector") or CREDITCARD
         prediction = find_prediction_by(pk, slug)
-        if prediction is None:
-            raise Http404("There is no such prediction.")
-        return Response(_stored_body(prediction))
+        if prediction is not None:
+            return Response(_stored_body(prediction))
+        if detector_id_of(slug) is None:
+            raise Http404(f"There is no detector '{slug}'.")
+        raise Http404(f"There is no such prediction, and no event with this id of '{slug}'.")
 
 
 class FeedbackView(APIView):

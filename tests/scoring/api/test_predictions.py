@@ -120,6 +120,16 @@ def test_one_prediction_can_be_read(reader, stored):
     assert body["event_time"] == "2020-06-01T12:10:00Z"
 
 
+def test_where_a_prediction_is_not_found_the_answer_says_where_it_was_looked_for(reader, stored):
+    def told(query):
+        response = reader.get(f"/api/v1/predictions/t-9{query}")
+        assert response.status_code == 404
+        return response.json()["detail"]
+
+    assert told("?detector=nothing") == "There is no detector 'nothing'."
+    assert "'payments'" in told("?detector=payments")
+
+
 def test_a_prediction_that_is_not_there_is_404(reader):
     assert reader.get(f"/api/v1/predictions/{uuid.uuid4()}").status_code == 404
     assert reader.get("/api/v1/predictions/no-uuid").status_code == 404
