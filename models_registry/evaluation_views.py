@@ -22,7 +22,7 @@ from models_registry.evaluation_panels import threshold_panel
 from models_registry.forms import EvaluateForm, PublishForm, ThresholdForm
 from models_registry.models import ModelVersion
 from models_registry.threshold_moves import MoveRefused, known_of, publish_thresholds
-from scoring.core.bundle import BundleError
+from scoring.core.bundle import BundleError, BundleNotWritten
 
 PUBLISH = "models_registry.promote_model"
 
@@ -107,6 +107,9 @@ def _publish(request: HttpRequest, version: ModelVersion) -> HttpResponse:
         )
     except MoveRefused as problem:
         form.add_error(problem.field or None, str(problem))
+        return _render(request, version, form, status=422)
+    except BundleNotWritten as problem:
+        form.add_error(None, f"{problem} Nothing was changed.")
         return _render(request, version, form, status=422)
     except BundleError as problem:
         form.add_error(None, f"The bundle does not load, so nothing was changed: {problem}")

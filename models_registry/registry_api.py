@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict, ValidationProblem
+from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
 from accounts.models import User
 from jobs.dispatch import announce_job
 from models_registry.api import (
@@ -41,6 +41,7 @@ from models_registry.integrity_report import FAULT, WARNING
 from models_registry.models import ModelVersion
 from models_registry.selectors import documented_versions, lineage_of, tracked_run_of
 from models_registry.tracking import request_tracking
+from scoring.core.bundle import BundleNotWritten
 
 TOO_LARGE = ERRORS | {413: ERRORS[400]}
 
@@ -313,6 +314,8 @@ class ImportView(APIView):
             version = import_bundle(detector, file.read(), actor=cast(User, request.user))
         except ExchangeError as problem:
             _refuse(str(problem))
+        except BundleNotWritten as problem:
+            raise ServiceUnavailable(f"{problem} Nothing was changed.") from problem
         return Response(version_body(version), status=201)
 
 

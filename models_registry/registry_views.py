@@ -39,7 +39,7 @@ from models_registry.models import ModelVersion
 from models_registry.presenting_card import card_lines
 from models_registry.selectors import documented_versions, lineage_of, version_list
 from models_registry.tracking import request_tracking
-from scoring.core.bundle import BundleError, read_manifest
+from scoring.core.bundle import BundleError, BundleNotWritten, read_manifest
 from scoring.core.encoder import Encoder
 from scoring.core.spec import parse_spec
 from scoring.deployment import bundle_root
@@ -267,7 +267,7 @@ class ModelImport(View):
         try:
             content = form.cleaned_data["bundle"].read()
             version = import_bundle(detector, content, actor=cast(User, request.user))
-        except ExchangeError as problem:
+        except (ExchangeError, BundleNotWritten) as problem:
             form.add_error("bundle", f"{problem} Nothing was changed.")
             return self._page(request, detector, form)
         messages.success(request, f"{version.label} was imported and waits as a challenger.")

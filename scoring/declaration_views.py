@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
+from scoring.core.bundle import BundleNotWritten
 from scoring.core.reader import SpecError
 from scoring.declaration_changes import preview_of
 from scoring.declaration_editor import Mistaken, Stale, Subject, edit
@@ -114,6 +115,8 @@ def _add(author: User, config: dict[str, Any], base: str) -> tuple[str, str]:
         detector = add_detector(config, actor=author)
     except SpecError as error:  # Somebody was quicker.
         raise Mistaken(mistakes_of(error.problems)) from error
+    except BundleNotWritten as error:
+        raise Mistaken(mistakes_of([("", str(error))])) from error
     return f"{detector.name} is declared. Its rules judge events from now on.", _page(detector)
 
 
@@ -124,6 +127,8 @@ def _change(detector: Detector, author: User, config: dict[str, Any], base: str)
         raise Stale from error
     except SpecError as error:
         raise Mistaken(mistakes_of(error.problems)) from error
+    except BundleNotWritten as error:
+        raise Mistaken(mistakes_of([("", str(error))])) from error
     return "The declaration is saved.", _page(changed)
 
 

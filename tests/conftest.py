@@ -1,5 +1,6 @@
 """What all tests share: people, keys, detectors, a champion; and no skip where CI forbids it."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,6 +16,7 @@ from accounts.scopes import WRITING_SCOPES
 from riskplatform import context_processors
 from scoring import breakers, deployment, judging, services
 from scoring.calls import Call
+from scoring.core import bundle as bundles
 from scoring.core.bundle import write_bundle
 from scoring.models import Detector
 from tests.accounts.factories import UserFactory, key_for, user_with_role
@@ -223,3 +225,13 @@ def bundle_dir(tmp_path, monkeypatch):
     monkeypatch.setattr(django_settings, "BUNDLE_DIR", str(tmp_path / "bundles"))
     monkeypatch.setattr(deployment, "_loaded", {})
     return tmp_path / "bundles"
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """No bundle fits the disk any more; what lies there can be read."""
+
+    def no_space(number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(bundles.os, "fsync", no_space)

@@ -45,6 +45,10 @@ class BundleError(ValueError):
     """A bundle that must not serve: damaged, of another format, or incomplete."""
 
 
+class BundleNotWritten(BundleError):
+    """A bundle for which the folder has no place: the disk is full, or nobody may write there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """The fitted part of a bundle."""
@@ -86,7 +90,10 @@ def sha256(data: bytes) -> str:
 
 
 def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
-    """Write a bundle under `root` and return its digest; writing it twice changes nothing."""
+    """Write a bundle under `root` and return its digest; writing it twice changes nothing.
+
+    Raises BundleNotWritten; nothing is left behind then.
+    """
     full = {
         **manifest,
         "format": FORMAT,
@@ -97,24 +104,28 @@ def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, by
 
 
 def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
-    """Put a bundle's files, the manifest among them, in their place as they are; its digest."""
+    """Put a bundle's files, the manifest among them, in their place as they are; its digest.
+
+    Raises BundleNotWritten; nothing is left behind then.
+    """
     digest = sha256(files[MANIFEST])
     place = root / digest
     if place.exists():
         return digest
     beside = root / f".{digest}.{secrets.token_hex(4)}"
-    beside.mkdir(parents=True)
     try:
+        beside.mkdir(parents=True)
         for name, data in files.items():
             with (beside / name).open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
         beside.rename(place)
-    except OSError:
+    except OSError as error:
         # Another process wrote the very same bundle first; anything else is a real failure.
         if not place.exists():
-            raise
+            text = f"Bundle {digest[:12]} cannot be written: {error.strerror}."
+            raise BundleNotWritten(text) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return digest

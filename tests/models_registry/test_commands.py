@@ -322,3 +322,11 @@ def test_an_export_that_fails_leaves_no_file(versions, tmp_path, version, output
     with pytest.raises(CommandError, match=said):
         run("export_bundle", version, output=f"{tmp_path}/{output}", detector="payments")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_ends_a_training_with_a_plain_line(db, request):
+    history(detector_of(learning_config()), events=400)
+    request.getfixturevalue("full_disk")
+    with pytest.raises(CommandError, match=r"cannot be written: No space left on device\.$"):
+        run("train", detector="cards", learner="logistic_regression")
+    assert not ModelVersion.objects.exists()

@@ -101,6 +101,16 @@ def test_the_api_refuses_who_may_not_and_what_is_wrong(api, content, settings):
     assert writer.post(API_IMPORT, upload(content)).status_code == 413
 
 
+def test_a_full_disk_is_told_to_who_imports(client, owner, api, content, bundle_dir, full_disk):
+    client.force_login(owner)
+    page = client.post(IMPORT, upload(content))
+    said = "cannot be written: No space left on device. Nothing was changed."
+    assert (page.status_code, said in page.content.decode()) == (422, True)
+    answer = api("models:write").post(API_IMPORT, upload(content))
+    assert (answer.status_code, said in answer.json()["detail"]) == (503, True)
+    assert not ModelVersion.objects.exists()
+
+
 def test_a_version_is_read_by_the_api(api, version):
     body = api("models:read").get(f"/api/v1/models/{version.pk}").json()
     assert (body["version"], body["lineage"], body["tracked"]) == ("v1", None, None)

@@ -140,6 +140,15 @@ def test_nonsense_is_refused_with_its_field_and_nothing_is_left(champion, change
     assert not ThresholdMove.objects.exists()
 
 
+def test_a_full_disk_is_told_on_the_page_and_nothing_is_left(champion, client, owner, full_disk):
+    client.force_login(owner)
+    asked = {"review": "0.05", "block": "0.95", "reason": "A quiet week"}
+    page = client.post(f"/models/{champion.pk}/thresholds/", asked)
+    said = "cannot be written: No space left on device. Nothing was changed."
+    assert (page.status_code, said in page.content.decode()) == (422, True)
+    assert ModelVersion.objects.get() == champion
+
+
 def test_the_thresholds_as_they_stand_are_no_move(champion):
     stand = champion.metrics["thresholds"]
     with pytest.raises(MoveRefused, match="already"):

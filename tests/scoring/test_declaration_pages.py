@@ -56,6 +56,13 @@ def test_the_sketch_of_a_new_one_can_be_saved_as_it_is(editor):
     assert AuditEntry.objects.get(action="detector.added").actor.username == "engineer"
 
 
+def test_a_full_disk_is_told_beside_the_text(editor, bundle_dir, full_disk):
+    answer = post(editor, NEW, SKETCH)
+    assert answer.status_code == 422
+    assert "cannot be written: No space left on device." in text_of(answer)
+    assert not Detector.objects.filter(slug="my_detector").exists()
+
+
 def test_a_shipped_detector_of_that_slug_that_is_loaded_later_leaves_it_alone(editor):
     text = SKETCH.replace("my_detector", "cards")
     post(editor, NEW, text)

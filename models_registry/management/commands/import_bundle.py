@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from models_registry.bundle_files import MOST_BYTES, ExchangeError
 from models_registry.exchange import import_bundle
+from scoring.core.bundle import BundleNotWritten
 from scoring.models import Detector
 
 
@@ -26,6 +27,6 @@ class Command(BaseCommand):
             with Path(options["file"]).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
             version = import_bundle(detector, content, actor=None)
-        except (ExchangeError, OSError) as problem:
+        except (ExchangeError, BundleNotWritten, OSError) as problem:
             raise CommandError(f"{problem} Nothing was changed.") from problem
         self.stdout.write(f"{version} waits as a challenger, bundle {version.digest[:12]}.")

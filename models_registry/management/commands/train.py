@@ -28,11 +28,14 @@ from models_registry.tracked import is_tracking
 from models_registry.tracking import TrackingError, track_version
 from models_registry.training import train_version
 from models_registry.verdicts import verdict_of
-from scoring.core.bundle import read_manifest
+from scoring.core.bundle import BundleNotWritten, read_manifest
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
-REFUSALS = (DatasetError, SplitError, LearnerError, ImbalanceRefused, TrainingUnderWay)
+REFUSALS = (
+    *(DatasetError, SplitError, LearnerError, ImbalanceRefused, TrainingUnderWay),
+    BundleNotWritten,
+)
 
 
 class ProgressLines(QuietProgress):

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from scoring.core.bundle import BundleError
+from scoring.core.bundle import BundleError, BundleNotWritten
 from scoring.core.reader import SpecError
 from scoring.declarations import SHIPPED, govern
 from scoring.feature_pipelines import load_declaration, roles_told
@@ -43,6 +43,8 @@ class Command(BaseCommand):
             except SpecError as error:
                 lines = "\n".join(f"  {place}: {message}" for place, message in error.problems)
                 raise CommandError(f"{path} was not loaded:\n{lines}") from error
+            except BundleNotWritten as error:
+                raise CommandError(f"{path} was not loaded: {error}") from error
             except OSError as error:
                 raise CommandError(f"{path}: {error.strerror}") from error
             self.stdout.write(f"{what:<7} {detector.slug}{roles_told(detector)}")

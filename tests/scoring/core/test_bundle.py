@@ -6,7 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scoring.core import bundle as bundles
-from scoring.core.bundle import BundleError, compile_rules, load_bundle, sha256, write_bundle
+from scoring.core.bundle import (
+    BundleError,
+    BundleNotWritten,
+    compile_rules,
+    load_bundle,
+    sha256,
+    write_bundle,
+)
 from scoring.core.spec import parse_spec
 from scoring.core.vocabulary import RuleError
 from tests.factories import config_of, trained_payments
@@ -102,6 +109,18 @@ def test_nothing_stands_in_its_place_before_it_is_whole(tmp_path, trained, monke
     with pytest.raises(ZeroDivisionError):
         write_bundle(tmp_path, *trained)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, trained, full_disk):
+    with pytest.raises(BundleNotWritten, match=r"cannot be written: No space left on device\."):
+        write_bundle(tmp_path, *trained)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_told(tmp_path, trained):
+    (tmp_path / "bundles").write_text("a file")
+    with pytest.raises(BundleNotWritten, match="cannot be written: Not a directory"):
+        write_bundle(tmp_path / "bundles", *trained)
 
 
 def test_many_writers_of_one_bundle_leave_one(tmp_path, trained):
