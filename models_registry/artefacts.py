@@ -25,23 +25,35 @@ def artefact_path(digest: str) -> Path:
 def store_artefact(
     version: ModelVersion, *, kind: str, content: bytes, detail: dict[str, Any]
 ) -> Artefact:
-    """Write the file, then its row; the artefact of that kind that was there before is replaced."""
+    """Write the file, then its row; the artefact of that kind that was there before is replaced,
+    and so is the very file where it was damaged. Raises OSError; nothing is left behind then."""
     digest = sha256(content)
     path = artefact_path(digest)
-    if not path.exists():
+    if not _holds(path, digest):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{digest}.{secrets.token_hex(4)}")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     row, _ = Artefact.objects.update_or_create(
         version=version,
         kind=kind,
         defaults={"digest": digest, "size": len(content), "detail": detail},
     )
     return row
+
+
+def _holds(path: Path, digest: str) -> bool:
+    """Whether the file is there, every byte as it was written."""
+    try:
+        return sha256(path.read_bytes()) == digest
+    except OSError:
+        return False
 
 
 def read_artefact(artefact: Artefact) -> bytes:

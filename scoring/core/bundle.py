@@ -90,7 +90,8 @@ def sha256(data: bytes) -> str:
 
 
 def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
-    """Write a bundle under `root` and return its digest; writing it twice changes nothing.
+    """Write a bundle under `root` and return its digest; writing it twice changes nothing, except
+    that what lies there damaged is written anew.
 
     Raises BundleNotWritten; nothing is left behind then.
     """
@@ -106,13 +107,14 @@ def write_bundle(root: Path, manifest: Mapping[str, Any], files: Mapping[str, by
 def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
     """Put a bundle's files, the manifest among them, in their place as they are; its digest.
 
-    Raises BundleNotWritten; nothing is left behind then.
+    What lies there damaged is replaced. Raises BundleNotWritten; nothing is left behind then.
     """
     digest = sha256(files[MANIFEST])
     place = root / digest
-    if place.exists():
+    if _is_whole(place, digest):
         return digest
     beside = root / f".{digest}.{secrets.token_hex(4)}"
+    damaged = beside.with_name(f"{beside.name}.damaged")
     try:
         beside.mkdir(parents=True)
         for name, data in files.items():
@@ -120,15 +122,27 @@ def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+        if place.exists() and not _is_whole(place, digest):
+            place.rename(damaged)
         beside.rename(place)
     except OSError as error:
         # Another process wrote the very same bundle first; anything else is a real failure.
-        if not place.exists():
+        if not _is_whole(place, digest):
             text = f"Bundle {digest[:12]} cannot be written: {error.strerror}."
             raise BundleNotWritten(text) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
     return digest
+
+
+def _is_whole(place: Path, digest: str) -> bool:
+    """Whether a bundle lies there, every byte as it was written."""
+    try:
+        read_files(place, digest)
+    except BundleError:
+        return False
+    return True
 
 
 def read_manifest(place: Path, digest: str) -> dict[str, Any]:

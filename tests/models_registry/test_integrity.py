@@ -194,6 +194,16 @@ def test_a_missing_explanation_file_is_told(version):
     assert finding("artefact").url == f"/models/{version.pk}/explanation/"
 
 
+def test_an_explanation_that_was_damaged_is_whole_once_it_is_made_again(version):
+    given = {"kind": Artefact.Kind.EXPLANATION, "content": b"points", "detail": {}}
+    path = artefact_path(store_artefact(version, **given).digest)
+    path.write_bytes(b"damaged")
+    assert "artefact" in kinds()
+    store_artefact(version, **given)
+    assert "artefact" not in kinds()
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
 def test_a_silent_worker_is_a_fault_once_jobs_wait(version, monkeypatch):
     monkeypatch.setattr(integrity, "workers_answering", lambda: 0)
     assert finding("worker").level == WARNING

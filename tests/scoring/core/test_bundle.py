@@ -104,6 +104,15 @@ def test_writing_twice_changes_nothing(written, trained):
     assert [path.name for path in root.iterdir()] == [digest]
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_what_was_damaged_is_written_anew(written, trained, name):
+    root, digest = written
+    (root / digest / name).write_bytes(b"damaged")
+    assert write_bundle(root, *trained) == digest
+    assert load_bundle(root, digest).predictor is not None
+    assert [path.name for path in root.iterdir()] == [digest]
+
+
 def test_nothing_stands_in_its_place_before_it_is_whole(tmp_path, trained, monkeypatch):
     monkeypatch.setattr(bundles.os, "fsync", lambda number: 1 / 0)
     with pytest.raises(ZeroDivisionError):
