@@ -255,15 +255,23 @@ def _artefacts() -> Iterator[Finding]:
 def workers_answering() -> int:
     """How many Celery workers answered a ping; asked at most every 20 seconds."""
     key = "models_registry.workers"
-    found: Any = cache.get(key)
-    if found is None:
-        try:
-            found = len(current_app.control.ping(timeout=PING_SECONDS))
-        except Exception:  # Each transport raises what its client library raises.
-            logger.warning("Workers cannot be asked: the broker is gone.", exc_info=True)
-            found = 0
-        cache.set(key, found, PING_REMEMBERED)
+    try:
+        found: Any = cache.get(key)
+        if found is None:
+            found = _workers_asked()
+            cache.set(key, found, PING_REMEMBERED)
+    except Exception:  # Redis holds the cache too: where it is gone, nothing is remembered.
+        logger.warning("The cache is gone.", exc_info=True)
+        found = _workers_asked()
     return int(found)
+
+
+def _workers_asked() -> int:
+    try:
+        return len(current_app.control.ping(timeout=PING_SECONDS))
+    except Exception:  # Each transport raises what its client library raises.
+        logger.warning("Workers cannot be asked: the broker is gone.", exc_info=True)
+        return 0
 
 
 def _workers(now: datetime) -> Iterator[Finding]:

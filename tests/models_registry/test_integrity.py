@@ -40,6 +40,15 @@ def alive(db, monkeypatch):
     PeriodicTask.objects.create(name="sweep", task="t", interval=every, last_run_at=timezone.now())
 
 
+class Gone:
+    """A cache whose server is gone."""
+
+    def get(self, *args):
+        raise ConnectionError("Connection refused")
+
+    set = get
+
+
 @pytest.fixture
 def version(payments_detector, bundle_dir):
     """A champion that holds in every way."""
@@ -183,6 +192,14 @@ def test_data_that_is_gone_is_told(version):
     version.dataset.first_event_at -= timedelta(days=400)
     version.dataset.save()
     assert "cannot be trained again" in finding("data").text
+
+
+def test_where_redis_is_gone_the_page_says_that_no_worker_answers(client, owner, monkeypatch):
+    monkeypatch.undo()  # The real question to the workers.
+    monkeypatch.setattr(integrity, "cache", Gone())
+    client.force_login(owner)
+    page = client.get(PAGE)
+    assert (page.status_code, "No worker answers" in page.content.decode()) == (200, True)
 
 
 def test_a_missing_explanation_file_is_told(version):
