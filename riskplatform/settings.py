@@ -189,8 +189,12 @@ if REDIS_URL:
         }
     }
     CELERY_BROKER_URL = REDIS_URL
-    # Longer than the longest training: Redis would hand a running task to a second worker.
-    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"visibility_timeout": 12 * 3600}
+    # Longer than the longest training: Redis would hand a running task to a second worker. A Redis
+    # that is silent (frozen, cut off) holds nobody up for long: a sweep sends what was not taken.
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {"visibility_timeout": 12 * 3600} | (
+        dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 2.0)
+    )
+    CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}
 else:
     CACHES = {
         "default": {
