@@ -238,7 +238,7 @@ ALERT_UNDO_MINUTES = env.number(
 )
 
 # --- Notifications (docs/notifications.md) ----------------------------------------------------
-_home = "http://localhost:8000" if EMBEDDED else "https://" + (ALLOWED_HOSTS or ["localhost"])[0]
+_home = "http://localhost:8000" if EMBEDDED else "https://" + ALLOWED_HOSTS[0].removeprefix(".")
 SITE_URL = env("RISK_SITE_URL", default=_home)  # where links in messages lead
 EMAIL_HOST = env("EMAIL_HOST", default="")  # empty: no e-mail is sent, and the pages say so
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", default=False)

@@ -177,6 +177,11 @@ def test_what_is_set_to_nothing_keeps_its_default(tmp_path: Path) -> None:
     assert (found["HOST"], found["PORT"], found["WEB_THREADS"]) == ("'127.0.0.1'", "8000", "8")
 
 
+def test_where_all_hosts_of_a_domain_are_allowed_links_lead_to_the_domain(tmp_path: Path) -> None:
+    web = load_compose(filled_in() | {"ALLOWED_HOSTS": ".example.com"})["web"]["environment"]
+    assert settings_of(web, tmp_path)["SITE_URL"] == "'https://example.com'"
+
+
 def test_what_is_filled_in_reaches_the_web_processes(tmp_path: Path) -> None:
     chosen = {
         "RISK_METRICS_OPEN": "0",
