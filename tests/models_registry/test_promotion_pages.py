@@ -196,6 +196,18 @@ def test_what_serves_is_no_longer_in_shadow(client, owner, versions):
     assert "alerts, over" in client.get(reverse("model_list")).content.decode()
 
 
+def test_a_shadow_that_is_over_promises_no_comparison(client, owner, versions):
+    shadow = shadow_of(versions[1])
+    traffic(10)
+    run(shadow)
+    assert "Not compared yet" in page(client, owner, versions[1])
+    promote(versions[1], actor=None, reason="test")
+    versions[1].refresh_from_db()
+    found = page(client, owner, versions[1])
+    assert "Not compared yet" not in found
+    assert "what it scored is not compared any more" in found
+
+
 def test_a_roll_back_by_hand_ends_the_guard(versions):
     promote(versions[1], actor=None, reason="test")
     roll_back(versions[0].detector, actor=None, reason="test")
