@@ -54,7 +54,7 @@ ADMINISTRATION: dict[str, PageHelp] = {
     ),
     "user_new": PageHelp(
         "Add somebody. They choose their password themselves, by a link that you get once.",
-        ("Somebody with two roles may what either may.",),
+        ("Somebody with two roles may do what either may.",),
     ),
     "user_detail": PageHelp(
         "One person: their roles, how they get in, their keys, and what they did.",
@@ -77,7 +77,7 @@ ADMINISTRATION: dict[str, PageHelp] = {
     ),
     "key_new": PageHelp(
         "Give a program a secret. It is shown once.",
-        ("Tick as little as will do: whoever has the secret may all of it.",),
+        ("Tick as little as will do: whoever has the secret may do all that is ticked.",),
     ),
     "key_detail": PageHelp(
         "One key: what it may do, when it was used, and the way to shut it for good.",

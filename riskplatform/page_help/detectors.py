@@ -15,8 +15,11 @@ DETECTORS: dict[str, PageHelp] = {
         ("Only facts that can change are varied; the smallest change comes first.",),
     ),
     "prediction_surrogate": PageHelp(
-        "A small decision tree that imitates the model near this event.",
-        ("How often it agrees with the model nearby is printed; below 90 % do not rely on it.",),
+        "A straight line that imitates the model near this event, for what moves a little.",
+        (
+            "R² says how well the line fits. Below 0.9 take directions from it, not sizes; below"
+            " 0.6 do not believe it.",
+        ),
     ),
     "snooze": PageHelp(
         "Keep a rule from flagging one entity for some time.",

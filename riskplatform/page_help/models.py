@@ -24,7 +24,9 @@ MODELS: dict[str, PageHelp] = {
     "model_card": PageHelp(
         "What a reader outside should know of a version: data, measures, limits, who approved it.",
     ),
-    "model_compare": PageHelp("Two versions side by side: numbers, parameters, curves, features."),
+    "model_compare": PageHelp(
+        "Two or three versions side by side: numbers, parameters, curves, features."
+    ),
     "model_integrity": PageHelp(
         "Whether everything that serving and training rely on is there and unchanged.",
     ),
