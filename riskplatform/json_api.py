@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import orjson
 from django.conf import settings
 from django.core.exceptions import (
-    PermissionDenied as DjangoPermissionDenied,
+    ObjectDoesNotExist,
+    RequestDataTooBig,
 )
 from django.core.exceptions import (
-    RequestDataTooBig,
+    PermissionDenied as DjangoPermissionDenied,
 )
 from django.core.exceptions import (
     ValidationError as DjangoValidationError,
@@ -148,12 +149,17 @@ def problem_of(exc: Exception) -> Problem | None:
     return Problem(body, status, headers)
 
 
+def _is_of_a_row(exc: Http404) -> bool:
+    """Whether it is `get_object_or_404`, whose text names a class of ours."""
+    return exc.__cause__ is None and isinstance(exc.__context__, ObjectDoesNotExist)
+
+
 def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
     match exc:
         case exceptions.APIException():
             return exc
         case Http404():
-            return exceptions.NotFound(str(exc) or None)
+            return exceptions.NotFound(None if _is_of_a_row(exc) else str(exc) or None)
         case DjangoPermissionDenied():
             return exceptions.PermissionDenied(str(exc) or None)
         case DjangoValidationError():

@@ -149,6 +149,11 @@ def test_another_detector_or_none_is_404(writer, fraud_detector, method):
     assert writer.delete(f"/api/v1/detectors/fraud/list-entries/{pk}").status_code == 404
 
 
+def test_a_404_names_no_class_of_ours(writer):
+    for url in ("/api/v1/detectors/none/list-entries", f"{URL}/99999"):
+        assert writer.get(url).json() == {"detail": "Not found."}
+
+
 def test_the_trail_tells_by_which_key(writer, lead):
     post(writer, RING | {"values": ["user-1", "user-2"]})
     [entry] = AuditEntry.objects.filter(action="list.added")
