@@ -35,9 +35,11 @@ def metric_table(found: Mapping[str, Any], *, currency: str) -> list[str]:
 def judged_on(evaluation: Mapping[str, Any]) -> str:
     """The head of a metric table: the events (`rows`), and when their labels were known."""
     rows, positives = evaluation.get("rows"), evaluation.get("positives")
+    at = evaluation.get("known_at")
+    known = f"{_moment(datetime.fromisoformat(at))} UTC" if at else UNKNOWN
     return (
         f"Judged on {_count(rows)} unseen events, {_count(positives)} positive, labels as known "
-        f"at {evaluation.get('known_at') or UNKNOWN}:"
+        f"at {known}:"
     )
 
 

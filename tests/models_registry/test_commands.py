@@ -12,6 +12,7 @@ from accounts.models import AuditEntry
 from models_registry.card import model_card
 from models_registry.exchange import file_name
 from models_registry.management.commands.train import ProgressLines
+from models_registry.management.printing import judged_on
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import promote
 from models_registry.verdicts import UNKNOWN
@@ -55,6 +56,11 @@ def test_what_serves_is_described(versions, payments_digest):
     assert f"Judged on 900 unseen events, 40 positive, labels as known at {UNKNOWN}:" in lines
     body = json.loads(run("models", "info", "--detector", "payments", "--json"))
     assert (body["model_version"], body["degraded"], body["data"]["events"]) == ("v1", False, 5000)
+
+
+def test_the_time_of_the_labels_is_told_to_the_minute():
+    found = {"rows": 900, "positives": 40, "known_at": "2026-11-28T01:24:10.923661+01:00"}
+    assert judged_on(found).endswith("labels as known at 2026-11-28 00:24 UTC:")
 
 
 def test_what_serves_without_a_model_is_described(payments_detector):
