@@ -1,0 +1,43 @@
+"""README and docs: links lead somewhere, pictures are shown, commands are told."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+OF_DJANGO = {"changepassword", "createsuperuser", "flush"}
+"""Commands of Django's that we only add to."""
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("text", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(text):
+    for link in re.findall(r"\]\(([^)\s]+)\)", text.read_text()):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (text.parent / path).resolve() if path else text
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+def test_every_picture_is_shown():
+    shown = "".join(page.read_text() for page in PAGES)
+    pictures = [path.name for path in (ROOT / "docs" / "images").rglob("*.*")]
+    assert [name for name in pictures if f"/{name})" not in shown] == []
+
+
+def test_every_command_is_told():
+    told = "".join(page.read_text() for page in PAGES if page.parent.name != "evidence")
+    commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")} - OF_DJANGO
+    named = r"(manage\.py|make|`)\s?%s\b"
+    assert {name for name in commands if not re.search(named % name, told)} == set()
