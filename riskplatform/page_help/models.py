@@ -9,7 +9,7 @@ MODELS: dict[str, PageHelp] = {
     "model_detail": PageHelp(
         "One trained version: is it better than what serves, by how much, and how sure is that?",
         (
-            "Compared on the same events, newest last; intervals say what chance could do.",
+            "The champion stands beside it on the same events; intervals say what chance could do.",
             "Promotion takes a comparison and a second person. Rolling back takes one click.",
         ),
     ),
