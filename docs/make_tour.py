@@ -24,6 +24,9 @@ from tests.e2e.stack import PASSWORD, Stack  # noqa: E402 the repository must be
 IMAGES = ROOT / "docs" / "images" / "tour"
 SIZE = {"width": 1440, "height": 900}
 Walk = Callable[[Page], None]
+SECOND_FINDINGS = (*["False positive"] * 4, "Confirm")
+ALL_JUDGED_TWICE = {"RISK_SECOND_LOOK_SHARE": "1"}
+"""The demo closes few alerts: with the ordinary share mostly none would be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,13 @@ def _first(link: str, start: str) -> Walk:
     return walk
 
 
-def _press(address: str, *keys: str) -> Walk:
+def _dialog(address: str, key: str) -> Walk:
+    """Open `address`, then the dialog that the key opens."""
+
     def walk(page: Page) -> None:
         _open(page, address)
-        for key in keys:
-            page.keyboard.press(key)
-            page.wait_for_timeout(500)
+        page.keyboard.press(key)
+        page.wait_for_selector("dialog[open]")
 
     return walk
 
@@ -72,9 +76,9 @@ STOPS = (
          " it, `x` selects, `?` lists the keys.", "analyst", _go("/")),
     Stop("alert", "An alert on one screen", "What happened, why, what is usual here, what"
          " to check next; its timeline, who shares devices or merchants with it, and what"
-         " similar alerts turned out to be.", "analyst", _press("/?detector=payments", "n")),
+         " similar alerts turned out to be.", "analyst", lambda page: _take_next(page)),
     Stop("palette", "Anywhere by Ctrl K", "Pages, entities, alerts, cases, saved views and what can"
-         " be done here.", "analyst", _press("/", "Control+k")),
+         " be done here.", "analyst", _dialog("/", "Control+k")),
     Stop("case", "A case", "Alerts, money at risk, checklist and an append-only timeline; the"
          " buttons are the moves that you may make.", "analyst",
          _first("[data-row-open]", "/cases/")),
@@ -86,9 +90,12 @@ STOPS = (
     Stop("team-queues", "Team queues", "What each team takes, how fast it is due in working hours,"
          " who works there.", "lead", _go("/cases/team-queues/")),
     Stop("second-looks", "Agreement", "A drawn share of closed alerts is judged twice, blind."
-         " Cohen's kappa and what people disagree on.", "lead", _go("/second-looks/agreement/")),
-    Stop("detector", "A detector", "What it reads, how it decides, and where each feature comes"
-         " from.", "engineer", _go("/detectors/payments/")),
+         " Cohen's kappa and what people disagree on.", "lead", lambda page: _judge_again(page)),
+    Stop("detector", "A detector", "What it reads, what its decisions cost, and how to send it an"
+         " event.", "engineer", _go("/detectors/payments/")),
+    Stop("features", "Where its features come from", "From the fields of an event to what the model"
+         " sees, with how much each feature decides; on the detector's page.", "engineer",
+         lambda page: _show_features(page)),
     Stop("rules", "Rules and their health", "Matches, precision, entities, repeats and overlap of"
          " each rule, and what is noisy, dead or redundant.", "engineer",
          _go("/detectors/payments/rules/")),
@@ -114,8 +121,32 @@ STOPS = (
     Stop("audit", "The audit trail", "Who did what, when, to what; searched by person, act, thing"
          " and day.", "admin", _go("/manage/audit/")),
     Stop("help", "What is this page for?", "`h` says it on every page.", "analyst",
-         _press("/", "h")),
+         _dialog("/", "h")),
 )  # fmt: skip
+
+
+def _take_next(page: Page) -> None:
+    _open(page, "/?detector=payments")
+    page.keyboard.press("n")
+    page.wait_for_url("**/alerts/**", wait_until="networkidle")
+
+
+def _show_features(page: Page) -> None:
+    _open(page, "/detectors/payments/")
+    heading = page.get_by_role("heading", name="Where features come from")
+    heading.evaluate("node => node.closest('section').scrollIntoView()")
+    page.mouse.wheel(0, -60)  # from under the top bar
+
+
+def _judge_again(page: Page) -> None:
+    """Answer a few second looks, most of them like the analyst, and open what came of it."""
+    _open(page, "/second-looks/")
+    page.locator("[data-key=n]").click()
+    for finding in SECOND_FINDINGS:  # the page goes on to the next by itself
+        button = page.locator(f"button[name=judgement][aria-label^='{finding}']").first
+        with page.expect_navigation(wait_until="networkidle"):
+            button.click()
+    _open(page, "/second-looks/agreement/")
 
 
 def _report(page: Page) -> None:
@@ -126,7 +157,7 @@ def _report(page: Page) -> None:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="risk-tour-") as folder:
-        stack = Stack(Path(folder), {})
+        stack = Stack(Path(folder), ALL_JUDGED_TWICE)
         log = Path(folder) / "demo.log"
         environment = stack.environ() | {"PORT": str(stack.port), "DEMO_PASSWORD": PASSWORD}
         with log.open("wb") as out:
@@ -135,7 +166,10 @@ def main() -> None:
                 stdout=out, stderr=out,
             )  # fmt: skip
         try:
-            stack.wait_for(lambda: "is running at" in log.read_text(), "the demo", seconds=400)
+            stack.wait_for(lambda: "is running at" in log.read_text(), "the demo", seconds=900)
+            # A challenger, to be shown beside the champion.
+            train = ["manage.py", "train", "--detector", "fraud", "--learner", "xgboost"]
+            subprocess.run([sys.executable, *train], cwd=ROOT, env=environment, check=True)
             _take_pictures(stack.address)
         finally:
             demo.send_signal(signal.SIGTERM)
