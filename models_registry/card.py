@@ -187,7 +187,7 @@ def _people(version: ModelVersion, lineage: Lineage | None) -> dict[str, Any]:
     )
     imported = lineage is not None and lineage.origin == Lineage.Origin.IMPORTED
     return {
-        "trained_by": None if imported else _name(version.trained_by) or "the schedule",
+        "trained_by": None if imported else version.trainer,
         "imported_by": _name(version.trained_by) if imported else None,
         "trained_at": version.trained_at,
         "decisions": [_decision(act) for act in decisions],

@@ -102,6 +102,13 @@ class ModelVersion(models.Model):
         """What people and API clients see: `v12`."""
         return f"v{self.number}"
 
+    @property
+    def trainer(self) -> str:
+        """Who trained it, in words. What nobody asked for is a job's; a command has neither."""
+        if self.trained_by is not None:
+            return self.trained_by.name or self.trained_by.username
+        return "the schedule" if self.job_id else "the command line"
+
 
 class PromotionDecision(models.Model):
     """Who put which version into service, or took it out, and why."""

@@ -18,6 +18,7 @@ from models_registry.promotion import promote
 from models_registry.verdicts import UNKNOWN
 from scoring.models import Detector
 from tests.factories import payments, scored_many
+from tests.jobs.factories import JobFactory
 from tests.models_registry.drifting import serve, stored_events
 from tests.models_registry.learning import detector_of, history, learning_config
 from tests.models_registry.versions import VersionFactory, comparison
@@ -212,6 +213,15 @@ def test_training_prints_what_an_owner_asks(db):
                  version.digest, version.dataset.digest, "v1 had no champion to be compared with.",
                  "challenger"):  # fmt: skip
         assert said in text, said
+
+
+def test_a_training_on_the_command_line_is_not_told_as_the_schedules(versions, client, owner):
+    client.force_login(owner)
+    for job, trainer in ((None, "the command line"), (JobFactory(), "the schedule")):
+        ModelVersion.objects.filter(pk=versions[1].pk).update(trained_by=None, job=job)
+        version = ModelVersion.objects.get(pk=versions[1].pk)
+        assert model_card(version)["people"]["trained_by"] == trainer
+        assert f"by {trainer}" in client.get(version.get_absolute_url()).content.decode()
 
 
 class Terminal(StringIO):
