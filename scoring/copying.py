@@ -1,7 +1,8 @@
 """Rows of a model in the binary form of PostgreSQL's COPY.
 
 How a value is written depends on its column alone, so it is found out once a column, where psycopg
-looks at every value anew; and the server takes numbers as they are, where it would parse text.
+looks at every value anew; and the server takes numbers as they are, where it would parse text. What
+is one object in all rows (a digest, a version) is written once.
 https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
 """
 
@@ -9,11 +10,15 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from itertools import chain, islice, repeat
+from operator import is_
 from typing import Any, Final
 
 import orjson
 from django.db import models
-from psycopg.types.numeric import DecimalBinaryDumper
+from psycopg import adapters
+from psycopg.adapt import PyFormat
 
 from scoring.postgres import EPOCH
 
@@ -25,7 +30,8 @@ MICROSECOND: Final = timedelta(microseconds=1)
 CHUNK: Final = 100
 """Rows that travel together: some 100 kB."""
 _length = struct.Struct(">i").pack
-_numeric = DecimalBinaryDumper(Decimal)
+# The one in C, where psycopg has it: four times as fast as the one in Python.
+_numeric = adapters.get_dumper(Decimal, PyFormat.BINARY)(Decimal)
 
 
 def writers(fields: Sequence["models.Field[Any, Any]"]) -> tuple[Write, ...]:
@@ -35,19 +41,22 @@ def writers(fields: Sequence["models.Field[Any, Any]"]) -> tuple[Write, ...]:
 
 def copied(rows: Iterable[Sequence[Any]], writes: Sequence[Write]) -> Iterator[bytes]:
     """What COPY is sent, in chunks; each row has one value for each of `writes`, None for NULL."""
-    start = struct.pack(">h", len(writes))
-    parts = [HEADER]
-    for number, row in enumerate(rows, 1):
-        parts.append(start)
-        parts += [
-            NULL if value is None else write(value)
-            for value, write in zip(row, writes, strict=True)
-        ]
-        if number % CHUNK == 0:
-            yield b"".join(parts)
-            parts = []
-    parts.append(TRAILER)
-    yield b"".join(parts)
+    start, waiting = struct.pack(">h", len(writes)), iter(rows)
+    begin = HEADER
+    while some := list(islice(waiting, CHUNK)):
+        found = zip(zip(*some, strict=True), writes, strict=True)
+        columns = [_column(values, write) for values, write in found]
+        yield begin + b"".join(chain.from_iterable(zip(repeat(start), *columns, strict=False)))
+        begin = b""
+    yield begin + TRAILER
+
+
+def _column(values: Sequence[Any], write: Write) -> Iterable[bytes]:
+    """The values of one column, written; there is at least one."""
+    first = values[0]
+    if all(map(is_, values, repeat(first))):
+        return repeat(NULL if first is None else write(first), len(values))
+    return [NULL if value is None else write(value) for value in values]
 
 
 def _write(field: "models.Field[Any, Any]") -> Write:
@@ -84,21 +93,23 @@ def _decimal(value: Decimal) -> bytes:
 _eight = struct.Struct(">iq").pack
 _four = struct.Struct(">ii").pack
 _double, _truth = struct.Struct(">id").pack, struct.Struct(">i?").pack
+# Without a Python function around them: they are called for every number of a batch.
+_as_eight, _as_four = partial(_eight, 8), partial(_four, 4)
 
 
 WRITES: Final[dict[str, Write]] = {
-    "AutoField": lambda value: _four(4, value),
-    "BigAutoField": lambda value: _eight(8, value),
-    "BigIntegerField": lambda value: _eight(8, value),
+    "AutoField": _as_four,
+    "BigAutoField": _as_eight,
+    "BigIntegerField": _as_eight,
     "BinaryField": _sized,
-    "BooleanField": lambda value: _truth(1, value),
+    "BooleanField": partial(_truth, 1),
     "CharField": _text,
     "DateTimeField": _moment,
     "DecimalField": _decimal,
-    "FloatField": lambda value: _double(8, value),
-    "IntegerField": lambda value: _four(4, value),
+    "FloatField": partial(_double, 8),
+    "IntegerField": _as_four,
     "JSONField": _json,
-    "PositiveIntegerField": lambda value: _four(4, value),
+    "PositiveIntegerField": _as_four,
     "TextField": _text,
     "UUIDField": lambda value: b"\0\0\0\x10" + value.bytes,
 }

@@ -1,6 +1,7 @@
 """Rows that COPY takes to PostgreSQL come back as the ORM would have stored them."""
 
 import copy
+import struct
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -9,7 +10,7 @@ import pytest
 from django.db import DataError, connection, models
 
 from scoring import writer
-from scoring.copying import CHUNK, TRAILER, copied, writers
+from scoring.copying import CHUNK, HEADER, TRAILER, copied, writers
 from scoring.models import Label, Prediction
 from tests.factories import payment, scored
 
@@ -117,6 +118,21 @@ def test_what_a_column_cannot_hold_is_refused_with_all_rows(payments_detector, c
 def test_a_kind_of_field_that_is_not_known_is_named():
     with pytest.raises(TypeError, match="DurationField"):
         writers([models.DurationField()])
+
+
+def test_what_is_one_object_in_all_rows_is_written_once():
+    written: list[object] = []
+
+    def write(value: object) -> bytes:
+        written.append(value)
+        return f"<{value}>".encode()
+
+    [first, last] = copied([("digest", 0.0), ("digest", -0.0), ("digest", None)], (write, write))
+    assert written == ["digest", 0.0, -0.0]
+    start = struct.pack(">h", 2)
+    values = (b"<0.0>", b"<-0.0>", struct.pack(">i", -1))
+    assert first == HEADER + b"".join(start + b"<digest>" + value for value in values)
+    assert last == TRAILER
 
 
 def test_no_rows_are_a_header_and_a_trailer():
