@@ -95,35 +95,21 @@ class Call:
 def parse(serving: Serving, raw: object, received: float) -> Item:
     """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError."""
     spec = serving.bundle.spec
-    event = serving.bundle.parser.parse(raw, received)
+    event = serving.bundle.parser.parse(raw, received, vault.token)
     payload = dict(event.fields)
     for name in spec.pii_fields:
         if name in payload:
             payload[name] = vault.encrypt(key_text(payload[name]))
-    keys = {name: vault.token(name, value) for name, value in event.keys.items()}
-    entity = keys.get(spec.entity_field) or vault.token(serving.slug, event.external_id)
-    return Item(
-        event=Event(
-            external_id=event.external_id,
-            time=event.time,
-            received=event.received,
-            utc_offset=event.utc_offset,
-            amount=event.amount,
-            currency=event.currency,
-            fields=event.fields,
-            keys=keys,
-        ),
-        payload=payload,
-        body_digest=digest_of(event.fields),
-        entity=entity,
-    )
+    entity = event.keys.get(spec.entity_field) or vault.token(serving.slug, event.external_id)
+    return Item(event=event, payload=payload, body_digest=digest_of(event.fields), entity=entity)
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:
     """Of the body of a valid event: the same one again has the same digest."""
-    body = orjson.dumps(
-        {name: as_whole(value) for name, value in fields.items()}, option=orjson.OPT_SORT_KEYS
-    )
+    said = {
+        name: as_whole(value) if type(value) is float else value for name, value in fields.items()
+    }
+    body = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 

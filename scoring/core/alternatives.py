@@ -98,8 +98,8 @@ def options_of(
 
 def _options(bundle: Bundle, name: str, rule: Mapping[str, Any], now: Any) -> Options | None:
     def valid(values: Sequence[Any]) -> tuple[Any, ...]:
-        checks = bundle.parser.checks[name]
-        kept = [v for v in dict.fromkeys(values) if v != now and not any(c(v) for c in checks)]
+        check = bundle.parser.checks[name]
+        kept = [v for v in dict.fromkeys(values) if v != now and not check(v)]
         return tuple(kept)
 
     if rule["type"] == "boolean":

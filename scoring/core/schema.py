@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from scoring.core.spec import DetectorSpec
@@ -26,6 +27,8 @@ MAX_NUMBER = float(2**53)
 CLOCK_TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$", re.ASCII)
 
 Check = Callable[[Any], str | None]
+Keyed = Callable[[str, str], str]
+"""What stands for an entity: its field and its text -> the key."""
 
 
 class SchemaError(ValueError):
@@ -36,10 +39,12 @@ class SchemaError(ValueError):
         super().__init__("; ".join(f"{field}: {message}" for field, message in problems))
 
 
+@lru_cache(maxsize=8)
 def parse_time(text: str) -> tuple[float, float]:
     """(seconds since 1970 UTC, UTC offset in seconds) of an ISO-8601 time; none given means UTC.
 
-    Raises ValueError when the text is no time.
+    Remembered for a moment: an event's time is read by its check, and again for the event. Raises
+    ValueError when the text is no time.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -127,9 +132,9 @@ def _boolean(rule: Mapping[str, Any]) -> Check:
 
 
 def _enum(rule: Mapping[str, Any]) -> Check:
-    allowed = rule["enum"]
+    allowed, typed = rule["enum"], CHECKS[rule["type"]](rule)
     text = ", ".join(str(value) for value in allowed)
-    return lambda value: None if value in allowed else f"must be one of {text}"
+    return lambda value: typed(value) or (None if value in allowed else f"must be one of {text}")
 
 
 CHECKS: dict[str, Callable[[Mapping[str, Any]], Check]] = {
@@ -153,7 +158,8 @@ def _extra(value: Any) -> str | None:
     return "is not a field of this detector and not a plain value"
 
 
-_EXTRA: tuple[Check, ...] = (_extra,)
+def _as_sent(field: str, text: str) -> str:
+    return text
 
 
 class EventParser:
@@ -162,12 +168,12 @@ class EventParser:
     def __init__(self, spec: DetectorSpec) -> None:
         self.spec = spec
         self.required = tuple(spec.schema.get("required", ()))
-        self.checks: dict[str, tuple[Check, ...]] = {}
         properties = spec.schema["properties"]
         self.whole = tuple(n for n, rule in properties.items() if rule["type"] == "integer")
-        for name, rule in properties.items():
-            checks = (CHECKS[rule["type"]](rule),)
-            self.checks[name] = (*checks, _enum(rule)) if "enum" in rule else checks
+        self.checks: dict[str, Check] = {
+            name: _enum(rule) if "enum" in rule else CHECKS[rule["type"]](rule)
+            for name, rule in properties.items()
+        }
 
     def problems(self, raw: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Every offending field, once, with what is wrong."""
@@ -177,20 +183,19 @@ class EventParser:
         for name, value in raw.items():
             if value is None or not isinstance(name, str):
                 continue
-            if name not in self.checks and "\0" in name:
+            check = self.checks.get(name)
+            if check is None and "\0" in name:
                 found.append((name.replace("\0", "")[:MAX_ID], "has a name with a NUL character"))
                 continue
-            for check in self.checks.get(name, _EXTRA):
-                message = check(value)
-                if message:
-                    found.append((name[:MAX_ID], message))
-                    break
+            message = (check or _extra)(value)
+            if message:
+                found.append((name[:MAX_ID], message))
         return found
 
-    def parse(self, raw: object, received: float) -> Event:
+    def parse(self, raw: object, received: float, keyed: Keyed = _as_sent) -> Event:
         """Validate; whole numbers become integers. `received`: seconds since 1970, UTC.
 
-        Raises SchemaError.
+        `keyed` makes the event's entity keys from what was sent. Raises SchemaError.
         """
         if not isinstance(raw, Mapping):
             raise SchemaError([("", "an event is a JSON object")])
@@ -223,5 +228,5 @@ class EventParser:
             amount=None if amount is None else float(amount),
             currency=str(fields.get(spec.currency_field, spec.currency)),
             fields=fields,
-            keys={k: key_text(fields[k]) for k in spec.entity_fields if k in fields},
+            keys={k: keyed(k, key_text(fields[k])) for k in spec.entity_fields if k in fields},
         )

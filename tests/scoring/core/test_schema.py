@@ -35,6 +35,11 @@ def test_the_contracts_example_is_accepted(slug, raw):
     assert PARSERS[slug].parse(raw, NOW).fields == raw
 
 
+def test_who_reads_an_event_may_say_what_stands_for_its_entities():
+    event = PARSERS["cards"].parse(CARD, NOW, lambda field, text: f"{field}={text}")
+    assert event.keys == {"CUSTOMER_ID": "CUSTOMER_ID=2", "TERMINAL_ID": "TERMINAL_ID=3"}
+
+
 @pytest.mark.parametrize(
     ("slug", "good", "field", "value", "says"),
     [
