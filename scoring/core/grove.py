@@ -19,7 +19,9 @@ DENSE_COLUMNS: Final = 8
 """Up to so many columns every block has a place for each, and sums need no reordering."""
 FOLD: Final = 16
 """So many lookups lie side by side while they are summed: wide additions are the cheap ones."""
-CHUNK_NUMBERS: Final = 30_000
+CHUNK_NUMBERS: Final = 15_000
+"""So many are looked up at a time: 120 kB. From 128 kB on the web server's allocator has memory
+mapped and given back each time (riskplatform/supervisor.py), which took as long as the lookups."""
 COLUMN_SPAN: Final = 1 << 33
 """Keys of one column: float32 values in order take fewer whole numbers than these."""
 

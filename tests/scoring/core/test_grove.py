@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riskplatform.supervisor import WEB_ENVIRONMENT
 from scoring.core.explain import Explainer, additivity_error
-from scoring.core.grove import ordered_keys
+from scoring.core.grove import CHUNK_NUMBERS, ordered_keys
 from scoring.core.leaves import BLOCK_ROWS, Axis, Leaf, blocks
 from tests.scoring.core.test_explain import forest, shapley_by_definition, worth
 
@@ -30,6 +31,11 @@ def test_keys_are_in_the_order_of_the_values(values):
     keys = ordered_keys(numbers)
     assert np.array_equal(keys[:, None] < keys, numbers[:, None] < numbers)
     assert np.array_equal(keys[:, None] == keys, numbers[:, None] == numbers)
+
+
+def test_what_is_looked_up_at_a_time_is_no_memory_that_the_web_server_maps_anew():
+    header = 16
+    assert 8 * CHUNK_NUMBERS + header < int(WEB_ENVIRONMENT["MALLOC_MMAP_THRESHOLD_"])
 
 
 @pytest.mark.parametrize("n_columns", [3, 8, 9, 30])
