@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scoring.core.features import EntityPlan, FeaturePlan, Windows, identity_of
 from scoring.core.timelines import Timeline, aggregate_many
 from scoring.core.types import Event, Floats
-from scoring.core.windows import EntityWindow
+from scoring.core.windows import EntityWindow, packed
 
 Rows = Sequence[list[float] | None]
 """Of one event: its state row for each of the plan's entities; None where it has no such entity."""
@@ -119,12 +119,30 @@ def _fill_entity(
             vectors[own, one.place] = np.where(divisor > 0.0, (values - minus) / divisor, np.nan)
     for position, hours in entity.rates:
         vectors[own, position] /= hours
+    _teach_many(entity, names, timeline, at, windows)
+
+
+def _teach_many(
+    entity: EntityPlan,
+    names: Sequence[str],
+    timeline: Timeline,
+    at: NDArray[np.int64],
+    windows: dict[tuple[str, str], EntityWindow],
+) -> None:
+    """Let the windows of `names` learn the rows `at` of a timeline that holds their others too."""
+    rows, bounds = timeline.rows, timeline.bounds
+    oldest = rows[bounds[1:] - 1, 0] - entity.horizon
+    forgotten = rows[:, 0] < oldest[timeline.entity]
+    first = (bounds[:-1] + np.add.reduceat(forgotten, bounds[:-1], dtype=np.int64)).tolist()
     is_new = np.zeros(len(rows), bool)
     is_new[at] = True
-    for i, name in enumerate(names):
-        key, mine = (entity.key, name), slice(bounds[i], bounds[i + 1])
-        grown = windows[key].grown(rows[mine], rows[mine][is_new[mine]])
-        windows[key] = grown.pruned(entity.horizon)
+    learnt, size = packed(rows[is_new]), rows.itemsize * rows.shape[1]
+    ends = (size * np.cumsum(is_new)[bounds[1:] - 1]).tolist()
+    begin = 0
+    for name, low, high, end in zip(names, first, bounds[1:].tolist(), ends, strict=True):
+        key = (entity.key, name)
+        windows[key] = windows[key].grown(rows[low:high], learnt[begin:end])
+        begin = end
 
 
 def _timeline(

@@ -228,9 +228,12 @@ class EntityWindow:
             ]
         return EntityWindow(None, tail, columns=columns)
 
-    def grown(self, rows: Floats, learnt: Floats) -> "EntityWindow":
-        """A window of `rows`, which are this one's and those `learnt` since, in time order."""
-        return EntityWindow(rows, None if self.tail is None else self.tail + packed(learnt))
+    def grown(self, rows: Floats, learnt: bytes) -> "EntityWindow":
+        """A window of `rows`, which are this one's and those `learnt` since, in time order.
+
+        `learnt` as `packed` gives them.
+        """
+        return EntityWindow(rows, None if self.tail is None else self.tail + learnt)
 
     def pruned(self, horizon: float) -> "EntityWindow":
         """Without what is older than `horizon` seconds before the newest row.

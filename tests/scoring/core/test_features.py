@@ -63,6 +63,20 @@ def test_a_restart_in_the_middle_changes_no_vector():
     np.testing.assert_allclose(np.concatenate([first, second]), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_a_batch_leaves_the_windows_that_its_events_leave_one_by_one():
+    far = [payment(timestamp="2020-09-20T12:00:00+00:00", device_id="dev-far")]
+    events = [*EVENTS[90:], *parse_all(SPEC, far)]
+    begun = empty_windows(PLAN, [*EVENTS, *events])
+    build_many(PLAN, EVENTS[:90], begun)
+    together, singly = restarted(begun), restarted(begun)
+    build_many(PLAN, events, together)
+    for event in events:
+        teach(PLAN, event, singly)
+    for key, window in singly.items():
+        assert together[key].tail == window.tail
+        assert together[key].rows.tobytes() == window.rows.tobytes()
+
+
 def test_events_of_one_instant_see_those_that_came_before_them():
     events = parse_all(SPEC, [payment(timestamp=START.isoformat()) for _ in range(4)])
     place = PLAN.names.index("user_id_count_1h")
