@@ -110,11 +110,15 @@ def threshold_figure(curve: Curve, marked: Sequence[Marked]) -> Figure:
     points = [curve.at(x, max(x, block)) for x in xs]
     costs = [point.cost for point in points]
     data: list[dict[str, Any]] = []
+    axes = _axes()
     if all(cost is not None for cost in costs) and xs:
         data.append(_trace("Cost per 1,000 events", xs, [1000 * (c or 0.0) for c in costs]))
         top = max(1000 * (cost or 0.0) for cost in costs)
     else:
         top = 1.0
+        # Only the marks stand on it; the table below is headed by its title.
+        axes["yaxis"] = {"visible": False, "title": axes["yaxis2"]["title"], "range": [0.0, top]}
+        axes["yaxis2"]["showgrid"] = True
     alerts = _trace("Alerts a day", xs, [point.alerts_a_day for point in points])
     data.append(alerts | {"yaxis": "y2", "line": {"color": "@accent", "width": 1.5}})
     if xs:
@@ -122,7 +126,7 @@ def threshold_figure(curve: Curve, marked: Sequence[Marked]) -> Figure:
             _trace("Capacity", [xs[0], xs[-1]], [curve.capacity_a_day] * 2)
             | {"yaxis": "y2", "line": {"color": "@accent", "width": 1, "dash": "dot"}}
         )
-    return {"data": data + _marks(marked, top), "layout": _axes()}
+    return {"data": data + _marks(marked, top), "layout": axes}
 
 
 def cheapest_name(curve: Curve, best: AtThresholds) -> str:

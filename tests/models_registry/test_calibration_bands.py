@@ -62,6 +62,23 @@ def test_without_calibration_the_page_says_so_and_why(client, analyst, version):
     assert "The validation part held fewer than 5 labelled events." in page
 
 
+def test_calibration_has_a_row_of_its_own_its_table_beside_its_chart(client, analyst, version):
+    client.force_login(analyst)
+    html = client.get(version.get_absolute_url()).content.decode()
+    panel = html.partition('<section class="panel of-12" id="calibration">')[2]
+    chart, _, table = panel.partition('aria-label="Calibration by risk band"')
+    assert 'id="curve-calibration"' in chart
+    assert table.index("95&#8239;% interval") < table.index("</section>")
+
+
+def test_the_first_version_has_its_curves_beside_its_metrics(client, analyst, version):
+    client.force_login(analyst)
+    html = client.get(version.get_absolute_url()).content.decode()
+    places = [html.index(text) for text in ("Data and lineage", "curve-roc", 'id="calibration"')]
+    column = html[: places[1]].rpartition('<div class="of-6 stack">')[2]
+    assert places == sorted(places) and "Data and lineage" in column
+
+
 def test_what_was_kept_without_bands_takes_them_from_its_newest_evaluation(
     client, analyst, version
 ):

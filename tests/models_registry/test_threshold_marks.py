@@ -41,6 +41,14 @@ def test_every_decision_and_band_that_stands_is_marked():
     ]
 
 
+def test_without_amounts_there_is_no_axis_of_cost():
+    given = drawn()
+    found = threshold_curve(given["labels"], given["risk"], None, days=7.0, costs=TIGHT)
+    layout = threshold_figure(Curve(found, TIGHT), [Marked("now", "solid", BOUNDS)])["layout"]
+    assert layout["yaxis"]["visible"] is False and "Cost" not in str(layout)
+    assert layout["yaxis2"]["title"]["text"] == "Alerts a day" and layout["yaxis2"]["showgrid"]
+
+
 def test_the_cheapest_shows_only_what_it_would_change():
     found = marks(Marked("now", "solid", BOUNDS), Marked("cheapest", "dash", BEST))
     assert found[3:] == [
