@@ -35,6 +35,7 @@ TIED = (
     "The riskiest events share one score: they are more than people can see, and no threshold "
     "tells them apart."
 )
+CALIBRATIONS = {"platt": "Platt scaling", "isotonic": "Isotonic regression"}
 DIGITS = 4
 """Of a threshold as people read it."""
 TINY = 1e-9
@@ -156,9 +157,7 @@ def _calibration(
         "figure": figure,
         "bands": [_band_line(point) for point in points[::-1]],
         "bands_known_at": known_at,
-        "chosen": {"platt": "Platt scaling", "isotonic": "Isotonic regression"}.get(
-            chosen.get("chosen", ""), ""
-        ),
+        "chosen": CALIBRATIONS.get(chosen.get("chosen", ""), ""),
         "why": chosen.get("why", ""),
         "tried": [(name.capitalize(), small(value)) for name, value in brier.items()],
     }

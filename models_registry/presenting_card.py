@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.quantities import threshold
+from models_registry.evaluation_panels import CALIBRATIONS, moment
 from models_registry.metric_rows import METRICS, ceiling_of, span_of
 from models_registry.models import PromotionDecision
 from models_registry.verdicts import (
@@ -52,6 +53,7 @@ class CardLines:
     strongest: str
     decisions: Sequence[tuple[str, dict[str, Any]]]
     thresholds: Sequence[tuple[str, str]]
+    calibration: str
     moved: str
     capacity: str
     loss_share: str
@@ -59,10 +61,10 @@ class CardLines:
 
 def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
     """The numbers of `card.model_card` as text."""
-    policy, known_at = card["label_policy"], card["evaluation"]["known_at"]
+    policy = card["label_policy"]
     return CardLines(
         metrics=_metrics(card["evaluation"]["metrics"], currency),
-        known_at=datetime.fromisoformat(known_at) if known_at else None,
+        known_at=moment(card["evaluation"]["known_at"]),
         subgroups=[
             (part["feature"], [_group(group) for group in part["groups"]])
             for part in card["subgroups"]
@@ -76,6 +78,7 @@ def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
             (name.capitalize(), threshold(value))
             for name, value in (card["thresholds"] or {}).items()
         ],
+        calibration=CALIBRATIONS.get(card["calibration"], card["calibration"] or "Not recorded"),
         moved=_moved(card["thresholds_moved"]),
         capacity=share((card["costs"] or {}).get("capacity")),
         loss_share=share((card["costs"] or {}).get("loss_share")),

@@ -17,7 +17,8 @@ from models_registry.selectors import documented_versions
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
 from tests.factories import trained_payments
-from tests.models_registry.versions import METRICS, VersionFactory
+from tests.models_registry.drifting import kept_check
+from tests.models_registry.versions import METRICS, THEN, VersionFactory
 
 pytestmark = pytest.mark.django_db
 GROUP = {
@@ -59,6 +60,15 @@ def test_the_time_of_the_drift_check_is_written_as_all_times(client, analyst, ve
     client.force_login(analyst)
     text = " ".join(page(client, version).split())
     assert "stable, over 1,200 events, checked 2026-06-03 04:05 UTC" in text
+
+
+def test_its_times_and_amounts_stand_as_on_every_other_page(client, analyst, version):
+    kept_check(version.detector, bundle_digest=version.digest, checked_at=THEN)
+    client.force_login(analyst)
+    text = page(client, version)
+    assert "2026-06-01 00:00 UTC" in text.partition("<dt>Drift</dt>")[2].partition("</dd>")[0]
+    costs = text.partition("<dt>A review costs</dt>")[2].partition("</dl>")[0]
+    assert costs.count('<span class="amount') == 2 and "EUR\n" not in costs
 
 
 def test_it_says_who_put_it_into_service_and_why(client, analyst, owner, version):
