@@ -245,7 +245,8 @@ def content_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any] | N
     if now is None:
         return ["Its content is gone."]
     if before is None:
-        return [f"First policy, with {len(now['rules'])} rules."]
+        count = len(now["rules"])
+        return [f"First policy, with {count or 'no'} rule{'' if count == 1 else 's'}."]
     old = {(rule["code"], rule["stage"]): rule for rule in before["rules"]}
     new = {(rule["code"], rule["stage"]): rule for rule in now["rules"]}
     changes = []

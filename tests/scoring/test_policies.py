@@ -25,7 +25,7 @@ from scoring.rule_editing import (
     text_of,
     tune_rule,
 )
-from scoring.rule_reports import policy_history
+from scoring.rule_reports import content_changes, policy_history
 from tests.factories import config_of, payment, scored
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +142,11 @@ def test_the_history_says_who_changed_what(payments_detector, gift, lead):
     assert newest.entry.actor == lead
     assert newest.changes == ["GIFT v1 is live."]
     assert first.changes[0].startswith("First policy")
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "no rules"), (1, "1 rule"), (2, "2 rules")])
+def test_the_first_policy_counts_its_rules_in_words(count, said):
+    assert content_changes(None, {"rules": [{}] * count}) == [f"First policy, with {said}."]
 
 
 # --- Drafts, stages, thresholds ------------------------------------------------------------------
