@@ -34,6 +34,13 @@ def test_a_model_s_score_is_explained_and_adds_up(reader, champion):
     assert why.end.removesuffix(" %") != why.start.removesuffix(" %")
 
 
+def test_labels_stand_below_the_rules_beside_the_event(reader, champion):
+    prediction = scored("payments", payment(amount=120))
+    page = reader.get(prediction.get_absolute_url()).content.decode()
+    column = page.partition('<div class="of-4 stack">')[2].partition('id="event"')[0]
+    assert column.index("<h2>Rules and lists</h2>") < column.index("<h2>Labels</h2>")
+
+
 def test_a_degraded_prediction_says_that_rules_alone_decided(reader):
     prediction = scored("payments", risky_payment())
     text = reader.get(prediction.get_absolute_url()).content.decode()
