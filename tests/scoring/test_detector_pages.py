@@ -1,6 +1,7 @@
 """Pages of detectors and their admin: the declaration in words, an example that works."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -15,7 +16,7 @@ from scoring.core.schema import EventParser
 from scoring.core.spec import parse_spec
 from scoring.describing import example_event, feature_lines, field_lines, meaning
 from scoring.models import Detector
-from tests.factories import config_of, payments, scored_many, spec_of
+from tests.factories import config_of, payments, scored_many, shipped_detector, spec_of
 
 pytestmark = pytest.mark.django_db
 SHIPPED = ["anomaly", "cards", "fraud", "payments"]
@@ -78,6 +79,25 @@ def test_people_see_detectors_and_what_serves_them(client, analyst, champion):
     page = text_of(client.get(champion.get_absolute_url()))
     assert "VELOCITY_MULTI_CITY" in page
     assert "http://testserver/api/v1/detectors/payments/score" in page
+
+
+@pytest.mark.parametrize("slug", ["payments", "fraud"])
+def test_how_an_event_is_judged_reads_as_a_sentence(client, analyst, slug):
+    detector = shipped_detector(slug)
+    client.force_login(analyst)
+    page = text_of(client.get(detector.get_absolute_url()))
+    judged = page.partition("How an event is judged")[2].partition("</section>")[0]
+    words = " ".join(re.sub("<[^>]+>", "", judged).split())
+    screened = ", sanctions screening" if slug == "payments" else ""
+    assert re.search(rf"features → \d+ rules?{screened} → approve, review or block\.$", words)
+
+
+def test_what_an_event_is_and_what_is_made_of_it_stand_in_one_column(client, analyst, champion):
+    client.force_login(analyst)
+    page = text_of(client.get(champion.get_absolute_url()))
+    left, right = page.partition("of-7 stack")[2].split("of-5 stack")
+    assert "Fields of an event" in left and 'aria-label="Features"' in left
+    assert "Costs and training" in right and "Where features come from" in right
 
 
 def test_a_stranger_logs_in_first_and_an_outsider_is_refused(client, outsider, champion):
