@@ -7,6 +7,7 @@ from typing import Any
 from accounts.quantities import threshold
 from accounts.typed import is_whole
 from models_registry.core.kept_metrics import as_told
+from models_registry.evaluation_panels import CALIBRATIONS
 from models_registry.forms import LEARNER_TITLES
 from models_registry.metric_rows import METRICS, Cell, Show, cell_of
 from models_registry.models import ModelVersion
@@ -130,7 +131,8 @@ def _threshold_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
     ]
     kinds = [manifest.get("calibration", {}).get("kind") for manifest in manifests]
     if any(kinds):
-        lines.append(Line("Calibration", tuple(Cell(str(kind or UNKNOWN)) for kind in kinds)))
+        said = [CALIBRATIONS.get(kind, kind or UNKNOWN) for kind in kinds]
+        lines.append(Line("Calibration", tuple(Cell(str(words)) for words in said)))
     return lines
 
 

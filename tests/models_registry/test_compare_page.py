@@ -62,6 +62,12 @@ def test_metrics_carry_their_intervals_where_known(client, analyst, versions):
     ]
 
 
+def test_the_calibration_is_called_as_on_the_version_s_own_page(client, analyst, versions):
+    client.force_login(analyst)
+    kinds = cells(shown(client, versions[0], versions[2]).thresholds, "Calibration")
+    assert kinds == ["Platt scaling", UNKNOWN]
+
+
 def test_only_what_differs_is_listed(client, analyst, versions):
     client.force_login(analyst)
     found = shown(client, *versions[:2])
