@@ -1,0 +1,64 @@
+"""How pages lie on the screen: no word of a filter is cut, no panel half empty, and on a phone
+every title is whole and nothing is wider than the screen."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-2"),
+]
+SignIn = Callable[[str], Page]
+PHONE: ViewportSize = {"width": 390, "height": 844}
+ARROW = 20
+"""Pixels that a browser keeps for the arrow of a list of choices."""
+CUT_FILTERS = """arrow => [...document.querySelectorAll(".filters .select")].filter(one => {
+  const looks = getComputedStyle(one), pen = document.createElement("canvas").getContext("2d");
+  pen.font = looks.font;
+  const free = one.clientWidth - parseFloat(looks.paddingLeft) - parseFloat(looks.paddingRight);
+  return pen.measureText(one.options[0].text).width > free - arrow;
+}).map(one => one.name + " " + one.clientWidth)"""
+CUT_TITLE = """() => { const title = document.querySelector(".crumbs h1");
+  return title.scrollWidth > title.clientWidth + 1 || title.scrollHeight > title.clientHeight + 1
+    ? title.textContent : ""; }"""
+LAST = """panel => panel.getBoundingClientRect().bottom - Math.max(
+  ...[...panel.querySelectorAll("*")]
+  .filter(one => !one.children.length && one.getBoundingClientRect().height)
+  .map(one => one.getBoundingClientRect().bottom))"""
+"""Pixels between the last thing in a panel and its lower edge."""
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_filters_show_their_names_in_full(sign_in: SignIn, width: int) -> None:
+    page = sign_in("lead")
+    page.set_viewport_size({"width": width, "height": 900})
+    for address in ("/", "/cases/", "/dashboards/"):
+        page.goto(address)
+        assert page.evaluate(CUT_FILTERS, ARROW) == [], address
+
+
+def test_no_panel_of_a_version_is_half_empty(sign_in: SignIn) -> None:
+    page = sign_in("owner")
+    page.goto("/models/")
+    page.get_by_role("link", name="v1", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/models/\d+/"))
+    expect(page.locator("#curve-calibration-chart .main-svg").first).to_be_visible()
+    panels = page.locator(".split > .panel, .split > .stack > .panel")
+    assert panels.count() > 5
+    assert [one for one in panels.all() if one.evaluate(LAST) > 60] == []
+
+
+def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.set_viewport_size(PHONE)
+    rules = "/detectors/fraud/rules/"
+    for address in ("/", f"{rules}HIGH_AMOUNT/", f"{rules}overlap/", "/detectors/fraud/policy/",
+                    "/cases/1/report/", "/models/", "/models/1/", "/manage/audit/"):  # fmt: skip
+        page.goto(address)
+        assert page.evaluate(CUT_TITLE) == "", address
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
