@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
+from tests.e2e.stack import Stack
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.worker,
@@ -14,6 +16,8 @@ pytestmark = [
     pytest.mark.xdist_group("browser-2"),
 ]
 SignIn = Callable[[str], Page]
+LONG = "Cross-border instant transfers of new business customers, EU"
+NAMED = "from scoring.models import Detector; Detector.objects.filter(slug='fraud')"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 ARROW = 20
 """Pixels that a browser keeps for the arrow of a list of choices."""
@@ -62,3 +66,26 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         page.goto(address)
         assert page.evaluate(CUT_TITLE) == "", address
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
+
+
+def test_a_name_of_sixty_characters_hides_neither_title_nor_actions(
+    sign_in: SignIn, platform: Stack
+) -> None:
+    page = sign_in("lead")
+    platform.run(f"{NAMED}.update(name={LONG!r})")
+    try:
+        page.goto("/detectors/fraud/rules/")
+        title, actions = page.locator(".crumbs h1"), page.locator(".pagehead .actions")
+        title_box, actions_box = title.bounding_box(), actions.bounding_box()
+        assert title_box and actions_box and title_box["width"] > 30
+        assert title_box["x"] + title_box["width"] <= actions_box["x"]
+        page.goto("/detectors/")
+        expect(page.get_by_text(LONG)).to_be_visible()
+        list_of_them = page.locator(".table-scroll").first
+        assert list_of_them.evaluate("one => one.scrollWidth <= one.clientWidth")
+        page.goto("/models/")
+        page.get_by_role("link", name="v1", exact=True).last.click()
+        page.wait_for_url(re.compile(r"/models/\d+/"))
+        assert page.evaluate(CUT_TITLE) == ""
+    finally:
+        platform.run(f"{NAMED}.update(name='Card fraud')")
