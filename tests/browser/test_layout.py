@@ -89,3 +89,15 @@ def test_a_name_of_sixty_characters_hides_neither_title_nor_actions(
         assert page.evaluate(CUT_TITLE) == ""
     finally:
         platform.run(f"{NAMED}.update(name='Card fraud')")
+
+
+def test_the_choices_of_notifications_are_cells_that_fill_their_table(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.goto("/notifications/preferences/")
+    table = page.get_by_role("region", name="Kinds and channels").locator("table")
+    last = table.locator("tbody tr").first.locator("td").last
+    assert last.evaluate("one => getComputedStyle(one).display") == "table-cell"
+    table_box, last_box = table.bounding_box(), last.bounding_box()
+    assert table_box and last_box
+    right = table_box["x"] + table_box["width"] - last_box["x"] - last_box["width"]
+    assert abs(right) < 2
