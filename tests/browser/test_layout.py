@@ -57,6 +57,14 @@ def test_no_panel_of_a_version_is_half_empty(sign_in: SignIn) -> None:
     assert [one for one in panels.all() if one.evaluate(LAST) > 60] == []
 
 
+def test_a_short_panel_is_not_drawn_as_high_as_a_long_form_beside_it(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    for address in ("/detectors/fraud/lists/", "/cases/team-queues/1/", "/models/1/card/"):
+        page.goto(address)
+        panels = page.locator(".split > .panel").all()
+        assert panels and [one for one in panels if one.evaluate(LAST) > 150] == [], address
+
+
 def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.set_viewport_size(PHONE)
