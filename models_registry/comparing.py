@@ -7,13 +7,19 @@ from typing import Any
 from accounts.quantities import threshold
 from accounts.typed import is_whole
 from models_registry.core.kept_metrics import as_told
-from models_registry.evaluation_panels import CALIBRATIONS
 from models_registry.forms import LEARNER_TITLES
 from models_registry.metric_rows import METRICS, Cell, Show, cell_of
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
 from models_registry.rare_class import own_parameters, rare_class_words
-from models_registry.verdicts import EVENTS, UNKNOWN, per_thousand, setting, verdict_of
+from models_registry.verdicts import (
+    CALIBRATIONS,
+    EVENTS,
+    UNKNOWN,
+    per_thousand,
+    setting,
+    verdict_of,
+)
 from scoring.core.bundle import BundleError, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec

@@ -25,7 +25,7 @@ from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
 from models_registry.models import Dataset, ModelVersion
 from models_registry.selectors import move_of
 from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
-from models_registry.verdicts import UNKNOWN, per_thousand, share, small
+from models_registry.verdicts import CALIBRATIONS, UNKNOWN, per_thousand, share, small
 from scoring.core.decision import Thresholds
 
 MANY = 10
@@ -35,7 +35,6 @@ TIED = (
     "The riskiest events share one score: they are more than people can see, and no threshold "
     "tells them apart."
 )
-CALIBRATIONS = {"platt": "Platt scaling", "isotonic": "Isotonic regression"}
 DIGITS = 4
 """Of a threshold as people read it."""
 TINY = 1e-9

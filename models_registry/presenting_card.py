@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from accounts.quantities import threshold
-from models_registry.evaluation_panels import CALIBRATIONS, moment
 from models_registry.metric_rows import METRICS, ceiling_of, span_of
 from models_registry.models import PromotionDecision
 from models_registry.verdicts import (
+    CALIBRATIONS,
     EVENTS,
     UNKNOWN,
     per_thousand,
@@ -61,10 +61,10 @@ class CardLines:
 
 def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
     """The numbers of `card.model_card` as text."""
-    policy = card["label_policy"]
+    policy, known_at = card["label_policy"], card["evaluation"]["known_at"]
     return CardLines(
         metrics=_metrics(card["evaluation"]["metrics"], currency),
-        known_at=moment(card["evaluation"]["known_at"]),
+        known_at=datetime.fromisoformat(known_at) if known_at else None,
         subgroups=[
             (part["feature"], [_group(group) for group in part["groups"]])
             for part in card["subgroups"]
