@@ -28,8 +28,8 @@ from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.training import train_version
 from riskplatform.demo_marks import mark_filled, started_at
-from scoring.models import Detector, Label, Prediction
-from scoring.simulating import simulate_history
+from scoring.models import Detector, Prediction
+from scoring.simulating import simulate_history, truths_to_come
 
 PEOPLE = {
     "analyst": (ANALYST, "Ana", "Lyst"),
@@ -175,7 +175,8 @@ def _train(detector: Detector, now: datetime, events: int, owner: User, say: Say
 
 
 def _triage(now: datetime, say: Say) -> None:
-    """Open what is due, close a few as an analyst would, keep one case under investigation."""
+    """Open what is due, close a few as an analyst would who finds out the truth, keep one case
+    under investigation."""
     opened = open_alerts(_flagged(now))
     analyst = User.objects.get(username="analyst")
     queue = list(alert_queue())
@@ -189,11 +190,12 @@ def _triage(now: datetime, say: Say) -> None:
     comment_on_case(
         case, text="Called the customer, no answer yet. Trying again this afternoon.", actor=analyst
     )
+    with truths_to_come() as to_come:
+        bad = {(one.slug, one.external_id) for one in to_come.waiting if one.is_fraud}
     for alert in queue[2:60:8]:
         if stake_of(alert).above:
             continue  # It takes a case and a second person.
-        truth = Label.objects.filter(prediction=alert.top_prediction).first()
-        fraud = truth is not None and truth.is_fraud
+        fraud = (alert.detector.slug, alert.top_prediction.external_id) in bad
         label_alert(
             alert,
             disposition=Disposition.FRAUD if fraud else Disposition.FALSE_POSITIVE,

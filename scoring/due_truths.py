@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
@@ -60,6 +60,11 @@ class DueTruths:
         heapq.heappush(self._waiting, truth)
         if self._lines > 2 * len(self._waiting) + SPARE_LINES:
             self._write_anew()
+
+    @property
+    def waiting(self) -> Sequence[Truth]:
+        """All that is not known yet."""
+        return tuple(self._waiting)
 
     def take(self, now: datetime) -> Iterator[tuple[str, Truths]]:
         """(detector's slug, its truths by external id) of what is known by `now`, in parts."""

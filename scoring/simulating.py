@@ -30,7 +30,8 @@ def simulate_history(
     on_progress: Callable[[int], None] = lambda done: None,
     settled_until: datetime | None = None,
 ) -> int:
-    """Score about `events` past events and label those whose truth is known by now.
+    """Score about `events` past events and label those whose truth is known by now; what comes
+    later waits for who simulates live.
 
     What was flagged before `settled_until` was looked at by somebody: it has its label the day
     after, where the truth did not come sooner.
@@ -39,20 +40,28 @@ def simulate_history(
     done = 0
     spec = detector.spec()
     past = history(detector.slug, start=start, end=end, seed=seed, events=events)
-    for batch in _batches(past, spec.risk_delay):
-        outcomes = score_events(detector.slug, [item.payload for item in batch], announce=False)
-        _insist(outcomes)
-        truths = {}
-        for item, outcome in zip(batch, outcomes, strict=True):
-            known_at = item.label_time
-            if settled_until and item.time < settled_until and _is_flagged(outcome):
-                known_at = min(known_at, item.time + LOOKED_AT)
-            if known_at <= now:
-                truths[key_text(item.payload[spec.id_field])] = (item.is_fraud, known_at)
-        record_truths(detector.pk, truths, source=Label.Source.SIMULATOR)
-        done += len(batch)
-        on_progress(done)
+    with truths_to_come() as to_come:
+        for batch in _batches(past, spec.risk_delay):
+            outcomes = score_events(detector.slug, [item.payload for item in batch], announce=False)
+            _insist(outcomes)
+            known: dict[str, tuple[bool, datetime]] = {}
+            for item, outcome in zip(batch, outcomes, strict=True):
+                name, at = key_text(item.payload[spec.id_field]), item.label_time
+                if settled_until and item.time < settled_until and _is_flagged(outcome):
+                    at = min(at, item.time + LOOKED_AT)
+                if at <= now:
+                    known[name] = (item.is_fraud, at)
+                else:
+                    to_come.add(Truth(at, detector.slug, name, item.is_fraud))
+            record_truths(detector.pk, known, source=Label.Source.SIMULATOR)
+            done += len(batch)
+            on_progress(done)
     return done
+
+
+def truths_to_come() -> DueTruths:
+    """Truths of simulated events that nobody can know yet; who simulates live records them."""
+    return DueTruths(Path(settings.VAR_DIR) / "simulated_truths")
 
 
 def _is_flagged(outcome: Outcome) -> bool:
@@ -91,7 +100,7 @@ def simulate_live(
     The truth of an event is recorded once its label time has come; if nobody simulates then, when
     somebody does again.
     """
-    with DueTruths(Path(settings.VAR_DIR) / "simulated_truths") as truths:
+    with truths_to_come() as truths:
         _trickle(detectors, truths, rate=rate, seed=seed, should_stop=should_stop, wait=wait)
 
 

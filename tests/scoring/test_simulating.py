@@ -10,7 +10,7 @@ from scoring import due_truths, simulating
 from scoring.due_truths import DueTruths, Truth
 from scoring.models import Label, Prediction
 from scoring.policies import set_policy
-from scoring.simulating import simulate_history, simulate_live
+from scoring.simulating import simulate_history, simulate_live, truths_to_come
 from tests.factories import START, shipped_detector
 
 pytestmark = pytest.mark.django_db
@@ -101,6 +101,20 @@ def test_a_truth_that_comes_due_after_a_restart_is_recorded_all_the_same(
     assert Label.objects.filter(prediction__in=first).count() == 30
     trickle(payments_detector, 1, monkeypatch, ahead=365)
     assert Label.objects.filter(prediction__in=first).count() == 30
+
+
+def test_what_a_history_leaves_unknown_is_recorded_by_who_simulates_next(
+    payments_detector, monkeypatch, settings, tmp_path
+):
+    settings.VAR_DIR, now = tmp_path, timezone.now()
+    span = {"start": now - timedelta(days=2), "end": now}
+    simulate_history(payments_detector, **span, events=100, seed=3)
+    first = set(Prediction.objects.values_list("pk", flat=True))
+    known = Label.objects.count()
+    with truths_to_come() as to_come:
+        assert len(to_come.waiting) == len(first) - known > 0
+    trickle(payments_detector, 1, monkeypatch, ahead=365)
+    assert Label.objects.filter(prediction__in=first).count() == len(first)
 
 
 def truth(number, hours):
