@@ -2,7 +2,15 @@
 
 API_SCHEMA = {
     "TITLE": "riskplatform",
-    "DESCRIPTION": "Score events, read predictions, give feedback.",
+    "DESCRIPTION": (
+        "Score events, read what was decided and why, say what turned out to be true, keep lists"
+        " and sources, train and promote models. Send an API key as `Authorization: Token <key>` or"
+        " `X-API-Key: <key>`, or a person's access token as `Authorization: Bearer <token>`."
+    ),
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "riskplatform.api_sections.sort_into_sections",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
