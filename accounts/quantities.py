@@ -51,6 +51,11 @@ def threshold(risk: float) -> str:
     return f"{risk:.{max(4, 1 - floor(log10(edge))) if edge > 0.0 else 4}f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 job`, `1,200 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def written(value: float, figures: int = 4) -> str:
     """A number with so many figures at most, without an exponent or empty decimals: `0.004`."""
     if not value:

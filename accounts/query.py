@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from accounts.api_errors import ValidationProblem
 from accounts.typed import is_whole, parse_moment
 
+YES, NO = ("true", "1", "yes", "on"), ("", "false", "0", "no", "off")
+
 
 def whole(
     request: Request, name: str, default: int, *, least: int, most: int, beyond: str = ""
@@ -29,6 +31,14 @@ def moment(request: Request, name: str) -> datetime | None:
         message = "must be a time with its offset such as 2026-11-21T08:30:00Z (+ is written %2B)"
         raise ValidationProblem([{"field": name, "message": message}])
     return found
+
+
+def truth(request: Request, name: str) -> bool:
+    """Yes or no, in the words that clients write it in; no where nothing is asked."""
+    text = request.query_params.get(name, "").lower()
+    if text not in (*YES, *NO):
+        raise ValidationProblem([{"field": name, "message": "is true or false"}])
+    return text in YES
 
 
 def one_of(request: Request, name: str, known: Collection[str]) -> str:

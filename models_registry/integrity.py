@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
+from accounts.quantities import counted
 from cases.selectors import lack_of_rates
 from jobs.models import Job
 from jobs.services import LOST_AFTER
@@ -65,10 +66,10 @@ def check_integrity(*, now: datetime | None = None) -> Report:
         *_tracking(),
     ]
     others = len({version.digest for version in versions} - whole)
-    looked_for = f", {others} others looked for" * (others > 0)
+    looked_for = f", {counted(others, 'other')} looked for" * (others > 0)
     checked = (
-        f"{len(whole)} bundles re-hashed byte by byte{looked_for}",
-        f"{len(detectors)} detectors compared with what their versions read",
+        f"{counted(len(whole), 'bundle')} re-hashed byte by byte{looked_for}",
+        f"{counted(len(detectors), 'detector')} compared with what their versions read",
     )
     findings.sort(key=lambda found: found.level != FAULT)
     return Report(tuple(findings), checked, at)
@@ -285,7 +286,7 @@ def _workers(now: datetime) -> Iterator[Finding]:
         "worker",
         FAULT if waiting else WARNING,
         "Worker",
-        f"No worker answers; {waiting:,} jobs wait for one.",
+        f"No worker answers; {counted(waiting, 'job')} to be done.",
         "Start one: manage.py runplatform, or celery -A riskplatform worker --pool=threads.",
         url=reverse("job_list"),
     )

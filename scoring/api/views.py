@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
-from accounts.query import moment, whole
+from accounts.query import moment, truth, whole
 from scoring.answers import predict_answer
 from scoring.api import serializers as shapes
 from scoring.api.asking import ERRORS, ask, batch_answer, field_errors
@@ -99,9 +99,7 @@ class PredictionListView(APIView):
         skip = whole(request, "skip", 0, least=0, most=MOST_SKIP, beyond=BY_TIME)
         limit = whole(request, "limit", 100, least=1, most=MOST_ROWS)
         since, until = moment(request, "since"), moment(request, "until")
-        flagged = request.query_params.get("fraud_only", "false").lower()
-        if flagged not in ("true", "false"):
-            raise ValidationProblem([{"field": "fraud_only", "message": "is true or false"}])
+        flagged = truth(request, "fraud_only")
         asked = request.query_params.get("detector", "")
         detector_id = None if asked == EVERY else detector_id_of(asked or CREDITCARD)
         if asked not in ("", EVERY) and detector_id is None:
@@ -110,7 +108,7 @@ class PredictionListView(APIView):
         if asked == EVERY or detector_id is not None:
             rows = predictions_page(
                 detector_id=detector_id,
-                flagged_only=flagged == "true",
+                flagged_only=flagged,
                 since=since,
                 until=until,
                 skip=skip,

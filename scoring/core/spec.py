@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from scoring.core.aggregates import RISKS
+from scoring.core.countries import country_code
 from scoring.core.feature_section import read_features
 from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
@@ -228,11 +229,15 @@ def _screening(read: Reader, raw: Mapping[str, Any]) -> ScreeningSpec | None:
 
 
 def _countries(read: Reader, raw: Mapping[str, Any], key: str) -> frozenset[str]:
-    codes = [str(code).strip().upper() for code in raw.get(key, [])]
-    for code in codes:
-        if not (len(code) == 2 and code.isascii() and code.isalpha()):
+    """As those of events are read: UK is GB there, and what is no country matches none."""
+    written = [str(code).strip().upper() for code in raw.get(key, [])]
+    if read.stored:
+        return frozenset(written)  # Earlier releases took any two letters.
+    codes = {code: country_code(code) if len(code) == 2 else "" for code in written}
+    for code in written:
+        if not codes[code]:
             read.bad(f"screening.{key}", f"'{code}' is no two-letter country code (quote NO)")
-    return frozenset(codes)
+    return frozenset(codes.values())
 
 
 def _audit_rate(read: Reader, raw: Mapping[str, Any]) -> float:

@@ -4,6 +4,7 @@ import pytest
 
 from accounts.quantities import (
     chance,
+    counted,
     fine_percent,
     money,
     p_value,
@@ -75,3 +76,7 @@ def test_a_threshold_is_set_apart_from_both_ends(risk, text):
 )
 def test_money_is_rounded_half_up_and_nothing_has_no_sign(amount, text):
     assert money(amount, "EUR").replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_one_is_no_plural():
+    assert [counted(n, "job") for n in (0, 1, 1200)] == ["0 jobs", "1 job", "1,200 jobs"]

@@ -98,7 +98,7 @@ def test_what_serves_is_hashed_however_many_came_after_it(version, monkeypatch):
     report = check_integrity()
     assert len(read) == 4
     assert {version.digest, serves.digest} <= set(read)
-    assert report.checked[0] == "4 bundles re-hashed byte by byte, 1 others looked for"
+    assert report.checked[0] == "4 bundles re-hashed byte by byte, 1 other looked for"
 
 
 def test_only_the_manifests_of_few_versions_are_read_to_compare_features(version, monkeypatch):

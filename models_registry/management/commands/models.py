@@ -12,6 +12,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.quantities import counted
 from accounts.typed import is_whole
 from models_registry.approvals import LEAST_REASON
 from models_registry.card import model_card
@@ -222,7 +223,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"    {found.remedy}")
             self.stdout.write("; ".join(report.checked))
         if report.faults:
-            raise CommandError(f"{report.faults} faults.", returncode=1)
+            raise CommandError(f"{counted(report.faults, 'fault')}.", returncode=1)
 
     def _json(self, found: Any) -> None:
         self.stdout.write(json.dumps(found, cls=DjangoJSONEncoder, indent=1))

@@ -369,3 +369,21 @@ def test_a_stored_declaration_keeps_what_earlier_releases_took():
     config["event"]["currency"] = {"field": "gone", "default": "euro"}
     config["rules"][0]["text"] = "A" * 400
     assert parse_spec(config, stored=True).currency == "euro"
+
+
+def test_countries_of_a_declaration_are_read_as_those_of_events_are():
+    config = config_of("payments")
+    config["screening"] |= {"embargoed": ["KP", "uk"], "high_risk": ["ZZ"]}
+    assert problems(config) == {
+        "screening.high_risk": "'ZZ' is no two-letter country code (quote NO)"
+    }
+    config["screening"]["high_risk"] = []
+    screening = parse_spec(config).screening
+    assert screening is not None and screening.embargoed == {"KP", "GB"}
+
+
+def test_countries_that_were_taken_in_before_stay_as_they_are():
+    config = config_of("payments")
+    config["screening"] |= {"embargoed": ["UK", "ZZ"]}
+    screening = parse_spec(config, stored=True).screening
+    assert screening is not None and screening.embargoed == {"UK", "ZZ"}

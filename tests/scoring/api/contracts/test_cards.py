@@ -241,6 +241,9 @@ def test_predictions_can_be_skipped_limited_and_narrowed_to_fraud(post, api, cre
         ("skip=0&limit=100&fraud_only=false", ["c-3", "c-2", "c-1"]),
         ("skip=1&limit=1", ["c-2"]),
         ("fraud_only=true", ["c-2"]),
+        ("fraud_only=True", ["c-2"]),
+        ("fraud_only=1", ["c-2"]),
+        ("fraud_only=0", ["c-3", "c-2", "c-1"]),
     ]:
         page = reader.get(f"/api/v1/predictions?{query}").json()["predictions"]
         assert [row["transaction_id"] for row in page] == ids
