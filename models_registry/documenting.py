@@ -32,7 +32,7 @@ PACKAGES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "lightgbm", *XGBOOST
 CODE = (
     *("scoring/core", "models_registry/core", "models_registry/training.py"),
     *("models_registry/datasets.py", "models_registry/logged_vectors.py"),
-    *("models_registry/fitting.py", "models_registry/tuning.py"),
+    *("models_registry/fitting.py", "models_registry/tuning.py", "models_registry/publishing.py"),
 )
 FloatArray = NDArray[np.float64]
 

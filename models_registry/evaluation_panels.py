@@ -64,6 +64,12 @@ class ThresholdPanel:
         """The figure as JSON."""
         return json.dumps(self.figure)
 
+    @property
+    def figure_label(self) -> str:
+        """What it draws; without amounts there is no cost."""
+        drawn = "Cost per 1,000 events and alerts a day" if self.best else "Alerts a day"
+        return f"{drawn} against the review threshold, with the risk bands"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -151,12 +157,12 @@ def _calibration(
     if figure is None:
         return None
     chosen = version.metrics.get("calibration") or {}
-    brier = chosen.get("brier") or {}
+    kind, brier = chosen.get("chosen", ""), chosen.get("brier") or {}
     return {
         "figure": figure,
         "bands": [_band_line(point) for point in points[::-1]],
         "bands_known_at": known_at,
-        "chosen": CALIBRATIONS.get(chosen.get("chosen", ""), ""),
+        "chosen": CALIBRATIONS.get(kind, "") if kind != "none" else "",
         "why": chosen.get("why", ""),
         "tried": [(name.capitalize(), small(value)) for name, value in brier.items()],
     }

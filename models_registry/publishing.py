@@ -14,7 +14,7 @@ from models_registry.core.reference import describe_once_full, outcomes
 from models_registry.core.splits import Part, Parts
 from models_registry.datasets import Rows
 from models_registry.fitting import Fitted
-from models_registry.judging import finite
+from models_registry.judging import finite, history_starts
 from models_registry.models import Dataset
 from scoring.core.band import KEY as BANDS
 from scoring.core.bundle import EXPLAIN, MODEL, write_bundle
@@ -87,7 +87,7 @@ def _reference(spec: DetectorSpec, rows: Rows, train: Part) -> dict[str, dict[st
     return describe_once_full(
         rows.vectors[train.span],
         spec.feature_names,
-        age=rows.event_time[train.span] - rows.event_time[0],
+        age=rows.event_time[train.span] - history_starts(rows),
         reaches=[feature.reach for feature in spec.features],
         categorical={f.name for f in spec.features if f.kind == "category"},
     )

@@ -29,7 +29,7 @@ from models_registry.selectors import (
     training_key,
 )
 from models_registry.timetable import Timetable, set_timetable, timetable_of
-from scoring.models import Deployment, Detector, Label
+from scoring.models import Deployment, Detector, Label, Prediction
 from scoring.policies import set_policy
 
 TRAIN = "models_registry.train"
@@ -285,13 +285,15 @@ def _drift(
 def _age(
     detector: Detector, policy: RetrainingPolicy, newest: ModelVersion, now: datetime
 ) -> tuple[bool, str]:
-    """Old, and a label came since: from the same labels the same model would come."""
-    age = now - newest.trained_at
-    rows = Label.objects.filter(detector=detector, recorded_at__gt=learnt_until(newest))
-    labelled = rows.exists()
-    came = "labels came since" if labelled else "no label came since"
-    text = f"{newest.label} is {duration(age)} old and {came}"
-    return labelled and age >= policy.age, text
+    """Old, and there is more to learn from: from the same labels the same model would come, or
+    from the same events, where the declared algorithm needs no labels."""
+    age, since = now - newest.trained_at, learnt_until(newest)
+    came, what = Label.objects.filter(detector=detector, recorded_at__gt=since).exists(), "label"
+    if not came and detector.spec().training.learner in WITHOUT_LABELS:
+        rows = Prediction.objects.filter(detector=detector, received_at__gt=since)
+        came, what = rows.exists(), "event"
+    more = f"{what}s came since" if came else f"no {what} came since"
+    return came and age >= policy.age, f"{newest.label} is {duration(age)} old and {more}"
 
 
 def scheduled(detector: Detector, *, now: datetime) -> str:

@@ -13,7 +13,11 @@ EVENTS = 1000
 MINUS = "\N{MINUS SIGN}"
 NARROW = "\N{NARROW NO-BREAK SPACE}"
 UNKNOWN = "\N{EN DASH}"
-CALIBRATIONS = {"platt": "Platt scaling", "isotonic": "Isotonic regression"}
+CALIBRATIONS = {
+    "platt": "Platt scaling",
+    "isotonic": "Isotonic regression",
+    "none": "Not calibrated",
+}
 HEADLINES = {
     ("better", "better"): "{this} is better than {that}, and its decisions cost less.",
     ("better", "undecided"): "{this} is better than {that}; that it costs less is not sure.",

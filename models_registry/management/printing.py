@@ -78,7 +78,7 @@ def card_text(card: Mapping[str, Any]) -> list[str]:
         ("Origin", card["origin"] or UNKNOWN),
         ("Parent", card["parent"] or UNKNOWN),
     ]
-    calibration = f"Thresholds, calibration {card['calibration'] or UNKNOWN}"
+    calibration = f"Thresholds (calibration: {shown.calibration})"
     evaluation = card["evaluation"]
     return [
         f"{card['version']}, {card['stage']}",

@@ -51,15 +51,31 @@ def test_the_page_draws_the_bands_and_tells_their_numbers(client, analyst, versi
     assert "The bands are as known at" not in page
 
 
-def test_without_calibration_the_page_says_so_and_why(client, analyst, version):
+NOT_CALIBRATED = "is not calibrated: its scores order events and are no probabilities."
+TOO_FEW = "The validation part held fewer than 5 labelled events."
+
+
+def uncalibrated(version):
     for name in ("calibration", "calibration_bands"):
         version.curves.pop(name)
     version.metrics["calibration"] = {"chosen": "none", "why": "fewer than 5 labelled events"}
     version.save(update_fields=["curves", "metrics"])
-    panel, page = shown(client, analyst, version)
+    return version
+
+
+def test_without_calibration_the_page_says_so_and_why(client, analyst, version):
+    panel, page = shown(client, analyst, uncalibrated(version))
     assert panel is None
-    assert "Its scores are not calibrated: they order events and are no probabilities." in page
-    assert "The validation part held fewer than 5 labelled events." in page
+    assert f"v1 {NOT_CALIBRATED}" in page and TOO_FEW in page
+
+
+def test_beside_a_calibrated_champion_it_says_so_too(client, analyst, version):
+    challenger = VersionFactory(
+        detector=version.detector, number=2, digest="2" * 64,
+        metrics=version.metrics, curves=dict(version.curves),
+    )  # fmt: skip
+    panel, page = shown(client, analyst, uncalibrated(challenger))
+    assert panel is not None and f"v2 {NOT_CALIBRATED}" in page and TOO_FEW in page
 
 
 def test_calibration_has_a_row_of_its_own_its_table_beside_its_chart(client, analyst, version):

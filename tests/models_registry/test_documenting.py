@@ -1,14 +1,25 @@
 """What training leaves beside a version, and that none of it can fail a training."""
 
+from pathlib import Path
+
 import lightgbm
 import numpy as np
 import pytest
 import sklearn
 import xgboost
+from django.conf import settings
 
 from jobs.models import Job
 from jobs.services import cancel_job, run_job
-from models_registry import documenting, explaining
+from models_registry import (
+    datasets,
+    documenting,
+    explaining,
+    fitting,
+    publishing,
+    training,
+    tuning,
+)
 from models_registry.artefacts import ArtefactError, artefact_path, read_artefact
 from models_registry.core.global_explanation import ExplanationError
 from models_registry.documenting import code_version
@@ -126,3 +137,10 @@ def test_a_missing_artefact_is_told(detector):
     version = train(detector)
     artefact_path(Artefact.objects.get().digest).unlink()
     assert "cannot be read" in explanation_of(version)[2]
+
+
+def test_all_code_that_a_version_is_made_by_counts_for_its_digest():
+    for place in documenting.CODE:
+        assert (Path(settings.BASE_DIR) / place).exists(), place
+    for module in (datasets, fitting, publishing, training, tuning):
+        assert f"models_registry/{Path(module.__file__).name}" in documenting.CODE

@@ -1,5 +1,7 @@
 """Half-empty windows of a young history are no drift: full ones are kept beside, and asked."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from django.utils import timezone
@@ -21,10 +23,14 @@ COUNT = "user_id_count_7d"
 DAY = 86400.0
 
 
-def test_a_training_describes_apart_what_it_saw_through_full_windows(monkeypatch):
+@pytest.fixture
+def detector(db, monkeypatch):
     monkeypatch.setattr(reference, "LEAST_FULL", 100)
-    detector = detector_of(learning_config())
-    history(detector)
+    return detector_of(learning_config())
+
+
+def trained(detector):
+    """Its first version, and what that kept of the features."""
     version = train_version(
         detector,
         learner="logistic_regression",
@@ -33,7 +39,12 @@ def test_a_training_describes_apart_what_it_saw_through_full_windows(monkeypatch
         progress=QuietProgress(),
         now=KNOWN_AT,
     )
-    described = load_bundle(bundle_root(), version.digest).manifest["reference"]
+    return version, load_bundle(bundle_root(), version.digest).manifest["reference"]
+
+
+def test_a_training_describes_apart_what_it_saw_through_full_windows(detector):
+    history(detector)
+    version, described = trained(detector)
     at = Prediction.objects.order_by("event_time").values_list("event_time", flat=True)
     times = np.array([one.timestamp() for one in at])
     learnt = times < version.dataset.detail["split"]["train_end"]
@@ -42,6 +53,15 @@ def test_a_training_describes_apart_what_it_saw_through_full_windows(monkeypatch
     assert described["CUSTOMER_ID_count_7d"][ONCE_FULL]["count"] == full.sum() > 100
     assert ONCE_FULL not in described["TX_AMOUNT"]
     assert ONCE_FULL not in described["CUSTOMER_ID_count_30d"], "too few rows are 30 days in"
+
+
+def test_an_event_with_a_wrong_clock_makes_no_history_old(detector):
+    history(detector, events=1200)
+    Prediction.objects.filter(pk=Prediction.objects.earliest("event_time").pk).update(
+        event_time=datetime(1990, 1, 1, tzinfo=UTC)
+    )
+    _, described = trained(detector)
+    assert ONCE_FULL in described["CUSTOMER_ID_count_7d"]
 
 
 @pytest.fixture

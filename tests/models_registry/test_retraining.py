@@ -31,7 +31,7 @@ from models_registry.timetable import (
 )
 from scoring.models import Deployment, Detector, Label
 from scoring.policies import PolicyRefused
-from tests.factories import payment, scored
+from tests.factories import card, payment, scored
 from tests.models_registry.due import drifts, label_now, label_old_events, old_version, policy
 from tests.models_registry.learning import version_of
 from tests.models_registry.versions import moved_from
@@ -61,6 +61,15 @@ def test_an_old_version_and_a_new_label_make_it_due(cards_detector):
     assert not is_due(cards_detector, now=timezone.now())
     label_now(cards_detector)
     assert is_due(cards_detector, now=timezone.now())
+
+
+def test_where_no_labels_are_needed_new_events_make_an_old_version_due(cards_detector):
+    cards_detector.config["training"]["learner"] = "isolation_forest"
+    cards_detector.save(update_fields=["config"])
+    version_of(cards_detector, 1, at=timezone.now() - timedelta(days=8))
+    assert not is_due(cards_detector, now=timezone.now())
+    scored("cards", card(1))
+    assert is_due(cards_detector, now=timezone.now()) == "v1 is 8 days old and events came since"
 
 
 def test_a_young_version_is_not_due(cards_detector):
