@@ -13,7 +13,7 @@ from io import BytesIO
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, get_urlconf, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.cache import patch_vary_headers
 
 from accounts.authentication import presents_key
@@ -21,6 +21,8 @@ from accounts.authentication import presents_key
 Handler = Callable[[HttpRequest], HttpResponseBase]
 PREFIX = ("/api/", "/v1/")
 WHOLE = frozenset(("/detect", "/batch-detect"))
+PROBES = frozenset(("/health", "/livez", "/readyz", "/metrics"))
+SCORING_URLS = "riskplatform.scoring_urls"
 # An API answer is data: nothing in it may run, load or be framed.
 HEADERS = {
     "X-Frame-Options": "DENY",
@@ -57,13 +59,15 @@ class KeyedApiMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
+        if path in PROBES:
+            request.urlconf = SCORING_URLS
         if not is_api(path):
             return self.get_response(request)
         _take_chunks(request)
         if not presents_key(request):
             return self.get_response(request)
         try:
-            match = match_url(path, get_urlconf() or settings.ROOT_URLCONF)
+            match = match_url(path)
         except Resolver404:  # The page that says so is made for people, and reads their session.
             return self.get_response(request)
         request.get_host()  # Raises DisallowedHost, as CommonMiddleware would.
@@ -94,6 +98,12 @@ def _take_chunks(request: HttpRequest) -> None:
 
 
 @lru_cache(maxsize=512)
-def match_url(path: str, urlconf: str) -> ResolverMatch:
-    """The view of an address. Raises Resolver404. The urls of a process never change."""
-    return resolve(path, urlconf)
+def match_url(path: str) -> ResolverMatch:
+    """The view of an address. Raises Resolver404. The urls of a process never change.
+
+    All of them are loaded only when somebody asks for one that is not of the scoring API.
+    """
+    try:
+        return resolve(path, SCORING_URLS)
+    except Resolver404:
+        return resolve(path, settings.ROOT_URLCONF)

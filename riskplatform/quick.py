@@ -130,7 +130,7 @@ def _always(secure: bool) -> tuple[tuple[bytes, bytes], ...]:
 @lru_cache(maxsize=512)
 def _quick_view(path: str) -> tuple[type[ScoringView], Mapping[str, Any]] | None:
     try:
-        match = match_url(path, settings.ROOT_URLCONF)
+        match = match_url(path)
     except Resolver404:
         return None
     view = getattr(match.func, "cls", None)

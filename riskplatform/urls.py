@@ -7,10 +7,10 @@ from django.utils.functional import lazy
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from riskplatform import health, metrics
 from riskplatform.api_docs import ApiDocs
 
 urlpatterns = [
+    path("", include("riskplatform.scoring_urls")),
     path("", include("cases.urls")),
     path("", include("scoring.urls")),
     path("", include("models_registry.urls")),
@@ -21,19 +21,12 @@ urlpatterns = [
     # Django's own page would set a password without the lockout and the audit trail.
     path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
-    path("", include("scoring.api.contracts.urls")),
     path("api/v1/auth/", include("accounts.api_urls")),
-    path("api/v1/", include("scoring.api.urls")),
     path("api/v1/", include("models_registry.api_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api_schema"), name="api_docs"),
-    path("api/v1/health", health.ApiHealthView.as_view(), name="api_health"),
     # Asked for by pages that name no icon: the admin's, the API's, an error of the proxy.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("favicon.svg"))),
-    path("metrics", metrics.metrics, name="metrics"),
-    path("health", health.health, name="health"),
-    path("livez", health.livez, name="livez"),
-    path("readyz", health.readyz, name="readyz"),
 ]
 
 handler400 = "riskplatform.errors.bad_request"
