@@ -35,6 +35,6 @@ def text_in(request: Request, name: str, message: str) -> str | None:
     body = request.data or {}
     found: Any = body.get(name) if isinstance(body, dict) else 0
     found = request.query_params.get(name) if found is None else found
-    if found is not None and (not isinstance(found, str) or not found):
+    if found is not None and (not isinstance(found, str) or not found or "\0" in found):
         raise ValidationProblem([{"field": name, "message": message}])
     return found

@@ -28,7 +28,7 @@ from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.training import train_version
 from riskplatform.demo_marks import mark_filled, started_at
-from scoring.models import Detector, Prediction
+from scoring.models import Detector, Label, Prediction
 from scoring.simulating import simulate_history, truths_to_come
 
 PEOPLE = {
@@ -195,7 +195,9 @@ def _triage(now: datetime, say: Say) -> None:
     for alert in queue[2:60:8]:
         if stake_of(alert).above:
             continue  # It takes a case and a second person.
-        fraud = (alert.detector.slug, alert.top_prediction.external_id) in bad
+        top = alert.top_prediction
+        told = Label.objects.filter(prediction=top, is_fraud=True).exists()
+        fraud = told or (alert.detector.slug, top.external_id) in bad
         label_alert(
             alert,
             disposition=Disposition.FRAUD if fraud else Disposition.FALSE_POSITIVE,

@@ -31,7 +31,7 @@ def simulate_history(
     settled_until: datetime | None = None,
 ) -> int:
     """Score about `events` past events and label those whose truth is known by now; what comes
-    later waits for who simulates live.
+    later waits for who next begins to simulate live.
 
     What was flagged before `settled_until` was looked at by somebody: it has its label the day
     after, where the truth did not come sooner.
@@ -60,7 +60,10 @@ def simulate_history(
 
 
 def truths_to_come() -> DueTruths:
-    """Truths of simulated events that nobody can know yet; who simulates live records them."""
+    """Truths of simulated events that nobody can know yet.
+
+    Who next begins to simulate live records them.
+    """
     return DueTruths(Path(settings.VAR_DIR) / "simulated_truths")
 
 

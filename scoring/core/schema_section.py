@@ -1,7 +1,8 @@
 """The `event.schema` section of a declaration: every keyword is one that events are checked by.
 And the currency beside it.
 
-What would be passed over, or would refuse every event, is told. `schema` checks events by it.
+What would be passed over is told, and bounds that no value lies between. `schema` checks events by
+it.
 """
 
 import re
@@ -67,7 +68,7 @@ def _check_bounds(read: Reader, place: str, rule: Mapping[str, Any]) -> None:
 
 def _check_enum(read: Reader, place: str, kind: str, allowed: list[Any] | None) -> None:
     """Only values of the field's type can come. Null says that the field is left out."""
-    if allowed == []:
+    if allowed is not None and all(value is None for value in allowed):
         read.bad(place, "needs a list with at least one entry")
     odd = [value for value in allowed or () if value is not None and not _is_a(kind, value)]
     if odd:

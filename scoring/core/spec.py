@@ -276,6 +276,8 @@ def _costs(read: Reader, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _training(read: Reader, raw: Mapping[str, Any]) -> dict[str, Any]:
     training = _settings(read, raw, "training", TrainingSpec)
+    if isinstance(training.get("learner"), str):
+        training["learner"] = training["learner"].replace("-", "_")
     if read.stored:
         return training
     if "learner" in training:

@@ -17,6 +17,7 @@ from scoring.importing import Chunk
 
 BLOCK = 50_000
 """Rows that are read at once: where rows are filtered, each reading goes through the whole file."""
+PLAIN = ("string", "number", "integer", "boolean")
 AS_IT_COMES = "as it comes: "
 """Leads the name of a column that is kept beside the detector's fields, to be checked."""
 TWIN = "_duplicated_0"
@@ -52,11 +53,14 @@ class OwnSchema:
         return found
 
     def kind_of(self, name: str) -> str:
-        """The type of a column; `string` where it is not one plain type."""
+        """The plain type of a column; empty where it says none, or more than one."""
         rule = self.properties[name]
         said = rule.get("type") if isinstance(rule, Mapping) else None
-        kinds = [said] if isinstance(said, str) else [kind for kind in said or () if kind != "null"]
-        return str(kinds[0]) if len(kinds) == 1 else "string"
+        kinds = {said} if isinstance(said, str) else {*(said or ())} - {"null"}
+        if kinds == {"integer", "number"}:
+            return "number"
+        (kind,) = kinds if len(kinds) == 1 else ("",)
+        return kind if kind in PLAIN else ""
 
 
 class EventFile:
@@ -91,8 +95,10 @@ class EventFile:
         self._refuse_twins()
         self._own, self._checked = own_schema, self._own_columns(own_schema)
         beside = [pl.col(name).alias(AS_IT_COMES + name) for name in self._checked]
+        self._fields_of: Mapping[str, str] = {}
         if columns_of is not None:
             read = columns_of(self._columns())
+            self._fields_of = {name: own for own, name in read.items()}
             told = [pl.col(name).alias(own) for own, name in read.items()]
             self._frame = self._frame.select(*told, *beside)
         elif beside:
@@ -233,11 +239,21 @@ class EventFile:
             if self._own is None or not places:
                 return []
             found = frame.select(pl.col(AS_IT_COMES + n).alias(n) for n in self._checked)
-            kinds = {name: self._own.kind_of(name) for name in self._checked}
-            rows = found[list(places)].iter_rows(named=True)
-            return [self._own.problems_of(self._typed(row, kinds)) for row in rows]
+            kinds = {name: self._own.kind_of(name) or self._read_as(name) for name in self._checked}
+            rows = [self._typed(row, kinds) for row in found[list(places)].iter_rows(named=True)]
+            return [
+                # What a text stands for is not known where neither schema says it.
+                [(name, told) for name, told in self._own.problems_of(row)
+                 if kinds.get(name, PLAIN[0]) or name not in row]
+                for row in rows
+            ]  # fmt: skip
 
         return Chunk(first, ids, labels, read, problems)
+
+    def _read_as(self, column: str) -> str:
+        """The type of the detector's field that is read from the column; empty without one."""
+        field = self._fields_of.get(column, column)
+        return self._kind(field) if field in self.spec.schema["properties"] else ""
 
     def _event(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return self._typed(row, {name: self._kind(name) for name in row})

@@ -40,6 +40,13 @@ def test_the_example_of_every_shipped_detector_is_a_valid_event(slug):
     assert json.loads(json.dumps(event)) == event
 
 
+def test_the_example_of_a_field_that_may_be_null_is_a_value():
+    config = config_of("fraud")
+    config["event"]["schema"]["properties"]["merchant_type"]["enum"] = [None, "books"]
+    spec = parse_spec(config)
+    assert example_event(spec, at=NOW)["merchant_type"] == "books"
+
+
 def test_a_time_of_day_is_told_and_exemplified_as_one():
     config = config_of("credit_card_fraud")
     config["event"]["schema"]["required"] = ["amount", "time_of_day"]

@@ -149,6 +149,14 @@ def test_the_order_of_fields_is_no_change_and_a_limit_is_one(load):
     assert "load its feature pipeline again" in how_it_comes(source)
 
 
+def test_a_keyword_that_an_earlier_release_kept_and_nothing_checks_is_no_change(load):
+    load(KAFKA, PIPELINE)
+    source = Source.objects.get()
+    source.schema["properties"]["amount"]["minLength"] = 1
+    source.detector.config["event"]["schema"]["properties"]["amount"]["minLength"] = 1
+    assert "again" not in how_it_comes(source)
+
+
 def test_a_schema_of_an_earlier_release_without_a_field_breaks_no_page(load, client, engineer):
     load(KAFKA, PIPELINE)
     Source.objects.update(schema={})

@@ -369,6 +369,30 @@ class TestKept:
         told = json.loads(letter.read_text())
         assert sorted(field for field, _ in told["problems"]) == ["amount", "paid", "shop"]
 
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            "{anyOf: [{type: number, minimum: 0}, {type: 'null'}]}",
+            "{enum: [12.5, 13]}",
+            "{type: [integer, number], minimum: 0}",
+            "{minimum: 0}",
+        ],
+    )
+    def test_a_column_without_one_plain_type_is_read_as_the_detector_reads_it(
+        self, payments_detector, tmp_path, rule
+    ):
+        path = tmp_path / "shop.csv"
+        path.write_text("order,customer,amount,location,timestamp,shop,paid\n"
+                        "o-1,Ada,12.5,Berlin,2020-06-01T12:00:00Z,books,1\n")  # fmt: skip
+        text = WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")
+        text = text.replace("{type: number, minimum: 0}", rule)
+        assert rule in text
+        # Nobody says what the text of this one stands for, so nobody refuses it.
+        text = text.replace("    e_mail:", "    paid: {enum: [1, 2]}\n    e_mail:")
+        save_source(read_yaml(text), actor=None)
+        call_command("run_source", "shop-payments", stdout=StringIO())
+        assert Prediction.objects.get().external_id == "o-1"
+
     def test_a_column_that_the_sources_schema_requires_is_missed(self, payments_detector, tmp_path):
         path = tmp_path / "shop.csv"
         path.write_text("order,amount\no-1,12.5\n")

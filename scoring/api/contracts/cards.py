@@ -143,6 +143,7 @@ class _Sent:
 
     def _full_form(self, transaction: dict[str, Any]) -> None:
         self._places = {name: f"transaction.{name}" for name in {*LAYOUT, *transaction}}
+        self._look_at({"transaction": {"transaction_id": transaction.get("transaction_id")}})
         self._take(transaction)
 
     def _simple_form(self, transaction: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class Command(BaseCommand):
         for detector in Detector.objects.filter(policy_digest=""):
             try:
                 govern(detector)
-            except SpecError as error:
+            except (SpecError, BundleNotWritten) as error:
                 self.stderr.write(f"{detector.slug} has no policy: {error}")
                 continue
             self.stdout.write(f"policy  {detector.slug}")

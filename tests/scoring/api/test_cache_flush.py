@@ -43,7 +43,7 @@ def test_the_address_may_name_it_as_on_the_other_routes(api, payments_detector, 
 
     assert ask("fraud").json()["detectors"] == ["fraud"]
     assert epochs() == {"fraud": 1, "payments": 0}
-    assert [ask(slug).status_code for slug in ("nothing", "")] == [404, 422]
+    assert [ask(slug).status_code for slug in ("nothing", "", "%00")] == [404, 422, 422]
 
 
 def test_a_bare_post_flushes_all(api, fraud_detector):

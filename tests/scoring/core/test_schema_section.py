@@ -56,6 +56,7 @@ def test_bounds_between_which_nothing_lies_are_told(rule, key):
         ({"type": "integer", "enum": [1, 1.5]}, "'1.5' is no integer"),
         ({"type": "number", "enum": ["one"]}, "'one' is no number"),
         ({"type": "boolean", "enum": [1]}, "'1' is no boolean"),
+        ({"type": "string", "enum": [None]}, "needs a list with at least one entry"),
     ],
 )
 def test_an_enum_holds_values_of_the_fields_type(rule, said):

@@ -387,3 +387,10 @@ def test_countries_that_were_taken_in_before_stay_as_they_are():
     config["screening"] |= {"embargoed": ["UK", "ZZ"]}
     screening = parse_spec(config, stored=True).screening
     assert screening is not None and screening.embargoed == {"UK", "ZZ"}
+
+
+def test_a_learner_may_be_written_with_hyphens_and_is_one_that_there_is():
+    config = config_of("anomaly")
+    config["training"]["learner"] = "isolation-forest"
+    for stored in (False, True):
+        assert parse_spec(config, stored=stored).training.learner == "isolation_forest"

@@ -178,6 +178,15 @@ def test_a_number_that_is_none_is_named_with_all_else_that_is_wrong(
     assert not Prediction.objects.exists()
 
 
+def test_an_id_inside_the_transaction_is_looked_at_though_nobody_reads_it(
+    post, creditcard_champion
+):
+    sent = full()
+    sent["transaction"]["transaction_id"] = "HERE"
+    body = json.dumps(sent).replace('"HERE"', "NaN")
+    assert fields_of(post(URL, body)) == ["transaction.transaction_id"]
+
+
 def test_a_batch_is_counted_and_timed(post, creditcard_champion):
     response = post(BATCH, {"transactions": [full(1), fraud(2), listed(3)]})
     assert response.status_code == 200, response.content
