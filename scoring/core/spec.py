@@ -8,28 +8,23 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from scoring.core.aggregates import RISKS
 from scoring.core.countries import country_code
+from scoring.core.event_section import check_event, read_elapsed
 from scoring.core.feature_section import read_features
 from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
-from scoring.core.reader import NUMBERS, Reader, SpecError
+from scoring.core.reader import Reader, SpecError
 from scoring.core.rule_spec import RuleSpec, read_rules
-from scoring.core.schema_section import check_currency, check_schema
 from scoring.core.shape import is_number, shape_problems
 from scoring.core.transformations import FeatureSpec
 
 SECTIONS = (
     *("slug", "name", "description", "event", "features", "rules", "costs", "training"),
     *("screening", "audit_rate"),
-)
-ROLES = (
-    *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
-    *("label_column", "links", "source", "schema"),
 )
 AUDIT_RATE = 0.005
 """Share of approved events that a human looks at, where the declaration does not say."""
@@ -304,48 +299,6 @@ def _slug(read: Reader, raw: Mapping[str, Any]) -> str:
     return slug
 
 
-def _elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
-    """(field, since) of files that count their time in seconds."""
-    if not raw:
-        return "", 0.0
-    read.only("event.elapsed", raw, ("field", "since"))
-    name = read.number_field("event.elapsed.field", raw.get("field"))
-    try:
-        since = datetime.fromisoformat(str(raw.get("since")))
-    except ValueError:
-        read.bad("event.elapsed.since", "is a time such as 2013-09-01T00:00:00Z")
-        return name, 0.0
-    return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
-
-
-def _check_event(read: Reader, event: Mapping[str, Any]) -> None:
-    """Roles are given to fields that exist, and personal data is no category."""
-    read.only("event", event, ROLES)
-    if not event.get("schema", {}).get("properties"):
-        read.bad("event.schema.properties", "declare the fields of an event")
-    if not isinstance(event.get("source", ""), str):
-        read.bad("event.source", "is the slug of a source")
-    if not (read.stored or isinstance(event.get("label_column", ""), str)):
-        read.bad("event.label_column", "is the name of a column in imported files")
-    for key in ("id", "time", "amount", "entity"):
-        given = event.get(key)
-        if given or not (read.stored or given in (None, "")):
-            read.known_field(f"event.{key}", given)
-    check_schema(read, event.get("schema", {}))
-    check_currency(read, event.get("currency", {}))
-    for name in event.get("pii", []):
-        read.known_field("event.pii", name)
-        if name == event.get("id"):
-            said = "is the id of an event, which is stored in clear: make another field the id"
-            read.bad("event.pii", f"'{name}' {said}, or take it out of event.pii if it is none")
-    for name in event.get("links", []):
-        read.known_field("event.links", name)
-    for name in event.get("schema", {}).get("required", []):
-        read.known_field("event.schema.required", name)
-    read.plays("event.time", event.get("time"), types=("string",), form="date-time")
-    read.plays("event.amount", event.get("amount"), types=NUMBERS)
-
-
 def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     """Read a detector declaration. Raises SpecError with every problem found.
 
@@ -361,10 +314,10 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     if "transformations" in raw and not stored:
         read.bad("transformations", "stand under features")
     slug = _slug(read, raw)
-    _check_event(read, event)
+    check_event(read, event)
     features = read_features(read, raw.get("features", {}))
     immutable = _immutable(read, raw.get("features", {}))
-    elapsed_field, elapsed_since = _elapsed(read, event.get("elapsed", {}))
+    elapsed_field, elapsed_since = read_elapsed(read, event.get("elapsed", {}))
     rules = read_rules(read, raw.get("rules", []))
     screening = _screening(read, raw.get("screening", {}))
     audit_rate = _audit_rate(read, raw)

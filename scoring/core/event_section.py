@@ -1,0 +1,55 @@
+"""The `event` section of a declaration: which field plays which role, and how files tell time."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from scoring.core.reader import NUMBERS, Reader
+from scoring.core.schema_section import check_currency, check_schema
+
+ROLES: Final = (
+    *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
+    *("label_column", "links", "source", "schema"),
+)
+
+
+def check_event(read: Reader, event: Mapping[str, Any]) -> None:
+    """Roles are given to fields that exist, and personal data is no category."""
+    read.only("event", event, ROLES)
+    if not event.get("schema", {}).get("properties"):
+        read.bad("event.schema.properties", "declare the fields of an event")
+    if not isinstance(event.get("source", ""), str):
+        read.bad("event.source", "is the slug of a source")
+    if not (read.stored or isinstance(event.get("label_column", ""), str)):
+        read.bad("event.label_column", "is the name of a column in imported files")
+    for key in ("id", "time", "amount", "entity"):
+        given = event.get(key)
+        if given or not (read.stored or given in (None, "")):
+            read.known_field(f"event.{key}", given)
+    check_schema(read, event.get("schema", {}))
+    check_currency(read, event.get("currency", {}))
+    for name in event.get("pii", []):
+        read.known_field("event.pii", name)
+        if name == event.get("id"):
+            said = "is the id of an event, which is stored in clear: make another field the id"
+            read.bad("event.pii", f"'{name}' {said}, or take it out of event.pii if it is none")
+    for name in event.get("links", []):
+        read.known_field("event.links", name)
+    for name in event.get("schema", {}).get("required", []):
+        read.known_field("event.schema.required", name)
+    read.plays("event.time", event.get("time"), types=("string",), form="date-time")
+    read.plays("event.amount", event.get("amount"), types=NUMBERS)
+
+
+def read_elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
+    """(field, since) of files that count their time in seconds."""
+    if not raw:
+        return "", 0.0
+    read.only("event.elapsed", raw, ("field", "since"))
+    name = read.number_field("event.elapsed.field", raw.get("field"))
+    try:
+        since = datetime.fromisoformat(str(raw.get("since")))
+    except ValueError:
+        read.bad("event.elapsed.since", "is a time such as 2013-09-01T00:00:00Z")
+        return name, 0.0
+    return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
