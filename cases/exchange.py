@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation, localcontext
 from typing import Final
 
-from scoring.core.schema_section import CURRENCY
+from scoring.core.event_section import CURRENCY
 
 LEAST: Final = Decimal("0.000000001")
 MOST: Final = Decimal("999999.999999999")

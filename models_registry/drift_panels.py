@@ -197,18 +197,14 @@ def _bundle(check: DriftCheck) -> Bundle | None:
 
 def _once_full(check: DriftCheck, found: DriftStatistic) -> bool:
     """Whether it was measured against the rows with full windows alone."""
-    bundle = _bundle(check)
-    if bundle is None or found.role != FEATURE:
-        return False
-    return ONCE_FULL in bundle.reference.get(found.name, {})
+    bundle = _bundle(check) if found.role == FEATURE else None
+    return bundle is not None and ONCE_FULL in bundle.reference.get(found.name, {})
 
 
 def _level_names(check: DriftCheck, found: DriftStatistic) -> dict[float, str]:
     """Readable levels of a category, as its bundle knows them; a bundle that is gone knows none."""
-    bundle = _bundle(check)
-    if bundle is None:
-        return {}
-    if bundle.predictor is None or found.role != FEATURE or found.name not in bundle.plan.names:
+    bundle = _bundle(check) if found.role == FEATURE else None
+    if bundle is None or bundle.predictor is None or found.name not in bundle.plan.names:
         return {}
     source = bundle.plan.names.index(found.name)
     return {

@@ -68,18 +68,23 @@ def publish_bundle(
             rows=parts.train.labelled,
         ),
         BANDS: _bands(rows, parts, fitted, found),
-        "training": {
-            "dataset_digest": dataset.digest,
-            "rows": len(parts.train.rows),
-            "positives": parts.train.positives,
-            "known_at": rows.known_at.isoformat(),
-            "last_fitted_at": float(rows.event_time[parts.validation.span[-1]]),
-        },
+        "training": _training(rows, parts, dataset),
         "metrics": found.metrics,
         "created_at": datetime.now(UTC).isoformat(),
     }
     files = {MODEL: exported.onnx, EXPLAIN: arrays_to_bytes(exported.arrays)}
     return write_bundle(bundle_root(), finite(manifest), files)
+
+
+def _training(rows: Rows, parts: Parts, dataset: Dataset) -> dict[str, Any]:
+    """What it was fitted on, and up to when (seconds since 1970, UTC)."""
+    return {
+        "dataset_digest": dataset.digest,
+        "rows": len(parts.train.rows),
+        "positives": parts.train.positives,
+        "known_at": rows.known_at.isoformat(),
+        "last_fitted_at": float(rows.event_time[parts.validation.span[-1]]),
+    }
 
 
 def _reference(spec: DetectorSpec, rows: Rows, train: Part) -> dict[str, dict[str, Any]]:

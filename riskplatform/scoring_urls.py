@@ -1,7 +1,8 @@
 """The addresses that integrations and probes ask.
 
 Apart from `urls`, which begins with them, so that a process that only scores never loads a page
-(some 10 MB): `middleware.match_url` looks here first.
+(some 10 MB): `middleware.match_url` looks here first. Whoever asks a process for its first page
+waits for them once, some 0.4 s.
 """
 
 from django.urls import include, path

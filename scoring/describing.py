@@ -172,7 +172,7 @@ def example_event(spec: DetectorSpec, *, at: datetime) -> dict[str, Any]:
 
 def _example(name: str, rule: Mapping[str, Any], at: datetime) -> Any:
     if "enum" in rule:
-        return next(value for value in rule["enum"] if value is not None)
+        return next((value for value in rule["enum"] if value is not None), None)
     if rule["type"] == "boolean":
         return True
     if rule["type"] in ("number", "integer"):

@@ -53,7 +53,9 @@ class Chunk:
     ids: list[str]
     labels: list[bool | None]
     read: Callable[[Sequence[int]], list[dict[str, Any]]]
-    problems: Callable[[Sequence[int]], list[list[tuple[str, str]]]] = lambda places: []
+    problems: Callable[[Sequence[int]], list[list[tuple[str, str]]]] = lambda places: [
+        [] for _ in places
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ def _missing(
         problem = (source.spec.id_field, NAMELESS)
         letters.refuse({row: [problem] for row in nameless}, report)
         wanted = [i for i in wanted if chunk.ids[i]]
-    wrong = {i: found for i, found in zip(wanted, chunk.problems(wanted), strict=False) if found}
+    wrong = {i: found for i, found in zip(wanted, chunk.problems(wanted), strict=True) if found}
     letters.refuse({chunk.first + i: found for i, found in wrong.items()}, report)
     wanted = [i for i in wanted if i not in wrong]
     return Batch(

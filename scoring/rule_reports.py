@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.models import AuditEntry
+from accounts.quantities import counted
 from scoring.core.bundle import BundleError
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.rule_text import filled_text, repeated
@@ -245,8 +246,8 @@ def content_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any] | N
     if now is None:
         return ["Its content is gone."]
     if before is None:
-        count = len(now["rules"])
-        return [f"First policy, with {count or 'no'} rule{'' if count == 1 else 's'}."]
+        rules = counted(len(now["rules"]), "rule") if now["rules"] else "no rules"
+        return [f"First policy, with {rules}."]
     old = {(rule["code"], rule["stage"]): rule for rule in before["rules"]}
     new = {(rule["code"], rule["stage"]): rule for rule in now["rules"]}
     changes = []

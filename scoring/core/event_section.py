@@ -1,16 +1,18 @@
 """The `event` section of a declaration: which field plays which role, and how files tell time."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from scoring.core.reader import NUMBERS, Reader
-from scoring.core.schema_section import check_currency, check_schema
+from scoring.core.schema_section import check_schema
 
 ROLES: Final = (
     *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
     *("label_column", "links", "source", "schema"),
 )
+CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
 def check_event(read: Reader, event: Mapping[str, Any]) -> None:
@@ -27,7 +29,7 @@ def check_event(read: Reader, event: Mapping[str, Any]) -> None:
         if given or not (read.stored or given in (None, "")):
             read.known_field(f"event.{key}", given)
     check_schema(read, event.get("schema", {}))
-    check_currency(read, event.get("currency", {}))
+    _check_currency(read, event.get("currency", {}))
     for name in event.get("pii", []):
         read.known_field("event.pii", name)
         if name == event.get("id"):
@@ -53,3 +55,13 @@ def read_elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
         read.bad("event.elapsed.since", "is a time such as 2013-09-01T00:00:00Z")
         return name, 0.0
     return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
+
+
+def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
+    """Note every mistake. Earlier releases took any."""
+    if read.stored:
+        return
+    if currency.get("field"):
+        read.known_field("event.currency.field", currency["field"])
+    if not CURRENCY.fullmatch(str(currency.get("default", "EUR"))):
+        read.bad("event.currency.default", "is a code of three capital letters such as EUR")

@@ -1,11 +1,9 @@
 """The `event.schema` section of a declaration: every keyword is one that events are checked by.
-And the currency beside it.
 
 What would be passed over is told, and bounds that no value lies between. `schema` checks events by
 it.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,7 +21,6 @@ OF_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "boolean": (),
 }
 """Keywords by which a field of each type is checked, beside `type` and `enum`."""
-CURRENCY: Final = re.compile(r"[A-Z]{3}")
 MOST_LENGTH: Final = 2**31
 MOST_FIELD_NAME: Final = 64
 """Lists and snoozes are stored by a field's name."""
@@ -85,13 +82,3 @@ def _is_a(kind: str, value: object) -> bool:
     if not isinstance(value, int | float) or not is_number(value):
         return False
     return kind == "number" or value == int(value)
-
-
-def check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
-    """Note every mistake. Earlier releases took any."""
-    if read.stored:
-        return
-    if currency.get("field"):
-        read.known_field("event.currency.field", currency["field"])
-    if not CURRENCY.fullmatch(str(currency.get("default", "EUR"))):
-        read.bad("event.currency.default", "is a code of three capital letters such as EUR")

@@ -94,15 +94,9 @@ class EventFile:
             self._frame = self._scan(path)
         self._refuse_twins()
         self._own, self._checked = own_schema, self._own_columns(own_schema)
-        beside = [pl.col(name).alias(AS_IT_COMES + name) for name in self._checked]
-        self._fields_of: Mapping[str, str] = {}
-        if columns_of is not None:
-            read = columns_of(self._columns())
-            self._fields_of = {name: own for own, name in read.items()}
-            told = [pl.col(name).alias(own) for own, name in read.items()]
-            self._frame = self._frame.select(*told, *beside)
-        elif beside:
-            self._frame = self._frame.with_columns(beside)
+        read = None if columns_of is None else columns_of(self._columns())
+        self._fields_of = {name: own for own, name in (read or {}).items()}
+        self._name_columns(read)
         self._complete(spec)
         if until is not None:
             self._frame = self._frame.filter(self._time() < until)
@@ -114,6 +108,16 @@ class EventFile:
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
         self.rows = int(self._collect(self._frame.select(pl.len())).item())
+
+    def _name_columns(self, read: Mapping[str, str] | None) -> None:
+        """Columns under the names of the fields that are read from them, those that are checked
+        beside."""
+        beside = [pl.col(name).alias(AS_IT_COMES + name) for name in self._checked]
+        if read is not None:
+            told = [pl.col(name).alias(own) for own, name in read.items()]
+            self._frame = self._frame.select(*told, *beside)
+        elif beside:
+            self._frame = self._frame.with_columns(beside)
 
     def _own_columns(self, own: OwnSchema | None) -> list[str]:
         """Those that a schema of the file's own tells of. Raises FileProblem."""
@@ -237,7 +241,7 @@ class EventFile:
 
         def problems(places: Sequence[int]) -> list[list[tuple[str, str]]]:
             if self._own is None or not places:
-                return []
+                return [[] for _ in places]
             found = frame.select(pl.col(AS_IT_COMES + n).alias(n) for n in self._checked)
             kinds = {name: self._own.kind_of(name) or self._read_as(name) for name in self._checked}
             rows = [self._typed(row, kinds) for row in found[list(places)].iter_rows(named=True)]

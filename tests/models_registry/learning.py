@@ -10,6 +10,7 @@ from django.utils import timezone
 from jobs.progress import JobCancelled
 from models_registry.fitting import QuietProgress
 from models_registry.models import Dataset, ModelVersion
+from models_registry.training import train_version
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root, install_rules_only
 from scoring.labelling import record_truths
@@ -69,6 +70,18 @@ def history(detector: Detector, *, events: int = 700, seed: int = 5) -> list[boo
     }
     record_truths(detector.pk, truths, source=Label.Source.IMPORT)
     return is_fraud.tolist()
+
+
+def first_version(detector: Detector, learner: str = "logistic_regression") -> ModelVersion:
+    """Trained on all that is known at the end of the history, without a job."""
+    return train_version(
+        detector,
+        learner=learner,
+        trained_by=None,
+        job=None,
+        progress=QuietProgress(),
+        now=KNOWN_AT,
+    )
 
 
 def version_of(detector: Detector, number: int, *, at: datetime | None = None) -> ModelVersion:

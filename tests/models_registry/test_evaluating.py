@@ -28,13 +28,13 @@ from models_registry.fitting import QuietProgress, told_while_reading
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.threshold_moves import publish_thresholds
-from models_registry.training import train_version
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 from tests.models_registry.learning import (
     KNOWN_AT,
     CancelledAt,
     detector_of,
+    first_version,
     history,
     learning_config,
 )
@@ -53,14 +53,7 @@ def trained(db):
     """v1 of a detector with 40 days of history."""
     detector = detector_of(learning_config())
     history(detector)
-    return train_version(
-        detector,
-        learner="logistic_regression",
-        trained_by=None,
-        job=None,
-        progress=QuietProgress(),
-        now=KNOWN_AT,
-    )
+    return first_version(detector)
 
 
 def test_on_the_same_events_and_labels_it_finds_what_training_found(trained):

@@ -17,15 +17,19 @@ from jobs.models import Job
 from models_registry.core.evaluation import evaluate
 from models_registry.core.threshold_curve import threshold_curve
 from models_registry.evaluation_models import Evaluation
-from models_registry.fitting import QuietProgress
 from models_registry.judging import finite
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
-from models_registry.training import train_version
 from models_registry.verdicts import UNKNOWN
 from scoring.core.decision import Thresholds
 from tests.models_registry.core.test_evaluation import drawn
-from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.learning import (
+    KNOWN_AT,
+    detector_of,
+    first_version,
+    history,
+    learning_config,
+)
 from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -352,14 +356,7 @@ def trained(db):
     """A version that learnt from 400 events."""
     detector = detector_of(learning_config())
     history(detector, events=400)
-    return train_version(
-        detector,
-        learner="logistic_regression",
-        trained_by=None,
-        job=None,
-        progress=QuietProgress(),
-        now=KNOWN_AT,
-    )
+    return first_version(detector)
 
 
 def test_a_dataset_tells_what_it_holds_and_where_it_comes_from(client, analyst, trained):

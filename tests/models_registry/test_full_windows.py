@@ -8,15 +8,18 @@ from django.utils import timezone
 
 from models_registry.core import reference
 from models_registry.core.reference import ONCE_FULL, describe_features
-from models_registry.fitting import QuietProgress
 from models_registry.monitoring import check_drift
-from models_registry.training import train_version
 from scoring import deployment
 from scoring.core.bundle import load_bundle, read_files, write_bundle
 from scoring.deployment import bundle_root
 from scoring.models import Prediction
 from tests.models_registry.drifting import drifting_digest, stored_events
-from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.learning import (
+    detector_of,
+    first_version,
+    history,
+    learning_config,
+)
 
 pytestmark = pytest.mark.django_db
 COUNT = "user_id_count_7d"
@@ -31,14 +34,7 @@ def detector(db, monkeypatch):
 
 def trained(detector):
     """Its first version, and what that kept of the features."""
-    version = train_version(
-        detector,
-        learner="logistic_regression",
-        trained_by=None,
-        job=None,
-        progress=QuietProgress(),
-        now=KNOWN_AT,
-    )
+    version = first_version(detector)
     return version, load_bundle(bundle_root(), version.digest).manifest["reference"]
 
 

@@ -12,7 +12,6 @@ from models_registry.approvals import (
 from models_registry.card import model_card
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.explaining import explanation_of
-from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.presenting_card import card_lines
 from models_registry.promotion import promote, roll_back
@@ -24,13 +23,17 @@ from models_registry.threshold_moves import (
     known_of,
     publish_thresholds,
 )
-from models_registry.training import train_version
 from models_registry.verdicts import per_thousand, same_events_rows, share, verdict_of
 from scoring.core.bundle import read_files
 from scoring.core.decision import Thresholds
 from scoring.deployment import bundle_root, serving
 from tests.factories import card, scored
-from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.learning import (
+    detector_of,
+    first_version,
+    history,
+    learning_config,
+)
 from tests.models_registry.versions import comparison
 
 pytestmark = pytest.mark.django_db
@@ -41,14 +44,7 @@ STAND = Thresholds(review=0.2, block=0.8, medium=0.2, high=0.5, critical=0.8)
 def champion(db):
     detector = detector_of(learning_config())
     history(detector, events=500)
-    version = train_version(
-        detector,
-        learner="logistic_regression",
-        trained_by=None,
-        job=None,
-        progress=QuietProgress(),
-        now=KNOWN_AT,
-    )
+    version = first_version(detector)
     promote(version, actor=None)
     return version
 

@@ -30,6 +30,7 @@ from models_registry.retraining import TRAIN, request_training
 from models_registry.training import _plan, _split, run_training, train_version
 from models_registry.tuning_models import TuningTrial
 from scoring.core.bundle import load_bundle
+from scoring.core.spec import LEARNERS as DECLARABLE
 from scoring.core.spec import parse_spec as detector_spec
 from scoring.deployment import bundle_root, serving
 from scoring.models import Label
@@ -96,7 +97,7 @@ def test_a_job_searches_for_as_long_as_it_was_asked_to_or_as_declared(detector):
 
 
 def test_every_learner_is_offered_by_its_own_title():
-    assert set(LEARNER_TITLES) == set(LEARNERS)
+    assert set(LEARNER_TITLES) == set(LEARNERS) == set(DECLARABLE)
 
 
 @pytest.mark.parametrize("learner", sorted(LEARNERS))

@@ -12,10 +12,16 @@ from models_registry.fitting import QuietProgress
 from models_registry.judging import risk_of
 from models_registry.monitoring import _matured, check_drift
 from models_registry.promotion import promote
-from models_registry.training import train_version
 from scoring.deployment import loaded
 from scoring.models import Label, Prediction
-from tests.models_registry.learning import DELAY, KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.learning import (
+    DELAY,
+    KNOWN_AT,
+    detector_of,
+    first_version,
+    history,
+    learning_config,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,14 +41,7 @@ def with_few_labels(*, events=2000, capacity=0.1):
 
 
 def trained(detector):
-    return train_version(
-        detector,
-        learner="logistic_regression",
-        trained_by=None,
-        job=None,
-        progress=QuietProgress(),
-        now=KNOWN_AT,
-    )
+    return first_version(detector)
 
 
 def risks(version):

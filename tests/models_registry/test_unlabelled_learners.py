@@ -7,10 +7,15 @@ from models_registry.core.splits import LabelHistory, SplitError, TimeSplit
 from models_registry.evaluating import EvaluationError, evaluate_as_of, evaluate_folds
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
-from models_registry.training import train_version
 from scoring.deployment import loaded
 from scoring.models import Label
-from tests.models_registry.learning import KNOWN_AT, detector_of, history, learning_config
+from tests.models_registry.learning import (
+    KNOWN_AT,
+    detector_of,
+    first_version,
+    history,
+    learning_config,
+)
 
 DAY = 86400.0
 NOBODY = LabelHistory(np.array([], np.intp), np.array([], np.int8), np.array([], float))
@@ -28,14 +33,7 @@ def without_labels():
 
 
 def trained(detector, learner="isolation_forest"):
-    return train_version(
-        detector,
-        learner=learner,
-        trained_by=None,
-        job=None,
-        progress=QuietProgress(),
-        now=KNOWN_AT,
-    )
+    return first_version(detector, learner)
 
 
 def test_a_learner_that_needs_no_labels_learns_from_events_without_one():
