@@ -351,6 +351,15 @@ def test_the_command_reports_and_resumes(cards_detector, path, capsys):
     assert "0 scored" in second
 
 
+def test_the_command_tells_no_pace_from_rows_that_were_there_before(cards_detector, path, capsys):
+    call_command("import_events", str(path), detector="cards")
+    assert "events/s, " in capsys.readouterr().err
+    call_command("import_events", str(path), detector="cards")
+    told = capsys.readouterr().err
+    assert "50 were there before" in told
+    assert "events/s" not in told
+
+
 def test_the_command_refuses_an_unknown_detector(db, path):
     with pytest.raises(CommandError, match="no detector 'nothing'"):
         call_command("import_events", str(path), detector="nothing")

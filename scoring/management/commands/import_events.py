@@ -32,12 +32,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._started, self._drawn = time.monotonic(), False
+        self._scoring_since = self._started
         try:
             spec = serving(options["detector"]).bundle.spec
             file = EventFile(options["file"], spec, until=options["until"], limit=options["limit"])
             detector = Detector.objects.get(slug=spec.slug)
             as_of = options["as_of"] or file.last_event_at()
-            self._started = time.monotonic()
+            self._started = self._scoring_since = time.monotonic()
             report = import_file(detector, file, as_of=as_of, on_progress=self._bar)
         except UnknownDetector as error:
             raise CommandError(f"There is no detector '{options['detector']}'.") from error
@@ -46,25 +47,30 @@ class Command(BaseCommand):
         finally:
             if self._drawn:
                 sys.stderr.write("\n")
-        seconds = time.monotonic() - self._started
+        ended = time.monotonic()
+        rate = report.scored / max(ended - self._scoring_since, 1e-9)
         self.stdout.write(
             f"{report.rows:,} rows: {report.skipped:,} were there before, "
             f"{report.scored:,} scored, {report.flagged:,} flagged, "
             f"{labelled_and_refused(report)}; "
-            f"{seconds:.0f} s, {report.scored / max(seconds, 1e-9):,.0f} events/s."
+            f"{ended - self._started:.0f} s, {rate:,.0f} events/s."
         )
         if report.dead_letters:
             self.stdout.write(f"Refused rows are in {report.dead_letters}.")
 
     def _bar(self, done: int, report: ImportReport) -> None:
+        """Draw how far it is. Rows that were there before tell nothing about those to come: the
+        rate counts from the end of the last chunk before anything was scored."""
         self._drawn = True
-        share = done / max(report.rows, 1)
-        seconds = time.monotonic() - self._started
-        rate = (done - report.skipped) / max(seconds, 1e-9)
-        # Rows that are only skipped tell nothing about those to come.
-        left = f", {(report.rows - done) / rate:4.0f} s left" if rate else ""
+        share, now = done / max(report.rows, 1), time.monotonic()
+        if report.scored:
+            rate = report.scored / max(now - self._scoring_since, 1e-9)
+            pace = f"{rate:7,.0f} events/s, {(report.rows - done) / rate:4.0f} s left"
+        else:
+            self._scoring_since = now
+            pace = f"{report.skipped:9,} were there before"
         sys.stderr.write(
             f"\r[{'#' * int(share * WIDTH):<{WIDTH}}] {share:4.0%} {done:>9,}/{report.rows:,} "
-            f"{rate:7,.0f} events/s{left} "
+            f"{pace} "
         )
         sys.stderr.flush()
