@@ -75,7 +75,8 @@ class EntityPlan:
     Of the `aggregates` the first `len(places)` are features, the others serve `against`.
     `columns` are the event fields of the state's columns 1..k; a `coded` one holds the codes of
     its values. Windows look back `reach` seconds; `horizon` seconds are remembered, for events that
-    come late (MOST_LATE).
+    come late (MOST_LATE). Aggregates read the last `whole` of them, late events counted; of what is
+    older a busy entity keeps the newest alone (`EntityWindow.thinned`).
     Where labels matter, three more columns follow: the event's identity, and since and until when
     it was known as fraud; `risk_column` is the second of them (0: labels do not matter).
     """
@@ -85,6 +86,7 @@ class EntityPlan:
     coded: tuple[bool, ...]
     reach: float
     horizon: float
+    whole: float
     signature: int
     aggregates: tuple[Aggregate, ...]
     reading: Reading
@@ -145,12 +147,15 @@ def _plan_entity(
         if feature.kind in AGAINST
     ]
     reach = max(f.reach for _, f in features)
+    late = min(reach, MOST_LATE)
+    counted = max((f.reach for _, f in features if f.kind != "since_last"), default=0.0)
     return EntityPlan(
         key=key,
         columns=tuple(columns),
         coded=tuple(columns.values()),
         reach=reach,
-        horizon=reach + min(reach, MOST_LATE),
+        horizon=reach + late,
+        whole=counted + late,
         signature=_signature(columns, reach, risk_column),
         aggregates=tuple(aggregates),
         reading=Reading(aggregates),

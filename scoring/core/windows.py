@@ -248,6 +248,15 @@ class EntityWindow:
             return self
         return EntityWindow(None, self.tail, columns=[column[first:] for column in self._columns])
 
+    def thinned(self, whole: float) -> "EntityWindow":
+        """A base of what is still read: the rows of the last `whole` seconds, and the newest before
+        them, which tells the time since the last event. The newest SHORT rows in any case.
+        """
+        if len(self) <= SHORT:
+            return self
+        first = int(self.rows[:, 0].searchsorted(self.rows[-1, 0] - whole, "left")) - 1
+        return EntityWindow(self.rows[max(min(first, len(self) - SHORT), 0) :])
+
 
 def packed(rows: Floats) -> bytes:
     """Rows as little-endian float64."""

@@ -114,14 +114,14 @@ class DatabaseFeatureStore:
         trip: Trip | None = None,
     ) -> None:
         """See FeatureStore. Needs no `learnt`: what is committed here is not lost."""
-        signatures = {entity.key: entity.signature for entity in plan.entities}
+        plans = {entity.key: entity for entity in plan.entities}
         states: dict[Key, bytes] = {}
         tails: dict[Key, bytes] = {}
         for key, window in sorted(windows.items()):
             if window.tail is not None and len(window.tail) <= MOST_TAIL_BYTES:
                 tails[key] = window.tail
             else:
-                states[key] = window.to_bytes(signature=signatures[key[0]])
+                states[key] = state_of(plans[key[0]], window)
         write_states(detector_id, states, trip)
         _write_tails(detector_id, tails, trip)
 
@@ -159,6 +159,11 @@ def window_of(entity: EntityPlan, state: bytes, tail: bytes = b"") -> EntityWind
     """The window of a stored base and tail. Raises WindowStateError."""
     window = EntityWindow.from_bytes(state, tail, columns=entity.width, signature=entity.signature)
     return window.pruned(entity.horizon)
+
+
+def state_of(entity: EntityPlan, window: EntityWindow) -> bytes:
+    """The window as a base, without what no feature reads."""
+    return window.thinned(entity.whole).to_bytes(signature=entity.signature)
 
 
 def ask_states(

@@ -147,8 +147,7 @@ class RedisFeatureStore:
         loaded = windows.versions if isinstance(windows, LoadedWindows) else {}
         version = os.urandom(16)
         states = {
-            key: window.to_bytes(signature=plans[key[0]].signature)
-            for key, window in sorted(windows.items())
+            key: database.state_of(plans[key[0]], window) for key, window in sorted(windows.items())
         }
         arguments = {
             key: (loaded.get(key, b""), version, state, int(plans[key[0]].horizon) + SLACK_SECONDS)

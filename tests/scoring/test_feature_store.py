@@ -1,5 +1,6 @@
 """What every feature store must keep, asked of each in turn."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ from django.db import transaction
 from accounts import vault
 from scoring.core.features import FeaturePlan
 from scoring.core.spec import parse_spec
-from scoring.core.vectors import teach
+from scoring.core.vectors import build, teach
 from scoring.core.windows import EntityWindow, WindowStateError
 from scoring.services import score_events
 from tests.factories import START, config_of, parse_all, payment, spec_of
@@ -17,6 +18,7 @@ from tests.factories import START, config_of, parse_all, payment, spec_of
 pytestmark = pytest.mark.django_db
 SPEC = spec_of("payments")
 PLAN = FeaturePlan(SPEC)
+DAY = 86400.0
 
 
 def taught(store, detector, *raws):
@@ -122,6 +124,23 @@ def test_what_no_window_can_hold_is_forgotten(store, payments_detector):
         score_events("payments", [raw])
     times = rows_of(store, payments_detector)[:, 0] - START.timestamp()
     assert times.tolist() == [10, 10 + horizon]
+
+
+def test_of_a_busy_entity_what_no_feature_reads_is_not_stored(store, payments_detector):
+    entity, key = PLAN.entities[0], ("user_id", "busy")
+    rows = np.random.default_rng(5).uniform(1.0, 9.0, (1000, entity.width))
+    rows[:, 0] = START.timestamp() - np.linspace(30 * DAY, 60.0, 1000)
+    with transaction.atomic():
+        store.load(payments_detector.pk, PLAN, [key], lock=True)
+        store.save(payments_detector.pk, PLAN, {key: EntityWindow(rows)})
+    found = store.load(payments_detector.pk, PLAN, [key], lock=False)[key]
+    [event] = parse_all(SPEC, [at(0)])
+    event = replace(event, keys={"user_id": "busy"})
+    oldest = found.rows[:2, 0] - rows[-1, 0]
+    assert oldest[0] < -8 * DAY <= oldest[1]  # Seven days, a day for late events, and one before.
+    assert np.array_equal(
+        build(PLAN, event, {key: found}), build(PLAN, event, {key: EntityWindow(rows)}), True
+    )
 
 
 @pytest.mark.parametrize("size", [1, 7])

@@ -136,6 +136,27 @@ def test_what_is_older_than_the_horizon_is_forgotten():
     assert len(window.to_bytes(signature=1)) < 1000
 
 
+@pytest.mark.parametrize("gap", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("late", [0.0, 7.0, 20.0])
+def test_a_thinned_window_tells_what_the_whole_one_tells(gap, late):
+    rng, n = np.random.default_rng(3), 4 * SHORT
+    rows = np.stack([gap * np.arange(n), rng.normal(0.0, 9.0, n)]).T
+    rows[: n - 1, 0] -= 30.0  # Before the newest event nothing happened for half a minute.
+    window, at = EntityWindow(rows), rows[-1, 0] - late
+    thinned = window.thinned(60.0 + 20.0)
+    wanted = [Aggregate(how, column, 60.0) for how, column in KINDS]
+    assert SHORT <= len(thinned) <= len(window)
+    assert thinned.last_time(at) == window.last_time(at)
+    assert thinned.aggregate(wanted, at, rows[0]) == window.aggregate(wanted, at, rows[0])
+
+
+def test_a_thinned_window_keeps_what_is_read_and_the_newest_rows_of_what_is_not():
+    busy = EntityWindow(np.arange(1000.0)[:, None])
+    assert busy.thinned(500.0).rows[:, 0].tolist() == list(range(498, 1000))
+    assert busy.thinned(5.0).rows[:, 0].tolist() == list(range(1000 - SHORT, 1000))
+    assert len(busy.thinned(2000.0)) == 1000
+
+
 def test_a_restart_changes_nothing():
     window = EntityWindow.empty(2)
     for event in in_time_order([(3, 1.5), (4, math.nan), (0, -2.0)]):
