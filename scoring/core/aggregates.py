@@ -19,6 +19,8 @@ NO_SPREAD: Final = 1e-9
 """A standard deviation of this share of the mean, or less, is 0: what is left of equal values is
 the rounding of their mean, and whatever is divided by that is noise."""
 
+ONLY_DISTINCT: Final = ("distinct",)
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
@@ -79,6 +81,8 @@ def spread_of(deviation: float, mean: float) -> float:
 
 def summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
     """As `summarise_few`; a thousand values are sorted faster than a set of them is made."""
+    if hows == ONLY_DISTINCT:
+        return [_distinct(values)]
     total = float(np.add.reduce(values))
     if total != total:
         values = values[~np.isnan(values)]
@@ -91,9 +95,7 @@ def summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
         if how == "sum":
             found.append(total)
         elif how == "distinct":
-            ordered = values.copy()
-            ordered.sort()
-            found.append(1.0 + np.count_nonzero(ordered[1:] != ordered[:-1]))
+            found.append(_distinct(values))
         elif how == "changes":
             found.append(float(np.count_nonzero(values[1:] != values[:-1])))
         elif how == "mean":
@@ -108,19 +110,30 @@ def summarise_many(hows: Sequence[str], values: Floats) -> list[float]:
     return found
 
 
+def _distinct(values: Floats) -> float:
+    """How many different values there are; NaN, which sorting puts last, is none."""
+    ordered = values.copy()
+    ordered.sort()
+    if len(ordered) and ordered[-1] != ordered[-1]:
+        ordered = ordered[: np.count_nonzero(ordered == ordered)]
+    return float(np.count_nonzero(ordered[1:] != ordered[:-1]) + (len(ordered) > 0))
+
+
 class Reading:
     """Aggregates compiled for reading one event: each span found once, each column taken once.
 
-    `reach` are distances back from the event's time; the first is 0. `groups` name the
-    spans by their place in `reach`: (from, to, with the event itself, column, aggregates, places);
-    `risks` are (from, to, column, how, place).
+    `reach` are distances back from the event's time; the first is 0. Spans are named by their
+    place in it. `counts` are (from, to, with the event itself, place); `columns` name each column
+    with its spans: (from, to, with the event itself, aggregates, places); `risks` are
+    (from, to, column, how, place).
     """
 
-    __slots__ = ("columns", "groups", "reach", "reaches", "risks", "size")
+    __slots__ = ("columns", "counts", "reach", "reaches", "risks", "size")
 
     def __init__(self, wanted: Sequence[Aggregate]) -> None:
         reach: dict[float, int] = {0.0: 0}
-        groups: dict[tuple[int, int, bool, int], tuple[list[str], list[int]]] = {}
+        counts: list[tuple[int, int, bool, int]] = []
+        columns: dict[int, dict[tuple[int, int, bool], tuple[list[str], list[int]]]] = {}
         risks: list[tuple[int, int, int, str, int]] = []
         for place, want in enumerate(wanted):
             low = reach.setdefault(want.offset + want.length, len(reach))
@@ -129,13 +142,19 @@ class Reading:
                 risks.append((low, high, want.column, want.how, place))
                 continue
             current = want.include_current and want.offset == 0.0
-            column = 0 if want.how == "count" else want.column
-            hows, places = groups.setdefault((low, high, current, column), ([], []))
+            if want.how == "count":
+                counts.append((low, high, current, place))
+                continue
+            spans = columns.setdefault(want.column, {})
+            hows, places = spans.setdefault((low, high, current), ([], []))
             hows.append(want.how)
             places.append(place)
         self.reach = tuple(reach)
         self.reaches = np.array(self.reach)
-        self.columns = tuple(dict.fromkeys(key[3] for key in groups if key[3]))
+        self.counts = tuple(counts)
+        self.columns = tuple(
+            (column, tuple((*span, tuple(hows), tuple(places)) for span, (hows, places) in asked))
+            for column, asked in ((column, spans.items()) for column, spans in columns.items())
+        )
         self.risks = tuple(risks)
-        self.groups = tuple((*key, *group) for key, group in groups.items())
         self.size = len(wanted)

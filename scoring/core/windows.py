@@ -126,21 +126,20 @@ class EntityWindow:
         times = columns[0]
         edges = [bisect_right(times, at - reach) for reach in reading.reach]
         found = [0.0] * reading.size
-        for low, high, with_current, column, hows, places in reading.groups:
-            begin, end = edges[low], edges[high]
-            if column == 0:
-                results = [float(end + with_current - begin)] * len(places)
-            else:
-                inside = columns[column][begin:end]
+        for low, high, with_current, place in reading.counts:
+            found[place] = float(edges[high] - edges[low] + with_current)
+        for column, spans in reading.columns:
+            values = columns[column]
+            for low, high, with_current, hows, places in spans:
+                inside = values[edges[low] : edges[high]]
                 if with_current:
                     inside.append(float(current[column]))
-                results = summarise_few(hows, inside)
-            for place, result in zip(places, results, strict=True):
-                found[place] = result
+                for place, result in zip(places, summarise_few(hows, inside), strict=True):
+                    found[place] = result
         for low, high, column, how, place in reading.risks:
             begin, end = edges[low], edges[high]
-            spans = zip(columns[column][begin:end], columns[column + 1][begin:end], strict=True)
-            known = [since <= at < until for since, until in spans]
+            marks = zip(columns[column][begin:end], columns[column + 1][begin:end], strict=True)
+            known = [since <= at < until for since, until in marks]
             if how == "risk":
                 found[place] = sum(known) / len(known) if known else 0.0
             elif how == "newest_risk":
@@ -153,26 +152,32 @@ class EntityWindow:
     def _aggregate_long(
         self, reading: Reading, at: float, current: Sequence[float] | Floats
     ) -> list[float]:
-        """For many rows: numpy finds the spans, and takes each column once."""
+        """For many rows: numpy finds the spans and takes the columns, the event's values behind;
+        short spans are parts of one list of a column's newest values."""
         rows = self.rows
         edges = rows[:, 0].searchsorted(at - reading.reaches, "right").tolist()
         first, past = min(edges), edges[0]
-        taken: dict[int, Floats] = {}
-        for column in reading.columns:
-            values = taken[column] = np.empty(past - first + 1)
-            values[:-1] = rows[first:past, column]
-            values[-1] = current[column]
+        taken = np.empty((rows.shape[1], past - first + 1))
+        taken[:, :-1] = rows[first:past].T
+        taken[:, -1] = current
+        newest = max(past - FEW, first)
         found = [0.0] * reading.size
-        for low, high, with_current, column, hows, places in reading.groups:
-            begin, end = edges[low] - first, edges[high] - first + with_current
-            if column == 0:
-                results = [float(end - begin)] * len(places)
-            elif end - begin > FEW:
-                results = summarise_many(hows, taken[column][begin:end])
-            else:
-                results = summarise_few(hows, taken[column][begin:end].tolist())
-            for place, result in zip(places, results, strict=True):
-                found[place] = result
+        for low, high, with_current, place in reading.counts:
+            found[place] = float(edges[high] - edges[low] + with_current)
+        for column, spans in reading.columns:
+            values = taken[column]
+            few: list[float] = []
+            for low, high, with_current, hows, places in spans:
+                begin, end = edges[low], edges[high] + with_current
+                if begin >= newest:
+                    few = few or values[newest - first :].tolist()
+                    results = summarise_few(hows, few[begin - newest : end - newest])
+                elif end - begin > FEW:
+                    results = summarise_many(hows, values[begin - first : end - first])
+                else:
+                    results = summarise_few(hows, values[begin - first : end - first].tolist())
+                for place, result in zip(places, results, strict=True):
+                    found[place] = result
         for low, high, column, how, place in reading.risks:
             span = rows[edges[low] : edges[high]]
             known = (span[:, column] <= at) & (at < span[:, column + 1])
@@ -241,7 +246,8 @@ class EntityWindow:
         Base and tail keep such rows in the store until they are merged; who reads prunes again.
         """
         if self._columns is None:
-            return EntityWindow(prune(self.rows, horizon), self.tail)
+            rows = prune(self.rows, horizon)
+            return self if rows is self.rows else EntityWindow(rows, self.tail)
         times = self._columns[0]
         first = bisect_left(times, times[-1] - horizon) if times else 0
         if not first:
@@ -284,7 +290,7 @@ def _columns_in_time_order(columns: Columns) -> Columns:
 
 def prune(rows: Floats, horizon: float) -> Floats:
     """Rows (in time order) without those older than `horizon` before the newest."""
-    if len(rows) == 0:
+    if len(rows) == 0 or rows[0, 0] >= rows[-1, 0] - horizon:
         return rows
     first = int(rows[:, 0].searchsorted(rows[-1, 0] - horizon, "left"))
     return rows[first:]

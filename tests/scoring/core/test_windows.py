@@ -88,6 +88,15 @@ def test_a_long_window_gives_what_counting_by_hand_gives(n, seed):
         window, past = window.learn(np.array(now), horizon=4.0 * n), [*past, now]
 
 
+@pytest.mark.parametrize("known", [0, 1, SHORT])
+def test_values_that_are_missing_from_a_long_window_are_not_told_apart(known):
+    rows = np.full((3 * SHORT, 2), math.nan)
+    rows[:, 0], rows[:known, 1] = np.arange(3 * SHORT), np.arange(known) // 2
+    wanted = [Aggregate("distinct", 1, 4.0 * SHORT)]
+    found = EntityWindow(rows).aggregate(wanted, 3.0 * SHORT, rows[-1])
+    assert found == [(known + 1) // 2]
+
+
 def test_what_a_long_window_learns_is_in_its_rows_in_the_order_of_time():
     rows = np.stack([np.arange(SHORT + 50.0), np.zeros(SHORT + 50)]).T
     window = EntityWindow(rows, b"")
