@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db.models.base import ModelState
@@ -26,8 +26,7 @@ CENT = Decimal("0.01")
 _ids = IdSequence()
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """The stored prediction of an event; `created` is False when it had been scored before."""
 
     prediction: Prediction
@@ -51,8 +50,7 @@ class Conflicting:
 Outcome = Scored | Refused | Conflicting
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A valid event with what is stored of it. `keys` of the event are keyed tokens by now."""
 
     event: Event

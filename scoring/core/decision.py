@@ -19,7 +19,7 @@ the prediction says so.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scoring.core.types import (
     DECISIONS,
@@ -69,8 +69,7 @@ RULES_ALONE = Thresholds(review=0.5, block=0.9, medium=0.25, high=0.5, critical=
 """What rule weights are held against where no model brings thresholds of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(NamedTuple):
     """What was decided and why. `propensity` is the chance that a human was to look at the event:
     1 for one that was selected for a reason, the audit rate for any other."""
 

@@ -1,9 +1,13 @@
-"""The values that travel along the straight path. Plain and frozen; no framework."""
+"""The values that travel along the straight path. Plain and frozen; no framework.
+
+What is made for each event and never changed by `replace` is a NamedTuple: a frozen dataclass sets
+its fields one by one through `object.__setattr__`, which takes three times as long.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,8 +148,7 @@ class Orders:
 NO_ORDERS = Orders()
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One feature's share of a score, in words.
 
     `contribution` is in the model's margin (log-odds for supervised models); positive raises risk.
@@ -159,8 +162,7 @@ class Reason:
     usual: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """All that scoring says about one event. `score` is None when no model could score."""
 
     vector: Floats
