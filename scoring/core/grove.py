@@ -20,8 +20,9 @@ DENSE_COLUMNS: Final = 8
 FOLD: Final = 16
 """So many lookups lie side by side while they are summed: wide additions are the cheap ones."""
 CHUNK_NUMBERS: Final = 15_000
-"""So many are looked up at a time: 120 kB. From 128 kB on the web server's allocator has memory
-mapped and given back each time (riskplatform/supervisor.py), which took as long as the lookups."""
+"""So many are made at a time: 120 kB. From 128 kB on the web server's allocator has memory mapped
+and given back each time (riskplatform/supervisor.py), which took as long as the lookups. What is
+looked up in the tables is larger, and goes into one room that all rows of a call share."""
 COLUMN_SPAN: Final = 1 << 33
 """Keys of one column: float32 values in order take fewer whole numbers than these."""
 
@@ -116,6 +117,9 @@ class Grove:
                 ends = np.append(self._cuts.of(column), np.inf)
                 intervals.setdefault(column, []).append(((p, t), np.searchsorted(cuts, ends)))
         self._lines = np.concatenate(lines)
+        # The largest of what `_codes` makes of a row, in numbers of 8 bytes.
+        taken = self._column.size * max(8, self._lines[0].nbytes) // 8
+        self._made_for_a_row = max(taken, self._start.size)
         self._place_intervals(intervals, shape)
 
     def _place_intervals(
@@ -139,9 +143,12 @@ class Grove:
         """float64[n, columns] of finite float32[n, columns]."""
         result = np.empty(rows.shape)
         ranks = self._cuts.ranks(rows)
-        step = max(1, CHUNK_NUMBERS // (self._start.size * self._table.shape[1]))
+        step = max(1, CHUNK_NUMBERS // self._made_for_a_row)
+        room = np.empty((min(step, len(rows)), self._start.size, self._table.shape[1]))
         for start in range(0, len(rows), step):
-            found = self._table.take(self._codes(ranks[start : start + step]), axis=0)
+            codes = self._codes(ranks[start : start + step])
+            # No code lies outside; with the mode that looks for such, numpy fills a copy of `out`.
+            found = self._table.take(codes, axis=0, out=room[: len(codes)], mode="clip")
             result[start : start + step] = self._sum(found)
         return result
 
