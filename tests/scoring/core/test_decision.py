@@ -124,9 +124,21 @@ def test_an_approved_event_may_be_drawn_and_stays_approved(draw, orders, selecte
     assert found.propensity == 0.005
 
 
-def test_what_was_selected_for_a_reason_is_never_drawn():
-    found = decide(0.7, BOUNDS, orders=Orders(audit_draw=0.0), audit_rate=1.0)
-    assert (found.selected, found.propensity) == (SelectionReason.MODEL, 1.0)
+@pytest.mark.parametrize(
+    ("risk", "hits", "screening", "selected"),
+    [
+        (0.7, (), (), "model"),
+        (0.95, (), (), "model"),
+        (0.1, (REVIEW,), (), "rule"),
+        (0.1, (BLOCK,), (), "rule"),
+        (0.1, (), (NAME_REVIEW,), "screening"),
+        (0.1, (), (NAME_BLOCK,), "screening"),
+    ],
+)
+def test_what_was_selected_for_a_reason_is_never_drawn(risk, hits, screening, selected):
+    lucky = Orders(audit_draw=0.0)
+    found = decide(risk, BOUNDS, hits, screening=screening, orders=lucky, audit_rate=0.1)
+    assert (found.selected, found.propensity) == (SelectionReason(selected), 1.0)
 
 
 def test_without_a_model_weights_are_held_against_thresholds_of_their_own():
