@@ -87,7 +87,7 @@ def test_the_newest_are_found_whether_few_or_many_hold_the_words(few):
 def test_what_is_typed_is_data(few):
     saying("o", "o", "o")
     for typed in ("'; drop", "o' | 'x", "% _", "\\"):
-        found(typed, ["0a1b"])
+        assert found(typed, ["0a1b"]) == []
 
 
 # --- The queue's counts --------------------------------------------------------------------------
