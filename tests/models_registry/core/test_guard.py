@@ -65,6 +65,45 @@ def test_a_handful_of_events_breaks_nothing():
     assert guards(sample(), sample(1, events=100, degraded=1.0, latency=1e6)) == []
 
 
+def steady(ms):
+    return replace(sample(), latency_us=np.full(2000, 1000.0 * ms))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "broken"),
+    [(1.0, 5.9, []), (1.0, 6.1, ["latency"]), (40.0, 79.0, []), (40.0, 81.0, ["latency"])],
+)
+def test_latency_may_double_and_of_a_fast_one_rise_by_five_milliseconds(was, now, broken):
+    assert guards(steady(was), steady(now)) == broken
+
+
+def test_of_a_former_champion_that_hardly_served_only_degraded_answers_are_measured():
+    worse = {"alerts": 0.5, "latency": 90_000.0, "degraded": 0.12, "precision": 0.1}
+    assert guards(sample(events=SPEC.events - 1, degraded=1.0), sample(1, **worse)) == ["degraded"]
+    assert set(guards(sample(events=SPEC.events), sample(1, **worse))) >= {"latency", "alert_rate"}
+
+
+def test_degraded_answers_are_held_against_the_former_champion_s_share():
+    assert guards(sample(degraded=0.3), sample(1, degraded=0.3)) == []
+    assert guards(sample(degraded=0.3), sample(1, degraded=0.45)) == ["degraded"]
+
+
+@pytest.mark.parametrize(("labelled", "broken"), [(49, []), (50, ["precision", "cost"])])
+def test_labels_speak_from_fifty_on(labelled, broken):
+    wrong = np.zeros(labelled, bool)
+    after = replace(sample(1), precise=wrong, costs=np.full(labelled, 20.0))
+    assert guards(sample(), after) == broken
+    few = replace(sample(), precise=~wrong, costs=np.full(labelled, 2.0))
+    assert guards(few, replace(after, precise=np.zeros(300, bool))) == broken
+
+
+def test_a_level_without_events_is_told_as_unknown():
+    nothing = Sample(*(np.array([], kind) for kind in (float, bool, bool, bool, float)))
+    told = nothing.levels()
+    assert {told[name] for name in ("p99_ms", "degraded", "precision", "cost")} == {None}
+    assert (told["events"], told["labelled"]) == (0, 0)
+
+
 @pytest.mark.parametrize(("hits", "of"), [(1, 10), (30, 1000), (5, 5), (700, 5000)])
 def test_the_bound_is_the_exact_one(hits, of):
     low = float(beta.ppf(1e-4, hits, of - hits + 1))

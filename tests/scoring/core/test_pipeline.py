@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scoring.core.bundle import load_bundle, write_bundle
-from scoring.core.inference import ModelError
+from scoring.core.decision import Thresholds
+from scoring.core.inference import Calibration, ModelError
 from scoring.core.pipeline import score, score_many
 from scoring.core.types import Decision, RiskLevel, SelectionReason
 from scoring.core.vectors import teach
@@ -51,6 +52,34 @@ def test_a_larger_amount_is_riskier_and_says_so(bundle):
     assert large.probability > small.probability
     texts = [reason.text for reason in large.reasons if reason.contribution > 0]
     assert any("900" in text for text in texts), texts
+
+
+@pytest.mark.parametrize(
+    ("calibration", "decision"),
+    [
+        (Calibration(kind="platt", intercept=-50.0), Decision.APPROVE),
+        (Calibration(kind="platt", intercept=50.0), Decision.BLOCK),
+        (Calibration(), Decision.REVIEW),
+    ],
+)
+def test_the_calibrated_probability_decides_and_the_score_only_where_there_is_none(
+    bundle, calibration, decision
+):
+    own = verdict_of(bundle, amount=300.0).score
+    bounds = Thresholds(review=own, block=own + 1e-9, medium=0.1, high=0.2, critical=own + 1e-9)
+    changed = dataclasses.replace(bundle.predictor, calibration=calibration, thresholds=bounds)
+    found = verdict_of(dataclasses.replace(bundle, predictor=changed), amount=300.0)
+    assert (found.score, found.decision) == (own, decision)
+    assert found.degraded is False
+
+
+def test_the_policy_that_is_given_decides_instead_of_the_bundle_s_own(bundle):
+    (event,) = parse_all(bundle.spec, [payment(amount=20_000.0)])
+    windows = empty_windows(bundle.plan, [event])
+    silent = dataclasses.replace(bundle.policy, rules=())
+    assert score(event, windows, bundle).rule_hits
+    assert score(event, windows, bundle, silent).rule_hits == ()
+    assert score_many([event], windows, bundle, silent)[0].rule_hits == ()
 
 
 def test_reasons_come_strongest_first_and_are_few(bundle):
