@@ -2,8 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from models_registry.core.sequential import boundary, per_unit, sequence_of
+from models_registry.core.sequential import (
+    DayTotals,
+    boundary,
+    per_unit,
+    sequence_of,
+    sequence_of_days,
+    totals_by_day,
+)
 
 
 def crossings(*, drift: float, days: int = 60, runs: int = 400, seed: int = 1) -> tuple[int, int]:
@@ -40,6 +48,24 @@ def test_the_boundary_is_reached_with_no_more_than_its_chance_by_a_walk():
     limit = np.array([boundary(float(v), 100.0) for v in range(1, 3001)])
     share = float((walk > limit).any(axis=1).mean())
     assert 0.01 < share <= 0.05
+
+
+@pytest.mark.parametrize("v", [0.0, 1.0, 100.0, 1e4, 1e6])
+def test_the_boundary_is_where_the_mixture_reaches_one_in_alpha(v):
+    rho, alpha = 100.0, 0.05
+    z = boundary(v, rho, alpha) / np.sqrt(v + rho)
+    # The integral of exp(l S - l^2 V / 2) over a half-normal l of precision rho.
+    mixture = 2.0 * np.sqrt(rho / (v + rho)) * np.exp(z * z / 2.0) * norm.cdf(z)
+    assert 1.0 <= alpha * mixture < 1.1
+
+
+def test_days_without_a_difference_add_their_events_alone():
+    found = totals_by_day(np.array([2.0, 0.0, -1.0]), np.array([3, 3, 3]), events={3: 5, 4: 7})
+    assert found == {3: DayTotals(1.0, 5.0, 2, 5.0), 4: DayTotals(0.0, 0.0, 0, 7.0)}
+    one, both = sequence_of_days({3: found[3]}), sequence_of_days(found)
+    assert (both.units, both.mean) == (2, 1.0 / 12.0)
+    assert both.high == pytest.approx(one.high * 5.0 / 12.0)
+    assert both.low == pytest.approx(one.low * 5.0 / 12.0)
 
 
 def test_a_sequence_has_no_scale():
