@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.core.distinct import count_distinct, hash_of, pack, registers_of
+from scoring.core.distinct import _sigma, _tau, count_distinct, hash_of, pack, registers_of
 
 tokens = st.lists(st.integers(0, 2**64 - 1), max_size=20)
 
@@ -22,6 +22,14 @@ def test_many_are_counted_to_a_few_percent(n):
     counted, exact = count_distinct([pack(hashes.tolist())])
     assert not exact
     assert counted == pytest.approx(n, rel=0.08)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.1, 0.5, 0.9])
+def test_the_corrections_are_the_series_of_the_paper(x):
+    low = x + sum(x ** (2**k) * 2 ** (k - 1) for k in range(1, 10))
+    high = 1 - x - sum((1 - x ** (2**-k)) ** 2 * 2**-k for k in range(1, 60))
+    assert _sigma(x) == pytest.approx(low, rel=1e-12)
+    assert _tau(x) == pytest.approx(high / 3 if x else 0.0, rel=1e-12)
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32))

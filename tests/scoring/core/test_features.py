@@ -125,3 +125,9 @@ def test_the_calendar_is_the_events_own_local_time():
     monday = calendar(NOON)
     assert (monday["weekday"], monday["weekend"], monday["night"]) == (0.0, 0.0, 0.0)
     assert monday["hour_cos"] == pytest.approx(-1.0)
+    assert monday["weekday_sin"] == pytest.approx(np.sin(np.pi / 7))
+
+
+@pytest.mark.parametrize(("minutes", "night"), [(0, 1.0), (6 * 60 + 59, 1.0), (7 * 60, 0.0)])
+def test_the_night_ends_at_seven(minutes, night):
+    assert calendar(60.0 * minutes)["night"] == night

@@ -129,6 +129,19 @@ def test_a_busy_entity_gets_what_counting_by_hand_gives(n):
     assert build(PLAN, events[-1], windows).tolist() == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("n", [4, SHORT + 20])
+def test_a_label_counts_from_the_moment_it_is_known_until_the_moment_it_is_cleared(n):
+    now = event(n, DELAY + 10.0 * n, "a")
+    spans = [(0.0, now.time), (now.time, math.inf), *[None] * (n - 3), (0.0, math.inf)]
+    events = [event(i, 10.0 * (i + 1), "a", spans[i]) for i in range(n)]
+    windows = empty_windows(PLAN, events)
+    for one in events:
+        teach(PLAN, one, windows)
+    first = now.time - events[1].time
+    assert len(windows["TERMINAL_ID", "a"]) == n
+    assert build(PLAN, now, windows).tolist() == [n, 2 / n, 1.0, first] * 2
+
+
 def test_a_late_event_does_not_see_a_label_that_was_not_known_at_its_time():
     first, late, on_time = event(1, 0.0, "a"), event(2, 2.5 * HOUR, "a"), event(3, 2.9 * HOUR, "a")
     windows = empty_windows(PLAN, [first])

@@ -259,10 +259,14 @@ def test_a_clock_time_is_a_point_on_a_circle():
     config = config_of("credit_card_fraud")
     spec = parse_spec(config)
     plan = FeaturePlan(spec)
-    event, without = parse_all(spec, [{"time_of_day": "18:00"}, {}])
+    event, later, without = parse_all(
+        spec, [{"time_of_day": "18:00"}, {"time_of_day": "01:30"}, {}]
+    )
     vector = dict(zip(plan.names, build(plan, event, {}), strict=True))
     assert vector["time_of_day_sin"] == pytest.approx(-1.0)
     assert vector["time_of_day_cos"] == pytest.approx(0.0)
+    vector = dict(zip(plan.names, build(plan, later, {}), strict=True))
+    assert vector["time_of_day_sin"] == pytest.approx(math.sin(math.pi / 8))
     assert math.isnan(build(plan, without, {})[plan.names.index("time_of_day_sin")])
 
 
