@@ -8,6 +8,8 @@ from models_registry.core.thresholds import (
     NEVER,
     choose_thresholds,
     choose_thresholds_without_labels,
+    moved,
+    with_levels,
 )
 from scoring.core.spec import CostSpec
 
@@ -38,6 +40,32 @@ def test_an_unknown_amount_counts_as_the_median():
 
 def test_blocking_begins_where_it_is_cheaper_than_a_review():
     assert choose_thresholds(RISK, LABELS, AMOUNTS, COSTS).block == 0.75
+
+
+def test_where_a_wrong_block_costs_nothing_all_that_would_be_reviewed_is_blocked():
+    free = CostSpec(review_cost=5.0, false_block_cost=0.0, loss_share=1.0, capacity=0.05)
+    chosen = choose_thresholds(RISK, LABELS, AMOUNTS, free)
+    assert chosen.block == chosen.review
+
+
+def test_high_begins_halfway_in_log_odds():
+    found = with_levels(review=0.01, block=0.5, critical=0.5)
+    assert (found.medium, found.critical) == (0.01, 0.5)
+    assert found.high / (1.0 - found.high) == pytest.approx(np.sqrt(0.01 / 0.99))
+
+
+@pytest.mark.parametrize(("block", "critical"), [(0.6, 0.6), (1.0, 1.0), (NEVER, 0.8)])
+def test_thresholds_of_a_person_keep_the_critical_band_where_nothing_is_blocked(block, critical):
+    current = with_levels(review=0.1, block=NEVER, critical=0.8)
+    found = moved(current, review=0.3, block=block)
+    assert (found.review, found.block, found.critical) == (0.3, block, critical)
+    assert moved(current, review=0.9, block=NEVER).critical == 0.9
+
+
+def test_a_threshold_lies_in_the_gap_below_what_it_flags():
+    risk = np.array([0.9, 0.8, 0.2, 0.1])
+    assert choose_thresholds_without_labels(risk, 0.5).review == pytest.approx(0.5)
+    assert choose_thresholds_without_labels(risk, 1.0).review == 0.1
 
 
 def test_no_other_review_threshold_within_capacity_is_cheaper():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.rules import compile_rule, evaluate, readable
+from scoring.core.spec import parse_spec
 from scoring.core.types import Decision, Stage
 from scoring.core.vocabulary import (
     ANY,
@@ -22,7 +23,7 @@ from scoring.core.vocabulary import (
     TRUTH,
     RuleError,
 )
-from tests.factories import spec_of
+from tests.factories import config_of, spec_of
 
 KINDS = {"amount": NUMBER, "hour": NUMBER, "country": TEXT, "note": TEXT, "known": TRUTH}
 VALUES = {
@@ -347,6 +348,13 @@ def test_rules_read_fields_and_features_and_no_personal_data():
     assert names["merchant_type"] == TEXT
     assert names["user_id_count_1h"] == NUMBER
     assert "user_name" not in names
+
+
+def test_a_name_that_the_language_cannot_write_is_no_name_there():
+    config = config_of("payments")
+    properties = config["event"]["schema"]["properties"]
+    properties |= {"from": {"type": "string"}, "is-new": {"type": "boolean"}}
+    assert not {"from", "is-new"} & readable(parse_spec(config)).keys()
 
 
 def test_every_function_says_how_it_is_used():
