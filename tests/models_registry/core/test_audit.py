@@ -39,6 +39,17 @@ def test_each_audited_fraud_stands_for_those_that_nobody_saw():
     assert found.effective_size == pytest.approx(1000**2 / (20 + 98 * 100), abs=1e-9)
 
 
+def test_an_event_that_was_drawn_at_a_lower_rate_stands_for_more():
+    """20 selected (12 bad); 40 of 400 audited (1 bad), and 290 of 580 (4 bad)."""
+    selection = np.repeat([SELECTED, AUDITED, AUDITED, NOT_SELECTED], [20, 40, 290, 650])
+    propensity = np.repeat([1.0, 0.1, 0.5, 0.1], [20, 40, 290, 650])
+    labels = np.where(selection == NOT_SELECTED, -1, 0)
+    labels[np.r_[0:12, 20, 60:64]] = 1
+    found = correct(labels, selection == SELECTED, selection, propensity)
+    assert found.recall.value == pytest.approx(12 / (12 + 10 + 8), abs=1e-9)
+    assert found.prevalence.value == pytest.approx(30 / 1000, abs=1e-9)
+
+
 def test_precision_is_certain_where_every_flagged_event_was_looked_at():
     found = correct(*small(), minimum=50)
     assert found.precision.low == pytest.approx(found.precision.value, abs=1e-9)
@@ -49,6 +60,8 @@ def test_too_few_audits_say_nothing():
     found = correct(*small())
     assert found.recall is found.precision is found.prevalence is None
     assert found.audited == 98
+    assert correct(*small(), minimum=99).recall is None
+    assert correct(*small(), minimum=98).recall is not None
 
 
 def test_an_audit_that_found_nothing_still_bounds_what_is_missed():
