@@ -7,6 +7,7 @@ from scipy import stats
 from models_registry.core.distances import number_bins, psi
 from models_registry.core.drift import (
     LEAST_ROWS,
+    Drift,
     chance_bound,
     chi2_quantile,
     feature_drifts,
@@ -47,6 +48,35 @@ def test_the_same_distribution_is_stable():
 @pytest.mark.parametrize(("shift", "status"), [(0.4, "moderate"), (1.0, "major")])
 def test_a_shift_is_seen(shift, status):
     assert drift(normal(5000), normal(5000, seed=2, shift=shift)).status == status
+
+
+@pytest.mark.parametrize(
+    ("measured", "status"),
+    [
+        ({"psi": 0.099}, "stable"),
+        ({"psi": 0.1}, "moderate"),
+        ({"psi": 0.249}, "moderate"),
+        ({"psi": 0.25}, "major"),
+        ({"wasserstein": 0.125, "wasserstein_error": 0.03, "ks": 1.0}, "stable"),
+        ({"wasserstein": 0.135, "wasserstein_error": 0.03}, "moderate"),
+        ({"wasserstein": 0.525, "wasserstein_error": 0.03}, "moderate"),
+        ({"wasserstein": 0.535, "wasserstein_error": 0.03}, "major"),
+        ({"ks": 0.11, "ks_error": 0.02}, "stable"),
+        ({"ks": 0.13, "ks_error": 0.02}, "moderate"),
+        ({"ks": 0.26, "ks_error": 0.02}, "moderate"),
+        ({"ks": 0.28, "ks_error": 0.02}, "major"),
+        ({"change": 1.49, "psi": 1.0}, "stable"),
+        ({"change": 1.5}, "moderate"),
+        ({"change": 1.99}, "moderate"),
+        ({"change": 2.0}, "major"),
+        ({"change": 0.5}, "major"),
+        ({"psi": 0.25, "p": 0.01}, "stable"),
+        ({"psi": 0.25, "p": 0.0099}, "major"),
+    ],
+)
+def test_a_verdict_needs_an_effect_and_its_significance(measured, status):
+    (found,) = judge_drifts([Drift("x", **({"p": 1e-9} | measured))])
+    assert found.status == status
 
 
 def test_a_million_rows_do_not_flag_trivia():

@@ -30,6 +30,16 @@ def test_a_better_challenger_is_called_better_and_the_reason_says_why():
     assert found.mcnemar.p < 0.01
 
 
+def test_who_was_right_where_one_alone_was_is_counted():
+    found = rows()
+    bad = found.labels == 1
+    theirs = (found.champion_decision != live.APPROVE) == bad
+    ours = (found.challenger_decision != live.APPROVE) == bad
+    told = compare(found).mcnemar
+    assert told.champion_only == (theirs & ~ours).sum() > 0
+    assert told.candidate_only == (ours & ~theirs).sum() > 0
+
+
 def test_with_the_roles_exchanged_it_is_worse():
     found = rows()
     swapped = replace(

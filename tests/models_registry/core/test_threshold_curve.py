@@ -32,6 +32,8 @@ def test_any_pair_of_thresholds_costs_what_its_decisions_cost(review, block):
     flagged = review <= RISK
     assert found.cost == pytest.approx(spent.mean(), abs=1e-9)
     assert found.alerts_a_day == pytest.approx(flagged.sum() / 10.0)
+    assert found.blocked_a_day == pytest.approx((block <= RISK).sum() / 10.0)
+    assert found.alert_rate == pytest.approx(flagged.mean())
     assert found.recall == pytest.approx(LABELS[flagged].sum() / LABELS.sum(), abs=1e-12)
     assert found.precision == pytest.approx(LABELS[flagged].mean(), abs=1e-12)
     assert found.recall_interval[0] < found.recall < found.recall_interval[1]
@@ -120,6 +122,14 @@ def test_bands_share_out_all_events_and_all_positives():
     assert [band["level"] for band in bands] == ["CRITICAL", "HIGH", "MEDIUM", "LOW"]
     assert sum(band["a_day"] for band in bands) == pytest.approx(500.0)
     assert sum(band["of_positives"] for band in bands) == pytest.approx(1.0)
+    high = (RISK >= 0.3) & (RISK < 0.75)
+    assert bands[1] == {
+        "level": "HIGH",
+        "from": 0.3,
+        "a_day": pytest.approx(high.sum() / 10.0),
+        "share": pytest.approx(LABELS[high].mean()),
+        "of_positives": pytest.approx(LABELS[high].sum() / LABELS.sum()),
+    }
 
 
 def test_moved_thresholds_bring_their_bands():
