@@ -68,7 +68,9 @@ def test_another_address_and_another_name_are_not_locked(client, ann):
     for _ in range(MAX_FAILURES):
         log_in(client, password="wrong")
     assert log_in(client, username="bob").status_code == 302
-    assert log_in(client, REMOTE_ADDR="10.0.0.9").status_code == 302
+    # Not the client that is logged in by now: the page leads such a one on, whatever it sends.
+    assert log_in(Client(), REMOTE_ADDR="10.0.0.9").status_code == 302
+    assert log_in(Client()).status_code == 429
 
 
 def test_a_lock_ends_by_itself_and_counting_starts_anew():
@@ -84,6 +86,23 @@ def test_success_forgets_the_failures(client, ann):
     log_in(client, password="wrong")
     log_in(client)
     assert not FailedLogin.objects.exists()
+
+
+def test_success_forgets_nobody_else_s_failures_and_none_of_another_address(client, ann):
+    UserFactory(username="bob")
+    for name, address in (("ann", "1.1.1.1"), ("bob", "127.0.0.1"), ("ann", "127.0.0.1")):
+        note_failed_login(name, address)
+    note_failed_login("bob", "2.2.2.2", now=timezone.now() - timedelta(days=1, minutes=1))
+    note_failed_login("bob", "3.3.3.3", now=timezone.now() - timedelta(hours=23))
+    log_in(client)
+    left = set(FailedLogin.objects.values_list("username", "address"))
+    assert left == {("ann", "1.1.1.1"), ("bob", "127.0.0.1"), ("bob", "3.3.3.3")}
+
+
+@pytest.mark.parametrize("sent", ["10.1.1.1", "6.6.6.6, 7.7.7.7, 10.1.1.1"])
+def test_the_last_address_is_what_our_proxy_saw(rf, settings, sent):
+    settings.SECURE_PROXY = True
+    assert client_address(rf.get("/", headers={"X-Forwarded-For": sent})) == "10.1.1.1"
 
 
 def test_an_address_is_taken_from_the_proxy_only_behind_one(rf, settings):
