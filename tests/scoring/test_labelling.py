@@ -90,6 +90,32 @@ def test_taking_back_uncovers_the_label_of_before_and_may_run_twice(cards_detect
     assert Label.objects.get().is_fraud
 
 
+def test_only_what_this_author_said_at_that_moment_is_taken_back(cards_detector, analyst, lead):
+    first, other = scored("cards", at(0, 1)), scored("cards", at(0, 2))
+    for row, author, days in (
+        (first, analyst, 8), (first, analyst, 9), (first, lead, 9), (other, analyst, 9),
+    ):  # fmt: skip
+        record_label(
+            row, is_fraud=True, source=Label.Source.ANALYST, author=author,
+            label_time=START + timedelta(days=days),
+        )  # fmt: skip
+    assert take_back(first, analyst, days=11) == 1
+    (gone,) = Label.history.exclude(retracted_at=None)
+    assert (gone.prediction, gone.author) == (first, analyst)
+    assert gone.label_time == START + timedelta(days=9)
+
+
+def test_a_label_keeps_all_that_was_said(cards_detector, analyst):
+    said = {
+        "is_fraud": True, "source": Label.Source.FEEDBACK, "author": analyst, "notes": "Called.",
+        "label_time": START + timedelta(days=3), "reason_code": "travel", "confidence": 0.7,
+    }  # fmt: skip
+    found = record_label(scored("cards", at(0, 1)), **said)
+    found.refresh_from_db()
+    assert {name: getattr(found, name) for name in said} == said
+    assert found.event_time == found.prediction.event_time == START
+
+
 def test_windows_made_anew_know_what_was_taken_back(cards_detector, analyst):
     first = scored("cards", at(0, 1))
     record_label(
