@@ -17,6 +17,7 @@ from cases.workflow import (
     check_reason,
     moves_for,
     moves_from,
+    reasons_of,
 )
 
 ALLOWED = {
@@ -105,6 +106,22 @@ def test_a_reason_belongs_to_one_outcome(disposition):
         for other in set(Disposition) - {disposition}:
             with pytest.raises(MoveRefused):
                 check_reason(other, code)
+
+
+@pytest.mark.parametrize(
+    ("found", "codes"),
+    [
+        (Disposition.FRAUD, ["real_incident", "other_fraud"]),
+        (
+            Disposition.FALSE_POSITIVE,
+            ["known_pattern", "planned_change", "model_or_rule_error", "other_false_positive"],
+        ),
+        (Disposition.INCONCLUSIVE, ["insufficient_evidence"]),
+    ],
+)
+def test_reasons_about_money_are_offered_where_there_is_money(found, codes):
+    assert [code for code, _ in reasons_of(found, money=False)] == codes
+    assert reasons_of(found, money=True) == REASON_CODES[found]
 
 
 @pytest.mark.parametrize(("disposition", "reason"), [("", ""), ("guilty", "travel"), ("fraud", "")])
