@@ -1,11 +1,17 @@
-"""Locking out who guesses passwords: per user name and address, for a quarter of an hour."""
+"""Locking out who guesses passwords, for a quarter of an hour: a user name at an address, and an
+address from which many names were tried.
+
+Of IPv6 a whole /64 is one address: whoever has one of it has all, and would have as many tries.
+"""
 
 import math
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -15,6 +21,8 @@ from accounts.selectors import ids_named
 from accounts.usernames import folded
 
 MAX_FAILURES = 5
+MOST_FROM_AN_ADDRESS = 50
+"""Failures under all names together: some colleagues behind one address may mistype too."""
 LOCK_TIME = timedelta(minutes=15)
 _FORGET_AFTER = timedelta(days=1)
 
@@ -27,18 +35,36 @@ def client_address(request: HttpRequest | None) -> str:
         # The last entry is our proxy's; those before it are whatever the client wrote.
         forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")[-1].strip()
         if forwarded:
-            return forwarded[:45]
+            return _without_port(forwarded)[:45]
     return str(request.META.get("REMOTE_ADDR", ""))[:45]
+
+
+def _without_port(host: str) -> str:
+    """Some proxies tell the port too, which is another one with each connection."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    address, _, port = host.partition(":")
+    return address if port.isdigit() else host
 
 
 def locked_for(username: str, address: str, *, now: datetime | None = None) -> timedelta | None:
     """How long `username` stays locked out at `address`; None when it is not."""
-    now = now or timezone.now()
-    row = FailedLogin.objects.filter(username=_same(username), address=address).first()
-    if row is None or row.failures < MAX_FAILURES:
-        return None
-    left = row.last_failed_at + LOCK_TIME - now
-    return left if left > timedelta(0) else None
+    now, place = now or timezone.now(), _place(address)
+    recent = FailedLogin.objects.filter(address=place, last_failed_at__gt=now - LOCK_TIME)
+    times = recent.filter(username=_same(username), failures__gte=MAX_FAILURES)
+    ends = [*times.values_list("last_failed_at", flat=True), *_reached(recent)]
+    return max(ends) + LOCK_TIME - now if ends else None
+
+
+def _reached(recent: QuerySet[FailedLogin]) -> list[datetime]:
+    """The time whose end makes the failures of an address few enough again; none if they are."""
+    failures = 0
+    rows = recent.order_by("-last_failed_at").values_list("failures", "last_failed_at")
+    for more, at in rows[:MOST_FROM_AN_ADDRESS]:
+        failures += more
+        if failures >= MOST_FROM_AN_ADDRESS:
+            return [at]
+    return []
 
 
 def locked_names(usernames: Collection[str], *, now: datetime | None = None) -> set[str]:
@@ -64,7 +90,7 @@ def note_failed_login(username: str, address: str, *, now: datetime | None = Non
     """Count one failure; failures older than the lock time are forgotten. Returns the count."""
     now = now or timezone.now()
     row, _ = FailedLogin.objects.select_for_update().get_or_create(
-        username=_same(username), address=address, defaults={"last_failed_at": now}
+        username=_same(username), address=_place(address), defaults={"last_failed_at": now}
     )
     if row.last_failed_at < now - LOCK_TIME:
         row.failures = 0
@@ -76,7 +102,7 @@ def note_failed_login(username: str, address: str, *, now: datetime | None = Non
 
 def clear_failed_logins(username: str, address: str) -> None:
     """Forget the failures of who has logged in, and everybody's old ones."""
-    FailedLogin.objects.filter(username=_same(username), address=address).delete()
+    FailedLogin.objects.filter(username=_same(username), address=_place(address)).delete()
     FailedLogin.objects.filter(last_failed_at__lt=timezone.now() - _FORGET_AFTER).delete()
 
 
@@ -84,3 +110,14 @@ def _same(username: str) -> str:
     """The name, or a keyed token of one that does not exist: people type passwords here."""
     name = folded(username)
     return name if ids_named(name) else vault.token("failed_login", name)
+
+
+def _place(address: str) -> str:
+    """The address as failures are counted; what is none is its own place."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False))
+    return str(found)

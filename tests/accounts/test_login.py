@@ -5,7 +5,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.lockout import MAX_FAILURES, client_address, locked_for, note_failed_login
+from accounts.lockout import (
+    MAX_FAILURES,
+    MOST_FROM_AN_ADDRESS,
+    client_address,
+    locked_for,
+    note_failed_login,
+)
 from accounts.models import AuditEntry, FailedLogin
 from tests.accounts.factories import UserFactory
 
@@ -73,6 +79,42 @@ def test_another_address_and_another_name_are_not_locked(client, ann):
     assert log_in(Client()).status_code == 429
 
 
+def test_the_addresses_of_one_ipv6_network_have_no_more_tries_than_one(client, ann):
+    for n in range(MAX_FAILURES):
+        log_in(client, password="wrong", REMOTE_ADDR=f"2001:db8:1:2::{n:x}")
+    assert log_in(client, REMOTE_ADDR="2001:db8:1:2:ffff::1").status_code == 429
+    assert log_in(client, REMOTE_ADDR="2001:db8:1:3::1").status_code == 302
+
+
+def test_an_address_written_as_ipv6_is_the_same_address():
+    for _ in range(MAX_FAILURES):
+        note_failed_login("ann", "::ffff:192.0.2.1")
+    assert locked_for("ann", "192.0.2.1")
+    assert locked_for("ann", "192.0.2.2") is None
+
+
+@pytest.mark.parametrize("door", ["login", "api_login"])
+def test_who_tries_one_password_with_many_names_is_locked_out(client, ann, door):
+    url, json = reverse(door), {"content_type": "application/json"} if door == "api_login" else {}
+    form = {"password": "Summer2026!"}
+    for n in range(MOST_FROM_AN_ADDRESS):
+        note_failed_login(f"name{n}", "127.0.0.1")
+    told = AuditEntry.objects.count()
+    assert client.post(url, form | {"username": "name99"}, **json).status_code == 429
+    assert client.post(url, {"username": "ann", "password": PASSWORD}, **json).status_code == 429
+    # What is not tried is not told: an address cannot fill the audit trail.
+    assert AuditEntry.objects.count() == told
+    assert log_in(client, REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
+def test_an_address_is_let_in_again_once_its_failures_are_few():
+    now = timezone.now()
+    for n in range(MOST_FROM_AN_ADDRESS):
+        note_failed_login(f"name{n}", "1.2.3.4", now=now - timedelta(minutes=5 if n else 14))
+    assert locked_for("ann", "1.2.3.4") <= timedelta(minutes=1)
+    assert locked_for("ann", "1.2.3.4", now=now + timedelta(minutes=2)) is None
+
+
 def test_a_lock_ends_by_itself_and_counting_starts_anew():
     then = timezone.now() - timedelta(minutes=15, seconds=1)
     for _ in range(MAX_FAILURES):
@@ -110,6 +152,19 @@ def test_an_address_is_taken_from_the_proxy_only_behind_one(rf, settings):
     assert client_address(request) == "127.0.0.1"
     settings.SECURE_PROXY = True
     assert client_address(request) == "10.1.1.1"
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("203.0.113.5:51234", "203.0.113.5"),
+        ("[2001:db8::5]:443", "2001:db8::5"),
+        ("2001:db8::5", "2001:db8::5"),
+    ],
+)
+def test_the_port_that_a_proxy_tells_is_no_part_of_the_address(rf, settings, told, meant):
+    settings.SECURE_PROXY = True
+    assert client_address(rf.get("/", headers={"X-Forwarded-For": told})) == meant
 
 
 def test_logging_out_takes_a_post(client, ann):
