@@ -16,20 +16,13 @@ import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from urllib.parse import SplitResult, urlsplit
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from accounts.addresses import Network, is_allowed, is_in
+
 CONNECT_SECONDS = 5.0
 DEADLINE_SECONDS = 10.0
 LONGEST_URL = 2000
-_NOT_PUBLIC = tuple(
-    ipaddress.ip_network(text)
-    for text in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20", "5f00::/16")
-)
-"""IANA's special-purpose registries of 2025; what Python's `is_global` knows depends on its age."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _RETRIED = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 
 
@@ -81,16 +74,6 @@ def check_url(url: str, limits: Limits) -> SplitResult:
     return parts
 
 
-def is_allowed(address: Address, networks: tuple[Network, ...]) -> bool:
-    """Whether a request may go to `address`: public, or in one of `networks`."""
-    inner = _inner(address)
-    if any(inner.version == net.version and inner in net for net in networks):
-        return True
-    if any(inner.version == net.version and inner in net for net in _NOT_PUBLIC):
-        return False
-    return inner.is_global and not inner.is_multicast and not inner.is_reserved
-
-
 def post(url: str, body: bytes, headers: Mapping[str, str], limits: Limits) -> int:
     """Send `body`; the status of the answer, always 2xx. Raises Fault for everything else."""
     parts = check_url(url, limits)
@@ -119,17 +102,6 @@ def _default_port(parts: SplitResult) -> int:
     return 443 if parts.scheme == "https" else 80
 
 
-def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one wraps (mapped, 6to4, Teredo, NAT64), else itself."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return (
-        address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
-    )
-
-
 def _resolve(parts: SplitResult, limits: Limits) -> str:
     """One address of the host, all of which may be reached."""
     try:
@@ -146,10 +118,7 @@ def _resolve(parts: SplitResult, limits: Limits) -> str:
             " RISK_NOTIFY_NETWORKS allows it.",
             lasting=True,
         )
-    internal = all(
-        any(_inner(one).version == net.version and _inner(one) in net for net in limits.networks)
-        for one in addresses
-    )
+    internal = all(is_in(one, limits.networks) for one in addresses)
     if parts.scheme == "http" and not internal:
         raise Fault("Outside of our own network only https:// is used.", lasting=True)
     return str(addresses[0])

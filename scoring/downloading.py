@@ -13,6 +13,8 @@ import ssl
 import time
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from accounts.addresses import is_allowed
+
 CONNECT_SECONDS = 10.0
 WHOLE_SECONDS = 120.0
 MOST_REDIRECTS = 3
@@ -89,8 +91,7 @@ def _public_address(parts: SplitResult) -> str:
         raise DownloadError(f"{host}: {error}") from error
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
-        known = ipaddress.ip_address(address.partition("%")[0])
-        if not known.is_global or known.is_multicast:
+        if not is_allowed(ipaddress.ip_address(address.partition("%")[0])):
             raise DownloadError(f"{host} is not on the public internet.")
     return addresses[0]
 

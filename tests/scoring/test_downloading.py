@@ -80,7 +80,7 @@ def test_other_schemes_and_passwords_are_refused(net, url):
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.9", "169.254.169.254", "::1", "fe80::1%eth0", "224.0.0.1",
-     "::ffff:127.0.0.1", "0.0.0.1"],
+     "::ffff:127.0.0.1", "0.0.0.1", "2002:7f00:1::", "64:ff9b::a00:1", "::10.0.0.1", "fec0::1"],
 )  # fmt: skip
 def test_private_addresses_are_refused_even_beside_a_public_one(net, address):
     hosts, _, met = net
