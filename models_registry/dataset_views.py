@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from accounts.csv_tables import safe
 from accounts.models import User
 from accounts.services import record_audit
 from models_registry.datasets import dataset_rows
@@ -109,9 +110,4 @@ def _lines(dataset: Dataset) -> Iterator[str]:
     writer = csv.writer(_Line())
     yield str(writer.writerow(COLUMNS))
     for pk, external_id, event_time, part in dataset_rows(dataset):
-        yield str(writer.writerow([pk, _harmless(external_id), event_time.isoformat(), part]))
-
-
-def _harmless(text: str) -> str:
-    """A client's text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+        yield str(writer.writerow([pk, safe(external_id), event_time.isoformat(), part]))

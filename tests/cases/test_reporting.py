@@ -224,6 +224,12 @@ def test_no_cell_begins_like_a_formula(cell):
     assert not safe(cell).startswith(DANGEROUS)
 
 
+@pytest.mark.parametrize("between", [";", "\t", "\n", "; ", ';"', ";;"])
+def test_no_formula_begins_where_another_spreadsheet_ends_a_cell(between):
+    assert safe(f"Shop{between}=cmd|' /C calc'!A0") == f"Shop{between}'=cmd|' /C calc'!A0"
+    assert safe(f"Shop{between}\r\nopens") == f"Shop{between}\r\nopens"
+
+
 def test_numbers_stay_numbers():
     for number in (-5, 0.25, Decimal("-3.50"), None):
         assert safe(number) is number
