@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from accounts.models import AuditEntry
 from cases.attaching import FileLost, attach, hand_out, place_of
-from cases.sniffing import FileRefused, check_name, kind_of
+from cases.sniffing import MOST_PARTS, FileRefused, check_name, kind_of
 from cases.workflow import MoveRefused
 from tests.cases.alerts import case_of
 
@@ -65,6 +65,14 @@ def test_a_kind_is_told_by_the_content(content, name, content_type):
 )
 def test_anything_else_is_refused(content):
     with pytest.raises(FileRefused):
+        kind_of(content)
+
+
+def test_a_document_of_very_many_parts_is_refused_before_their_list_is_read(monkeypatch):
+    parts = [f"word/media/{n}.png" for n in range(MOST_PARTS)]
+    content = archive("[Content_Types].xml", "word/document.xml", *parts)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(FileRefused, match="5,000 parts"):
         kind_of(content)
 
 
