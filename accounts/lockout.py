@@ -101,9 +101,15 @@ def note_failed_login(username: str, address: str, *, now: datetime | None = Non
 
 
 def clear_failed_logins(username: str, address: str) -> None:
-    """Forget the failures of who has logged in, and everybody's old ones."""
+    """Forget the failures of who has logged in."""
     FailedLogin.objects.filter(username=_same(username), address=_place(address)).delete()
-    FailedLogin.objects.filter(last_failed_at__lt=timezone.now() - _FORGET_AFTER).delete()
+
+
+def forget_failed_logins() -> int:
+    """Delete the failures of more than a day ago, whoever's; how many rows."""
+    old = FailedLogin.objects.filter(last_failed_at__lt=timezone.now() - _FORGET_AFTER)
+    forgotten, _ = old.delete()
+    return forgotten
 
 
 def _same(username: str) -> str:

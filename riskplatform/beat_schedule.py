@@ -47,6 +47,10 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
     "Send what waits to be told": {"task": "notifications.send_due", "schedule": 15.0},
     "Tell of jobs that failed": {"task": "notifications.tell_failed_jobs", "schedule": 30.0},
     "Forget old notifications": {"task": "notifications.forget_old", "schedule": 86400.0},
+    "Forget ended sessions and old failed log-ins": {
+        "task": "accounts.forget_old",
+        "schedule": 86400.0,
+    },
     "Forget old shadow scores": {"task": "models_registry.forget_shadows", "schedule": 86400.0},
 }
 
