@@ -1,5 +1,5 @@
-"""What requests pass on their way: a short one for API requests that bring a key, and what a
-browser may keep of a page. A body of the API may come in chunks.
+"""What requests pass on their way: a short one for API requests that bring a key, and what browsers
+and caches may keep of an answer. A body of the API may come in chunks.
 
 The short way needs no session, no form token, no page. It stands behind SecurityMiddleware (https,
 nosniff) and in front of what serves browsers. A request under `/api/` that presents an API key is
@@ -23,8 +23,12 @@ PREFIX = ("/api/", "/v1/")
 WHOLE = frozenset(("/detect", "/batch-detect"))
 PROBES = frozenset(("/health", "/livez", "/readyz", "/metrics"))
 SCORING_URLS = "riskplatform.scoring_urls"
-# An API answer is data: nothing in it may run, load or be framed.
+KEPT_NOWHERE = "no-store"
+KEPT_BY_BROWSERS = "private"
+# An API answer is data: nothing in it may run, load or be framed. Caches do not know that an
+# X-API-Key makes an answer somebody's own.
 HEADERS = {
+    "Cache-Control": KEPT_NOWHERE,
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
@@ -38,7 +42,8 @@ def is_api(path: str) -> bool:
 class FragmentMiddleware:
     """A page and its fragments share an address: what a browser kept of one is not the other.
 
-    Without this the way back shows a fragment as if it were the page.
+    Without this the way back shows a fragment as if it were the page. No cache between keeps
+    either: they are for who is signed in. A view that says more is left alone.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -48,6 +53,8 @@ class FragmentMiddleware:
         response = self.get_response(request)
         if response.headers.get("Content-Type", "").startswith("text/html"):
             patch_vary_headers(response, ("HX-Request", "HX-Target"))
+        kept = KEPT_NOWHERE if is_api(request.path_info) else KEPT_BY_BROWSERS
+        response.headers.setdefault("Cache-Control", kept)
         return response
 
 

@@ -30,6 +30,20 @@ def test_a_keyed_answer_has_no_cookies_and_may_not_be_framed(payments_detector, 
     assert int(response["Content-Length"]) == len(response.content)
 
 
+@pytest.mark.parametrize("address", ["/api/v1/predictions", "/api/v1/predictions/none"])
+def test_no_cache_keeps_what_the_api_answers(client, admin, api, address):
+    client.force_login(admin)
+    for who in (client, api("predictions:read")):
+        assert who.get(address)["Cache-Control"] == "no-store"
+
+
+def test_no_cache_but_the_browser_s_own_keeps_a_page(client, admin):
+    client.force_login(admin)
+    for address in (reverse("queue"), reverse("detector_list"), "/nothing/"):
+        assert client.get(address)["Cache-Control"] == "private"
+    assert "no-store" in client.get(reverse("case_export", args=["csv"]))["Cache-Control"]
+
+
 def test_a_wrong_key_is_refused_even_with_a_session(payments_detector, client, admin):
     client.force_login(admin)
     assert ask(client, authorization="Token rp_wrong_key").status_code == 401
