@@ -1,5 +1,5 @@
-"""Bring an installation up to date: schema, cache table, roles, detectors, what alerts of before
-lack, static files."""
+"""Bring an installation up to date: schema, roles, detectors, what alerts of before lack, static
+files."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,6 @@ does what is left."""
 def prepare(*, static: bool = True) -> None:
     """Safe to run at every start; does only what is needed."""
     call_command("migrate", interactive=False, verbosity=0)
-    call_command("createcachetable", verbosity=0)
     call_command("sync_roles", verbosity=0, stdout=_Silence())
     call_command("load_detectors", verbosity=0, stdout=_Silence())
     call_command("sum_up_alerts", seconds=SUM_UP_SECONDS, verbosity=0, stdout=_Silence())

@@ -186,6 +186,7 @@ if REDIS_URL:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": "riskplatform",
+            "OPTIONS": {"serializer": "riskplatform.caching.JsonSerializer"},
         }
     }
     CELERY_BROKER_URL = REDIS_URL
@@ -196,12 +197,8 @@ if REDIS_URL:
     )
     CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}
 else:
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.db.DatabaseCache",
-            "LOCATION": "riskplatform_cache",
-        }
-    }
+    # Each process for itself: Django's caches in a database and in files load pickles.
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CELERY_BROKER_URL = "filesystem://localhost"  # a host is asked for, and not used
     CELERY_BROKER_TRANSPORT = "riskplatform.file_broker:Transport"
     CELERY_BROKER_TRANSPORT_OPTIONS = prepare_broker_folders(VAR_DIR / "broker")
