@@ -20,7 +20,7 @@ from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
 from riskplatform.environment import Environment
 from riskplatform.logs import LEVELS, logging_of
-from riskplatform.var_dir import keep_secret, prepare_broker_folders
+from riskplatform.var_dir import keep_secret, own_database, own_folder, prepare_broker_folders
 from riskplatform.version import newest_version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -31,7 +31,7 @@ VERSION = newest_version(BASE_DIR / "CHANGELOG.md")
 
 # --- Where things are kept -------------------------------------------------------------------
 VAR_DIR = Path(env("RISK_VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+own_folder(VAR_DIR, ours="RISK_VAR_DIR" not in os.environ)
 BUNDLE_DIR = Path(env("RISK_BUNDLE_DIR", default=str(VAR_DIR / "bundles"))).resolve()
 DATABASE_URL = env("DATABASE_URL", default="")
 REDIS_URL = env("REDIS_URL", default="")
@@ -159,9 +159,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASE_URL:
     DATABASES = {"default": env.database("DATABASE_URL")}
 else:
-    DATABASES = {
-        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": VAR_DIR / "riskplatform.db"}
-    }
+    _file = own_database(VAR_DIR / "riskplatform.db")
+    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _file}}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE: a writer waits for its turn at BEGIN instead of failing at its first write.

@@ -1,8 +1,12 @@
-"""What embedded mode keeps on disk beside its database: generated secrets and the file broker."""
+"""What embedded mode keeps on disk: its database, generated secrets and the file broker.
+
+Who else works on the machine reads none of it: sessions lie in the database, and what they open.
+"""
 
 import base64
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,8 +35,36 @@ def keep_secret(path: Path, make: Callable[[], str] = new_pii_key) -> str:
     return path.read_text().strip()
 
 
+def own_folder(folder: Path, *, ours: bool = True) -> None:
+    """Make a folder that its owner alone enters. `ours`: one that is there is closed to others."""
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif ours:
+        _close_to_others(folder)
+
+
+def own_database(path: Path) -> Path:
+    """Make the file that SQLite would make for everybody to read; its journals get its mode."""
+    if not path.exists():
+        path.touch(mode=0o600)
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        _close_to_others(file)
+    return path
+
+
+def _close_to_others(path: Path) -> None:
+    """Take from who is neither the owner nor of the group what earlier versions left them."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if found.st_mode & stat.S_IRWXO and found.st_uid == os.geteuid():
+        path.chmod(stat.S_IMODE(found.st_mode) & ~stat.S_IRWXO)
+
+
 def prepare_broker_folders(root: Path) -> dict[str, object]:
     """Celery transport options of the file broker under `root` (made when absent)."""
+    own_folder(root)
     folders = {name: root / name for name in ("messages", "processed", "control")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
