@@ -1,18 +1,21 @@
 """How requests reach the views: quick scoring requests on the lane, everything else on threads.
 
 The lane (scoring/lane.py) takes requests of the short way (riskplatform/quick.py), many at once on
-one thread. Pages, batches and whoever brings no key go through Django as usual, on threads.
+one thread. Pages, batches and whoever brings no key go through Django as usual, on threads, once
+their body is here (riskplatform/bodies.py).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.db import close_old_connections
 
+from riskplatform.bodies import Body, ClientGone, most_waited_for
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
 from scoring.lane import Job, Lane
 from scoring.services import (
@@ -25,6 +28,7 @@ from scoring.services import (
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+TOO_SLOW = [(b"content-length", b"0"), (b"connection", b"close")]
 ANNOUNCE_AFTER = 0.02
 """Seconds in which predictions that need a human are gathered into one message."""
 
@@ -50,7 +54,23 @@ class Application:
             if request is not None:
                 await self._answer(request, receive, send)
                 return
+            if most := most_waited_for(scope):
+                await self._hand_over(scope, receive, send, most)
+                return
         await self._threads(scope, receive, send)
+
+    async def _hand_over(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        """A request to a thread, once its body is here."""
+        with closing(Body(receive)) as body:
+            try:
+                await body.wait(most)
+            except ClientGone:
+                return
+            except TimeoutError:
+                await send({"type": "http.response.start", "status": 408, "headers": TOO_SLOW})
+                await send({"type": "http.response.body", "body": b""})
+                return
+            await self._threads(scope, body.receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """At the server's end answer what has entered, and announce what was found."""

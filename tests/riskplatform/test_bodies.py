@@ -1,0 +1,137 @@
+"""Whoever sends slowly, or nothing more, holds up nobody else."""
+
+import asyncio
+
+import pytest
+
+from riskplatform import bodies
+from riskplatform.bodies import IN_MEMORY, Body, most_waited_for
+from riskplatform.server import Application
+from riskplatform.wsgi import application as django
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LOGIN = "/api/v1/auth/login"
+FORM = b'{"username": "nobody", "password": "wrong"}'
+
+
+def scope_of(path, *headers, method="POST"):
+    return {
+        "type": "http", "http_version": "1.1", "query_string": b"", "root_path": "",
+        "server": ("testserver", 80), "client": ("127.0.0.1", 1), "scheme": "http",
+        "method": method, "path": path, "raw_path": path.encode(),
+        "headers": [(b"host", b"testserver"), *headers],
+    }  # fmt: skip
+
+
+def form():
+    kind = (b"content-type", b"application/json")
+    return scope_of(LOGIN, kind, (b"content-length", b"%d" % len(FORM)))
+
+
+def part(body, *, more=False):
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+async def ask(application, scope, receive):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await application(scope, receive, send)
+    return sent[0]["status"] if sent else None
+
+
+def from_list(*messages):
+    coming = list(messages)
+
+    async def receive():
+        return coming.pop(0)
+
+    return receive
+
+
+def run_with_one_thread(settings, scenario):
+    settings.WEB_THREADS = 1
+
+    async def run():
+        return await asyncio.wait_for(scenario(Application(django)), 30)
+
+    return asyncio.run(run())
+
+
+def test_who_has_not_sent_the_body_yet_takes_no_thread(settings):
+    async def scenario(application):
+        rest = asyncio.Event()
+        coming = [part(FORM[:9], more=True), part(FORM[9:])]
+
+        async def slow():
+            if len(coming) == 1:
+                await rest.wait()
+            return coming.pop(0)
+
+        waiting = asyncio.create_task(ask(application, form(), slow))
+        probe = scope_of("/livez", method="GET")
+        others = [await ask(application, probe, from_list(part(b""))) for _ in range(3)]
+        rest.set()
+        return others, await waiting
+
+    assert run_with_one_thread(settings, scenario) == ([200, 200, 200], 401)
+
+
+def test_who_sends_nothing_for_long_is_told_so(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "PATIENCE", 0.05)
+
+    async def never():
+        await asyncio.Event().wait()
+
+    assert run_with_one_thread(settings, lambda served: ask(served, form(), never)) == 408
+
+
+def test_who_has_gone_is_not_answered(settings):
+    gone = from_list(part(b"{", more=True), {"type": "http.disconnect"})
+    assert run_with_one_thread(settings, lambda served: ask(served, form(), gone)) is None
+
+
+@pytest.mark.parametrize("sizes", [[0], [10], [IN_MEMORY, 1, 3 * IN_MEMORY]])
+def test_a_body_is_told_as_it_came(sizes):
+    parts = [bytes([65 + i]) * size for i, size in enumerate(sizes)]
+    came = [part(one, more=i + 1 < len(parts)) for i, one in enumerate(parts)]
+
+    async def told():
+        body, found, more = Body(from_list(*came)), b"", True
+        await body.wait(10 * IN_MEMORY)
+        while more:
+            message = await body.receive()
+            found, more = found + message["body"], message["more_body"]
+        body.close()
+        return found
+
+    assert asyncio.run(told()) == b"".join(parts)
+
+
+def test_of_a_body_that_is_too_large_no_more_is_waited_for():
+    body = Body(from_list(part(b"x" * 60, more=True), part(b"y" * 60, more=True), part(b"z")))
+
+    async def told():
+        await body.wait(100)
+        return [await body.receive() for _ in range(2)]
+
+    assert asyncio.run(told()) == [part(b"x" * 60 + b"y" * 60, more=True), part(b"z")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "most"),
+    [
+        ([], 0),
+        ([(b"content-length", b"0")], 0),
+        ([(b"content-length", b"100")], 100),
+        ([(b"content-length", b"101")], 0),
+        ([(b"transfer-encoding", b"chunked")], 100),
+        ([(b"content-length", b"101"), (b"content-type", b"Multipart/form-data; boundary=b")], 900),
+        ([(b"content-length", b"901"), (b"content-type", b"multipart/form-data; boundary=b")], 0),
+    ],
+)
+def test_what_is_announced_to_be_too_large_is_refused_unread(settings, headers, most):
+    settings.API_MAX_BODY_BYTES, settings.UPLOAD_MAX_BYTES = 100, 900
+    assert most_waited_for(scope_of(LOGIN, *headers)) == most
