@@ -5,9 +5,8 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView
 
-from riskplatform.api_docs import ApiDocs
+from riskplatform.api_docs import ApiDocs, ApiSchema
 
 urlpatterns = [
     path("", include("riskplatform.scoring_urls")),
@@ -23,7 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/auth/", include("accounts.api_urls")),
     path("api/v1/", include("models_registry.api_urls")),
-    path("api/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/schema/", ApiSchema.as_view(), name="api_schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api_schema"), name="api_docs"),
     # Asked for by pages that name no icon: the admin's, the API's, an error of the proxy.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("favicon.svg"))),
