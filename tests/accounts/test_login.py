@@ -189,6 +189,20 @@ def change_password(client, old, new="a much longer phrase"):
     return client.post(reverse("password_change"), form)
 
 
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("gl4cier-owl", "at least 12 characters"),
+        ("password1234", "too common"),
+        ("480213775920", "entirely numeric"),
+        ("ann.otherwise", "too similar"),
+    ],
+)
+def test_a_password_that_is_soon_guessed_is_refused(client, said, new):
+    client.force_login(UserFactory(username="ann.otherwise"))
+    assert said in change_password(client, PASSWORD, new).content.decode()
+
+
 def test_guessing_the_old_password_locks_out_as_logging_in_does(client, ann):
     client.force_login(ann)
     assert [change_password(client, f"guess{n}").status_code for n in range(5)] == [200] * 5
