@@ -40,6 +40,9 @@ SERVING = f"""
     WHERE detector.enabled AND detector.slug {{marks}}
 """  # noqa: S608 - our own names
 MOST_LOADED = 32
+RETRY_SECONDS = 5.0
+"""How long a bundle that did not load is left alone: to hash it all for every event, every page and
+every probe would slow down what stands in for it."""
 READS = (
     *(postgres.text, postgres.whole, postgres.text, postgres.whole),
     *(postgres.text, postgres.text, postgres.moment),
@@ -85,6 +88,10 @@ _latest: dict[str, Serving] = {}
 _overdue: dict[str, Bundle] = {}
 _loaded: dict[str, Bundle] = {}
 _last_good: dict[int, tuple[Bundle, str]] = {}
+_refused: dict[str, tuple[float, str]] = {}
+"""By digest: until when it is not read again (monotonic), and why it did not load."""
+_stand_ins: dict[int, tuple[dict[str, Any], Bundle]] = {}
+"""By detector: the declaration that was compiled as rules only, and what came of it."""
 _loading = threading.Lock()
 
 
@@ -94,16 +101,49 @@ def bundle_root() -> Path:
 
 
 def loaded(digest: str) -> Bundle:
-    """The bundle, from this process's memory or from disk. Raises BundleError."""
+    """The bundle, from this process's memory or from disk. Raises BundleError.
+
+    What does not load is read again, and logged, every few seconds only, whoever asks.
+    """
     bundle = _loaded.get(digest)
     if bundle is None:
+        _check_not_refused(digest)
         with _loading:
-            bundle = _loaded.get(digest) or load_bundle(bundle_root(), digest)
-            give_back()  # Tabulating the contributions takes several times what stays.
-            while len(_loaded) >= MOST_LOADED:
-                _loaded.pop(next(iter(_loaded)))
-            _loaded[digest] = bundle
+            bundle = _loaded.get(digest)
+            if bundle is None:
+                _check_not_refused(digest)  # By whom this thread waited for.
+                bundle = _read(digest)
     return bundle
+
+
+def _read(digest: str) -> Bundle:
+    """From disk into this process's memory; one thread at a time."""
+    try:
+        bundle = load_bundle(bundle_root(), digest)
+    except BundleError as error:
+        logger.error("bundle %s: %s", digest[:12], error)
+        while len(_refused) >= MOST_LOADED:
+            _refused.pop(next(iter(_refused)), None)
+        _refused[digest] = (time.monotonic() + RETRY_SECONDS, str(error))
+        raise
+    _refused.pop(digest, None)
+    give_back()  # Tabulating the contributions takes several times what stays.
+    while len(_loaded) >= MOST_LOADED:
+        _loaded.pop(next(iter(_loaded)))
+    _loaded[digest] = bundle
+    return bundle
+
+
+def _check_not_refused(digest: str) -> None:
+    until, problem = _refused.get(digest, (0.0, ""))
+    if time.monotonic() < until:
+        raise BundleError(problem)
+
+
+def read_again(digest: str) -> None:
+    """Let whoever asks next read a bundle that was put back, however lately it was refused."""
+    with _loading:
+        _refused.pop(digest, None)
 
 
 def serving(slug: str) -> Serving:
@@ -159,7 +199,7 @@ def serving_of(detector: Detector) -> Serving:
 def bundle_of(detector: Detector, champion: Deployment | None) -> tuple[Bundle, str]:
     """(the bundle that serves the detector, what is wrong with the one that should)."""
     digest, version = (champion.digest, champion.version) if champion else (None, None)
-    bundle, _, fault = _bundle(detector.pk, detector.slug, digest, version)
+    bundle, _, fault = _bundle(detector.pk, digest, version)
     return bundle, fault
 
 
@@ -167,7 +207,7 @@ def version_in_service(champion: Deployment) -> str:
     """What clients of this process see as model_version: another than the champion's own where its
     bundle does not load."""
     detector = champion.detector
-    return _bundle(detector.pk, detector.slug, champion.digest, champion.version)[1]
+    return _bundle(detector.pk, champion.digest, champion.version)[1]
 
 
 def _serving(
@@ -177,7 +217,7 @@ def _serving(
     policy_digest: str,
     epoch: int,
 ) -> Serving:
-    bundle, shown, fault = _bundle(detector_id, slug, champion.digest, champion.version)
+    bundle, shown, fault = _bundle(detector_id, champion.digest, champion.version)
     policy = policy_store.policy(policy_digest, bundle)
     if policy.review_after and is_overdue(champion.term_from, policy.review_after):
         bundle = _left_alone(bundle)
@@ -211,20 +251,17 @@ def _left_alone(bundle: Bundle) -> Bundle:
     return found
 
 
-def _bundle(
-    detector_id: int, slug: str, digest: str | None, version: str | None
-) -> tuple[Bundle, str, str]:
+def _bundle(detector_id: int, digest: str | None, version: str | None) -> tuple[Bundle, str, str]:
     """(bundle, version, what is wrong with the one that should serve)."""
     if digest is None or version is None:
-        return rules_only(Detector.objects.get(pk=detector_id)), RULES_ONLY, ""
+        return _stand_in(detector_id), RULES_ONLY, ""
     try:
         bundle = loaded(digest)
     except BundleError as error:
         fault = str(error)
-        logger.error("%s: %s", slug, fault)
         if detector_id in _last_good:
             return *_last_good[detector_id], fault
-        return rules_only(Detector.objects.get(pk=detector_id)), RULES_ONLY, fault
+        return _stand_in(detector_id), RULES_ONLY, fault
     _last_good[detector_id] = (bundle, version)
     return bundle, version, ""
 
@@ -232,6 +269,18 @@ def _bundle(
 def rules_only(detector: Detector) -> Bundle:
     """The declaration as a bundle without a model, straight from the row."""
     return assemble(RULES_ONLY, _rules_only_manifest(detector.config), {})
+
+
+def _stand_in(detector_id: int) -> Bundle:
+    """As `rules_only`, compiled once as long as the declaration stays."""
+    detector = Detector.objects.get(pk=detector_id)
+    config, bundle = _stand_ins.get(detector_id, (None, None))
+    if bundle is None or config != detector.config:
+        bundle = rules_only(detector)
+        while len(_stand_ins) >= MOST_LOADED:
+            _stand_ins.pop(next(iter(_stand_ins)), None)
+        _stand_ins[detector_id] = (detector.config, bundle)
+    return bundle
 
 
 def _rules_only_manifest(config: dict[str, Any]) -> dict[str, Any]:
@@ -258,6 +307,7 @@ def install(
     """
     # From the disk even if this process remembers it: the other processes have yet to read it.
     load_bundle(bundle_root(), digest)
+    read_again(digest)
     row, _ = Deployment.objects.update_or_create(
         detector=detector,
         slot=slot,

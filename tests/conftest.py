@@ -100,6 +100,8 @@ def forget_what_is_remembered() -> None:
     """What one test's process remembered must not serve in the next."""
     deployment._last_good.clear()
     deployment._latest.clear()
+    deployment._refused.clear()
+    deployment._stand_ins.clear()
     judging.cache.clear()
     breakers.reset()
     services._announcements.clear()

@@ -1,5 +1,6 @@
 """Which bundle serves: the newest installed in every process, the last good one in trouble."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -131,3 +132,68 @@ def test_choosing_what_serves_costs_one_query(
     serving("payments")
     with django_assert_num_queries(1):
         serving("payments")
+
+
+def test_a_damaged_bundle_is_read_again_every_few_seconds_only(
+    two_versions, bundle_dir, caplog, monkeypatch
+):
+    damage(bundle_dir, two_versions[0])
+    forget_loaded()
+    deployment._last_good.clear()
+    read, load = [], deployment.load_bundle
+    monkeypatch.setattr(deployment, "load_bundle", lambda *args: read.append(1) or load(*args))
+    assert {serving("payments").fault for _ in range(20)} == {serving("payments").fault}
+    assert "was changed" in serving("payments").fault
+    assert (len(read), caplog.text.count("model.onnx was changed")) == (1, 1)
+    monkeypatch.setattr(deployment, "RETRY_SECONDS", 0.0)
+    deployment._refused.clear()
+    assert [serving("payments").version for _ in range(3)] == [RULES_ONLY] * 3
+    assert len(read) == 4
+
+
+def test_who_asks_for_a_damaged_bundle_at_once_reads_it_once_together(
+    two_versions, bundle_dir, monkeypatch
+):
+    damage(bundle_dir, two_versions[0])
+    forget_loaded()
+    read, load = [], deployment.load_bundle
+
+    def slow(*args):
+        read.append(1)
+        time.sleep(0.2)
+        return load(*args)
+
+    monkeypatch.setattr(deployment, "load_bundle", slow)
+
+    def ask(_):
+        with pytest.raises(BundleError, match="was changed"):
+            deployment.loaded(two_versions[0])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(8)))
+    assert read == [1]
+
+
+def test_a_bundle_that_was_put_back_is_read_at_once(two_versions, bundle_dir):
+    kept = (bundle_dir / two_versions[0] / "model.onnx").read_bytes()
+    damage(bundle_dir, two_versions[0])
+    forget_loaded()
+    with pytest.raises(BundleError):
+        deployment.loaded(two_versions[0])
+    (bundle_dir / two_versions[0] / "model.onnx").write_bytes(kept)
+    deployment.read_again(two_versions[0])
+    assert deployment.loaded(two_versions[0]).digest == two_versions[0]
+
+
+def test_a_bundle_that_was_mended_serves_again_after_a_few_seconds(
+    two_versions, bundle_dir, monkeypatch
+):
+    monkeypatch.setattr(deployment, "RETRY_SECONDS", 0.1)
+    kept = (bundle_dir / two_versions[0] / "model.onnx").read_bytes()
+    damage(bundle_dir, two_versions[0])
+    forget_loaded()
+    deployment._last_good.clear()
+    assert serving("payments").version == RULES_ONLY
+    (bundle_dir / two_versions[0] / "model.onnx").write_bytes(kept)
+    time.sleep(0.15)
+    assert (serving("payments").version, serving("payments").fault) == ("v1", "")
