@@ -94,6 +94,11 @@ class Job(models.Model):
         return "; ".join(f"{name}: {value}" for name, value in params_in_words(self.params))
 
     @property
+    def doing(self) -> str:
+        """Its stage: what it is doing, or did when it ended early; nothing once it succeeded."""
+        return "" if self.status == JobStatus.SUCCEEDED else self.stage
+
+    @property
     def percent(self) -> int:
         return round(self.progress * 100)
 

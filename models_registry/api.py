@@ -186,7 +186,7 @@ def job_body(job: Job) -> dict[str, Any]:
         "subject": job.subject,
         "status": job.status,
         "progress": job.progress,
-        "stage": job.stage,
+        "stage": job.doing,
         "remaining_seconds": None if left is None or left.is_bound else round(left.seconds),
         "remaining_text": left.text if left else "",
         "log": [{"at": line["at"], "text": line["text"]} for line in job.log[-MOST_LINES:]],

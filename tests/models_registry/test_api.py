@@ -77,6 +77,16 @@ def test_a_job_tells_about_how_long_it_still_takes(api, progress, params, second
     assert (ended["remaining_seconds"], ended["remaining_text"]) == (None, "")
 
 
+@pytest.mark.parametrize(
+    ("status", "stage"),
+    [("running", "Registering"), ("failed", "Registering"), ("succeeded", "")],
+)
+def test_a_job_that_succeeded_is_at_no_stage_any_more(api, status, stage):
+    job = JobFactory(status=status, progress=1.0, stage="Registering")
+    assert api("models:read").get(f"/api/v1/jobs/{job.pk}").json()["stage"] == stage
+    assert job.doing == stage
+
+
 def test_a_job_tells_the_last_lines_of_its_log(api):
     at = "2026-05-01T10:00:00+00:00"
     log = [{"at": at, "text": f"line {number}", "searched": 1.0} for number in range(30)]
