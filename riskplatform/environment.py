@@ -17,6 +17,7 @@ FLAGS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
+LOCAL_HOME = "http://localhost:8000"
 DATABASES = ("postgres", "postgresql", "psql", "pgsql", "sqlite")
 _QUOTES = ('"', "'")
 T = TypeVar("T", int, float)
@@ -113,6 +114,13 @@ class Environment:
         """All variables whose name begins so: PREFIX_SOME_NAME as `some_name`."""
         names = [name for name in self._given if name.startswith(prefix)]
         return {name.removeprefix(prefix).lower(): self(name) for name in names}
+
+
+def home_of(hosts: Sequence[str], origins: Sequence[str]) -> str:
+    """Where links lead: the first host that is named, else the first trusted origin that is, else
+    this machine, which notifications/apps.py warns of."""
+    named = [f"https://{host.removeprefix('.')}" for host in hosts if host != "*"]
+    return next((home for home in (*named, *origins) if "*" not in home), LOCAL_HOME)
 
 
 def _is_password(name: str) -> bool:

@@ -18,7 +18,7 @@ from django.core.management.utils import get_random_secret_key
 from accounts.rates import DEFAULT_RATE
 from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
-from riskplatform.environment import Environment
+from riskplatform.environment import LOCAL_HOME, Environment, home_of
 from riskplatform.logs import LEVELS, logging_of
 from riskplatform.var_dir import keep_secret, own_database, own_folder, prepare_broker_folders
 from riskplatform.version import newest_version
@@ -234,7 +234,7 @@ ALERT_UNDO_MINUTES = env.number(
 )
 
 # --- Notifications (docs/notifications.md) ----------------------------------------------------
-_home = "http://localhost:8000" if EMBEDDED else "https://" + ALLOWED_HOSTS[0].removeprefix(".")
+_home = LOCAL_HOME if EMBEDDED else home_of(ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS)
 SITE_URL = env("RISK_SITE_URL", default=_home)  # where links in messages lead
 EMAIL_HOST = env("EMAIL_HOST", default="")  # empty: no e-mail is sent, and the pages say so
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", default=False)
@@ -252,7 +252,7 @@ NOTIFY_SECONDS = env.number("RISK_NOTIFY_SECONDS", default=10.0, least=0.1, most
 NOTIFICATIONS_KEPT_DAYS = env.whole(
     "RISK_NOTIFICATIONS_KEPT_DAYS", default=90, least=1, most=MOST_DAYS
 )
-if not re.fullmatch(r"https?://[^\s/?#]+/?", SITE_URL):
+if not re.fullmatch(r"https?://[^\s/?#*]+/?", SITE_URL):
     raise ImproperlyConfigured(
         "RISK_SITE_URL must be like https://risk.example.com, without a path."
     )

@@ -72,6 +72,7 @@ WRONG = (
     *(("RISK_ALERT_LOCK_MINUTES", "inf"), ("JWT_SESSION_SECONDS", "99999999999")),
     *(("RISK_WATCHLIST_STALE_DAYS", value) for value in ("-1", "3651", "7d")),
     *(("ALLOWED_HOSTS", ","), ("RISK_SITE_URL", "risk")),
+    ("RISK_SITE_URL", "https://*"),
 )
 
 
@@ -180,6 +181,22 @@ def test_what_is_set_to_nothing_keeps_its_default(tmp_path: Path) -> None:
 def test_where_all_hosts_of_a_domain_are_allowed_links_lead_to_the_domain(tmp_path: Path) -> None:
     web = load_compose(filled_in() | {"ALLOWED_HOSTS": ".example.com"})["web"]["environment"]
     assert settings_of(web, tmp_path)["SITE_URL"] == "'https://example.com'"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "origins", "home"),
+    [
+        ("*", "https://risk.example.com", "https://risk.example.com"),
+        ("*,risk.example.org", "https://risk.example.com", "https://risk.example.org"),
+        ("*", "https://*.example.com", "http://localhost:8000"),
+    ],
+)
+def test_where_every_host_is_allowed_links_lead_to_one_that_is_named(
+    hosts: str, origins: str, home: str, tmp_path: Path
+) -> None:
+    given = {"ALLOWED_HOSTS": hosts, "CSRF_TRUSTED_ORIGINS": origins}
+    web = load_compose(filled_in() | given)["web"]["environment"]
+    assert settings_of(web, tmp_path)["SITE_URL"] == repr(home)
 
 
 def test_what_is_filled_in_reaches_the_web_processes(tmp_path: Path) -> None:
