@@ -25,10 +25,17 @@ from models_registry.models import Dataset, ModelVersion
 from models_registry.registry_models import Lineage
 from models_registry.selectors import champion_of, lineage_of
 from models_registry.tracked import note_tracking
-from scoring.core.bundle import MANIFEST, BundleError, place_bundle, read_files, sha256
+from scoring.core.bundle import (
+    MANIFEST,
+    BundleError,
+    is_whole,
+    place_bundle,
+    read_files,
+    sha256,
+)
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import RISK_LEVELS, RiskLevel
-from scoring.deployment import bundle_root
+from scoring.deployment import bundle_root, read_again
 from scoring.models import Detector
 
 logger = logging.getLogger(__name__)
@@ -64,7 +71,8 @@ def pack_bundle(version: ModelVersion) -> bytes:
         _, files = read_files(place, version.digest)
         files[MANIFEST] = (place / MANIFEST).read_bytes()
     except (BundleError, OSError) as error:
-        raise ExchangeError(str(error)) from error
+        remedy = "Import a file of it that was exported before, which puts its bundle back."
+        raise ExchangeError(f"{error} {remedy}") from error
     record = json.dumps(_record(version), cls=DjangoJSONEncoder, sort_keys=True, indent=1)
     return pack(version.digest, {**files, RECORD: record.encode()})
 
@@ -119,6 +127,25 @@ def import_bundle(detector: Detector, content: bytes, *, actor: User | None) -> 
             raise
         raise ExchangeError(f"{RECORD} is incomplete: {error}.") from error
     return _register(detector, found, known, actor=actor)
+
+
+def mend_bundle(detector: Detector, content: bytes, *, actor: User | None) -> ModelVersion | None:
+    """The version here whose damaged or lost bundle the file has put back, byte by byte.
+
+    None, and nothing was done, where the file is of no version here or of one that is whole.
+    Neither tried nor compared with the declaration: its digest says that it is what was registered.
+    Raises ExchangeError, BundleNotWritten.
+    """
+    found = unpack(content)
+    version = ModelVersion.objects.filter(detector=detector, digest=found.digest).first()
+    if version is None or is_whole(bundle_root() / found.digest, found.digest):
+        return None
+    with transaction.atomic():
+        detail = {"digest": found.digest}
+        record_audit(actor=actor, action="model.bundle_mended", subject=version, detail=detail)
+        place_bundle(bundle_root(), found.files)
+    read_again(found.digest)
+    return version
 
 
 def _try(content: bytes) -> None:
@@ -312,6 +339,7 @@ def _register(
             version = _add_rows(detector, found, known, actor=actor)
             # Last: what no row can say leaves no files behind.
             place_bundle(bundle_root(), found.files)
+        read_again(found.digest)
     except Exception:
         # Nor does a transaction that fails at its very end. What was sent twice may have been
         # registered meanwhile.

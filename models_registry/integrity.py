@@ -107,7 +107,8 @@ def _bundles(
                 FAULT if serves else WARNING,
                 str(version),
                 problem,
-                f"Restore its folder from a backup, or train again; until then {then}.",
+                "Import a file of it that was exported before, restore its folder from a backup, or"
+                f" train again; until then {then}.",
                 version.detector.slug,
                 version.get_absolute_url(),
             )

@@ -34,7 +34,7 @@ from models_registry.comparing import (
     compare_versions,
     versions_to_compare,
 )
-from models_registry.exchange import export_bundle, file_name, import_bundle
+from models_registry.exchange import export_bundle, file_name, import_bundle, mend_bundle
 from models_registry.explaining import explanation_of, request_explanation
 from models_registry.integrity import check_integrity
 from models_registry.integrity_report import FAULT, WARNING
@@ -292,7 +292,10 @@ class BundleView(APIView):
 
 
 class ImportView(APIView):
-    """Take in a bundle from elsewhere as a challenger."""
+    """Take in a bundle from elsewhere as a challenger.
+
+    Of a version that is here with a damaged or lost bundle it puts the bundle back: 200.
+    """
 
     required_scope = "models:write"
     required_permission = "models_registry.exchange_bundle"
@@ -301,7 +304,7 @@ class ImportView(APIView):
     @extend_schema(
         operation_id="import_model",
         request={"multipart/form-data": ImportIn},
-        responses={201: VersionBody, **TOO_LARGE, 415: ERRORS[400]},
+        responses={200: VersionBody, 201: VersionBody, **TOO_LARGE, 415: ERRORS[400]},
     )
     def post(self, request: Request, slug: str) -> Response:
         detector = detector_or_404(slug)
@@ -311,12 +314,14 @@ class ImportView(APIView):
         if file.size > MOST_BYTES:
             _refuse(f"is larger than {MOST_BYTES >> 20} MB")
         try:
-            version = import_bundle(detector, file.read(), actor=cast(User, request.user))
+            content, actor = file.read(), cast(User, request.user)
+            mended = mend_bundle(detector, content, actor=actor)
+            version = mended or import_bundle(detector, content, actor=actor)
         except ExchangeError as problem:
             _refuse(str(problem))
         except BundleNotWritten as problem:
             raise ServiceUnavailable(f"{problem} Nothing was changed.") from problem
-        return Response(version_body(version), status=201)
+        return Response(version_body(version), status=200 if mended else 201)
 
 
 def _refuse(message: str) -> NoReturn:

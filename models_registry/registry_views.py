@@ -25,7 +25,7 @@ from models_registry.comparing import (
     versions_to_compare,
 )
 from models_registry.core.subgroups import level_names
-from models_registry.exchange import export_bundle, file_name, import_bundle
+from models_registry.exchange import export_bundle, file_name, import_bundle, mend_bundle
 from models_registry.explaining import explanation_of, live_explanation, request_explanation
 from models_registry.explanation_figures import (
     bar_figure,
@@ -266,11 +266,14 @@ class ModelImport(View):
             return self._page(request, detector, form)
         try:
             content = form.cleaned_data["bundle"].read()
-            version = import_bundle(detector, content, actor=cast(User, request.user))
+            actor = cast(User, request.user)
+            mended = mend_bundle(detector, content, actor=actor)
+            version = mended or import_bundle(detector, content, actor=actor)
         except (ExchangeError, BundleNotWritten) as problem:
             form.add_error("bundle", f"{problem} Nothing was changed.")
             return self._page(request, detector, form)
-        messages.success(request, f"{version.label} was imported and waits as a challenger.")
+        what = "has its bundle back" if mended else "was imported and waits as a challenger"
+        messages.success(request, f"{version.label} {what}.")
         return redirect(version)
 
     def _page(self, request: HttpRequest, detector: Detector, form: ImportForm) -> HttpResponse:

@@ -111,7 +111,7 @@ def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
     """
     digest = sha256(files[MANIFEST])
     place = root / digest
-    if _is_whole(place, digest):
+    if is_whole(place, digest):
         return digest
     beside = root / f".{digest}.{secrets.token_hex(4)}"
     damaged = beside.with_name(f"{beside.name}.damaged")
@@ -122,12 +122,12 @@ def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        if place.exists() and not _is_whole(place, digest):
+        if place.exists() and not is_whole(place, digest):
             place.rename(damaged)
         beside.rename(place)
     except OSError as error:
         # Another process wrote the very same bundle first; anything else is a real failure.
-        if not _is_whole(place, digest):
+        if not is_whole(place, digest):
             text = f"Bundle {digest[:12]} cannot be written: {error.strerror}."
             raise BundleNotWritten(text) from error
     finally:
@@ -136,7 +136,7 @@ def place_bundle(root: Path, files: Mapping[str, bytes]) -> str:
     return digest
 
 
-def _is_whole(place: Path, digest: str) -> bool:
+def is_whole(place: Path, digest: str) -> bool:
     """Whether a bundle lies there, every byte as it was written."""
     try:
         read_files(place, digest)

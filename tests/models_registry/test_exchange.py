@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,12 +18,13 @@ from onnx import TensorProto, helper
 from accounts.models import AuditEntry
 from models_registry import bundle_files, exchange, trial
 from models_registry.bundle_files import RECORD, ExchangeError, pack, unpack
-from models_registry.exchange import export_bundle, import_bundle, pack_bundle
+from models_registry.exchange import export_bundle, import_bundle, mend_bundle, pack_bundle
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.registry_models import Lineage, TrackedRun
+from scoring import deployment
 from scoring.core import inference
-from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, sha256
+from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, read_files, sha256
 from scoring.deployment import bundle_root
 from tests.factories import payment, scored
 from tests.models_registry.bundle_zips import changed_record, parts_of, repacked
@@ -88,6 +90,32 @@ def test_a_damaged_bundle_is_not_exported(payments_detector, exported):
     (bundle_root() / version.digest / MODEL).write_bytes(b"other")
     with pytest.raises(ExchangeError, match="was changed"):
         export_bundle(version, actor=None)
+
+
+@pytest.mark.parametrize("how", ["changed", "lost"])
+def test_its_file_puts_a_damaged_bundle_back(payments_detector, exported, owner, how):
+    version = import_bundle(payments_detector, exported, actor=None)
+    promote(version, actor=None)
+    place = bundle_root() / version.digest
+    if how == "changed":
+        (place / MODEL).write_bytes(b"other")
+    else:
+        shutil.rmtree(place)
+    deployment._loaded.clear()
+    assert mend_bundle(payments_detector, exported, actor=owner) == version
+    assert read_files(place, version.digest)
+    assert pack_bundle(version)
+    assert scored("payments", payment()).model_version == version.label
+    entry = AuditEntry.objects.order_by("-number").first()
+    assert (entry.action, entry.actor) == ("model.bundle_mended", owner)
+    assert ModelVersion.objects.count() == 1
+
+
+def test_what_is_whole_or_not_here_is_not_mended(payments_detector, exported):
+    assert mend_bundle(payments_detector, exported, actor=None) is None
+    import_bundle(payments_detector, exported, actor=None)
+    assert mend_bundle(payments_detector, exported, actor=None) is None
+    assert not AuditEntry.objects.filter(action="model.bundle_mended").exists()
 
 
 @pytest.mark.parametrize("name", [MANIFEST, MODEL, EXPLAIN])

@@ -6,6 +6,8 @@ from django.urls import reverse
 
 from models_registry.exchange import pack_bundle
 from models_registry.models import ModelVersion
+from scoring.core.bundle import MODEL
+from scoring.deployment import bundle_root
 from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +89,20 @@ def test_the_api_exports_and_imports(api, version):
     assert (made.status_code, made.json()["stage"]) == (201, "challenger")
     again = writer.post(API_IMPORT, upload(answer.content))
     assert (again.status_code, "here already" in again.content.decode()) == (422, True)
+
+
+def test_page_and_api_put_a_damaged_bundle_back(client, owner, api, version):
+    content, digest = pack_bundle(version), version.digest
+    model = bundle_root() / digest / MODEL
+    whole = model.read_bytes()
+    model.write_bytes(b"other")
+    answer = api("models:write").post(API_IMPORT, upload(content))
+    assert (answer.status_code, model.read_bytes()) == (200, whole)
+    model.write_bytes(b"other")
+    client.force_login(owner)
+    answer = client.post(IMPORT, upload(content), follow=True)
+    assert "v1 has its bundle back" in answer.content.decode()
+    assert model.read_bytes() == whole
 
 
 def test_the_api_refuses_who_may_not_and_what_is_wrong(api, content, settings):

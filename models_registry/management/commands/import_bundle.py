@@ -7,13 +7,16 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from models_registry.bundle_files import MOST_BYTES, ExchangeError
-from models_registry.exchange import import_bundle
+from models_registry.exchange import import_bundle, mend_bundle
 from scoring.core.bundle import BundleNotWritten
 from scoring.models import Detector
 
 
 class Command(BaseCommand):
-    help = "Take in an exported bundle; it arrives as a challenger."
+    help = (
+        "Take in an exported bundle; it arrives as a challenger. Of a version that is here with a"
+        " damaged bundle it puts the bundle back."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file")
@@ -26,7 +29,9 @@ class Command(BaseCommand):
         try:
             with Path(options["file"]).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
-            version = import_bundle(detector, content, actor=None)
+            mended = mend_bundle(detector, content, actor=None)
+            version = mended or import_bundle(detector, content, actor=None)
         except (ExchangeError, BundleNotWritten, OSError) as problem:
             raise CommandError(f"{problem} Nothing was changed.") from problem
-        self.stdout.write(f"{version} waits as a challenger, bundle {version.digest[:12]}.")
+        what = "has its bundle back" if mended else "waits as a challenger"
+        self.stdout.write(f"{version} {what}, bundle {version.digest[:12]}.")
