@@ -15,7 +15,7 @@ VARIABLE = re.compile(
 )
 # As compose reads a line: a comment begins after a blank and #.
 ENV_LINE = re.compile(r"(# )?([A-Z_]+)=(.*?)(?:\s+#.*)?")
-PROCESSES = ("web", "worker", "beat", "consumer")
+PROCESSES = ("web", "worker", "beat", "consumer", "mqtt-consumer")
 
 
 class MissingVariable(Exception):

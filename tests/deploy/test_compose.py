@@ -32,6 +32,7 @@ from tests.deploy.processes import free_port, machine_environment, run, started,
 POSTGRES_URL = os.environ.get("RISK_TEST_POSTGRES_URL", "")
 REDIS_URL = os.environ.get("RISK_TEST_REDIS_URL", "")
 KAFKA = os.environ.get("RISK_TEST_KAFKA", "")
+MQTT = os.environ.get("RISK_TEST_MQTT", "")
 SHIPPED = ["anomaly", "cards", "credit_card_fraud", "creditcard", "fraud", "payments"]
 SHOWN = """
 import json
@@ -208,6 +209,18 @@ class TestRealProcesses:
         consumer = platform["consumer"]
         environment = machine_environment(
             consumer["environment"] | {"RISK_KAFKA_BOOTSTRAP": KAFKA, "RISK_VAR_DIR": str(tmp_path)}
+        )
+        check = healthcheck_of(consumer)
+        assert run(check, environment).returncode == 1
+        with started(command_of(consumer), environment, tmp_path / "log") as read_log:
+            wait_for(lambda: run(check, environment).returncode == 0, read_log)
+
+    @pytest.mark.mqtt
+    @pytest.mark.skipif(not MQTT, reason="needs RISK_TEST_MQTT")
+    def test_mqtt_consumer_becomes_healthy(self, platform: dict[str, dict], tmp_path: Path) -> None:
+        consumer = platform["mqtt-consumer"]
+        environment = machine_environment(
+            consumer["environment"] | {"RISK_MQTT_BROKER": MQTT, "RISK_VAR_DIR": str(tmp_path)}
         )
         check = healthcheck_of(consumer)
         assert run(check, environment).returncode == 1

@@ -41,6 +41,7 @@ SECRETS = {
     "EMAIL_HOST_PASSWORD": {"web", "worker"},
     "MLFLOW_TRACKING_URI": {"web", "worker"},
     "RISK_KAFKA_SASL_PASSWORD": {"consumer"},
+    "RISK_MQTT_PASSWORD": {"mqtt-consumer"},
 }
 """Which services log in with what."""
 SHOW = """
