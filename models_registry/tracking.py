@@ -1,6 +1,6 @@
 """Versions at an MLflow tracking server: run, parameters, metrics, artefacts, registered version.
 
-On when MLFLOW_TRACKING_URI is set; needs `pip install -r requirements-mlflow.txt` in the worker.
+On when MLFLOW_TRACKING_URI is set; needs `pip install -r requirements-mlflow.lock` in the worker.
 What makes a version only notes that it is to be there (`tracked`), so the server may be slow or
 gone; the row remembers what is missing and beat asks again.
 """
@@ -40,7 +40,7 @@ DIGEST_TAG = "riskplatform.bundle_digest"
 EXPERIMENT = "riskplatform"
 LONGEST_PARAMETER = 500
 NOT_INSTALLED = (
-    "mlflow-skinny is not installed where the worker runs: pip install -r requirements-mlflow.txt"
+    "mlflow-skinny is not installed where the worker runs: pip install -r requirements-mlflow.lock"
 )
 # The client's own patience is minutes of retries; ours is a job that comes again.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -153,9 +153,11 @@ def _address(uri: str) -> tuple[str, dict[str, str]]:
 def _log(version: ModelVersion, row: TrackedRun) -> None:
     client = _client()
     card = model_card(version)
+    if row.run_id and not _is_there(client, row.run_id):
+        row.run_id = row.registered_as = ""  # of a server before this one, or deleted there
     if not row.run_id:
         row.run_id = _run_of(client, version)
-        row.save(update_fields=["run_id"])
+        row.save(update_fields=["run_id", "registered_as"])
     for name, value in _parameters(version).items():
         client.log_param(row.run_id, name, value)
     for name, value in as_told(version.metrics).items():
@@ -164,6 +166,17 @@ def _log(version: ModelVersion, row: TrackedRun) -> None:
     _log_files(client, version, row.run_id, card)
     row.registered_as = row.registered_as or _register(client, version, row.run_id)
     client.set_terminated(row.run_id)
+
+
+def _is_there(client: Any, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def _run_of(client: Any, version: ModelVersion) -> str:

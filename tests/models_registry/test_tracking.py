@@ -1,6 +1,7 @@
 """Versions at a real local MLflow store; and a server that is gone fails no training."""
 
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,6 +87,32 @@ def test_logging_twice_makes_one_run_and_one_registered_version(store, version):
     TrackedRun.objects.update(run_id="", registered_as="", status="failed")
     assert track_version(version).run_id == first
     assert len(store.search_model_versions("name = 'riskplatform.payments'")) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_after_a_move_to_another_server_a_version_is_logged_there(
+    store, version, settings, tmp_path
+):
+    first = track_version(version)
+    settings.MLFLOW_TRACKING_URI = f"file:{tmp_path / 'another'}"
+    moved = track_version(version)
+    assert moved.run_id != first.run_id
+    assert (moved.status, moved.registered_as) == ("logged", "riskplatform.payments/1")
+    assert track_version(version).run_id == moved.run_id
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_that_dies_after_the_new_run_was_made_registers_it_all_the_same(
+    store, version, settings, tmp_path, monkeypatch
+):
+    track_version(version)
+    settings.MLFLOW_TRACKING_URI = f"file:{tmp_path / 'another'}"
+    with monkeypatch.context() as killed, pytest.raises(SystemExit):
+        killed.setattr(tracking, "_log_files", lambda *args: sys.exit("killed"))
+        track_version(version)
+    row = track_version(version)
+    there = tracking._client().get_model_version("riskplatform.payments", "1")
+    assert (row.registered_as, there.run_id) == ("riskplatform.payments/1", row.run_id)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -216,6 +243,15 @@ def test_the_version_says_how_it_stands(client, owner, settings, version):
     page = client.get(version.get_absolute_url()).content.decode()
     assert "not there after 2 tries: refused" in page
     assert "Try again" in page
+
+
+def test_a_version_that_is_logged_may_be_logged_again(client, owner, version):
+    row = TrackedRun.objects.create(version=version, status="logged", registered_as="cards/1")
+    client.force_login(owner)
+    assert "Log again" in client.get(version.get_absolute_url()).content.decode()
+    TrackedRun.objects.filter(pk=row.pk).update(status="waiting")
+    page = client.get(version.get_absolute_url()).content.decode()
+    assert "Log again" not in page and "Try again" not in page
 
 
 def test_an_owner_may_try_again_and_an_analyst_not(client, owner, analyst, settings, version):
