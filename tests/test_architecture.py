@@ -180,6 +180,23 @@ def test_the_lock_holds_every_requirement(name: str) -> None:
     assert required_packages(f"{name}.txt") <= set(locked)
 
 
+def test_whoever_is_told_what_to_install_is_given_a_lock() -> None:
+    # pip refuses a requirements file whose constraints have hashes: it then wants all of them.
+    paths = [
+        ROOT / "README.md",
+        *ROOT.glob("docs/*.md"),
+        *(ROOT / "models_registry").rglob("*.py"),
+        *(ROOT / "scoring").rglob("*.py"),
+    ]
+    told = [
+        file
+        for path in paths
+        for file in re.findall(r"pip install [^\n`]*?-r (requirements[-.a-z]*)", path.read_text())
+    ]
+    assert {"requirements-mlflow.lock", "requirements-streaming.lock"} <= set(told)
+    assert not [name for name in told if not name.endswith(".lock")]
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.lock")), ids=lambda path: path.name)
 def test_the_lock_names_no_registry_and_no_machine(path: Path) -> None:
     text = path.read_text()

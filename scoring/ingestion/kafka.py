@@ -4,7 +4,7 @@ At least once, with one effect: auto-commit is off; predictions are committed to
 alerts and dead letters are acknowledged by the broker, then the offsets are committed. Whoever dies
 in between does the batch again, and scoring by id gives the stored predictions back.
 
-Needs the `confluent-kafka` package (requirements-streaming.txt).
+Needs the `confluent-kafka` package (requirements-streaming.lock).
 """
 
 import logging

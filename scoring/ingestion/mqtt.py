@@ -4,7 +4,7 @@ The broker keeps what comes while no consumer runs and sends again what was not 
 most `batch` messages are under way unacknowledged (receive maximum), so a consumer that waits for
 its database slows the broker down instead of filling its own memory.
 
-Needs the `paho-mqtt` package (requirements-streaming.txt) and a broker that speaks MQTT 5.
+Needs the `paho-mqtt` package (requirements-streaming.lock) and a broker that speaks MQTT 5.
 """
 
 import logging

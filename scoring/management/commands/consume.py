@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from scoring.ingestion.stream import Counts, Pulse, StreamProblem, check_detector, source_values
 
-# By name: without their packages (requirements-streaming.txt) the platform runs all the same.
+# By name: without their packages (requirements-streaming.lock) the platform runs all the same.
 BROKERS = {"kafka": "scoring.ingestion.kafka", "mqtt": "scoring.ingestion.mqtt"}
 FLAGS = ("detector", "topic", "alerts_topic", "dead_topic", "threshold", "batch")
 FLAGS_OF = {"kafka": ("bootstrap", "group"), "mqtt": ("broker", "client_id", "ca_file")}
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             stream = module.make_stream(values, environ, stop=stop, counts=counts, pulse=pulse)
             stream.run()
         except ImportError as error:
-            message = f"{error.name} is not installed: pip install -r requirements-streaming.txt"
+            message = f"{error.name} is not installed: pip install -r requirements-streaming.lock"
             raise CommandError(message) from error
         except StreamProblem as error:
             raise CommandError(str(error)) from error

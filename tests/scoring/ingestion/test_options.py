@@ -146,7 +146,7 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path):
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "confluent_kafka is not installed: pip install -r requirements-streaming.txt" in (
+    assert "confluent_kafka is not installed: pip install -r requirements-streaming.lock" in (
         done.stderr
     )
 
