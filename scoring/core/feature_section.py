@@ -5,7 +5,8 @@ A step either makes features (`transformations.MAKERS`) or says how features rea
 the bundle's encoder; the stored vector stays raw. docs/detectors.md has the form.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -166,7 +167,19 @@ def read_features(read: Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ..
     if not features:
         read.bad("features.transformations", "declare at least one feature")
     labels = raw.get("labels", {})
-    odd = [name for name, label in labels.items() if not isinstance(label, str)]
-    for name in odd if not read.stored else ():
-        read.bad(f"features.labels.{name}", "is a text")
+    _check_labels(read, labels, names)
     return tuple(replace(f, label=str(labels.get(f.name, ""))) for f in features)
+
+
+def _check_labels(read: Reader, labels: Mapping[Any, Any], features: Collection[str]) -> None:
+    """A name that no feature has would never be read. Earlier releases took it in."""
+    if read.stored:
+        return
+    for name, label in labels.items():
+        place = f"features.labels.{name}"
+        if name not in features:
+            near = difflib.get_close_matches(str(name), features, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            read.bad(place, f"'{name}' is no feature of this pipeline{hint}")
+        elif not isinstance(label, str):
+            read.bad(place, "is a text")

@@ -104,6 +104,7 @@ def with_personal_numbers(*more):
     config["event"]["pii"] = ["TX_AMOUNT", "abroad", "device", "steps"]
     config["rules"] = []
     window = {"entity_key": "CUSTOMER_ID", "windows": ["7d"]}
+    config["features"]["labels"] = {}
     config["features"]["transformations"] = [
         {"type": "numeric", "config": {"fields": ["TX_AMOUNT", "abroad", "steps"]}},
         {"type": "velocity", "config": window | {"place": "device"}},

@@ -26,6 +26,7 @@ def plan_of(**changed):
         "delay": "2h",
         "figures": ["count", "risk", "newest_risk", "seconds_since_first_risk"],
     } | changed
+    config["features"]["labels"] = {}
     config["features"]["transformations"] = [{"type": "label_risk", "config": step}]
     return FeaturePlan(parse_spec(config))
 
@@ -188,6 +189,7 @@ def test_an_identity_is_a_whole_number_that_float64_holds():
 def test_the_state_of_labels_is_told_from_one_without():
     without = config_of("cards")
     step = {"entity_key": "TERMINAL_ID", "windows": ["5h"], "aggregations": ["count"]}
+    without["features"]["labels"] = {}
     without["features"]["transformations"] = [
         {"type": "time_window_aggregation", "config": step | {"offset": "2h"}}
     ]

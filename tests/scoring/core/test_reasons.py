@@ -67,6 +67,7 @@ def counted_apart(**windowed):
     """A spec whose windows read `quantity` as told: it is a number of the event besides."""
     config = config_of("payments")
     config["event"]["schema"]["properties"]["quantity"] = {"type": "integer"}
+    config["features"]["labels"] = {}
     config["features"]["transformations"] = [
         {"type": "numeric", "config": {"fields": ["amount", "quantity"]}},
         {"type": "time_window_aggregation",

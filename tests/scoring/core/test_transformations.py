@@ -36,6 +36,7 @@ features:
 
 def payments_with(*steps):
     config = config_of("payments")
+    config["features"]["labels"] = {}
     config["features"]["transformations"] = list(steps)
     config["rules"] = []
     return config
