@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from scoring.core.bundle import BundleError
 from scoring.core.features import FeaturePlan
-from scoring.core.schema import key_text, parse_time
+from scoring.core.field_checks import parse_time
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
 from scoring.core.vectors import build_many

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from scoring import deployment, writer
 from scoring.calls import digest_of
-from scoring.core.schema import SchemaError, parse_time
+from scoring.core.field_checks import parse_time
+from scoring.core.schema import SchemaError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
 from scoring.labelling import Recorded, record_truths

@@ -6,27 +6,19 @@ schema does not name are kept when they are plain values: a client may send more
 """
 
 import math
-import re
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
+from scoring.core.field_checks import MAX_NUMBER, Check, field_check, parse_time
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
 
 MAX_FIELDS = 256
-MAX_TEXT = 1000
 MAX_ID = 200
 FUTURE_SECONDS = 86400.0
 EARLIEST = 0.0
-MAX_NUMBER = float(2**53)
-"""Beyond it a float64 no longer tells whole numbers apart."""
-
-CLOCK_TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$", re.ASCII)
-
-Check = Callable[[Any], str | None]
+ANY_TEXT = field_check({"type": "string"})
 Keyed = Callable[[str, str], str]
 """What stands for an entity: its field and its text -> the key."""
 
@@ -37,20 +29,6 @@ class SchemaError(ValueError):
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         self.problems = problems
         super().__init__("; ".join(f"{field}: {message}" for field, message in problems))
-
-
-@lru_cache(maxsize=8)
-def parse_time(text: str) -> tuple[float, float]:
-    """(seconds since 1970 UTC, UTC offset in seconds) of an ISO-8601 time; none given means UTC.
-
-    Remembered for a moment: an event's time is read by its check, and again for the event. Raises
-    ValueError when the text is no time.
-    """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    offset = moment.utcoffset()
-    return moment.timestamp(), offset.total_seconds() if offset else 0.0
 
 
 def as_whole(value: Any) -> Any:
@@ -67,90 +45,12 @@ def key_text(value: Any) -> str:
     return str(value)
 
 
-def _number(rule: Mapping[str, Any]) -> Check:
-    whole = rule["type"] == "integer"
-    low, over = rule.get("minimum", -MAX_NUMBER), rule.get("exclusiveMinimum", -math.inf)
-    high = rule.get("maximum", MAX_NUMBER)
-
-    def check(value: Any) -> str | None:
-        kind = type(value)
-        # Nearly every value is fine: one look. NaN and infinities are not finite, bool is no int.
-        if (
-            (kind is float or kind is int)
-            and low <= value <= high
-            and value > over
-            and math.isfinite(value)
-            and (not whole or value == int(value))
-        ):
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return "must be a number"
-        if not math.isfinite(value):
-            return "must be a finite number"
-        if whole and value != int(value):
-            return "must be a whole number"
-        if value <= over:
-            return f"must be greater than {over:g}"
-        if value < low:
-            return f"must be at least {low:g}"
-        if value > high:
-            return f"must be at most {high:g}"
-        return None
-
-    return check
-
-
-def _string(rule: Mapping[str, Any]) -> Check:
-    shortest, longest = rule.get("minLength", 0), rule.get("maxLength", MAX_TEXT)
-    form = rule.get("format", "")
-
-    def check(value: Any) -> str | None:
-        if not isinstance(value, str):
-            return "must be a string"
-        if "\x00" in value:
-            return "must not hold a NUL character"
-        if len(value) < shortest:
-            return f"must have at least {shortest} character{'s' if shortest > 1 else ''}"
-        if len(value) > longest:
-            return f"must have at most {longest} characters"
-        if form == "date-time":
-            try:
-                parse_time(value)
-            except (ValueError, OverflowError):
-                return "must be an ISO-8601 time such as 2026-11-21T09:30:00+01:00"
-        if form == "time-of-day" and not CLOCK_TIME.match(value):
-            return "must be a time of day such as 23:15"
-        if form == "country" and not (len(value) == 2 and value.isascii() and value.isalpha()):
-            return "must be a two-letter country code (ISO 3166-1)"
-        return None
-
-    return check
-
-
-def _boolean(rule: Mapping[str, Any]) -> Check:
-    return lambda value: None if isinstance(value, bool) else "must be true or false"
-
-
-def _enum(rule: Mapping[str, Any]) -> Check:
-    allowed, typed = rule["enum"], CHECKS[rule["type"]](rule)
-    text = ", ".join(str(value) for value in allowed)
-    return lambda value: typed(value) or (None if value in allowed else f"must be one of {text}")
-
-
-CHECKS: dict[str, Callable[[Mapping[str, Any]], Check]] = {
-    "number": _number,
-    "integer": _number,
-    "string": _string,
-    "boolean": _boolean,
-}
-
-
 def _extra(value: Any) -> str | None:
     """A field that the schema does not name: any plain value of a sane size."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        return _string({})(value)
+        return ANY_TEXT(value)
     if isinstance(value, int | float):
         if not math.isfinite(value):
             return "must be a finite number"
@@ -171,8 +71,7 @@ class EventParser:
         properties = spec.schema["properties"]
         self.whole = tuple(n for n, rule in properties.items() if rule["type"] == "integer")
         self.checks: dict[str, Check] = {
-            name: _enum(rule) if "enum" in rule else CHECKS[rule["type"]](rule)
-            for name, rule in properties.items()
+            name: field_check(rule) for name, rule in properties.items()
         }
 
     def problems(self, raw: Mapping[str, Any]) -> list[tuple[str, str]]:

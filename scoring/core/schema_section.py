@@ -7,6 +7,7 @@ it.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from scoring.core.field_checks import bounds_check
 from scoring.core.reader import Reader
 from scoring.core.shape import is_number
 
@@ -38,7 +39,7 @@ def check_schema(read: Reader, schema: Mapping[str, Any]) -> None:
 
 
 def _check_field(read: Reader, place: str, name: str, rule: Mapping[str, Any]) -> None:
-    kind = str(rule["type"])
+    kind, before = str(rule["type"]), len(read.problems)
     if len(name) > MOST_FIELD_NAME:
         read.bad(place, f"the name of a field has at most {MOST_FIELD_NAME} characters")
     for key in sorted({*rule} - {"type", "enum", *OF_TYPE[kind], *NOTES}):
@@ -51,6 +52,8 @@ def _check_field(read: Reader, place: str, name: str, rule: Mapping[str, Any]) -
         read.bad(f"{place}.format", f"'{rule['format']}' is none of {', '.join(FORMATS)}")
     _check_bounds(read, place, rule)
     _check_enum(read, f"{place}.enum", kind, rule.get("enum"))
+    if len(read.problems) == before:
+        _check_entries(read, f"{place}.enum", rule)
 
 
 def _check_bounds(read: Reader, place: str, rule: Mapping[str, Any]) -> None:
@@ -72,6 +75,15 @@ def _check_enum(read: Reader, place: str, kind: str, allowed: list[Any] | None) 
         told = str(odd[0]).lower() if isinstance(odd[0], bool) else odd[0]
         hint = ": put it in quotes (YAML reads no and off as false)" if kind == "string" else ""
         read.bad(place, f"'{told}' is no {kind}{hint}")
+
+
+def _check_entries(read: Reader, place: str, rule: Mapping[str, Any]) -> None:
+    """An entry that the field's own bounds refuse can never come."""
+    check = bounds_check(rule)
+    for value in rule.get("enum", ()):
+        if value is not None and (said := check(value)):
+            read.bad(place, f"'{value}' can never come: by the field's own bounds it {said}")
+            return
 
 
 def _is_a(kind: str, value: object) -> bool:

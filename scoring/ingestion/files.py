@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from scoring.core.field_checks import parse_time
 from scoring.core.reader import NUMBERS
-from scoring.core.schema import key_text, parse_time
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.importing import Chunk
 

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from scoring.core.schema import FUTURE_SECONDS, EventParser, SchemaError, parse_time
+from scoring.core.field_checks import parse_time
+from scoring.core.schema import FUTURE_SECONDS, EventParser, SchemaError
 from scoring.core.spec import parse_spec
 from tests.factories import START, config_of, payment, spec_of
 

@@ -52,6 +52,25 @@ def test_bounds_between_which_nothing_lies_are_told(rule, key):
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
+        ({"type": "integer", "minimum": 1, "enum": [1, 0]}, "'0' can never come"),
+        ({"type": "number", "maximum": 5, "enum": [5, 5.5]}, "it must be at most 5"),
+        ({"type": "string", "maxLength": 2, "enum": ["ab", "abc"]}, "must have at most 2 char"),
+        ({"type": "string", "format": "time-of-day", "enum": ["25:00"]}, "must be a time of day"),
+    ],
+)
+def test_an_enum_entry_that_the_bounds_refuse_is_told(rule, said):
+    [(place, message)] = problems(rule).items()
+    assert place == f"{AT}.enum"
+    assert said in message
+
+
+def test_an_enum_within_its_bounds_is_taken():
+    assert problems({"type": "integer", "minimum": 1, "maximum": 2, "enum": [1, 2, None]}) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
         ({"type": "string", "enum": ["yes", False]}, "'false' is no string: put it in quotes"),
         ({"type": "integer", "enum": [1, 1.5]}, "'1.5' is no integer"),
         ({"type": "number", "enum": ["one"]}, "'one' is no number"),
@@ -72,7 +91,7 @@ def test_the_schema_is_that_of_an_object_and_has_no_other_keyword():
     "rule",
     [
         {"type": "string", "enum": ["a", None], "title": "Seats", "description": "Which."},
-        {"type": "integer", "enum": [1, 2.0], "minimum": 1, "maximum": 1},
+        {"type": "integer", "enum": [1, 2.0], "minimum": 1, "maximum": 2},
         {"type": "string", "format": "time-of-day"},
     ],
 )
