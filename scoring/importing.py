@@ -38,6 +38,8 @@ from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 CHUNK = 5000
 SELDOM = (50_000, 20, 20)
 SIDES: Final = ("left", "right")
+MOST_NAME = 150
+"""Bytes of a file's name that its dead letters are named by."""
 NAMELESS = "is required: without it the next import would take the row for a new one"
 
 
@@ -75,6 +77,9 @@ class EventSource(Protocol):
     path: Path
     rows: int
 
+    def column_of(self, name: str) -> str:
+        """The column that a field of the detector is read from."""
+
     def chunks(self, size: int) -> Iterator[Chunk]: ...
 
 
@@ -108,6 +113,15 @@ def labelled_and_refused(report: ImportReport) -> str:
     return f"{labelled}, {refused}"
 
 
+def letters_path(detector: Detector, path: Path) -> Path:
+    """Where the refused rows of a file are told: every file has one, also of files of one name in
+    several folders, and of long names that begin alike."""
+    place = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=4).hexdigest()
+    name = path.name.encode(errors="replace")[:MOST_NAME].decode(errors="ignore")
+    letters = Path(settings.VAR_DIR) / "dead_letters"
+    return letters / f"{detector.slug}-{name}-{place}.jsonl"
+
+
 class DeadLetters:
     """Refused rows with their problems, a line each in a file that earlier imports wrote to too.
 
@@ -115,8 +129,7 @@ class DeadLetters:
     """
 
     def __init__(self, detector: Detector, source: EventSource) -> None:
-        folder = Path(settings.VAR_DIR) / "dead_letters"
-        self._path = folder / f"{detector.slug}-{source.path.name}.jsonl"
+        self._path = letters_path(detector, source.path)
         self._before: NDArray[np.uint64] | None = None
 
     def refuse(
@@ -185,7 +198,7 @@ def import_file(
             missing = _missing(detector, source, chunk, as_of, report, letters)
             for batch in _batches(source.spec, missing):
                 outcomes = score_events(detector.slug, batch.events, announce=False)
-                _tally(batch, outcomes, report, letters)
+                _tally(source, batch, outcomes, report, letters)
                 recorded = _label(detector, source, batch, outcomes, as_of)
                 report.labelled += recorded.added
                 report.corrected += recorded.corrected
@@ -222,7 +235,7 @@ def _missing(
     if source.spec.id_field:
         # Stored under ids made up for them they would be imported anew by every run.
         nameless = [chunk.first + i for i in wanted if not chunk.ids[i]]
-        problem = (source.spec.id_field, NAMELESS)
+        problem = (source.column_of(source.spec.id_field), NAMELESS)
         letters.refuse({row: [problem] for row in nameless}, report)
         wanted = [i for i in wanted if chunk.ids[i]]
     wrong = {i: found for i, found in zip(wanted, chunk.problems(wanted), strict=True) if found}
@@ -304,7 +317,11 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _tally(
-    batch: Batch, outcomes: list[Outcome], report: ImportReport, letters: DeadLetters
+    source: EventSource,
+    batch: Batch,
+    outcomes: list[Outcome],
+    report: ImportReport,
+    letters: DeadLetters,
 ) -> None:
     refused: dict[int, Sequence[tuple[str, str]]] = {}
     for row, outcome in zip(batch.rows, outcomes, strict=True):
@@ -316,11 +333,21 @@ def _tally(
                 if report.last_event_at is None or prediction.event_time > report.last_event_at:
                     report.last_event_at = prediction.event_time
             case Refused(problems):
-                refused[row] = problems
+                refused[row] = _by_columns(source, problems)
             case Conflicting(external_id):
                 report.conflicting += 1
                 refused[row] = [("", f"'{external_id}' was scored before with another body")]
     letters.refuse(refused, report)
+
+
+def _by_columns(
+    source: EventSource, problems: Sequence[tuple[str, str]]
+) -> Sequence[tuple[str, str]]:
+    """The detector's problems, each column once: whoever mends the file knows no other names."""
+    named: dict[str, str] = {}
+    for name, message in problems:
+        named.setdefault(source.column_of(name), message)
+    return list(named.items())
 
 
 def _label(

@@ -96,7 +96,8 @@ class EventFile:
         self._refuse_twins()
         self._own, self._checked = own_schema, self._own_columns(own_schema)
         read = None if columns_of is None else columns_of(self._columns())
-        self._fields_of = {name: own for own, name in (read or {}).items()}
+        self._column_of = dict(read or {})
+        self._fields_of = {name: own for own, name in self._column_of.items()}
         self._name_columns(read)
         self._complete(spec)
         if until is not None:
@@ -197,6 +198,10 @@ class EventFile:
         usual = pl.coalesce(text.str.strptime(utc, form, strict=False) for form in USUAL_TIMES)
         other = pl.when(usual.is_null()).then(text).map_elements(_moment, return_dtype=utc)
         return pl.coalesce(usual, other)
+
+    def column_of(self, name: str) -> str:
+        """The column that a field of the detector is read from."""
+        return self._column_of.get(name, name)
 
     def last_event_at(self) -> datetime | None:
         """Time of the newest event, None where the file has no time at all. Raises FileProblem."""

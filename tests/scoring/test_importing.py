@@ -187,6 +187,18 @@ def test_a_bad_row_goes_to_the_dead_letters(cards_detector, tmp_path, settings):
     assert letter == {"row": 30, "problems": [["TX_AMOUNT", "must be at least 0"]]}
 
 
+def test_files_of_one_name_have_dead_letters_of_their_own(cards_detector, tmp_path, settings):
+    settings.VAR_DIR = tmp_path
+    found = []
+    for day in ("monday", "t" * 200):
+        path = tmp_path / day / f"{'bad' * 80}.csv"
+        path.parent.mkdir()
+        frame(5, TX_AMOUNT=[-1.0, 1.0, 2.0, 3.0, 4.0]).write_csv(path)
+        found.append(import_file(cards_detector, source(path, cards_detector)).dead_letters)
+    assert found[0] != found[1]
+    assert [len(letters.read_text().splitlines()) for letters in found] == [1, 1]
+
+
 def test_a_row_that_is_refused_again_has_one_dead_letter(cards_detector, tmp_path, settings):
     settings.VAR_DIR = tmp_path
     amounts = [-1.0 if i in (0, 30) else 10.0 for i in range(ROWS)]
@@ -278,8 +290,8 @@ def test_rows_of_a_chunk_that_contradict_each_other_settle(cards_detector, tmp_p
 
 def test_a_dead_letter_that_was_cut_short_swallows_no_other(cards_detector, tmp_path, settings):
     settings.VAR_DIR = tmp_path
-    (tmp_path / "dead_letters").mkdir()
-    letters = tmp_path / "dead_letters" / "cards-bad.parquet.jsonl"
+    letters = importing.letters_path(cards_detector, tmp_path / "bad.parquet")
+    letters.parent.mkdir()
     letters.write_text('{"row": 5, "problems": [["TX_AMO')
     amounts = [-1.0 if i in (5, 30) else 10.0 for i in range(ROWS)]
     frame(TX_AMOUNT=amounts).write_parquet(tmp_path / "bad.parquet")

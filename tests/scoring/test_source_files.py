@@ -57,6 +57,20 @@ def test_rows_of_a_file_keep_the_sources_own_schema_as_events_do(
     assert sorted(field for field, _ in told["problems"]) == ["amount", "paid", "shop"]
 
 
+def test_dead_letters_of_a_source_name_the_files_columns(payments_detector, tmp_path, settings):
+    path, settings.VAR_DIR = tmp_path / "shop.csv", tmp_path
+    path.write_text("order,customer,amount,location,timestamp,shop\n"
+                    ",Ada,12.5,Berlin,2020-06-01T12:00:00Z,books\n"
+                    f"o-2,Ada,12.3,Berlin,2020-06-01T12:00:00Z,{'c' * 70}\n")  # fmt: skip
+    text = WEBHOOK.replace("webhook", f"csv\nconfig: {{path: '{path}'}}")
+    text = text.replace("{type: string, enum: [books, games]}", "{type: string}")
+    save_source(read_yaml(text), actor=None)
+    call_command("run_source", "shop-payments", stdout=StringIO())
+    [letters] = (tmp_path / "dead_letters").iterdir()
+    told = [json.loads(line)["problems"] for line in letters.read_text().splitlines()]
+    assert [field for [[field, _]] in told] == ["order", "shop"]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
