@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scoring import deployment
-from scoring.core.bundle import Bundle, BundleError
+from scoring.core.bundle import Bundle, BundleError, compile_rules
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.models import Deployment, Detector
 from scoring.policies import DeclaredMove, declared_moves
@@ -50,10 +50,12 @@ def preview_of(detector: Detector | None, config: Mapping[str, Any]) -> Preview:
     if detector is None:
         spec = parse_spec(config)
         rules = [DeclaredMove(rule.code, None, None, rule) for rule in spec.rules]
-        return Preview(diff_lines({}, config), [_new(spec), *_rules(rules)])
+        told = [_new(spec), *_rules(rules), *_constant(spec)]
+        return Preview(diff_lines({}, config), told)
     if detector.config == config:
         return Preview((), ())
-    return Preview(diff_lines(detector.config, config), _effects(detector, config))
+    told = [*_effects(detector, config), *_constant(parse_spec(config))]
+    return Preview(diff_lines(detector.config, config), told)
 
 
 def diff_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[DiffLine]:
@@ -150,6 +152,11 @@ def _rules(moves: Iterable[DeclaredMove]) -> list[str]:
         word = "retire" if move.declared is None else "change" if move.live else "go live"
         said[word].append(move.code)
     return [f"Rules that {word}: {_named(codes)}." for word, codes in said.items() if codes]
+
+
+def _constant(spec: DetectorSpec) -> list[str]:
+    """Declared rules whose condition is the same for every event."""
+    return [f"{rule.code} {rule.constant}." for rule in compile_rules(spec) if rule.constant]
 
 
 def _unread(version: str, bundle: Bundle, spec: DetectorSpec) -> list[str]:

@@ -27,6 +27,15 @@ class Rule:
     weight: float = 0.0
     stage: Stage = Stage.LIVE
 
+    @property
+    def constant(self) -> str:
+        """What a condition that reads nothing of an event comes to, in words; empty of others."""
+        if self.reads:
+            return ""
+        return (
+            f"reads nothing of events: it matches {'all' if self.matches({}) else 'none'} of them"
+        )
+
 
 def readable(spec: DetectorSpec) -> dict[str, str]:
     """What a detector's rules may read: kind by name, fields first. Personal data is left out.

@@ -263,6 +263,18 @@ def test_a_rule_that_the_champion_gives_nothing_to_read_is_told(editor, champion
     )
 
 
+def test_a_rule_that_reads_nothing_of_an_event_is_told(editor, payments_detector, settings):
+    settings.FOUR_EYES = False
+    config = config_of("payments")
+    for code, when in (("ALL", "1 < most"), ("NONE", "most == 1"), ("SOME", "amount > most")):
+        rule = {"code": code, "when": when, "parameters": {"most": 2}, "text": "Some."}
+        config["rules"].append(rule)
+    told = previewed(editor, config)
+    assert "ALL reads nothing of events: it matches all of them." in told
+    assert "NONE reads nothing of events: it matches none of them." in told
+    assert "SOME reads" not in told
+
+
 def test_a_stale_edit_undoes_nothing_and_can_be_compared(editor, payments_detector):
     base = digest_of(payments_detector.config)
     assert saved(editor, payments_detector, with_windows("7d", "14d")).status_code == 302
