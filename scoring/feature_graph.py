@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scoring.core.aggregates import RISKS
+from scoring.core.reasons import duration
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
-from scoring.core.transformations import FeatureSpec
+from scoring.core.transformations import SMOOTHING, FeatureSpec, Preparation
 
 MOST_FEATURES = 6
 """Features drawn of one transformation; the table names them all."""
@@ -86,7 +87,8 @@ class StepNode:
 
 @dataclass(frozen=True, slots=True)
 class PreparationNode:
-    """One imputation, scaling or encoding, around the height `y`; `detail`: of which features."""
+    """One imputation, scaling or encoding, around the height `y`; `detail`: of which features, and
+    with what settings."""
 
     title: str
     detail: str
@@ -124,14 +126,15 @@ def feature_graph(
         y += height + GAP
     fields = _fields(reads, y - GAP - HEAD)
     at = {node.name: node.y for node in fields}
-    prepared = _prepared(spec)
+    prepared = _prepared(spec, declared)
     nodes = _preparations(prepared, y - GAP - HEAD)
     steps = []
     for step, own, top, height in lanes:
         kind = str(declared[step].get("type")) if step < len(declared) else own[0].kind
         read_at = [at[name] for name in reads[step]]
         names = {feature.name for feature in own}
-        led_to = [node.y for node in nodes if not names.isdisjoint(prepared[node.title])]
+        done = zip(nodes, prepared.values(), strict=True)
+        led_to = [node.y for node, of in done if not names.isdisjoint(of)]
         steps.append(_step(kind, own, top, height, read_at, led_to, importance))
     ends = [node.y + PREPARATION_HEIGHT // 2 + GAP for node in nodes]
     return FeatureGraph(
@@ -235,33 +238,61 @@ def _detail(features: Sequence[FeatureSpec]) -> str:
     return f"{count} by {', '.join(keys)}" if keys else count
 
 
-def _prepared(spec: DetectorSpec) -> dict[str, list[str]]:
-    """What the declaration asks to be done between the vector and the model, of which features."""
-    said: dict[str, list[str]] = {}
+def _prepared(
+    spec: DetectorSpec, declared: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], list[str]]:
+    """What the declaration asks to be done between the vector and the model, with its settings, of
+    which features."""
+    said: dict[tuple[str, str], list[str]] = {}
     for feature in spec.features:
         how = feature.prepared
         if how.impute:
             value = f" {key_text(how.fill)}" if how.impute == "constant" else ""
             word = how.impute.replace("_", " ")
-            said.setdefault(f"{word}{value} where missing", []).append(feature.name)
+            said.setdefault((f"{word}{value} where missing", ""), []).append(feature.name)
         if how.log:
-            said.setdefault("log scale", []).append(feature.name)
-        if how.scale != "none":
-            word = how.scale.replace("_", "-")
-            said.setdefault(f"{word} scaling", []).append(feature.name)
-        if how.encode != "both" and feature.kind == "category":
-            said.setdefault(f"{how.encode.replace('_', '-')} encoding", []).append(feature.name)
+            said.setdefault(("log scale", ""), []).append(feature.name)
+        if how.scale != "none" or _asked(declared, "scaling", "none", feature):
+            word = how.scale.replace("_", "-").replace("none", "no")
+            said.setdefault((f"{word} scaling", ""), []).append(feature.name)
+        if feature.kind == "category" and (
+            how.encode != "both" or _asked(declared, "encoding", "both", feature)
+        ):
+            word = how.encode.replace("_", "-").replace("both", "one-hot and frequency")
+            said.setdefault((f"{word} encoding", _settings(how)), []).append(feature.name)
     return said
 
 
+def _asked(
+    declared: Sequence[Mapping[str, Any]], kind: str, method: str, feature: FeatureSpec
+) -> bool:
+    """Whether a step says by name what would be done without it too, and counts."""
+    if (feature.kind == "category") != (kind == "encoding"):
+        return False
+    steps = [step.get("config", {}) for step in declared if step.get("type") == kind]
+    own = [step for step in steps if feature.name in (step.get("fields") or [feature.name])]
+    return bool(own) and own[-1].get("method") == method
+
+
+def _settings(how: Preparation) -> str:
+    """What a target encoding is fitted with, where the declaration says otherwise than usual."""
+    if how.encode != "target":
+        return ""
+    found = [] if how.smoothing == SMOOTHING else [f"smoothing {how.smoothing:g}"]
+    found += [] if how.delay is None else [f"delay {duration(how.delay)}"]
+    return ", ".join(found)
+
+
 def _preparations(
-    prepared: Mapping[str, Sequence[str]], height: int
+    prepared: Mapping[tuple[str, str], Sequence[str]], height: int
 ) -> tuple[PreparationNode, ...]:
     """Nodes at the right, spread over the height."""
     pitch = max(height / max(len(prepared), 1), PREPARATION_HEIGHT + GAP)
     return tuple(
-        PreparationNode(what, _of(names), round(HEAD + pitch * (i + 0.5)))
-        for i, (what, names) in enumerate(prepared.items())
+        PreparationNode(
+            what, ", ".join(filter(None, (_of(names), settings))), round(HEAD + pitch * (i + 0.5))
+        )
+        for i, ((what, settings), names) in enumerate(prepared.items())
     )
 
 
@@ -272,8 +303,9 @@ def _of(names: Sequence[str]) -> str:
     return f"{len(names)} feature{'s' if len(names) > 1 else ''}"
 
 
-def _in_words(prepared: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _in_words(prepared: Mapping[tuple[str, str], Sequence[str]]) -> tuple[str, ...]:
     return tuple(
-        f"{what} ({', '.join(names) if len(names) <= 4 else f'{len(names)} features'})"
-        for what, names in prepared.items()
+        f"{', '.join(filter(None, said))}"
+        f" ({', '.join(names) if len(names) <= 4 else f'{len(names)} features'})"
+        for said, names in prepared.items()
     )

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from scoring.core.spec import parse_spec
 from scoring.declarations import save_detector
 from scoring.feature_graph import HEAD, MOST_FEATURES, PREPARATION_HEIGHT, feature_graph
 from scoring.selectors import feature_importance
@@ -52,6 +53,27 @@ def test_each_preparation_of_the_pipeline_is_drawn_behind_what_it_speaks_of():
 def test_scaling_is_drawn_with_what_takes_the_place_of_a_missing_number():
     titles = [node.title for node in drawn("creditcard").preparations]
     assert titles == ["mean where missing", "robust scaling"]
+
+
+def test_what_is_declared_as_it_is_done_anyway_is_drawn_and_a_targets_settings_are_told():
+    config = config_of("fraud")
+    config["features"]["transformations"] += [
+        {"type": "scaling", "config": {"method": "standard"}},
+        {"type": "scaling", "config": {"method": "none", "fields": ["time_delta"]}},
+        {"type": "encoding", "config": {"method": "both", "fields": ["device_type"]}},
+        {
+            "type": "encoding",
+            "config": {"method": "target", "fields": ["country"], "smoothing": 50, "delay": "3d"},
+        },
+    ]
+    graph = feature_graph(parse_spec(config), config, {})
+    assert [(node.title, node.detail) for node in graph.preparations] == [
+        ("standard scaling", "transaction_amount"),
+        ("no scaling", "time_delta"),
+        ("target encoding", "country, smoothing 50, delay 3 days"),
+        ("one-hot and frequency encoding", "device_type"),
+    ]
+    assert "target encoding, smoothing 50, delay 3 days (country)" in graph.prepared
 
 
 def test_a_pipeline_that_declares_none_is_drawn_without():
