@@ -11,6 +11,7 @@ from scoring.core.bundle import Bundle, BundleError
 from scoring.core.inference import Calibration, score_of
 from scoring.core.reasons import title
 from scoring.core.spec import DetectorSpec
+from scoring.core.transformations import FeatureSpec
 from scoring.deployment import loaded
 from scoring.margins import LINK_OF, WORDS, MarginWords, margin_within
 from scoring.models import Prediction
@@ -119,8 +120,23 @@ def _features(
     """(name, what it is in words) for each contribution."""
     for known in (bundle.spec if bundle else None, spec):
         if known is not None and len(known.features) == count:
-            return [(f.name, title(f)) for f in known.features]
+            titles = _titles(known.features)
+            return [(f.name, titles[f.subject]) for f in known.features]
     return [("", f"feature {i + 1}") for i in range(count)]
+
+
+def _titles(features: Iterable[FeatureSpec]) -> dict[tuple[str, ...], str]:
+    """What is told of each subject, no two alike: the first feature's title, a sine's or cosine's
+    without saying which; with its name where another subject is called that."""
+    found: dict[tuple[str, ...], str] = {}
+    for feature in features:
+        if feature.subject not in found:
+            what = title(feature)
+            if feature.kind == "calendar" and not feature.label:
+                what = feature.field.removesuffix("_sin").removesuffix("_cos")
+            taken = what in found.values()
+            found[feature.subject] = f"{what} ({feature.name})" if taken else what
+    return found
 
 
 def _by_title(

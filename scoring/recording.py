@@ -1,7 +1,10 @@
 """A verdict as the columns of a stored prediction: written by services, compared by a replay."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
+
+import orjson
 
 from accounts import vault
 from scoring.core.types import Reason, RuleHit, ScreeningHit, Verdict
@@ -50,6 +53,13 @@ def reason_body(reason: Reason) -> dict[str, Any]:
         "text": reason.text,
         "usual": None if reason.usual is None else list(reason.usual),
     }
+
+
+def reason_numbers(reasons: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    """What stored reasons say besides words: of which feature, its value and its contribution."""
+    told = [[reason["feature"], reason["value"], reason["contribution"]] for reason in reasons]
+    found: list[list[Any]] = orjson.loads(orjson.dumps(told))
+    return found
 
 
 def rule_hit_body(hit: RuleHit) -> dict[str, Any]:

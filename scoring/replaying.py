@@ -8,7 +8,7 @@ batches, however they were scored.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -24,6 +24,7 @@ from scoring import deployment, policy_store
 from scoring.core.bundle import MANIFEST, Bundle, BundleError
 from scoring.core.pipeline import conclude, judge
 from scoring.core.policy import Policy
+from scoring.core.reasons import explain_reasons
 from scoring.core.rebuild import PLAIN
 from scoring.core.schema import EventParser, SchemaError
 from scoring.core.screening import once_worded
@@ -32,7 +33,7 @@ from scoring.core.watchlist import WatchlistError
 from scoring.feature_store.history import unsealed
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
-from scoring.recording import audit_draw, verdict_columns
+from scoring.recording import audit_draw, reason_body, reason_numbers, verdict_columns
 from scoring.standing_in import NOT_SCREENED, worded_alike
 
 CHUNK = 1000
@@ -328,8 +329,8 @@ def _compare(row: Prediction, shot: Snapshot, verdict: Verdict) -> Difference | 
         if stored != recomputed and not _differ_in_words_alone(name, stored, recomputed):
             return _difference(row, name, *_first_apart(stored, recomputed, shot.bundle))
     # A reason's words name what was usual then, which is not kept; its numbers are.
-    stored, recomputed = _numbers(row.reasons), _numbers(again["reasons"])
-    if stored != recomputed:
+    stored, recomputed = reason_numbers(row.reasons), reason_numbers(again["reasons"])
+    if stored != recomputed and stored != _numbers_apart(shot, verdict):
         return _difference(row, "reasons", stored, recomputed)
     return None
 
@@ -341,10 +342,13 @@ def _differ_in_words_alone(name: str, stored: Any, recomputed: Any) -> bool:
     return name == "rule_hits" and worded_alike(stored) == worded_alike(recomputed)
 
 
-def _numbers(reasons: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
-    told = [[reason["feature"], reason["value"], reason["contribution"]] for reason in reasons]
-    found: list[list[Any]] = orjson.loads(orjson.dumps(told))
-    return found
+def _numbers_apart(shot: Snapshot, verdict: Verdict) -> list[list[Any]] | None:
+    """The reasons as earlier releases told them: a time's sine apart from its cosine."""
+    spec, plan, parts = shot.bundle.spec, shot.bundle.plan, verdict.contributions
+    if parts is None:
+        return None
+    told = explain_reasons(spec, plan, shot.event, shot.vector, parts, {}, {}, apart=True)
+    return reason_numbers([reason_body(reason) for reason in told])
 
 
 def _plain(value: Any) -> Any:

@@ -216,6 +216,10 @@ class FeaturePlan:
         self.plain = [(i, f) for i, f in placed if f.kind in ("numeric", "category")]
         self.calendar = [(i, f.field) for i, f in placed if f.kind == "calendar"]
         self.clock = [(i, f) for i, f in placed if f.kind in ("clock_sin", "clock_cos")]
+        subjects: dict[tuple[str, ...], list[int]] = {}
+        for i, f in placed:
+            subjects.setdefault(f.subject, []).append(i)
+        self.told_together = [places for places in subjects.values() if len(places) > 1]
         keyed = [(i, f) for i, f in placed if f.kind in TRACKED]
         fields = spec.schema["properties"].items()
         numbers = {name for name, rule in fields if rule["type"] == "number"}

@@ -277,9 +277,18 @@ def explain_reasons(
     contributions: Floats,
     windows: Windows,
     reference: Mapping[str, Any],
+    *,
+    apart: bool = False,
 ) -> tuple[Reason, ...]:
-    """The strongest contributions, largest first. `contributions`: float64[n], one per feature."""
+    """The strongest contributions, largest first. `contributions`: float64[n], one per feature.
+
+    Features that tell one thing (the sine and the cosine of a time) are one reason, under the name
+    of the strongest of them and with the sum of what they contribute. `apart`: each is its own, as
+    earlier releases told them.
+    """
     shares, values = contributions.tolist(), vector.tolist()
+    for places in () if apart else plan.told_together:
+        _add_up(shares, places)
     sizes = [abs(share) for share in shares]
     order = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)[:MOST_REASONS]
     least = max(sizes, default=0.0) * LEAST_SHARE
@@ -303,6 +312,14 @@ def explain_reasons(
                 shown = event.fields.get(feature.field)
         found.append(Reason(feature.name, shown, shares[i], text, usual))
     return tuple(found)
+
+
+def _add_up(shares: list[float], places: Sequence[int]) -> None:
+    """The sum of these contributions in the place of the largest of them, nothing in the others."""
+    strongest, total = max(places, key=lambda i: abs(shares[i])), sum(shares[i] for i in places)
+    for i in places:
+        shares[i] = 0.0
+    shares[strongest] = total
 
 
 def _range(kind: str, lowest: float, highest: float) -> str:

@@ -87,6 +87,16 @@ class FeatureSpec:
         """How far back it reads, in seconds; 0 where it reads the event alone."""
         return max(self.window + self.offset, self.recent)
 
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What people are told of it: one thing for the sine, the cosine and the rest of a time."""
+        if self.kind in ("clock_sin", "clock_cos"):
+            return ("clock", self.field)
+        if self.kind == "calendar":
+            part = self.field.removesuffix("_sin").removesuffix("_cos")
+            return ("calendar", "hour" if part == "night" else part)
+        return ("feature", self.name)
+
 
 def _fields(read: Reader, place: str, config: Config) -> list[str]:
     names = read.items(place, config, "fields")

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from scoring.core.spec import parse_spec
 from scoring.models import Prediction
 from scoring.prediction_reasons import explain_prediction
-from tests.factories import spec_of
+from tests.factories import config_of, spec_of
 
 
 @pytest.fixture
@@ -50,3 +51,24 @@ def test_the_waterfall_agrees_with_the_lines_also_where_one_of_both_is_told(expl
     bars = why.figure["data"][1]["y"]
     assert [label for label in bars if "ime of day" in label] == ["Time of day 03:10"]
     assert why.margin - why.base == pytest.approx(2.25)
+
+
+def test_two_things_of_one_name_stay_apart(tmp_path, settings):
+    settings.BUNDLE_DIR = tmp_path
+    config = config_of("payments")
+    config["event"]["schema"]["properties"]["hour"] = {"type": "number", "minimum": 0}
+    config["features"]["labels"] = {}
+    config["features"]["transformations"] = [
+        {"type": "numeric", "config": {"fields": ["hour"]}},
+        {"type": "cyclic_time", "config": {"periods": ["day"]}},
+    ]
+    spec = parse_spec(config)
+    parts = np.array(
+        [{"hour": 1.0, "hour_sin": 0.25, "hour_cos": 0.5}[f.name] for f in spec.features]
+    )
+    reasons = [
+        {"feature": "hour", "contribution": 1.0, "text": "hour 7", "value": 7.0},
+        {"feature": "hour_cos", "contribution": 0.75, "text": "at 03:10 local time", "value": 0.5},
+    ]
+    row = Prediction(score=0.4, contributions=parts.tobytes(), reasons=reasons)
+    assert [line["amount"] for line in explain_prediction(row, spec).reasons] == [1.0, 0.75]

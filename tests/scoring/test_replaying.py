@@ -90,6 +90,28 @@ def test_a_prediction_of_5_0_from_before_it_was_read_as_5_still_verifies(monkeyp
     assert verify_one(row) is None
 
 
+def test_a_prediction_from_before_sine_and_cosine_were_one_reason_still_verifies():
+    config = config_of("payments")
+    config["features"]["labels"] = {}
+    config["features"]["transformations"] = [
+        {"type": "cyclic_time", "config": {"periods": ["day"]}}
+    ]
+    config["rules"] = []
+    hours = [f"2020-06-01T{i % 24:02d}:00:00Z" for i in range(60)]
+    raws = [payment(transaction_id=f"h{i}", timestamp=at) for i, at in enumerate(hours)]
+    serve("payments", *train_bundle(config, raws, np.array([i % 24 < 6 for i in range(60)]) * 1))
+    row = scored("payments", payment(timestamp="2020-06-01T03:20:00Z"))
+    [reason] = row.reasons
+    both = zip(("hour_sin", "hour_cos"), row.vector_array(), row.contribution_array(), strict=True)
+    apart = [reason | {"feature": n, "value": v, "contribution": c} for n, v, c in both]
+    assert reason["contribution"] == apart[0]["contribution"] + apart[1]["contribution"]
+    apart.sort(key=lambda one: -abs(one["contribution"]))
+    assert verify_one(row) is None
+    assert verify_one(changed(row, reasons=apart)) is None
+    apart[0]["contribution"] += 1e-9
+    assert verify_one(changed(row, reasons=apart)).field == "reasons"
+
+
 @pytest.mark.slow
 def test_a_thousand_mixed_predictions_verify(champion):
     raws = payments(520, users=30)

@@ -207,6 +207,35 @@ def test_a_number_that_is_personal_data_is_not_told():
     assert (reason.text, reason.value, reason.usual) == ("amount (personal data)", None, None)
 
 
+def timed_reasons(shares, **kwargs):
+    """The reasons for what these features of a time contribute."""
+    config = config_of("payments")
+    config["features"]["transformations"].append(
+        {"type": "cyclic_time", "config": {"periods": ["day", "week"]}}
+    )
+    spec = parse_spec(config)
+    plan = FeaturePlan(spec)
+    [event] = parse_all(spec, [payment()])
+    contributions = np.array([shares.get(name, 0.0) for name in plan.names])
+    vector = build(plan, event, empty_windows(plan, [event]))
+    return explain_reasons(spec, plan, event, vector, contributions, {}, {}, **kwargs)
+
+
+def test_what_tells_one_time_is_one_reason_with_the_sum_of_its_parts():
+    shares = {"hour": 0.1, "hour_sin": -0.3, "hour_cos": 0.5, "amount": 0.4, "weekday_sin": 0.2}
+    told = [(r.feature, r.text, r.contribution) for r in timed_reasons(shares)]
+    assert told == [
+        ("amount", "amount 25 EUR", 0.4),
+        ("hour_cos", "at 12:00 local time", pytest.approx(0.3)),
+        ("weekday_sin", "on a Monday", 0.2),
+    ]
+    assert len(timed_reasons(shares, apart=True)) == 5
+
+
+def test_parts_of_a_time_that_cancel_out_are_no_reason():
+    assert timed_reasons({"hour_sin": -0.5, "hour_cos": 0.5}) == ()
+
+
 @pytest.mark.parametrize(
     ("share", "text"), [(0.0, "0 %"), (0.004, "0.4 %"), (0.31, "31 %"), (1.0, "100 %")]
 )
