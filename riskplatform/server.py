@@ -24,6 +24,7 @@ from scoring.services import (
     score_calls,
     send_announcements,
 )
+from scoring.source_tallies import write_gathered
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -73,7 +74,7 @@ class Application:
             await self._threads(scope, body.receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """At the server's end answer what has entered, and announce what was found."""
+        """At the server's end answer what has entered, announce what was found, count what came."""
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
@@ -82,6 +83,7 @@ class Application:
             if self._lane is not None:
                 await asyncio.to_thread(self._lane.stop)
             await asyncio.to_thread(send_announcements)
+            await asyncio.to_thread(write_gathered)
             self._announcer.shutdown()
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -13,6 +13,7 @@ from scoring import (  # noqa: F401 - where Django looks for models
     rule_request_models,
     rule_tally_models,
     source_models,
+    source_tally_models,
 )
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import DECISIONS, RISK_LEVELS, SelectionReason

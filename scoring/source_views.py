@@ -18,6 +18,7 @@ from scoring.policy_store import digest_of
 from scoring.rule_views import signed_in
 from scoring.source_declaration import SKETCH, Declared, SourceError, read_yaml
 from scoring.source_models import Source
+from scoring.source_tallies import activities_of
 from scoring.sources import (
     StaleSource,
     declaration_of,
@@ -57,7 +58,8 @@ def source_list(request: HttpRequest) -> HttpResponse:
     """Every source, by name, with what brings its events."""
     sources = Source.objects.select_related("detector").order_by("name", "pk")
     page = Paginator(sources, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = [(source, how_it_comes(source)) for source in page]
+    came = activities_of(page)
+    rows = [(source, how_it_comes(source), came[source.pk]) for source in page]
     context = {"title": "Sources", "rows": rows, "page_obj": page}
     return render(request, "scoring/source_list.html", context)
 
@@ -100,6 +102,7 @@ def source_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "slug": source.slug,
         "feeds": source.detector,
         "how": how_it_comes(source),
+        "activity": activities_of([source])[source.pk],
         "may_edit": may_edit,
     }
     return edit(request, subject, template=TEMPLATE, context=context)

@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
 from accounts.scopes import WRITING_SCOPES
 from riskplatform import context_processors
-from scoring import breakers, deployment, judging, services
+from scoring import breakers, deployment, judging, services, source_tallies
 from scoring.calls import Call
 from scoring.core import bundle as bundles
 from scoring.core.bundle import write_bundle
@@ -105,6 +105,7 @@ def forget_what_is_remembered() -> None:
     judging.cache.clear()
     breakers.reset()
     services._announcements.clear()
+    source_tallies._gathered.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -77,5 +77,6 @@ TRIED_BY = {
     "tests/scoring/test_rebuilding.py::test_no_event_is_missed_by_those_who_score_meanwhile": (),
     "tests/scoring/test_services.py": ("scoring.services",),
     "tests/scoring/test_source_pages.py": ("scoring.sources",),
+    "tests/scoring/test_source_tallies.py": ("scoring.source_tallies",),
     "tests/scoring/test_watchlists.py": ("scoring.watchlists",),
 }

@@ -20,6 +20,7 @@ from scoring.deployment import UnknownDetector
 from scoring.services import Outcome, Refused
 from scoring.source_declaration import SourceError, read_mapping
 from scoring.source_models import PUSHED, SOURCE_TYPES, Source
+from scoring.source_tallies import came_of, note_soon
 from scoring.sources import NoDetector, how_it_comes, save_source, score_source_events
 
 MOST_EVENTS = 1000
@@ -123,6 +124,7 @@ class SourceEventsView(ScoringView):
             message = f"at most {MOST_EVENTS} events at a time, not {len(events)}"
             raise ValidationProblem([{"field": "", "message": message}])
         outcomes = _scored(source, events)
+        note_soon(source, came_of(outcomes))
         if not isinstance(request.data, list) and isinstance(outcomes[0], Refused):
             raise ValidationProblem(field_errors(outcomes[0].problems))
         slug = "" if source.detector is None else source.detector.slug

@@ -29,6 +29,7 @@ from scoring.models import Detector
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 from scoring.source_declaration import option_problems
 from scoring.source_models import STREAMS, Source
+from scoring.source_tallies import Came, note_came
 from scoring.sources import score_source_events, with_id
 
 logger = logging.getLogger(__name__)
@@ -195,7 +196,16 @@ def settle(
     outcomes = _score(_scorer(slug, spec, declared), [one for _, one in arrived])
     for (i, _), outcome in zip(arrived, outcomes, strict=True):
         found[i] = _settled(outcome, alert_above)
-    return [item for item in found if item is not None]
+    settled = [item for item in found if item is not None]
+    if declared is not None:
+        note_came(declared, _came(settled))
+    return settled
+
+
+def _came(settled: Sequence[Settled]) -> Came:
+    counts = Counts()
+    counts.add(settled)
+    return Came(counts.received, counts.scored, counts.dead)
 
 
 def _scorer(slug: str, spec: DetectorSpec, source: Source | None) -> Scorer:

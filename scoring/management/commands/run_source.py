@@ -11,6 +11,7 @@ from scoring.deployment import serving_of
 from scoring.importing import import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem, OwnSchema
 from scoring.source_models import FILES, Source
+from scoring.source_tallies import FileCount
 from scoring.sources import columns_of, how_it_comes, problems_of
 
 
@@ -33,7 +34,12 @@ class Command(BaseCommand):
             own = OwnSchema(source.schema, partial(problems_of, source))
             path = Path(str(source.config["path"]))
             file = EventFile(path, spec, columns_of=columns, own_schema=own)
-            report = import_file(source.detector, file, as_of=file.last_event_at())
+            report = import_file(
+                source.detector,
+                file,
+                as_of=file.last_event_at(),
+                on_progress=FileCount(source).note,
+            )
         except FileProblem as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
