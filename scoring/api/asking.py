@@ -101,9 +101,20 @@ def _all_scored(outcomes: Sequence[Outcome], place: Callable[[int, str], str]) -
     if wrong:
         raise ValidationProblem(field_errors(wrong))
     if conflicts:
-        names = ", ".join(f"'{external_id}'" for external_id in conflicts)
-        raise Conflict(f"Scored before with another body: {names}. The others are stored.")
+        raise Conflict(_contradicted(conflicts, len(found)))
     return found
+
+
+def _contradicted(conflicts: Sequence[str], others: int) -> str:
+    """What a client reads whose batch has ids of stored events, and what it can do."""
+    names = ", ".join(f"'{external_id}'" for external_id in dict.fromkeys(conflicts))
+    told = f"Scored before with another body: {names}."
+    if others:
+        told += (
+            f" The other {others} {'are' if others > 1 else 'is'} scored and stored: the batch is"
+            " answered when it is sent again without what contradicts."
+        )
+    return told
 
 
 def batch_answer(outcomes: Sequence[Outcome], slug: str) -> dict[str, Any]:

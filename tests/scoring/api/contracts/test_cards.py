@@ -113,6 +113,16 @@ def test_a_time_of_day_that_is_none_is_422(post, creditcard_champion, clock):
     assert not Prediction.objects.exists()
 
 
+def test_a_409_of_a_batch_says_what_became_of_the_others(post, creditcard_champion):
+    post(URL, full(1))
+    twice = [full(1, Amount=21.0)]
+    said = post(BATCH, {"transactions": twice}).json()["detail"]
+    assert said == "Scored before with another body: 'c-1'."
+    said = post(BATCH, {"transactions": [*twice, full(2), full(3)]}).json()["detail"]
+    assert said.startswith("Scored before with another body: 'c-1'. The other 2 are scored and")
+    assert post(BATCH, {"transactions": [full(2), full(3)]}).json()["total_processed"] == 2
+
+
 def test_the_same_id_with_another_body_is_409(post, creditcard_champion):
     post(URL, full())
     response = post(URL, full(Amount=21.0))
