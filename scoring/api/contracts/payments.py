@@ -10,7 +10,14 @@ from rest_framework.request import Request
 
 from accounts.api_errors import ValidationProblem
 from scoring.answers import detect_answer
-from scoring.api.asking import ERRORS, ask_all_or_none, ask_one, documented, whole_body
+from scoring.api.asking import (
+    ERRORS,
+    ask_all_or_none,
+    ask_one,
+    documented,
+    whole_body,
+    without_unread,
+)
 from scoring.api.base import ScoringView, answer
 
 PAYMENTS = "payments"
@@ -95,7 +102,7 @@ class DetectView(ScoringView):
 
     def reply(self, data: Any) -> dict[str, Any]:
         """See ScoringView."""
-        return detect_answer(ask_one(PAYMENTS, whole_body(data)))
+        return detect_answer(ask_one(PAYMENTS, without_unread(PAYMENTS, whole_body(data))))
 
 
 class BatchDetectView(ScoringView):
@@ -117,5 +124,9 @@ class BatchDetectView(ScoringView):
             raise ValidationProblem([{"field": "", "message": message}])
         if len(events) > MOST:
             raise ParseError(f"A batch has at most {MOST} transactions, not {len(events)}.")
-        rows = ask_all_or_none(PAYMENTS, events, lambda i, field: f"{i}.{field}".rstrip("."))
+        sent = [
+            without_unread(PAYMENTS, event) if isinstance(event, dict) else event
+            for event in events
+        ]
+        rows = ask_all_or_none(PAYMENTS, sent, lambda i, field: f"{i}.{field}".rstrip("."))
         return answer([detect_answer(row) for row in rows])

@@ -8,7 +8,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from scoring.api.asking import ERRORS, ask_one, documented, new_id, whole_body
+from scoring.api.asking import (
+    ERRORS,
+    ask_one,
+    documented,
+    new_id,
+    whole_body,
+    without_unread,
+)
 from scoring.api.base import ScoringView, answer
 from scoring.models import Prediction
 from scoring.tallies import Totals, totals_by_detector
@@ -94,7 +101,7 @@ class FraudPredictView(ScoringView):
 
     def reply(self, data: Any) -> dict[str, Any]:
         """See ScoringView."""
-        prediction = ask_one(FRAUD, with_id(data, "transaction_id"))
+        prediction = ask_one(FRAUD, without_unread(FRAUD, with_id(data, "transaction_id")))
         return {"fraud_probability": prediction.risk, **_shared(prediction)}
 
 
@@ -117,7 +124,7 @@ class AnomalyPredictView(ScoringView):
 
     def reply(self, data: Any) -> dict[str, Any]:
         """See ScoringView."""
-        prediction = ask_one(ANOMALY, with_id(data, "sample_id"))
+        prediction = ask_one(ANOMALY, without_unread(ANOMALY, with_id(data, "sample_id")))
         return {"anomaly_score": prediction.risk, **_shared(prediction)}
 
 

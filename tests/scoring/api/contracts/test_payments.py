@@ -204,6 +204,25 @@ def test_a_batch_that_is_no_list_is_422(post, champion, body):
     assert post(BATCH, json.dumps(body)).status_code == 422
 
 
+def test_what_an_earlier_service_passed_over_is_passed_over(post, champion):
+    more = {"meta": {"app": "2.1"}, "tags": ["a"]}
+    assert post(DETECT, payment() | more).status_code == 200
+    assert post(BATCH, [payment(transaction_id="t-9") | more]).status_code == 200
+    assert all("meta" not in row.event for row in Prediction.objects.all())
+    for odd in ({"meta": {"app": "\0"}}, {"location": {"city": "Berlin"}}):
+        answer = post(DETECT, payment(transaction_id="t-8") | odd)
+        assert [error["field"] for error in answer.json()["errors"]] == list(odd)
+
+
+def test_to_pass_over_asks_the_database_nothing_for_each_event(
+    post, champion, django_assert_max_num_queries
+):
+    more = {"meta": {"app": "2.1"}}
+    post(BATCH, [payment(transaction_id="t-0") | more])
+    with django_assert_max_num_queries(20):
+        post(BATCH, [payment(transaction_id=f"t-{i}") | more for i in range(1, 31)])
+
+
 def test_one_id_twice_in_a_batch_with_another_body_is_409(post, champion):
     events = [payment(transaction_id="dup"), payment(transaction_id="dup", amount=2.0)]
     response = post(BATCH, events)

@@ -68,6 +68,12 @@ def test_an_id_that_is_null_is_one_that_the_client_does_not_send(post, fraud_cha
     assert {uuid.UUID(name).version for name in ids} == {7}
 
 
+def test_what_an_earlier_service_passed_over_is_passed_over(post, fraud_champion):
+    assert post(FRAUD, RISKY | {"meta": {"app": "2.1"}, "tags": ["a"]}).status_code == 200
+    assert "meta" not in Prediction.objects.get().event
+    assert post(FRAUD, RISKY | {"country": ["NG"]}).status_code == 422
+
+
 def test_an_id_of_the_clients_own_makes_it_idempotent(post, fraud_champion):
     sent = RISKY | {"transaction_id": "mine"}
     assert post(FRAUD, sent).json() == post(FRAUD, sent).json()
