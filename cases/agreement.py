@@ -8,6 +8,8 @@ from typing import Final
 
 Z: Final = 1.959963984540054
 """Two-sided 95 %."""
+NO_WIDTH: Final = 1e-6
+"""Of half an interval: below it is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> Kappa:
     """Cohen's kappa (1960) of pairs (first, second), with a 95 % interval.
 
     The standard error is that of Fleiss, Cohen & Everitt, "Large sample standard errors of kappa
-    and weighted kappa", Psychological Bulletin 72 (1969), equation 13.
+    and weighted kappa", Psychological Bulletin 72 (1969), equation 13. Of pairs that all agree, or
+    all differ, it is 0, as if it were certain: there the interval is that of Wilson for the share
+    that agrees, at the agreement that chance gives.
     """
     n = len(pairs)
     if n == 0:
@@ -54,7 +58,11 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> Kappa:
     shift = (value - expected * (1.0 - value)) ** 2
     variance = max(diagonal + beside - shift, 0.0) / (n * (1.0 - expected) ** 2)
     reach = Z * sqrt(variance)
-    return Kappa(n, observed, expected, value, max(value - reach, -1.0), min(value + reach, 1.0))
+    low, high = value - reach, value + reach
+    if reach < NO_WIDTH:
+        ends = _wilson(round(observed * n), n)
+        low, high = ((end - expected) / (1.0 - expected) for end in ends)
+    return Kappa(n, observed, expected, value, max(low, -1.0), min(high, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,12 @@ def share_of(hits: int, total: int) -> Share:
     """A proportion and what it may be beyond these rows."""
     if total <= 0:
         return Share(hits, total, None, None, None)
+    return Share(hits, total, hits / total, *_wilson(hits, total))
+
+
+def _wilson(hits: int, total: int) -> tuple[float, float]:
+    """The ends of the interval of a share of at least one."""
     p, z2 = hits / total, Z * Z
     middle = (p + z2 / (2 * total)) / (1 + z2 / total)
     reach = Z * sqrt(p * (1 - p) / total + z2 / (4 * total * total)) / (1 + z2 / total)
-    return Share(hits, total, p, max(middle - reach, 0.0), min(middle + reach, 1.0))
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)

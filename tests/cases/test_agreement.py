@@ -38,7 +38,20 @@ def test_two_of_a_coin_agree_by_chance_alone():
 
 def test_perfect_agreement_is_one():
     found = cohens_kappa(pairs_of([[30, 0], [0, 10]], ["fraud", "false_positive"]))
-    assert (found.value, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0))
+    assert (found.value, found.high) == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize(("agreed", "low"), [(40, 0.766), (4, -0.306)])
+def test_few_who_all_agree_are_no_proof_of_agreement(agreed, low):
+    """Wilson's lower end of 40 in 40 is 0.912, of 4 in 4 it is 0.510; chance gives 0.625."""
+    found = cohens_kappa(pairs_of([[agreed * 3 // 4, 0], [0, agreed // 4]], ["fraud", "other"]))
+    assert (found.value, found.low) == (pytest.approx(1.0), pytest.approx(low, abs=1e-3))
+
+
+def test_all_who_differ_have_an_interval_too():
+    found = cohens_kappa([("fraud", "other"), ("other", "fraud")] * 5)
+    assert (found.value, found.low) == pytest.approx((-1.0, -1.0))
+    assert found.high > -0.5
 
 
 @pytest.mark.parametrize("pairs", [[], [("fraud", "fraud")] * 9])
