@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.audit_chain import find_end_break, find_shown_breaks
+from accounts.changes import changes_of, facts_of, in_short
 from accounts.csv_tables import Cell, csv_stream
 from accounts.models import AuditEntry
 from accounts.pages import PAGE_SIZE, for_who_may, signed_in, template
@@ -30,7 +31,8 @@ FILTERS = ("actor", "action", "kind", "key", "since", "until")
 @for_who_may(VIEW)
 @require_GET
 def audit_list(request: HttpRequest) -> HttpResponse:
-    """Context: form, rows [{entry, kind, link, broken}], older, newer, newest, export, end."""
+    """Context: form, rows [{entry, kind, link, broken, detail}], older, newer, newest, export,
+    end."""
     form = _form(request)
     context: dict[str, Any] = {
         "title": "Audit trail",
@@ -56,6 +58,7 @@ def audit_list(request: HttpRequest) -> HttpResponse:
                 "kind": subject_name(entry.object_type),
                 "link": links.get(entry.number),
                 "broken": broken.get(entry.number),
+                "detail": in_short(entry.action, entry.detail),
             }
             for entry in page.entries
         ],
@@ -72,7 +75,7 @@ def audit_list(request: HttpRequest) -> HttpResponse:
 @for_who_may(VIEW)
 @require_GET
 def audit_entry(request: HttpRequest, number: int) -> HttpResponse:
-    """Context: entry, kind, link, broken, detail [(name, value)]."""
+    """Context: entry, kind, link, broken, changes [Change], facts [(name, value)], detail."""
     entry = get_object_or_404(AuditEntry.objects.select_related("actor"), number=number)
     context = {
         "title": f"Entry {entry.number}",
@@ -81,9 +84,9 @@ def audit_entry(request: HttpRequest, number: int) -> HttpResponse:
         "kind": subject_name(entry.object_type),
         "link": subject_links([entry]).get(entry.number),
         "broken": find_shown_breaks([entry]).get(entry.number),
-        "detail": [
-            (name.replace("_", " "), _shown(value)) for name, value in sorted(entry.detail.items())
-        ],
+        "changes": changes_of(entry.action, entry.detail),
+        "facts": facts_of(entry.detail),
+        "detail": json.dumps(entry.detail, ensure_ascii=False, indent=2) if entry.detail else "",
     }
     return render(request, "accounts/audit_entry.html", context)
 
@@ -103,10 +106,6 @@ def audit_export(request: HttpRequest) -> HttpResponseBase:
     response = StreamingHttpResponse(csv_stream(HEAD, _lines(asked)), content_type="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="audit-trail.csv"'
     return response
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _lines(asked: AuditAsked) -> Iterator[tuple[Cell, ...]]:

@@ -196,6 +196,14 @@ def test_subjects_lead_to_their_pages(boss, payments_detector):
     assert payments_detector.get_absolute_url() in page
 
 
+def test_a_change_is_a_table_of_before_and_after_with_its_json_behind_it(boss):
+    (entry,) = write(action="user.roles_changed", before=["Analyst"], after=["Lead"], why="moved")
+    page = text(boss.get(entry.get_absolute_url()))
+    assert '<th scope="row">Roles</th>' in page and "<dt>Why</dt>" in page
+    assert page.index("Analyst</td>") < page.index("Lead</td>") < page.index("As JSON</summary>")
+    assert "roles: Analyst → Lead; why: moved" in text(boss.get(reverse("audit_list")))
+
+
 def test_a_subject_that_is_gone_or_odd_has_no_link(boss):
     ghost = Detector(pk=77, slug="ghost", name="Ghost")
     write(subject=ghost)
