@@ -1,7 +1,6 @@
 """What a version's page shows of its evaluation: calibration, thresholds, judgements since."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
+from accounts.quantities import threshold
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.core.thresholds import moved
@@ -35,9 +35,9 @@ TIED = (
     "The riskiest events share one score: they are more than people can see, and no threshold "
     "tells them apart."
 )
-DIGITS = 4
-"""Of a threshold as people read it."""
 TINY = 1e-9
+LITTLE = 0.1
+"""The least daily number that is written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def _bands(curve: Curve, lows: Thresholds, optimal: Thresholds | None) -> list[d
     return [
         {
             "level": band["level"],
-            "from": threshold_text(band["from"]),
+            "from": threshold(band["from"]),
             "best_from": _band_begins(best.get(band["level"], 0.0)),
             "a_day": per_day(band["a_day"]),
             "share": share(band["share"]),
@@ -246,7 +246,7 @@ def _lows(thresholds: Thresholds) -> dict[str, float]:
 
 
 def _band_begins(risk: float) -> str:
-    return ABOVE_ALL if risk > 1.0 else threshold_text(risk)
+    return ABOVE_ALL if risk > 1.0 else threshold(risk)
 
 
 def _left_out(dataset: Dataset, currency: str) -> str:
@@ -281,8 +281,8 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
     above = at.alerts_a_day - curve.capacity_a_day
     return Outcome(
         name=name,
-        review=ABOVE_ALL if at.review > 1.0 else threshold_text(at.review),
-        block="never" if at.block > 1.0 else threshold_text(at.block),
+        review=ABOVE_ALL if at.review > 1.0 else threshold(at.review),
+        block="never" if at.block > 1.0 else threshold(at.block),
         alerts=per_day(at.alerts_a_day),
         precision=share(at.precision),
         recall=share(at.recall),
@@ -294,7 +294,7 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
 
 def excess(a_day: float) -> str:
     """So many alerts a day too many, as text that is never 0."""
-    return "under 0.1" if a_day < 0.1 else per_day(a_day)
+    return f"under {LITTLE}" if a_day < LITTLE else per_day(a_day)
 
 
 def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> tuple[Outcome, str]:
@@ -312,26 +312,24 @@ def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> 
         return row, f"{NOTHING} No threshold that can be published does so: some have a risk of 1."
     above = _just_above(best.review)
     both = "Review" if block >= above else "Review and block"
-    return row, f"{NOTHING} {both} from {threshold_text(above)} would have flagged none of them."
+    return row, f"{NOTHING} {both} from {threshold(above)} would have flagged none of them."
 
 
 def _just_above(risk: float) -> float:
     """The next threshold that people would type in, not below `risk` and not above 1."""
-    unit = 10.0 ** (math.floor(math.log10(max(risk, TINY))) - DIGITS + 1)
-    said = round(risk / unit) * unit
-    above = said if float(threshold_text(said)) >= risk else said + unit
-    return min(float(threshold_text(max(above, TINY))), 1.0)
-
-
-def threshold_text(value: float) -> str:
-    """A threshold with as many digits as it takes to tell it from its neighbours."""
-    return f"{value:.{DIGITS}g}"
+    text = threshold(max(risk, TINY))
+    unit = 10.0 ** -len(text.partition(".")[2])
+    said = float(text)
+    above = said if said >= risk else said + unit
+    return min(float(threshold(above)), 1.0)
 
 
 def per_day(value: float) -> str:
-    """A daily number: whole, or with a decimal where it is small; none is 0."""
+    """A daily number: whole, or with a decimal where it is small; only nothing is 0."""
     if not value:
         return "0"
+    if value < LITTLE / 2:
+        return f"under {LITTLE}"
     return f"{value:,.0f}" if value >= MANY else f"{value:.1f}"
 
 

@@ -2,7 +2,11 @@
 
 import pytest
 
-from models_registry.evaluation_panels import excess
+from accounts.quantities import threshold
+from models_registry.evaluation_panels import excess, per_day, threshold_panel
+from models_registry.judging import finite
+from tests.models_registry.core.test_evaluation import BOUNDS, drawn, judge
+from tests.models_registry.versions import VersionFactory
 
 
 @pytest.mark.parametrize(
@@ -10,3 +14,23 @@ from models_registry.evaluation_panels import excess
 )
 def test_too_many_alerts_are_never_told_as_none(a_day, told):
     assert excess(a_day) == told
+
+
+@pytest.mark.parametrize(
+    ("a_day", "told"), [(0.0, "0"), (0.003, "under 0.1"), (0.06, "0.1"), (12.4, "12")]
+)
+def test_only_no_alerts_are_none(a_day, told):
+    assert per_day(a_day) == told
+
+
+@pytest.mark.django_db
+def test_a_threshold_is_written_as_on_every_other_page(payments_detector, payments_digest):
+    metrics, curves = judge(drawn(), costs=payments_detector.spec().costs, resamples=20)
+    version = VersionFactory(
+        detector=payments_detector,
+        digest=payments_digest,
+        metrics=finite(metrics),
+        curves=finite(curves),
+    )
+    now = threshold_panel(version, [], currency="EUR").now
+    assert (now.review, now.block) == (threshold(BOUNDS.review), threshold(BOUNDS.block))

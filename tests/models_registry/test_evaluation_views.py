@@ -112,7 +112,7 @@ def test_a_preview_says_what_a_threshold_would_mean(client, analyst, champion):
     client.force_login(analyst)
     answer = client.get(thresholds_url(champion), {"review": "0.2", "block": "0.9"}, headers=HTMX)
     panel = answer.context["thresholds"]
-    said = f"At 0.2: {panel.asked.alerts} alerts a day, recall {panel.asked.recall}"
+    said = f"At 0.2000: {panel.asked.alerts} alerts a day, recall {panel.asked.recall}"
     assert said in text_of(answer) and "<title>" not in text_of(answer)
     loose = client.get(thresholds_url(champion), {"review": "0.001", "block": ""}, headers=HTMX)
     assert (more := loose.context["thresholds"].asked.above) and f"{more} above" in text_of(loose)
@@ -138,11 +138,11 @@ def with_curve(version, risk, *, review_cost, capacity):
 @pytest.mark.parametrize(
     ("top", "block", "note"),
     [
-        (0.61237, "0.8", "Review from 0.6124 would have flagged none of them."),
-        (0.3, "0.8", "Review from 0.3001 would have flagged none of them."),
+        (0.61237, "0.8000", "Review from 0.6124 would have flagged none of them."),
+        (0.3, "0.8000", "Review from 0.3001 would have flagged none of them."),
         (0.9, "above every score", "Review and block from 0.9001 would have flagged none of them."),
         (1.0, "above every score", "No threshold that can be published does so"),
-        (0.0, "0.8", "Review from 1e-09 would have flagged none of them."),
+        (0.0, "0.8000", "Review from 0.0000000010 would have flagged none of them."),
     ],
 )
 def test_where_no_review_pays_the_page_says_how_to_flag_nothing(

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from django.urls import reverse
 
+from accounts.quantities import threshold
 from models_registry.core.threshold_curve import Curve, threshold_curve
 from models_registry.core.thresholds import NEVER, moved
 from models_registry.evaluation_figures import Marked, threshold_figure
-from models_registry.evaluation_panels import threshold_panel, threshold_text
+from models_registry.evaluation_panels import threshold_panel
 from models_registry.judging import finite
 from tests.models_registry.core.test_evaluation import BOUNDS, TIGHT, drawn, judge
 from tests.models_registry.test_evaluation_views import HTMX, text_of
@@ -81,7 +82,7 @@ def test_the_page_marks_high_now_and_at_the_cheapest_and_says_it_in_the_table(
     names = [line["name"] for line in panel.figure["data"]]
     assert {"HIGH: now", "HIGH: cheapest within capacity"} <= set(names)
     high = next(band for band in panel.bands if band["level"] == "HIGH")
-    assert high["from"] == threshold_text(BOUNDS.high) != high["best_from"]
+    assert high["from"] == threshold(BOUNDS.high) != high["best_from"]
     client.force_login(analyst)
     page = text_of(client.get(reverse("model_thresholds", args=[version.pk])))
     assert "From, at the cheapest" in page and high["best_from"] in page
