@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accounts.quantities import MINUS, written
 from models_registry.core.global_explanation import (
     GlobalExplanation,
     Step,
@@ -279,7 +280,12 @@ def _span(step: Step, levels: Mapping[float, str] | None) -> str:
         return "missing"
     if levels is not None:
         return _level(step.low, levels)
-    return f"{step.low:.6g}" if step.low == step.high else f"{step.low:.6g} to {step.high:.6g}"
+    low, high = _written(step.low), _written(step.high)
+    return low if step.low == step.high else f"{low} to {high}"
+
+
+def _written(value: float) -> str:
+    return f"{MINUS if value < 0 else ''}{written(abs(value), 6)}"
 
 
 def told_apart(
@@ -313,7 +319,7 @@ def _level(code: float, levels: Mapping[float, str]) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:+.4f}".replace("-", MINUS)
 
 
 def _short(value: float) -> float:

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.quantities import MINUS
 from jobs.models import Job
 from jobs.services import run_job
 from models_registry.artefacts import artefact_path
@@ -182,6 +183,12 @@ def test_a_category_is_shown_by_its_levels():
     figure, steps = dependence_view(found, 0, "a", "logit", levels)
     assert [step.values for step in steps] == ["grocery", "1 other level", "missing"]
     assert figure["data"][0]["x"] == ["grocery", "grocery", "1 other level", "missing"]
+
+
+def test_values_below_nothing_have_a_minus_not_a_hyphen():
+    values = [-1234567.5] * 30 + [-0.25] * 30
+    _, steps = dependence_view(made(values, np.zeros(60)), 0, "a", "logit", None)
+    assert [step.values for step in steps] == [f"{MINUS}1,234,568", f"{MINUS}0.25"]
 
 
 def test_levels_without_a_name_are_one_beside_those_that_have_one():
