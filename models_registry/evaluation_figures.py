@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from models_registry.core.threshold_curve import AtThresholds, Curve
-from models_registry.figures import contenders, diagonal, layout, line
+from models_registry.figures import by_band, contenders, diagonal, layout, line
 from models_registry.models import ModelVersion
 from scoring.core.decision import Thresholds
 
@@ -41,8 +41,8 @@ def calibration_figure(
     if not data:
         return None
     if bands:
-        look = line(version, contenders(version, None)[0][1], [], [])
-        data.append(_reliability(look, bands, bars=True) | _of_bands(version, bands, look))
+        look = by_band(version, bands, contenders(version, None)[0][1])
+        data.append(_reliability(look, bands, bars=True))
     top = max(_top(trace) for trace in data)
     data.append(diagonal("Exact", end=top))
     return {
@@ -68,17 +68,6 @@ def _reliability(trace: Figure, points: Sequence[Point], *, bars: bool) -> Figur
             "width": 3,
         }
     return trace
-
-
-def _of_bands(version: ModelVersion, bands: Sequence[Point], trace: Figure) -> Figure:
-    """What tells the risk bands' points from those of the groups: a mark, and the band's name."""
-    return {
-        "name": f"{version.label} by risk band",
-        "mode": "markers",
-        "text": [point["level"] for point in bands],
-        "hovertemplate": "%{text}: %{x:.2%}, observed %{y:.2%}<extra></extra>",
-        "marker": {"color": trace["line"]["color"], "size": 10, "symbol": "diamond-open"},
-    }
 
 
 def _top(trace: Figure) -> float:

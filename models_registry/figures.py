@@ -1,6 +1,6 @@
 """A version's stored curves as Plotly figures (plain dictionaries; the looks are charts.js's)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models_registry.models import ModelVersion
@@ -92,6 +92,20 @@ def diagonal(name: str, *, end: float = 1.0) -> dict[str, Any]:
         "line": {"color": "@line", "width": 1, "dash": "dot"},
         "hoverinfo": "skip",
         "showlegend": False,
+    }
+
+
+def by_band(
+    one: ModelVersion, bands: Sequence[Mapping[str, Any]], looks: dict[str, Any]
+) -> dict[str, Any]:
+    """A version's calibration in its risk bands: a mark each, named by the band."""
+    xs, ys = ([point[key] for point in bands] for key in ("probability", "observed"))
+    return line(one, looks, xs, ys) | {
+        "name": f"{one.label} by risk band",
+        "mode": "markers",
+        "text": [point["level"] for point in bands],
+        "hovertemplate": "%{text}: %{x:.2%}, observed %{y:.2%}<extra></extra>",
+        "marker": {"color": looks["color"], "size": 10, "symbol": "diamond-open"},
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from models_registry.figures import by_band, diagonal
 from models_registry.models import ModelVersion
 
 EVENTS = 1000
@@ -29,6 +30,8 @@ def overlaid(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
             for version, looks in zip(versions, LOOKS, strict=False)
             if (line := _line(key, version, looks))
         ]
+        if data and key == "calibration":
+            data += _beside_calibration(versions, data)
         if data:
             names = ", ".join(version.label for version in versions)
             found.append(
@@ -62,6 +65,22 @@ def _line(key: str, version: ModelVersion, looks: dict[str, Any]) -> dict[str, A
         "line": looks,
         "marker": {"color": looks["color"], "size": 5},
     }
+
+
+def _beside_calibration(
+    versions: Sequence[ModelVersion], lines: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The risk bands of each version that keeps them, and what exact probabilities would draw.
+
+    Where few events are bad, all decisions lie in the last of the ten groups of a line.
+    """
+    marks = [
+        by_band(version, bands, looks)
+        for version, looks in zip(versions, LOOKS, strict=False)
+        if (bands := version.curves.get("calibration_bands"))
+    ]
+    top = max(max(*trace["x"], *trace["y"]) for trace in [*lines, *marks])
+    return [*marks, diagonal("Exact", end=top)]
 
 
 def _layout(key: str, x: str, y: str) -> dict[str, Any]:

@@ -98,6 +98,17 @@ def test_curves_of_all_are_in_one_figure(client, analyst, versions):
     }  # fmt: skip
 
 
+def test_calibrations_stand_beside_the_risk_bands_and_what_is_exact(client, analyst, versions):
+    band = {"level": "HIGH", "probability": 0.8, "observed": 0.75, "count": 40}
+    versions[1].curves["calibration_bands"] = [band]
+    versions[1].save(update_fields=["curves"])
+    client.force_login(analyst)
+    curves = {curve["id"]: curve for curve in shown(client, *versions[:2]).curves}
+    *_, bands, exact = curves["overlay-calibration"]["figure"]["data"]
+    assert (bands["name"], bands["text"], bands["y"]) == ("v2 by risk band", ["HIGH"], [0.75])
+    assert exact["name"] == "Exact" and exact["x"] == exact["y"]
+
+
 def test_a_verdict_on_the_same_events_comes_first(client, analyst, versions):
     client.force_login(analyst)
     assert "v2 is better than v1" in shown(client, *versions[:2]).verdicts[0]
