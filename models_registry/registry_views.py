@@ -25,6 +25,7 @@ from models_registry.comparing import (
     versions_to_compare,
 )
 from models_registry.core.subgroups import level_names
+from models_registry.evaluation_panels import audited_words
 from models_registry.exchange import export_bundle, file_name, import_bundle, mend_bundle
 from models_registry.explaining import explanation_of, live_explanation, request_explanation
 from models_registry.explanation_figures import (
@@ -213,6 +214,7 @@ def model_card_page(request: HttpRequest, pk: int) -> HttpResponse:
         "version": version,
         "card": card,
         "lines": card_lines(card, currency=version.detector.spec().currency),
+        "audited": audited_words(card["evaluation"]["metrics"].get("audited") or {}),
         "learner": title_of(version.learner),
     }
     return render(request, "models_registry/model_card.html", context)

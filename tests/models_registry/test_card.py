@@ -52,6 +52,20 @@ def test_it_says_what_was_recorded(client, analyst, version):
         assert said in text, said
 
 
+def test_its_recall_is_corrected_by_the_random_audit_where_there_is_one(client, analyst, version):
+    client.force_login(analyst)
+    assert "Corrected by the random audit" not in page(client, version)
+    known = {"value": 0.62, "low": 0.41, "high": 0.8}
+    version.metrics["audited"] = {
+        "recall": known, "naive_recall": 0.94, "drawn": 120, "audited": 118,
+        "audited_positives": 3, "answered": 0.97, "effective_size": 205.0,
+    }  # fmt: skip
+    version.save(update_fields=["metrics"])
+    text = page(client, version)
+    assert "Corrected by the random audit" in text
+    assert "62.0" in text and "41.0" in text and "Recall uncorrected" in text
+
+
 def test_the_time_of_the_drift_check_is_written_as_all_times(client, analyst, version):
     DriftCheck.objects.create(
         detector=version.detector, bundle_digest=version.digest, model_version=version.label,
