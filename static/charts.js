@@ -17,6 +17,7 @@
     "@accent": ["--accent", "#2458d3"]
   };
   var CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, scrollZoom: false };
+  var TICK_ROOM = 40; // pixels of "99.9 %" and the space beside it
   var OURS = /^\/[^/]/; // an address on this host
   var loading = null;
 
@@ -186,12 +187,31 @@
       var map = palette();
       return Plotly.react(box, recolour(figure.data, map), layoutFor(recolour(figure.layout || {}, map), map, box), CONFIG);
     }).then(function () {
+      thin(box, figure);
       if (box.dataset.linked) return;
       box.dataset.linked = "yes";
+      box.on("plotly_relayout", function () { thin(box, figureOf(box) || figure); });
       box.on("plotly_click", function (event) { follow(box, event.points); });
     }).catch(function () {
       box.classList.add("is-failed");
       box.textContent = "The chart could not be drawn. The table below has the numbers.";
+    });
+  }
+  /* Ticks that the server placed on a known range: as many as the drawn width has room for, the first kept. */
+  function thin(box, figure) {
+    var axis = (figure.layout || {}).xaxis || {};
+    var drawn = box._fullLayout && box._fullLayout.xaxis;
+    if (!axis.tickvals || !axis.range || !drawn) return;
+    var room = TICK_ROOM * (axis.range[1] - axis.range[0]) / drawn._length;
+    var last = -Infinity;
+    var kept = axis.tickvals.map(function (value, at) { return [value, axis.ticktext[at]]; }).filter(function (tick) {
+      if (tick[0] - last < room) return false;
+      last = tick[0];
+      return true;
+    });
+    if (kept.length === drawn.tickvals.length) return;
+    window.Plotly.relayout(box, {
+      "xaxis.tickvals": kept.map(function (tick) { return tick[0]; }), "xaxis.ticktext": kept.map(function (tick) { return tick[1]; })
     });
   }
   /* Where a point leads: the address in its customdata, or that of its trace (meta.url) with {first} and

@@ -3,6 +3,7 @@ every title is whole and nothing is wider than the screen."""
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
@@ -74,6 +75,17 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         page.goto(address)
         assert page.evaluate(CUT_TITLE) == "", address
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
+
+
+def test_on_a_phone_the_waterfall_has_as_many_ticks_as_there_is_room_for(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.set_viewport_size(PHONE)
+    page.goto("/")
+    page.locator("[data-row-open]").first.click()
+    ticks = page.locator("[data-chart-src='#waterfall'] .xtick text")
+    expect(ticks.first).to_be_visible()
+    boxes = sorted((box["x"], box["width"]) for one in ticks.all() if (box := one.bounding_box()))
+    assert all(x + width < after for (x, width), (after, _) in pairwise(boxes))
 
 
 def test_a_name_of_sixty_characters_hides_neither_title_nor_actions(
