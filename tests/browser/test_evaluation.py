@@ -43,7 +43,7 @@ def test_an_owner_previews_and_publishes_thresholds_and_judges_again(sign_in: Si
     page.get_by_label("Review from").fill("0.5")
     page.get_by_label("Block from").fill("0.9")
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator("#thresholds [role=status]")).to_contain_text("At 0.5:")
+    expect(page.locator("#thresholds [role=status]")).to_contain_text("At 0.5000:")
     expect(page.locator("#curve-thresholds-chart .main-svg").first).to_be_visible()
     without_fault(page, "preview")
     publish = page.get_by_role("button", name="Publish as a new version")
