@@ -15,7 +15,7 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.db import close_old_connections
 
-from riskplatform.bodies import Body, ClientGone, most_waited_for
+from riskplatform.bodies import Body, ClientGone, TooMuchHeld, most_waited_for
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
 from scoring.lane import Job, Lane
 from scoring.services import (
@@ -29,7 +29,6 @@ from scoring.source_tallies import write_gathered
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-TOO_SLOW = [(b"content-length", b"0"), (b"connection", b"close")]
 ANNOUNCE_AFTER = 0.02
 """Seconds in which predictions that need a human are gathered into one message."""
 
@@ -55,21 +54,23 @@ class Application:
             if request is not None:
                 await self._answer(request, receive, send)
                 return
-            if most := most_waited_for(scope):
-                await self._hand_over(scope, receive, send, most)
-                return
+            await self._hand_over(scope, receive, send)
+            return
         await self._threads(scope, receive, send)
 
-    async def _hand_over(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+    async def _hand_over(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request to a thread, once its body is here."""
         with closing(Body(receive)) as body:
             try:
-                await body.wait(most)
+                if most := most_waited_for(scope):
+                    await body.wait(most)
             except ClientGone:
                 return
             except TimeoutError:
-                await send({"type": "http.response.start", "status": 408, "headers": TOO_SLOW})
-                await send({"type": "http.response.body", "body": b""})
+                await _refuse(send, 408)
+                return
+            except TooMuchHeld:
+                await _refuse(send, 503, (b"retry-after", b"10"))
                 return
             await self._threads(scope, body.receive, send)
 
@@ -134,6 +135,13 @@ class Application:
         """What the last groups found, in one message; a broker is slower than clients like."""
         self._announces = False
         loop.run_in_executor(self._announcer, send_announcements)
+
+
+async def _refuse(send: Send, status: int, *headers: tuple[bytes, bytes]) -> None:
+    """Answer without the body, which nobody reads."""
+    ends = [(b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *ends]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _read(receive: Receive) -> bytes:

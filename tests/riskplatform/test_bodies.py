@@ -11,6 +11,7 @@ from riskplatform.wsgi import application as django
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOGIN = "/api/v1/auth/login"
+UPLOAD = (b"content-type", b"multipart/form-data; boundary=b")
 FORM = b'{"username": "nobody", "password": "wrong"}'
 
 
@@ -117,19 +118,111 @@ def test_of_a_body_that_is_too_large_no_more_is_waited_for():
         await body.wait(100)
         return [await body.receive() for _ in range(2)]
 
-    assert asyncio.run(told()) == [part(b"x" * 60 + b"y" * 60, more=True), part(b"z")]
+    assert asyncio.run(told()) == [part(b"x" * 60 + b"y" * 60), part(b"")]
+    body.close()
+
+
+def test_a_body_that_comes_for_ever_is_no_longer_waited_for(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "DEADLINE", 0.3)
+
+    async def drip():
+        await asyncio.sleep(0.01)
+        return part(b" ", more=True)
+
+    assert run_with_one_thread(settings, lambda served: ask(served, form(), drip)) == 408
+
+
+def test_who_says_twice_of_what_kind_a_body_is_takes_no_thread_either(settings):
+    kinds = [
+        (b"content-type", b"multipart/form-data; boundary=b"),
+        (b"content-type", b"text/plain"),
+    ]
+    size = (b"content-length", b"5000000")
+    scope = scope_of("/accounts/login/", size, *kinds, (b"cookie", b"csrftoken=" + b"a" * 32))
+
+    async def scenario(application):
+        async def never():
+            await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(ask(application, scope, never))
+        probe = scope_of("/livez", method="GET")
+        answer = await ask(application, probe, from_list(part(b"")))
+        waiting.cancel()
+        return answer
+
+    assert run_with_one_thread(settings, scenario) == 200
+
+
+def test_a_thread_never_waits_for_a_body_that_is_refused_unread(settings):
+    headers = (b"content-length", b"5000000"), (b"content-type", b"application/json")
+
+    async def never():
+        await asyncio.Event().wait()
+
+    scope = scope_of(LOGIN, *headers)
+    assert run_with_one_thread(settings, lambda served: ask(served, scope, never)) == 413
+
+
+def test_there_is_room_for_so_many_bytes_of_bodies_and_no_more(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_HELD", 3 * len(FORM))
+
+    async def scenario(application):
+        async def never():
+            if not coming:
+                await asyncio.Event().wait()
+            return coming.pop()
+
+        coming = [part(FORM, more=True), part(FORM, more=True)]
+        waiting = [asyncio.create_task(ask(application, form(), never)) for _ in range(2)]
+        while bodies.held.bytes < 2 * len(FORM):
+            await asyncio.sleep(0)
+        found = [await ask(application, form(), from_list(part(FORM))) for _ in range(2)]
+        found.append(await ask(application, form(), from_list(part(FORM * 2))))
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        return found
+
+    assert run_with_one_thread(settings, scenario) == [401, 401, 503]
+    assert bodies.held.bytes == 0
+
+
+def test_uploads_leave_room_for_everybody_else(settings, monkeypatch):
+    settings.API_MAX_BODY_BYTES = 100
+    monkeypatch.setattr(bodies, "MOST_OF_UPLOADS", 250)
+
+    async def wait_for(size, most):
+        body = Body(from_list(part(b"x" * size)))
+        try:
+            await body.wait(most)
+        finally:
+            kept.append(body)
+
+    async def scenario():
+        await wait_for(200, 900)
+        with pytest.raises(bodies.TooMuchHeld):
+            await wait_for(200, 900)
+        await wait_for(90, 100)
+
+    kept = []
+    asyncio.run(scenario())
+    for body in kept:
+        body.close()
+    assert bodies.held.bytes == 0
 
 
 @pytest.mark.parametrize(
     ("headers", "most"),
     [
-        ([], 0),
-        ([(b"content-length", b"0")], 0),
+        ([], 100),
+        ([(b"content-length", b"0")], 100),
         ([(b"content-length", b"100")], 100),
         ([(b"content-length", b"101")], 0),
         ([(b"transfer-encoding", b"chunked")], 100),
         ([(b"content-length", b"101"), (b"content-type", b"Multipart/form-data; boundary=b")], 900),
         ([(b"content-length", b"901"), (b"content-type", b"multipart/form-data; boundary=b")], 0),
+        ([(b"content-length", b"101"), (b"content-type", b"text/plain"), UPLOAD], 900),
+        ([(b"content-length", b"101"), UPLOAD, (b"content-type", b"text/plain")], 900),
     ],
 )
 def test_what_is_announced_to_be_too_large_is_refused_unread(settings, headers, most):
