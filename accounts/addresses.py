@@ -20,17 +20,17 @@ def is_allowed(address: Address, networks: Sequence[Network] = ()) -> bool:
         return True
     if is_in(address, _NOT_PUBLIC):
         return False
-    inner = _inner(address)
-    return inner.is_global and not inner.is_multicast and not inner.is_reserved
+    inside = inner(address)
+    return inside.is_global and not inside.is_multicast and not inside.is_reserved
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
     """Whether `address`, or the one that it wraps, is in one of `networks`."""
-    inner = _inner(address)
-    return any(inner.version == net.version and inner in net for net in networks)
+    inside = inner(address)
+    return any(inside.version == net.version and inside in net for net in networks)
 
 
-def _inner(address: Address) -> Address:
+def inner(address: Address) -> Address:
     """The IPv4 address that an IPv6 one wraps (mapped, 6to4, Teredo, NAT64), else itself."""
     if isinstance(address, IPv4Address):
         return address

@@ -7,7 +7,13 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.core.exceptions import ValidationError
 
-from accounts.lockout import client_address, lock_message, locked_for, note_failed_login
+from accounts.lockout import (
+    client_address,
+    lock_message,
+    locked_for,
+    name_locked_for,
+    note_failed_login,
+)
 from accounts.models import User
 from accounts.services import change_password, record_audit
 
@@ -52,7 +58,7 @@ class OwnPasswordForm(PasswordChangeForm):
         self.address = address
 
     def clean_old_password(self) -> str:
-        self.locked_left = locked_for(self.user.username, self.address)
+        self.locked_left = name_locked_for(self.user.username, self.address)
         if self.locked_left is not None:
             raise ValidationError(lock_message(self.locked_left), code="locked")
         try:

@@ -1,7 +1,8 @@
 """Locking out who guesses passwords, for a quarter of an hour: a user name at an address, and an
 address from which many names were tried.
 
-Of IPv6 a whole /64 is one address: whoever has one of it has all, and would have as many tries.
+Of IPv6 a whole /64 is one address: whoever has one of it has all, and would have as many tries. One
+that wraps an address of IPv4 is that one.
 """
 
 import math
@@ -11,11 +12,12 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import vault
+from accounts.addresses import inner
 from accounts.models import FailedLogin
 from accounts.selectors import ids_named
 from accounts.usernames import folded
@@ -24,6 +26,7 @@ MAX_FAILURES = 5
 MOST_FROM_AN_ADDRESS = 50
 """Failures under all names together: some colleagues behind one address may mistype too."""
 LOCK_TIME = timedelta(minutes=15)
+MOST_TOLD = 5
 _FORGET_AFTER = timedelta(days=1)
 
 
@@ -49,10 +52,40 @@ def _without_port(host: str) -> str:
 
 def locked_for(username: str, address: str, *, now: datetime | None = None) -> timedelta | None:
     """How long `username` stays locked out at `address`; None when it is not."""
-    now, place = now or timezone.now(), _place(address)
-    recent = FailedLogin.objects.filter(address=place, last_failed_at__gt=now - LOCK_TIME)
+    now = now or timezone.now()
+    recent = _recent(now).filter(address=_place(address))
+    return _left([*_failed(recent, username), *_reached(recent)], now)
+
+
+def name_locked_for(username: str, address: str) -> timedelta | None:
+    """As `locked_for`, whatever failed under other names: for who has logged in already."""
+    now = timezone.now()
+    return _left(_failed(_recent(now).filter(address=_place(address)), username), now)
+
+
+def closed_addresses(*, now: datetime | None = None) -> list[tuple[str, datetime]]:
+    """Addresses from which nobody logs in now, and until when; those with most failures. One query,
+    and one for each of them."""
+    recent = _recent(now or timezone.now())
+    sums = recent.order_by().values("address").annotate(failed=Sum("failures"))
+    many = sums.filter(failed__gte=MOST_FROM_AN_ADDRESS).order_by("-failed", "address")
+    found: list[tuple[str, datetime]] = []
+    for row in many[:MOST_TOLD]:
+        ends = _reached(recent.filter(address=row["address"]))
+        found += [(row["address"], end + LOCK_TIME) for end in ends]  # None if one logged in since.
+    return found
+
+
+def _recent(now: datetime) -> QuerySet[FailedLogin]:
+    return FailedLogin.objects.filter(last_failed_at__gt=now - LOCK_TIME)
+
+
+def _failed(recent: QuerySet[FailedLogin], username: str) -> list[datetime]:
     times = recent.filter(username=_same(username), failures__gte=MAX_FAILURES)
-    ends = [*times.values_list("last_failed_at", flat=True), *_reached(recent)]
+    return list(times.values_list("last_failed_at", flat=True))
+
+
+def _left(ends: list[datetime], now: datetime) -> timedelta | None:
     return max(ends) + LOCK_TIME - now if ends else None
 
 
@@ -125,5 +158,6 @@ def _place(address: str) -> str:
     except ValueError:
         return address
     if isinstance(found, IPv6Address):
-        return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False))
+        inside = inner(found)
+        return str(IPv6Network((found, 64), strict=False) if inside == found else inside)
     return str(found)

@@ -142,6 +142,7 @@ class FailedLogin(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["username", "address"], name="one_row_per_name_address")
         ]
+        indexes = (models.Index(fields=["address", "last_failed_at"], name="failed_by_address"),)
 
     def __str__(self) -> str:
         return f"{self.username} from {self.address}: {self.failures}"

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.facts import TEAMS, WORK, facts_of
-from accounts.lockout import locked_names
+from accounts.lockout import closed_addresses, locked_names
 from accounts.models import ApiKey, FailedLogin, User
 from accounts.pages import (
     PAGE_SIZE,
@@ -201,7 +201,7 @@ def user_unlock(request: HttpRequest, pk: int) -> HttpResponse:
     if unlock_user(user, actor=signed_in(request)):
         messages.success(request, f"{user.name} may try again.")
     else:
-        messages.success(request, "There was nothing to unlock.")
+        messages.success(request, "There was nothing to unlock: no log-in of theirs failed lately.")
     return redirect(user)
 
 
@@ -252,6 +252,7 @@ def _page(
         "may_unlock": me.has_perm(UNLOCK),
         "failures": failures,
         "more_failures": more,
+        "closed": closed_addresses() if me.has_perm(UNLOCK) else [],
         "is_locked": bool(locked_names([user.username])),
         "teams": facts_of(TEAMS, [user.pk]).get(user.pk, []),
         "work": facts_of(WORK, [user.pk]).get(user.pk, []),

@@ -9,6 +9,7 @@ from accounts.lockout import (
     MAX_FAILURES,
     MOST_FROM_AN_ADDRESS,
     client_address,
+    closed_addresses,
     locked_for,
     note_failed_login,
 )
@@ -105,6 +106,35 @@ def test_who_tries_one_password_with_many_names_is_locked_out(client, ann, door)
     # What is not tried is not told: an address cannot fill the audit trail.
     assert AuditEntry.objects.count() == told
     assert log_in(client, REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
+def test_who_is_in_changes_a_password_whatever_failed_under_other_names(client, ann):
+    client.force_login(ann)
+    for i in range(MOST_FROM_AN_ADDRESS):
+        note_failed_login(f"name-{i}", "127.0.0.1")
+    assert locked_for(ann.username, "127.0.0.1") is not None
+    new = "staple-of-the-year-9"
+    words = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    assert client.post(reverse("password_change"), words).status_code == 302
+
+
+def test_closed_addresses_are_told_with_the_end_of_the_lock():
+    now = timezone.now()
+    for i in range(MOST_FROM_AN_ADDRESS):
+        note_failed_login(f"name-{i}", "203.0.113.9", now=now - timedelta(minutes=5))
+    note_failed_login("ann", "203.0.113.10", now=now)
+    assert closed_addresses(now=now) == [("203.0.113.9", now + timedelta(minutes=10))]
+    assert closed_addresses(now=now + timedelta(minutes=11)) == []
+
+
+@pytest.mark.parametrize(
+    "wrapped", ["::ffff:203.0.113.9", "64:ff9b::cb00:7109", "2002:cb00:7109:1::2"]
+)
+def test_an_address_that_wraps_one_of_ipv4_is_that_one(wrapped):
+    for _ in range(MAX_FAILURES):
+        note_failed_login("ann", wrapped)
+    assert locked_for("ann", "203.0.113.9") is not None
+    assert locked_for("ann", "203.0.113.10") is None
 
 
 def test_an_address_is_let_in_again_once_its_failures_are_few():

@@ -8,7 +8,7 @@ from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
-from accounts.lockout import MAX_FAILURES, note_failed_login
+from accounts.lockout import MAX_FAILURES, MOST_FROM_AN_ADDRESS, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ABOUT_ROLE, ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
 from accounts.selectors import permission_matrix
@@ -312,6 +312,15 @@ def test_log_ins_end_everywhere_and_one_may_log_in_again(boss, ann):
     ann.refresh_from_db()
     theirs.force_login(ann)
     assert theirs.get(reverse("queue")).status_code == 200
+
+
+def test_a_page_names_the_addresses_from_which_nobody_logs_in(boss, client, ann):
+    url = ann.get_absolute_url()
+    assert "nobody logs in" not in boss.get(url).content.decode()
+    for i in range(MOST_FROM_AN_ADDRESS):
+        note_failed_login(f"name-{i}", "203.0.113.9")
+    page = boss.get(url).content.decode()
+    assert "nobody logs in" in page and "203.0.113.9, until" in page
 
 
 def test_an_admin_unlocks_from_every_address(boss, ann):
