@@ -4,6 +4,8 @@ A bound is broken only where chance cannot explain it: each look is tested at AL
 a look a minute over two weeks (20,000 looks at overlapping windows) stays quiet, and only past a
 margin that people would call worse. Binomial bounds are exact (Clopper and Pearson, Biometrika 26,
 1934); the 99th percentile is bounded by how many events lie above it, which needs no distribution.
+The former champion's precision and cost may be known of a few labelled events only: then its own
+luck has to be ruled out as well (Fisher's exact test; the spread of both champions together).
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from scoring.core.guard_spec import GuardSpec
 
 ALPHA: Final = 1e-4
 LEAST_LABELLED: Final = 50
+ONE_SIDED: Final = 3.72
+"""Standard errors of a normal mean that chance passes with ALPHA."""
 LEAST_SPREAD_MS: Final = 5.0
 """A 99th percentile that rises by less than this is nobody's trouble."""
 
@@ -132,6 +136,8 @@ def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     wrong = int((~after.precise).sum())
     if not surely_above(wrong, after.precise.size, 1.0 - bound):
         return None
+    if not surely_more(before.precise, after.precise):
+        return None  # The former one's few alerts may have been lucky.
     return Breach(
         "precision",
         f"{in_percent(_share(after.precise))} of its labelled alerts are right; the former "
@@ -143,17 +149,38 @@ def _cost(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     if min(before.costs.size, after.costs.size) < LEAST_LABELLED:
         return None
     was, now = float(before.costs.mean()), float(after.costs.mean())
-    spread = np.sqrt(
-        after.costs.var() / after.costs.size + spec.cost**2 * before.costs.var() / before.costs.size
-    )
-    # 3.72 standard errors: one-sided 1e-4 of a normal mean.
-    if now - spec.cost * was <= 3.72 * spread:
+    if now - spec.cost * was <= ONE_SIDED * _spread(spec.cost * before.costs, after.costs):
         return None
     return Breach(
         "cost",
         f"Its decisions cost {now:.2f} per labelled event; the former champion's cost {was:.2f}, "
         f"and up to {spec.cost:g} times as much is tolerated.",
     )
+
+
+def _spread(tolerated: FloatArray, costs: FloatArray) -> float:
+    """The standard error of the difference of two means, float64[n] and float64[m].
+
+    The larger of two estimates: by the spread of each, and by that of both together. Costs are
+    mostly nothing and now and then a missed event; a few events without one would seem to be sure
+    that there never is one.
+    """
+    apart = tolerated.var() / tolerated.size + costs.var() / costs.size
+    together = np.concatenate([tolerated, costs]).var() * (1 / tolerated.size + 1 / costs.size)
+    return float(np.sqrt(max(apart, together)))
+
+
+def surely_more(before: NDArray[np.bool_], after: NDArray[np.bool_], alpha: float = ALPHA) -> bool:
+    """Whether chance gives `before` [n] so many of the hits of both, or more, with less than alpha
+    where `after` [m] is drawn alike (Fisher's exact test, one-sided)."""
+    hits, of, others = int(before.sum()), before.size, after.size
+    both = hits + int(after.sum())
+    i = np.arange(hits, min(both, of) + 1)
+    steps = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, of + others + 1)))])
+    ways = steps[of] - steps[i] - steps[of - i]
+    ways += steps[others] - steps[both - i] - steps[others - both + i]
+    ways -= steps[of + others] - steps[both] - steps[of + others - both]
+    return float(np.exp(ways).sum()) < alpha
 
 
 def surely_above(hits: int, of: int, share: float, alpha: float = ALPHA) -> bool:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, fisher_exact
 
-from models_registry.core.guard import Sample, breaches, surely_above
+from models_registry.core.guard import Sample, breaches, surely_above, surely_more
 from scoring.core.guard_spec import GuardSpec
 
 SPEC = GuardSpec()
@@ -95,6 +95,39 @@ def test_labels_speak_from_fifty_on(labelled, broken):
     assert guards(sample(), after) == broken
     few = replace(sample(), precise=~wrong, costs=np.full(labelled, 2.0))
     assert guards(few, replace(after, precise=np.zeros(300, bool))) == broken
+
+
+def test_few_labelled_events_of_the_former_champion_may_have_been_lucky():
+    """Of 60 events none was missed, of 5,000 one in a hundred: equal champions differ like that."""
+    before = replace(sample(), costs=np.zeros(60), precise=np.arange(50) < 5)
+    missed = np.where(np.arange(5000) % 100 == 0, 80.0, 0.0)
+    after = replace(sample(1), costs=missed, precise=np.arange(2000) < 60)
+    assert guards(before, after) == []
+    many = replace(sample(), costs=np.zeros(5000), precise=np.arange(2000) < 200)
+    assert guards(many, after) == ["precision", "cost"]
+
+
+def test_equal_champions_are_left_alone_however_few_labels_the_former_one_has():
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        few, many = (
+            replace(
+                sample(),
+                costs=np.where(rng.random(events) < 0.01, rng.lognormal(4.0, 1.0, events), 0.0),
+                precise=rng.random(alerts) < 0.02,
+            )
+            for events, alerts in ((60, 50), (5000, 2000))
+        )
+        assert guards(few, many) == []
+
+
+@pytest.mark.parametrize(("was", "of"), [(5, 50), (0, 30), (30, 30), (12, 80)])
+def test_the_former_champion_s_luck_is_judged_exactly(was, of):
+    before, after = np.arange(of) < was, np.arange(300) < 18
+    table = [[was, of - was], [18, 282]]
+    p = float(fisher_exact(table, alternative="greater").pvalue)
+    assert surely_more(before, after, 1.001 * p)
+    assert not surely_more(before, after, 0.999 * p)
 
 
 def test_a_level_without_events_is_told_as_unknown():
