@@ -211,7 +211,14 @@ def _unmoved(found: Mapping[str, Bounds], values: Mapping[str, float]) -> dict[s
     if false_alerts in still:
         low, high = found["precision"]
         told[false_alerts] = (1.0 / high - 1.0, 1.0 / low - 1.0) if low > 0.0 else (NAN, NAN)
+    if "f1" in still:
+        (p_low, p_high), (r_low, r_high) = found["precision"], found["recall"]
+        told["f1"] = _harmonic(p_low, r_low), _harmonic(p_high, r_high)
     return told
+
+
+def _harmonic(one: float, other: float) -> float:
+    return 2.0 * one * other / (one + other) if one + other else 0.0
 
 
 def _alert_rate(judged: Judgement, traffic: Traffic, *, seed: int, resamples: int) -> Bounds:

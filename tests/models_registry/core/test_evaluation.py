@@ -135,6 +135,19 @@ def test_what_every_draw_finds_perfect_is_not_called_certain():
     assert bounds == pytest.approx((1.0 / high - 1.0, 1.0 / low - 1.0)) and bounds[1] > 0.0
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_an_f1_that_no_draw_changes_is_as_unsure_as_what_it_is_made_of(right):
+    given = drawn()
+    risk = given["labels"] * 0.9 + 0.05 if right else np.where(given["labels"] == 1, 0.05, 0.95)
+    found, _ = judge(given | {"risk": risk})
+    (p_low, p_high), (r_low, r_high) = (
+        found["intervals"][name] for name in ("precision", "recall")
+    )
+    ends = 2 * p_low * r_low / (p_low + r_low or 1.0), 2 * p_high * r_high / (p_high + r_high)
+    assert found["f1"] == float(right)
+    assert found["intervals"]["f1"] == pytest.approx(ends) and ends[0] < ends[1]
+
+
 def test_a_risk_that_tells_no_event_apart_keeps_its_exact_area():
     found, _ = judge(drawn() | {"risk": np.full(4000, 0.1)})
     assert found["intervals"]["roc_auc"] == pytest.approx((0.5, 0.5))
