@@ -47,9 +47,13 @@ TRIAL_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG")
 MOST_SAID = 2000
 ENDED = "The bundle needs too much memory or time: trying it was ended."
 FREE = frozenset(
-    ("name", "description", "rules", "costs", "training", "label_column", "entity_word", "features")
+    (
+        *("name", "description", "rules", "costs", "training", "label_column", "entity_word"),
+        *("features", "audit_rate", "immutable", "links"),
+    )
 )
-"""What a bundle may declare otherwise than the detector; features are compared one by one."""
+"""What a bundle may declare otherwise than the detector; what decides, who is looked at and what is
+linked is the detector's own, whichever bundle serves. Features are compared one by one."""
 MOST_POINTS = 2000
 OF_POINTS = {
     "calibration": {"probability", "observed"},

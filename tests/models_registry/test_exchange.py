@@ -362,6 +362,19 @@ def test_another_detectors_bundle_is_refused(payments_detector, exported):
     refused(make_detector("other"), exported, re.escape("declaration differs in slug"))
 
 
+def test_what_is_taken_from_the_detector_alone_may_be_declared_otherwise(
+    payments_detector, exported
+):
+    config = payments_detector.config
+    config["audit_rate"] = 0.031
+    config["event"]["links"] = ["device_id"]
+    config["features"]["immutable"] = ["merchant_type"]
+    payments_detector.save(update_fields=["config"])
+    version = import_bundle(payments_detector, exported, actor=None)
+    assert version.stage == ModelVersion.Stage.CHALLENGER
+    assert payments_detector.spec().audit_rate == 0.031
+
+
 @pytest.mark.parametrize("change", ["missing", "otherwise", "pii"])
 def test_features_and_fields_must_be_declared_alike(payments_detector, exported, change):
     config = payments_detector.config
