@@ -128,6 +128,7 @@ def _data(dataset: Dataset) -> dict[str, Any]:
         "first_event_at": dataset.first_event_at,
         "last_event_at": dataset.last_event_at,
         "labels_known_at": dataset.known_at,
+        "parts": dataset.divided,
         "features": dataset.feature_names,
     }
 

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
@@ -44,7 +43,6 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
             for source, count in sorted(detail.get("label_sources", {}).items())
         ],
         "recomputed": sorted(detail.get("recomputed", {}).items()),
-        "parts": _parts(detail.get("split") or {}),
     }
     return render(request, "models_registry/dataset_detail.html", context)
 
@@ -68,21 +66,6 @@ def _counts(dataset: Dataset, detail: dict[str, Any]) -> list[tuple[str, int, st
         (name, count, share(count / dataset.rows if dataset.rows else None), meaning)
         for name, count, meaning in names
         if count is not None
-    ]
-
-
-def _parts(split: dict[str, float]) -> list[tuple[str, datetime, datetime]]:
-    if not split:
-        return []
-    delay = split["delay"]
-    bounds = (
-        ("Training", split["train_start"], split["train_end"]),
-        ("Validation", split["train_end"] + delay, split["validation_end"]),
-        ("Test", split["validation_end"] + delay, split["test_end"]),
-    )
-    return [
-        (name, datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
-        for name, start, end in bounds
     ]
 
 

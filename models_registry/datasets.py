@@ -18,7 +18,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
-from models_registry.core.splits import LabelHistory, TimeSplit
+from models_registry.core.splits import LabelHistory, Parts, TimeSplit
 from models_registry.logged_vectors import CHUNK, FloatArray, Layout, Stored, laid_out, picked
 from models_registry.models import Dataset
 from scoring.core.spec import DetectorSpec
@@ -225,15 +225,17 @@ def digest(rows: Rows) -> str:
     return found.hexdigest()
 
 
-def describe_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = None) -> Dataset:
+def describe_dataset(
+    detector: Detector, rows: Rows, split: TimeSplit | None = None, parts: Parts | None = None
+) -> Dataset:
     """What the data was, not saved yet: digest, counts, span; which rows a version learnt from
-    (`split`).
+    (`split`), and how many of each part counted (`parts`).
 
     `detail`: `labelled`, `legitimate`; `unknown` (no label at `known_at`), of them `young` (the
     truth may still come); `unsure` labels (confidence below 1: they weigh less); `logged` vectors
     and `recomputed` ones by reason; `label_sources`; `duplicates` (events of one entity, moment and
     amount beyond the first); `other_currency`, events whose amount costs do not know for that;
-    `read_at`, until when events had been stored; `split` in seconds;
+    `read_at`, until when events had been stored; `split` in seconds; `parts` (`Parts.counts`);
     `unlabelled_is_legitimate`.
     """
     training = detector.spec().training
@@ -259,6 +261,7 @@ def describe_dataset(detector: Detector, rows: Rows, split: TimeSplit | None = N
             "label_delay": training.label_delay,
             "unlabelled_is_legitimate": training.unlabelled_is_legitimate,
             "split": None if split is None else asdict(split),
+            "parts": None if parts is None else parts.counts,
             **rows.origin,
         },
     )

@@ -1,6 +1,7 @@
 """What the registry keeps: datasets, model versions, promotion decisions."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +18,7 @@ from models_registry import (  # noqa: F401 - where Django looks for models
     shadow_models,
     tuning_models,
 )
+from models_registry.core.splits import TimeSplit
 from scoring.models import Detector
 
 
@@ -45,6 +47,31 @@ class Dataset(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("dataset_detail", args=[self.pk])
+
+    @property
+    def divided(self) -> list[dict[str, Any]]:
+        """Name and span (`start`, `end`) of the parts, with how many `events` of each counted and
+        how many of these were `positives`, None where it was not recorded; empty for data that came
+        with an import."""
+        split, counts = self.detail.get("split"), self.detail.get("parts") or {}
+        if not split:
+            return []
+        nothing = {"events": None, "positives": None}
+        return [
+            {
+                "name": name,
+                "start": datetime.fromtimestamp(start, UTC),
+                "end": datetime.fromtimestamp(end, UTC),
+                **counts.get(name, nothing),
+            }
+            for name, (start, end) in TimeSplit(**split).bounds.items()
+        ]
+
+    @property
+    def learnt_from(self) -> int | None:
+        """How many of the rows the learner was fitted on; None where it was not recorded."""
+        found = (self.detail.get("parts") or {}).get("training")
+        return None if found is None else int(found["events"])
 
 
 class ModelVersion(models.Model):

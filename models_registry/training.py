@@ -112,7 +112,7 @@ def train_version(
     found.metrics["tuning"] = tuning
     progress.check_cancelled()
     progress.report(0.95, "Exporting and checking parity")
-    dataset = describe_dataset(detector, rows, split)
+    dataset = describe_dataset(detector, rows, split, parts)
     digest = publish_bundle(detector, spec, rows, parts, fitted, dataset, found)
     progress.report(0.99, "Registering")
     version = _register(

@@ -114,6 +114,15 @@ class Parts:
     validation: Part
     test: Part
 
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many rows of each part count, and how many of them are known to be positive."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        return {
+            name: {"events": int(part.rows.size), "positives": part.positives}
+            for name, part in parts.items()
+        }
+
 
 @dataclass(frozen=True)
 class TimeSplit:

@@ -52,6 +52,30 @@ def test_it_says_what_was_recorded(client, analyst, version):
         assert said in text, said
 
 
+def test_it_says_how_the_events_were_divided_and_how_many_of_each_part_counted(
+    api, client, analyst, version
+):
+    """As do the page of the version and of its data; of versions of before the spans alone."""
+    ends = dict(zip(("train_end", "validation_end", "test_end"), (5e8, 6e8, 7e8), strict=True))
+    dataset = version.dataset
+    dataset.rows, dataset.detail = 900, {"split": {"train_start": 0.0, "delay": 86400.0, **ends}}
+    dataset.save(update_fields=["rows", "detail"])
+    url = f"/api/v1/models/{version.pk}/card"
+    assert [part["events"] for part in api("models:read").get(url).json()["data"]["parts"]] == [
+        *(None,) * 3
+    ]
+    counts = {"events": 274, "positives": 63}
+    dataset.detail["parts"] = dict.fromkeys(("training", "validation", "test"), counts)
+    dataset.save(update_fields=["detail"])
+    part = api("models:read").get(url).json()["data"]["parts"][1]
+    assert (part["name"], part["start"]) == ("validation", "1985-11-06T00:53:20Z")
+    client.force_login(analyst)
+    for text in (page(client, version), client.get(dataset.get_absolute_url()).content.decode()):
+        assert "1970-01-01 00:00 to 1985-11-05 00:53 UTC" in text
+        assert "274 events counted, 63 of them positive" in text
+    assert "on 274 of 900 events" in client.get(version.get_absolute_url()).content.decode()
+
+
 def test_its_recall_is_corrected_by_the_random_audit_where_there_is_one(client, analyst, version):
     client.force_login(analyst)
     assert "Corrected by the random audit" not in page(client, version)

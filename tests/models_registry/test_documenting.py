@@ -42,9 +42,9 @@ def detector(db):
     return made
 
 
-def train(detector):
+def train(detector, learner="logistic_regression"):
     return train_version(
-        detector, learner="logistic_regression", trained_by=None, job=None,
+        detector, learner=learner, trained_by=None, job=None,
         progress=QuietProgress(), now=KNOWN_AT,
     )  # fmt: skip
 
@@ -144,3 +144,14 @@ def test_all_code_that_a_version_is_made_by_counts_for_its_digest():
         assert (Path(settings.BASE_DIR) / place).exists(), place
     for module in (datasets, fitting, publishing, training, tuning):
         assert f"models_registry/{Path(module.__file__).name}" in documenting.CODE
+
+
+@pytest.mark.parametrize("learner", ["lightgbm", "isolation_forest"])
+def test_its_data_says_how_many_events_of_each_part_counted(detector, learner):
+    version = train(detector, learner)
+    spans = {part["name"]: part for part in version.dataset.divided}
+    assert list(spans) == ["training", "validation", "test"]
+    assert spans["test"]["events"] == version.metrics["rows"]
+    assert spans["test"]["positives"] == version.metrics["positives"]
+    assert version.dataset.learnt_from == spans["training"]["events"]
+    assert 0 < version.dataset.learnt_from < version.dataset.rows
