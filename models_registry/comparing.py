@@ -150,7 +150,10 @@ def _parameter_lines(versions: Sequence[ModelVersion]) -> tuple[list[Line], int]
     """Lines of what differs, and how many parameters do not."""
     titles = [LEARNER_TITLES.get(version.learner, version.learner) for version in versions]
     lines = [Line("Algorithm", tuple(Cell(title) for title in titles))] * (len(set(titles)) > 1)
-    rare = [rare_class_words(version.learner, version.parameters) for version in versions]
+    rare = [
+        rare_class_words(v.learner, v.parameters, v.dataset.counts.get("training"))
+        for v in versions
+    ]
     lines += [Line("Rare class", tuple(Cell(said) for said in rare))] * (len(set(rare)) > 1)
     own = [own_parameters(version.parameters) for version in versions]
     names = sorted({name for one in own for name in one})

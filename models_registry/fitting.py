@@ -20,6 +20,7 @@ from models_registry.core.thresholds import choose_thresholds, choose_thresholds
 from models_registry.core.watched import LOOK_SECONDS, fit_watched
 from models_registry.datasets import Rows
 from models_registry.models import ModelVersion
+from models_registry.rare_class import left_alone
 from scoring.core.decision import Thresholds
 from scoring.core.encoder import Encoder
 from scoring.core.features import category_code
@@ -202,6 +203,11 @@ def _fit_learner(
             should_stop=should_stop,
         )
 
+    how, events = spec.training.imbalance, int(train.rows.size)
+    if new.supervised and how.method != "none":
+        left = left_alone(how.method, how.ratio, events=events, positives=train.positives)
+        if left:
+            progress.log(f"Rare class: {left}")
     begun = time.monotonic()
     learner = fit_watched(
         fit,

@@ -49,11 +49,16 @@ class Dataset(models.Model):
         return reverse("dataset_detail", args=[self.pk])
 
     @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """`events` and `positives` of each part by name (`Parts.counts`); empty where not kept."""
+        return self.detail.get("parts") or {}
+
+    @property
     def divided(self) -> list[dict[str, Any]]:
         """Name and span (`start`, `end`) of the parts, with how many `events` of each counted and
         how many of these were `positives`, None where it was not recorded; empty for data that came
         with an import."""
-        split, counts = self.detail.get("split"), self.detail.get("parts") or {}
+        split, counts = self.detail.get("split"), self.counts
         if not split:
             return []
         nothing = {"events": None, "positives": None}
@@ -70,7 +75,7 @@ class Dataset(models.Model):
     @property
     def learnt_from(self) -> int | None:
         """How many of the rows the learner was fitted on; None where it was not recorded."""
-        found = (self.detail.get("parts") or {}).get("training")
+        found = self.counts.get("training")
         return None if found is None else int(found["events"])
 
 

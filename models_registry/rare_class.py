@@ -6,7 +6,7 @@ Imports no learner: pages use it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scoring.core.imbalance import IMBALANCE, ONLY_FOR
+from scoring.core.imbalance import IMBALANCE, ONLY_FOR, ImbalanceSpec
 
 TITLES: Final = {
     "none": "Nothing",
@@ -33,18 +33,33 @@ def own_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name != IMBALANCE}
 
 
-def rare_class_words(learner: str, parameters: Mapping[str, Any]) -> str:
-    """What a version's parameters say was done about its rare class."""
+def rare_class_words(
+    learner: str, parameters: Mapping[str, Any], training: Mapping[str, int] | None = None
+) -> str:
+    """What a version's parameters say was done about its rare class. `training`: how many events it
+    learnt from, and how many of them were positive (`Dataset.counts`), where that is known."""
     parameters = _kept(parameters)
     how = parameters.get(IMBALANCE)
     method = str(how.get("method")) if isinstance(how, Mapping) else "none"
     if isinstance(how, Mapping) and method != "none":
+        if training and (left := left_alone(method, how.get("ratio"), **training)):
+            return left
         said = f"{TITLES.get(method, method)} up to {how.get('ratio')} positives for each negative"
         own = [name for name, owner in ONLY_FOR.items() if owner == method]
         return ", ".join([said, *(f"{how.get(name)} {name}" for name in own)])
     if learner in WITHOUT_LABELS:
         return "nothing was done: the algorithm needs no labels"
     return "nothing was done" if parameters else "not recorded"
+
+
+def left_alone(method: str, ratio: Any, *, events: int, positives: int) -> str:
+    """That a method had nothing to do for these training rows, in words; empty where it had."""
+    if ImbalanceSpec(method, float(ratio)).is_rare(positives, events):
+        return ""
+    return (
+        f"nothing was done: {TITLES[method]} asks for {ratio:g} positives for each negative, and "
+        f"{positives:,} of the {events:,} training events are positive already"
+    )
 
 
 def _kept(parameters: Any) -> Mapping[str, Any]:

@@ -182,7 +182,9 @@ def render_version(
         "tracked": tracked_run_of(version),
         "tuning": tuning_panel(version),
         "parameters": own_parameters(version.parameters),
-        "rare_class": rare_class_words(version.learner, version.parameters),
+        "rare_class": rare_class_words(
+            version.learner, version.parameters, version.dataset.counts.get("training")
+        ),
         "history": history,
         "left": left_service(version, history),
         "drift": drift_alarm_of(version),

@@ -66,8 +66,7 @@ def fit_balanced(
 
 def applies(learner: Learner, how: ImbalanceSpec, labels: NDArray[np.int8]) -> bool:
     """Whether anything is to be done for this learner and these rows."""
-    positives = int((labels == 1).sum())
-    rare = 0 < positives < how.ratio * (len(labels) - positives)
+    rare = how.is_rare(int((labels == 1).sum()), len(labels))
     return how.method != "none" and learner.supervised and rare
 
 

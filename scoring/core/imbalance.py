@@ -31,6 +31,10 @@ class ImbalanceSpec:
     neighbours: int = 5
     bags: int = 5
 
+    def is_rare(self, positives: int, events: int) -> bool:
+        """Whether `positives` of `events` are fewer than asked for, so that something is done."""
+        return 0 < positives < self.ratio * (events - positives)
+
 
 NOTHING: Final = ImbalanceSpec()
 

@@ -265,6 +265,26 @@ def test_the_command_trains_nothing_beside_a_training_under_way(balanced, learne
     assert not ModelVersion.objects.exists()
 
 
+def test_a_method_that_had_nothing_to_do_says_so(client, owner, balanced):
+    """More are positive already than it asks for: the rows are left alone."""
+    log = []
+    balanced.config["training"]["imbalance"] = {"method": "smote", "ratio": 0.01}
+    balanced.save(update_fields=["config"])
+    version = train(balanced, progress=QuietProgress(lambda fraction, text: log.append(text)))
+    found = version.dataset.counts["training"]
+    said = (
+        "nothing was done: SMOTE asks for 0.01 positives for each negative, and "
+        f"{found['positives']} of the {found['events']} training events are positive already"
+    )
+    assert f"Rare class: {said}" in log
+    client.force_login(owner)
+    assert said in client.get(version.get_absolute_url()).content.decode()
+    plain = train(balanced, imbalance="none")
+    url = reverse("model_compare") + f"?v={version.pk}&v={plain.pk}"
+    assert said in client.get(url).content.decode()
+    assert "up to 0.3 positives" in rare_class_words("lightgbm", {"imbalance": DECLARED}, found)
+
+
 @pytest.mark.parametrize(
     ("learner", "parameters", "said"),
     [

@@ -184,7 +184,9 @@ class Command(BaseCommand):
         )
         for sentence in (verdict.headline, *verdict.evidence, *verdict.warnings):
             self.stdout.write(sentence)
-        self.stdout.write(f"Rare class: {rare_class_words(version.learner, version.parameters)}")
+        training = version.dataset.counts.get("training")
+        rare = rare_class_words(version.learner, version.parameters, training)
+        self.stdout.write(f"Rare class: {rare}")
         self.stdout.write(f"Data   {version.dataset.digest}")
         self.stdout.write(f"Bundle {version.digest}")
 
