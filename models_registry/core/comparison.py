@@ -242,14 +242,21 @@ def paired_means(
     champion: FloatArray,
     candidate: FloatArray,
     *,
+    labels: Labels,
     weights: FloatArray,
     blocks: Blocks,
     seed: int = 0,
     resamples: int = 300,
 ) -> Difference:
-    """Weighted means of a per-row quantity of both, resampled by block; all arrays [n]."""
-    draws = _Draws(blocks, seed, resamples)
-    return _difference(_WeightedMean(champion, weights), _WeightedMean(candidate, weights), draws)
+    """Weighted means of a per-row quantity of both, resampled by block; all arrays [n]. The fewer
+    blocks hold the positives, or the weight of them, the wider the interval."""
+    positives = np.bincount(blocks.code, weights=weights * (labels == 1), minlength=blocks.n)
+    return _difference(
+        _WeightedMean(champion, weights),
+        _WeightedMean(candidate, weights),
+        _Draws(blocks, seed, resamples),
+        widened(LEVEL, effective_blocks(positives)),
+    )
 
 
 def paired_card_precision(

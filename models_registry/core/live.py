@@ -208,7 +208,7 @@ def compare_live(
     sequence = sequence_of_days({**(earlier or {}), **told})
     blocks = blocks_of(known.entities, days)
     draws: dict[str, Any] = {"blocks": blocks, "seed": seed, "resamples": resamples}
-    cost = paired_means(theirs, ours, weights=weights, **draws)
+    cost = paired_means(theirs, ours, labels=known.labels, weights=weights, **draws)
     cards, ceiling, pairs = None, None, None
     if coverage.kind == COMPLETE:
         cards, ceiling, pairs = _beside(known, days, k, draws)

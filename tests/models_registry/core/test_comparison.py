@@ -166,10 +166,25 @@ def test_days_of_few_entities_are_drawn_apart():
 
 def test_weighted_means_count_a_row_as_often_as_it_stands_for():
     found = paired_means(
-        np.array([1.0, 0.0]), np.array([0.0, 0.0]),
+        np.array([1.0, 0.0]), np.array([0.0, 0.0]), labels=np.array([1, 0]),
         weights=np.array([1.0, 3.0]), blocks=blocks_of(np.arange(2), np.zeros(2)), resamples=20,
     )  # fmt: skip
     assert (found.champion, found.candidate, found.difference) == (0.25, 0.0, -0.25)
+
+
+def test_few_bad_entities_widen_the_interval_of_the_cost():
+    """The same costs: told of few entities, and of one that stands for most, by wider intervals."""
+    rng = np.random.default_rng(0)
+    costs, blocks = rng.exponential(1.0, (2, 400)), blocks_of(np.arange(400), np.zeros(400))
+
+    def width(bad, heaviest=1.0):
+        labels, weights = (np.arange(400) < bad).astype(int), np.ones(400)
+        weights[0] = heaviest
+        found = paired_means(*costs, labels=labels, weights=weights, blocks=blocks, resamples=200)
+        return found.high - found.low
+
+    assert width(5) > 1.2 * width(200)
+    assert width(20, heaviest=20.0) > 1.2 * width(200, heaviest=20.0)
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [(2, 9), (0, 1), (5, 5), (600, 700)])
