@@ -25,6 +25,7 @@ ROLES: Mapping[str, Callable[[DetectorSpec], object]] = {
     "currency": lambda spec: (spec.currency_field, spec.currency),
     "entity": lambda spec: spec.entity_field,
     "personal data": lambda spec: frozenset(spec.pii_fields),
+    "handling of undeclared fields": lambda spec: spec.drops_undeclared,
 }
 """What a champion's own declaration says of an event, besides its fields and features."""
 
@@ -136,9 +137,15 @@ def _fit(version: str, before: Bundle, after: Bundle) -> list[str]:
     found += [f"It computes otherwise: {_named(other)}."] if other else []
     found += ["It still checks events against the fields of before."] if fields else []
     found += [f"It still takes the {_named(roles)} of before."] if roles else []
-    clear = sorted(after.spec.pii_fields - before.spec.pii_fields)
-    found += [f"Until then {_named(clear)} is still stored and shown in clear."] if clear else []
-    return found
+    return [*found, *_in_clear(before.spec, after.spec)]
+
+
+def _in_clear(before: DetectorSpec, after: DetectorSpec) -> list[str]:
+    """What a champion of the declaration `before` keeps in clear, and `after` would not."""
+    clear = sorted(after.pii_fields - before.pii_fields)
+    if after.drops_undeclared and not before.drops_undeclared:
+        clear += ["what it does not declare"]
+    return [f"Until then {_named(clear)} is still stored and shown in clear."] if clear else []
 
 
 def _moves(detector: Detector, spec: DetectorSpec) -> list[str]:

@@ -36,7 +36,8 @@ ABOUT = {
         ("slug", "Part of the API's address; never changes"),
         (
             "event",
-            "Fields, which of them are id, time, amount and entity, and which are personal data",
+            "Fields, which of them are id, time, amount and entity, and which are personal data;"
+            " undeclared says whether others are kept, in clear, or dropped",
         ),
         ("features", "What the model is given, in steps"),
         ("rules", "Conditions that ask for a review, block or add weight"),

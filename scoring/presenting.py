@@ -1,7 +1,7 @@
 """What a page shows of a prediction: who decided, why, from which bundle, and the masked event."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,11 +66,13 @@ def masked(shown: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the raw event. `hidden`: personal data, masked in `value`."""
+    """One field of the raw event. `hidden`: personal data, masked in `value`. `undeclared`: kept
+    though the declaration does not name it, and so in clear."""
 
     name: str
     value: str
     hidden: bool
+    undeclared: bool = False
 
 
 def event_fields(
@@ -80,7 +82,10 @@ def event_fields(
     order = {} if spec is None else {name: i for i, name in enumerate(spec.schema["properties"])}
     pii = frozenset(prediction.event) if spec is None else spec.pii_fields
     names = sorted(prediction.event, key=lambda name: (order.get(name, len(order)), name))
-    return [_field(name, prediction.event[name], name in pii, reveal) for name in names]
+    fields = [_field(name, prediction.event[name], name in pii, reveal) for name in names]
+    if spec is None:
+        return fields
+    return [replace(one, undeclared=one.name not in order and not one.hidden) for one in fields]
 
 
 def _field(name: str, value: object, declared: bool, reveal: bool) -> Field:

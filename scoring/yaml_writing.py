@@ -6,8 +6,9 @@ import yaml
 
 FIRST = (
     *("slug", "name", "description", "source_type", "detector", "type", "config", "event"),
-    *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii", "links"),
-    *("label_column", "required", "properties", "schema", "mapping", "pii_fields"),
+    *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
+    *("undeclared", "links", "label_column", "required", "properties", "schema"),
+    *("mapping", "pii_fields"),
     *("labels", "transformations", "immutable", "features"),
     *("code", "version", "when", "parameters", "outcome", "weight", "text", "rules"),
     *("screening", "audit_rate", "costs", "training"),

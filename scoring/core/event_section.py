@@ -10,8 +10,10 @@ from scoring.core.schema_section import check_schema
 
 ROLES: Final = (
     *("id", "time", "elapsed", "amount", "currency", "entity", "entity_word", "pii"),
-    *("label_column", "links", "source", "schema"),
+    *("label_column", "links", "source", "schema", "undeclared"),
 )
+KEEP, DROP = "keep", "drop"
+"""What becomes of fields that the schema does not name."""
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
@@ -30,11 +32,7 @@ def check_event(read: Reader, event: Mapping[str, Any]) -> None:
             read.known_field(f"event.{key}", given)
     check_schema(read, event.get("schema", {}))
     _check_currency(read, event.get("currency", {}))
-    for name in event.get("pii", []):
-        read.known_field("event.pii", name)
-        if name == event.get("id"):
-            said = "is the id of an event, which is stored in clear: make another field the id"
-            read.bad("event.pii", f"'{name}' {said}, or take it out of event.pii if it is none")
+    _check_personal(read, event)
     for name in event.get("links", []):
         read.known_field("event.links", name)
     for name in event.get("schema", {}).get("required", []):
@@ -55,6 +53,17 @@ def read_elapsed(read: Reader, raw: Mapping[str, Any]) -> tuple[str, float]:
         read.bad("event.elapsed.since", "is a time such as 2013-09-01T00:00:00Z")
         return name, 0.0
     return name, (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
+
+
+def _check_personal(read: Reader, event: Mapping[str, Any]) -> None:
+    """What is protected exists, and what is not declared is kept or dropped."""
+    if not read.stored:
+        read.one_of("event.undeclared", event.get("undeclared", KEEP), (KEEP, DROP))
+    for name in event.get("pii", []):
+        read.known_field("event.pii", name)
+        if name == event.get("id"):
+            said = "is the id of an event, which is stored in clear: make another field the id"
+            read.bad("event.pii", f"'{name}' {said}, or take it out of event.pii if it is none")
 
 
 def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:

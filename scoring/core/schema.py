@@ -2,7 +2,8 @@
 
 Supported keywords: type (string, number, integer, boolean), minimum, exclusiveMinimum, maximum,
 enum, minLength, maxLength, format (date-time, country, time-of-day), required. Fields that the
-schema does not name are kept when they are plain values: a client may send more than is read.
+schema does not name are kept when they are plain values: a client may send more than is read. A
+declaration may say that they are dropped: then nothing of them is checked or kept.
 """
 
 import math
@@ -83,6 +84,8 @@ class EventParser:
             if value is None or not isinstance(name, str):
                 continue
             check = self.checks.get(name)
+            if check is None and self.spec.drops_undeclared:
+                continue
             if check is None and "\0" in name:
                 found.append((name.replace("\0", "")[:MAX_ID], "has a name with a NUL character"))
                 continue
@@ -104,6 +107,8 @@ class EventParser:
             raise SchemaError(problems)
         spec = self.spec
         fields = {n: value for n, value in raw.items() if value is not None and n not in wrong}
+        if spec.drops_undeclared:
+            fields = {n: value for n, value in fields.items() if n in self.checks}
         for name in self.whole:
             if type(fields.get(name)) is float:
                 fields[name] = as_whole(fields[name])

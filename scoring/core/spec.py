@@ -13,7 +13,7 @@ from typing import Any
 
 from scoring.core.aggregates import RISKS
 from scoring.core.countries import country_code
-from scoring.core.event_section import check_event, read_elapsed
+from scoring.core.event_section import DROP, check_event, read_elapsed
 from scoring.core.feature_section import read_features
 from scoring.core.guard_spec import GuardSpec, read_guard
 from scoring.core.imbalance import NOTHING, ImbalanceSpec, read_imbalance
@@ -108,7 +108,8 @@ class DetectorSpec:
     `elapsed_field` holds seconds since `elapsed_since` (seconds since 1970) in files that have no
     times. `immutable` fields are never changed by a counterfactual. `links` are fields by whose
     values entities are linked, None where the declaration does not say. `currency` is that of costs
-    and of an event that names none.
+    and of an event that names none. `drops_undeclared`: fields that the schema does not name are
+    not stored; else they are, in clear.
     """
 
     slug: str
@@ -134,6 +135,7 @@ class DetectorSpec:
     links: tuple[str, ...] | None = None
     elapsed_field: str = ""
     elapsed_since: float = 0.0
+    drops_undeclared: bool = False
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -350,4 +352,5 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
         links=tuple(dict.fromkeys(event["links"])) if "links" in event else None,
         elapsed_field=elapsed_field,
         elapsed_since=elapsed_since,
+        drops_undeclared=event.get("undeclared") == DROP,
     )

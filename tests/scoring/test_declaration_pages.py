@@ -251,6 +251,12 @@ def test_personal_data_that_a_champion_keeps_in_clear_is_told(editor, champion):
     assert "Until then device_id is still stored and shown in clear." in told
 
 
+def test_fields_that_a_champion_keeps_undeclared_are_told(editor, champion):
+    config = config_of("payments")
+    told = previewed(editor, config | {"event": config["event"] | {"undeclared": "drop"}})
+    assert "Until then what it does not declare is still stored and shown in clear." in told
+
+
 def test_a_rule_that_the_champion_gives_nothing_to_read_is_told(editor, champion, settings):
     settings.FOUR_EYES = False
     config = with_windows("7d", "14d")

@@ -88,6 +88,15 @@ def test_people_see_detectors_and_what_serves_them(client, analyst, champion):
     assert "http://testserver/api/v1/detectors/payments/score" in page
 
 
+def test_a_page_tells_what_becomes_of_fields_that_are_not_declared(client, analyst):
+    detector = shipped_detector("fraud")
+    client.force_login(analyst)
+    assert "stored in clear with the event" in text_of(client.get(detector.get_absolute_url()))
+    detector.config["event"]["undeclared"] = "drop"
+    detector.save(update_fields=["config"])
+    assert "nothing of them is stored" in text_of(client.get(detector.get_absolute_url()))
+
+
 @pytest.mark.parametrize("slug", ["payments", "fraud"])
 def test_how_an_event_is_judged_reads_as_a_sentence(client, analyst, slug):
     detector = shipped_detector(slug)

@@ -3,7 +3,8 @@
 import pytest
 
 from scoring.models import Prediction
-from scoring.presenting import decided_by, deciding_rules, rule_hits
+from scoring.presenting import decided_by, deciding_rules, event_fields, rule_hits
+from tests.factories import spec_of
 
 ALLOWED = [{"kind": "allow", "field": "device_id", "reason": "known"}]
 DENIED = [{"kind": "deny", "field": "device_id", "reason": "stolen"}]
@@ -50,3 +51,9 @@ def test_a_snoozed_match_says_until_when_as_people_write_it():
     snoozed = hit("HIGH", "REVIEW") | {"snoozed": "2026-12-05T01:58:34.428813+01:00"}
     row = Prediction(decision="APPROVE", rule_hits=[snoozed, REVIEW])
     assert [rule["snoozed"] for rule in rule_hits(row)] == ["", "2026-12-05 00:58 UTC"]
+
+
+def test_a_field_that_the_declaration_does_not_name_is_told_apart():
+    row = Prediction(event={"country": "DE", "e_mail": "a@b.example"})
+    told = [(one.name, one.undeclared) for one in event_fields(row, spec_of("fraud"))]
+    assert told == [("country", False), ("e_mail", True)]

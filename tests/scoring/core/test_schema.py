@@ -115,6 +115,20 @@ def test_plain_extra_fields_are_kept_and_empty_ones_dropped():
     assert "gift" not in event.fields
 
 
+def dropping(slug):
+    config = config_of(slug)
+    config["event"]["undeclared"] = "drop"
+    return EventParser(parse_spec(config))
+
+
+def test_nothing_of_a_field_that_is_not_declared_is_kept_where_the_declaration_drops_them():
+    extras = {"e_mail": "a@b.example", "deep": {"a": [1]}, "odd": math.nan, "a\0b": 1}
+    assert dropping("fraud").parse(FRAUD | extras, NOW).fields == FRAUD
+    with pytest.raises(SchemaError) as caught:
+        dropping("fraud").parse(FRAUD | extras | {"country": "D1"}, NOW)
+    assert [field for field, _ in caught.value.problems] == ["country"]
+
+
 def test_an_event_may_lie_a_day_ahead_and_no_more():
     ahead = "2020-06-02T12:00:00Z"
     assert PARSERS["payments"].parse(payment(timestamp=ahead), NOW).time == NOW + FUTURE_SECONDS

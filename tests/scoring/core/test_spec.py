@@ -60,6 +60,8 @@ def test_silence_means_legitimate_unless_the_detector_says_otherwise():
     ("place", "value", "said"),
     [
         ("costs.capacity", 1.5, "is a share between 0 and 1"),
+        ("event.undeclared", "hide", "'hide' is none of keep, drop"),
+        ("event.undeclared", None, "'None' is none of keep, drop"),
         ("costs.review_cost", -4, "is a number from 0"),
         ("costs.false_block_cost", -0.01, "is a number from 0"),
         ("costs.loss_share", -1, "is a number from 0"),
