@@ -64,10 +64,14 @@ PERSONAL = (
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled text: call `value` with a mapping of names; `reads` are the names it looks up."""
+    """A compiled text: call `value` with a mapping of names; `reads` are the names it looks up.
+
+    `settled`: parts joined by and / or that read nothing of an event, with what they come to.
+    """
 
     value: Node
     reads: tuple[str, ...]
+    settled: tuple[tuple[str, bool | None], ...] = ()
 
 
 Compiled = tuple[Node, str]
@@ -95,6 +99,7 @@ class _Compiler:
         self.known = known
         self.parameters = parameters
         self.reads: set[str] = set()
+        self.settled: list[tuple[ast.AST, Node]] = []
         self.makers: dict[type[ast.AST], Callable[[Any], Compiled]] = {
             ast.Constant: self._constant,
             ast.Name: self._name,
@@ -170,7 +175,7 @@ class _Compiler:
         return read, self.known[name]
 
     def _logic(self, node: ast.BoolOp) -> Compiled:
-        parts = [self.condition(part) for part in node.values]
+        parts = [self._part(part) for part in node.values]
         ends = isinstance(node.op, ast.Or)  # `or` ends at the first true, `and` at the first false
 
         def run(values: Values) -> bool | None:
@@ -184,6 +189,16 @@ class _Compiler:
             return None if unknown else not ends
 
         return run, TRUTH
+
+    def _part(self, node: ast.AST) -> Node:
+        """A part of and / or; one that reads nothing of an event is noted. A parameter alone is
+        not: it is a switch that people turn."""
+        before, self.reads, noted = self.reads, set(), len(self.settled)
+        run = self.condition(node)
+        if not self.reads and not (isinstance(node, ast.Name) and node.id in self.parameters):
+            self.settled[noted:] = [(node, run)]
+        self.reads |= before
+        return run
 
     def _unary(self, node: ast.UnaryOp) -> Compiled:
         if isinstance(node.op, ast.Not):
@@ -367,4 +382,8 @@ def compile_expression(
         value = compiler.condition(tree.body)
     except RuleError as error:
         raise at_line(error, text) from error
-    return Expression(value, tuple(sorted(compiler.reads)))
+    settled = [
+        (ast.unparse(node), None if (found := run({})) is None else bool(found))
+        for node, run in compiler.settled
+    ]
+    return Expression(value, tuple(sorted(compiler.reads)), tuple(settled))

@@ -11,6 +11,7 @@ from scoring.core.types import Decision, RuleHit, Stage
 from scoring.core.vocabulary import ANY, NUMBER, TEXT, TRUTH, Node, Values
 
 NO_SNOOZES: Mapping[str, str] = {}
+SETTLED = {True: "true", False: "false", None: "unknown"}
 KINDS = {"number": NUMBER, "integer": NUMBER, "string": TEXT, "boolean": TRUTH}
 
 
@@ -26,12 +27,15 @@ class Rule:
     matches: Node
     weight: float = 0.0
     stage: Stage = Stage.LIVE
+    settled: tuple[tuple[str, bool | None], ...] = ()
 
     @property
     def constant(self) -> str:
-        """What a condition that reads nothing of an event comes to, in words; empty of others."""
+        """What a condition, or a part of it, that reads nothing of an event comes to, in words;
+        empty of others."""
         if self.reads:
-            return ""
+            said = [f"{part} is always {SETTLED[found]}" for part, found in self.settled]
+            return f"has a part that reads nothing of events: {', '.join(said)}" if said else ""
         return (
             f"reads nothing of events: it matches {'all' if self.matches({}) else 'none'} of them"
         )
@@ -77,6 +81,7 @@ def compile_rule(
         matches=found.value,
         weight=spec.weight,
         stage=stage,
+        settled=found.settled,
     )
 
 

@@ -143,7 +143,12 @@ def test_what_is_wrong_is_said_under_its_field(client, analyst, payments_detecto
 
 def test_a_condition_that_reads_nothing_of_an_event_is_told(client, analyst, payments_detector):
     client.force_login(analyst)
-    for when, said in (("1 < 2", "all of them"), ("1 > 2", "none of them"), ("hour > 2", "")):
+    for when, said in (
+        ("1 < 2", "all of them"),
+        ("1 > 2", "none of them"),
+        ("hour > 2 or 3 in [3]", "3 in [3] is always true."),
+        ("hour > 2", ""),
+    ):
         typed = {"act": "validate", "when": when, "text": "Some.", "parameters": ""}
         told = text_of(client.post(page_url("rule_new"), typed, headers={"HX-Request": "true"}))
         assert ("reads nothing of events" in told) is bool(said) and said in told
