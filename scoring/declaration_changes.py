@@ -18,6 +18,7 @@ from scoring.yaml_writing import write_yaml
 AROUND = 3
 """Lines that stay, shown around those that change."""
 MOST_NAMES = 8
+REWRITTEN = "It says the same in other words, order or comments: nothing else changes."
 ROLES: Mapping[str, Callable[[DetectorSpec], object]] = {
     "id": lambda spec: spec.id_field,
     "time": lambda spec: (spec.time_field, spec.elapsed_field, spec.elapsed_since),
@@ -46,22 +47,34 @@ class Preview:
     effects: Sequence[str]
 
 
-def preview_of(detector: Detector | None, config: Mapping[str, Any]) -> Preview:
-    """What saving a checked declaration would do to the detector; None: it is a new one."""
+def preview_of(
+    detector: Detector | None, config: Mapping[str, Any], before: str, text: str
+) -> Preview:
+    """What saving a checked declaration would do to the detector; None: it is a new one.
+
+    `before`, `text`: the declaration as it was written, and as it is now.
+    """
     if detector is None:
         spec = parse_spec(config)
         rules = [DeclaredMove(rule.code, None, None, rule) for rule in spec.rules]
         told = [_new(spec), *_rules(rules), *_constant(spec)]
         return Preview(diff_lines({}, config), told)
     if detector.config == config:
-        return Preview((), ())
+        lines = changed_lines(before.splitlines(), text.splitlines())
+        return Preview(lines, [REWRITTEN] if lines else ())
     told = [*_effects(detector, config), *_constant(parse_spec(config))]
     return Preview(diff_lines(detector.config, config), told)
 
 
 def diff_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[DiffLine]:
     """Two declarations as they are written, line by line; of what stays only what is near."""
-    old, new = ([] if not told else write_yaml(told).splitlines() for told in (before, after))
+    return changed_lines(
+        *([] if not told else write_yaml(told).splitlines() for told in (before, after))
+    )
+
+
+def changed_lines(old: Sequence[str], new: Sequence[str]) -> list[DiffLine]:
+    """Two texts line by line; of what stays only what is near."""
     found: list[DiffLine] = []
     groups = difflib.SequenceMatcher(a=old, b=new).get_grouped_opcodes(AROUND)
     for group in groups:

@@ -1,7 +1,7 @@
 """Pages on which detectors are declared."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
@@ -13,20 +13,20 @@ from django.views.decorators.http import require_http_methods
 from accounts.models import User
 from scoring.core.bundle import BundleNotWritten
 from scoring.core.reader import SpecError
-from scoring.declaration_changes import preview_of
+from scoring.declaration_changes import Preview, preview_of
 from scoring.declaration_editor import Mistaken, Stale, Subject, edit
 from scoring.declaration_text import SKETCH, read_text
 from scoring.declarations import (
     StaleDeclaration,
     add_detector,
+    base_of,
     change_declaration,
-    digest_of,
     problems_of_change,
+    text_of,
 )
 from scoring.models import Detector
 from scoring.rule_views import crumbs, signed_in
 from scoring.yaml_lines import mistakes_of, with_lines
-from scoring.yaml_writing import write_yaml
 
 TEMPLATE = "scoring/declaration.html"
 MAY_DECLARE = "scoring.add_detector"
@@ -67,7 +67,7 @@ def detector_new(request: HttpRequest) -> HttpResponse:
         text=lambda: SKETCH,
         base="",
         read=partial(_read, None),
-        preview=partial(preview_of, None),
+        preview=partial(_preview, None, ""),
         save=partial(_add, signed_in(request)),
     )
     return edit(request, subject, template=TEMPLATE, context=context)
@@ -90,17 +90,25 @@ def detector_declaration(request: HttpRequest, slug: str) -> HttpResponse:
         "may_edit": may_edit,
         "back": detector.get_absolute_url(),
     }
+    stands = text_of(detector)
     subject = Subject(
-        text=partial(write_yaml, detector.config),
-        base=digest_of(detector.config),
+        text=lambda: stands,
+        base=base_of(stands),
         read=partial(_read, detector),
-        preview=partial(preview_of, detector),
+        preview=partial(_preview, detector, stands),
         save=partial(_change, detector, signed_in(request)),
     )
     return edit(request, subject, template=TEMPLATE, context=context)
 
 
-def _read(detector: Detector | None, text: str) -> dict[str, Any]:
+class Written(NamedTuple):
+    """A declaration and the text that says it."""
+
+    config: dict[str, Any]
+    text: str
+
+
+def _read(detector: Detector | None, text: str) -> Written:
     """The declaration in a text that may be saved for the detector. Raises Mistaken."""
     try:
         config, lines = read_text(text)
@@ -108,12 +116,16 @@ def _read(detector: Detector | None, text: str) -> dict[str, Any]:
             raise SpecError(with_lines(problems, lines))
     except SpecError as error:
         raise Mistaken(mistakes_of(error.problems)) from error
-    return config
+    return Written(config, text)
 
 
-def _add(author: User, config: dict[str, Any], base: str) -> tuple[str, str]:
+def _preview(detector: Detector | None, before: str, written: Written) -> Preview:
+    return preview_of(detector, written.config, before, written.text)
+
+
+def _add(author: User, written: Written, base: str) -> tuple[str, str]:
     try:
-        detector = add_detector(config, actor=author)
+        detector = add_detector(written.config, actor=author, text=written.text)
     except SpecError as error:  # Somebody was quicker.
         raise Mistaken(mistakes_of(error.problems)) from error
     except BundleNotWritten as error:
@@ -121,9 +133,11 @@ def _add(author: User, config: dict[str, Any], base: str) -> tuple[str, str]:
     return f"{detector.name} is declared. Its rules judge events from now on.", _page(detector)
 
 
-def _change(detector: Detector, author: User, config: dict[str, Any], base: str) -> tuple[str, str]:
+def _change(detector: Detector, author: User, written: Written, base: str) -> tuple[str, str]:
     try:
-        changed = change_declaration(detector, config, actor=author, base=base)
+        changed = change_declaration(
+            detector, written.config, actor=author, base=base, text=written.text
+        )
     except StaleDeclaration as error:
         raise Stale from error
     except SpecError as error:

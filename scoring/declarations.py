@@ -17,9 +17,10 @@ from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
 from scoring.declaration_text import read_text
 from scoring.feature_store.database import lock_windows
-from scoring.models import Deployment, Detector
+from scoring.models import DeclaredText, Deployment, Detector
 from scoring.policies import adopt_declared_rules, lock, publish
 from scoring.rebuilding import rebuild_if_changed
+from scoring.yaml_writing import write_yaml
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
 GOVERNED = ("rules", "audit_rate", "screening")
@@ -43,6 +44,18 @@ def read_config(path: Path) -> dict[str, Any]:
     return read_text(read_file(path))[0]
 
 
+def text_of(detector: Detector) -> str:
+    """The declaration as its author wrote it; written anew where something else changed it."""
+    stands = digest_of(detector.config)
+    written = DeclaredText.objects.filter(detector=detector, digest=stands).first()
+    return write_yaml(detector.config) if written is None else written.text
+
+
+def base_of(text: str) -> str:
+    """By what it is known that the text which somebody edits still stands."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def digest_of(config: Mapping[str, Any]) -> str:
     """SHA-256 of a declaration, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
@@ -50,52 +63,64 @@ def digest_of(config: Mapping[str, Any]) -> str:
 
 def load_detector(path: Path, *, keep_edits: bool = False) -> tuple[Detector, str]:
     """Make or update the detector of a file; see `save_detector`. Raises SpecError."""
-    return save_detector(read_config(path), keep_edits=keep_edits)
+    text = read_file(path)
+    return save_detector(read_text(text)[0], keep_edits=keep_edits, text=text)
 
 
 @transaction.atomic
-def save_detector(config: Mapping[str, Any], *, keep_edits: bool = False) -> tuple[Detector, str]:
+def save_detector(
+    config: Mapping[str, Any], *, keep_edits: bool = False, text: str = ""
+) -> tuple[Detector, str]:
     """Make or update the detector of a checked declaration; (detector, `new`, `updated` or `kept`).
 
-    `keep_edits` leaves a detector alone that was edited here since it was last read from a file.
+    `keep_edits` leaves a detector alone that was edited here since it was last read from a file,
+    be it in its comments alone. `text`: as its author wrote it.
     """
     digest = digest_of(config)
     known, created = _row_of(config, loaded_digest=digest)
     if created:
-        _begin(known, actor=None)
+        _begin(known, text, actor=None)
         return known, "new"
     if keep_edits and digest_of(known.config) != known.loaded_digest:
         if not known.policy_digest:
             govern(known)
         return known, "kept"
-    detector = change_declaration(known, config, actor=None)
+    if keep_edits and DeclaredText.objects.filter(detector=known, digest=digest).exists():
+        text = ""
+    detector = change_declaration(known, config, actor=None, text=text)
     detector.loaded_digest = digest
     detector.save(update_fields=["loaded_digest"])
     return detector, "updated"
 
 
 @transaction.atomic
-def add_detector(config: Mapping[str, Any], *, actor: User) -> Detector:
+def add_detector(config: Mapping[str, Any], *, actor: User, text: str = "") -> Detector:
     """A detector of a checked declaration, served by its rules. Audited.
 
-    Raises SpecError when there is one of that slug.
+    `text`: as its author wrote it. Raises SpecError when there is one of that slug.
     """
     detector, created = _row_of(config)
     if not created:
         raise SpecError(problems_of_change(None, config))
-    _begin(detector, actor=actor)
+    _begin(detector, text, actor=actor)
     return detector
 
 
 @transaction.atomic
 def change_declaration(
-    detector: Detector, config: Mapping[str, Any], *, actor: User | None, base: str | None = None
+    detector: Detector,
+    config: Mapping[str, Any],
+    *,
+    actor: User | None,
+    base: str | None = None,
+    text: str = "",
 ) -> Detector:
     """Let a checked declaration count for the detector; the row as it is then. Audited.
 
-    `base` is the digest of the declaration that a person looked at; None for a file, which is
-    right whatever stands. A detector without a model gets its declaration deployed as rules; a
-    champion goes on serving the declaration that it was trained with until a newer one is promoted.
+    `base` is that of the text that a person looked at (`base_of`); None for a file, which is
+    right whatever stands. `text`: as its author wrote it.
+    A detector without a model gets its declaration deployed as rules; a champion goes on serving
+    the declaration that it was trained with until a newer one is promoted.
     Raises StaleDeclaration, and SpecError for what a person may not change.
     """
     if base is not None or detector.config != config:
@@ -103,15 +128,16 @@ def change_declaration(
     row = lock(detector.pk)
     before = row.config
     if base is not None:
-        if digest_of(before) != base:
+        if base_of(text_of(row)) != base:
             raise StaleDeclaration(row.slug)
         if problems := problems_of_change(row, config):
             raise SpecError(problems)
     for name, value in _columns(config).items():
         setattr(row, name, value)
     row.save(update_fields=[*_columns(config), "updated_at"])
+    rewritten = _keep_text(row, text)
     _put_into_force(row, actor=actor)
-    if before != config:
+    if before != config or (rewritten and actor is not None):
         _record("detector.changed", row, before, actor)
     return row
 
@@ -145,7 +171,18 @@ def _row_of(config: Mapping[str, Any], **more: str) -> tuple[Detector, bool]:
     return Detector.objects.get_or_create(slug=config["slug"], defaults=_columns(config) | more)
 
 
-def _begin(detector: Detector, *, actor: User | None) -> None:
+def _keep_text(detector: Detector, text: str) -> bool:
+    """Keep what the author of the declaration wrote; whether it is another text than before."""
+    stands = text_of(detector)
+    if text and text != stands:
+        DeclaredText.objects.update_or_create(
+            detector=detector, defaults={"text": text, "digest": digest_of(detector.config)}
+        )
+    return bool(text) and text != stands
+
+
+def _begin(detector: Detector, text: str, *, actor: User | None) -> None:
+    _keep_text(detector, text)
     _put_into_force(detector, actor=actor)
     _record("detector.added", detector, {}, actor)
 

@@ -69,6 +69,24 @@ class Detector(models.Model):
         return float(self.policy_settings.get("review_after", declared))
 
 
+class DeclaredText(models.Model):
+    """A declaration as its author wrote it: with comments, in an order of its own.
+
+    It is for whoever reads or edits it; `Detector.config` is what counts. `digest` is that of the
+    declaration that the text says, so that one that something else changed since is told apart.
+    Apart from the detector, which is read with every page.
+    """
+
+    detector = models.OneToOneField(
+        Detector, models.CASCADE, primary_key=True, related_name="declared_text"
+    )
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.detector_id} {self.digest[:12]}"
+
+
 class Deployment(models.Model):
     """Which bundle serves a detector in a slot. The row is read with every scored batch."""
 

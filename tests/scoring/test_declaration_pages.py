@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from scoring.declaration_text import SKETCH, read_text
-from scoring.declarations import digest_of, load_detector
+from scoring.declarations import SHIPPED, base_of, load_detector, save_detector
+from scoring.declarations import text_of as declared_text
 from scoring.deployment import serving
 from scoring.models import Deployment, Detector
 from scoring.yaml_writing import write_yaml
@@ -37,13 +38,13 @@ def post(editor, address, text, act="save", base="", **more):
 
 def previewed(editor, config):
     """What is shown to who started from what stands."""
-    base = digest_of(Detector.objects.get(slug="payments").config)
+    base = base_of(declared_text(Detector.objects.get(slug="payments")))
     return text_of(post(editor, EDIT, write_yaml(config), "preview", base=base, headers=HTMX))
 
 
 def saved(editor, detector, config):
     """What is answered to who saves a declaration that started from what stands."""
-    base = digest_of(Detector.objects.get(pk=detector.pk).config)
+    base = base_of(declared_text(Detector.objects.get(pk=detector.pk)))
     return post(editor, EDIT, write_yaml(config), base=base)
 
 
@@ -129,7 +130,7 @@ def test_a_mistake_is_told_with_its_line(editor, payments_detector, old, new, li
 
 def test_nothing_is_lost_when_a_save_is_refused(editor, payments_detector):
     text = "slug: payments\nname: <b>kept</b>\n"
-    answer = post(editor, EDIT, text, base=digest_of(payments_detector.config))
+    answer = post(editor, EDIT, text, base=base_of(declared_text(payments_detector)))
     assert answer.status_code == 422
     assert text in text_of(answer) and "Nothing was saved" in text_of(answer)
     assert "<b>kept</b>" not in answer.content.decode()
@@ -211,10 +212,57 @@ def test_the_preview_shows_what_changes_and_changes_nothing(editor, payments_det
     assert AuditEntry.objects.count() == before
 
 
-def test_comments_and_order_are_no_change(editor, payments_detector):
-    text = "# mine\n" + write_yaml(dict(reversed(payments_detector.config.items())))
-    told = text_of(post(editor, EDIT, text, "preview", base=digest_of(payments_detector.config)))
+def in_the_editor(editor):
+    """The text that the editor starts from."""
+    area = re.search(
+        r"<textarea.*?>\n(.*?)</textarea>", editor.get(EDIT).content.decode(), re.DOTALL
+    )
+    return html.unescape(area[1])
+
+
+def in_my_words(detector):
+    return "# mine\n" + write_yaml(dict(reversed(detector.config.items())))
+
+
+def test_comments_and_order_are_kept_and_change_nothing_else(editor, payments_detector):
+    text, base = in_my_words(payments_detector), base_of(declared_text(payments_detector))
+    told = text_of(post(editor, EDIT, text, "preview", base=base, headers=HTMX))
+    assert "It says the same in other words" in told and "<ins># mine</ins>" in told
+    assert post(editor, EDIT, text, base=base).status_code == 302
+    assert in_the_editor(editor) == text
+    assert Detector.objects.get().config == payments_detector.config
+    assert AuditEntry.objects.get(action="detector.changed").detail["sections"] == []
+    told = text_of(post(editor, EDIT, text, "preview", base=base_of(text)))
     assert "it says what stands already" in told and 'value="save"' not in told
+
+
+def test_a_file_is_edited_as_it_was_written(editor, payments_detector):
+    assert in_the_editor(editor) == (SHIPPED / "payments.yaml").read_text()
+    assert "order of keys are kept" in text_of(editor.get(EDIT))
+
+
+def test_nobody_undoes_the_comments_of_another(editor, payments_detector):
+    base = base_of(declared_text(payments_detector))
+    post(editor, EDIT, in_my_words(payments_detector), base=base)
+    answer = post(editor, EDIT, write_yaml(config_of("payments") | {"name": "P"}), base=base)
+    assert answer.status_code == 422 and "Somebody changed this" in text_of(answer)
+
+
+def test_the_next_start_leaves_the_comments_that_somebody_wrote(editor, payments_detector):
+    text = in_my_words(payments_detector)
+    post(editor, EDIT, text, base=base_of(declared_text(payments_detector)))
+    load_detector(SHIPPED / "payments.yaml", keep_edits=True)
+    assert declared_text(payments_detector) == text
+    load_detector(SHIPPED / "payments.yaml")
+    assert "# mine" not in declared_text(payments_detector)
+
+
+def test_a_text_that_says_what_no_longer_stands_is_not_shown(editor, payments_detector):
+    post(
+        editor, EDIT, in_my_words(payments_detector), base=base_of(declared_text(payments_detector))
+    )
+    save_detector(config_of("payments") | {"description": "Newer"})
+    assert in_the_editor(editor) == write_yaml(Detector.objects.get().config)
 
 
 def test_a_champion_that_no_longer_fits_is_told_and_left_alone(editor, champion):
@@ -282,7 +330,7 @@ def test_a_rule_that_reads_nothing_of_an_event_is_told(editor, payments_detector
 
 
 def test_a_stale_edit_undoes_nothing_and_can_be_compared(editor, payments_detector):
-    base = digest_of(payments_detector.config)
+    base = base_of(declared_text(payments_detector))
     assert saved(editor, payments_detector, with_windows("7d", "14d")).status_code == 302
     text = write_yaml(config_of("payments") | {"description": "Mine"})
     for act in ("save", "preview"):
@@ -291,7 +339,7 @@ def test_a_stale_edit_undoes_nothing_and_can_be_compared(editor, payments_detect
         assert "Somebody changed this" in text_of(answer) and 'value="save"' not in text_of(answer)
     assert Detector.objects.get().description != "Mine"
     told = text_of(post(editor, EDIT, text, "rebase", base=base))
-    assert "<del>" in told and digest_of(with_windows("7d", "14d")) in told
+    assert "<del>" in told and base_of(write_yaml(with_windows("7d", "14d"))) in told
 
 
 def test_a_declaration_that_cannot_be_read_is_corrected_here(editor, payments_detector):
