@@ -203,8 +203,15 @@ def losses_of(source: Source) -> str:
         spec = latest(source.detector.slug).bundle.spec
     except UnknownDetector:
         return ""
-    given = fields_read(source.mapping, source.schema.get("properties", {}))
-    found = [
+    properties = source.schema.get("properties", {})
+    given = fields_read(source.mapping, properties)
+    nested = [
+        theirs
+        for own, theirs in given.items()
+        if own not in spec.schema["properties"] and _is_nested(properties[theirs])
+    ]
+    found = [f"Objects and lists are left out: {', '.join(nested)}."] if nested else []
+    found += [
         f"Detector '{spec.slug}' keeps no '{own}' as personal data: it is left out of its events."
         for own, theirs in given.items()
         if theirs in source.pii_fields and not _hidden(spec, own)
@@ -215,6 +222,11 @@ def losses_of(source: Source) -> str:
             f" whose they are: declare it, or add mapping: {{{spec.entity_field}: FIELD}}."
         )
     return " ".join(found)
+
+
+def _is_nested(rule: object) -> bool:
+    kinds = rule.get("type", ()) if isinstance(rule, Mapping) else ()
+    return not {"object", "array"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
 
 
 def how_it_comes(source: Source) -> str:
@@ -284,8 +296,14 @@ def with_id(spec: DetectorSpec, event: dict[str, Any], made_up: str) -> dict[str
 
 
 def event_for(source: Source, spec: DetectorSpec, event: dict[str, Any]) -> dict[str, Any]:
-    """The event as its detector takes it, without personal data that the detector cannot hide."""
-    return {own: event[theirs] for own, theirs in columns_of(source, spec, event).items()}
+    """The event as its detector takes it, without personal data that the detector cannot hide, and
+    without objects and lists that it does not read: the source's own schema has checked them."""
+    known = spec.schema["properties"]
+    return {
+        own: event[theirs]
+        for own, theirs in columns_of(source, spec, event).items()
+        if own in known or not isinstance(event[theirs], dict | list)
+    }
 
 
 def columns_of(source: Source, spec: DetectorSpec, names: Collection[str]) -> dict[str, str]:

@@ -13,7 +13,6 @@ from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem,
 from scoring import deployment
 from scoring.api.serializers import Problem, prediction_body
 from scoring.core.ids import IdSequence
-from scoring.core.json_values import with_nul, without_value
 from scoring.core.schema import SchemaError
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector
@@ -144,17 +143,12 @@ def whole_body(data: object) -> dict[str, Any]:
 
 
 def without_unread(slug: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The body of an earlier service's client without objects and lists that no field of the
-    detector is: those services passed over them. What could not even be kept stays, to be told."""
-    nested = {name: value for name, value in body.items() if isinstance(value, dict | list)}
-    if not nested:
-        return body
+    """The event of an earlier service's client, as `EventParser.without_unread` leaves it: those
+    services passed over what they did not read."""
     try:
-        known = deployment.latest(slug).bundle.parser.checks
+        return deployment.latest(slug).bundle.parser.without_unread(body)
     except UnknownDetector:
         return body
-    odd = {place.partition(".")[0] for place in (*without_value(nested), *with_nul(nested))}
-    return {k: v for k, v in body.items() if k not in nested or k in known or k in odd}
 
 
 def documented(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scoring.core.field_checks import MAX_NUMBER, Check, field_check, parse_time
+from scoring.core.json_values import with_nul, without_value
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
 
@@ -73,6 +74,17 @@ class EventParser:
         self.whole = tuple(n for n, rule in properties.items() if rule["type"] == "integer")
         self.checks: dict[str, Check] = {
             name: field_check(rule) for name, rule in properties.items()
+        }
+
+    def without_unread(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """The event without objects and lists that no field of the schema is, for senders that are
+        used to have them passed over. What could not even be kept stays, to be told."""
+        nested = {n: v for n, v in raw.items() if isinstance(v, dict | list)}
+        if not nested:
+            return raw
+        odd = {place.partition(".")[0] for place in (*without_value(nested), *with_nul(nested))}
+        return {
+            n: value for n, value in raw.items() if n not in nested or n in self.checks or n in odd
         }
 
     def problems(self, raw: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from django.db import DataError, close_old_connections, connection
 from scoring.answers import detect_answer
 from scoring.core.bundle import BundleError
 from scoring.core.json_values import DEEPEST, is_too_deep
+from scoring.core.schema import EventParser
 from scoring.core.spec import DetectorSpec
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector, serving
@@ -183,7 +184,7 @@ def settle(
     """
     if not connection.in_atomic_block:
         close_old_connections()
-    spec = serving(slug).bundle.spec
+    parser = serving(slug).bundle.parser
     declared = Source.objects.select_related("detector").get(slug=source) if source else None
     found: list[Settled | None] = [None] * len(messages)
     arrived: list[tuple[int, Arrived]] = []
@@ -193,7 +194,7 @@ def settle(
             found[i] = Settled(dead=event)
         else:
             arrived.append((i, (event, _id_of(message))))
-    outcomes = _score(_scorer(slug, spec, declared), [one for _, one in arrived])
+    outcomes = _score(_scorer(slug, parser, declared), [one for _, one in arrived])
     for (i, _), outcome in zip(arrived, outcomes, strict=True):
         found[i] = _settled(outcome, alert_above)
     settled = [item for item in found if item is not None]
@@ -208,10 +209,11 @@ def _came(settled: Sequence[Settled]) -> Came:
     return Came(counts.received, counts.scored, counts.dead)
 
 
-def _scorer(slug: str, spec: DetectorSpec, source: Source | None) -> Scorer:
+def _scorer(slug: str, parser: EventParser, source: Source | None) -> Scorer:
     def score(arrived: Sequence[Arrived]) -> Sequence[Outcome]:
         if source is None:
-            return score_events(slug, [with_id(spec, *one) for one in arrived])
+            read = [(parser.without_unread(event), made_up) for event, made_up in arrived]
+            return score_events(slug, [with_id(parser.spec, *one) for one in read])
         events, ids = zip(*arrived, strict=True)
         return score_source_events(source, events, made_up_ids=ids)
 

@@ -236,6 +236,18 @@ class TestKept:
         assert "Ada" not in str(event)
         assert "user_id" in event
 
+    def test_objects_and_lists_that_the_detector_does_not_read_are_left_out(
+        self, payments_detector
+    ):
+        nested = "    basket: {type: array}\n    device: {type: [object, 'null']}\n  required"
+        source, _ = save_source(read_yaml(WEBHOOK.replace("  required", nested)), actor=None)
+        outcomes = score_source_events(
+            source, [order(basket=[1], device={"os": "x"}), order(basket=1), order(amount=[1])]
+        )
+        assert [isinstance(outcome, Scored) for outcome in outcomes] == [True, False, False]
+        assert not {"basket", "device"} & Prediction.objects.get().event.keys()
+        assert "Objects and lists are left out: basket, device." in losses_of(source)
+
     @pytest.mark.parametrize("own_first", [True, False])
     def test_a_mapped_field_comes_from_its_source_alone(self, webhook, own_first):
         theirs, own = order(), {"user_id": "internal-7", "transaction_id": "other"}

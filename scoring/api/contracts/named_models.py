@@ -9,7 +9,14 @@ from rest_framework.request import Request
 from accounts.api_errors import ValidationProblem
 from scoring import deployment
 from scoring.answers import contributions_of, imputed_fields
-from scoring.api.asking import ask, ask_one, documented, field_errors, whole_body
+from scoring.api.asking import (
+    ask,
+    ask_one,
+    documented,
+    field_errors,
+    whole_body,
+    without_unread,
+)
 from scoring.api.base import ScoringView, answer
 from scoring.api.serializers import FieldErrorBody
 from scoring.core.spec import DetectorSpec
@@ -108,6 +115,7 @@ class NamedScoreView(ScoringView):
         record: Any = body.get("data")
         misfit = "" if isinstance(record, dict) else "must be an object"
         spec, explained = _model_and_wish(body, misfit)
+        record = without_unread(spec.slug, record)
         prediction = ask_one(spec.slug, record, _place)
         return _body(prediction, record, spec, explained=explained)
 
@@ -131,6 +139,9 @@ class NamedBatchView(ScoringView):
         fits = isinstance(records, list) and len(records) <= MOST
         misfit = "" if fits else f"must be a list of at most {MOST} records"
         spec, explained = _model_and_wish(body, misfit)
+        records = [
+            without_unread(spec.slug, one) if isinstance(one, dict) else one for one in records
+        ]
         outcomes = ask(spec.slug, records) if records else []
         results = [
             {"index": i, **_result(outcome, record, spec, explained=explained)}
@@ -174,7 +185,7 @@ def _record_problems(name: str, record: object) -> list[tuple[str, str]]:
         parser = deployment.latest(slug_of_model(name)).bundle.parser
     except UnknownDetector:
         return []
-    found = parser.problems(record) if isinstance(record, dict) else []
+    found = parser.problems(parser.without_unread(record)) if isinstance(record, dict) else []
     return [(_place(field), message) for field, message in found]
 
 

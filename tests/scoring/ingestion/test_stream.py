@@ -74,6 +74,13 @@ def test_a_refused_event_names_its_fields_and_leaves_the_others_alone(payments_d
     assert good.created
 
 
+def test_objects_and_lists_that_are_no_field_are_passed_over(payments_detector):
+    event = payment()
+    good, bad = settled(event | {"device": {"os": "x"}, "tags": [1]}, payment(amount=[1]))
+    assert (good.created, Prediction.objects.get().event.keys()) == (True, event.keys())
+    assert [field for field, _ in bad.dead.problems] == ["amount"]
+
+
 def test_an_id_with_another_body_is_set_aside(payments_detector):
     event = payment()
     first, other = settled(event, event | {"amount": 1.0})

@@ -151,6 +151,15 @@ def test_whatever_is_wrong_is_named_at_once(post, named_champion, url, body, fie
     assert fields_of(post(url, body)) == fields
 
 
+def test_objects_and_lists_that_are_no_field_are_passed_over(post, named_champion):
+    more = record(device={"os": "x"}, tags=[1])
+    assert post(URL, asked(more)).status_code == 200
+    assert fields_of(post(URL, asked(more, include_explanations=1))) == [WISH]
+    assert post(BATCH, asked([more])).json()["scored"] == 1
+    assert all(row.event.keys() == record().keys() for row in Prediction.objects.all())
+    assert fields_of(post(URL, asked(record(amount=[1], tags=[1])))) == ["data.amount"]
+
+
 def test_a_number_that_is_none_is_named_with_all_else_that_is_wrong(post, named_champion):
     body = json.dumps(asked(record(amount=7, time_of_day="25:00"))).replace("7", "NaN")
     assert fields_of(post(URL, body)) == ["data.amount", "data.time_of_day"]
