@@ -1,5 +1,6 @@
 """Declared sources over the API, and the door through which webhooks bring events."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from django.http import Http404, HttpResponse
@@ -20,7 +21,7 @@ from scoring.deployment import UnknownDetector
 from scoring.services import Outcome, Refused
 from scoring.source_declaration import SourceError, read_mapping
 from scoring.source_models import PUSHED, SOURCE_TYPES, Source
-from scoring.source_tallies import came_of, note_soon
+from scoring.source_tallies import Activity, Came, activities_of, came_of, note_soon
 from scoring.sources import NoDetector, how_it_comes, save_source, score_source_events
 
 MOST_EVENTS = 1000
@@ -40,29 +41,69 @@ class SourceIn(serializers.Serializer[Any]):
     pii_fields = serializers.ListField(required=False, child=serializers.CharField())
 
 
+class CameBody(serializers.Serializer[Any]):
+    received = serializers.IntegerField()
+    scored = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    repeated = serializers.IntegerField(help_text="Stored from before.")
+
+
+class ActivityBody(serializers.Serializer[Any]):
+    """What came by a source, counted as it comes, by the hour."""
+
+    last_event_at = serializers.DateTimeField(allow_null=True, help_text="null: none came.")
+    per_minute = serializers.FloatField(help_text="Since the hour before this one began.")
+    last_24_hours = CameBody()
+    in_all = CameBody()
+
+
 class SourceBody(SourceIn):
     status = serializers.ChoiceField(["ready", "declared"])
     how = serializers.CharField(help_text="What brings its events here.")
+    activity = ActivityBody()
 
 
 class SourcePage(serializers.Serializer[Any]):
     sources = SourceBody(many=True)
 
 
-def source_body(source: Source) -> dict[str, Any]:
-    """A source as API clients see it. `ready`: its events are taken here and now."""
-    ready = source.source_type in PUSHED and source.detector is not None
+def source_bodies(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Sources as API clients see them, one query for all. `ready`: a source's events are taken here
+    and now."""
+    activities = activities_of(sources)
+    return [
+        {
+            "name": source.name,
+            "slug": source.slug,
+            "source_type": source.source_type,
+            "detector": "" if source.detector is None else source.detector.slug,
+            "config": source.config,
+            "schema": source.schema,
+            "mapping": source.mapping,
+            "pii_fields": source.pii_fields,
+            "status": "ready" if source.source_type in PUSHED and source.detector else "declared",
+            "how": how_it_comes(source),
+            "activity": _activity_body(activities[source.pk]),
+        }
+        for source in sources
+    ]
+
+
+def _activity_body(activity: Activity) -> dict[str, Any]:
     return {
-        "name": source.name,
-        "slug": source.slug,
-        "source_type": source.source_type,
-        "detector": "" if source.detector is None else source.detector.slug,
-        "config": source.config,
-        "schema": source.schema,
-        "mapping": source.mapping,
-        "pii_fields": source.pii_fields,
-        "status": "ready" if ready else "declared",
-        "how": how_it_comes(source),
+        "last_event_at": activity.last_at,
+        "per_minute": round(activity.rate, 3),
+        "last_24_hours": _came_body(activity.day),
+        "in_all": _came_body(activity.ever),
+    }
+
+
+def _came_body(came: Came) -> dict[str, int]:
+    return {
+        "received": came.received,
+        "scored": came.scored,
+        "refused": came.refused,
+        "repeated": came.repeated,
     }
 
 
@@ -75,7 +116,7 @@ class SourceListView(APIView):
     @extend_schema(operation_id="sources_list", responses={200: SourcePage, **ERRORS})
     def get(self, request: Request) -> Response:
         rows = Source.objects.select_related("detector").order_by("name", "pk")[:MOST_SOURCES]
-        return Response({"sources": [source_body(row) for row in rows]})
+        return Response({"sources": source_bodies(list(rows))})
 
     @extend_schema(
         operation_id="sources_declare",
@@ -89,7 +130,8 @@ class SourceListView(APIView):
             )
         except SourceError as error:
             raise ValidationProblem(field_errors(error.problems)) from error
-        return Response(source_body(source), status=201 if created else 200)
+        [body] = source_bodies([source])
+        return Response(body, status=201 if created else 200)
 
 
 class SourceDetailView(APIView):
@@ -100,7 +142,8 @@ class SourceDetailView(APIView):
 
     @extend_schema(operation_id="sources_read", responses={200: SourceBody, **ERRORS})
     def get(self, request: Request, slug: str) -> Response:
-        return Response(source_body(_source_or_404(slug)))
+        [body] = source_bodies([_source_or_404(slug)])
+        return Response(body)
 
 
 class SourceEventsView(ScoringView):

@@ -42,6 +42,20 @@ def test_a_source_is_declared_listed_and_read(writer, api, payments_detector):
     assert reader.get(f"{URL}/nothing").status_code == 404
 
 
+def test_a_source_tells_what_came_by_it(writer, api, webhook):
+    reader = api("models:read")
+    nothing = {"received": 0, "scored": 0, "refused": 0, "repeated": 0}
+    before = reader.get(f"{URL}/shop-payments").json()["activity"]
+    assert before == {"last_event_at": None, "per_minute": 0.0, "last_24_hours": nothing,
+                      "in_all": nothing}  # fmt: skip
+    post(api("score"), [order(), order(), order(order="o-2", amount=-1)], EVENTS)
+    [listed] = reader.get(URL).json()["sources"]
+    came = {"received": 3, "scored": 1, "refused": 1, "repeated": 1}
+    told = listed["activity"]
+    assert told["last_24_hours"] == told["in_all"] == came
+    assert told["last_event_at"] and told["per_minute"] > 0
+
+
 def test_declaring_it_again_changes_it(writer, webhook):
     response = post(writer, DECLARED | {"name": "Shop Payments"})
     assert (response.status_code, response.json()["name"]) == (200, "Shop Payments")
