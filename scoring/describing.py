@@ -151,7 +151,7 @@ def meaning(feature: FeatureSpec) -> str:
 
 
 def _word(field: str) -> str:
-    return field.replace("_", " ").removesuffix(" id").lower()
+    return field.replace("_", " ").lower().removesuffix(" id")
 
 
 def example_event(spec: DetectorSpec, *, at: datetime) -> dict[str, Any]:

@@ -72,6 +72,11 @@ def test_features_are_told_in_words():
     )
 
 
+def test_an_entity_is_called_the_same_however_its_field_is_written():
+    told = {feature.name: meaning(feature) for feature in spec_of("cards").features}
+    assert told["CUSTOMER_ID_count_1d"] == "events of this customer in 1 day"
+
+
 def test_fields_say_what_is_required_personal_and_used():
     fields = {line.name: line for line in field_lines(spec_of("payments"))}
     assert fields["user_id"].personal
