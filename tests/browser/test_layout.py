@@ -47,6 +47,15 @@ def test_filters_show_their_names_in_full(sign_in: SignIn, width: int) -> None:
         assert page.evaluate(CUT_FILTERS, ARROW) == [], address
 
 
+def test_what_a_feature_means_has_room_beside_its_name(sign_in: SignIn) -> None:
+    page = sign_in("lead")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/detectors/cards/")
+    rows = page.get_by_role("region", name="Features").locator("tbody tr")
+    heights = [one.bounding_box()["height"] for one in rows.all()]  # type: ignore[index]
+    assert len(heights) > 20 and max(heights) < 100
+
+
 def test_no_panel_of_a_version_is_half_empty(sign_in: SignIn) -> None:
     page = sign_in("owner")
     page.goto("/models/")
