@@ -21,8 +21,9 @@ from django.db import transaction
 from accounts.models import ApiKey, RateWindow, User, UserRateWindow
 from accounts.rate_windows import MICRO, SlidingWindow
 from accounts.rates import Limit, parse_rate
+from accounts.seldom import Seldom
 
-logger = logging.getLogger(__name__)
+_told = Seldom(logging.getLogger(__name__))
 
 Window = type[RateWindow] | type[UserRateWindow]
 _NAMES: dict[Window, str] = {
@@ -79,9 +80,9 @@ def _take(window: Window, owner: int, limits: Sequence[Limit]) -> float:
 
         try:
             return take_slot_in_redis(owner, limits, window=window)
-        except redis.RedisError:
+        except redis.RedisError as error:
             _pause_redis()
-            logger.warning("Redis is gone; rate limits are counted in the database.", exc_info=True)
+            _told.warning("Redis is gone; rate limits are counted in the database (%r).", error)
     return take_slot_in_database(owner, limits, window=window)
 
 

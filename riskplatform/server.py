@@ -17,13 +17,9 @@ from django.db import close_old_connections
 
 from riskplatform.bodies import Body, ClientGone, TooMuchHeld, most_waited_for
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
+from scoring.announcing import announcements_wait, send_announcements
 from scoring.lane import Job, Lane
-from scoring.services import (
-    MOST_IN_A_GROUP,
-    announcements_wait,
-    score_calls,
-    send_announcements,
-)
+from scoring.services import MOST_IN_A_GROUP, score_calls
 from scoring.source_tallies import write_gathered
 
 Scope = MutableMapping[str, Any]

@@ -86,7 +86,7 @@ _making = threading.Lock()
 
 
 def breaker(name: str) -> Breaker:
-    """The process's breaker of that name: `database`, `redis`, `model:<detector>`."""
+    """The process's breaker of that name: `database`, `redis`, `broker`, `model:...`."""
     found = _breakers.get(name)
     if found is None:
         with _making:

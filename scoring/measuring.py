@@ -19,6 +19,11 @@ LATENCY = Histogram(
     buckets=BUCKETS,
 )
 CACHE = Counter("riskplatform_prediction_cache", "Looks into the cache of predictions.", ["result"])
+ANNOUNCED = Counter(
+    "riskplatform_announced_predictions",
+    "Predictions that need a human: told to the workers, or left to the sweep.",
+    ["result"],
+)
 _lock = threading.Lock()
 _seen = {"hit": 0, "miss": 0}
 
@@ -28,6 +33,11 @@ def note_scored(slug: str, seconds: float) -> None:
     _latency_of(slug).observe(seconds)
     if (cache.hits, cache.misses) != (_seen["hit"], _seen["miss"]):
         _note_cache()
+
+
+def note_announced(count: int, *, told: bool) -> None:
+    """The workers were told at once of predictions that need a human, or could not be."""
+    ANNOUNCED.labels("told" if told else "left").inc(count)
 
 
 @lru_cache(maxsize=256)

@@ -5,10 +5,9 @@ transaction scores and stores the events of all calls that wait at that moment, 
 Every call returns after its predictions are committed.
 """
 
-import logging
 import sqlite3
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from scoring import breakers, deployment, judging, lane, postgres, writer
+from scoring.announcing import announce, send_announcements
 from scoring.calls import (
     Call,
     Conflicting,
@@ -34,11 +34,9 @@ from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import wait_for_windows
 from scoring.grouping import Grouping
 from scoring.models import Prediction
-from scoring.signals import predictions_recorded
 
 __all__ = ["Conflicting", "Outcome", "Refused", "Scored", "score_event", "score_events"]
 
-logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 DEADLOCK, SERIALISATION = "40P01", "40001"
 MOST_IN_A_GROUP = 64
@@ -286,46 +284,7 @@ def _answer(calls: Sequence[Call], known: Known, rows: Sequence[Prediction]) -> 
                 call.outcomes[i] = Conflicting(external_id)
     flagged = [row for row in rows if row.selection_reason and row.external_id in heard]
     if flagged:
-        _announce(flagged)
-
-
-_announcements: deque[list[Prediction]] = deque()
-
-
-def _announce(flagged: list[Prediction]) -> None:
-    """After the commit, tell who listens which predictions need a human.
-
-    A group's announcements wait until its members are awake: a broker is slower than they like.
-    """
-    nested = bool(connection.savepoint_ids)
-
-    def send() -> None:
-        _announcements.append(flagged)
-        if nested:  # In somebody's transaction: our caller is gone when it commits.
-            send_announcements()
-
-    transaction.on_commit(send)
-
-
-def send_announcements() -> None:
-    """With the broker gone the stored answer still goes out; a sweep opens the alerts."""
-    flagged: list[Prediction] = []
-    while _announcements:
-        try:
-            flagged += _announcements.popleft()
-        except IndexError:
-            break  # Another thread was faster.
-    if not flagged:
-        return
-    try:
-        predictions_recorded.send(sender=Prediction, predictions=flagged)
-    except Exception:
-        logger.exception("alerts of %d predictions wait for the sweep", len(flagged))
-
-
-def announcements_wait() -> bool:
-    """Whether there is something to announce."""
-    return bool(_announcements)
+        announce(flagged)
 
 
 def _score_new(

@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
 from accounts.scopes import WRITING_SCOPES
 from riskplatform import context_processors
-from scoring import breakers, deployment, judging, services, source_tallies
+from scoring import announcing, breakers, deployment, judging, services, source_tallies
 from scoring.calls import Call
 from scoring.core import bundle as bundles
 from scoring.core.bundle import write_bundle
@@ -104,7 +104,7 @@ def forget_what_is_remembered() -> None:
     deployment._stand_ins.clear()
     judging.cache.clear()
     breakers.reset()
-    services._announcements.clear()
+    announcing._announcements.clear()
     source_tallies._gathered.clear()
 
 

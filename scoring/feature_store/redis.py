@@ -18,6 +18,7 @@ from typing import Any
 import redis
 from django.db import connection
 
+from accounts.seldom import Seldom
 from scoring import breakers, postgres
 from scoring.core.features import EntityPlan, FeaturePlan
 from scoring.core.windows import EntityWindow, WindowStateError
@@ -26,7 +27,7 @@ from scoring.feature_store.base import Asked, Key, Learnt
 from scoring.models import EntityEvent, EntityState
 from scoring.postgres import Trip
 
-logger = logging.getLogger(__name__)
+_told = Seldom(logging.getLogger(__name__))
 
 FENCE = struct.Struct("<HHI16s")
 FORMAT = 2
@@ -181,8 +182,8 @@ class RedisFeatureStore:
                     keys=[_name(detector_id, key) for key in part],
                     args=[versions[key] for key in part],
                 )
-            except redis.RedisError:
-                _report(circuit)
+            except redis.RedisError as error:
+                _report(circuit, error)
                 break
             circuit.succeeded()
             found.update((k, s) for k, s in zip(part, states, strict=True) if s is not None)
@@ -199,8 +200,8 @@ class RedisFeatureStore:
                     keys=[_name(detector_id, key) for key in part],
                     args=[argument for key in part for argument in arguments[key]],
                 )
-            except redis.RedisError:
-                _report(circuit)
+            except redis.RedisError as error:
+                _report(circuit, error)
                 return False
             circuit.succeeded()
         return True
@@ -212,9 +213,9 @@ def redis_store(url: str) -> RedisFeatureStore:
     return RedisFeatureStore(url)
 
 
-def _report(circuit: breakers.Breaker) -> None:
+def _report(circuit: breakers.Breaker, error: redis.RedisError) -> None:
     circuit.failed()
-    logger.warning("Redis is gone; windows are kept in the database.", exc_info=True)
+    _told.warning("Redis is gone; windows are kept in the database (%r).", error)
 
 
 def _name(detector_id: int, key: Key) -> str:

@@ -10,7 +10,7 @@ from accounts import authentication
 from accounts.roles import ADMIN
 from riskplatform.server import Application
 from riskplatform.wsgi import application as django
-from scoring import services
+from scoring import announcing
 from scoring.models import Prediction, ScoreTally
 from tests.accounts.factories import key_for, user_with_role
 from tests.factories import payment
@@ -167,7 +167,7 @@ def test_a_database_that_was_restarted_is_found_again(secret):
 def test_what_needs_a_human_is_announced_before_the_server_stops(secret, monkeypatch):
     heard = []
     monkeypatch.setattr(
-        services.predictions_recorded, "send", lambda **told: heard.extend(told["predictions"])
+        announcing.predictions_recorded, "send", lambda **told: heard.extend(told["predictions"])
     )
     body = event(1, amount=20_000.0)
     assert serve((scope_of(SCORE, secret, body=body), body))[0][0] == 200
