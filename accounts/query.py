@@ -6,9 +6,7 @@ from datetime import datetime
 from rest_framework.request import Request
 
 from accounts.api_errors import ValidationProblem
-from accounts.typed import is_whole, parse_moment
-
-YES, NO = ("true", "1", "yes", "on"), ("", "false", "0", "no", "off")
+from accounts.typed import is_whole, parse_flag, parse_moment
 
 
 def whole(
@@ -35,10 +33,10 @@ def moment(request: Request, name: str) -> datetime | None:
 
 def truth(request: Request, name: str) -> bool:
     """Yes or no, in the words that clients write it in; no where nothing is asked."""
-    text = request.query_params.get(name, "").lower()
-    if text not in (*YES, *NO):
+    found = parse_flag(request.query_params.get(name, "") or "false")
+    if found is None:
         raise ValidationProblem([{"field": name, "message": "is true or false"}])
-    return text in YES
+    return found
 
 
 def one_of(request: Request, name: str, known: Collection[str]) -> str:

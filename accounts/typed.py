@@ -1,4 +1,4 @@
-"""What somebody typed into an address or a form, if a database can hold it.
+"""What somebody typed into an address, a form or a variable, if a database can hold it.
 
 Python reads numbers of thousands of digits and days of the year 1; databases and sums of days do
 not.
@@ -11,6 +11,10 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9000
+FLAGS: Final = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
 
 
 def is_whole(text: str, digits: int = 18) -> bool:
@@ -21,6 +25,11 @@ def is_whole(text: str, digits: int = 18) -> bool:
 def storable(text: str) -> str:
     """The text as every database keeps it: without NUL, with ? for what is no character."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def parse_flag(text: str) -> bool | None:
+    """True or false in any of the usual words; None for anything else."""
+    return FLAGS.get(text.strip().lower())
 
 
 def is_plausible(day: date) -> bool:

@@ -12,11 +12,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import parse_rate
+from accounts.typed import parse_flag
 
-FLAGS = {
-    **dict.fromkeys(("true", "1", "yes", "on"), True),
-    **dict.fromkeys(("false", "0", "no", "off"), False),
-}
 LOCAL_HOME = "http://localhost:8000"
 DATABASES = ("postgres", "postgresql", "psql", "pgsql", "sqlite")
 _QUOTES = ('"', "'")
@@ -47,12 +44,13 @@ class Environment:
 
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false, in any of the usual words."""
-        value = self(name, default=str(default)).strip().lower()
-        if value not in FLAGS:
+        value = self(name, default=str(default))
+        found = parse_flag(value)
+        if found is None:
             raise ImproperlyConfigured(
                 f"{name} must be true or false (or 1, 0, yes, no, on, off), not {value!r}."
             )
-        return FLAGS[value]
+        return found
 
     def whole(self, name: str, *, default: int, least: int, most: int) -> int:
         """A whole number from `least` to `most`."""

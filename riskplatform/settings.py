@@ -360,6 +360,7 @@ SPECTACULAR_SETTINGS = API_SCHEMA | {"VERSION": VERSION}
 # --- Streams (docs/streaming.md) -------------------------------------------------------------
 # RISK_KAFKA_TOPIC=... is {"topic": ...} here, and so on.
 KAFKA, MQTT = env.beginning("RISK_KAFKA_"), env.beginning("RISK_MQTT_")
+MQTT["tls"] = str(env.flag("RISK_MQTT_TLS", default=False))
 
 # --- Tracking of versions by MLflow (docs/registry.md); empty: none ---------------------------
 MLFLOW_TRACKING_URI = env("MLFLOW_TRACKING_URI", default="")

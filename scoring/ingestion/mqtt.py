@@ -35,6 +35,7 @@ from scoring.ingestion.stream import (
     Pulse,
     Settled,
     StreamProblem,
+    as_flag,
     as_number,
     brokers_of,
     settle,
@@ -116,7 +117,9 @@ def options_from(values: Mapping[str, str], environ: Mapping[str, str]) -> MqttO
         raise StreamProblem(f"RISK_MQTT_{unknown[0].upper()} is no option of MQTT.")
     known = {**environ, **values}
     host, _, port = brokers_of("broker", values, environ).partition(":")
-    tls = known.get("tls", "").lower() in ("1", "true", "yes", "on")
+    tls = as_flag(known, "tls")
+    if known.get("ca_file") and not tls:
+        raise StreamProblem("A ca_file is of use with RISK_MQTT_TLS=true only, which is not set.")
     return MqttOptions(
         detector=known["detector"],
         topic=known.get("topic", ""),

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import orjson
 from django.db import DataError, close_old_connections, connection
 
+from accounts.typed import parse_flag
 from scoring.answers import detect_answer
 from scoring.core.bundle import BundleError
 from scoring.core.json_values import DEEPEST, is_too_deep
@@ -127,6 +128,15 @@ def as_number(
     if not least <= number <= most:
         raise StreamProblem(f"{name} is a number from {least:g} to {most:g}, not '{text}'.")
     return number
+
+
+def as_flag(values: Mapping[str, str], name: str) -> bool:
+    """An option that is true or false, false where it is left out. Raises StreamProblem."""
+    text = values.get(name, "") or "false"
+    found = parse_flag(text)
+    if found is None:
+        raise StreamProblem(f"{name} is true or false, not '{text}'.")
+    return found
 
 
 def check_detector(slug: str) -> DetectorSpec:

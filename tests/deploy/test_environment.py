@@ -151,6 +151,7 @@ def test_what_is_left_out_or_empty_or_as_in_the_example_is_the_default(tmp_path:
 def test_a_mistyped_flag_is_refused_and_switches_no_safeguard_off(tmp_path: Path) -> None:
     flags = [name for name, kind in readings() if kind == "flag"]
     assert {"RISK_FOUR_EYES", "SECURE_PROXY", "DEBUG", "RISK_METRICS_OPEN"} <= set(flags)
+    assert "RISK_MQTT_TLS" in flags
     said = refusals_of(tmp_path, *((name, text) for name in flags for text in ("ture", '"true"')))
     for (name, text), refusal in said.items():
         assert refusal.startswith(name), text

@@ -110,6 +110,18 @@ def test_mqtt_knows_its_ports():
     assert mqtt.options_from({}, MQTT | {"broker": "broker:1999"}).port == 1999
 
 
+@pytest.mark.parametrize("tls", ["ture", "tls", "2"])
+def test_tls_that_is_mistyped_is_refused_and_not_taken_as_off(tls):
+    with pytest.raises(StreamProblem, match=f"tls is true or false, not '{tls}'"):
+        mqtt.options_from({}, MQTT | {"tls": tls})
+
+
+def test_a_ca_file_without_tls_is_refused():
+    with pytest.raises(StreamProblem, match="RISK_MQTT_TLS=true"):
+        mqtt.options_from({}, MQTT | {"ca_file": "ca.pem"})
+    assert mqtt.options_from({}, MQTT | {"ca_file": "ca.pem", "tls": "ON"}).tls is True
+
+
 def test_an_unknown_setting_of_mqtt_is_named():
     with pytest.raises(StreamProblem, match="RISK_MQTT_TOPICS"):
         mqtt.options_from({}, MQTT | {"topics": "a"})
