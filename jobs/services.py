@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 LOST_AFTER = timedelta(seconds=60)
 PAUSES = (0.0, 1.0, 4.0)
 """Seconds before each new try to write down how a job ended, where the database is away."""
+LONGEST_ERROR, ERROR_BEGINS = 1000, 300
+"""Characters of the text of an error that are kept, and how many of them are its first."""
 Work = Callable[[Job, JobProgress], Mapping[str, Any] | None]
 
 
@@ -112,8 +114,22 @@ def _give_up(job: Job, handle: JobProgress, error: Exception) -> None:
     if isinstance(error, CUT) and job.attempt < job.max_attempts:
         _put_back(job, "The database was away; again")
         return
-    said = str(error) or "no message"
-    _finish_anyhow(job, handle, JobStatus.FAILED, error=f"{type(error).__name__}: {said}")
+    _finish_anyhow(job, handle, JobStatus.FAILED, error=_in_short(error))
+
+
+def _in_short(error: Exception) -> str:
+    """What went wrong, for the row and the pages that show it; the log has all of it.
+
+    Of what a database says only its first line: the others hold the row that it refused. Of a long
+    text the beginning, and the end, which tells.
+    """
+    said = str(error).strip() or "no message"
+    if isinstance(error, DatabaseError):
+        said = said.splitlines()[0]
+    said = f"{type(error).__name__}: {said}"
+    if len(said) <= LONGEST_ERROR:
+        return said
+    return f"{said[:ERROR_BEGINS]} ... {said[ERROR_BEGINS + 5 - LONGEST_ERROR :]}"
 
 
 def _put_back(job: Job, stage: str) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -115,6 +115,24 @@ def test_an_error_ends_in_the_row_and_not_in_the_caller():
 
     job = run_job(JobFactory().pk, work)
     assert (job.status, job.error) == ("failed", "ValueError: no matured labels")
+
+
+def failing_with(error):
+    def work(job, progress):
+        raise error
+
+    return run_job(JobFactory().pk, work).error
+
+
+def test_of_a_long_error_the_beginning_and_the_end_are_kept():
+    error = failing_with(ValueError(f"bad file {'x' * 5000} in line 7"))
+    assert len(error) == services.LONGEST_ERROR
+    assert error.startswith("ValueError: bad file xxx") and error.endswith("xxx in line 7")
+
+
+def test_the_row_that_a_database_refused_is_not_in_the_error():
+    refused = "null value in column\nDETAIL:  Failing row contains (4, Jane Doe, DE89 3704 0044)."
+    assert failing_with(IntegrityError(refused)) == "IntegrityError: null value in column"
 
 
 def test_a_result_that_cannot_be_kept_is_a_failure():
