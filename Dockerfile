@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
-RUN python -m venv /opt/venv && python -m pip install --no-cache-dir uv==0.13.8
+COPY requirements-uv.lock ./
+RUN python -m venv /opt/venv && python -m pip install --no-cache-dir --require-hashes -r requirements-uv.lock
 COPY requirements.lock ./
 COPY requirements-streaming.lock ./
 RUN uv pip install --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-streaming.lock

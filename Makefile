@@ -1,6 +1,5 @@
 # Needs Python 3.11+, git and make; the rest is installed into .venv from the hashed locks.
 PYTHON ?= python3
-UV_VERSION := 0.13.8
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := accounts jobs notifications scoring cases models_registry riskplatform tests benchmarks deploy manage.py
@@ -66,7 +65,7 @@ format: $(VENV)/.installed-dev ## Rewrite Python and templates in the house styl
 	$(BIN)/djlint --reformat --quiet templates
 
 lock: $(BIN)/uv ## Resolve the requirements again into the hashed locks
-	for name in requirements requirements-streaming requirements-mlflow requirements-dev; do \
+	for name in requirements-uv requirements requirements-streaming requirements-mlflow requirements-dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	    --no-header --no-emit-index-url --no-emit-find-links $$name.txt -o $$name.lock || exit 1; \
 	done
@@ -77,7 +76,7 @@ $(BIN)/uv:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "python3 cannot make a virtual environment (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "Installing the tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
 
 # The stamps make the second start instant. Both locks hold the same versions, so the order
 # in which the two are installed does not matter.

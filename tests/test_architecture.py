@@ -173,7 +173,10 @@ def required_packages(name: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["requirements", "requirements-streaming", "requirements-mlflow", "requirements-dev"],
+    [
+        *("requirements", "requirements-streaming", "requirements-mlflow", "requirements-dev"),
+        "requirements-uv",
+    ],
 )
 def test_the_lock_holds_every_requirement(name: str) -> None:
     locked = re.findall(r"^([a-z0-9][\w.-]*)==", (ROOT / f"{name}.lock").read_text(), re.M)

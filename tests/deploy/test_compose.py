@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -109,6 +110,13 @@ def test_the_image_runs_as_an_ordinary_user() -> None:
 def test_the_image_installs_hashed_packages_only() -> None:
     runs = [argument for name, argument in load_dockerfile() if name == "RUN"]
     assert any("--require-hashes" in run and "-r requirements.lock" in run for run in runs)
+    assert all("--require-hashes" in run for run in runs if "pip install" in run)
+
+
+def test_make_installs_hashed_packages_only() -> None:
+    installs = re.findall(r"^.*\bpip install .*$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert len(installs) == 2
+    assert all("--require-hashes" in line for line in installs)
 
 
 def test_every_base_image_is_pinned() -> None:
