@@ -1,6 +1,9 @@
 """Signatures, quiet hours and pauses, as mathematics."""
 
+import re
+import time as clock
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -44,9 +47,35 @@ def test_a_changed_body_or_an_old_time_is_not_believed(body):
     assert not is_signed(body, header.replace("t=1000", "t=1001"), key=key, now=1000)
 
 
-@pytest.mark.parametrize("header", ["", "t=1", "v1=ab", "t=x,v1=ab", "t=1,t=2,v1=ab"])
-def test_half_a_header_is_not_believed(header):
+def told_to_receivers():
+    """`is_genuine` of docs/notifications.md."""
+    page = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text()
+    (code,) = (part for part in re.findall(r"```python\n(.*?)```", page, re.S) if "hmac" in part)
+    found = {}
+    exec(code, found)  # noqa: S102 our own page
+    return found["is_genuine"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "t=1", "v1=ab", "t=x,v1=ab", "t=1,t=2,v1=ab", "junk", ",,=", "t=,v1=", "t=1,v1=\xe9"),
+        *("t=\xb2,v1=ab", f"t={'9' * 5000},v1=ab", f"t={'9' * 20},v1=ab"),
+    ],
+)
+def test_half_a_header_is_not_believed_and_breaks_nobody(header):
     assert not is_signed(b"", header, key="whsec_x", now=1)
+    assert not told_to_receivers()(b"", header, "whsec_x")
+    with_now = header.replace("t=1", f"t={int(clock.time())}")
+    assert not told_to_receivers()(b"", with_now, "whsec_x")
+
+
+def test_receivers_who_do_as_told_believe_what_we_sign():
+    is_genuine, at = told_to_receivers(), int(clock.time())
+    header = signature(b"{}", at=at, keys=["whsec_new", "whsec_old"])
+    assert is_genuine(b"{}", header, "whsec_old")
+    assert not is_genuine(b"[]", header, "whsec_old")
+    assert not is_genuine(b"{}", header.replace(f"t={at}", f"t={at - 301}"), "whsec_old")
 
 
 @given(MOMENTS, ZONES, TIMES, TIMES)
