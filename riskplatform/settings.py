@@ -9,7 +9,6 @@ import os
 import re
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from tempfile import gettempdir
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -20,7 +19,13 @@ from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
 from riskplatform.environment import LOCAL_HOME, Environment, home_of
 from riskplatform.logs import LEVELS, logging_of
-from riskplatform.var_dir import keep_secret, own_database, own_folder, prepare_broker_folders
+from riskplatform.var_dir import (
+    keep_secret,
+    own_database,
+    own_folder,
+    own_temporary_folder,
+    prepare_broker_folders,
+)
 from riskplatform.version import newest_version
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -370,13 +375,9 @@ METRICS_OPEN = env.flag("RISK_METRICS_OPEN", default=True)
 METRICS_TOKEN = env("RISK_METRICS_TOKEN", default="")
 METRICS_NETWORKS = env.networks("RISK_METRICS_NETWORKS")
 # Files of the processes on this host alone: a folder shared by two would mix up their ids.
-PROMETHEUS_DIR = Path(
-    env(
-        "PROMETHEUS_MULTIPROC_DIR",
-        default=str((VAR_DIR if EMBEDDED else Path(gettempdir()) / "riskplatform") / "prometheus"),
-    )
-)
-PROMETHEUS_DIR.mkdir(parents=True, exist_ok=True)
+_chosen = env("PROMETHEUS_MULTIPROC_DIR", default=str(VAR_DIR / "prometheus") if EMBEDDED else "")
+PROMETHEUS_DIR = Path(_chosen) if _chosen else own_temporary_folder("PROMETHEUS_MULTIPROC_DIR")
+own_folder(PROMETHEUS_DIR, ours=False)
 # Read by prometheus-client when it is imported, which is after the settings.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(PROMETHEUS_DIR)
 

@@ -1,4 +1,4 @@
-"""What embedded mode keeps on disk: its database, generated secrets and the file broker.
+"""What a process keeps on disk: in embedded mode its database, secrets and the file broker.
 
 Who else works on the machine reads none of it: sessions lie in the database, and what they open.
 """
@@ -8,7 +8,11 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
+
+from django.core.exceptions import ImproperlyConfigured
 
 
 def new_pii_key() -> str:
@@ -41,6 +45,24 @@ def own_folder(folder: Path, *, ours: bool = True) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     elif ours:
         _close_to_others(folder)
+
+
+def own_temporary_folder(instead: str) -> Path:
+    """This user's folder where the machine keeps what passes, and where anybody makes folders.
+
+    Raises ImproperlyConfigured where somebody else was first, naming the variable that is set
+    `instead`: they would read what we write there, or hold us up.
+    """
+    folder = Path(gettempdir()) / f"riskplatform-{os.geteuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ImproperlyConfigured(
+            f"{folder} is not a folder of this user. Remove it, or name another in {instead}."
+        )
+    folder.chmod(0o700)
+    return folder
 
 
 def own_database(path: Path) -> Path:

@@ -101,6 +101,12 @@ def test_the_web_port_is_not_open_to_the_network() -> None:
     assert load_compose(filled_in())["web"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
+@pytest.mark.parametrize("name", [*PROCESSES, "migrate"])
+def test_measurements_end_with_their_container(name: str) -> None:
+    service = load_compose(filled_in())[name]
+    assert service["tmpfs"] == service["environment"]["PROMETHEUS_MULTIPROC_DIR"]
+
+
 def test_the_image_runs_as_an_ordinary_user() -> None:
     last_stage = load_dockerfile()[::-1]
     stage = last_stage[: next(i for i, (name, _) in enumerate(last_stage) if name == "FROM")]
@@ -164,6 +170,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dic
             "REDIS_URL": at_path(REDIS_URL, str(REDIS_DATABASE)),
             "RISK_VAR_DIR": str(folder),
             "RISK_BUNDLE_DIR": str(folder / "bundles"),
+            "PROMETHEUS_MULTIPROC_DIR": str(folder / "measured"),
         }
     environment = machine_environment(services["migrate"]["environment"])
     for command in (

@@ -25,7 +25,6 @@ NOT_IN_COMPOSE = {
     "RISK_VAR_DIR": "the image sets it",
     "RISK_BUNDLE_DIR": "the image sets it, a volume is mounted there",
     "RISK_ATTACHMENT_DIR": "the image sets it, a volume is mounted there",
-    "PROMETHEUS_MULTIPROC_DIR": "files of the processes of one container",
 }
 NOT_IN_SETTINGS = {
     "MALLOC_ARENA_MAX": "the C library",

@@ -5,8 +5,11 @@ import sqlite3
 import stat
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
-from riskplatform.var_dir import own_database, own_folder
+from riskplatform import var_dir
+from riskplatform.var_dir import own_database, own_folder, own_temporary_folder
+from tests.deploy.compose import filled_in, load_compose
 from tests.deploy.processes import machine_environment, run
 
 START = """
@@ -35,6 +38,45 @@ def test_a_new_installation_is_its_owner_s_alone(tmp_path):
     assert done.returncode == 0, done.stderr
     assert {mode(var), mode(var / "broker")} == {"0o700"}
     assert {mode(path) for path in var.glob("riskplatform.db*")} == {"0o600"}
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where this user's temporary folder would be made."""
+    monkeypatch.setattr(var_dir, "gettempdir", lambda: str(tmp_path))
+    return tmp_path / f"riskplatform-{os.geteuid()}"
+
+
+def test_a_temporary_folder_is_its_user_s_alone_also_one_that_is_there(temporary):
+    assert own_temporary_folder("X") == temporary
+    assert mode(temporary) == "0o700"
+    temporary.chmod(0o777)
+    own_temporary_folder("X")
+    assert mode(temporary) == "0o700"
+
+
+def test_a_temporary_folder_that_somebody_else_made_is_refused(temporary, tmp_path, monkeypatch):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    temporary.symlink_to(theirs)
+    with pytest.raises(ImproperlyConfigured, match=r"not a folder of this user.* in X"):
+        own_temporary_folder("X")
+    temporary.unlink()
+    temporary.mkdir()
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    temporary.rename(tmp_path / f"riskplatform-{other}")
+    with pytest.raises(ImproperlyConfigured, match="not a folder of this user"):
+        own_temporary_folder("X")
+
+
+def test_in_production_measurements_lie_in_that_folder(tmp_path):
+    given = filled_in() | {"TMPDIR": str(tmp_path), "RISK_VAR_DIR": str(tmp_path / "var")}
+    web = load_compose(given)["web"]["environment"] | given | {"PROMETHEUS_MULTIPROC_DIR": ""}
+    show = "from riskplatform import settings; print(settings.PROMETHEUS_DIR)"
+    done = run(["python", "-c", show], machine_environment(web))
+    assert done.stdout.strip() == str(tmp_path / f"riskplatform-{os.geteuid()}"), done.stderr
+    assert mode(tmp_path / f"riskplatform-{os.geteuid()}") == "0o700"
 
 
 def test_journals_have_the_mode_of_their_database(tmp_path):
