@@ -4,6 +4,7 @@ An error is `{"detail": str}`, with `"errors": [{"loc", "field", "message"}]` wh
 """
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -34,7 +35,10 @@ from accounts.api_errors import (
     ValidationProblem,
     field_error,
 )
+from accounts.seldom import Seldom
 from scoring.core.json_values import DEEPEST, is_too_deep, join, with_nul, without_value
+
+_told = Seldom(logging.getLogger(__name__))
 
 MOST_DIGITS = 19
 """So many digits, or a sign and fewer, are surely a whole number of 64 bits."""
@@ -167,8 +171,15 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
         case RequestDataTooBig():
             return PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
         case OperationalError() | InterfaceError():
+            _tell_operators(exc)
             return ServiceUnavailable("The database is unavailable for the moment.")
     return None
+
+
+def _tell_operators(exc: OperationalError | InterfaceError) -> None:
+    """Clients learn that the database is away; the log says why, once in a while."""
+    if exc.__cause__ is not None:  # What the driver said; without it, a breaker that is open.
+        _told.warning("The database failed the API, which says 503: %s", str(exc).strip())
 
 
 def _body_and_status(problem: exceptions.APIException) -> tuple[dict[str, Any], int]:

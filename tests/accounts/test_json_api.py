@@ -1,3 +1,5 @@
+import logging
+import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,6 +16,8 @@ from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
+from accounts.seldom import Seldom
+from riskplatform import json_api
 from riskplatform.json_api import OrjsonRenderer
 
 
@@ -222,3 +226,17 @@ def test_values_of_the_field_are_rendered():
         "1": "one",
     }
     assert OrjsonRenderer().render(None) == b""
+
+
+def test_why_the_database_is_away_is_in_the_log_once_in_a_while_and_not_in_the_answer(
+    caplog, monkeypatch
+):
+    monkeypatch.setattr(json_api, "_told", Seldom(logging.getLogger(json_api.__name__)))
+    full = OperationalError("database or disk is full")
+    full.__cause__ = sqlite3.OperationalError("database or disk is full")
+    answers = [post(raises=OperationalError("A breaker is open."))]
+    answers += [post(raises=full) for _ in range(3)]
+    assert {response.status_code for response, _ in answers} == {503}
+    assert "full" not in str(answers[-1][1])
+    lines = [line.getMessage() for line in caplog.records if line.name == json_api.__name__]
+    assert lines == ["The database failed the API, which says 503: database or disk is full"]
