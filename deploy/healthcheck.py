@@ -20,7 +20,7 @@ import psycopg
 CONSUMER_SECONDS = 60.0
 BEAT_QUERY = """
 select coalesce(max(last_run_at) > now() - interval '10 minutes', false)
-from django_celery_beat_periodictask
+from django_celery_beat_periodictask where last_run_at < now() + interval '1 minute'
 """
 
 

@@ -213,7 +213,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "riskplatform.beat:Scheduler"
 # Each run is written down at once: the health check of beat reads it.
 CELERY_BEAT_SYNC_EVERY = 1
 # No results are kept, so beat needs no task of Celery's own that forgets them.

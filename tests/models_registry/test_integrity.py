@@ -243,7 +243,7 @@ def test_pings_are_remembered_and_a_gone_broker_is_no_worker(monkeypatch):
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("last", [None, timedelta(hours=1)])
+@pytest.mark.parametrize("last", [None, timedelta(hours=1), -timedelta(hours=1)])
 def test_a_silent_beat_is_a_fault(version, last):
     PeriodicTask.objects.update(last_run_at=last and timezone.now() - last)
     assert kinds(FAULT) == ["beat"]

@@ -1,0 +1,49 @@
+"""Beat, on a clock that may be set back.
+
+Celery waits for the times that it wrote down. After a host's clock was ahead, by an hour or a year,
+they lie in the future, in memory and in the database: no sweep would run until then.
+"""
+
+import time
+from datetime import datetime
+from typing import Any
+
+from celery.schedules import schedstate
+from django.utils import timezone
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+
+
+class Entry(ModelEntry):
+    """A row of the timetable. A last run that is still to come is taken for one of this moment."""
+
+    last_run_at: datetime
+
+    def is_due(self) -> schedstate:
+        """(whether to run it, seconds until to ask again)."""
+        now = self._default_now()
+        if self.last_run_at > now:
+            self.last_run_at = self.model.last_run_at = now
+        return super().is_due()
+
+
+class Scheduler(DatabaseScheduler):
+    """The timetable of the database, ordered anew when the clock was set back."""
+
+    Entry = Entry
+    _ticked_at = 0.0
+
+    def all_as_schedule(self) -> Any:
+        """The rows by name. Times still to come are set right in the database too: it is read again
+        and again, and each time a task would begin to wait anew."""
+        now = timezone.now()
+        self.Model.objects.filter(last_run_at__gt=now).update(last_run_at=now)
+        return super().all_as_schedule()
+
+    def tick(self) -> float:
+        """Send what is due; seconds until to ask again."""
+        now = time.time()
+        if now < self._ticked_at:
+            self._heap = None
+            self._initial_read = True  # The times of its own reads are wrong too.
+        self._ticked_at = now
+        return float(super().tick())

@@ -1,0 +1,82 @@
+"""A clock that was ahead and is set right again holds no sweep up."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from celery.beat import Scheduler, event_t
+from django.conf import settings
+from django.utils import timezone
+from django_celery_beat import schedulers
+from django_celery_beat.models import PeriodicTask
+from kombu.utils.imports import symbol_by_name
+
+from riskplatform.celery import app
+
+pytestmark = pytest.mark.django_db
+AHEAD = timedelta(hours=1)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The tasks that beat sends."""
+    found = []
+    monkeypatch.setattr(
+        Scheduler, "apply_async", lambda self, entry, **more: found.append(entry.task)
+    )
+    return found
+
+
+@pytest.fixture(autouse=True)
+def three_tasks(monkeypatch):
+    """Of every thirty seconds."""
+    monkeypatch.setattr(schedulers, "close_old_connections", lambda: None)
+    kept = PeriodicTask.objects.filter(interval__every=30).values_list("pk", flat=True)[:3]
+    PeriodicTask.objects.exclude(pk__in=list(kept)).delete()
+
+
+def start_beat(*, last_run):
+    """What the settings name as beat, over tasks that all ran then."""
+    PeriodicTask.objects.update(last_run_at=last_run)
+    beat = symbol_by_name(settings.CELERY_BEAT_SCHEDULER)(app=app)
+    beat._finalize.cancel()  # It would write into a database that is gone.
+    return beat
+
+
+def waits(beat):
+    """Seconds until each task is looked at."""
+    return sorted(event.time - time.time() for event in beat._heap)
+
+
+def test_a_last_run_that_is_still_to_come_is_taken_for_one_of_now(sent):
+    beat = start_beat(last_run=timezone.now() + AHEAD)
+    beat.tick()
+    assert len(waits(beat)) == 3
+    assert max(waits(beat)) <= 31 and sent == []
+
+
+def test_a_last_run_to_come_is_set_right_in_the_database_too_so_that_rare_tasks_run():
+    """Beat reads the rows again every five minutes: what is rarer would never be due."""
+    start = timezone.now()
+    start_beat(last_run=start + timedelta(days=1))
+    last_runs = list(PeriodicTask.objects.values_list("last_run_at", flat=True))
+    assert len(last_runs) == 3
+    assert all(start <= at <= timezone.now() for at in last_runs)
+
+
+def test_a_clock_that_is_set_back_under_beat_orders_all_tasks_anew(sent):
+    beat = start_beat(last_run=timezone.now())
+    beat.tick()
+    beat._ticked_at += AHEAD.total_seconds()
+    beat._heap = [event_t(time + 3600, *rest) for time, *rest in beat._heap]
+    for entry in beat._schedule.values():
+        entry.last_run_at += AHEAD
+    beat.tick()
+    assert len(waits(beat)) == 3
+    assert max(waits(beat)) <= 31 and sent == []
+
+
+def test_what_is_due_is_sent_as_ever(sent):
+    beat = start_beat(last_run=timezone.now() - AHEAD)
+    assert [beat.tick() for _ in range(3)] == [0, 0, 0]
+    assert len(set(sent)) == 3
