@@ -108,8 +108,8 @@ def _bundles(
                 FAULT if serves else WARNING,
                 str(version),
                 problem,
-                "Import a file of it that was exported before, restore its folder from a backup, or"
-                f" train again; until then {then}.",
+                f"{_if_elsewhere(version.digest)}Import a file of it that was exported before,"
+                f" restore its folder from a backup, or train again; until then {then}.",
                 version.detector.slug,
                 version.get_absolute_url(),
             )
@@ -120,10 +120,21 @@ def _bundles(
                 FAULT,
                 f"{row.detector.slug} {row.version}",
                 problem,
-                "Promote a version whose bundle is whole, or run: manage.py load_detectors",
+                f"{_if_elsewhere(row.digest)}Promote a version whose bundle is whole, or run:"
+                " manage.py load_detectors",
                 row.detector.slug,
                 row.detector.get_absolute_url(),
             )
+
+
+def _if_elsewhere(digest: str) -> str:
+    """What to look at first where all of a bundle is missing: other hosts may have it."""
+    if (bundle_root() / digest).exists():
+        return ""
+    return (
+        f"It is not in {bundle_root()} of this host: if it is on another, let all hosts of web and"
+        " workers share one folder (RISK_BUNDLE_DIR). Otherwise: "
+    )
 
 
 def _damage(digest: str, *, whole: bool) -> str:

@@ -121,7 +121,7 @@ def _read(digest: str) -> Bundle:
     try:
         bundle = load_bundle(bundle_root(), digest)
     except BundleError as error:
-        logger.error("bundle %s: %s", digest[:12], error)
+        logger.error("bundle %s: %s Bundles are read from %s.", digest[:12], error, bundle_root())
         while len(_refused) >= MOST_LOADED:
             _refused.pop(next(iter(_refused)), None)
         _refused[digest] = (time.monotonic() + RETRY_SECONDS, str(error))

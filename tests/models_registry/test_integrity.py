@@ -85,6 +85,14 @@ def test_a_damaged_champion_is_a_fault_and_a_damaged_challenger_a_warning(versio
     assert "cannot be read" in found[1][2]
 
 
+def test_a_bundle_that_is_on_another_host_is_told_with_the_folder_to_share(version):
+    place = bundle_root() / version.digest
+    place.rename(place.with_name("elsewhere"))
+    found = finding("bundle")
+    assert (found.level, str(bundle_root()) in found.remedy) == (FAULT, True)
+    assert "RISK_BUNDLE_DIR" in found.remedy
+
+
 def test_what_serves_is_hashed_however_many_came_after_it(version, monkeypatch):
     monkeypatch.setattr(integrity, "MOST_HASHED", 2)
     VersionFactory.create_batch(3, detector=version.detector, dataset=version.dataset)
