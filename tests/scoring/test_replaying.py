@@ -255,6 +255,15 @@ def test_the_command_counts_what_it_verified_and_ends_with_1_on_a_difference(cha
     assert "2 verified, 1 differ" in text
 
 
+def test_the_command_ends_with_1_where_not_one_could_be_replayed(champion):
+    scored("payments", payment())
+    Prediction.objects.update(bundle_digest="f" * 64)
+    text, code = told()
+    assert (code, "0 verified, 0 differ, 1 could not be replayed." in text) == (1, True)
+    scored("payments", payment())
+    assert told()[1] == 0
+
+
 def test_the_command_takes_a_limit_a_moment_and_ids(champion):
     rows = [scored("payments", payment()) for _ in range(3)]
     tomorrow = (timezone.now() + timedelta(days=1)).date().isoformat()
