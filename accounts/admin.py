@@ -108,7 +108,7 @@ class UserAdmin(DjangoUserAdmin):
         if "is_active" in changed:
             set_active(obj, active=given["is_active"], actor=actor)
 
-    @admin.action(description="End the API log-ins of the selected users", permissions=["change"])
+    @admin.action(description="End the log-ins of the selected users", permissions=["change"])
     def end_log_ins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         try:
             for user in queryset:

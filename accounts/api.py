@@ -1,4 +1,4 @@
-"""Log in over the API: a user name and a password for a pair of tokens."""
+"""Log in and out over the API: a user name and a password for a pair of tokens."""
 
 import math
 from typing import Any
@@ -15,7 +15,15 @@ from rest_framework.views import APIView
 
 from accounts.lockout import client_address, lock_message, locked_for
 from accounts.models import User
-from accounts.tokens import TokenPair, TokenRefused, issue_tokens, renew_tokens
+from accounts.services import end_own_log_ins
+from accounts.tokens import (
+    REFRESH,
+    TokenPair,
+    TokenRefused,
+    issue_tokens,
+    renew_tokens,
+    user_of,
+)
 
 WRONG = "The user name or the password is not right."
 
@@ -95,6 +103,24 @@ class RefreshView(OpenView):
         except TokenRefused as error:
             raise AuthenticationFailed(str(error)) from error
         return Response(_body(pair))
+
+
+class LogoutView(OpenView):
+    """End every log-in of whose refresh token this is: tokens and browsers, wherever they are.
+
+    The way out for who has lost a device, or sees what they did not do. They may log in again.
+    """
+
+    @extend_schema(
+        operation_id="auth_logout", auth=[], request=RefreshIn, responses={204: None, **ERRORS}
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            user = user_of(_valid(RefreshIn, request)["refresh"], kind=REFRESH)
+        except TokenRefused as error:
+            raise AuthenticationFailed(str(error)) from error
+        end_own_log_ins(user)
+        return Response(status=204)
 
 
 def _body(pair: TokenPair) -> dict[str, Any]:

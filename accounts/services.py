@@ -70,6 +70,16 @@ def end_log_ins(user: User, *, actor: User | None) -> None:
     Raises `UserRefused` where `actor` may not change `user`.
     """
     _managed(user, actor)
+    _end_log_ins(user, actor=actor)
+
+
+@transaction.atomic
+def end_own_log_ins(user: User) -> None:
+    """The same, asked for by who logged in: they may log in again."""
+    _end_log_ins(user, actor=user)
+
+
+def _end_log_ins(user: User, *, actor: User | None) -> None:
     user.log_ins_from = timezone.now()
     user.save(update_fields=["log_ins_from"])
     record_audit(actor=actor, action="user.log_ins_ended", subject=user)

@@ -6,6 +6,7 @@ import time
 import jwt
 import pytest
 from django.conf import settings as django_settings
+from django.test import Client
 from django.urls import reverse
 
 from accounts import tokens
@@ -15,6 +16,7 @@ from tests.accounts.factories import key_for
 
 pytestmark = pytest.mark.django_db
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
+LOGOUT = "/api/v1/auth/logout"
 PASSWORD = "correct horse battery"
 READS = "/api/v1/predictions"
 
@@ -101,6 +103,29 @@ def test_a_user_who_is_activated_again_has_to_log_in_again(client, pair, enginee
     assert reads(client, pair["access_token"]).status_code == 401
     assert post(client, REFRESH, {"refresh": pair["refresh_token"]}).status_code == 401
     assert reads(client, login(client).json()["access_token"]).status_code == 200
+
+
+def test_who_logs_out_ends_every_token_and_browser_of_theirs_and_of_nobody_else(
+    client, pair, engineer, lead
+):
+    theirs = tokens.issue_tokens(lead).refresh
+    other, browser = login(client).json(), Client()
+    browser.force_login(engineer)
+    assert post(client, LOGOUT, {"refresh": other["refresh_token"]}).status_code == 204
+    for one in (pair, other):
+        assert reads(client, one["access_token"]).status_code == 401
+        assert post(client, REFRESH, {"refresh": one["refresh_token"]}).status_code == 401
+    assert browser.get("/").status_code == 302
+    assert post(client, REFRESH, {"refresh": theirs}).status_code == 200
+    assert reads(client, login(client).json()["access_token"]).status_code == 200
+    assert AuditEntry.objects.get(action="user.log_ins_ended").actor == engineer
+
+
+@pytest.mark.parametrize("kind", ["access_token", None])
+def test_only_a_refresh_token_logs_out(client, pair, kind):
+    given = pair[kind] if kind else "x.y.z"
+    assert post(client, LOGOUT, {"refresh": given}).status_code == 401
+    assert reads(client, pair["access_token"]).status_code == 200
 
 
 def test_an_admin_ends_the_log_ins_of_a_user(client, pair, engineer, admin):
