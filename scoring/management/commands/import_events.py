@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
 
 from accounts.argument_types import moment, whole
 from scoring.deployment import UnknownDetector, serving
@@ -44,6 +45,11 @@ class Command(BaseCommand):
             raise CommandError(f"There is no detector '{options['detector']}'.") from error
         except FileProblem as error:
             raise CommandError(str(error)) from error
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(
+                f"The database failed: {str(error).strip()}. What was scored so far is kept: once"
+                " it works again, run the same command to go on."
+            ) from error
         finally:
             if self._drawn:
                 sys.stderr.write("\n")
