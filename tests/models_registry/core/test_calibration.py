@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from models_registry.core.calibration import fit_calibration, fit_isotonic, fit_platt
+from models_registry.core.calibration import (
+    BETTER,
+    FEW,
+    TOO_FEW,
+    choose_calibration,
+    fit_calibration,
+    fit_isotonic,
+    fit_platt,
+)
 from models_registry.core.metrics import brier_score, expected_calibration_error
 from scoring.core.inference import score_of
 
@@ -49,6 +57,32 @@ def test_few_positives_get_platt_and_hardly_any_get_nothing():
     few[:12], hardly[:3] = 1, 1
     assert fit_calibration(MARGINS, few).kind == "platt"
     assert fit_calibration(MARGINS, hardly).kind == "none"
+
+
+@pytest.mark.parametrize("rare", [0, 1])
+@pytest.mark.parametrize(
+    ("older", "newer", "why"),
+    [(2, 2, TOO_FEW), (3, 2, FEW), (0, 40, FEW), (19, 30, FEW), (30, 19, FEW), (20, 20, BETTER)],
+)
+def test_both_are_tried_where_each_half_has_twenty_of_the_rarer_kind(rare, older, newer, why):
+    labels = np.full(400, 1 - rare)
+    labels[:older] = labels[200 : 200 + newer] = rare
+    found, told = choose_calibration(MARGINS[:400], labels)
+    assert told["why"] == why
+    assert found.kind == told["chosen"]
+    assert ("brier" in told) is (why == BETTER)
+
+
+@pytest.mark.parametrize("rows", [2000, 20000])
+def test_what_errs_less_on_the_newer_half_is_fitted_on_all_rows(rows):
+    margins, labels, half = MARGINS[:rows], LABELS[:rows], rows // 2
+    found, told = choose_calibration(margins, labels)
+    fits = {"platt": fit_platt, "isotonic": fit_isotonic}
+    for name, fit in fits.items():
+        trial = fit(margins[:half], labels[:half]).probability(margins[half:])
+        assert told["brier"][name] == pytest.approx(brier_score(labels[half:], trial))
+    assert told["chosen"] == min(fits, key=told["brier"].__getitem__)
+    assert found == fits[told["chosen"]](margins, labels)
 
 
 @pytest.mark.parametrize("margins", [-MARGINS, np.zeros(20000), np.full(20000, 0.1)])
