@@ -22,14 +22,14 @@ from models_registry.approvals import (
 )
 from models_registry.apps import check_four_eyes
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion import PromotionRefused, promote, reject
-from models_registry.promotion_models import PromotionRequest
+from models_registry.promotion import PromotionRefused, promote, reject, roll_back
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from scoring.core.bundle import BundleError
 from scoring.deployment import serving
 from tests.accounts.factories import user_with_role
 from tests.factories import shipped_detector
 from tests.models_registry.rivals import other_digest, shadow_of
-from tests.models_registry.versions import VersionFactory, comparison
+from tests.models_registry.versions import VersionFactory, comparison, make_detector
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +91,15 @@ def test_nobody_approves_what_they_asked_for_or_trained(versions, owner, second_
     assert PromotionRequest.objects.get().status == "pending"
 
 
+def test_who_may_not_promote_approves_nothing(versions, owner, analyst, outsider):
+    asked = request_promotion(versions[1], actor=owner)
+    for person in (analyst, outsider):
+        with pytest.raises(SelfApproval, match="Your roles do not allow"):
+            approve_promotion(asked, actor=person)
+    assert serving("payments").version == "v1"
+    assert PromotionRequest.objects.get().status == "pending"
+
+
 def test_the_database_knows_it_too(versions, owner):
     asked = request_promotion(versions[1], actor=owner)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -108,6 +117,14 @@ def test_without_a_passing_comparison_an_override_needs_a_reason(versions, owner
     approve_promotion(asked, actor=second_owner)
     assert serving("payments").version == "v3"
     assert AuditEntry.objects.order_by("-number")[0].detail["override"] is True
+
+
+def test_a_written_reason_has_ten_letters_or_more(versions, owner):
+    for reason in ("", "too short", "  padded    "):
+        with pytest.raises(ReasonNeeded, match="10 letters"):
+            request_promotion(versions[2], actor=owner, reason=reason, override=True)
+    asked = request_promotion(versions[2], actor=owner, reason=" ten or so. ", override=True)
+    assert (asked.reason, asked.override) == ("ten or so.", True)
 
 
 def test_an_override_of_what_passes_is_none(versions, owner):
@@ -206,6 +223,30 @@ def test_live_traffic_has_the_last_word(versions, owner, second_owner):
     )
     found = evidence_for(versions[2], champion)
     assert (found.kind, found.passed) == ("live", True)
+
+
+@pytest.mark.parametrize("verdict", ["better", "worse"])
+def test_live_traffic_beside_another_champion_says_nothing(versions, verdict):
+    told = {"champion_digest": "d" * 64, "verdict": verdict, "reason": "Of another day."}
+    for version in versions[1:]:
+        shadow_of(version, comparison=told)
+    won, drawn = (evidence_for(version, versions[0]) for version in versions[1:])
+    assert (won.kind, won.passed, won.against) == ("offline", True, "")
+    assert (drawn.kind, drawn.passed, drawn.against) == ("none", False, "")
+
+
+def test_what_comes_into_service_elsewhere_leaves_requests_and_guards_alone(
+    versions, owner, payments_digest
+):
+    promote(versions[1], actor=None, reason="It is watched now.")
+    request_promotion(versions[2], actor=owner, override=True, reason="A reason that is long.")
+    elsewhere = make_detector("elsewhere")
+    make_versions(elsewhere, payments_digest)
+    promote(ModelVersion.objects.get(detector=elsewhere, number=2), actor=None, reason="test")
+    roll_back(elsewhere, actor=None, reason="test")
+    assert PromotionRequest.objects.get().status == "pending"
+    guards = PromotionGuard.objects.order_by("id").values_list("version__detector__slug", "state")
+    assert list(guards) == [("payments", "watching"), ("elsewhere", "ended")]
 
 
 def test_a_comparison_with_another_champion_backs_nothing(versions):
