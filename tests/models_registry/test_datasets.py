@@ -1,11 +1,15 @@
 """A dataset holds what was logged, with the labels that were known at its time."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 import yaml
+from django.utils import timezone
 
+from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
+from models_registry.core.splits import TimeSplit
 from models_registry.datasets import (
     DatasetError,
     dataset_rows,
@@ -17,8 +21,8 @@ from models_registry.logged_vectors import NEW_FEATURES, NO_BUNDLE
 from scoring.core.bundle import BundleError
 from scoring.declarations import load_detector
 from scoring.labelling import record_label, record_truths, retract_labels
-from scoring.models import Label
-from tests.factories import START, card, config_of, scored_many
+from scoring.models import Label, Prediction
+from tests.factories import START, card, config_of, payment, scored_many
 from tests.models_registry.learning import KNOWN_AT
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +93,37 @@ def test_the_newest_label_counts(cards_detector, cards):
 def test_events_of_the_future_are_left_out(cards_detector, cards):
     rows = read(cards_detector, START + timedelta(minutes=15))
     assert len(rows.event_time) == 2
+
+
+def test_events_of_other_detectors_are_left_out(cards_detector, cards, payments_detector):
+    scored_many("payments", [payment(timestamp=START.isoformat())])
+    rows = read(cards_detector)
+    assert len(rows.event_time) == 3
+    named = dataset_rows(describe_dataset(cards_detector, rows))
+    assert [row[1] for row in named] == ["0", "1", "2"]
+
+
+def test_who_reads_again_as_of_one_moment_reads_the_same_rows(cards_detector, cards):
+    label(cards[0], True, days=1)
+    then = timezone.now()
+    label(cards[0], False, days=2)
+    label(cards[1], True, days=1)
+    scored_many("cards", [card(9, TX_DATETIME=START.isoformat())])
+    again = read_rows(cards_detector, known_at=LATER, report=quiet, stored_by=then)
+    assert known(again) == [-1, -1, 1]
+    assert again.origin["read_at"] == then.isoformat()
+    assert known(read(cards_detector)).count(-1) == 2
+    with pytest.raises(DatasetError):
+        read_rows(cards_detector, known_at=LATER, report=quiet, stored_by=START)
+
+
+def test_who_was_to_be_looked_at_by_people_is_kept_with_its_chance(cards_detector, cards):
+    chosen = {"random_audit": 0.25, "rule": 1.0, "": 0.25}
+    for row, (reason, chance) in zip(cards, chosen.items(), strict=True):
+        Prediction.objects.filter(pk=row.pk).update(selection_reason=reason, propensity=chance)
+    found = read(cards_detector).selection  # In the order of the events: 0, 1, 2.
+    assert found.kind.tolist() == [SELECTED, NOT_SELECTED, AUDITED]
+    assert found.propensity.tolist() == [1.0, 0.25, 0.25]
 
 
 def redeclared(tmp_path, config):
@@ -184,6 +219,20 @@ def test_the_digest_tells_equal_data_from_other_data(cards_detector, cards):
     assert digest(read(cards_detector)) != before
 
 
+def test_the_digest_is_of_everything_that_a_learner_sees(cards_detector, cards):
+    for row, days in zip(cards, (1, 2, 3), strict=True):
+        label(row, True, days=days)
+    rows = read(cards_detector)
+    labels, plus = rows.labels, {}
+    plus |= {name: getattr(rows, name) + 1 for name in ("vectors", "event_time", "amounts")}
+    others = [replace(rows, **{name: changed}) for name, changed in plus.items()]
+    for name in ("row", "value", "time"):
+        changed = replace(labels, **{name: getattr(labels, name) + 1})
+        others.append(replace(rows, labels=changed))
+    others.append(replace(rows, labels=replace(labels, confidence=np.full(3, 0.5))))
+    assert len({digest(rows), *map(digest, others)}) == 8
+
+
 def test_what_the_data_was_is_kept(cards_detector, cards):
     label(cards[0], True, days=1)
     label(cards[1], False, days=1)
@@ -259,3 +308,16 @@ def test_the_ids_of_a_dataset_are_those_that_had_arrived(cards_detector, cards):
     dataset = describe_dataset(cards_detector, read(cards_detector))
     scored_many("cards", [card(99)])
     assert [row[1] for row in dataset_rows(dataset)] == ["0", "1", "2"]
+
+
+def test_each_event_of_a_dataset_is_named_with_its_part(cards_detector, cards):
+    start = START.timestamp()
+    split = TimeSplit(
+        train_start=start, train_end=start + 1, validation_end=start + 602,
+        test_end=start + 10_000, delay=0.5,
+    )  # fmt: skip
+    rows = read(cards_detector)
+    told = list(dataset_rows(describe_dataset(cards_detector, rows, split)))
+    assert [row[3] for row in told] == ["training", "validation", "test"]
+    assert [row[2] for row in told] == [START + timedelta(minutes=m) for m in (0, 10, 20)]
+    assert {row[3] for row in dataset_rows(describe_dataset(cards_detector, rows))} == {""}

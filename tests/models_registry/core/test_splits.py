@@ -78,6 +78,27 @@ def test_rows_that_nobody_labelled_can_be_left_out():
     ]
 
 
+def test_what_needs_no_labels_learns_from_all_and_is_judged_on_what_is_known():
+    given = history((3, 1, 8.0), (15, 0, 16.0), (30, 1, 31.0))
+    parts = SPLIT.apply(DAILY, given, matured_is_genuine=False, needs_labels=False)
+    assert parts.train.rows.tolist() == list(range(7))
+    assert parts.train.labels.tolist() == [-1, -1, -1, 1, -1, -1, -1]
+    assert (parts.train.labelled, parts.train.positives) == (1, 1)
+    assert (parts.validation.rows.tolist(), parts.test.rows.tolist()) == ([15], [30])
+    nothing = SPLIT.apply(DAILY, NOBODY, matured_is_genuine=False, needs_labels=False)
+    assert (nothing.train.labelled, nothing.test.rows.size, nothing.test.span.size) == (0, 0, 7)
+    with pytest.raises(SplitError, match="The test part has no event"):
+        SPLIT.apply(DAILY[:28], NOBODY, matured_is_genuine=False, needs_labels=False)
+
+
+def test_a_part_tells_which_events_of_its_time_are_known():
+    given = history((5, 0, 7.0), (3, 1, 8.0), (15, 0, 16.0), (30, 1, 31.0))
+    part = SPLIT.apply(DAILY, given, matured_is_genuine=False).train
+    assert part.span.tolist() == list(range(7))
+    assert part.known.tolist() == [False, False, False, True, False, True, False]
+    assert part.span_labels.tolist() == [-1, -1, -1, 1, -1, 0, -1]
+
+
 def test_rows_come_oldest_first():
     parts = SPLIT.apply(DAILY[::-1].copy(), NOBODY, matured_is_genuine=True)
     assert parts.train.rows.tolist() == [39, 38, 37, 36, 35, 34, 33]
@@ -92,6 +113,7 @@ def test_a_plan_leaves_out_what_has_not_matured():
     split = plan_split(0, 121 * DAY, delay=7 * DAY)
     assert split.test_end == pytest.approx(114 * DAY)
     assert split.train_end == pytest.approx(60 * DAY)
+    assert split.validation_end == pytest.approx(87 * DAY)
     assert split.validation_start - split.train_end == 7 * DAY
     assert split.test_start - split.validation_end == 7 * DAY
 
@@ -101,6 +123,18 @@ def test_too_short_a_history_is_refused():
         plan_split(0, 20 * DAY, delay=7 * DAY)
     with pytest.raises(SplitError, match="too short"):
         TimeSplit(train_start=0, train_end=1, validation_end=2, test_end=9, delay=5)
+
+
+@pytest.mark.parametrize("delay", [-1.0, float("nan")])
+def test_a_label_does_not_come_before_its_event(delay):
+    with pytest.raises(SplitError, match="negative"):
+        TimeSplit(train_start=0, train_end=9, validation_end=19, test_end=29, delay=delay)
+
+
+def test_labels_that_come_at_once_need_no_days_between_the_parts():
+    split = plan_split(0, 10 * DAY, delay=0)
+    assert [end / DAY for _, end in split.bounds.values()] == pytest.approx([6, 8, 10])
+    assert [start / DAY for start, _ in split.bounds.values()] == pytest.approx([0, 6, 8])
 
 
 def test_a_young_event_without_a_label_is_never_a_negative():
@@ -127,13 +161,21 @@ def test_each_day_lies_in_one_part_or_in_a_delay():
 
 def test_folds_walk_forward_and_each_is_judged_on_days_of_its_own():
     folds = prequential_splits(0, 131 * DAY, delay=7 * DAY, folds=4)
-    assert [fold.test_end / DAY for fold in folds] == pytest.approx([91, 102.2, 113.4, 124], abs=3)
+    assert [fold.test_end / DAY for fold in folds] == pytest.approx([91, 102, 113, 124])
     for earlier, later in pairwise(folds):
         assert later.test_start == pytest.approx(earlier.test_end, abs=1e-3)
         assert later.train_end > earlier.train_end
     for fold in folds:
         assert fold.test_start - fold.validation_end == 7 * DAY
         assert fold.validation_start - fold.train_end == 7 * DAY
+
+
+def test_there_are_as_many_folds_as_were_asked_for_and_four_at_most():
+    for asked, made in ((1, 1), (3, 3), (4, 4), (9, 4)):
+        folds = prequential_splits(0, 131 * DAY, delay=7 * DAY, folds=asked)
+        assert len(folds) == made
+        assert folds[-1].test_end == pytest.approx(124 * DAY)
+        assert {fold.train_start for fold in folds} == {0}
 
 
 def test_folds_need_a_history():
