@@ -225,6 +225,20 @@ def test_live_traffic_has_the_last_word(versions, owner, second_owner):
     assert (found.kind, found.passed) == ("live", True)
 
 
+def test_what_broke_its_guard_once_is_backed_by_no_comparison_any_more(versions, owner):
+    first, won, drawn = versions
+    promote(won, actor=None, reason="test")
+    promote(drawn, actor=None, reason="test")
+    roll_back(won.detector, actor=None, reason="test", expected=drawn.pk)
+    roll_back(won.detector, actor=None, reason="test", expected=won.pk)
+    PromotionGuard.objects.filter(version=drawn).update(state="broken")
+    assert evidence_for(won, first).passed  # Its own guard ended, and broke nothing.
+    PromotionGuard.objects.filter(version=won).update(state="broken")
+    assert "rolled back by its guard" in evidence_for(won, first).text
+    with pytest.raises(PromotionRefused, match="as an override"):
+        request_promotion(ModelVersion.objects.get(pk=won.pk), actor=owner, reason="It is cheaper.")
+
+
 @pytest.mark.parametrize("verdict", ["better", "worse"])
 def test_live_traffic_beside_another_champion_says_nothing(versions, verdict):
     told = {"champion_digest": "d" * 64, "verdict": verdict, "reason": "Of another day."}

@@ -196,6 +196,13 @@ def test_a_block_threshold_above_one_never_blocks():
     assert (found.decision, found.level) == (Decision.REVIEW, RiskLevel.CRITICAL)
 
 
+def test_a_missing_score_reaches_no_threshold_as_low_as_it_may_be():
+    lowest = Thresholds(review=0.0, block=2.0, medium=0.0, high=2.0, critical=2.0)
+    for risk, decision, level in ((None, "APPROVE", "LOW"), (0.0, "REVIEW", "MEDIUM")):
+        found = decide(risk, lowest)
+        assert (found.decision, found.level) == (Decision(decision), RiskLevel(level))
+
+
 def test_thresholds_survive_a_manifest():
     assert Thresholds.from_dict(BOUNDS.to_dict()) == BOUNDS
     with pytest.raises(KeyError):

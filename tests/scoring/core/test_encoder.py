@@ -129,6 +129,27 @@ def test_a_log_keeps_the_sign():
     assert encoder.matrix(np.array([[np.e - 1], [1 - np.e]]))[:, 0] == pytest.approx([1.0, -1.0])
 
 
+@pytest.mark.parametrize(
+    ("prepared", "first", "second"),
+    [
+        ({"center": 2.0}, [-2.0, 5.0], [6.0, 5.0]),
+        ({"scale": 4.0}, [0.0, 5.0], [2.0, 5.0]),
+        ({"log": True}, [0.0, 5.0], [np.log(9.0), 5.0]),
+        ({"log": True, "center": 1.0, "scale": 2.0}, [-0.5, 5.0], [np.log(3.0) - 0.5, 5.0]),
+        ({}, [0.0, 5.0], [8.0, 5.0]),
+    ],
+)
+def test_a_number_is_prepared_in_any_one_way_and_its_neighbour_is_left_alone(
+    prepared, first, second
+):
+    plain = {"op": "number", "fill": 5.0}
+    encoder = Encoder(
+        [plain | {"name": "x", "source": 1} | prepared, plain | {"name": "y", "source": 0}]
+    )
+    found = encoder.matrix(np.array([[np.nan, 0.0], [5.0, 8.0]]))
+    assert found == pytest.approx(np.array([first, second]), abs=1e-6)
+
+
 def test_a_missing_category_counts_as_the_most_frequent():
     city = Preparation(impute="most_frequent", encode="frequency")
     encoder = fitted(city, "category", values=(BERLIN, BERLIN, PARIS, np.nan))
