@@ -270,6 +270,27 @@ def test_a_comparison_with_another_champion_backs_nothing(versions):
     assert "never compared" in evidence_for(never, versions[0]).text
 
 
+@pytest.mark.parametrize(
+    ("changed", "backed", "said"),
+    [
+        ({"verdict": "better", "cheaper": "undecided"}, True, "surely ranks better"),
+        ({"verdict": "undecided", "cheaper": "better"}, True, "surely costs less"),
+        ({"verdict": "undecided", "cheaper": "better", "cost": None}, False, "not surely better"),
+        ({"verdict": "undecided", "cheaper": "worse"}, False, "is worse"),
+        ({"verdict": "worse", "cheaper": "better"}, False, "is worse"),
+        ({"verdict": "better", "cheaper": "worse"}, False, "is worse"),
+        ({"verdict": "undecided", "cheaper": "worse", "cost": None}, False, "not surely better"),
+    ],
+)
+def test_a_comparison_backs_what_is_better_in_one_thing_and_worse_in_none(
+    versions, changed, backed, said
+):
+    versions[1].comparison = comparison(versions[0].digest, **changed)
+    found = evidence_for(versions[1], versions[0])
+    assert (found.passed, found.kind) == (backed, "offline" if backed else "none")
+    assert said in found.text
+
+
 def test_what_could_not_serve_is_not_asked_for(versions, owner):
     broken = VersionFactory(
         detector=versions[0].detector, number=9, comparison=comparison(versions[0].digest)

@@ -14,6 +14,7 @@ from models_registry.promotion_models import PromotionGuard
 from models_registry.tasks import watch_promotions_task
 from scoring.deployment import serving
 from scoring.models import Label, Prediction
+from tests.factories import card, scored_many
 from tests.models_registry.rivals import other_digest, tell_truths, traffic
 from tests.models_registry.versions import VersionFactory
 
@@ -226,3 +227,88 @@ def test_a_former_champion_that_does_not_load_is_told_and_the_new_one_goes_on(gu
     assert guard.state == "watching"
     assert "could not be rolled back" in guard.fault
     assert serving("payments").version == "v2"
+
+
+def test_what_another_detector_scores_moves_no_level(guard, cards_detector):
+    worsen()
+    scored_many("cards", [card(i) for i in range(EVENTS)])
+    mine = {"bundle_digest": guard.former.digest, "latency_us": 900_000}
+    Prediction.objects.filter(detector=cards_detector).update(**mine)
+    before = guard.since - timedelta(seconds=0.01)
+    half = Prediction.objects.filter(detector=cards_detector).values("pk")[: EVENTS // 2]
+    Prediction.objects.filter(pk__in=list(half.values_list("pk", flat=True))).update(
+        received_at=before
+    )
+    assert not check_guard(guard, now=now())
+    assert (guard.before["events"], guard.after["events"]) == (EVENTS, EVENTS)
+    assert guard.before["p99_ms"] < 900
+
+
+def test_each_champion_is_measured_while_it_served(guard):
+    """Not by what the former one had scored before, nor by what it still finished after."""
+    worsen()
+    rows = list(Prediction.objects.order_by("received_at"))
+    early, late = rows[:4], rows[-7:]
+    mine = Prediction.objects.filter
+    mine(pk__in=[row.pk for row in early]).update(received_at=guard.since - timedelta(days=30))
+    mine(pk__in=[row.pk for row in late]).update(bundle_digest=guard.former.digest)
+    check_guard(guard, now=now())
+    assert (guard.before["events"], guard.after["events"]) == (EVENTS - 4, EVENTS - 7)
+
+
+@pytest.mark.parametrize(("days", "labelled"), [(1, 20), (8, 40)])
+def test_labels_count_once_they_matured_and_for_who_served_then(guard, versions, days, labelled):
+    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+    rows = list(Prediction.objects.order_by("received_at"))
+    tell_truths(rows)
+    for part, event_days in ((rows[:10], -20), (rows[10:30], -8), (rows[30:50], -5)):
+        happened = guard.since + timedelta(days=event_days)
+        Prediction.objects.filter(pk__in=[row.pk for row in part]).update(event_time=happened)
+    after = guard.since + timedelta(hours=1)
+    Prediction.objects.filter(pk__in=[row.pk for row in rows[50:]]).update(event_time=after)
+    check_guard(guard, now=guard.since + timedelta(days=days))
+    assert (guard.before["labelled"], guard.after["labelled"]) == (labelled, 0)
+
+
+def test_a_guard_that_is_over_looks_no_more(guard):
+    PromotionGuard.objects.update(state="passed")
+    worsen(latency_us=900_000)
+    assert watch_promotions(now=now()) == []
+    guard.refresh_from_db()
+    assert (guard.state, guard.checked_at) == ("passed", None)
+
+
+def test_who_looks_with_an_old_copy_sees_that_it_serves_no_more(guard, owner):
+    old = PromotionGuard.objects.select_related("version", "detector").get()
+    roll_back(guard.detector, actor=owner)
+    PromotionGuard.objects.update(state="watching")
+    assert not check_guard(old, now=now())
+    assert (old.state, old.checked_at) == ("ended", None)
+
+
+def test_a_guard_that_cannot_roll_back_ends_with_its_time_and_keeps_the_fault(guard):
+    ModelVersion.objects.filter(number=1).update(digest="f" * 64)
+    Prediction.objects.update(bundle_digest="f" * 64)
+    worsen(latency_us=900_000)
+    for when, state in ((now(), "watching"), (guard.until, "ended")):
+        assert not check_guard(PromotionGuard.objects.get(), now=when)
+        guard.refresh_from_db()
+        assert (guard.state, guard.checked_at) == (state, when)
+        assert "could not be rolled back" in guard.fault
+
+
+def test_a_fault_is_told_only_as_long_as_it_lasts(guard):
+    PromotionGuard.objects.update(fault="It could not be rolled back.")
+    worsen()
+    assert watch_promotions(now=now()) == []
+    guard.refresh_from_db()
+    assert guard.fault == ""
+
+
+@pytest.mark.parametrize(("events", "state"), [(49, "ended"), (50, "passed")])
+def test_as_many_events_as_declared_are_enough_to_pass(guard, events, state):
+    former = Prediction.objects.values_list("pk", flat=True)
+    Prediction.objects.exclude(pk__in=list(former[:50])).delete()
+    traffic(events, seed=11)
+    assert not check_guard(guard, now=guard.until)
+    assert guard.state == state
