@@ -18,6 +18,7 @@ from models_registry.approvals import (
     evidence_for,
     refuse_promotion,
     request_promotion,
+    serving_version,
     withdraw_promotion,
 )
 from models_registry.apps import check_four_eyes
@@ -259,6 +260,8 @@ def test_what_comes_into_service_elsewhere_leaves_requests_and_guards_alone(
     promote(ModelVersion.objects.get(detector=elsewhere, number=2), actor=None, reason="test")
     roll_back(elsewhere, actor=None, reason="test")
     assert PromotionRequest.objects.get().status == "pending"
+    assert serving_version(versions[1].detector) == versions[1]
+    assert serving_version(elsewhere) == ModelVersion.objects.get(detector=elsewhere, number=1)
     guards = PromotionGuard.objects.order_by("id").values_list("version__detector__slug", "state")
     assert list(guards) == [("payments", "watching"), ("elsewhere", "ended")]
 

@@ -1,3 +1,4 @@
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +35,15 @@ def test_the_newest_label_counts_whatever_the_order_of_rows():
     given = history((0, 0, 9.0), (0, 1, 3.0))
     assert given.as_known_at(5 * DAY, 1).tolist() == [1]
     assert given.as_known_at(9 * DAY, 1).tolist() == [0]
+
+
+def test_of_two_labels_of_one_moment_the_one_told_last_counts():
+    rows, rng = np.tile(np.arange(100), 2), np.random.default_rng(5)
+    times = np.tile(rng.integers(0, 5, 100) * DAY, 2)
+    values = np.repeat(np.array([0, 1], np.int8), 100)
+    given = LabelHistory(rows, values, times, np.where(values == 1, 0.5, 0.25))
+    assert set(given.as_known_at(9 * DAY, 100)) == {1}
+    assert set(given.confidence_at(9 * DAY, 100)) == {0.5}
 
 
 def test_how_sure_a_label_is_comes_with_the_newest_one():
@@ -109,6 +119,14 @@ def test_a_part_without_labels_is_named():
         SPLIT.apply(DAILY, NOBODY, matured_is_genuine=False)
 
 
+def test_a_part_is_told_to_lack_labels_or_events():
+    given = history((3, 1, 8.0))
+    with pytest.raises(SplitError, match="The validation part has no labelled event"):
+        SPLIT.apply(DAILY, given, matured_is_genuine=False)
+    with pytest.raises(SplitError, match="The validation part has no event"):
+        SPLIT.apply(DAILY[:9], given, matured_is_genuine=False, needs_labels=False)
+
+
 def test_a_plan_leaves_out_what_has_not_matured():
     split = plan_split(0, 121 * DAY, delay=7 * DAY)
     assert split.test_end == pytest.approx(114 * DAY)
@@ -123,6 +141,28 @@ def test_too_short_a_history_is_refused():
         plan_split(0, 20 * DAY, delay=7 * DAY)
     with pytest.raises(SplitError, match="too short"):
         TimeSplit(train_start=0, train_end=1, validation_end=2, test_end=9, delay=5)
+
+
+@pytest.mark.parametrize("ends", [(0, 19, 29), (9, 14, 29), (9, 19, 24)])
+def test_a_part_without_any_time_is_refused(ends):
+    train, validation, test = ends
+    with pytest.raises(SplitError, match="too short"):
+        TimeSplit(train_start=0, train_end=train, validation_end=validation, test_end=test, delay=5)
+
+
+@pytest.mark.parametrize("start", [0, 20_000 * DAY])
+def test_a_history_must_be_longer_than_three_delays_whenever_it_began(start):
+    for plan in (plan_split, partial(prequential_splits, folds=2)):
+        with pytest.raises(SplitError, match=r"^21\.0 days of history are too few"):
+            plan(start, start + 21 * DAY, delay=7 * DAY)
+        assert plan(start, start + 21.5 * DAY, delay=7 * DAY)
+
+
+def test_shares_need_not_add_up_to_one():
+    few, many = (
+        plan_split(0, 121 * DAY, delay=7 * DAY, shares=(3.0 * n, n, n)) for n in (0.2, 5.0)
+    )
+    assert list(few.bounds.values()) == [pytest.approx(part) for part in many.bounds.values()]
 
 
 @pytest.mark.parametrize("delay", [-1.0, float("nan")])
