@@ -71,7 +71,7 @@ def steady(ms):
 
 @pytest.mark.parametrize(
     ("was", "now", "broken"),
-    [(1.0, 5.9, []), (1.0, 6.1, ["latency"]), (40.0, 79.0, []), (40.0, 81.0, ["latency"])],
+    [(1.0, 6.0, []), (1.0, 6.004, ["latency"]), (40.0, 79.0, []), (40.0, 81.0, ["latency"])],
 )
 def test_latency_may_double_and_of_a_fast_one_rise_by_five_milliseconds(was, now, broken):
     assert guards(steady(was), steady(now)) == broken
@@ -135,6 +135,67 @@ def test_a_level_without_events_is_told_as_unknown():
     told = nothing.levels()
     assert {told[name] for name in ("p99_ms", "degraded", "precision", "cost")} == {None}
     assert (told["events"], told["labelled"]) == (0, 0)
+
+
+def exactly(share, n):
+    return np.arange(n) < round(share * n)
+
+
+@pytest.mark.parametrize(
+    ("column", "n", "was", "now", "broken"),
+    [
+        # Three times as many alerts and one event in a hundred more, or half of what was let by.
+        ("alerted", 20_000, 0.0, 0.0099, False),
+        ("alerted", 20_000, 0.0, 0.014, True),
+        ("alerted", 20_000, 0.02, 0.0699, False),
+        ("alerted", 20_000, 0.02, 0.078, True),
+        ("alerted", 20_000, 0.6, 0.7999, False),
+        ("alerted", 20_000, 0.6, 0.82, True),
+        # Five degraded answers in a hundred more.
+        ("degraded", 20_000, 0.1, 0.1499, False),
+        ("degraded", 20_000, 0.1, 0.163, True),
+        # Twenty points less of right alerts, or half of them.
+        ("precise", 2000, 0.6, 0.401, False),
+        ("precise", 2000, 0.6, 0.35, True),
+        ("precise", 2000, 0.2, 0.101, False),
+        ("precise", 2000, 0.2, 0.065, True),
+    ],
+)
+def test_each_share_may_move_as_far_as_declared(column, n, was, now, broken):
+    before, after = (
+        replace(sample(events=20_000), **{column: exactly(share, n)}) for share in (was, now)
+    )
+    named = {"alerted": "alert_rate", "degraded": "degraded", "precise": "precision"}[column]
+    assert guards(before, after) == ([named] if broken else [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "broken"),
+    [
+        ([2.0] * 400, [3.0] * 400, False),
+        ([2.0] * 400, [3.01] * 400, True),
+        # Beyond that, 3.72 standard errors: of the former costs, half as much again, and the new.
+        ([0.0, 4.0] * 200, [3.55] * 400, False),
+        ([0.0, 4.0] * 200, [3.57] * 400, True),
+        ([2.0] * 400, [1.73, 5.73] * 50, False),
+        ([2.0] * 400, [1.76, 5.76] * 50, True),
+    ],
+)
+def test_costs_may_rise_by_half_and_by_what_chance_does(before, after, broken):
+    sides = (replace(sample(), costs=np.array(costs)) for costs in (before, after))
+    assert guards(*sides) == (["cost"] if broken else [])
+
+
+def test_as_many_events_as_declared_are_judged():
+    assert guards(sample(), sample(1, events=SPEC.events, degraded=1.0)) == ["degraded"]
+    assert guards(sample(), sample(1, events=SPEC.events - 1, degraded=1.0)) == []
+
+
+def test_nothing_lies_above_all_and_anything_above_nothing():
+    assert not surely_above(0, 0, 0.0)
+    assert not surely_above(0, 10, 0.0)
+    assert surely_above(1, 10, 0.0)
+    assert not surely_above(10, 10, 1.0)
 
 
 @pytest.mark.parametrize(("hits", "of"), [(1, 10), (30, 1000), (5, 5), (700, 5000)])
