@@ -294,6 +294,22 @@ def test_a_comparison_backs_what_is_better_in_one_thing_and_worse_in_none(
     assert said in found.text
 
 
+def test_who_asks_with_an_old_copy_asks_for_what_is_stored(versions, owner, second_owner):
+    old, serves = (
+        ModelVersion.objects.get(pk=version.pk) for version in (versions[1], versions[0])
+    )
+    ModelVersion.objects.filter(pk=old.pk).update(digest=other_digest(review=0.3))
+    asked = request_promotion(old, actor=owner)
+    assert asked.digest == ModelVersion.objects.get(pk=old.pk).digest != versions[1].digest
+    withdraw_promotion(asked, actor=owner)
+    old.stage, serves.stage = "challenger", "challenger"
+    reject(ModelVersion.objects.get(pk=old.pk), actor=second_owner)
+    with pytest.raises(PromotionRefused, match="was rejected"):
+        request_promotion(old, actor=owner)
+    with pytest.raises(PromotionRefused, match="champion already"):
+        request_promotion(serves, actor=owner, override=True, reason="A reason that is long.")
+
+
 def test_what_could_not_serve_is_not_asked_for(versions, owner):
     broken = VersionFactory(
         detector=versions[0].detector, number=9, comparison=comparison(versions[0].digest)

@@ -16,7 +16,7 @@ from scoring.deployment import serving
 from scoring.models import Label, Prediction
 from tests.factories import card, scored_many
 from tests.models_registry.rivals import other_digest, tell_truths, traffic
-from tests.models_registry.versions import VersionFactory
+from tests.models_registry.versions import VersionFactory, make_detector
 
 pytestmark = pytest.mark.django_db
 EVENTS = 60
@@ -92,6 +92,7 @@ def test_what_gets_worse_is_rolled_back_and_on_record(guard, columns, broken):
     assert decision.reason.startswith("Rolled back by its guard: ")
     entry = AuditEntry.objects.order_by("-number")[0]
     assert (entry.action, entry.detail["restored"]) == ("model.guard_broken", "v1")
+    assert (entry.object_id, guard.ended_at) == (str(guard.version_id), guard.checked_at)
 
 
 def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, versions):
@@ -242,6 +243,18 @@ def test_what_another_detector_scores_moves_no_level(guard, cards_detector):
     assert not check_guard(guard, now=now())
     assert (guard.before["events"], guard.after["events"]) == (EVENTS, EVENTS)
     assert guard.before["p99_ms"] < 900
+
+
+def test_a_guard_that_breaks_breaks_no_other(guard, versions):
+    elsewhere = make_detector("elsewhere")
+    for number, version in enumerate(versions, start=1):
+        same = VersionFactory(detector=elsewhere, number=number, digest=version.digest)
+        promote(same, actor=None, reason="test")
+    worsen(latency_us=900_000)
+    Prediction.objects.filter(received_at__gte=guard.since).update(received_at=now())
+    assert watch_promotions(now=now()) == [guard]
+    states = PromotionGuard.objects.order_by("id").values_list("detector__slug", "state")
+    assert list(states) == [("payments", "broken"), ("elsewhere", "watching")]
 
 
 def test_each_champion_is_measured_while_it_served(guard):
