@@ -257,6 +257,32 @@ def test_a_guard_that_breaks_breaks_no_other(guard, versions):
     assert list(states) == [("payments", "broken"), ("elsewhere", "watching")]
 
 
+def test_a_guard_that_passes_ends_no_other(guard):
+    elsewhere = make_detector("elsewhere")
+    for number, digest in enumerate((guard.former.digest, guard.version.digest), start=1):
+        same = VersionFactory(detector=elsewhere, number=number, digest=digest)
+        promote(same, actor=None, reason="test")
+    worsen()
+    Prediction.objects.filter(received_at__gte=guard.since).update(received_at=now())
+    assert not check_guard(guard, now=guard.until)
+    assert (guard.state, guard.ended_at) == ("passed", guard.until)
+    assert PromotionGuard.objects.get(detector=elsewhere).state == "watching"
+
+
+def test_of_very_many_events_the_newest_are_looked_at(guard, monkeypatch):
+    monkeypatch.setattr("models_registry.guarding.MOST_EVENTS", 50)
+    worsen()
+    for served in (
+        Prediction.objects.filter(received_at__lt=guard.since),
+        Prediction.objects.filter(received_at__gte=guard.since),
+    ):
+        oldest = list(served.order_by("received_at").values_list("pk", flat=True)[:10])
+        Prediction.objects.filter(pk__in=oldest).update(latency_us=900_000)
+    assert not check_guard(guard, now=now())
+    assert (guard.before["events"], guard.after["events"]) == (50, 50)
+    assert max(guard.before["p99_ms"], guard.after["p99_ms"]) < 900
+
+
 def test_each_champion_is_measured_while_it_served(guard):
     """Not by what the former one had scored before, nor by what it still finished after."""
     worsen()

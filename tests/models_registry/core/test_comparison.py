@@ -71,6 +71,15 @@ def test_where_either_of_two_may_decide_each_has_to_be_surer():
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
+def test_costs_are_compared_where_any_amount_is_known():
+    some, none = np.where(np.arange(4000) % 2, AMOUNTS, np.nan), np.full(4000, np.nan)
+    contenders = contender(0.3), contender(0.0)
+    found = outcome(*contenders, amounts=some)
+    assert (found.cheaper, found.level) == ("better", 0.975)
+    found = outcome(*contenders, amounts=none)
+    assert (found.cost, found.cheaper, found.level) == (None, "undecided", 0.95)
+
+
 @pytest.mark.slow
 def test_equal_candidates_pass_no_oftener_than_promised():
     """Of 100, each promised with 5 in 100 at most: 12 and more would happen in 1 of 200 only."""
