@@ -1,0 +1,58 @@
+"""Another process has put another declaration into service: the next event goes by that one."""
+
+import pytest
+
+from scoring.core.bundle import write_bundle
+from scoring.deployment import bundle_root
+from scoring.models import Deployment, Prediction
+from scoring.services import Refused, Scored, score_event, score_events
+from tests.factories import payment, scored
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def elsewhere(payments_detector):
+    """Puts a declaration with other bounds of the amount into service, unknown to this process."""
+    scored("payments", payment())  # From here on it remembers what served.
+
+    def serve(**bounds):
+        config = payments_detector.config
+        config["event"]["schema"]["properties"]["amount"] |= bounds
+        digest = write_bundle(bundle_root(), {"detector": config}, {})
+        Deployment.objects.filter(detector=payments_detector).update(digest=digest)
+        return digest
+
+    return serve
+
+
+def test_an_event_that_may_come_by_now_is_not_refused(elsewhere):
+    digest = elsewhere(minimum=-5)
+    assert scored("payments", payment(amount=-1)).bundle_digest == digest
+
+
+def test_an_event_that_may_come_no_more_is_refused_in_the_words_of_today(elsewhere):
+    elsewhere(minimum=100)
+    assert score_event("payments", payment()) == Refused((("amount", "must be at least 100"),))
+    elsewhere(minimum=-5)
+    assert score_event("payments", payment(amount=-9)) == Refused(
+        (("amount", "must be at least -5"),)
+    )
+    assert Prediction.objects.count() == 1
+
+
+def test_all_events_of_a_call_go_by_what_serves_now_and_keep_their_order(elsewhere):
+    digest = elsewhere(minimum=-5)
+    amounts = (-1, 25, -9, -2)
+    found = score_events("payments", [payment(amount=amount) for amount in amounts])
+    assert [type(outcome) for outcome in found] == [Scored, Scored, Refused, Scored]
+    rows = [outcome.prediction for outcome in found if isinstance(outcome, Scored)]
+    assert [int(row.exposure) for row in rows] == [-1, 25, -2]
+    assert {row.bundle_digest for row in rows} == {digest}
+    again = score_events("payments", [payment(transaction_id=row.external_id) for row in rows])
+    assert [type(outcome).__name__ for outcome in again] == ["Conflicting", "Scored", "Conflicting"]
+
+
+def test_a_call_without_events_has_no_outcomes(elsewhere):
+    elsewhere(minimum=-5)
+    assert score_events("payments", []) == []
