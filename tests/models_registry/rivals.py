@@ -15,7 +15,7 @@ from scoring.deployment import bundle_root
 from scoring.labelling import record_truths
 from scoring.models import Detector, Label, Prediction
 from tests.factories import payments, scored_many, trained_payments
-from tests.models_registry.versions import VersionFactory
+from tests.models_registry.versions import VersionFactory, comparison
 
 
 def other_digest(**thresholds: float) -> str:
@@ -36,6 +36,21 @@ def rivals(detector: Detector, digest: str, **thresholds: float) -> list[ModelVe
         trained_at=timezone.now() - timedelta(hours=1),
     )
     return [first, second]
+
+
+def make_versions(detector: Detector, digest: str) -> list[ModelVersion]:
+    """v1 serves; v2 won its comparison with it, v3 did not."""
+    first = VersionFactory(detector=detector, number=1, digest=digest)
+    promote(first, actor=None, reason="The first.")
+    won = comparison(digest)
+    drawn = comparison(digest, verdict="undecided", cheaper="undecided")
+    return [
+        first,
+        VersionFactory(detector=detector, number=2, digest=other_digest(), comparison=won),
+        VersionFactory(
+            detector=detector, number=3, digest=other_digest(review=0.4), comparison=drawn
+        ),
+    ]
 
 
 def shadow_of(version: ModelVersion, **changed: Any) -> Shadow:

@@ -29,7 +29,7 @@ from scoring.core.bundle import BundleError
 from scoring.deployment import serving
 from tests.accounts.factories import user_with_role
 from tests.factories import shipped_detector
-from tests.models_registry.rivals import other_digest, shadow_of
+from tests.models_registry.rivals import make_versions, other_digest, shadow_of
 from tests.models_registry.versions import VersionFactory, comparison, make_detector
 
 pytestmark = pytest.mark.django_db
@@ -39,20 +39,6 @@ pytestmark = pytest.mark.django_db
 def versions(payments_detector, payments_digest):
     """v1 serves; v2 won its comparison, v3 did not."""
     return make_versions(payments_detector, payments_digest)
-
-
-def make_versions(detector, digest):
-    first = VersionFactory(detector=detector, number=1, digest=digest)
-    promote(first, actor=None, reason="The first.")
-    won = comparison(digest)
-    drawn = comparison(digest, verdict="undecided", cheaper="undecided")
-    return [
-        first,
-        VersionFactory(detector=detector, number=2, digest=other_digest(), comparison=won),
-        VersionFactory(
-            detector=detector, number=3, digest=other_digest(review=0.4), comparison=drawn
-        ),
-    ]
 
 
 def test_one_asks_and_another_approves(versions, owner, second_owner):
@@ -191,6 +177,22 @@ def test_a_champion_that_changed_meanwhile_makes_the_request_outdated(
     assert PromotionRequest.objects.get().note == "What serves has changed since."
 
 
+def test_an_approval_outdates_what_is_still_open_and_leaves_what_was_decided(
+    versions, owner, second_owner
+):
+    why = {"override": True, "reason": "A reason that is long."}
+    refused = request_promotion(versions[2], actor=owner, **why)
+    refuse_promotion(refused, actor=second_owner, note="Not today.")
+    waits = request_promotion(versions[2], actor=owner, **why)
+    asked = request_promotion(versions[1], actor=owner)
+    approve_promotion(asked, actor=second_owner)
+    rows = PromotionRequest.objects.order_by("pk")
+    assert [row.pk for row in rows] == [refused.pk, waits.pk, asked.pk]
+    assert [row.status for row in rows] == ["refused", "outdated", "approved"]
+    assert rows[0].note == "Not today."
+    assert rows[0].decided_at < rows[1].decided_at
+
+
 def test_a_version_that_was_rejected_or_changed_meanwhile_is_outdated(
     versions, owner, second_owner
 ):
@@ -226,30 +228,6 @@ def test_live_traffic_has_the_last_word(versions, owner, second_owner):
     assert (found.kind, found.passed) == ("live", True)
 
 
-def test_what_broke_its_guard_once_is_backed_by_no_comparison_any_more(versions, owner):
-    first, won, drawn = versions
-    promote(won, actor=None, reason="test")
-    promote(drawn, actor=None, reason="test")
-    roll_back(won.detector, actor=None, reason="test", expected=drawn.pk)
-    roll_back(won.detector, actor=None, reason="test", expected=won.pk)
-    PromotionGuard.objects.filter(version=drawn).update(state="broken")
-    assert evidence_for(won, first).passed  # Its own guard ended, and broke nothing.
-    PromotionGuard.objects.filter(version=won).update(state="broken")
-    assert "rolled back by its guard" in evidence_for(won, first).text
-    with pytest.raises(PromotionRefused, match="as an override"):
-        request_promotion(ModelVersion.objects.get(pk=won.pk), actor=owner, reason="It is cheaper.")
-
-
-@pytest.mark.parametrize("verdict", ["better", "worse"])
-def test_live_traffic_beside_another_champion_says_nothing(versions, verdict):
-    told = {"champion_digest": "d" * 64, "verdict": verdict, "reason": "Of another day."}
-    for version in versions[1:]:
-        shadow_of(version, comparison=told)
-    won, drawn = (evidence_for(version, versions[0]) for version in versions[1:])
-    assert (won.kind, won.passed, won.against) == ("offline", True, "")
-    assert (drawn.kind, drawn.passed, drawn.against) == ("none", False, "")
-
-
 def test_what_comes_into_service_elsewhere_leaves_requests_and_guards_alone(
     versions, owner, payments_digest
 ):
@@ -271,27 +249,6 @@ def test_a_comparison_with_another_champion_backs_nothing(versions):
     assert (found.passed, "another champion than v3" in found.text) == (False, True)
     never = VersionFactory(detector=versions[0].detector, number=9)
     assert "never compared" in evidence_for(never, versions[0]).text
-
-
-@pytest.mark.parametrize(
-    ("changed", "backed", "said"),
-    [
-        ({"verdict": "better", "cheaper": "undecided"}, True, "surely ranks better"),
-        ({"verdict": "undecided", "cheaper": "better"}, True, "surely costs less"),
-        ({"verdict": "undecided", "cheaper": "better", "cost": None}, False, "not surely better"),
-        ({"verdict": "undecided", "cheaper": "worse"}, False, "is worse"),
-        ({"verdict": "worse", "cheaper": "better"}, False, "is worse"),
-        ({"verdict": "better", "cheaper": "worse"}, False, "is worse"),
-        ({"verdict": "undecided", "cheaper": "worse", "cost": None}, False, "not surely better"),
-    ],
-)
-def test_a_comparison_backs_what_is_better_in_one_thing_and_worse_in_none(
-    versions, changed, backed, said
-):
-    versions[1].comparison = comparison(versions[0].digest, **changed)
-    found = evidence_for(versions[1], versions[0])
-    assert (found.passed, found.kind) == (backed, "offline" if backed else "none")
-    assert said in found.text
 
 
 def test_who_asks_with_an_old_copy_asks_for_what_is_stored(versions, owner, second_owner):

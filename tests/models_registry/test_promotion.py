@@ -16,6 +16,7 @@ from models_registry.promotion import (
     review_over,
     roll_back,
 )
+from models_registry.shadow_models import Shadow
 from scoring.core.bundle import BundleError, write_bundle
 from scoring.deployment import (
     bundle_root,
@@ -29,6 +30,7 @@ from scoring.policies import set_policy
 from scoring.shortfalls import review_due
 from tests.factories import card, config_of, scored
 from tests.models_registry.learning import version_of
+from tests.models_registry.rivals import shadow_of
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -236,3 +238,17 @@ def test_a_version_with_other_windows_serves_at_once_and_knows_the_past(versions
     row = scored("cards", card(2))
     names = serving("cards").bundle.plan.names
     assert row.vector_array()[names.index("CUSTOMER_ID_count_60d")] == 2.0
+
+
+def test_a_promotion_ends_its_own_shadow_and_no_other(versions):
+    earlier = timezone.now() - timedelta(days=9)
+    stood = [("running", None), ("blocked", None), ("ended", earlier)]
+    for version, (state, stopped) in zip(versions, stood, strict=True):
+        shadow_of(version, state=state, stopped_at=stopped)
+    promote(versions[2], actor=None, reason="test")
+    promote(versions[1], actor=None, reason="test")
+    rows = Shadow.objects.order_by("version__number").values_list("state", "stopped_at")
+    (first, running), (second, ended), (third, before) = rows
+    assert (first, second, third) == ("running", "ended", "ended")
+    assert (running, before) == (None, earlier)
+    assert ended > earlier
