@@ -56,6 +56,13 @@ def test_the_riskiest_prediction_leads_its_alert(champion):
     assert alert.top_prediction.risk == alert.risk
 
 
+def test_of_equal_predictions_the_one_that_happened_first_leads_its_alert():
+    times = [f"2020-06-01T12:{minutes}:00Z" for minutes in (30, 10, 20)]
+    rows = scored_many("payments", [risky_payment(timestamp=time) for time in times])
+    open_alerts([row.pk for row in rows])
+    assert Alert.objects.get().top_prediction.pk == rows[1].pk
+
+
 def test_opening_alerts_twice_changes_nothing():
     ids = [row.pk for row in flagged("a", "a")]
     assert (open_alerts(ids), open_alerts(ids)) == (2, 0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import IntegrityError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from scoring import breakers, services, writer
@@ -16,6 +16,7 @@ from scoring.feature_store.database import DatabaseFeatureStore
 from scoring.models import Detector, EntityState, Prediction, ScoreTally
 from scoring.recording import audit_draw
 from scoring.services import Scored, score_event, score_events
+from scoring.signals import predictions_recorded
 from tests.factories import card, payment, risky_payment, scored, scored_many
 
 THREADS = 16
@@ -144,6 +145,48 @@ def test_a_promotion_between_the_two_reads_costs_one_more_try(payments_detector,
     monkeypatch.setattr(DatabaseFeatureStore, "ask", fail_once)
     assert scored("payments", payment()).pk
     assert len(calls) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_needs_a_human_is_announced_before_the_answer(payments_detector):
+    heard = []
+
+    def listen(predictions, **kwargs):
+        heard.extend(row.external_id for row in predictions)
+
+    predictions_recorded.connect(listen)
+    try:
+        score_event("payments", risky_payment(transaction_id="one"))
+        assert heard == ["one"]
+        score_events("payments", [risky_payment(transaction_id=f"e{i}") for i in range(60)])
+        assert len(heard) == 61
+        score_events("payments", [risky_payment(transaction_id="quiet")], announce=False)
+        score_event("payments", payment(transaction_id="harmless"))
+        assert len(heard) == 61
+    finally:
+        predictions_recorded.disconnect(listen)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("error", "tries"), [(IntegrityError, 3), (WindowStateError, 2), (ValueError, 1)]
+)
+def test_what_another_try_can_help_is_tried_again_and_is_no_dead_database(
+    payments_detector, monkeypatch, error, tries
+):
+    calls = []
+
+    def fail(group, *, again):
+        calls.append(again)
+        raise error("somebody was faster")
+
+    monkeypatch.setattr(services, "_store_calls", fail)
+    for _ in range(6):
+        calls.clear()
+        with pytest.raises(error, match="faster"):
+            score_event("payments", payment())
+        assert calls == [False, True, True][:tries]
+    assert breakers.states()["database"] == "CLOSED"
 
 
 @pytest.mark.django_db
