@@ -41,22 +41,18 @@ def test_live_traffic_beside_another_champion_says_nothing(versions, verdict):
     assert (drawn.kind, drawn.passed, drawn.against) == ("none", False, "")
 
 
-@pytest.mark.parametrize(
-    ("changed", "backed", "said"),
-    [
-        ({"verdict": "better", "cheaper": "undecided"}, True, "surely ranks better"),
-        ({"verdict": "undecided", "cheaper": "better"}, True, "surely costs less"),
-        ({"verdict": "undecided", "cheaper": "better", "cost": None}, False, "not surely better"),
-        ({"verdict": "undecided", "cheaper": "worse"}, False, "is worse"),
-        ({"verdict": "worse", "cheaper": "better"}, False, "is worse"),
-        ({"verdict": "better", "cheaper": "worse"}, False, "is worse"),
-        ({"verdict": "undecided", "cheaper": "worse", "cost": None}, False, "not surely better"),
-    ],
-)
-def test_a_comparison_backs_what_is_better_in_one_thing_and_worse_in_none(
-    versions, changed, backed, said
-):
-    versions[1].comparison = comparison(versions[0].digest, **changed)
-    found = evidence_for(versions[1], versions[0])
-    assert (found.passed, found.kind) == (backed, "offline" if backed else "none")
-    assert said in found.text
+def test_a_comparison_backs_what_is_better_in_one_thing_and_worse_in_none(versions):
+    for verdict, cheaper, more, backed, said in (
+        ("better", "undecided", {}, True, "surely ranks better"),
+        ("undecided", "better", {}, True, "surely costs less"),
+        ("undecided", "better", {"cost": None}, False, "not surely better"),
+        ("undecided", "worse", {}, False, "is worse"),
+        ("worse", "better", {}, False, "is worse"),
+        ("better", "worse", {}, False, "is worse"),
+        ("undecided", "worse", {"cost": None}, False, "not surely better"),
+    ):
+        told = {"verdict": verdict, "cheaper": cheaper} | more
+        versions[1].comparison = comparison(versions[0].digest, **told)
+        found = evidence_for(versions[1], versions[0])
+        assert (found.passed, found.kind) == (backed, "offline" if backed else "none")
+        assert said in found.text
