@@ -85,7 +85,7 @@ def audit_entry(request: HttpRequest, number: int) -> HttpResponse:
         "link": subject_links([entry]).get(entry.number),
         "broken": find_shown_breaks([entry]).get(entry.number),
         "changes": changes_of(entry.action, entry.detail),
-        "facts": facts_of(entry.detail),
+        "facts": facts_of(entry.action, entry.detail),
         "detail": json.dumps(entry.detail, ensure_ascii=False, indent=2) if entry.detail else "",
     }
     return render(request, "accounts/audit_entry.html", context)

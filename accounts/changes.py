@@ -1,12 +1,19 @@
 """An audit entry's detail as people read it: what changed, from what to what, and the rest."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 NOTHING: Final = "–"  # noqa: RUF001 - as elsewhere on the pages
-PAIRS: Final = (("before", "after"), ("from", "to"))
+PAIRS: Final = (("before", "after"), ("from", "to"), ("previous", "digest"))
 ENDINGS: Final = ("_changed", "_set", "_saved")
+NAMED: Final = {"schedule.task_changed": "timetable"}
+"""What the two values of an action are of, where its name does not say so."""
+LISTED: Final = frozenset({"model.move_thresholds", "retraining.policy_changed"})
+"""Actions whose older entries tell each pair as a list of two."""
+DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+Pair = tuple[tuple[str, ...], Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,63 +31,89 @@ def changes_of(action: str, detail: Mapping[str, Any]) -> list[Change]:
     Two settings are compared field by field, however deep, and only what differs is told. Two
     values of one field have the name that the action gives it: `roles` of `user.roles_changed`.
     """
-    whole = action.rpartition(".")[2]
-    for ending in ENDINGS:
-        whole = whole.removesuffix(ending)
-    found = [
-        Change(_words(*path) or _words(whole), shown(before), shown(after))
-        for path, before, after in _pairs(detail)
-    ]
-    if "digest" in detail and "previous" in detail:
-        found.append(Change("digest", shown(detail["previous"]), shown(detail["digest"])))
-    return found
-
-
-def facts_of(detail: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, value) of what the entry says beside its changes."""
-    told = {name for pair in PAIRS if detail.keys() >= set(pair) for name in pair}
-    if detail.keys() >= {"digest", "previous"}:
-        told |= {"digest", "previous"}
     return [
-        (_words(name), shown(value))
-        for name, value in sorted(detail.items())
-        if name not in told and not (isinstance(value, Mapping) and any(_pairs(value)))
+        Change(_words(*path) or _named(action), shown(before), shown(after))
+        for pair in _read(action, detail)[0]
+        for path, before, after in _differing(*pair)
     ]
+
+
+def facts_of(action: str, detail: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, value) of what the entry says beside its changes; two values that are equal are one
+    fact."""
+    pairs, rest = _read(action, detail)
+    same = [(_words(*path) or _named(action), before) for path, before, a in pairs if before == a]
+    told = [*((_words(*path), value) for path, value in rest), *same]
+    return [(name, shown(value)) for name, value in sorted(told, key=lambda one: one[0])]
 
 
 def in_short(action: str, detail: Mapping[str, Any]) -> str:
-    """All of it on one line."""
+    """All of it on one line, digests by how they begin."""
     parts = [f"{c.field}: {c.before} → {c.after}" for c in changes_of(action, detail)]
-    return "; ".join([*parts, *(f"{name}: {value}" for name, value in facts_of(detail))])
+    parts += [f"{name}: {value}" for name, value in facts_of(action, detail)]
+    return DIGEST.sub(r"\1…", "; ".join(parts))
 
 
 def shown(value: Any) -> str:
-    """A value as text: `yes`, `a, b`, `review: 0.9, block: never`."""
+    """A value as text: `yes`, `a, b`, `review: 0.9, block: never`, `(mon, tue), wed`."""
     if value is None or value in ("", [], {}):
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{_words(name)}: {shown(part)}" for name, part in value.items())
+        return ", ".join(f"{_words(name)}: {_inner(part)}" for name, part in value.items())
     if isinstance(value, list):
-        return ", ".join(shown(part) for part in value)
+        return ", ".join(_inner(part) for part in value)
     return str(value)
 
 
-def _pairs(detail: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """(path, before, after) of every pair that differs, at any depth."""
+def _inner(value: Any) -> str:
+    """In brackets where its parts would be read as those of what it is in."""
+    several = isinstance(value, Mapping | list) and len(value) > 1
+    return f"({shown(value)})" if several else shown(value)
+
+
+def _read(
+    action: str, detail: Mapping[str, Any]
+) -> tuple[list[Pair], list[tuple[tuple[str, ...], Any]]]:
+    """(pairs, the rest): (path, before, after) and (path, value), at any depth."""
+    if action in LISTED:
+        detail = {
+            name: {"before": value[0], "after": value[1]}
+            if isinstance(value, list) and len(value) == 2
+            else value
+            for name, value in detail.items()
+        }
+    pairs: list[Pair] = []
+    rest: list[tuple[tuple[str, ...], Any]] = []
+    for path, before, after, is_pair in _walk((), detail):
+        if is_pair:
+            pairs.append((path, before, after))
+        else:
+            rest.append((path, after))
+    return pairs, rest
+
+
+def _walk(
+    path: tuple[str, ...], detail: Mapping[str, Any]
+) -> Iterator[tuple[tuple[str, ...], Any, Any, bool]]:
+    """(path, before, after, True) of each pair, (path, None, value, False) of all else."""
+    told: set[str] = set()
     for first, second in PAIRS:
         if first in detail and second in detail:
-            yield from _differing((), detail[first], detail[second])
+            place = (*path, second) if first == "previous" else path
+            yield place, detail[first], detail[second], True
+            told |= {first, second}
     for name, value in detail.items():
-        if isinstance(value, Mapping) and name not in {one for pair in PAIRS for one in pair}:
-            for path, before, after in _pairs(value):
-                yield (name, *path), before, after
+        if name in told:
+            continue
+        if isinstance(value, Mapping) and any(is_pair for *_, is_pair in _walk((), value)):
+            yield from _walk((*path, name), value)
+        else:
+            yield (*path, name), None, value, False
 
 
-def _differing(
-    path: tuple[str, ...], before: Any, after: Any
-) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+def _differing(path: tuple[str, ...], before: Any, after: Any) -> Iterator[Pair]:
     sides = [{} if side is None else side for side in (before, after)]
     if not all(isinstance(side, Mapping) for side in sides) or not any(sides):
         if before != after:
@@ -88,6 +121,14 @@ def _differing(
         return
     for name in sorted({*sides[0], *sides[1]}):
         yield from _differing((*path, name), sides[0].get(name), sides[1].get(name))
+
+
+def _named(action: str) -> str:
+    """What the two values of an action are of."""
+    whole = action.rpartition(".")[2]
+    for ending in ENDINGS:
+        whole = whole.removesuffix(ending)
+    return NAMED.get(action) or _words(whole)
 
 
 def _words(*names: str) -> str:

@@ -326,7 +326,11 @@ def save_policy(
     if review_after != detector.review_after():
         set_policy(detector, review_after=review_after, author=actor)
     after = _said(policy, now, review_after)
-    changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
+    changed = {
+        name: {"before": before[name], "after": after[name]}
+        for name in after
+        if before[name] != after[name]
+    }
     record_audit(actor=actor, action="retraining.policy_changed", subject=detector, detail=changed)
     return policy
 

@@ -162,11 +162,15 @@ def _note(
         subject=made,
         detail={
             "from": base.label,
-            "review": [current.review, wanted.review],
-            "block": [current.block, wanted.block],
+            "review": {"before": _told(current.review), "after": _told(wanted.review)},
+            "block": {"before": _told(current.block), "after": _told(wanted.block)},
             "reason": reason,
         },
     )
+
+
+def _told(risk: float) -> float | str:
+    return threshold(risk) if risk > 1.0 else risk
 
 
 def _moved(current: Thresholds, *, review: float, block: float | None) -> Thresholds:

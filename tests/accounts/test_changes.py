@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.changes import Change, changes_of, facts_of, in_short
+from accounts.changes import Change, changes_of, facts_of, in_short, shown
 
 
 def test_only_what_differs_of_two_settings_is_told_however_deep():
@@ -25,6 +25,27 @@ def test_only_what_differs_of_two_settings_is_told_however_deep():
             "rates CHF: 1.02 → 1.04; to: EUR",
         ),
         ("detector.added", {"digest": "ab", "previous": ""}, "digest: – → ab"),  # noqa: RUF001
+        (
+            "watchlist.synced",
+            {"digest": "ab" * 32, "previous": "ab" * 32, "names": 3},
+            "digest: abababababab…; names: 3",
+        ),
+        (
+            "watchlist.synced",
+            {"digest": "cd" * 32, "previous": "ab" * 32},
+            "digest: abababababab… → cdcdcdcdcdcd…",
+        ),
+        (
+            "model.move_thresholds",
+            {"from": "v3", "review": [0.5, 0.6], "block": [0.9, 0.9], "reason": "calm"},
+            "review: 0.5 → 0.6; block: 0.9; from: v3; reason: calm",
+        ),
+        (
+            "schedule.task_changed",
+            {"task": "cases.sweep", "before": "every 5 s", "after": "every 9 s"},
+            "timetable: every 5 s → every 9 s; task: cases.sweep",
+        ),
+        ("user.roles_changed", {"before": ["Lead"], "after": ["Lead"]}, "roles: Lead"),
         ("alert.closed", {"disposition": "fraud", "sure": True}, "disposition: fraud; sure: yes"),
         ("user.created", {}, ""),
     ],
@@ -35,4 +56,21 @@ def test_an_entry_is_one_line_of_words(action, detail, said):
 
 def test_what_changed_is_not_told_twice():
     detail = {"before": "a", "after": "b", "reason": "because", "limits": {"low": 1, "high": None}}
-    assert facts_of(detail) == [("limits", "low: 1, high: –"), ("reason", "because")]  # noqa: RUF001
+    assert facts_of("case.held", detail) == [("limits", "low: 1, high: –"), ("reason", "because")]  # noqa: RUF001
+
+
+def test_what_stands_beside_a_pair_is_told_too():
+    detail = {"rates": {"CHF": {"before": 1, "after": 2}, "source": "ECB"}}
+    assert facts_of("exchange_rates.set", detail) == [("rates source", "ECB")]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"7": [1, 2], "8": [3]}, "7: (1, 2), 8: 3"),
+        ([["mon", "tue"], ["wed"]], "(mon, tue), wed"),
+        ({"a": {"b": 1, "c": []}}, "a: (b: 1, c: –)"),  # noqa: RUF001
+    ],
+)
+def test_values_within_values_stand_in_brackets(value, said):
+    assert shown(value) == said

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from accounts.changes import Change, changes_of
 from accounts.models import AuditEntry
 from jobs.models import Job
 from models_registry.drift_models import DriftCheck
@@ -341,7 +342,7 @@ def test_a_policy_is_saved_with_timetable_and_term_and_audited(champion, owner):
     assert RetrainingPolicy.objects.get().labels == 200
     assert timetable_of(champion).words == "every Wednesday at 05:00 UTC"
     first, again = AuditEntry.objects.filter(action="retraining.policy_changed").order_by("number")
-    assert '"review_after": [0.0, 2592000.0]' in first.detail_json
+    assert Change("review after", "0.0", "2592000.0") in changes_of(first.action, first.detail)
     assert (first.actor, again.detail_json) == (owner, "{}")
 
 

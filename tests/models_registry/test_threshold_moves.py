@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.changes import Change, changes_of
 from accounts.models import AuditEntry
 from models_registry.approvals import (
     SelfApproval,
@@ -84,7 +85,8 @@ def test_it_is_audited_with_both_thresholds_and_the_reason(champion, owner):
     entry = AuditEntry.objects.get(action="model.move_thresholds")
     assert entry.actor == owner
     assert '"reason": "A quiet week"' in entry.detail_json
-    assert "0.05" in entry.detail_json
+    was = str(champion.metrics["thresholds"]["review"])
+    assert Change("review", was, "0.05") in changes_of(entry.action, entry.detail)
 
 
 def test_promoted_it_decides_otherwise_on_the_same_risk(champion):
