@@ -73,6 +73,11 @@ def signed(value: float, places: int) -> str:
     return f"{'+' if value > 0 else MINUS}{text}"
 
 
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimals and a real minus; what is rounded to nothing has no sign."""
+    return signed(value, places).removeprefix("+")
+
+
 def chance(p: float) -> str:
     """A p-value: `0.031`, `< 0.001`."""
     return f"< {LEAST_CHANCE}" if p < LEAST_CHANCE else f"{p:.3f}"

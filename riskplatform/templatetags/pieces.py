@@ -20,6 +20,7 @@ from accounts.quantities import (
     MINUS,
     SIGNS,
     fine_percent,
+    fixed,
     places,
     short_amount,
     threshold,
@@ -185,6 +186,12 @@ def threshold_on_the_risk(value: float) -> str:
 def number(value: float) -> str:
     """A number with four figures at most and no empty decimals."""
     return written(value)
+
+
+@register.simple_tag(name="fixed")
+def with_places(value: float, places: int) -> str:
+    """A number with so many decimals, below 0 with a minus: `−0.22`."""  # noqa: RUF002
+    return fixed(value, places)
 
 
 @register.simple_tag

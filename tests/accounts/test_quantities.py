@@ -6,6 +6,7 @@ from accounts.quantities import (
     chance,
     counted,
     fine_percent,
+    fixed,
     money,
     p_value,
     signed,
@@ -51,6 +52,13 @@ def test_a_number_has_no_exponent_and_is_not_nothing(value, text):
 )
 def test_nothing_has_no_sign(value, places, text):
     assert signed(value, places) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.2195, "−0.22"), (0.5, "0.50"), (-0.001, "0.00")]  # noqa: RUF001
+)
+def test_below_nothing_stands_a_minus_and_above_it_no_plus(value, text):
+    assert fixed(value, 2) == text
 
 
 def test_a_small_chance_is_not_none():

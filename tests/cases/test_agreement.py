@@ -1,5 +1,8 @@
 """Kappa against published numbers; shares and quantiles against what can be counted by hand."""
 
+from itertools import pairwise, product
+from math import factorial, prod
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,9 +44,8 @@ def test_perfect_agreement_is_one():
     assert (found.value, found.high) == pytest.approx((1.0, 1.0))
 
 
-@pytest.mark.parametrize(("agreed", "low"), [(40, 0.766), (4, -0.306)])
+@pytest.mark.parametrize(("agreed", "low"), [(40, 0.819), (4, -0.040)])
 def test_few_who_all_agree_are_no_proof_of_agreement(agreed, low):
-    """Wilson's lower end of 40 in 40 is 0.912, of 4 in 4 it is 0.510; chance gives 0.625."""
     found = cohens_kappa(pairs_of([[agreed * 3 // 4, 0], [0, agreed // 4]], ["fraud", "other"]))
     assert (found.value, found.low) == (pytest.approx(1.0), pytest.approx(low, abs=1e-3))
 
@@ -51,11 +53,51 @@ def test_few_who_all_agree_are_no_proof_of_agreement(agreed, low):
 def test_all_who_differ_have_an_interval_too():
     found = cohens_kappa([("fraud", "other"), ("other", "fraud")] * 5)
     assert (found.value, found.low) == pytest.approx((-1.0, -1.0))
-    assert found.high > -0.5
+    assert found.high == pytest.approx(-0.521, abs=1e-3)
 
 
-@pytest.mark.parametrize("pairs", [[], [("fraud", "fraud")] * 9])
+def test_each_more_look_that_differs_speaks_against_agreement():
+    """From none that differs to one too: there is no formula of its own for perfect agreement."""
+    tables = [pairs_of([[39, n], [0, 1]], ["fraud", "other"]) for n in range(6)]
+    lows, highs = zip(*((k.low, k.high) for k in map(cohens_kappa, tables)), strict=True)
+    assert list(lows) == sorted(lows, reverse=True)
+    assert list(highs) == sorted(highs, reverse=True)
+    assert max(a - b for a, b in pairwise(lows)) < 0.2
+
+
+@pytest.mark.parametrize("agree", [0.0, 0.4, 0.8, 0.95])
+@pytest.mark.parametrize("fraud", [0.5, 0.8])
+def test_of_intervals_that_should_hold_in_95_of_100_at_least_91_do(fraud, agree):
+    """Exactly: over every table of 20 looks, with its chance. The two agree in `agree` of them, in
+    the others each finds fraud by chance: that is the true kappa."""
+    chances = [
+        agree * (a == b) * p + (1 - agree) * p * q
+        for a, p in enumerate((fraud, 1 - fraud))
+        for b, q in enumerate((fraud, 1 - fraud))
+    ]
+    held = told = 0.0
+    for a, b, c in product(range(21), repeat=3):
+        table = (a, b, c, 20 - a - b - c)
+        found = table[3] >= 0 and cohens_kappa(pairs_of([table[:2], table[2:]], ["fraud", "other"]))
+        if found and found.value is not None:
+            ways = factorial(20) / prod(factorial(count) for count in table)
+            chance = ways * prod(p**count for p, count in zip(chances, table, strict=True))
+            told += chance
+            held += chance * (found.low - 1e-9 <= agree <= found.high + 1e-9)
+    assert held / told > 0.91
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [],
+        [("fraud", "fraud")] * 9,
+        [("fraud", "fraud")] * 7 + [("fraud", "other")] * 3,
+        [("other", "fraud")] * 3,
+    ],
+)
 def test_nothing_is_said_where_nothing_can_be(pairs):
+    """Kappa is 0 of whoever always says the same, however often the other does too."""
     found = cohens_kappa(pairs)
     assert (found.pairs, found.value, found.low) == (len(pairs), None, None)
 

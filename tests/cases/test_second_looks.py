@@ -213,6 +213,23 @@ def reader(client, second):
     return client
 
 
+def test_less_agreement_than_chance_has_a_minus_and_an_interval(client, judge, analyst, second):
+    client.force_login(judge)
+    answer(labelled("one", analyst), second, FALSE)
+    answer(labelled("other", analyst, FALSE), second, FRAUD)
+    page = " ".join(client.get(reverse("second_look_agreement")).content.decode().split())
+    assert "kappa −1.00, 95 % interval −1.00 to 0.3" in page  # noqa: RUF001
+
+
+def test_kappa_is_not_told_of_who_always_says_the_same(client, judge, analyst, second):
+    client.force_login(judge)
+    for name, found in (("one", FALSE), ("other", FRAUD)):
+        answer(labelled(name, analyst), second, found)
+    page = " ".join(client.get(reverse("second_look_agreement")).content.decode().split())
+    assert "2 second looks, and both found the same in 50" in page
+    assert "Kappa cannot be told: all first or all second judgements are the same." in page
+
+
 def take(client):
     return client.post(reverse("second_look_take"), follow=True)
 
