@@ -200,7 +200,7 @@ def test_a_change_is_a_table_of_before_and_after_with_its_json_behind_it(boss):
     (entry,) = write(action="user.roles_changed", before=["Analyst"], after=["Lead"], why="moved")
     page = text(boss.get(entry.get_absolute_url()))
     assert '<th scope="row">Roles</th>' in page and "<dt>Why</dt>" in page
-    assert '<table class="grid-table is-wrapping">' in page
+    assert '<table class="grid-table is-roomy is-changes">' in page
     assert page.index("Analyst</td>") < page.index("Lead</td>") < page.index("As JSON</summary>")
     assert "roles: Analyst → Lead; why: moved" in text(boss.get(reverse("audit_list")))
 

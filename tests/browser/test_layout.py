@@ -86,6 +86,17 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
 
 
+def test_on_a_phone_the_digests_of_an_audit_entry_and_its_json_break(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.set_viewport_size(PHONE)
+    page.goto("/manage/audit/?action=detector.added")
+    page.locator("[data-row-open]").first.click()
+    page.get_by_text("As JSON").click()
+    for one in (page.locator(".table-scroll"), page.locator("pre")):
+        expect(one).to_be_visible()
+        assert one.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+
+
 def test_on_a_phone_the_waterfall_has_as_many_ticks_as_there_is_room_for(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     page.set_viewport_size(PHONE)
