@@ -2,7 +2,7 @@
 nothing, and nothing has no sign."""
 
 from decimal import ROUND_HALF_UP, Context, Decimal
-from math import floor, log10
+from math import floor, isinf, log10
 from typing import Final
 
 MINUS: Final = "−"  # noqa: RUF001 - as wide as a plus
@@ -14,6 +14,10 @@ SIGNS: Final = {"EUR": "€", "USD": "$", "GBP": "£"}
 CENT, WHOLE = Decimal("0.01"), Decimal(1)
 WHOLE_FROM: Final = 100
 """From this amount on cents are left out."""
+LEAST_POWER, MOST_POWER = 1e-9, 1e10
+"""From the one up to the other a value is written without an exponent."""
+LEAST_A_DAY, WHOLE_A_DAY = 0.1, 10
+"""The least daily number that is written out; from which one on decimals are left out."""
 _ROOMY: Final = Context(prec=400)
 """Digits for the largest float with its cents."""
 
@@ -63,6 +67,28 @@ def written(value: float, figures: int = 4) -> str:
     places = max(0, figures - 1 - floor(log10(abs(value))))
     text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def measured(value: float, figures: int = 4) -> str:
+    """A feature's value, whatever it is: `written` with a real minus, beyond nine powers of ten
+    with an exponent (`1.5e−300`), and `∞`."""  # noqa: RUF002
+    sign, size = MINUS if value < 0 else "", abs(value)
+    if isinf(size):
+        return f"{sign}∞"
+    if size and not LEAST_POWER <= size < MOST_POWER:
+        mantissa, _, power = f"{size:.{figures - 1}e}".partition("e")
+        digits = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{sign}{digits}e{MINUS if power.startswith('-') else ''}{abs(int(power))}"
+    return f"{sign}{written(size, figures)}"
+
+
+def per_day(value: float) -> str:
+    """A daily number: whole, or with a decimal where it is small; only nothing is 0."""
+    if not value:
+        return "0"
+    if value < LEAST_A_DAY:
+        return f"under {LEAST_A_DAY}"
+    return f"{value:,.0f}" if value >= WHOLE_A_DAY else f"{value:.1f}"
 
 
 def signed(value: float, places: int) -> str:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import quantities
-from accounts.quantities import fine_percent, in_percent
+from accounts.quantities import fine_percent, in_percent, per_day
 from models_registry.backtest_models import Backtest
 from models_registry.core.audit import MINIMUM_AUDITED
 from models_registry.core.live import NEARLY_ALL
@@ -104,11 +104,12 @@ def _headlines(test: Backtest, result: Result, truth: Mapping[str, str]) -> list
         lines.append(_saving(saved, str(result["currency"])))
     arms = result["arms"]
     before, after = (arms[name]["flagged"] / result["days"] for name in ("today", "proposed"))
-    lines.append(f"Flagged events a day: {after:,.1f}, today {before:,.1f}.")
+    lines.append(f"Flagged events a day: {per_day(after)}, today {per_day(before)}.")
     minutes = result.get("minutes")
     if minutes is not None:
+        more = quantities.signed((after - before) * minutes, 0)
         lines.append(
-            f"For people that is {(after - before) * minutes:+,.0f} minutes a day: a flagged event "
+            f"For people that is {more} minutes a day: a flagged event "
             f"takes {minutes:.1f} minutes, as measured."
         )
     return lines
@@ -186,8 +187,10 @@ def _lines(test: Backtest, result: Result) -> list[Line]:
         values = [_at(arms[arm], path) for arm in ARMS]
         show = [money(value, currency) if cash else count(value, about=about) for value in values]
         change = values[2] - values[1]
-        told = money(change, currency) if cash else f"{round(change):,}"
-        return Line(name, hint, show[0], show[1], show[2], f"+{told}" if change > 0 else told)
+        told = money(change, currency) if cash else quantities.signed(change, 0)
+        if cash and change > 0:
+            told = f"+{told}"
+        return Line(name, hint, show[0], show[1], show[2], told)
 
     def rates(name: str, hint: str, key: str) -> Line:
         return Line(name, hint, *(rate(arms[arm]["flagged_matrix"][key]) for arm in ARMS))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accounts.quantities import written
+from accounts.quantities import measured, written
 from models_registry.core.drift import FAR, MAJOR, MODERATE, VERY_FAR
 from models_registry.drift_models import DriftStatistic
 from scoring.figures import distinct
@@ -88,8 +88,8 @@ def _bar(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return "any value"
     if low is None:
-        return f"to {written(high or 0.0)}"
-    return f"from {written(low)}" if high is None else f"{written(low)} to {written(high)}"
+        return f"to {measured(high or 0.0)}"
+    return f"from {measured(low)}" if high is None else f"{measured(low)} to {measured(high)}"
 
 
 def timeline(rows: Sequence[DriftStatistic]) -> Figure | None:

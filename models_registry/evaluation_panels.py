@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from accounts.quantities import threshold
+from accounts.quantities import per_day, threshold
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.core.thresholds import moved
@@ -28,7 +28,6 @@ from models_registry.threshold_moves import Known, MoveRefused, check_thresholds
 from models_registry.verdicts import CALIBRATIONS, UNKNOWN, per_thousand, share, small
 from scoring.core.decision import Thresholds
 
-MANY = 10
 ABOVE_ALL = "above every score"
 NOTHING = "On these events no cut within capacity pays for itself: it is cheapest to flag nothing."
 TIED = (
@@ -36,8 +35,6 @@ TIED = (
     "tells them apart."
 )
 TINY = 1e-9
-LITTLE = 0.1
-"""The least daily number that is written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +285,8 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
         recall=share(at.recall),
         interval="" if at.recall is None else f"{share(low)} to {share(high)}",
         cost=per_thousand(at.cost, currency),
-        above="" if curve.is_within_capacity(at) else excess(above),
+        above="" if curve.is_within_capacity(at) else per_day(above),
     )
-
-
-def excess(a_day: float) -> str:
-    """So many alerts a day too many, as text that is never 0."""
-    return f"under {LITTLE}" if a_day < LITTLE else per_day(a_day)
 
 
 def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> tuple[Outcome, str]:
@@ -322,15 +314,6 @@ def _just_above(risk: float) -> float:
     said = float(text)
     above = said if said >= risk else said + unit
     return min(float(threshold(above)), 1.0)
-
-
-def per_day(value: float) -> str:
-    """A daily number: whole, or with a decimal where it is small; only nothing is 0."""
-    if not value:
-        return "0"
-    if value < LITTLE / 2:
-        return f"under {LITTLE}"
-    return f"{value:,.0f}" if value >= MANY else f"{value:.1f}"
 
 
 def judged(evaluation: Evaluation, version: ModelVersion, *, currency: str) -> Judged:

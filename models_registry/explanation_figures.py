@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accounts.quantities import MINUS, written
+from accounts.quantities import measured, signed
 from models_registry.core.global_explanation import (
     GlobalExplanation,
     Step,
@@ -34,6 +34,8 @@ MOST_NUMBERED = 16
 """Levels that are told apart by a number: as many as have columns, where levels have any."""
 SPREAD = 0.36
 BINS = 40
+FIGURES = 6
+"""Of a feature's value in the table of its dependence."""
 HEIGHT_PLACES = 2
 """Of a height in the summary, where a row is some 20 pixels high: finer is not seen."""
 LAYERS = (("low value", "@low", "circle"), ("middle", "@muted", "diamond"),
@@ -280,12 +282,8 @@ def _span(step: Step, levels: Mapping[float, str] | None) -> str:
         return "missing"
     if levels is not None:
         return _level(step.low, levels)
-    low, high = _written(step.low), _written(step.high)
+    low, high = measured(step.low, FIGURES), measured(step.high, FIGURES)
     return low if step.low == step.high else f"{low} to {high}"
-
-
-def _written(value: float) -> str:
-    return f"{MINUS if value < 0 else ''}{written(abs(value), 6)}"
 
 
 def told_apart(
@@ -319,7 +317,7 @@ def _level(code: float, levels: Mapping[float, str]) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", MINUS)
+    return signed(value, 4)
 
 
 def _short(value: float) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from accounts.quantities import signed
 from models_registry.figures import layout
 from models_registry.models import ModelVersion
 from models_registry.tuning_models import TuningTrial
@@ -65,7 +66,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     if found["best"] is None or found["default"] is None:
         return text
     gain = found["best"] - found["default"]
-    text += f" Average precision {found['best']:.4f}, {gain:+.4f} against the defaults."
+    text += f" Average precision {found['best']:.4f}, {signed(gain, 4)} against the defaults."
     if (averaged := len(found.get("chosen", ()))) > 1:
         text += f" This version is the mean of the {averaged} best."
     return text

@@ -7,6 +7,7 @@ from accounts.quantities import (
     counted,
     fine_percent,
     fixed,
+    measured,
     money,
     p_value,
     signed,
@@ -59,6 +60,15 @@ def test_nothing_has_no_sign(value, places, text):
 )
 def test_below_nothing_stands_a_minus_and_above_it_no_plus(value, text):
     assert fixed(value, 2) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.25, "−0.25"), (0.0, "0"), (-1e-300, "−1e−300"), (1.2345678e12, "1.23457e12"),  # noqa: RUF001
+     (1_700_000_123.0, "1,700,000,123"), (float("-inf"), "−∞"), (1e-9, "0.000000001")],  # noqa: RUF001
+)  # fmt: skip
+def test_a_value_is_short_and_never_an_error_however_large_or_small(value, text):
+    assert measured(value, 6) == text
 
 
 def test_a_small_chance_is_not_none():

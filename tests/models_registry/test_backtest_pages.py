@@ -338,3 +338,18 @@ def test_days_before_the_first_event_make_nothing_seldom(client, analyst, histor
     test = run(asked(client, backtest_from="", backtest_to=""))
     page = text_of(client.get(test.get_absolute_url()))
     assert "Flagged events a day: 3.0, today" in page
+
+
+def test_fewer_flagged_events_have_a_minus_and_hardly_any_are_not_none(client, analyst, history):
+    client.force_login(analyst)
+    test = run(asked(client))
+    test.refresh_from_db()
+    days = test.result["days"]
+    for arm, flagged in (("today", 5 * days), ("proposed", 0.04 * days)):
+        test.result["arms"][arm] |= {"flagged": flagged, "blocked": 0.3 * (arm == "proposed")}
+    test.result["minutes"] = 10.0
+    test.save(update_fields=["result"])
+    page = shown(client, test)
+    assert "Flagged events a day: under 0.1, today 5.0." in page
+    assert "For people that is −50 minutes a day" in page  # noqa: RUF001
+    assert ">+0<" not in page and ">−0<" not in page  # noqa: RUF001

@@ -2,24 +2,19 @@
 
 import pytest
 
-from accounts.quantities import threshold
-from models_registry.evaluation_panels import excess, per_day, threshold_panel
+from accounts.quantities import per_day, threshold
+from models_registry.evaluation_panels import threshold_panel
 from models_registry.judging import finite
 from tests.models_registry.core.test_evaluation import BOUNDS, drawn, judge
 from tests.models_registry.versions import VersionFactory
 
 
 @pytest.mark.parametrize(
-    ("a_day", "told"), [(0.003, "under 0.1"), (0.0999, "under 0.1"), (0.1, "0.1"), (3.9, "3.9")]
-)
-def test_too_many_alerts_are_never_told_as_none(a_day, told):
-    assert excess(a_day) == told
-
-
-@pytest.mark.parametrize(
-    ("a_day", "told"), [(0.0, "0"), (0.003, "under 0.1"), (0.06, "0.1"), (12.4, "12")]
-)
-def test_only_no_alerts_are_none(a_day, told):
+    ("a_day", "told"),
+    [(0.0, "0"), (0.003, "under 0.1"), (0.06, "under 0.1"), (0.0999, "under 0.1"), (0.1, "0.1"),
+     (3.9, "3.9"), (12.4, "12")],
+)  # fmt: skip
+def test_only_no_alerts_are_none_whether_of_all_or_above_capacity(a_day, told):
     assert per_day(a_day) == told
 
 

@@ -191,6 +191,11 @@ def test_values_below_nothing_have_a_minus_not_a_hyphen():
     assert [step.values for step in steps] == [f"{MINUS}1,234,568", f"{MINUS}0.25"]
 
 
+def test_a_contribution_that_is_rounded_to_nothing_has_no_sign():
+    _, steps = dependence_view(made([1.0] * 30, np.full(30, -1e-6)), 0, "a", "logit", None)
+    assert (steps[0].mean, steps[0].band) == ("0.0000", "0.0000 to 0.0000")
+
+
 def test_levels_without_a_name_are_one_beside_those_that_have_one():
     found = made([3, 3, 3, 5, 6, 7, 4035903127], [3, 3, 3, 1, 1, 4, -1])
     figure, steps = dependence_view(found, 0, "a", "logit", {4035903127.0: "grocery"})

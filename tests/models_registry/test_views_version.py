@@ -279,6 +279,10 @@ def test_a_search_for_parameters_is_told_with_its_best_trials(client, analyst, v
     client.force_login(analyst)
     page = text_of(client.get(version.get_absolute_url()))
     assert "Average precision 0.7000, +0.1000 against the defaults." in page
+    version.metrics["tuning"] |= {"best": 0.59999, "default": 0.6}
+    version.save(update_fields=["metrics"])
+    same = text_of(client.get(version.get_absolute_url()))
+    assert "Average precision 0.6000, 0.0000 against the defaults." in same
     assert page.index("n_trees 101") < page.index("n_trees 100")
     assert "n_trees 102" not in page
     assert "At 1 of them the learner failed" in page
