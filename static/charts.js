@@ -18,6 +18,7 @@
   };
   var CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, scrollZoom: false };
   var TICK_ROOM = 40; // pixels of "99.9 %" and the space beside it
+  var LETTER = 6, LINES = 26; // pixels of a letter of a name beside a bar, of two lines of it
   var OURS = /^\/[^/]/; // an address on this host
   var loading = null;
 
@@ -49,6 +50,16 @@
     });
     return result;
   }
+  /* Names of bars in lines of so many letters as half the width has room for. */
+  function inLines(names, box) {
+    var most = Math.floor(box.clientWidth / 2 / LETTER);
+    return names.map(function (name) {
+      return name.split(" ").reduce(function (lines, word) {
+        var longer = lines.length ? lines[lines.length - 1] + " " + word : "";
+        return longer && longer.length <= most ? lines.slice(0, -1).concat(longer) : lines.concat(word);
+      }, []).join("<br>");
+    });
+  }
   function layoutFor(given, map, box) {
     var axis = {
       gridcolor: map["@line"], linecolor: map["@line"], zerolinecolor: map["@line"], tickcolor: map["@line"],
@@ -60,7 +71,7 @@
       height: box.clientHeight || 240, margin: { l: 8, r: 12, t: 4, b: 8, pad: 4 },
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: map["@ink"] },
       colorway: [map["@ink"], map["@accent"], map["@low"]], showlegend: false,
-      legend: { orientation: "h", x: 0, y: 1.12, font: { size: 11, color: map["@muted"] } },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11, color: map["@muted"] } },
       hoverlabel: { bgcolor: map["@ink"], bordercolor: map["@ink"], align: "left",
         font: { size: 12, color: getComputedStyle(document.documentElement).getPropertyValue("--surface").trim() } },
       bargap: 0.35, xaxis: axis, yaxis: axis
@@ -68,6 +79,9 @@
     var clean = Object.assign({}, given);
     delete clean.template; // plotly.py's own looks
     Object.keys(clean).forEach(function (key) { if (/^[xy]axis\d+$/.test(key)) base[key] = axis; });
+    var names = clean.yaxis && clean.yaxis.categoryarray;
+    // Two lines need a bar's height of their own.
+    if (names && box.clientHeight / (names.length + 2) > LINES) base.yaxis = Object.assign({}, axis, { tickvals: names, ticktext: inLines(names, box) });
     return merge(base, clean);
   }
 

@@ -86,6 +86,25 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
 
 
+def test_on_a_phone_the_acts_on_a_row_do_not_lie_on_the_rows(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.set_viewport_size(PHONE)
+    page.goto("/")
+    last = page.locator("#bulk-bar button").last.bounding_box()
+    list_ = page.locator(".queue-list").bounding_box()
+    assert last and list_ and last["y"] + last["height"] <= list_["y"]
+
+
+def test_on_a_phone_a_legend_does_not_lie_on_its_chart(sign_in: SignIn) -> None:
+    page = sign_in("lead")
+    page.set_viewport_size(PHONE)
+    page.goto("/dashboards/")
+    chart = page.locator(".chart").first
+    expect(chart.locator(".legend")).to_be_visible()
+    legend, plot = (chart.locator(one).bounding_box() for one in (".legend", ".nsewdrag"))
+    assert legend and plot and legend["y"] + legend["height"] <= plot["y"] + 1
+
+
 def test_on_a_phone_the_digests_of_an_audit_entry_and_its_json_break(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.set_viewport_size(PHONE)
@@ -104,6 +123,9 @@ def test_on_a_phone_the_waterfall_has_as_many_ticks_as_there_is_room_for(sign_in
     page.locator("[data-row-open]").first.click()
     ticks = page.locator("[data-chart-src='#waterfall'] .xtick text")
     expect(ticks.first).to_be_visible()
+    names = page.locator("[data-chart-src='#waterfall'] .ytick text")
+    left = page.locator("[data-chart-src='#waterfall']").evaluate("e => e.getBoundingClientRect().x")
+    assert all(box["x"] >= left for one in names.all() if (box := one.bounding_box()))
     boxes = sorted((box["x"], box["width"]) for one in ticks.all() if (box := one.bounding_box()))
     assert all(x + width < after for (x, width), (after, _) in pairwise(boxes))
 
