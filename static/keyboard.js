@@ -13,6 +13,9 @@
   var pending = "";
   var pendingTimer = 0;
   var announceTimer = 0;
+  var PLACE = "risk-place"; // the row that this tab's list was left at
+  var PLACE_KEPT = 900000; // who comes back later begins at the top
+  var searched = false; // Enter in a search: what it finds is to have the cursor
 
   function rows(list) { return Array.from(list.querySelectorAll("[data-row]")); }
   function currentRow(list) {
@@ -28,8 +31,27 @@
     mark(row);
     if (focus) row.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
+    remember(row);
     clearTimeout(announceTimer); // j j j asks for one preview, not for three
     announceTimer = setTimeout(function () { row.dispatchEvent(new CustomEvent("row:active", { bubbles: true })); }, 120);
+  }
+  /* --- Back in a list: at the row one left, or at the one that took its place ------------------- */
+  function remember(row) {
+    var list = row.closest("[data-list]");
+    if (list !== document.querySelector("[data-list]")) return; // the page's own list, not that of a panel
+    var place = { url: location.pathname + location.search, id: row.id, at: rows(list).indexOf(row), time: Date.now() };
+    try { sessionStorage.setItem(PLACE, JSON.stringify(place)); } catch (error) { /* storage may be blocked */ }
+  }
+  function restore() {
+    var list = document.querySelector("[data-list]");
+    var all = list ? rows(list) : [];
+    var place = null;
+    try { place = JSON.parse(sessionStorage.getItem(PLACE)); } catch (error) { return; }
+    if (!all.length || !place || place.url !== location.pathname + location.search) return;
+    if (Date.now() - place.time > PLACE_KEPT || document.activeElement !== document.body) return;
+    if (document.querySelector("dialog[open]")) return;
+    var row = all.find(function (one) { return one.id === place.id; }) || all[Math.min(place.at, all.length - 1)];
+    activate(row, true);
   }
   function prepareLists(scope) {
     scope.querySelectorAll("[data-list]").forEach(function (list) {
@@ -112,6 +134,7 @@
     if (hit) {
       if (hit.matches("input, textarea, select")) hit.focus();
       else hit.click();
+      if (hit.matches("summary")) focusFirst(hit.parentElement);
       return true;
     }
     if (all.some(function (node) { return node.dataset.key.startsWith(wanted + " "); })) {
@@ -121,8 +144,21 @@
     }
     return false;
   }
+  /* What a key unfolded is there to be filled in. */
+  function focusFirst(details) {
+    var field = details.open && details.querySelector("input:not([type=hidden]), select, textarea, button");
+    if (field) field.focus();
+  }
   function typing(node) {
     return node.matches("textarea, select, [contenteditable=true], input:not([type=checkbox]):not([type=radio])");
+  }
+  /* Ctrl Enter in a text: its form's one button, or the one that is meant first. */
+  function send(form) {
+    var buttons = Array.from(form.querySelectorAll("[type=submit]")).filter(function (node) {
+      return !node.disabled && visible(node);
+    });
+    var meant = buttons.length === 1 ? buttons[0] : buttons.find(function (node) { return node.matches(".is-primary"); });
+    if (meant) meant.click();
   }
   document.addEventListener("keydown", function (event) {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
@@ -130,9 +166,18 @@
       risk.openDialog("palette");
       return;
     }
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter" && event.target.matches("form textarea")) {
+      event.preventDefault();
+      send(event.target.form);
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (typing(event.target)) {
-      if (event.key === "Escape" && !event.target.closest("dialog")) event.target.blur();
+      searched = event.key === "Enter" && event.target.type === "search";
+      if (event.key === "Escape" && !event.target.closest("dialog")) {
+        if (event.target.type === "search") event.preventDefault(); // its words stay
+        event.target.blur();
+      }
       return;
     }
     if (document.querySelector("dialog[open]")) {
@@ -188,6 +233,10 @@
     var row = document.activeElement;
     if (row.matches("[data-list] [data-row]") && !row.classList.contains("is-active")) mark(row);
     prepareLists(document);
+    var found = searched && document.querySelector("[data-list] [data-row]");
+    if (found && document.activeElement.type === "search") activate(found, true);
+    if (found) searched = false;
   });
   prepareLists(document);
+  restore();
 })();

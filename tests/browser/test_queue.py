@@ -296,6 +296,54 @@ def test_escape_leaves_a_filter_for_good_where_the_list_did_not_come(
     expect(page.locator("#view-name")).to_be_focused()
 
 
+def test_who_comes_back_stands_where_they_left_the_list(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    for _ in range(3):
+        page.keyboard.press("j")
+    left = page.locator("[data-row].is-active").get_attribute("id")
+    page.keyboard.press("Enter")
+    alert_path(page)
+    page.keyboard.press("g")
+    page.keyboard.press("q")
+    page.wait_for_url(re.compile(r"/$"))
+    expect(page.locator(f"#{left}")).to_be_focused()
+    expect(page.locator("#preview h2")).to_have_text(
+        page.locator(f"#{left} [data-row-open]").inner_text()
+    )
+
+
+def test_what_one_writes_is_sent_without_leaving_the_text(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("n")
+    alert_path(page)
+    page.keyboard.press("c")
+    page.keyboard.type("Called them.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toasts")).to_contain_text("Comment added.")
+
+
+def test_a_key_that_unfolds_a_form_leads_into_it(sign_in: SignIn, second: str) -> None:
+    page = sign_in("lead")
+    page.goto("/cases/1/")
+    page.keyboard.press("f")
+    expect(page.locator("#close-disposition")).to_be_focused()
+
+
+def test_enter_leads_from_the_search_to_what_it_finds_and_escape_keeps_its_words(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("/")
+    page.keyboard.type("amount")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("q=amount"))
+    expect(page.locator("[data-row]").first).to_be_focused()
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    expect(page.locator("#filter-q")).not_to_be_focused()
+    expect(page.locator("#filter-q")).to_have_value("amount")
+
+
 def test_the_split_moves_its_shares_and_rows_say_why_they_are_there(
     sign_in: SignIn, second: str
 ) -> None:
