@@ -1,7 +1,7 @@
 """The alert: what happened, the decision about it, and the way on."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -157,12 +157,19 @@ def _back(request: HttpRequest) -> str:
     return QueueFilters.read(QueryDict(given).dict()).query()
 
 
+KEYS: Final = {
+    Disposition.FRAUD: "1", Disposition.FALSE_POSITIVE: "2", Disposition.INCONCLUSIVE: "4",
+}  # fmt: skip
+"""Of the outcomes; 3 opens a case."""
+
+
 def choices_of(spec: DetectorSpec | None) -> list[dict[str, Any]]:
     """The outcomes with their reasons, numbered for the keyboard; a host commits no fraud."""
     words = found_words(truth_words(spec))
     money = spec is None or bool(spec.amount_field)
     return [
         {
+            "key": KEYS[found],
             "value": found.value,
             "label": words[found],
             "reasons": [

@@ -282,6 +282,15 @@ def test_an_answer_leads_to_the_next_one(reader, analyst, second):
     assert page.context["look"] == other
 
 
+def test_a_second_look_is_answered_by_the_keys_of_an_alert(reader, analyst):
+    labelled("a", analyst)
+    reader.post(reverse("second_look_take"))
+    page = " ".join(reader.get(reverse("second_looks")).content.decode().split())
+    assert 'value="fraud:card_testing" data-key="1 3"' in page
+    assert 'data-key="2 1" data-key-label="False positive: Customer confirmed it"' in page
+    assert 'data-key="4 1"' in page and 'data-key="c"' in page
+
+
 @pytest.mark.parametrize("judgement", ["", "fraud:travel", "guilty:card_testing"])
 def test_a_bad_answer_is_refused_and_the_note_kept(reader, analyst, judgement):
     look = labelled("a", analyst)
