@@ -56,7 +56,8 @@ def test_nothing_has_no_sign(value, places, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-0.2195, "−0.22"), (0.5, "0.50"), (-0.001, "0.00")]  # noqa: RUF001
+    ("value", "text"),
+    [(-0.2195, "−0.22"), (0.5, "0.50"), (-0.001, "0.00")],  # noqa: RUF001
 )
 def test_below_nothing_stands_a_minus_and_above_it_no_plus(value, text):
     assert fixed(value, 2) == text

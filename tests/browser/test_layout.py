@@ -86,6 +86,14 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
 
 
+def test_on_paper_a_case_has_its_facts_and_nothing_to_press(sign_in: SignIn) -> None:
+    page = sign_in("lead")
+    page.emulate_media(media="print")
+    page.goto("/cases/1/")
+    expect(page.locator("main").get_by_text("Total at risk")).to_be_visible()
+    assert page.locator("main :is(.button, textarea):visible").all_inner_texts() == []
+
+
 def test_on_a_phone_the_acts_on_a_row_do_not_lie_on_the_rows(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     page.set_viewport_size(PHONE)
@@ -124,7 +132,9 @@ def test_on_a_phone_the_waterfall_has_as_many_ticks_as_there_is_room_for(sign_in
     ticks = page.locator("[data-chart-src='#waterfall'] .xtick text")
     expect(ticks.first).to_be_visible()
     names = page.locator("[data-chart-src='#waterfall'] .ytick text")
-    left = page.locator("[data-chart-src='#waterfall']").evaluate("e => e.getBoundingClientRect().x")
+    left = page.locator("[data-chart-src='#waterfall']").evaluate(
+        "e => e.getBoundingClientRect().x"
+    )
     assert all(box["x"] >= left for one in names.all() if (box := one.bounding_box()))
     boxes = sorted((box["x"], box["width"]) for one in ticks.all() if (box := one.bounding_box()))
     assert all(x + width < after for (x, width), (after, _) in pairwise(boxes))

@@ -63,7 +63,9 @@ def test_the_page_says_what_a_contribution_does(
     page = reader.get(scored("payments", risky_payment()).get_absolute_url()).content.decode()
     assert f'title="{effect}"' in page
     # How exactly is for who looks closer: in the title.
-    assert re.search(r"All bars differ from the margin by \d[^\s]*\.\"> [^<]* adds up", " ".join(page.split()))
+    assert re.search(
+        r"All bars differ from the margin by \d[^\s]*\.\"> [^<]* adds up", " ".join(page.split())
+    )
 
 
 def test_the_panel_says_what_would_be_approved(reader, champion):
