@@ -113,6 +113,16 @@ def test_on_a_phone_a_legend_does_not_lie_on_its_chart(sign_in: SignIn) -> None:
     assert legend and plot and legend["y"] + legend["height"] <= plot["y"] + 1
 
 
+def test_on_a_phone_the_audit_trail_shows_each_entry_whole(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.set_viewport_size(PHONE)
+    page.goto("/manage/audit/")
+    table = page.locator(".table-scroll")
+    assert table.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    cut = "e => [...e.querySelectorAll('td')].filter(c => c.scrollWidth > c.clientWidth).length"
+    assert table.evaluate(cut) == 0
+
+
 def test_on_a_phone_the_digests_of_an_audit_entry_and_its_json_break(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.set_viewport_size(PHONE)
