@@ -36,6 +36,7 @@ from models_registry.models import ModelVersion
 from models_registry.rare_class import own_parameters
 from models_registry.selectors import move_of
 from scoring.core.bundle import Bundle, Predictor
+from scoring.core.reasons import duration
 from scoring.core.spec import DetectorSpec, TrainingSpec
 from scoring.deployment import loaded
 from scoring.models import Detector
@@ -139,8 +140,11 @@ def _unseen(
     end = knowledge_ends(rows, delay=how.label_delay) - how.label_delay
     judged, labels = _matured(rows, how, start, end)
     if judged.size == 0:
+        labelled = "" if how.unlabelled_is_legitimate else ", and have a label"
         raise EvaluationError(
-            f"No event that {version.label} had not learnt from has a matured label yet."
+            f"Nothing to judge {version.label} by yet. Events count that it had not learnt from and"
+            f" that are {duration(how.label_delay)} old, the time that labels have to"
+            f" come{labelled}."
         )
     return (start, end), judged, labels
 

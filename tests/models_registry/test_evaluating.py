@@ -102,7 +102,7 @@ def test_a_young_event_is_not_judged_however_early_its_label_came(trained):
 def test_without_a_matured_event_it_says_so(trained):
     split = trained.dataset.detail["split"]
     trained.dataset.detail["split"] = split | {"validation_end": KNOWN_AT.timestamp()}
-    with pytest.raises(EvaluationError, match="had not learnt from"):
+    with pytest.raises(EvaluationError, match=r"had not learnt from and that are \d+ \w+ old"):
         judge(trained)
     assert not Evaluation.objects.exists()
 

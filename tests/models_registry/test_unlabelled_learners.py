@@ -81,5 +81,5 @@ def test_it_is_judged_over_time_too_and_as_of_today_says_what_is_missing():
     folds = evaluate_folds(version, **asked).metrics
     assert 0.0 < folds["mean"]["alert_rate"] < 0.2
     assert folds["mean"]["recall"] is None
-    with pytest.raises(EvaluationError, match="has a matured label yet"):
+    with pytest.raises(EvaluationError, match="labels have to come, and have a label"):
         evaluate_as_of(version, **asked)
