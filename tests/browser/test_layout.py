@@ -86,6 +86,19 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
 
 
+def test_the_list_of_rules_has_room_for_all_its_columns(sign_in: SignIn) -> None:
+    """What explains a number stands under it at 1280 pixels, and beside it on a wider screen."""
+    page = sign_in("lead")
+    page.goto("/detectors/fraud/rules/")
+    add = "e => e.insertAdjacentHTML('beforeend', '<span class=below>1 % to 6 %</span>')"
+    page.locator("tbody td.num").first.evaluate(add)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(page.locator("td .below").first).to_have_css("display", "block")
+    assert page.locator(".table-scroll").evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    page.set_viewport_size({"width": 1440, "height": 900})
+    expect(page.locator("td .below").first).to_have_css("display", "inline")
+
+
 def test_on_paper_a_case_has_its_facts_and_nothing_to_press(sign_in: SignIn) -> None:
     page = sign_in("lead")
     page.emulate_media(media="print")

@@ -202,7 +202,7 @@ def test_the_list_shows_how_rules_do_and_as_of_when(client, engineer, payments_d
     count_all()
     shown = text_of(page(client, **RANGE))
     assert "Counted as of" in shown
-    assert "21 % to 100 %, 1 labelled" in shown
+    assert 'class="muted below">21 % to 100 %, 1 labelled</span>' in shown
     assert 'name="from"' in shown
     assert 'value="2020-06-01"' in shown
 

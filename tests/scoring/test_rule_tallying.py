@@ -132,7 +132,7 @@ def test_pages_give_the_shadow_version_a_line_of_its_own(gift, client, lead):
     assert "<dt> In shadow </dt> <dd> 120 of 120 events" in shown
     assert "17 % (11 % to 24 %), 120 labelled" in shown
     shown = " ".join(text_of(client.get(reverse("rule_list", args=["payments"]), RANGE)).split())
-    assert '20 <span class="muted">and 120 in shadow</span>' in shown
+    assert '20 <span class="muted below">and 120 in shadow</span>' in shown
 
 
 def test_overlap_tells_the_versions_of_a_rule_apart(gift, client, lead):
