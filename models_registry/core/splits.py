@@ -226,7 +226,8 @@ def plan_split(
     if usable <= 0:
         raise SplitError(
             f"{(now - start) / 86400:.1f} days of history are too few: labels take "
-            f"{delay / 86400:.1f} days to mature, three times over."
+            f"{delay / 86400:.1f} days to mature, three times over, so it takes more than "
+            f"{3 * delay / 86400:.1f}."
         )
     unit = usable / sum(shares)
     train_end = start + shares[0] * unit
@@ -250,7 +251,10 @@ def prequential_splits(start: float, now: float, *, delay: float, folds: int) ->
     """
     tenth = (now - start - 3 * delay) / 10
     if tenth <= 0:
-        raise SplitError(f"{(now - start) / 86400:.1f} days of history are too few for folds.")
+        raise SplitError(
+            f"{(now - start) / 86400:.1f} days of history are too few for folds: it takes more "
+            f"than {3 * delay / 86400:.1f}."
+        )
     found = []
     for back in range(min(folds, MOST_FOLDS)):
         test_end = now - delay - back * tenth

@@ -26,6 +26,8 @@ from scoring.sources import NoDetector, how_it_comes, save_source, score_source_
 
 MOST_EVENTS = 1000
 MOST_SOURCES = 500
+TOLD = frozenset(("status", "how", "activity"))
+"""What an answer says beside the declaration; passed over where it is sent back."""
 
 
 class SourceIn(serializers.Serializer[Any]):
@@ -126,7 +128,7 @@ class SourceListView(APIView):
     def post(self, request: Request) -> Response:
         try:
             source, created = save_source(
-                read_mapping(request.data), actor=cast(User, request.user)
+                read_mapping(_declared(request.data)), actor=cast(User, request.user)
             )
         except SourceError as error:
             raise ValidationProblem(field_errors(error.problems)) from error
@@ -172,6 +174,13 @@ class SourceEventsView(ScoringView):
             raise ValidationProblem(field_errors(outcomes[0].problems))
         slug = "" if source.detector is None else source.detector.slug
         return answer(batch_answer(outcomes, slug))
+
+
+def _declared(data: object) -> object:
+    """What was sent without what we tell: whoever changes what they read sends that too."""
+    if not isinstance(data, dict):
+        return data
+    return {name: value for name, value in data.items() if name not in TOLD}
 
 
 def _source_or_404(slug: str) -> Source:

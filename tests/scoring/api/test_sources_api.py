@@ -183,6 +183,13 @@ def test_nothing_is_nothing_and_1001_are_422(api, webhook):
     assert post(api("score"), [order()] * 1001, EVENTS).status_code == 422
 
 
+def test_what_is_read_may_be_changed_and_sent_back(writer, api, webhook):
+    [read] = api("models:read").get(URL).json()["sources"]
+    answer = post(writer, read | {"name": "Another name"})
+    assert (answer.status_code, answer.json()["name"]) == (200, "Another name")
+    assert post(writer, read | {"stat": "ready"}).status_code == 422
+
+
 def test_a_source_that_is_not_sent_to_is_409(writer, api):
     post(writer, yaml.safe_load(KAFKA))
     response = post(api("score"), {}, f"{URL}/credit-card-transactions/events")
