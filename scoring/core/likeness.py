@@ -20,7 +20,6 @@ from scoring.core.name_index import (
     LITTLE_WEIGHT,
     Knowledge,
     NameIndex,
-    letters_of,
 )
 from scoring.core.names import (
     INITIAL,
@@ -38,6 +37,7 @@ LEAST_LIKE = 0.75
 # by the letters of the shorter one; Jaro-Winkler alone is harsh on first letters and short words.
 ONE_SLIP = (0.0, 0.0, 0.77, 0.80, 0.93, 0.95, 0.96)
 TWO_SLIPS_FROM = 8
+_ONE = np.int8(1)
 # No words that differ are more alike than this: one letter of three hundred.
 UNEQUAL = 0.9995
 # Common spellings of one name (Mohammed, Muhammad): hardly less than the same word.
@@ -66,7 +66,7 @@ class Query:
     costs: list[float]
     absences: NDArray[np.float64]
     plain: list[bool]
-    clusters: NDArray[np.int64]
+    clusters: NDArray[np.int32]
     lengths: NDArray[np.int16]
     letters: NDArray[np.uint64]
     known: list[bool]
@@ -102,9 +102,9 @@ def make_query(index: NameIndex, form: NameForm) -> Query:
         costs=costs,
         absences=np.array([weights, of_plain, of_others]),
         plain=plain,
-        clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int64),
+        clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int32),
         lengths=np.array([len(row) for row in rows], dtype=np.int16),
-        letters=np.array([letters_of(row) for row in rows], dtype=np.uint64),
+        letters=np.array([k.letters for k in known], dtype=np.uint64),
         known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
         bits=[k.bits for k in known[:n]],
         single=alone and not small,
@@ -132,26 +132,41 @@ def likeness(
     # Slips are counted for all in C; the few pairs with one or two are compared one by one.
     slips = cdist(query.rows, words, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
     own, same = query.lengths[:, None], query.clusters[:, None] == clusters
-    close = same | ((slips == 1) & (np.minimum(own, lengths) > 1))
+    close = (slips == 1) & (np.minimum(own, lengths) > 1)
     close |= (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
+    close |= same & (slips > 0)
     like: NDArray[np.float32] = (slips == 0).astype(np.float32)
-    for row, column in np.argwhere(close & (slips > 0)).tolist():
-        given, listed = query.rows[row], words[column]
-        value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
-        if same[row, column]:
-            value = max(value, SAME_SOUND)
-            name = spelling_of(given)
-            if value < 1.0 and name and name == spelling_of(listed):
-                value = SAME_NAME
-        elif slips[row, column] == 1:
-            value = max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
-        like[row, column] = value
+    rows, columns = close.nonzero()
+    if len(rows):
+        like[rows, columns] = [
+            _close(query.rows[row], words[column], sounds, number)
+            for row, column, sounds, number in zip(
+                rows.tolist(),
+                columns.tolist(),
+                same[rows, columns].tolist(),
+                slips[rows, columns].tolist(),
+                strict=True,
+            )
+        ]
     short = (own == 1) ^ (lengths == 1)
     if short.any():
         first = np.array([ord(row[0]) for row in query.rows])
         heads = np.array([ord(word[0]) for word in words])
         like[short & (first[:, None] == heads)] = INITIAL_LIKE
     return like
+
+
+def _close(given: str, listed: str, sounds: bool, slips: int) -> float:
+    """How alike two words are that sound the same (`sounds`) or have so few slips."""
+    value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
+    if sounds:
+        name = spelling_of(given)
+        if value < 1.0 and name and name == spelling_of(listed):
+            return SAME_NAME
+        return max(value, SAME_SOUND)
+    if slips == 1:
+        return max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
+    return value
 
 
 def may_be_like(
@@ -164,9 +179,9 @@ def may_be_like(
     own = query.lengths[:, None]
     apart = np.abs(own - lengths)
     # A letter put in or left out is one bit and one of length, a changed one at most two bits.
-    slips = np.where(np.maximum(own, lengths) >= TWO_SLIPS_FROM, 2, 1)
+    slips = (np.maximum(own, lengths) >= TWO_SLIPS_FROM).view(np.int8) + _ONE
     other = np.bitwise_count(query.letters[:, None] ^ letters)
-    found: NDArray[np.bool_] = other + apart <= 2 * slips
+    found: NDArray[np.bool_] = other + apart <= slips + slips
     found &= apart <= slips
     found |= query.clusters[:, None] == clusters
     short = (own == 1) ^ (lengths == 1)

@@ -11,9 +11,10 @@ paired words tell together says how sure the match is: slips and gaps cost more 
 names, which resemble each other by chance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
+from typing import NamedTuple
 
 from scoring.core.likeness import ONE_SLIP, UNEQUAL, Query
 from scoring.core.name_index import (
@@ -82,8 +83,7 @@ class Match:
 Likeness = tuple[int, int, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A listed name with, word by word (its joins last), what the index knows of it.
 
     `absence` and `doubtful`: what a missing word costs, and what doubt adds to that; `gone`: the
@@ -107,20 +107,20 @@ class Candidate:
         return sum(part not in (LITTLE, JOIN) for part in self.part) == 1
 
 
-@dataclass(slots=True)
-class _Option:
-    """A pair that may be chosen: `told` are its bits, `slips` whether another word stands there."""
+class _Option(NamedTuple):
+    """A pair that may be chosen: a row and a place that are `value` alike, and all that they are
+    written for; `like` is what that counts, `weight` what the listed words weigh."""
 
     like: float
-    told: float
-    slips: bool
-    exact: bool
-    given: range
-    listed: range
     weight: float
+    given: Sequence[int]
+    listed: Sequence[int]
+    row: int
+    place: int
+    value: float
 
 
-_BEST_FIRST = attrgetter("like", "weight")
+_BEST_FIRST = itemgetter(0, 1)
 
 
 def doubt_of(told: float) -> float:
@@ -140,7 +140,7 @@ def lack_of(told: float) -> float:
 
 
 def score_one(
-    query: Query, candidate: Candidate, like: Sequence[Likeness], least: float = 0.0
+    query: Query, candidate: Candidate, like: Iterable[Likeness], least: float = 0.0
 ) -> Match | None:
     """The match of one listed name; `like` says which words are alike: row, place, how much.
 
@@ -149,23 +149,26 @@ def score_one(
     chosen = _pair(_options(query, candidate, like))
     found = {place for option in chosen for place in option.listed}
     paired = {i for option in chosen for i in option.given}
-    missing = [p for p, part in enumerate(candidate.part) if part != JOIN and p not in found]
+    missing = [p for p, part in enumerate(candidate.part) if p not in found and part != JOIN]
     extra = [i for i in range(len(query.form.words)) if i not in paired]
-    weight = sum(option.weight for option in chosen)
-    alike = sum(option.weight * option.like for option in chosen)
+    weight = sum([option.weight for option in chosen])
+    alike = sum([option.weight * option.like for option in chosen])
     similarity = alike / weight if weight else 0.0
-    told = sum(option.told for option in chosen)
-    told -= NEXT_SLIP * max(sum(option.slips for option in chosen) - 1, 0)
+    tells = [_told(query, candidate, option) for option in chosen]
+    told = sum([bits for bits, _ in tells])
+    slips = [is_slip for _, is_slip in tells].count(True)
+    told -= NEXT_SLIP * max(slips - 1, 0)
     if query.single and candidate.single:
-        told += _single_bits(query, candidate, chosen)
+        told += _single_bits(query, candidate, chosen, slips)
     doubt = doubt_of(told)
     kept, over = _given(query, paired, extra, price_of_extra(told))
     listed = _share(weight, _cost_of_missing(candidate, missing, doubt))
     given = _share(kept, over)
-    as_listed = all(option.exact for option in chosen)
-    left_out = any(candidate.part[p] != LITTLE for p in missing)
-    told -= sum(candidate.gone[p] for p in missing)
-    told -= MIXED if left_out and not as_listed else 0.0
+    otherwise = [option for option in chosen if option.value != 1.0]
+    as_listed = not otherwise or not any(_telling(candidate, option) for option in otherwise)
+    told -= sum([candidate.gone[p] for p in missing])
+    if not as_listed and any(candidate.part[p] != LITTLE for p in missing):
+        told -= MIXED
     score = listed * given * similarity
     if missing or extra or not as_listed:
         score *= 1.0 - lack_of(told)
@@ -175,9 +178,9 @@ def score_one(
         number=candidate.number,
         score=score,
         told=told,
-        pairs=tuple(_spelled(query, candidate, option) for option in chosen),
-        missing=tuple(candidate.words[p] for p in missing),
-        extra=tuple(query.rows[i] for i in extra),
+        pairs=tuple([_spelled(query, candidate, option) for option in chosen]),
+        missing=tuple([candidate.words[p] for p in missing]),
+        extra=tuple([query.rows[i] for i in extra]),
         similarity=similarity,
         listed_share=listed,
         given_share=given,
@@ -186,14 +189,19 @@ def score_one(
 
 def _spelled(query: Query, candidate: Candidate, option: _Option) -> Pair:
     """The words that belong together, as people read them."""
-    given = " ".join(query.rows[i] for i in option.given)
-    listed = " ".join(candidate.words[p] for p in option.listed)
+    given, listed = query.rows[option.row], candidate.words[option.place]
+    if len(option.given) > 1:
+        given = " ".join([query.rows[i] for i in option.given])
+    if len(option.listed) > 1:
+        listed = " ".join([candidate.words[p] for p in option.listed])
     return Pair(given, listed, round(option.like, 4))
 
 
-def _single_bits(query: Query, candidate: Candidate, chosen: Sequence[_Option]) -> float:
+def _single_bits(
+    query: Query, candidate: Candidate, chosen: Sequence[_Option], slips: int
+) -> float:
     """What it tells more that either name is a single word; a slip in a short one tells less."""
-    if len(chosen) == 1 and chosen[0].slips:
+    if len(chosen) == 1 and slips:
         row = query.rows[chosen[0].given[0]]
         listed = "".join(candidate.words[p] for p in chosen[0].listed)
         told = _slip_bits(row, listed)
@@ -222,42 +230,51 @@ def _cost_of_missing(candidate: Candidate, places: Sequence[int], doubt: float) 
     return sum(costs) + (NEXT_MIDDLE_FACTOR - 1.0) * again
 
 
-def _options(query: Query, candidate: Candidate, like: Sequence[Likeness]) -> Iterator[_Option]:
+def _options(query: Query, candidate: Candidate, like: Iterable[Likeness]) -> Iterator[_Option]:
     """Every word, or neighbours written as one, with every word that it may stand for."""
     n = len(query.form.words)
+    part, weights = candidate.part, candidate.weight
     for row, place, value in like:
+        joined = part[place] == JOIN
+        if not joined and row < n:
+            yield _Option(value, weights[place], (row,), (place,), row, place, value)
+            continue
+        if (joined and row >= n) or value < JOIN_LEAST_LIKE:
+            continue
         given, listed = range(row, row + 1), range(place, place + 1)
-        joined = candidate.part[place] == JOIN
-        exact, alike = value == 1.0, value
-        if joined or row >= n:
-            if (joined and row >= n) or value < JOIN_LEAST_LIKE:
-                continue
-            alike *= JOIN_FACTOR
-            if joined:
-                span = candidate.span[place]
-                listed = range(span >> 4, (span & 15) + 1)
-            else:
-                _, first, last = query.form.joins[row - n]
-                given = range(first, last + 1)
-        told, slips, weight, telling = 0.0, False, 0.0, False
-        for p in listed:
-            weight += candidate.weight[p]
-            if candidate.part[p] != LITTLE:
-                telling = True
-                told += candidate.bits[p]
-        if telling and value <= UNEQUAL:
-            told, slips = _told(query, row, candidate, place, value, told)
-        yield _Option(alike, told, slips, exact or not telling, given, listed, weight)
+        if joined:
+            span = candidate.span[place]
+            listed = range(span >> 4, (span & 15) + 1)
+        else:
+            _, first, last = query.form.joins[row - n]
+            given = range(first, last + 1)
+        weight = sum([weights[p] for p in listed])
+        yield _Option(value * JOIN_FACTOR, weight, given, listed, row, place, value)
 
 
-def _told(
-    query: Query, row: int, candidate: Candidate, place: int, value: float, bits: float
+def _telling(candidate: Candidate, option: _Option) -> bool:
+    """Whether a listed word that carries the name is in it."""
+    return any(candidate.part[p] != LITTLE for p in option.listed)
+
+
+def _told(query: Query, candidate: Candidate, option: _Option) -> tuple[float, bool]:
+    """What the listed words of a pair tell, and whether it is a slip."""
+    bits = candidate.bits
+    told = sum([bits[p] for p in option.listed])
+    if option.value > UNEQUAL or not _telling(candidate, option):
+        return told, False
+    return _told_otherwise(query, candidate, option, told)
+
+
+def _told_otherwise(
+    query: Query, candidate: Candidate, option: _Option, bits: float
 ) -> tuple[float, bool]:
-    """What a word tells that is not as listed, and whether it is a slip."""
-    given, listed = query.rows[row], candidate.words[place]
+    """The same of a word that is not as listed."""
+    row, value = option.row, option.value
+    given, listed = query.rows[row], candidate.words[option.place]
     if len(given) == 1 or len(listed) == 1:
         return min(bits, INITIAL_BITS), False
-    if query.clusters[row] == candidate.cluster[place]:
+    if query.clusters[row] == candidate.cluster[option.place]:
         own = query.known[row] and not query.form.romanised
         return max(bits - RESPELLED - OWN_SPELLING * own, 0.0), False
     told = min(bits, _slip_bits(given, listed))

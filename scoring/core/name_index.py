@@ -1,16 +1,13 @@
 """The names of all lists in one compact index that finds candidates for a name.
 
 Every distinct word of the lists is a number; a name is a run of such numbers with the part that
-each word plays. Words are found by what they are, by what they sound like, and by every form of
-them that lacks one letter, which meets any single slip (Mor and Fraenkel's deletion neighbourhood,
-as in SymSpell). A word weighs what it tells: log2 of the share of entries that have it.
+each word plays. Words are found by what they are, by what they sound like, and one slip away
+(scoring.core.word_lookup). A word weighs what it tells: log2 of the share of entries that have it.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +15,10 @@ from numpy.typing import NDArray
 from scoring.core.name_parts import FIRST, FURTHER, JOIN, LITTLE, MIDDLE, listed_words
 from scoring.core.names import sound
 from scoring.core.watchlist import ListedEntry, ListedName, Records, Texts
+from scoring.core.word_keys import letters_of
+from scoring.core.word_lookup import WordLookup, distinct, ranges, starts
 
 Ints = NDArray[np.int32]
-Number = TypeVar("Number", bound=np.integer)
-SHORTEST_SLIP = 3
 FEWEST_ENTRIES = 10_000
 MOST_CANDIDATES, MOST_TIED = 30, 90
 REMEMBERED_WORDS = 2048
@@ -54,37 +51,16 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What the lists know of a word: its sound's cluster, entries, bits; is it itself listed?"""
+    """What the lists know of a word: its sound's cluster, entries, bits; is it itself listed?
+
+    `letters`: see `letters_of`.
+    """
 
     cluster: int
     entries: int
     bits: float
     listed: bool
-
-
-def keys_of(word: str, *, slips: bool = True) -> set[int]:
-    """Hashes under which a word is found. The same everywhere, so that a replay finds the same."""
-    raw = word.encode()
-    found = {crc32(raw), _sound_key(sound(word))}
-    if slips and len(word) >= SHORTEST_SLIP:
-        if len(raw) == len(word):
-            found.update([crc32(raw[:i] + raw[i + 1 :]) for i in range(len(raw))])
-        else:
-            found.update(crc32((word[:i] + word[i + 1 :]).encode()) for i in range(len(word)))
-    return found
-
-
-def letters_of(word: str) -> int:
-    """A bit for each letter, another one where it comes again; a few far letters share bits."""
-    found = 0
-    for letter in word:
-        bit = 1 << (ord(letter) & 31)
-        found |= bit << 32 if found & bit else bit
-    return found
-
-
-def _sound_key(heard: str) -> int:
-    return crc32(b"~" + heard.encode())
+    letters: int
 
 
 class NameIndex:
@@ -103,7 +79,7 @@ class NameIndex:
         self._number: dict[str, int] = {}
         self._word, self._part, self._span = array("i"), array("b"), array("B")
         self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
-        self._looked: dict[str, tuple[Knowledge, Ints]] = {}
+        self._looked: dict[str, tuple[Knowledge, list[int]]] = {}
         self._entries, self._list_of, self._weak = Records(), array("b"), array("b")
         self._take(lists)
         self._freeze()
@@ -144,12 +120,13 @@ class NameIndex:
         self.start = np.frombuffer(self._start, dtype=np.int32)
         self.owner = np.frombuffer(self._owner, dtype=np.int32)
         self.spelling = np.frombuffer(self._spelling, dtype=np.int16)
+        self.weak = np.frombuffer(self._weak, dtype=np.int8)
         self.names = len(self.owner)
         self.size = np.diff(self.start)
         name_of = np.repeat(np.arange(self.names, dtype=np.int32), self.size)
         self._weigh(name_of)
         self._post(name_of)
-        self._hash()
+        self._lookup = WordLookup(self.words, self.cluster, self.only_join)
         self._value()
         share = np.select(
             [self.part == MIDDLE, self.part == LITTLE, self.part == JOIN], [0.4, 0.1, 0.0], 1.0
@@ -168,9 +145,7 @@ class NameIndex:
         single = self.part != JOIN
         pairs = self.cluster[self.word[single]].astype(np.int64) * len(self._entries)
         pairs += self.owner[name_of[single]]
-        having = np.bincount(
-            _distinct(pairs) // max(len(self._entries), 1), minlength=len(clusters)
-        )
+        having = np.bincount(distinct(pairs) // max(len(self._entries), 1), minlength=len(clusters))
         self._entries_with = having.astype(np.int32)
         # A short list says little about how common a word is among people.
         total = max(len(self._entries), FEWEST_ENTRIES)
@@ -199,23 +174,7 @@ class NameIndex:
         order = np.argsort(words, kind="stable")
         self.postings = names[order].astype(np.int32)
         counts = np.bincount(words, minlength=len(self.words))
-        self.posting_start = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-
-    def _hash(self) -> None:
-        keys, numbers = array("I"), array("i")
-        for number, word in enumerate(self.words):
-            found = keys_of(word, slips=not self.only_join[number])
-            keys.extend(found)
-            numbers.extend([number] * len(found))
-        found_keys = np.frombuffer(keys, dtype=np.uint32)
-        # Buckets by the last bits of a key, about one for each: a look, not a search.
-        self._slots = np.uint32(2 ** max(len(found_keys).bit_length(), 8) - 1)
-        slots = found_keys & self._slots
-        order = np.argsort(slots, kind="stable")
-        self.keys = found_keys[order]
-        self.key_word = np.frombuffer(numbers, dtype=np.int32)[order]
-        counts = np.bincount(slots, minlength=int(self._slots) + 1)
-        self.bucket = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+        self.posting_start = starts(counts)
 
     def _value(self) -> None:
         """By place, what a word is worth in its part: see `worth`."""
@@ -238,7 +197,7 @@ class NameIndex:
             [bits, slipped, weight, absence * single, doubtful, gone], dtype=np.float32
         )
 
-    def look(self, words: Sequence[str]) -> list[tuple[Knowledge, Ints]]:
+    def look(self, words: Sequence[str]) -> list[tuple[Knowledge, list[int]]]:
         """What is known of each word, and the numbers of the listed words that share a key."""
         looked = self._looked
         new = [word for word in dict.fromkeys(words) if word not in looked]
@@ -251,40 +210,31 @@ class NameIndex:
             self._looked.update(looked)
         return [looked[word] for word in words]
 
-    def _look(self, words: Sequence[str]) -> Iterator[tuple[Knowledge, Ints]]:
-        keys = [keys_of(word) for word in words]
-        flat = np.array([key for some in keys for key in some], dtype=np.uint32)
-        slots = flat & self._slots
-        low, high = self.bucket[slots], self.bucket[slots + 1]
-        places, sizes = ranges(low, high), high - low
-        same = self.keys[places] == np.repeat(flat, sizes)
-        which = np.repeat(np.arange(len(keys)), [len(some) for some in keys])
-        which, numbers = np.repeat(which, sizes)[same], self.key_word[places[same]]
-        ends = np.searchsorted(which, np.arange(1, len(keys) + 1)).tolist()
-        for word, first, last in zip(words, [0, *ends], ends, strict=False):
-            like = sorted(set(numbers[first:last].tolist()))
-            listed = any(self.words[n] == word and not self.only_join[n] for n in like)
-            yield self._known(word, listed), np.array(like, dtype=np.int32)
+    def _look(self, words: list[str]) -> Iterator[tuple[Knowledge, list[int]]]:
+        numbers = [self._lookup.number_of(word) for word in words]
+        others = [word for word, number in zip(words, numbers, strict=True) if number < 0]
+        unlisted = iter(self._look_unlisted(others) if others else ())
+        for number in numbers:
+            yield self._look_listed(number) if number >= 0 else next(unlisted)
 
-    def _known(self, word: str, listed: bool) -> Knowledge:
-        """One that is on no list tells the most."""
-        cluster = self._cluster_of(sound(word))
+    def _look_listed(self, number: int) -> tuple[Knowledge, list[int]]:
+        cluster, letters = int(self.cluster[number]), int(self.letters[number])
+        known = self._known(cluster, letters, listed=not self.only_join[number])
+        return known, self._lookup.related(number)
+
+    def _look_unlisted(self, words: list[str]) -> Iterator[tuple[Knowledge, list[int]]]:
+        sounding = [self._lookup.sounding_like(word) for word in words]
+        like = self._lookup.like(words, sounding)
+        for word, number, numbers in zip(words, sounding, like, strict=True):
+            cluster = int(self.cluster[number]) if number >= 0 else -1
+            yield self._known(cluster, letters_of(word), listed=False), numbers
+
+    def _known(self, cluster: int, letters: int, *, listed: bool) -> Knowledge:
+        """A word of no listed sound tells the most."""
         if cluster < 0:
-            return Knowledge(-1, 0, self.most_bits, listed)
+            return Knowledge(-1, 0, self.most_bits, listed, letters)
         entries, bits = int(self._entries_with[cluster]), float(self._bits_of[cluster])
-        return Knowledge(cluster, entries, bits, listed)
-
-    def _cluster_of(self, heard: str) -> int:
-        """The cluster of a sound; -1 where no listed word sounds so."""
-        key = _sound_key(heard)
-        slot = key & int(self._slots)
-        first, last = self.bucket[slot : slot + 2].tolist()
-        for place, found in enumerate(self.keys[first:last].tolist(), first):
-            if found == key:
-                number = int(self.key_word[place])
-                if sound(self.words[number]) == heard:
-                    return int(self.cluster[number])
-        return -1
+        return Knowledge(cluster, entries, bits, listed, letters)
 
     def knowledge(self, word: str) -> Knowledge:
         return self.look([word])[0][0]
@@ -296,39 +246,40 @@ class NameIndex:
         against the name's own, so that a short name is not drowned by long ones. What a join
         shares is not added to what its parts share already.
         """
-        found = self._words_like(words) if words else np.zeros(0, dtype=np.int32)
+        found = self._words_like(words)
         alone = self.only_join[found]
+        names, weights = self._postings_of(found[~alone])
+        shared = np.bincount(names, weights, minlength=self.names).astype(np.float64, copy=False)
         joined = found[alone]
         if joins:
             # Both sides written as one are of words that are alike by themselves.
             others = self._words_like(joins)
-            joined = _distinct(np.concatenate((joined, others[~self.only_join[others]])))
-        names, weights = self._postings_of(found[~alone])
-        shared = np.bincount(names, weights, minlength=self.names)
+            joined = distinct(np.concatenate((joined, others[~self.only_join[others]])))
         if len(joined):
-            names, weights = self._postings_of(joined)
-            names, which = np.unique(names, return_inverse=True)
-            shared[names] = np.maximum(shared[names], np.bincount(which, weights))
-        close = np.flatnonzero(shared > told * LEAST_SHARED)
-        likeness = np.minimum(shared[close], told) / (self.told[close] + told)
+            further, weights = self._postings_of(joined)
+            some = distinct(further)
+            more = np.bincount(some.searchsorted(further), weights)
+            shared[some] = np.maximum(shared[some], more)
+            names = np.concatenate((names, some))
+        close = distinct(names[shared.take(names) > told * LEAST_SHARED])
         if len(close) > MOST_CANDIDATES:
+            likeness = np.minimum(shared[close], told) / (self.told[close] + told)
             # With all that are as good as the last one: names of the same words are many.
             least = np.partition(likeness, -MOST_CANDIDATES)[-MOST_CANDIDATES]
-            good = np.flatnonzero(likeness >= least)
-            close = close[good[np.argsort(-likeness[good], kind="stable")[:MOST_TIED]]]
-        return close.astype(np.int32)
+            good = (likeness >= least).nonzero()[0]
+            close = close[good[(-likeness[good]).argsort(kind="stable")[:MOST_TIED]]]
+        return close
 
     def _words_like(self, words: Sequence[str]) -> Ints:
-        return _distinct(np.concatenate([like for _, like in self.look(words)]))
+        found: set[int] = set()
+        for _, like in self.look(words):
+            found.update(like)
+        return np.array(sorted(found), dtype=np.int32)
 
     def _postings_of(self, numbers: Ints) -> tuple[Ints, NDArray[np.float32]]:
         """The names that have the listed words `numbers`, with the bits of the word."""
         first, last = self.posting_start[numbers], self.posting_start[numbers + 1]
-        return self.postings.take(ranges(first, last)), np.repeat(self.bits[numbers], last - first)
-
-    def weak(self, number: int) -> bool:
-        """Whether the publisher calls the name a weak alias."""
-        return bool(self._weak[number])
+        return self.postings.take(ranges(first, last)), self.bits[numbers].repeat(last - first)
 
     def listed(self, number: int, read: dict[int, ListedEntry] | None = None) -> Listed:
         """Everything about a name of the index; `read` keeps the entries for the next name."""
@@ -338,22 +289,3 @@ class NameIndex:
             read[owner] = entry
         name, digest = self.lists[self._list_of[owner]]
         return Listed(name, digest, entry, entry.names[self.spelling[number]])
-
-
-def _distinct(values: NDArray[Number]) -> NDArray[Number]:
-    """Ascending. `np.unique` asks about masked arrays, and loads some 5 MB for that."""
-    ordered: NDArray[Number] = np.sort(values)
-    is_new = np.ones(len(ordered), dtype=bool)
-    is_new[1:] = ordered[1:] != ordered[:-1]
-    found: NDArray[Number] = ordered[is_new]
-    return found
-
-
-def ranges(first: NDArray[np.integer], last: NDArray[np.integer]) -> NDArray[np.int64]:
-    """All numbers of first[i]..last[i] - 1, one range after another."""
-    counts = (last - first).astype(np.int64)
-    total = int(counts.sum())
-    if not total:
-        return np.zeros(0, dtype=np.int64)
-    ends = np.cumsum(counts)
-    return np.arange(total) + np.repeat(first - ends + counts, counts)

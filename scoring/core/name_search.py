@@ -34,10 +34,10 @@ from scoring.core.name_index import (
     WEIGHT,
     Ints,
     NameIndex,
-    ranges,
 )
 from scoring.core.name_parts import JOIN
 from scoring.core.names import INITIAL, PLAIN, NameForm, parse_name
+from scoring.core.word_lookup import ranges
 
 # Between the bound and the score lie rounding and the choice of pairs: at most 0.003 among 9,500
 # names of the real lists that score 0.8 and more.
@@ -88,49 +88,55 @@ class Comparison:
     def __init__(self, index: NameIndex, query: Query, numbers: Ints) -> None:
         self.index, self.query, self.numbers = index, query, numbers
         first, self.sizes = index.start[numbers], index.size[numbers]
-        self.begin = np.cumsum(self.sizes) - self.sizes
+        self.begin = self.sizes.cumsum() - self.sizes
         self.places = ranges(first, first + self.sizes)
         self.word = index.word.take(self.places)
         self.join = index.part.take(self.places) == JOIN
         self.worth = index.worth.take(self.places, axis=1)
         self.like = self._likenesses()
+        # The few that are alike at all, by place and then by row.
+        self.place, self.row = self.like.T.nonzero()
+        self.value = self.like[self.row, self.place]
 
     def _likenesses(self) -> NDArray[np.float32]:
         """How alike the query's words (down) are to the candidates' words (across)."""
-        index, query, word = self.index, self.query, self.word
+        index, query = self.index, self.query
+        # The same word comes in many names, and most are ruled out by their letters.
+        word, column = _numbered(self.word)
         may = may_be_like(query, index.cluster[word], index.lengths[word], index.letters[word])
+        # Both sides written as one are of words that are alike by themselves.
+        may[len(query.form.words) :] &= ~index.only_join[word]
+        near = np.logical_or.reduce(may, axis=0).nonzero()[0]
         like = np.zeros(may.shape, dtype=np.float32)
-        # Most are ruled out by their letters; the same word comes in many names.
-        near = np.flatnonzero(may.any(axis=0))
-        columns: dict[int, int] = {}
-        column = [columns.setdefault(number, len(columns)) for number in word[near].tolist()]
-        if columns:
-            distinct = list(columns)
-            words = [index.words[number] for number in distinct]
-            found = likeness(query, words, index.cluster[distinct], index.lengths[distinct])
-            like[:, near] = found.take(column, axis=1)
-        return like
+        if len(near):
+            word = word[near]
+            words = index.words.some(word.tolist())
+            like[:, near] = likeness(query, words, index.cluster[word], index.lengths[word])
+            like *= may
+        return like.take(column, axis=1)
 
     def matches(self, bound: float, least: float, once: bool) -> list[Match]:
         """Of those whose bound reaches `bound` the ones that score `least`, in no order."""
-        index, bounds = self.index, self.bounds() + SLACK
-        hopeful = np.flatnonzero(bounds >= bound)
+        bounds = self.bounds(bound) + SLACK
+        hopeful = (bounds >= bound).nonzero()[0]
+        hopeful = hopeful[(-bounds[hopeful]).argsort(kind="stable")]
+        numbers = self.numbers[hopeful]
+        owners, weak = self.index.owner[numbers].tolist(), self.index.weak[numbers].tolist()
+        parties = zip(owners, weak, strict=True) if once else numbers.tolist()
         found: list[Match] = []
-        best: dict[tuple[int, bool], float] = {}
-        for i in hopeful[np.argsort(-bounds[hopeful], kind="stable")].tolist():
-            number = int(self.numbers[i])
-            party = (int(index.owner[number]), index.weak(number)) if once else (number, False)
-            # Nothing scores more than 1, whatever its bound.
-            if best.get(party, -1.0) >= min(bounds[i], 1.0):
-                continue
-            match = self.match(i, least)
-            if match is not None:
-                found.append(match)
-                best[party] = max(best.get(party, 0.0), match.score)
+        best: dict[object, float] = {}
+        # Nothing scores more than 1, whatever its bound.
+        most = np.minimum(bounds[hopeful], 1.0).tolist()
+        for i, party, reach in zip(hopeful.tolist(), parties, most, strict=True):
+            if best.get(party, -1.0) < reach:
+                match = self.match(i, least)
+                if match is not None:
+                    found.append(match)
+                    best[party] = max(best.get(party, 0.0), match.score)
         return found
 
-    def bounds(self) -> NDArray[np.float64]:
-        """What each candidate can reach at best."""
+    def bounds(self, wanted: float) -> NDArray[np.float64]:
+        """What each candidate can reach at best, told loosely where none reaches `wanted`."""
         best, paired = self._best()
         worth, hit = self.worth, best > 0.0
         values = np.empty((7, len(best)), dtype=np.float32)
@@ -141,11 +147,15 @@ class Comparison:
         values[6] = np.where(worth[BITS] > 0.0, best <= UNEQUAL, ~hit & ~self.join)
         sums = np.add.reduceat(values, self.begin, axis=1).astype(np.float64)
         matched, alike, told, absent, doubtful, gone, unlike = sums
+        matched = np.maximum(matched, 1e-9)
+        bound: NDArray[np.float64] = alike / (matched + absent)
+        if bound.max() + SLACK < wanted:
+            return bound
         if self.query.single:
             carrying = np.add.reduceat(worth[BITS] > 0.0, self.begin, dtype=np.int64)
             told = told + SINGLE_BITS * (carrying == 1)
         doubt = _between((SURE_BITS - told) / (SURE_BITS - DOUBTFUL_BITS))
-        bound: NDArray[np.float64] = alike / (np.maximum(matched, 1e-9) + absent + doubtful * doubt)
+        bound = alike / (matched + absent + doubtful * doubt)
         alone = self.query.absences @ ~paired
         kept = self.query.absences[0].sum() - alone[0]
         doubt = (EXTRA_SURE_BITS - told) / (EXTRA_SURE_BITS - EXTRA_DOUBTFUL_BITS)
@@ -162,38 +172,35 @@ class Comparison:
         """
         like, form = self.like, self.query.form
         n = len(form.words)
-        best: NDArray[np.float32] = like[:n].max(axis=0)
+        best: NDArray[np.float32] = np.maximum.reduce(like[:n], axis=0)
         best[self.join] = 0.0
-        paired: NDArray[np.bool_] = np.maximum.reduceat(like[:n], self.begin, axis=1) > 0.0
-        close = like >= JOIN_LEAST_LIKE
-        close[:n] &= self.join
-        close[n:] &= ~self.join
-        rows, places = close.nonzero()
-        if len(rows):
-            candidates = np.searchsorted(self.begin, places, side="right") - 1
-            for row, place, i in zip(
-                rows.tolist(), places.tolist(), candidates.tolist(), strict=True
-            ):
-                if row < n:
-                    span = int(self.index.span[self.places[place]])
-                    begin = self.begin[i]
-                    best[begin + (span >> 4) : begin + (span & 15) + 1] = 1.0
-                else:
-                    _, first, last = form.joins[row - n]
-                    best[place] = 1.0
-                    paired[first : last + 1, i] = True
+        candidate = np.arange(len(self.numbers)).repeat(self.sizes).take(self.place)
+        paired = np.zeros((len(like), len(self.numbers)), dtype=bool)
+        paired[self.row, candidate] = True
+        paired = paired[:n]
+        joins = (self.value >= JOIN_LEAST_LIKE) & ((self.row < n) == self.join.take(self.place))
+        for at in joins.nonzero()[0].tolist():
+            row, place, i = int(self.row[at]), int(self.place[at]), int(candidate[at])
+            if row < n:
+                span = int(self.index.span[self.places[place]])
+                begin = self.begin[i]
+                best[begin + (span >> 4) : begin + (span & 15) + 1] = 1.0
+            else:
+                _, first, last = form.joins[row - n]
+                best[place] = 1.0
+                paired[first : last + 1, i] = True
         return best, paired
 
     def match(self, i: int, least: float) -> Match | None:
         """The match of candidate `i`, words paired one to one; None below `least`."""
         index, number = self.index, int(self.numbers[i])
         begin = int(self.begin[i])
-        here = slice(begin, begin + int(self.sizes[i]))
+        end = begin + int(self.sizes[i])
         there = slice(int(index.start[number]), int(index.start[number + 1]))
-        word, worth = self.word[here], self.worth[:, here].tolist()
+        word, worth = self.word[begin:end], self.worth[:, begin:end].tolist()
         candidate = Candidate(
             number=number,
-            words=[index.words[w] for w in word.tolist()],
+            words=index.words.some(word.tolist()),
             part=index.part[there].tolist(),
             span=index.span[there].tolist(),
             cluster=index.cluster[word].tolist(),
@@ -203,10 +210,21 @@ class Comparison:
             doubtful=worth[DOUBTFUL_ABSENCE],
             gone=worth[GONE],
         )
-        like = self.like[:, here].T
-        places, rows = like.nonzero()
-        alike = zip(rows.tolist(), places.tolist(), like[places, rows].tolist(), strict=True)
-        return score_one(self.query, candidate, list(alike), least)
+        here = slice(*self.place.searchsorted((begin, end)).tolist())
+        places = (self.place[here] - begin).tolist()
+        alike = zip(self.row[here].tolist(), places, self.value[here].tolist(), strict=True)
+        return score_one(self.query, candidate, alike, least)
+
+
+def _numbered(values: Ints) -> tuple[Ints, NDArray[np.int64]]:
+    """The distinct values in order, and which of them each value is."""
+    order = values.argsort(kind="stable")
+    ordered = values[order]
+    is_new = np.ones(len(order), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    which = np.empty(len(order), dtype=np.int64)
+    which[order] = is_new.cumsum() - 1
+    return ordered[is_new], which
 
 
 def _between(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,6 +70,11 @@ class Texts(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return (self[number] for number in range(len(self)))
 
+    def some(self, numbers: Iterable[int]) -> list[str]:
+        """The texts of these numbers."""
+        whole, ends = self._whole, self._ends
+        return [whole[ends[number] : ends[number + 1]] for number in numbers]
+
 
 class Records:
     """Entries kept as text, a tenth of what the objects take, and read again one at a time."""

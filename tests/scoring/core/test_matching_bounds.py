@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from scoring.core import screening
 from scoring.core.likeness import likeness, make_query, may_be_like
-from scoring.core.name_index import keys_of
 from scoring.core.name_search import compare, find_matches, search
 from scoring.core.names import PLAIN, parse_name
 from scoring.core.screening import ListScreener
 from scoring.core.spec import ScreeningSpec
 from scoring.core.watchlist import Records
+from scoring.core.word_keys import keys_of
 from tests.scoring.core.screening_lists import ENTRIES, company, index_of, person
 
 PEOPLE = [
