@@ -12,7 +12,6 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -263,7 +262,7 @@ def _un_entry(node: Any, kind: str) -> ListedEntry:
         weak = _text(alias, "QUALITY") == "Low"
         names += [ListedName(t, weak=weak) for t in _split(_text(alias, "ALIAS_NAME"))]
     # "Foundation (Afghanistan)" is also found without what stands in brackets.
-    names += [replace(n, text=bare) for n in names if not n.family
+    names += [n._replace(text=bare) for n in names if not n.family
               and 4 <= len(bare := _BRACKETS.sub("", n.text).strip()) < len(n.text)]  # fmt: skip
     places = [v.text or "" for v in node.iterfind("NATIONALITY/VALUE")]
     places += [_text(place, "COUNTRY") for tag in ("ADDRESS", "PLACE_OF_BIRTH")

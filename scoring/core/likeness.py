@@ -73,6 +73,13 @@ class Query:
     bits: list[float]
     single: bool
 
+    def words_at(self, row: int) -> Sequence[int]:
+        """The words that a row is written for: itself, or those of a join."""
+        if row < len(self.weights):
+            return (row,)
+        _, first, last = self.form.joins[row - len(self.weights)]
+        return range(first, last + 1)
+
 
 def make_query(index: NameIndex, form: NameForm) -> Query:
     """Weigh the words of a given name by the lists that it is compared with."""

@@ -11,8 +11,7 @@ paired words tell together says how sure the match is: slips and gaps cost more 
 names, which resemble each other by chance.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -52,8 +51,7 @@ EXTRA_COST, EXTRA_DOUBT = 0.20, 0.80
 EXTRA_DOUBTFUL_BITS, EXTRA_SURE_BITS = 16.0, 25.0
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """Words of the given and of the listed name that belong together, and how alike they are."""
 
     given: str
@@ -61,8 +59,7 @@ class Pair:
     likeness: float
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A listed name (its number in the index) and the score in [0, 1], with its parts.
 
     `told`: what the words found tell, in bits, less what speaks for another name.
@@ -104,20 +101,30 @@ class Candidate(NamedTuple):
     @property
     def single(self) -> bool:
         """Whether one word carries the name."""
-        return sum(part not in (LITTLE, JOIN) for part in self.part) == 1
+        return sum([part not in (LITTLE, JOIN) for part in self.part]) == 1
+
+    def words_at(self, place: int) -> Sequence[int]:
+        """The places of the words that a place is written for: its own, or those of a join."""
+        if self.part[place] != JOIN:
+            return (place,)
+        span = self.span[place]
+        return range(span >> 4, (span & 15) + 1)
 
 
 class _Option(NamedTuple):
-    """A pair that may be chosen: a row and a place that are `value` alike, and all that they are
-    written for; `like` is what that counts, `weight` what the listed words weigh."""
+    """A pair that may be chosen: a row and a place that are `value` alike.
+
+    `like` is what that counts, `weight` what the listed words weigh; `given` and `listed` have a
+    bit for every word of either name that the two are written for.
+    """
 
     like: float
     weight: float
-    given: Sequence[int]
-    listed: Sequence[int]
     row: int
     place: int
     value: float
+    given: int
+    listed: int
 
 
 _BEST_FIRST = itemgetter(0, 1)
@@ -146,11 +153,9 @@ def score_one(
 
     None when it scores less than `least`.
     """
-    chosen = _pair(_options(query, candidate, like))
-    found = {place for option in chosen for place in option.listed}
-    paired = {i for option in chosen for i in option.given}
-    missing = [p for p, part in enumerate(candidate.part) if p not in found and part != JOIN]
-    extra = [i for i in range(len(query.form.words)) if i not in paired]
+    chosen, paired, found = _pair(_options(query, candidate, like))
+    missing = [p for p, part in enumerate(candidate.part) if not found >> p & 1 and part != JOIN]
+    extra = [i for i in range(len(query.weights)) if not paired >> i & 1]
     weight = sum([option.weight for option in chosen])
     alike = sum([option.weight * option.like for option in chosen])
     similarity = alike / weight if weight else 0.0
@@ -190,10 +195,10 @@ def score_one(
 def _spelled(query: Query, candidate: Candidate, option: _Option) -> Pair:
     """The words that belong together, as people read them."""
     given, listed = query.rows[option.row], candidate.words[option.place]
-    if len(option.given) > 1:
-        given = " ".join([query.rows[i] for i in option.given])
-    if len(option.listed) > 1:
-        listed = " ".join([candidate.words[p] for p in option.listed])
+    if option.row >= len(query.weights):
+        given = " ".join([query.rows[i] for i in query.words_at(option.row)])
+    if candidate.part[option.place] == JOIN:
+        listed = " ".join([candidate.words[p] for p in candidate.words_at(option.place)])
     return Pair(given, listed, round(option.like, 4))
 
 
@@ -202,19 +207,20 @@ def _single_bits(
 ) -> float:
     """What it tells more that either name is a single word; a slip in a short one tells less."""
     if len(chosen) == 1 and slips:
-        row = query.rows[chosen[0].given[0]]
-        listed = "".join(candidate.words[p] for p in chosen[0].listed)
+        first = query.words_at(chosen[0].row)[0]
+        row = query.rows[first]
+        listed = "".join([candidate.words[p] for p in candidate.words_at(chosen[0].place)])
         told = _slip_bits(row, listed)
         if row[0] != listed[0] and sorted(row) != sorted(listed):
             told -= LONE_HEAD
-        elsewhere = query.known[chosen[0].given[0]]
+        elsewhere = query.known[first]
         return SINGLE_BITS if told >= LONE_ENOUGH and not elsewhere else -SINGLE_BITS
     return SINGLE_BITS
 
 
-def _given(query: Query, paired: set[int], extra: list[int], price: float) -> tuple[float, float]:
+def _given(query: Query, paired: int, extra: list[int], price: float) -> tuple[float, float]:
     """What the given name's paired words weigh, and what the others cost."""
-    kept = sum([query.weights[i] for i in paired])
+    kept = sum([weight for i, weight in enumerate(query.weights) if paired >> i & 1])
     over = sum([query.costs[i] * (price if query.plain[i] else 1.0) for i in extra])
     return kept, over
 
@@ -224,43 +230,45 @@ def _share(present: float, absent: float) -> float:
 
 
 def _cost_of_missing(candidate: Candidate, places: Sequence[int], doubt: float) -> float:
+    if not places:
+        return 0.0
     costs = [candidate.absence[p] + candidate.doubtful[p] * doubt for p in places]
     middle = [cost for cost, p in zip(costs, places, strict=True) if candidate.part[p] == MIDDLE]
     again = sum(middle) - max(middle, default=0.0)
     return sum(costs) + (NEXT_MIDDLE_FACTOR - 1.0) * again
 
 
-def _options(query: Query, candidate: Candidate, like: Iterable[Likeness]) -> Iterator[_Option]:
+def _options(query: Query, candidate: Candidate, like: Iterable[Likeness]) -> list[_Option]:
     """Every word, or neighbours written as one, with every word that it may stand for."""
-    n = len(query.form.words)
-    part, weights = candidate.part, candidate.weight
+    n, part, weights = len(query.weights), candidate.part, candidate.weight
+    options = []
     for row, place, value in like:
-        joined = part[place] == JOIN
-        if not joined and row < n:
-            yield _Option(value, weights[place], (row,), (place,), row, place, value)
-            continue
-        if (joined and row >= n) or value < JOIN_LEAST_LIKE:
-            continue
-        given, listed = range(row, row + 1), range(place, place + 1)
-        if joined:
-            span = candidate.span[place]
-            listed = range(span >> 4, (span & 15) + 1)
-        else:
-            _, first, last = query.form.joins[row - n]
-            given = range(first, last + 1)
-        weight = sum([weights[p] for p in listed])
-        yield _Option(value * JOIN_FACTOR, weight, given, listed, row, place, value)
+        if row < n and part[place] != JOIN:
+            weight = weights[place]
+            options.append(_Option(value, weight, row, place, value, 1 << row, 1 << place))
+        elif value >= JOIN_LEAST_LIKE and (row < n or part[place] != JOIN):
+            given, listed = query.words_at(row), candidate.words_at(place)
+            weight = sum([weights[p] for p in listed])
+            like_of = value * JOIN_FACTOR
+            options.append(_Option(like_of, weight, row, place, value, _set(given), _set(listed)))
+    return options
+
+
+def _set(places: Sequence[int]) -> int:
+    """A bit for each of the places."""
+    return sum([1 << place for place in places])
 
 
 def _telling(candidate: Candidate, option: _Option) -> bool:
     """Whether a listed word that carries the name is in it."""
-    return any(candidate.part[p] != LITTLE for p in option.listed)
+    return any(candidate.part[p] != LITTLE for p in candidate.words_at(option.place))
 
 
 def _told(query: Query, candidate: Candidate, option: _Option) -> tuple[float, bool]:
     """What the listed words of a pair tell, and whether it is a slip."""
-    bits = candidate.bits
-    told = sum([bits[p] for p in option.listed])
+    if option.value > UNEQUAL and candidate.part[option.place] != JOIN:
+        return candidate.bits[option.place], False
+    told = sum([candidate.bits[p] for p in candidate.words_at(option.place)])
     if option.value > UNEQUAL or not _telling(candidate, option):
         return told, False
     return _told_otherwise(query, candidate, option, told)
@@ -293,14 +301,13 @@ def _slip_bits(given: str, listed: str) -> float:
     return told
 
 
-def _pair(options: Iterator[_Option]) -> list[_Option]:
-    """Best first, each word once; among equals the one that weighs more."""
-    given: set[int] = set()
-    listed: set[int] = set()
+def _pair(options: list[_Option]) -> tuple[list[_Option], int, int]:
+    """Best first, each word once, among equals the one that weighs more; and the words' bits."""
+    given = listed = 0
     chosen = []
     for option in sorted(options, key=_BEST_FIRST, reverse=True):
-        if given.isdisjoint(option.given) and listed.isdisjoint(option.listed):
-            given.update(option.given)
-            listed.update(option.listed)
+        if not (given & option.given or listed & option.listed):
+            given |= option.given
+            listed |= option.listed
             chosen.append(option)
-    return chosen
+    return chosen, given, listed

@@ -5,6 +5,8 @@ operations; likenesses are computed where lengths and letters allow one. Only na
 reach the wanted score are paired word by word.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,6 +99,8 @@ class Comparison:
         # The few that are alike at all, by place and then by row.
         self.place, self.row = self.like.T.nonzero()
         self.value = self.like[self.row, self.place]
+        # The match of words in their parts, for names that several parties share.
+        self._matched: dict[tuple[bytes, ...], Match | None] = {}
 
     def _likenesses(self) -> NDArray[np.float32]:
         """How alike the query's words (down) are to the candidates' words (across)."""
@@ -193,27 +197,35 @@ class Comparison:
 
     def match(self, i: int, least: float) -> Match | None:
         """The match of candidate `i`, words paired one to one; None below `least`."""
-        index, number = self.index, int(self.numbers[i])
-        begin = int(self.begin[i])
-        end = begin + int(self.sizes[i])
-        there = slice(int(index.start[number]), int(index.start[number + 1]))
-        word, worth = self.word[begin:end], self.worth[:, begin:end].tolist()
+        index, number, begin = self.index, int(self.numbers[i]), int(self.begin[i])
+        first, last = index.start[number : number + 2].tolist()
+        here, there = slice(begin, begin + last - first), slice(first, last)
+        word, part, span = self.word[here], index.part[there], index.span[there]
+        same = word.tobytes(), part.tobytes(), span.tobytes()
+        if same in self._matched:
+            known = self._matched[same]
+            return known and known._replace(number=number)
+        worth = self.worth[:, here].tolist()
         candidate = Candidate(
             number=number,
             words=index.words.some(word.tolist()),
-            part=index.part[there].tolist(),
-            span=index.span[there].tolist(),
-            cluster=index.cluster[word].tolist(),
+            part=part.tolist(),
+            span=span.tolist(),
+            cluster=index.cluster.take(word).tolist(),
             bits=worth[BITS],
             weight=worth[WEIGHT],
             absence=worth[ABSENCE],
             doubtful=worth[DOUBTFUL_ABSENCE],
             gone=worth[GONE],
         )
-        here = slice(*self.place.searchsorted((begin, end)).tolist())
-        places = (self.place[here] - begin).tolist()
-        alike = zip(self.row[here].tolist(), places, self.value[here].tolist(), strict=True)
-        return score_one(self.query, candidate, alike, least)
+        found = self._matched[same] = score_one(self.query, candidate, self._alike(here), least)
+        return found
+
+    def _alike(self, here: slice) -> Iterator[tuple[int, int, float]]:
+        """Which words are alike among the places `here`: row, place from their first on, value."""
+        some = slice(*self.place.searchsorted((here.start, here.stop)).tolist())
+        places = (self.place[some] - here.start).tolist()
+        return zip(self.row[some].tolist(), places, self.value[some].tolist(), strict=True)
 
 
 def _numbered(values: Ints) -> tuple[Ints, NDArray[np.int64]]:

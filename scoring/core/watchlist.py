@@ -10,7 +10,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 FORMAT = 1
 LARGEST_CONTENT = 256 * 1024 * 1024
@@ -21,8 +21,7 @@ class WatchlistError(ValueError):
     """A list that cannot be read, with the reason in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedName:
+class ListedName(NamedTuple):
     """One spelling. `family` is the part that is the family name, where the publisher says so.
 
     `weak`: the publisher itself warns that the alias hits too many (a nom de guerre, a nickname).
@@ -127,7 +126,9 @@ def _entry(row: list[Any]) -> ListedEntry:
     return ListedEntry(
         id=row[0],
         kind=row[1],
-        names=tuple(ListedName(n[0], n[1], n[2], bool(n[3])) for n in row[2]),
+        names=tuple(
+            [ListedName(text, family, given, bool(weak)) for text, family, given, weak in row[2]]
+        ),
         programs=row[3],
         countries=tuple(row[4]),
         born=tuple((span[0], span[1]) for span in row[5]),

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.core import screening
+from scoring.core import name_search, screening
 from scoring.core.likeness import likeness, make_query, may_be_like
 from scoring.core.name_search import compare, find_matches, search
 from scoring.core.names import PLAIN, parse_name
@@ -125,3 +125,14 @@ def test_a_party_is_read_once_for_all_its_names_that_match(monkeypatch):
     )
     assert screening.find_parties(INDEX, "Maria Rodionowna Romanowa", screening.Qualifiers(), 0.5)
     assert len(read) == 1
+
+
+def test_a_name_that_several_parties_share_is_paired_once(monkeypatch):
+    paired, score_one = [], name_search.score_one
+    monkeypatch.setattr(
+        name_search, "score_one", lambda *args: paired.append(args) or score_one(*args)
+    )
+    index = index_of([company(str(i), "Salpetra Works") for i in range(4)])
+    found = screening.find_parties(index, "Salpetra Works", screening.Qualifiers(), 0.9)
+    assert [(f.listed.entry.id, f.score) for f in found] == [(str(i), 1.0) for i in range(4)]
+    assert len(paired) == 1
