@@ -6,8 +6,9 @@ each word plays. Words are found by what they are, by what they sound like, and 
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,7 @@ MIDDLE_GONE, FURTHER_GONE = 1.3, 6.0
 BITS, SLIPPED, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, GONE = range(6)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """Where a name stands: which list, which entry, which of its names."""
 
     list_name: str
@@ -49,8 +49,7 @@ class Listed:
     name: ListedName
 
 
-@dataclass(frozen=True, slots=True)
-class Knowledge:
+class Knowledge(NamedTuple):
     """What the lists know of a word: its sound's cluster, entries, bits; is it itself listed?
 
     `letters`: see `letters_of`.
@@ -79,7 +78,7 @@ class NameIndex:
         self._number: dict[str, int] = {}
         self._word, self._part, self._span = array("i"), array("b"), array("B")
         self._start, self._owner, self._spelling = array("i", [0]), array("i"), array("h")
-        self._looked: dict[str, tuple[Knowledge, list[int]]] = {}
+        self._looked: OrderedDict[str, tuple[Knowledge, list[int]]] = OrderedDict()
         self._entries, self._list_of, self._weak = Records(), array("b"), array("b")
         self._take(lists)
         self._freeze()
@@ -199,35 +198,28 @@ class NameIndex:
 
     def look(self, words: Sequence[str]) -> list[tuple[Knowledge, list[int]]]:
         """What is known of each word, and the numbers of the listed words that share a key."""
-        looked = self._looked
-        new = [word for word in dict.fromkeys(words) if word not in looked]
-        if new:
+        looked, found = self._looked, []
+        for word in words:
             # Words come again, also in names that were not screened before.
-            looked = {word: looked[word] for word in words if word in looked}
-            looked.update(zip(new, self._look(new), strict=True))
-            if len(self._looked) > REMEMBERED_WORDS:
-                self._looked = {}
-            self._looked.update(looked)
-        return [looked[word] for word in words]
+            known = looked.get(word)
+            if known is None:
+                known = looked[word] = self._look(word)
+                # One for one: to forget all of them at once takes as long as two screenings.
+                if len(looked) > REMEMBERED_WORDS:
+                    looked.popitem(last=False)
+            found.append(known)
+        return found
 
-    def _look(self, words: list[str]) -> Iterator[tuple[Knowledge, list[int]]]:
-        numbers = [self._lookup.number_of(word) for word in words]
-        others = [word for word, number in zip(words, numbers, strict=True) if number < 0]
-        unlisted = iter(self._look_unlisted(others) if others else ())
-        for number in numbers:
-            yield self._look_listed(number) if number >= 0 else next(unlisted)
-
-    def _look_listed(self, number: int) -> tuple[Knowledge, list[int]]:
-        cluster, letters = int(self.cluster[number]), int(self.letters[number])
-        known = self._known(cluster, letters, listed=not self.only_join[number])
-        return known, self._lookup.related(number)
-
-    def _look_unlisted(self, words: list[str]) -> Iterator[tuple[Knowledge, list[int]]]:
-        sounding = [self._lookup.sounding_like(word) for word in words]
-        like = self._lookup.like(words, sounding)
-        for word, number, numbers in zip(words, sounding, like, strict=True):
-            cluster = int(self.cluster[number]) if number >= 0 else -1
-            yield self._known(cluster, letters_of(word), listed=False), numbers
+    def _look(self, word: str) -> tuple[Knowledge, list[int]]:
+        number = self._lookup.number_of(word)
+        if number >= 0:
+            cluster, letters = int(self.cluster[number]), int(self.letters[number])
+            known = self._known(cluster, letters, listed=not self.only_join[number])
+            return known, self._lookup.related(number)
+        number = self._lookup.sounding_like(word)
+        cluster = int(self.cluster[number]) if number >= 0 else -1
+        known = self._known(cluster, letters_of(word), listed=False)
+        return known, self._lookup.like(word, number)
 
     def _known(self, cluster: int, letters: int, *, listed: bool) -> Knowledge:
         """A word of no listed sound tells the most."""

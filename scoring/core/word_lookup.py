@@ -5,20 +5,19 @@ Fraenkel's deletion neighbourhood, as in SymSpell). For the listed words themsel
 most often, the answer is kept.
 """
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable
 from typing import TypeVar
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.core.names import sound
 from scoring.core.watchlist import Texts
-from scoring.core.word_keys import slip_keys, sound_key
+from scoring.core.word_keys import own_key, slip_keys, sound_key
 
 Ints = NDArray[np.int32]
 Number = TypeVar("Number", bound=np.integer)
-AT_ONCE = 4096
 
 
 class WordLookup:
@@ -30,69 +29,60 @@ class WordLookup:
 
     def __init__(self, words: Texts, cluster: Ints, only_join: NDArray[np.bool_]) -> None:
         self._words, self._cluster = words, cluster
-        # Read one at a time, which an array is slow at.
-        slots = 2 ** len(words).bit_length() - 1
-        hashed = np.fromiter((crc32(word.encode()) for word in words), np.uint32) & np.uint32(slots)
-        self._number = hashed.argsort(kind="stable").astype(np.int32).data
-        self._numbers_from = starts(np.bincount(hashed, minlength=slots + 1)).data
-        self._slots = slots
+        # One word of each sound leads to the others.
+        self._by_sound = cluster.argsort(kind="stable").astype(np.int32)
+        self._sound_from = starts(np.bincount(cluster))
         self._hash(only_join)
         self._relate()
-
-    def _parts(self) -> list[tuple[int, list[str]]]:
-        """The words in parts, each with the number of its first one."""
-        size = len(self._words)
-        return [
-            (low, self._words.some(range(low, min(low + AT_ONCE, size))))
-            for low in range(0, size, AT_ONCE)
-        ]
+        del self._by_sound, self._sound_from
 
     def _hash(self, only_join: NDArray[np.bool_]) -> None:
-        keys, numbers = [], []
-        for low, words in self._parts():
-            own, left, which = slip_keys(words)
-            whole = ~only_join[low + which]
-            keys += [own, left[whole]]
-            numbers += [np.arange(low, low + len(words)), low + which[whole]]
-        # One word of each sound leads to the others.
-        by_sound, first_of = self._by_sound()
-        some = by_sound[first_of[:-1]]
-        heard = [sound_key(sound(word)) for word in self._words.some(some.tolist())]
-        every = np.concatenate([*keys, np.array(heard, dtype=np.uint32)])
-        # Buckets by the last bits of a key, about one for each: a look, not a search.
-        self._buckets = np.uint32(2 ** max(len(every).bit_length(), 8) - 1)
-        buckets = every & self._buckets
+        keys, numbers = array("I"), array("i")
+        for number, (word, joined) in enumerate(zip(self._words, only_join.tolist(), strict=True)):
+            found = {own_key(word)} if joined else {own_key(word), *slip_keys(word)}
+            keys.extend(found)
+            numbers.extend([number] * len(found))
+        some = self._by_sound[self._sound_from[:-1]].tolist()
+        keys.extend([sound_key(sound(word)) for word in self._words.some(some)])
+        numbers.extend(some)
+        every = np.frombuffer(keys, dtype=np.uint32)
+        # Buckets by the last bits of a key, about one for each: a look, not a search. Read one at
+        # a time, which an array is slow at.
+        self._last_bits = 2 ** max(len(every).bit_length(), 8) - 1
+        buckets = every & np.uint32(self._last_bits)
         order = buckets.argsort(kind="stable")
-        self._keys = every[order]
-        self._key_word = np.concatenate([*numbers, some]).astype(np.int32)[order]
-        self._bucket_from = starts(np.bincount(buckets, minlength=int(self._buckets) + 1))
-
-    def _by_sound(self) -> tuple[Ints, Ints]:
-        """The words by cluster, and where the words of each one begin."""
-        order = self._cluster.argsort(kind="stable").astype(np.int32)
-        return order, starts(np.bincount(self._cluster))
+        self._keys = every[order].data
+        self._key_word = np.frombuffer(numbers, dtype=np.int32)[order].data
+        self._bucket_from = starts(np.bincount(buckets, minlength=self._last_bits + 1)).data
 
     def _relate(self) -> None:
         """Keeps, by listed word, the numbers of those that it may stand for, itself among them."""
-        by_sound, first_of = self._by_sound()
-        related, counts = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int64)]
-        for low, words in self._parts():
-            which, numbers = self._slipped(words)
-            clusters = self._cluster[low : low + len(words)]
-            first, last = first_of[clusters], first_of[clusters + 1]
-            which = np.concatenate((which, np.arange(len(words)).repeat(last - first)))
-            numbers = np.concatenate((numbers, by_sound[ranges(first, last)]))
-            pairs = distinct(which * len(self._words) + numbers)
-            related.append((pairs % len(self._words)).astype(np.int32))
-            counts.append(np.bincount(pairs // len(self._words), minlength=len(words)))
-        self._related = np.concatenate(related)
-        self._related_from = starts(np.concatenate(counts))
+        related, ends = array("i"), array("i", [0])
+        by_sound, sound_from = self._by_sound.data, self._sound_from.data
+        for word, cluster in zip(self._words, self._cluster.tolist(), strict=True):
+            same = by_sound[sound_from[cluster] : sound_from[cluster + 1]]
+            related.extend(sorted({*self._slipped(word), *same}))
+            ends.append(len(related))
+        self._related, self._related_from = array("i", related), ends
+
+    def _found(self, keys: Iterable[int]) -> set[int]:
+        """The numbers of the words that are found by one of the keys."""
+        found = set()
+        begins, known, numbers = self._bucket_from, self._keys, self._key_word
+        for key in keys:
+            bucket = key & self._last_bits
+            for place in range(begins[bucket], begins[bucket + 1]):
+                if known[place] == key:
+                    found.add(numbers[place])
+        return found
+
+    def _slipped(self, word: str) -> set[int]:
+        """The numbers of the words that are one letter away, or the word itself."""
+        return self._found((own_key(word), *slip_keys(word)))
 
     def number_of(self, word: str) -> int:
         """The number of a listed word; -1 for another one."""
-        slot = crc32(word.encode()) & self._slots
-        for place in range(self._numbers_from[slot], self._numbers_from[slot + 1]):
-            number = self._number[place]
+        for number in self._found((own_key(word),)):
             if self._words[number] == word:
                 return number
         return -1
@@ -100,49 +90,22 @@ class WordLookup:
     def sounding_like(self, word: str) -> int:
         """The number of a listed word of the same sound, for one that is not listed; -1 if none."""
         heard = sound(word)
-        key = sound_key(heard)
-        bucket = key & int(self._buckets)
-        first, last = self._bucket_from[bucket : bucket + 2].tolist()
-        for place, found in enumerate(self._keys[first:last].tolist(), first):
-            if found == key and sound(self._words[int(self._key_word[place])]) == heard:
-                return int(self._key_word[place])
+        for number in self._found((sound_key(heard),)):
+            if sound(self._words[number]) == heard:
+                return number
         return -1
 
     def related(self, number: int) -> list[int]:
-        """The numbers of the words that a listed word may stand for."""
-        found: list[int] = self._related_to(number).tolist()
-        return found
+        """The numbers of the words that a listed word may stand for, in order."""
+        return self._related[self._related_from[number] : self._related_from[number + 1]].tolist()
 
-    def like(self, words: Sequence[str], sounding: Sequence[int]) -> list[list[int]]:
-        """The same of words that are not listed, with a listed word of their sound or -1."""
-        found: list[set[int]] = [set() for _ in words]
-        which, numbers = self._slipped(words)
-        for place, number in zip(which.tolist(), numbers.tolist(), strict=True):
-            found[place].add(number)
-        for some, number in zip(found, sounding, strict=True):
-            if number >= 0:
-                others = self._related_to(number)
-                same = self._cluster[others] == self._cluster[number]
-                some.update(others[same].tolist())
-        return [sorted(some) for some in found]
-
-    def _related_to(self, number: int) -> Ints:
-        first, last = self._related_from[number : number + 2].tolist()
-        return self._related[first:last]
-
-    def _slipped(self, words: Sequence[str]) -> tuple[NDArray[np.int64], Ints]:
-        """Which of the words share a key with listed ones, and the numbers of these."""
-        own, left, which = slip_keys(words)
-        keys = np.concatenate((own, left))
-        buckets = keys & self._buckets
-        first = self._bucket_from.take(buckets)
-        sizes = self._bucket_from.take(buckets + np.uint32(1)) - first
-        some = sizes.nonzero()[0]
-        first, sizes = first.take(some), sizes.take(some)
-        places, some = ranges(first, first + sizes), some.repeat(sizes)
-        same = self._keys.take(places) == keys.take(some)
-        which = np.concatenate((np.arange(len(words)), which))
-        return which.take(some[same]), self._key_word.take(places[same])
+    def like(self, word: str, sounding: int) -> list[int]:
+        """The same of a word that is not listed, with a listed word of its sound or -1."""
+        found = self._slipped(word)
+        if sounding >= 0:
+            others, cluster = self.related(sounding), self._cluster[sounding]
+            found.update([other for other in others if self._cluster[other] == cluster])
+        return sorted(found)
 
 
 def distinct(values: NDArray[Number]) -> NDArray[Number]:

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.core import word_lookup
-from scoring.core.word_keys import keys_of, slip_keys
+from scoring.core import name_index, word_lookup
+from scoring.core.word_keys import keys_of, own_key, slip_keys
 from scoring.core.word_lookup import WordLookup, distinct, ranges
 from tests.scoring.core.screening_lists import index_of
 
@@ -32,13 +32,10 @@ def test_words_looked_up_together_find_what_shares_a_key_with_each(words):
         assert found == [number for number, others in enumerate(KEYS) if keys & others]
 
 
-@given(st.lists(written, min_size=1, max_size=5))
-def test_what_is_left_of_a_word_has_the_key_of_the_word_that_it_is(words):
-    _, left, which = slip_keys(words)
-    for number, word in enumerate(words):
-        shorter = {word[:i] + word[i + 1 :] for i in range(len(word)) if len(word) > 2}
-        expected = [slip_keys([other])[0][0] for other in shorter]
-        assert sorted(left[which == number]) == sorted(expected)
+@given(written)
+def test_what_is_left_of_a_word_has_the_key_of_the_word_that_it_is(word):
+    shorter = {word[:i] + word[i + 1 :] for i in range(len(word)) if len(word) > 2}
+    assert slip_keys(word) == {own_key(other) for other in shorter}
 
 
 def test_a_listed_word_is_known_by_its_number_and_its_neighbours_by_sound_and_slip():
@@ -48,7 +45,17 @@ def test_a_listed_word_is_known_by_its_number_and_its_neighbours_by_sound_and_sl
     assert words[number] == "rasskolnikow"
     assert number in lookup.related(number)
     assert lookup.number_of("rasskolnikov") == -1
-    assert number in lookup.like(["rasskolnikov"], [lookup.sounding_like("rasskolnikov")])[0]
+    assert number in lookup.like("rasskolnikov", lookup.sounding_like("rasskolnikov"))
+
+
+def test_who_looks_up_more_words_than_are_remembered_forgets_the_oldest_one_only(monkeypatch):
+    monkeypatch.setattr(name_index, "REMEMBERED_WORDS", 3)
+    index, looked = index_of([]), []
+    look = index._look
+    monkeypatch.setattr(index, "_look", lambda word: looked.append(word) or look(word))
+    index.look(["ali", "boris", "chen", "dora"])
+    index.look(["boris", "chen", "dora", "ali"])
+    assert looked == ["ali", "boris", "chen", "dora", "ali"]
 
 
 def test_what_a_listed_word_may_stand_for_is_kept_and_not_reckoned_again(monkeypatch):
