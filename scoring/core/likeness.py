@@ -1,8 +1,7 @@
 """A given name made ready, and how alike its words are to listed ones.
 
 Jaro-Winkler similarity (Winkler 1990, computed by rapidfuzz), raised for words of the same sound
-and for a single slip, which it is harsh on in short words; and a cheap bound of it for all
-candidates at once.
+and for a single slip, which it is harsh on in short words.
 """
 
 from collections.abc import Sequence
@@ -37,7 +36,6 @@ LEAST_LIKE = 0.75
 # by the letters of the shorter one; Jaro-Winkler alone is harsh on first letters and short words.
 ONE_SLIP = (0.0, 0.0, 0.77, 0.80, 0.93, 0.95, 0.96)
 TWO_SLIPS_FROM = 8
-_ONE = np.int8(1)
 # No words that differ are more alike than this: one letter of three hundred.
 UNEQUAL = 0.9995
 # Common spellings of one name (Mohammed, Muhammad): hardly less than the same word.
@@ -56,7 +54,7 @@ class Query:
 
     `weights` and `costs` (of a word without a partner, before doubt) are in shares of a word;
     `absences` are weights, costs of plain words and costs of others;
-    `clusters`, `lengths`, `letters` and `known` (on a list) run over the rows. `single`: one word
+    `clusters`, `lengths` and `known` (on a list) run over the rows. `single`: one word
     carries the name.
     """
 
@@ -68,7 +66,6 @@ class Query:
     plain: list[bool]
     clusters: NDArray[np.int32]
     lengths: NDArray[np.int16]
-    letters: NDArray[np.uint64]
     known: list[bool]
     bits: list[float]
     single: bool
@@ -111,7 +108,6 @@ def make_query(index: NameIndex, form: NameForm) -> Query:
         plain=plain,
         clusters=np.array([k.cluster for k in known[:n]] + [-1] * (len(rows) - n), dtype=np.int32),
         lengths=np.array([len(row) for row in rows], dtype=np.int16),
-        letters=np.array([k.letters for k in known], dtype=np.uint64),
         known=[k.listed for k in known[:n]] + [False] * (len(rows) - n),
         bits=[k.bits for k in known[:n]],
         single=alone and not small,
@@ -136,25 +132,25 @@ def likeness(
     query: Query, words: Sequence[str], clusters: NDArray[np.int32], lengths: NDArray[np.int16]
 ) -> NDArray[np.float32]:
     """Similarity in [0, 1] of every row of the query (down) with every listed word (across)."""
-    # Slips are counted for all in C; the few pairs with one or two are compared one by one.
+    # Slips are counted for all in C; the few pairs with hardly any are compared one by one.
     slips = cdist(query.rows, words, scorer=OSA.distance, score_cutoff=2, dtype=np.uint8)
-    own, same = query.lengths[:, None], query.clusters[:, None] == clusters
-    close = (slips == 1) & (np.minimum(own, lengths) > 1)
-    close |= (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
-    close |= same & (slips > 0)
-    like: NDArray[np.float32] = (slips == 0).astype(np.float32)
+    own = query.lengths[:, None]
+    same = query.clusters[:, None] == clusters
+    close = (slips == 2) & (np.maximum(own, lengths) >= TWO_SLIPS_FROM)
+    close |= slips < 2
+    close |= same
+    like: NDArray[np.float32] = np.zeros(close.shape, dtype=np.float32)
     rows, columns = close.nonzero()
-    if len(rows):
-        like[rows, columns] = [
-            _close(query.rows[row], words[column], sounds, number)
-            for row, column, sounds, number in zip(
-                rows.tolist(),
-                columns.tolist(),
-                same[rows, columns].tolist(),
-                slips[rows, columns].tolist(),
-                strict=True,
-            )
-        ]
+    like[rows, columns] = [
+        _close(query.rows[row], words[column], sounds, number)
+        for row, column, sounds, number in zip(
+            rows.tolist(),
+            columns.tolist(),
+            same[rows, columns].tolist(),
+            slips[rows, columns].tolist(),
+            strict=True,
+        )
+    ]
     short = (own == 1) ^ (lengths == 1)
     if short.any():
         first = np.array([ord(row[0]) for row in query.rows])
@@ -165,6 +161,11 @@ def likeness(
 
 def _close(given: str, listed: str, sounds: bool, slips: int) -> float:
     """How alike two words are that sound the same (`sounds`) or have so few slips."""
+    if not slips:
+        return 1.0
+    shorter = min(len(given), len(listed))
+    if slips == 1 and shorter < 2 and not sounds:
+        return 0.0
     value = JaroWinkler.similarity(given, listed, score_cutoff=LEAST_LIKE)
     if sounds:
         name = spelling_of(given)
@@ -172,26 +173,5 @@ def _close(given: str, listed: str, sounds: bool, slips: int) -> float:
             return SAME_NAME
         return max(value, SAME_SOUND)
     if slips == 1:
-        return max(value, ONE_SLIP[min(len(given), len(listed), len(ONE_SLIP) - 1)])
+        return max(value, ONE_SLIP[min(shorter, len(ONE_SLIP) - 1)])
     return value
-
-
-def may_be_like(
-    query: Query,
-    clusters: NDArray[np.int32],
-    lengths: NDArray[np.int16],
-    letters: NDArray[np.uint64],
-) -> NDArray[np.bool_]:
-    """Which rows of the query `likeness` may find alike, from lengths and letters alone."""
-    own = query.lengths[:, None]
-    apart = np.abs(own - lengths)
-    # A letter put in or left out is one bit and one of length, a changed one at most two bits.
-    slips = (np.maximum(own, lengths) >= TWO_SLIPS_FROM).view(np.int8) + _ONE
-    other = np.bitwise_count(query.letters[:, None] ^ letters)
-    found: NDArray[np.bool_] = other + apart <= slips + slips
-    found &= apart <= slips
-    found |= query.clusters[:, None] == clusters
-    short = (own == 1) ^ (lengths == 1)
-    if short.any():
-        found |= short & ((query.letters[:, None] & letters) != 0)
-    return found

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scoring.core.name_parts import FIRST, FURTHER, JOIN, LITTLE, MIDDLE, listed_words
 from scoring.core.names import sound
 from scoring.core.watchlist import ListedEntry, ListedName, Records, Texts
-from scoring.core.word_keys import letters_of
 from scoring.core.word_lookup import WordLookup, distinct, ranges, starts
 
 Ints = NDArray[np.int32]
@@ -36,8 +35,12 @@ RESPELLED, INITIAL_BITS = 4.0, 2.0
 SLIP_LETTER, SLIP_SHORT, GONE_OR_SWAPPED = 3.0, 5.0, 5.0
 # What was left out of the listed name is to be made up by the rest of it.
 MIDDLE_GONE, FURTHER_GONE = 1.3, 6.0
-# Rows of `NameIndex.worth`.
+# Columns of `NameIndex.worth`.
 BITS, SLIPPED, WEIGHT, ABSENCE, DOUBTFUL_ABSENCE, GONE = range(6)
+# What is known of a word, side by side: see `NameIndex`.
+WORD = np.dtype(
+    [("cluster", "i4"), ("bits", "f4"), ("lengths", "i2"), ("only_join", "?")], align=True
+)
 
 
 class Listed(NamedTuple):
@@ -50,27 +53,24 @@ class Listed(NamedTuple):
 
 
 class Knowledge(NamedTuple):
-    """What the lists know of a word: its sound's cluster, entries, bits; is it itself listed?
-
-    `letters`: see `letters_of`.
-    """
+    """What the lists know of a word: its sound's cluster, entries, bits; is it itself listed?"""
 
     cluster: int
     entries: int
     bits: float
     listed: bool
-    letters: int
 
 
 class NameIndex:
     """Names of several lists. Arrays are aligned: `start[n]:start[n + 1]` are name n's words.
 
     `words` are the distinct words, `bits[w]` what word w tells (at most `most_bits`),
-    `cluster[w]` a number that words of the same sound share, `letters[w]` a bit for each of its
-    letters. `word`, `part` and `span` run over the words of all names: the word's number, its part,
-    and for a JOIN first * 16 + last; `worth[k]` too: the bits that it tells (0 where it carries no
-    name), at most those where it is spelled otherwise, weight in its part, the cost of its absence,
-    what doubt adds to that, and the bits that are to be made up for.
+    `cluster[w]` a number that words of the same sound share, `lengths[w]` its letters. `word`,
+    `part` and `span` run over the words of all names: the word's number, its part, and for a JOIN
+    first * 16 + last; `worth[:, k]` too: the bits that it tells (0 where it carries no name), at
+    most those where it is spelled otherwise, weight in its part, the cost of its absence, what
+    doubt adds to that, and the bits that are to be made up for. What is asked for together lies
+    side by side (`WORD`, rows of `worth`): to fetch it takes longer than to reckon with it.
     """
 
     def __init__(self, lists: Iterable[tuple[str, str, Sequence[ListedEntry]]]) -> None:
@@ -125,6 +125,7 @@ class NameIndex:
         name_of = np.repeat(np.arange(self.names, dtype=np.int32), self.size)
         self._weigh(name_of)
         self._post(name_of)
+        self._put_together()
         self._lookup = WordLookup(self.words, self.cluster, self.only_join)
         self._value()
         share = np.select(
@@ -133,6 +134,13 @@ class NameIndex:
         told = np.add.reduceat(share * self.bits[self.word], self.start[:-1])
         self.told = told.astype(np.float32)
 
+    def _put_together(self) -> None:
+        """Of each word what is asked for together; the arrays are views of it from now on."""
+        facts = np.empty(len(self.words), dtype=WORD)
+        for name in WORD.names or ():
+            facts[name] = getattr(self, name)
+            setattr(self, name, facts[name])
+
     def _weigh(self, name_of: Ints) -> None:
         """Bits by the number of entries with a word of that sound; joins tell what is in them."""
         clusters: dict[str, int] = {}
@@ -140,7 +148,6 @@ class NameIndex:
             (clusters.setdefault(sound(word), len(clusters)) for word in self.words), np.int32
         )
         self.lengths = np.fromiter(map(len, self.words), np.int16)
-        self.letters = np.fromiter(map(letters_of, self.words), np.uint64)
         single = self.part != JOIN
         pairs = self.cluster[self.word[single]].astype(np.int64) * len(self._entries)
         pairs += self.owner[name_of[single]]
@@ -192,9 +199,9 @@ class NameIndex:
         slipped = SLIP_LETTER * self.lengths[self.word] - SLIP_SHORT + GONE_OR_SWAPPED
         slipped = np.minimum(bits, np.maximum(np.maximum(bits - RESPELLED, INITIAL_BITS), slipped))
         gone = middle * MIDDLE_GONE + further * FURTHER_GONE
-        self.worth = np.array(
-            [bits, slipped, weight, absence * single, doubtful, gone], dtype=np.float32
-        )
+        self.worth = np.empty((len(self.word), 6), dtype=np.float32)
+        for k, worth in enumerate([bits, slipped, weight, absence * single, doubtful, gone]):
+            self.worth[:, k] = worth
 
     def look(self, words: Sequence[str]) -> list[tuple[Knowledge, list[int]]]:
         """What is known of each word, and the numbers of the listed words that share a key."""
@@ -204,7 +211,7 @@ class NameIndex:
             known = looked.get(word)
             if known is None:
                 known = looked[word] = self._look(word)
-                # One for one: to forget all of them at once takes as long as two screenings.
+                # One for one: to forget all of them at once takes longer than a screening.
                 if len(looked) > REMEMBERED_WORDS:
                     looked.popitem(last=False)
             found.append(known)
@@ -213,20 +220,18 @@ class NameIndex:
     def _look(self, word: str) -> tuple[Knowledge, list[int]]:
         number = self._lookup.number_of(word)
         if number >= 0:
-            cluster, letters = int(self.cluster[number]), int(self.letters[number])
-            known = self._known(cluster, letters, listed=not self.only_join[number])
-            return known, self._lookup.related(number)
+            listed = not self.only_join[number]
+            return self._known(int(self.cluster[number]), listed), self._lookup.related(number)
         number = self._lookup.sounding_like(word)
         cluster = int(self.cluster[number]) if number >= 0 else -1
-        known = self._known(cluster, letters_of(word), listed=False)
-        return known, self._lookup.like(word, number)
+        return self._known(cluster, listed=False), self._lookup.like(word, number)
 
-    def _known(self, cluster: int, letters: int, *, listed: bool) -> Knowledge:
+    def _known(self, cluster: int, listed: bool) -> Knowledge:
         """A word of no listed sound tells the most."""
         if cluster < 0:
-            return Knowledge(-1, 0, self.most_bits, listed, letters)
+            return Knowledge(-1, 0, self.most_bits, listed)
         entries, bits = int(self._entries_with[cluster]), float(self._bits_of[cluster])
-        return Knowledge(cluster, entries, bits, listed, letters)
+        return Knowledge(cluster, entries, bits, listed)
 
     def knowledge(self, word: str) -> Knowledge:
         return self.look([word])[0][0]

@@ -1,8 +1,8 @@
 """The listed names that match a given one: candidates from the index, bounds, then the scorer.
 
 The bound lets every word take its best partner, for all candidates at once in a few array
-operations; likenesses are computed where lengths and letters allow one. Only names that could
-reach the wanted score are paired word by word.
+operations. Only names that could reach the wanted score are paired word by word, and names
+that several parties share once.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.likeness import UNEQUAL, Query, likeness, make_query, may_be_like
+from scoring.core.likeness import UNEQUAL, Query, likeness, make_query
 from scoring.core.matching import (
     DOUBTFUL_BITS,
     ENOUGH,
@@ -94,29 +94,23 @@ class Comparison:
         self.places = ranges(first, first + self.sizes)
         self.word = index.word.take(self.places)
         self.join = index.part.take(self.places) == JOIN
-        self.worth = index.worth.take(self.places, axis=1)
+        self.worth = index.worth.take(self.places, axis=0).T
         self.like = self._likenesses()
         # The few that are alike at all, by place and then by row.
         self.place, self.row = self.like.T.nonzero()
         self.value = self.like[self.row, self.place]
-        # The match of words in their parts, for names that several parties share.
+        # By words, parts and joins, for names that several parties share.
         self._matched: dict[tuple[bytes, ...], Match | None] = {}
 
     def _likenesses(self) -> NDArray[np.float32]:
         """How alike the query's words (down) are to the candidates' words (across)."""
         index, query = self.index, self.query
-        # The same word comes in many names, and most are ruled out by their letters.
+        # The same word comes in many names.
         word, column = _numbered(self.word)
-        may = may_be_like(query, index.cluster[word], index.lengths[word], index.letters[word])
+        words = index.words.some(word.tolist())
+        like = likeness(query, words, index.cluster[word], index.lengths[word])
         # Both sides written as one are of words that are alike by themselves.
-        may[len(query.form.words) :] &= ~index.only_join[word]
-        near = np.logical_or.reduce(may, axis=0).nonzero()[0]
-        like = np.zeros(may.shape, dtype=np.float32)
-        if len(near):
-            word = word[near]
-            words = index.words.some(word.tolist())
-            like[:, near] = likeness(query, words, index.cluster[word], index.lengths[word])
-            like *= may
+        like[len(query.form.words) :] *= ~index.only_join[word]
         return like.take(column, axis=1)
 
     def matches(self, bound: float, least: float, once: bool) -> list[Match]:
@@ -211,7 +205,7 @@ class Comparison:
             words=index.words.some(word.tolist()),
             part=part.tolist(),
             span=span.tolist(),
-            cluster=index.cluster.take(word).tolist(),
+            cluster=index.cluster[word].tolist(),
             bits=worth[BITS],
             weight=worth[WEIGHT],
             absence=worth[ABSENCE],

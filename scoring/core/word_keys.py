@@ -31,12 +31,3 @@ def keys_of(word: str, *, slips: bool = True) -> set[int]:
     """All keys of a word: its own, its sound's, and those with one letter left out."""
     own = {own_key(word), sound_key(sound(word))}
     return own | slip_keys(word) if slips else own
-
-
-def letters_of(word: str) -> int:
-    """A bit for each letter, another one where it comes again; a few far letters share bits."""
-    found = 0
-    for letter in word:
-        bit = 1 << (ord(letter) & 31)
-        found |= bit << 32 if found & bit else bit
-    return found

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.core import name_search, screening
-from scoring.core.likeness import likeness, make_query, may_be_like
+from scoring.core.likeness import make_query
 from scoring.core.name_search import compare, find_matches, search
 from scoring.core.names import PLAIN, parse_name
 from scoring.core.screening import ListScreener
@@ -83,17 +83,6 @@ def test_bounds_drop_no_name_of_a_larger_list(listed, other):
     some = np.arange(0, LARGE.names, 7, dtype=np.int32)
     bounded = compare(LARGE, query, some, 0.8)
     assert bounded == compare(LARGE, query, some, 0.8, bounded=False)
-
-
-@settings(max_examples=200, deadline=None)
-@given(written())
-def test_letters_and_lengths_never_rule_out_words_that_are_alike(name):
-    form = parse_name(name)
-    if form.words:
-        query, index = make_query(INDEX, form), INDEX
-        may = may_be_like(query, index.cluster, index.lengths, index.letters)
-        like = likeness(query, index.words, index.cluster, index.lengths)
-        assert not (like > may).any()
 
 
 @settings(max_examples=60, deadline=None)

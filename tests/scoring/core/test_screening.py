@@ -131,7 +131,7 @@ def test_a_company_is_not_born():
 
 def test_a_weak_alias_counts_less_and_less_still_beside_other_words():
     strong = [
-        replace(entry, names=tuple(replace(name, weak=False) for name in entry.names))
+        replace(entry, names=tuple(name._replace(weak=False) for name in entry.names))
         for entry in ENTRIES
     ]
     for name, factor in (("Greybeard", 0.95), ("Greybeard Longfellow", 0.95 * 0.9)):
