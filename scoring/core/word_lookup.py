@@ -38,13 +38,14 @@ class WordLookup:
 
     def _hash(self, only_join: NDArray[np.bool_]) -> None:
         keys, numbers = array("I"), array("i")
-        for number, (word, joined) in enumerate(zip(self._words, only_join.tolist(), strict=True)):
-            found = {own_key(word)} if joined else {own_key(word), *slip_keys(word)}
+        # One by one: many small objects at a time leave holes in the memory of the process.
+        for number, word in enumerate(self._words):
+            found = {own_key(word)} if only_join[number] else {own_key(word), *slip_keys(word)}
             keys.extend(found)
             numbers.extend([number] * len(found))
-        some = self._by_sound[self._sound_from[:-1]].tolist()
-        keys.extend([sound_key(sound(word)) for word in self._words.some(some)])
-        numbers.extend(some)
+        for number in self._by_sound[self._sound_from[:-1]].data:
+            keys.append(sound_key(sound(self._words[number])))
+            numbers.append(number)
         every = np.frombuffer(keys, dtype=np.uint32)
         # Buckets by the last bits of a key, about one for each: a look, not a search. Read one at
         # a time, which an array is slow at.
@@ -59,7 +60,7 @@ class WordLookup:
         """Keeps, by listed word, the numbers of those that it may stand for, itself among them."""
         related, ends = array("i"), array("i", [0])
         by_sound, sound_from = self._by_sound.data, self._sound_from.data
-        for word, cluster in zip(self._words, self._cluster.tolist(), strict=True):
+        for word, cluster in zip(self._words, self._cluster.data, strict=True):
             same = by_sound[sound_from[cluster] : sound_from[cluster + 1]]
             related.extend(sorted({*self._slipped(word), *same}))
             ends.append(len(related))
