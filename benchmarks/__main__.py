@@ -138,6 +138,11 @@ def run_servers(
     if "processes" in parts:
         part = found["processes"] = rivals.processes(folder, server)
         print(table("One process and two", part["rows"], rivals.COLUMNS))
+        title = f"Each process held to {rivals.SHARE:g} of a processor"
+        if part["held"]:
+            print(table(title, part["held"], rivals.COLUMNS))
+        else:
+            print(f"\n{title}: not measured, only root may hold processes (Linux).")
         print(table("Batches of 1,000 events", part["batches"], ("server", *rivals.BATCH)))
         found["ratios"] |= part["ratios"]
     if "flat" in parts:

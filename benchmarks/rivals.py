@@ -26,8 +26,9 @@ import orjson
 
 from benchmarks import models
 from benchmarks.databases import new_database
+from benchmarks.holding import held
 from benchmarks.measure import Row
-from benchmarks.servers import free_port, look_at, processor_seconds, running
+from benchmarks.servers import family, free_port, look_at, processor_seconds, running
 from riskplatform.supervisor import WEB_ENVIRONMENT, web_command
 from scoring.simulation.stream import history
 
@@ -35,6 +36,9 @@ HERE = Path(__file__).resolve().parent
 CLIENTS, SECONDS, ROUNDS = 8, 4.0, 3
 MANY_CLIENTS = 64
 """As many as a group holds: what a group costs once is then shared by as many in both."""
+SHARE = 0.25
+"""Of a processor for each process: on two processors their clients and the database then have room,
+and what a second process does not bring is what the two take from each other."""
 BUSY = 1000
 IN_BATCH, BATCHES, BATCH_CLIENTS = 1000, 60, 2
 DIFFERENT, PREPARED = 4000, 12_000
@@ -303,24 +307,27 @@ def processes(folder: Path, server: str) -> dict[str, Any]:
             )
             for workers in (1, 2)
         ]
-        rows = [
-            row
-            for clients in (2 * CLIENTS, MANY_CLIENTS)
-            for row in _in_turns(folder, targets, clients=clients)
-        ]
+        rows = [row for n in (2 * CLIENTS, MANY_CLIENTS) for row in _in_turns(folder, targets, n)]
+        workers = [pid for target in targets for pid in family(target.pid) if pid != target.pid]
+        with held(workers, SHARE) as is_held:
+            held_rows = _in_turns(folder, targets, MANY_CLIENTS) if is_held else []
         files = {slug: next(bodies(folder, slug)) for slug, *_ in RACES}
         batch_rows = [
             {"server": target.name, **_send_batches(folder, target, slug, files[slug])}
             for slug, *_ in RACES
             for target in targets
         ]
-    ratios = {
-        f"two processes / one, {one['clients']} clients (wanted 1.7)": round(
+    ratios = _of_two(rows, "") | _of_two(held_rows, f", {SHARE:g} of a processor each")
+    return {"rows": rows, "held": held_rows, "batches": batch_rows, "ratios": ratios}
+
+
+def _of_two(rows: list[Row], how: str) -> dict[str, float]:
+    return {
+        f"two processes / one{how}, {one['clients']} clients (wanted 1.7)": round(
             two["requests/s"] / one["requests/s"], 2
         )
         for one, two in zip(rows[::2], rows[1::2], strict=True)
     }
-    return {"rows": rows, "batches": batch_rows, "ratios": ratios}
 
 
 def _send_batches(folder: Path, target: Target, slug: str, events: Path) -> Row:
@@ -345,7 +352,7 @@ def flat(folder: Path, server: str, predictions: int, events: int) -> dict[str, 
             stack.enter_context(ours(folder, databases[0], digests, name="empty")),
             stack.enter_context(ours(folder, databases[1], digests, name="full", filling=filling)),
         ]
-        rows = [row for clients in (1, 8) for row in _in_turns(folder, targets, clients=clients)]
+        rows = [row for clients in (1, 8) for row in _in_turns(folder, targets, clients)]
     ratios = {
         f"p50 full / empty, {empty['clients']} clients (wanted 1.2)": round(
             full["p50 ms"] / empty["p50 ms"], 2
@@ -355,7 +362,7 @@ def flat(folder: Path, server: str, predictions: int, events: int) -> dict[str, 
     return {"rows": rows, "ratios": ratios}
 
 
-def _in_turns(folder: Path, targets: list[Target], *, clients: int) -> list[Row]:
+def _in_turns(folder: Path, targets: list[Target], clients: int) -> list[Row]:
     files = bodies(folder, "payments")
     rounds: dict[str, list[Row]] = {target.name: [] for target in targets}
     for _ in range(ROUNDS):
