@@ -6,12 +6,16 @@ body on the server's loop costs nothing. What arrives is kept in memory, a large
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 from django.conf import settings
+
+from accounts.seldom import Seldom
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,9 +28,14 @@ MOST_HELD: Final = 512 * 1024 * 1024
 """Bytes of all bodies that a process holds at a time; whoever brings more is told to come again."""
 MOST_OF_UPLOADS: Final = MOST_HELD // 2
 """Of these, what bodies larger than API_MAX_BODY_BYTES may take: they keep nobody else out."""
+MOST_ON_DISK: Final = MOST_HELD * 3 // 4
+"""Of these, what bodies larger than IN_MEMORY may take: log-ins are small."""
 IN_MEMORY: Final = 256 * 1024
 PART: Final = 64 * 1024
 MULTIPART: Final = b"multipart/form-data"
+
+
+_told = Seldom(logging.getLogger(__name__))
 
 
 class ClientGone(Exception):
@@ -64,23 +73,30 @@ class Body:
             while more and self._size <= most:
                 async with asyncio.timeout(PATIENCE):
                     message = await self._server()
-                if message["type"] != "http.request":
-                    raise ClientGone
-                self._keep(message.get("body", b""))
-                more = message.get("more_body", False)
+                more = self.keep(message)
         self._left = self._size
         self._kept.seek(0)
 
-    def _keep(self, part: bytes) -> None:
-        is_upload = self._size + len(part) > settings.API_MAX_BODY_BYTES
-        if held.bytes + len(part) > (MOST_OF_UPLOADS if is_upload else MOST_HELD):
+    def keep(self, message: Message) -> bool:
+        """One more message; whether more are to come. Raises ClientGone, TooMuchHeld."""
+        if message["type"] != "http.request":
+            raise ClientGone
+        part = message.get("body", b"")
+        if held.bytes + len(part) > _room_for(self._size + len(part)):
             raise TooMuchHeld
         try:
             self._kept.write(part)
-        except OSError as error:  # No room on the disk.
+            self._kept.flush()
+        except OSError as error:
+            _told.warning("A body was refused with 503, as it could not be kept: %s", error)
             raise TooMuchHeld from error
         held.bytes += len(part)
         self._size += len(part)
+        return bool(message.get("more_body", False))
+
+    def read(self) -> bytes:
+        """All that arrived."""
+        return self._kept.read()
 
     async def receive(self) -> Message:
         """What arrived, a part at a time."""
@@ -92,7 +108,31 @@ class Body:
         """Forget it."""
         held.bytes -= self._size
         self._size = 0
-        self._kept.close()
+        with suppress(OSError):  # What a full disk did not take is written again.
+            self._kept.close()
+
+
+def _room_for(size: int) -> int:
+    """How many bytes of bodies there may be with one that has so many."""
+    if size > settings.API_MAX_BODY_BYTES:
+        return MOST_OF_UPLOADS
+    return MOST_ON_DISK if size > IN_MEMORY else MOST_HELD
+
+
+async def whole_body(receive: Receive, most: int) -> bytes:
+    """The body, or so much of a larger one that it is seen to have more than `most`.
+
+    Raises ClientGone, TooMuchHeld, TimeoutError.
+    """
+    async with asyncio.timeout(PATIENCE):
+        message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        part: bytes = message.get("body", b"")
+        return part
+    with closing(Body(receive)) as body:
+        body.keep(message)
+        await body.wait(most)
+        return body.read()
 
 
 def most_waited_for(scope: MutableMapping[str, Any]) -> int:

@@ -15,7 +15,7 @@ from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.db import close_old_connections
 
-from riskplatform.bodies import Body, ClientGone, TooMuchHeld, most_waited_for
+from riskplatform.bodies import Body, ClientGone, TooMuchHeld, most_waited_for, whole_body
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
 from scoring.announcing import announcements_wait, send_announcements
 from scoring.lane import Job, Lane
@@ -60,13 +60,8 @@ class Application:
             try:
                 if most := most_waited_for(scope):
                     await body.wait(most)
-            except ClientGone:
-                return
-            except TimeoutError:
-                await _refuse(send, 408)
-                return
-            except TooMuchHeld:
-                await _refuse(send, 503, (b"retry-after", b"10"))
+            except (ClientGone, TimeoutError, TooMuchHeld) as problem:
+                await _refuse(send, problem)
                 return
             await self._threads(scope, body.receive, send)
 
@@ -87,7 +82,13 @@ class Application:
 
     async def _answer(self, request: QuickRequest, receive: Receive, send: Send) -> None:
         """One quick request, by way of the lane."""
-        body = b"" if request.refuses_body() else await _read(receive)
+        body = b""
+        if not request.refuses_body():
+            try:
+                body = await whole_body(receive, settings.API_MAX_BODY_BYTES)
+            except (ClientGone, TimeoutError, TooMuchHeld) as problem:
+                await _refuse(send, problem)
+                return
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Response] = loop.create_future()
 
@@ -133,20 +134,13 @@ class Application:
         loop.run_in_executor(self._announcer, send_announcements)
 
 
-async def _refuse(send: Send, status: int, *headers: tuple[bytes, bytes]) -> None:
-    """Answer without the body, which nobody reads."""
-    ends = [(b"content-length", b"0"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *ends]})
+async def _refuse(send: Send, problem: ClientGone | TimeoutError | TooMuchHeld) -> None:
+    """Answer whose body did not come, or had no room, if anybody is there."""
+    if isinstance(problem, ClientGone):
+        return
+    headers = [(b"content-length", b"0"), (b"connection", b"close")]
+    if isinstance(problem, TooMuchHeld):
+        headers.append((b"retry-after", b"10"))
+    status = 503 if isinstance(problem, TooMuchHeld) else 408
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _read(receive: Receive) -> bytes:
-    """The body; of one that is too large only as much as it takes to refuse it (413)."""
-    parts, size, more = [], 0, True
-    while more and size <= settings.API_MAX_BODY_BYTES:
-        message = await receive()
-        part: bytes = message.get("body", b"")
-        parts.append(part)
-        size += len(part)
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)

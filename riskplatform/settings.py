@@ -318,7 +318,7 @@ ATTACHMENT_MAX_BYTES = env.whole(
 
 # --- API -------------------------------------------------------------------------------------
 API_MAX_BODY_BYTES = env.whole(
-    "API_MAX_BODY_BYTES", default=2 * 1024 * 1024, least=1024, most=1024 * 1024 * 1024
+    "API_MAX_BODY_BYTES", default=2 * 1024 * 1024, least=1024, most=256 * 1024 * 1024
 )
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
 # Bundles come as files (models_registry/bundle_files.py bounds them to 64 MB themselves).

@@ -1,11 +1,14 @@
 """Whoever sends slowly, or nothing more, holds up nobody else."""
 
 import asyncio
+import errno
+import logging
 
 import pytest
 
+from accounts.seldom import Seldom
 from riskplatform import bodies
-from riskplatform.bodies import IN_MEMORY, Body, most_waited_for
+from riskplatform.bodies import IN_MEMORY, Body, most_waited_for, whole_body
 from riskplatform.server import Application
 from riskplatform.wsgi import application as django
 
@@ -22,6 +25,14 @@ def scope_of(path, *headers, method="POST"):
         "method": method, "path": path, "raw_path": path.encode(),
         "headers": [(b"host", b"testserver"), *headers],
     }  # fmt: skip
+
+
+def cookie():
+    return (b"cookie", b"csrftoken=" + b"a" * 32)
+
+
+def token():
+    return (b"x-csrftoken", b"a" * 32)
 
 
 def form():
@@ -132,35 +143,107 @@ def test_a_body_that_comes_for_ever_is_no_longer_waited_for(settings, monkeypatc
     assert run_with_one_thread(settings, lambda served: ask(served, form(), drip)) == 408
 
 
-def test_who_says_twice_of_what_kind_a_body_is_takes_no_thread_either(settings):
-    kinds = [
-        (b"content-type", b"multipart/form-data; boundary=b"),
-        (b"content-type", b"text/plain"),
-    ]
-    size = (b"content-length", b"5000000")
-    scope = scope_of("/accounts/login/", size, *kinds, (b"cookie", b"csrftoken=" + b"a" * 32))
+@pytest.mark.parametrize(
+    ("path", "kinds"),
+    [
+        ("/accounts/login/", [UPLOAD, (b"content-type", b"text/plain")]),
+        (LOGIN, [(b"content-type", b"application/json")]),
+    ],
+)
+def test_no_thread_waits_for_a_body_that_is_refused_unread(settings, path, kinds):
+    scope = scope_of(path, (b"content-length", b"70000000"), *kinds, cookie(), token())
 
     async def scenario(application):
         async def never():
+            asked.set()
             await asyncio.Event().wait()
 
+        asked = asyncio.Event()
         waiting = asyncio.create_task(ask(application, scope, never))
+        await asyncio.sleep(0.2)
         probe = scope_of("/livez", method="GET")
-        answer = await ask(application, probe, from_list(part(b"")))
+        found = [await ask(application, probe, from_list(part(b""))) for _ in range(3)]
+        return found, asked.is_set(), await waiting
+
+    found, was_asked, refused = run_with_one_thread(settings, scenario)
+    assert (found, was_asked) == ([200, 200, 200], False)
+    assert 400 <= refused < 500
+
+
+def test_a_second_content_type_makes_nothing_that_a_thread_waits_for(settings):
+    headers = (b"content-length", b"5000000"), UPLOAD, (b"content-type", b"text/plain")
+    scope = scope_of("/accounts/login/", *headers, cookie(), token())
+
+    async def scenario(application):
+        async def never():
+            asked.set()
+            await asyncio.Event().wait()
+
+        asked = asyncio.Event()
+        waiting = asyncio.create_task(ask(application, scope, never))
+        await asked.wait()
+        await asyncio.sleep(0.2)
+        probe = scope_of("/livez", method="GET")
+        found = [await ask(application, probe, from_list(part(b""))) for _ in range(3)]
         waiting.cancel()
-        return answer
+        return found
 
-    assert run_with_one_thread(settings, scenario) == 200
+    assert run_with_one_thread(settings, scenario) == [200, 200, 200]
 
 
-def test_a_thread_never_waits_for_a_body_that_is_refused_unread(settings):
-    headers = (b"content-length", b"5000000"), (b"content-type", b"application/json")
+def scoring(*, size=1000):
+    """A request of the short way to the lane."""
+    headers = (b"content-type", b"application/json"), (b"x-api-key", b"nobody's")
+    path = "/api/v1/detectors/payments/score"
+    return scope_of(path, *headers, (b"content-length", b"%d" % size))
 
-    async def never():
-        await asyncio.Event().wait()
 
-    scope = scope_of(LOGIN, *headers)
-    assert run_with_one_thread(settings, lambda served: ask(served, scope, never)) == 413
+def test_who_asks_for_a_score_is_waited_for_no_longer_either(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "PATIENCE", 0.05)
+
+    async def stops():
+        if coming:
+            return coming.pop()
+        return await asyncio.Event().wait()
+
+    for begins in ([], [part(b'{"a": 1', more=True)]):
+        coming = begins
+        assert run_with_one_thread(settings, lambda served: ask(served, scoring(), stops)) == 408
+    assert bodies.held.bytes == 0
+
+
+def test_who_asks_for_a_score_in_parts_is_answered(settings):
+    parts = [part(b'{"a": ', more=True), part(b"1}")]
+    answer = run_with_one_thread(settings, lambda served: ask(served, scoring(), from_list(*parts)))
+    assert answer == 401
+
+
+def test_of_what_scores_wait_for_no_more_is_read_than_tells_that_it_is_too_large():
+    coming = [part(b"x" * 200, more=True), part(b"x" * 200, more=True), part(b"x")]
+    assert len(asyncio.run(whole_body(from_list(*coming), 300))) == 400
+
+
+def test_what_scores_wait_for_has_its_room_too(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_HELD", 100)
+    parts = [part(b"x" * 101, more=True), part(b"}")]
+    answer = run_with_one_thread(settings, lambda served: ask(served, scoring(), from_list(*parts)))
+    assert (answer, bodies.held.bytes) == (503, 0)
+
+
+def test_a_full_disk_is_a_503_that_the_log_explains(settings, monkeypatch, caplog):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class Full:
+        write = close = full
+
+    monkeypatch.setattr(bodies, "SpooledTemporaryFile", lambda size: Full())
+    monkeypatch.setattr(bodies, "_told", Seldom(logging.getLogger("riskplatform.bodies")))
+    answer = run_with_one_thread(
+        settings, lambda served: ask(served, form(), from_list(part(FORM)))
+    )
+    assert (answer, bodies.held.bytes) == (503, 0)
+    assert "No space left on device" in caplog.text
 
 
 def test_there_is_room_for_so_many_bytes_of_bodies_and_no_more(settings, monkeypatch):
@@ -185,6 +268,12 @@ def test_there_is_room_for_so_many_bytes_of_bodies_and_no_more(settings, monkeyp
 
     assert run_with_one_thread(settings, scenario) == [401, 401, 503]
     assert bodies.held.bytes == 0
+
+
+def test_bodies_on_disk_leave_room_for_small_ones(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "IN_MEMORY", 20)
+    monkeypatch.setattr(bodies, "MOST_ON_DISK", 50)
+    assert [bodies._room_for(size) for size in (20, 21)] == [bodies.MOST_HELD, 50]
 
 
 def test_uploads_leave_room_for_everybody_else(settings, monkeypatch):
