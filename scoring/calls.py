@@ -17,6 +17,7 @@ from scoring.core.ids import IdSequence
 from scoring.core.schema import SchemaError, as_whole, key_text
 from scoring.core.types import NO_ORDERS, Event, Orders, Verdict
 from scoring.deployment import Serving
+from scoring.feature_store.history import clear
 from scoring.models import Prediction
 from scoring.recording import audit_draw, verdict_columns
 
@@ -109,6 +110,19 @@ def digest_of(fields: Mapping[str, Any]) -> str:
     }
     body = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def is_same_event(serving: Serving, row: Prediction, item: Item) -> bool:
+    """Whether what is stored is this event: its body, or, where fields that nobody declared are
+    dropped, what it says in those that are declared now. It may have been stored with others."""
+    if row.body_digest == item.body_digest:
+        return True
+    spec = serving.bundle.spec
+    if not spec.drops_undeclared:
+        return False
+    declared = row.event.keys() & spec.schema["properties"].keys()
+    stored = {name: clear(row.event[name], spec.type_of(name)) for name in declared}
+    return digest_of(stored) == item.body_digest
 
 
 def read_orders(serving: Serving, items: Sequence[Item]) -> list[Orders]:

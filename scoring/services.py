@@ -23,6 +23,7 @@ from scoring.calls import (
     Outcome,
     Refused,
     Scored,
+    is_same_event,
     prediction_row,
     read_orders,
 )
@@ -182,7 +183,7 @@ def _store_calls(calls: Sequence[Call], *, again: bool) -> None:
         scored = {slug: _score_new(*found) for slug, found in sorted(read.items())}
         _write(list(scored.values()), outermost=outermost)
         for slug, found in scored.items():
-            _answer(by_slug[slug], read[slug].known, found.rows)
+            _answer(by_slug[slug], read[slug], found.rows)
     if outermost:
         writer.introduce_tables(sum(len(found.rows) for found in scored.values()))
 
@@ -265,7 +266,7 @@ def _new_items(calls: Sequence[Call], known: Known) -> list[Item]:
     return list(found.values())
 
 
-def _answer(calls: Sequence[Call], known: Known, rows: Sequence[Prediction]) -> None:
+def _answer(calls: Sequence[Call], read: _Read, rows: Sequence[Prediction]) -> None:
     """Give every event its outcome; who came first made the prediction."""
     made = {row.external_id: row for row in rows}
     unclaimed = set(made)
@@ -273,12 +274,12 @@ def _answer(calls: Sequence[Call], known: Known, rows: Sequence[Prediction]) -> 
     for call in calls:
         for i, item in call.items.items():
             external_id = item.event.external_id
-            row = known.get(external_id) or made[external_id]
+            row = read.known.get(external_id) or made[external_id]
             created = external_id in unclaimed
             unclaimed.discard(external_id)
             if created and call.announce:
                 heard.add(external_id)
-            if row.body_digest == item.body_digest:
+            if is_same_event(read.serving, row, item):
                 call.outcomes[i] = Scored(row, created)
             else:
                 call.outcomes[i] = Conflicting(external_id)

@@ -5,7 +5,7 @@ import pytest
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
 from scoring.models import Deployment, Prediction
-from scoring.services import Refused, Scored, score_event, score_events
+from scoring.services import Conflicting, Refused, Scored, score_event, score_events
 from tests.factories import payment, scored
 
 pytestmark = pytest.mark.django_db
@@ -19,11 +19,30 @@ def elsewhere(payments_detector):
     def serve(**bounds):
         config = payments_detector.config
         config["event"]["schema"]["properties"]["amount"] |= bounds
-        digest = write_bundle(bundle_root(), {"detector": config}, {})
-        Deployment.objects.filter(detector=payments_detector).update(digest=digest)
-        return digest
+        return put_into_service(payments_detector)
 
     return serve
+
+
+def put_into_service(detector):
+    digest = write_bundle(bundle_root(), {"detector": detector.config}, {})
+    Deployment.objects.filter(detector=detector).update(digest=digest)
+    return digest
+
+
+@pytest.fixture
+def stored_with_more(payments_detector):
+    """An event with personal data, one of it a number, and a field that nobody declared; what is
+    in service since drops such fields."""
+    event = payments_detector.config["event"]
+    event["schema"]["properties"]["age"] = {"type": "integer"}
+    event["pii"].append("age")
+    put_into_service(payments_detector)
+    raw = payment(age=41.0, shop="enc:a:b")
+    row = scored("payments", raw)
+    event["undeclared"] = "drop"
+    put_into_service(payments_detector)
+    return raw, row.pk
 
 
 def test_an_event_that_may_come_by_now_is_not_refused(elsewhere):
@@ -56,3 +75,22 @@ def test_all_events_of_a_call_go_by_what_serves_now_and_keep_their_order(elsewhe
 def test_a_call_without_events_has_no_outcomes(elsewhere):
     elsewhere(minimum=-5)
     assert score_events("payments", []) == []
+
+
+@pytest.mark.parametrize("more", [{}, {"shop": "other"}, {"shop": None}, {"deep": [{}]}])
+def test_an_event_that_was_stored_with_what_is_dropped_by_now_is_still_the_same(
+    stored_with_more, more
+):
+    raw, pk = stored_with_more
+    outcome = score_event("payments", raw | more)
+    assert isinstance(outcome, Scored)
+    assert (outcome.prediction.pk, outcome.created) == (pk, False)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"amount": 26.0}, {"age": 42}, {"user_name": "A"}, {"age": None}]
+)
+def test_one_that_differs_in_what_is_declared_conflicts_all_the_same(stored_with_more, changed):
+    raw, _ = stored_with_more
+    assert score_event("payments", raw | changed) == Conflicting(raw["transaction_id"])
+    assert Prediction.objects.count() == 1
