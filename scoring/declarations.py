@@ -25,6 +25,8 @@ from scoring.yaml_writing import write_yaml
 SHIPPED = Path(__file__).resolve().parent / "detectors"
 GOVERNED = ("rules", "audit_rate", "screening")
 """What decides besides the model."""
+REWRITTEN = "order or comments"
+"""What the audit trail says of a declaration that says the same in another way."""
 
 
 class StaleDeclaration(ValueError):
@@ -56,6 +58,11 @@ def base_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_of_words(text: str) -> str:
+    """Of a text as it was written, white space apart: the one thing in it that says nothing."""
+    return base_of(" ".join(text.split()))
+
+
 def digest_of(config: Mapping[str, Any]) -> str:
     """SHA-256 of a declaration, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
@@ -74,22 +81,23 @@ def save_detector(
     """Make or update the detector of a checked declaration; (detector, `new`, `updated` or `kept`).
 
     `keep_edits` leaves a detector alone that was edited here since it was last read from a file,
-    be it in its comments alone. `text`: as its author wrote it.
+    be it in its order or comments alone, but not in white space alone. `text`: as its author
+    wrote it.
     """
     digest = digest_of(config)
     known, created = _row_of(config, loaded_digest=digest)
     if created:
         _begin(known, text, actor=None)
+        _note_loaded(known, text)
         return known, "new"
-    if keep_edits and digest_of(known.config) != known.loaded_digest:
+    if keep_edits and _is_edited(known):
         if not known.policy_digest:
             govern(known)
         return known, "kept"
-    if keep_edits and DeclaredText.objects.filter(detector=known, digest=digest).exists():
-        text = ""
     detector = change_declaration(known, config, actor=None, text=text)
     detector.loaded_digest = digest
     detector.save(update_fields=["loaded_digest"])
+    _note_loaded(detector, text)
     return detector, "updated"
 
 
@@ -137,8 +145,10 @@ def change_declaration(
     row.save(update_fields=[*_columns(config), "updated_at"])
     rewritten = _keep_text(row, text)
     _put_into_force(row, actor=actor)
-    if before != config or (rewritten and actor is not None):
+    if before != config:
         _record("detector.changed", row, before, actor)
+    elif rewritten and actor is not None:
+        _record("detector.changed", row, before, actor, rewritten=REWRITTEN)
     return row
 
 
@@ -172,13 +182,31 @@ def _row_of(config: Mapping[str, Any], **more: str) -> tuple[Detector, bool]:
 
 
 def _keep_text(detector: Detector, text: str) -> bool:
-    """Keep what the author of the declaration wrote; whether it is another text than before."""
+    """Keep what the author of the declaration wrote; whether it has other words than before."""
+    if not text:
+        return False
+    detector.refresh_from_db(fields=["config"])  # PostgreSQL keeps keys in an order of its own.
     stands = text_of(detector)
-    if text and text != stands:
+    if text != stands:
         DeclaredText.objects.update_or_create(
             detector=detector, defaults={"text": text, "digest": digest_of(detector.config)}
         )
-    return bool(text) and text != stands
+    return digest_of_words(text) != digest_of_words(stands)
+
+
+def _note_loaded(detector: Detector, text: str) -> None:
+    """Remember what a file said, to tell it from what is written here later."""
+    if text:
+        DeclaredText.objects.filter(detector=detector).update(loaded_digest=digest_of_words(text))
+
+
+def _is_edited(detector: Detector) -> bool:
+    """Whether a person declared it, or wrote it otherwise, since it was last read from a file."""
+    stands = digest_of(detector.config)
+    if stands != detector.loaded_digest:
+        return True
+    written = DeclaredText.objects.filter(detector=detector, digest=stands).first()
+    return written is not None and digest_of_words(written.text) != written.loaded_digest
 
 
 def _begin(detector: Detector, text: str, *, actor: User | None) -> None:
@@ -194,13 +222,20 @@ def _put_into_force(detector: Detector, *, actor: User | None) -> None:
     govern(detector, author=actor)
 
 
-def _record(action: str, detector: Detector, before: Mapping[str, Any], actor: User | None) -> None:
+def _record(
+    action: str,
+    detector: Detector,
+    before: Mapping[str, Any],
+    actor: User | None,
+    **more: str,
+) -> None:
     """In the audit trail: which sections differ, and the digests of both."""
     after = detector.config
     detail = {
         "digest": digest_of(after),
         "previous": digest_of(before) if before else "",
         "sections": [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)],
+        **more,
     }
     record_audit(actor=actor, action=action, subject=detector, detail=detail)
 

@@ -74,6 +74,7 @@ class DeclaredText(models.Model):
 
     It is for whoever reads or edits it; `Detector.config` is what counts. `digest` is that of the
     declaration that the text says, so that one that something else changed since is told apart.
+    `loaded_digest` is that of the words of the last file, whatever stands by now.
     Apart from the detector, which is read with every page.
     """
 
@@ -82,6 +83,7 @@ class DeclaredText(models.Model):
     )
     text = models.TextField()
     digest = models.CharField(max_length=64)
+    loaded_digest = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return f"{self.detector_id} {self.digest[:12]}"

@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
                 ('detector', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='declared_text', serialize=False, to='scoring.detector')),
                 ('text', models.TextField()),
                 ('digest', models.CharField(max_length=64)),
+                ('loaded_digest', models.CharField(blank=True, max_length=64)),
             ],
         ),
     ]

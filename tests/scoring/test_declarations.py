@@ -6,9 +6,10 @@ from django.core.management import call_command
 
 from accounts.models import AuditEntry
 from scoring.core.reader import SpecError
-from scoring.declarations import load_detector, read_config
+from scoring.declarations import change_declaration, load_detector, read_config, text_of
 from scoring.deployment import serving
 from scoring.models import Deployment, Detector, EntityState
+from scoring.yaml_writing import write_yaml
 from tests.factories import config_of, payment, scored
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,47 @@ def test_a_new_release_updates_what_nobody_edited(declare, payments_detector):
     shipped = declare(config_of("payments") | {"description": "Newer"})
     assert load_detector(shipped, keep_edits=True)[1] == "updated"
     assert Detector.objects.get().description == "Newer"
+
+
+@pytest.fixture
+def shipped(declare):
+    """`payments` as a release brings it; then a later one, with a comment and more of its own."""
+
+    def load(comment="", **changed):
+        text = f"# ours{comment}\n{write_yaml(config_of('payments') | changed)}"
+        return load_detector(declare(text), keep_edits=True)
+
+    load()
+    return load
+
+
+def rewrite(actor, edited):
+    """Somebody writes a declaration otherwise, that says the same."""
+    detector = Detector.objects.get()
+    text = edited(text_of(detector))
+    change_declaration(detector, detector.config, actor=actor, text=text)
+    return text
+
+
+@pytest.mark.parametrize("release", [{}, {"description": "Newer"}])
+def test_a_new_release_keeps_comments_that_were_written_here(shipped, engineer, release):
+    text = rewrite(engineer, lambda text: "# mine\n" + text)
+    assert shipped(" anew", **release)[1] == "kept"
+    assert text_of(Detector.objects.get()) == text
+
+
+@pytest.mark.parametrize("release", [{}, {"description": "Newer"}])
+def test_a_new_release_brings_its_comments_where_nobody_wrote_any(shipped, engineer, release):
+    rewrite(engineer, lambda text: "# mine\n" + text)
+    rewrite(engineer, lambda text: text.removeprefix("# mine\n") + "\n\n")
+    assert shipped(" anew", **release)[1] == "updated"
+    assert text_of(Detector.objects.get()).startswith("# ours anew\n")
+
+
+def test_white_space_is_kept_without_a_word_in_the_audit_trail(shipped, engineer):
+    text = rewrite(engineer, lambda text: text.replace("\n", "\n\n", 1))
+    assert text_of(Detector.objects.get()) == rewrite(engineer, str) == text
+    assert not AuditEntry.objects.filter(action="detector.changed").exists()
 
 
 def test_windows_are_learnt_anew_from_events_that_look_encrypted(declare, payments_detector):
