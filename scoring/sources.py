@@ -205,12 +205,13 @@ def losses_of(source: Source) -> str:
         return ""
     properties = source.schema.get("properties", {})
     given = fields_read(source.mapping, properties)
-    nested = [
-        theirs
-        for own, theirs in given.items()
-        if own not in spec.schema["properties"] and _is_nested(properties[theirs])
-    ]
+    unknown = [theirs for own, theirs in given.items() if own not in spec.schema["properties"]]
+    nested = [theirs for theirs in unknown if _is_nested(properties[theirs])]
     found = [f"Objects and lists are left out: {', '.join(nested)}."] if nested else []
+    # What is personal is told below.
+    plain = [theirs for theirs in unknown if theirs not in {*nested, *source.pii_fields}]
+    if plain and spec.drops_undeclared:
+        found.append(f"Detector '{spec.slug}' drops what it does not declare: {', '.join(plain)}.")
     found += [
         f"Detector '{spec.slug}' keeps no '{own}' as personal data: it is left out of its events."
         for own, theirs in given.items()

@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 
 from accounts import vault
 from accounts.models import AuditEntry
+from scoring.declarations import deploy_rules
 from scoring.models import Prediction
 from scoring.services import Refused, Scored
 from scoring.source_declaration import SourceError, read_mapping, read_yaml
@@ -247,6 +248,19 @@ class TestKept:
         assert [isinstance(outcome, Scored) for outcome in outcomes] == [True, False, False]
         assert not {"basket", "device"} & Prediction.objects.get().event.keys()
         assert "Objects and lists are left out: basket, device." in losses_of(source)
+
+    def test_plain_fields_that_the_detector_drops_are_told(self, payments_detector):
+        more = "    coupon: {type: string}\n    basket: {type: array}\n  required"
+        source, _ = save_source(read_yaml(WEBHOOK.replace("  required", more)), actor=None)
+        assert "coupon" not in losses_of(source)
+        payments_detector.config["event"]["undeclared"] = "drop"
+        payments_detector.save(update_fields=["config"])
+        deploy_rules(payments_detector)
+        score_source_events(source, [order(coupon="x")])
+        assert "coupon" not in Prediction.objects.get().event
+        told = losses_of(source)
+        assert "Detector 'payments' drops what it does not declare: coupon." in told
+        assert told.count("e_mail") == told.count("basket") == 1
 
     @pytest.mark.parametrize("own_first", [True, False])
     def test_a_mapped_field_comes_from_its_source_alone(self, webhook, own_first):
