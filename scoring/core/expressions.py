@@ -66,7 +66,8 @@ PERSONAL = (
 class Expression:
     """A compiled text: call `value` with a mapping of names; `reads` are the names it looks up.
 
-    `settled`: parts joined by and / or that read nothing of an event, with what they come to.
+    `settled`: parts joined by and / or that read neither an event nor a parameter, with what they
+    come to.
     """
 
     value: Node
@@ -191,11 +192,12 @@ class _Compiler:
         return run, TRUTH
 
     def _part(self, node: ast.AST) -> Node:
-        """A part of and / or; one that reads nothing of an event is noted. A parameter alone is
-        not: it is a switch that people turn."""
+        """A part of and / or; one that reads neither an event nor a parameter is noted: parameters
+        are switches that people turn."""
         before, self.reads, noted = self.reads, set(), len(self.settled)
         run = self.condition(node)
-        if not self.reads and not (isinstance(node, ast.Name) and node.id in self.parameters):
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        if not self.reads and self.parameters.keys().isdisjoint(names):
             self.settled[noted:] = [(node, run)]
         self.reads |= before
         return run

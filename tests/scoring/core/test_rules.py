@@ -326,16 +326,20 @@ def test_parameters_are_plain_and_bounded(parameters, said):
     ("when", "said"),
     [
         ("amount > 5 and 1 == 1", "1 == 1 is always true"),
-        ("amount > 5 and (hour > 3 or limit < 2)", "limit < 2 is always false"),
+        ("amount > 5 and (hour > 3 or 3 < 2)", "3 < 2 is always false"),
         ("amount > 5 or (1 == 1 and 2 == 2)", "1 == 1 and 2 == 2 is always true"),
         ("amount > 5 and 1 / 0 > 2", "1 / 0 > 2 is always unknown"),
         ("amount > 5 and true", "true is always true"),
         ("amount > 5 and on", ""),
+        ("amount > 5 and not on", ""),
+        ("amount > 5 and (hour > 3 or limit < 2)", ""),
+        ("amount > 5 and (mode == 'a' or 'b' in modes)", ""),
+        ("amount > 5 and (1 == 1 and mode == 'a')", "1 == 1 is always true"),
         ("amount > 5 and 2 <= hour < 5", ""),
     ],
 )
 def test_a_part_that_reads_nothing_of_events_is_told_and_a_switch_is_none(when, said):
-    parameters = {"limit": 3, "on": True}
+    parameters = {"limit": 3, "on": True, "mode": "a", "modes": ["a"]}
     rule = compile_rule(RuleSpec("R", 1, when, "", "x", parameters=parameters), KINDS)
     begins = "has a part that reads nothing of events: "
     assert rule.constant == (begins + said if said else "")
