@@ -115,9 +115,10 @@ def test_plain_extra_fields_are_kept_and_empty_ones_dropped():
     assert "gift" not in event.fields
 
 
-def dropping(slug):
+def dropping(slug, **more):
     config = config_of(slug)
     config["event"]["undeclared"] = "drop"
+    config["event"]["schema"]["properties"] |= more
     return EventParser(parse_spec(config))
 
 
@@ -127,6 +128,13 @@ def test_nothing_of_a_field_that_is_not_declared_is_kept_where_the_declaration_d
     with pytest.raises(SchemaError) as caught:
         dropping("fraud").parse(FRAUD | extras | {"country": "D1"}, NOW)
     assert [field for field, _ in caught.value.problems] == ["country"]
+
+
+def test_fields_that_are_dropped_do_not_count_among_those_that_an_event_may_have():
+    extras = {f"extra{i}": i for i in range(300)}
+    assert dropping("fraud").parse(FRAUD | extras, NOW).fields == FRAUD
+    declared = {name: {"type": "integer"} for name in extras}
+    assert dropping("fraud", **declared).problems(FRAUD | extras)[0][0] == ""
 
 
 def test_an_event_may_lie_a_day_ahead_and_no_more():
