@@ -54,6 +54,18 @@ FREE = frozenset(
 )
 """What a bundle may declare otherwise than the detector; what decides, who is looked at and what is
 linked is the detector's own, whichever bundle serves. Features are compared one by one."""
+DECLARED_AS = {
+    "elapsed_since": "event.elapsed",
+    "currency": "event.currency",
+    "pii_fields": "event.pii",
+    "schema": "event.schema",
+    "drops_undeclared": "event.undeclared",
+    **{
+        f"{role}_field": f"event.{role}"
+        for role in ("id", "time", "elapsed", "amount", "currency", "entity")
+    },
+}
+"""Where a declaration says what has another name in its specification."""
 MOST_POINTS = 2000
 OF_POINTS = {
     "calibration": {"probability", "observed"},
@@ -195,13 +207,13 @@ def _check_fit(declared: DetectorSpec, theirs: DetectorSpec) -> None:
         problems.append(f"it declares {', '.join(changed[:8])} otherwise")
     if not problems and declared.feature_names != theirs.feature_names:
         problems.append("its features stand in another order")
-    other_fields = [
-        field.name
+    differing = dict.fromkeys(
+        DECLARED_AS.get(field.name, field.name)
         for field in fields(DetectorSpec)
         if field.name not in FREE and getattr(declared, field.name) != getattr(theirs, field.name)
-    ]
-    if other_fields:
-        problems.append(f"its declaration differs in {', '.join(other_fields)}")
+    )
+    if differing:
+        problems.append(f"its declaration differs in {', '.join(differing)}")
     if problems:
         raise ExchangeError(
             f"The bundle does not fit {declared.slug}: {'; '.join(problems)}. Declare both alike "

@@ -375,7 +375,7 @@ def test_what_is_taken_from_the_detector_alone_may_be_declared_otherwise(
     assert payments_detector.spec().audit_rate == 0.031
 
 
-@pytest.mark.parametrize("change", ["missing", "otherwise", "pii"])
+@pytest.mark.parametrize("change", ["missing", "otherwise", "event"])
 def test_features_and_fields_must_be_declared_alike(payments_detector, exported, change):
     config = payments_detector.config
     steps = config["features"]["transformations"]
@@ -384,9 +384,9 @@ def test_features_and_fields_must_be_declared_alike(payments_detector, exported,
     elif change == "otherwise":
         steps[3]["config"]["windows"][1] = "2h"
     else:
-        config["event"]["pii"] = ["user_id"]
+        config["event"] |= {"pii": ["user_id"], "undeclared": "drop"}
     payments_detector.save(update_fields=["config"])
-    refused(payments_detector, exported, "needs the features|otherwise|pii_fields")
+    refused(payments_detector, exported, "needs the features|otherwise|event.pii, event.undeclared")
 
 
 def test_unpacking_loads_nothing(exported):
