@@ -53,13 +53,16 @@ def rare_class_words(
 
 
 def left_alone(method: str, ratio: Any, *, events: int, positives: int) -> str:
-    """That a method had nothing to do for these training rows, in words; empty where it had."""
-    if ImbalanceSpec(method, float(ratio)).is_rare(positives, events):
+    """That a method had nothing to do for these training rows, in words; empty where it had, and
+    where nothing is positive: there is no class to be rare."""
+    if not positives or ImbalanceSpec(method, float(ratio)).is_rare(positives, events):
         return ""
-    return (
+    said = (
         f"nothing was done: {TITLES[method]} asks for {ratio:g} positives for each negative, and "
         f"{positives:,} of the {events:,} training events are positive already"
     )
+    less_than_one = positives < ratio * (events - positives)
+    return f"{said}: not a whole one is missing" if less_than_one else said
 
 
 def _kept(parameters: Any) -> Mapping[str, Any]:

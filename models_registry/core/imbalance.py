@@ -117,15 +117,14 @@ def add_positives(
     seed: int,
     sure: FloatArray | None = None,
 ) -> Rows:
-    """All rows and made-up positives between real ones (Chawla et al., "SMOTE", 2002).
+    """All rows and made-up positives between real ones (Chawla et al., "SMOTE", 2002); at least one
+    must be missing.
 
     Neighbours are looked for among standardised columns, so that an amount does not drown the
     others. A column that holds two values only (a level of a category) keeps to those two. What is
     made up is as sure as the real positives are on average.
     """
     positives = int((labels == 1).sum())
-    if int(how.ratio * (len(labels) - positives) - positives) == 0:
-        return matrix, labels, sure  # Not a whole one is missing.
     if positives < 2:
         raise LearnerError("SMOTE needs at least two positives to put others between.")
     center, slope = center_and_slope(matrix)

@@ -32,8 +32,10 @@ class ImbalanceSpec:
     bags: int = 5
 
     def is_rare(self, positives: int, events: int) -> bool:
-        """Whether `positives` of `events` are fewer than asked for, so that something is done."""
-        return 0 < positives < self.ratio * (events - positives)
+        """Whether `positives` of `events` are fewer than asked for, so that something is done.
+        SMOTE makes whole ones: where less than one is missing it has nothing to do."""
+        missing = self.ratio * (events - positives) - positives
+        return positives > 0 and missing > 0 and (self.method != "smote" or missing >= 1)
 
 
 NOTHING: Final = ImbalanceSpec()

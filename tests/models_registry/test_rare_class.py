@@ -16,7 +16,7 @@ from models_registry.evaluating import evaluate_folds
 from models_registry.fitting import QuietProgress
 from models_registry.forms import IMBALANCES
 from models_registry.models import ModelVersion
-from models_registry.rare_class import TITLES, WITHOUT_LABELS, rare_class_words
+from models_registry.rare_class import TITLES, WITHOUT_LABELS, left_alone, rare_class_words
 from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, request_training
 from models_registry.tasks import retrain_due, retrain_on_time
 from models_registry.training import run_training, train_version
@@ -283,6 +283,20 @@ def test_a_method_that_had_nothing_to_do_says_so(client, owner, balanced):
     url = reverse("model_compare") + f"?v={version.pk}&v={plain.pk}"
     assert said in client.get(url).content.decode()
     assert "up to 0.3 positives" in rare_class_words("lightgbm", {"imbalance": DECLARED}, found)
+
+
+def test_what_lacks_less_than_one_positive_is_left_alone_by_smote_alone():
+    """Of 495 negatives a tenth is 49.5."""
+    training = {"events": 544, "positives": 49}
+    smote = {"imbalance": {"method": "smote", "ratio": 0.1}}
+    assert "49 of the 544 training events are positive already: not a whole one is missing" in (
+        rare_class_words("lightgbm", smote, training)
+    )
+    assert rare_class_words("lightgbm", {"imbalance": BAGS}, training).startswith("Balanced")
+
+
+def test_nothing_is_said_of_a_rare_class_that_has_no_event():
+    assert left_alone("smote", 0.1, events=500, positives=0) == ""
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,13 @@ def test_rows_that_are_balanced_enough_stay_as_they_are():
     assert np.array_equal(left.score(MATRIX), new().fit(MATRIX, LABELS).score(MATRIX))
 
 
+def test_smote_leaves_rows_alone_that_lack_less_than_one_positive():
+    positives = int(LABELS.sum())
+    ratio = (positives + 0.5) / (len(LABELS) - positives)
+    assert not applies(new(), how("smote", ratio=ratio), LABELS)
+    assert applies(new(), how("class_weights", ratio=ratio), LABELS)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("short", [1, 2, 5])
 def test_hardly_too_few_positives_are_balanced_too(method, short):
