@@ -73,8 +73,9 @@ class Dataset(models.Model):
         ]
 
     @property
-    def learnt_from(self) -> int | None:
-        """How many of the rows the learner was fitted on; None where it was not recorded."""
+    def counted_in_training(self) -> int | None:
+        """How many of the rows are in the training part and counted, before anything was done about
+        a rare class; None where it was not recorded."""
         found = self.counts.get("training")
         return None if found is None else int(found["events"])
 

@@ -73,7 +73,8 @@ def test_it_says_how_the_events_were_divided_and_how_many_of_each_part_counted(
     for text in (page(client, version), client.get(dataset.get_absolute_url()).content.decode()):
         assert "1970-01-01 00:00 to 1985-11-05 00:53 UTC" in text
         assert "274 events counted, 63 of them positive" in text
-    assert "on 274 of 900 events" in client.get(version.get_absolute_url()).content.decode()
+    text = client.get(version.get_absolute_url()).content.decode()
+    assert "on 900 events (274 counted in the training part)" in text
 
 
 def test_its_recall_is_corrected_by_the_random_audit_where_there_is_one(client, analyst, version):

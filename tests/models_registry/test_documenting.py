@@ -153,5 +153,5 @@ def test_its_data_says_how_many_events_of_each_part_counted(detector, learner):
     assert list(spans) == ["training", "validation", "test"]
     assert spans["test"]["events"] == version.metrics["rows"]
     assert spans["test"]["positives"] == version.metrics["positives"]
-    assert version.dataset.learnt_from == spans["training"]["events"]
-    assert 0 < version.dataset.learnt_from < version.dataset.rows
+    assert version.dataset.counted_in_training == spans["training"]["events"]
+    assert 0 < version.dataset.counted_in_training < version.dataset.rows

@@ -247,10 +247,13 @@ def test_the_page_tells_of_another_training_under_way(client, owner, payments_de
     assert 'hx-trigger="every 1s"' in htmx.content.decode()
 
 
-def test_the_command_takes_a_method(balanced):
+def test_the_command_takes_a_method(balanced, capsys):
     given = {"detector": "cards", "learner": "logistic_regression"}
     call_command("train", imbalance="balanced_bagging", **given)
-    assert ModelVersion.objects.get().parameters["imbalance"] == BAGS
+    version = ModelVersion.objects.get()
+    assert version.parameters["imbalance"] == BAGS
+    counted = version.dataset.counts["training"]["events"]
+    assert f"({counted:,} counted in the training part)" in capsys.readouterr().out
     with pytest.raises(CommandError, match="needs no labels"):
         call_command("train", detector="cards", learner="ecod", imbalance="smote")
     with pytest.raises(CommandError, match="invalid choice"):

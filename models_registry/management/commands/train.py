@@ -136,8 +136,8 @@ class Command(BaseCommand):
             decide(version, user=None, reason=options["reason"], command=command)
         stage = "champion" if options["promote"] else "challenger"
         self.stdout.write(
-            f"{version.label} of {detector.name}: {stage}, trained on "
-            f"{version.dataset.learnt_from:,} of {version.dataset} "
+            f"{version.label} of {detector.name}: {stage}, trained on {version.dataset} "
+            f"({version.dataset.counted_in_training:,} counted in the training part) "
             f"in {version.training_seconds:.1f} s."
         )
         if is_tracking():
