@@ -7,13 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
 
 from cases.models import Alert
 from scoring import importing
 from scoring.importing import import_file
 from scoring.ingestion.files import EventFile, FileProblem
-from scoring.management.commands import import_events
 from scoring.models import Label, Prediction
 from tests.factories import START, card, fraud, payment, scored_many
 
@@ -363,15 +361,6 @@ def test_the_command_reports_and_resumes(cards_detector, path, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("50 rows: 0 were there before, 50 scored")
     assert "0 scored" in second
-
-
-def test_the_command_says_how_to_go_on_where_the_disk_is_full(cards_detector, path, monkeypatch):
-    def full(*args, **more):
-        raise OperationalError("database or disk is full")
-
-    monkeypatch.setattr(import_events, "import_file", full)
-    with pytest.raises(CommandError, match=r"disk is full\. What was scored so far is kept"):
-        call_command("import_events", str(path), detector="cards")
 
 
 def test_the_command_tells_no_pace_from_rows_that_were_there_before(cards_detector, path, capsys):

@@ -3,6 +3,7 @@
 import sys
 import time
 from argparse import ArgumentParser
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,11 @@ class Command(BaseCommand):
             detector = Detector.objects.get(slug=spec.slug)
             as_of = options["as_of"] or file.last_event_at()
             self._started = self._scoring_since = time.monotonic()
-            report = import_file(detector, file, as_of=as_of, on_progress=self._bar)
+            report = self._import(detector, file, as_of)
         except UnknownDetector as error:
             raise CommandError(f"There is no detector '{options['detector']}'.") from error
         except FileProblem as error:
             raise CommandError(str(error)) from error
-        except (OperationalError, InterfaceError) as error:
-            raise CommandError(
-                f"The database failed: {str(error).strip()}. What was scored so far is kept: once"
-                " it works again, run the same command to go on."
-            ) from error
         finally:
             if self._drawn:
                 sys.stderr.write("\n")
@@ -63,6 +59,15 @@ class Command(BaseCommand):
         )
         if report.dead_letters:
             self.stdout.write(f"Refused rows are in {report.dead_letters}.")
+
+    def _import(self, detector: Detector, file: EventFile, as_of: datetime | None) -> ImportReport:
+        try:
+            return import_file(detector, file, as_of=as_of, on_progress=self._bar)
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(
+                f"The database failed: {str(error).strip()}. What was scored so far is kept: once"
+                " it works again, run the same command to go on."
+            ) from error
 
     def _bar(self, done: int, report: ImportReport) -> None:
         """Draw how far it is. Rows that were there before tell nothing about those to come: the

@@ -1,0 +1,50 @@
+"""`manage.py import_events`, where the database fails."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+
+from scoring import importing
+from scoring.management.commands import import_events
+from scoring.models import Prediction
+from scoring.services import score_events
+
+pytestmark = pytest.mark.django_db
+COLUMNS = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT,TX_FRAUD"
+
+
+@pytest.fixture
+def path(tmp_path):
+    """30 transactions, an hour apart."""
+    path = tmp_path / "cards.csv"
+    rows = (
+        f"{i},2026-01-{1 + i // 24:02}T{i % 24:02}:00:00,{i % 3},1,{10 + i},0" for i in range(30)
+    )
+    path.write_text("\n".join((COLUMNS, *rows)))
+    return path
+
+
+def test_what_was_scored_before_the_disk_was_full_is_kept_and_the_command_goes_on(
+    cards_detector, path, monkeypatch, capsys
+):
+    def full_after_two_chunks(*args, **more):
+        if Prediction.objects.count() == 24:
+            raise OperationalError("database or disk is full")
+        return score_events(*args, **more)
+
+    monkeypatch.setattr(importing, "CHUNK", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "score_events", full_after_two_chunks)
+        with pytest.raises(CommandError, match=r"disk is full\. What was scored so far is kept"):
+            call_command("import_events", str(path), detector="cards")
+    call_command("import_events", str(path), detector="cards")
+    assert "30 rows: 24 were there before, 6 scored" in capsys.readouterr().out
+
+
+def test_nothing_is_said_to_be_kept_where_the_import_had_not_begun(db, path, monkeypatch):
+    def unprepared(slug):
+        raise OperationalError("no such table: scoring_detector")
+
+    monkeypatch.setattr(import_events, "serving", unprepared)
+    with pytest.raises(OperationalError, match="no such table"):
+        call_command("import_events", str(path), detector="cards")
