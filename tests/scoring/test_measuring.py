@@ -4,45 +4,68 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from scoring import measuring
 from tests.deploy.processes import machine_environment, run
 
-MEASURE = """
+BEGIN = """
 import os, resource
 import django
 django.setup()
-from scoring import measuring
+from scoring.measuring import note_announced, note_scored
 most = int(os.environ["MOST"])
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-measuring.note_scored("fraud", 0.001)
-measuring.note_announced(1, told=True)
 """
+ANNOUNCE = "note_announced(1, told=True)\n"
+SCORE = "note_scored('fraud', 0.001)\n"
+# Names as long as a detector's can be.
+SCORE_MANY = "for i in range(100): note_scored(f'{i:_>40}', 0.001)\n"
 
 
-def measured_in(folder: Path, *, most: int) -> list[Path]:
-    """The files of a process that may write files of so many bytes."""
+def measured_in(folder: Path, what: str, *, most: int = 1 << 24, room: bool = True) -> list[Path]:
+    """The files of a process that may write files of so many bytes, after it did `what`."""
     given = {
         "DJANGO_SETTINGS_MODULE": "riskplatform.settings",
         "RISK_VAR_DIR": str(folder / "var"),
         "PROMETHEUS_MULTIPROC_DIR": str(folder / "measured"),
         "MOST": str(most),
     }
-    done = run(["python", "-c", MEASURE], machine_environment(given))
+    done = run(["python", "-c", BEGIN + what], machine_environment(given))
     assert done.returncode == 0, done.stderr
-    assert ("Nothing is measured" in done.stderr) == (most < measuring.ROOM)
+    assert ("is not measured" not in done.stderr) == room, done.stderr
     return sorted((folder / "measured").iterdir())
 
 
-def test_what_is_mapped_has_its_place_on_the_disk(tmp_path):
+def kinds(files: list[Path]) -> list[str]:
+    return [path.name.partition("_")[0] for path in files]
+
+
+@pytest.mark.parametrize("what", [SCORE, SCORE_MANY])
+def test_what_is_mapped_has_its_place_on_the_disk(tmp_path, what):
     # In a hole of a file, a write that finds the disk full ends the process (SIGBUS).
-    files = measured_in(tmp_path, most=1 << 24)
-    assert [path.name.partition("_")[0] for path in files] == ["counter", "histogram"]
-    assert all(path.stat().st_blocks * 512 >= measuring.ROOM for path in files)
+    files = measured_in(tmp_path, what + ANNOUNCE)
+    assert set(kinds(files)) == {"counter", "histogram"}
+    for path in files:
+        assert path.stat().st_blocks * 512 >= path.stat().st_size >= measuring.ROOM
+
+
+def test_who_only_announces_takes_no_room_for_latencies(tmp_path):
+    assert kinds(measured_in(tmp_path, ANNOUNCE)) == ["counter"]
 
 
 def test_where_there_is_no_room_nothing_is_measured_and_nothing_left(tmp_path):
-    assert measured_in(tmp_path, most=4096) == []
+    assert measured_in(tmp_path, SCORE + ANNOUNCE, most=4096, room=False) == []
+
+
+def test_a_detector_that_finds_no_room_is_not_measured_and_those_before_are(tmp_path):
+    most = 2 * measuring.ROOM
+    files = measured_in(tmp_path, SCORE_MANY + SCORE_MANY, most=most, room=False)
+    (histogram,) = [path for path in files if path.name.startswith("histogram")]
+    (found,) = MultiProcessCollector.merge([str(histogram)])
+    counts = [sample.value for sample in found.samples if sample.name.endswith("_count")]
+    assert 10 < len(counts) < 100
+    assert set(counts) == {2}
 
 
 @pytest.fixture
@@ -50,12 +73,12 @@ def full(monkeypatch):
     """A disk that is full until something is taken from the list."""
     found = [OSError(28, "No space left on device")]
 
-    def take(path):
+    def take(path, *, sets):
         if found:
             raise found[0]
 
     monkeypatch.setattr(measuring, "_take_room", take)
-    monkeypatch.setattr(measuring, "_look_again", {})
+    monkeypatch.setattr(measuring, "_look_again", {"at": 0.0})
     return found
 
 
@@ -68,7 +91,6 @@ def test_when_there_is_room_again_it_measures_again(full, monkeypatch):
     full.clear()
     measuring.note_scored("of-a-full-disk", 0.001)
     assert count() is None
-    monkeypatch.setattr(measuring, "AGAIN_AFTER", 0.0)
-    monkeypatch.setattr(measuring, "_look_again", {})
+    monkeypatch.setitem(measuring._look_again, "at", 0.0)
     measuring.note_scored("of-a-full-disk", 0.001)
     assert count() == 1
