@@ -53,7 +53,8 @@ FREE = frozenset(
     )
 )
 """What a bundle may declare otherwise than the detector; what decides, who is looked at and what is
-linked is the detector's own, whichever bundle serves. Features are compared one by one."""
+linked is the detector's own, whichever bundle serves. What is `immutable` for either stays as it is
+in a counterfactual. Features are compared one by one."""
 DECLARED_AS = {
     "elapsed_since": "event.elapsed",
     "currency": "event.currency",
