@@ -3,7 +3,8 @@
 Counts come from the running totals in the database, which all processes share, so a scrape is exact
 whichever process answers it, and restarts lose nothing. What only processes know (the latency
 histogram, cache hits) goes through prometheus-client's multiprocess files, one per process in
-PROMETHEUS_DIR; the answer adds them up, those of processes that are gone included.
+PROMETHEUS_DIR; the answer adds them up, those of processes that are gone included,
+until the web server or the worker starts anew.
 Who may read: everybody when RISK_METRICS_OPEN, else addresses in RISK_METRICS_NETWORKS and whoever
 sends `Authorization: Bearer <RISK_METRICS_TOKEN>`.
 """

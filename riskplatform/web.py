@@ -5,12 +5,14 @@ Uvicorn (uvloop, httptools) with one thing of ours: head and body of an answer l
 
 import argparse
 import asyncio
+import os
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from riskplatform.listening import host_name
+from riskplatform.preparing import forget_gone_measurements
 
 
 class Protocol(HttpToolsProtocol):
@@ -56,6 +58,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "riskplatform.settings")
+    forget_gone_measurements()
     uvicorn.run(
         "riskplatform.asgi:application",
         host=options.host,
