@@ -308,7 +308,8 @@ def processes(folder: Path, server: str) -> dict[str, Any]:
             for workers in (1, 2)
         ]
         rows = [row for n in (2 * CLIENTS, MANY_CLIENTS) for row in _in_turns(folder, targets, n)]
-        workers = [pid for target in targets for pid in family(target.pid) if pid != target.pid]
+        # One process has no children: it serves itself.
+        workers = [pid for one in targets for pid in family(one.pid)[1:] or [one.pid]]
         with held(workers, SHARE) as is_held:
             held_rows = _in_turns(folder, targets, MANY_CLIENTS) if is_held else []
         files = {slug: next(bodies(folder, slug)) for slug, *_ in RACES}
