@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.aims import Aim, judged
 from models_registry.core import live
-from models_registry.core.guard import Sample, breaches
 from models_registry.core.live import DAY, LiveRows, compare_live, decided_costs
 from models_registry.core.sequential import ALPHA, per_unit, sequence_of
-from scoring.core.guard_spec import GuardSpec
 from scoring.core.spec import CostSpec
 
 COSTS = CostSpec(review_cost=5.0, false_block_cost=20.0, loss_share=1.0, capacity=0.01)
@@ -150,81 +148,12 @@ WORLDS = (
 )
 
 
-@dataclass(frozen=True)
-class Change:
-    """How a new champion differs from the former one under the guard."""
-
-    name: str
-    latency: float = 1.0
-    degraded: float = 0.002
-    alerts: float = 0.02
-    precision: float = 0.6
-
-
-CHANGES = (
-    Change("equal"),
-    Change("latency times 1.5", latency=1.5),
-    Change("latency times 3", latency=3.0),
-    Change("15 % degraded", degraded=0.15),
-    Change("alerts times 6", alerts=0.12),
-    Change("precision 0.6 to 0.2", precision=0.2),
-)
-LOOKS = 90
-
-
-def guarded_sample(change: Change, events: int, rng: np.random.Generator) -> Sample:
-    """`events` of a champion with heavy-tailed latencies, newest first."""
-    return Sample(
-        latency_us=change.latency * 4000.0 * rng.lognormal(0.0, 0.6, events),
-        degraded=rng.random(events) < change.degraded,
-        alerted=rng.random(events) < change.alerts,
-        precise=rng.random(events // 50) < change.precision,
-        costs=rng.exponential(2.0, events // 2),
-    )
-
-
-def guard_run(change: Change, seed: int) -> int | None:
-    """Events after which the guard broke; None when it never did in LOOKS looks."""
-    rng = np.random.default_rng(seed)
-    before, after = guarded_sample(CHANGES[0], 5000, rng), guarded_sample(change, 15_000, rng)
-    for look in range(1, LOOKS + 1):
-        seen = look * 15_000 // LOOKS
-        newest = slice(max(0, seen - 5000), seen)
-        told = Sample(
-            after.latency_us[newest],
-            after.degraded[newest],
-            after.alerted[newest],
-            after.precise[: seen // 50],
-            after.costs[: seen // 2],
-        )
-        if breaches(before, told, GuardSpec()):
-            return seen
-    return None
-
-
-def guard_table(runs: int, seed: int) -> None:
-    """How often the guard rolls back, and after how many events."""
-    print(f"| new champion | runs of {LOOKS} looks | rolled back | median events |")
-    print("|---|---|---|---|")
-    for change in CHANGES:
-        found = [guard_run(change, seed * 1_000_003 + i) for i in range(runs)]
-        broke = sorted(events for events in found if events is not None)
-        low, high = wilson(len(broke), runs)
-        median = f"{broke[len(broke) // 2]:,}" if broke else "-"
-        share = f"{len(broke) / runs:.1%} ({low:.1%} to {high:.1%})"
-        print(f"| {change.name} | {runs} | {share} | {median} |", flush=True)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ab_simulation", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--guard", action="store_true", help="The guard after a promotion instead.")
     options = parser.parse_args()
-    if options.guard:
-        guard_table(options.runs, options.seed)
-        return 0
     begun, better = monotonic(), {}
     print("| challenger | runs | called better | median day | 95 % interval, daily | median day |")
     print("|---|---|---|---|---|---|")
