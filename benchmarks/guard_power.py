@@ -3,13 +3,13 @@ back, by how much worse it is and how many labels there are; and how often an eq
 
 Each run draws what both champions did and lets the guard look LOOKS times while the new one serves
 WATCHED events, by the platform's own code (models_registry.core.guard) and of what its reader hands
-it (models_registry.guarding): the newest SEEN events a side, and the labels among them.
+it (models_registry.guarding): the newest SEEN events a side, and the newest labels.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from math import exp
 from time import monotonic
 from typing import Any
@@ -52,10 +52,11 @@ class Champion:
 
 @dataclass(frozen=True)
 class Known:
-    """What the guard has of a side at most: events, labelled alerts, labelled events."""
+    """What the guard has of a side: events, labelled alerts, known frauds, labelled events."""
 
     events: int = SEEN
     alerts: int = 0
+    frauds: int = 0
     labelled: int = 0
 
 
@@ -74,8 +75,8 @@ class Cell:
 
 
 def drawn(champion: Champion, known: Known, rng: np.random.Generator) -> Sample:
-    """What a champion did, oldest first. Labelled events apart from labelled alerts: each table
-    is about one of them."""
+    """What a champion did, oldest first. Labelled alerts, known frauds and labelled events are
+    drawn apart: each table is about one of them."""
     n = known.labelled
     bad = rng.random(n) < FRAUD
     flags = rng.random(n) < np.where(bad, champion.recall, champion.alarms)
@@ -84,6 +85,7 @@ def drawn(champion: Champion, known: Known, rng: np.random.Generator) -> Sample:
         degraded=rng.random(known.events) < champion.degraded,
         alerted=rng.random(known.events) < champion.flagged,
         precise=rng.random(known.alerts) < champion.precision,
+        caught=rng.random(known.frauds) < champion.recall,
         costs=decided_costs(
             bad.astype(np.int8),
             np.where(flags, live.REVIEW, live.APPROVE).astype(np.int8),
@@ -107,6 +109,7 @@ def first_break(before: Sample, after: Sample) -> int | None:
             newest(after.degraded, look),
             newest(after.alerted, look),
             newest(after.precise, look),
+            newest(after.caught, look),
             newest(after.costs, look),
         )
         if breaches(before, told, GuardSpec()):
@@ -119,7 +122,7 @@ def cell(
 ) -> Cell:
     """`former`: what is known of the one that was; `known`: of the new one in SEEN events."""
     longer = WATCHED // SEEN
-    watched = Known(longer * known.events, longer * known.alerts, longer * known.labelled)
+    watched = Known(*(longer * count for count in astuple(known)))
     broke = []
     for run in range(runs):
         rng = np.random.default_rng((seed, run))
@@ -170,6 +173,10 @@ def _events(*counts: int) -> list[tuple[str, Known, Known]]:
 FIRST = Champion()
 LOW = replace(FIRST, precision=0.1)
 ALERTS = _alerts((50, 50), (50, 500), (100, 100), (100, 500), (200, 200), (500, 500))
+FRAUDS = [
+    (f"{a} / {b}", Known(frauds=a), Known(frauds=b))
+    for a, b in ((20, 20), (20, 200), (50, 50), (50, 500), (100, 100), (200, 200))
+]
 LABELLED = _labelled((100, 5000), (500, 500), (500, 5000), (2000, 5000), (5000, 5000))
 MISSING = [replace(FIRST, recall=recall) for recall in (0.8, 0.6, 0.4, 0.2, 0.0)]
 ALARMING = [replace(FIRST, alarms=alarms) for alarms in (0.02, 0.05, 0.1, 0.2, 0.3)]
@@ -185,6 +192,12 @@ TABLES = (
         LOW,
         {_percent(p): replace(LOW, precision=p) for p in (0.1, 0.05, 0.03, 0.01, 0.0)},
         ALERTS,
+    ),
+    Table(
+        "Known fraud that is flagged, from 80 %; known frauds of the former / of the new one",
+        FIRST,
+        {_percent(new.recall): new for new in MISSING},
+        FRAUDS,
     ),
     Table(
         "Cost, by fraud that is found; labelled events of the former / of the new one",
@@ -213,7 +226,13 @@ TABLES = (
     Table(
         "Flagged events, from 2 %; events of the former / of the new one",
         FIRST,
-        {_percent(a): replace(FIRST, flagged=a) for a in (0.02, 0.0, 0.06, 0.07, 0.08, 0.1, 0.12)},
+        {_percent(a): replace(FIRST, flagged=a) for a in (0.02, 0.06, 0.07, 0.08, 0.1, 0.12)},
+        _events(500, SEEN),
+    ),
+    Table(
+        "Fewer flagged events, from 2 %; events of the former / of the new one",
+        FIRST,
+        {_percent(a): replace(FIRST, flagged=a) for a in (0.02, 0.004, 0.003, 0.002, 0.001, 0.0)},
         _events(500, SEEN),
     ),
 )

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.services import record_audit
 from models_registry.core import live
@@ -30,6 +30,7 @@ from scoring.models import Detector, Label, Prediction
 
 logger = logging.getLogger(__name__)
 MOST_EVENTS = 5000
+MOST_LABELS = 20_000
 State = PromotionGuard.State
 CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
 
@@ -47,13 +48,22 @@ class Seen(NamedTuple):
     selection_reason: str
 
 
+class Labelled(NamedTuple):
+    """A matured event with its newest label."""
+
+    flagged: bool
+    fraud: bool
+
+
 class Looked(NamedTuple):
-    """What is read of one champion: its newest events, and the newest of which the label delay has
-    passed with their labels."""
+    """What is read of one champion: its newest events, the newest of which the label delay has
+    passed with their labels, and the newest labels of such: alerts and fraud are too rare to be
+    found among the newest events."""
 
     newest: list[Seen]
     matured: list[Seen]
     truth: dict[UUID, bool]
+    labelled: list[Labelled]
 
 
 def watch_promotions(*, now: datetime) -> list[PromotionGuard]:
@@ -105,11 +115,12 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
 def _looks(guard: PromotionGuard, matured: datetime, now: datetime) -> tuple[Looked, Looked]:
     """What the former champion did while it served, and the new one since."""
     mine = Prediction.objects.filter(detector=guard.detector)
-    served = _served_since(guard)
+    served, until = _served_since(guard), min(guard.since, matured)
     theirs = mine.filter(bundle_digest=guard.former.digest)
     former = _look(
         theirs.filter(received_at__gte=served, received_at__lt=guard.since),
-        theirs.filter(event_time__gte=served, event_time__lt=min(guard.since, matured)),
+        theirs.filter(event_time__gte=served, event_time__lt=until),
+        _labelled(guard, Q(prediction__bundle_digest=guard.former.digest), served, until, now),
         now,
     )
     # A damaged bundle scores under no digest of its own: whatever came since counts, except what
@@ -118,6 +129,9 @@ def _looks(guard: PromotionGuard, matured: datetime, now: datetime) -> tuple[Loo
     new = _look(
         ours.filter(received_at__gte=guard.since),
         ours.filter(event_time__gte=guard.since, event_time__lt=matured),
+        _labelled(
+            guard, ~Q(prediction__bundle_digest=guard.former.digest), guard.since, matured, now
+        ),
         now,
     )
     return former, new
@@ -183,12 +197,33 @@ def _end(guard: PromotionGuard, state: PromotionGuard.State, *, now: datetime) -
 
 
 def _look(
-    rows: "QuerySet[Prediction]", old_enough: "QuerySet[Prediction]", now: datetime
+    rows: "QuerySet[Prediction]",
+    old_enough: "QuerySet[Prediction]",
+    labelled: list[Labelled],
+    now: datetime,
 ) -> Looked:
     """Each is read along the index of its order, inside the span in which the champion served."""
     newest = _read(rows.order_by("-received_at"))
     matured = _read(old_enough.order_by("-event_time"))
-    return Looked(newest, matured, _truths([row.id for row in matured], now))
+    return Looked(newest, matured, _truths([row.id for row in matured], now), labelled)
+
+
+def _labelled(
+    guard: PromotionGuard, whose: Q, begin: datetime, end: datetime, now: datetime
+) -> list[Labelled]:
+    """Of the newest MOST_LABELS labels those of a champion's events between two moments, an event
+    by its newest one. Along the index of when labels came, from when the first such event did."""
+    labels = (
+        Label.history.known_at(now)
+        .filter(whose, detector=guard.detector, label_time__gte=begin)
+        .filter(event_time__gte=begin, event_time__lt=end)
+        .order_by("-label_time", "-id")
+        .values_list("prediction_id", "prediction__decision", "is_fraud")
+    )
+    found: dict[UUID, Labelled] = {}
+    for event, decision, fraud in labels[:MOST_LABELS]:
+        found.setdefault(event, Labelled(decision != Decision.APPROVE, fraud))
+    return list(found.values())
 
 
 def _read(rows: "QuerySet[Prediction]") -> list[Seen]:
@@ -201,13 +236,12 @@ def _samples(before: Looked, after: Looked, spec: DetectorSpec) -> tuple[Sample,
 
 
 def _sample(side: Looked, costs: FloatArray) -> Sample:
-    known = [row for row in side.matured if row.id in side.truth]
-    alerts = [row for row in known if row.decision != Decision.APPROVE]
     return Sample(
         latency_us=np.array([row.latency_us for row in side.newest], np.float64),
         degraded=np.array([row.degraded for row in side.newest], bool),
         alerted=np.array([row.decision != Decision.APPROVE for row in side.newest], bool),
-        precise=np.array([side.truth[row.id] for row in alerts], bool),
+        precise=np.array([event.fraud for event in side.labelled if event.flagged], bool),
+        caught=np.array([event.flagged for event in side.labelled if event.fraud], bool),
         costs=costs,
     )
 

@@ -4,8 +4,8 @@ A bound is broken only where chance cannot explain it: each look is tested at AL
 a look a minute over two weeks (20,000 looks at overlapping windows) stays quiet, and only past a
 margin that people would call worse. Binomial bounds are exact (Clopper and Pearson, Biometrika 26,
 1934); the 99th percentile is bounded by how many events lie above it, which needs no distribution.
-The former champion's precision and cost may be known of a few labelled events only: then its own
-luck has to be ruled out as well (Fisher's exact test; the spread of both champions together).
+The former champion's level may be known of a few events only: then its own luck has to be ruled
+out as well (Fisher's exact test; the spread of both champions together).
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from scoring.core.guard_spec import GuardSpec
 
 ALPHA: Final = 1e-4
 LEAST_LABELLED: Final = 50
+LEAST_FRAUD: Final = 20
+"""Known frauds from which the share of them that was flagged is a level."""
 ONE_SIDED: Final = 3.72
 """Standard errors of a normal mean that chance passes with ALPHA."""
 LEAST_SPREAD_MS: Final = 5.0
@@ -32,13 +34,15 @@ class Sample:
     """Events of one champion, newest first; arrays need not be of one length.
 
     `latency_us` float64[n], `degraded` bool[n], `alerted` bool[n] (not approved); of matured
-    labelled events: `precise` bool[m], whether an alert was right, and `costs` float64[l], money.
+    labelled events: `precise` bool[m], whether an alert was right, `caught` bool[k], whether fraud
+    was flagged, and `costs` float64[l], money.
     """
 
     latency_us: FloatArray
     degraded: NDArray[np.bool_]
     alerted: NDArray[np.bool_]
     precise: NDArray[np.bool_]
+    caught: NDArray[np.bool_]
     costs: FloatArray
 
     def levels(self) -> dict[str, Any]:
@@ -50,6 +54,8 @@ class Sample:
             "alert_rate": _mean(self.alerted),
             "precision": _mean(self.precise),
             "labelled_alerts": int(self.precise.size),
+            "recall": _mean(self.caught),
+            "known_fraud": int(self.caught.size),
             "cost": _mean(self.costs),
             "labelled": int(self.costs.size),
         }
@@ -68,7 +74,7 @@ def breaches(before: Sample, after: Sample, spec: GuardSpec) -> list[Breach]:
 
     Empty while the new one has fewer than `spec.events` events. Where the former one has fewer,
     its level is unknown: then degraded answers alone are judged, which need no level. Labels need
-    LEAST_LABELLED a side.
+    LEAST_LABELLED a side, known frauds LEAST_FRAUD.
     """
     if after.latency_us.size < spec.events:
         return []
@@ -77,7 +83,9 @@ def breaches(before: Sample, after: Sample, spec: GuardSpec) -> list[Breach]:
         found += [
             _latency(before, after, spec),
             _alert_rate(before, after, spec),
+            _fewer_alerts(before, after, spec),
             _precision(before, after, spec),
+            _recall(before, after, spec),
             _cost(before, after, spec),
         ]
     return [breach for breach in found if breach is not None]
@@ -127,22 +135,52 @@ def _alert_rate(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None
     )
 
 
+def _fewer_alerts(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    """A champion that hardly flags anything any more lets through what the former one stopped."""
+    was = _share(before.alerted)
+    bound = was / spec.fewer_alerts
+    if not _surely_less(before.alerted, after.alerted, bound):
+        return None
+    return Breach(
+        "fewer_alerts",
+        f"It flags {in_percent(_share(after.alerted))} of the events only; the former champion "
+        f"flagged {in_percent(was)}, and down to {in_percent(bound)} is tolerated.",
+    )
+
+
 def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
     if min(before.precise.size, after.precise.size) < LEAST_LABELLED:
         return None
     was = _share(before.precise)
-    # Of a low precision half may go: so many points less would be none at all.
-    bound = was - min(spec.precision, was / 2.0)
-    wrong = int((~after.precise).sum())
-    if not surely_above(wrong, after.precise.size, 1.0 - bound):
+    bound = _lowered(was, spec.precision)
+    if not _surely_less(before.precise, after.precise, bound):
         return None
-    if not surely_more(before.precise, after.precise):
-        return None  # The former one's few alerts may have been lucky.
     return Breach(
         "precision",
         f"{in_percent(_share(after.precise))} of its labelled alerts are right; the former "
         f"champion had {in_percent(was)}, and down to {in_percent(bound)} is tolerated.",
     )
+
+
+def _recall(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
+    """By number, for amounts vary too much for the cost to show soon what is missed. Where only
+    what was flagged gets labels all known fraud was flagged, of either champion."""
+    if min(before.caught.size, after.caught.size) < LEAST_FRAUD:
+        return None
+    was = _share(before.caught)
+    bound = _lowered(was, spec.recall)
+    if not _surely_less(before.caught, after.caught, bound):
+        return None
+    return Breach(
+        "recall",
+        f"It flags {in_percent(_share(after.caught))} of the fraud that is known; the former "
+        f"champion flagged {in_percent(was)}, and down to {in_percent(bound)} is tolerated.",
+    )
+
+
+def _lowered(was: float, by: float) -> float:
+    """So many points less; half of a low share, for so many less would be none at all."""
+    return was - min(by, was / 2.0)
 
 
 def _cost(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
@@ -168,6 +206,13 @@ def _spread(tolerated: FloatArray, costs: FloatArray) -> float:
     apart = tolerated.var() / tolerated.size + costs.var() / costs.size
     together = np.concatenate([tolerated, costs]).var() * (1 / tolerated.size + 1 / costs.size)
     return float(np.sqrt(max(apart, together)))
+
+
+def _surely_less(before: NDArray[np.bool_], after: NDArray[np.bool_], bound: float) -> bool:
+    """Whether the share of `after` [m] lies below `bound`, and below that of `before` [n], whose
+    few may have been lucky."""
+    missing = int((~after).sum())
+    return surely_above(missing, after.size, 1.0 - bound) and surely_more(before, after)
 
 
 def surely_more(before: NDArray[np.bool_], after: NDArray[np.bool_], alpha: float = ALPHA) -> bool:

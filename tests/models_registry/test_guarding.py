@@ -13,25 +13,18 @@ from models_registry.promotion import PromotionRefused, promote, roll_back
 from models_registry.promotion_models import PromotionGuard
 from models_registry.tasks import watch_promotions_task
 from scoring.deployment import serving
-from scoring.models import Label, Prediction
+from scoring.models import Prediction
 from tests.factories import card, scored_many
-from tests.models_registry.rivals import other_digest, tell_truths, traffic
+from tests.models_registry.guards import EVENTS, guarded_versions, worsen
+from tests.models_registry.rivals import other_digest, traffic
 from tests.models_registry.versions import VersionFactory, make_detector
 
 pytestmark = pytest.mark.django_db
-EVENTS = 60
 
 
 @pytest.fixture
 def versions(payments_detector, payments_digest):
-    """v1 has served EVENTS events; the guard looks at 50."""
-    payments_detector.config["training"]["guard"] = {"events": 50}
-    payments_detector.save(update_fields=["config"])
-    first = VersionFactory(detector=payments_detector, number=1, digest=payments_digest)
-    second = VersionFactory(detector=payments_detector, number=2, digest=other_digest(review=0.45))
-    promote(first, actor=None, reason="The first.")
-    traffic(EVENTS)
-    return [first, second]
+    return guarded_versions(payments_detector, payments_digest)
 
 
 @pytest.fixture
@@ -42,13 +35,6 @@ def guard(versions):
 
 def now():
     return timezone.now()
-
-
-def worsen(**columns):
-    """What the new champion scored looks like this."""
-    traffic(EVENTS, seed=11)
-    since = PromotionGuard.objects.latest("since").since
-    Prediction.objects.filter(received_at__gte=since).update(**columns)
 
 
 def stages():
@@ -93,28 +79,6 @@ def test_what_gets_worse_is_rolled_back_and_on_record(guard, columns, broken):
     entry = AuditEntry.objects.order_by("-number")[0]
     assert (entry.action, entry.detail["restored"]) == ("model.guard_broken", "v1")
     assert (entry.object_id, guard.ended_at) == (str(guard.version_id), guard.checked_at)
-
-
-def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, versions):
-    former = list(Prediction.objects.all())
-    worsen()
-    later = list(Prediction.objects.filter(bundle_digest=versions[1].digest))
-    assert len(later) == EVENTS
-    Prediction.objects.update(decision="REVIEW")
-    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
-    earlier = guard.since - timedelta(days=8)
-    Prediction.objects.filter(pk__in=[row.pk for row in former]).update(event_time=earlier)
-    happened = guard.since + timedelta(minutes=1)
-    Prediction.objects.filter(pk__in=[row.pk for row in later]).update(event_time=happened)
-    tell_truths(former, above=-1000.0)
-    for row in later:
-        Label.objects.create(
-            prediction=row, detector=guard.detector, is_fraud=False, event_time=happened,
-            label_time=happened, source=Label.Source.ANALYST,
-        )  # fmt: skip
-    assert not check_guard(guard, now=happened + timedelta(days=6))  # not matured
-    assert check_guard(guard, now=happened + timedelta(days=8))
-    assert guard.breaches[0]["guard"] == "precision"
 
 
 def test_an_equal_champion_goes_on_and_the_levels_are_kept(guard):
@@ -296,20 +260,6 @@ def test_each_champion_is_measured_while_it_served(guard):
     mine(pk__in=[row.pk for row in late]).update(bundle_digest=guard.former.digest)
     check_guard(guard, now=now())
     assert (guard.before["events"], guard.after["events"]) == (EVENTS - 4, EVENTS - 7)
-
-
-@pytest.mark.parametrize(("days", "labelled"), [(1, 20), (8, 40)])
-def test_labels_count_once_they_matured_and_for_who_served_then(guard, versions, days, labelled):
-    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
-    rows = list(Prediction.objects.order_by("received_at"))
-    tell_truths(rows)
-    for part, event_days in ((rows[:10], -20), (rows[10:30], -8), (rows[30:50], -5)):
-        happened = guard.since + timedelta(days=event_days)
-        Prediction.objects.filter(pk__in=[row.pk for row in part]).update(event_time=happened)
-    after = guard.since + timedelta(hours=1)
-    Prediction.objects.filter(pk__in=[row.pk for row in rows[50:]]).update(event_time=after)
-    check_guard(guard, now=guard.since + timedelta(days=days))
-    assert (guard.before["labelled"], guard.after["labelled"]) == (labelled, 0)
 
 
 def test_a_guard_that_is_over_looks_no_more(guard):

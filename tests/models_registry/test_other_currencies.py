@@ -110,7 +110,7 @@ def looked(sent):
              "")
         for i, (amount, currency) in enumerate(sent)
     ]  # fmt: skip
-    return Looked(seen, seen, {row.id: True for row in seen})
+    return Looked(seen, seen, {row.id: True for row in seen}, [])
 
 
 def test_the_guard_counts_an_unknown_amount_as_the_same_on_both_sides():

@@ -12,13 +12,16 @@ from scoring.core.guard_spec import GuardSpec
 SPEC = GuardSpec()
 
 
-def sample(seed=0, *, events=2000, latency=4000.0, degraded=0.0, alerts=0.02, precision=0.6):
+def sample(
+    seed=0, *, events=2000, latency=4000.0, degraded=0.0, alerts=0.02, precision=0.6, recall=0.8
+):
     rng = np.random.default_rng(seed)
     return Sample(
         latency_us=rng.gamma(4.0, latency / 4.0, events),
         degraded=rng.random(events) < degraded,
         alerted=rng.random(events) < alerts,
         precise=rng.random(300) < precision,
+        caught=rng.random(300) < recall,
         costs=rng.exponential(2.0, 1000),
     )
 
@@ -33,7 +36,9 @@ def guards(before, after, spec=SPEC):
         ({"latency": 12_000.0}, ["latency"]),
         ({"degraded": 0.12}, ["degraded"]),
         ({"alerts": 0.15}, ["alert_rate"]),
+        ({"alerts": 0.0, "events": 5000}, ["fewer_alerts"]),
         ({"precision": 0.2}, ["precision"]),
+        ({"recall": 0.4}, ["recall"]),
     ],
 )
 def test_what_got_worse_is_named(changed, broken):
@@ -107,6 +112,23 @@ def test_few_labelled_events_of_the_former_champion_may_have_been_lucky():
     assert guards(many, after) == ["precision", "cost"]
 
 
+@pytest.mark.parametrize(("known", "broken"), [(19, []), (20, ["recall"])])
+def test_missed_fraud_is_judged_from_twenty_known_ones_on(known, broken):
+    missed = np.zeros(known, bool)
+    assert guards(sample(), replace(sample(1), caught=missed)) == broken
+    few, many = replace(sample(), caught=~missed), replace(sample(1), caught=np.zeros(300, bool))
+    assert guards(few, many) == broken
+
+
+def test_a_former_champion_that_may_have_been_lucky_holds_nobody_to_it():
+    """4 alerts in 500 events, and 12 of 20 frauds, may be fewer in truth."""
+    before = replace(sample(), alerted=np.arange(500) < 4, caught=np.arange(20) < 12)
+    after = replace(sample(1), alerted=exactly(0.0006, 20_000), caught=exactly(0.25, 300))
+    assert guards(before, after) == []
+    sure = replace(before, alerted=exactly(0.008, 5000), caught=exactly(0.6, 300))
+    assert guards(sure, after) == ["fewer_alerts", "recall"]
+
+
 def test_equal_champions_are_left_alone_however_few_labels_the_former_one_has():
     rng = np.random.default_rng(3)
     for _ in range(300):
@@ -131,10 +153,10 @@ def test_the_former_champion_s_luck_is_judged_exactly(was, of):
 
 
 def test_a_level_without_events_is_told_as_unknown():
-    nothing = Sample(*(np.array([], kind) for kind in (float, bool, bool, bool, float)))
+    nothing = Sample(*(np.array([], kind) for kind in (float, bool, bool, bool, bool, float)))
     told = nothing.levels()
-    assert {told[name] for name in ("p99_ms", "degraded", "precision", "cost")} == {None}
-    assert (told["events"], told["labelled"]) == (0, 0)
+    assert {told[name] for name in ("p99_ms", "degraded", "precision", "recall", "cost")} == {None}
+    assert (told["events"], told["labelled"], told["known_fraud"]) == (0, 0, 0)
 
 
 def exactly(share, n):
@@ -151,6 +173,9 @@ def exactly(share, n):
         ("alerted", 20_000, 0.02, 0.078, True),
         ("alerted", 20_000, 0.6, 0.7999, False),
         ("alerted", 20_000, 0.6, 0.82, True),
+        # A fifth of the alerts.
+        ("alerted", 20_000, 0.02, 0.00401, False),
+        ("alerted", 20_000, 0.02, 0.0023, True),
         # Five degraded answers in a hundred more.
         ("degraded", 20_000, 0.1, 0.1499, False),
         ("degraded", 20_000, 0.1, 0.163, True),
@@ -159,13 +184,21 @@ def exactly(share, n):
         ("precise", 2000, 0.6, 0.35, True),
         ("precise", 2000, 0.2, 0.101, False),
         ("precise", 2000, 0.2, 0.065, True),
+        # Of the fraud that is known alike.
+        ("caught", 2000, 0.8, 0.601, False),
+        ("caught", 2000, 0.8, 0.55, True),
+        ("caught", 2000, 0.2, 0.101, False),
+        ("caught", 2000, 0.2, 0.065, True),
     ],
 )
 def test_each_share_may_move_as_far_as_declared(column, n, was, now, broken):
     before, after = (
         replace(sample(events=20_000), **{column: exactly(share, n)}) for share in (was, now)
     )
-    named = {"alerted": "alert_rate", "degraded": "degraded", "precise": "precision"}[column]
+    named = {
+        "alerted": "fewer_alerts" if now < was else "alert_rate",
+        "degraded": "degraded", "precise": "precision", "caught": "recall",
+    }[column]  # fmt: skip
     assert guards(before, after) == ([named] if broken else [])
 
 
