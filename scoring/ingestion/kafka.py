@@ -240,6 +240,9 @@ class KafkaStream:
         consumer.incremental_assign(partitions)
         if self._paused:
             consumer.pause(partitions)
+        else:
+            # One that was lost while it was paused would come back paused.
+            consumer.resume(partitions)
         self._owned |= _places(partitions)
         if partitions:
             logger.info("Partitions taken over: %s", _numbers(partitions))

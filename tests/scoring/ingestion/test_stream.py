@@ -1,12 +1,15 @@
 """A batch of messages is settled: stored, or known why not; and nothing is ever skipped."""
 
 import threading
+from types import SimpleNamespace
 
 import orjson
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 from django.db import DataError, OperationalError
 
 from scoring.ingestion import stream
+from scoring.ingestion.kafka import CONSUMER, FORCED, KafkaOptions, KafkaStream
 from scoring.ingestion.stream import (
     Counts,
     Message,
@@ -200,6 +203,35 @@ def test_a_step_is_tried_until_it_succeeds_with_growing_pauses():
     counts = Counts()
     found = Patience(threading.Event(), counts).attempt(step, wait=pauses.append)
     assert (found, pauses, counts.waits) == ("settled", [0.5, 1.0, 2.0], 3)
+
+
+def stream_of(kind, options, tmp_path):
+    """A stream that waits for nothing."""
+    counts = Counts()
+    made = kind(options, threading.Event(), counts, Pulse(tmp_path, "s", counts))
+    return made, Patience(made.stop, counts)
+
+
+def test_a_partition_that_was_lost_in_a_pause_is_read_when_it_comes_back(tmp_path):
+    kafka, _ = stream_of(
+        KafkaStream, KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "-"}), tmp_path
+    )
+    ours = {"test.mock.num.brokers": 1, "group.id": "g", **CONSUMER, **FORCED}
+    kafka._consumer = consumer = Consumer({"bootstrap.servers": "-", **ours})
+    [broker] = consumer.list_topics(timeout=10).brokers.values()
+    producer = Producer({"bootstrap.servers": f"{broker.host}:{broker.port}"})
+    producer.produce("t", b"{}", partition=0)
+    assert producer.flush(10) == 0
+    lost = iter([lambda: kafka._lost(consumer, [TopicPartition("t", 0)])])
+    kafka.pulse = SimpleNamespace(beat=lambda: [loss() for loss in lost])
+    kafka._assigned(consumer, [TopicPartition("t", 0, 0)])
+    assert consumer.poll(10) is not None  # only what is being read can be paused
+    kafka._wait(0.2)
+    kafka._assigned(consumer, [TopicPartition("t", 0, 0)])
+    found = consumer.poll(10)
+    consumer.close()
+    assert found is not None
+    assert found.value() == b"{}"
 
 
 def test_the_pauses_end_when_the_consumer_is_to_stop():
