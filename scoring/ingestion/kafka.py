@@ -186,26 +186,40 @@ class KafkaStream:
             logger.warning("Kafka: %s", self._said)
 
     def _work(self, records: Sequence[Record], patience: Patience) -> None:
-        """Settle, publish, commit. Partitions that another member took over are left to it."""
+        """Settle, publish, commit. Partitions that another member took over are left to it.
+
+        What is settled is not settled again where publishing has to wait: it would count twice.
+        """
         options, mine = self.options, list(records)
 
-        def step() -> list[Settled]:
-            mine[:] = [record for record in records if _partition(record) in self._owned]
+        def score() -> list[Settled]:
+            mine[:] = self._of_ours(records)
             messages = [Message(record.value(), _name(record)) for record in mine]
-            settled = settle(
+            return settle(
                 options.detector, messages, alert_above=options.alert_above, source=options.source
             )
-            self._publisher.publish(mine, settled)
-            return settled
 
-        settled = patience.attempt(step, wait=self._wait)
+        settled = patience.attempt(score, wait=self._wait)
         if settled is None:
             return
-        self.counts.add(settled)
-        for record in mine:
+
+        def publish() -> list[tuple[Record, Settled]]:
+            pairs = zip(mine, settled, strict=True)
+            ours = [pair for pair in pairs if _partition(pair[0]) in self._owned]
+            self._publisher.publish([record for record, _ in ours], [item for _, item in ours])
+            return ours
+
+        published = patience.attempt(publish, wait=self._wait)
+        if published is None:
+            return
+        self.counts.add([item for _, item in published])
+        for record, _ in published:
             place = _partition(record)
             self._done[place] = max(self._done.get(place, 0), (record.offset() or 0) + 1)
         self._commit()
+
+    def _of_ours(self, records: Sequence[Record]) -> list[Record]:
+        return [record for record in records if _partition(record) in self._owned]
 
     def _wait(self, seconds: float) -> None:
         """Stay in the group without taking more."""

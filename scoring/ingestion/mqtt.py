@@ -252,20 +252,28 @@ class MqttStream:
         return batch
 
     def _work(self, batch: Sequence[tuple[int, MQTTMessage]], patience: Patience) -> None:
-        """Settle, publish, acknowledge. What is not asked for is acknowledged too, and counted."""
+        """Settle, publish, acknowledge. What is not asked for is acknowledged too, and counted.
+
+        What is settled is not settled again where publishing has to wait: it would count twice.
+        """
         options = self.options
         mine = [message for _, message in batch if options.reads(message.topic)]
         messages = [Message(bytes(message.payload), _name(message)) for message in mine]
 
-        def step() -> list[Settled]:
-            settled = settle(
+        def score() -> list[Settled]:
+            return settle(
                 options.detector, messages, alert_above=options.alert_above, source=options.source
             )
+
+        settled = patience.attempt(score, wait=self._wait)
+        if settled is None:
+            return
+
+        def publish() -> list[Settled]:
             self._publish(mine, settled)
             return settled
 
-        settled = patience.attempt(step, wait=self._wait)
-        if settled is None:
+        if patience.attempt(publish, wait=self._wait) is None:
             return
         self.counts.add(settled)
         self._drop([message.topic for _, message in batch if not options.reads(message.topic)])

@@ -7,12 +7,16 @@ import orjson
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from django.db import DataError, OperationalError
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
 
 from scoring.ingestion import stream
 from scoring.ingestion.kafka import CONSUMER, FORCED, KafkaOptions, KafkaStream
+from scoring.ingestion.mqtt import MqttOptions, MqttStream
 from scoring.ingestion.stream import (
     Counts,
     Message,
+    NotPublished,
     Patience,
     Pulse,
     StreamProblem,
@@ -22,6 +26,7 @@ from scoring.ingestion.stream import (
 )
 from scoring.models import Prediction
 from scoring.source_models import Source
+from scoring.source_tallies import activities_of
 from tests.factories import payment, risky_payment, shipped_detector
 
 pytestmark = pytest.mark.django_db
@@ -205,11 +210,69 @@ def test_a_step_is_tried_until_it_succeeds_with_growing_pauses():
     assert (found, pauses, counts.waits) == ("settled", [0.5, 1.0, 2.0], 3)
 
 
+def fails_twice(publish):
+    """Brokers that are away for two attempts."""
+    errors = iter([NotPublished("no answer"), NotPublished("no answer")])
+
+    def attempt(*args):
+        for error in errors:
+            raise error
+        publish(*args)
+
+    return attempt
+
+
 def stream_of(kind, options, tmp_path):
     """A stream that waits for nothing."""
     counts = Counts()
     made = kind(options, threading.Event(), counts, Pulse(tmp_path, "s", counts))
     return made, Patience(made.stop, counts)
+
+
+def told(counts, source):
+    """What a process and the page of its source say."""
+    ever = activities_of([source])[source.pk].ever
+    return (counts.received, counts.scored, counts.dead), (ever.received, ever.scored, ever.refused)
+
+
+def test_a_batch_counts_once_however_often_it_is_published_to_mqtt(hosts, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(MqttStream, "_publish", fails_twice(lambda *_: sent.append(_)))
+    monkeypatch.setattr(MqttStream, "_wait", lambda *_: None)
+    options = MqttOptions("anomaly", "hosts/+", "broker", source="hosts")
+    mqtt, patience = stream_of(MqttStream, options, tmp_path)
+    mqtt._client = Client(CallbackAPIVersion.VERSION2, manual_ack=True)
+    arrived = []
+    for number, value in enumerate([{f"{k}_now": v for k, v in SAMPLE.items()}, {}], start=1):
+        arrived.append(MQTTMessage(number, b"hosts/1"))
+        arrived[-1].payload, arrived[-1].qos = orjson.dumps(value), 1
+    mqtt._work([(0, one) for one in arrived], patience)
+    assert (len(sent), patience._counts.waits) == (1, 2)
+    assert told(mqtt.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+class Record:
+    """Of Kafka, at an offset."""
+
+    def __init__(self, offset, value):
+        self.offset, self.value = (lambda: offset), (lambda: orjson.dumps(value))
+        self.topic, self.partition, self.timestamp = (lambda: "t"), (lambda: 0), (lambda: (1, 5))
+
+
+def test_a_batch_counts_once_however_often_it_is_published_to_kafka(hosts, tmp_path, monkeypatch):
+    sent, committed = [], []
+    monkeypatch.setattr(KafkaStream, "_wait", lambda *_: None)
+    monkeypatch.setattr(KafkaStream, "_commit", lambda self: committed.append(dict(self._done)))
+    options = KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "broker"}, source="hosts")
+    kafka, patience = stream_of(KafkaStream, options, tmp_path)
+    kafka._publisher = SimpleNamespace(publish=fails_twice(lambda *_: sent.append(_)))
+    kafka._owned = {("t", 0)}
+    kafka._work(
+        [Record(7, {f"{name}_now": value for name, value in SAMPLE.items()}), Record(8, {})],
+        patience,
+    )
+    assert (len(sent), committed, patience._counts.waits) == (1, [{("t", 0): 9}], 2)
+    assert told(kafka.counts, hosts) == ((2, 1, 1), (2, 1, 1))
 
 
 def test_a_partition_that_was_lost_in_a_pause_is_read_when_it_comes_back(tmp_path):
