@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from jobs.dispatch import announce_job
 from jobs.services import run_job
+from jobs.workflow import JobStatus
 from models_registry.backtesting import BACKTEST, run_backtest
 from models_registry.evaluating import run_evaluation
 from models_registry.evaluation_jobs import EVALUATE
@@ -91,17 +92,25 @@ def explain_version_task(job_id: int) -> None:
 
 @shared_task(name=TRACK_VERSION)
 def track_version_task(job_id: int) -> None:
-    """Run a job that logs a version at the tracking server."""
-    run_job(job_id, run_tracking)
+    """Run a job that logs a version at the tracking server, and queue the next where that went."""
+    job = run_job(job_id, run_tracking)
+    if job is not None and job.status == JobStatus.SUCCEEDED:
+        _track_next()
 
 
 @shared_task(name="models_registry.track_overdue")
 def track_overdue() -> None:
     """Queue again what the tracking server did not take."""
-    for run in overdue_runs():
-        job = request_tracking(run.version)
-        if job is not None:
-            announce_job(job)
+    _track_next()
+
+
+def _track_next() -> None:
+    """The one that waited longest. A server that says nothing keeps one thread of a worker waiting
+    and not all of them, while alerts are to be opened and people to be told."""
+    run = next(iter(overdue_runs()), None)
+    job = request_tracking(run.version) if run else None
+    if job is not None:
+        announce_job(job)
 
 
 @shared_task(name="models_registry.retrain_due")

@@ -80,12 +80,15 @@ def overdue_runs() -> list[TrackedRun]:
 
 
 def tries_left(row: TrackedRun) -> str:
-    """Whether beat tries it again, in words."""
+    """Whether beat tries it again, in words. One version at a time: see `tasks`."""
     left = MOST_ATTEMPTS - row.attempts
     if left <= 0:
         return "It is not tried again by itself: press 'Try again' on its page."
     minutes = f"{RETRY_AFTER.total_seconds() / 60:.0f}"
-    return f"It is tried again every {minutes} minutes, {left} more time{'s' * (left > 1)}."
+    return (
+        f"It is tried again by itself, {left} more time{'s' * (left > 1)}: one version every"
+        f" {minutes} minutes until the server takes one."
+    )
 
 
 def run_tracking(job: Job, progress: JobProgress) -> dict[str, Any]:

@@ -285,7 +285,7 @@ def test_what_the_tracking_server_did_not_take_is_told(version):
     TrackedRun.objects.create(version=version, status="failed", attempts=3, error="refused")
     found = finding("tracking")
     assert "after 3 tries: refused" in found.text
-    assert "every 10 minutes, 9 more times." in found.remedy
+    assert "by itself, 9 more times: one version every 10 minutes until" in found.remedy
     TrackedRun.objects.update(attempts=12)
     assert "not tried again by itself" in finding("tracking").remedy
 

@@ -237,6 +237,28 @@ def test_beat_tries_again_what_was_not_taken_and_gives_up_in_the_end(
     assert row.pk
 
 
+def test_a_silent_server_is_asked_for_one_version_at_a_time(
+    settings, version, payments_detector, monkeypatch
+):
+    settings.MLFLOW_TRACKING_URI = GONE
+    sent, long_ago = [], timezone.now() - timedelta(hours=1)
+    monkeypatch.setattr(tasks, "announce_job", sent.append)
+    others = [VersionFactory(detector=payments_detector, number=n) for n in (4, 5)]
+    for waiting in (version, *others):
+        TrackedRun.objects.create(version=waiting)
+    TrackedRun.objects.update(changed_at=long_ago)
+    TrackedRun.objects.filter(version=others[1]).update(changed_at=long_ago - timedelta(hours=1))
+    tasks.track_overdue()
+    assert [job.params["version"] for job in sent] == [others[1].pk]
+    monkeypatch.setattr(tracking, "_client", fails)
+    tasks.track_version_task(sent[0].pk)
+    assert len(sent) == 1
+    monkeypatch.setattr(tracking, "_log", lambda *_: None)
+    tasks.track_overdue()
+    tasks.track_version_task(sent[1].pk)
+    assert {job.params["version"] for job in sent[1:]} == {version.pk, others[0].pk}
+
+
 def test_the_version_says_how_it_stands(client, owner, settings, version):
     TrackedRun.objects.create(version=version, status="failed", attempts=2, error="refused")
     client.force_login(owner)
