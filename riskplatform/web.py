@@ -14,6 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from riskplatform.listening import host_name
 from riskplatform.preparing import forget_gone_measurements
 
+GRACE_SECONDS = 10
+"""What a request that is under way has left at the end; docker-compose.yml waits longer."""
+
 
 class Protocol(HttpToolsProtocol):
     """Uvicorn's protocol, writing through `_Gathering`."""
@@ -72,7 +75,7 @@ def main() -> None:
         # Who asks is told by SECURE_PROXY and the header that the proxy writes, not by uvicorn.
         proxy_headers=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=GRACE_SECONDS,
         log_level="warning",
     )
 

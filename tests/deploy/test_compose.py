@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from accounts.roles import PERMISSIONS_BY_ROLE as ROLES
+from riskplatform.web import GRACE_SECONDS
 from tests.deploy.compose import (
     PROCESSES,
     ROOT,
@@ -105,6 +106,12 @@ def test_the_web_port_is_not_open_to_the_network() -> None:
 def test_measurements_end_with_their_container(name: str) -> None:
     service = load_compose(filled_in())[name]
     assert service["tmpfs"] == service["environment"]["PROMETHEUS_MULTIPROC_DIR"]
+
+
+def test_requests_under_way_are_answered_before_the_web_container_is_killed() -> None:
+    # Left out, it is Docker's 10 s.
+    grace = load_compose(filled_in())["web"].get("stop_grace_period", "10s")
+    assert int(grace.removesuffix("s")) > GRACE_SECONDS + 5
 
 
 def test_the_image_runs_as_an_ordinary_user() -> None:
