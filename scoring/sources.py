@@ -247,7 +247,7 @@ def _way_of(source: Source) -> str:
         return f"manage.py run_source {source.slug} imports the file."
     assert source.source_type in STREAMS  # noqa: S101 - the model has no other type
     return (
-        "Declared and checked only: nothing reads it until a consumer is started:"
+        "A consumer reads it, as long as one runs, and nothing else does:"
         f" manage.py consume --source {source.slug} starts one."
     )
 

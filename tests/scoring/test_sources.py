@@ -334,10 +334,12 @@ class TestKept:
         with pytest.raises(NoDetector):
             score_source_events(source, [{}])
 
-    def test_a_stream_says_that_nothing_reads_it_yet(self, payments_detector):
+    def test_a_stream_says_what_reads_it_and_how_that_is_started(self, payments_detector):
         text = WEBHOOK.replace("webhook", "mqtt\nconfig: {topic: t, host: h}")
         source, _ = save_source(read_yaml(text), actor=None)
-        assert "nothing reads it until a consumer is started" in how_it_comes(source)
+        # Said of one that is being read, too.
+        assert "A consumer reads it, as long as one runs, and nothing else" in how_it_comes(source)
+        assert f"manage.py consume --source {source.slug} starts one" in how_it_comes(source)
 
     @pytest.mark.parametrize(
         "way", ["webhook", "csv\nconfig: {path: a.csv}", "mqtt\nconfig: {topic: t, host: h}"]
