@@ -48,6 +48,7 @@ PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT
 DISCREET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 SHORTEST_SECRET = 4
+SECRETS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
 
 
 class TrackingError(Exception):
@@ -117,10 +118,11 @@ def track_version(version: ModelVersion) -> TrackedRun:
 
 
 def without_secrets(text: str) -> str:
-    """The text without who logs in, and with what, in any address that stands in it."""
+    """The text without who logs in, and with what: in any address, or by MLflow's own variables."""
     given = settings.MLFLOW_TRACKING_URI.partition("://")[2].rpartition("@")[0]
     password = given.partition(":")[2]
-    for secret in (f"{given}@", password, unquote(password)):
+    own = [os.environ.get(name, "").strip() for name in SECRETS]
+    for secret in (f"{given}@", password, unquote(password), *own):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, "")
     return USERINFO.sub("", text)
@@ -129,7 +131,8 @@ def without_secrets(text: str) -> str:
 def _client() -> Any:
     uri, access = _address(settings.MLFLOW_TRACKING_URI)
     for name, value in (PATIENCE | DISCREET | access).items():
-        os.environ.setdefault(name, value)
+        # What is set to nothing is not set.
+        os.environ[name] = os.environ.get(name) or value
     try:
         # An optional package, heavy, and wanted by this job alone.
         from mlflow.tracking import MlflowClient, set_registry_uri, set_tracking_uri

@@ -32,6 +32,7 @@ NOT_IN_SETTINGS = {
     "MALLOC_TRIM_THRESHOLD_": "the C library",
     "OPENBLAS_NUM_THREADS": "numpy",
     "OMP_NUM_THREADS": "OpenMP",
+    "MLFLOW_TRACKING_TOKEN": "MLflow's client",
 }
 STREAMS = ("RISK_KAFKA_", "RISK_MQTT_")
 SECRETS = {
@@ -39,6 +40,7 @@ SECRETS = {
     "EMAIL_HOST_USER": {"web", "worker"},
     "EMAIL_HOST_PASSWORD": {"web", "worker"},
     "MLFLOW_TRACKING_URI": {"web", "worker"},
+    "MLFLOW_TRACKING_TOKEN": {"worker"},
     "RISK_KAFKA_SASL_PASSWORD": {"consumer"},
     "RISK_MQTT_PASSWORD": {"mqtt-consumer"},
 }

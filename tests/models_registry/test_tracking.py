@@ -181,6 +181,14 @@ def test_whatever_the_client_says_secrets_are_taken_out(settings, text):
     assert tracking.without_secrets("at http://host/a@b") == "at http://host/a@b"
 
 
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"])
+def test_what_logs_in_by_mlflows_own_variables_is_taken_out_too(settings, monkeypatch, name):
+    """As a file of a secret with its line end is told in the error of a header."""
+    settings.MLFLOW_TRACKING_URI = "http://host"
+    monkeypatch.setenv(name, "s3cret-token\n")
+    assert "s3cret" not in tracking.without_secrets("Invalid header value: 'Bearer s3cret-token'")
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_who_logs_in_by_the_address_still_does(settings):
     pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
@@ -188,6 +196,16 @@ def test_who_logs_in_by_the_address_still_does(settings):
     creds = tracking._client()._tracking_client.store.get_host_creds()
     assert creds.host == "https://mlflow.example:5000/base"
     assert (creds.username, creds.password) == ("svc", "s3cret-pass")
+
+
+def test_a_variable_of_the_clients_that_is_set_to_nothing_is_not_set(settings, monkeypatch):
+    pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
+    for name in ("USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
+    settings.MLFLOW_TRACKING_URI = "https://svc:s3cret@mlflow.example:5000"
+    creds = tracking._client()._tracking_client.store.get_host_creds()
+    assert (creds.username, creds.password) == ("svc", "s3cret")
+    assert not creds.token
 
 
 def fails(*args):
