@@ -13,10 +13,12 @@ from django.db.models.base import ModelState
 
 from accounts import vault
 from scoring import policy_store
+from scoring.core.bundle import BundleError
 from scoring.core.ids import IdSequence
 from scoring.core.schema import SchemaError, as_whole, key_text
+from scoring.core.spec import DetectorSpec
 from scoring.core.types import NO_ORDERS, Event, Orders, Verdict
-from scoring.deployment import Serving
+from scoring.deployment import RULES_ONLY, Serving, declared_in
 from scoring.feature_store.history import clear
 from scoring.models import Prediction
 from scoring.recording import audit_draw, verdict_columns
@@ -113,16 +115,36 @@ def digest_of(fields: Mapping[str, Any]) -> str:
 
 
 def is_same_event(serving: Serving, row: Prediction, item: Item) -> bool:
-    """Whether what is stored is this event: its body, or, where fields that nobody declared are
-    dropped, what it says in those that are declared now. It may have been stored with others."""
+    """Whether what is stored is this event: its body, or, where undeclared fields are or were
+    dropped, what it says in the fields that are kept now and were kept when it was stored."""
     if row.body_digest == item.body_digest:
         return True
-    spec = serving.bundle.spec
-    if not spec.drops_undeclared:
+    spec, said = serving.bundle.spec, item.event.fields
+    if any(spec.keeps(name) for name in row.event.keys() - said.keys()):
         return False
-    declared = row.event.keys() & spec.schema["properties"].keys()
-    stored = {name: clear(row.event[name], spec.type_of(name)) for name in declared}
-    return digest_of(stored) == item.body_digest
+    then = spec
+    if said.keys() - row.event.keys() or not row.event.keys() <= spec.schema["properties"].keys():
+        then = _spec_of(row) or spec
+    if any(then.keeps(name) for name in said.keys() - row.event.keys()):
+        return False
+    shared = said.keys() & row.event.keys()
+    kinds = {name: _kind_of(name, spec, then) for name in shared}
+    stored = {name: clear(row.event[name], kinds[name]) for name in shared}
+    return digest_of(stored) == digest_of({name: said[name] for name in shared})
+
+
+def _kind_of(name: str, spec: DetectorSpec, then: DetectorSpec) -> str:
+    return (spec if name in spec.schema["properties"] else then).type_of(name)
+
+
+def _spec_of(row: Prediction) -> DetectorSpec | None:
+    """The declaration that a stored event was read by; None where it is not kept any more."""
+    if row.bundle_digest == RULES_ONLY:
+        return None
+    try:
+        return declared_in(row.bundle_digest)
+    except BundleError:
+        return None
 
 
 def read_orders(serving: Serving, items: Sequence[Item]) -> list[Orders]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +23,17 @@ from django.db import connection
 from django.utils import timezone
 
 from scoring import policy_store, postgres
-from scoring.core.bundle import Bundle, BundleError, assemble, load_bundle, write_bundle
+from scoring.core.bundle import (
+    Bundle,
+    BundleError,
+    assemble,
+    load_bundle,
+    read_manifest,
+    write_bundle,
+)
 from scoring.core.policy import Policy
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.memory import give_back
 from scoring.models import Deployment, Detector
 
@@ -114,6 +124,20 @@ def loaded(digest: str) -> Bundle:
                 _check_not_refused(digest)  # By whom this thread waited for.
                 bundle = _read(digest)
     return bundle
+
+
+def declared_in(digest: str) -> DetectorSpec:
+    """The declaration of any bundle; its model is not read. Raises BundleError."""
+    bundle = _loaded.get(digest)
+    return bundle.spec if bundle else _declared_in(bundle_root(), digest)
+
+
+@lru_cache(maxsize=64)
+def _declared_in(root: Path, digest: str) -> DetectorSpec:
+    try:
+        return parse_spec(read_manifest(root / digest, digest)["detector"], stored=True)
+    except SpecError as error:
+        raise BundleError(f"Bundle {digest[:12]} is incomplete: {error}") from error
 
 
 def _read(digest: str) -> Bundle:

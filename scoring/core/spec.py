@@ -142,6 +142,10 @@ class DetectorSpec:
         """Names in the order of the feature vector."""
         return tuple(feature.name for feature in self.features)
 
+    def keeps(self, name: str) -> bool:
+        """Whether a field of an event is kept with it."""
+        return not self.drops_undeclared or name in self.schema["properties"]
+
     def type_of(self, field: str) -> str:
         """Type of an event's field; one that the schema does not name is a `string`."""
         return str(self.schema["properties"].get(field, {}).get("type", "string"))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from scoring import deployment
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
 from scoring.models import Deployment, Prediction
@@ -94,3 +95,65 @@ def test_one_that_differs_in_what_is_declared_conflicts_all_the_same(stored_with
     raw, _ = stored_with_more
     assert score_event("payments", raw | changed) == Conflicting(raw["transaction_id"])
     assert Prediction.objects.count() == 1
+
+
+@pytest.fixture
+def stored_with_less(payments_detector):
+    """An event of which an undeclared field was dropped; what is in service since keeps such."""
+    event = payments_detector.config["event"]
+    event["undeclared"] = "drop"
+    put_into_service(payments_detector)
+    raw = payment(shop="corner")
+    row = scored("payments", raw)
+    event["undeclared"] = "keep"
+    put_into_service(payments_detector)
+    return raw, row.pk
+
+
+@pytest.mark.parametrize("more", [{}, {"shop": None}, {"shop": "other", "till": 7}])
+def test_an_event_of_which_fields_were_dropped_is_the_same_where_they_are_kept(
+    stored_with_less, more
+):
+    raw, pk = stored_with_less
+    outcome = score_event("payments", raw | more)
+    assert isinstance(outcome, Scored)
+    assert (outcome.prediction.pk, outcome.created) == (pk, False)
+
+
+def test_to_know_it_again_the_bundle_of_then_is_not_loaded(stored_with_less):
+    raw, pk = stored_with_less
+    then = Prediction.objects.get().bundle_digest
+    deployment._loaded.clear()
+    outcome = score_event("payments", raw)
+    assert isinstance(outcome, Scored)
+    assert outcome.prediction.pk == pk
+    assert len(deployment._loaded) == 1  # What serves now.
+    assert then not in deployment._loaded
+
+
+@pytest.mark.parametrize("changed", [{"amount": 26.0}, {"user_name": "A"}, {"user_name": None}])
+def test_another_event_conflicts_whatever_was_dropped_of_the_first(stored_with_less, changed):
+    raw, _ = stored_with_less
+    assert score_event("payments", raw | changed) == Conflicting(raw["transaction_id"])
+
+
+def test_a_field_that_was_dropped_and_is_declared_by_now_makes_no_other_event(payments_detector):
+    event = payments_detector.config["event"]
+    event["undeclared"] = "drop"
+    put_into_service(payments_detector)
+    raw = payment(till=7)
+    row = scored("payments", raw)
+    event["schema"]["properties"]["till"] = {"type": "integer"}
+    put_into_service(payments_detector)
+    outcome = score_event("payments", raw)
+    assert isinstance(outcome, Scored)
+    assert outcome.prediction.pk == row.pk
+
+
+def test_where_everything_was_kept_a_field_more_is_another_event(payments_detector):
+    raw = payment()
+    scored("payments", raw)
+    payments_detector.config["event"]["schema"]["properties"]["till"] = {"type": "integer"}
+    put_into_service(payments_detector)
+    again = score_event("payments", raw | {"till": 7})
+    assert again == Conflicting(raw["transaction_id"])
