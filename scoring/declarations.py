@@ -134,7 +134,7 @@ def change_declaration(
     if base is not None or detector.config != config:
         lock_windows(detector.pk)  # They may have to be learnt anew, below.
     row = lock(detector.pk)
-    before = row.config
+    before, edited = row.config, _is_edited(row)
     if base is not None:
         if base_of(text_of(row)) != base:
             raise StaleDeclaration(row.slug)
@@ -147,7 +147,7 @@ def change_declaration(
     _put_into_force(row, actor=actor)
     if before != config:
         _record("detector.changed", row, before, actor)
-    elif rewritten and actor is not None:
+    elif rewritten and (edited or actor is not None):
         _record("detector.changed", row, before, actor, rewritten=REWRITTEN)
     return row
 

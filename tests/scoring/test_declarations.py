@@ -170,6 +170,17 @@ def test_a_file_that_changes_a_declaration_is_in_the_audit_trail(declare, paymen
     assert entry.actor is None and entry.detail["sections"] == ["description"]
 
 
+def test_a_file_that_replaces_the_comments_of_a_person_is_in_the_audit_trail(
+    shipped, engineer, declare
+):
+    rewrite(engineer, lambda text: "# mine\n" + text)
+    for _ in range(2):
+        load_detector(declare(f"# ours anew\n{write_yaml(config_of('payments'))}"))
+    entries = AuditEntry.objects.filter(action="detector.changed").order_by("pk")
+    assert [entry.actor for entry in entries] == [engineer, None]
+    assert entries[1].detail["rewritten"] == "order or comments"
+
+
 @pytest.mark.parametrize("code", ["A B", "a/b", "Ü", "A\n"])
 def test_a_rule_whose_code_is_no_address_is_refused(declare, code):
     config = config_of("cards")
