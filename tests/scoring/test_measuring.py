@@ -20,6 +20,13 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 ANNOUNCE = "note_announced(1, told=True)\n"
 SCORE = "note_scored('fraud', 0.001)\n"
 # Names as long as a detector's can be.
+IN_A_FORK = """
+import multiprocessing
+child = multiprocessing.get_context("fork").Process(target=lambda: {what})
+child.start()
+child.join(30)
+assert child.exitcode == 0, child.exitcode
+"""
 SCORE_MANY = "for i in range(100): note_scored(f'{i:_>40}', 0.001)\n"
 
 
@@ -48,6 +55,15 @@ def test_what_is_mapped_has_its_place_on_the_disk(tmp_path, what):
     assert set(kinds(files)) == {"counter", "histogram"}
     for path in files:
         assert path.stat().st_blocks * 512 >= path.stat().st_size >= measuring.ROOM
+
+
+@pytest.mark.parametrize("what", ["note_scored('other', 0.001)", "note_announced(1, told=True)"])
+def test_a_fork_of_a_process_that_measured_much_measures_on_its_own(tmp_path, what):
+    files = measured_in(tmp_path, SCORE_MANY + IN_A_FORK.format(what=what))
+    assert len({path.stem.partition("_")[2] for path in files}) == 2
+    merged = MultiProcessCollector.merge([str(path) for path in files])
+    counts = [one.value for found in merged for one in found.samples if one.name.endswith("_count")]
+    assert sum(counts) == 100 + ("other" in what)
 
 
 def test_who_only_announces_takes_no_room_for_latencies(tmp_path):
