@@ -260,8 +260,16 @@ def test_the_command_ends_with_1_where_not_one_could_be_replayed(champion):
     Prediction.objects.update(bundle_digest="f" * 64)
     text, code = told()
     assert (code, "0 verified, 0 differ, 1 could not be replayed." in text) == (1, True)
-    scored("payments", payment())
-    assert told()[1] == 0
+
+
+def test_the_command_ends_with_2_where_some_could_not_be_replayed(champion):
+    rows = [scored("payments", payment()) for _ in range(3)]
+    Prediction.objects.filter(pk=rows[0].pk).update(bundle_digest="f" * 64)
+    text, code = told()
+    assert (code, "2 verified, 0 differ, 1 could not be replayed." in text) == (2, True)
+    assert told("--may-skip", "1")[1] == 0
+    changed(rows[1], score=0.5)
+    assert told("--may-skip", "1")[1] == 1
 
 
 def test_the_command_takes_a_limit_a_moment_and_ids(champion):

@@ -11,12 +11,16 @@ from accounts.argument_types import moment, whole
 from scoring.models import Detector
 from scoring.replaying import Report, chosen, verify_predictions
 
+DIFFERENT, INCOMPLETE = 1, 2
+"""How the command ends; 0 says that all were verified."""
+
 
 class Command(BaseCommand):
     help = (
         "Recompute stored predictions from their snapshots (vector, event, bundle and policy by "
         "digest, lists as of then) and report the first difference of each. Ends with 1 if any "
-        "differs, or if not one could be replayed."
+        "differs, or if not one could be replayed, with 2 if none differs and some could not be "
+        "replayed, with 0 if all were verified."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,6 +29,12 @@ class Command(BaseCommand):
             "--since", type=moment, help="received since: 2026-11-01 or 2026-11-01T08:00Z"
         )
         parser.add_argument("--limit", type=whole(1), help="only so many, the newest")
+        parser.add_argument(
+            "--may-skip",
+            type=whole(0),
+            default=0,
+            help="so many that could not be replayed are no reason to end with 2",
+        )
         parser.add_argument("--id", action="append", default=[], help="one prediction; repeatable")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,7 +47,9 @@ class Command(BaseCommand):
         report = verify_predictions(rows)
         self._tell(report)
         if report.different or (report.skipped and not report.same):
-            sys.exit(1)
+            sys.exit(DIFFERENT)
+        if report.skipped.total() > options["may_skip"]:
+            sys.exit(INCOMPLETE)
 
     def _tell(self, report: Report) -> None:
         for difference in report.told:
