@@ -1,10 +1,13 @@
 """A request that was refused is a line in the log; what broke has its traceback."""
 
 import logging
+import logging.config
 
 import pytest
+from django.db import IntegrityError, connection
 
-from riskplatform.logs import WithoutTracebacks
+from riskplatform.logs import WithoutTracebacks, logging_of
+from scoring.models import Prediction
 from tests.accounts.factories import UserFactory
 
 PAGE = "/models/"
@@ -27,3 +30,61 @@ def test_what_broke_keeps_its_traceback(given):
     record.__dict__ |= given
     assert WithoutTracebacks().filter(record)
     assert record.exc_info is error
+
+
+REFUSED = "null value in column\nDETAIL:  Failing row contains (4, Jane\nDoe, DE89 3704)."
+
+
+@pytest.fixture
+def line():
+    """What the console would show of a record."""
+    given = logging_of("INFO")["formatters"]["line"]
+    formatter = logging.config.DictConfigurator({}).configure_formatter(dict(given))
+
+    def write(message, *values, error=None):
+        exc_info = error and (type(error), error, error.__traceback__)
+        record = logging.LogRecord("jobs", logging.ERROR, "", 0, message, values, exc_info)
+        return formatter.format(record)
+
+    return write
+
+
+def raised(error):
+    try:
+        try:
+            raise error
+        except IntegrityError as inner:
+            raise RuntimeError("not stored") from inner
+    except RuntimeError as outer:
+        return outer
+
+
+def test_a_traceback_holds_no_row_that_a_database_refused(line):
+    text = line("broke", error=raised(IntegrityError(REFUSED)))
+    assert "IntegrityError: null value in column" in text
+    assert text.endswith("RuntimeError: not stored")
+    assert not [word for word in ("DETAIL", "Jane", "Doe", "DE89") if word in text]
+
+
+@pytest.mark.parametrize("form", ["%s", "%r"])
+def test_a_message_holds_no_row_that_a_database_refused(line, form):
+    text = line(f"broke: {form}", IntegrityError(REFUSED))
+    assert "null value in column" in text
+    assert not [word for word in ("DETAIL", "Jane", "Doe", "DE89") if word in text]
+
+
+def test_what_is_no_database_s_keeps_all_its_lines(line):
+    assert line("broke", error=ValueError("first\nsecond")).endswith("ValueError: first\nsecond")
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="about PostgreSQL")
+@pytest.mark.parametrize("at", ["id", "event"])
+def test_what_postgresql_says_of_a_refused_row_is_not_logged(line, at):
+    table = Prediction._meta.db_table
+    values = {"id": "NULL, '[\"DE89 3704\"]'", "event": "gen_random_uuid(), '{DE89 3704'"}[at]
+    with pytest.raises(Exception, match="DE89") as caught, connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} (id, event) VALUES ({values})")  # noqa: S608
+    text = line("broke: %s", caught.value, error=caught.value)
+    assert type(caught.value).__name__ in text
+    assert "DE89" not in text
