@@ -1,6 +1,7 @@
 """For load balancers and supervisors: alive, ready to serve, and what state the parts are in."""
 
 import logging
+from shutil import disk_usage
 from typing import Any
 
 from celery import current_app
@@ -23,7 +24,10 @@ from scoring.shortfalls import Shortfall, all_shortfalls
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER = "5"
-OK, GONE, DEGRADED = "ok", "unreachable", "degraded"
+OK, GONE, FULL, DEGRADED = "ok", "unreachable", "full", "degraded"
+LEAST_ROOM = 1 << 24
+"""Bytes that must be free: what SQLite writes beside the database before it empties it there, four
+times."""
 KINDS = ("rule", "list", "bundle", "review")
 """Of what a shortfall is (scoring/shortfalls.py)."""
 NAMED = {"fraud_model": "fraud", "anomaly_model": "anomaly"}
@@ -37,9 +41,10 @@ def livez(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """The database answers too; 503 until it does."""
-    if _database() != OK:
-        return _unavailable()
+    """The database answers too, and has room for what is scored; 503 until both hold."""
+    state = _database()
+    if state != OK:
+        return _unavailable(state)
     return JsonResponse({"status": OK, "database": OK})
 
 
@@ -77,8 +82,8 @@ def _champions() -> QuerySet[Deployment]:
     return Deployment.objects.filter(slot=Deployment.Slot.CHAMPION, detector__enabled=True)
 
 
-def _unavailable() -> JsonResponse:
-    body = {"status": "unavailable", "database": GONE}
+def _unavailable(state: str = GONE) -> JsonResponse:
+    body = {"status": "unavailable", "database": state}
     return JsonResponse(body, status=503, headers={"Retry-After": RETRY_AFTER})
 
 
@@ -185,7 +190,18 @@ def _database() -> str:
             cursor.execute("SELECT 1")
     except DatabaseError:
         return GONE
-    return OK
+    return OK if _has_room() else FULL
+
+
+def _has_room() -> bool:
+    """Whether the disk of the embedded database takes more; that of a server is the server's to
+    watch. Of a disk that cannot be looked at, the database's own answer counts."""
+    if connection.vendor != "sqlite":
+        return True
+    try:
+        return disk_usage(settings.VAR_DIR).free >= LEAST_ROOM
+    except OSError:
+        return True
 
 
 def _cache() -> str:

@@ -1,9 +1,10 @@
 """`/health`, `/livez`, `/readyz` for machines; `/api/v1/health` for who operates the platform."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from riskplatform import health
@@ -39,6 +40,15 @@ def test_without_a_database_the_process_lives_and_is_not_ready(client, monkeypat
     for path in ("/readyz", "/health"):
         response = client.get(path)
         assert (response.status_code, response["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="about the embedded database")
+def test_on_a_full_disk_the_process_lives_and_is_not_ready(client, monkeypatch):
+    monkeypatch.setattr(health, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    assert client.get("/livez").status_code == 200
+    response = client.get("/readyz")
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert response.json() == {"status": "unavailable", "database": "full"}
 
 
 def test_every_part_is_named(reader, champion):
