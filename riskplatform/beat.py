@@ -4,6 +4,7 @@ Celery waits for the times that it wrote down. After a host's clock was ahead, b
 they lie in the future, in memory and in the database: no sweep would run until then.
 """
 
+import logging
 import time
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from celery.schedules import schedstate
 from django.utils import timezone
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+
+logger = logging.getLogger(__name__)
 
 
 class Entry(ModelEntry):
@@ -38,6 +41,14 @@ class Scheduler(DatabaseScheduler):
         now = timezone.now()
         self.Model.objects.filter(last_run_at__gt=now).update(last_run_at=now)
         return super().all_as_schedule()
+
+    def apply_entry(self, entry: ModelEntry, producer: Any = None) -> None:
+        """Send one task. Where that fails, be it for a broker that is away or a full disk, the log
+        has a line and no traceback: it comes again with every task."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except Exception as problem:  # Each transport raises what its client library raises.
+            logger.error("Task %s was not sent: %s", entry.task, problem)
 
     def tick(self) -> float:
         """Send what is due; seconds until to ask again."""

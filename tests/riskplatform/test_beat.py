@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from celery.beat import Scheduler, event_t
+from celery.beat import Scheduler, SchedulingError, event_t
 from django.conf import settings
 from django.utils import timezone
 from django_celery_beat import schedulers
@@ -80,3 +80,16 @@ def test_what_is_due_is_sent_as_ever(sent):
     beat = start_beat(last_run=timezone.now() - AHEAD)
     assert [beat.tick() for _ in range(3)] == [0, 0, 0]
     assert len(set(sent)) == 3
+
+
+def test_a_task_that_cannot_be_sent_is_a_line_in_the_log(monkeypatch, caplog):
+    def full(self, entry, **more):
+        raise SchedulingError("No space left on device")
+
+    monkeypatch.setattr(Scheduler, "apply_async", full)
+    beat = start_beat(last_run=timezone.now() - AHEAD)
+    beat.tick()
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert records and not any(record.exc_info for record in records)
+    assert all(record.getMessage().endswith("No space left on device") for record in records)
+    assert "Traceback" not in caplog.text
