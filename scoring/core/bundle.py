@@ -14,11 +14,13 @@ import json
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -177,13 +179,30 @@ def read_files(place: Path, digest: str) -> tuple[dict[str, Any], dict[str, byte
     return manifest, files
 
 
+UNREADABLE = (
+    *(ValueError, TypeError, EOFError, BadZipFile, zlib.error),
+    # A way of packing that there is not, or a shape beyond all memory.
+    *(RuntimeError, OverflowError, MemoryError),
+)
+
+
+def _arrays(data: bytes) -> dict[str, Any]:
+    """The arrays of explain.npz; objects are never unpickled. Raises BundleError."""
+    try:
+        with np.load(BytesIO(data), allow_pickle=False) as stored:
+            found = dict(stored)
+    except UNREADABLE as error:
+        raise BundleError(f"{EXPLAIN} holds no plain arrays") from error
+    if not all(isinstance(values, np.ndarray) for values in found.values()):
+        raise BundleError(f"{EXPLAIN} holds no plain arrays")
+    return found
+
+
 def _predictor(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Predictor:
-    with np.load(BytesIO(files[EXPLAIN]), allow_pickle=False) as stored:
-        explainer = Explainer.from_arrays(dict(stored))
     return Predictor(
         encoder=Encoder.from_dict(manifest["encoder"]),
         model=Model(files[MODEL], link=manifest["link"]),
-        explainer=explainer,
+        explainer=Explainer.from_arrays(_arrays(files[EXPLAIN])),
         calibration=Calibration.from_dict(manifest["calibration"]),
         thresholds=Thresholds.from_dict(manifest["thresholds"]),
     )

@@ -1,8 +1,12 @@
 """A bundle is what was written, byte for byte, or it does not load."""
 
 import json
+import pickle
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from zipfile import ZipFile
 
+import numpy as np
 import pytest
 
 from scoring.core import bundle as bundles
@@ -84,7 +88,10 @@ def test_another_format_refuses_to_load(written):
 @pytest.mark.parametrize(
     "changed",
     [{"link": "magic"}, {"thresholds": {}}, {"calibration": {"kind": "platt"}, "link": 3},
-     {"detector": {"slug": "x"}}, {"files": {}}],
+     {"detector": {"slug": "x"}}, {"files": {}}, {"reference": []},
+     {"reference": {"amount": 7}}, {"reference": {"amount": {"deciles": [1.0]}}},
+     {"reference": {"amount": {"deciles": {"0": 1.0}}}},
+     {"reference": {"amount": {"deciles": [1.0, "2"]}}}],
 )  # fmt: skip
 def test_a_manifest_that_makes_no_sense_refuses_to_load(written, changed):
     root, digest = written
@@ -94,6 +101,66 @@ def test_a_manifest_that_makes_no_sense_refuses_to_load(written, changed):
         return
     with pytest.raises(BundleError, match="incomplete"):
         load_bundle(root, new)
+
+
+@pytest.mark.parametrize("known", [{}, {"deciles": None}, {"deciles": []}, {"deciles": [0, 1.5]}])
+def test_what_is_usual_may_be_told_with_deciles_or_without(written, known):
+    root, digest = written
+    new = rewrite_manifest(root, digest, reference={"amount": known})
+    assert load_bundle(root, new).reference == {"amount": known}
+
+
+class Trap:
+    """A pickle of it fails the test when it is loaded."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+def npz(**arrays):
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def packed_as(method):
+    """Arrays packed in a way that there is not, as their directory says."""
+    data = npz(coef=np.ones(3))
+    place = data.index(b"PK\x01\x02") + 10
+    return data[:place] + method.to_bytes(2, "little") + data[place + 2 :]
+
+
+def with_text():
+    buffer = BytesIO(npz(coef=np.ones(3)))
+    with ZipFile(buffer, "a") as archive:
+        archive.writestr("notes.txt", "no array")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npz(coef=np.array([Trap()], dtype=object)),
+        pickle.dumps(Trap()),
+        npz(coef=np.ones(3))[:-9],
+        npz(coef=np.ones(3)).replace(npz(coef=np.ones(3))[60:80], b"\xff" * 20),
+        packed_as(99),
+        with_text(),
+        b"",
+    ],
+    ids=["object array", "pickle", "cut off", "overwritten", "way of packing", "text", "empty"],
+)
+def test_contributions_that_are_no_plain_arrays_refuse_to_load(tmp_path, trained, content):
+    manifest, files = trained
+    digest = write_bundle(tmp_path, manifest, {**files, "explain.npz": content})
+    with pytest.raises(BundleError, match=r"incomplete: explain\.npz holds no plain arrays"):
+        load_bundle(tmp_path, digest)
+
+
+def test_the_order_in_which_things_are_named_does_not_change_the_digest(written, trained):
+    root, digest = written
+    manifest, files = (dict(reversed(part.items())) for part in trained)
+    assert write_bundle(root, manifest, files) == digest
 
 
 def test_writing_twice_changes_nothing(written, trained):
