@@ -96,6 +96,17 @@ def test_quiet_hours_span_midnight_in_the_zone_of_the_person():
     assert quiet_until(at, zone="America/New_York", **hours) is None
 
 
+@pytest.mark.parametrize(
+    ("attempt", "share", "asked", "seconds"),
+    [(1, 0.0, 0.0, 15.0), (1, 1.0, 0.0, 30.0), (1, 0.5, 0.0, 22.5), (3, 1.0, 0.0, 120.0),
+     (30, 1.0, 0.0, 3600.0), (1, 1.0, 90.0, 90.0), (1, 1.0, 9000.0, 3600.0)],
+)  # fmt: skip
+def test_a_pause_is_drawn_from_the_upper_half_and_no_shorter_than_asked(
+    attempt, share, asked, seconds
+):
+    assert pause_after(attempt, share=share, asked=asked) == timedelta(seconds=seconds)
+
+
 @given(st.integers(1, 30), st.floats(0, 1), st.integers(0, 10**6))
 def test_pauses_grow_spread_and_stay_within_an_hour(attempt, share, asked):
     pause = pause_after(attempt, share=share).total_seconds()

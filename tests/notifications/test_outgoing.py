@@ -93,12 +93,18 @@ def test_a_redirect_is_not_followed(receiver):
         ("https://example.com:99999/", "no web address"),
         ("https://exa mple.com/", "signs"),
         ("https://example.com/\r\nX-Injected: 1", "signs"),
-        ("https://example.com/" + "a" * 3000, "signs"),
+        ("https://example.com/\x7f", "signs"),
+        ("https://example.com/" + "a" * 1981, "signs"),
     ],
 )
 def test_what_is_no_address_for_us_is_refused_without_asking_anybody(url, said):
-    with pytest.raises(Fault, match=said):
+    with pytest.raises(Fault, match=said) as fault:
         check_url(url, Limits())
+    assert fault.value.lasting
+
+
+def test_the_longest_address_is_taken():
+    assert check_url("https://example.com/" + "a" * 1980, Limits()).path.count("a") == 1980
 
 
 def test_outside_of_allowed_networks_http_is_refused(receiver, monkeypatch):
@@ -106,6 +112,10 @@ def test_outside_of_allowed_networks_http_is_refused(receiver, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: answers)
     with pytest.raises(Fault, match="only https"):
         sent(receiver.url(host="public.example"), limits(receiver))
+    answers.append((0, 0, 0, "", ("127.0.0.1", receiver.port)))
+    with pytest.raises(Fault, match="only https"):
+        sent(receiver.url(host="half-public.example"), limits(receiver))
+    assert receiver.requests == []
 
 
 @pytest.mark.parametrize(

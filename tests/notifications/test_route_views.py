@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from accounts import vault
 from notifications.models import Delivery, Route
 from notifications.routing import send_test, signing_keys
 from notifications.sending import deliver
@@ -91,6 +92,15 @@ def test_a_change_without_an_address_keeps_it(boss):
     route.refresh_from_db()
     assert (route.name, route.kinds, route.enabled) == ("Ops", ["job.failed"], False)
     assert route.sealed_address == sealed
+
+
+def test_a_new_address_is_where_it_leads_from_then_on(boss):
+    new(boss)
+    address = "https://elsewhere.example.com/another"
+    boss.post(page_of(Route.objects.get()), GIVEN | {"address": address, "enabled": "on"})
+    route = Route.objects.get()
+    assert vault.decrypt(route.sealed_address) == address
+    assert "elsewhere.example.com" in route.shown_address
 
 
 def test_a_new_secret_is_shown_once_and_the_former_signs_on_for_a_day(boss):

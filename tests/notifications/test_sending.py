@@ -104,6 +104,17 @@ def test_mail_arrives_as_text_and_html_without_anything_to_load(mail, lead):
     assert not any(part in html for part in ("<img", "<link", "<script", "src=", "@import"))
 
 
+def test_who_may_no_longer_see_it_when_its_turn_comes_gets_no_mail(mail, lead):
+    lead.email = "lea@bank.example"
+    lead.save()
+    told(lead, "sla.due")
+    lead.groups.clear()
+    assert send_due(most=10) == 0
+    delivery = Delivery.objects.get()
+    assert (delivery.status, mail.mails) == (Status.FAILED, [])
+    assert "may no longer see this" in delivery.error
+
+
 def test_a_route_sends_mail_to_a_list(mail):
     route = route_for("email", address="fraud-ops@bank.example")
     deliver(news(route).pk)
@@ -177,7 +188,7 @@ def test_after_the_last_attempt_it_has_failed_and_may_be_sent_again_by_hand(rece
     assert len(delivery.log) == MOST_ATTEMPTS + 1
 
 
-@pytest.mark.parametrize("status", [302, 404, 410])
+@pytest.mark.parametrize("status", [300, 302, 404, 410])
 def test_an_answer_that_will_not_change_ends_it_at_once(receiver, status):
     receiver.answers = [{"status": status, "headers": {"Location": "http://127.0.0.1/"}}]
     delivery = news(route_for("webhook", address=receiver.url()))
@@ -217,6 +228,14 @@ def test_what_a_dead_worker_left_is_taken_up(receiver):
     died = timezone.now() - LOST_AFTER - timedelta(seconds=1)
     Delivery.objects.filter(pk=delivery.pk).update(status=Status.SENDING, claimed_at=died)
     assert send_due(most=10) == 1
+
+
+def test_what_another_worker_sends_at_this_moment_is_left_to_it(receiver):
+    delivery = news(route_for("webhook", address=receiver.url()))
+    began = timezone.now() - LOST_AFTER + timedelta(minutes=1)
+    Delivery.objects.filter(pk=delivery.pk).update(status=Status.SENDING, claimed_at=began)
+    assert send_due(most=10) == 0
+    assert receiver.requests == []
 
 
 def test_quiet_hours_that_were_set_meanwhile_hold_it_back_without_an_attempt(mail, lead):
@@ -263,6 +282,17 @@ def test_a_fault_of_our_own_costs_one_delivery_not_the_rest(receiver, monkeypatc
     assert send_due(most=10) == 1
     assert Delivery.objects.get(route=good).status == Status.SENT
     assert "our side" in Delivery.objects.get(route=bad).error
+
+
+def test_a_fault_of_our_own_does_not_hold_back_what_goes_the_same_way(receiver, monkeypatch):
+    route = route_for("slack", address=receiver.url())
+    for number in range(3):
+        notify("alert.opened", key=f"k{number}", subject="s")
+    monkeypatch.setattr(sending, "slack_body", lambda news: 1 / 0)
+    send_due(most=10)
+    tried = Delivery.objects.filter(route=route).values_list("attempt", flat=True)
+    assert list(tried) == [1, 1, 1]
+    assert not Delivery.objects.filter(due_at__lte=timezone.now()).exists()
 
 
 def test_no_secret_is_in_logs_rows_or_the_audit_trail(receiver, admin, caplog):

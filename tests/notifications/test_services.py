@@ -11,7 +11,7 @@ from notifications.failed_jobs import tell_failed_jobs
 from notifications.kinds import KINDS, Channel
 from notifications.models import Delivery, Notification, Preference, Receipt
 from notifications.selectors import MOST_COUNTED, unread_count
-from notifications.services import forget_old, mark_read, notify
+from notifications.services import forget_old, mark_read, mark_unread, notify
 from tests.accounts.factories import UserFactory, user_with_role
 from tests.jobs.factories import JobFactory
 from tests.notifications.factories import route_for, told
@@ -137,6 +137,18 @@ def test_people_get_one_summary_when_it_is_too_much_and_machines_get_all(analyst
     assert f"More than {most} within an hour of cards: a critical alert opened" in subjects
 
 
+def test_the_limit_counts_what_is_of_one_group_within_the_last_hour(analyst, monkeypatch):
+    clock = [datetime(2026, 1, 10, 12, 30, tzinfo=UTC)]
+    monkeypatch.setattr(timezone, "now", lambda: clock[0])
+    most = KINDS["alert.opened"].most_an_hour
+    for number in range(most):
+        notify("alert.opened", key=f"a{number}", subject="Critical", group="rule 1")
+    assert notify("alert.opened", key="over", subject="s", group="rule 1") is None
+    assert notify("alert.opened", key="another group", subject="s", group="rule 2") is not None
+    clock[0] += timedelta(hours=1)
+    assert notify("alert.opened", key="an hour later", subject="s", group="rule 1") is not None
+
+
 def test_telling_many_people_costs_the_same_queries_as_telling_few(
     django_assert_max_num_queries,
 ):
@@ -170,6 +182,16 @@ def test_marking_all_read_is_about_oneself(analyst, lead):
     assert (unread_count(analyst.pk), unread_count(lead.pk)) == (0, 1)
 
 
+def test_marking_unread_is_about_oneself(analyst, lead):
+    told(lead)
+    mark_read(lead)
+    theirs = Receipt.objects.get(user=lead)
+    assert mark_unread(analyst, receipt_id=theirs.pk) == 0
+    assert unread_count(lead.pk) == 0
+    assert mark_unread(lead, receipt_id=theirs.pk) == 1
+    assert unread_count(lead.pk) == 1
+
+
 def test_a_failed_job_is_told_to_who_asked_else_to_the_owners_once(owner, engineer):
     now = timezone.now()
     JobFactory(status="failed", finished_at=now, requested_by=engineer, subject="cards")
@@ -188,6 +210,15 @@ def test_all_failed_jobs_are_told_however_many_and_however_late(owner, monkeypat
     for hours in range(8):
         JobFactory(status="failed", finished_at=now - timedelta(hours=hours))
     assert [tell_failed_jobs(now=now) for _ in range(4)] == [3, 3, 2, 0]
+
+
+def test_what_failed_first_is_told_first(owner, monkeypatch):
+    monkeypatch.setattr(failed_jobs, "_AT_ONCE", 1)
+    now = timezone.now()
+    JobFactory(status="failed", finished_at=now)
+    first = JobFactory(status="failed", finished_at=now - timedelta(hours=1))
+    tell_failed_jobs(now=now)
+    assert Notification.objects.get().data["job"] == first.pk
 
 
 def test_a_failed_job_of_who_is_gone_is_told_to_the_owners(owner):
