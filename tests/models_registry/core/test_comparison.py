@@ -6,6 +6,7 @@ from benchmarks.ab_offline import Setting, passes, run
 from models_registry.core.comparison import (
     Contender,
     _Cards,
+    _Precision,
     compare,
     mcnemar,
     paired_card_precision,
@@ -133,6 +134,17 @@ def test_the_point_estimates_are_the_metrics_and_the_seed_repeats_the_interval()
     assert found.average_precision.candidate == average_precision(LABELS, candidate.risk)
     assert found == outcome(champion, candidate, seed=5)
     assert found.to_dict()["average_precision"]["low"] == found.average_precision.low
+
+
+def test_average_precision_of_a_draw_is_the_metric_of_the_rows_drawn_with_ties_too():
+    risk = np.round(contender(0.2).risk, 1)
+    weights = np.random.default_rng(2).integers(0, 3, 4000)
+    drawn = np.repeat(np.arange(4000), weights)
+    found = _Precision(LABELS, risk)
+    assert found.weighted(weights.astype(float)) == pytest.approx(
+        average_precision(LABELS[drawn], risk[drawn])
+    )
+    assert found.weighted(np.ones(4000)) == pytest.approx(found.value)
 
 
 def test_card_precision_under_equal_weights_is_the_metric():

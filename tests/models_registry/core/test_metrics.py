@@ -52,6 +52,7 @@ def test_precision_recall_and_f1_equal_scikit_learns():
     assert found.recall == pytest.approx(sk.recall_score(LABELS, flagged))
     assert found.f1 == pytest.approx(sk.f1_score(LABELS, flagged))
     assert found.alert_rate == pytest.approx(flagged.mean())
+    assert found.false_positive_rate == pytest.approx(flagged[LABELS == 0].mean())
 
 
 @given(
@@ -150,6 +151,19 @@ def test_honest_probabilities_have_a_small_calibration_error():
     assert expected_calibration_error(labels, p) < 0.02
     assert expected_calibration_error(labels, p**3) > 0.1
     assert len(calibration_points(labels, p)) == 10
+
+
+def test_the_points_of_the_curves_are_those_that_a_hand_computes():
+    labels, scores = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])
+    assert roc_points(labels, scores) == [(0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)]
+    expected = [(0.5, 1), (0.5, 0.5), (1, 2 / 3), (1, 0.5)]
+    assert precision_recall_points(labels, scores) == expected
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_where_all_are_of_one_kind_there_is_no_roc_curve(label):
+    assert roc_points(np.full(3, label), np.arange(3.0)) == []
+    assert bool(precision_recall_points(np.full(3, label), np.arange(3.0))) is bool(label)
 
 
 def test_curves_are_thinned_but_keep_their_ends():
