@@ -7,6 +7,7 @@ from models_registry.core.comparison import (
     Contender,
     _Cards,
     _Precision,
+    backs_promotion,
     compare,
     mcnemar,
     paired_card_precision,
@@ -145,6 +146,15 @@ def test_average_precision_of_a_draw_is_the_metric_of_the_rows_drawn_with_ties_t
         average_precision(LABELS[drawn], risk[drawn])
     )
     assert found.weighted(np.ones(4000)) == pytest.approx(found.value)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "cheaper", "backed"),
+    [("better", "undecided", True), ("undecided", "better", True), ("better", "worse", False),
+     ("worse", "better", False), ("undecided", "undecided", False), ("worse", "worse", False)],
+)  # fmt: skip
+def test_a_promotion_is_backed_by_one_surely_better_and_none_surely_worse(verdict, cheaper, backed):
+    assert backs_promotion(verdict, cheaper) is backed
 
 
 def test_card_precision_under_equal_weights_is_the_metric():
