@@ -29,6 +29,7 @@ from scoring.models import Detector
 LEAST_REASON = 10
 PROMOTE: Final = "models_registry.promote_model"
 REQUESTED: Final = "model.promotion_requested"
+AGAIN: Final = "An evaluation as of today compares them on events new to both."
 Stage = ModelVersion.Stage
 Status = PromotionRequest.Status
 
@@ -62,7 +63,7 @@ def evidence_for(version: ModelVersion, champion: ModelVersion | None) -> Eviden
     """Whether a comparison with what serves now backs the promotion.
 
     The live comparison has the last word where it has reached one; else the one on the test part
-    of the training, if it was made with this very champion.
+    of the training or on events since (`beside_champion`), if it was made with this very champion.
     """
     if PromotionGuard.objects.filter(version=version, state=PromotionGuard.State.BROKEN).exists():
         return Evidence("none", False, f"{version.label} was rolled back by its guard before.")
@@ -87,10 +88,10 @@ def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evi
         )
         return Evidence("none", False, text, live)
     if not found:
-        text = f"{version.label} was never compared with {champion.label}."
+        text = f"{version.label} was never compared with {champion.label}. {AGAIN}"
         return Evidence("none", False, text, live)
     if found.get("champion_digest") != champion.digest:
-        text = f"{version.label} was compared with another champion than {champion.label}."
+        text = f"{version.label} was compared with another champion than {champion.label}. {AGAIN}"
         return Evidence("none", False, text, live)
     verdict, cheaper = found["verdict"], found["cheaper"] if found.get("cost") else "undecided"
     if backs_promotion(verdict, cheaper):

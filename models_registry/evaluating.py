@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.models import Job
+from models_registry.beside_champion import Judged, compare_with_present, unseen_from
 from models_registry.core.comparison import Contender, compare
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import MOST_FOLDS, UNKNOWN, TimeSplit, prequential_splits
@@ -81,9 +82,10 @@ def evaluate_as_of(
     """Judge the version's bundle on all matured events after those that it learnt from.
 
     Labels, delay and costs are those of `now`, features and thresholds the bundle's. A version
-    whose thresholds were moved is compared with the one that it came from. Raises EvaluationError
-    when nothing has matured, BundleError when the bundle does not load, JobCancelled when the job
-    was cancelled. Nothing is kept then.
+    whose thresholds were moved is compared with the one that it came from, any other with the
+    champion that serves now (`compare_with_present`). Raises EvaluationError when nothing has
+    matured, BundleError when the bundle does not load, JobCancelled when the job was cancelled.
+    Nothing is kept then.
     """
     detector, spec = version.detector, version.detector.spec()
     bundle = loaded(version.digest)
@@ -97,19 +99,19 @@ def evaluate_as_of(
     risk = risk_of(bundle.predictor, rows.vectors[judged])
     metrics, curves = _judge(spec, bundle.predictor, rows, span, judged, labels, risk)
     progress.check_cancelled()
+    compared, told = _compare(version, bundle, rows, judged, labels, risk, progress)
     found = Evaluation(
         version=version,
         kind=Evaluation.Kind.AS_OF,
         known_at=known_at,
         first_event_at=_moment(rows.event_time[judged].min()),
         last_event_at=_moment(rows.event_time[judged].max()),
-        metrics=finite(metrics),
+        metrics=finite(metrics | told),
         curves=finite(curves),
         job=job,
         requested_by=requested_by,
     )
     progress.check_cancelled()
-    compared = _compare_move(version, bundle.predictor, rows, judged, labels, risk)
     return _keep(found, compared, progress)
 
 
@@ -123,7 +125,7 @@ def _read(
 
 @transaction.atomic
 def _keep(found: Evaluation, compared: dict[str, Any], progress: Progress) -> Evaluation:
-    """Write it down, if the job is still ours; with what `compared` moved thresholds, if any."""
+    """Write it down, if the job is still ours; and what it was `compared` with, if anything."""
     progress.hold()
     found.save()
     if compared:
@@ -191,15 +193,6 @@ def _matured(rows: Rows, how: TrainingSpec, start: float, end: float) -> tuple[I
     return found, labels[found]
 
 
-def unseen_from(version: ModelVersion, bundle: Bundle) -> float:
-    """The first moment (seconds, UTC) whose events the version had not learnt from."""
-    split = version.dataset.detail.get("split")
-    if split:
-        return float(split["validation_end"]) + float(split["delay"])
-    fitted = float(bundle.manifest.get("training", {}).get("last_fitted_at", 0.0))
-    return fitted + bundle.spec.training.label_delay
-
-
 def searched_until(version: ModelVersion) -> float:
     """The moment (seconds, UTC) before which days may have chosen the version's parameters: any day
     where it is not known, none where they were not searched."""
@@ -207,6 +200,28 @@ def searched_until(version: ModelVersion) -> float:
         return 0.0
     split = version.dataset.detail.get("split")
     return float(split["validation_end"]) if split else np.inf
+
+
+def _compare(
+    version: ModelVersion,
+    bundle: Bundle,
+    rows: Rows,
+    at: IntArray,
+    labels: Labels,
+    risk: FloatArray,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(comparison, what the evaluation says of it); both empty where there is nothing to compare
+    it with."""
+    predictor = bundle.predictor
+    if predictor is None:
+        return {}, {}
+    if move_of(version) is not None:
+        return _compare_move(version, predictor, rows, at, labels, risk), {}
+    bounds = predictor.thresholds
+    ours = Contender(risk, bounds.review, bounds.block)
+    judged = Judged(version.detector, rows, bundle.spec, at, labels, ours)
+    return compare_with_present(version, bundle, judged, progress)
 
 
 def _compare_move(

@@ -25,7 +25,14 @@ from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
 from models_registry.models import Dataset, ModelVersion
 from models_registry.selectors import move_of
 from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
-from models_registry.verdicts import CALIBRATIONS, UNKNOWN, per_thousand, share, small
+from models_registry.verdicts import (
+    CALIBRATIONS,
+    UNKNOWN,
+    headline_of,
+    per_thousand,
+    share,
+    small,
+)
 from scoring.core.decision import Thresholds
 
 ABOVE_ALL = "above every score"
@@ -93,13 +100,14 @@ class FoldSpan:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An evaluation as a version's page shows it."""
+    """An evaluation as a version's page shows it; `compared`: with the champion, in words."""
 
     evaluation: Evaluation
     lines: list[Line] = field(default_factory=list)
     folds: list[FoldLine] = field(default_factory=list)
     spans: list[FoldSpan] = field(default_factory=list)
     audited: Mapping[str, Any] = field(default_factory=dict)
+    compared: str = ""
 
     @property
     def flatters(self) -> bool:
@@ -331,7 +339,17 @@ def judged(evaluation: Evaluation, version: ModelVersion, *, currency: str) -> J
         evaluation,
         lines=lines_of(metrics, version.metrics, currency=currency),
         audited=audited_words(metrics.get("audited") or {}),
+        compared=_compared(metrics, version),
     )
+
+
+def _compared(metrics: Mapping[str, Any], version: ModelVersion) -> str:
+    """What it found beside the champion of then, or why it did not; empty where there was none."""
+    found = metrics.get("comparison")
+    if not found:
+        return metrics.get("not_compared", "")
+    said = headline_of(found, version.label, metrics["compared_with"])
+    return f"On {found['rows']:,} of these events, new to both: {said}"
 
 
 def audited_words(found: Mapping[str, Any]) -> dict[str, Any]:

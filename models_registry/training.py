@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from accounts.models import User
 from jobs.models import Job
 from jobs.remaining import SEARCH_BEGINS, USUAL
-from models_registry.core.comparison import Contender, compare
+from models_registry.beside_champion import READING as READING_CHAMPIONS
+from models_registry.beside_champion import Judged, compare_with
+from models_registry.core.comparison import Contender
 from models_registry.core.imbalance import recorded
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
-from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows, read_vectors
+from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows
 from models_registry.datasets import digest as digest_of
 from models_registry.documenting import document_version
 from models_registry.fitting import (
@@ -30,18 +32,15 @@ from models_registry.fitting import (
 )
 from models_registry.judging import (
     audited_metrics,
-    blocks_at,
     evaluate_rows,
     finite,
     history_starts,
     knowledge_ends,
-    risk_of,
 )
 from models_registry.models import Dataset, ModelVersion
 from models_registry.publishing import Found, publish_bundle
 from models_registry.selectors import usual_training
 from models_registry.tuning import tune_parameters
-from scoring.core.bundle import Bundle
 from scoring.core.imbalance import chosen
 from scoring.core.inference import ModelError
 from scoring.core.spec import DetectorSpec
@@ -241,24 +240,6 @@ def _judge(
     return Found(risk, everywhere, metrics, curves, comparison)
 
 
-def _champions_vectors(
-    detector: Detector,
-    spec: DetectorSpec,
-    champion: Bundle,
-    rows: Rows,
-    test: Part,
-    progress: Progress,
-) -> FloatArray:
-    """The test rows as the champion reads them: a feature may have kept its name and be another
-    number since. Raises DatasetError."""
-    if [f.raw for f in champion.spec.features] == [f.raw for f in spec.features]:
-        return rows.vectors[test.rows]
-    stage = "Reading the champion's features of the test part"
-    report = told_while_reading(progress, stage, low=0.85, high=0.95)
-    ids = rows.ids[test.rows]
-    return read_vectors(detector, champion.spec, ids, known_at=rows.known_at, report=report)
-
-
 def _compare(
     detector: Detector,
     spec: DetectorSpec,
@@ -275,24 +256,14 @@ def _compare(
         return {}
     if not test.rows.size:
         raise DatasetError("no event of its test part has a label.")
-    vectors = _champions_vectors(detector, spec, champion, rows, test, progress)
-    theirs = risk_of(champion.predictor, vectors)
-    bounds = champion.predictor.thresholds
-    found = compare(
-        test.labels,
-        Contender(theirs, bounds.review, bounds.block),
-        Contender(risk, fitted.thresholds.review, fitted.thresholds.block),
-        amounts=rows.amounts[test.rows],
-        costs=spec.costs,
-        least_positives=spec.training.minimum_positives,
-        blocks=blocks_at(rows, test.rows),
-    ).to_dict()
+    ours = Contender(risk, fitted.thresholds.review, fitted.thresholds.block)
+    judged = Judged(detector, rows, spec, test.rows, test.labels, ours)
+    report = told_while_reading(progress, READING_CHAMPIONS, low=0.85, high=0.95)
+    found = compare_with(champion, judged, spec, report=report)
     trained = champion.manifest.get("training", {})
     # A champion that was trained on some of these very rows is flattered; the page says so.
     saw = trained.get("last_fitted_at", 0.0) > rows.event_time[test.rows[0]]
-    found["champion_saw_test_rows"] = bool(saw)
-    found["champion_digest"] = champion.digest
-    return found
+    return found | {"champion_saw_test_rows": bool(saw)}
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts import quantities
+from models_registry.core.comparison import FORMER_LEAST_POSITIVES, could_decide
 from models_registry.core.kept_metrics import as_told
 from models_registry.models import ModelVersion
 
@@ -57,8 +58,6 @@ MOVED = {
     "worse": "{this} is {that} with its thresholds moved: its decisions cost more.",
     "": "{this} is {that} with its thresholds moved.",
 }
-FORMER_LEAST_POSITIVES = 10
-"""Of comparisons that do not say how many they wanted."""
 
 BLOCKS = {"event": "events", "entity": "entities", "day of an entity": "days of an entity"}
 """What a comparison draws together (`core.resampling.Blocks`), when there are several."""
@@ -82,7 +81,6 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
         return _without_comparison(version)
     precision, cost, level = found["average_precision"], found["cost"], level_of(found)
     cheaper = found["cheaper"] if cost else ""
-    headline = HEADLINES[found["verdict"], cheaper].format(this=version.label, that=rival)
     evidence = [
         f"Average precision {ratio(precision['candidate'])}, {rival} has "
         f"{ratio(precision['champion'])}: {signed(precision['difference'])}, {level} interval "
@@ -90,10 +88,7 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
     ]
     if cost:
         evidence.append(_cost_sentence(cost, rival, currency, level))
-    evidence.append(
-        f"Both judged the same {found['rows']:,} events ({found['positives']:,} positive), "
-        f"from which {version.label} learnt nothing."
-    )
+    evidence.append(_judged_sentence(version, found))
     warnings = _too_few(found)
     if found.get("champion_saw_test_rows"):
         warnings.append(
@@ -102,7 +97,13 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
         )
     if version.stage == ModelVersion.Stage.CHALLENGER:
         evidence.append(ADVICE[found["verdict"], cheaper])
-    return Verdict(headline, tuple(evidence), tuple(warnings))
+    return Verdict(headline_of(found, version.label, rival), tuple(evidence), tuple(warnings))
+
+
+def headline_of(found: Mapping[str, Any], this: str, that: str) -> str:
+    """What a comparison found of two versions, by their labels."""
+    cheaper = found["cheaper"] if found["cost"] else ""
+    return HEADLINES[found["verdict"], cheaper].format(this=this, that=that)
 
 
 def _moved_version(version: ModelVersion, currency: str) -> Verdict:
@@ -134,20 +135,18 @@ def _moved_version(version: ModelVersion, currency: str) -> Verdict:
 
 def _too_few(found: Mapping[str, Any]) -> list[str]:
     """Why a comparison could decide nothing; empty where it could, and where there was none."""
-    if not found:
+    if not found or could_decide(found):
         return []
     if found["positives"] < found.get("least_positives", FORMER_LEAST_POSITIVES):
         return [
             f"Only {found['positives']} positives were known among these events: too few to tell "
             "models apart. Label more, then train again."
         ]
-    if found.get("blocks", 0.0) < found.get("least_blocks", 0):
-        return [
-            f"The {found['positives']} positives lie together: they tell no more than "
-            f"{found['blocks']:.1f} {BLOCKS[found['unit']]} with as many each, and fewer than "
-            f"{found['least_blocks']} cannot tell models apart. Wait for others, then train again."
-        ]
-    return []
+    return [
+        f"The {found['positives']} positives lie together: they tell no more than "
+        f"{found['blocks']:.1f} {BLOCKS[found['unit']]} with as many each, and fewer than "
+        f"{found['least_blocks']} cannot tell models apart. Wait for others, then train again."
+    ]
 
 
 def _without_comparison(version: ModelVersion) -> Verdict:
@@ -167,6 +166,13 @@ def _without_comparison(version: ModelVersion) -> Verdict:
 def level_of(found: Mapping[str, Any]) -> str:
     """Of the intervals of a comparison: versions of before were compared at 95 %."""
     return f"{100 * found.get('level', 0.95):g}{NARROW}%"
+
+
+def _judged_sentence(version: ModelVersion, found: Mapping[str, Any]) -> str:
+    both = f"Both judged the same {found['rows']:,} events ({found['positives']:,} positive), "
+    if known_at := found.get("known_at"):
+        return f"{both}new to both, with the labels known on {known_at[:10]}."
+    return f"{both}from which {version.label} learnt nothing."
 
 
 def _cost_sentence(cost: Mapping[str, float], rival: str, currency: str, level: str) -> str:

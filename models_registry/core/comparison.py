@@ -1,5 +1,6 @@
 """Is the candidate better than the champion, or was it luck? Paired bootstrap on the same rows."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import comb, erfc
 from typing import Any, Final
@@ -18,6 +19,8 @@ who is no better passes at most as often by both as by one."""
 LEAST_BLOCKS: Final = 6
 """Effective blocks with positives from which anything is decided: with fewer, equal models would
 all too often differ by one sign in every one of them (6 coins fall alike in 1 of 32)."""
+FORMER_LEAST_POSITIVES: Final = 10
+"""Of comparisons that do not say how many they wanted."""
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -115,6 +118,13 @@ def compare(
         verdict=_verdict(precision, enough=enough, higher_is_better=True),
         cheaper=_verdict(cost, enough=enough, higher_is_better=False),
     )
+
+
+def could_decide(found: Mapping[str, Any]) -> bool:
+    """Whether a comparison as it is kept (`Comparison.to_dict`) had enough positives, and enough
+    blocks that hold them, to tell models apart; older ones do not say how much they wanted."""
+    enough = found["positives"] >= found.get("least_positives", FORMER_LEAST_POSITIVES)
+    return bool(enough and found.get("blocks", 0.0) >= found.get("least_blocks", 0))
 
 
 def backs_promotion(verdict: str, cheaper: str) -> bool:

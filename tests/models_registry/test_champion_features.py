@@ -78,7 +78,7 @@ def test_vectors_that_cannot_be_read_any_more_are_no_comparison(detector, monkey
     def gone(*args, **kwargs):
         raise DatasetError("3 of the events are stored no more.")
 
-    monkeypatch.setattr("models_registry.training.read_vectors", gone)
+    monkeypatch.setattr("models_registry.beside_champion.read_vectors", gone)
     said = []
     version = train(detector, QuietProgress(lambda fraction, text: said.append(text)))
     assert version.comparison == {}
