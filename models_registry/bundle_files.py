@@ -21,6 +21,7 @@ from typing import Any, Final
 from scoring.core.bundle import EXPLAIN, FORMAT, MANIFEST, MODEL, sha256
 
 RECORD: Final = "version.json"
+RECORD_FORMAT: Final = 1
 MOST_FILES: Final = 12
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of the file as it comes."""

@@ -34,8 +34,9 @@ from models_registry.comparing import (
     compare_versions,
     versions_to_compare,
 )
-from models_registry.exchange import export_bundle, file_name, import_bundle, mend_bundle
 from models_registry.explaining import explanation_of, request_explanation
+from models_registry.exporting import export_bundle, file_name
+from models_registry.importing import import_bundle, mend_bundle
 from models_registry.integrity import check_integrity
 from models_registry.integrity_report import FAULT, WARNING
 from models_registry.models import ModelVersion

@@ -26,7 +26,6 @@ from models_registry.comparing import (
 )
 from models_registry.core.subgroups import level_names
 from models_registry.evaluation_panels import audited_words
-from models_registry.exchange import export_bundle, file_name, import_bundle, mend_bundle
 from models_registry.explaining import explanation_of, live_explanation, request_explanation
 from models_registry.explanation_figures import (
     bar_figure,
@@ -34,7 +33,9 @@ from models_registry.explanation_figures import (
     feature_lines,
     summary_figure,
 )
+from models_registry.exporting import export_bundle, file_name
 from models_registry.forms import LEARNER_TITLES, ImportForm
+from models_registry.importing import import_bundle, mend_bundle
 from models_registry.integrity import check_integrity
 from models_registry.models import ModelVersion
 from models_registry.presenting_card import card_lines

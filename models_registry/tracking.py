@@ -24,9 +24,10 @@ from accounts.typed import storable
 from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
+from models_registry.bundle_files import ExchangeError
 from models_registry.card import model_card
 from models_registry.core.kept_metrics import as_told
-from models_registry.exchange import ExchangeError, pack_bundle
+from models_registry.exporting import pack_bundle
 from models_registry.models import ModelVersion
 from models_registry.registry_models import TrackedRun
 from models_registry.selectors import documented_versions

@@ -35,8 +35,8 @@ TRIED_BY = {
     "tests/jobs/test_services.py::test_of_ten_workers_one_claims_the_job": (),
     "tests/models_registry/test_approvals.py": ("models_registry.approvals",),
     "tests/models_registry/test_backtesting.py": ("models_registry.backtest_sampling",),
-    "tests/models_registry/test_exchange.py::test_it_arrives_as_a_challenger_on_record": (
-        "models_registry.exchange",
+    "tests/models_registry/test_importing.py::test_it_arrives_as_a_challenger_on_record": (
+        "models_registry.importing",
     ),
     "tests/models_registry/test_guarding.py::test_two_workers_roll_back_once": (
         "models_registry.guarding",

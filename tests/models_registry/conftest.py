@@ -2,7 +2,7 @@
 
 import pytest
 
-from models_registry.exchange import pack_bundle
+from models_registry.exporting import pack_bundle
 from models_registry.models import Dataset
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from django.db.transaction import atomic
 
 from models_registry.bundle_files import RECORD
-from models_registry.exchange import import_bundle
+from models_registry.importing import import_bundle
 from models_registry.models import Dataset, ModelVersion
 from scoring.deployment import bundle_root
 from tests.models_registry.bundle_zips import changed_record, parts_of, repacked
@@ -66,7 +66,7 @@ def test_a_file_that_no_row_can_hold_leaves_no_bundle(
         raise RuntimeError("the disk is full")
 
     manifest = {"learner": "another"}
-    monkeypatch.setattr("models_registry.exchange.record_audit", fails)
+    monkeypatch.setattr("models_registry.importing.record_audit", fails)
     before = sorted(path.name for path in bundle_root().iterdir())
     assert send(api, repacked(exported, manifest=manifest)).status_code == 500
     assert sorted(path.name for path in bundle_root().iterdir()) == before
@@ -87,7 +87,7 @@ def test_a_transaction_that_fails_at_its_end_leaves_no_bundle(
     content = repacked(exported, manifest={"learner": "another"})
     place = bundle_root() / parts_of(content)[0]
     with pytest.raises(DatabaseError), monkeypatch.context() as patched:
-        patched.setattr("models_registry.exchange.transaction.atomic", refused_at_the_end)
+        patched.setattr("models_registry.importing.transaction.atomic", refused_at_the_end)
         import_bundle(payments_detector, content, actor=None)
     assert not place.exists()
     assert import_bundle(payments_detector, content, actor=None).label == "v1" and place.exists()

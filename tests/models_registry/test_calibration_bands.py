@@ -5,7 +5,8 @@ from django.utils import timezone
 
 from models_registry.core.evaluation import evaluate
 from models_registry.evaluation_models import Evaluation
-from models_registry.exchange import import_bundle, pack_bundle
+from models_registry.exporting import pack_bundle
+from models_registry.importing import import_bundle
 from models_registry.judging import finite
 from models_registry.promotion import promote
 from models_registry.selectors import documented_versions

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import AuditEntry
 from models_registry.card import model_card
-from models_registry.exchange import file_name
+from models_registry.exporting import file_name
 from models_registry.management.commands.train import ProgressLines
 from models_registry.management.printing import judged_on
 from models_registry.models import ModelVersion, PromotionDecision

@@ -4,7 +4,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from models_registry.exchange import pack_bundle
+from models_registry.exporting import pack_bundle
 from models_registry.models import ModelVersion
 from scoring.core.bundle import MODEL
 from scoring.deployment import bundle_root

@@ -10,7 +10,7 @@ from accounts.models import AuditEntry
 from accounts.roles import MODEL_OWNER
 from jobs.models import Job
 from models_registry.approvals import SelfApproval, approve_promotion, request_promotion
-from models_registry.exchange import pack_bundle
+from models_registry.exporting import pack_bundle
 from models_registry.models import ModelVersion
 from models_registry.promotion_models import PromotionRequest
 from scoring.deployment import serving

@@ -11,7 +11,8 @@ from django.urls import reverse
 from models_registry.card import model_card
 from models_registry.core.evaluation import evaluate
 from models_registry.evaluation_models import Evaluation
-from models_registry.exchange import import_bundle, pack_bundle
+from models_registry.exporting import pack_bundle
+from models_registry.importing import import_bundle
 from models_registry.judging import finite
 from models_registry.metric_rows import fold_lines, metric_lines
 from models_registry.presenting_card import card_lines

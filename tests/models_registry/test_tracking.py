@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from jobs.models import Job
 from models_registry import tasks, tracking
-from models_registry.exchange import import_bundle
+from models_registry.importing import import_bundle
 from models_registry.registry_models import TrackedRun
 from models_registry.retraining import request_training
 from models_registry.tracking import (

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from models_registry.bundle_files import ExchangeError
 from models_registry.core.export import ForestBuilder, arrays_to_bytes
-from models_registry.exchange import import_bundle
+from models_registry.importing import import_bundle
 from models_registry.models import ModelVersion
 from scoring.core.bundle import MANIFEST, assemble
 from tests.models_registry.bundle_zips import parts_of, repacked

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.typed import is_whole
 from models_registry.bundle_files import ExchangeError
-from models_registry.exchange import export_bundle, file_name
+from models_registry.exporting import export_bundle, file_name
 from models_registry.models import ModelVersion
 from scoring.core.bundle import sha256
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from models_registry.bundle_files import MOST_BYTES, ExchangeError
-from models_registry.exchange import import_bundle, mend_bundle
+from models_registry.importing import import_bundle, mend_bundle
 from scoring.core.bundle import BundleNotWritten
 from scoring.models import Detector
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from models_registry import exchange
+from models_registry import importing
 from models_registry.bundle_files import ExchangeError
-from models_registry.exchange import import_bundle
+from models_registry.importing import import_bundle
 from models_registry.models import ModelVersion
 from tests.models_registry.bundle_zips import changed_record
 from tests.models_registry.versions import CURVES, THEN, VersionFactory, make_detector
@@ -26,8 +26,8 @@ DATA = {
 
 @pytest.fixture(autouse=True)
 def untried(monkeypatch):
-    """The same good bundle comes again and again: test_exchange.py tries it."""
-    monkeypatch.setattr(exchange, "_try", lambda content: None)
+    """The same good bundle comes again and again: test_importing.py tries it."""
+    monkeypatch.setattr(importing, "_try", lambda content: None)
 
 
 @pytest.fixture

@@ -16,9 +16,10 @@ from django.utils import timezone
 from onnx import TensorProto, helper
 
 from accounts.models import AuditEntry
-from models_registry import bundle_files, exchange, trial
+from models_registry import bundle_files, importing, trial
 from models_registry.bundle_files import RECORD, ExchangeError, pack, unpack
-from models_registry.exchange import export_bundle, import_bundle, mend_bundle, pack_bundle
+from models_registry.exporting import export_bundle, pack_bundle
+from models_registry.importing import import_bundle, mend_bundle
 from models_registry.models import Dataset, ModelVersion
 from models_registry.promotion import promote
 from models_registry.registry_models import Lineage, TrackedRun
@@ -227,14 +228,14 @@ def test_very_many_entries_are_refused_before_their_list_is_read(inside, monkeyp
 
 
 def test_what_takes_too_long_is_ended_and_refused(payments_detector, exported, monkeypatch):
-    monkeypatch.setattr(exchange, "TRIAL_SECONDS", 0.01)
+    monkeypatch.setattr(importing, "TRIAL_SECONDS", 0.01)
     refused(payments_detector, exported, "too much memory or time")
 
 
 def test_a_trial_that_dies_is_a_refusal_and_the_log_says_why(
     payments_detector, exported, monkeypatch, caplog
 ):
-    monkeypatch.setattr(exchange, "TRIAL", "models_registry.nothing")
+    monkeypatch.setattr(importing, "TRIAL", "models_registry.nothing")
     refused(payments_detector, exported, "too much memory or time")
     assert "No module named models_registry.nothing" in caplog.text
 
@@ -261,7 +262,7 @@ def test_the_trial_is_told_no_secret(payments_detector, exported, monkeypatch):
         told.append(options["env"])
         return real(*args, **options)
 
-    monkeypatch.setattr(exchange.subprocess, "run", run)
+    monkeypatch.setattr(importing.subprocess, "run", run)
     import_bundle(payments_detector, exported, actor=None)
     assert "SECRET_KEY" not in told[0]
     assert not [name for name in told[0] if "URL" in name or "KEY" in name]
@@ -299,7 +300,7 @@ def test_one_file_sent_twice_at_once_is_one_version(payments_detector, exported,
             arrived.append(content)
             import_bundle(payments_detector, content, actor=None)
 
-    monkeypatch.setattr(exchange, "_try", try_both)
+    monkeypatch.setattr(importing, "_try", try_both)
     with pytest.raises(ExchangeError, match="here already: it is v1"):
         import_bundle(payments_detector, exported, actor=None)
     assert (ModelVersion.objects.count(), Dataset.objects.count()) == (1, 1)
