@@ -239,6 +239,7 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
         )
     if card["origin"] == Lineage.Origin.IMPORTED:
         found.append("It was imported: metrics and curves are those that its file states.")
+        found += _moved_before(version)
     if card["calibration"] == "none":
         found.append("Its scores are not calibrated: they order events and are no probabilities.")
     if version.comparison.get("champion_saw_test_rows"):
@@ -251,6 +252,15 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
     last = card["data"]["last_event_at"]
     found.append(f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}.")
     return found
+
+
+def _moved_before(version: ModelVersion) -> list[str]:
+    """That somebody set its thresholds where it was exported; empty where nobody did."""
+    lineage = lineage_of(version)
+    moved = lineage.origin_detail.get("moved_from") if lineage else None
+    if not moved:
+        return []
+    return [f"Its thresholds were moved by hand, from those of {moved.get('version')} there."]
 
 
 def _limits_of_labels(policy: dict[str, Any], learner: str) -> str:

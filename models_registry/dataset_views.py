@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -14,7 +14,9 @@ from accounts.csv_tables import safe
 from accounts.models import User
 from accounts.services import record_audit
 from models_registry.datasets import dataset_rows
-from models_registry.models import Dataset
+from models_registry.models import Dataset, ModelVersion
+from models_registry.registry_models import Lineage
+from models_registry.selectors import lineage_of
 from models_registry.verdicts import share
 from scoring.models import Label
 
@@ -29,14 +31,16 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """The page of a dataset."""
     dataset = get_object_or_404(Dataset.objects.select_related("detector"), pk=pk)
     detail: dict[str, Any] = dataset.detail
+    versions = dataset.versions.select_related("detector", "lineage").defer(
+        "curves", "metrics", "parameters", "comparison"
+    )
     context = {
         "title": f"Data of {dataset.detector.name}",
         "crumbs": [("Models", reverse("model_list"))],
         "dataset": dataset,
         "detail": detail,
-        "versions": dataset.versions.select_related("detector").defer(
-            "curves", "metrics", "parameters", "comparison"
-        ),
+        "versions": versions,
+        "is_elsewhere": any(map(_is_imported, versions)),
         "counts": _counts(dataset, detail),
         "sources": [
             (SOURCES.get(source, source), count)
@@ -45,6 +49,12 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "recomputed": sorted(detail.get("recomputed", {}).items()),
     }
     return render(request, "models_registry/dataset_detail.html", context)
+
+
+def _is_imported(version: ModelVersion) -> bool:
+    """Its events are those of the platform that it came from: of the same days here are others."""
+    lineage = lineage_of(version)
+    return lineage is not None and lineage.origin == Lineage.Origin.IMPORTED
 
 
 def _counts(dataset: Dataset, detail: dict[str, Any]) -> list[tuple[str, int, str, str]]:
@@ -82,6 +92,8 @@ class _Line:
 def dataset_rows_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Ids of the events of a dataset, oldest first, with the part that each was in. Audited."""
     dataset = get_object_or_404(Dataset.objects.select_related("detector"), pk=pk)
+    if any(map(_is_imported, dataset.versions.select_related("lineage"))):
+        raise Http404("Its events are stored where the version was trained.")
     record_audit(actor=cast(User, request.user), action="dataset.rows_downloaded", subject=dataset)
     answer = StreamingHttpResponse(_lines(dataset), content_type="text/csv; charset=utf-8")
     name = f"{dataset.detector.slug}-{dataset.digest[:12]}.csv"

@@ -1,15 +1,15 @@
 """Hand a version out as one file; `importing` takes it in elsewhere."""
 
 import json
+from datetime import datetime
 from typing import Any
-
-from django.core.serializers.json import DjangoJSONEncoder
 
 from accounts.models import User
 from accounts.services import record_audit
 from models_registry.bundle_files import RECORD, RECORD_FORMAT, ExchangeError, pack
 from models_registry.models import ModelVersion
 from models_registry.selectors import lineage_of
+from models_registry.stated import SHAPES
 from scoring.core.bundle import MANIFEST, BundleError, read_files, sha256
 from scoring.deployment import bundle_root
 
@@ -26,7 +26,7 @@ def pack_bundle(version: ModelVersion) -> bytes:
     except (BundleError, OSError) as error:
         remedy = "Import a file of it that was exported before, which puts its bundle back."
         raise ExchangeError(f"{error} {remedy}") from error
-    record = json.dumps(_record(version), cls=DjangoJSONEncoder, sort_keys=True, indent=1)
+    record = json.dumps(_record(version), default=datetime.isoformat, sort_keys=True, indent=1)
     return pack(version.digest, {**files, RECORD: record.encode()})
 
 
@@ -63,5 +63,6 @@ def _record(version: ModelVersion) -> dict[str, Any]:
             "rows": dataset.rows,
             "positives": dataset.positives,
             "labelled": dataset.detail.get("labelled"),
+            **{name: dataset.detail.get(name) for name in SHAPES},
         },
     }

@@ -20,7 +20,7 @@ from models_registry.bundle_files import RECORD, ExchangeError, Unpacked, unpack
 from models_registry.models import Dataset, ModelVersion
 from models_registry.registry_models import Lineage
 from models_registry.selectors import champion_of
-from models_registry.stated import stated_version
+from models_registry.stated import stated_subgroups, stated_version
 from models_registry.stated_numbers import plain
 from models_registry.tracked import note_tracking
 from scoring.core.bundle import is_whole, place_bundle
@@ -187,13 +187,16 @@ def _add_rows(
         trained_by=actor,
         **known,
     )
+    moved_from = plain(found.manifest.get("moved_from"))
+    moved = {"moved_from": moved_from} if isinstance(moved_from, dict) else {}
     said = {name: plain(found.record.get(name)) for name in ("label", "trained_at")}
     Lineage.objects.create(
         version=version,
         origin=Lineage.Origin.IMPORTED,
         parent=champion_of(detector),
         code=plain(found.record.get("code")) or {},
-        origin_detail=said | {"imported_at": timezone.now().isoformat()},
+        subgroups=stated_subgroups(found),
+        origin_detail=said | moved | {"imported_at": timezone.now().isoformat()},
     )
     note_tracking(version)
     detail = {"digest": found.digest, "label": said["label"]}

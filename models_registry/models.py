@@ -56,8 +56,8 @@ class Dataset(models.Model):
     @property
     def divided(self) -> list[dict[str, Any]]:
         """Name and span (`start`, `end`) of the parts, with how many `events` of each counted and
-        how many of these were `positives`, None where it was not recorded; empty for data that came
-        with an import."""
+        how many of these were `positives`, None where it was not recorded; empty where the
+        bounds were not kept."""
         split, counts = self.detail.get("split"), self.counts
         if not split:
             return []

@@ -2,9 +2,25 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from models_registry.shapes import (
+    Misfit,
+    Shape,
+    absent_or,
+    by_name,
+    count,
+    each,
+    fields,
+    finite,
+    is_finite,
+    is_number,
+    number,
+    row,
+    text,
+)
 from scoring.core.types import RISK_LEVELS, RiskLevel
 
 MOST_POINTS = 2000
@@ -13,8 +29,63 @@ OF_POINTS = {
     "calibration_bands": {"level", "probability", "observed", "count"},
 }
 """Curves of numbers by name, and what each point says."""
+BOUNDS = ("low", "high")
+"""Of a point: None where no interval was made."""
 DEEPEST = 5
-LARGEST = 1e300
+CORRECTED = absent_or(fields({"value": number, "low": number, "high": number}))
+PARTS: Final[Mapping[str, Shape]] = {
+    "calibration": fields({"chosen": text, "why": text}, brier=by_name(number)),
+    "audited": absent_or(
+        fields(
+            dict.fromkeys(("events", "drawn", "audited", "audited_positives", "looked_at"), count)
+            | dict.fromkeys(("answered", "effective_size", "naive_recall"), number),
+            recall=CORRECTED,
+            precision=CORRECTED,
+            prevalence=CORRECTED,
+        )
+    ),
+    "tuning": absent_or(
+        fields(
+            dict.fromkeys(("trials", "given_up", "folds"), count)
+            | {
+                "seconds": finite,
+                "default": number,
+                "best": number,
+                "parameters": by_name(lambda value: value),
+            },
+            failed=count,
+            took=number,
+            chosen=each(count),
+        )
+    ),
+    "resampled": fields({"resamples": count, "blocks": count, "unit": text}),
+}
+"""What metrics hold beside numbers."""
+
+
+def _days(value: Any) -> Any:
+    if not finite(value) > 0.0:
+        raise Misfit(f"{value} days are none")
+    return value
+
+
+def _cut(value: Any) -> Any:
+    """Those that were kept before all events were counted have four numbers."""
+    of = (finite, count, count, number, count)
+    return row(*of[: 4 if isinstance(value, list) and len(value) == 4 else 5])(value)
+
+
+THRESHOLDS: Final = fields(
+    {
+        "days": _days,
+        "rows": count,
+        "positives": count,
+        "lost_if_approved": number,
+        "cuts": each(_cut, most=MOST_POINTS),
+    },
+    events=count,
+)
+"""The curve of `core.threshold_curve`."""
 
 
 def moment_of(text: Any) -> datetime:
@@ -48,53 +119,63 @@ def stated_parameters(found: Any) -> dict[str, Any]:
 
 
 def stated_metrics(found: Any) -> dict[str, Any]:
-    """Numbers by name, with their intervals and ceilings; anything else is left out."""
+    """Numbers by name, with their intervals, ceilings and PARTS; anything else is left out."""
     told = plain(found)
     if not isinstance(told, dict):
         raise ValueError("its metrics are no object")
     intervals, ceilings = told.pop("intervals", None), told.pop("ceilings", None)
-    kept = {name: value for name, value in told.items() if _is_number(value)}
+    kept = {name: value for name, value in told.items() if is_number(value)}
     if isinstance(told.get("known_at"), str):
         kept["known_at"] = moment_of(told["known_at"]).isoformat()
     if isinstance(intervals, dict):
-        kept["intervals"] = {name: pair for name, pair in intervals.items() if _is_pair(pair)}
+        kept["intervals"] = {name: pair for name, pair in intervals.items() if _is_span(pair)}
     if isinstance(ceilings, dict):
-        kept["ceilings"] = {name: value for name, value in ceilings.items() if _is_finite(value)}
+        kept["ceilings"] = {name: value for name, value in ceilings.items() if is_finite(value)}
+    for name, shape in PARTS.items():
+        with suppress(Misfit):
+            kept |= {name: shape(told[name])} if name in told else {}
     return kept
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or _is_finite(value)
-
-
-def _is_finite(value: Any) -> bool:
-    """A number that every database and page takes: not 1e999, which JSON reads as infinite."""
-    return type(value) in (int, float) and abs(value) < LARGEST
-
-
 def stated_curves(found: Any) -> dict[str, Any]:
-    """Curves whose points are pairs of numbers, or numbers by name (of a risk band: with its name);
-    others are left out."""
+    """The curve of thresholds, and those whose points are pairs of numbers, or numbers by name (of
+    a risk band: with its name); others are left out."""
     if not isinstance(found, dict):
         raise ValueError("its curves are no object")
-    return {
-        str(name)[:80]: points
-        for name, points in list(found.items())[:20]
-        if isinstance(points, list)
+    told = dict(list(found.items())[:20])
+    kept = {str(name)[:80]: points for name, points in told.items() if _is_curve(name, points)}
+    with suppress(Misfit):
+        kept |= {"thresholds": THRESHOLDS(told["thresholds"])} if "thresholds" in told else {}
+    return kept
+
+
+def _is_curve(name: str, points: Any) -> bool:
+    return (
+        isinstance(points, list)
         and len(points) <= MOST_POINTS
         and (all(map(_is_pair, points)) or all(map(_is_point, points)))
+        and name != "thresholds"
         and (name in OF_POINTS) == bool(points and isinstance(points[0], dict))
         and (name not in OF_POINTS or all(OF_POINTS[name] <= point.keys() for point in points))
-    }
+    )
 
 
 def _is_pair(point: Any) -> bool:
-    return isinstance(point, list) and len(point) == 2 and all(map(_is_finite, point))
+    return isinstance(point, list) and len(point) == 2 and all(map(is_finite, point))
+
+
+def _is_span(bounds: Any) -> bool:
+    """An interval; of None twice where none was made."""
+    return _is_pair(bounds) or bounds == [None, None]
 
 
 def _is_point(point: Any) -> bool:
     return (
         isinstance(point, Mapping)
         and point.get("level", RiskLevel.LOW) in RISK_LEVELS
-        and all(_is_finite(value) for name, value in point.items() if name != "level")
+        and all(
+            is_number(value) if name in BOUNDS else is_finite(value)
+            for name, value in point.items()
+            if name != "level"
+        )
     )

@@ -34,11 +34,12 @@ class TuningPanel:
 
 
 def tuning_panel(version: ModelVersion) -> TuningPanel | None:
-    """None for a version whose parameters were not searched. One query."""
+    """None for a version whose parameters were not searched. One query; of an imported one the
+    trials stayed where it was trained."""
     found: Mapping[str, Any] = version.metrics.get("tuning") or {}
     if not found:
         return None
-    trials = list(TuningTrial.objects.filter(study=found["study"])[:MOST_TRIALS])
+    trials = list(TuningTrial.objects.filter(study=found.get("study"))[:MOST_TRIALS])
     finished = [trial for trial in trials if trial.value is not None]
     best = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))[:BEST_SHOWN]
     rows = [
