@@ -330,7 +330,8 @@ def _fold(
 
 
 def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation of every metric over the folds in which it is known."""
+    """Mean and standard deviation of every metric over the folds in which it is known: of their own
+    numbers, each fold counting alike, for how steady they are is the question."""
     columns = {}
     for name in OVER_FOLDS:
         if all(name in fold for fold in folds):

@@ -48,7 +48,7 @@ METRICS: tuple[tuple[str, str, str, Show], ...] = (
         "money found within the analysts' capacity",
         share,
     ),
-    ("savings", "Savings", "of what doing without a model would cost", share),
+    ("savings", "Savings", "of what these events would cost without a model", share),
     ("brier", "Brier score", "squared error of the probability, lower is better", small),
     (
         "calibration_error",

@@ -138,7 +138,8 @@ def ratios(sums: Sums, costs: CostSpec) -> dict[str, FloatArray]:
     if "squared_error" in sums:
         found["brier"] = _divide(sums["squared_error"], rows)
     if "cost" in sums:
-        # Doing without a model: the cheaper of approving and of reviewing everything.
+        # Doing without a model: the cheaper of approving and of reviewing everything. Of these rows
+        # alone, as the cost is: what approving the unlabelled ones loses nobody knows.
         without = np.minimum(sums["lost_if_approved"], costs.review_cost * rows)
         found["cost_per_event"] = _divide(sums["cost"], rows)
         found["savings"] = 1.0 - _divide(sums["cost"], without)

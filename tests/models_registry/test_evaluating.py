@@ -125,6 +125,13 @@ def test_folds_tell_mean_and_spread_of_the_algorithm(trained):
     assert ModelVersion.objects.count() == 1
 
 
+def test_the_mean_f1_is_that_of_the_folds():
+    folds = [{"precision": 1.0, "recall": 0.2, "f1": 1 / 3}, {"precision": 0.2, "recall": 1.0}]
+    folds[1]["f1"] = 1 / 3
+    mean = _over(folds)["mean"]
+    assert mean == {"precision": 0.6, "recall": 0.6, "f1": pytest.approx(1 / 3)}
+
+
 def test_folds_without_a_value_leave_the_mean_to_the_others():
     folds = [{"recall": 0.5, "f1": math.nan}, {"recall": math.nan, "f1": math.nan}, {"recall": 0.7}]
     folds[2]["f1"] = math.nan

@@ -193,6 +193,17 @@ def test_alerts_and_what_people_see_are_shares_of_all_events():
     assert curves["thresholds"]["events"] == 4000
 
 
+def test_savings_set_the_cost_of_the_labelled_events_against_these_alone():
+    given = drawn()
+    labelled = given["risk"] > 0.01
+    some = {name: column[labelled] for name, column in given.items()}
+    traffic = Traffic(given["risk"], given["entities"], given["event_time"])
+    found, _ = judge(some, traffic=traffic, costs=COSTS, resamples=0)
+    lost = some["amounts"][some["labels"] == 1].sum() * COSTS.loss_share
+    without = min(lost, COSTS.review_cost * labelled.sum()) / labelled.sum()
+    assert found["savings"] == pytest.approx(1 - found["cost_per_event"] / without)
+
+
 def test_where_all_events_have_labels_they_are_the_traffic():
     given = drawn()
     traffic = Traffic(given["risk"], given["entities"], given["event_time"])
