@@ -160,24 +160,31 @@ def render_version(
     """The version's page, or its `decide` region; with an error under `status`."""
     detector = version.detector
     champion = champion_of(detector)
-    compared = compared_champion(version)
-    other = compared if champion is None or champion == version else champion
-    currency = detector.spec().currency
     history = list(promotion_history(detector)[:HISTORY])
-    rival = compared.label if compared else "the champion of that time"
     context: dict[str, Any] = {
         "title": f"{detector.name} {version.label}",
         "crumbs": [("Models", reverse("model_list"))],
         "version": version,
-        "learner": LEARNER_TITLES.get(version.learner, version.learner),
         "champion": champion,
-        "compared": compared,
-        "other": other,
-        "verdict": verdict_of(version, rival=rival, currency=currency),
-        "same_rows": same_events_rows(version, currency=currency),
-        "same_level": level_of(version.comparison),
-        "metrics": metric_lines(version, other, currency=currency),
-        "curves": curve_figures(version, other),
+        "history": history,
+        "left": left_service(version, history),
+        "drift": drift_alarm_of(version),
+        "error": error,
+        "shadow": shadow_panel(version, champion),
+        **_making_context(version),
+        **_judged_context(version, champion),
+        **_decision_context(version, champion, cast(User, request.user), form),
+    }
+    template = "models_registry/model_detail.html"
+    if _htmx_target(request) == "decide":
+        template += "#decide"
+    return render(request, template, context, status=status if error else 200)
+
+
+def _making_context(version: ModelVersion) -> dict[str, Any]:
+    """What it is made of and where it came from."""
+    return {
+        "learner": LEARNER_TITLES.get(version.learner, version.learner),
         "lineage": lineage_of(version),
         "tracked": tracked_run_of(version),
         "tuning": tuning_panel(version),
@@ -185,18 +192,25 @@ def render_version(
         "rare_class": rare_class_words(
             version.learner, version.parameters, version.dataset.counts.get("training")
         ),
-        "history": history,
-        "left": left_service(version, history),
-        "drift": drift_alarm_of(version),
-        "error": error,
-        "shadow": shadow_panel(version, champion),
-        **_decision_context(version, champion, cast(User, request.user), form),
+    }
+
+
+def _judged_context(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
+    """How good it is, beside the version that it was compared with or the champion."""
+    compared = compared_champion(version)
+    other = compared if champion is None or champion == version else champion
+    currency = version.detector.spec().currency
+    rival = compared.label if compared else "the champion of that time"
+    return {
+        "compared": compared,
+        "other": other,
+        "verdict": verdict_of(version, rival=rival, currency=currency),
+        "same_rows": same_events_rows(version, currency=currency),
+        "same_level": level_of(version.comparison),
+        "metrics": metric_lines(version, other, currency=currency),
+        "curves": curve_figures(version, other),
         **evaluation_context(version, other, currency=currency),
     }
-    template = "models_registry/model_detail.html"
-    if _htmx_target(request) == "decide":
-        template += "#decide"
-    return render(request, template, context, status=status if error else 200)
 
 
 def _decision_context(
