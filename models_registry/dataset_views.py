@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required, permission_required
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -14,9 +15,8 @@ from accounts.csv_tables import safe
 from accounts.models import User
 from accounts.services import record_audit
 from models_registry.datasets import dataset_rows
-from models_registry.models import Dataset, ModelVersion
+from models_registry.models import Dataset
 from models_registry.registry_models import Lineage
-from models_registry.selectors import lineage_of
 from models_registry.verdicts import share
 from scoring.models import Label
 
@@ -29,9 +29,9 @@ COLUMNS = ("prediction_id", "external_id", "event_time", "part")
 @require_safe
 def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """The page of a dataset."""
-    dataset = get_object_or_404(Dataset.objects.select_related("detector"), pk=pk)
+    dataset = _dataset_or_404(pk)
     detail: dict[str, Any] = dataset.detail
-    versions = dataset.versions.select_related("detector", "lineage").defer(
+    versions = dataset.versions.select_related("detector").defer(
         "curves", "metrics", "parameters", "comparison"
     )
     context = {
@@ -40,7 +40,7 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "dataset": dataset,
         "detail": detail,
         "versions": versions,
-        "is_elsewhere": any(map(_is_imported, versions)),
+        "is_elsewhere": dataset.is_elsewhere,  # type: ignore[attr-defined]
         "counts": _counts(dataset, detail),
         "sources": [
             (SOURCES.get(source, source), count)
@@ -51,10 +51,14 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "models_registry/dataset_detail.html", context)
 
 
-def _is_imported(version: ModelVersion) -> bool:
-    """Its events are those of the platform that it came from: of the same days here are others."""
-    lineage = lineage_of(version)
-    return lineage is not None and lineage.origin == Lineage.Origin.IMPORTED
+def _dataset_or_404(pk: int) -> Dataset:
+    """With `is_elsewhere`: whether it came with an import. Its events are then on the platform that
+    it came from: of the same days here are others."""
+    imported = Lineage.objects.filter(
+        version__dataset=OuterRef("pk"), origin=Lineage.Origin.IMPORTED
+    )
+    rows = Dataset.objects.select_related("detector").annotate(is_elsewhere=Exists(imported))
+    return get_object_or_404(rows, pk=pk)
 
 
 def _counts(dataset: Dataset, detail: dict[str, Any]) -> list[tuple[str, int, str, str]]:
@@ -91,8 +95,8 @@ class _Line:
 @require_safe
 def dataset_rows_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """Ids of the events of a dataset, oldest first, with the part that each was in. Audited."""
-    dataset = get_object_or_404(Dataset.objects.select_related("detector"), pk=pk)
-    if any(map(_is_imported, dataset.versions.select_related("lineage"))):
+    dataset = _dataset_or_404(pk)
+    if dataset.is_elsewhere:  # type: ignore[attr-defined]
         raise Http404("Its events are stored where the version was trained.")
     record_audit(actor=cast(User, request.user), action="dataset.rows_downloaded", subject=dataset)
     answer = StreamingHttpResponse(_lines(dataset), content_type="text/csv; charset=utf-8")
