@@ -36,6 +36,18 @@ LAST = """panel => panel.getBoundingClientRect().bottom - Math.max(
   .filter(one => !one.children.length && one.getBoundingClientRect().height)
   .map(one => one.getBoundingClientRect().bottom))"""
 """Pixels between the last thing in a panel and its lower edge."""
+LISTS = (
+    *("/", "/cases/", "/dashboards/", "/rules/", "/detectors/fraud/rules/", "/detectors/"),
+    *("/detectors/fraud/", "/watchlists/", "/models/", "/models/1/", "/models/1/card/"),
+    *("/models/payments/drift/", "/jobs/", "/manage/users/"),
+)
+SIDEWAYS = """() => [...document.querySelectorAll(".table-scroll:has(table), .stage")]
+  .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel || one.className)"""
+UNNAMED = """() => [...document.querySelectorAll(".is-stacking tbody tr:first-child td.num")]
+  .filter(one => /^[\\d,.]+$/.test(one.innerText.trim()) && !one.dataset.name)
+  .filter(one => !one.matches(":has(a)"))
+  .map(one => one.closest("table").parentElement.ariaLabel + ": " + one.innerText)"""
+"""Bare numbers of a list that do not say what they count."""
 
 
 @pytest.mark.parametrize("width", [1280, 1440])
@@ -84,6 +96,20 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         page.goto(address)
         assert page.evaluate(CUT_TITLE) == "", address
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
+
+
+def test_on_a_phone_no_list_scrolls_sideways_and_its_numbers_are_named(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.set_viewport_size(PHONE)
+    for address in LISTS:
+        page.goto(address)
+        assert page.evaluate(SIDEWAYS) == [], address
+        assert page.evaluate(UNNAMED) == [], address
+    page.goto("/")
+    expect(page.get_by_role("link", name="Probability")).to_be_visible()
+    row = page.locator("[data-row]").first
+    assert page.locator(".queue-list").evaluate("one => one.scrollHeight - one.clientHeight") == 0
+    expect(row.locator("[data-name=Due]")).to_be_visible()
 
 
 def test_the_list_of_rules_has_room_for_all_its_columns(sign_in: SignIn) -> None:
