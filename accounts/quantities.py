@@ -2,7 +2,7 @@
 nothing, and nothing has no sign."""
 
 from decimal import ROUND_HALF_UP, Context, Decimal
-from math import floor, isinf, log10
+from math import copysign, floor, inf, isinf, log10, nextafter
 from typing import Final
 
 MINUS: Final = "−"  # noqa: RUF001 - as wide as a plus
@@ -18,8 +18,21 @@ LEAST_POWER, MOST_POWER = 1e-9, 1e10
 """From the one up to the other a value is written without an exponent."""
 LEAST_A_DAY, WHOLE_A_DAY = 0.1, 10
 """The least daily number that is written out; from which one on decimals are left out."""
+HALVES: Final = 2.0**52
+"""From here on a float is whole."""
 _ROOMY: Final = Context(prec=400)
 """Digits for the largest float with its cents."""
+
+
+def half_up(value: float) -> float:
+    """`value` such that formatting rounds the half it is written as away from nothing, as people do
+    and money is: to even as it is stored, 2.675 would be 2.67 and 97,000.5 be 97,000."""
+    return nextafter(value, copysign(inf, value)) if 0.0 < abs(value) < HALVES else value
+
+
+def in_hundred(share: float) -> float:
+    """A share as a percentage, ready to be formatted (`half_up`)."""
+    return half_up(100.0 * half_up(share))
 
 
 def whole_percent(share: float) -> str:
@@ -28,7 +41,7 @@ def whole_percent(share: float) -> str:
         return "> 99"
     if 0.0 < share <= HARDLY:
         return "< 1"
-    return f"{100.0 * share:.0f}"
+    return f"{in_hundred(share):.0f}"
 
 
 def fine_percent(share: float) -> str:
@@ -38,7 +51,7 @@ def fine_percent(share: float) -> str:
         return f"{100.0 * share:.0f}"
     edge = 100.0 * min(share, 1.0 - share)
     places = max(0, (1 if share < 0.5 else 0) - floor(log10(edge)))
-    return f"{100.0 * share:.{places}f}"
+    return f"{in_hundred(share):.{places}f}"
 
 
 def in_percent(share: float) -> str:
@@ -52,7 +65,7 @@ def threshold(risk: float) -> str:
     if risk > 1.0:
         return "never"
     edge = min(risk, 1.0 - risk)
-    return f"{risk:.{max(4, 1 - floor(log10(edge))) if edge > 0.0 else 4}f}"
+    return f"{half_up(risk):.{max(4, 1 - floor(log10(edge))) if edge > 0.0 else 4}f}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -65,7 +78,7 @@ def written(value: float, figures: int = 4) -> str:
     if not value:
         return "0"
     places = max(0, figures - 1 - floor(log10(abs(value))))
-    text = f"{value:,.{places}f}"
+    text = f"{half_up(value):,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -76,7 +89,7 @@ def measured(value: float, figures: int = 4) -> str:
     if isinf(size):
         return f"{sign}∞"
     if size and not LEAST_POWER <= size < MOST_POWER:
-        mantissa, _, power = f"{size:.{figures - 1}e}".partition("e")
+        mantissa, _, power = f"{half_up(size):.{figures - 1}e}".partition("e")
         digits = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{sign}{digits}e{MINUS if power.startswith('-') else ''}{abs(int(power))}"
     return f"{sign}{written(size, figures)}"
@@ -88,12 +101,12 @@ def per_day(value: float) -> str:
         return "0"
     if value < LEAST_A_DAY:
         return f"under {LEAST_A_DAY}"
-    return f"{value:,.0f}" if value >= WHOLE_A_DAY else f"{value:.1f}"
+    return f"{half_up(value):,.{0 if value >= WHOLE_A_DAY else 1}f}"
 
 
 def signed(value: float, places: int) -> str:
     """A difference with its sign; what is rounded to nothing has none."""
-    text = f"{abs(value):,.{places}f}"
+    text = f"{half_up(abs(value)):,.{places}f}"
     if not text.strip("0.,"):
         return text
     return f"{'+' if value > 0 else MINUS}{text}"
@@ -106,7 +119,7 @@ def fixed(value: float, places: int) -> str:
 
 def chance(p: float) -> str:
     """A p-value: `0.031`, `< 0.001`."""
-    return f"< {LEAST_CHANCE}" if p < LEAST_CHANCE else f"{p:.3f}"
+    return f"< {LEAST_CHANCE}" if p < LEAST_CHANCE else f"{half_up(p):.3f}"
 
 
 def p_value(p: float) -> str:

@@ -64,7 +64,7 @@ class Headline:
             return sign + money(size, self.unit)
         if not before:
             return "new"
-        percent = f"{size / before * 100.0:,.0f}"
+        percent = f"{quantities.in_hundred(size / before):,.0f}"
         return f"{sign}{percent}\u00a0%" if percent != "0" else f"{sign}<\u00a01\u00a0%"
 
 
@@ -77,7 +77,7 @@ def in_words(value: Number, unit: str) -> str:
     if unit == "share":
         share = float(value)
         digits = 0 if share >= 0.1 or not share else 1 if share >= SMALL else 2
-        return f"{share * 100.0:.{digits}f}\u00a0%"
+        return f"{quantities.in_hundred(share):.{digits}f}\u00a0%"
     if unit == "seconds":
         return duration(float(value))
     return money(float(value), unit)
@@ -91,10 +91,10 @@ def money(amount: float, currency: str) -> str:
 def duration(seconds: float) -> str:
     """In the unit in which it reads well, as cases/duration.html."""
     if seconds < 5400:
-        return f"{seconds / 60:.0f}\u00a0min"
+        return f"{quantities.half_up(seconds / 60):.0f}\u00a0min"
     if seconds < 172_800:
-        return f"{seconds / 3600:.0f}\u00a0h"
-    return f"{seconds / 86_400:.0f}\u00a0d"
+        return f"{quantities.half_up(seconds / 3600):.0f}\u00a0h"
+    return f"{quantities.half_up(seconds / 86_400):.0f}\u00a0d"
 
 
 def headlines(asked: Asked, before: Asked) -> list[Headline]:

@@ -196,7 +196,7 @@ def more_or_less(value: float | None, currency: str) -> str:
 
 def ratio(value: float | None) -> str:
     """Three decimals, as in the literature."""
-    return UNKNOWN if value is None else f"{value:.3f}"
+    return UNKNOWN if value is None else f"{quantities.half_up(value):.3f}"
 
 
 def signed(value: float | None) -> str:
@@ -206,7 +206,9 @@ def signed(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A share as a percentage."""
-    return UNKNOWN if value is None else f"{100 * value:.1f}{NARROW}%".replace("-", MINUS)
+    if value is None:
+        return UNKNOWN
+    return f"{quantities.in_hundred(value):.1f}{NARROW}%".replace("-", MINUS)
 
 
 def points(value: float | None) -> str:
@@ -223,7 +225,7 @@ def alike(agreed: int, rows: int) -> str:
 
 def small(value: float | None) -> str:
     """Four decimals, for errors of probabilities."""
-    return UNKNOWN if value is None else f"{value:.4f}"
+    return UNKNOWN if value is None else f"{quantities.half_up(value):.4f}"
 
 
 def setting(value: Any) -> str:

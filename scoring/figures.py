@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from scoring.core.reasons import half_up
+
 LABEL_LENGTH = 38
 TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999)
 LEAST_TICK_GAP = 0.19
@@ -145,7 +147,7 @@ def percent(share: float) -> str:
     digits = 1 if share < 0.0995 and round(share * 100, 1) != round(share * 100) else 0
     if 0.99 < share < 1.0:
         digits = 1
-    return f"{share * 100:.{digits}f} %"
+    return f"{half_up(100.0 * half_up(share)):.{digits}f} %"
 
 
 def history(points: Sequence[Point], *, title: str, now: Sequence[Point] = ()) -> dict[str, Any]:

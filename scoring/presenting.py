@@ -8,6 +8,7 @@ from typing import Any
 from accounts import vault
 from scoring import figures
 from scoring.core.reader import SpecError
+from scoring.core.reasons import half_up
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import SelectionReason, Stage
 from scoring.models import Detector, Prediction
@@ -206,7 +207,7 @@ def _counts(hit: Mapping[str, Any]) -> bool:
 
 def _short(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:,.2f}".rstrip("0").rstrip(".")
+        return f"{half_up(value):,.2f}".rstrip("0").rstrip(".")
     return "missing" if value is None else str(value)
 
 

@@ -19,6 +19,7 @@ from accounts.quantities import (
     CENT,
     MINUS,
     SIGNS,
+    WHOLE,
     fine_percent,
     fixed,
     places,
@@ -150,7 +151,7 @@ def probability(
     exact = _decimal(p)
     if exact is None:
         return NOT_SCORED
-    percent = round(float(exact) * 100)
+    percent = int(places(exact * 100, WHOLE))
     drawn = _bar(str(level or "none").lower(), percent) if bar else ""
     if ALMOST < exact < 1:
         words = "&gt;&#8239;99"

@@ -25,7 +25,7 @@ from scoring.core.features import Windows
 from scoring.core.inference import ModelError, score_of
 from scoring.core.pipeline import conclude, judge, rule_values
 from scoring.core.policy import Policy
-from scoring.core.reasons import name_and_unit, number, percent
+from scoring.core.reasons import half_up, name_and_unit, number, percent
 from scoring.core.rebuild import Rebuilder
 from scoring.core.rules import evaluate
 from scoring.core.spec import DetectorSpec
@@ -383,7 +383,7 @@ def _value(value: Any, name: str, spec: DetectorSpec, currency: str) -> str:
     if not isinstance(value, int | float) or is_code(spec, name):
         return str(value)
     if currency and name == spec.amount_field:
-        return f"{value:,.2f} {currency}"
+        return f"{half_up(value):,.2f} {currency}"
     return number(float(value))
 
 

@@ -40,14 +40,24 @@ NO_RULE: Mapping[str, Any] = {}
 OWN, OVERALL = "usually", "overall usually"
 """What the entity itself does, and what everybody does, for an entity without enough history."""
 USUAL = (0.1, 0.9)
+HALVES = 2.0**52
+"""From here on a float is whole."""
 UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
+
+
+def half_up(value: float) -> float:
+    """`value` such that formatting rounds the half it is written as away from nothing (2.675 to
+    2.68, 97,000.5 to 97,001), as `accounts.quantities.half_up`: this package stands alone."""
+    if not 0.0 < abs(value) < HALVES:
+        return value
+    return math.nextafter(value, math.copysign(math.inf, value))
 
 
 def duration(seconds: float) -> str:
     """`3600` -> `1 hour`; the largest unit that leaves a number of at least one."""
     for size, word in UNITS:
         if seconds >= size:
-            n = round(seconds / size, 1)
+            n = round(half_up(seconds / size), 1)
             return f"{n:g} {word}{'' if n == 1 else 's'}"
     return f"{seconds:g} seconds"
 
@@ -55,8 +65,10 @@ def duration(seconds: float) -> str:
 def number(value: float) -> str:
     """A number as people write it: at most two decimals, thousands apart."""
     if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) >= 0.01 else f"{value:.3g}"
+        return f"{half_up(value):,.0f}"
+    if abs(value) < 0.01:
+        return f"{half_up(value):.3g}"
+    return f"{half_up(value):,.2f}".rstrip("0").rstrip(".")
 
 
 @lru_cache(maxsize=4096)
@@ -83,7 +95,8 @@ def _span(window: float, offset: float) -> str:
 
 def percent(share: float) -> str:
     """A share as people write it: `31 %`, `0.4 %`."""
-    return f"{share * 100:.{0 if share >= 0.1 or share == 0.0 else 1}f} %"
+    digits = 0 if share >= 0.1 or share == 0.0 else 1
+    return f"{half_up(100.0 * half_up(share)):.{digits}f} %"
 
 
 def _yes_no(value: float) -> str:

@@ -10,6 +10,7 @@ from accounts.quantities import (
     measured,
     money,
     p_value,
+    per_day,
     signed,
     threshold,
     whole_percent,
@@ -41,7 +42,7 @@ def test_a_share_is_never_said_to_be_all_or_nothing(share, whole, fine):
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.004, "0.004"), (12.5, "12.5"), (0.0, "0"), (2.0, "2"), (1e-6, "0.000001"),
-     (1234.5, "1,234"), (999_600.0, "999,600"), (-0.25, "-0.25"), (1_000_000.0, "1,000,000")],
+     (1234.5, "1,235"), (999_600.0, "999,600"), (-0.25, "-0.25"), (1_000_000.0, "1,000,000")],
 )  # fmt: skip
 def test_a_number_has_no_exponent_and_is_not_nothing(value, text):
     assert written(value) == text
@@ -95,6 +96,17 @@ def test_a_threshold_is_set_apart_from_both_ends(risk, text):
 )
 def test_money_is_rounded_half_up_and_nothing_has_no_sign(amount, text):
     assert money(amount, "EUR").replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "rounded"),
+    [(fixed(2.675, 2), "2.68"), (fixed(-0.125, 2), "−0.13"), (written(97_000.5), "97,001"),  # noqa: RUF001
+     (whole_percent(0.145), "15"), (fine_percent(0.0125), "1.3"), (per_day(20.5), "21"),
+     (signed(0.0005, 3), "+0.001"), (threshold(0.00125), "0.0013"), (chance(0.0625), "0.063"),
+     (fixed(2.0**53 + 2, 0), "9,007,199,254,740,994"), (fixed(2.6749, 2), "2.67")],
+)  # fmt: skip
+def test_every_half_is_rounded_away_from_nothing_as_money_is(text, rounded):
+    assert text == rounded
 
 
 def test_one_is_no_plural():

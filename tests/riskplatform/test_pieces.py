@@ -95,6 +95,7 @@ def test_an_amount_that_is_no_number_is_a_dash(amount):
         (0, "0.0000", "0"),
         (0.9951, "0.9951", "&gt;&#8239;99"),
         (0.0001, "0.0001", "&lt;&#8239;1"),
+        (0.125, "0.1250", "13"),
     ],
 )
 def test_a_probability_is_a_whole_percentage_that_never_claims_certainty(p, title, shown):

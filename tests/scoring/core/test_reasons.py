@@ -129,8 +129,10 @@ def test_durations_are_told_in_the_largest_unit(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1234567.0, "1,234,567"), (2.5, "2.5"), (0.001234, "0.00123"), (3.0, "3")]
-)
+    ("value", "text"),
+    [(1234567.0, "1,234,567"), (2.5, "2.5"), (0.001234, "0.00123"), (3.0, "3"),
+     (97_000.5, "97,001"), (2.675, "2.68"), (-97_000.5, "-97,001"), (999.996, "1,000")]
+)  # fmt: skip
 def test_numbers_are_told_as_people_write_them(value, text):
     assert number(value) == text
 
