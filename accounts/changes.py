@@ -1,7 +1,7 @@
 """An audit entry's detail as people read it: what changed, from what to what, and the rest."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ NAMED: Final = {"schedule.task_changed": "timetable"}
 """What the two values of an action are of, where its name does not say so."""
 LISTED: Final = frozenset({"model.move_thresholds", "retraining.policy_changed"})
 """Actions whose older entries tell each pair as a list of two."""
+SPANS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 DIGEST: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 Pair = tuple[tuple[str, ...], Any, Any]
 
@@ -32,7 +33,7 @@ def changes_of(action: str, detail: Mapping[str, Any]) -> list[Change]:
     values of one field have the name that the action gives it: `roles` of `user.roles_changed`.
     """
     return [
-        Change(_words(*path) or _named(action), shown(before), shown(after))
+        Change(_words(*path) or _named(action), _told(path, before), _told(path, after))
         for pair in _read(action, detail)[0]
         for path, before, after in _differing(*pair)
     ]
@@ -42,9 +43,9 @@ def facts_of(action: str, detail: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(name, value) of what the entry says beside its changes; two values that are equal are one
     fact."""
     pairs, rest = _read(action, detail)
-    same = [(_words(*path) or _named(action), before) for path, before, a in pairs if before == a]
-    told = [*((_words(*path), value) for path, value in rest), *same]
-    return [(name, shown(value)) for name, value in sorted(told, key=lambda one: one[0])]
+    same = [(path, before) for path, before, after in pairs if before == after]
+    told = [(_words(*path) or _named(action), _told(path, value)) for path, value in rest + same]
+    return sorted(told, key=lambda one: one[0])
 
 
 def in_short(action: str, detail: Mapping[str, Any]) -> str:
@@ -61,10 +62,46 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{_words(name)}: {_inner(part)}" for name, part in value.items())
+        parts = [
+            (_words(name), _special(name, part) or _inner(part)) for name, part in value.items()
+        ]
+        return ", ".join(f"{name}: {words}" for name, words in parts)
     if isinstance(value, list):
         return ", ".join(_inner(part) for part in value)
     return str(value)
+
+
+def _told(path: tuple[str, ...], value: Any) -> str:
+    return _special(path[-1] if path else "", value) or shown(value)
+
+
+def _special(name: str, value: Any) -> str:
+    """What a value says that only its name makes clear; empty where there is no such thing."""
+    read = READ.get(name)
+    return read(value) if read is not None else ""
+
+
+def _span(value: Any) -> str:
+    """Seconds as `180 days`; 0 is no end."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    size, unit = next((one for one in SPANS if value >= one[0]), SPANS[-1])
+    count = round(value / size, 2)
+    return f"{count:,g} {unit}{'' if count == 1 else 's'}" if value else "never"
+
+
+def _amounts(value: Any) -> str:
+    """[currency, total, rate] of each currency as `138.86 USD at 0.92 and 5.00 EUR`."""
+    if not isinstance(value, list) or not all(isinstance(p, list) and len(p) == 3 for p in value):
+        return ""
+    said = []
+    for currency, total, rate in value:
+        at = " without a rate" if rate is None else f" at {rate}" if rate != "1" else ""
+        said.append(f"{total} {currency}".strip() + at)
+    return " and ".join(said)
+
+
+READ: Final[Mapping[str, Callable[[Any], str]]] = {"at_risk": _amounts, "review_after": _span}
 
 
 def _inner(value: Any) -> str:

@@ -9,7 +9,7 @@ def test_only_what_differs_of_two_settings_is_told_however_deep():
     before = {"audit_rate": 0.01, "screening": {"review": 0.9, "block": 0.97}}
     after = {"audit_rate": 0.01, "screening": {"review": 0.8, "block": 0.97}, "review_after": 90}
     assert changes_of("policy.settings_changed", {"before": before, "after": after}) == [
-        Change("review after", "–", "90"),  # noqa: RUF001
+        Change("review after", "–", "1.5 minutes"),  # noqa: RUF001
         Change("screening review", "0.9", "0.8"),
     ]
 
@@ -47,6 +47,17 @@ def test_only_what_differs_of_two_settings_is_told_however_deep():
         ),
         ("user.roles_changed", {"before": ["Lead"], "after": ["Lead"]}, "roles: Lead"),
         ("alert.closed", {"disposition": "fraud", "sure": True}, "disposition: fraud; sure: yes"),
+        (
+            "alert.closed",
+            {"at_risk": [["USD", "138.86", "0.92"], ["EUR", "5.00", "1"], ["XYZ", "1.00", None]]},
+            "at risk: 138.86 USD at 0.92 and 5.00 EUR and 1.00 XYZ without a rate",
+        ),
+        (
+            "retraining.policy_changed",
+            {"review_after": {"before": 0, "after": 180 * 86_400.0}},
+            "review after: never → 180 days",
+        ),
+        ("policy.kept", {"settings": {"review_after": 86_400}}, "settings: review after: 1 day"),
         ("user.created", {}, ""),
     ],
 )

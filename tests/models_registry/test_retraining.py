@@ -342,7 +342,7 @@ def test_a_policy_is_saved_with_timetable_and_term_and_audited(champion, owner):
     assert RetrainingPolicy.objects.get().labels == 200
     assert timetable_of(champion).words == "every Wednesday at 05:00 UTC"
     first, again = AuditEntry.objects.filter(action="retraining.policy_changed").order_by("number")
-    assert Change("review after", "0.0", "2592000.0") in changes_of(first.action, first.detail)
+    assert Change("review after", "never", "30 days") in changes_of(first.action, first.detail)
     assert (first.actor, again.detail_json) == (owner, "{}")
 
 
