@@ -227,15 +227,6 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     me = signed_in(request)
-    entries = audit_about(user, LATEST) if me.has_perm("accounts.view_auditentry") else []
-    links = subject_links(entries)
-    keys: list[ApiKey] = []
-    if me.has_perm("accounts.view_apikey"):
-        keys = list(user.api_keys.order_by("-created_at")[:MOST_KEYS])
-    failures: list[FailedLogin] = []
-    more = 0
-    if me.has_perm("accounts.view_failedlogin"):
-        failures, more = failed_logins(user, MOST_FAILURES)
     form = person or PersonForm(initial={name: getattr(user, name) for name in _PERSON})
     form.fields["display_name"].widget.attrs["placeholder"] = user.name
     context: dict[str, Any] = {
@@ -249,20 +240,46 @@ def _page(
         "problem": problem,
         "is_me": user == me,
         "may_change": me.has_perm(CHANGE) and (me.is_superuser or not user.is_superuser),
-        "may_unlock": me.has_perm(UNLOCK),
-        "failures": failures,
-        "more_failures": more,
-        "closed": closed_addresses() if me.has_perm(UNLOCK) else [],
-        "is_locked": bool(locked_names([user.username])),
         "teams": facts_of(TEAMS, [user.pk]).get(user.pk, []),
         "work": facts_of(WORK, [user.pk]).get(user.pk, []),
-        "keys": keys,
-        "live_keys": live_keys_of([user.pk], timezone.now()).get(user.pk, 0),
-        "now": timezone.now(),
-        "lines": [{"entry": entry, "link": links.get(entry.number)} for entry in entries],
         "link_hours": LINK_HOURS,
+        **_failures(user, me),
+        **_keys(user, me),
+        **_trail(user, me),
     }
     return render(request, "accounts/user_detail.html", context, status=status)
+
+
+def _failures(user: User, me: User) -> dict[str, Any]:
+    """Their failed log-ins, and what they are locked out of, as far as `me` may know."""
+    failures: list[FailedLogin] = []
+    more = 0
+    if me.has_perm("accounts.view_failedlogin"):
+        failures, more = failed_logins(user, MOST_FAILURES)
+    may_unlock = me.has_perm(UNLOCK)
+    return {
+        "failures": failures,
+        "more_failures": more,
+        "may_unlock": may_unlock,
+        "closed": closed_addresses() if may_unlock else [],
+        "is_locked": bool(locked_names([user.username])),
+    }
+
+
+def _keys(user: User, me: User) -> dict[str, Any]:
+    """Their API keys, newest first where `me` may see them, and how many are in use."""
+    now = timezone.now()
+    keys: list[ApiKey] = []
+    if me.has_perm("accounts.view_apikey"):
+        keys = list(user.api_keys.order_by("-created_at")[:MOST_KEYS])
+    return {"keys": keys, "live_keys": live_keys_of([user.pk], now).get(user.pk, 0), "now": now}
+
+
+def _trail(user: User, me: User) -> dict[str, Any]:
+    """The newest of the audit trail about them, with what each entry leads to."""
+    entries = audit_about(user, LATEST) if me.has_perm("accounts.view_auditentry") else []
+    links = subject_links(entries)
+    return {"lines": [{"entry": entry, "link": links.get(entry.number)} for entry in entries]}
 
 
 def _show_link(request: HttpRequest, user: User, path: str, *, made: bool) -> HttpResponse:
