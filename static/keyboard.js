@@ -5,6 +5,7 @@
  * data-row-select      the row's checkbox (x); data-select-all: the one in the header
  * data-selected-count  its text becomes the number of selected rows; data-when-selected is shown only then
  * data-key="n"         this link or button is clicked by that key; "g q" is a sequence of two
+ * data-keeps-query     a link to a list that leads back to it as it was last narrowed in this tab
  * data-key-label       its words in the help and in the palette (else its title or text)
  */
 (function () {
@@ -15,6 +16,8 @@
   var announceTimer = 0;
   var PLACE = "risk-place"; // the row that this tab's list was left at
   var PLACE_KEPT = 900000; // who comes back later begins at the top
+  var AWAITED = 5000; // long enough to read what may follow
+  var QUERY = "risk-query:"; // and a path: what its list was narrowed to, in this tab
   var searched = false; // Enter in a search: what it finds is to have the cursor
 
   function rows(list) { return Array.from(list.querySelectorAll("[data-row]")); }
@@ -129,20 +132,34 @@
     var wanted = pending ? pending + " " + key : key;
     var all = keyed();
     var hit = all.find(function (node) { return node.dataset.key === wanted; });
-    clearTimeout(pendingTimer);
-    pending = "";
+    awaitAfter("", []);
     if (hit) {
       if (hit.matches("input, textarea, select")) hit.focus();
       else hit.click();
       if (hit.matches("summary")) focusFirst(hit.parentElement);
       return true;
     }
-    if (all.some(function (node) { return node.dataset.key.startsWith(wanted + " "); })) {
-      pending = wanted;
-      pendingTimer = setTimeout(function () { pending = ""; }, 3000);
-      return true;
-    }
-    return false;
+    var next = all.filter(function (node) { return node.dataset.key.startsWith(wanted + " "); });
+    if (next.length) awaitAfter(wanted, next);
+    return next.length > 0;
+  }
+  /* The next key of a sequence is awaited for a while: what was pressed stands below, with what may follow. */
+  function awaitAfter(begun, next) {
+    clearTimeout(pendingTimer);
+    pending = begun;
+    document.querySelectorAll(".key-hint").forEach(function (old) { old.remove(); });
+    if (!begun) return;
+    pendingTimer = setTimeout(awaitAfter, AWAITED, "", []);
+    var hint = document.createElement("p");
+    hint.className = "key-hint";
+    hint.setAttribute("role", "status");
+    hint.append(keys(begun), "then");
+    next.forEach(function (node) {
+      var choice = document.createElement("span");
+      choice.append(keys(node.dataset.key.slice(begun.length + 1)), label(node).replace(/^(Go to |[^:]+: )/, ""));
+      hint.append(choice);
+    });
+    (document.querySelector("dialog[open]") || document.body).append(hint); // an open dialog lies over the page
   }
   /* What a key unfolded is there to be filled in. */
   function focusFirst(details) {
@@ -180,6 +197,7 @@
       }
       return;
     }
+    if (pending && event.key === "Escape") { event.preventDefault(); awaitAfter("", []); return; }
     if (document.querySelector("dialog[open]")) {
       if (event.key.length === 1 && press(event.key)) event.preventDefault();
       return;
@@ -224,6 +242,19 @@
       });
     });
   }
+
+  /* --- Back in a list as it was narrowed; on the list itself the same link leads to all of it -------------- */
+  function leads(work) {
+    document.querySelectorAll("a[data-keeps-query]").forEach(function (link) {
+      try { work(link, QUERY + link.pathname, link.pathname === location.pathname); } catch (error) { /* storage may be blocked */ }
+    });
+  }
+  window.addEventListener("pagehide", function () {
+    leads(function (link, name, here) { if (here) sessionStorage.setItem(name, location.search); });
+  });
+  window.addEventListener("pageshow", function () {
+    leads(function (link, name, here) { link.search = here ? "" : sessionStorage.getItem(name) || ""; });
+  });
 
   risk.label = label;
   risk.keys = keys;

@@ -1,0 +1,49 @@
+"""Keys of two strokes, and the way back to a list (static/keyboard.js)."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-2"),
+]
+SignIn = Callable[[str], Page]
+
+
+def test_after_the_first_key_of_two_the_page_says_what_may_follow(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    hint = page.locator(".key-hint")
+    page.keyboard.press("g")
+    expect(hint).to_contain_text("Cases")
+    expect(hint).to_have_attribute("role", "status")
+    page.keyboard.press("Escape")
+    expect(hint).to_have_count(0)
+    page.keyboard.press("c")
+    expect(page.locator("#bulk-dialog, .toast-note").first).to_be_attached()
+    assert "/cases/" not in page.url
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    page.wait_for_url("**/cases/")
+
+
+def test_the_way_back_to_the_queue_keeps_its_filters_and_there_leads_to_all(
+    sign_in: SignIn,
+) -> None:
+    page = sign_in("analyst")
+    page.select_option("#filter-level", "HIGH")
+    page.wait_for_url(re.compile("level=HIGH"))
+    page.get_by_role("link", name="Dashboards").click()
+    page.wait_for_url("**/dashboards/**")
+    page.keyboard.press("g")
+    page.keyboard.press("q")
+    page.wait_for_url(re.compile("level=HIGH"))
+    expect(page.locator("#filter-level")).to_have_value("HIGH")
+    page.get_by_role("link", name="Queue", exact=True).click()
+    expect(page.locator("#filter-level")).to_have_value("")
+    assert "level" not in page.url
