@@ -8,7 +8,6 @@ from typing import Any
 
 from scoring.core.reasons import half_up
 
-LABEL_LENGTH = 38
 TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999)
 LEAST_TICK_GAP = 0.19
 DECISION_LOOKS = {"APPROVE": ("Approved", "@low"), "REVIEW": ("Review", "@medium")}
@@ -215,14 +214,14 @@ def plain(text: str) -> str:
 
 
 def distinct(labels: Sequence[str]) -> list[str]:
-    """Short, different names: bars of one name would fall onto each other."""
+    """Different names, whole (the page cuts what it has no room for): bars of one name would fall
+    onto each other."""
     seen: dict[str, int] = {}
     names = []
     for label in labels:
         text = plain(label)
-        short = text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1].rstrip() + "…"
-        seen[short] = seen.get(short, 0) + 1
-        names.append(short if seen[short] == 1 else f"{short} ({seen[short]})")
+        seen[text] = seen.get(text, 0) + 1
+        names.append(text if seen[text] == 1 else f"{text} ({seen[text]})")
     return names
 
 

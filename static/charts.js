@@ -18,7 +18,7 @@
   };
   var CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, scrollZoom: false };
   var TICK_ROOM = 40; // pixels of "99.9 %" and the space beside it
-  var LETTER = 6, LINES = 26; // pixels of a letter of a name beside a bar, of two lines of it
+  var NAME = 11, LINE = 13; // pixels of the letters of a name beside a bar, of a line of it
   var OURS = /^\/[^/]/; // an address on this host
   var loading = null;
 
@@ -50,21 +50,35 @@
     });
     return result;
   }
-  /* Names of bars in lines of so many letters as half the width has room for. */
-  function inLines(names, box) {
-    var most = Math.floor(box.clientWidth / 2 / LETTER);
-    return names.map(function (name) {
+  /* Names of bars within half the width, in as many lines as a bar is high; what has no room there is cut.
+   * The axis that shows them, and the room that it takes on the left. */
+  function namedAxis(names, axis, box) {
+    var pen = document.createElement("canvas").getContext("2d");
+    pen.font = NAME + "px " + getComputedStyle(document.body).fontFamily;
+    var most = box.clientWidth / 2;
+    var room = Math.max(1, Math.floor(box.clientHeight / (names.length + 2) / LINE));
+    var widest = 0;
+    function width(text) { return pen.measureText(text).width; }
+    function cut(text) {
+      var whole = width(text) <= most;
+      while (text && !whole && width(text + "\u2026") > most) text = text.slice(0, -1);
+      text = whole ? text : text.trimEnd() + "\u2026";
+      widest = Math.max(widest, width(text));
+      return text;
+    }
+    var written = names.map(function (name) {
       return name.split(" ").reduce(function (lines, word) {
         var longer = lines.length ? lines[lines.length - 1] + " " + word : "";
-        return longer && longer.length <= most ? lines.slice(0, -1).concat(longer) : lines.concat(word);
-      }, []).join("<br>");
+        return longer && (width(longer) <= most || lines.length === room) ? lines.slice(0, -1).concat(longer) : lines.concat(word);
+      }, []).map(cut).join("<br>");
     });
+    return { axis: Object.assign({}, axis, { tickvals: names, ticktext: written, automargin: false }), left: Math.ceil(widest) + NAME };
   }
   function layoutFor(given, map, box) {
     var axis = {
       gridcolor: map["@line"], linecolor: map["@line"], zerolinecolor: map["@line"], tickcolor: map["@line"],
       ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
-      tickfont: { size: 11, color: map["@muted"] }
+      tickfont: { size: NAME, color: map["@muted"] }
     };
     var base = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true, dragmode: false,
@@ -80,8 +94,11 @@
     delete clean.template; // plotly.py's own looks
     Object.keys(clean).forEach(function (key) { if (/^[xy]axis\d+$/.test(key)) base[key] = axis; });
     var names = clean.yaxis && clean.yaxis.categoryarray;
-    // Two lines need a bar's height of their own.
-    if (names && box.clientHeight / (names.length + 2) > LINES) base.yaxis = Object.assign({}, axis, { tickvals: names, ticktext: inLines(names, box) });
+    if (names) {
+      var named = namedAxis(names, axis, box);
+      base.yaxis = named.axis;
+      base.margin.l = named.left;
+    }
     return merge(base, clean);
   }
 
@@ -202,9 +219,13 @@
       return Plotly.react(box, recolour(figure.data, map), layoutFor(recolour(figure.layout || {}, map), map, box), CONFIG);
     }).then(function () {
       thin(box, figure);
+      tellWhole(box, figure);
       if (box.dataset.linked) return;
       box.dataset.linked = "yes";
-      box.on("plotly_relayout", function () { thin(box, figureOf(box) || figure); });
+      box.on("plotly_relayout", function () {
+        thin(box, figureOf(box) || figure);
+        tellWhole(box, figureOf(box) || figure);
+      });
       box.on("plotly_click", function (event) { follow(box, event.points); });
     }).catch(function () {
       box.classList.add("is-failed");
@@ -226,6 +247,16 @@
     if (kept.length === drawn.tickvals.length) return;
     window.Plotly.relayout(box, {
       "xaxis.tickvals": kept.map(function (tick) { return tick[0]; }), "xaxis.ticktext": kept.map(function (tick) { return tick[1]; })
+    });
+  }
+  /* The whole name of a bar on hover: beside it there may be no room for it. */
+  function tellWhole(box, figure) {
+    var names = ((figure.layout || {}).yaxis || {}).categoryarray || [];
+    box.querySelectorAll(".ytick text").forEach(function (tick, at) {
+      var title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = names[at] || "";
+      tick.querySelectorAll("title").forEach(function (old) { old.remove(); });
+      if (names[at]) tick.append(title);
     });
   }
   /* Where a point leads: the address in its customdata, or that of its trace (meta.url) with {first} and

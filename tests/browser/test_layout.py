@@ -1,6 +1,7 @@
 """How pages lie on the screen: no word of a filter is cut, no panel half empty, and on a phone
 every title is whole and nothing is wider than the screen."""
 
+import json
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -28,6 +29,12 @@ CUT_FILTERS = """arrow => [...document.querySelectorAll(".filters .select")].fil
   const free = one.clientWidth - parseFloat(looks.paddingLeft) - parseFloat(looks.paddingRight);
   return pen.measureText(one.options[0].text).width > free - arrow;
 }).map(one => one.name + " " + one.clientWidth)"""
+CUT_CHOICES = """arrow => [...document.querySelectorAll(".picks .select")].filter(one => {
+  const looks = getComputedStyle(one), pen = document.createElement("canvas").getContext("2d");
+  pen.font = looks.font;
+  const free = one.clientWidth - parseFloat(looks.paddingLeft) - parseFloat(looks.paddingRight);
+  return [...one.options].some(each => pen.measureText(each.text).width > free - arrow);
+}).map(one => one.id)"""
 CUT_TITLE = """() => { const title = document.querySelector(".crumbs h1");
   return title.scrollWidth > title.clientWidth + 1 || title.scrollHeight > title.clientHeight + 1
     ? title.textContent : ""; }"""
@@ -187,6 +194,33 @@ def test_on_a_phone_the_waterfall_has_as_many_ticks_as_there_is_room_for(sign_in
     assert all(box["x"] >= left for one in names.all() if (box := one.bounding_box()))
     boxes = sorted((box["x"], box["width"]) for one in ticks.all() if (box := one.bounding_box()))
     assert all(x + width < after for (x, width), (after, _) in pairwise(boxes))
+
+
+def test_a_name_in_the_waterfall_is_told_whole_on_hover_and_in_the_table(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.set_viewport_size(PHONE)
+    page.locator("[data-row-open]").first.click()
+    figure = json.loads(page.locator("#waterfall").text_content() or "")
+    names = figure["layout"]["yaxis"]["categoryarray"]
+    shown = page.locator("[data-chart-src='#waterfall'] .ytick text")
+    expect(shown).to_have_count(len(names))
+    assert shown.locator("title").evaluate_all("all => all.map(e => e.textContent)") == names
+    under = "([x, y]) => document.elementFromPoint(x, y).closest('text')?.querySelector('title')"
+    shown.nth(1).scroll_into_view_if_needed()
+    box = shown.nth(1).bounding_box()
+    assert box
+    point = [box["x"] + box["width"] / 2, box["y"] + 5]
+    assert page.evaluate(f"point => ({under})(point)?.textContent", point) == names[1]
+    page.get_by_role("button", name="Show as table").first.click()
+    expect(page.get_by_role("region", name=re.compile("table$")).first).to_contain_text(names[1])
+
+
+def test_the_versions_to_compare_have_their_whole_names(sign_in: SignIn) -> None:
+    page = sign_in("owner")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/models/compare/?detector=fraud")
+    assert page.locator(".picks option").count() > 3
+    assert page.evaluate(CUT_CHOICES, ARROW) == []
 
 
 def test_a_name_of_sixty_characters_hides_neither_title_nor_actions(
