@@ -7,7 +7,16 @@ import pytest
 from django.template import engines
 from django.utils import timezone as django_time
 
-from riskplatform.templatetags.pieces import ago, due, icon, kbd, money, probability, risk_badge
+from riskplatform.templatetags.pieces import (
+    ago,
+    commands,
+    due,
+    icon,
+    kbd,
+    money,
+    probability,
+    risk_badge,
+)
 
 DASH = '<span class="muted">–</span>'  # noqa: RUF001
 EVIL = '"><script>alert(1)</script>'
@@ -170,3 +179,20 @@ def test_what_is_not_due_is_left_empty():
 
 def test_an_old_year_has_four_digits():
     assert 'datetime="0987-01-01T00:00:00Z"' in ago(datetime(987, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "after"),
+    [
+        ("Not screened. Run ", "python manage.py sync_watchlist FILE_OR_ADDRESS --list un", ""),
+        ("Load it with ", "manage.py load_detectors FILE", "."),
+        ("It is ", "manage.py consume --source shop", " starts one."),
+    ],
+)
+def test_a_command_in_a_sentence_is_set_as_one(before, command, after):
+    marked = f'{before}<code class="command">{command}</code>{after}'
+    assert commands(f"{before}{command}{after}") == marked
+
+
+def test_what_a_sentence_with_a_command_quotes_is_escaped():
+    assert "<script>" not in commands(f"{EVIL} manage.py load_detectors")
