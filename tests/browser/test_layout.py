@@ -105,6 +105,15 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
 
 
+def test_on_a_tablet_nothing_is_wider_than_it(sign_in: SignIn) -> None:
+    page = sign_in("admin")
+    page.set_viewport_size({"width": 768, "height": 1024})
+    for address in (*LISTS, "/cases/team-queues/", "/cases/types/", "/dashboards/analysts/"):
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 768, address
+        assert page.evaluate(SIDEWAYS) == [], address
+
+
 def test_on_a_phone_no_list_scrolls_sideways_and_its_numbers_are_named(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.set_viewport_size(PHONE)
