@@ -5,7 +5,10 @@ COPY requirements-uv.lock ./
 RUN python -m venv /opt/venv && python -m pip install --no-cache-dir --require-hashes -r requirements-uv.lock
 COPY requirements.lock ./
 COPY requirements-streaming.lock ./
-RUN uv pip install --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-streaming.lock
+COPY requirements-mlflow.lock ./
+# Any value adds MLflow's client; compose gives one where MLFLOW_TRACKING_URI is set.
+ARG WITH_MLFLOW=
+RUN uv pip install --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-streaming.lock ${WITH_MLFLOW:+-r requirements-mlflow.lock}
 COPY . .
 # Settings refuse to start without secrets. These live for this one command, in a stage that is
 # thrown away: nothing of them reaches the image.

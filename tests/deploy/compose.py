@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VARIABLE = re.compile(
-    r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<kind>:\?|:-|-)(?P<word>[^}]*))?\})"
+    r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?:(?P<kind>:\?|:-|:\+|-)(?P<word>[^}]*))?\})"
 )
 # As compose reads a line: a comment begins after a blank and #.
 ENV_LINE = re.compile(r"(# )?([A-Z_]+)=(.*?)(?:\s+#.*)?")
@@ -23,8 +23,9 @@ class MissingVariable(Exception):
 
 
 def interpolate(text: str, environment: dict[str, str]) -> str:
-    """Compose's substitution: `$$`, `${NAME}`, `${NAME:-word}`, `${NAME:?message}`, and
-    `${NAME-word}`, whose word stands for an unset variable and not for an empty one."""
+    """Compose's substitution: `$$`, `${NAME}`, `${NAME:-word}`, `${NAME:?message}`,
+    `${NAME-word}`, whose word stands for an unset variable and not for an empty one, and
+    `${NAME:+word}`, whose word stands for any value."""
 
     def value(found: re.Match[str]) -> str:
         if found["dollar"]:
@@ -32,6 +33,8 @@ def interpolate(text: str, environment: dict[str, str]) -> str:
         given = environment.get(found["name"], "")
         if not given and found["kind"] == ":?":
             raise MissingVariable(f"{found['name']}: {found['word']}")
+        if found["kind"] == ":+":
+            return found["word"] if given else ""
         if found["kind"] == "-" and found["name"] in environment:
             return given
         return given or (found["word"] or "")

@@ -108,6 +108,18 @@ def test_measurements_end_with_their_container(name: str) -> None:
     assert service["tmpfs"] == service["environment"]["PROMETHEUS_MULTIPROC_DIR"]
 
 
+@pytest.mark.parametrize("address", ["", "https://user:secret@mlflow.example"])
+def test_the_image_has_the_client_of_mlflow_where_it_is_used(address: str) -> None:
+    services = load_compose(filled_in() | {"MLFLOW_TRACKING_URI": address})
+    given = services["worker"]["build"]["args"]
+    assert "secret" not in json.dumps(given)  # An image tells its arguments to whoever has it.
+    [install] = [what for name, what in load_dockerfile() if what.startswith("uv pip install")]
+    told = run(["sh", "-c", f"echo {install}"], {"PATH": os.environ["PATH"], **given}).stdout
+    words = told.split()
+    assert ("requirements-mlflow.lock" in words) == bool(address)
+    assert "requirements.lock" in words
+
+
 def test_requests_under_way_are_answered_before_the_web_container_is_killed() -> None:
     # Left out, it is Docker's 10 s.
     grace = load_compose(filled_in())["web"].get("stop_grace_period", "10s")
