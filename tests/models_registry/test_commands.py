@@ -290,6 +290,16 @@ def test_training_tells_the_champion_and_puts_into_service_on_request(db):
     assert ModelVersion.objects.get(stage="champion").label == "v1"
 
 
+def test_what_a_training_puts_into_service_is_on_somebodys_behalf(db, owner, analyst):
+    history(detector_of(learning_config()), events=400)
+    asked = {"detector": "cards", "learner": "logistic_regression", "promote": True}
+    with pytest.raises(CommandError, match="may not promote"):
+        run("train", **asked, user="analyst")
+    assert not ModelVersion.objects.exists()
+    run("train", **asked, user="owner")
+    assert PromotionDecision.objects.get().actor == owner
+
+
 def test_a_bundle_goes_out_and_comes_in(versions, tmp_path):
     place = str(tmp_path / "bundle.zip")
     assert "SHA-256" in run("export_bundle", "v2", "--output", place, detector="payments")

@@ -183,7 +183,7 @@ class Command(BaseCommand):
         try:
             decision = roll_back(
                 detector,
-                actor=_owner(options["user"]),
+                actor=owner_of(options["user"]),
                 reason=f"{COMMAND} rollback: {options['reason'].strip() or 'no reason given'}",
                 expected=leaves,
             )
@@ -241,7 +241,7 @@ def decide(
 ) -> PromotionDecision:
     """Promote on somebody's behalf, without a second person: where a champion serves that takes a
     written reason, and is marked as an override. Raises CommandError; nothing changes then."""
-    actor, serves = _owner(user), champion_of(version.detector)
+    actor, serves = owner_of(user), champion_of(version.detector)
     if serves not in (None, version):
         check_reason(serves, reason)
     detail = {"override": serves is not None, "four_eyes": False, "command": command}
@@ -335,7 +335,7 @@ def _version(detector: Detector, label: str) -> ModelVersion:
     return version
 
 
-def _owner(username: str | None) -> User | None:
+def owner_of(username: str | None) -> User | None:
     """On whose behalf: somebody who could do it on the page too; None is the platform."""
     if username is None:
         return None

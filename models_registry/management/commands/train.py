@@ -18,7 +18,7 @@ from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import SplitError
 from models_registry.datasets import DatasetError
 from models_registry.fitting import QuietProgress
-from models_registry.management.commands.models import check_reason, decide
+from models_registry.management.commands.models import check_reason, decide, owner_of
 from models_registry.management.printing import judged_on, metric_table
 from models_registry.models import ModelVersion
 from models_registry.rare_class import TITLES, rare_class_words
@@ -114,6 +114,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--promote", action="store_true", help="Put it into service at once.")
         parser.add_argument(
+            "--user", help="On whose behalf it is promoted: somebody who may promote models."
+        )
+        parser.add_argument(
             "--reason",
             default="",
             help="Why, without a second person; needed with --promote where a champion serves.",
@@ -124,8 +127,10 @@ class Command(BaseCommand):
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")
         serves = serving_version(detector)
-        if options["promote"] and serves is not None:
-            check_reason(serves, options["reason"])
+        if options["promote"]:
+            owner_of(options["user"])  # Who may not is told before an hour of training.
+            if serves is not None:
+                check_reason(serves, options["reason"])
         try:
             version = self._train(detector, options)
         except REFUSALS as error:
@@ -133,7 +138,7 @@ class Command(BaseCommand):
         self._describe(version)
         if options["promote"]:
             command = "manage.py train --promote"
-            decide(version, user=None, reason=options["reason"], command=command)
+            decide(version, user=options["user"], reason=options["reason"], command=command)
         stage = "champion" if options["promote"] else "challenger"
         self.stdout.write(
             f"{version.label} of {detector.name}: {stage}, trained on {version.dataset} "
