@@ -105,6 +105,8 @@ def track_version(version: ModelVersion) -> TrackedRun:
     """Log a version, or go on where an earlier try ended. Raises TrackingError."""
     row, _ = TrackedRun.objects.get_or_create(version=version)
     row.attempts += 1
+    # Whoever dies of it has tried it, and does not stand first again.
+    row.save(update_fields=["attempts", "changed_at"])
     row.status, row.error = TrackedRun.Status.LOGGED, ""
     try:
         _log(version, row)

@@ -189,6 +189,23 @@ def test_what_logs_in_by_mlflows_own_variables_is_taken_out_too(settings, monkey
     assert "s3cret" not in tracking.without_secrets("Invalid header value: 'Bearer s3cret-token'")
 
 
+def test_a_version_that_kills_its_worker_has_been_tried(settings, version, monkeypatch):
+    """And waits behind the others, which would never be logged otherwise."""
+
+    def dies(*_):
+        raise SystemExit
+
+    settings.MLFLOW_TRACKING_URI = GONE
+    row = TrackedRun.objects.create(version=version)
+    monkeypatch.setattr(tracking, "_log", dies)
+    with pytest.raises(SystemExit):
+        tracking.track_version(version)
+    now = TrackedRun.objects.get()
+    assert now.attempts == row.attempts + 1
+    assert now.changed_at > row.changed_at
+    assert now.status == row.status
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_who_logs_in_by_the_address_still_does(settings):
     pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
