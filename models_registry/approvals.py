@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from accounts.selectors import people_behind
 from accounts.services import record_audit
-from models_registry.core.comparison import backs_promotion
+from models_registry.core.comparison import backs_promotion, could_decide
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
@@ -100,6 +100,8 @@ def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evi
         return Evidence("offline", True, text, live)
     word = "worse" if "worse" in (verdict, cheaper) else "not surely better"
     text = f"On {found['rows']:,} events new to it, {version.label} is {word}."
+    if not could_decide(found):
+        text = f"{text} {AGAIN}"
     return Evidence("none", False, text, live)
 
 

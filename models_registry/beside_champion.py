@@ -85,20 +85,39 @@ def compare_with_present(
     the judged events that are new to both.
 
     Each pair is looked at once: where a comparison with this champion could decide, it stands, and
-    none is made; looking until it says yes would wear out its certainty. Nor is one where too
-    little is known to decide by; what is missing is said. Both are empty without a rival.
+    none is made; looking until it says yes would wear out its certainty. One on events that the
+    champion had learnt from does not stand. Nor is one made where too little is known to decide
+    by; what is missing is said. Both are empty without a rival.
     """
     champion = champion_of(version.detector)
     if champion is None or champion.digest == version.digest:
         return {}, {}
-    stands = version.comparison
-    if stands.get("champion_digest") == champion.digest and could_decide(stands):
-        return {}, {}
+    if stands := _that_stands(version, champion):
+        told = f"Compared with {champion.label} before; that comparison stands."
+        return _in_force(version, stands), {"not_compared": told}
     try:
         found = _on_events_new_to_both(version, bundle, champion, judged, progress)
     except (BundleError, DatasetError, ModelError) as problem:
         return {}, {"not_compared": f"Not compared with {champion.label}: {problem}"}
-    return found, {"compared_with": champion.label, "comparison": found}
+    return _in_force(version, found), {"compared_with": champion.label, "comparison": found}
+
+
+def _that_stands(version: ModelVersion, champion: ModelVersion) -> dict[str, Any]:
+    """The comparison with this champion that could decide; empty without one. A champion may have
+    come back since: those with others in between are kept."""
+    for found in (version.comparison, *version.comparison.get("earlier", [])):
+        is_fair = not found.get("champion_saw_test_rows")
+        if found.get("champion_digest") == champion.digest and is_fair and could_decide(found):
+            return {name: value for name, value in found.items() if name != "earlier"}
+    return {}
+
+
+def _in_force(version: ModelVersion, found: dict[str, Any]) -> dict[str, Any]:
+    """A comparison as the version's own, with those that it had before as `earlier`."""
+    last = dict(version.comparison)
+    before = [one for one in (last, *last.pop("earlier", [])) if one]
+    earlier = [one for one in before if one["champion_digest"] != found["champion_digest"]]
+    return found | {"earlier": earlier} if earlier else found
 
 
 def _on_events_new_to_both(

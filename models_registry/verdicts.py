@@ -140,12 +140,13 @@ def _too_few(found: Mapping[str, Any]) -> list[str]:
     if found["positives"] < found.get("least_positives", FORMER_LEAST_POSITIVES):
         return [
             f"Only {found['positives']} positives were known among these events: too few to tell "
-            "models apart. Label more, then train again."
+            "models apart. Label more, then evaluate as of today or train again."
         ]
     return [
         f"The {found['positives']} positives lie together: they tell no more than "
         f"{found['blocks']:.1f} {BLOCKS[found['unit']]} with as many each, and fewer than "
-        f"{found['least_blocks']} cannot tell models apart. Wait for others, then train again."
+        f"{found['least_blocks']} cannot tell models apart. Wait for others, then evaluate as of "
+        "today or train again."
     ]
 
 

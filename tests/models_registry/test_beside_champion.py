@@ -113,6 +113,30 @@ def test_a_pair_is_looked_at_once(versions):
     assert "comparison" not in found.metrics
 
 
+def test_a_pair_is_looked_at_once_also_when_the_champion_comes_back(versions, owner):
+    first, second = versions
+    before, _ = evaluate(first, now=KNOWN_AT - timedelta(days=2))
+    other = train(first.detector, now=KNOWN_AT - timedelta(days=9))
+    promote(other, actor=None, reason="In between")
+    between, _ = evaluate(first)
+    assert between.comparison["champion_digest"] == other.digest
+    promote(ModelVersion.objects.get(pk=second.pk), actor=None, reason="Back again")
+    after, found = evaluate(first)
+    told = dict(after.comparison)
+    assert [one["champion_digest"] for one in told.pop("earlier")] == [other.digest]
+    assert told == before.comparison
+    assert found.metrics["not_compared"] == "Compared with v2 before; that comparison stands."
+
+
+def test_a_comparison_that_flattered_the_champion_does_not_stand(versions):
+    before, _ = evaluate(versions[0], now=KNOWN_AT - timedelta(days=2))
+    before.comparison["champion_saw_test_rows"] = True
+    before.save(update_fields=["comparison"])
+    after, _ = evaluate(versions[0])
+    assert after.comparison["champion_saw_test_rows"] is False
+    assert after.comparison["rows"] > before.comparison["rows"]
+
+
 def test_events_on_which_people_moved_thresholds_are_not_new(versions):
     second = versions[1]
     review = second.metrics["thresholds"]["review"] / 2
