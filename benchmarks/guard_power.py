@@ -83,7 +83,8 @@ def drawn(champion: Champion, known: Known, rng: np.random.Generator) -> Sample:
     return Sample(
         latency_us=champion.latency * 4000.0 * rng.lognormal(0.0, 0.6, known.events),
         degraded=rng.random(known.events) < champion.degraded,
-        alerted=rng.random(known.events) < champion.flagged,
+        alerted=(flagged := rng.random(known.events) < champion.flagged),
+        over_time=flagged,
         precise=rng.random(known.alerts) < champion.precision,
         caught=rng.random(known.frauds) < champion.recall,
         costs=decided_costs(

@@ -6,9 +6,10 @@ back, as an override with a reason.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,6 +32,8 @@ from scoring.models import Detector, Label, Prediction
 logger = logging.getLogger(__name__)
 MOST_EVENTS = 5000
 MOST_LABELS = 20_000
+SPANS = 10
+"""Parts of a champion's service of which an even share of its events is read."""
 State = PromotionGuard.State
 CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
 
@@ -58,12 +61,13 @@ class Labelled(NamedTuple):
 class Looked(NamedTuple):
     """What is read of one champion: its newest events, the newest of which the label delay has
     passed with their labels, and the newest labels of such: alerts and fraud are too rare to be
-    found among the newest events."""
+    found among the newest events. Of the former one, what it flagged of an even share of all."""
 
     newest: list[Seen]
     matured: list[Seen]
     truth: dict[UUID, bool]
     labelled: list[Labelled]
+    over_time: Sequence[bool] = ()
 
 
 def watch_promotions(*, now: datetime) -> list[PromotionGuard]:
@@ -122,7 +126,7 @@ def _looks(guard: PromotionGuard, matured: datetime, now: datetime) -> tuple[Loo
         theirs.filter(event_time__gte=served, event_time__lt=until),
         _labelled(guard, Q(prediction__bundle_digest=guard.former.digest), served, until, now),
         now,
-    )
+    )._replace(over_time=_flagged_over(theirs, served, guard.since))
     # A damaged bundle scores under no digest of its own: whatever came since counts, except what
     # the former champion still finished.
     ours = mine.exclude(bundle_digest=guard.former.digest)
@@ -226,6 +230,17 @@ def _labelled(
     return list(found.values())
 
 
+def _flagged_over(rows: "QuerySet[Prediction]", begin: datetime, end: datetime) -> list[bool]:
+    """What was flagged of MOST_EVENTS events at most, the newest of each of SPANS equal spans."""
+    edges = [begin + (end - begin) * (part / SPANS) for part in range(SPANS + 1)]
+    found: list[bool] = []
+    for low, high in pairwise(edges):
+        inside = rows.filter(received_at__gte=low, received_at__lt=high).order_by("-received_at")
+        decisions = inside.values_list("decision", flat=True)[: MOST_EVENTS // SPANS]
+        found += [decision != Decision.APPROVE for decision in decisions]
+    return found
+
+
 def _read(rows: "QuerySet[Prediction]") -> list[Seen]:
     return [Seen(*row) for row in rows.values_list(*Seen._fields)[:MOST_EVENTS]]
 
@@ -243,6 +258,7 @@ def _sample(side: Looked, costs: FloatArray) -> Sample:
         precise=np.array([event.fraud for event in side.labelled if event.flagged], bool),
         caught=np.array([event.flagged for event in side.labelled if event.fraud], bool),
         costs=costs,
+        over_time=np.array(side.over_time, bool),
     )
 
 

@@ -8,7 +8,7 @@ The former champion's level may be known of a few events only: then its own luck
 out as well (Fisher's exact test; the spread of both champions together).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +35,8 @@ class Sample:
 
     `latency_us` float64[n], `degraded` bool[n], `alerted` bool[n] (not approved); of matured
     labelled events: `precise` bool[m], whether an alert was right, `caught` bool[k], whether fraud
-    was flagged, and `costs` float64[l], money.
+    was flagged, and `costs` float64[l], money. `over_time` bool[h]: what was flagged of an even
+    share of all events that it served (of the former champion; empty elsewhere).
     """
 
     latency_us: FloatArray
@@ -44,6 +45,7 @@ class Sample:
     precise: NDArray[np.bool_]
     caught: NDArray[np.bool_]
     costs: FloatArray
+    over_time: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def levels(self) -> dict[str, Any]:
         """What a page shows; None where there is nothing to tell."""
@@ -136,10 +138,15 @@ def _alert_rate(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None
 
 
 def _fewer_alerts(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
-    """A champion that hardly flags anything any more lets through what the former one stopped."""
-    was = _share(before.alerted)
+    """A champion that hardly flags anything any more lets through what the former one stopped.
+
+    Held against the lower of two levels: of the newest events alone, the end of an attack would
+    be the new one's fault.
+    """
+    seen = min((before.over_time, before.alerted), key=_share)
+    was = _share(seen)
     bound = was / spec.fewer_alerts
-    if not _surely_less(before.alerted, after.alerted, bound):
+    if not _surely_less(seen, after.alerted, bound):
         return None
     return Breach(
         "fewer_alerts",
@@ -163,9 +170,12 @@ def _precision(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
 
 
 def _recall(before: Sample, after: Sample, spec: GuardSpec) -> Breach | None:
-    """By number, for amounts vary too much for the cost to show soon what is missed. Where only
-    what was flagged gets labels all known fraud was flagged, of either champion."""
-    if min(before.caught.size, after.caught.size) < LEAST_FRAUD:
+    """By number, for amounts vary too much for the cost to show soon what is missed.
+
+    A former champion that flagged all fraud that is known is no level: labels came for what it
+    flagged alone, and the new one would answer for those that come otherwise since.
+    """
+    if min(before.caught.size, after.caught.size) < LEAST_FRAUD or before.caught.all():
         return None
     was = _share(before.caught)
     bound = _lowered(was, spec.recall)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from models_registry.approvals import evidence_for
-from models_registry.guarding import check_guard, watch_promotions
+from models_registry.guarding import _looks, check_guard, watch_promotions
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote, roll_back
 from models_registry.promotion_models import PromotionGuard
@@ -304,3 +304,19 @@ def test_as_many_events_as_declared_are_enough_to_pass(guard, events, state):
     traffic(events, seed=11)
     assert not check_guard(guard, now=guard.until)
     assert guard.state == state
+
+
+def test_what_was_flagged_is_read_of_all_the_former_champion_served(guard, versions, monkeypatch):
+    """Of ten equal spans alike, however many events each had."""
+    monkeypatch.setattr("models_registry.guarding.MOST_EVENTS", 20)
+    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+    rows = list(Prediction.objects.order_by("received_at", "id"))
+    for place, row in enumerate(rows):
+        day = 0 if place < 40 else (place - 40) % 10 * 0.9
+        Prediction.objects.filter(pk=row.pk).update(
+            received_at=guard.since - timedelta(days=day, seconds=1 + (place >= 40)),
+            decision="REVIEW" if place < 40 else "APPROVE",
+        )
+    former, new = _looks(guard, guard.since, now())
+    assert (len(former.over_time), sum(former.over_time), new.over_time) == (20, 2, ())
+    assert [seen.decision for seen in former.newest] == ["REVIEW"] * 20

@@ -16,10 +16,13 @@ def sample(
     seed=0, *, events=2000, latency=4000.0, degraded=0.0, alerts=0.02, precision=0.6, recall=0.8
 ):
     rng = np.random.default_rng(seed)
+    latencies = rng.gamma(4.0, latency / 4.0, events)
+    is_degraded = rng.random(events) < degraded
     return Sample(
-        latency_us=rng.gamma(4.0, latency / 4.0, events),
-        degraded=rng.random(events) < degraded,
-        alerted=rng.random(events) < alerts,
+        latency_us=latencies,
+        degraded=is_degraded,
+        alerted=(alerted := rng.random(events) < alerts),
+        over_time=alerted,
         precise=rng.random(300) < precision,
         caught=rng.random(300) < recall,
         costs=rng.exponential(2.0, 1000),
@@ -116,17 +119,39 @@ def test_few_labelled_events_of_the_former_champion_may_have_been_lucky():
 def test_missed_fraud_is_judged_from_twenty_known_ones_on(known, broken):
     missed = np.zeros(known, bool)
     assert guards(sample(), replace(sample(1), caught=missed)) == broken
-    few, many = replace(sample(), caught=~missed), replace(sample(1), caught=np.zeros(300, bool))
+    few, many = (
+        replace(sample(), caught=exactly(0.95, known)),
+        replace(sample(1), caught=np.zeros(300, bool)),
+    )
     assert guards(few, many) == broken
 
 
 def test_a_former_champion_that_may_have_been_lucky_holds_nobody_to_it():
     """4 alerts in 500 events, and 12 of 20 frauds, may be fewer in truth."""
-    before = replace(sample(), alerted=np.arange(500) < 4, caught=np.arange(20) < 12)
+    seen = np.arange(500) < 4
+    before = replace(sample(), alerted=seen, over_time=seen, caught=np.arange(20) < 12)
     after = replace(sample(1), alerted=exactly(0.0006, 20_000), caught=exactly(0.25, 300))
     assert guards(before, after) == []
-    sure = replace(before, alerted=exactly(0.008, 5000), caught=exactly(0.6, 300))
+    seen = exactly(0.008, 5000)
+    sure = replace(before, alerted=seen, over_time=seen, caught=exactly(0.6, 300))
     assert guards(sure, after) == ["fewer_alerts", "recall"]
+
+
+def test_the_end_of_an_attack_is_not_the_new_champions_fault():
+    """Eight in a hundred were flagged in the hours before, one in all the weeks before."""
+    usual = exactly(0.01, 5000)
+    before = replace(sample(), alerted=exactly(0.08, 5000), over_time=usual)
+    after = replace(sample(1), alerted=exactly(0.01, 5000))
+    assert guards(before, after) == []
+    assert guards(replace(before, over_time=usual[:0]), after) == []
+    assert guards(before, replace(after, alerted=exactly(0.0, 5000))) == ["fewer_alerts"]
+
+
+def test_where_labels_came_for_alerts_alone_missed_fraud_is_no_breach():
+    """What is known of the new one may have begun to come back since."""
+    before, after = (replace(sample(), caught=exactly(share, 60)) for share in (1.0, 0.5))
+    assert guards(before, after) == []
+    assert guards(replace(before, caught=exactly(0.99, 600)), after) == ["recall"]
 
 
 def test_equal_champions_are_left_alone_however_few_labels_the_former_one_has():
@@ -195,6 +220,7 @@ def test_each_share_may_move_as_far_as_declared(column, n, was, now, broken):
     before, after = (
         replace(sample(events=20_000), **{column: exactly(share, n)}) for share in (was, now)
     )
+    before = replace(before, over_time=before.alerted)
     named = {
         "alerted": "fewer_alerts" if now < was else "alert_rate",
         "degraded": "degraded", "precise": "precision", "caught": "recall",
