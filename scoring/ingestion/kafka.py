@@ -122,6 +122,8 @@ class KafkaStream:
     _consumer: Consumer = field(init=False)
     _publisher: Publisher = field(init=False)
     _owned: set[Place] = field(default_factory=set, init=False)
+    # Since the batch in hand was begun, even if they came back: then they are read again.
+    _given_up: set[Place] = field(default_factory=set, init=False)
     _done: dict[Place, int] = field(default_factory=dict, init=False)
     _held: list[Record] = field(default_factory=list, init=False)
     _paused: bool = field(default=False, init=False)
@@ -186,11 +188,12 @@ class KafkaStream:
             logger.warning("Kafka: %s", self._said)
 
     def _work(self, records: Sequence[Record], patience: Patience) -> None:
-        """Settle, publish, commit. Partitions that another member took over are left to it.
+        """Settle, publish, commit. Partitions that were given up are left to whoever reads them.
 
         What is settled is not settled again where publishing has to wait: it would count twice.
         """
         options, mine = self.options, list(records)
+        self._given_up.clear()
 
         def score() -> list[Settled]:
             mine[:] = self._of_ours(records)
@@ -205,7 +208,7 @@ class KafkaStream:
 
         def publish() -> list[tuple[Record, Settled]]:
             pairs = zip(mine, settled, strict=True)
-            ours = [pair for pair in pairs if _partition(pair[0]) in self._owned]
+            ours = [pair for pair in pairs if self._is_ours(pair[0])]
             self._publisher.publish([record for record, _ in ours], [item for _, item in ours])
             return ours
 
@@ -219,7 +222,10 @@ class KafkaStream:
         self._commit()
 
     def _of_ours(self, records: Sequence[Record]) -> list[Record]:
-        return [record for record in records if _partition(record) in self._owned]
+        return [record for record in records if self._is_ours(record)]
+
+    def _is_ours(self, record: Record) -> bool:
+        return _partition(record) in self._owned - self._given_up
 
     def _wait(self, seconds: float) -> None:
         """Stay in the group without taking more."""
@@ -270,6 +276,7 @@ class KafkaStream:
         """They are another's already: a commit of ours could only set it back."""
         gone = _places(partitions)
         self._owned -= gone
+        self._given_up |= gone
         self._done = {place: offset for place, offset in self._done.items() if place not in gone}
         self._held = [record for record in self._held if _partition(record) not in gone]
         consumer.incremental_unassign(partitions)

@@ -257,6 +257,7 @@ class Record:
     def __init__(self, offset, value):
         self.offset, self.value = (lambda: offset), (lambda: orjson.dumps(value))
         self.topic, self.partition, self.timestamp = (lambda: "t"), (lambda: 0), (lambda: (1, 5))
+        self.error = lambda: None
 
 
 def test_a_batch_counts_once_however_often_it_is_published_to_kafka(hosts, tmp_path, monkeypatch):
@@ -273,6 +274,32 @@ def test_a_batch_counts_once_however_often_it_is_published_to_kafka(hosts, tmp_p
     )
     assert (len(sent), committed, patience._counts.waits) == (1, [{("t", 0): 9}], 2)
     assert told(kafka.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+@pytest.mark.parametrize("give_up", ["_lost", "_revoked"])
+def test_a_batch_whose_partition_comes_back_is_left_to_the_next(
+    give_up, anomaly_detector, tmp_path, monkeypatch
+):
+    sent, committed = [], []
+    options = KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "broker"})
+    kafka, patience = stream_of(KafkaStream, options, tmp_path)
+    asked = ("incremental_assign", "incremental_unassign", "resume")
+    consumer, place = SimpleNamespace(**dict.fromkeys(asked, list)), [TopicPartition("t", 0)]
+
+    def lose_and_regain(self, seconds):
+        getattr(kafka, give_up)(consumer, place)
+        kafka._assigned(consumer, place)
+        kafka._held.append(Record(100, SAMPLE))  # as far as another member came meanwhile
+
+    monkeypatch.setattr(KafkaStream, "_wait", lose_and_regain)
+    monkeypatch.setattr(KafkaStream, "_commit", lambda self: committed.append(dict(self._done)))
+    publish = fails_twice(lambda records, _: sent.extend(record.offset() for record in records))
+    kafka._publisher, kafka._owned = SimpleNamespace(publish=publish), {("t", 0)}
+    kafka._work([Record(7, SAMPLE), Record(8, {})], patience)
+    assert (sent, kafka.counts.received) == ([], 0)
+    assert not any(committed)
+    kafka._work(kafka._take()[:1], patience)
+    assert (sent, committed[-1], kafka.counts.received) == ([100], {("t", 0): 101}, 1)
 
 
 def test_a_partition_that_was_lost_in_a_pause_is_read_when_it_comes_back(tmp_path):
