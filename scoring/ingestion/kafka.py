@@ -28,6 +28,7 @@ from scoring.ingestion.stream import (
     StreamProblem,
     as_number,
     brokers_of,
+    count_published,
     settle,
 )
 from scoring.source_declaration import MOST_BATCH
@@ -215,7 +216,8 @@ class KafkaStream:
         published = patience.attempt(publish, wait=self._wait)
         if published is None:
             return
-        self.counts.add([item for _, item in published])
+        done = [item for _, item in published]
+        count_published(self.counts, done, source=options.source)
         for record, _ in published:
             place = _partition(record)
             self._done[place] = max(self._done.get(place, 0), (record.offset() or 0) + 1)

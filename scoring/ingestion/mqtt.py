@@ -38,6 +38,7 @@ from scoring.ingestion.stream import (
     as_flag,
     as_number,
     brokers_of,
+    count_published,
     settle,
 )
 from scoring.source_declaration import MOST_BATCH
@@ -275,7 +276,7 @@ class MqttStream:
 
         if patience.attempt(publish, wait=self._wait) is None:
             return
-        self.counts.add(settled)
+        count_published(self.counts, settled, source=options.source)
         self._drop([message.topic for _, message in batch if not options.reads(message.topic)])
         for connection, message in batch:
             # Numbers of an earlier connection mean nothing in this one: the broker sends those

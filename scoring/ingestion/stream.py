@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from django.db import DataError, close_old_connections, connection
+from django.db import DataError, Error, close_old_connections, connection
 
 from accounts.typed import parse_flag
 from scoring.answers import detect_answer
@@ -207,16 +207,28 @@ def settle(
     outcomes = _score(_scorer(slug, parser, declared), [one for _, one in arrived])
     for (i, _), outcome in zip(arrived, outcomes, strict=True):
         found[i] = _settled(outcome, alert_above)
-    settled = [item for item in found if item is not None]
-    if declared is not None:
-        note_came(declared, _came(settled))
-    return settled
+    return [item for item in found if item is not None]
 
 
-def _came(settled: Sequence[Settled]) -> Came:
-    counts = Counts()
+def count_published(counts: Counts, settled: Sequence[Settled], *, source: str) -> None:
+    """Count a batch that is settled and published, for the process and for its source's page.
+
+    Not before: what is not published comes again. What is published stays so where this fails.
+    """
     counts.add(settled)
-    return Came(counts.received, counts.scored, counts.dead)
+    if not source or not settled:
+        return
+    batch = Counts()
+    batch.add(settled)
+    try:
+        if not connection.in_atomic_block:
+            close_old_connections()
+        declared = Source.objects.filter(slug=source).first()
+    except Error:
+        logger.warning("What came by source '%s' is not counted.", source, exc_info=True)
+        return
+    if declared is not None:
+        note_came(declared, Came(batch.received, batch.scored, batch.dead))
 
 
 def _scorer(slug: str, parser: EventParser, source: Source | None) -> Scorer:

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from scoring import source_tallies
-from scoring.ingestion.stream import Message, settle
+from scoring.ingestion.stream import Counts, Message, count_published, settle
 from scoring.models import Prediction
 from scoring.source_declaration import read_yaml
 from scoring.source_models import Source
@@ -130,7 +130,8 @@ def test_what_requests_brought_is_written_in_time(shop, monkeypatch):
 
 def test_a_stream_counts_what_is_malformed_too(shop):
     messages = [Message(b"{", "t/0/1"), Message(b'{"order": "o-1"}', "t/0/2")]
-    settle("payments", messages, alert_above=0.7, source=shop.slug)
+    settled = settle("payments", messages, alert_above=0.7, source=shop.slug)
+    count_published(Counts(), settled, source=shop.slug)
     assert activity().ever == Came(received=2, scored=0, refused=2)
 
 

@@ -1,0 +1,169 @@
+"""A batch that has to wait for its brokers is published and counted once, by whom it belongs to."""
+
+import threading
+from types import SimpleNamespace
+
+import orjson
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from scoring.ingestion.kafka import CONSUMER, FORCED, KafkaOptions, KafkaStream
+from scoring.ingestion.mqtt import MqttOptions, MqttStream
+from scoring.ingestion.stream import Counts, NotPublished, Patience, Pulse
+from scoring.source_tallies import activities_of
+from tests.scoring.ingestion.conftest import SAMPLE
+
+pytestmark = pytest.mark.django_db
+
+
+def fails_twice(publish):
+    """Brokers that are away for two attempts."""
+    errors = iter([NotPublished("no answer"), NotPublished("no answer")])
+
+    def attempt(*args):
+        for error in errors:
+            raise error
+        publish(*args)
+
+    return attempt
+
+
+def stream_of(kind, options, tmp_path):
+    """A stream that waits for nothing."""
+    counts = Counts()
+    made = kind(options, threading.Event(), counts, Pulse(tmp_path, "s", counts))
+    return made, Patience(made.stop, counts)
+
+
+def told(counts, source):
+    """What a process and the page of its source say."""
+    ever = activities_of([source])[source.pk].ever
+    return (counts.received, counts.scored, counts.dead), (ever.received, ever.scored, ever.refused)
+
+
+def mqtt_message(number, value, *, again=False):
+    made = MQTTMessage(number, b"hosts/1")
+    made.payload, made.qos, made.dup = orjson.dumps(value), 1, again
+    return made
+
+
+def test_a_batch_counts_once_however_often_it_is_published_to_mqtt(hosts, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(MqttStream, "_publish", fails_twice(lambda *_: sent.append(_)))
+    monkeypatch.setattr(MqttStream, "_wait", lambda *_: None)
+    options = MqttOptions("anomaly", "hosts/+", "broker", source="hosts")
+    mqtt, patience = stream_of(MqttStream, options, tmp_path)
+    mqtt._client = Client(CallbackAPIVersion.VERSION2, manual_ack=True)
+    arrived = []
+    for number, value in enumerate([{f"{k}_now": v for k, v in SAMPLE.items()}, {}], start=1):
+        arrived.append(MQTTMessage(number, b"hosts/1"))
+        arrived[-1].payload, arrived[-1].qos = orjson.dumps(value), 1
+    mqtt._work([(0, one) for one in arrived], patience)
+    assert (len(sent), patience._counts.waits) == (1, 2)
+    assert told(mqtt.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+def stops_while_away(stream):
+    """Its brokers are away when it is told to stop."""
+
+    def publish(*_):
+        stream.stop.set()
+        raise NotPublished("no answer")
+
+    return publish
+
+
+def test_what_was_not_published_to_mqtt_counts_nowhere(hosts, tmp_path, monkeypatch):
+    options = MqttOptions("anomaly", "hosts/+", "broker", source="hosts")
+    mqtt, patience = stream_of(MqttStream, options, tmp_path)
+    monkeypatch.setattr(MqttStream, "_publish", stops_while_away(mqtt))
+    monkeypatch.setattr(MqttStream, "_wait", lambda *_: None)
+    mqtt._work([(0, mqtt_message(1, SAMPLE))], patience)
+    assert patience._counts.waits == 1
+    assert told(mqtt.counts, hosts) == ((0, 0, 0), (0, 0, 0))
+
+
+class Record:
+    """Of Kafka, at an offset."""
+
+    def __init__(self, offset, value):
+        self.offset, self.value = (lambda: offset), (lambda: orjson.dumps(value))
+        self.topic, self.partition, self.timestamp = (lambda: "t"), (lambda: 0), (lambda: (1, 5))
+        self.error = lambda: None
+
+
+def test_a_batch_counts_once_however_often_it_is_published_to_kafka(hosts, tmp_path, monkeypatch):
+    sent, committed = [], []
+    monkeypatch.setattr(KafkaStream, "_wait", lambda *_: None)
+    monkeypatch.setattr(KafkaStream, "_commit", lambda self: committed.append(dict(self._done)))
+    options = KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "broker"}, source="hosts")
+    kafka, patience = stream_of(KafkaStream, options, tmp_path)
+    kafka._publisher = SimpleNamespace(publish=fails_twice(lambda *_: sent.append(_)))
+    kafka._owned = {("t", 0)}
+    kafka._work(
+        [Record(7, {f"{name}_now": value for name, value in SAMPLE.items()}), Record(8, {})],
+        patience,
+    )
+    assert (len(sent), committed, patience._counts.waits) == (1, [{("t", 0): 9}], 2)
+    assert told(kafka.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+def test_what_was_not_published_to_kafka_counts_nowhere(hosts, tmp_path, monkeypatch):
+    monkeypatch.setattr(KafkaStream, "_wait", lambda *_: None)
+    options = KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "broker"}, source="hosts")
+    kafka, patience = stream_of(KafkaStream, options, tmp_path)
+    kafka._publisher = SimpleNamespace(publish=stops_while_away(kafka))
+    kafka._owned = {("t", 0)}
+    kafka._work([Record(7, {f"{name}_now": value for name, value in SAMPLE.items()})], patience)
+    assert patience._counts.waits == 1
+    assert told(kafka.counts, hosts) == ((0, 0, 0), (0, 0, 0))
+
+
+@pytest.mark.parametrize("give_up", ["_lost", "_revoked"])
+def test_a_batch_whose_partition_comes_back_is_left_to_the_next(
+    give_up, anomaly_detector, tmp_path, monkeypatch
+):
+    sent, committed = [], []
+    options = KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "broker"})
+    kafka, patience = stream_of(KafkaStream, options, tmp_path)
+    asked = ("incremental_assign", "incremental_unassign", "resume")
+    consumer, place = SimpleNamespace(**dict.fromkeys(asked, list)), [TopicPartition("t", 0)]
+
+    def lose_and_regain(self, seconds):
+        getattr(kafka, give_up)(consumer, place)
+        kafka._assigned(consumer, place)
+        kafka._held.append(Record(100, SAMPLE))  # as far as another member came meanwhile
+
+    monkeypatch.setattr(KafkaStream, "_wait", lose_and_regain)
+    monkeypatch.setattr(KafkaStream, "_commit", lambda self: committed.append(dict(self._done)))
+    publish = fails_twice(lambda records, _: sent.extend(record.offset() for record in records))
+    kafka._publisher, kafka._owned = SimpleNamespace(publish=publish), {("t", 0)}
+    kafka._work([Record(7, SAMPLE), Record(8, {})], patience)
+    assert (sent, kafka.counts.received) == ([], 0)
+    assert not any(committed)
+    kafka._work(kafka._take()[:1], patience)
+    assert (sent, committed[-1], kafka.counts.received) == ([100], {("t", 0): 101}, 1)
+
+
+def test_a_partition_that_was_lost_in_a_pause_is_read_when_it_comes_back(tmp_path):
+    kafka, _ = stream_of(
+        KafkaStream, KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "-"}), tmp_path
+    )
+    ours = {"test.mock.num.brokers": 1, "group.id": "g", **CONSUMER, **FORCED}
+    kafka._consumer = consumer = Consumer({"bootstrap.servers": "-", **ours})
+    [broker] = consumer.list_topics(timeout=10).brokers.values()
+    producer = Producer({"bootstrap.servers": f"{broker.host}:{broker.port}"})
+    producer.produce("t", b"{}", partition=0)
+    assert producer.flush(10) == 0
+    lost = iter([lambda: kafka._lost(consumer, [TopicPartition("t", 0)])])
+    kafka.pulse = SimpleNamespace(beat=lambda: [loss() for loss in lost])
+    kafka._assigned(consumer, [TopicPartition("t", 0, 0)])
+    assert consumer.poll(10) is not None  # only what is being read can be paused
+    kafka._wait(0.2)
+    kafka._assigned(consumer, [TopicPartition("t", 0, 0)])
+    found = consumer.poll(10)
+    consumer.close()
+    assert found is not None
+    assert found.value() == b"{}"
