@@ -15,6 +15,8 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -153,6 +155,8 @@ class MqttStream:
         default_factory=queue.SimpleQueue, init=False
     )
     _connection: int = field(default=0, init=False)
+    # Names of what is published and could not be acknowledged, by packet number: it comes again.
+    _unacknowledged: dict[int, str] = field(default_factory=dict, init=False)
     _fault: str = field(default="", init=False)
     # Bytes of a packet that the broker takes at most; 0: as many as one likes.
     _limit: int = field(default=0, init=False)
@@ -172,8 +176,9 @@ class MqttStream:
                 if self._fault:
                     raise StreamProblem(self._fault)
                 batch = self._take()
-                if batch:
-                    self._work(batch, patience)
+                # Apart, so that what comes again is known as published by then.
+                for _, part in groupby(batch, key=itemgetter(0)):
+                    self._work(list(part), patience)
                 self.pulse.beat()
         finally:
             # The session stays at the broker, with all that is not acknowledged.
@@ -218,6 +223,8 @@ class MqttStream:
             return
         self._connection += 1
         self._limit = getattr(told, "MaximumPacketSize", 0)
+        if not flags.session_present:
+            self._unacknowledged.clear()
         known = "session resumed" if flags.session_present else "new session, nothing waits in it"
         logger.info("MQTT: connected as '%s', %s", self.options.client_id, known)
         # What is retained comes once, not with every connection.
@@ -258,6 +265,9 @@ class MqttStream:
         What is settled is not settled again where publishing has to wait: it would count twice.
         """
         options = self.options
+        batch = [pair for pair in batch if not self._was_published(*pair)]
+        if not batch:
+            return
         mine = [message for _, message in batch if options.reads(message.topic)]
         messages = [Message(bytes(message.payload), _name(message)) for message in mine]
 
@@ -279,10 +289,28 @@ class MqttStream:
         count_published(self.counts, settled, source=options.source)
         self._drop([message.topic for _, message in batch if not options.reads(message.topic)])
         for connection, message in batch:
-            # Numbers of an earlier connection mean nothing in this one: the broker sends those
-            # messages again, and they are recognised.
-            if connection == self._connection:
-                self._client.ack(message.mid, message.qos)
+            self._acknowledge(connection, message)
+
+    def _acknowledge(self, connection: int, message: MQTTMessage) -> None:
+        """Numbers of an earlier connection mean nothing in this one: those come again."""
+        if connection == self._connection and self._client.is_connected():
+            self._client.ack(message.mid, message.qos)
+        elif message.qos:
+            self._unacknowledged[message.mid] = _name(message)
+
+    def _was_published(self, connection: int, message: MQTTMessage) -> bool:
+        """Whether it comes again only to be acknowledged, which is done here.
+
+        Published all the same the first time: a broker that crashed may not have it any more. A
+        number that comes with anything else has been given to a new message.
+        """
+        if not message.qos:
+            return False
+        name = self._unacknowledged.pop(message.mid, None)
+        if name is None or not message.dup or name != _name(message):
+            return False
+        self._acknowledge(connection, message)
+        return True
 
     def _drop(self, topics: Sequence[str]) -> None:
         """Count messages that are not asked for; say so at the first, the second, the fourth..."""

@@ -16,6 +16,7 @@ from scoring.source_tallies import activities_of
 from tests.scoring.ingestion.conftest import SAMPLE
 
 pytestmark = pytest.mark.django_db
+NOW = {f"{name}_now": value for name, value in SAMPLE.items()}
 
 
 def fails_twice(publish):
@@ -63,6 +64,70 @@ def test_a_batch_counts_once_however_often_it_is_published_to_mqtt(hosts, tmp_pa
     mqtt._work([(0, one) for one in arrived], patience)
     assert (len(sent), patience._counts.waits) == (1, 2)
     assert told(mqtt.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+@pytest.fixture
+def broken(hosts, tmp_path, monkeypatch):
+    """A connection broke, and another stands, while two messages waited to be published."""
+    options = MqttOptions("anomaly", "hosts/+", "broker", source="hosts")
+    mqtt, patience = stream_of(MqttStream, options, tmp_path)
+    sent, acked = [], []
+    publish = fails_twice(lambda _, messages, __: sent.extend(one.mid for one in messages))
+    monkeypatch.setattr(MqttStream, "_publish", publish)
+    monkeypatch.setattr(MqttStream, "_wait", lambda *_: setattr(mqtt, "_connection", 1))
+    mqtt._client = SimpleNamespace(
+        ack=lambda number, _: acked.append(number), is_connected=lambda: True
+    )
+    mqtt._work([(0, mqtt_message(1, NOW)), (0, mqtt_message(2, {}))], patience)
+    assert (sent, acked) == ([1, 2], [])
+    return SimpleNamespace(mqtt=mqtt, patience=patience, sent=sent, acked=acked)
+
+
+def test_what_comes_again_because_its_connection_broke_is_only_acknowledged(broken, hosts):
+    again = [(1, mqtt_message(1, NOW, again=True)), (1, mqtt_message(2, {}, again=True))]
+    broken.mqtt._work(again, broken.patience)
+    assert (broken.sent, broken.acked) == ([1, 2], [1, 2])
+    assert told(broken.mqtt.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+def test_what_comes_again_over_two_broken_connections_is_acknowledged_in_the_third(broken, hosts):
+    broken.mqtt._connection = 2
+    for connection in (1, 2):
+        one = (connection, mqtt_message(2, {}, again=True))
+        broken.mqtt._work([one], broken.patience)
+    assert (broken.sent, broken.acked) == ([1, 2], [2])
+    assert told(broken.mqtt.counts, hosts) == ((2, 1, 1), (2, 1, 1))
+
+
+@pytest.mark.parametrize(("value", "again"), [({}, False), ({"other": 1}, True)])
+def test_a_new_message_of_a_packet_number_that_broke_is_published(broken, value, again):
+    broken.mqtt._work([(1, mqtt_message(2, value, again=again))], broken.patience)
+    broken.mqtt._work([(1, mqtt_message(2, {}, again=True))], broken.patience)
+    assert (broken.sent, broken.acked) == ([1, 2, 2, 2], [2, 2])
+
+
+def test_a_new_session_sends_nothing_again(broken):
+    flags, code = SimpleNamespace(session_present=False), SimpleNamespace(is_failure=False)
+    client = SimpleNamespace(subscribe=lambda *_, **__: None)
+    broken.mqtt._connected(client, None, flags, code, None)
+    broken.mqtt._work([(2, mqtt_message(2, {}, again=True))], broken.patience)
+    assert broken.sent == [1, 2, 2]
+
+
+def test_what_comes_again_in_the_same_batch_is_known(hosts, tmp_path, monkeypatch):
+    options = MqttOptions("anomaly", "hosts/+", "broker", source="hosts")
+    mqtt, _ = stream_of(MqttStream, options, tmp_path)
+    sent, acked = [], []
+    monkeypatch.setattr(MqttStream, "_publish", lambda _, messages, __: sent.extend(messages))
+    done = {"disconnect": list, "loop_stop": list, "loop_start": list, "is_connected": lambda: True}
+    client = SimpleNamespace(connect_async=lambda *_, **__: None, **done)
+    client.ack = lambda number, _: [acked.append(number), mqtt.stop.set()]
+    monkeypatch.setattr(MqttStream, "_make_client", lambda self: client)
+    mqtt._connection = 1
+    for connection in (0, 1):
+        mqtt._inbox.put((connection, mqtt_message(1, NOW, again=bool(connection))))
+    mqtt.run()
+    assert (len(sent), acked, mqtt.counts.received) == (1, [1], 1)
 
 
 def stops_while_away(stream):
