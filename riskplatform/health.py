@@ -54,6 +54,8 @@ def health(request: HttpRequest) -> JsonResponse:
         versions = versions_in_service(*NAMED.values())
     except DatabaseError:
         return _unavailable()
+    if not _has_room():
+        return _unavailable(FULL)
     models = {name: versions.get(slug) for name, slug in NAMED.items()}
     return JsonResponse(
         {"status": OK, "database": OK, "environment": settings.ENVIRONMENT, **models}
@@ -109,7 +111,7 @@ class HealthBody(serializers.Serializer[Any]):
     )
     cache = serializers.ChoiceField([OK, GONE])
     broker = serializers.ChoiceField([OK, GONE])
-    database = serializers.ChoiceField([OK, GONE])
+    database = serializers.ChoiceField([OK, GONE, FULL])
     circuit_breakers = serializers.DictField(
         child=serializers.ChoiceField(["CLOSED", "OPEN", "HALF_OPEN"])
     )
@@ -136,7 +138,8 @@ class ApiHealthView(APIView):
     def get(self, request: Request) -> Response:
         versions = versions_in_service()
         states = breakers.states()
-        parts = {"cache": _cache(), "broker": _broker(), "database": OK}
+        parts = {"cache": _cache(), "broker": _broker()}
+        parts["database"] = OK if _has_room() else FULL
         shortfalls = all_shortfalls()
         model = _model(versions.get(CREDITCARD), states, shortfalls)
         well = (

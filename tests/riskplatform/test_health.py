@@ -42,13 +42,26 @@ def test_without_a_database_the_process_lives_and_is_not_ready(client, monkeypat
         assert (response.status_code, response["Retry-After"]) == (503, "5")
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="about the embedded database")
-def test_on_a_full_disk_the_process_lives_and_is_not_ready(client, monkeypatch):
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Of the embedded database."""
+    if connection.vendor != "sqlite":
+        pytest.skip("about the embedded database")
     monkeypatch.setattr(health, "disk_usage", lambda path: SimpleNamespace(free=4096))
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/health"])
+def test_on_a_full_disk_the_process_lives_and_is_not_ready(client, full_disk, path):
     assert client.get("/livez").status_code == 200
-    response = client.get("/readyz")
+    response = client.get(path)
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert response.json() == {"status": "unavailable", "database": "full"}
+
+
+def test_a_full_disk_degrades(reader, full_disk):
+    response = reader.get(URL)
+    body = response.json()
+    assert (response.status_code, body["status"], body["database"]) == (200, "degraded", "full")
 
 
 def test_every_part_is_named(reader, champion):
