@@ -197,12 +197,13 @@ def _database() -> str:
 
 
 def _has_room() -> bool:
-    """Whether the disk of the embedded database takes more; that of a server is the server's to
-    watch. Of a disk that cannot be looked at, the database's own answer counts."""
+    """Whether the disk that holds the file of the embedded database takes more; that of a server is
+    the server's to watch. Of a disk that cannot be looked at, as where the database has no file,
+    the database's own answer counts."""
     if connection.vendor != "sqlite":
         return True
     try:
-        return disk_usage(settings.VAR_DIR).free >= LEAST_ROOM
+        return disk_usage(connection.settings_dict["NAME"]).free >= LEAST_ROOM
     except OSError:
         return True
 

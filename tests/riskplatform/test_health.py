@@ -1,6 +1,7 @@
 """`/health`, `/livez`, `/readyz` for machines; `/api/v1/health` for who operates the platform."""
 
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,30 @@ def test_on_a_full_disk_the_process_lives_and_is_not_ready(client, full_disk, pa
     response = client.get(path)
     assert (response.status_code, response["Retry-After"]) == (503, "5")
     assert response.json() == {"status": "unavailable", "database": "full"}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="about the embedded database")
+@pytest.mark.parametrize(("full", "code"), [("data", 503), ("var", 200)])
+def test_the_disk_that_holds_the_database_counts(
+    client, monkeypatch, settings, tmp_path, full, code
+):
+    """Which `DATABASE_URL` may have put elsewhere."""
+    settings.VAR_DIR = tmp_path / "var"
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "data" / "risk.db"))
+    disk = tmp_path / full
+    monkeypatch.setattr(
+        health,
+        "disk_usage",
+        lambda path: SimpleNamespace(free=4096 if Path(path).is_relative_to(disk) else 1 << 40),
+    )
+    assert client.get("/readyz").status_code == code
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="about the embedded database")
+@pytest.mark.parametrize("name", [":memory:", "file:kept?mode=memory", "/nowhere/risk.db"])
+def test_a_database_without_a_file_is_ready_when_it_answers(client, monkeypatch, name):
+    monkeypatch.setitem(connection.settings_dict, "NAME", name)
+    assert client.get("/readyz").json() == {"status": "ok", "database": "ok"}
 
 
 def test_a_full_disk_degrades(reader, full_disk):
