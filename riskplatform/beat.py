@@ -45,6 +45,7 @@ class Scheduler(DatabaseScheduler):
     def apply_entry(self, entry: ModelEntry, producer: Any = None) -> None:
         """Send one task. Where that fails, be it for a broker that is away or a full disk, the log
         has a line and no traceback: it comes again with every task."""
+        logger.info("Scheduler: Sending due task %s (%s)", entry.name, entry.task)
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as problem:  # Each transport raises what its client library raises.

@@ -24,7 +24,10 @@ def logging_of(level: str) -> dict[str, Any]:
                 "style": "{",
             }
         },
-        "filters": {"refused": {"()": "riskplatform.logs.WithoutTracebacks"}},
+        "filters": {
+            "refused": {"()": "riskplatform.logs.WithoutTracebacks"},
+            "database": {"()": "riskplatform.logs.DatabaseInOneLine"},
+        },
         "handlers": {
             "console": {
                 "class": "logging.StreamHandler",
@@ -36,6 +39,7 @@ def logging_of(level: str) -> dict[str, Any]:
         },
         "loggers": {
             "fontTools": {"level": "WARNING"},  # one line a glyph table of every PDF
+            "django_celery_beat.schedulers": {"filters": ["database"]},  # again with every task
         },
         "root": {"handlers": ["console"], "level": level},
     }
@@ -76,5 +80,15 @@ class WithoutTracebacks(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", 500) < 500:
+            record.exc_info = record.exc_text = None
+        return True
+
+
+class DatabaseInOneLine(logging.Filter):
+    """For a logger whose message says what the database said: on a full disk, or while the database
+    is away, a line and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], Error):
             record.exc_info = record.exc_text = None
         return True

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from celery.beat import Scheduler, SchedulingError, event_t
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 from django_celery_beat import schedulers
 from django_celery_beat.models import PeriodicTask
@@ -93,3 +94,26 @@ def test_a_task_that_cannot_be_sent_is_a_line_in_the_log(monkeypatch, caplog):
     assert records and not any(record.exc_info for record in records)
     assert all(record.getMessage().endswith("No space left on device") for record in records)
     assert "Traceback" not in caplog.text
+
+
+def test_a_task_that_is_sent_is_told(sent, caplog):
+    caplog.set_level("INFO", "riskplatform.beat")
+    beat = start_beat(last_run=timezone.now() - AHEAD)
+    beat.tick()
+    (entry,) = [entry for entry in beat.schedule.values() if entry.task == sent[0]]
+    assert f"Scheduler: Sending due task {entry.name} ({entry.task})" in caplog.messages
+
+
+def test_a_full_disk_is_a_line_when_beat_writes_and_when_it_reads(sent, monkeypatch, caplog):
+    def full(*args, **more):
+        raise OperationalError("database or disk is full")
+
+    beat = start_beat(last_run=timezone.now() - AHEAD)
+    beat.tick()
+    monkeypatch.setattr(PeriodicTask, "save", full)
+    beat.sync()
+    monkeypatch.setattr(beat.Changes, "last_change", full)
+    beat.schedule_changed()
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(records) == 2 and "Traceback" not in caplog.text
+    assert all("database or disk is full" in record.getMessage() for record in records)
