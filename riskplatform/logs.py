@@ -2,12 +2,18 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db.utils import Error
 
-VALUES = re.compile(r"(\\n|\n)(DETAIL:|CONTEXT:|LINE \d+:).*", re.DOTALL)
+WORDS = """
+DETAIL DÉTAIL DETALLE DETALHE DETTAGLI DETALJ SZCZEGÓŁY ПОДРОБНОСТИ ДЕТАЛІ დეტალი 상세정보 描述
+CONTEXT CONTEXTE CONTEXTO CONTESTO KONTEXT KONTEKST КОНТЕКСТ კონტექსტი 구문 背景
+LINE LIGNE ZEILE LÍNEA LINHA RIGA RAD LINIA ŘÁDKA СТРОКА РЯДОК ΓΡΑΜΜΗ ხაზი 줄 行
+"""  # noqa: RUF001
+"""With which PostgreSQL's client begins a line that holds values, in the languages it speaks."""
+VALUES = re.compile(rf"(\\n|\n)(({'|'.join(WORDS.split())})(\s?\d+)?\s?:|第\d+行).*", re.DOTALL)
 """What a database's error says below its first line: the row, or the statement with its values."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -53,15 +59,36 @@ class WithoutRows(logging.Formatter):
         super().__init__(format, style=style)  # type: ignore[arg-type]
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return VALUES.sub("", super().formatMessage(record))
+        values = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
+        errors = [value for value in values if isinstance(value, BaseException)]
+        if record.exc_info and record.exc_info[1]:
+            errors.append(record.exc_info[1])
+        return VALUES.sub("", _without_rows(super().formatMessage(record), *errors))
 
     def formatException(self, ei: Any) -> str:
-        told = super().formatException(ei)
-        for error in _chain(ei[1], set()):
-            if isinstance(error, Error) or hasattr(error, "diag"):  # Django's, and psycopg's own.
-                said = str(error)
-                told = told.replace(said, said.partition("\n")[0])
-        return told
+        return _without_rows(super().formatException(ei), ei[1])
+
+
+def _without_rows(told: str, *errors: BaseException) -> str:
+    """`told`, with the first line alone of what a database says in them, in any language."""
+    seen: set[int] = set()
+    for error in (found for given in errors for found in _chain(given, seen)):
+        if isinstance(error, Error) or hasattr(error, "diag"):  # Django's, and psycopg's own.
+            first, *rest = str(error).rstrip().splitlines(keepends=True) or [""]
+            if rest:
+                kept = first.splitlines()[0]
+                lines = [_as_told(first[len(kept) :]), *map(_as_told, rest)]
+                # Between them is the margin that the traceback of an exception group has.
+                told = re.sub(f"({_as_told(kept)}){'[ |]*'.join(lines)}", r"\1", told)
+    return told
+
+
+def _as_told(line: str) -> str:
+    """A pattern for a line as it is, and as `repr`, once or again, has it in another text."""
+    escaped = re.escape(repr(f'"{line}')[2:-1])  # The quotation mark: so that each ' has its \.
+    # As many as there are, without a second try: else a row full of them takes for ever.
+    escaped = re.sub(r"(?:\\\\)+", lambda _: r"\\++", escaped).replace(r"\\++'", r"\\*+'")
+    return f"(?:{re.escape(line)}|{escaped})"
 
 
 def _chain(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:

@@ -73,6 +73,71 @@ def test_a_message_holds_no_row_that_a_database_refused(line, form):
     assert not [word for word in ("DETAIL", "Jane", "Doe", "DE89") if word in text]
 
 
+POINTED = "syntax\nLINE 1: ('Jane')\n         ^\nDETAIL:  (\"Doe\", it's\r\nDE89\n1)"
+
+
+def told_within(form):
+    try:
+        try:
+            raise IntegrityError(POINTED)
+        except IntegrityError as inner:
+            raise ValueError(f"job failed: {form(inner)}, stopped") from inner
+    except ValueError as outer:
+        return outer
+
+
+def grouped(error):
+    """Raised, and two deep."""
+    try:
+        raise ExceptionGroup("many", [ExceptionGroup("some", [error]), ValueError("a\nb")])
+    except ExceptionGroup as group:
+        return group
+
+
+@pytest.mark.parametrize("said", [REFUSED, POINTED])
+def test_the_traceback_of_a_group_holds_no_row_that_a_database_refused(line, said):
+    text = line("broke", error=grouped(IntegrityError(said)))
+    assert f"IntegrityError: {said.splitlines()[0]}\n" in text
+    assert "| ValueError: a\n" in text and "| b\n" in text
+    assert not [word for word in ("DETAIL", "LINE", "Jane", "Doe", "DE89", "^\n") if word in text]
+
+
+@pytest.mark.parametrize("form", [str, repr, lambda error: repr([repr(error)])])
+def test_an_error_that_tells_of_a_database_s_holds_no_row(line, form):
+    text = line("broke", error=told_within(form))
+    assert "ValueError: job failed: " in text and "syntax" in text and text.endswith(", stopped")
+    assert not [word for word in ("DETAIL", "LINE", "Jane", "Doe", "DE89") if word in text]
+
+
+FOREIGN = [
+    "DÉTAIL : ",
+    "DETALLE:  ",
+    "KONTEXT:  ",
+    "LIGNE 1 : ",
+    "ПОДРОБНОСТИ:  ",
+    "行 1: ",
+    "第1行",
+]
+
+
+@pytest.mark.parametrize("word", FOREIGN)
+@pytest.mark.parametrize("form", ["%s", "%r"])
+def test_a_text_holds_no_row_in_another_language_of_postgresql(line, word, form):
+    said = form % IntegrityError(f"refused\n{word}(4, Jane Doe)")
+    assert line("broke: %s", said).endswith("refused")
+
+
+def test_a_message_holds_no_row_in_a_language_that_nobody_foresaw(line):
+    error = IntegrityError("refused\nPODROBNOSTI: (4, Jane Doe)")
+    assert line("broke: %s", error).endswith("broke: refused")
+    assert "Jane" not in line("broke: %r", repr(error), error=error)
+
+
+def test_a_row_of_backslashes_takes_no_time(line):
+    error = IntegrityError("refused\nDETAIL:  " + "\\" * 60 + "Jane")
+    assert line("broke: %s", repr(error)[:-3], error=error).endswith("IntegrityError: refused")
+
+
 def test_what_is_no_database_s_keeps_all_its_lines(line):
     assert line("broke", error=ValueError("first\nsecond")).endswith("ValueError: first\nsecond")
 
