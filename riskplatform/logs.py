@@ -15,6 +15,9 @@ LINE LIGNE ZEILE LÍNEA LINHA RIGA RAD LINIA ŘÁDKA СТРОКА РЯДОК Γ�
 """With which PostgreSQL's client begins a line that holds values, in the languages it speaks."""
 VALUES = re.compile(rf"(\\n|\n)(({'|'.join(WORDS.split())})(\s?\d+)?\s?:|第\d+行).*", re.DOTALL)
 """What a database's error says below its first line: the row, or the statement with its values."""
+MOST_LETTERS = 20_000
+"""Of a database's error that is looked for line by line; of a log entry with a longer one nothing
+is told behind its first line."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -74,8 +77,11 @@ def _without_rows(told: str, *errors: BaseException) -> str:
     seen: set[int] = set()
     for error in (found for given in errors for found in _chain(given, seen)):
         if isinstance(error, Error) or hasattr(error, "diag"):  # Django's, and psycopg's own.
-            first, *rest = str(error).rstrip().splitlines(keepends=True) or [""]
-            if rest:
+            said = str(error).rstrip()
+            first, *rest = said.splitlines(keepends=True) or [""]
+            if len(said) > MOST_LETTERS:
+                told = told.partition(first.rstrip())[0] + first.rstrip()
+            elif rest:
                 kept = first.splitlines()[0]
                 lines = [_as_told(first[len(kept) :]), *map(_as_told, rest)]
                 # Between them is the margin that the traceback of an exception group has.

@@ -138,6 +138,13 @@ def test_a_row_of_backslashes_takes_no_time(line):
     assert line("broke: %s", repr(error)[:-3], error=error).endswith("IntegrityError: refused")
 
 
+def test_behind_the_first_line_of_a_very_long_error_nothing_is_told(line):
+    error = IntegrityError("refused\n" + "DETAIL:  (Jane Doe)\n" * 5000)
+    found = line("broke: %s, at the till of Jane Doe", error, error=error)
+    assert "refused" in found
+    assert "Jane" not in found
+
+
 def test_what_is_no_database_s_keeps_all_its_lines(line):
     assert line("broke", error=ValueError("first\nsecond")).endswith("ValueError: first\nsecond")
 
