@@ -40,6 +40,8 @@ NO_RULE: Mapping[str, Any] = {}
 OWN, OVERALL = "usually", "overall usually"
 """What the entity itself does, and what everybody does, for an entity without enough history."""
 USUAL = (0.1, 0.9)
+ALMOST, WHOLE_FROM = 0.995, 0.0995
+"""From the one on a share would be rounded up to all, from the other on it has no decimals."""
 HALVES = 2.0**52
 """From here on a float is whole."""
 UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
@@ -94,8 +96,10 @@ def _span(window: float, offset: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as people write it: `31 %`, `0.4 %`."""
-    digits = 0 if share >= 0.1 or share == 0.0 else 1
+    """A share as people write it: `31 %`, `0.4 %`; `> 99 %` of what is not all."""
+    if ALMOST <= share < 1.0:
+        return "> 99 %"
+    digits = 0 if share >= WHOLE_FROM or share == 0.0 else 1
     return f"{half_up(100.0 * half_up(share)):.{digits}f} %"
 
 

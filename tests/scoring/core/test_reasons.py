@@ -239,7 +239,11 @@ def test_parts_of_a_time_that_cancel_out_are_no_reason():
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0.0, "0 %"), (0.004, "0.4 %"), (0.31, "31 %"), (1.0, "100 %")]
+    ("share", "text"),
+    [
+        *((0.0, "0 %"), (0.004, "0.4 %"), (0.0994, "9.9 %"), (0.0996, "10 %"), (0.31, "31 %")),
+        *((0.9949, "99 %"), (0.995, "> 99 %"), (0.999, "> 99 %"), (1.0, "100 %")),
+    ],
 )
 def test_shares_are_told_in_percent(share, text):
     assert percent(share) == text
