@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 
+from accounts.quantities import half_up
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector
 
@@ -58,7 +59,7 @@ class HandlingTime(models.Model):
     measured_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.minutes:.1f} min"
+        return f"{half_up(self.minutes):.1f} min"
 
 
 class QueueBudget(models.Model):

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import quantities
-from accounts.quantities import fine_percent, in_percent, per_day
+from accounts.quantities import fine_percent, half_up, in_percent, per_day
 from models_registry.backtest_models import Backtest
 from models_registry.core.audit import MINIMUM_AUDITED
 from models_registry.core.live import NEARLY_ALL
@@ -56,7 +56,7 @@ def money(value: float, currency: str) -> str:
 
 def count(value: float, *, about: bool) -> str:
     """A whole number, `about` where it was estimated from a sample."""
-    return f"{'about ' if about else ''}{round(value):,}"
+    return f"{'about ' if about else ''}{half_up(value):,.0f}"
 
 
 def rate(value: Mapping[str, float] | None) -> str:
@@ -110,7 +110,7 @@ def _headlines(test: Backtest, result: Result, truth: Mapping[str, str]) -> list
         more = quantities.signed((after - before) * minutes, 0)
         lines.append(
             f"For people that is {more} minutes a day: a flagged event "
-            f"takes {minutes:.1f} minutes, as measured."
+            f"takes {half_up(minutes):.1f} minutes, as measured."
         )
     return lines
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
-from accounts.quantities import chance, fine_percent
+from accounts.quantities import chance, fine_percent, half_up
 from models_registry.core.drift import (
     BINNED,
     FEATURE,
@@ -130,11 +130,13 @@ def _row(found: DriftStatistic) -> DriftRow:
         psi=_number(found.psi),
         ks=bound + _number(found.ks),
         wasserstein=_number(found.wasserstein),
-        chi2=DASH if found.chi2 is None else f"{found.chi2:,.1f}",
+        chi2=DASH if found.chi2 is None else f"{half_up(found.chi2):,.1f}",
         p=_chance(found.p),
         shares=_shares(found),
         hints={
-            "psi": "" if found.bound is None else f"stays under {found.bound:.3f} by chance",
+            "psi": ""
+            if found.bound is None
+            else f"stays under {half_up(found.bound):.3f} by chance",
             "ks": _within(found.ks_error),
             "wasserstein": _within(found.wasserstein_error),
         },
@@ -142,7 +144,7 @@ def _row(found: DriftStatistic) -> DriftRow:
 
 
 def _number(value: float | None) -> str:
-    return DASH if value is None else f"{value:,.3f}"
+    return DASH if value is None else f"{half_up(value):,.3f}"
 
 
 def _within(error: float | None) -> str:

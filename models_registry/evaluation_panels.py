@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from accounts.quantities import per_day, threshold
+from accounts.quantities import half_up, per_day, threshold
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.core.thresholds import moved
@@ -375,7 +375,7 @@ def audited_words(found: Mapping[str, Any]) -> dict[str, Any]:
         "answered": share(found["answered"]),
         "effective": UNKNOWN
         if found["effective_size"] is None
-        else f"{found['effective_size']:,.0f}",
+        else f"{half_up(found['effective_size']):,.0f}",
     }
 
 

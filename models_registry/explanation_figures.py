@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accounts.quantities import measured, signed
+from accounts.quantities import half_up, measured, signed
 from models_registry.core.global_explanation import (
     GlobalExplanation,
     Step,
@@ -67,7 +67,7 @@ def feature_lines(
     return [
         FeatureLine(
             name=row["feature"],
-            mean_abs=f"{row['mean_abs']:.4f}",
+            mean_abs=f"{half_up(row['mean_abs']):.4f}",
             share=row["mean_abs"] / total,
             mean=_signed(row["mean"]),
             acts=_acts(row, found, names),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
 
+from accounts.quantities import half_up
 from models_registry.core.kept_metrics import as_told
 from models_registry.models import ModelVersion
 from models_registry.verdicts import EVENTS, NARROW, UNKNOWN, per_thousand, ratio, share, small
@@ -14,7 +15,7 @@ Show = Callable[[float | None], str]
 
 def to_one(value: float | None) -> str:
     """Such as 5:1."""
-    return UNKNOWN if value is None else f"{value:,.1f}:1"
+    return UNKNOWN if value is None else f"{half_up(value):,.1f}:1"
 
 
 METRICS: tuple[tuple[str, str, str, Show], ...] = (

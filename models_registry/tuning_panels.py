@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from accounts.quantities import signed
+from accounts.quantities import half_up, signed
 from models_registry.figures import layout
 from models_registry.models import ModelVersion
 from models_registry.tuning_models import TuningTrial
@@ -45,7 +45,7 @@ def tuning_panel(version: ModelVersion) -> TuningPanel | None:
     rows = [
         TrialRow(
             trial.number + 1,
-            f"{trial.value:.4f}",
+            f"{half_up(trial.value or 0.0):.4f}",
             ", ".join(f"{name} {_shown(value)}" for name, value in trial.parameters.items()),
             _is_chosen(trial, found),
         )
@@ -58,7 +58,7 @@ def _summary(found: Mapping[str, Any]) -> str:
     minutes = found["seconds"] / 60.0
     most = ", the most that are tried," if found["trials"] >= MOST_TRIALS else ""
     text = (
-        f"{found['trials']} sets of parameters{most} in {minutes:.1f} minutes, "
+        f"{found['trials']} sets of parameters{most} in {half_up(minutes):.1f} minutes, "
         f"{found['given_up']} given up early; judged on "
         f"{found['folds']} earlier spans of time, never on the test part."
     )
@@ -67,7 +67,9 @@ def _summary(found: Mapping[str, Any]) -> str:
     if found["best"] is None or found["default"] is None:
         return text
     gain = found["best"] - found["default"]
-    text += f" Average precision {found['best']:.4f}, {signed(gain, 4)} against the defaults."
+    text += (
+        f" Average precision {half_up(found['best']):.4f}, {signed(gain, 4)} against the defaults."
+    )
     if (averaged := len(found.get("chosen", ()))) > 1:
         text += f" This version is the mean of the {averaged} best."
     return text

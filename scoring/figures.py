@@ -239,7 +239,7 @@ def factor(amount: float, *, base: float) -> str:
     sign = "\u00d7" if amount >= 0 else "÷"
     if exponent > math.log(1000.0):
         return f"{sign} > 1,000"
-    times = math.exp(exponent)
+    times = half_up(math.exp(exponent))
     if times < 1.005:
         return "\u2248 1"
     return f"{sign} {times:.0f}" if times >= 10 else f"{sign} {times:.{1 if times >= 1.1 else 2}f}"

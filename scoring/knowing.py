@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from accounts.quantities import half_up
 from scoring import figures
 from scoring.core.band import band_of
 from scoring.core.bundle import Bundle
@@ -55,7 +56,7 @@ def band_line(row: Prediction, bundle: Bundle | None) -> BandLine | None:
         text=_span(low, high),
         detail=(
             f"95 % band: of {band.rows:,} unseen test events given {span}, {band.hits:,} were bad, "
-            f"{band.expected:,.1f} expected."
+            f"{half_up(band.expected):,.1f} expected."
         ),
         x=round(low, 1),
         width=round(max(high - low, 1.0), 1),
@@ -66,7 +67,7 @@ def band_line(row: Prediction, bundle: Bundle | None) -> BandLine | None:
 def _span(low: float, high: float) -> str:
     """`84-97 %`; one decimal where both ends lie below 10."""
     digits = 0 if high >= 10 else 1
-    first, last = f"{low:.{digits}f}", f"{high:.{digits}f}"
+    first, last = f"{half_up(low):.{digits}f}", f"{half_up(high):.{digits}f}"
     return f"{first} %" if first == last else f"{first}\N{EN DASH}{last} %"
 
 

@@ -128,3 +128,7 @@ def test_who_reads_a_closed_alert_does_not_make_it_slow(payments_detector, analy
         Touch.objects.create(user=user, alert=alert, opened_at=begun, closed_at=ended)
     one = Handled(payments_detector.pk, alert.level, 1, 60.0)
     assert measure_handling_times(now) == estimate([one])
+
+
+def test_minutes_are_written_rounded_half_up():
+    assert str(HandlingTime(minutes=2.25)) == "2.3 min"
