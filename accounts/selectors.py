@@ -107,6 +107,11 @@ class PermissionLine:
     words: str
     held: tuple[bool, ...]
 
+    @property
+    def by_role(self) -> list[tuple[str, bool]]:
+        """Each role with whether it may."""
+        return list(zip(PERMISSIONS_BY_ROLE, self.held, strict=True))
+
 
 _APPS: Final = {
     "cases": "Alerts and cases",

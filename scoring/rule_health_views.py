@@ -50,6 +50,11 @@ class Column:
     url: str
     direction: str
 
+    @property
+    def is_less(self) -> bool:
+        """Whether a table with little room goes without it."""
+        return self.name in LESS
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -103,6 +108,7 @@ SORTS: dict[str, tuple[str, str, bool, Callable[[Row], Any]]] = {
         "Last match", "", True, lambda row: row.health.last.timestamp() if row.health.last else 0.0
     ),
 }  # fmt: skip
+LESS = frozenset({"entities", "repeats", "covered"})
 
 
 @login_required
