@@ -19,8 +19,11 @@
   var CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, scrollZoom: false };
   var TICK_ROOM = 40; // pixels of "99.9 %" and the space beside it
   var NAME = 11, LINE = 13; // pixels of the letters of a name beside a bar, of a line of it
+  var TAIL = 14; // letters kept of the end of a name that is cut: names differ there, as in "over 30 days"
   var OURS = /^\/[^/]/; // an address on this host
+  var REST = 150; // milliseconds after the last change of the window's size
   var loading = null;
+  var resting = 0;
 
   function palette() {
     var style = getComputedStyle(document.documentElement);
@@ -50,7 +53,8 @@
     });
     return result;
   }
-  /* Names of bars within half the width, in as many lines as a bar is high; what has no room there is cut.
+  /* Names of bars within half the width, in as many lines as a bar is high; what has no room there is cut
+   * in its middle.
    * The axis that shows them, and the room that it takes on the left. */
   function namedAxis(names, axis, box) {
     var pen = document.createElement("canvas").getContext("2d");
@@ -60,9 +64,13 @@
     var widest = 0;
     function width(text) { return pen.measureText(text).width; }
     function cut(text) {
-      var whole = width(text) <= most;
-      while (text && !whole && width(text + "\u2026") > most) text = text.slice(0, -1);
-      text = whole ? text : text.trimEnd() + "\u2026";
+      if (width(text) > most) {
+        var tail = text.slice(-TAIL).trimStart();
+        var head = text.slice(0, -TAIL);
+        while (head && width(head + "\u2026" + tail) > most) head = head.slice(0, -1);
+        while (tail && width(head + "\u2026" + tail) > most) tail = tail.slice(1);
+        text = head.trimEnd() + "\u2026" + tail;
+      }
       widest = Math.max(widest, width(text));
       return text;
     }
@@ -94,7 +102,9 @@
     delete clean.template; // plotly.py's own looks
     Object.keys(clean).forEach(function (key) { if (/^[xy]axis\d+$/.test(key)) base[key] = axis; });
     var names = clean.yaxis && clean.yaxis.categoryarray;
+    delete box.dataset.drawnAt;
     if (names) {
+      box.dataset.drawnAt = box.clientWidth; // the room of its names is a share of it
       var named = namedAxis(names, axis, box);
       base.yaxis = named.axis;
       base.margin.l = named.left;
@@ -284,6 +294,15 @@
   document.addEventListener("htmx:beforeSwap", purge);
   document.addEventListener("htmx:afterSettle", function (event) { drawAll(event.detail.elt); });
   document.addEventListener("risk:theme", function () { drawAll(document); });
+  /* A chart whose names had their room at another width is drawn again, once the window has come to rest. */
+  window.addEventListener("resize", function () {
+    clearTimeout(resting);
+    resting = setTimeout(function () {
+      document.querySelectorAll(".chart[data-drawn-at]").forEach(function (box) {
+        if (box.clientWidth && String(box.clientWidth) !== box.dataset.drawnAt) draw(box);
+      });
+    }, REST);
+  });
   document.addEventListener("risk:resize", function () { window.dispatchEvent(new Event("resize")); });
   drawAll(document);
 })();

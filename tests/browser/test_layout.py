@@ -21,6 +21,19 @@ SignIn = Callable[[str], Page]
 LONG = "Cross-border instant transfers of new business customers, EU"
 NAMED = "from scoring.models import Detector; Detector.objects.filter(slug='fraud')"
 PHONE: ViewportSize = {"width": 390, "height": 844}
+TOLD = """
+from accounts.models import User
+from notifications.models import Delivery
+from notifications.services import notify
+people = [User.objects.get(username='analyst')]
+text = 'Two events of this entity within the last ten minutes, 12,000.00 EUR at risk.'
+told = notify('alert.opened', key='layout', subject='A critical alert of Card transactions',
+              text=text, url='/', users=people)
+if told:
+    Delivery.objects.get_or_create(notification=told, channel='email', user=people[0],
+                                   defaults=dict(status='failed', attempt=5, error=text))
+"""
+"""A notification, and a mail of it that failed."""
 JUDGED = """
 from django.utils import timezone
 from scoring.labelling import record_label
@@ -61,12 +74,24 @@ LAST = """panel => panel.getBoundingClientRect().bottom - Math.max(
 LISTS = (
     *("/", "/cases/", "/dashboards/", "/rules/", "/detectors/fraud/rules/", "/detectors/"),
     *("/detectors/fraud/", "/watchlists/", "/models/", "/models/1/", "/models/1/card/"),
-    *("/models/payments/drift/", "/jobs/", "/manage/users/"),
+    *("/models/payments/drift/", "/jobs/", "/manage/users/", "/cases/1/", "/models/integrity/"),
+    *("/manage/roles/", "/dashboards/alerts/", "/dashboards/events/", "/cases/team-queues/"),
+    *("/notifications/", "/notifications/deliveries/", "/cases/types/", "/dashboards/analysts/"),
+)
+WIDE_LISTS = (
+    *("/detectors/payments/rules/", "/detectors/fraud/rules/", "/detectors/", "/watchlists/"),
+    *("/models/", "/dashboards/alerts/", "/dashboards/events/"),
 )
 SIDEWAYS = """() => [...document.querySelectorAll(".table-scroll:has(table), .stage")]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel || one.className)"""
 CUT_CELLS = """table => [...table.querySelectorAll("th, td")]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"""
+ROOMY = """least => {
+  const box = document.querySelector("[data-chart-src='#waterfall']");
+  const plot = box.querySelector(".nsewdrag").getBoundingClientRect().width;
+  return box.clientWidth < innerWidth && plot > least * box.clientWidth;
+}"""
+"""Bars have such a share of the waterfall's width, and it lies within the window."""
 UNNAMED = """() => [...document.querySelectorAll(".is-stacking tbody tr:first-child td.num")]
   .filter(one => /^[\\d,.]+$/.test(one.innerText.trim()) && !one.dataset.name)
   .filter(one => !one.matches(":has(a)"))
@@ -125,9 +150,21 @@ def test_on_a_phone_titles_are_whole_and_nothing_is_wider_than_it(sign_in: SignI
 def test_on_a_tablet_nothing_is_wider_than_it(sign_in: SignIn) -> None:
     page = sign_in("admin")
     page.set_viewport_size({"width": 768, "height": 1024})
-    for address in (*LISTS, "/cases/team-queues/", "/cases/types/", "/dashboards/analysts/"):
+    for address in LISTS:
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 768, address
+        assert page.evaluate(SIDEWAYS) == [], address
+
+
+@pytest.mark.parametrize("width", [900, 1024, 1100, 1366, 1439])
+def test_no_list_is_wider_than_the_window_of_a_laptop(
+    sign_in: SignIn, platform: Stack, width: int
+) -> None:
+    platform.run(JUDGED)
+    page = sign_in("admin")
+    page.set_viewport_size({"width": width, "height": 900})
+    for address in WIDE_LISTS:
+        page.goto(address)
         assert page.evaluate(SIDEWAYS) == [], address
 
 
@@ -136,6 +173,7 @@ def test_on_a_phone_no_list_scrolls_sideways_and_its_numbers_are_named(sign_in: 
     page.set_viewport_size(PHONE)
     for address in LISTS:
         page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
         assert page.evaluate(SIDEWAYS) == [], address
         assert page.evaluate(UNNAMED) == [], address
     page.goto("/")
@@ -143,6 +181,26 @@ def test_on_a_phone_no_list_scrolls_sideways_and_its_numbers_are_named(sign_in: 
     row = page.locator("[data-row]").first
     assert page.locator(".queue-list").evaluate("one => one.scrollHeight - one.clientHeight") == 0
     expect(row.locator("[data-name=Due]")).to_be_visible()
+
+
+def test_on_a_phone_notifications_and_what_was_sent_fit(sign_in: SignIn, platform: Stack) -> None:
+    platform.run(TOLD)
+    for name, address in (("analyst", "/notifications/"), ("admin", "/notifications/deliveries/")):
+        page = sign_in(name)
+        page.set_viewport_size(PHONE)
+        page.goto(address)
+        expect(page.locator("[data-row]").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
+        assert page.evaluate(SIDEWAYS) == [], address
+        assert page.evaluate(UNNAMED) == [], address
+
+
+def test_on_a_phone_what_a_list_is_about_is_as_wide_as_the_list(sign_in: SignIn) -> None:
+    page = sign_in("lead")
+    page.set_viewport_size(PHONE)
+    page.goto("/cases/team-queues/")
+    caption = page.locator("caption").bounding_box()
+    assert caption and caption["width"] > 300
 
 
 def test_the_list_of_rules_has_room_for_all_its_columns(sign_in: SignIn, platform: Stack) -> None:
@@ -221,6 +279,49 @@ def test_on_a_phone_the_waterfall_has_as_many_ticks_as_there_is_room_for(sign_in
     assert all(box["x"] >= left for one in names.all() if (box := one.bounding_box()))
     boxes = sorted((box["x"], box["width"]) for one in ticks.all() if (box := one.bounding_box()))
     assert all(x + width < after for (x, width), (after, _) in pairwise(boxes))
+
+
+def test_a_waterfall_has_room_for_its_names_at_the_width_that_it_comes_to(
+    sign_in: SignIn,
+) -> None:
+    page = sign_in("analyst")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.locator("[data-row-open]").first.click()
+    chart = page.locator("[data-chart-src='#waterfall']")
+    plot = chart.locator(".nsewdrag").first
+    expect(plot).to_be_visible()
+    for width in (PHONE["width"], 1024, 768):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(ROOMY, arg=0.3)
+        names = chart.locator(".ytick text").all()
+        left = chart.evaluate("e => e.getBoundingClientRect().x")
+        assert all(box["x"] >= left for one in names if (box := one.bounding_box())), width
+
+
+def test_names_in_the_waterfall_are_cut_where_they_do_not_differ(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.set_viewport_size(PHONE)
+    page.locator("[data-row-open]").first.click()
+    chart = page.locator("[data-chart-src='#waterfall']")
+    expect(chart.locator(".ytick text").first).to_be_visible()
+    figure = json.loads(page.locator("#waterfall").text_content() or "")
+    long = LONG.replace(" ", "_")  # one word: it cannot go on in a second line
+    names = [f"{long}_over_{days}_days" for days in (7, 30)]
+    for trace in figure["data"]:
+        for key in ("x", "y", "text", "base", "customdata", "hovertext"):
+            if isinstance(trace.get(key), list):
+                trace[key] = trace[key][:2]
+        trace["y"] = names
+    figure["layout"]["yaxis"]["categoryarray"] = names
+    page.locator("#waterfall").evaluate(
+        "(e, text) => { e.textContent = text; }", json.dumps(figure)
+    )
+    page.evaluate("document.dispatchEvent(new CustomEvent('risk:theme'))")
+    shown = chart.locator(".ytick text")
+    expect(shown).to_have_count(2)
+    for text, days in zip(shown.all(), (7, 30), strict=True):
+        expect(text).to_contain_text(f"over_{days}_days")
+        expect(text).to_contain_text("\u2026")
 
 
 def test_a_name_in_the_waterfall_is_told_whole_on_hover_and_in_the_table(sign_in: SignIn) -> None:
