@@ -180,6 +180,7 @@
   document.addEventListener("keydown", function (event) {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
       event.preventDefault();
+      awaitAfter("", []);
       risk.openDialog("palette");
       return;
     }
@@ -205,7 +206,7 @@
     if (document.querySelector(".dropdown-menu.show")) return; // the menu has the arrows
     var list = event.target.closest("[data-list]") || document.querySelector("[data-list]");
     if (!pending && list && onListKey(event, list)) { event.preventDefault(); return; }
-    if (event.key === "?") { event.preventDefault(); risk.openDialog("help"); return; }
+    if (event.key === "?") { event.preventDefault(); awaitAfter("", []); risk.openDialog("help"); return; }
     if (event.key === "Escape" && list) {
       list.querySelectorAll("[data-row-select]:checked").forEach(function (box) { box.checked = false; });
       countSelected(list);
