@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser-2"),
 ]
 SignIn = Callable[[str], Page]
+REMEMBERED = "Object.keys(sessionStorage).filter(name => name.startsWith('risk-'))"
 
 
 def test_after_the_first_key_of_two_the_page_says_what_may_follow(sign_in: SignIn) -> None:
@@ -47,3 +48,28 @@ def test_the_way_back_to_the_queue_keeps_its_filters_and_there_leads_to_all(
     page.get_by_role("link", name="Queue", exact=True).click()
     expect(page.locator("#filter-level")).to_have_value("")
     assert "level" not in page.url
+
+
+def test_who_signs_in_next_in_a_tab_does_not_have_the_list_of_who_left(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.goto("/?level=HIGH")
+    page.locator("[data-row]").first.focus()
+    page.keyboard.press("j")
+    page.goto("/dashboards/")
+    assert page.evaluate(REMEMBERED) != []
+    page.context.clear_cookies()
+    page.goto("/accounts/login/")
+    page.wait_for_function("sessionStorage.length === 0")
+
+
+@pytest.mark.parametrize("key", ["?", "Control+k"])
+def test_a_dialog_ends_what_was_begun_with_a_first_key(sign_in: SignIn, key: str) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("g")
+    expect(page.locator(".key-hint")).to_be_visible()
+    page.keyboard.press(key)
+    dialog = page.locator("dialog[open]")
+    expect(dialog).to_be_visible()
+    expect(page.locator(".key-hint")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
