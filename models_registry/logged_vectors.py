@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from scoring.core.bundle import BundleError
 from scoring.core.features import FeaturePlan
-from scoring.core.field_checks import parse_time
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
@@ -115,9 +114,7 @@ class Replay:
             for name in self.spec.entity_fields
             if name in event.fields
         }
-        said = event.fields.get(self.spec.time_field)
-        offset = parse_time(said)[1] if isinstance(said, str) else 0.0
-        return replace(event, keys=keys, utc_offset=offset)
+        return replace(event, keys=keys)
 
 
 def in_chunks(predictions: "QuerySet[Prediction]", *, whole: bool) -> Iterator[list[Stored]]:

@@ -13,8 +13,9 @@ from scoring.core.types import Decision, Event, RiskLevel, ScreeningHit
 from scoring.core.watchlist import PERSON, UNKNOWN
 from scoring.explaining import CannotExplain, snapshot_for
 from scoring.models import Prediction
+from scoring.prediction_reasons import event_shown
 from scoring.screened import list_words
-from scoring.usual import event_shown, own_history
+from scoring.usual import own_history
 
 MOST_CHECKS = 4
 WHERE = {"other": "#links", "pace": "#timeline", "value": "", "time": "#timeline"}

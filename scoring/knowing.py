@@ -9,8 +9,8 @@ from scoring.core.band import band_of
 from scoring.core.bundle import Bundle
 from scoring.core.novelty import Novelty, find_novelty
 from scoring.models import Prediction
+from scoring.prediction_reasons import event_shown
 from scoring.replaying import CannotReplay, verify_one
-from scoring.usual import event_shown
 
 MOST_TOLD = 3
 HALF = 0.5

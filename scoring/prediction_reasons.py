@@ -1,7 +1,7 @@
 """Why a model gave a prediction its score: a waterfall, and the strongest reasons in words."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,12 @@ import numpy as np
 from scoring import figures
 from scoring.core.bundle import Bundle, BundleError
 from scoring.core.inference import Calibration, score_of
-from scoring.core.reasons import title
+from scoring.core.reasons import phrase, title
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
+from scoring.core.types import Event
 from scoring.deployment import loaded
+from scoring.feature_store.history import stored_event
 from scoring.margins import LINK_OF, WORDS, MarginWords, margin_within
 from scoring.models import Prediction
 
@@ -73,9 +75,11 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
         return float((score_of(one, link) if risk is None else risk)[0])
 
     known = prediction.probability is not None
-    amounts, titles = _by_title(parts, _features(bundle, spec, len(parts)))
+    declared = _declared(bundle, spec, len(parts))
+    amounts, titles = _by_title(parts, _features(declared, len(parts)))
     reasons = _told_once(prediction.reasons, amounts, titles, words)
-    steps = _steps(amounts, titles, reasons, words)
+    told = {titles.get(str(reason["feature"]), ""): reason for reason in reasons}
+    steps = _steps(amounts, told, _reader(prediction, declared, titles), words)
     margin = base + float(parts.sum())
     # Judged again here: the parts must lead to the stored score, not only have done so once.
     reached = float(score_of(np.array([margin]), link)[0])
@@ -93,6 +97,14 @@ def explain_prediction(prediction: Prediction, spec: DetectorSpec | None) -> Exp
         exact=error <= ADDS_UP,
         error=error,
     )
+
+
+def event_shown(row: Prediction, spec: DetectorSpec) -> Event:
+    """The event as phrases read it; personal data stays sealed."""
+    names = [name for name in row.event if name not in spec.pii_fields]
+    event = stored_event(spec, row.event, row.event_time, names, external_id=row.external_id)
+    amount = None if row.exposure is None else float(row.exposure)
+    return replace(event, currency=row.currency, amount=amount)
 
 
 def bundle_of(row: Prediction) -> Bundle | None:
@@ -114,15 +126,36 @@ def _model_of(
     return link, Calibration(), margin_within(score, link) - float(parts.sum())
 
 
-def _features(
-    bundle: Bundle | None, spec: DetectorSpec | None, count: int
-) -> list[tuple[str, str]]:
-    """(name, what it is in words) for each contribution."""
+def _declared(bundle: Bundle | None, spec: DetectorSpec | None, count: int) -> DetectorSpec | None:
+    """The declaration whose features the contributions are of."""
     for known in (bundle.spec if bundle else None, spec):
         if known is not None and len(known.features) == count:
-            titles = _titles(known.features)
-            return [(f.name, titles[f.subject]) for f in known.features]
-    return [("", f"feature {i + 1}") for i in range(count)]
+            return known
+    return None
+
+
+def _features(spec: DetectorSpec | None, count: int) -> list[tuple[str, str]]:
+    """(name, what it is in words) for each contribution."""
+    if spec is None:
+        return [("", f"feature {i + 1}") for i in range(count)]
+    titles = _titles(spec.features)
+    return [(f.name, titles[f.subject]) for f in spec.features]
+
+
+def _reader(
+    row: Prediction, spec: DetectorSpec | None, titles: Mapping[str, str]
+) -> Callable[[str], str]:
+    """A title -> what the event had of it, in words; the title itself where that is not known."""
+    vector = row.vector_array()
+    if spec is None or len(vector) != len(spec.features):
+        return str
+    places = {titles[feature.name]: i for i, feature in enumerate(spec.features)}
+
+    def read(what: str) -> str:
+        place = places[what]
+        return phrase(spec, spec.features[place], float(vector[place]), event_shown(row, spec))
+
+    return read
 
 
 def _titles(features: Iterable[FeatureSpec]) -> dict[tuple[str, ...], str]:
@@ -175,13 +208,17 @@ def _reason(reason: Mapping[str, Any], amount: float, words: MarginWords) -> dic
             break
     return {
         "feature": reason.get("feature", ""),
-        "now": now[:1].upper() + now[1:],
+        "now": _capital(now),
         "usual": f"{lead.strip(', ')} {usual}" if usual else "",
         "amount": amount,
         "raises": amount >= 0,
         "weight": words.weight(amount),
         "range": _drawn(reason.get("value"), reason.get("usual")),
     }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _drawn(value: object, usual: object) -> dict[str, int] | None:
@@ -200,18 +237,18 @@ def _drawn(value: object, usual: object) -> dict[str, int] | None:
 
 def _steps(
     amounts: Mapping[str, float],
-    titles: Mapping[str, str],
-    reasons: Iterable[Mapping[str, Any]],
+    told_of: Mapping[str, Mapping[str, Any]],
+    read_now: Callable[[str], str],
     words: MarginWords,
 ) -> list[figures.Step]:
-    """The strongest contributions, largest first, and the sum of the others."""
-    told_of = {titles.get(str(reason["feature"]), ""): reason for reason in reasons}
+    """The strongest contributions, largest first, and the sum of the others. `read_now` has words
+    for what no reason told."""
     order = sorted(amounts, key=lambda what: -abs(amounts[what]))
     chosen = [what for what in order[:MOST_STEPS] if amounts[what] != 0.0]
     steps = []
     for what in chosen:
         told = told_of.get(what)
-        label = str(told["now"]) if told else what[:1].upper() + what[1:]
+        label = str(told["now"]) if told else _capital(read_now(what))
         detail = f"{told['now']}, {told['usual']}" if told and told["usual"] else label
         steps.append(figures.Step(label, amounts[what], words.weight(amounts[what]), detail))
     rest = [amounts[what] for what in order[len(chosen) :]]

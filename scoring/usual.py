@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ from scoring.core.reasons import SHOWN_AS, USUAL, name_and_unit, number, phrase,
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.transformations import FeatureSpec
-from scoring.core.types import Event, Floats
+from scoring.core.types import Floats
 from scoring.deployment import loaded
-from scoring.feature_store.history import stored_event
 from scoring.models import Prediction
-from scoring.prediction_reasons import Explanation
+from scoring.prediction_reasons import Explanation, event_shown
 from scoring.selectors import earlier_of_entity
 
 MOST_EVENTS = 100
@@ -133,14 +132,6 @@ def beside(
     return [
         {**reason, "own": _own_line(str(reason["feature"]), row, spec, own)} for reason in reasons
     ]
-
-
-def event_shown(row: Prediction, spec: DetectorSpec) -> Event:
-    """The event as phrases read it; personal data stays sealed."""
-    names = [name for name in row.event if name not in spec.pii_fields]
-    event = stored_event(spec, row.event, row.event_time, names, external_id=row.external_id)
-    amount = None if row.exposure is None else float(row.exposure)
-    return replace(event, currency=row.currency, amount=amount)
 
 
 def _read_by_rules(row: Prediction, spec: DetectorSpec, own: Own) -> list[dict[str, Any]]:

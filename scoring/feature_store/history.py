@@ -10,6 +10,7 @@ import numpy as np
 
 from accounts import vault
 from scoring.core.features import EntityPlan, FeaturePlan, known_span
+from scoring.core.field_checks import parse_time
 from scoring.core.reader import NUMBERS
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Event
@@ -34,7 +35,8 @@ def stored_event(
 ) -> Event:
     """The fields `names` of a stored event in the clear; `keys` are tokens, as when scored.
 
-    A field of which nothing is known any more (see `clear`) is missing.
+    A field of which nothing is known any more (see `clear`) is missing. The offset from UTC is that
+    of the event's own time.
     `known_fraud`: since and until when the event was known as fraud (`known_frauds`).
     """
     fields = {name: clear(payload[name], spec.type_of(name)) for name in names if name in payload}
@@ -42,13 +44,21 @@ def stored_event(
         external_id=external_id,
         time=event_time.timestamp(),
         received=0.0,
-        utc_offset=0.0,
+        utc_offset=_offset(fields.get(spec.time_field, payload.get(spec.time_field))),
         amount=None,
         currency="",
         fields={name: value for name, value in fields.items() if value is not None},
         keys=dict(keys or {}),
         known_fraud=known_fraud,
     )
+
+
+def _offset(said: object) -> float:
+    """Seconds from UTC of a time as an event said it; 0 where it said none."""
+    try:
+        return parse_time(said)[1] if isinstance(said, str) else 0.0
+    except ValueError:  # Another field held the time when it was declared otherwise.
+        return 0.0
 
 
 def known_frauds(predictions: Sequence[UUID]) -> dict[UUID, tuple[float, float]]:

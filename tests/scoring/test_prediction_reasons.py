@@ -1,5 +1,7 @@
 """What an explanation says of a time of day: two features, and one thing to say."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,22 @@ def test_two_things_of_one_name_stay_apart(tmp_path, settings):
     ]
     row = Prediction(score=0.4, contributions=parts.tobytes(), reasons=reasons)
     assert [line["amount"] for line in explain_prediction(row, spec).reasons] == [1.0, 0.75]
+
+
+def test_a_bar_that_no_reason_told_says_what_the_event_had(tmp_path, settings):
+    settings.BUNDLE_DIR = tmp_path
+    spec = spec_of("payments")
+    vector = np.zeros(len(spec.features))
+    parts = np.zeros(len(spec.features))
+    for place, feature in enumerate(spec.features):
+        if feature.name in ("channel", "hour"):
+            parts[place], vector[place] = 1.0, 2.0
+    row = Prediction(
+        score=0.4,
+        contributions=parts.tobytes(),
+        vector=vector.tobytes(),
+        event={"channel": "transfer", "timestamp": "2026-11-23T02:05:00+02:00"},
+        event_time=datetime(2026, 11, 23, 0, 5, tzinfo=UTC),
+    )
+    bars = explain_prediction(row, spec).figure["data"][1]["y"]
+    assert bars[:2] == ["Channel transfer", "At 02:05 local time"]
