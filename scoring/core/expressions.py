@@ -18,6 +18,7 @@ import difflib
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scoring.core.rule_parsing import at_line, parse_condition
@@ -31,10 +32,11 @@ from scoring.core.vocabulary import (
     TAKE_MISSING,
     TEXT,
     TRUTH,
-    Function,
+    WORD,
     Node,
     RuleError,
     Values,
+    as_words,
     check_parameters,
     kind_of,
     member_problem,
@@ -247,17 +249,17 @@ class _Compiler:
                 steps.append(self._order(nodes[i], op, nodes[i + 1], kinds))
         return _chain([run for run, _ in operands], steps), TRUTH
 
-    def _group(self, node: ast.AST, left: ast.AST, kind: str) -> Compiled:
-        """The right side of `in`, in which a `left` of this kind is looked for."""
+    def _group(self, node: ast.AST, left: ast.AST, kind: str, who: str = "'in'") -> Compiled:
+        """The right side of `in`, or another list in which a `left` of this kind is looked for."""
         if kind == LIST:
-            raise self.fail(left, "'in' looks for one value")
+            raise self.fail(left, f"{who} looks for one value")
         places: Sequence[ast.AST] = ()
         if isinstance(node, ast.List | ast.Tuple):
             places, found = node.elts, [self.literal(part) for part in node.elts]
         elif isinstance(node, ast.Name) and isinstance(self.parameters.get(node.id), list):
             found = self.parameters[node.id]
         else:
-            raise self.fail(node, self._no_list(node))
+            raise self.fail(node, self._no_list(node, who))
         if len(found) > MAX_LIST or any(isinstance(value, list) for value in found):
             raise self.fail(node, f"a list has at most {MAX_LIST} numbers and texts")
         for i, value in enumerate([] if self.stored else found):
@@ -267,12 +269,13 @@ class _Compiler:
         group = frozenset(found)
         return (lambda values: group), LIST
 
-    def _no_list(self, node: ast.AST) -> str:
+    def _no_list(self, node: ast.AST, who: str) -> str:
         """Why a part is nothing to look in."""
+        example = f"{who} needs a list such as ['a', 'b']"
         if isinstance(node, ast.Name) and node.id in self.parameters:
             own = kind_of(self.parameters[node.id])
-            return f"'in' needs a list such as ['a', 'b'], and the parameter '{node.id}' is a {own}"
-        return "'in' needs a list such as ['a', 'b'] or a parameter with one"
+            return f"{example}, and the parameter '{node.id}' is a {own}"
+        return f"{example} or a parameter with one"
 
     def _order(self, left: ast.AST, op: ast.cmpop, right: ast.AST, kinds: Kinds) -> Step:
         act = COMPARISONS.get(type(op))
@@ -305,20 +308,32 @@ class _Compiler:
         function = FUNCTIONS.get(name)
         if function is None:
             raise self.fail(node, f"the functions are {', '.join(FUNCTIONS)}")
-        if node.keywords or not function.least <= len(node.args) <= function.most:
+        taken = len(node.args) - function.looks_in
+        if node.keywords or not function.least <= taken <= function.most:
             raise self.fail(node, f"write {function.usage}")
-        made = [self.make(part) for part in node.args]
+        made = [self.make(part) for part in node.args[:taken]]
         kinds = {kind for _, kind in made} - {ANY}
         if LIST in kinds or (function.takes != ANY and kinds - {function.takes}):
             raise self.fail(node, f"{name} takes a {function.takes}: {function.usage}")
         gives, act, parts = function.gives, function.act, [run for run, _ in made]
+        if function.looks_in:
+            act = partial(act, phrases=self._phrases(name, *node.args))
         if name == "default":
             if len(kinds) > 1:
                 raise self.fail(node, "the default is of the same kind as the value")
             gives = kinds.pop() if kinds else ANY
         if name in TAKE_MISSING:
             return (lambda values: act(*[part(values) for part in parts])), gives
-        return _checked(function, parts), gives
+        return _checked(function.takes, act, parts), gives
+
+    def _phrases(self, name: str, value: ast.AST, node: ast.AST) -> tuple[str, ...]:
+        """What a function looks for, from its list."""
+        group, _ = self._group(node, value, TEXT, who=name)
+        found: frozenset[str] = group({})
+        for phrase in sorted(found):
+            if not WORD.search(phrase):
+                raise self.fail(node, f"'{phrase}' has no letter or digit to look for")
+        return tuple(as_words(phrase) for phrase in found)
 
 
 def _membership(*, wanted: bool) -> Step:
@@ -347,10 +362,9 @@ def _chain(operands: list[Node], steps: list[Step]) -> Node:
     return run
 
 
-def _checked(function: Function, parts: list[Node]) -> Node:
+def _checked(takes: str, act: Callable[..., Any], parts: list[Node]) -> Node:
     """The call, unknown where an argument is missing or of another kind."""
-    act = function.act
-    allowed: Any = str if function.takes == TEXT else (int, float)
+    allowed: Any = str if takes == TEXT else (int, float)
 
     def run(values: Values) -> Any:
         found = [part(values) for part in parts]

@@ -4,6 +4,7 @@ import keyword
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 Values = Mapping[str, Any]
@@ -19,6 +20,8 @@ MAX_LIST = 500
 NUMBER, TEXT, TRUTH, LIST, ANY = "number", "text", "truth", "list", "any"
 NUMERAL = re.compile(r"^-?\d+(\.\d+)?$", re.ASCII)
 CONSTANTS = {"true": True, "false": False}
+WORD = re.compile(r"[^\W_]+")
+"""Letters and digits next to each other."""
 
 
 class RuleError(ValueError):
@@ -44,7 +47,8 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of the language. It takes `least` to `most` arguments, all of kind `takes`."""
+    """A function of the language. It takes `least` to `most` arguments, all of kind `takes`; where
+    it `looks_in` a list, that is one more, the last."""
 
     act: Callable[..., Any]
     takes: str
@@ -53,6 +57,19 @@ class Function:
     most: int
     usage: str
     meaning: str
+    looks_in: bool = False
+
+
+@lru_cache(maxsize=4096)
+def as_words(text: str) -> str:
+    """The words of a text in small letters, a blank around each: ` money services `."""
+    return f" {' '.join(WORD.findall(text.casefold()))} "
+
+
+def mentions(text: str, phrases: Collection[str]) -> bool:
+    """Whether one of the phrases, given `as_words`, stands in the text as whole words."""
+    words = as_words(text)
+    return any(phrase in words for phrase in phrases)
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -68,6 +85,13 @@ FUNCTIONS: dict[str, Function] = {
     "starts": Function(
         lambda text, part: text.casefold().startswith(part.casefold()),
         TEXT, TRUTH, 2, 2, "starts(text, part)", "whether the text begins so; likewise",
+    ),
+    "mentions": Function(
+        mentions,
+        TEXT, TRUTH, 1, 1, "mentions(text, list)",
+        "whether a word or phrase of the list stands in it as whole words; case and signs do not"
+        " matter",
+        looks_in=True,
     ),
     "missing": Function(
         lambda value: value is None,

@@ -322,10 +322,24 @@ def test_a_body_over_the_limit_is_413(post, champion, settings, url):
     [
         *("gambling", "Online Gambling", "money services", "money-services", "MONEY_SERVICES"),
         *("high-value goods", "high value goods", "adult entertainment", "crypto exchange"),
+        *("Money Services Business", "money service", "remittance", "jewelry_store", "high_value"),
+        *("online casino", "casino online", "sports_betting", "HIGH-VALUE-GOODS"),
     ],
 )
 def test_a_risky_kind_of_merchant_is_known_however_it_is_written(post, payments_detector, kind):
     assert "HIGH_RISK_MCC" in post(DETECT, payment(merchant_type=kind)).json()["reason_codes"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["young adults clothing", "cryptography books", "money", "bank_transfer", "valuehigh"]
+)
+def test_a_merchant_whose_kind_only_looks_risky_is_left_alone(post, payments_detector, kind):
+    assert "HIGH_RISK_MCC" not in post(DETECT, payment(merchant_type=kind)).json()["reason_codes"]
+
+
+def test_a_risky_category_is_known_with_blanks_around_it(post, payments_detector):
+    answer = post(DETECT, payment(merchant_type="shop", mcc_code=" 7995 ")).json()
+    assert "HIGH_RISK_MCC" in answer["reason_codes"]
 
 
 def test_the_same_payment_in_other_words_is_the_same_payment(post, payments_detector):
