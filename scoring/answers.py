@@ -194,7 +194,8 @@ def predict_answer(prediction: Prediction) -> dict[str, Any]:
 
 
 def imputed_fields(spec: DetectorSpec, given: Mapping[str, Any]) -> list[str]:
-    """Fields that the model reads and the event lacks, in the order in which it reads them."""
+    """Fields that the model reads and the event lacks, in the order in which it reads them; among
+    them the entity whose history it reads."""
     known = spec.schema["properties"]
-    read = dict.fromkeys(feature.field for feature in spec.features)
+    read = dict.fromkeys(name for one in spec.features for name in (one.field, one.entity))
     return [name for name in read if name in known and given.get(name) is None]

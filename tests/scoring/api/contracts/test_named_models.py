@@ -95,7 +95,7 @@ def test_a_large_amount_at_night_scores_higher(post, named_champion):
     assert post(URL, asked(risky)).json()["score"] > post(URL, asked()).json()["score"]
 
 
-@pytest.mark.parametrize("lacking", ["merchant_category", "amount", "time_of_day"])
+@pytest.mark.parametrize("lacking", ["merchant_category", "amount", "time_of_day", "entity_id"])
 def test_what_the_record_lacks_is_imputed_and_named(post, named_champion, lacking):
     response = post(URL, asked(record(**{lacking: None})))
     assert response.status_code == 200, response.content
