@@ -89,7 +89,11 @@ class LoginView(OpenView):
 
 
 class RefreshView(OpenView):
-    """The next pair for a refresh token, as long as the log-in lasts (JWT_SESSION_SECONDS)."""
+    """The next pair for a refresh token, as long as the log-in lasts (JWT_SESSION_SECONDS).
+
+    A refresh token works once; asked again within 30 seconds, as by a client that lost the answer,
+    it gets the same next one. Used later, or after its next one was, it ends its log-in.
+    """
 
     @extend_schema(
         operation_id="auth_refresh",
@@ -99,7 +103,9 @@ class RefreshView(OpenView):
     )
     def post(self, request: Request) -> Response:
         try:
-            pair = renew_tokens(_valid(RefreshIn, request)["refresh"])
+            pair = renew_tokens(
+                _valid(RefreshIn, request)["refresh"], address=client_address(request._request)
+            )
         except TokenRefused as error:
             raise AuthenticationFailed(str(error)) from error
         return Response(_body(pair))

@@ -1,4 +1,4 @@
-"""Users, API keys, the counters of rate limits and failed log-ins, and the audit trail."""
+"""Users, API keys, tokens, the counters of rate limits and failed log-ins, the audit trail."""
 
 import json
 from collections.abc import Iterator
@@ -146,6 +146,25 @@ class FailedLogin(models.Model):
 
     def __str__(self) -> str:
         return f"{self.username} from {self.address}: {self.failures}"
+
+
+class TokenFamily(models.Model):
+    """The refresh tokens of one log-in over the API, by their ids (accounts/token_families.py)."""
+
+    id = models.CharField(primary_key=True, max_length=32)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    current = models.CharField(max_length=32)
+    # The one that `current` was given for.
+    before = models.CharField(max_length=32, blank=True)
+    renewed_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "token families"
+
+    def __str__(self) -> str:
+        return f"refresh tokens of user {self.user_id}, last renewed {self.renewed_at:%F %T}"
 
 
 class AppendOnlyError(Exception):

@@ -13,6 +13,7 @@ TRIED_BY = {
     "tests/accounts/test_login.py": ("accounts.lockout",),
     "tests/accounts/test_ratelimit.py": ("accounts.ratelimit",),
     "tests/accounts/test_tables_at_once.py": (),
+    "tests/accounts/test_token_families.py": (),
     "tests/cases/test_attaching.py": ("cases.attaching",),
     "tests/cases/test_bulk.py": ("cases.bulk", "cases.closing", "cases.resting"),
     "tests/cases/test_case_upkeep.py": (
