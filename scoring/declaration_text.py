@@ -1,5 +1,6 @@
 """A detector's declaration as a text: read and checked with lines; what a new one starts from."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -55,6 +56,11 @@ rules:
 costs: {review_cost: 5, false_block_cost: 20}
 training: {learner: lightgbm, label_delay: 7d}
 """
+
+
+def base_of(text: str) -> str:
+    """By what it is known that the text which somebody edits still stands."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_text(text: str) -> tuple[dict[str, Any], dict[str, int]]:

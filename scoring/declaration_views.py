@@ -15,11 +15,10 @@ from scoring.core.bundle import BundleNotWritten
 from scoring.core.reader import SpecError
 from scoring.declaration_changes import Preview, preview_of
 from scoring.declaration_editor import Mistaken, Stale, Subject, edit
-from scoring.declaration_text import SKETCH, read_text
+from scoring.declaration_text import SKETCH, base_of, read_text
 from scoring.declarations import (
     StaleDeclaration,
     add_detector,
-    base_of,
     change_declaration,
     problems_of_change,
     text_of,

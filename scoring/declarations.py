@@ -15,7 +15,7 @@ from accounts.services import record_audit
 from scoring import deployment
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
-from scoring.declaration_text import read_text
+from scoring.declaration_text import base_of, read_text
 from scoring.feature_store.database import lock_windows
 from scoring.models import DeclaredText, Deployment, Detector
 from scoring.policies import adopt_declared_rules, lock, publish
@@ -51,11 +51,6 @@ def text_of(detector: Detector) -> str:
     stands = digest_of(detector.config)
     written = DeclaredText.objects.filter(detector=detector, digest=stands).first()
     return write_yaml(detector.config) if written is None else written.text
-
-
-def base_of(text: str) -> str:
-    """By what it is known that the text which somebody edits still stands."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_of_words(text: str) -> str:

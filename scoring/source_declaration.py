@@ -11,7 +11,7 @@ pii_fields: [customer]
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -87,7 +87,8 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A source that is well-formed; `detector` is a slug or empty."""
+    """A source that is well-formed; `detector` is a slug or empty. `text`: as its author wrote it,
+    with comments; empty where it came as JSON."""
 
     slug: str
     name: str
@@ -98,6 +99,7 @@ class Declared:
     detector: str = ""
     mapping: dict[str, str] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
+    text: str = ""
 
     def told(self) -> dict[str, Any]:
         """What a file would say, without what is empty."""
@@ -115,7 +117,7 @@ def read_yaml(text: str) -> Declared:
         raise SourceError(getattr(error, "problems", [("", str(error))])) from error
     lines = {INDEX.sub(r".\1", place): line for place, line in found.items()}
     try:
-        return read_mapping(raw, lines)
+        return replace(read_mapping(raw, lines), text=text)
     except SourceError as error:
         raise SourceError(error.problems, lines) from error
 

@@ -53,6 +53,24 @@ class Source(models.Model):
         return reverse("source_detail", args=[self.slug])
 
 
+class SourceText(models.Model):
+    """A source as its author wrote it: with comments, in an order of its own.
+
+    It is for whoever reads or edits it; the columns of `Source` are what counts. `digest` is that
+    of the declaration that the text says, so that one that something else changed since is told
+    apart. Apart from the source, which is read with every event.
+    """
+
+    source = models.OneToOneField(
+        Source, models.CASCADE, primary_key=True, related_name="declared_text"
+    )
+    text = models.TextField()
+    digest = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.source_id} {self.digest[:12]}"
+
+
 class DetectorAlias(models.Model):
     """Another name under which clients ask for a detector (`model_name`)."""
 

@@ -12,22 +12,21 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from scoring.declaration_changes import Preview, diff_lines
+from scoring.declaration_changes import REWRITTEN, Preview, changed_lines, diff_lines
 from scoring.declaration_editor import Mistaken, Stale, Subject, edit
-from scoring.policy_store import digest_of
+from scoring.declaration_text import base_of
 from scoring.rule_views import signed_in
 from scoring.source_declaration import SKETCH, Declared, SourceError, read_yaml
 from scoring.source_models import Source
 from scoring.source_tallies import activities_of
+from scoring.source_texts import declaration_of, text_of
 from scoring.sources import (
     StaleSource,
-    declaration_of,
     detector_for,
     effects_of,
     how_it_comes,
     save_source,
 )
-from scoring.yaml_writing import write_yaml
 
 TEMPLATE = "scoring/declaration.html"
 MAY_DECLARE = "scoring.add_source"
@@ -73,7 +72,7 @@ def source_new(request: HttpRequest) -> HttpResponse:
         text=lambda: SKETCH,
         base="",
         read=partial(_read, None),
-        preview=partial(_preview, None),
+        preview=partial(_preview, None, ""),
         save=partial(_save, signed_in(request)),
     )
     context = {**_context("Declare a source"), "may_edit": True}
@@ -85,16 +84,17 @@ def source_new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def source_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """One source: to read, or to edit (declaration_editor.edit)."""
-    source = get_object_or_404(Source.objects.select_related("detector"), slug=slug)
+    sources = Source.objects.select_related("detector", "declared_text")
+    source = get_object_or_404(sources, slug=slug)
     may_edit = request.user.has_perm(MAY_DECLARE)
     if request.method == "POST" and not may_edit:
         raise PermissionDenied
-    stands = declaration_of(source)
+    stands = text_of(source)
     subject = Subject(
-        text=partial(write_yaml, stands),
-        base=digest_of(stands),
+        text=lambda: stands,
+        base=base_of(stands),
         read=partial(_read, source),
-        preview=partial(_preview, source),
+        preview=partial(_preview, source, stands),
         save=partial(_save, signed_in(request)),
     )
     context = {
@@ -132,11 +132,12 @@ def _problem_of_slug(source: Source | None, slug: str) -> str:
     return f"there is a source '{slug}' already" if taken else ""
 
 
-def _preview(source: Source | None, declared: Declared) -> Preview:
+def _preview(source: Source | None, stands: str, declared: Declared) -> Preview:
     before = declaration_of(source) if source else {}
     after = declared.told()
     if before == after:
-        return Preview((), ())
+        lines = changed_lines(stands.splitlines(), declared.text.splitlines())
+        return Preview(lines, [REWRITTEN] if lines else ())
     return Preview(diff_lines(before, after), effects_of(source, declared))
 
 

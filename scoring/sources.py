@@ -15,11 +15,11 @@ from scoring.core.spec import DetectorSpec
 from scoring.deployment import UnknownDetector, latest, serving_of
 from scoring.models import Detector
 from scoring.pipeline_declaration import is_made_of_another
-from scoring.policy_store import digest_of
 from scoring.selectors import detector_made_from
 from scoring.services import Outcome, Refused, score_events
 from scoring.source_declaration import Declared, SourceError
 from scoring.source_models import FILES, PUSHED, STREAMS, DetectorAlias, Source, fields_read
+from scoring.source_texts import keep_text, source_base
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -56,14 +56,14 @@ def save_source(
 ) -> tuple[Source, bool]:
     """Make or update the source of that slug; (source, whether it is new). Audited.
 
-    `base` is the digest of the source that a person looked at, empty for a new one; None for a
-    file or a client, which are right whatever stands.
+    `base` is that of the text that a person looked at (`source_base`); None for a file or a client,
+    which are right whatever stands.
     Raises SourceError when it does not fit its detector, StaleSource when another source stands.
     """
     detector = detector_for(declared)
     if base is not None:
         stands = Source.objects.select_for_update().filter(slug=declared.slug).first()
-        if base != (digest_of(declaration_of(stands)) if stands else ""):
+        if base != source_base(stands):
             raise StaleSource(declared.slug)
     source, created = Source.objects.update_or_create(
         slug=declared.slug,
@@ -77,6 +77,7 @@ def save_source(
             "mapping": declared.mapping,
         },
     )
+    keep_text(source, declared.text)
     record_audit(
         actor=actor, action="source.added" if created else "source.changed", subject=source
     )
@@ -104,20 +105,6 @@ def detector_for(declared: Declared) -> Detector | None:
     if problems:
         raise SourceError(problems, declared.lines)
     return detector
-
-
-def declaration_of(source: Source) -> dict[str, Any]:
-    """A source as it is declared."""
-    return Declared(
-        slug=source.slug,
-        name=source.name,
-        source_type=source.source_type,
-        config=source.config,
-        schema=source.schema,
-        pii_fields=source.pii_fields,
-        detector="" if source.detector is None else source.detector.slug,
-        mapping=source.mapping,
-    ).told()
 
 
 def effects_of(source: Source | None, declared: Declared) -> list[str]:

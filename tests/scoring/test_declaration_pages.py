@@ -8,8 +8,8 @@ from django.conf import settings as django_settings
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from scoring.declaration_text import SKETCH, read_text
-from scoring.declarations import SHIPPED, base_of, load_detector, save_detector
+from scoring.declaration_text import SKETCH, base_of, read_text
+from scoring.declarations import SHIPPED, load_detector, save_detector
 from scoring.declarations import text_of as declared_text
 from scoring.deployment import serving
 from scoring.models import Deployment, Detector

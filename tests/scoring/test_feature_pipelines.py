@@ -13,10 +13,10 @@ from scoring import deployment
 from scoring.core.bundle import write_bundle
 from scoring.ingestion.stream import Message, check_detector, settle, source_values
 from scoring.models import Detector, Prediction
-from scoring.policy_store import digest_of
 from scoring.services import Refused, Scored
 from scoring.source_models import Source
-from scoring.sources import declaration_of, how_it_comes, score_source_events
+from scoring.source_texts import declaration_of, source_base
+from scoring.sources import how_it_comes, score_source_events
 from tests.factories import START, config_of, shipped_detector, train_bundle
 from tests.scoring.test_sources import KAFKA, WEBHOOK
 
@@ -174,7 +174,7 @@ def test_the_browser_may_change_the_schema_of_such_a_source_as_a_file_may(load, 
     }
     schema = {"type": "object", "properties": fewer, "required": ["user_id"]}
     text = yaml.safe_dump(stands | {"schema": schema})
-    form = {"text": text, "act": "save", "base": digest_of(stands)}
+    form = {"text": text, "act": "save", "base": source_base(Source.objects.get())}
     assert client.post(f"/sources/{SOURCE}/", form).status_code == 302
     assert "load its feature pipeline again" in how_it_comes(Source.objects.get())
 

@@ -6,10 +6,11 @@ import re
 import pytest
 
 from accounts.models import AuditEntry
-from scoring.policy_store import digest_of
-from scoring.source_declaration import SKETCH, read_yaml
+from scoring.source_declaration import SKETCH, read_mapping, read_yaml
 from scoring.source_models import Source
-from scoring.sources import declaration_of, save_source
+from scoring.source_texts import declaration_of, source_base
+from scoring.source_texts import text_of as declared_text
+from scoring.sources import save_source
 from scoring.yaml_writing import write_yaml
 from tests.scoring.test_sources import KAFKA, WEBHOOK
 
@@ -37,7 +38,7 @@ def post(editor, address, text, act="save", base=""):
 
 
 def base_of(source):
-    return digest_of(declaration_of(Source.objects.get(pk=source.pk)))
+    return source_base(Source.objects.get(pk=source.pk))
 
 
 def test_the_sketch_of_a_new_one_can_be_saved_as_it_is(editor):
@@ -110,7 +111,7 @@ def test_odd_keys_and_values_are_no_error_of_ours(editor, shop, odd):
 
 
 def test_what_changes_is_previewed_and_saved(editor, shop):
-    text = "# mine\n" + write_yaml(declaration_of(shop))
+    text = declared_text(shop)
     assert "what stands already" in text_of(post(editor, EDIT, text, "preview", base_of(shop)))
     text = text.replace("webhook", "rest").replace("[books, games]", "[books]")
     told = text_of(post(editor, EDIT, text, "preview", base_of(shop)))
@@ -128,6 +129,34 @@ def test_a_stale_edit_undoes_nothing(editor, shop):
     assert answer.status_code == 422 and "Somebody changed this" in text_of(answer)
     assert Source.objects.get().source_type == "webhook"
     assert base_of(shop) in text_of(post(editor, EDIT, text, "rebase", base))
+
+
+def test_the_comments_and_order_of_its_author_stay(editor, shop):
+    text = "# mine\n" + WEBHOOK.replace("required:", "# all of them\n  required:")
+    told = text_of(post(editor, EDIT, text, "preview", base_of(shop)))
+    assert "<ins># mine</ins>" in told and "nothing else changes" in told
+    assert post(editor, EDIT, text, base=base_of(shop)).url == EDIT
+    page = editor.get(EDIT).content.decode()
+    area = re.search(r"<textarea.*?>\n(.*?)</textarea>", page, re.DOTALL)
+    assert html.unescape(area[1]) == text
+
+
+def test_nobody_undoes_the_comments_of_another(editor, shop):
+    base = base_of(shop)
+    post(editor, EDIT, "# hers\n" + WEBHOOK, base=base)
+    answer = post(editor, EDIT, "# his\n" + WEBHOOK, base=base)
+    assert answer.status_code == 422 and "Somebody changed this" in text_of(answer)
+    assert declared_text(Source.objects.get()) == "# hers\n" + WEBHOOK
+
+
+def test_a_client_that_changes_it_has_it_written_anew(editor, shop):
+    post(editor, EDIT, "# mine\n" + WEBHOOK, base=base_of(shop))
+    declared = declaration_of(Source.objects.get())
+    save_source(read_mapping(declared), actor=None)
+    assert declared_text(Source.objects.get()) == "# mine\n" + WEBHOOK
+    declared["source_type"] = "rest"
+    save_source(read_mapping(declared), actor=None)
+    assert declared_text(Source.objects.get()) == write_yaml(declared)
 
 
 def test_the_list_says_how_events_come(editor, shop):
