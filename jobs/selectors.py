@@ -23,9 +23,13 @@ def get_job(job_id: int) -> Job | None:
     return Job.objects.select_related("requested_by").filter(pk=job_id).first()
 
 
-def unannounced_jobs(before: datetime) -> QuerySet[Job]:
-    """Queued jobs of which the workers heard last before `before`, or never."""
-    return Job.objects.filter(
-        Q(announced_at__lt=before) | Q(announced_at=None, queued_at__lt=before),
-        status=JobStatus.QUEUED,
-    ).order_by("queued_at", "id")
+def unannounced_jobs(before: datetime, *, now: datetime) -> QuerySet[Job]:
+    """Queued jobs of which the workers heard last before `before`, or never.
+
+    Times after `now` are of before a clock was set back, and say nothing.
+    """
+    waiting = Job.objects.filter(status=JobStatus.QUEUED)
+    just_now = Q(announced_at=None, queued_at__range=(before, now))
+    return waiting.exclude(Q(announced_at__range=(before, now)) | just_now).order_by(
+        "queued_at", "id"
+    )

@@ -165,8 +165,11 @@ def cancel_job(job: Job, *, actor: User | None) -> bool:
 def requeue_lost(now: datetime, *, lost_after: timedelta = LOST_AFTER) -> list[Job]:
     """Give the jobs whose worker died back to the queue; those out of attempts fail.
 
-    Returns the ones that are queued again, for the caller to announce.
+    A heartbeat that is still to come, of before a clock was set back, counts as one of `now`: who
+    lives beats again. Returns the ones that are queued again, for the caller to announce.
     """
+    running = Job.objects.filter(status=JobStatus.RUNNING)
+    running.filter(heartbeat_at__gt=now).update(heartbeat_at=now)
     lost = Q(status=JobStatus.RUNNING, heartbeat_at__lt=now - lost_after)
     requeued = []
     for job in Job.objects.filter(lost):

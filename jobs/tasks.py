@@ -27,7 +27,8 @@ def requeue_lost_jobs() -> int:
 @shared_task(name="jobs.start_queued")
 def start_queued_jobs() -> int:
     """Announce queued jobs of which no worker seems to have heard."""
-    waiting = list(unannounced_jobs(timezone.now() - UNHEARD_AFTER)[:_AT_ONCE])
+    now = timezone.now()
+    waiting = list(unannounced_jobs(now - UNHEARD_AFTER, now=now)[:_AT_ONCE])
     for job in waiting:
         announce_job(job)
     return len(waiting)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from jobs import dispatch
 from jobs.dispatch import announce_job
 from jobs.models import Job
-from jobs.services import claim_job
+from jobs.services import LOST_AFTER, claim_job, requeue_lost
 from jobs.tasks import UNHEARD_AFTER, requeue_lost_jobs, start_queued_jobs
 from tests.jobs.factories import JobFactory
 
@@ -62,6 +62,26 @@ def test_the_sweep_announces_what_no_worker_heard_of(sent, django_capture_on_com
     with django_capture_on_commit_callbacks(execute=True):
         assert start_queued_jobs() == 2
     assert {job_id for _, job_id in sent} == {lost.pk, again.pk}
+
+
+def test_a_clock_that_was_set_back_holds_no_announcement_up(
+    sent, django_capture_on_commit_callbacks
+):
+    times = {"queued_at": timezone.now() + LONG_AGO}
+    waiting = {JobFactory(**times).pk, JobFactory(**times, announced_at=times["queued_at"]).pk}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert start_queued_jobs() == 2
+    assert {job_id for _, job_id in sent} == waiting
+
+
+def test_a_clock_that_is_set_back_holds_no_requeue_up():
+    silent, lively = claim_job(JobFactory().pk), claim_job(JobFactory().pk)
+    now = timezone.now() - timedelta(hours=1)
+    assert requeue_lost(now) == []
+    Job.objects.filter(pk=lively.pk).update(heartbeat_at=now + LOST_AFTER)
+    assert requeue_lost(now + LOST_AFTER + timedelta(seconds=1)) == [silent]
+    lively.refresh_from_db()
+    assert lively.status == "running"
 
 
 def test_the_reaper_requeues_and_announces(sent, django_capture_on_commit_callbacks):
