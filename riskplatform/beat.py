@@ -1,7 +1,8 @@
-"""Beat, on a clock that may be set back.
+"""Beat, on a clock that may be set back and a database that may be away.
 
 Celery waits for the times that it wrote down. After a host's clock was ahead, by an hour or a year,
-they lie in the future, in memory and in the database: no sweep would run until then.
+they lie in the future, in memory and in the database: no sweep would run until then. And it forgets
+a last run that could not be written: what is rare would run again whenever the rows are read anew.
 """
 
 import logging
@@ -20,6 +21,13 @@ class Entry(ModelEntry):
     """A row of the timetable. A last run that is still to come is taken for one of this moment."""
 
     last_run_at: datetime
+    unwritten = False
+
+    def save(self) -> None:
+        """Write the last run down."""
+        self.unwritten = True
+        super().save()
+        self.unwritten = False
 
     def is_due(self) -> schedstate:
         """(whether to run it, seconds until to ask again)."""
@@ -30,7 +38,8 @@ class Entry(ModelEntry):
 
 
 class Scheduler(DatabaseScheduler):
-    """The timetable of the database, ordered anew when the clock was set back."""
+    """The timetable of the database, ordered anew when the clock was set back. What could not be
+    written is kept, and written when the database takes it."""
 
     Entry = Entry
     _ticked_at = 0.0
@@ -40,7 +49,20 @@ class Scheduler(DatabaseScheduler):
         and again, and each time a task would begin to wait anew."""
         now = timezone.now()
         self.Model.objects.filter(last_run_at__gt=now).update(last_run_at=now)
-        return super().all_as_schedule()
+        before, found = self._schedule or {}, super().all_as_schedule()
+        for name in self._dirty & before.keys() & found.keys():
+            ran, entry = before[name].model, found[name]
+            if entry.last_run_at < ran.last_run_at:
+                entry.last_run_at = entry.model.last_run_at = ran.last_run_at
+                entry.model.total_run_count = ran.total_run_count
+        return found
+
+    def sync(self) -> None:
+        """Write down what ran; what the database does not take comes again with the next."""
+        waiting = frozenset(self._dirty)
+        super().sync()
+        known = self._schedule or {}
+        self._dirty |= {name for name in waiting & known.keys() if known[name].unwritten}
 
     def apply_entry(self, entry: ModelEntry, producer: Any = None) -> None:
         """Send one task. Where that fails, be it for a broker that is away or a full disk, the log

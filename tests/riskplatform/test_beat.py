@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from celery.beat import Scheduler, SchedulingError, event_t
 from django.conf import settings
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from django_celery_beat import schedulers
 from django_celery_beat.models import PeriodicTask
@@ -102,6 +102,42 @@ def test_a_task_that_is_sent_is_told(sent, caplog):
     beat.tick()
     (entry,) = [entry for entry in beat.schedule.values() if entry.task == sent[0]]
     assert f"Scheduler: Sending due task {entry.name} ({entry.task})" in caplog.messages
+
+
+def last_runs():
+    return sorted(PeriodicTask.objects.values_list("last_run_at", flat=True))
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_last_run_that_could_not_be_written_is_written_later(sent, monkeypatch, error):
+    def away(*args, **more):
+        raise error("the database is away")
+
+    start = timezone.now()
+    beat = start_beat(last_run=start - AHEAD)
+    with monkeypatch.context() as patched:
+        patched.setattr(PeriodicTask, "save", away)
+        for _ in range(3):
+            beat.tick()
+            beat.sync()
+    assert last_runs()[-1] < start
+    beat.sync()
+    assert last_runs()[0] >= start
+
+
+def test_what_ran_is_not_run_again_where_rows_can_be_read_and_not_written(sent, monkeypatch):
+    def full(*args, **more):
+        raise OperationalError("database or disk is full")
+
+    beat = start_beat(last_run=timezone.now() - AHEAD)
+    monkeypatch.setattr(PeriodicTask, "save", full)
+    for _ in range(3):
+        beat.tick()
+        beat.sync()
+    beat._initial_read = True  # As every five minutes.
+    beat._heap = None
+    beat.tick()
+    assert len(sent) == 3 and max(waits(beat)) <= 31
 
 
 def test_a_full_disk_is_a_line_when_beat_writes_and_when_it_reads(sent, monkeypatch, caplog):
