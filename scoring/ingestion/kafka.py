@@ -169,8 +169,11 @@ class KafkaStream:
             first = self._consumer.poll(POLL_SECONDS)
             if first is None:
                 return []
+            self._given_up.clear()
             more = self._consumer.consume(self.options.batch - 1, self.options.linger)
-            records = [first, *more]
+            # Its partition may have gone and come back meanwhile: then it is another's, or comes
+            # again. Of what it reads at once the client leaves such records out itself.
+            records = more if _partition(first) in self._given_up else [first, *more]
         return [record for record in records if self._is_message(record)]
 
     def _is_message(self, record: Record) -> bool:

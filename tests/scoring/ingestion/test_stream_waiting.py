@@ -212,6 +212,23 @@ def test_a_batch_whose_partition_comes_back_is_left_to_the_next(
     assert (sent, committed[-1], kafka.counts.received) == ([100], {("t", 0): 101}, 1)
 
 
+@pytest.mark.parametrize("give_up", ["_lost", "_revoked"])
+def test_a_record_whose_partition_comes_back_while_its_batch_is_read_is_left_out(give_up, tmp_path):
+    options = KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "broker"})
+    kafka, _ = stream_of(KafkaStream, options, tmp_path)
+    asked = ("incremental_assign", "incremental_unassign", "resume")
+    consumer, place = SimpleNamespace(**dict.fromkeys(asked, list)), [TopicPartition("t", 0)]
+
+    def read_more(most, seconds):
+        getattr(kafka, give_up)(consumer, place)
+        kafka._assigned(consumer, place)
+        return [Record(100, SAMPLE)]  # as far as another member came meanwhile
+
+    consumer.poll, consumer.consume = (lambda seconds: Record(7, SAMPLE)), read_more
+    kafka._consumer, kafka._owned = consumer, {("t", 0)}
+    assert [record.offset() for record in kafka._take()] == [100]
+
+
 def test_a_partition_that_was_lost_in_a_pause_is_read_when_it_comes_back(tmp_path):
     kafka, _ = stream_of(
         KafkaStream, KafkaOptions("anomaly", "t", "g", {"bootstrap.servers": "-"}), tmp_path
