@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from cases.currencies import word_of_unknown
 from cases.exchange import plain
 from cases.exchange_rates import rates_in_force, rates_of
 from cases.rate_forms import RateForm
@@ -41,13 +42,15 @@ def exchange_rates(request: HttpRequest) -> HttpResponse:
             return redirect("exchange_rates")
     common = settings.COMMON_CURRENCY
     rows = list(rates_in_force().select_related("set_by"))
+    lacking = currencies_without_rate(rates_of(rows))
     context = {
         "title": "Exchange rates",
         "crumbs": [("Cases", "/cases/"), ("Team queues", "/cases/team-queues/")],
         "common": common,
         "version": max((row.pk for row in rows), default=0),
         "rows": [(row, plain(row.rate), row.to == common) for row in rows],
-        "lacking": sorted(currencies_without_rate(rates_of(rows)).items()),
+        "lacking": sorted(lacking.items()),
+        "unknown": word_of_unknown(lacking),
         "form": form,
         "may_change": user.has_perm(SET_RATE),
     }

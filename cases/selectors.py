@@ -8,6 +8,7 @@ from django.db.models import Count, DateTimeField, F, Prefetch, Q, QuerySet
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
+from cases.currencies import word_of_unknown
 from cases.exchange import Rates
 from cases.exchange_rates import current_rates
 from cases.models import Alert, AlertPrediction, Touch
@@ -208,7 +209,8 @@ def lack_of_rates() -> str:
     if not lacking:
         return ""
     codes = ", ".join(f"{code or 'unnamed'} ({n:,} alerts)" for code, n in sorted(lacking.items()))
-    if rates is None:
-        return f"No rate is declared: amounts in {codes} are ordered and limited as they stand."
     have = "1 currency has" if len(lacking) == 1 else f"{len(lacking)} currencies have"
-    return f"{have} no rate: {codes}. They are ordered as they stand, and take two people to close."
+    told = f"{have} no rate: {codes}. They are ordered as they stand, and take two people to close."
+    if rates is None:
+        told = f"No rate is declared: amounts in {codes} are ordered and limited as they stand."
+    return f"{told} {word_of_unknown(lacking)}".rstrip()

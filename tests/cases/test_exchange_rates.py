@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.urls import reverse
 
 from accounts.models import AuditEntry
 from cases import reordering
@@ -88,6 +89,17 @@ def test_lacking_rates_are_told_only_where_amounts_differ_in_currency():
     assert lack_of_rates() == ""
     alert_in("b", "USD")
     assert lack_of_rates().startswith("No rate is declared: amounts in JPY (1 alerts), USD")
+
+
+def test_codes_that_nobody_lists_are_told_until_they_have_a_rate(client, admin):
+    alert_in("a", "XQZ")
+    alert_in("b", "usd")
+    said = "Not in ISO 4217: XQZ. Ask who sends it, or declare its rate."
+    assert lack_of_rates().endswith(said)
+    client.force_login(admin)
+    assert said in client.get(reverse("exchange_rates")).content.decode()
+    declared(XQZ="0.5")
+    assert said not in lack_of_rates() + client.get(reverse("exchange_rates")).content.decode()
 
 
 def test_new_rates_order_anew_what_waits():
