@@ -120,8 +120,8 @@ def _bundles(
                 FAULT,
                 f"{row.detector.slug} {row.version}",
                 problem,
-                f"{_if_elsewhere(row.digest)}Promote a version whose bundle is whole, or run:"
-                " manage.py load_detectors",
+                f"{_if_elsewhere(row.digest)}Promote a version whose bundle is whole, or run"
+                " `manage.py load_detectors`.",
                 row.detector.slug,
                 row.detector.get_absolute_url(),
             )
@@ -300,7 +300,7 @@ def _workers(now: datetime) -> Iterator[Finding]:
         FAULT if waiting else WARNING,
         "Worker",
         f"No worker answers; {counted(waiting, 'job')} to be done.",
-        "Start one: manage.py runplatform, or celery -A riskplatform worker --pool=threads.",
+        "Start one: `manage.py runplatform`, or `celery -A riskplatform worker --pool=threads`.",
         url=reverse("job_list"),
     )
 
@@ -313,7 +313,7 @@ def _beat(now: datetime) -> Iterator[Finding]:
         return
     said = "It has never run" if last is None else f"It last ran {last:%Y-%m-%d %H:%M} UTC"
     text = f"{said}: sweeps, retraining and drift checks do not happen."
-    remedy = "Start it: manage.py runplatform, or celery -A riskplatform beat."
+    remedy = "Start it: `manage.py runplatform`, or `celery -A riskplatform beat`."
     yield Finding("beat", FAULT, "Beat", text, remedy)
 
 

@@ -27,7 +27,8 @@ from scoring.watchlist_store import synchronised_at
 @dataclass(frozen=True, slots=True)
 class Shortfall:
     """`kind` is `rule`, `list`, `bundle` or `review`, `subject` names it; `text` says what is
-    wrong, what happens instead and what to do. `degrades`: what worked before does not."""
+    wrong, what happens instead and what to do, commands in backticks. `degrades`: what worked
+    before does not."""
 
     detector: str
     kind: str
@@ -123,7 +124,7 @@ def list_sentence(name: str, synced_at: datetime | None) -> str:
     if name not in TITLES:
         known = ", ".join(sorted(TITLES))
         return f"Names are not screened against '{name}': there is no such list, only {known}."
-    run = f"Run python manage.py sync_watchlist FILE_OR_ADDRESS --list {name}"
+    run = f"Run `python manage.py sync_watchlist FILE_OR_ADDRESS --list {name}`."
     if synced_at is None:
         return f"Names are not screened against {TITLES[name]}: it was never synchronised. {run}"
     age = duration(settings.WATCHLIST_STALE_DAYS * 86400.0)

@@ -36,7 +36,7 @@ Number = Decimal | float | int
 DASH: Final = mark_safe('<span class="muted">–</span>')  # noqa: RUF001 - how pages write nothing
 NOT_SCORED: Final = mark_safe('<span class="muted" title="Not scored">–</span>')  # noqa: RUF001
 AGES: Final = ((31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"))
-COMMAND: Final = re.compile(r"(?:python )?manage\.py \w+(?: --[a-z-]+(?: [\w-]+)?| [A-Z_]{4,})*")
+COMMAND: Final = re.compile("`([^`]+)`")
 FOUR_PLACES = Decimal("0.0001")
 ALMOST: Final = 0.995
 """Above, a probability is more than 99 %; so much below certainty it is not rounded up to it."""
@@ -58,8 +58,8 @@ def icon(name: str, size: str = "") -> SafeString:
 
 @register.filter
 def commands(sentence: str) -> SafeString:
-    """A sentence of ours; a command in it is not broken between lines."""
-    found = COMMAND.sub(r'<code class="command">\g<0></code>', escape(sentence))
+    """A sentence of ours; what stands in backticks is a command, and not broken between lines."""
+    found = COMMAND.sub(r'<code class="command">\1</code>', escape(sentence))
     return mark_safe(found)  # noqa: S308 - escaped above
 
 

@@ -186,13 +186,17 @@ def test_an_old_year_has_four_digits():
     [
         ("Not screened. Run ", "python manage.py sync_watchlist FILE_OR_ADDRESS --list un", ""),
         ("Load it with ", "manage.py load_detectors FILE", "."),
-        ("It is ", "manage.py consume --source shop", " starts one."),
+        ("It is ", "celery -A riskplatform worker --pool=threads", ": it starts one."),
     ],
 )
 def test_a_command_in_a_sentence_is_set_as_one(before, command, after):
     marked = f'{before}<code class="command">{command}</code>{after}'
-    assert commands(f"{before}{command}{after}") == marked
+    assert commands(f"{before}`{command}`{after}") == marked
 
 
 def test_what_a_sentence_with_a_command_quotes_is_escaped():
-    assert "<script>" not in commands(f"{EVIL} manage.py load_detectors")
+    assert "<script>" not in commands(f"{EVIL} `manage.py load_detectors {EVIL}`")
+
+
+def test_a_sentence_without_a_marked_command_stays_as_it_is():
+    assert commands("Run manage.py soon. Or ` so.") == "Run manage.py soon. Or ` so."

@@ -136,7 +136,8 @@ def test_a_bundle_that_does_not_load_is_told(payments_detector):
 def test_a_list_that_was_never_synchronised_is_told_with_what_to_run(
     client, analyst, payments_detector
 ):
-    command = "python manage.py sync_watchlist FILE_OR_ADDRESS --list ofac_sdn"
+    run = "python manage.py sync_watchlist FILE_OR_ADDRESS --list ofac_sdn"
+    command = f'Run <code class="command">{run}</code>.'
     for url in (payments_detector.get_absolute_url(), reverse("watchlists")):
         assert command in page(client, analyst, url)
     sentence = "Not screened by name against OFAC SDN and UN Security Council"
