@@ -372,6 +372,16 @@ def test_the_palette_finds_alerts_by_words_and_leads_there(sign_in: SignIn, seco
     page.wait_for_url(re.compile(r"/\?q=travel|/alerts/|/cases/"))
 
 
+@pytest.mark.parametrize("narrowed", ["detector=payments", "low=5&sort=amount"])
+def test_clearing_the_filters_stands_in_their_line(sign_in: SignIn, narrowed: str) -> None:
+    page = sign_in("analyst")
+    page.goto(f"/?{narrowed}")
+    clear = page.locator("form.filters a[data-key='0']").bounding_box()
+    order = page.locator("#filter-sort").bounding_box()
+    assert clear and order
+    assert abs(clear["y"] - order["y"]) < order["height"]
+
+
 def test_the_queue_fits_and_is_accessible(sign_in: SignIn, second: str) -> None:
     page = sign_in("analyst")
     for width, path in ((820, "/"), (1280, "/?view=snoozed"), (820, "/?q=nowhere&age=7d")):
