@@ -88,6 +88,8 @@
       ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
       tickfont: { size: NAME, color: map["@muted"] }
     };
+    // Which ticks it has depends on its height: room for the uppermost would change that, and so on.
+    var upright = Object.assign({}, axis, { automargin: "width", ticklabeloverflow: "allow" });
     var base = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true, dragmode: false,
       height: box.clientHeight || 240, margin: { l: 8, r: 12, t: 4, b: 8, pad: 4 },
@@ -96,11 +98,11 @@
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11, color: map["@muted"] } },
       hoverlabel: { bgcolor: map["@ink"], bordercolor: map["@ink"], align: "left",
         font: { size: 12, color: getComputedStyle(document.documentElement).getPropertyValue("--surface").trim() } },
-      bargap: 0.35, xaxis: axis, yaxis: axis
+      bargap: 0.35, xaxis: axis, yaxis: upright
     };
     var clean = Object.assign({}, given);
     delete clean.template; // plotly.py's own looks
-    Object.keys(clean).forEach(function (key) { if (/^[xy]axis\d+$/.test(key)) base[key] = axis; });
+    Object.keys(clean).forEach(function (key) { if (/^[xy]axis\d+$/.test(key)) base[key] = key[0] === "y" ? upright : axis; });
     var names = clean.yaxis && clean.yaxis.categoryarray;
     delete box.dataset.drawnAt;
     if (names) {

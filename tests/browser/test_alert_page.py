@@ -1,5 +1,6 @@
 """The alert in a real Chromium: one screen, what it fetches, the reveal, the way back."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -16,6 +17,19 @@ pytestmark = [
     pytest.mark.xdist_group("browser-1"),
 ]
 SignIn = Callable[[str], Page]
+NAMES, UNTITLED = ["elsewhere", "Paris", "Berlin"], {"title": {"text": ""}}
+DAYS = {"type": "date", "range": ["2026-10-23", "2026-11-26"], "anchor": "y2"}
+PLACES = json.dumps(
+    {
+        "data": [{"y": NAMES, "text": NAMES, "yaxis": "y2", "marker": {"size": 7}}],
+        "layout": {
+            "xaxis": DAYS | UNTITLED,
+            "yaxis": {"rangemode": "tozero", "domain": [0.4, 1.0]} | UNTITLED,
+            "yaxis2": {"domain": [0.0, 0.3], "type": "category", "anchor": "x"} | UNTITLED,
+        },
+    }
+)
+"""A time line of three places, the upper panel empty."""
 FIND = """
 from cases.links_models import EntityLink, SharedValue
 from cases.models import Alert
@@ -230,6 +244,19 @@ def test_the_way_back_leads_from_a_linked_entity_to_the_alert(
     page.wait_for_url(lambda url: url.endswith(alerts["payments"]))
     page.wait_for_load_state("networkidle")
     expect(page.locator(".link-graph")).to_be_visible()
+
+
+def test_a_chart_finds_its_margins_whatever_room_its_upper_names_take(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.locator("[data-row-open]").first.click()
+    chart = page.locator("[data-chart-src='#timeline-figure']")
+    expect(chart.locator(".ytick text").first).to_be_visible()
+    page.locator("#timeline-figure").evaluate("(e, it) => { e.textContent = it; }", PLACES)
+    page.evaluate("document.dispatchEvent(new CustomEvent('risk:theme'))")
+    expect(chart.locator(".y2tick text", has_text="elsewhere")).to_be_visible()
+    assert [text for text in said if "redraws" in text] == []
 
 
 def test_no_panel_has_an_accessibility_violation(sign_in: SignIn, alerts: dict[str, str]) -> None:
