@@ -150,38 +150,11 @@ def _served_since(guard: PromotionGuard) -> datetime:
 
 
 def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> bool:
+    """Whether this worker did; a fault is kept on the guard, which goes on watching."""
     texts = " ".join(breach.text for breach in found)
     try:
-        with transaction.atomic():
-            Detector.objects.select_for_update(no_key=True).get(pk=guard.detector_id)
-            # Of two workers one finds it broken already.
-            held = PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING)
-            if not held.update(
-                state=State.BROKEN,
-                ended_at=now,
-                breaches=[{"guard": breach.guard, "text": breach.text} for breach in found],
-            ):
-                return False
-            guard.version.refresh_from_db(fields=["stage"])
-            if guard.version.stage != ModelVersion.Stage.CHAMPION:
-                raise PromotionRefused("It no longer serves.")
-            decision = roll_back(
-                guard.detector,
-                actor=None,
-                reason=f"Rolled back by its guard: {texts}",
-                expected=guard.version_id,
-            )
-            record_audit(
-                actor=None,
-                action="model.guard_broken",
-                subject=guard.version,
-                detail={
-                    "restored": decision.version.label,
-                    "breaches": [breach.guard for breach in found],
-                    "before": guard.before,
-                    "after": guard.after,
-                },
-            )
+        if not _restored(guard, found, f"Rolled back by its guard: {texts}", now=now):
+            return False
     except (PromotionRefused, BundleError) as problem:
         logger.error("%s broke its guard, and cannot be rolled back: %s", guard.version, problem)
         fault = f"{texts} It could not be rolled back: {problem}"
@@ -190,6 +163,28 @@ def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> 
         return False
     logger.warning("%s was rolled back by its guard: %s", guard.version, texts)
     guard.refresh_from_db()
+    return True
+
+
+@transaction.atomic
+def _restored(guard: PromotionGuard, found: list[Breach], reason: str, *, now: datetime) -> bool:
+    """Bring the former champion back, all on record or nothing; False where another worker did."""
+    Detector.objects.select_for_update(no_key=True).get(pk=guard.detector_id)
+    held = PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING)
+    told = [{"guard": breach.guard, "text": breach.text} for breach in found]
+    if not held.update(state=State.BROKEN, ended_at=now, breaches=told):
+        return False
+    guard.version.refresh_from_db(fields=["stage"])
+    if guard.version.stage != ModelVersion.Stage.CHAMPION:
+        raise PromotionRefused("It no longer serves.")
+    decision = roll_back(guard.detector, actor=None, reason=reason, expected=guard.version_id)
+    detail = {
+        "restored": decision.version.label,
+        "breaches": [breach.guard for breach in found],
+        "before": guard.before,
+        "after": guard.after,
+    }
+    record_audit(actor=None, action="model.guard_broken", subject=guard.version, detail=detail)
     return True
 
 
