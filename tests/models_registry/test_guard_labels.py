@@ -6,37 +6,24 @@ import pytest
 
 from models_registry.guarding import check_guard
 from models_registry.models import PromotionDecision
-from models_registry.promotion import promote
-from models_registry.promotion_models import PromotionGuard
 from scoring.models import Label, Prediction
-from tests.models_registry.guards import EVENTS, guarded_versions, worsen
+from tests.models_registry.guards import EVENTS, worsen
 from tests.models_registry.rivals import tell_truths
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def versions(payments_detector, payments_digest):
-    return guarded_versions(payments_detector, payments_digest)
-
-
-@pytest.fixture
-def guard(versions):
-    promote(versions[1], actor=None, reason="test")
-    return PromotionGuard.objects.get()
-
-
-@pytest.fixture
-def weeks(guard, versions, monkeypatch):
+def weeks(guard, guarded, monkeypatch):
     """Both champions' events are eight days apart and matured, two each are among the newest;
     the former one's and the new one's."""
     monkeypatch.setattr("models_registry.guarding.MOST_EVENTS", 2)
     guard.detector.config["training"]["guard"] = {"events": 2}
     guard.detector.save(update_fields=["config"])
     worsen()
-    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+    PromotionDecision.objects.filter(version=guarded[0]).update(at=guard.since - timedelta(days=9))
     rows = Prediction.objects.order_by("received_at", "id")
-    sides = [rows.filter(bundle_digest=one.digest) for one in versions]
+    sides = [rows.filter(bundle_digest=one.digest) for one in guarded]
     for side, days in zip(sides, (-8, 0), strict=True):
         side.update(event_time=guard.since + timedelta(days=days, minutes=1))
     return [list(side) for side in sides]
@@ -53,13 +40,13 @@ def flag(rows):
     Prediction.objects.filter(pk__in=[row.pk for row in rows]).update(decision="BLOCK")
 
 
-def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, versions):
+def test_precision_that_falls_on_matured_labels_is_rolled_back(guard, guarded):
     former = list(Prediction.objects.all())
     worsen()
-    later = list(Prediction.objects.filter(bundle_digest=versions[1].digest))
+    later = list(Prediction.objects.filter(bundle_digest=guarded[1].digest))
     assert len(later) == EVENTS
     Prediction.objects.update(decision="REVIEW")
-    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+    PromotionDecision.objects.filter(version=guarded[0]).update(at=guard.since - timedelta(days=9))
     earlier = guard.since - timedelta(days=8)
     Prediction.objects.filter(pk__in=[row.pk for row in former]).update(event_time=earlier)
     happened = guard.since + timedelta(minutes=1)
@@ -120,8 +107,8 @@ def test_of_very_many_labels_the_newest_are_read(guard, weeks, monkeypatch):
 
 
 @pytest.mark.parametrize(("days", "labelled"), [(1, 20), (8, 40)])
-def test_labels_count_once_they_matured_and_for_who_served_then(guard, versions, days, labelled):
-    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+def test_labels_count_once_they_matured_and_for_who_served_then(guard, guarded, days, labelled):
+    PromotionDecision.objects.filter(version=guarded[0]).update(at=guard.since - timedelta(days=9))
     rows = list(Prediction.objects.order_by("received_at"))
     tell_truths(rows)
     for part, event_days in ((rows[:10], -20), (rows[10:30], -8), (rows[30:50], -5)):

@@ -15,22 +15,11 @@ from models_registry.tasks import watch_promotions_task
 from scoring.deployment import serving
 from scoring.models import Prediction
 from tests.factories import card, scored_many
-from tests.models_registry.guards import EVENTS, guarded_versions, worsen
+from tests.models_registry.guards import EVENTS, worsen
 from tests.models_registry.rivals import other_digest, traffic
 from tests.models_registry.versions import VersionFactory, make_detector
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def versions(payments_detector, payments_digest):
-    return guarded_versions(payments_detector, payments_digest)
-
-
-@pytest.fixture
-def guard(versions):
-    promote(versions[1], actor=None, reason="test")
-    return PromotionGuard.objects.get()
 
 
 def now():
@@ -41,17 +30,17 @@ def stages():
     return list(ModelVersion.objects.order_by("number").values_list("stage", flat=True))
 
 
-def test_the_first_champion_has_nobody_to_be_held_against(versions):
+def test_the_first_champion_has_nobody_to_be_held_against(guarded):
     assert not PromotionGuard.objects.exists()
 
 
-def test_a_promotion_is_watched_for_the_label_delay_and_a_week(guard, versions):
-    assert (guard.former, guard.version, guard.state) == (*versions, "watching")
+def test_a_promotion_is_watched_for_the_label_delay_and_a_week(guard, guarded):
+    assert (guard.former, guard.version, guard.state) == (*guarded, "watching")
     assert guard.until - guard.since == timedelta(days=14)
 
 
-def test_the_declaration_can_switch_it_off(versions):
-    detector = versions[0].detector
+def test_the_declaration_can_switch_it_off(guarded):
+    detector = guarded[0].detector
     detector.config["training"]["guard"] = {"enabled": False}
     detector.save(update_fields=["config"])
     promote(ModelVersion.objects.get(number=2), actor=None, reason="test")
@@ -95,14 +84,14 @@ def test_too_few_events_break_nothing(guard):
     assert watch_promotions(now=now()) == []
 
 
-def test_it_does_not_flap(guard, versions):
+def test_it_does_not_flap(guard, guarded):
     worsen(latency_us=900_000)
     watch_promotions(now=now())
     for _ in range(3):
         assert watch_promotions(now=now()) == []
     assert PromotionDecision.objects.filter(action="roll_back").count() == 1
     assert PromotionGuard.objects.filter(state="watching").count() == 0
-    assert not evidence_for(versions[1], versions[0]).passed
+    assert not evidence_for(guarded[1], guarded[0]).passed
 
 
 def test_two_workers_roll_back_once(guard):
@@ -144,8 +133,8 @@ def test_a_fault_of_one_guard_keeps_nobody_from_watching_the_others(guard, monke
     assert guard.state == "watching"
 
 
-def test_what_its_guard_took_out_comes_back_by_promotion_alone(guard, versions, owner):
-    first = versions[0]
+def test_what_its_guard_took_out_comes_back_by_promotion_alone(guard, guarded, owner):
+    first = guarded[0]
     promote(first, actor=None, reason="v1 again")
     again = PromotionGuard.objects.get(version=first)
     PromotionGuard.objects.filter(pk=again.pk).update(state="broken")
@@ -156,11 +145,11 @@ def test_what_its_guard_took_out_comes_back_by_promotion_alone(guard, versions, 
     assert serving("payments").version == "v2"
 
 
-def test_what_people_promoted_again_is_gone_back_to(guard, versions):
+def test_what_people_promoted_again_is_gone_back_to(guard, guarded):
     """By the guard of the next champion too: that its own broke once was known and outweighed."""
     worsen(latency_us=900_000)
     watch_promotions(now=now())
-    promote(versions[1], actor=None, reason="The host was slow that day, not the model")
+    promote(guarded[1], actor=None, reason="The host was slow that day, not the model")
     traffic(EVENTS, seed=12)
     third = VersionFactory(detector=guard.detector, number=3, digest=other_digest(review=0.4))
     promote(third, actor=None, reason="test")
@@ -175,7 +164,7 @@ def test_a_person_who_rolls_back_first_ends_it(guard, owner):
     assert guard.state == "ended"
 
 
-def test_the_next_promotion_ends_the_guard_of_the_last(guard, versions):
+def test_the_next_promotion_ends_the_guard_of_the_last(guard, guarded):
     third = VersionFactory(detector=guard.detector, number=3, digest=other_digest(review=0.4))
     promote(third, actor=None, reason="test")
     guard.refresh_from_db()
@@ -209,9 +198,9 @@ def test_what_another_detector_scores_moves_no_level(guard, cards_detector):
     assert guard.before["p99_ms"] < 900
 
 
-def test_a_guard_that_breaks_breaks_no_other(guard, versions):
+def test_a_guard_that_breaks_breaks_no_other(guard, guarded):
     elsewhere = make_detector("elsewhere")
-    for number, version in enumerate(versions, start=1):
+    for number, version in enumerate(guarded, start=1):
         same = VersionFactory(detector=elsewhere, number=number, digest=version.digest)
         promote(same, actor=None, reason="test")
     worsen(latency_us=900_000)
@@ -306,10 +295,10 @@ def test_as_many_events_as_declared_are_enough_to_pass(guard, events, state):
     assert guard.state == state
 
 
-def test_what_was_flagged_is_read_of_all_the_former_champion_served(guard, versions, monkeypatch):
+def test_what_was_flagged_is_read_of_all_the_former_champion_served(guard, guarded, monkeypatch):
     """Of ten equal spans alike, however many events each had."""
     monkeypatch.setattr("models_registry.guarding.MOST_EVENTS", 20)
-    PromotionDecision.objects.filter(version=versions[0]).update(at=guard.since - timedelta(days=9))
+    PromotionDecision.objects.filter(version=guarded[0]).update(at=guard.since - timedelta(days=9))
     rows = list(Prediction.objects.order_by("received_at", "id"))
     for place, row in enumerate(rows):
         day = 0 if place < 40 else (place - 40) % 10 * 0.9
