@@ -78,14 +78,16 @@ def evaluate_as_of(
     job: Job | None,
     progress: Progress,
     now: datetime | None = None,
+    keep: bool = True,
 ) -> Evaluation:
     """Judge the version's bundle on all matured events after those that it learnt from.
 
     Labels, delay and costs are those of `now`, features and thresholds the bundle's. A version
     whose thresholds were moved is compared with the one that it came from, any other with the
-    champion that serves now (`compare_with_present`). Raises EvaluationError when nothing has
-    matured, BundleError when the bundle does not load, JobCancelled when the job was cancelled.
-    Nothing is kept then.
+    champion that serves now (`compare_with_present`). What is not to be kept is compared with
+    nothing: a look back, chosen by its outcome, is no evidence for a promotion. Raises
+    EvaluationError when nothing has matured, BundleError when the bundle does not load,
+    JobCancelled when the job was cancelled. Nothing is kept then.
     """
     detector, spec = version.detector, version.detector.spec()
     bundle = loaded(version.digest)
@@ -99,7 +101,9 @@ def evaluate_as_of(
     risk = risk_of(bundle.predictor, rows.vectors[judged])
     metrics, curves = _judge(spec, bundle.predictor, rows, span, judged, labels, risk)
     progress.check_cancelled()
-    compared, told = _compare(version, bundle, rows, judged, labels, risk, progress)
+    compared, told = (
+        _compare(version, bundle, rows, judged, labels, risk, progress) if keep else ({}, {})
+    )
     found = Evaluation(
         version=version,
         kind=Evaluation.Kind.AS_OF,
@@ -112,7 +116,7 @@ def evaluate_as_of(
         requested_by=requested_by,
     )
     progress.check_cancelled()
-    return _keep(found, compared, progress)
+    return _keep(found, compared, progress) if keep else found
 
 
 def _read(

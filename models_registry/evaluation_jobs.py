@@ -34,11 +34,22 @@ def request_evaluation(version: ModelVersion, *, kind: str, requested_by: User |
         subject=f"{version.detector.name} {version.label}",
     )
     if job.params["kind"] != str(kind):
-        raise EvaluationUnderWay(
-            f"Job {job.pk} is evaluating {version.label} already ({job.asked}). Wait until it is "
-            "over, or cancel it."
-        )
+        raise EvaluationUnderWay(_under_way(version, job))
     return job
+
+
+def check_not_evaluating(version: ModelVersion) -> None:
+    """Raises EvaluationUnderWay where an evaluation of the version waits or runs."""
+    job = evaluation_job(version)
+    if job is not None and job.is_live:
+        raise EvaluationUnderWay(_under_way(version, job))
+
+
+def _under_way(version: ModelVersion, job: Job) -> str:
+    return (
+        f"Job {job.pk} is evaluating {version.label} already ({job.asked}). Wait until it is "
+        "over, or cancel it."
+    )
 
 
 def evaluations_of(version: ModelVersion) -> QuerySet[Evaluation]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from models_registry.metric_rows import lines_of
+from models_registry.metric_rows import FoldLine, lines_of
 from models_registry.presenting_card import card_lines
 from models_registry.verdicts import NARROW, UNKNOWN, setting
 
@@ -30,6 +30,12 @@ def metric_table(found: Mapping[str, Any], *, currency: str) -> list[str]:
         for line in lines
     ]
     return aligned([head, *told], indent="  ")
+
+
+def fold_table(lines: Sequence[FoldLine]) -> list[str]:
+    """The metrics of an evaluation over time as lines: name, mean and spread over its folds."""
+    told = [(line.name, line.mean, line.spread) for line in lines]
+    return aligned([("METRIC", "MEAN", "STANDARD DEVIATION"), *told], indent="  ")
 
 
 def judged_on(evaluation: Mapping[str, Any]) -> str:

@@ -97,7 +97,7 @@ class Command(BaseCommand):
             sys.exit(PIPE_CLOSED)
 
     def _list(self, options: dict[str, Any]) -> None:
-        detector = _detector(options["detector"]) if options["detector"] else None
+        detector = detector_of(options["detector"]) if options["detector"] else None
         rows = version_list(detector).defer("curves", "parameters", "comparison")
         if options["stage"]:
             rows = rows.filter(stage=options["stage"])
@@ -114,9 +114,9 @@ class Command(BaseCommand):
         ])  # fmt: skip
 
     def _info(self, options: dict[str, Any]) -> None:
-        detector = _detector(options["detector"])
+        detector = detector_of(options["detector"])
         if options["version"]:
-            version = _version(detector, options["version"])
+            version = version_of(detector, options["version"])
             card = model_card(version)
             if options["json"]:
                 self._json(card)
@@ -134,8 +134,8 @@ class Command(BaseCommand):
             self._lines(metric_table(found["metrics"], currency=found["currency"]))
 
     def _compare(self, options: dict[str, Any]) -> None:
-        detector = _detector(options["detector"])
-        ids = [_version(detector, label).pk for label in options["versions"]]
+        detector = detector_of(options["detector"])
+        ids = [version_of(detector, label).pk for label in options["versions"]]
         try:
             if not 2 <= len(dict.fromkeys(ids)) <= 3:
                 raise CompareError("Two or three different versions are compared.")
@@ -170,7 +170,7 @@ class Command(BaseCommand):
             )
 
     def _promote(self, options: dict[str, Any]) -> None:
-        version = _version(_detector(options["detector"]), options["version"])
+        version = version_of(detector_of(options["detector"]), options["version"])
         decision = decide(
             version, user=options["user"], reason=options["reason"], command=f"{COMMAND} promote"
         )
@@ -178,8 +178,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{version} serves from the next event on, in place of {before}.")
 
     def _rollback(self, options: dict[str, Any]) -> None:
-        detector = _detector(options["detector"])
-        leaves = _version(detector, options["champion"]).pk if options["champion"] else None
+        detector = detector_of(options["detector"])
+        leaves = version_of(detector, options["champion"]).pk if options["champion"] else None
         try:
             decision = roll_back(
                 detector,
@@ -196,7 +196,7 @@ class Command(BaseCommand):
 
     def _drift(self, options: dict[str, Any]) -> None:
         try:
-            detector = _detector(options["detector"])
+            detector = detector_of(options["detector"])
             check = check_drift(detector, now=timezone.now())
         except NoModel as problem:
             raise CommandError(str(problem)) from problem
@@ -318,14 +318,16 @@ def _summary(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _detector(slug: str) -> Detector:
+def detector_of(slug: str) -> Detector:
+    """Raises CommandError."""
     detector = Detector.objects.filter(slug=slug).first()
     if detector is None:
         raise CommandError(f"There is no detector '{slug}'.")
     return detector
 
 
-def _version(detector: Detector, label: str) -> ModelVersion:
+def version_of(detector: Detector, label: str) -> ModelVersion:
+    """The version `v12` of a detector. Raises CommandError."""
     digits = label.removeprefix("v")
     number = int(digits) if is_whole(digits, digits=9) else 0
     rows = ModelVersion.objects.select_related("detector", "dataset", "trained_by")
