@@ -19,6 +19,7 @@ from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import champion_of, earlier_champions
 from models_registry.shadow_models import Shadow
 from models_registry.telling import tell_installed
+from models_registry.tracked import note_promotion
 from scoring import deployment
 from scoring.core.reader import SpecError
 from scoring.models import Deployment, Detector
@@ -179,6 +180,7 @@ def _install(
     )
     rebuild_if_changed(detector, before)
     check_new_champion(detector)
+    note_promotion(version)
     told = " ".join(part for part in (reason, warning) if part)
     tell_installed(version, previous=previous, action=action, actor=actor, reason=told)
     record_audit(

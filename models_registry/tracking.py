@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import time
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +29,7 @@ from models_registry.bundle_files import ExchangeError
 from models_registry.card import model_card
 from models_registry.core.kept_metrics import as_told
 from models_registry.exporting import pack_bundle
-from models_registry.models import ModelVersion
+from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.registry_models import TrackedRun
 from models_registry.selectors import documented_versions
 from models_registry.tracked import is_tracking, note_tracking
@@ -38,6 +39,9 @@ TRACK_VERSION = "models_registry.track_version"
 RETRY_AFTER = timedelta(minutes=10)
 MOST_ATTEMPTS = 12
 DIGEST_TAG = "riskplatform.bundle_digest"
+CHAMPION_ALIAS = "champion"
+# What servers older than MLflow 2.3 say to an alias.
+UNKNOWN_THERE = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
 EXPERIMENT = "riskplatform"
 LONGEST_PARAMETER = 500
 NOT_INSTALLED = (
@@ -113,11 +117,23 @@ def track_version(version: ModelVersion) -> TrackedRun:
     except Exception as error:  # The client raises what its transports raise.
         row.status = TrackedRun.Status.FAILED
         row.error = storable(without_secrets(f"{type(error).__name__}: {error}"))[:2000]
-    row.save()
+    _save(row)
     if row.error:
         # Not from the client's error, whose text would be logged with it.
         raise TrackingError(row.error)
     return row
+
+
+def _save(row: TrackedRun) -> None:
+    """How the try ended; only how far it came where the version was promoted meanwhile, which
+    leaves it waiting (`tracked.note_promotion`)."""
+    came_to = {"run_id": row.run_id, "registered_as": row.registered_as}
+    own = TrackedRun.objects.filter(pk=row.pk)
+    ended = own.filter(attempts=row.attempts).update(
+        status=row.status, error=row.error, changed_at=timezone.now(), **came_to
+    )
+    if not ended:
+        own.update(**came_to)
 
 
 def without_secrets(text: str) -> str:
@@ -167,13 +183,10 @@ def _log(version: ModelVersion, row: TrackedRun) -> None:
     if not row.run_id:
         row.run_id = _run_of(client, version)
         row.save(update_fields=["run_id", "registered_as"])
-    for name, value in _parameters(version).items():
-        client.log_param(row.run_id, name, value)
-    for name, value in as_told(version.metrics).items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            client.log_metric(row.run_id, name, float(value))
+    _log_numbers(client, version, row.run_id)
     _log_files(client, version, row.run_id, card)
-    row.registered_as = row.registered_as or _register(client, version, row.run_id)
+    row.registered_as = _register(client, version, row.run_id)
+    _mark_promotion(client, version, row.registered_as)
     client.set_terminated(row.run_id)
 
 
@@ -204,6 +217,20 @@ def _run_of(client: Any, version: ModelVersion) -> str:
         return str(runs[0].info.run_id)
     run = client.create_run(experiment, run_name=str(version), tags=tags)
     return str(run.info.run_id)
+
+
+def _log_numbers(client: Any, version: ModelVersion, run_id: str) -> None:
+    """Parameters and metrics, together: a call for each would take minutes of a slow server."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    metrics = [
+        Metric(name, float(value), now, 0)
+        for name, value in as_told(version.metrics).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    params = [Param(name, value) for name, value in _parameters(version).items()]
+    client.log_batch(run_id, metrics=metrics, params=params)
 
 
 def _parameters(version: ModelVersion) -> dict[str, str]:
@@ -244,3 +271,27 @@ def _register(client: Any, version: ModelVersion, run_id: str) -> str:
         name, source=source, run_id=run_id, tags={DIGEST_TAG: version.digest}
     )
     return f"{name}/{made.version}"
+
+
+def _mark_promotion(client: Any, version: ModelVersion, registered_as: str) -> None:
+    """Say at the registered version when and by whom it was last put into service, and point the
+    alias at it if it serves. A server that knows no alias does without."""
+    from mlflow.exceptions import MlflowException
+
+    name, _, number = registered_as.rpartition("/")
+    decision = PromotionDecision.objects.filter(version=version).first()
+    if decision is None:
+        return
+    by = "the platform" if decision.actor_id is None else f"user {decision.actor_id}"
+    tags = {"decision": decision.action, "decided_at": decision.at.isoformat(), "decided_by": by}
+    try:
+        for tag, value in tags.items():
+            client.set_model_version_tag(name, number, f"{EXPERIMENT}.{tag}", value)
+        # Another one may have been promoted while this one was logged.
+        version.refresh_from_db(fields=["stage"])
+        if version.stage == ModelVersion.Stage.CHAMPION:
+            client.set_registered_model_alias(name, CHAMPION_ALIAS, number)
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN_THERE:
+            raise
+        logger.warning("%s: the tracking server keeps no aliases or tags of versions.", version)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from jobs.models import Job
 from models_registry import tasks, tracking
 from models_registry.importing import import_bundle
+from models_registry.promotion import promote, roll_back
 from models_registry.registry_models import TrackedRun
 from models_registry.retraining import request_training
 from models_registry.tracking import (
@@ -102,6 +104,13 @@ def test_after_a_move_to_another_server_a_version_is_logged_there(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_version_that_was_deleted_in_the_servers_registry_is_registered_anew(store, version):
+    store.delete_model_version("riskplatform.payments", track_version(version).registered_as[-1])
+    promote(version, actor=None)
+    assert track_version(version).registered_as == f"riskplatform.payments/{serving_at(store)[0]}"
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_job_that_dies_after_the_new_run_was_made_registers_it_all_the_same(
     store, version, settings, tmp_path, monkeypatch
 ):
@@ -123,8 +132,8 @@ def test_nothing_is_left_where_the_worker_runs(store, version, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_card_arrives_as_json(store, version, tmp_path):
-    row = track_version(version)
-    path = store.download_artifacts(row.run_id, "bundle/card.json", str(tmp_path))
+    run_id = track_version(version).run_id
+    path = store.download_artifacts(run_id, "bundle/card.json", str(tmp_path))
     assert json.loads(Path(path).read_text())["bundle_digest"] == version.digest
 
 
@@ -145,6 +154,69 @@ def test_a_server_that_is_gone_is_noted(settings, version, monkeypatch):
     row = TrackedRun.objects.get()
     assert (row.status, row.attempts) == ("failed", 1)
     assert row.error
+
+
+def serving_at(store):
+    """The registered version that the alias points at, and its tags without the prefix."""
+    found = store.get_model_version_by_alias("riskplatform.payments", "champion")
+    return str(found.version), {name.partition(".")[2]: told for name, told in found.tags.items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_alias_follows_promotion_and_roll_back_with_when_and_by_whom(
+    store, version, payments_detector, payments_digest, owner
+):
+    other = VersionFactory(detector=payments_detector, number=4, digest=payments_digest)
+    track_version(version)
+    track_version(other)
+    for act, number, action, by in (
+        (lambda: promote(version, actor=None), "1", "promote", "the platform"),
+        (lambda: promote(other, actor=owner), "2", "promote", f"user {owner.pk}"),
+        (lambda: roll_back(payments_detector, actor=owner), "1", "roll_back", f"user {owner.pk}"),
+    ):
+        decision = act()
+        TrackedRun.objects.update(changed_at=timezone.now() - timedelta(hours=1))
+        [due] = overdue_runs()
+        track_version(due.version)
+        said = {"decision": action, "decided_at": decision.at.isoformat(), "decided_by": by}
+        assert serving_at(store) == (number, said | {"bundle_digest": payments_digest})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_promotion_while_its_version_is_logged_is_not_lost(store, version, monkeypatch):
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(tracking, "_mark_promotion", lambda *_: promote(version, actor=None))
+        track_version(version)
+    row = TrackedRun.objects.get()
+    assert (row.status, row.registered_as) == ("waiting", "riskplatform.payments/1")
+    track_version(version)
+    assert serving_at(store)[0] == "1"
+    assert TrackedRun.objects.get().status == "logged"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("code", "status"), [("ENDPOINT_NOT_FOUND", "logged"), ("PERMISSION_DENIED", "failed")]
+)
+def test_a_server_that_knows_no_alias_does_without(store, version, monkeypatch, code, status):
+    from mlflow.exceptions import RestException
+
+    def refuses(*args):
+        raise RestException({"error_code": code, "message": "no"})
+
+    monkeypatch.setattr(type(store), "set_registered_model_alias", refuses)
+    promote(version, actor=None)
+    with suppress(TrackingError):
+        track_version(version)
+    assert TrackedRun.objects.get().status == status
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_parameters_and_metrics_are_not_sent_one_by_one(store, version, monkeypatch):
+    for one_by_one in ("log_metric", "log_param"):
+        monkeypatch.setattr(type(store), one_by_one, fails)
+    run = store.get_run(track_version(version).run_id)
+    assert (run.data.metrics["roc_auc"], run.data.params["learner.rate"]) == (0.91, "0.1")
 
 
 def text_of(row):
@@ -231,6 +303,7 @@ def fails(*args):
 
 def test_without_a_server_nothing_is_tracked(settings, version):
     settings.MLFLOW_TRACKING_URI = ""
+    promote(version, actor=None)
     assert request_tracking(version) is None
     assert overdue_runs() == []
     assert not TrackedRun.objects.exists()
