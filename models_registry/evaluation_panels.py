@@ -24,6 +24,7 @@ from models_registry.forms import ThresholdForm
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
 from models_registry.models import Dataset, ModelVersion
 from models_registry.selectors import move_of
+from models_registry.threshold_changes import Change, changes_of
 from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
 from models_registry.verdicts import (
     CALIBRATIONS,
@@ -46,8 +47,8 @@ TINY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class ThresholdPanel:
-    """Where the thresholds stand and what they mean; `asked` is a preview, `left_out` says which
-    amounts costs do not know."""
+    """Where the thresholds stand and what they mean; `asked` is a preview, `changes` what it would
+    have changed, `left_out` says which amounts costs do not know."""
 
     known_at: datetime | None
     rows: int
@@ -57,6 +58,7 @@ class ThresholdPanel:
     best: "Outcome | None"
     best_note: str
     asked: "Outcome | None"
+    changes: Sequence[Change]
     bands: list[dict[str, str]]
     figure: dict[str, Any]
     form: ThresholdForm
@@ -221,6 +223,7 @@ def threshold_panel(
         best=cheapest,
         best_note=note,
         asked=None if point is None else words("Preview", point),
+        changes=() if point is None else changes_of(now, point, currency=currency),
         bands=_bands(curve, lows, optimal),
         figure=threshold_figure(curve, marked),
         form=form or ThresholdForm.of(stand),

@@ -76,11 +76,14 @@ def _ends(ranked: FloatArray, size: int) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class AtThresholds:
-    """What two thresholds give. `cost` is money per event, None without amounts; `precision` None
-    where nothing is flagged or nothing is positive."""
+    """What two thresholds give. `flagged` counts rows, blocked or reviewed, `hits` the positives
+    among them. `cost` is money per event, None without amounts; `precision` None where nothing is
+    flagged or nothing is positive."""
 
     review: float
     block: float
+    flagged: int
+    hits: int
     alerts_a_day: float
     blocked_a_day: float
     alert_rate: float
@@ -138,6 +141,8 @@ class Curve:
         return AtThresholds(
             review=review,
             block=block,
+            flagged=int(flagged),
+            hits=int(hits),
             alerts_a_day=float(alerts) / self.days,
             blocked_a_day=float(stopped) / self.days,
             alert_rate=float(alerts) / self.events if self.events else 0.0,
