@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from jobs.models import Job
@@ -55,6 +55,15 @@ def _under_way(version: ModelVersion, job: Job) -> str:
 def evaluations_of(version: ModelVersion) -> QuerySet[Evaluation]:
     """The evaluations of a version, newest first."""
     return Evaluation.objects.filter(version=version).select_related("requested_by")
+
+
+def shown_evaluations(version: ModelVersion) -> list[Evaluation]:
+    """The newest of a version, newest first, with the newest as of today however many over time
+    came after it: thresholds are judged by its curve."""
+    mine = Evaluation.objects.filter(version=version)
+    as_of = mine.filter(kind=Evaluation.Kind.AS_OF)
+    shown = Q(pk__in=mine.values("pk")[:SHOWN]) | Q(pk__in=as_of.values("pk")[:1])
+    return list(evaluations_of(version).filter(shown))
 
 
 def newest_as_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:

@@ -18,7 +18,7 @@ from models_registry.evaluation_figures import (
     cheapest_name,
     threshold_figure,
 )
-from models_registry.evaluation_jobs import SHOWN, evaluation_job, evaluations_of, newest_as_of
+from models_registry.evaluation_jobs import evaluation_job, newest_as_of, shown_evaluations
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
@@ -128,7 +128,7 @@ def evaluation_context(
     version: ModelVersion, other: ModelVersion | None, *, currency: str
 ) -> dict[str, Any]:
     """The context of the fragments model_calibration, model_threshold and model_evaluation."""
-    evaluations = list(evaluations_of(version)[:SHOWN])
+    evaluations = shown_evaluations(version)
     shown = [judged(one, version, currency=currency) for one in evaluations]
     job = evaluation_job(version)
     return {

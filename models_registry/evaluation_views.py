@@ -12,10 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.models import User
 from jobs.dispatch import announce_job
 from models_registry.evaluation_jobs import (
-    SHOWN,
     EvaluationUnderWay,
-    evaluations_of,
     request_evaluation,
+    shown_evaluations,
 )
 from models_registry.evaluation_models import Evaluation
 from models_registry.evaluation_panels import threshold_panel
@@ -71,7 +70,7 @@ def _render(
     detector = version.detector
     panel = threshold_panel(
         version,
-        list(evaluations_of(version)[:SHOWN]),
+        shown_evaluations(version),
         currency=detector.spec().currency,
         form=form,
     )
@@ -103,7 +102,7 @@ def _publish(request: HttpRequest, version: ModelVersion) -> HttpResponse:
             **form.wanted(),
             actor=user,
             reason=form.cleaned_data["reason"],
-            known=known_of(version, list(evaluations_of(version)[:SHOWN])),
+            known=known_of(version, shown_evaluations(version)),
         )
     except MoveRefused as problem:
         form.add_error(problem.field or None, str(problem))

@@ -61,14 +61,21 @@ def test_before_publishing_an_owner_sees_what_it_would_have_changed(client, owne
     assert page.index('id="threshold-changes"') < page.index('id="publish-thresholds"')
 
 
-def test_it_is_told_by_the_newest_evaluation(client, owner, champion):
+@pytest.mark.parametrize("folds_since", [0, 7])
+def test_it_is_told_by_the_newest_evaluation_as_of_today(client, owner, champion, folds_since):
     newest = judged(cuts=[[0.95, 2, 2, 200.0, 2], [0.3, 40, 9, 900.0, 40]])
     Evaluation.objects.create(
         version=champion, kind="as_of", known_at=KNOWN_AT, first_event_at=KNOWN_AT,
         last_event_at=KNOWN_AT, **newest,
     )  # fmt: skip
+    for _ in range(folds_since):
+        Evaluation.objects.create(
+            version=champion, kind="folds", known_at=KNOWN_AT, first_event_at=KNOWN_AT,
+            last_event_at=KNOWN_AT, metrics={"folds": [], "mean": {}},
+        )  # fmt: skip
     client.force_login(owner)
     assert told(previewed(client, champion, "0.25"))["Events flagged"] == ("2", "40", "+38")
+    assert client.get(champion.get_absolute_url()).status_code == 200
 
 
 def test_without_amounts_there_is_no_cost_and_without_a_bad_event_no_recall(payments_detector):
