@@ -20,6 +20,7 @@ API_SCHEMA = {
         "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
         "RuleStageEnum": ["live", "shadow"],
         "ListKindEnum": ["allow", "deny"],
+        "EvaluationKindEnum": "models_registry.evaluation_models.Evaluation.Kind",
         "ListedEnum": ["added", "standing", "repeated"],
         "TakenOffEnum": ["removed", "absent", "repeated"],
         "StageEnum": "models_registry.models.ModelVersion.Stage",
