@@ -82,6 +82,7 @@ _ADMIN = (
         "accounts.view_failedlogin",
         "accounts.delete_failedlogin",
         "auth.view_group",
+        "scoring.erase_pii",
         "scoring.view_detectoralias",
         "scoring.add_detectoralias",
         "scoring.change_detectoralias",

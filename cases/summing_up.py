@@ -95,6 +95,13 @@ def _gap(top: Prediction) -> float | None:
     return abs(top.risk - thresholds.review)
 
 
+def tell_words_again(alert: Alert) -> None:
+    """Keep the words of what the alert holds as it stands now, and forget all others."""
+    AlertText.objects.filter(alert=alert).delete()
+    held = Prediction.objects.filter(alert_link__alert=alert).order_by("pk")
+    _keep_words(alert, list(held), _spec(alert.detector))
+
+
 def _keep_words(alert: Alert, new: Sequence[Prediction], spec: DetectorSpec | None) -> None:
     kept = AlertText.objects.filter(alert=alert).first()
     if kept is None:

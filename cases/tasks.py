@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from cases.assigning import assign_waiting
+from cases.erasure import ERASE, run_erasure
 from cases.escalating import escalate_overdue
 from cases.linking import index_links
 from cases.reordering import reorder_alerts
@@ -17,6 +18,7 @@ from cases.summing_up import sum_up_all
 from cases.tallying import tally_changed, tally_maturing
 from cases.team_queues import place_unplaced
 from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
+from jobs.services import run_job
 
 SECONDS = 20.0
 """So long the sweep sums up at most; it comes every thirty."""
@@ -92,3 +94,9 @@ def tally_maturing_task() -> None:
 def make_reports_task() -> int:
     """Make the reports of the dashboards that are due by e-mail."""
     return make_due_reports(timezone.now())
+
+
+@shared_task(name=ERASE)
+def erase_person_task(job_id: int) -> None:
+    """Erase a person's data."""
+    run_job(job_id, run_erasure)

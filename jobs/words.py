@@ -5,6 +5,8 @@ from typing import Any
 
 TOLD_ALREADY = ("detector", "version")
 """The job's subject says these."""
+NEVER_TOLD = ("token", "fresh")
+"""By what an erasure finds a person, and what it puts there."""
 NAMES = {
     "learner": "Algorithm",
     "imbalance": "Rare class",
@@ -45,7 +47,7 @@ def params_in_words(params: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (NAMES.get(name, _plain(name)), _value(name, value))
         for name, value in params.items()
-        if name not in TOLD_ALREADY
+        if name not in (*TOLD_ALREADY, *NEVER_TOLD)
     ]
 
 

@@ -192,6 +192,7 @@ def prediction_row(serving: Serving, item: Item, verdict: Verdict, latency_us: i
         "exposure": None if amount is None else Decimal(str(amount)).quantize(CENT),
         "currency": "" if amount is None else event.currency[:3],
         "latency_us": latency_us,
+        "erased_at": None,
         **verdict_columns(verdict),
     }
     row._state.adding = False

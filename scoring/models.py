@@ -200,6 +200,8 @@ class ScoreTally(models.Model):
 class Prediction(models.Model):
     """The stored outcome of one event; never changed after it is written.
 
+    But for personal data, which can be erased (scoring.erasing): `erased_at` says when.
+
     `event` is the payload as received, with fields declared as PII encrypted. `entity` is a keyed
     token, so equal entities can be grouped without storing who they are. `vector` and
     `contributions` are little-endian float64, in the feature order of the bundle.
@@ -236,6 +238,7 @@ class Prediction(models.Model):
     exposure = models.DecimalField(max_digits=18, decimal_places=2, null=True)
     currency = models.CharField(max_length=3, blank=True)
     latency_us = models.PositiveIntegerField()
+    erased_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("-event_time", "-id")
@@ -255,7 +258,10 @@ class Prediction(models.Model):
                 condition=~models.Q(selection_reason=SelectionReason.NONE),
             ),
         )
-        permissions = (("reveal_pii", "Can reveal masked personal data"),)
+        permissions = (
+            ("reveal_pii", "Can reveal masked personal data"),
+            ("erase_pii", "Can erase personal data"),
+        )
 
     def __str__(self) -> str:
         return f"{self.external_id} {self.decision}"

@@ -42,6 +42,8 @@ class SpecCache:
         spec = self.of(detector)
         if spec is None:
             return vault.MASK
+        if is_erased(prediction, spec.entity_field):
+            return erased_on(prediction)
         try:
             name = entity_name(prediction, spec.entity_field)
         except vault.VaultError:
@@ -53,6 +55,17 @@ class SpecCache:
         """What this detector calls its entities: `customer`, `host`."""
         spec = self.of(detector)
         return "entity" if spec is None else spec.entity_word
+
+
+def is_erased(prediction: Prediction, field: str) -> bool:
+    """Whether the event had a value there that was erased."""
+    known = field in prediction.event and prediction.event[field] is None
+    return known and prediction.erased_at is not None
+
+
+def erased_on(prediction: Prediction) -> str:
+    """What stands where personal data stood."""
+    return "" if prediction.erased_at is None else f"erased on {prediction.erased_at:%Y-%m-%d}"
 
 
 def masked(shown: str) -> str:
@@ -83,7 +96,12 @@ def event_fields(
     order = {} if spec is None else {name: i for i, name in enumerate(spec.schema["properties"])}
     pii = frozenset(prediction.event) if spec is None else spec.pii_fields
     names = sorted(prediction.event, key=lambda name: (order.get(name, len(order)), name))
-    fields = [_field(name, prediction.event[name], name in pii, reveal) for name in names]
+    fields = [
+        Field(name, erased_on(prediction), hidden=False)
+        if is_erased(prediction, name)
+        else _field(name, prediction.event[name], name in pii, reveal)
+        for name in names
+    ]
     if spec is None:
         return fields
     return [replace(one, undeclared=one.name not in order and not one.hidden) for one in fields]

@@ -34,7 +34,7 @@ from scoring.feature_store.history import unsealed
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
 from scoring.recording import audit_draw, reason_body, reason_numbers, verdict_columns
-from scoring.standing_in import NOT_SCREENED, worded_alike
+from scoring.standing_in import ERASED, UNSCREENED, is_unscreened, worded_alike
 
 CHUNK = 1000
 MOST_TOLD = 20
@@ -45,8 +45,6 @@ EXACT = (
     "degraded",
 )  # fmt: skip
 """Compared as they are stored, in this order; the first that differs is told."""
-
-UNSCREENED = "scored while its policy or a sanctions list could not be read"
 
 _compiled: dict[tuple[str, str], Policy] = {}
 
@@ -134,6 +132,8 @@ def verify_one(row: Prediction) -> Difference | None:
 
 def snapshot_of(row: Prediction) -> Snapshot:
     """What decided it. Raises CannotReplay or Changed."""
+    if row.erased_at is not None:
+        raise CannotReplay(ERASED)
     bundle, policy = _maker_of(row)
     return _snapshots([row], bundle, policy)[0]
 
@@ -148,9 +148,8 @@ def _by_maker(rows: Iterable[Prediction]) -> dict[tuple[Any, ...], list[Predicti
 
 
 def _verify_group(rows: list[Prediction], report: Report) -> None:
-    screened = [row for row in rows if not _is_unscreened(row)]
-    if len(screened) < len(rows):
-        report.skipped[UNSCREENED] += len(rows) - len(screened)
+    report.skipped.update(filter(None, map(_left_out, rows)))
+    screened = [row for row in rows if not _left_out(row)]
     if not screened:
         return
     try:
@@ -181,8 +180,10 @@ def _verify_sound(rows: list[Prediction], bundle: Bundle, policy: Policy, report
         report.add(_compare(row, shot, verdict))
 
 
-def _is_unscreened(row: Prediction) -> bool:
-    return any(hit["kind"] == NOT_SCREENED.kind for hit in row.screening_hits)
+def _left_out(row: Prediction) -> str:
+    if row.erased_at is not None:
+        return ERASED
+    return UNSCREENED if is_unscreened(row.screening_hits) else ""
 
 
 # --- What it was made with ---------------------------------------------------------------------

@@ -23,7 +23,15 @@ NOT_SCREENED = ScreeningHit(
     text="Not screened by name: the sanctions lists could not be read",
     detail={},
 )
+UNSCREENED = "scored while its policy or a sanctions list could not be read"
+ERASED = "personal data erased"
+"""Why what was stored is not decided again."""
 UNEVALUATED = "Rule {code} cannot be evaluated, so a human looks at every event:"
+
+
+def is_unscreened(hits: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether stored screening hits say that nothing was screened."""
+    return any(hit["kind"] == NOT_SCREENED.kind for hit in hits)
 
 
 class Unscreened:

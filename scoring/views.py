@@ -55,6 +55,8 @@ def prediction_detail(request: HttpRequest, pk: UUID) -> HttpResponse:
 def prediction_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Show personal data once, to one who says why; the audit trail keeps who and why."""
     prediction = prediction_or_404(pk)
+    if prediction.erased_at is not None:
+        return _event(request, prediction, {}, status=409)
     reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     if len(reason) < SHORTEST_REASON:
         problem = "Say why you need to see it, in a few words; the audit trail keeps your reason."

@@ -21,6 +21,7 @@ TRIED_BY = {
         *("cases.merging", "cases.priority", "cases.tagging"),
     ),
     "tests/cases/test_casework.py": ("cases.casework",),
+    "tests/cases/test_erasure.py": (),
     "tests/cases/test_evidence_meets_closing.py": (),
     "tests/cases/test_exchange_rates.py": ("cases.exchange_rates", "cases.reordering"),
     "tests/cases/test_handing_out.py": ("cases.handing_out",),

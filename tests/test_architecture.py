@@ -30,6 +30,7 @@ DIALECT = re.compile(
 MEETING_PLACES = {
     *("services", "selectors", "models", "signals", "deployment", "workflow", "core"),
     "labelling",  # labels, and the windows that learn them
+    "erasing",  # personal data taken out of what is stored of a person
     "feature_store",  # stored events read again, where a dataset lacks a feature
     "policies",  # for how long a model may serve is part of the policy in force
     "shortfalls",  # what is in force and does not do what it says, for the integrity page

@@ -1,0 +1,197 @@
+"""A person's data taken out of everything that is stored of them, on request (docs/adr/0022)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.services import record_audit
+from cases.links_models import EntityLink, KnownEntity, SharedValue
+from cases.models import Alert, Case
+from cases.selectors import SWEEP_REACH
+from cases.summing_up import tell_words_again
+from cases.workflow import LIVE_CASES, AlertStatus
+from jobs.models import Job
+from jobs.progress import JobProgress
+from jobs.services import enqueue_job
+from scoring.core.types import SelectionReason
+from scoring.erasing import (
+    ErasureRefused,
+    Person,
+    erase_some,
+    forget_token,
+    fresh_token,
+    orders_in_force,
+    person_of,
+)
+from scoring.models import Detector
+
+ERASE = "cases.erase_person"
+SHORTEST_REASON, LONGEST_REASON = 8, 300
+DIGEST = 16
+"""Hex digits by which the audit trail names whom an erasure was about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How much of a person an erasure finds."""
+
+    predictions: int
+    alerts: int
+    cases: int
+    windows: int
+    orders: int
+    links: int
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(asdict(self).values())
+
+
+def reach_of(person: Person) -> Reach:
+    """What would be erased. Six queries."""
+    alerts = _alerts(person)
+    return Reach(
+        predictions=person.predictions.count(),
+        alerts=alerts.count(),
+        cases=_cases(person).count(),
+        windows=person.windows.count(),
+        orders=person.list_entries.count() + person.snoozes.count(),
+        links=EntityLink.objects.filter(detector=person.detector, entity=person.token).count(),
+    )
+
+
+def why_not(person: Person, now: datetime) -> str:
+    """What keeps this person's data; empty where nothing does."""
+    if cases := list(_cases(person).filter(status__in=LIVE_CASES).values_list("pk", flat=True)[:3]):
+        return f"Case {', '.join(map(str, cases))} is not closed. Close it first."
+    if _alerts(person).exclude(status=AlertStatus.CLOSED).exists():
+        return "An alert about them is open. Close it first."
+    flagged = person.predictions.exclude(selection_reason=SelectionReason.NONE)
+    recent = flagged.filter(received_at__gte=now - SWEEP_REACH)
+    if recent.filter(alert_link=None, labels=None).exists():
+        return "An event of theirs waits for its alert. Close that first."
+    if orders_in_force(person, now):
+        return "They are on a list, or a rule is snoozed for them. Take that back first."
+    return ""
+
+
+@transaction.atomic
+def request_erasure(person: Person, *, reason: str, actor: User | None, by: str = "") -> Job:
+    """The job that erases, or the live one about them. Raises ErasureRefused.
+
+    `by` says through what it was asked, where no user did.
+    """
+    reason = " ".join(reason.replace("\0", "").split())
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise ErasureRefused(f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters.")
+    if reach_of(person).is_empty:
+        raise ErasureRefused("Nothing is stored about them.")
+    if why := why_not(person, timezone.now()):
+        raise ErasureRefused(why)
+    about = {"who": digest_of(person.token), "reason": reason}
+    job = enqueue_job(
+        kind=ERASE,
+        params={
+            "detector": person.detector.slug,
+            "token": person.token,
+            "fresh": fresh_token(),
+            **about,
+        },
+        unique_key=f"{ERASE}:{person.detector.slug}:{about['who']}",
+        requested_by=actor,
+        subject=str(person.detector),
+    )
+    record_audit(
+        actor=actor,
+        action="personal_data.erasure_asked",
+        subject=person.detector,
+        detail=about | ({"by": by} if by else {}),
+    )
+    return job
+
+
+def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
+    """Erase in short transactions, then take the token away in one; may be run again.
+
+    What a former attempt committed stays; one that took the token away has told its counts in the
+    job's parameters, which name nobody any more. Raises ErasureRefused.
+    """
+    if "token" not in job.params:
+        return dict(job.params["erased"])
+    detector = Detector.objects.get(slug=job.params["detector"])
+    person, now = person_of(detector, job.params["token"]), timezone.now()
+    _check(person, now)
+    total, done = max(person.predictions.filter(erased_at=None).count(), 1), 0
+    while erased := erase_some(person, now=now):
+        done += erased
+        progress.report(min(done / total, 1.0) * 0.9, "Erasing personal data")
+        progress.check_cancelled()
+    with transaction.atomic():
+        counts = _let_go(person, job.params["fresh"], now)
+        progress.hold()
+        about = {"who": job.params["who"], "reason": job.params["reason"]}
+        kept = {"detector": detector.slug, **about, "erased": counts}
+        Job.objects.filter(pk=job.pk).update(params=kept)
+        record_audit(
+            actor=job.requested_by,
+            action="personal_data.erased",
+            subject=detector,
+            detail={**about, **counts, "job": job.pk},
+        )
+    return counts
+
+
+def digest_of(token: str) -> str:
+    """Names a person in the trail to who knows the value and the keys, and to nobody else."""
+    return hashlib.sha256(token.encode()).hexdigest()[:DIGEST]
+
+
+def _check(person: Person, now: datetime) -> None:
+    if why := why_not(person, now):
+        raise ErasureRefused(why)
+
+
+def _let_go(person: Person, fresh: str, now: datetime) -> dict[str, int]:
+    """Take the token away everywhere; inside a transaction. Raises ErasureRefused."""
+    reach = reach_of(person)
+    predictions = forget_token(person, fresh, now=now)
+    # Asked after scoring was let finish: what it has just flagged waits for its alert.
+    held = Person(person.detector, person.spec, fresh)
+    _check(person, now)
+    _check(held, now)
+    alerts = list(_alerts(person))
+    _alerts(person).update(entity=fresh)
+    for alert in alerts:
+        alert.entity = fresh
+        tell_words_again(alert)
+    _forget_links(person, fresh)
+    return asdict(reach) | {"predictions": predictions}
+
+
+def _forget_links(person: Person, fresh: str) -> None:
+    """Their links by personal data go; the others, and what is known of them, stay with them."""
+    mine = EntityLink.objects.filter(detector=person.detector, entity=person.token)
+    personal = mine.filter(field__in=person.fields)
+    for field, token in list(personal.values_list("field", "token")):
+        shared = SharedValue.objects.filter(detector=person.detector, field=field, token=token)
+        shared.filter(entities__gt=0).update(entities=F("entities") - 1)
+        shared.filter(entities=0).delete()
+    personal.delete()
+    mine.update(entity=fresh)
+    known = KnownEntity.objects.filter(detector=person.detector, entity=person.token)
+    known.update(entity=fresh, shown="erased")
+
+
+def _alerts(person: Person) -> QuerySet[Alert]:
+    return Alert.objects.filter(detector=person.detector, entity=person.token)
+
+
+def _cases(person: Person) -> QuerySet[Case]:
+    return Case.objects.filter(pk__in=_alerts(person).exclude(case=None).values("case"))
