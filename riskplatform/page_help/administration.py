@@ -82,6 +82,14 @@ ADMINISTRATION: dict[str, PageHelp] = {
     "key_detail": PageHelp(
         "One key: what it may do, when it was used, and the way to shut it for good.",
     ),
+    "personal_data": PageHelp(
+        "Erase what is stored of a person who asks to be forgotten.",
+        (
+            "Values and names go; scores, decisions, amounts and labels stay.",
+            "Refused while an alert or a case about them is open, or they are on a list.",
+            "Each detector is erased on its own; what people wrote and backups are not reached.",
+        ),
+    ),
     "audit_list": PageHelp(
         "Who did what to what, newest first.",
         (
