@@ -27,6 +27,7 @@ from scoring.erasing import (
     erase_some,
     forget_token,
     fresh_token,
+    hold_still,
     orders_in_force,
     person_of,
 )
@@ -160,12 +161,13 @@ def _check(person: Person, now: datetime) -> None:
 
 def _let_go(person: Person, fresh: str, now: datetime) -> dict[str, int]:
     """Take the token away everywhere; inside a transaction. Raises ErasureRefused."""
-    reach = reach_of(person)
-    predictions = forget_token(person, fresh, now=now)
-    # Asked after scoring was let finish: what it has just flagged waits for its alert.
-    held = Person(person.detector, person.spec, fresh)
+    hold_still(person)
+    while erase_some(person, now=now):
+        pass
+    # Asked anew: what has just been scored may wait for its alert, and somebody may have listed it.
     _check(person, now)
-    _check(held, now)
+    reach = reach_of(person)
+    predictions = forget_token(person, fresh)
     alerts = list(_alerts(person))
     _alerts(person).update(entity=fresh)
     for alert in alerts:

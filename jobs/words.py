@@ -13,6 +13,7 @@ NAMES = {
     "kind": "How",
     "reason": "Because",
     "tune_for": "Search for parameters",
+    "who": "Whose, as a digest",
 }
 VALUES = {
     "as_of": "as of today",

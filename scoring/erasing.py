@@ -18,7 +18,7 @@ from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.feature_store.database import lock_windows
 from scoring.models import Detector, EntityEvent, EntityState, Prediction
-from scoring.policies import standing
+from scoring.policies import lock, standing
 from scoring.policy_models import ListEntry, Snooze
 
 BATCH = 200
@@ -135,16 +135,19 @@ def _rule_hit(hit: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
     return {**hit, "values": values}
 
 
-def forget_token(person: Person, fresh: str, *, now: datetime) -> int:
+def hold_still(person: Person) -> None:
+    """Keep the detector's scoring, its lists and its snoozes as they are, until the end of the
+    caller's transaction: an event of the person is stored by now, or comes when all is done."""
+    lock_windows(person.detector.pk)
+    lock(person.detector.pk)
+
+
+def forget_token(person: Person, fresh: str) -> int:
     """Give their predictions the token `fresh`, and drop their windows; how many predictions.
 
-    In the caller's transaction, which keeps the detector's scoring out until its end: an event
-    either is among them or finds no window, and begins anew. List entries and snoozes that ended
-    get a token each of its own: the audit trail knows theirs, and must not lead to `fresh`.
+    In a transaction that holds still. List entries and snoozes, which have ended, get a token each
+    of its own: the audit trail knows theirs, and must not lead to `fresh`.
     """
-    lock_windows(person.detector.pk)
-    while erase_some(person, now=now):
-        pass
     for row in person.list_entries:
         row.token, row.shown = fresh_token(), ""
         row.save(update_fields=["token", "shown"])

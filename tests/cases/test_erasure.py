@@ -123,6 +123,25 @@ def test_an_open_alert_or_case_or_list_keeps_them(champion, analyst, lead, monke
     assert kept.shown == "" and kept.token not in (token(), Alert.objects.get().entity)
 
 
+def test_who_comes_onto_a_list_meanwhile_stays_found_there(champion, closed, lead, monkeypatch):
+    """The last transaction asks again, before it takes a token away."""
+    monkeypatch.setattr(ordering, "SETTLING", timedelta(0))
+    some = erasure.erase_some
+
+    def listed(person, *, now):
+        if not ListEntry.objects.exists():
+            add_list_entry(
+                champion, kind="deny", field="user_id", value="user-1", reason="Chargebacks",
+                expires_at=None, author=lead,
+            )  # fmt: skip
+        return some(person, now=now)
+
+    monkeypatch.setattr(erasure, "erase_some", listed)
+    job = erase(champion)
+    assert job.status == "failed" and "on a list" in job.error
+    assert ListEntry.objects.get().token == token() == Alert.objects.get().entity
+
+
 @pytest.mark.parametrize(("field", "value", "why", "told"), [
     ("user_name", "Ada Lovelace", WHY, "groups its events by user_id"),
     ("user_id", "nobody", WHY, "Nothing is stored"),
