@@ -105,8 +105,11 @@ class Replay:
         return build_many(self.plan, events, self.windows)
 
     def _event(self, row: Stored, known_fraud: tuple[float, float] | None) -> Event:
+        said, own = row.event, self.spec.entity_field
+        if own in said and said[own] is None:  # Erased; the rows of one person belong together.
+            said = {**said, own: row.entity}
         event = stored_event(
-            self.spec, row.event, row.event_time, row.event, external_id=row.external_id,
+            self.spec, said, row.event_time, said, external_id=row.external_id,
             known_fraud=known_fraud,
         )  # fmt: skip
         keys = {
