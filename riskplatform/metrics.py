@@ -179,7 +179,9 @@ def _drift(versions: dict[str, str]) -> Iterator[Metric]:
         "riskplatform_drift_psi_max", "Largest PSI of any feature.", labels=["detector"]
     )
     whole = GaugeMetricFamily(
-        "riskplatform_drift_worst_status", "Worst status of any feature.", labels=["detector"]
+        "riskplatform_drift_worst_status",
+        "Status of the whole check: -1 unknown, 0 stable, 1 moderate, 2 major.",
+        labels=["detector"],
     )
     at = GaugeMetricFamily(
         "riskplatform_drift_checked_timestamp_seconds", "The newest check.", labels=["detector"]

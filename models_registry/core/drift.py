@@ -250,8 +250,11 @@ def _status(found: Drift, p: float) -> str:
 
 
 def overall(drifts: Sequence[Drift]) -> str:
-    """The worst status that anything has; unknown when nothing can be said of any."""
-    return max((drift.status for drift in drifts), key=RANKS.__getitem__, default=UNKNOWN)
+    """The worst status that anything has. Without an alarm it takes a feature or the score to be
+    stable: labels of older events, which the model never saw, say nothing of what arrives."""
+    worst = max((drift.status for drift in drifts), key=RANKS.__getitem__, default=UNKNOWN)
+    seen = any(drift.status != UNKNOWN for drift in drifts if drift.role != RATE)
+    return worst if seen or worst != STABLE else UNKNOWN
 
 
 def chance_bound(bins: int, rows: int, reference_rows: int, level: float) -> float:

@@ -207,6 +207,22 @@ def test_an_alarm_is_not_over_because_nothing_can_be_said(watched):
     assert not AuditEntry.objects.filter(action="drift.over").exists()
 
 
+def test_older_events_with_steady_labels_make_no_check_stable_and_end_no_alarm(watched):
+    old = stored_events(watched, times_amount=5.0)
+    began = check(watched).alarm_since
+    share = deployment.serving_of(watched).bundle.manifest["outcome_reference"]["labels"]["share"]
+    label_all(old, frauds=round(share * ROWS))
+    aged = {"event_time": timezone.now() - timedelta(days=60), "bundle_digest": "1" * 64}
+    for rows in (Prediction, Label):
+        known = {name: at for name, at in aged.items() if hasattr(rows, name)}
+        rows.objects.update(**known)
+    stored_events(watched, 1)
+    found = check(watched, after=HOUR)
+    assert (status_of(found, "fraud rate"), found.rows) == ("stable", 1)
+    assert (found.status, found.alarm_since) == ("unknown", began)
+    assert not AuditEntry.objects.filter(action="drift.over").exists()
+
+
 def test_beat_checks_every_model_that_serves_once(watched, fraud_detector, monkeypatch):
     sent = []
     monkeypatch.setattr("models_registry.tasks.announce_job", sent.append)

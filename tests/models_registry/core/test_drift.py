@@ -276,6 +276,23 @@ def test_the_worst_feature_speaks_for_all():
     assert overall([]) == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("rate", "others", "status"),
+    [
+        ("stable", {}, "unknown"),
+        ("moderate", {}, "moderate"),
+        ("stable", {"score": "stable"}, "stable"),
+        ("stable", {"feature": "stable"}, "stable"),
+        ("unknown", {"feature": "stable"}, "stable"),
+        ("stable", {"feature": "major"}, "major"),
+    ],
+)
+def test_a_steady_rate_alone_calls_nothing_stable(rate, others, status):
+    told = {"feature": "unknown", "score": "unknown"} | others
+    found = [Drift(role, role, status=one) for role, one in told.items()]
+    assert overall([*found, Drift("fraud rate", "rate", status=rate)]) == status
+
+
 def test_columns_and_names_must_fit():
     with pytest.raises(ValueError, match="do not fit"):
         feature_drifts(np.zeros((5, 2)), ["a"], {})
