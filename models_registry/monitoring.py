@@ -52,6 +52,7 @@ ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
 CALENDAR = frozenset(("calendar", "clock_sin", "clock_cos"))
 """Kinds of features that say when an event was: of less than a whole week they say nothing."""
 NO_WEEK = "The champion has not served for a whole week, as the calendar is told of."
+PAUSED = "Nothing came in {} hours of the week that usually have events: it tells no calendar."
 SCORE_NAME, ALERT_NAME, LABEL_NAME = "score", "alert rate", "fraud rate"
 
 
@@ -184,9 +185,9 @@ def _measure_feature(
     """What follows the calendar is told of a whole week, all else of the newest events."""
     if feature.kind not in CALENDAR or too_few(len(recent.vectors), LEAST_ROWS):
         return measure_values(feature.name, recent.vectors[:, place], reference)
-    if recent.week is None:
+    if recent.week is None or recent.paused:
         nothing = measure_values(feature.name, recent.vectors[:0, place], reference)
-        return replace(nothing, reason=NO_WEEK)
+        return replace(nothing, reason=PAUSED.format(recent.paused) if recent.paused else NO_WEEK)
     return measure_values(feature.name, recent.week[:, place], reference)
 
 

@@ -3,6 +3,7 @@
 The training window covers whole weeks. The newest events of a busy detector cover a morning: what
 the calendar says of them (hour, night, weekend) differs from any week, though nothing moved. So
 that is read off a week as a whole, and all else off the newest, where a sudden shift shows first.
+A week with a pause in it is no whole week: its hours and days differ because something stood still.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Value
 from numpy.typing import NDArray
 
 from models_registry.models import PromotionDecision
@@ -24,23 +25,33 @@ HOURS = WEEK // HOUR
 TRIED = (0.001, 0.01, 0.1)
 """Shares of each hour that are counted, the least first, to find which share has MOST_ROWS."""
 ENOUGH_COUNTED = MOST_ROWS // 10
+EARLIER_WEEKS = 4
+"""How many tell what usually comes in an hour of the week."""
+LEAST_MISSED = 5
+"""Events that a pause lets expect: with fewer it may be chance that none came."""
+MOST_MISSING = 0.02
+"""Share of a week's usual events that pauses may cover. From 2 % on such a week may look like
+moderate drift of whether it is night, or weekend, where few events are (Wasserstein / std)."""
 BEGINNING = 100
 """First events whose middle one says since when the champion has served."""
 GOLDEN = 0.618033988749895
 FloatArray = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
     """Recent predictions of a bundle: `vectors` float64[n, k] of the newest, `risk` float64[n] (NaN
     where no model scored), the span of their event times; `week` float64[m, k] of a whole week,
-    None where the champion has not served for one."""
+    None where the champion has not served for one; `paused`: hours of it in which nothing came
+    though something usually does, 0 where that is little."""
 
     vectors: FloatArray
     risk: FloatArray
     first_at: datetime | None
     last_at: datetime | None
     week: FloatArray | None
+    paused: int = 0
 
 
 def read_recent(detector: Detector, bundle: Bundle) -> Recent:
@@ -60,12 +71,14 @@ def read_recent(detector: Detector, bundle: Bundle) -> Recent:
         times.append(event_time)
         risks.append(score if probability is None else probability)
     width, last = len(bundle.plan.names), max(times, default=None)
+    week, paused = (None, 0) if last is None else _whole_week(own, detector, last, width)
     return Recent(
         vectors=_matrix(vectors, width),
         risk=np.array(risks, float),  # None becomes NaN.
         first_at=min(times, default=None),
         last_at=last,
-        week=None if last is None else _whole_week(own, last, width),
+        week=week,
+        paused=paused,
     )
 
 
@@ -73,25 +86,66 @@ def _matrix(vectors: list[bytes], width: int) -> FloatArray:
     return np.frombuffer(b"".join(vectors), "<f8").reshape(-1, width)
 
 
-def _whole_week(own: "QuerySet[Prediction]", end: datetime, width: int) -> FloatArray | None:
-    """float64[m, width] of the week that ends then; None where the champion did not serve then."""
+def _whole_week(
+    own: "QuerySet[Prediction]", detector: Detector, end: datetime, width: int
+) -> tuple[FloatArray | None, int]:
+    """float64[m, width] of the week that ends then, None where the champion did not serve then;
+    and the hours for which it paused."""
     begin = end - WEEK
     # One with a wrong clock, or late by weeks, is not when it began to serve.
     first = sorted(own.order_by("received_at").values_list("event_time", flat=True)[:BEGINNING])
     if not first or first[len(first) // 2] > begin:
-        return None
-    week = own.filter(event_time__gt=begin, event_time__lte=end)
+        return None, 0
+    week, share = own.filter(event_time__gt=begin, event_time__lte=end), 1.0
     if week.order_by().values("pk")[: MOST_ROWS + 1].count() <= MOST_ROWS:
         parts = [week]
     else:
         # Shares of hours, not of rows: few look-ups by the index, and busy hours count for more.
-        parts = list(_shares(week, begin, _share(week, begin)))
+        share = _share(week, begin)
+        parts = list(_shares(week, begin, share))
     found = [
-        bytes(vector)
+        (event_time, bytes(vector))
         for part in parts
-        for vector in part.order_by("event_time").values_list("vector", flat=True)[:MOST_ROWS]
+        for event_time, vector in part.order_by("event_time").values_list("event_time", "vector")[
+            :MOST_ROWS
+        ]
     ]
-    return _matrix(found, width)
+    # An hour ends with its last moment, as in `_shares`.
+    came = np.bincount([-((begin - at) // HOUR) - 1 for at, _ in found], minlength=HOURS)
+    paused = paused_hours(came, _usual(detector, begin, share)) if (came == 0).any() else 0
+    return _matrix([vector for _, vector in found], width), paused
+
+
+def paused_hours(came: Counts, usual: Counts) -> int:
+    """Hours in which nothing came though something usually does; 0 where that is little of a week.
+
+    `came` int[168] by hour of the week, `usual` int[n, 168] of n earlier weeks. Without any events
+    in those, the same hours of the other days tell what is usual.
+    """
+    usual = usual[usual.any(axis=1)]
+    expected = usual.mean(axis=0) if len(usual) else np.tile(came.reshape(7, 24).mean(axis=0), 7)
+    silent = came == 0
+    # The hours from one with events to the next are one pause.
+    pause = np.cumsum(~silent)
+    missed = np.bincount(pause, weights=np.where(silent, expected, 0.0))
+    counted = silent & (expected > 0) & (missed[pause] >= LEAST_MISSED)
+    too_much = expected[counted].sum() > MOST_MISSING * expected.sum()
+    return int(counted.sum()) if too_much else 0
+
+
+def _usual(detector: Detector, begin: datetime, share: float) -> Counts:
+    """Events in that share of each hour of the weeks before, int[EARLIER_WEEKS, 168], whatever
+    scored them; a query a week."""
+    events = Prediction.objects.filter(detector=detector).order_by()
+    found = np.zeros((EARLIER_WEEKS, HOURS), np.int64)
+    for back in range(EARLIER_WEEKS):
+        hours = [
+            part.annotate(hour=Value(i)).values("hour").annotate(count=Count("pk"))
+            for i, part in enumerate(_shares(events, begin - WEEK * (back + 1), share))
+        ]
+        for row in hours[0].union(*hours[1:], all=True):
+            found[back, row["hour"]] = row["count"]
+    return found
 
 
 def _share(week: "QuerySet[Prediction]", begin: datetime) -> float:

@@ -16,6 +16,7 @@ from models_registry.models import PromotionDecision
 from models_registry.monitoring import (
     CHECK_DRIFT,
     NO_WEEK,
+    PAUSED,
     check_drift,
     forget_old_checks,
     request_drift_check,
@@ -105,6 +106,21 @@ def test_what_follows_the_calendar_is_told_once_a_whole_week_was_served(watched)
     found = check(watched)
     assert {found.statistics.get(name=name).reason for name in CALENDAR} == {""}
     assert found.statistics.get(name="hour").rows == 7 * 24 * 60 // 8
+
+
+def test_a_pause_in_traffic_is_no_drift_of_the_calendar(watched):
+    rows = stored_events(watched, 3000)
+    now = timezone.now()
+    for i, row in enumerate(rows):
+        row.event_time = row.received_at = now - i * timedelta(minutes=8)
+    Prediction.objects.bulk_update(rows, ["event_time", "received_at"])
+    assert status_of(check(watched), "hour") != "unknown"
+    pause = (now - timedelta(hours=60), now - timedelta(hours=47))
+    Prediction.objects.filter(event_time__range=pause).delete()
+    found = check(watched)
+    for name in CALENDAR:
+        told = found.statistics.get(name=name)
+        assert (told.status, told.reason) == ("unknown", PAUSED.format(13))
 
 
 def test_the_fraud_rate_counts_matured_labels_alone(watched):

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from models_registry import recent_predictions
-from models_registry.recent_predictions import read_recent
+from models_registry.recent_predictions import paused_hours, read_recent
 from scoring import deployment
 from scoring.models import Prediction
 from tests.models_registry.drifting import prediction_columns, serve
@@ -96,3 +98,61 @@ def test_who_sends_all_in_one_minute_fills_no_memory(champion, bundle, monkeypat
     rows = Prediction.objects.filter(event_time__gt=END - timedelta(days=6))
     rows.update(event_time=END - timedelta(hours=1))
     assert len(read_recent(champion, bundle).week) <= 400
+
+
+def pause(hours, *, days_ago):
+    """Nothing came for so long, until so many days before the end."""
+    until = END - timedelta(days=days_ago)
+    span = (until - timedelta(hours=hours), until)
+    Prediction.objects.filter(event_time__gt=span[0], event_time__lte=span[1]).delete()
+
+
+@pytest.mark.parametrize("most", [10_000, 1000])
+def test_a_week_that_stood_still_for_half_a_day_is_no_whole_week(
+    champion, bundle, monkeypatch, most
+):
+    store(champion, bundle, 15)
+    few(monkeypatch, most)
+    pause(13, days_ago=3)
+    assert read_recent(champion, bundle).paused == 13
+
+
+def test_hours_that_never_have_events_are_no_pause(champion, bundle):
+    store(champion, bundle, 15)
+    for days_ago in (3, 10):
+        pause(13, days_ago=days_ago)
+    assert read_recent(champion, bundle).paused == 0
+
+
+def test_without_earlier_weeks_the_same_hours_of_other_days_tell_what_is_usual(champion, bundle):
+    store(champion, bundle, 8)
+    Prediction.objects.filter(event_time__lte=END - timedelta(days=7)).update(
+        event_time=END - timedelta(days=60)
+    )
+    assert read_recent(champion, bundle).paused == 0
+    pause(13, days_ago=3)
+    assert read_recent(champion, bundle).paused == 13
+
+
+def test_a_night_without_its_few_events_is_no_pause(champion, bundle):
+    store(champion, bundle, 15)
+    pause(3, days_ago=3.4)
+    assert read_recent(champion, bundle).paused == 0
+
+
+def test_of_what_comes_seldom_a_silent_hour_is_chance():
+    seldom = np.random.default_rng(3).poisson(8.0 / (1 + np.arange(168) % 24), (5, 168))
+    assert (seldom[0] == 0).sum() > 30
+    assert paused_hours(seldom[0], seldom[1:]) == 0
+    seldom[0, 48:58] = 0
+    assert paused_hours(seldom[0], seldom[1:]) >= 10
+
+
+def test_whether_a_week_paused_takes_the_same_queries(champion, bundle, django_assert_num_queries):
+    store(champion, bundle, 15)
+    pause(13, days_ago=3)
+    with CaptureQueriesContext(connection) as first:
+        read_recent(champion, bundle)
+    pause(40, days_ago=1)
+    with django_assert_num_queries(len(first)):
+        read_recent(champion, bundle)
