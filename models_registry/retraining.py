@@ -4,14 +4,16 @@ Imports no learner, so that pages may ask for a training without loading one. Ev
 nobody asked for carries its reason in words: on the job, and from there on the version.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.core import signing
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
+from accounts.changes import in_short
 from accounts.models import User
 from accounts.services import record_audit
 from jobs.models import Job
@@ -30,12 +32,13 @@ from models_registry.selectors import (
 )
 from models_registry.timetable import Timetable, set_timetable, timetable_of
 from scoring.models import Deployment, Detector, Label, Prediction
-from scoring.policies import set_policy
+from scoring.policies import PolicyRefused, set_policy
 
 TRAIN = "models_registry.train"
 CHOICES = ("learner", "imbalance", "tune_for")
 """What whoever asks for a training may choose: params of its job."""
 LABELS, DRIFT, AGE = "labels", "drift", "age"
+POLICY_CHANGED = "retraining.policy_changed"
 SAME_TICK = timedelta(minutes=10)
 """The clock's message may come twice; one that comes this soon after a training that the clock
 asked for is the same one. Shorter than the hour between the closest ticks that people ask for."""
@@ -311,28 +314,38 @@ def scheduled(detector: Detector, *, now: datetime) -> str:
 
 @transaction.atomic
 def save_policy(
-    policy: RetrainingPolicy, *, timetable: Timetable, review_after: float, actor: User
+    policy: RetrainingPolicy,
+    *,
+    timetable: Timetable,
+    review_after: float,
+    actor: User,
+    base: str = "",
 ) -> RetrainingPolicy:
     """Put a policy, its timetable and the champion's term into force together, and audit it.
 
-    `review_after` in seconds, 0: no end. Raises PolicyRefused, and changes nothing then.
+    `review_after` in seconds, 0: no end. `base`: what the author looked at (`seen_policy`); empty
+    where nothing was looked at. Raises PolicyRefused, and changes nothing then: also where
+    somebody changed what stands since.
     """
     detector = Detector.objects.select_for_update().get(pk=policy.detector_id)
     saved = RetrainingPolicy.objects.filter(detector=detector).first()
     before = _said(saved or policy_of(detector), timetable_of(detector), detector.review_after())
+    if base and (since := _changes(_read_seen(base), before)):
+        said = f"Somebody changed it meanwhile ({in_short(POLICY_CHANGED, since)})."
+        raise PolicyRefused(("", f"{said} Yours would undo that: look, then save again."))
     policy.pk = saved.pk if saved else None
     policy.save(force_insert=saved is None, force_update=saved is not None)
     now = set_timetable(detector, on=timetable.on, day=timetable.day, hour=timetable.hour)
     if review_after != detector.review_after():
         set_policy(detector, review_after=review_after, author=actor)
-    after = _said(policy, now, review_after)
-    changed = {
-        name: {"before": before[name], "after": after[name]}
-        for name in after
-        if before[name] != after[name]
-    }
-    record_audit(actor=actor, action="retraining.policy_changed", subject=detector, detail=changed)
+    detail = _changes(before, _said(policy, now, review_after))
+    record_audit(actor=actor, action=POLICY_CHANGED, subject=detector, detail=detail)
     return policy
+
+
+def seen_policy(policy: RetrainingPolicy, timetable: Timetable, review_after: float) -> str:
+    """What a page shows, signed: the `base` of a change that is made there."""
+    return signing.dumps(_said(policy, timetable, review_after), salt=POLICY_CHANGED)
 
 
 def _said(policy: RetrainingPolicy, timetable: Timetable, review_after: float) -> dict[str, object]:
@@ -342,6 +355,25 @@ def _said(policy: RetrainingPolicy, timetable: Timetable, review_after: float) -
         "on_time": timetable.on,
         "timetable": timetable.words,
         "review_after": review_after,
+    }
+
+
+def _read_seen(base: str) -> dict[str, object]:
+    try:
+        found: dict[str, object] = signing.loads(base, salt=POLICY_CHANGED)
+    except signing.BadSignature as error:
+        said = "It cannot be told what you looked at. Look at the policy, then save again."
+        raise PolicyRefused(("", said)) from error
+    return found
+
+
+def _changes(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> dict[str, dict[str, object]]:
+    return {
+        name: {"before": before[name], "after": after[name]}
+        for name in after
+        if before[name] != after[name]
     }
 
 

@@ -1,10 +1,12 @@
 """The form of a retraining policy."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 
+from models_registry.retraining import seen_policy
 from models_registry.retraining_models import RetrainingPolicy
 from models_registry.timetable import DAYS, OTHER, Timetable
 from scoring.models import Detector
@@ -58,6 +60,8 @@ class RetrainingForm(forms.Form):
         widget=_number("any"),
     )
 
+    base = forms.CharField(required=False, max_length=2000, widget=forms.HiddenInput)
+
     def __init__(self, *args: Any, timetable: Timetable, **options: Any) -> None:
         super().__init__(*args, **options)
         choices = list(DAYS.items())
@@ -71,6 +75,7 @@ class RetrainingForm(forms.Form):
     ) -> "RetrainingForm":
         """The unbound form that shows what is in force."""
         initial = {
+            "base": seen_policy(policy, timetable, review_after),
             "on_time": timetable.on,
             "day": timetable.day,
             "hour": timetable.hour,
@@ -83,6 +88,12 @@ class RetrainingForm(forms.Form):
             initial=initial | {name: getattr(policy, name) for name in names},
             timetable=timetable,
         )
+
+    def rebase(self, policy: RetrainingPolicy, timetable: Timetable, review_after: float) -> None:
+        """What stands now was looked at: the form as typed, to be saved over it."""
+        given = cast(QueryDict, self.data).copy()
+        given["base"] = seen_policy(policy, timetable, review_after)
+        self.data = given
 
     def clean(self) -> dict[str, Any]:
         """A review date needs its days."""

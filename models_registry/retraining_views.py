@@ -53,9 +53,13 @@ def retraining(request: HttpRequest, slug: str) -> HttpResponse:
             timetable=form.timetable(),
             review_after=form.review_after(),
             actor=cast(User, request.user),
+            base=form.cleaned_data["base"],
         )
     except PolicyRefused as refusal:
         form.add_error(None, str(refusal))
+        detector.refresh_from_db()
+        policy, timetable = policy_of(detector), timetable_of(detector)
+        form.rebase(policy, timetable, detector.review_after())
         return _render(request, policy, timetable, form, status=422)
     messages.success(request, "The retraining policy is in force.")
     return redirect("retraining", slug=slug)

@@ -10,9 +10,10 @@ from jobs.models import Job
 from jobs.services import run_job
 from models_registry.retraining import request_training
 from models_registry.retraining_models import RetrainingPolicy
-from models_registry.timetable import timetable_of
+from models_registry.timetable import set_timetable, timetable_of
 from scoring.labelling import record_label
 from scoring.models import Detector, Label
+from scoring.policies import set_policy
 from tests.factories import payment, scored
 from tests.models_registry.versions import VersionFactory
 
@@ -95,6 +96,55 @@ def test_a_bad_value_is_422_beside_its_field_and_changes_nothing(
     assert list(answer.context["form"].errors) == [field]
     assert not RetrainingPolicy.objects.exists()
     assert not AuditEntry.objects.filter(action="retraining.policy_changed").exists()
+
+
+def given_from(page):
+    return GIVEN | {"base": page.context["form"]["base"].value()}
+
+
+def test_of_two_people_who_edit_at_once_the_second_sees_what_the_first_changed(
+    client, owner, champion
+):
+    client.force_login(owner)
+    first, second = given_from(client.get(PAGE)), given_from(client.get(PAGE))
+    assert client.post(PAGE, first).status_code == 302
+    typed = second | {"labels": "77", "age_days": "30"}
+    for again in (typed, typed):  # A page that is sent twice does not win by itself.
+        answer = client.post(PAGE, again)
+        assert answer.status_code == 422
+    page = text_of(answer)
+    assert "Somebody changed it meanwhile" in page and "labels: 500 → 250" in page
+    assert answer.context["form"]["labels"].value() == "77"
+    assert RetrainingPolicy.objects.get().labels == 250
+    assert client.post(PAGE, given_from(answer) | {"labels": "77"}).status_code == 302
+    assert RetrainingPolicy.objects.get().labels == 77
+
+
+def test_a_timetable_or_a_term_that_was_set_elsewhere_meanwhile_is_not_undone(
+    client, owner, champion
+):
+    client.force_login(owner)
+    given = given_from(client.get(PAGE))
+    set_timetable(champion, on=True, day="2", hour=5)
+    set_policy(champion, review_after=30 * 86400.0, author=owner)
+    page = text_of(client.post(PAGE, given))
+    assert "review after: never → 30 days" in page
+    assert "every Tuesday at 05:00 UTC" in page
+    assert timetable_of(champion).on and not RetrainingPolicy.objects.exists()
+
+
+def test_trying_a_policy_does_not_count_as_looking_at_what_stands(client, owner, champion):
+    client.force_login(owner)
+    first, second = given_from(client.get(PAGE)), given_from(client.get(PAGE))
+    client.post(PAGE, first)
+    tried = client.post(PAGE, second | {"preview": "1"})
+    assert client.post(PAGE, given_from(tried)).status_code == 422
+
+
+def test_what_was_looked_at_cannot_be_made_up(client, owner, champion):
+    client.force_login(owner)
+    assert client.post(PAGE, GIVEN | {"base": '{"labels": 500}'}).status_code == 422
+    assert not RetrainingPolicy.objects.exists()
 
 
 def test_what_would_happen_is_told_without_saving(client, owner, champion):
