@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from models_registry.core.live import LEAST_DAYS
 from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow, ShadowScore
 from scoring.models import Detector
@@ -33,8 +34,8 @@ def running_shadows() -> list[Shadow]:
 def choose_shadows(detector: Detector, *, now: datetime) -> None:
     """Put the newest challengers in shadow, the platform's most; older ones make room.
 
-    What people stopped stays stopped, and what they started counts as any other. Nothing is in
-    shadow while rules alone serve.
+    What people stopped stays stopped, and what they started keeps its place until a verdict on it
+    is possible. Nothing is in shadow while rules alone serve.
     """
     with transaction.atomic():
         _lock(detector)
@@ -47,6 +48,8 @@ def choose_shadows(detector: Detector, *, now: datetime) -> None:
         )
         if serves is None:
             return
+        held = _held(detector, now=now)
+        room = max(settings.SHADOW_MOST - len(held), 0)
         newest = (
             ModelVersion.objects.filter(
                 detector=detector,
@@ -54,9 +57,10 @@ def choose_shadows(detector: Detector, *, now: datetime) -> None:
                 number__gt=serves.number,
             )
             .filter(Q(shadow=None) | Q(shadow__state__in=(State.RUNNING, State.BLOCKED)))
+            .exclude(shadow__in=held)
             .select_related("shadow")
             .defer("curves", "metrics")
-            .order_by("-number")[: settings.SHADOW_MOST]
+            .order_by("-number")[:room]
         )
         for version in newest:
             shadow = getattr(version, "shadow", None)
@@ -65,7 +69,7 @@ def choose_shadows(detector: Detector, *, now: datetime) -> None:
                 shadow.state == State.BLOCKED and shadow.champion_digest != serves.digest
             ):
                 _begin(version, actor=None, now=now)
-        _make_room(detector, now=now)
+        _make_room(detector, held, now=now)
 
 
 def start_shadow(version: ModelVersion, *, actor: User) -> Shadow:
@@ -139,12 +143,30 @@ def _begin(version: ModelVersion, *, actor: User | None, now: datetime) -> Shado
     return shadow
 
 
-def _make_room(detector: Detector, *, now: datetime) -> None:
-    rows = Shadow.objects.filter(detector=detector, state=State.RUNNING)
-    kept = list(rows.order_by("-version__number").values_list("pk", flat=True))
-    Shadow.objects.filter(pk__in=kept[settings.SHADOW_MOST :]).update(
-        state=State.DISPLACED, stopped_at=now
+def verdict_takes(detector: Detector) -> timedelta:
+    """How long a challenger has to be in shadow for a verdict to be possible while it is there:
+    the days that a verdict asks for, and until their labels have matured. Raises SpecError."""
+    return timedelta(days=LEAST_DAYS, seconds=detector.spec().training.label_delay)
+
+
+def _held(detector: Detector, *, now: datetime) -> list[int]:
+    """Running shadows that people started and that nothing could be told of yet: newer versions
+    come by themselves, and would otherwise take the place of each before its verdict."""
+    young = Shadow.objects.filter(
+        detector=detector,
+        state=State.RUNNING,
+        started_by__isnull=False,
+        started_at__gt=now - verdict_takes(detector),
     )
+    newest = young.order_by("-version__number").values_list("pk", flat=True)
+    return list(newest[: settings.SHADOW_MOST])
+
+
+def _make_room(detector: Detector, held: list[int], *, now: datetime) -> None:
+    rows = Shadow.objects.filter(detector=detector, state=State.RUNNING).exclude(pk__in=held)
+    kept = list(rows.order_by("-version__number").values_list("pk", flat=True))
+    room = max(settings.SHADOW_MOST - len(held), 0)
+    Shadow.objects.filter(pk__in=kept[room:]).update(state=State.DISPLACED, stopped_at=now)
 
 
 def forget_scores(*, now: datetime) -> int:

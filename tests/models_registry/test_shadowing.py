@@ -237,6 +237,33 @@ def test_the_newest_challengers_start_by_themselves_and_displace_older_ones(pair
     assert states(detector) == {2: "displaced", 3: "running", 4: "running"}
 
 
+def test_what_a_person_started_keeps_its_place_until_a_verdict_is_possible(pair, owner, settings):
+    settings.SHADOW_MOST = 2
+    detector, now = pair[0].detector, timezone.now()
+    start_shadow(pair[1], actor=owner)
+    for number in (3, 4):
+        VersionFactory(detector=detector, number=number, digest=other_digest(review=0.02))
+    choose_shadows(detector, now=now + timedelta(days=9))  # Labels take 7 days, a verdict 3 more.
+    assert states(detector) == {2: "running", 4: "running"}
+    choose_shadows(detector, now=now + timedelta(days=11))
+    assert states(detector) == {2: "displaced", 3: "running", 4: "running"}
+
+
+def test_where_people_took_every_place_newer_ones_wait_and_start_once_there_is_room(
+    pair, owner, settings
+):
+    settings.SHADOW_MOST = 1
+    detector, now = pair[0].detector, timezone.now()
+    start_shadow(pair[1], actor=owner)
+    VersionFactory(detector=detector, number=3, digest=other_digest(review=0.02))
+    for days in (0, 9):
+        choose_shadows(detector, now=now + timedelta(days=days))
+        assert states(detector) == {2: "running"}
+    stop_shadow(pair[1], actor=owner)
+    choose_shadows(detector, now=now + timedelta(days=9))
+    assert states(detector) == {2: "stopped", 3: "running"}
+
+
 def test_nothing_is_in_shadow_while_rules_alone_serve(payments_detector, payments_digest):
     VersionFactory(detector=payments_detector, number=1, digest=payments_digest)
     choose_shadows(payments_detector, now=timezone.now())
