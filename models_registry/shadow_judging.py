@@ -18,9 +18,11 @@ from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow
 from models_registry.shadow_reading import day_of, read_live
 from models_registry.shadow_scoring import Turn, shadow_some
+from models_registry.shadowing import label_delay
 
 SHADOW = "models_registry.shadow"
 JUDGE_EVERY = timedelta(hours=6)
+JUDGE_DISPLACED_EVERY = timedelta(days=1)
 AT_ONCE = 5000
 MOST_CARDS = 100
 
@@ -52,16 +54,20 @@ def request_judgement(version: ModelVersion, *, requested_by: User | None) -> Jo
 
 
 def is_due(shadow: Shadow, *, now: datetime) -> bool:
-    """It scored something since it was last judged, and that was a while ago.
+    """There is more to see than when it was last judged, and that was a while ago.
 
-    A judgement that failed is held back as long: what broke it takes as much every time.
+    More: it scored something, or, where it was displaced, labels of what it scored matured. A
+    judgement that failed is held back as long: what broke it takes as much every time.
     """
     tried, judged = shadow.attempted_at, shadow.compared_at
     if shadow.scored_at is None:
         return False
-    if any(last is not None and now - last < JUDGE_EVERY for last in (tried, judged)):
+    news, every = shadow.scored_at, JUDGE_EVERY
+    if shadow.state == Shadow.State.DISPLACED and shadow.stopped_at is not None:
+        news, every = shadow.stopped_at + label_delay(shadow.detector), JUDGE_DISPLACED_EVERY
+    if any(last is not None and now - last < every for last in (tried, judged)):
         return False
-    return judged is None or shadow.scored_at > judged
+    return judged is None or news > judged
 
 
 def _is_asked(shadow: Shadow) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -28,6 +28,22 @@ class ShadowRefused(ValueError):
 def running_shadows() -> list[Shadow]:
     """Every challenger in shadow, with its version and detector."""
     rows = Shadow.objects.filter(state=State.RUNNING)
+    return list(rows.select_related("version__detector", "detector"))
+
+
+def displaced_shadows(detector: Detector, *, now: datetime) -> list[Shadow]:
+    """Challengers that made room for newer ones, while more labels of what they scored beside
+    today's champion mature than were there when they were last judged. Raises SpecError."""
+    delay = label_delay(detector)
+    champions = ModelVersion.objects.filter(detector=detector, stage=ModelVersion.Stage.CHAMPION)
+    rows = Shadow.objects.filter(
+        detector=detector,
+        state=State.DISPLACED,
+        version__stage=ModelVersion.Stage.CHALLENGER,
+        champion_digest__in=champions.values("digest"),
+        scored_at__isnull=False,
+        stopped_at__gt=now - delay - timedelta(days=settings.SHADOW_KEEP_DAYS),
+    ).filter(Q(compared_at=None) | Q(compared_at__lt=F("stopped_at") + delay))
     return list(rows.select_related("version__detector", "detector"))
 
 
@@ -146,7 +162,12 @@ def _begin(version: ModelVersion, *, actor: User | None, now: datetime) -> Shado
 def verdict_takes(detector: Detector) -> timedelta:
     """How long a challenger has to be in shadow for a verdict to be possible while it is there:
     the days that a verdict asks for, and until their labels have matured. Raises SpecError."""
-    return timedelta(days=LEAST_DAYS, seconds=detector.spec().training.label_delay)
+    return timedelta(days=LEAST_DAYS) + label_delay(detector)
+
+
+def label_delay(detector: Detector) -> timedelta:
+    """How long labels take, as declared. Raises SpecError."""
+    return timedelta(seconds=detector.spec().training.label_delay)
 
 
 def _held(detector: Detector, *, now: datetime) -> list[int]:
@@ -185,8 +206,7 @@ def forget_scores(*, now: datetime) -> int:
 
 
 def _forget(shadow: Shadow, now: datetime) -> int:
-    delay = timedelta(seconds=shadow.detector.spec().training.label_delay)
-    before = now - timedelta(days=settings.SHADOW_KEEP_DAYS) - delay
+    before = now - timedelta(days=settings.SHADOW_KEEP_DAYS) - label_delay(shadow.detector)
     rows = ShadowScore.objects.filter(version=shadow.version_id, event_time__lt=before)
     newest = rows.aggregate(newest=Max("event_time"))["newest"]
     if newest is None:

@@ -37,8 +37,14 @@ from models_registry.shadow_judging import (
     versions_with_jobs,
 )
 from models_registry.shadow_judging import is_due as is_judgement_due
+from models_registry.shadow_models import Shadow
 from models_registry.shadow_scoring import Turn, shadow_some
-from models_registry.shadowing import choose_shadows, forget_scores, running_shadows
+from models_registry.shadowing import (
+    choose_shadows,
+    displaced_shadows,
+    forget_scores,
+    running_shadows,
+)
 from models_registry.timetable import RETRAIN_ON_TIME, make_missing_timetables
 from models_registry.tracking import (
     TRACK_VERSION,
@@ -173,22 +179,25 @@ def shadow_task(job_id: int) -> None:
 def shadow_traffic() -> None:
     """Score what came of late with every challenger in shadow; a job takes a long backlog.
 
-    One that cannot be chosen or scored keeps none of the others. Where a job is at it, it is
-    left to the job.
+    One that made room for newer ones is judged as its labels mature. One that cannot be chosen or
+    scored keeps none of the others. Where a job is at it, it is left to the job.
     """
     now = timezone.now()
+    shadows = []
     for detector in Detector.objects.filter(enabled=True):
         try:
             choose_shadows(detector, now=now)
+            shadows += displaced_shadows(detector, now=now)
         except Exception:
             logger.exception("The challengers of %s could not be chosen.", detector.slug)
-    running = running_shadows()
-    busy = versions_with_jobs(shadow.version for shadow in running)
-    for shadow in running:
+    shadows += running_shadows()
+    busy = versions_with_jobs(shadow.version for shadow in shadows)
+    for shadow in shadows:
         if shadow.version_id in busy:
             continue
         try:
-            turn = shadow_some(shadow, now=now, most=SHADOW_AT_ONCE)
+            running = shadow.state == Shadow.State.RUNNING
+            turn = shadow_some(shadow, now=now, most=SHADOW_AT_ONCE) if running else Turn.DONE
             if turn is Turn.MORE or is_judgement_due(shadow, now=now):
                 announce_job(request_judgement(shadow.version, requested_by=None))
         except Exception:

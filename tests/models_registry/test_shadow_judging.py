@@ -21,7 +21,7 @@ from models_registry.shadow_judging import (
 from models_registry.shadow_models import Shadow, ShadowScore
 from models_registry.shadow_reading import read_live
 from models_registry.shadow_scoring import shadow_some
-from models_registry.shadowing import forget_scores
+from models_registry.shadowing import displaced_shadows, forget_scores
 from models_registry.tasks import shadow_traffic
 from scoring.core.types import DECISIONS, SelectionReason
 from scoring.models import Label, Prediction
@@ -144,6 +144,50 @@ def test_it_is_compared_again_when_there_is_more_to_see(shadow):
     assert is_due(shadow, now=now + timedelta(hours=7))
     shadow.compared_at = now + timedelta(seconds=1)
     assert not is_due(shadow, now=now + timedelta(days=9))
+
+
+def test_one_that_made_room_is_compared_until_all_its_labels_have_matured(shadow):
+    now = timezone.now()
+    shadow.state, shadow.scored_at, shadow.stopped_at = Shadow.State.DISPLACED, now, now
+    shadow.compared_at = now + timedelta(minutes=1)  # Nothing had matured; labels take 7 days.
+    days = [day for day in range(12) if is_due(shadow, now=now + timedelta(days=day, hours=1))]
+    assert days == list(range(1, 12))
+    shadow.compared_at = now + timedelta(days=7, hours=1)
+    assert not is_due(shadow, now=now + timedelta(days=12))
+
+
+def test_the_beat_judges_those_that_made_room_while_their_labels_mature(shadow, monkeypatch):
+    rows = spread(900)
+    tell_truths(rows)
+    shadow_some(shadow, now=timezone.now() + timedelta(seconds=30), most=100_000)
+    announced = []
+    monkeypatch.setattr("models_registry.tasks.announce_job", announced.append)
+    monkeypatch.setattr("models_registry.tasks.choose_shadows", lambda *_given, **_named: None)
+    told = timezone.now() - timedelta(days=2)
+    Shadow.objects.update(state="displaced", stopped_at=told, compared_at=told, attempted_at=told)
+    shadow_traffic()
+    assert [job.params["version"] for job in announced] == [shadow.version_id]
+    assert run_job(announced[0].pk, run_shadow_job).result["verdict"] == live.BETTER
+    shadow_traffic()
+    assert len(announced) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"stopped_at": timezone.now() - timedelta(days=8)},
+        {"champion_digest": "e" * 64},
+        {"state": "stopped"},
+        {"scored_at": None},
+    ],
+)
+def test_those_of_which_no_more_can_be_told_are_left_alone(pair, changed):
+    told = timezone.now() - timedelta(days=1)
+    kept = {"scored_at": told, "stopped_at": told, "compared_at": told, "state": "displaced"}
+    shadow = shadow_of(pair[1], champion_digest=pair[0].digest, **kept)
+    assert displaced_shadows(shadow.detector, now=timezone.now()) == [shadow]
+    Shadow.objects.update(**changed)
+    assert displaced_shadows(shadow.detector, now=timezone.now()) == []
 
 
 def test_a_version_that_serves_is_compared_with_nobody(shadow, pair):
