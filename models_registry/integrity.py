@@ -26,6 +26,8 @@ from models_registry.models import ModelVersion
 from models_registry.registry_models import Artefact, TrackedRun
 from models_registry.retraining_models import RetrainingPolicy
 from models_registry.selectors import last_trained
+from models_registry.shadow_time import too_little_time
+from models_registry.timetable import timetables
 from models_registry.tracking import tries_left
 from scoring.core.bundle import BundleError, read_files, read_manifest
 from scoring.core.reader import SpecError
@@ -58,6 +60,7 @@ def check_integrity(*, now: datetime | None = None) -> Report:
         *_bundles(versions, deployed, whole),
         *_features(versions, whole),
         *_stale(versions, deployed, at),
+        *_time_in_shadow(versions),
         *_data_gone(versions),
         *_artefacts(),
         *_workers(at),
@@ -195,8 +198,7 @@ def _stale(
         detector, row = version.detector, rows.get(version.detector_id)
         try:
             due = review_due(row) if row else None
-            saved: RetrainingPolicy | None = getattr(detector, "retraining_policy", None)
-            policy = saved or RetrainingPolicy.declared(detector)
+            policy = _policy(detector)
         except SpecError:
             continue
         if due is not None and due <= now:
@@ -213,6 +215,27 @@ def _stale(
 def _stale_one(version: ModelVersion, level: str, text: str, remedy: str) -> Finding:
     url = version.get_absolute_url()
     return Finding("stale", level, str(version), text, remedy, version.detector.slug, url)
+
+
+def _time_in_shadow(versions: Sequence[ModelVersion]) -> Iterator[Finding]:
+    """Where newer versions come sooner than a verdict on the former ones."""
+    served = {v.detector_id: v.detector for v in versions if v.stage == ModelVersion.Stage.CHAMPION}
+    clocks = timetables(served.values())
+    remedy = "Train less often, or let more challengers be in shadow (RISK_SHADOW_MOST)."
+    for detector in served.values():
+        try:
+            policy = _policy(detector)
+            text = too_little_time(detector, policy, clocks[detector.pk])
+        except SpecError:
+            continue
+        if text and detector.enabled:
+            url = reverse("retraining", args=[detector.slug])
+            yield Finding("shadow", WARNING, detector.name, text, remedy, detector.slug, url)
+
+
+def _policy(detector: Detector) -> RetrainingPolicy:
+    saved: RetrainingPolicy | None = getattr(detector, "retraining_policy", None)
+    return saved or RetrainingPolicy.declared(detector)
 
 
 def _data_gone(versions: Sequence[ModelVersion]) -> Iterator[Finding]:

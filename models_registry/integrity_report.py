@@ -8,6 +8,7 @@ KINDS = {
     "bundle": "Bundles",
     "feature": "Features",
     "stale": "Review and age",
+    "shadow": "Time in shadow",
     "data": "Data behind versions",
     "artefact": "Explanations",
     "worker": "Workers",

@@ -8,7 +8,7 @@ from django.http import QueryDict
 
 from models_registry.retraining import seen_policy
 from models_registry.retraining_models import RetrainingPolicy
-from models_registry.timetable import DAYS, OTHER, Timetable
+from models_registry.timetable import DAYS, OTHER, Timetable, words_of
 from scoring.models import Detector
 
 MOST_HOURS = 10 * 365 * 24
@@ -64,6 +64,7 @@ class RetrainingForm(forms.Form):
 
     def __init__(self, *args: Any, timetable: Timetable, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._stands = timetable
         choices = list(DAYS.items())
         if timetable.day == OTHER:
             choices.insert(0, (OTHER, timetable.words))
@@ -119,8 +120,9 @@ class RetrainingForm(forms.Form):
 
     def timetable(self) -> Timetable:
         """The timetable as given."""
-        found = self.cleaned_data
-        return Timetable(on=found["on_time"], day=found["day"], hour=found["hour"])
+        on, day, hour = (self.cleaned_data[name] for name in ("on_time", "day", "hour"))
+        words = self._stands.words if day == OTHER else words_of(day, hour)
+        return Timetable(on=on, day=day, hour=hour, words=words)
 
     def review_after(self) -> float:
         """Seconds for which a model may serve; 0.0: no end."""

@@ -17,6 +17,7 @@ from models_registry.retraining import outlook, policy_of, save_policy
 from models_registry.retraining_forms import RetrainingForm
 from models_registry.retraining_models import RetrainingPolicy
 from models_registry.selectors import recent_trainings
+from models_registry.shadow_time import too_little_time
 from models_registry.timetable import Timetable, timetable_of
 from scoring.core.reader import SpecError
 from scoring.models import Detector
@@ -46,7 +47,7 @@ def retraining(request: HttpRequest, slug: str) -> HttpResponse:
         return _render(request, policy, timetable, form, status=422)
     given = form.policy(detector)
     if "preview" in request.POST:
-        return _render(request, given, timetable, form, preview=True)
+        return _render(request, given, form.timetable(), form, preview=True)
     try:
         save_policy(
             given,
@@ -87,6 +88,7 @@ def _render(
         "timetable": timetable,
         "outlook": outlook(detector, policy, now=timezone.now()),
         "preview": preview,
+        "too_little_time": too_little_time(detector, policy, timetable),
         "trainings": [(job, versions.get(job.pk)) for job in jobs],
         "may_edit": request.user.has_perm(MAY_EDIT),
     }

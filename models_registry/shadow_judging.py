@@ -18,7 +18,7 @@ from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow
 from models_registry.shadow_reading import day_of, read_live
 from models_registry.shadow_scoring import Turn, shadow_some
-from models_registry.shadowing import label_delay
+from models_registry.shadow_time import label_delay
 
 SHADOW = "models_registry.shadow"
 JUDGE_EVERY = timedelta(hours=6)
@@ -114,9 +114,9 @@ def judge_shadow(shadow: Shadow, *, now: datetime) -> dict[str, Any]:
     if champion is None or champion.pk == shadow.version_id:
         return {}
     spec = shadow.detector.spec()
-    delay = timedelta(seconds=spec.training.label_delay)
+    matured = now - label_delay(shadow.detector)
     rows, coverage, since = read_live(
-        shadow, champion, matured_before=now - delay, known_at=now, since=_whole_from(shadow)
+        shadow, champion, matured_before=matured, known_at=now, since=_whole_from(shadow)
     )
     earlier = _told_before(shadow, champion, since) if since else {}
     days = max(1, int(np.unique(rows.event_time // DAY).size))

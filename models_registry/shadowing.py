@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
-from models_registry.core.live import LEAST_DAYS
 from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow, ShadowScore
+from models_registry.shadow_time import label_delay, verdict_takes
 from scoring.models import Detector
 
 logger = logging.getLogger(__name__)
@@ -157,17 +157,6 @@ def _begin(version: ModelVersion, *, actor: User | None, now: datetime) -> Shado
             ]
         )
     return shadow
-
-
-def verdict_takes(detector: Detector) -> timedelta:
-    """How long a challenger has to be in shadow for a verdict to be possible while it is there:
-    the days that a verdict asks for, and until their labels have matured. Raises SpecError."""
-    return timedelta(days=LEAST_DAYS) + label_delay(detector)
-
-
-def label_delay(detector: Detector) -> timedelta:
-    """How long labels take, as declared. Raises SpecError."""
-    return timedelta(seconds=detector.spec().training.label_delay)
 
 
 def _held(detector: Detector, *, now: datetime) -> list[int]:

@@ -4,7 +4,9 @@ The row is the truth, wherever it was edited: on our page or in Django's admin.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
@@ -38,6 +40,11 @@ class Timetable:
     hour: int = DEFAULT_HOUR
     words: str = ""
 
+    @property
+    def every(self) -> timedelta | None:
+        """The time from one training to the next; None where only the admin knows."""
+        return None if self.day == OTHER else timedelta(days=1 if self.day == DAILY else 7)
+
 
 def task_name(detector: Detector) -> str:
     """The name of its PeriodicTask."""
@@ -46,10 +53,20 @@ def task_name(detector: Detector) -> str:
 
 def timetable_of(detector: Detector) -> Timetable:
     """What the detector's row says; off where there is none yet."""
+    return timetables([detector])[detector.pk]
+
+
+def timetables(detectors: Iterable[Detector]) -> dict[int, Timetable]:
+    """What the rows of several say, by the id of the detector. One query."""
+    named = {task_name(detector): detector.pk for detector in detectors}
     rows = PeriodicTask.objects.select_related("crontab", "interval", "solar", "clocked")
-    row = rows.filter(name=task_name(detector)).first()
+    found = {row.name: row for row in rows.filter(name__in=named)}
+    return {pk: _read(found.get(name)) for name, pk in named.items()}
+
+
+def _read(row: PeriodicTask | None) -> Timetable:
     if row is None:
-        return Timetable(words=_words(DEFAULT_DAY, DEFAULT_HOUR))
+        return Timetable(words=words_of(DEFAULT_DAY, DEFAULT_HOUR))
     tab = row.crontab
     plain = (
         tab is not None
@@ -61,7 +78,7 @@ def timetable_of(detector: Detector) -> Timetable:
     if not plain:
         return Timetable(row.enabled, OTHER, DEFAULT_HOUR, f"as set in the admin: {row.schedule}")
     hour = int(tab.hour)
-    return Timetable(row.enabled, tab.day_of_week, hour, _words(tab.day_of_week, hour))
+    return Timetable(row.enabled, tab.day_of_week, hour, words_of(tab.day_of_week, hour))
 
 
 def set_timetable(detector: Detector, *, on: bool, day: str, hour: int) -> Timetable:
@@ -101,5 +118,6 @@ def _crontab(day: str, hour: int) -> CrontabSchedule:
     )
 
 
-def _words(day: str, hour: int) -> str:
+def words_of(day: str, hour: int) -> str:
+    """`every Monday at 03:00 UTC`."""
     return f"{DAYS[day]} at {hour:02d}:00 UTC"

@@ -179,7 +179,7 @@ def test_the_term_that_was_set_on_the_page_takes_the_place_of_the_declared_one(
         assert "Retraining" in finding("stale").remedy
 
 
-@pytest.mark.parametrize(("days", "said"), [(1, ["stale"]), (30, []), (None, [])])
+@pytest.mark.parametrize(("days", "said"), [(1, ["stale", "shadow"]), (30, []), (None, [])])
 def test_the_age_is_judged_by_the_policy_that_was_saved(version, days, said):
     version.trained_at = timezone.now() - timedelta(days=40)
     version.save(update_fields=["trained_at"])
@@ -298,6 +298,14 @@ def test_the_page_shows_it_to_whoever_may_see_models(client, analyst, outsider, 
     text = client.get(PAGE).content.decode()
     assert "sync_watchlist" in text
     assert "nothing found" in text
+
+
+def test_too_little_time_in_shadow_is_told_with_the_page_that_changes_it(version, settings):
+    settings.SHADOW_MOST = 2
+    assert "shadow" not in {found.kind for found in check_integrity().findings}
+    RetrainingPolicy.objects.create(detector=version.detector, age_hours=48)
+    [found] = [found for found in check_integrity().findings if found.kind == "shadow"]
+    assert (found.level, found.url) == ("warning", "/models/payments/retraining/")
 
 
 def test_the_api_tells_the_same(api, version):
