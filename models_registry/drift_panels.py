@@ -82,7 +82,7 @@ def drift_panel(detector: Detector, *, key: str, now: datetime) -> DriftPanel:
     if check is None:
         return DriftPanel(None, (), None, "", "")
     rows = sorted_rows(check)
-    if check.rows < LEAST_ROWS:
+    if check.rows < LEAST_ROWS and check.status not in ALARMS:
         needs = (
             f"It needs {LEAST_ROWS:,} events scored by {check.model_version}, has {check.rows:,}."
         )

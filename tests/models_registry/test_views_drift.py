@@ -75,6 +75,18 @@ def test_too_few_events_say_how_many_are_needed(client, analyst, payments_detect
     assert "It needs 1,000 events scored by v1, has 312." in text_of(client.get(PAGE))
 
 
+def test_an_alarm_by_labels_alone_is_shown_however_few_events_there_are(client, analyst, champion):
+    check = kept_check(champion, rows=0, first_at=None, last_at=None)
+    check.statistics.filter(role="feature").update(status="unknown", reason="Needs more events.")
+    check.statistics.filter(name="fraud rate").update(status="major", change=2.5, reason="")
+    client.force_login(analyst)
+    page = text_of(client.get(PAGE))
+    assert "1 of 1 has moved away from the training window" in page
+    assert "the worst is fraud rate (major)" in page
+    assert "v1 has scored no event yet; checked" in page
+    assert "Too few events" not in page
+
+
 def test_what_moved_stands_first_with_its_numbers(client, analyst, champion):
     kept_check(champion, hours_ago=1)
     kept_check(champion)
