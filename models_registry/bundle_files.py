@@ -3,6 +3,7 @@
     <digest>/manifest.json, model.onnx, explain.npz   the bundle as it lies on disk
     <digest>/version.json                             what the registry knew of the version
 
+The digest of the first three is the bundle's; `version.json` says its own in its first line.
 Reading trusts nothing: sizes are bounded before anything is unpacked, names are plain, every byte
 is hashed. What the model and its arrays hold is for models_registry.trial to say.
 """
@@ -21,7 +22,12 @@ from typing import Any, Final
 from scoring.core.bundle import EXPLAIN, FORMAT, MANIFEST, MODEL, sha256
 
 RECORD: Final = "version.json"
-RECORD_FORMAT: Final = 1
+RECORD_FORMAT: Final = 2
+UNDIGESTED_FORMAT: Final = 1
+"""Of earlier releases: nothing says whether its `version.json` is what was exported."""
+RECORD_DIGEST: Final = "digest"
+BLANK: Final = b"0" * 64
+"""Stands for the digest of `version.json` in the text that is digested."""
 MOST_FILES: Final = 12
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Of the file as it comes."""
@@ -51,6 +57,8 @@ class Unpacked:
     manifest: dict[str, Any]
     files: dict[str, bytes]
     record: dict[str, Any]
+    is_digested: bool
+    """Whether `record` is known to be what was exported."""
 
     @property
     def model_files(self) -> dict[str, bytes]:
@@ -70,12 +78,21 @@ def pack(digest: str, files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def write_record(record: Mapping[str, Any]) -> bytes:
+    """`version.json` of what is JSON already, with its own digest in the first line."""
+    rest = json.dumps(record, sort_keys=True, indent=1).encode()
+    blank = b'{\n "%b": "%b",%b' % (RECORD_DIGEST.encode(), BLANK, rest[1:])
+    return blank.replace(BLANK, sha256(blank).encode(), 1)
+
+
 def unpack(content: bytes) -> Unpacked:
     """Read a file from elsewhere. Raises ExchangeError on the first thing that is not right."""
     if len(content) > MOST_BYTES:
         raise ExchangeError(f"The file is larger than {MOST_BYTES >> 20} MB.")
     digest, files = _entries(content)
-    record = _json(files.pop(RECORD, None), RECORD)
+    written = files.pop(RECORD, None)
+    record = _json(written, RECORD)
+    is_digested = _check_record(written or b"", record)
     manifest = _json(files.get(MANIFEST), MANIFEST)
     if sha256(files[MANIFEST]) != digest:
         raise ExchangeError(f"{MANIFEST} was changed: its digest is not {digest[:12]}.")
@@ -86,7 +103,7 @@ def unpack(content: bytes) -> Unpacked:
     _check_hashes(manifest, files)
     if MODEL not in files or EXPLAIN not in files:
         raise ExchangeError(f"The bundle has no {MODEL} or no {EXPLAIN}: there is no model in it.")
-    return Unpacked(digest, manifest, files, record)
+    return Unpacked(digest, manifest, files, record, is_digested)
 
 
 def check_directory(content: bytes) -> None:
@@ -187,6 +204,20 @@ def _texts(found: Any) -> Iterator[str]:
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _check_record(written: bytes, record: Mapping[str, Any]) -> bool:
+    """Whether its digest was checked, and is right: one of an earlier release has none."""
+    if record.get("format") not in (UNDIGESTED_FORMAT, RECORD_FORMAT):
+        raise ExchangeError(
+            f"{RECORD} has another format than {UNDIGESTED_FORMAT} or {RECORD_FORMAT}."
+        )
+    if record["format"] == UNDIGESTED_FORMAT and RECORD_DIGEST not in record:
+        return False
+    told = str(record.get(RECORD_DIGEST, "")).encode()
+    if len(told) != len(BLANK) or sha256(written.replace(told, BLANK, 1)).encode() != told:
+        raise ExchangeError(f"{RECORD} was changed: its digest is not the one that it says.")
+    return True
 
 
 def _check_hashes(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:

@@ -239,7 +239,7 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
         )
     if card["origin"] == Lineage.Origin.IMPORTED:
         found.append("It was imported: metrics and curves are those that its file states.")
-        found += _moved_before(version)
+        found += [*_undigested(version), *_moved_before(version)]
     if card["calibration"] == "none":
         found.append("Its scores are not calibrated: they order events and are no probabilities.")
     if version.comparison.get("champion_saw_test_rows"):
@@ -252,6 +252,14 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
     last = card["data"]["last_event_at"]
     found.append(f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}.")
     return found
+
+
+def _undigested(version: ModelVersion) -> list[str]:
+    """That nothing tells whether the file said what was exported; empty where its digest did."""
+    lineage = lineage_of(version)
+    if lineage is not None and lineage.origin_detail.get("digested"):
+        return []
+    return ["Its statements are not digested: data, curves and dates may have been changed."]
 
 
 def _moved_before(version: ModelVersion) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts.models import User
 from accounts.services import record_audit
-from models_registry.bundle_files import RECORD, RECORD_FORMAT, ExchangeError, pack
+from models_registry.bundle_files import RECORD, RECORD_FORMAT, ExchangeError, pack, write_record
 from models_registry.models import ModelVersion
 from models_registry.selectors import lineage_of
 from models_registry.stated import SHAPES
@@ -26,8 +26,8 @@ def pack_bundle(version: ModelVersion) -> bytes:
     except (BundleError, OSError) as error:
         remedy = "Import a file of it that was exported before, which puts its bundle back."
         raise ExchangeError(f"{error} {remedy}") from error
-    record = json.dumps(_record(version), default=datetime.isoformat, sort_keys=True, indent=1)
-    return pack(version.digest, {**files, RECORD: record.encode()})
+    record = json.loads(json.dumps(_record(version), default=datetime.isoformat))
+    return pack(version.digest, {**files, RECORD: write_record(record)})
 
 
 def export_bundle(version: ModelVersion, *, actor: User | None) -> bytes:

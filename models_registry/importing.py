@@ -196,7 +196,9 @@ def _add_rows(
         parent=champion_of(detector),
         code=plain(found.record.get("code")) or {},
         subgroups=stated_subgroups(found),
-        origin_detail=said | moved | {"imported_at": timezone.now().isoformat()},
+        origin_detail=said
+        | moved
+        | {"imported_at": timezone.now().isoformat(), "digested": found.is_digested},
     )
     note_tracking(version)
     detail = {"digest": found.digest, "label": said["label"]}

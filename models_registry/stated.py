@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.utils import timezone
 
-from models_registry.bundle_files import RECORD, RECORD_FORMAT, ExchangeError, Unpacked
+from models_registry.bundle_files import RECORD, ExchangeError, Unpacked
 from models_registry.core.splits import TimeSplit
 from models_registry.shapes import (
     LARGEST_COUNT,
@@ -82,8 +82,6 @@ SUBGROUPS: Final = each(
 def stated_version(found: Unpacked, spec: DetectorSpec) -> dict[str, Any]:
     """What the file says of the version, every value checked. Raises KeyError, ValueError."""
     record = found.record
-    if record.get("format") != RECORD_FORMAT:
-        raise ExchangeError(f"{RECORD} has another format than {RECORD_FORMAT}.")
     trained_at = moment_of(record["trained_at"])
     if trained_at > timezone.now() + CLOCKS_DIFFER:
         raise ExchangeError(

@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 
-from models_registry.bundle_files import RECORD, pack
+from models_registry.bundle_files import RECORD, pack, write_record
 from scoring.core.bundle import MANIFEST, sha256
 
 
@@ -27,5 +27,16 @@ def repacked(content, *, manifest=None, **changed):
 
 def changed_record(exported, **changed):
     digest, files = parts_of(exported)
-    files[RECORD] = json.dumps(json.loads(files[RECORD]) | changed).encode()
+    record = json.loads(files[RECORD]) | changed
+    record.pop("digest")
+    files[RECORD] = write_record(record)
+    return pack(digest, files)
+
+
+def of_an_earlier_release(exported, **changed):
+    """The file as releases wrote it whose `version.json` had no digest."""
+    digest, files = parts_of(exported)
+    record = json.loads(files[RECORD]) | changed | {"format": 1}
+    del record["digest"]
+    files[RECORD] = json.dumps(record, sort_keys=True, indent=1).encode()
     return pack(digest, files)

@@ -1,7 +1,6 @@
 """A version goes out as one file and comes in as a challenger; a hostile file changes nothing."""
 
 import io
-import json
 import re
 import shutil
 import stat
@@ -28,7 +27,12 @@ from scoring.core import inference
 from scoring.core.bundle import EXPLAIN, MANIFEST, MODEL, read_files, sha256
 from scoring.deployment import bundle_root
 from tests.factories import payment, scored
-from tests.models_registry.bundle_zips import changed_record, parts_of, repacked
+from tests.models_registry.bundle_zips import (
+    changed_record,
+    of_an_earlier_release,
+    parts_of,
+    repacked,
+)
 from tests.models_registry.versions import make_detector
 
 pytestmark = pytest.mark.django_db
@@ -283,10 +287,9 @@ def test_a_model_that_learnt_tomorrow_is_refused(payments_detector, exported):
 
 
 def test_numbers_too_large_for_any_database_are_left_out(payments_detector, exported):
-    digest, files = parts_of(exported)
+    digest, files = parts_of(of_an_earlier_release(exported, curves="HERE"))
     curves = b'{"roc": [[0, 1e999]], "cost": [[0, 1], [1, 2]], "pr": [[0, 1%s]]}' % (b"0" * 400)
-    record = json.loads(files[RECORD]) | {"curves": "HERE"}
-    files[RECORD] = json.dumps(record).encode().replace(b'"HERE"', curves)
+    files[RECORD] = files[RECORD].replace(b'"HERE"', curves)
     version = import_bundle(payments_detector, pack(digest, files), actor=None)
     assert version.curves == {"cost": [[0, 1], [1, 2]]}
 
@@ -345,7 +348,7 @@ def test_numbers_that_no_page_could_show_are_left_out(payments_detector, exporte
         {"dataset": {"rows": 1}},
         {"trained_at": "yesterday"},
         {"training_seconds": "long"},
-        {"format": 2},
+        {"format": 3},
         {"curves": 5},
     ],
 )
