@@ -10,6 +10,8 @@ from jobs.remaining import Remaining, foretell, told_since
 from jobs.words import changed_nothing, params_in_words
 from jobs.workflow import LIVE, JobStatus
 
+BY = "by"
+"""The param that says who asked where it was nobody with an account: `the command line`."""
 LIVE_VALUES = [status.value for status in LIVE]
 
 
@@ -87,6 +89,13 @@ class Job(models.Model):
     def changed_nothing(self) -> bool:
         """Whether a job that failed or was cancelled has left all as it was."""
         return not self.attempt or changed_nothing(self.kind, self.params, self.error)
+
+    @property
+    def asker(self) -> str:
+        """Who asked for it, in words."""
+        if self.requested_by is not None:
+            return self.requested_by.name or self.requested_by.username
+        return str(self.params.get(BY) or "the schedule")
 
     @property
     def asked(self) -> str:

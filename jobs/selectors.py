@@ -10,7 +10,7 @@ from jobs.workflow import JobStatus
 
 def list_jobs(*, status: str = "", kind: str = "") -> QuerySet[Job]:
     """Jobs for the list, newest first, without their long columns."""
-    jobs = Job.objects.select_related("requested_by").defer("log", "result", "params")
+    jobs = Job.objects.select_related("requested_by").defer("log", "result")
     if status:
         jobs = jobs.filter(status=status)
     if kind:

@@ -80,13 +80,14 @@ def claim_job(job_id: int) -> Job | None:
     return Job.objects.get(pk=job_id) if claimed else None
 
 
-def run_job(job_id: int, work: Work) -> Job | None:
+def run_job(job_id: int, work: Work, *, refusals: tuple[type[Exception], ...] = ()) -> Job | None:
     """Claim the job, do `work`, write down how it ended. None when there was nothing to claim.
 
     `work(job, progress)` returns the result (JSON-able). Its exceptions end in the row, never in
     the caller. A second message for the same job finds nothing to claim, so a task may run twice.
     Work that loses the database goes back into the queue while attempts are left; the sweep
-    announces it in two minutes.
+    announces it in two minutes. `refusals`: errors that are an answer to whoever runs it, and no
+    fault that the log of the process has to trace.
     """
     job = claim_job(job_id)
     if job is None:
@@ -97,7 +98,7 @@ def run_job(job_id: int, work: Work) -> Job | None:
         except JobCancelled as reason:
             _finish_anyhow(job, handle, JobStatus.CANCELLED, error=str(reason))
         except Exception as error:
-            _give_up(job, handle, error)
+            _give_up(job, handle, error, is_told=isinstance(error, refusals))
         except BaseException:
             # The worker is being stopped, the work is not at fault.
             _put_back(job, "")
@@ -109,8 +110,9 @@ def run_job(job_id: int, work: Work) -> Job | None:
     return job
 
 
-def _give_up(job: Job, handle: JobProgress, error: Exception) -> None:
-    logger.error("Job %s (%s) failed.", job.pk, job.kind, exc_info=error)
+def _give_up(job: Job, handle: JobProgress, error: Exception, *, is_told: bool = False) -> None:
+    if not is_told:
+        logger.error("Job %s (%s) failed.", job.pk, job.kind, exc_info=error)
     if isinstance(error, CUT) and job.attempt < job.max_attempts:
         _put_back(job, "The database was away; again")
         return

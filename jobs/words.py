@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-TOLD_ALREADY = ("detector", "version")
-"""The job's subject says these."""
+TOLD_ALREADY = ("detector", "version", "by")
+"""The job's subject says these, and who asked for it is told apart."""
 NEVER_TOLD = ("token", "fresh")
 """By what an erasure finds a person, and what it puts there."""
 NAMES = {

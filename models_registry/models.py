@@ -137,10 +137,10 @@ class ModelVersion(models.Model):
 
     @property
     def trainer(self) -> str:
-        """Who trained it, in words. What nobody asked for is a job's; a command has neither."""
+        """Who trained it, in words. Commands of earlier releases had no job."""
         if self.trained_by is not None:
             return self.trained_by.name or self.trained_by.username
-        return "the schedule" if self.job_id else "the command line"
+        return "the command line" if self.job is None else self.job.asker
 
 
 class PromotionDecision(models.Model):

@@ -191,7 +191,7 @@ def training_of(job: Job | None, versions: Sequence[ModelVersion]) -> Training |
         return None
     made = (job.result or {}).get("version")
     version = next((v for v in versions if v.pk == made), None)
-    # Trained on the command line, a version has no job. What was imported or moved is no answer.
+    # The demo trains without a job. What was imported or moved is no answer.
     here = [v for v in versions if v.was_trained]  # type: ignore[attr-defined]
     newest = max((v.trained_at for v in here), default=None)
     state = ""

@@ -16,7 +16,7 @@ from django.db.models import Count, Q, QuerySet
 from accounts.changes import in_short
 from accounts.models import User
 from accounts.services import record_audit
-from jobs.models import Job
+from jobs.models import BY, Job
 from jobs.services import enqueue_job
 from models_registry.core.drift import RANKS, UNKNOWN
 from models_registry.core.search_spaces import SPACES
@@ -90,20 +90,24 @@ def request_training(
     imbalance: str = "",
     reason: str = "",
     tune_for: float | None = None,
+    by: str = "",
+    max_attempts: int = 3,
 ) -> Job:
     """Queue a training; the one that is under way already, if it was asked to do the same.
 
-    What is not given is as declared; see `params_of`. The audit trail says who asked. Raises
-    ImbalanceRefused, TrainingUnderWay.
+    What is not given is as declared; see `params_of`. The audit trail says who asked; `by`: that in
+    words, where it is nobody with an account. Raises ImbalanceRefused, TrainingUnderWay.
     """
+    told = {name: text for name, text in (("reason", reason), (BY, by)) if text}
     params = params_of(detector, learner=learner, imbalance=imbalance, tune_for=tune_for)
     with transaction.atomic():
         job = enqueue_job(
             kind=TRAIN,
-            params=params | ({"reason": reason} if reason else {}),
+            params=params | told,
             unique_key=training_key(detector),
             requested_by=requested_by,
             subject=detector.name,
+            max_attempts=max_attempts,
         )
         # A job from before methods could be chosen does what is declared.
         doing = params_of(detector, learner=job.params["learner"], tune_for=0.0) | job.params

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.argument_types import number
 from accounts.quantities import threshold
+from jobs.progress import JobCancelled
 from jobs.remaining import foretell
 from models_registry.approvals import serving_version
 from models_registry.core.learners.base import LearnerError
@@ -22,11 +23,11 @@ from models_registry.management.commands.models import check_reason, decide, own
 from models_registry.management.printing import judged_on, metric_table
 from models_registry.models import ModelVersion
 from models_registry.rare_class import TITLES, rare_class_words
-from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, check_idle, params_of
+from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, params_of
 from models_registry.selectors import compared_champion
 from models_registry.tracked import is_tracking
 from models_registry.tracking import TrackingError, track_version
-from models_registry.training import train_version
+from models_registry.training_here import train_here
 from models_registry.verdicts import verdict_of
 from scoring.core.bundle import BundleNotWritten, read_manifest
 from scoring.deployment import bundle_root
@@ -135,6 +136,8 @@ class Command(BaseCommand):
             version = self._train(detector, options)
         except REFUSALS as error:
             raise CommandError(str(error)) from error
+        except JobCancelled as reason:
+            raise CommandError(f"{reason} No version was registered.") from reason
         self._describe(version)
         if options["promote"]:
             command = "manage.py train --promote"
@@ -151,24 +154,16 @@ class Command(BaseCommand):
     def _train(self, detector: Detector, options: dict[str, Any]) -> ModelVersion:
         """A version trained as was asked. Raises REFUSALS."""
         minutes: float | None = options["tune_minutes"]
-        asked = params_of(
-            detector,
-            learner=options["learner"],
-            imbalance=options["imbalance"],
-            tune_for=None if minutes is None else 60.0 * minutes,
-        )
-        check_idle(detector)
-        tune_for = asked.get("tune_for", 0.0)
+        how = {
+            "learner": options["learner"],
+            "imbalance": options["imbalance"],
+            "tune_for": None if minutes is None else 60.0 * minutes,
+        }
+        tune_for = params_of(detector, **how).get("tune_for", 0.0)
         progress = ProgressLines(sys.stderr, tune_for=tune_for)
         try:
-            return train_version(
-                detector,
-                learner=asked["learner"],
-                imbalance=asked["imbalance"],
-                trained_by=None,
-                job=None,
-                progress=progress,
-                tune_for=tune_for,
+            return train_here(
+                detector, by="the command line", watched=progress, refusals=REFUSALS, **how
             )
         finally:
             progress.end()
