@@ -40,7 +40,7 @@ def request_evaluation(version: ModelVersion, *, kind: str, requested_by: User |
 
 def check_not_evaluating(version: ModelVersion) -> None:
     """Raises EvaluationUnderWay where an evaluation of the version waits or runs."""
-    job = evaluation_job(version)
+    job = Job.objects.filter(unique_key=evaluation_key(version)).order_by("-pk").first()
     if job is not None and job.is_live:
         raise EvaluationUnderWay(_under_way(version, job))
 
@@ -69,8 +69,3 @@ def shown_evaluations(version: ModelVersion) -> list[Evaluation]:
 def newest_as_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     """The newest of these that judged the version's own bundle."""
     return next((one for one in evaluations if one.kind == Evaluation.Kind.AS_OF), None)
-
-
-def evaluation_job(version: ModelVersion) -> Job | None:
-    """The newest evaluation job of a version."""
-    return Job.objects.filter(unique_key=evaluation_key(version)).order_by("-pk").first()

@@ -18,7 +18,7 @@ from models_registry.evaluation_figures import (
     cheapest_name,
     threshold_figure,
 )
-from models_registry.evaluation_jobs import evaluation_job, newest_as_of, shown_evaluations
+from models_registry.evaluation_jobs import newest_as_of, shown_evaluations
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
@@ -125,12 +125,16 @@ class Judged:
 
 
 def evaluation_context(
-    version: ModelVersion, other: ModelVersion | None, *, currency: str
+    version: ModelVersion,
+    other: ModelVersion | None,
+    *,
+    currency: str,
+    job: Job | None = None,
 ) -> dict[str, Any]:
-    """The context of the fragments model_calibration, model_threshold and model_evaluation."""
+    """The context of the fragments model_calibration, model_threshold and model_evaluation; `job`:
+    the newest evaluation job of the version."""
     evaluations = shown_evaluations(version)
     shown = [judged(one, version, currency=currency) for one in evaluations]
-    job = evaluation_job(version)
     return {
         "known_at": moment(version.metrics.get("known_at")),
         "other_known_at": moment(other.metrics.get("known_at")) if other else None,
@@ -138,17 +142,17 @@ def evaluation_context(
         "thresholds": threshold_panel(version, evaluations, currency=currency),
         "audited": audited_words(version.metrics.get("audited") or {}),
         "judgements": shown,
-        "judging_job": job if job is not None and _matters(job, evaluations) else None,
+        "judging_job": unanswered(job, evaluations[0].created_at if evaluations else None),
     }
 
 
-def _matters(job: Job, evaluations: Sequence[Evaluation]) -> bool:
-    """It runs, or it failed and nothing succeeded since."""
-    if job.is_live:
-        return True
-    newest = evaluations[0].created_at if evaluations else None
+def unanswered(job: Job | None, newest: datetime | None) -> Job | None:
+    """The job if it runs, or failed and nothing was found since; `newest`: when something was."""
+    if job is None or job.is_live:
+        return job
     over = job.finished_at
-    return job.status == "failed" and (newest is None or over is None or newest < over)
+    is_last = newest is None or over is None or newest < over
+    return job if job.status == "failed" and is_last else None
 
 
 def _calibration(

@@ -138,7 +138,7 @@ def shadow_stop(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def shadow_judge(request: HttpRequest, pk: int) -> HttpResponse:
     """Catch up and compare now, in the background."""
-    return _move_shadow(request, pk, _judge, "{version} is being compared; see Jobs.")
+    return _move_shadow(request, pk, _judge, "{version} is being compared.")
 
 
 def _judge(version: ModelVersion, *, actor: User) -> None:

@@ -167,14 +167,19 @@ def drift_alarm_of(version: Any) -> DriftAlarm | None:
 def latest_trainings(detectors: Iterable[Detector]) -> dict[str, Job]:
     """The newest training job of each detector that ever had one, by slug."""
     slugs = {training_key(detector): detector.slug for detector in detectors}
+    return {slugs[key]: job for key, job in newest_jobs(slugs).items()}
+
+
+def newest_jobs(keys: Iterable[str]) -> dict[str, Job]:
+    """The newest job of each of these unique keys that ever had one. One query."""
     newest = (
-        Job.objects.filter(unique_key__in=slugs)
+        Job.objects.filter(unique_key__in=list(keys))
         .order_by()
         .values("unique_key")
         .annotate(newest=Max("pk"))
     )
     jobs = Job.objects.filter(pk__in=newest.values("newest")).select_related("requested_by")
-    return {slugs[job.unique_key]: job for job in jobs}
+    return {job.unique_key: job for job in jobs}
 
 
 def recent_trainings(detector: Detector, *, most: int) -> list[Job]:

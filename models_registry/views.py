@@ -16,8 +16,10 @@ from django.views.decorators.http import require_POST
 from accounts.models import User
 from accounts.pages import asked_text
 from jobs.dispatch import announce_job
+from jobs.models import Job
 from models_registry.approvals import LEAST_REASON
-from models_registry.evaluation_panels import evaluation_context
+from models_registry.evaluation_jobs import evaluation_key
+from models_registry.evaluation_panels import evaluation_context, unanswered
 from models_registry.figures import curve_figures
 from models_registry.forms import LEARNER_TITLES, DecisionForm, RollBackForm, TrainForm
 from models_registry.metric_rows import metric_lines
@@ -34,10 +36,12 @@ from models_registry.selectors import (
     drift_alarm_of,
     earlier_champions,
     lineage_of,
+    newest_jobs,
     promotion_history,
     tracked_run_of,
     version_list,
 )
+from models_registry.shadow_judging import shadow_key
 from models_registry.tuning_panels import tuning_panel
 from models_registry.verdicts import level_of, same_events_rows, verdict_of
 from scoring.core.bundle import BundleError
@@ -48,6 +52,9 @@ HISTORY = 20
 TOO_LONG = "The reason is too long."
 NOBODY = 0
 """The id of no version."""
+ENDS = {"succeeded": "is done", "failed": "failed", "cancelled": "was cancelled"}
+FOLLOWED = ("judging", "comparing")
+"""Regions that follow a job of a version: its evaluation, and its comparison on live traffic."""
 Stage = ModelVersion.Stage
 _may_view = permission_required("models_registry.view_modelversion", raise_exception=True)
 _may_train = permission_required("models_registry.train_model", raise_exception=True)
@@ -145,8 +152,54 @@ def model_train(request: HttpRequest, slug: str) -> HttpResponse:
 @method_decorator(login_required, name="dispatch")
 @method_decorator(_may_view, name="dispatch")
 class ModelDetail(View):
+    """A job that works on the version is followed by its own region, until it is over."""
+
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return render_version(request, version_or_404(pk))
+        version = version_or_404(pk)
+        if (region := _htmx_target(request)) in FOLLOWED:
+            return _render_followed(request, version, region)
+        return render_version(request, version)
+
+
+def _render_followed(request: HttpRequest, version: ModelVersion, region: str) -> HttpResponse:
+    """How far the job is; once it is over, in place of the region, the panel with what it found."""
+    is_judged = region == "judging"
+    key = evaluation_key(version) if is_judged else shadow_key(version)
+    job = newest_jobs([key]).get(key)
+    context: dict[str, Any] = {"version": version, "job": job, "region": region}
+    if job is not None and job.is_live:
+        return render(request, "models_registry/includes/working.html", context)
+    champion = champion_of(version.detector)
+    find = _judged_context if is_judged else _live_context
+    context |= {"champion": champion, **find(version, champion, job)}
+    panel = "evaluation" if is_judged else "shadow"
+    answer = render(request, f"models_registry/model_{panel}.html", context)
+    answer["HX-Retarget"] = "#judgements" if is_judged else "#shadow"
+    answer["HX-Reswap"] = "outerHTML"
+    if job is not None:
+        what = "The evaluation" if is_judged else "The comparison"
+        text = f"{what} of {version.label} {ENDS.get(job.status, job.status)}."
+        answer["HX-Trigger"] = json.dumps({"toast": {"text": text}})
+    return answer
+
+
+def _followed_context(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
+    """What its jobs find, and the newest of each kind; one query for both."""
+    judging, comparing = evaluation_key(version), shadow_key(version)
+    jobs = newest_jobs([judging, comparing])
+    return _judged_context(version, champion, jobs.get(judging)) | _live_context(
+        version, champion, jobs.get(comparing)
+    )
+
+
+def _live_context(
+    version: ModelVersion, champion: ModelVersion | None, job: Job | None
+) -> dict[str, Any]:
+    """How it does in shadow, and the job that compares it there."""
+    panel = shadow_panel(version, champion)
+    is_told = panel is not None and panel.may_judge
+    since = panel.shadow.compared_at if panel is not None and panel.shadow is not None else None
+    return {"shadow": panel, "shadow_job": unanswered(job, since) if is_told else None}
 
 
 def render_version(
@@ -170,9 +223,8 @@ def render_version(
         "left": left_service(version, history),
         "drift": drift_alarm_of(version),
         "error": error,
-        "shadow": shadow_panel(version, champion),
+        **_followed_context(version, champion),
         **_making_context(version),
-        **_judged_context(version, champion),
         **_decision_context(version, champion, cast(User, request.user), form),
     }
     template = "models_registry/model_detail.html"
@@ -195,7 +247,9 @@ def _making_context(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def _judged_context(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:
+def _judged_context(
+    version: ModelVersion, champion: ModelVersion | None, job: Job | None
+) -> dict[str, Any]:
     """How good it is, beside the version that it was compared with or the champion."""
     compared = compared_champion(version)
     other = compared if champion is None or champion == version else champion
@@ -209,7 +263,7 @@ def _judged_context(version: ModelVersion, champion: ModelVersion | None) -> dic
         "same_level": level_of(version.comparison),
         "metrics": metric_lines(version, other, currency=currency),
         "curves": curve_figures(version, other),
-        **evaluation_context(version, other, currency=currency),
+        **evaluation_context(version, other, currency=currency, job=job),
     }
 
 
