@@ -16,6 +16,7 @@ from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from jobs.selectors import get_job
+from jobs.services import cancel_job
 from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES
 from models_registry.models import ModelVersion, PromotionDecision
@@ -296,10 +297,30 @@ class JobView(APIView):
 
     @extend_schema(responses={200: JobBody, **ERRORS})
     def get(self, request: Request, pk: int) -> Response:
-        job = get_job(pk)
-        if job is None:
-            raise Http404("There is no such job.")
+        return Response(job_body(_job_or_404(pk)))
+
+
+class JobCancelView(APIView):
+    """Cancel a job: one that waits at once, one that runs stops at its next step. The same answer
+    when it is sent twice; 409 for a job that was over before anybody asked."""
+
+    required_scope = "models:write"
+    required_permission = "jobs.cancel_job"
+
+    @extend_schema(request=None, responses={200: JobBody, **CONFLICTS})
+    def post(self, request: Request, pk: int) -> Response:
+        job = _job_or_404(pk)
+        asked = cancel_job(job, actor=cast(User, request.user))
+        if not asked and job.cancel_requested_at is None:
+            raise Conflict(f"Job {job.pk} is over already, as {job.status}.")
         return Response(job_body(job))
+
+
+def _job_or_404(pk: int) -> Job:
+    job = get_job(pk)
+    if job is None:
+        raise Http404("There is no such job.")
+    return job
 
 
 def detector_or_404(slug: str) -> Detector:

@@ -30,6 +30,12 @@ urlpatterns = [
     ),
     path("models/<int:pk>/promote", promotion_api.PromoteView.as_view(), name="api_promote"),
     path("models/<int:pk>/shadow", promotion_api.ShadowView.as_view(), name="api_shadow"),
+    path(
+        "models/<int:pk>/shadow/judge",
+        promotion_api.ShadowJudgeView.as_view(),
+        name="api_shadow_judge",
+    ),
+    path("models/<int:pk>/reject", promotion_api.RejectView.as_view(), name="api_model_reject"),
     path("promotions", promotion_api.PromotionListView.as_view(), name="api_promotions"),
     path("promotions/<int:pk>/approve", promotion_api.ApproveView.as_view(), name="api_approve"),
     path("promotions/<int:pk>/refuse", promotion_api.RefuseView.as_view(), name="api_refuse"),
@@ -37,4 +43,5 @@ urlpatterns = [
     path("detectors/<slug:slug>/train", api.TrainView.as_view(), name="api_train"),
     path("detectors/<slug:slug>/roll_back", api.RollBackView.as_view(), name="api_roll_back"),
     path("jobs/<int:pk>", api.JobView.as_view(), name="api_job"),
+    path("jobs/<int:pk>/cancel", api.JobCancelView.as_view(), name="api_job_cancel"),
 ]

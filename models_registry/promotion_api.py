@@ -1,4 +1,4 @@
-"""Promotions over the API: ask, list, approve, refuse, withdraw; challengers in shadow."""
+"""Promotions over the API: ask, list, approve, refuse, withdraw, reject; challengers in shadow."""
 
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from accounts.api_errors import Conflict, ValidationProblem
 from accounts.body import valid
 from accounts.models import User
 from accounts.query import one_of, whole
+from jobs.dispatch import announce_job
 from models_registry.api import (
     CONFLICTS,
     ERRORS,
@@ -21,8 +22,12 @@ from models_registry.api import (
     MOST_SKIP,
     NARROW,
     DecisionBody,
+    JobBody,
+    VersionBody,
     asked_detector,
     decision_body,
+    job_body,
+    version_body,
 )
 from models_registry.approvals import (
     ReasonNeeded,
@@ -33,8 +38,9 @@ from models_registry.approvals import (
     withdraw_promotion,
 )
 from models_registry.models import ModelVersion
-from models_registry.promotion import PromotionRefused
+from models_registry.promotion import PromotionRefused, reject
 from models_registry.promotion_models import PromotionRequest
+from models_registry.shadow_judging import judge_now
 from models_registry.shadow_models import Shadow
 from models_registry.shadowing import ShadowRefused, start_shadow, stop_shadow
 from scoring.core.bundle import BundleError
@@ -49,6 +55,12 @@ class PromoteIn(serializers.Serializer[Any]):
         default=False,
         allow_null=True,
         help_text="Without a passing comparison; needs a reason.",
+    )
+
+
+class RejectIn(serializers.Serializer[Any]):
+    reason = serializers.CharField(
+        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
     )
 
 
@@ -286,6 +298,47 @@ class ShadowView(APIView):
         except ShadowRefused as problem:
             raise Conflict(str(problem)) from problem
         return Response(shadow_body(version, shadow))
+
+
+class ShadowJudgeView(APIView):
+    """Catch up with live traffic and compare with the champion now; the job that does so already,
+    if there is one. 409 for a version that was never in shadow."""
+
+    required_scope = "models:write"
+    required_permission = "models_registry.promote_model"
+
+    @extend_schema(request=None, responses={202: JobBody, **CONFLICTS})
+    def post(self, request: Request, pk: int) -> Response:
+        version = get_object_or_404(
+            ModelVersion.objects.select_related("detector", "shadow"), pk=pk
+        )
+        try:
+            job = judge_now(version, actor=cast(User, request.user))
+        except ShadowRefused as problem:
+            raise Conflict(str(problem)) from problem
+        announce_job(job)
+        return Response(job_body(job), status=202)
+
+
+class RejectView(APIView):
+    """Put a challenger aside for good; the same answer when it is sent twice. 409 for a version
+    that is no challenger."""
+
+    required_scope = "models:write"
+    required_permission = "models_registry.promote_model"
+
+    @extend_schema(request=RejectIn, responses={200: VersionBody, **CONFLICTS})
+    def post(self, request: Request, pk: int) -> Response:
+        version = get_object_or_404(
+            ModelVersion.objects.select_related("detector", "dataset"), pk=pk
+        )
+        reason = valid(RejectIn, request)["reason"]
+        try:
+            reject(version, actor=cast(User, request.user), reason=reason)
+        except PromotionRefused as problem:
+            if version.stage != ModelVersion.Stage.REJECTED:
+                raise Conflict(str(problem)) from problem
+        return Response(version_body(version))
 
 
 def _requests() -> Any:

@@ -23,7 +23,7 @@ from models_registry.forms import DecisionForm
 from models_registry.models import ModelVersion
 from models_registry.promotion import PromotionRefused
 from models_registry.promotion_models import PromotionRequest
-from models_registry.shadow_judging import request_judgement
+from models_registry.shadow_judging import judge_now
 from models_registry.shadowing import ShadowRefused, start_shadow, stop_shadow
 from models_registry.views import TOO_LONG, go_to, render_version, sentence, version_or_404
 from scoring.core.bundle import BundleError
@@ -142,9 +142,7 @@ def shadow_judge(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _judge(version: ModelVersion, *, actor: User) -> None:
-    if not hasattr(version, "shadow"):
-        raise ShadowRefused(f"{version.label} was never in shadow.")
-    announce_job(request_judgement(version, requested_by=actor))
+    announce_job(judge_now(version, actor=actor))
 
 
 def _move_shadow(

@@ -19,6 +19,7 @@ from models_registry.shadow_models import Shadow
 from models_registry.shadow_reading import day_of, read_live
 from models_registry.shadow_scoring import Turn, shadow_some
 from models_registry.shadow_time import label_delay
+from models_registry.shadowing import ShadowRefused
 
 SHADOW = "models_registry.shadow"
 JUDGE_EVERY = timedelta(hours=6)
@@ -51,6 +52,13 @@ def request_judgement(version: ModelVersion, *, requested_by: User | None) -> Jo
         requested_by=requested_by,
         subject=str(version),
     )
+
+
+def judge_now(version: ModelVersion, *, actor: User) -> Job:
+    """Queue a comparison that a person asks for. Raises ShadowRefused without a shadow."""
+    if not hasattr(version, "shadow"):
+        raise ShadowRefused(f"{version.label} was never in shadow.")
+    return request_judgement(version, requested_by=actor)
 
 
 def is_due(shadow: Shadow, *, now: datetime) -> bool:
