@@ -68,6 +68,8 @@ def test_what_a_comparison_found_is_in_the_answer_that_ends_it(client, owner, ve
     Shadow.objects.update(compared_at=timezone.now())
     text = ask(version, "comparing", client).content.decode()
     assert "The last comparison failed" not in text and 'id="shadow"' in text
+    # htmx brings no scripts, so the numbers of the chart come as text.
+    assert '<div id="shadow-scores" hidden>{' in text and "<script" not in text
 
 
 def test_compare_now_shows_its_job_on_the_page(client, owner, version):
