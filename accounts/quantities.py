@@ -68,6 +68,12 @@ def threshold(risk: float) -> str:
     return f"{half_up(risk):.{max(4, 1 - floor(log10(edge))) if edge > 0.0 else 4}f}"
 
 
+def in_full(risk: float) -> str:
+    """A number of 0 to 1 with all its decimals, four at least, and no exponent."""
+    digits = f"{Decimal(repr(risk)):f}".partition(".")[2]
+    return f"{int(risk)}.{digits:0<4}"
+
+
 def counted(number: int, noun: str) -> str:
     """`1 job`, `1,200 jobs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

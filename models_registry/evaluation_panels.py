@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from accounts.quantities import half_up, per_day, threshold
+from accounts.quantities import half_up, in_full, per_day, threshold
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds, Curve
 from models_registry.core.thresholds import moved
@@ -20,7 +20,7 @@ from models_registry.evaluation_figures import (
 )
 from models_registry.evaluation_jobs import newest_as_of, shown_evaluations
 from models_registry.evaluation_models import Evaluation, ThresholdMove
-from models_registry.forms import ThresholdForm
+from models_registry.forms import ThresholdForm, preview_query
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
 from models_registry.models import Dataset, ModelVersion
 from models_registry.selectors import move_of
@@ -79,7 +79,8 @@ class ThresholdPanel:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What two thresholds give, as text; `above`: alerts a day that nobody can see, if any."""
+    """What two thresholds give, as text; `above`: alerts a day that nobody can see, if any; `use`:
+    the query that previews them, where they are offered."""
 
     name: str
     review: str
@@ -90,6 +91,7 @@ class Outcome:
     interval: str
     cost: str
     above: str
+    use: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +295,8 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
     above = at.alerts_a_day - curve.capacity_a_day
     return Outcome(
         name=name,
-        review=ABOVE_ALL if at.review > 1.0 else threshold(at.review),
-        block="never" if at.block > 1.0 else threshold(at.block),
+        review=ABOVE_ALL if at.review > 1.0 else _told(curve, at.review),
+        block="never" if at.block > 1.0 else _told(curve, at.block),
         alerts=per_day(at.alerts_a_day),
         precision=share(at.precision),
         recall=share(at.recall),
@@ -304,22 +306,28 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
     )
 
 
+def _told(curve: Curve, risk: float) -> str:
+    """A threshold as on every page where that flags the same events, in full where it does not."""
+    text = threshold(risk)
+    return text if curve.flags_the_same(float(text), risk) else in_full(risk)
+
+
 def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> tuple[Outcome, str]:
     """The cheapest as a row, and what the row does not say: how to have it, or why it is so many.
 
     `block` is where blocks begin now.
     """
     row = _outcome(cheapest_name(curve, best), best, curve, currency)
-    if not curve.is_within_capacity(best):
-        return row, TIED
     if best.alerts_a_day > 0.0:
-        return row, ""
+        row = replace(row, review=in_full(best.review), use=preview_query(best.review, block))
+        return row, "" if curve.is_within_capacity(best) else TIED
     row = replace(row, review=ABOVE_ALL, block=row.block if block > best.review else ABOVE_ALL)
     if best.review > 1.0:
         return row, f"{NOTHING} No threshold that can be published does so: some have a risk of 1."
     above = _just_above(best.review)
     both = "Review" if block >= above else "Review and block"
-    return row, f"{NOTHING} {both} from {threshold(above)} would have flagged none of them."
+    told = f"{NOTHING} {both} from {threshold(above)} would have flagged none of them."
+    return replace(row, use=preview_query(above, block)), told
 
 
 def _just_above(risk: float) -> float:

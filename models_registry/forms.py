@@ -1,12 +1,13 @@
 """What model owners choose and write. Learners are named here, so that no page loads one."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
-from accounts.quantities import threshold
+from accounts.quantities import in_full, threshold
 from models_registry.bundle_files import MOST_BYTES
 from models_registry.rare_class import TITLES, why_not
 from scoring.core.decision import Thresholds
@@ -138,6 +139,15 @@ def in_fields(stand: Thresholds) -> dict[str, str]:
         name: "" if value > 1.0 else threshold(value).rstrip("0").rstrip(".")
         for name, value in found.items()
     }
+
+
+def preview_query(review: float, block: float) -> str:
+    """The query that previews a review threshold, with blocks from `block` or, where that lies
+    below it, from the same; empty where it cannot be published."""
+    if not 0.0 < review <= 1.0:
+        return ""
+    blocked = "" if block > 1.0 else in_full(max(block, review))
+    return urlencode({"review": in_full(review), "block": blocked})
 
 
 class ThresholdForm(forms.Form):

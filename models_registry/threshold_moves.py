@@ -66,7 +66,7 @@ def known_of(version: ModelVersion, evaluations: Sequence[Evaluation] = ()) -> K
 def check_thresholds(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
     """The new thresholds with their bands; `block` None: never. Raises MoveRefused.
 
-    What reads as one that stands is that one, however many decimals pages leave out.
+    One that is typed in as pages write what stands is that one, whatever decimals they leave out.
     """
     review = _as_it_stands(review, current.review)
     block = None if block is None else _as_it_stands(block, current.block)
@@ -82,7 +82,9 @@ def check_thresholds(current: Thresholds, *, review: float, block: float | None)
 
 
 def _as_it_stands(asked: float, stands: float) -> float:
-    return stands if threshold(asked) == threshold(stands) else asked
+    if stands > 1.0:
+        return stands if asked > 1.0 else asked
+    return stands if asked == float(threshold(stands)) else asked
 
 
 @transaction.atomic

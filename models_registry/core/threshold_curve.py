@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from models_registry.core.costs import losses
 from models_registry.core.metrics import count_of
+from models_registry.core.thresholds import plain_cut
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 
 CUTS: Final = 400
 EVERY_CUT_OF: Final = 100
+HARDLY_BELOW: Final = 1.0 - 1e-6
+"""Where the next risk below a cut was not kept, as if it were this share of it."""
 
 FloatArray = NDArray[np.float64]
 
@@ -152,20 +155,37 @@ class Curve:
             cost=cost,
         )
 
+    def flags_the_same(self, one: float, other: float) -> bool:
+        """Whether two thresholds flag as many events."""
+        return bool(self._above(one)[3] == self._above(other)[3])
+
     @property
     def above_all(self) -> float:
         """A review threshold that flags none of these events; above 1 where a risk is 1."""
         return float(np.nextafter(self.thresholds[0], np.inf))
 
+    def _plain(self, place: int) -> float:
+        """A threshold with few decimals that flags what the cut at `place` does, and no more."""
+        cut = float(self.thresholds[place])
+        if place + 1 == self.thresholds.size:
+            return plain_cut(0.0, cut)
+        below = float(self.thresholds[place + 1])
+        # `_counts` begins with nothing flagged: it is one place ahead.
+        is_next = self._counts[place + 2, 3] - self._counts[place + 1, 3] == 1
+        if place + 1 >= EVERY_CUT_OF and not is_next:
+            below = max(below, cut * HARDLY_BELOW)
+        return plain_cut(below, cut)
+
     def cheapest(self, block: float) -> AtThresholds | None:
         """The cheapest review threshold, from what training chooses from: no tie is split, at most
         capacity is flagged (the first tie may be taken although it is more), or nothing is
-        (`above_all`), where no cut pays for itself. None without amounts or cuts."""
+        (`above_all`), where no cut pays for itself. It lies in the gap below the last flagged
+        event, with few decimals. None without amounts or cuts."""
         if self._lost is None or not self.thresholds.size:
             return None
         limit = count_of(self._costs.capacity, self.events)
         allowed = max(1, int(np.sum(self._counts[1:, 3] <= limit)))
-        tried = [self.above_all, *self.thresholds[:allowed].tolist()]
+        tried = [self.above_all, *map(self._plain, range(allowed))]
         found = [self.at(t, max(block, t)) for t in tried]
         return min(found, key=lambda one: one.cost or 0.0)
 

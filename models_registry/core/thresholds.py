@@ -13,6 +13,8 @@ from scoring.core.spec import CostSpec
 NEVER: Final = 2.0
 EDGE: Final = 1e-9
 CRITICAL_SHARE_OF_ALERTS: Final = 0.1
+LEAST_PLACES: Final = 4
+MOST_PLACES: Final = 17
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -88,6 +90,17 @@ def _cut_after(ranked: FloatArray, count: int) -> float:
     middle = _between(float(ranked[count]), float(ranked[count - 1]))
     # Rounding and the clip may leave the gap; the last flagged value itself is always right.
     return middle if ranked[count] < middle <= ranked[count - 1] else float(ranked[count - 1])
+
+
+def plain_cut(low: float, high: float) -> float:
+    """A number in (low, high] with the fewest decimals, four at least, near the middle: whoever
+    types it in as a page shows it flags what `high` does. `high` itself at or below nothing."""
+    middle = _between(low, high) if low > 0.0 else high
+    for places in range(LEAST_PLACES, MOST_PLACES + 1):
+        said = float(f"{middle:.{places}f}")
+        if low < said <= high:
+            return said
+    return high
 
 
 def _allowed_cuts(ranked: FloatArray, capacity: float) -> NDArray[np.intp]:

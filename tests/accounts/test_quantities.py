@@ -7,6 +7,7 @@ from accounts.quantities import (
     counted,
     fine_percent,
     fixed,
+    in_full,
     measured,
     money,
     p_value,
@@ -88,6 +89,15 @@ def test_a_p_value_is_a_sentence():
 )  # fmt: skip
 def test_a_threshold_is_set_apart_from_both_ends(risk, text):
     assert threshold(risk) == text
+
+
+@pytest.mark.parametrize(
+    ("risk", "text"),
+    [(0.2, "0.2000"), (0.046875, "0.046875"), (3e-9, "0.000000003"), (1.0, "1.0000")],
+)
+def test_a_threshold_in_full_has_all_its_decimals_and_no_exponent(risk, text):
+    assert in_full(risk) == text
+    assert float(text) == risk
 
 
 @pytest.mark.parametrize(

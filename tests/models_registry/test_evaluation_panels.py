@@ -1,8 +1,13 @@
 """Numbers of the evaluation panels as text."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from django.urls import reverse
 
 from accounts.quantities import per_day, threshold
+from models_registry.core.threshold_curve import threshold_curve
 from models_registry.evaluation_panels import threshold_panel
 from models_registry.judging import finite
 from tests.models_registry.core.test_evaluation import BOUNDS, drawn, judge
@@ -29,3 +34,28 @@ def test_a_threshold_is_written_as_on_every_other_page(payments_detector, paymen
     )
     now = threshold_panel(version, [], currency="EUR").now
     assert (now.review, now.block) == (threshold(BOUNDS.review), threshold(BOUNDS.block))
+
+
+@pytest.mark.django_db
+def test_the_cheapest_is_used_by_a_link_that_previews_the_same_events(
+    client, analyst, payments_detector, payments_digest
+):
+    payments_detector.config["costs"] |= {"capacity": 0.5, "review_cost": 5.0}
+    payments_detector.save(update_fields=["config"])
+    risk, labels = np.array([0.4, 0.04688, 0.04687, 0.001]), np.array([1, 1, 0, 0])
+    costs = payments_detector.spec().costs
+    found = threshold_curve(labels, risk, np.full(4, 80.0), days=1.0, costs=costs)
+    version = VersionFactory(
+        detector=payments_detector,
+        digest=payments_digest,
+        metrics={"thresholds": replace(BOUNDS, review=0.046924, medium=0.046924).to_dict()},
+        curves={"thresholds": found},
+    )
+    client.force_login(analyst)
+    url = reverse("model_thresholds", args=[version.pk])
+    page = client.get(url)
+    best = page.context["thresholds"].best
+    assert (best.review, best.alerts) == ("0.046875", "2.0")
+    assert f'href="{url}?{best.use.replace("&", "&amp;")}"' in page.content.decode()
+    asked = client.get(f"{url}?{best.use}").context["thresholds"].asked
+    assert (asked.review, asked.alerts, asked.cost) == (best.review, best.alerts, best.cost)

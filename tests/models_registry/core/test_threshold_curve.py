@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accounts.quantities import in_full
 from models_registry.core.costs import decision_costs
 from models_registry.core.threshold_curve import Curve, threshold_curve
 from models_registry.core.thresholds import NEVER, choose_thresholds, moved
@@ -165,3 +166,24 @@ def test_a_curve_of_before_counts_its_labelled_events():
     before = {k: v for k, v in stored.items() if k != "events"}
     before["cuts"] = [cut[:4] for cut in stored["cuts"]]
     assert Curve(before, COSTS).at(0.1, 0.75) == Curve(stored, COSTS).at(0.1, 0.75)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10_000), rows=st.integers(2, 900), capacity=st.floats(0.001, 1.0))
+def test_the_cheapest_as_a_page_writes_it_flags_the_very_same_events(seed, rows, capacity):
+    rng = np.random.default_rng(seed)
+    risk, costs = rng.beta(0.3, 8.0, rows), CostSpec(1.0, 20.0, 1.0, capacity)
+    labels, amounts = (rng.random(rows) < risk).astype(int), rng.exponential(80.0, rows)
+    stored = threshold_curve(labels, risk, amounts, days=1.0, costs=costs)
+    best = Curve(stored, costs).cheapest(NEVER)
+    assert best.alerts_a_day == (risk >= best.review).sum()
+    if best.alerts_a_day:
+        assert (risk >= float(in_full(best.review))).sum() == best.alerts_a_day
+        assert Curve(stored, costs).at(float(in_full(best.review)), NEVER).cost == best.cost
+
+
+def test_the_cheapest_lies_in_the_gap_below_the_last_flagged_event():
+    costs = replace(COSTS, capacity=0.5)
+    labels, risk = np.array([1, 1, 0, 0]), np.array([0.4, 0.0468763, 0.0431, 0.001])
+    stored = threshold_curve(labels, risk, np.full(4, 80.0), days=1.0, costs=costs)
+    assert in_full(Curve(stored, costs).cheapest(NEVER).review) == "0.0450"
