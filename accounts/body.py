@@ -8,6 +8,24 @@ from rest_framework.request import Request
 from accounts.api_errors import ValidationProblem, field_error
 
 
+class Text(serializers.CharField):
+    """Text, and no number that would be made one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Number(serializers.FloatField):
+    """A number, and not true or false for 1 or 0."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """What a body says. Raises the problem that names its wrong fields, those too that would be
     passed over, though somebody meant something by them."""

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem, field_error
-from accounts.body import valid
+from accounts.body import Number, Text, valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
@@ -73,7 +73,7 @@ class TrainIn(serializers.Serializer[Any]):
         help_text="What is done about a rare class; as declared unless given. The declared method "
         "has its declared options, others their defaults. 422 with a learner that needs no labels.",
     )
-    tune_for = serializers.FloatField(
+    tune_for = Number(
         required=False,
         default=None,
         allow_null=True,
@@ -84,9 +84,7 @@ class TrainIn(serializers.Serializer[Any]):
 
 
 class RollBackIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(
-        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
-    )
+    reason = Text(required=False, default="", allow_blank=True, allow_null=True, max_length=2000)
     champion = serializers.IntegerField(
         required=False,
         default=None,

@@ -27,6 +27,8 @@ from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 LEAST_REASON = 10
+LEAST_LETTERS = 3
+"""Of a written reason: digits and signs alone say nothing."""
 PROMOTE: Final = "models_registry.promote_model"
 REQUESTED: Final = "model.promotion_requested"
 AGAIN: Final = "An evaluation as of today compares them on events new to both."
@@ -242,8 +244,14 @@ def _check_stage(version: ModelVersion) -> None:
         raise PromotionRefused("This version was rejected.")
 
 
+def is_written(reason: str) -> bool:
+    """Whether it is long enough to say something, and has letters."""
+    said = reason.strip()
+    return len(said) >= LEAST_REASON and sum(map(str.isalpha, said)) >= LEAST_LETTERS
+
+
 def _check_reason(reason: str, *, overrides: bool, alone: bool) -> None:
-    if (overrides or alone) and len(reason) < LEAST_REASON:
+    if (overrides or alone) and not is_written(reason):
         why = "Promoting without a passing comparison" if overrides else "Deciding alone"
         raise ReasonNeeded(f"{why} needs a written reason of {LEAST_REASON} letters or more.")
 

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
-from accounts.body import valid
+from accounts.body import Text, valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from jobs.dispatch import announce_job
@@ -47,9 +47,7 @@ from scoring.core.bundle import BundleError
 
 
 class PromoteIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(
-        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
-    )
+    reason = Text(required=False, default="", allow_blank=True, allow_null=True, max_length=2000)
     override = serializers.BooleanField(
         required=False,
         default=False,
@@ -65,9 +63,7 @@ class RejectIn(serializers.Serializer[Any]):
 
 
 class NoteIn(serializers.Serializer[Any]):
-    note = serializers.CharField(
-        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
-    )
+    note = Text(required=False, default="", allow_blank=True, allow_null=True, max_length=2000)
 
 
 class EvidenceBody(serializers.Serializer[Any]):

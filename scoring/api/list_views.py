@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ValidationProblem
-from accounts.body import valid
+from accounts.body import Text, valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from scoring.api.asking import ERRORS, field_errors
@@ -68,7 +68,7 @@ class ListValuesIn(serializers.Serializer[Any]):
     """Values of one field of events, exactly as events carry them."""
 
     kind = serializers.ChoiceField(KINDS)
-    field = serializers.CharField(max_length=64)
+    field = Text(max_length=64)
     values = serializers.ListField(
         child=serializers.CharField(max_length=LONGEST_VALUE), min_length=1, max_length=MOST_VALUES
     )
@@ -77,7 +77,7 @@ class ListValuesIn(serializers.Serializer[Any]):
 class ListAddIn(ListValuesIn):
     """What is put on a list, why and until when. One wrong value, and none is."""
 
-    reason = serializers.CharField(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)
+    reason = Text(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="Left out or null: never."
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.body import Text
 from scoring.core.types import SelectionReason, Stage
 from scoring.models import Prediction
 
@@ -171,20 +172,16 @@ class FeedbackIn(serializers.Serializer[Any]):
         help_text="Of a prediction, or the transaction_id of one of `creditcard`.",
     )
     actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
-    feedback_source = serializers.CharField(
+    feedback_source = Text(
         required=False, max_length=100, default="", allow_blank=True, allow_null=True
     )
-    reason_code = serializers.CharField(
-        required=False, max_length=40, default="", allow_blank=True, allow_null=True
-    )
+    reason_code = Text(required=False, max_length=40, default="", allow_blank=True, allow_null=True)
     label_time = serializers.DateTimeField(
         required=False,
         allow_null=True,
         help_text="When it became known (a chargeback's date); now by default.",
     )
-    notes = serializers.CharField(
-        required=False, max_length=5000, default="", allow_blank=True, allow_null=True
-    )
+    notes = Text(required=False, max_length=5000, default="", allow_blank=True, allow_null=True)
 
 
 class FeedbackBody(serializers.Serializer[Any]):

@@ -112,10 +112,9 @@ def test_what_a_training_need_not_be_told_may_be_null(api, payments_detector):
 
 def test_bad_training_requests_start_nothing(api, payments_detector):
     writer = api("models:write")
-    body = {"learner": "oracle"}
-    assert (
-        writer.post("/api/v1/detectors/payments/train", body, content_type=JSON).status_code == 422
-    )
+    for body in ({"learner": "oracle"}, {"tune_for": True}, {"tune_for": False}):
+        answer = writer.post("/api/v1/detectors/payments/train", body, content_type=JSON)
+        assert answer.status_code == 422, body
     assert writer.post("/api/v1/detectors/none/train", {}, content_type=JSON).status_code == 404
     assert not Job.objects.exists()
 

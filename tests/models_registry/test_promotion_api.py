@@ -88,6 +88,9 @@ def test_no_passing_comparison_is_409_an_override_without_reason_422(people, ver
     assert "never compared with v1" in answer.json()["detail"]
     answer = people(0, url, {"override": True})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reason")
+    for reason in (5555555555555, "5555555555555", "----------"):
+        answer = people(0, url, {"override": True, "reason": reason})
+        assert answer.status_code == 422, reason
     answer = people(0, url, {"override": True, "reason": None})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "reason")
     assert people(0, url, {"override": None, "reason": None}).status_code == 409

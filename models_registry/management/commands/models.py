@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.quantities import counted
 from accounts.typed import is_whole
-from models_registry.approvals import LEAST_REASON
+from models_registry.approvals import LEAST_REASON, is_written
 from models_registry.card import model_card
 from models_registry.comparing import (
     CompareError,
@@ -254,7 +254,7 @@ def decide(
 
 def check_reason(serves: ModelVersion, reason: str) -> None:
     """What takes the place of a champion past the second person says why. Raises CommandError."""
-    if len(reason.strip()) < LEAST_REASON:
+    if not is_written(reason):
         raise CommandError(
             f"{serves.label} serves {serves.detector.name}. Ask for the promotion on the version's "
             "page, where a second person approves it, or say why not with --reason, in "
