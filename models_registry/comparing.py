@@ -8,7 +8,7 @@ from accounts.quantities import threshold
 from accounts.typed import is_whole
 from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES
-from models_registry.metric_rows import METRICS, Cell, Show, cell_of
+from models_registry.metric_rows import Cell, Show, cell_of, told_metrics
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
 from models_registry.rare_class import own_parameters, rare_class_words
@@ -113,7 +113,7 @@ def _manifest(version: ModelVersion, faults: list[str]) -> dict[str, Any]:
 
 
 def _metric_lines(versions: Sequence[ModelVersion], currency: str) -> list[Line]:
-    shown: list[tuple[str, str, str, Show]] = list(METRICS)
+    shown = told_metrics(*(version.metrics for version in versions))
     cost = f"Cost per {EVENTS:,} events"
     meaning = "losses, reviews and wrong blocks, lower is better"
     shown.append(("cost_per_event", cost, meaning, lambda value: per_thousand(value, currency)))

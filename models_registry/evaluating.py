@@ -13,7 +13,10 @@ from accounts.models import User
 from jobs.models import Job
 from models_registry.beside_champion import Judged, compare_with_present, unseen_from
 from models_registry.core.comparison import Contender, compare
+from models_registry.core.intervals import DAY
+from models_registry.core.kept_metrics import cards_in
 from models_registry.core.learners.catalogue import make_learner
+from models_registry.core.metrics import cards_a_day
 from models_registry.core.splits import MOST_FOLDS, UNKNOWN, TimeSplit, prequential_splits
 from models_registry.datasets import Rows, read_rows
 from models_registry.evaluation_models import Evaluation
@@ -43,7 +46,7 @@ from scoring.deployment import loaded
 from scoring.models import Detector
 
 OVER_FOLDS = (
-    *("roc_auc", "average_precision", "recall_at_1pct_fpr", "entity_precision_at_100"),
+    *("roc_auc", "average_precision", "recall_at_1pct_fpr"),
     *("precision", "recall", "f1", "alert_rate", "false_alerts_per_true_alert"),
     *("value_detection_rate", "cost_per_event", "savings", "brier", "calibration_error"),
 )
@@ -279,12 +282,14 @@ def evaluate_folds(
         delay=spec.training.label_delay,
         folds=MOST_FOLDS,
     )
+    days = np.unique(rows.event_time // DAY).size
+    cards = cards_a_day(spec.costs.capacity, rows.event_time.size, days)
     folds: list[dict[str, Any]] = []
     step = 0.8 / len(splits)
     for number, split in enumerate(splits):
         low, name = 0.2 + number * step, f"Fold {number + 1} of {len(splits)}"
         part = PartOf(progress, low, low + step, name)
-        folds.append(_fold(version, spec, rows, split, part))
+        folds.append(_fold(version, spec, rows, split, part, cards))
     found = Evaluation(
         version=version,
         kind=Evaluation.Kind.FOLDS,
@@ -299,9 +304,14 @@ def evaluate_folds(
 
 
 def _fold(
-    version: ModelVersion, spec: DetectorSpec, rows: Rows, split: TimeSplit, progress: Progress
+    version: ModelVersion,
+    spec: DetectorSpec,
+    rows: Rows,
+    split: TimeSplit,
+    progress: Progress,
+    cards: int,
 ) -> dict[str, Any]:
-    """One training anew, judged on the test part of its split."""
+    """One training anew, judged on the test part of its split; `cards`: k of card precision@k."""
     parts = split.apply(
         rows.event_time,
         rows.labels,
@@ -323,6 +333,7 @@ def _fold(
         calibrated=fitted.calibration.kind != "none",
         thresholds=fitted.thresholds,
         costs=spec.costs,
+        entities_a_day=cards,
     )
     return {
         "test_start": split.test_start,
@@ -337,7 +348,7 @@ def _over(folds: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Mean and standard deviation of every metric over the folds in which it is known: of their own
     numbers, each fold counting alike, for how steady they are is the question."""
     columns = {}
-    for name in OVER_FOLDS:
+    for name in (*OVER_FOLDS, *cards_in(*folds)):
         if all(name in fold for fold in folds):
             values = np.array([fold[name] for fold in folds], float)
             known = values[np.isfinite(values)]

@@ -83,6 +83,7 @@ def evaluate_rows(
     calibrated: bool,
     thresholds: Thresholds,
     costs: CostSpec,
+    entities_a_day: int | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(metrics, curves) of the rows `at` [n], whose labels [n] and risk [n] are given; stamped with
     the time of the knowledge behind them. `span`: all rows of their time, labelled or not, and
@@ -98,6 +99,7 @@ def evaluate_rows(
         event_time=rows.event_time[at],
         thresholds=thresholds,
         costs=costs,
+        entities_a_day=entities_a_day,
         traffic=None
         if whole
         else Traffic(their_risk, rows.entities[every], rows.event_time[every]),

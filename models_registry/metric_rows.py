@@ -1,12 +1,12 @@
 """The metrics of a version as lines of a table: value, interval, what each means in plain words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
 
 from accounts.quantities import half_up
-from models_registry.core.kept_metrics import as_told
+from models_registry.core.kept_metrics import as_told, cards_in
 from models_registry.models import ModelVersion
 from models_registry.verdicts import EVENTS, NARROW, UNKNOWN, per_thousand, ratio, share, small
 
@@ -18,19 +18,14 @@ def to_one(value: float | None) -> str:
     return UNKNOWN if value is None else f"{half_up(value):,.1f}:1"
 
 
-METRICS: tuple[tuple[str, str, str, Show], ...] = (
+Metric = tuple[str, str, str, Show]
+METRICS: tuple[Metric, ...] = (
     ("average_precision", "Average precision", "mean precision over all recalls", ratio),
     ("roc_auc", "ROC AUC", "chance that a bad event ranks above a good one", ratio),
     (
         "recall_at_1pct_fpr",
         f"Recall at 1{NARROW}% false positives",
         f"found while 1{NARROW}% of good events are flagged",
-        share,
-    ),
-    (
-        "entity_precision_at_100",
-        "Card precision@100",
-        "bad ones among the 100 riskiest entities a day",
         share,
     ),
     ("precision", "Precision", "bad ones among the flagged, at the review threshold", share),
@@ -60,6 +55,25 @@ METRICS: tuple[tuple[str, str, str, Show], ...] = (
 )
 
 
+RANKINGS = 3
+
+
+def told_metrics(*kept: Iterable[str]) -> list[Metric]:
+    """METRICS, and card precision at each k among these names: another k is another line."""
+    cards: list[Metric] = [
+        (
+            name,
+            f"Card precision@{k}",
+            f"bad ones among the {k} riskiest entities a day"
+            if k > 1
+            else "bad ones among the riskiest entity of each day",
+            share,
+        )
+        for name, k in cards_in(*kept).items()
+    ]
+    return [*METRICS[:RANKINGS], *cards, *METRICS[RANKINGS:]]
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One metric; `interval` and the ceilings are empty where none was made."""
@@ -85,15 +99,16 @@ def lines_of(found: Mapping[str, Any], theirs: Mapping[str, Any], *, currency: s
     def money(value: float | None) -> str:
         return per_thousand(value, currency)
 
+    metrics = told_metrics(found, theirs)
     rows = (
-        *METRICS[:-3],
+        *metrics[:-3],
         (
             "cost_per_event",
             f"Cost per {EVENTS:,} events",
             "losses, reviews and wrong blocks, lower is better",
             money,
         ),
-        *METRICS[-3:],
+        *metrics[-3:],
     )
     return [
         Line(
@@ -159,7 +174,10 @@ def fold_lines(metrics: Mapping[str, Any], *, currency: str) -> list[FoldLine]:
     def money(value: float | None) -> str:
         return per_thousand(value, currency)
 
-    rows = (*METRICS, ("cost_per_event", f"Cost per {EVENTS:,} events", "", money))
+    rows = (
+        *told_metrics(metrics["mean"]),
+        ("cost_per_event", f"Cost per {EVENTS:,} events", "", money),
+    )
     folds = as_told(metrics)["folds"]
     return [
         _fold_line(name, key, folds, show) for key, name, _, show in rows if key in metrics["mean"]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.quantities import threshold
-from models_registry.metric_rows import METRICS, ceiling_of, span_of
+from models_registry.metric_rows import ceiling_of, span_of, told_metrics
 from models_registry.models import PromotionDecision
 from models_registry.verdicts import (
     CALIBRATIONS,
@@ -108,7 +108,7 @@ def _act(act: dict[str, Any], label: str) -> str:
 
 def _metrics(found: dict[str, Any], currency: str) -> list[CardMetric]:
     shown = [
-        *METRICS,
+        *told_metrics(found),
         (
             "cost_per_event",
             f"Cost per {EVENTS:,} events",

@@ -13,6 +13,7 @@ from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
 from models_registry.core.live import DAY, compare_live
+from models_registry.core.metrics import cards_a_day
 from models_registry.core.sequential import DayTotals
 from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow
@@ -25,7 +26,6 @@ SHADOW = "models_registry.shadow"
 JUDGE_EVERY = timedelta(hours=6)
 JUDGE_DISPLACED_EVERY = timedelta(days=1)
 AT_ONCE = 5000
-MOST_CARDS = 100
 
 
 def shadow_key(version: ModelVersion) -> str:
@@ -134,7 +134,7 @@ def judge_shadow(shadow: Shadow, *, now: datetime) -> dict[str, Any]:
         least_positives=spec.training.minimum_positives,
         coverage=coverage,
         earlier=earlier,
-        k=int(np.clip(round(spec.costs.capacity * coverage.events / days), 1, MOST_CARDS)),
+        k=cards_a_day(spec.costs.capacity, coverage.events, days),
     )
     found = {
         **_finite(compared.to_dict()),

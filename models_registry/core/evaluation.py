@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 from models_registry.core import metrics
 from models_registry.core.costs import cost_points
 from models_registry.core.intervals import DAY, Judgement, Traffic, metric_intervals, ratios
-from models_registry.core.kept_metrics import OF_POSITIVES
+from models_registry.core.kept_metrics import OF_POSITIVES, card_precision_at
 from models_registry.core.resampling import RESAMPLES
 from models_registry.core.threshold_curve import threshold_curve
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
-
-ENTITIES_A_DAY = 100
 
 FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
@@ -31,6 +29,7 @@ def evaluate(
     thresholds: Thresholds,
     costs: CostSpec,
     traffic: Traffic | None = None,
+    entities_a_day: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -38,6 +37,9 @@ def evaluate(
 
     `traffic`: all events of their time, where some have no label. Alerts and what people can see
     are shares of all of them; everything else is told of the rows.
+
+    `entities_a_day`: the k of card precision@k, which its name ends in; by default
+    `metrics.cards_a_day` of all these events.
 
     Metrics that need amounts or probabilities are left out without them; those that have no answer
     (recall without positives, precision without alerts) are NaN. `metrics["intervals"]` has
@@ -55,7 +57,8 @@ def evaluate(
         days=days,
         thresholds=thresholds,
         costs=costs,
-        entities_a_day=ENTITIES_A_DAY,
+        entities_a_day=entities_a_day
+        or _cards_a_day(costs, days if traffic is None else traffic.days),
         traffic=traffic,
     )
     covered = days_covered(event_time if traffic is None else traffic.event_time)
@@ -72,14 +75,14 @@ def evaluate(
 
 
 def _metrics(judged: Judgement) -> dict[str, Any]:
-    labels, risk = judged.labels, judged.risk
+    labels, risk, card = judged.labels, judged.risk, card_precision_at(judged.entities_a_day)
     found: dict[str, Any] = {
         "rows": int(labels.size),
         "positives": int((labels == 1).sum()),
         "roc_auc": metrics.roc_auc(labels, risk),
         "average_precision": metrics.average_precision(labels, risk),
         "recall_at_1pct_fpr": metrics.recall_at_false_positive_rate(labels, risk, 0.01),
-        "entity_precision_at_100": _entity_precision(judged, risk),
+        card: _entity_precision(judged, risk),
     }
     sums = {name: column.sum() for name, column in judged.columns().items()}
     found |= {name: float(value) for name, value in ratios(sums, judged.costs).items()}
@@ -88,9 +91,9 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
         ceiling = metrics.entity_precision_ceiling(
             labels, judged.entities, judged.days, judged.entities_a_day
         )
-        found["ceilings"] = {"entity_precision_at_100": ceiling}
+        found["ceilings"] = {card: ceiling}
     else:
-        found |= dict.fromkeys(OF_POSITIVES, metrics.NAN)
+        found |= dict.fromkeys((*OF_POSITIVES, card), metrics.NAN)
     if judged.calibrated:
         found["calibration_error"] = metrics.expected_calibration_error(labels, risk)
     if judged.amounts is not None:
@@ -98,6 +101,11 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
             labels, risk, judged.amounts, judged.seen
         )
     return found
+
+
+def _cards_a_day(costs: CostSpec, days: NDArray[np.int64]) -> int:
+    """`days` [m] of all events."""
+    return metrics.cards_a_day(costs.capacity, days.size, np.unique(days).size)
 
 
 def _entity_precision(judged: Judgement, risk: FloatArray) -> float:

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from models_registry.core import resampling
 from models_registry.core.costs import decision_costs, losses
+from models_registry.core.kept_metrics import card_precision_at, cards_in
 from models_registry.core.metrics import NAN, calibration_groups, count_of, interval
 from scoring.core.decision import Thresholds
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 from scoring.core.types import RISK_LEVELS
 
-RANKS: Final = (
-    *("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate"),
-    "entity_precision_at_100",
-)
+RANKS: Final = ("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate")
 PROPORTIONS: Final = {
     "precision": ("hits", "flagged"),
     "recall": ("hits", "positives"),
@@ -170,7 +168,8 @@ def metric_intervals(
     stacked = [*columns.values(), *_group_columns(judged, [*groups, *bands])]
     totals, ranks = _drawn(judged, blocks, np.stack(stacked), seed=seed, resamples=resamples)
     sums = dict(zip(names, totals.T, strict=False))
-    drawn = dict(zip(RANKS, ranks.T, strict=True)) | ratios(sums, judged.costs)
+    rankings = (*RANKS, card_precision_at(judged.entities_a_day))
+    drawn = dict(zip(rankings, ranks.T, strict=True)) | ratios(sums, judged.costs)
     level = _level(np.bincount(blocks.code, weights=columns["positives"]))
     found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
     for name, (part, whole) in PROPORTIONS.items():
@@ -203,7 +202,7 @@ def _unmoved(found: Mapping[str, Bounds], values: Mapping[str, float]) -> dict[s
     certain. `found` has Wilson's intervals of the proportions already."""
     still = {name for name, (low, high) in found.items() if high - low < ROUNDING}
     told: dict[str, Bounds] = {}
-    for name in still.intersection(RANKS, values):
+    for name in still.intersection((*RANKS, *cards_in(values)), values):
         if min(values[name], 1.0 - values[name]) < ROUNDING:
             told[name] = NAN, NAN
     at_rate, false_alerts = "recall_at_1pct_fpr", "false_alerts_per_true_alert"

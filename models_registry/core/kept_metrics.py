@@ -4,19 +4,38 @@ Evaluations of before say 0 where there was nothing to divide by. A reader shows
 gives, so that one dash means the same for every version, however old.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from statistics import fmean, pstdev
 from typing import Any, Final
 
-OF_POSITIVES: Final = ("precision", "recall", "f1", "entity_precision_at_100")
-"""What says nothing of a model where there was nothing to find."""
+OF_POSITIVES: Final = ("precision", "recall", "f1")
+"""With card precision, what says nothing of a model where there was nothing to find."""
+CARD_PRECISION: Final = re.compile(r"entity_precision_at_([1-9][0-9]{0,2})")
+
+
+def card_precision_at(k: int) -> str:
+    """What card precision@k is kept under: of another k it is another metric."""
+    return f"entity_precision_at_{k}"
+
+
+def cards_in(*kept: Iterable[str]) -> dict[str, int]:
+    """The k of each card precision among these names of metrics, by name, rising."""
+    found = {
+        name: int(match[1])
+        for names in kept
+        for name in names
+        if (match := CARD_PRECISION.fullmatch(name))
+    }
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def as_told(kept: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics of a version or an evaluation, its folds too; None for what has no answer.
 
-    Without positives that is each of OF_POSITIVES; F1 also where precision or recall has none.
-    Their intervals are left out, and `mean` and `std` are over the folds that have a value.
+    Without positives that is each of OF_POSITIVES and card precision; F1 also where precision or
+    recall has none. Their intervals are left out, and `mean` and `std` are over the folds that have
+    a value.
     """
     found = dict(kept)
     if isinstance(folds := found.get("folds"), list):
@@ -30,9 +49,9 @@ def as_told(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _over(kept: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`mean` and `std` of folds, those of OF_POSITIVES anew."""
+    """`mean` and `std` of folds, those of OF_POSITIVES and card precision anew."""
     found = {key: dict(kept[key]) for key in ("mean", "std") if key in kept}
-    for name in OF_POSITIVES:
+    for name in (*OF_POSITIVES, *cards_in(found.get("mean", ()))):
         known = [value for fold in kept["folds"] if (value := fold.get(name)) is not None]
         for key, of in (("mean", fmean), ("std", pstdev)):
             if name in found.get(key, {}):
@@ -42,7 +61,7 @@ def _over(kept: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _unanswered(kept: Mapping[str, Any]) -> set[str]:
     """Names in `kept` that are numbers although nothing can be told."""
-    unknown = set(OF_POSITIVES) if kept.get("positives") == 0 else set()
+    unknown = {*OF_POSITIVES, *cards_in(kept)} if kept.get("positives") == 0 else set()
     if any(name in kept and kept[name] is None for name in ("precision", "recall")):
         unknown.add("f1")
     return {name for name in unknown if kept.get(name) is not None}

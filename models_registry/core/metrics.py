@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float64]
 Labels = NDArray[Any]
 
 NAN = float("nan")
+MOST_CARDS: Final = 100
 ROUNDING: Final = 4.0 * float(np.finfo(float).eps)
 """How far the product of a share and a count may lie below the count that is meant, as a share."""
 
@@ -119,6 +120,11 @@ def recall_at_false_positive_rate(labels: Labels, scores: FloatArray, rate: floa
         return NAN
     allowed = counts.false <= count_of(rate, counts.negatives)
     return float(counts.true[allowed].max(initial=0.0) / counts.positives)
+
+
+def cards_a_day(capacity: float, events: int, days: float) -> int:
+    """The k of card precision@k: how many events people can see a day, at least 1, at most 100."""
+    return min(MOST_CARDS, max(1, round(capacity * events / days))) if days > 0.0 else 1
 
 
 def entity_precision_at_k(

@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.progress import JobCancelled, JobProgress
 from jobs.services import cancel_job, claim_job, requeue_lost, run_job
-from models_registry.core.kept_metrics import OF_POSITIVES
+from models_registry.core.kept_metrics import OF_POSITIVES, cards_in
 from models_registry.core.splits import TimeSplit
 from models_registry.evaluating import (
     EvaluationError,
@@ -121,7 +121,10 @@ def test_folds_tell_mean_and_spread_of_the_algorithm(trained):
             assert low is high is None, "a perfect fold is not made certain"
         else:
             assert low <= fold["average_precision"] <= high
-        assert fold["ceilings"]["entity_precision_at_100"] >= fold["entity_precision_at_100"]
+        [card] = cards_in(fold)
+        assert fold["ceilings"][card] >= fold[card]
+    assert len({name for fold in folds for name in cards_in(fold)}) == 1
+    assert cards_in(found.metrics["mean"]) == cards_in(folds[0])
     assert ModelVersion.objects.count() == 1
 
 
@@ -150,7 +153,7 @@ def test_a_fold_with_nothing_to_find_has_no_recall(trained, monkeypatch):
     apply = TimeSplit.apply
     monkeypatch.setattr(TimeSplit, "apply", nothing)
     found = judge(trained, evaluate_folds).metrics
-    for name in OF_POSITIVES:
+    for name in (*OF_POSITIVES, *cards_in(found["mean"])):
         assert [fold[name] for fold in found["folds"]] == [None] * 4
         assert found["mean"][name] is None
 

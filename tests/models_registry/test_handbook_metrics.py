@@ -105,6 +105,7 @@ def evaluated(columns, test, risk):
         event_time=columns["time"][test],
         thresholds=RULES_ALONE,
         costs=spec_of("cards").costs,
+        entities_a_day=100,
     )
     return found
 

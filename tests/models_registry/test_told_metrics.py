@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from models_registry.card import model_card
+from models_registry.comparing import compare_versions
 from models_registry.core.evaluation import evaluate
 from models_registry.evaluation_models import Evaluation
 from models_registry.exporting import pack_bundle
@@ -18,7 +19,7 @@ from models_registry.metric_rows import fold_lines, metric_lines
 from models_registry.presenting_card import card_lines
 from models_registry.selectors import documented_versions
 from models_registry.tracking import track_version
-from models_registry.verdicts import UNKNOWN
+from models_registry.verdicts import NARROW, UNKNOWN
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
 from tests.factories import trained_payments
@@ -39,9 +40,8 @@ OF_BEFORE = {
 def found_on(labels, costs, risk=None):
     given = drawn() | {"labels": labels}
     given |= {} if risk is None else {"risk": risk}
-    return finite(
-        evaluate(**given, calibrated=True, thresholds=BOUNDS, costs=costs, resamples=30)[0]
-    )
+    how = {"thresholds": BOUNDS, "costs": costs, "entities_a_day": 100, "resamples": 30}
+    return finite(evaluate(**given, calibrated=True, **how)[0])
 
 
 @pytest.fixture
@@ -109,6 +109,20 @@ def test_what_was_kept_without_a_ceiling_shows_none(client, analyst, version):
     client.force_login(analyst)
     assert "at best" not in text_of(client.get(version.get_absolute_url()))
     assert "at best" not in text_of(client.get(reverse("model_card", args=[version.pk])))
+
+
+def test_card_precision_at_another_k_is_another_line(version):
+    other = VersionFactory(detector=version.detector, number=2)
+    other.metrics = METRICS | {"entity_precision_at_4": 0.5}
+    lines = metric_lines(version, other, currency="EUR")
+    cards = [line for line in lines if line.name.startswith("Card precision")]
+    assert [(line.name, line.meaning, line.this == UNKNOWN) for line in cards] == [
+        ("Card precision@4", "bad ones among the 4 riskiest entities a day", True),
+        (CARD, "bad ones among the 100 riskiest entities a day", False),
+    ]
+    assert [line.other for line in cards] == [f"50.0{NARROW}%", UNKNOWN]
+    side = compare_versions([version, other]).metrics
+    assert [line.name for line in side if line.name.startswith("Card")] == [cards[0].name, CARD]
 
 
 def test_the_ceiling_travels_with_a_bundle(version):

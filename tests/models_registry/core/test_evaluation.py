@@ -8,6 +8,8 @@ from sklearn import metrics as sk
 
 from models_registry.core.evaluation import evaluate
 from models_registry.core.intervals import Traffic, _level
+from models_registry.core.kept_metrics import cards_in
+from models_registry.core.metrics import cards_a_day
 from scoring.core.decision import Thresholds
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
@@ -27,6 +29,7 @@ TIGHT = replace(COSTS, capacity=0.02)
 
 
 def judge(given, *, calibrated=True, bounds=BOUNDS, costs=TIGHT, **more):
+    more = {"entities_a_day": 100} | more
     return evaluate(**given, calibrated=calibrated, thresholds=bounds, costs=costs, **more)
 
 
@@ -59,6 +62,25 @@ def test_what_can_be_computed_by_hand_is_that():
     assert found["value_detection_rate"] == pytest.approx(150 / 190, abs=1e-9)
     # Day one: cards 1, 2, 3, 1 (0.9, 0.6, 0.85); card 1 and 2 are found, nothing on day two.
     assert found["entity_precision_at_100"] == pytest.approx((0.02 + 0.0) / 2, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("capacity", "events", "k"), [(0.02, 4000, 11), (0.0001, 4000, 1), (0.5, 4000, 100)]
+)
+def test_card_precision_is_at_what_people_can_see_a_day_and_named_so(capacity, events, k):
+    assert cards_a_day(capacity, events, 7) == k
+    found, _ = judge(drawn(events), costs=replace(COSTS, capacity=capacity), entities_a_day=None)
+    name = f"entity_precision_at_{k}"
+    assert list(cards_in(found)) == [name] == list(cards_in(found["intervals"]))
+    assert found[name] <= found["ceilings"][name]
+
+
+def test_the_k_of_card_precision_counts_events_without_a_label_too():
+    given = drawn()
+    traffic = Traffic(np.tile(given["risk"], 2), np.tile(given["entities"], 2),
+                      np.tile(given["event_time"], 2))  # fmt: skip
+    found, _ = judge(given, resamples=0, traffic=traffic, entities_a_day=None)
+    assert list(cards_in(found).values()) == [23]
 
 
 def test_what_scikit_learn_computes_is_that_to_1e_9():

@@ -18,7 +18,7 @@ NOTHING_FLAGGED = replace(BOUNDS, review=1.0, block=1.0, medium=1.0, high=1.0, c
 
 def test_without_positives_nothing_can_be_told_of_finding_them():
     found, _ = judge(NOTHING_BAD, resamples=50)
-    for name in OF_POSITIVES:
+    for name in (*OF_POSITIVES, "entity_precision_at_100"):
         assert np.isnan(found[name]), name
         assert np.isnan(found["intervals"][name]).all(), name
     assert found["alert_rate"] > 0.0
@@ -64,6 +64,7 @@ def test_an_evaluation_of_before_is_read_as_one_of_today():
     }  # fmt: skip
     told = as_told(kept)
     assert [told[name] for name in OF_POSITIVES] == [None] * len(OF_POSITIVES)
+    assert told["entity_precision_at_100"] is None
     assert told["intervals"] == {"alert_rate": [0.0, 0.2]}
     assert (told["alert_rate"], told["rows"], kept["f1"]) == (0.1, 9, 0.0)
 
