@@ -82,10 +82,21 @@
     });
     return { axis: Object.assign({}, axis, { tickvals: names, ticktext: written, automargin: false }), left: Math.ceil(widest) + NAME };
   }
-  function layoutFor(given, map, box) {
+  /* Beyond 1e15, and below 1e-15, plotly raises powers by a style of their own, which the policy refuses. */
+  function isFar(data) {
+    return (data || []).some(function (trace) {
+      return [trace.x, trace.y].some(function (field) {
+        var most = values(field).reduce(function (found, value) {
+          return typeof value === "number" && isFinite(value) ? Math.max(found, Math.abs(value)) : found;
+        }, 0);
+        return most >= 1e14 || (most > 0 && most <= 1e-14);
+      });
+    });
+  }
+  function layoutFor(given, map, box, data) {
     var axis = {
       gridcolor: map["@line"], linecolor: map["@line"], zerolinecolor: map["@line"], tickcolor: map["@line"],
-      ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
+      exponentformat: isFar(data) ? "e" : "B", ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
       tickfont: { size: NAME, color: map["@muted"] }
     };
     // Which ticks it has depends on its height: room for the uppermost would change that, and so on.
@@ -228,7 +239,7 @@
     }
     return fetchPlotly().then(function (Plotly) {
       var map = palette();
-      return Plotly.react(box, recolour(figure.data, map), layoutFor(recolour(figure.layout || {}, map), map, box), CONFIG);
+      return Plotly.react(box, recolour(figure.data, map), layoutFor(recolour(figure.layout || {}, map), map, box, figure.data), CONFIG);
     }).then(function () {
       thin(box, figure);
       tellWhole(box, figure);

@@ -17,6 +17,14 @@ pytestmark = [
     pytest.mark.xdist_group("browser-2"),
 ]
 SignIn = Callable[[str], Page]
+REDRAW = """(box, xs) => {
+    const source = document.querySelector(box.dataset.chartSrc);
+    const figure = JSON.parse(source.textContent);
+    figure.data[0].x = xs;
+    figure.data[0].y = xs;
+    source.textContent = JSON.stringify(figure);
+    document.dispatchEvent(new Event("risk:theme"));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,18 @@ def test_the_explanation_is_drawn_and_a_feature_chosen_by_keyboard(
     )
     page.get_by_role("button", name="Show as table").first.click()
     expect(page.locator(".chart-table").first).to_be_visible()
+
+
+def test_a_figure_of_any_size_is_drawn_without_a_complaint(
+    sign_in: SignIn, pair: tuple[str, str]
+) -> None:
+    page = sign_in("analyst")
+    page.goto(f"/models/{pair[0]}/explanation/")
+    expect(page.locator(".js-plotly-plot")).to_have_count(3)
+    box = page.locator(".js-plotly-plot").last
+    for scale, said in ((1.0, r"^\d$"), (1e15, r"e\+15"), (9e200, r"e\+20"), (1e-20, r"e.20")):
+        box.evaluate(REDRAW, [step * scale for step in range(10)])
+        expect(box.locator(".xtick").last).to_have_text(re.compile(said))
 
 
 def test_the_card_is_read_and_printed_without_the_frame(
