@@ -11,7 +11,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from accounts.quantities import half_up, in_full, per_day, threshold
 from jobs.models import Job
 from models_registry.core.threshold_curve import AtThresholds, Curve
-from models_registry.core.thresholds import moved
+from models_registry.core.thresholds import MOST_PLACES, moved
 from models_registry.evaluation_figures import (
     Marked,
     calibration_figure,
@@ -43,6 +43,7 @@ TIED = (
     "tells them apart."
 )
 TINY = 1e-9
+SHORT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +245,8 @@ def _bands(curve: Curve, lows: Thresholds, optimal: Thresholds | None) -> list[d
     return [
         {
             "level": band["level"],
-            "from": threshold(band["from"]),
-            "best_from": _band_begins(best.get(band["level"], 0.0)),
+            "from": _told(curve, band["from"]),
+            "best_from": _band_begins(curve, best.get(band["level"], 0.0)),
             "a_day": per_day(band["a_day"]),
             "share": share(band["share"]),
             "of_positives": share(band["of_positives"]),
@@ -259,8 +260,8 @@ def _lows(thresholds: Thresholds) -> dict[str, float]:
     return {level: getattr(thresholds, level.lower()) for level in ("CRITICAL", "HIGH", "MEDIUM")}
 
 
-def _band_begins(risk: float) -> str:
-    return ABOVE_ALL if risk > 1.0 else threshold(risk)
+def _band_begins(curve: Curve, risk: float) -> str:
+    return ABOVE_ALL if risk > 1.0 else _told(curve, risk)
 
 
 def _left_out(dataset: Dataset, currency: str) -> str:
@@ -307,9 +308,15 @@ def _outcome(name: str, at: AtThresholds, curve: Curve, currency: str) -> Outcom
 
 
 def _told(curve: Curve, risk: float) -> str:
-    """A threshold as on every page where that flags the same events, in full where it does not."""
-    text = threshold(risk)
-    return text if curve.flags_the_same(float(text), risk) else in_full(risk)
+    """A threshold in full where that is short, else with the decimals that flag the same events."""
+    full, text = in_full(risk), threshold(risk)
+    if len(full) <= SHORT:
+        return full
+    for places in range(len(text), MOST_PLACES):
+        if curve.flags_the_same(float(text), risk):
+            return text
+        text = f"{half_up(risk):.{places - 1}f}"
+    return full
 
 
 def _cheapest(curve: Curve, best: AtThresholds, block: float, currency: str) -> tuple[Outcome, str]:

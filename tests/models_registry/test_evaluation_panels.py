@@ -57,5 +57,24 @@ def test_the_cheapest_is_used_by_a_link_that_previews_the_same_events(
     best = page.context["thresholds"].best
     assert (best.review, best.alerts) == ("0.046875", "2.0")
     assert f'href="{url}?{best.use.replace("&", "&amp;")}"' in page.content.decode()
+    medium = next(b for b in page.context["thresholds"].bands if b["level"] == "MEDIUM")
+    assert (medium["from"], medium["best_from"]) == ("0.046924", best.review)
     asked = client.get(f"{url}?{best.use}").context["thresholds"].asked
     assert (asked.review, asked.alerts, asked.cost) == (best.review, best.alerts, best.cost)
+
+
+@pytest.mark.django_db
+def test_a_band_begins_where_its_number_says_with_no_more_decimals_than_that_takes(
+    payments_detector, payments_digest
+):
+    risk, labels = np.array([0.4, 0.04694, 0.04692, 0.001]), np.array([1, 1, 0, 0])
+    costs, stand = payments_detector.spec().costs, replace(BOUNDS, review=0.04693123456789)
+    found = threshold_curve(labels, risk, np.full(4, 80.0), days=1.0, costs=costs)
+    version = VersionFactory(
+        detector=payments_detector,
+        digest=payments_digest,
+        metrics={"thresholds": replace(stand, medium=stand.review).to_dict()},
+        curves={"thresholds": found},
+    )
+    panel = threshold_panel(version, [], currency="EUR")
+    assert panel.now.review == panel.bands[2]["from"] == "0.04693"
