@@ -20,6 +20,7 @@ Labels = NDArray[Any]
 
 NAN = float("nan")
 MOST_CARDS: Final = 100
+TEN: Final = 10
 ROUNDING: Final = 4.0 * float(np.finfo(float).eps)
 """How far the product of a share and a count may lie below the count that is meant, as a share."""
 
@@ -123,8 +124,10 @@ def recall_at_false_positive_rate(labels: Labels, scores: FloatArray, rate: floa
 
 
 def cards_a_day(capacity: float, events: int, days: float) -> int:
-    """The k of card precision@k: how many events people can see a day, at least 1, at most 100."""
-    return min(MOST_CARDS, max(1, round(capacity * events / days))) if days > 0.0 else 1
+    """The k of card precision@k: how many events people can see a day, at least 1, at most 100;
+    from 10 on in tens, so that it is one k for most versions of a detector."""
+    most = min(MOST_CARDS, max(1, round(capacity * events / days))) if days > 0.0 else 1
+    return most if most < TEN else most // TEN * TEN
 
 
 def entity_precision_at_k(
