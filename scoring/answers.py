@@ -13,6 +13,7 @@ from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision, RiskLevel
 from scoring.deployment import RULES_ONLY, loaded
 from scoring.models import Prediction
+from scoring.screened import screening_answer
 
 FORCED = {Decision.REVIEW: 0.75, Decision.BLOCK: 0.95}
 """How much a forced outcome adds to a risk score, as independent evidence: what a rule sends to a
@@ -155,6 +156,7 @@ def detect_answer(prediction: Prediction) -> dict[str, Any]:
         "reason_codes": list(details),
         "reason_details": details,
         "sanctions_alerts": sanctions_alerts(prediction),
+        "screening": screening_answer(prediction),
         "explainability": {
             "summary": summary(prediction),
             "contributions": [

@@ -1,11 +1,15 @@
-"""What a page shows of screening: the lists that an event stands on, by the words of an analyst."""
+"""What pages and answers tell of screening: where an event was found, and what it was held to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
+from scoring.standing_in import NOT_SCREENED
+
+COMPLETE, PARTIAL, NONE = "complete", "partial", "none"
 
 LIST_WORDS = {
     "ofac_sdn": "OFAC SDN",
@@ -50,12 +54,50 @@ class Screening:
 def screening_of(prediction: Prediction) -> Screening:
     """The policy that decided it names the readings. One query."""
     row = PolicySnapshot.objects.filter(pk=prediction.policy_digest).only("content").first()
-    content = row.content if row else {}
+    held, missing = _lists_in(row.content if row else {})
+    return Screening(
+        lists=[(list_words(name), digest) for name, digest in held],
+        missing=[list_words(name) for name in missing],
+    )
+
+
+def screening_answer(prediction: Prediction) -> dict[str, Any]:
+    """Against how many of its declared lists a name was screened, for API clients. JSON-able.
+
+    `complete`: all of them; `partial`: not those of `missing_lists`; `none`: no list was asked.
+    A policy is asked for once a process: its digest names its content.
+    """
+    held, missing = _lists_of(prediction.policy_digest)
+    if any(hit["kind"] == NOT_SCREENED.kind for hit in prediction.screening_hits):
+        missing = tuple(name for name, _ in held) + missing
+        held = ()
+    status = (PARTIAL if missing else COMPLETE) if held else NONE
+    return {"status": status, "missing_lists": list(missing)}
+
+
+_Lists = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
+
+
+def _lists_in(content: Mapping[str, Any]) -> _Lists:
+    """The lists that a policy screens names by, with their readings, and those it lacks."""
     screening = content.get("screening")
     if not screening or not screening["name_field"]:
-        return Screening((), ())
+        return (), ()
     held: dict[str, str] = content["watchlists"]
-    return Screening(
-        lists=[(list_words(name), held[name]) for name in screening["lists"] if name in held],
-        missing=[list_words(name) for name in screening["lists"] if name not in held],
+    names: Sequence[str] = screening["lists"]
+    return (
+        tuple((name, held[name]) for name in names if name in held),
+        tuple(name for name in names if name not in held),
     )
+
+
+def _lists_of(digest: str) -> _Lists:
+    try:
+        return _known_lists_of(digest)
+    except PolicySnapshot.DoesNotExist:
+        return (), ()
+
+
+@lru_cache(maxsize=256)
+def _known_lists_of(digest: str) -> _Lists:
+    return _lists_in(PolicySnapshot.objects.only("content").get(pk=digest).content)

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem, field_error
 from scoring import deployment
-from scoring.api.serializers import Problem, prediction_body
+from scoring.api.serializers import Problem, scored_body
 from scoring.core.ids import IdSequence
 from scoring.core.schema import SchemaError
 from scoring.core.windows import WindowStateError
@@ -127,7 +127,7 @@ def batch_answer(outcomes: Sequence[Outcome], slug: str) -> dict[str, Any]:
 def _result(outcome: Outcome, slug: str) -> dict[str, Any]:
     match outcome:
         case Scored(prediction):
-            return {"prediction": prediction_body(prediction, slug=slug)}
+            return {"prediction": scored_body(prediction, slug=slug)}
         case Refused(problems):
             return {"errors": field_errors(problems)}
         case Conflicting(external_id):

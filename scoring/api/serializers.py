@@ -7,6 +7,7 @@ from rest_framework import serializers
 from accounts.body import Text
 from scoring.core.types import SelectionReason, Stage
 from scoring.models import Prediction
+from scoring.screened import COMPLETE, NONE, PARTIAL, screening_answer
 
 
 def prediction_body(prediction: Prediction, *, slug: str) -> dict[str, Any]:
@@ -31,6 +32,11 @@ def prediction_body(prediction: Prediction, *, slug: str) -> dict[str, Any]:
         "policy_digest": prediction.policy_digest,
         "latency_ms": prediction.latency_us / 1000.0,
     }
+
+
+def scored_body(prediction: Prediction, *, slug: str) -> dict[str, Any]:
+    """The answer to an event: its prediction, and whether its name was screened at all."""
+    return prediction_body(prediction, slug=slug) | {"screening": screening_answer(prediction)}
 
 
 class ReasonBody(serializers.Serializer[Any]):
@@ -79,6 +85,18 @@ class ScreeningHitBody(serializers.Serializer[Any]):
     detail = serializers.DictField(help_text="What the likeness is made of.")
 
 
+class ScreeningBody(serializers.Serializer[Any]):
+    """Against which sanctions lists names were screened: no hit is no clearance without them."""
+
+    status = serializers.ChoiceField(
+        [COMPLETE, PARTIAL, NONE],
+        help_text="complete: every declared list; partial: not `missing_lists`; none: no list.",
+    )
+    missing_lists = serializers.ListField(
+        child=serializers.CharField(), help_text="Declared, and never synchronised or unreadable."
+    )
+
+
 class ListHitBody(serializers.Serializer[Any]):
     """A value of the event that people put on the allow or the deny list."""
 
@@ -117,6 +135,12 @@ class PredictionBody(serializers.Serializer[Any]):
     latency_ms = serializers.FloatField()
 
 
+class ScoredBody(PredictionBody):
+    """The answer to one event."""
+
+    screening = ScreeningBody()
+
+
 class StoredPredictionBody(PredictionBody):
     """One stored prediction, with the names that clients of contract C read."""
 
@@ -147,7 +171,7 @@ class BatchIn(serializers.Serializer[Any]):
 class BatchResult(serializers.Serializer[Any]):
     """Either a prediction or what is wrong with the event, in the order sent."""
 
-    prediction = PredictionBody(required=False)
+    prediction = ScoredBody(required=False)
     errors = FieldErrorBody(many=True, required=False)  # type: ignore[assignment]
 
 

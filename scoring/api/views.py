@@ -38,7 +38,7 @@ class ScoreView(ScoringView):
     required_scope = "score"
     required_permission = "scoring.score_event"
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: shapes.PredictionBody, **ERRORS})
+    @extend_schema(request=OpenApiTypes.OBJECT, responses={200: shapes.ScoredBody, **ERRORS})
     def post(self, request: Request, slug: str) -> HttpResponse:
         return answer(self.reply(request.data, slug=slug))
 
@@ -47,7 +47,7 @@ class ScoreView(ScoringView):
         [outcome] = ask(slug, [data])
         match outcome:
             case Scored(prediction):
-                return shapes.prediction_body(prediction, slug=slug)
+                return shapes.scored_body(prediction, slug=slug)
             case Refused(problems):
                 raise ValidationProblem(field_errors(problems))
             case Conflicting(external_id):

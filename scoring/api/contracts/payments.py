@@ -19,6 +19,7 @@ from scoring.api.asking import (
     without_unread,
 )
 from scoring.api.base import ScoringView, answer
+from scoring.api.serializers import ScreeningBody
 
 PAYMENTS = "payments"
 MOST = 100
@@ -81,6 +82,7 @@ class DetectBody(serializers.Serializer[Any]):
     reason_codes = serializers.ListField(child=serializers.CharField())
     reason_details = serializers.DictField(child=serializers.CharField())
     sanctions_alerts = SanctionsAlert(many=True)
+    screening = ScreeningBody()
     explainability = Explainability()
     recommendation = serializers.ChoiceField(["APPROVE", "REVIEW", "BLOCK"])
     model_version = serializers.CharField()

@@ -10,11 +10,29 @@ from scoring.models import Prediction
 from scoring.recording import screening_hit_body
 from scoring.screened import screening_hits
 from scoring.standing_in import NOT_SCREENED
+from scoring.watchlists import sync_watchlist
 from tests.accounts.factories import key_for
 from tests.factories import payment, scored
 
 pytestmark = pytest.mark.django_db
 DETECT, BATCH = "/detect", "/batch-detect"
+
+
+def take_in_ofac(folder):
+    """A list of one party with an alias."""
+    empty = ",".join(["-0- "] * 7)
+    row = f'1,"PIKE, Zebulon","individual","TEST",{empty},"-0- "\r\n'
+    (folder / "sdn.csv").write_text(row)
+    (folder / "alt.csv").write_text('1,1,"aka","NOBODY, Else",-0- \r\n')
+    sync_watchlist(str(folder))
+
+
+def take_in_un(folder):
+    """A list of one person."""
+    person = "<DATAID>7</DATAID><FIRST_NAME>Zebulon</FIRST_NAME><SECOND_NAME>PIKE</SECOND_NAME>"
+    people = f"<INDIVIDUALS><INDIVIDUAL>{person}</INDIVIDUAL></INDIVIDUALS>"
+    (folder / "un.xml").write_text(f"<CONSOLIDATED_LIST>{people}</CONSOLIDATED_LIST>")
+    sync_watchlist(str(folder / "un.xml"))
 
 
 def big(**changed):
@@ -285,6 +303,33 @@ def test_lists_that_could_not_be_read_are_no_match(champion):
     assert detect_answer(row)["reason_codes"] == ["NOT_SCREENED"]
     assert NOT_SCREENED.kind in ScreeningHitBody().fields["kind"].choices
     assert [hit["list"] for hit in screening_hits(row)] == ["Sanctions lists"]
+
+
+def test_an_answer_says_that_no_list_was_ever_loaded(post, champion):
+    nothing = {"status": "none", "missing_lists": ["ofac_sdn", "un"]}
+    body = post(DETECT, payment(transaction_id="t-1")).json()
+    assert (body["sanctions_alerts"], body["screening"]) == ([], nothing)
+    assert [row["screening"] for row in post(BATCH, [payment()]).json()] == [nothing]
+    assert post("/api/v1/detectors/payments/score", payment()).json()["screening"] == nothing
+
+
+def test_an_answer_says_which_lists_its_name_was_screened_against(post, champion, tmp_path):
+    before = post(DETECT, sent := payment(transaction_id="t-1")).json()["screening"]
+    take_in_ofac(tmp_path)
+    partial = {"status": "partial", "missing_lists": ["un"]}
+    assert post(DETECT, payment(transaction_id="t-2")).json()["screening"] == partial
+    assert post(DETECT, sent).json()["screening"] == before  # As it was when it was decided.
+    take_in_un(tmp_path)
+    complete = {"status": "complete", "missing_lists": []}
+    assert post(DETECT, payment(transaction_id="t-3")).json()["screening"] == complete
+
+
+def test_lists_that_could_not_be_read_were_not_screened_against(champion, tmp_path):
+    take_in_ofac(tmp_path)
+    row = scored("payments", payment())
+    row.screening_hits = [screening_hit_body(NOT_SCREENED)]
+    nothing = {"status": "none", "missing_lists": ["ofac_sdn", "un"]}
+    assert detect_answer(row)["screening"] == nothing
 
 
 def test_the_summary_names_the_allow_list_that_approved_it(champion):
