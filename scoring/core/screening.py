@@ -16,6 +16,7 @@ from scoring.core.matching import Match
 from scoring.core.name_index import Listed, NameIndex
 from scoring.core.name_search import search
 from scoring.core.names import LONGEST_NAME, parse_name
+from scoring.core.readings import other_readings
 from scoring.core.spec import ScreeningSpec
 from scoring.core.transliteration import without_unseen
 from scoring.core.types import Decision, RiskLevel, ScreeningHit
@@ -77,14 +78,30 @@ class ListScreener:
         born = parse_date(_text(fields, self.config.birth_date_field))
         # Cut last, or blanks and what nobody sees would push the name out.
         name = " ".join(_text(fields, self.config.name_field).split())[:LONGEST_NAME]
-        return self._hits(name, country, born)
+        written = fields.get(self.config.name_field)
+        others = other_readings(written) if name and isinstance(written, str) else ()
+        return self._hits(name, country, born, others)
 
-    def _screened(self, name: str, country: str, born: date | None) -> tuple[ScreeningHit, ...]:
+    def _screened(
+        self, name: str, country: str, born: date | None, others: tuple[tuple[str, str], ...]
+    ) -> tuple[ScreeningHit, ...]:
         hits = self._country_hits(country)
         if name:
-            found = find_parties(self.index, name, Qualifiers(country, born), self.config.review)
-            hits += [self._name_hit(finding) for finding in found[:MOST_HITS]]
+            found = self._found(((name, ""), *others), Qualifiers(country, born))
+            hits += [self._name_hit(finding, how) for finding, how in found[:MOST_HITS]]
         return tuple(sorted(hits, key=lambda hit: (-_RANK[hit.outcome], -hit.score, hit.entry)))
+
+    def _found(
+        self, readings: tuple[tuple[str, str], ...], said: Qualifiers
+    ) -> list[tuple[Finding, str]]:
+        """Parties, each by the reading that it is most like; among equals as written."""
+        best: dict[tuple[str, str], tuple[Finding, str]] = {}
+        for name, how in readings:
+            for finding in find_parties(self.index, name, said, self.config.review):
+                key = (finding.listed.digest, finding.listed.entry.id)
+                if key not in best or finding.score > best[key][0].score:
+                    best[key] = (finding, how)
+        return sorted(best.values(), key=lambda f: (-f[0].score, f[0].listed.entry.id))
 
     def _country_hits(self, code: str) -> list[ScreeningHit]:
         if code in self.config.embargoed:
@@ -93,7 +110,7 @@ class ListScreener:
             return [_country_hit(code, "high_risk", RiskLevel.HIGH, Decision.REVIEW)]
         return []
 
-    def _name_hit(self, found: Finding) -> ScreeningHit:
+    def _name_hit(self, found: Finding, how: str) -> ScreeningHit:
         blocks = found.score >= self.config.block
         listed = found.listed
         return ScreeningHit(
@@ -105,7 +122,7 @@ class ListScreener:
             score=found.score,
             severity=RiskLevel.CRITICAL if blocks else RiskLevel.HIGH,
             outcome=Decision.BLOCK if blocks else Decision.REVIEW,
-            text=explain(found),
+            text=f"{explain(found)}; the name was read {how}" if how else explain(found),
             detail=_detail(found),
         )
 

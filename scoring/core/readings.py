@@ -1,0 +1,57 @@
+"""What else a name as written may stand for, where it has a sign of it.
+
+Who hides a name writes its letters apart, its words as one, a blank that nobody sees, or a second
+party beside it. A name without such a sign has no other reading, and costs one look for signs.
+"""
+
+import re
+from collections.abc import Iterator
+
+from scoring.core.names import LONGEST_NAME
+from scoring.core.transliteration import without_unseen
+
+MOST_READINGS = 6
+LEAST_WORDS = 2  # Of each of two parties: "Smith and Sons" is one.
+
+UNSEEN, AS_ONE, APART, SEVERAL = (
+    "with a blank where a character is that nobody sees",
+    "with its words taken apart at the capitals",
+    "with its single letters as words",
+    "as one of several parties",
+)
+_SPACED = re.compile(r"(?<!\w)[^\W\d_](?: [^\W\d_]){2,}(?!\w)")
+_INNER_CAPITAL = re.compile(r"(?<=[^\W\d_])(?=[A-ZА-ЯЁ])(?<![A-ZА-ЯЁ])")  # noqa: RUF001
+_BETWEEN = re.compile(r" (?:and|и) |\s*[&/;]\s*", re.IGNORECASE)
+
+
+def other_readings(written: str) -> tuple[tuple[str, str], ...]:
+    """(reading, how it was read) of a name, at most MOST_READINGS; none for most names."""
+    seen = without_unseen(written)
+    plain = _tidy(seen)
+    found: dict[str, str] = {}
+    for text, how in _readings(written, plain, hidden=seen != written):
+        if text and text != plain:
+            found.setdefault(text, how)
+    return tuple(found.items())[:MOST_READINGS]
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())[:LONGEST_NAME]
+
+
+def _readings(written: str, plain: str, *, hidden: bool) -> Iterator[tuple[str, str]]:
+    if hidden:
+        yield _tidy("".join(without_unseen(letter) or " " for letter in written)), UNSEEN
+    if " " not in plain and _INNER_CAPITAL.search(plain):
+        yield _INNER_CAPITAL.sub(" ", plain), AS_ONE
+    if _SPACED.search(plain):
+        yield _SPACED.sub(_joined, plain), APART
+    if _BETWEEN.search(plain):
+        parts = _BETWEEN.split(plain)
+        if all(len(part.split()) >= LEAST_WORDS for part in parts):
+            yield from ((part, SEVERAL) for part in parts)
+
+
+def _joined(found: re.Match[str]) -> str:
+    """N i c o l a s is one word, N i c o l a s M a d u r o two."""
+    return _INNER_CAPITAL.sub(" ", found[0].replace(" ", ""))
