@@ -280,9 +280,10 @@ def screening_body(spec: ScreeningSpec | None) -> dict[str, Any] | None:
 
 
 def screening_spec(body: Mapping[str, Any]) -> ScreeningSpec:
-    """The reverse of `screening_body`."""
+    """The reverse of `screening_body`; what says nothing of readings was decided without."""
     return ScreeningSpec(
         **{
+            "readings": False,
             **body,
             "lists": tuple(body["lists"]),
             "embargoed": frozenset(body["embargoed"]),

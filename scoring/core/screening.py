@@ -78,15 +78,15 @@ class ListScreener:
         born = parse_date(_text(fields, self.config.birth_date_field))
         # Cut last, or blanks and what nobody sees would push the name out.
         name = " ".join(_text(fields, self.config.name_field).split())[:LONGEST_NAME]
-        written = fields.get(self.config.name_field)
-        others = other_readings(written) if name and isinstance(written, str) else ()
-        return self._hits(name, country, born, others)
+        written = fields.get(self.config.name_field) if name and self.config.readings else ""
+        return self._hits(name, country, born, written if isinstance(written, str) else "")
 
     def _screened(
-        self, name: str, country: str, born: date | None, others: tuple[tuple[str, str], ...]
+        self, name: str, country: str, born: date | None, written: str
     ) -> tuple[ScreeningHit, ...]:
         hits = self._country_hits(country)
         if name:
+            others = other_readings(written)
             found = self._found(((name, ""), *others), Qualifiers(country, born))
             hits += [self._name_hit(finding, how) for finding, how in found[:MOST_HITS]]
         return tuple(sorted(hits, key=lambda hit: (-_RANK[hit.outcome], -hit.score, hit.entry)))

@@ -15,6 +15,7 @@ from scoring.declarations import SHIPPED, load_detector
 from scoring.models import Detector
 from scoring.policies import DECLARED, PolicyRefused, publish, set_policy
 from scoring.policy_models import PolicySnapshot, Rule, RuleVersion
+from scoring.policy_store import screening_body, screening_spec
 from scoring.recording import audit_draw
 from scoring.rule_editing import (
     MOVES,
@@ -388,3 +389,9 @@ def test_embargoed_countries_are_read_as_those_of_events_are(payments_detector, 
     for nothing in ("XX", "IRN", "I1"):
         with pytest.raises(PolicyRefused, match=f"No two-letter country code: {nothing}"):
             set_policy(payments_detector, screening={"high_risk": ["IR", nothing]}, author=lead)
+
+
+def test_a_policy_of_before_there_were_readings_decides_without_them(payments_detector):
+    body = screening_body(payments_detector.spec().screening)
+    assert screening_spec(body).readings
+    assert not screening_spec({k: v for k, v in body.items() if k != "readings"}).readings
