@@ -38,6 +38,7 @@ from scoring.core.vocabulary import (
     Values,
     as_words,
     check_parameters,
+    checked,
     kind_of,
     member_problem,
     value_problem,
@@ -324,13 +325,14 @@ class _Compiler:
             gives = kinds.pop() if kinds else ANY
         if name in TAKE_MISSING:
             return (lambda values: act(*[part(values) for part in parts])), gives
-        return _checked(function.takes, act, parts), gives
+        return checked(function.takes, act, parts), gives
 
     def _phrases(self, name: str, value: ast.AST, node: ast.AST) -> tuple[str, ...]:
         """What a function looks for, from its list."""
         group, _ = self._group(node, value, TEXT, who=name)
-        found: frozenset[str] = group({})
-        for phrase in sorted(found):
+        # Of a stored rule a list may hold numbers, which stand in no text.
+        found = sorted(one for one in group({}) if isinstance(one, str))
+        for phrase in found:
             if not WORD.search(phrase):
                 raise self.fail(node, f"'{phrase}' has no letter or digit to look for")
         return tuple(as_words(phrase) for phrase in found)
@@ -358,20 +360,6 @@ def _chain(operands: list[Node], steps: list[Step]) -> Node:
                 return False
             left = right
         return None if unknown else True
-
-    return run
-
-
-def _checked(takes: str, act: Callable[..., Any], parts: list[Node]) -> Node:
-    """The call, unknown where an argument is missing or of another kind."""
-    allowed: Any = str if takes == TEXT else (int, float)
-
-    def run(values: Values) -> Any:
-        found = [part(values) for part in parts]
-        for value in found:
-            if not isinstance(value, allowed):
-                return None
-        return act(*found)
 
     return run
 

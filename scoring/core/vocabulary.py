@@ -22,6 +22,7 @@ NUMERAL = re.compile(r"^-?\d+(\.\d+)?$", re.ASCII)
 CONSTANTS = {"true": True, "false": False}
 WORD = re.compile(r"[^\W_]+")
 """Letters and digits next to each other."""
+INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class RuleError(ValueError):
@@ -62,8 +63,9 @@ class Function:
 
 @lru_cache(maxsize=4096)
 def as_words(text: str) -> str:
-    """The words of a text in small letters, a blank around each: ` money services `."""
-    return f" {' '.join(WORD.findall(text.casefold()))} "
+    """The words of a text in small letters, a blank around each: ` money services `. A capital
+    behind a small letter begins one: MoneyServices are two."""
+    return f" {' '.join(WORD.findall(INNER_CAPITAL.sub(' ', text).casefold()))} "
 
 
 def mentions(text: str, phrases: Collection[str]) -> bool:
@@ -103,6 +105,20 @@ FUNCTIONS: dict[str, Function] = {
     ),
 }  # fmt: skip
 TAKE_MISSING = frozenset(("missing", "default"))
+
+
+def checked(takes: str, act: Callable[..., Any], parts: Collection[Node]) -> Node:
+    """The call, unknown where an argument is missing or of another kind."""
+    allowed: Any = str if takes == TEXT else (int, float)
+
+    def run(values: Values) -> Any:
+        found = [part(values) for part in parts]
+        for value in found:
+            if not isinstance(value, allowed):
+                return None
+        return act(*found)
+
+    return run
 
 
 def kind_of(value: Any) -> str:

@@ -24,6 +24,7 @@ from scoring.core.vocabulary import (
     RuleError,
 )
 from tests.factories import config_of, spec_of
+from tests.scoring.core.rule_oracle import PYTHON
 
 KINDS = {"amount": NUMBER, "hour": NUMBER, "country": TEXT, "note": TEXT, "known": TRUTH}
 VALUES = {
@@ -32,32 +33,6 @@ VALUES = {
     "country": st.sampled_from(["DE", "FR", "", "de"]),
     "note": st.text(max_size=8),
     "known": st.booleans(),
-}
-
-
-def _stands_in(text: str, phrase: str) -> bool:
-    """Word by word, by hand."""
-    words, wanted = (
-        "".join(c if c.isalnum() else " " for c in part.casefold()).split()
-        for part in (text, phrase)
-    )
-    starts = range(len(words) - len(wanted) + 1)
-    return any(words[i : i + len(wanted)] == wanted for i in starts)
-
-
-PYTHON = {
-    "true": True,
-    "false": False,
-    "abs": abs,
-    "min": min,
-    "max": max,
-    "length": len,
-    "lower": lambda text: text.casefold(),
-    "contains": lambda text, part: part.casefold() in text.casefold(),
-    "starts": lambda text, part: text.casefold().startswith(part.casefold()),
-    "mentions": lambda text, phrases: any(_stands_in(text, phrase) for phrase in phrases),
-    "missing": lambda value: False,
-    "default": lambda value, other: value,
 }
 
 
@@ -411,25 +386,3 @@ def test_a_hit_tells_the_version_and_what_the_rule_read():
     assert one.values == {"amount": 2.0, "hour": 3.0}
     assert (one.snoozed, one.counts) == ("2030-01-01T00:00:00+00:00", False)
     assert (two.stage, two.outcome, two.weight, two.counts) == (Stage.SHADOW, None, 0.3, False)
-
-
-@pytest.mark.parametrize(
-    ("when", "says"),
-    [
-        ("mentions(note)", "write mentions\\(text, list\\)"),
-        ("mentions()", "write mentions\\(text, list\\)"),
-        ("mentions(note, 'casino')", "mentions needs a list such as"),
-        ("mentions(note, limit)", "the parameter 'limit' is a number"),
-        ("mentions(note, [7995])", "write '7995'"),
-        ("mentions(note, ['--'])", "'--' has no letter or digit to look for"),
-        ("mentions(amount, ['a'])", "mentions takes a text"),
-    ],
-)
-def test_what_mentions_cannot_look_for_is_refused(when, says):
-    with pytest.raises(RuleError, match=says):
-        rule(when, parameters=PARAMETERS)
-
-
-def test_mentions_does_not_know_of_a_text_that_is_missing():
-    assert not matches("mentions(note, ['a'])", note=None)
-    assert not matches("not mentions(note, ['a'])", note=None)

@@ -368,6 +368,7 @@ def test_a_body_over_the_limit_is_413(post, champion, settings, url):
         *("gambling", "Online Gambling", "money services", "money-services", "MONEY_SERVICES"),
         *("high-value goods", "high value goods", "adult entertainment", "crypto exchange"),
         *("Money Services Business", "money service", "remittance", "jewelry_store", "high_value"),
+        *("OnlineGambling", "onlinegambling", "CryptoExchange", "MoneyServices"),
         *("online casino", "casino online", "sports_betting", "HIGH-VALUE-GOODS"),
     ],
 )

@@ -1,0 +1,34 @@
+"""The functions of rules as Python has them, or written out by hand."""
+
+from string import ascii_lowercase, ascii_uppercase, digits
+
+
+def _words(text: str) -> list[str]:
+    apart = ""
+    for before, letter in zip(f" {text}", text, strict=False):
+        begins = letter in ascii_uppercase and before in ascii_lowercase + digits
+        apart += f" {letter}" if begins else letter
+    return "".join(c if c.isalnum() else " " for c in apart.casefold()).split()
+
+
+def _stands_in(text: str, phrase: str) -> bool:
+    """Word by word, by hand."""
+    words, wanted = (_words(part) for part in (text, phrase))
+    starts = range(len(words) - len(wanted) + 1)
+    return any(words[i : i + len(wanted)] == wanted for i in starts)
+
+
+PYTHON = {
+    "true": True,
+    "false": False,
+    "abs": abs,
+    "min": min,
+    "max": max,
+    "length": len,
+    "lower": lambda text: text.casefold(),
+    "contains": lambda text, part: part.casefold() in text.casefold(),
+    "starts": lambda text, part: text.casefold().startswith(part.casefold()),
+    "mentions": lambda text, phrases: any(_stands_in(text, phrase) for phrase in phrases),
+    "missing": lambda value: False,
+    "default": lambda value, other: value,
+}
