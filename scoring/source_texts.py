@@ -4,6 +4,7 @@ from typing import Any
 
 from scoring.declaration_text import base_of
 from scoring.policy_store import digest_of
+from scoring.selectors import detector_made_from
 from scoring.source_declaration import Declared
 from scoring.source_models import Source, SourceText
 from scoring.yaml_writing import write_yaml
@@ -25,11 +26,18 @@ def declaration_of(source: Source) -> dict[str, Any]:
 
 def text_of(source: Source) -> str:
     """The declaration as its author wrote it; written anew where something else changed it."""
-    stands = declaration_of(source)
     written: SourceText | None = getattr(source, "declared_text", None)
-    if written is None or written.digest != digest_of(stands):
-        return write_yaml(stands)
+    if written is None or written.digest != _digest_of(source):
+        return write_yaml(declaration_of(source))
     return written.text
+
+
+def _digest_of(source: Source) -> str:
+    """Of what a text says: the detector that a pipeline made for the source goes without saying."""
+    told = declaration_of(source)
+    if source.detector is not None and source.detector == detector_made_from(source.slug):
+        del told["detector"]
+    return digest_of(told)
 
 
 def source_base(source: Source | None) -> str:
@@ -43,7 +51,6 @@ def keep_text(source: Source, text: str) -> None:
         return
     source.refresh_from_db(fields=["config", "schema"])  # As the database keeps their numbers.
     if text != text_of(source):
-        digest = digest_of(declaration_of(source))
         SourceText.objects.update_or_create(
-            source=source, defaults={"text": text, "digest": digest}
+            source=source, defaults={"text": text, "digest": _digest_of(source)}
         )

@@ -1,5 +1,6 @@
 """Pages on which sources are declared."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -134,7 +135,8 @@ def _problem_of_slug(source: Source | None, slug: str) -> str:
 
 def _preview(source: Source | None, stands: str, declared: Declared) -> Preview:
     before = declaration_of(source) if source else {}
-    after = declared.told()
+    made = detector_for(declared)
+    after = replace(declared, detector="" if made is None else made.slug).told()
     if before == after:
         lines = changed_lines(stands.splitlines(), declared.text.splitlines())
         return Preview(lines, [REWRITTEN] if lines else ())

@@ -14,9 +14,10 @@ from scoring.core.bundle import write_bundle
 from scoring.ingestion.stream import Message, check_detector, settle, source_values
 from scoring.models import Detector, Prediction
 from scoring.services import Refused, Scored
+from scoring.source_declaration import read_yaml
 from scoring.source_models import Source
-from scoring.source_texts import declaration_of, source_base
-from scoring.sources import how_it_comes, score_source_events
+from scoring.source_texts import declaration_of, source_base, text_of
+from scoring.sources import how_it_comes, save_source, score_source_events
 from tests.factories import START, config_of, shipped_detector, train_bundle
 from tests.scoring.test_sources import KAFKA, WEBHOOK
 
@@ -346,3 +347,11 @@ def test_a_source_that_names_another_detector_goes_over_to_it(load):
     load(KAFKA + "detector: credit_card_fraud\nmapping: {entity_id: user_id}\n")
     assert Source.objects.get().detector.slug == "credit_card_fraud"
     assert Detector.objects.filter(slug=SLUG).exists()
+
+
+def test_the_text_of_a_source_stays_when_its_pipeline_makes_a_detector_for_it(load):
+    load(KAFKA, PIPELINE)
+    source = Source.objects.get(detector__isnull=False)
+    assert text_of(source) == KAFKA
+    save_source(read_yaml("# mine\n" + KAFKA), actor=None)
+    assert text_of(Source.objects.get()) == "# mine\n" + KAFKA
