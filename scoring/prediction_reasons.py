@@ -153,6 +153,9 @@ def _reader(
 
     def read(what: str) -> str:
         place = places[what]
+        field = spec.features[place].field
+        if row.erased_at is not None and field in row.event and row.event[field] is None:
+            return what
         return phrase(spec, spec.features[place], float(vector[place]), event_shown(row, spec))
 
     return read
