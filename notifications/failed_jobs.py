@@ -8,7 +8,7 @@ from django.db.models import CharField, Exists, Max, OuterRef, QuerySet, Value
 from django.db.models.functions import Cast, Concat
 from django.urls import reverse
 
-from jobs.models import Job
+from jobs.models import BY, Job
 from jobs.workflow import JobStatus
 from notifications.kinds import KINDS
 from notifications.models import Notification
@@ -68,8 +68,11 @@ def _key(job_id: int) -> str:
 
 def _was_told_of_late(job: Job) -> bool:
     """Whether nobody asked for it and an earlier try of the same work, which has not succeeded
-    since, was told within a day. Who asked for a job is told how it ended."""
-    if job.requested_by_id is not None or job.finished_at is None or not job.unique_key:
+    since, was told within a day. Who asked for a job is told how it ended, on the command line too.
+    """
+    if job.requested_by_id is not None or BY in job.params:
+        return False
+    if job.finished_at is None or not job.unique_key:
         return False
     same = Job.objects.filter(
         unique_key=job.unique_key,
@@ -78,7 +81,8 @@ def _was_told_of_late(job: Job) -> bool:
     )
     done = same.filter(status=JobStatus.SUCCEEDED).aggregate(pk=Max("pk"))["pk"] or 0
     tries = same.filter(status=JobStatus.FAILED, requested_by=None, pk__gt=done)
-    keys = [_key(pk) for pk in tries.values_list("pk", flat=True)]
+    tried = tries.values_list("pk", "params")
+    keys = [_key(pk) for pk, params in tried if BY not in params]
     # A row without an address is one that nobody got.
     return Notification.objects.filter(key__in=keys).exclude(url="").exists()
 
