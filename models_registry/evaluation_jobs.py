@@ -1,6 +1,7 @@
 """Asking for an evaluation, and reading what was found. Imports no learner: pages use it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
@@ -69,3 +70,12 @@ def shown_evaluations(version: ModelVersion) -> list[Evaluation]:
 def newest_as_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     """The newest of these that judged the version's own bundle."""
     return next((one for one in evaluations if one.kind == Evaluation.Kind.AS_OF), None)
+
+
+def unanswered(job: Job | None, newest: datetime | None) -> Job | None:
+    """The job if it runs, or failed and nothing was found since; `newest`: when something was."""
+    if job is None or job.is_live:
+        return job
+    over = job.finished_at
+    is_last = newest is None or over is None or newest < over
+    return job if job.status == "failed" and is_last else None

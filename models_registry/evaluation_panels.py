@@ -18,7 +18,7 @@ from models_registry.evaluation_figures import (
     cheapest_name,
     threshold_figure,
 )
-from models_registry.evaluation_jobs import newest_as_of, shown_evaluations
+from models_registry.evaluation_jobs import newest_as_of, shown_evaluations, unanswered
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm, preview_query
 from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
@@ -53,6 +53,7 @@ class ThresholdPanel:
 
     known_at: datetime | None
     rows: int
+    events: int
     positives: int
     capacity: str
     now: "Outcome"
@@ -149,15 +150,6 @@ def evaluation_context(
     }
 
 
-def unanswered(job: Job | None, newest: datetime | None) -> Job | None:
-    """The job if it runs, or failed and nothing was found since; `newest`: when something was."""
-    if job is None or job.is_live:
-        return job
-    over = job.finished_at
-    is_last = newest is None or over is None or newest < over
-    return job if job.status == "failed" and is_last else None
-
-
 def _calibration(
     version: ModelVersion, other: ModelVersion | None, evaluations: Sequence[Evaluation]
 ) -> dict[str, Any] | None:
@@ -224,6 +216,7 @@ def threshold_panel(
     return ThresholdPanel(
         known_at=moment(known.known_at),
         rows=curve.rows,
+        events=curve.events,
         positives=curve.positives,
         capacity=per_day(curve.capacity_a_day),
         now=words("As they stand", now),

@@ -387,7 +387,8 @@ def _tracking() -> Iterator[Finding]:
             "tracking",
             WARNING,
             str(run.version),
-            f"It is not at the tracking server after {run.attempts} tries: {run.error[:300]}",
+            f"{'What was decided since' if run.registered_as else 'It'} is not at the tracking"
+            f" server after {run.attempts} tries: {run.error[:300]}",
             f"{tries_left(run)} Look at MLFLOW_TRACKING_URI and the server.",
             run.version.detector.slug,
             run.version.get_absolute_url(),

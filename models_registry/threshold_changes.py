@@ -21,7 +21,7 @@ class Change:
 def changes_of(now: AtThresholds, then: AtThresholds, *, currency: str) -> Sequence[Change]:
     """Counts first, for they say what the rest leans on; costs where amounts are known."""
     counts = (
-        ("Events flagged", now.flagged, then.flagged),
+        ("Labelled events flagged", now.flagged, then.flagged),
         ("Bad ones among them", now.hits, then.hits),
     )
     a_day = (

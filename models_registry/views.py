@@ -18,8 +18,8 @@ from accounts.pages import asked_text
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from models_registry.approvals import LEAST_REASON
-from models_registry.evaluation_jobs import evaluation_key
-from models_registry.evaluation_panels import evaluation_context, unanswered
+from models_registry.evaluation_jobs import evaluation_key, unanswered
+from models_registry.evaluation_panels import evaluation_context
 from models_registry.figures import curve_figures
 from models_registry.forms import LEARNER_TITLES, DecisionForm, RollBackForm, TrainForm
 from models_registry.metric_rows import metric_lines

@@ -49,7 +49,7 @@ def test_before_publishing_an_owner_sees_what_it_would_have_changed(client, owne
     client.force_login(owner)
     answer = previewed(client, champion, "0.25")
     found = told(answer)
-    assert found["Events flagged"] == ("10", "30", "+20")
+    assert found["Labelled events flagged"] == ("10", "30", "+20")
     assert found["Bad ones among them"] == ("6", "8", "+2")
     assert found["Alerts a day"] == ("1.0", "3.0", "+2.0")
     assert found["Blocked a day"] == ("0.2", "0.2", "0")
@@ -74,7 +74,11 @@ def test_it_is_told_by_the_newest_evaluation_as_of_today(client, owner, champion
             last_event_at=KNOWN_AT, metrics={"folds": [], "mean": {}},
         )  # fmt: skip
     client.force_login(owner)
-    assert told(previewed(client, champion, "0.25"))["Events flagged"] == ("2", "40", "+38")
+    assert told(previewed(client, champion, "0.25"))["Labelled events flagged"] == (
+        "2",
+        "40",
+        "+38",
+    )
     assert client.get(champion.get_absolute_url()).status_code == 200
 
 
