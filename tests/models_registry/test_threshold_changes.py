@@ -74,12 +74,23 @@ def test_it_is_told_by_the_newest_evaluation_as_of_today(client, owner, champion
             last_event_at=KNOWN_AT, metrics={"folds": [], "mean": {}},
         )  # fmt: skip
     client.force_login(owner)
-    assert told(previewed(client, champion, "0.25"))["Labelled events flagged"] == (
-        "2",
-        "40",
-        "+38",
-    )
+    found = told(previewed(client, champion, "0.25"))
+    assert found["Labelled events flagged"] == ("2", "40", "+38")
     assert client.get(champion.get_absolute_url()).status_code == 200
+
+
+def test_where_not_all_events_have_a_label_it_says_which_numbers_count_them_all(
+    client, owner, champion
+):
+    cuts = [[0.95, 2, 2, 200.0, 4], [0.6, 10, 6, 600.0, 20], [0.3, 30, 8, 800.0, 300]]
+    champion.curves = judged(cuts, events=1000)["curves"]
+    champion.save(update_fields=["curves"])
+    client.force_login(owner)
+    answer = previewed(client, champion, "0.25")
+    found, page = told(answer), " ".join(answer.content.decode().split())
+    assert found["Labelled events flagged"] == ("10", "30", "+20")
+    assert found["Alerts a day"] == ("2.0", "30", "+28")
+    assert "Alerts and blocks a day count all 1,000 events of these days." in page
 
 
 def test_without_amounts_there_is_no_cost_and_without_a_bad_event_no_recall(payments_detector):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from jobs.models import BY
 from notifications.failed_jobs import tell_failed_jobs
 from notifications.models import Delivery, Receipt
 from tests.jobs.factories import JobFactory
@@ -50,6 +51,11 @@ def test_who_asked_is_told_each_time_and_other_work_is_other_news(tries, enginee
     assert tries("failed", "failed") == [1, 0]
     assert tries("failed", "failed", unique_key="track:8") == [1, 0]
     assert tries("failed", "failed", unique_key="") == [1, 1]
+
+
+def test_the_command_line_is_told_each_time_and_takes_no_news_from_the_schedule(tries):
+    assert tries("failed", "failed", params={BY: "the command line"}) == [1, 1]
+    assert tries("failed", "failed") == [1, 0]
 
 
 def test_tries_that_are_looked_at_together_are_told_once(owner):

@@ -93,3 +93,5 @@ def test_a_bar_that_no_reason_told_says_what_the_event_had(tmp_path, settings):
     )
     bars = explain_prediction(row, spec).figure["data"][1]["y"]
     assert bars[:2] == ["Channel transfer", "At 02:05 local time"]
+    row.event["channel"], row.erased_at = None, row.event_time
+    assert explain_prediction(row, spec).figure["data"][1]["y"][0] == "Channel"
