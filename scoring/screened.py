@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from accounts import vault
+from scoring.core.countries import country_code
 from scoring.models import Prediction
 from scoring.policy_models import PolicySnapshot
 from scoring.standing_in import NOT_SCREENED
@@ -54,10 +56,10 @@ class Screening:
 def screening_of(prediction: Prediction) -> Screening:
     """The policy that decided it names the readings. One query."""
     row = PolicySnapshot.objects.filter(pk=prediction.policy_digest).only("content").first()
-    held, missing = _lists_in(row.content if row else {})
+    held = _held_to(row.content if row else {})
     return Screening(
-        lists=[(list_words(name), digest) for name, digest in held],
-        missing=[list_words(name) for name in missing],
+        lists=[(list_words(name), digest) for name, digest in held.lists],
+        missing=[list_words(name) for name in held.missing],
     )
 
 
@@ -65,39 +67,56 @@ def screening_answer(prediction: Prediction) -> dict[str, Any]:
     """Against how many of its declared lists a name was screened, for API clients. JSON-able.
 
     `complete`: all of them; `partial`: not those of `missing_lists`; `none`: no list was asked.
+    `unknown_country`: it said a country that is none, which no list of countries holds.
     A policy is asked for once a process: its digest names its content.
     """
-    held, missing = _lists_of(prediction.policy_digest)
+    held = _known_of(prediction.policy_digest)
+    lists, missing = held.lists, held.missing
     if any(hit["kind"] == NOT_SCREENED.kind for hit in prediction.screening_hits):
-        missing = tuple(name for name, _ in held) + missing
-        held = ()
-    status = (PARTIAL if missing else COMPLETE) if held else NONE
-    return {"status": status, "missing_lists": list(missing)}
+        missing = tuple(name for name, _ in lists) + missing
+        lists = ()
+    status = (PARTIAL if missing else COMPLETE) if lists else NONE
+    said = prediction.event.get(held.country_field)
+    return {
+        "status": status,
+        "missing_lists": list(missing),
+        "unknown_country": isinstance(said, str) and _is_no_country(said),
+    }
 
 
-_Lists = tuple[tuple[tuple[str, str], ...], tuple[str, ...]]
+def _is_no_country(said: str) -> bool:
+    return bool(said.strip()) and not vault.is_encrypted(said) and not country_code(said)
 
 
-def _lists_in(content: Mapping[str, Any]) -> _Lists:
-    """The lists that a policy screens names by, with their readings, and those it lacks."""
+class _HeldTo(NamedTuple):
+    """What a policy screens by: lists of names with their readings, those it lacks, and the field
+    of the event's country; empty where it screens none."""
+
+    lists: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    country_field: str = ""
+
+
+def _held_to(content: Mapping[str, Any]) -> _HeldTo:
     screening = content.get("screening")
-    if not screening or not screening["name_field"]:
-        return (), ()
+    if not screening:
+        return _HeldTo()
     held: dict[str, str] = content["watchlists"]
-    names: Sequence[str] = screening["lists"]
-    return (
+    names: Sequence[str] = screening["lists"] if screening["name_field"] else ()
+    return _HeldTo(
         tuple((name, held[name]) for name in names if name in held),
         tuple(name for name in names if name not in held),
+        screening["country_field"],
     )
 
 
-def _lists_of(digest: str) -> _Lists:
+def _known_of(digest: str) -> _HeldTo:
     try:
-        return _known_lists_of(digest)
+        return _asked_once(digest)
     except PolicySnapshot.DoesNotExist:
-        return (), ()
+        return _HeldTo()
 
 
 @lru_cache(maxsize=256)
-def _known_lists_of(digest: str) -> _Lists:
-    return _lists_in(PolicySnapshot.objects.only("content").get(pk=digest).content)
+def _asked_once(digest: str) -> _HeldTo:
+    return _held_to(PolicySnapshot.objects.only("content").get(pk=digest).content)

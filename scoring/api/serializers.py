@@ -95,6 +95,9 @@ class ScreeningBody(serializers.Serializer[Any]):
     missing_lists = serializers.ListField(
         child=serializers.CharField(), help_text="Declared, and never synchronised or unreadable."
     )
+    unknown_country = serializers.BooleanField(
+        help_text="The event's country is none of ISO 3166, so no list of countries holds it."
+    )
 
 
 class ListHitBody(serializers.Serializer[Any]):
