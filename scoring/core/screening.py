@@ -78,8 +78,12 @@ class ListScreener:
         born = parse_date(_text(fields, self.config.birth_date_field))
         # Cut last, or blanks and what nobody sees would push the name out.
         name = " ".join(_text(fields, self.config.name_field).split())[:LONGEST_NAME]
-        written = fields.get(self.config.name_field) if name and self.config.readings else ""
-        return self._hits(name, country, born, written if isinstance(written, str) else "")
+        written = fields.get(self.config.name_field)
+        if not (self.config.readings and isinstance(written, str)):
+            written = ""
+        elif " ".join(written.split())[:LONGEST_NAME] == name:
+            written = name  # However many blanks: what comes again is not compared again.
+        return self._hits(name, country, born, written)
 
     def _screened(
         self, name: str, country: str, born: date | None, written: str
