@@ -24,7 +24,7 @@ from scoring.core.types import Event
 from scoring.core.vectors import build_many
 from scoring.core.windows import EntityWindow
 from scoring.deployment import RULES_ONLY, loaded
-from scoring.feature_store.history import known_frauds, stored_event
+from scoring.feature_store.history import known_frauds, said_of, stored_event
 from scoring.models import Detector, Prediction
 
 CHUNK = 5000
@@ -105,9 +105,7 @@ class Replay:
         return build_many(self.plan, events, self.windows)
 
     def _event(self, row: Stored, known_fraud: tuple[float, float] | None) -> Event:
-        said, own = row.event, self.spec.entity_field
-        if own in said and said[own] is None:  # Erased; the rows of one person belong together.
-            said = {**said, own: row.entity}
+        said = said_of(self.spec, row.event, row.entity)
         event = stored_event(
             self.spec, said, row.event_time, said, external_id=row.external_id,
             known_fraud=known_fraud,

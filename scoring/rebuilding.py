@@ -18,7 +18,7 @@ from scoring.core.windows import WindowStateError
 from scoring.feature_store.base import Learnt
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import lock_windows
-from scoring.feature_store.history import known_frauds, stored_event
+from scoring.feature_store.history import known_frauds, said_of, stored_event
 from scoring.models import Detector, EntityState, Prediction
 
 CHUNK = 2000
@@ -95,7 +95,7 @@ def _events(detector: Detector, bundle: Bundle) -> Iterator[tuple[UUID, Event]]:
         return
     reach = timedelta(seconds=max(entity.horizon for entity in bundle.plan.entities))
     recent = rows.filter(event_time__gte=newest.event_time - reach)
-    found = recent.only("event", "event_time", "external_id").iterator(chunk_size=CHUNK)
+    found = recent.only("event", "event_time", "external_id", "entity").iterator(chunk_size=CHUNK)
     while chunk := list(islice(found, CHUNK)):
         known = known_frauds([row.pk for row in chunk]) if bundle.plan.learns_labels else {}
         for row in chunk:
@@ -103,17 +103,19 @@ def _events(detector: Detector, bundle: Bundle) -> Iterator[tuple[UUID, Event]]:
 
 
 def _event(row: Prediction, bundle: Bundle, known_fraud: tuple[float, float] | None) -> Event:
+    said = said_of(bundle.spec, row.event, row.entity)
     event = stored_event(
         bundle.spec,
-        row.event,
+        said,
         row.event_time,
-        row.event,
+        said,
         external_id=row.external_id,
         known_fraud=known_fraud,
     )
     keys = {
         field: vault.token(field, key_text(event.fields[field]))
         for field in bundle.spec.entity_fields
-        if field in event.fields
+        # Who was erased has no windows any more.
+        if field in event.fields and row.event[field] is not None
     }
     return replace(event, keys=keys)

@@ -21,6 +21,8 @@ from scoring.models import EntityEvent, Label
 MOST_PARAMETERS = 10_000
 TRUTHS = ("False", "True")
 """As the vault was given them."""
+STAND_IN = 13
+"""Hex digits of a token that a float holds as they are."""
 
 
 def stored_event(
@@ -51,6 +53,22 @@ def stored_event(
         keys=dict(keys or {}),
         known_fraud=known_fraud,
     )
+
+
+def said_of(spec: DetectorSpec, payload: Mapping[str, Any], entity: str) -> Mapping[str, Any]:
+    """What a stored event said. Where who it was about is erased, a stand-in made from `entity`,
+    its token now: the rows of one person stay one person to the windows of others."""
+    own = spec.entity_field
+    if own not in payload or payload[own] is not None:
+        return payload
+    return {**payload, own: stand_in(spec, entity)}
+
+
+def stand_in(spec: DetectorSpec, entity: str) -> Any:
+    """A value of the entity field's type that tells who was erased apart, and says nothing else."""
+    if spec.type_of(spec.entity_field) in NUMBERS:
+        return int(entity[:STAND_IN], 16)
+    return entity
 
 
 def _offset(said: object) -> float:
@@ -146,21 +164,27 @@ def _read_window(
     found = list(
         events.filter(event_time__gte=newest - timedelta(seconds=entity.horizon))
         .order_by("event_time", "id")
-        .values_list("prediction", "prediction__external_id", "event_time", "prediction__event")
+        .values_list(
+            "prediction",
+            "prediction__external_id",
+            "event_time",
+            "prediction__event",
+            "prediction__entity",
+        )
     )
-    known = known_frauds([pk for pk, _, _, _ in found]) if entity.risk_column else {}
+    known = known_frauds([pk for pk, *_ in found]) if entity.risk_column else {}
     rows = [
         entity.values(
             stored_event(
                 spec,
-                payload,
+                said_of(spec, payload, who),
                 at,
                 entity.columns,
                 external_id=external_id,
                 known_fraud=known.get(pk),
             )
         )
-        for pk, external_id, at, payload in found
+        for pk, external_id, at, payload, who in found
     ]
     return EntityWindow(prune(np.array(rows), entity.horizon))
 

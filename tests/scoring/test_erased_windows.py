@@ -1,0 +1,75 @@
+"""Who is erased stays one of those whom others' windows tell apart, and is named in none of them."""
+
+import numpy as np
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import vault
+from scoring.core.spec import parse_spec
+from scoring.deployment import serving
+from scoring.erasing import erase_some, forget_token, fresh_token, hold_still, person_named
+from scoring.feature_store.choosing import feature_store
+from scoring.feature_store.history import said_of
+from scoring.models import EntityState, Prediction
+from scoring.rebuilding import rebuild_windows
+from tests.factories import config_of, payment, scored
+
+pytestmark = pytest.mark.django_db
+USERS_OF_DEVICE = "device_id_distinct_user_id_24h"
+
+
+@transaction.atomic
+def erased(detector, user="user-1"):
+    """Their token now."""
+    person, fresh = person_named(detector, "user_id", user), fresh_token()
+    hold_still(person)
+    while erase_some(person, now=timezone.now()):
+        pass
+    forget_token(person, fresh)
+    return fresh
+
+
+def shared(users=("user-1", "user-2"), **said):
+    """Payments of some users with one device."""
+    return [scored("payments", payment(user_id=user, device_id="d", **said)) for user in users]
+
+
+def feature(row, name=USERS_OF_DEVICE):
+    place = serving("payments").bundle.plan.names.index(name)
+    return np.frombuffer(bytes(Prediction.objects.get(pk=row.pk).vector), "<f8")[place]
+
+
+def users_of_device():
+    """How many users a payment of somebody else with the device meets, itself counted."""
+    return feature(shared(["user-3"])[0])
+
+
+def test_windows_learnt_anew_tell_who_was_erased_apart(payments_detector):
+    shared()
+    erased(payments_detector)
+    rebuild_windows(payments_detector)
+    assert users_of_device() == 3
+
+
+def test_who_was_erased_gets_no_windows_anew(payments_detector):
+    shared()
+    erased(payments_detector)
+    rebuild_windows(payments_detector)
+    found = EntityState.objects.filter(key_field="user_id").values_list("token", flat=True)
+    assert list(found) == [vault.token("user_id", "user-2")]
+
+
+def test_who_is_named_by_a_number_gets_a_number_to_stand_in():
+    config = config_of("payments")
+    config["event"]["schema"]["properties"]["user_id"] = {"type": "number"}
+    token = fresh_token()
+    said = said_of(parse_spec(config), {"user_id": None}, token)
+    assert said == {"user_id": int(token[:13], 16)} and float(said["user_id"]) == said["user_id"]
+
+
+def test_windows_lost_with_redis_tell_who_was_erased_apart(redis_windows, payments_detector):
+    shared()
+    erased(payments_detector)
+    redis_windows.client.flushall()
+    assert users_of_device() == 3
