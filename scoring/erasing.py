@@ -155,7 +155,7 @@ def forget_token(person: Person, fresh: str) -> int:
         snooze.token, snooze.shown = fresh_token(), ""
         snooze.save(update_fields=["token", "shown"])
     EntityEvent.objects.filter(
-        detector=person.detector, key_field=person.spec.entity_field, token=person.token
+        prediction__in=person.predictions.order_by(), key_field__in=person.fields
     ).delete()
     person.windows.delete()
     return person.predictions.update(entity=fresh)

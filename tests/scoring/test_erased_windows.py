@@ -1,4 +1,4 @@
-"""Who is erased stays one of those whom others' windows tell apart, and is named in none of them."""
+"""Who is erased stays one of those whom others' windows tell apart."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,8 @@ from accounts import vault
 from scoring.core.spec import parse_spec
 from scoring.deployment import serving
 from scoring.erasing import erase_some, forget_token, fresh_token, hold_still, person_named
-from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.history import said_of
-from scoring.models import EntityState, Prediction
+from scoring.models import EntityEvent, EntityState, Prediction
 from scoring.rebuilding import rebuild_windows
 from tests.factories import config_of, payment, scored
 
@@ -73,3 +72,16 @@ def test_windows_lost_with_redis_tell_who_was_erased_apart(redis_windows, paymen
     erased(payments_detector)
     redis_windows.client.flushall()
     assert users_of_device() == 3
+
+
+def test_what_their_events_taught_by_personal_fields_is_not_listed(
+    redis_windows, payments_detector
+):
+    """Windows keyed by the erased person's phone cannot be learnt again from their events."""
+    payments_detector.config["event"]["pii"].append("device_id")
+    payments_detector.save()
+    shared()
+    erased(payments_detector)
+    left = EntityEvent.objects.filter(key_field="device_id")
+    (other,) = Prediction.objects.filter(erased_at=None)
+    assert [one.prediction_id for one in left] == [other.pk]
