@@ -24,6 +24,7 @@ from scoring.core.ids import made_at
 from scoring.core.reader import SpecError
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
+from scoring.erasing import ERASED
 from scoring.feature_store.history import clear
 from scoring.models import Detector, Label, Prediction
 
@@ -96,7 +97,15 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
     rows = list(
         Prediction.objects.filter(pk__gt=progress.prediction)
         .order_by("pk")
-        .only("detector_id", "external_id", "entity", "event", "event_time", "received_at")[:CHUNK]
+        .only(
+            "detector_id",
+            "external_id",
+            "entity",
+            "event",
+            "event_time",
+            "received_at",
+            "erased_at",
+        )[:CHUNK]
     )
     # Up to the first that is too young: the mark must not pass over it, nor over what was scored
     # at the same moment as one that had waited for long.
@@ -186,7 +195,7 @@ def _values(event: Mapping[str, Any], spec: DetectorSpec) -> Iterable[tuple[str,
 def _name(row: Prediction, spec: DetectorSpec) -> str:
     value = clear(row.event.get(spec.entity_field), spec.type_of(spec.entity_field))
     if value is None:
-        return row.external_id[:100]
+        return row.external_id[:100] if row.erased_at is None else ERASED
     hidden = spec.entity_field in spec.pii_fields
     return vault.mask(key_text(value)) if hidden else key_text(value)[:100]
 

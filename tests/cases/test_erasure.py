@@ -166,6 +166,17 @@ def test_links_by_personal_data_go_and_the_others_stay(champion, closed, admin, 
     assert KnownEntity.objects.get().shown == "erased"
 
 
+def test_who_is_indexed_after_the_erasure_is_not_called_by_an_event(
+    champion, closed, admin, monkeypatch
+):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=-1))
+    champion.config["event"]["links"] = ["merchant_type"]
+    champion.save()
+    erase(champion, admin)
+    index_links()
+    assert KnownEntity.objects.get().shown == "erased"
+
+
 def test_a_worker_that_dies_between_two_batches_is_followed_by_one_that_ends_it(
     champion, closed, admin, monkeypatch
 ):
