@@ -127,10 +127,15 @@ def is_same_event(serving: Serving, row: Prediction, item: Item) -> bool:
         then = _spec_of(row) or spec
     if any(then.keeps(name) for name in said.keys() - row.event.keys()):
         return False
-    shared = said.keys() & row.event.keys()
+    shared = {name for name in said.keys() & row.event.keys() if not _is_erased(row, name)}
     kinds = {name: _kind_of(name, spec, then) for name in shared}
     stored = {name: clear(row.event[name], kinds[name]) for name in shared}
     return digest_of(stored) == digest_of({name: said[name] for name in shared})
+
+
+def _is_erased(row: Prediction, name: str) -> bool:
+    """Whether that value was taken out: a null was never stored as it came."""
+    return row.erased_at is not None and row.event[name] is None
 
 
 def _kind_of(name: str, spec: DetectorSpec, then: DetectorSpec) -> str:

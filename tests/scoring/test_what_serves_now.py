@@ -1,10 +1,12 @@
 """Another process has put another declaration into service: the next event goes by that one."""
 
 import pytest
+from django.utils import timezone
 
 from scoring import deployment
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
+from scoring.erasing import erase_some, person_of
 from scoring.models import Deployment, Prediction
 from scoring.services import Conflicting, Refused, Scored, score_event, score_events
 from tests.factories import payment, scored
@@ -157,3 +159,14 @@ def test_where_everything_was_kept_a_field_more_is_another_event(payments_detect
     put_into_service(payments_detector)
     again = score_event("payments", raw | {"till": 7})
     assert again == Conflicting(raw["transaction_id"])
+
+
+def test_an_erased_event_is_the_same_though_undeclared_fields_are_dropped_since(stored_with_more):
+    """What was taken out of it says nothing; what is left is compared."""
+    raw, pk = stored_with_more
+    row = Prediction.objects.get(pk=pk)
+    erase_some(person_of(row.detector, row.entity), now=timezone.now())
+    outcome = score_event("payments", raw)
+    assert isinstance(outcome, Scored)
+    assert (outcome.prediction.pk, outcome.created) == (pk, False)
+    assert not isinstance(score_event("payments", raw | {"amount": 1.0}), Scored)
