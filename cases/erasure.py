@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.linking import hold_mark
 from cases.links_models import EntityLink, KnownEntity, SharedValue
 from cases.models import Alert, Case
 from cases.selectors import SWEEP_REACH
@@ -35,6 +36,7 @@ from scoring.models import Detector
 
 ERASE = "cases.erase_person"
 SHORTEST_REASON, LONGEST_REASON = 8, 300
+TOKENS = ("token", "fresh")
 DIGEST = 16
 """Hex digits by which the audit trail names whom an erasure was about."""
 
@@ -85,7 +87,7 @@ def why_not(person: Person, now: datetime) -> str:
 
 @transaction.atomic
 def request_erasure(person: Person, *, reason: str, actor: User | None, by: str = "") -> Job:
-    """The job that erases, or the live one about them. Raises ErasureRefused.
+    """The job that erases. Raises ErasureRefused, also where one is under way.
 
     `by` says through what it was asked, where no user did.
     """
@@ -97,6 +99,9 @@ def request_erasure(person: Person, *, reason: str, actor: User | None, by: str 
     if why := why_not(person, timezone.now()):
         raise ErasureRefused(why)
     about = {"who": digest_of(person.token), "reason": reason}
+    unique_key = f"{ERASE}:{person.detector.slug}:{about['who']}"
+    if under_way := Job.objects.live().filter(unique_key=unique_key).first():
+        raise ErasureRefused(f"It is being erased already (job {under_way.pk}).")
     job = enqueue_job(
         kind=ERASE,
         params={
@@ -105,7 +110,7 @@ def request_erasure(person: Person, *, reason: str, actor: User | None, by: str 
             "fresh": fresh_token(),
             **about,
         },
-        unique_key=f"{ERASE}:{person.detector.slug}:{about['who']}",
+        unique_key=unique_key,
         requested_by=actor,
         subject=str(person.detector),
     )
@@ -140,6 +145,9 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         about = {"who": job.params["who"], "reason": job.params["reason"]}
         kept = {"detector": detector.slug, **about, "erased": counts}
         Job.objects.filter(pk=job.pk).update(params=kept)
+        for former in Job.objects.filter(unique_key=job.unique_key).exclude(pk=job.pk):
+            former.params = {k: v for k, v in former.params.items() if k not in TOKENS}
+            former.save(update_fields=["params"])
         record_audit(
             actor=job.requested_by,
             action="personal_data.erased",
@@ -161,6 +169,8 @@ def _check(person: Person, now: datetime) -> None:
 
 def _let_go(person: Person, fresh: str, now: datetime) -> dict[str, int]:
     """Take the token away everywhere; inside a transaction. Raises ErasureRefused."""
+    # First: a sweep that has the mark may yet wait for the detector's row.
+    hold_mark()
     hold_still(person)
     while erase_some(person, now=now):
         pass

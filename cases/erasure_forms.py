@@ -14,10 +14,13 @@ LONGEST_VALUE = 300
 class ErasureForm(forms.Form):
     """A detector, and what its events call the person. A reason counts when it is erased."""
 
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """Who was shown: nobody else is erased."""
     detector = forms.ChoiceField(widget=forms.Select(attrs={"class": "select"}))
     value = forms.CharField(
         label="What events call them",
         max_length=LONGEST_VALUE,
+        strip=False,
         widget=forms.TextInput(
             attrs={"class": "input", "autocomplete": "off", "spellcheck": "false"}
         ),

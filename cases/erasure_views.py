@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from cases.erasure import reach_of, request_erasure, why_not
+from cases.erasure import digest_of, reach_of, request_erasure, why_not
 from cases.erasure_forms import ErasureForm, ReasonForm
 from cases.views import signed_in
 from jobs.dispatch import announce_job
@@ -33,7 +33,7 @@ WORDS = {
 @never_cache
 @require_http_methods(["GET", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponse:
-    """Context: form, and once somebody was named: counts [(what, how many)], fields, refused,
+    """Context: form, and once somebody was named: seen, counts [(what, how many)], fields, refused,
     reason (the form). What was typed stays out of every address."""
     form = ErasureForm(request.POST or None)
     context: dict[str, Any] = {"title": "Personal data", "form": form}
@@ -45,6 +45,8 @@ def personal_data(request: HttpRequest) -> HttpResponse:
             field = detector.spec().entity_field
             person = person_named(detector, field, form.cleaned_data["value"])
             context |= _found(person) | {"reason": reason}
+            if erasing and form.cleaned_data["seen"] != context["seen"]:
+                raise ErasureRefused("This is somebody else than was shown. Look again.")
             if erasing and reason.is_valid():
                 return _begin(request, person, reason.cleaned_data["reason"])
         except ErasureRefused as error:
@@ -63,6 +65,7 @@ def _found(person: Person) -> dict[str, Any]:
             f"{person.detector} stores nothing under this value of {person.spec.entity_field}."
         )
     return {
+        "seen": digest_of(f"{person.detector.pk}:{person.token}"),
         "counts": [(WORDS[name], count) for name, count in asdict(reach).items()],
         "fields": sorted(person.fields),
         "refused": why_not(person, timezone.now()),

@@ -91,9 +91,10 @@ class _Seen:
         self.first, self.last = min(self.first, at), max(self.last, at)
 
 
+@transaction.atomic
 def _take_predictions(until: datetime) -> tuple[int, bool]:
     """(how many were read, whether there are no more for now)."""
-    progress = _progress()
+    progress = hold_mark()
     rows = list(
         Prediction.objects.filter(pk__gt=progress.prediction)
         .order_by("pk")
@@ -112,14 +113,13 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
     ripe = list(takewhile(lambda row: max(row.received_at, _scored_at(row)) <= until, rows))
     done = len(ripe) < CHUNK
     entities, links = _collect(ripe)
-    with transaction.atomic():
-        _move_on(
-            progress,
-            prediction=ripe[-1].pk if ripe else progress.prediction,
-            caught_up_at=until if done else progress.caught_up_at,
-        )
-        _add_links(links)
-        _add_entities(entities)
+    _move_on(
+        progress,
+        prediction=ripe[-1].pk if ripe else progress.prediction,
+        caught_up_at=until if done else progress.caught_up_at,
+    )
+    _add_links(links)
+    _add_entities(entities)
     return len(ripe), done
 
 
@@ -127,8 +127,11 @@ def _scored_at(row: Prediction) -> datetime:
     return datetime.fromtimestamp(made_at(row.pk), UTC)
 
 
-def _progress() -> LinkProgress:
-    return LinkProgress.objects.get_or_create(pk=1, defaults={"prediction": NIL})[0]
+def hold_mark() -> LinkProgress:
+    """How far the index is, held until the end of the caller's transaction: what a sweep reads is
+    what stands when it writes, and an erasure finds all that a sweep took in before it."""
+    held = LinkProgress.objects.select_for_update()
+    return held.get_or_create(pk=1, defaults={"prediction": NIL})[0]
 
 
 def _move_on(progress: LinkProgress, **changes: Any) -> None:
@@ -291,10 +294,11 @@ def _upsert(sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 # --- Labels --------------------------------------------------------------------------------------
 
 
+@transaction.atomic
 def _take_labels(until: datetime) -> tuple[int, bool]:
     """Count entities' events by their newest labels; a correction moves from one to the other, and
     what was taken back moves to what was said before it."""
-    progress = _progress()
+    progress = hold_mark()
     new = list(
         Label.history.filter(pk__gt=progress.label)
         .order_by("pk")
@@ -307,9 +311,8 @@ def _take_labels(until: datetime) -> tuple[int, bool]:
         return 0, True
     last = ripe[-1][0] if ripe else progress.label
     moves = _moves(touched, progress, last, cut)
-    with transaction.atomic():
-        _move_on(progress, label=last, retracted_until=cut)
-        _count_known(moves)
+    _move_on(progress, label=last, retracted_until=cut)
+    _count_known(moves)
     return len(ripe) + len(back), len(ripe) < CHUNK and cut == until
 
 

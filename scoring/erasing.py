@@ -24,6 +24,8 @@ from scoring.policy_models import ListEntry, Snooze
 BATCH = 200
 """Predictions of one short transaction."""
 ERASED = "erased"
+ERASES = ("event", "reasons", "rule_hits", "list_hits")
+DAY = len("2026-11-28")
 
 
 class ErasureRefused(ValueError):
@@ -99,15 +101,20 @@ def orders_in_force(person: Person, now: datetime) -> int:
 
 @transaction.atomic
 def erase_some(person: Person, *, now: datetime) -> int:
-    """Take personal data out of at most BATCH events of theirs; 0 when none is left."""
+    """Take personal data out of at most BATCH events of theirs; 0 when none is left.
+
+    What the audit trail tells beside the old token (the moment, an entry's number, when a snooze
+    ends) is not left on them: it would lead from the one to the other.
+    """
     rows = list(person.predictions.filter(erased_at=None)[:BATCH])
     read = {f.name: f.field for f in person.spec.features}
     for row in rows:
         row.event = erased_event(row.event, person.fields)
         row.reasons = [_reason(reason, read, person.fields) for reason in row.reasons]
         row.rule_hits = [_rule_hit(hit, person.fields) for hit in row.rule_hits]
-        row.erased_at = now
-    Prediction.objects.bulk_update(rows, ["event", "reasons", "rule_hits", "erased_at"])
+        row.list_hits = [{**hit, "entry_id": 0} for hit in row.list_hits]
+        row.erased_at = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    Prediction.objects.bulk_update(rows, [*ERASES, "erased_at"])
     return len(rows)
 
 
@@ -132,7 +139,8 @@ def _rule_hit(hit: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
     values = {
         name: None if name in fields else value for name, value in hit.get("values", {}).items()
     }
-    return {**hit, "values": values}
+    snoozed = hit.get("snoozed")
+    return {**hit, "values": values} | ({"snoozed": snoozed[:DAY]} if snoozed else {})
 
 
 def hold_still(person: Person) -> None:

@@ -268,3 +268,57 @@ def test_an_event_that_is_scored_meanwhile_is_erased_or_begins_anew(champion, ad
     assert not erased.filter(erased_at=None).exists() and not later.exclude(erased_at=None).exists()
     assert len(set(erased.values_list("entity", flat=True))) == 1
     assert reach_of(person_named(champion, "user_id", "user-1")).predictions == later.count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_that_has_read_their_events_does_not_bring_them_back(champion, admin, monkeypatch):
+    monkeypatch.setattr(linking, "GRACE", timedelta(seconds=-1))
+    champion.config["event"]["links"] = ["merchant_type"]
+    champion.save()
+    scored("payments", payment())
+    job = request_erasure(person_named(champion, "user_id", "user-1"), reason=WHY, actor=admin)
+
+    def run():
+        run_job(job.pk, run_erasure)
+        connections.close_all()
+
+    erasing_it, collect = Thread(target=run), linking._collect
+
+    def slowly(rows):
+        found = collect(rows)
+        erasing_it.start()
+        erasing_it.join(timeout=2)
+        return found
+
+    monkeypatch.setattr(linking, "_collect", slowly)
+    index_links(chunks=1)
+    erasing_it.join()
+    job.refresh_from_db()
+    assert job.status == "succeeded", job.error
+    (fresh,) = Prediction.objects.values_list("entity", flat=True)
+    assert set(EntityLink.objects.values_list("entity", flat=True)) == {fresh}
+    assert set(KnownEntity.objects.values_list("entity", "shown")) == {(fresh, "erased")}
+
+
+def test_what_the_audit_trail_tells_beside_the_old_token_is_not_left_on_predictions(
+    champion, closed, admin
+):
+    hit = {"entry_id": 7, "kind": "allow", "field": "user_id", "reason": "Staff"}
+    snoozed = {"code": "R", "values": {}, "snoozed": "2026-11-28T10:11:12+00:00"}
+    Prediction.objects.update(list_hits=[hit], rule_hits=[snoozed])
+    erase(champion, admin)
+    row = Prediction.objects.first()
+    assert row.list_hits == [hit | {"entry_id": 0}]
+    assert row.rule_hits[0]["snoozed"] == "2026-11-28"
+    assert (row.erased_at.hour, row.erased_at.minute, row.erased_at.microsecond) == (0, 0, 0)
+
+
+def test_one_erasure_of_a_person_at_a_time_and_a_failed_one_keeps_no_token(champion, closed, admin):
+    person = person_named(champion, "user_id", "user-1")
+    failed = request_erasure(person, reason=WHY, actor=admin)
+    with pytest.raises(ErasureRefused, match="being erased already"):
+        request_erasure(person, reason="Another reason", actor=admin)
+    Job.objects.filter(pk=failed.pk).update(status="failed")
+    erase(champion, admin)
+    failed.refresh_from_db()
+    assert not {"token", "fresh"} & failed.params.keys()

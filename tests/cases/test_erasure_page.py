@@ -20,6 +20,11 @@ def text_of(answer):
     return " ".join(answer.content.decode().split())
 
 
+def shown(client, **who):
+    """What the page sends back of whom it showed."""
+    return {"seen": client.post(URL, {**WHO, **who, "look": "1"}).context["seen"]}
+
+
 @pytest.fixture
 def signed_in(client, admin):
     client.force_login(admin)
@@ -36,7 +41,7 @@ def test_it_shows_first_what_is_stored_and_erases_nothing(signed_in):
 
 def test_an_admin_who_says_why_starts_the_job(signed_in, admin):
     scored("payments", payment())
-    page = signed_in.post(URL, {**WHO, **WHY}, follow=True)
+    page = signed_in.post(URL, {**WHO, **WHY, **shown(signed_in)}, follow=True)
     job = Job.objects.get()
     assert page.redirect_chain == [(reverse("job_detail", args=[job.pk]), 302)]
     assert (job.kind, job.requested_by) == ("cases.erase_person", admin)
@@ -54,9 +59,24 @@ def test_an_admin_who_says_why_starts_the_job(signed_in, admin):
 ])  # fmt: skip
 def test_what_is_missing_is_said(signed_in, changed, told):
     scored("payments", payment())
-    page = signed_in.post(URL, {**WHO, **WHY, **changed})
+    page = signed_in.post(URL, {**WHO, **WHY, **shown(signed_in), **changed})
     assert page.status_code == 422 and told in text_of(page)
     assert not Job.objects.exists()
+
+
+def test_nobody_is_erased_who_was_not_shown(signed_in):
+    scored("payments", payment())
+    scored("payments", payment(user_id="user-2"))
+    for seen in ({}, shown(signed_in, value="user-2")):
+        page = signed_in.post(URL, {**WHO, **WHY, **seen})
+        assert page.status_code == 422 and "somebody else than was shown" in text_of(page)
+    assert not Job.objects.exists()
+
+
+def test_a_value_with_a_blank_at_its_end_is_found(signed_in):
+    scored("payments", payment(user_id="user-9 "))
+    page = signed_in.post(URL, {**WHO, "value": "user-9 ", "look": "1"})
+    assert ("Predictions", 1) in page.context["counts"]
 
 
 def test_while_an_alert_is_open_it_says_so_and_offers_nothing(signed_in, analyst):
