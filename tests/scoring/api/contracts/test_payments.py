@@ -305,43 +305,6 @@ def test_lists_that_could_not_be_read_are_no_match(champion):
     assert [hit["list"] for hit in screening_hits(row)] == ["Sanctions lists"]
 
 
-def test_an_answer_says_that_no_list_was_ever_loaded(post, champion):
-    nothing = {"status": "none", "missing_lists": ["ofac_sdn", "un"], "unknown_country": False}
-    body = post(DETECT, payment(transaction_id="t-1")).json()
-    assert (body["sanctions_alerts"], body["screening"]) == ([], nothing)
-    assert [row["screening"] for row in post(BATCH, [payment()]).json()] == [nothing]
-    assert post("/api/v1/detectors/payments/score", payment()).json()["screening"] == nothing
-
-
-def test_an_answer_says_which_lists_its_name_was_screened_against(post, champion, tmp_path):
-    before = post(DETECT, sent := payment(transaction_id="t-1")).json()["screening"]
-    take_in_ofac(tmp_path)
-    partial = {"status": "partial", "missing_lists": ["un"], "unknown_country": False}
-    assert post(DETECT, payment(transaction_id="t-2")).json()["screening"] == partial
-    assert post(DETECT, sent).json()["screening"] == before  # As it was when it was decided.
-    take_in_un(tmp_path)
-    complete = {"status": "complete", "missing_lists": [], "unknown_country": False}
-    assert post(DETECT, payment(transaction_id="t-3")).json()["screening"] == complete
-
-
-def test_lists_that_could_not_be_read_were_not_screened_against(champion, tmp_path):
-    take_in_ofac(tmp_path)
-    row = scored("payments", payment())
-    row.screening_hits = [screening_hit_body(NOT_SCREENED)]
-    nothing = {"status": "none", "missing_lists": ["ofac_sdn", "un"], "unknown_country": False}
-    assert detect_answer(row)["screening"] == nothing
-
-
-@pytest.mark.parametrize(
-    ("country", "unknown"),
-    [("XX", True), ("EU", True), ("DE", False), ("de", False), (None, False)],
-)
-def test_an_answer_says_that_its_country_is_none(post, champion, country, unknown):
-    answer = post(DETECT, payment(country=country))
-    assert answer.status_code == 200
-    assert answer.json()["screening"]["unknown_country"] is unknown
-
-
 def test_the_summary_names_the_allow_list_that_approved_it(champion):
     row = scored("payments", big())
     row.list_hits = [{"entry_id": 1, "kind": "allow", "field": "device_id", "reason": "Own shop"}]
