@@ -25,7 +25,7 @@ BATCH = 200
 """Predictions of one short transaction."""
 ERASED = "erased"
 ERASES = ("event", "reasons", "rule_hits", "list_hits")
-DAY = len("2026-11-28")
+DAY, MIDNIGHT = len("2026-11-28"), "T00:00:00+00:00"
 
 
 class ErasureRefused(ValueError):
@@ -140,7 +140,7 @@ def _rule_hit(hit: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
         name: None if name in fields else value for name, value in hit.get("values", {}).items()
     }
     snoozed = hit.get("snoozed")
-    return {**hit, "values": values} | ({"snoozed": snoozed[:DAY]} if snoozed else {})
+    return {**hit, "values": values} | ({"snoozed": snoozed[:DAY] + MIDNIGHT} if snoozed else {})
 
 
 def hold_still(person: Person) -> None:

@@ -309,7 +309,7 @@ def test_what_the_audit_trail_tells_beside_the_old_token_is_not_left_on_predicti
     erase(champion, admin)
     row = Prediction.objects.first()
     assert row.list_hits == [hit | {"entry_id": 0}]
-    assert row.rule_hits[0]["snoozed"] == "2026-11-28"
+    assert row.rule_hits[0]["snoozed"] == "2026-11-28T00:00:00+00:00"
     assert (row.erased_at.hour, row.erased_at.minute, row.erased_at.microsecond) == (0, 0, 0)
 
 
