@@ -1,14 +1,14 @@
 """`manage.py erase_person`: take a person's data out of everything that is stored of them."""
 
 from argparse import ArgumentParser
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.management.audited import system_user
-from cases.erasure import reach_of, request_erasure, run_erasure, why_not
+from cases.erasure import Reach, reach_of, request_erasure, run_erasure, why_not
 from jobs.services import run_job
 from jobs.workflow import JobStatus
 from scoring.erasing import ErasureRefused, person_named
@@ -57,5 +57,7 @@ class Command(BaseCommand):
         self._tell("Erased", done.result or {})
 
     def _tell(self, what: str, counts: dict[str, Any]) -> None:
-        said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        # In this order: PostgreSQL keeps the keys of a job's result in one of its own.
+        told = [one.name for one in fields(Reach) if one.name in counts]
+        said = ", ".join(f"{counts[name]:,} {name}" for name in told)
         self.stdout.write(f"{what}: {said}.")
