@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from jobs.models import Job
+from jobs.models import BY, Job
 from jobs.services import enqueue_job
 from models_registry.evaluation_models import Evaluation
 from models_registry.models import ModelVersion
@@ -24,18 +24,27 @@ def evaluation_key(version: ModelVersion) -> str:
     return f"evaluate:{version.pk}"
 
 
-def request_evaluation(version: ModelVersion, *, kind: str, requested_by: User | None) -> Job:
+def request_evaluation(
+    version: ModelVersion,
+    *,
+    kind: str,
+    requested_by: User | None,
+    by: str = "",
+    max_attempts: int = 3,
+) -> Job:
     """Queue an evaluation of `kind` (Evaluation.Kind); the one of that kind under way already, if
-    there is. Raises EvaluationUnderWay where that is one of another kind."""
+    there is. `by`: who asks, in words, where it is nobody with an account. Raises
+    EvaluationUnderWay where that is one of another kind."""
     job = enqueue_job(
         kind=EVALUATE,
-        params={"version": version.pk, "kind": str(kind)},
+        params={"version": version.pk, "kind": str(kind)} | ({BY: by} if by else {}),
         unique_key=evaluation_key(version),
         requested_by=requested_by,
         subject=f"{version.detector.name} {version.label}",
+        max_attempts=max_attempts,
     )
     if job.params["kind"] != str(kind):
-        raise EvaluationUnderWay(_under_way(version, job))
+        raise EvaluationUnderWay(under_way(version, job))
     return job
 
 
@@ -43,10 +52,11 @@ def check_not_evaluating(version: ModelVersion) -> None:
     """Raises EvaluationUnderWay where an evaluation of the version waits or runs."""
     job = Job.objects.filter(unique_key=evaluation_key(version)).order_by("-pk").first()
     if job is not None and job.is_live:
-        raise EvaluationUnderWay(_under_way(version, job))
+        raise EvaluationUnderWay(under_way(version, job))
 
 
-def _under_way(version: ModelVersion, job: Job) -> str:
+def under_way(version: ModelVersion, job: Job) -> str:
+    """Why no other evaluation begins, in words."""
     return (
         f"Job {job.pk} is evaluating {version.label} already ({job.asked}). Wait until it is "
         "over, or cancel it."

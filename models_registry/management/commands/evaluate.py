@@ -8,17 +8,19 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.argument_types import moment
+from jobs.progress import JobCancelled
 from models_registry.core.learners.base import LearnerError
 from models_registry.core.splits import SplitError
 from models_registry.datasets import DatasetError
-from models_registry.evaluating import EvaluationError, evaluate_as_of, evaluate_folds
-from models_registry.evaluation_jobs import EvaluationUnderWay, check_not_evaluating
+from models_registry.evaluating import EvaluationError, evaluate_as_of
+from models_registry.evaluation_jobs import EvaluationUnderWay
 from models_registry.evaluation_models import Evaluation
 from models_registry.evaluation_panels import judged
 from models_registry.management.commands.models import detector_of, version_of
 from models_registry.management.commands.train import ProgressLines
 from models_registry.management.printing import fold_table, judged_on, metric_table
 from models_registry.models import ModelVersion
+from models_registry.running_here import evaluate_here
 from scoring.core.bundle import BundleError
 from scoring.core.inference import ModelError
 from scoring.core.reader import SpecError
@@ -54,10 +56,11 @@ class Command(BaseCommand):
         if options["as_of"] and options["as_of"] > timezone.now():
             raise CommandError("--as-of lies in the future: nobody knows yet what is known then.")
         try:
-            check_not_evaluating(version)
             found = _evaluate(version, options)
         except REFUSALS as problem:
             raise CommandError(str(problem)) from problem
+        except JobCancelled as reason:
+            raise CommandError(f"{reason} Nothing was kept.") from reason
         self._describe(found)
 
     def _describe(self, found: Evaluation) -> None:
@@ -84,15 +87,18 @@ def _evaluate(version: ModelVersion, options: dict[str, Any]) -> Evaluation:
     """Raises REFUSALS."""
     progress = ProgressLines(sys.stderr, tune_for=0.0)
     try:
-        if options["over_time"]:
-            return evaluate_folds(version, requested_by=None, job=None, progress=progress)
-        return evaluate_as_of(
-            version,
-            requested_by=None,
-            job=None,
-            progress=progress,
-            now=options["as_of"],
-            keep=options["as_of"] is None,
+        if options["as_of"]:  # A look back: nothing is kept, nobody waits for it.
+            return evaluate_as_of(
+                version,
+                requested_by=None,
+                job=None,
+                progress=progress,
+                now=options["as_of"],
+                keep=False,
+            )
+        kind = Evaluation.Kind.FOLDS if options["over_time"] else Evaluation.Kind.AS_OF
+        return evaluate_here(
+            version, kind=kind, by="the command line", watched=progress, refusals=REFUSALS
         )
     finally:
         progress.end()

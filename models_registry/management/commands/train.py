@@ -24,10 +24,10 @@ from models_registry.management.printing import judged_on, metric_table
 from models_registry.models import ModelVersion
 from models_registry.rare_class import TITLES, rare_class_words
 from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, params_of
+from models_registry.running_here import train_here
 from models_registry.selectors import compared_champion
 from models_registry.tracked import is_tracking
 from models_registry.tracking import TrackingError, track_version
-from models_registry.training_here import train_here
 from models_registry.verdicts import verdict_of
 from scoring.core.bundle import BundleNotWritten, read_manifest
 from scoring.deployment import bundle_root

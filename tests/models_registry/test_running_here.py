@@ -10,11 +10,11 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.progress import JobCancelled
 from jobs.services import cancel_job, requeue_lost
-from models_registry import training_here
+from models_registry import running_here
 from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.retraining import TrainingUnderWay, request_training
-from models_registry.training_here import train_here
+from models_registry.running_here import train_here
 from tests.models_registry.learning import detector_of, history, learning_config
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +85,7 @@ def test_while_it_runs_the_models_page_shows_it_and_another_is_refused(client, o
 
 def test_of_two_that_begin_at_once_one_is_refused(cards, monkeypatch):
     """Both saw that nothing runs."""
-    monkeypatch.setattr(training_here, "check_idle", lambda detector: None)
+    monkeypatch.setattr(running_here, "check_idle", lambda detector: None)
 
     def begin():
         with pytest.raises(TrainingUnderWay, match="is training"):
