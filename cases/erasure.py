@@ -135,7 +135,7 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
     person, now = person_of(detector, job.params["token"]), timezone.now()
     _check(person, now)
     total, done = max(person.predictions.filter(erased_at=None).count(), 1), 0
-    while erased := erase_some(person, now=now):
+    while erased := erase_some(person, job.params["fresh"], now=now):
         done += erased
         progress.report(min(done / total, 1.0) * 0.9, "Erasing personal data")
         progress.check_cancelled()
@@ -172,13 +172,13 @@ def _let_go(person: Person, fresh: str, now: datetime) -> dict[str, int]:
     # First: a sweep that has the mark may yet wait for the detector's row.
     hold_mark()
     hold_still(person)
-    while erase_some(person, now=now):
+    while erase_some(person, fresh, now=now):
         pass
     # Asked anew: what has just been scored may wait for its alert, and somebody may have listed it.
     _check(person, now)
     reach = reach_of(person)
     predictions = forget_token(person, fresh)
-    alerts = list(_alerts(person))
+    alerts = list(_alerts(person).select_related("detector"))
     _alerts(person).update(entity=fresh)
     for alert in alerts:
         alert.entity = fresh

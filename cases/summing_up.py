@@ -98,11 +98,11 @@ def _gap(top: Prediction) -> float | None:
 def tell_words_again(alert: Alert) -> None:
     """Keep the words of what the alert holds as it stands now, and forget all others."""
     AlertText.objects.filter(alert=alert).delete()
-    held = Prediction.objects.filter(alert_link__alert=alert).order_by("pk")
-    _keep_words(alert, list(held), _spec(alert.detector))
+    held = Prediction.objects.filter(alert_link__alert=alert).order_by("pk").only(*SAID)
+    _keep_words(alert, held.iterator(chunk_size=500), _spec(alert.detector))
 
 
-def _keep_words(alert: Alert, new: Sequence[Prediction], spec: DetectorSpec | None) -> None:
+def _keep_words(alert: Alert, new: Iterable[Prediction], spec: DetectorSpec | None) -> None:
     kept = AlertText.objects.filter(alert=alert).first()
     if kept is None:
         kept = AlertText(alert=alert, words=f" {whole_word(alert.entity)} ")
@@ -110,6 +110,10 @@ def _keep_words(alert: Alert, new: Sequence[Prediction], spec: DetectorSpec | No
     if words != kept.words or kept._state.adding:
         kept.words = words
         kept.save()
+
+
+SAID = ("external_id", "event", "rule_hits", "screening_hits", "reasons")
+"""What `_said` reads."""
 
 
 def _said(prediction: Prediction, spec: DetectorSpec | None) -> Iterable[str]:

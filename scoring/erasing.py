@@ -5,18 +5,25 @@ its entity is replaced by one that nobody can compute from the value.
 """
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts import vault
+from scoring import deployment
+from scoring.core.features import category_code
 from scoring.core.reader import SpecError
+from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
+from scoring.core.windows import EntityWindow
+from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import lock_windows
+from scoring.feature_store.history import clear, stand_in
 from scoring.models import Detector, EntityEvent, EntityState, Prediction
 from scoring.policies import lock, standing
 from scoring.policy_models import ListEntry, Snooze
@@ -100,13 +107,15 @@ def orders_in_force(person: Person, now: datetime) -> int:
 
 
 @transaction.atomic
-def erase_some(person: Person, *, now: datetime) -> int:
-    """Take personal data out of at most BATCH events of theirs; 0 when none is left.
+def erase_some(person: Person, fresh: str, *, now: datetime) -> int:
+    """Take personal data out of at most BATCH events of theirs, which will have the token `fresh`;
+    0 when none is left. Raises WindowStateError while the detector's windows are made anew.
 
     What the audit trail tells beside the old token (the moment, an entry's number, when a snooze
     ends) is not left on them: it would lead from the one to the other.
     """
     rows = list(person.predictions.filter(erased_at=None)[:BATCH])
+    _forget_codes(person, rows, fresh)
     read = {f.name: f.field for f in person.spec.features}
     for row in rows:
         row.event = erased_event(row.event, person.fields)
@@ -116,6 +125,40 @@ def erase_some(person: Person, *, now: datetime) -> int:
         row.erased_at = now.replace(hour=0, minute=0, second=0, microsecond=0)
     Prediction.objects.bulk_update(rows, [*ERASES, "erased_at"])
     return len(rows)
+
+
+def _forget_codes(person: Person, rows: Sequence[Prediction], fresh: str) -> None:
+    """Windows that count different entities (users of a device) hold an unkeyed code of the value:
+    in those of these events it gives way to that of a stand-in. They count as many as before."""
+    own, plan = person.spec.entity_field, deployment.serving_of(person.detector).bundle.plan
+    counting = {
+        entity.key: 1 + entity.columns.index(own)
+        for entity in plan.entities
+        if own in entity.columns and entity.coded[entity.columns.index(own)]
+    }
+    said = [{n: _said(row, person.spec, n) for n in (own, *counting)} for row in rows]
+    codes = {category_code(str(one[own])) for one in said if one[own] is not None}
+    keys = {
+        (field, vault.token(field, key_text(one[field])))
+        for one in said
+        for field in counting
+        if one[field] is not None
+    }
+    if not (codes and keys):
+        return
+    windows = feature_store().load(person.detector.pk, plan, sorted(keys), lock=True)
+    for key, window in list(windows.items()):
+        held, column = window.rows.copy(), counting[key[0]]
+        held[np.isin(held[:, column], list(codes)), column] = category_code(
+            str(stand_in(person.spec, fresh))
+        )
+        windows[key] = EntityWindow(held)
+    feature_store().save(person.detector.pk, plan, windows)
+
+
+def _said(row: Prediction, spec: DetectorSpec, field: str) -> Any:
+    """A field of a stored event in the clear; None where it had none."""
+    return clear(row.event.get(field), spec.type_of(field))
 
 
 def erased_event(event: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
@@ -166,7 +209,7 @@ def forget_token(person: Person, fresh: str) -> int:
         prediction__in=person.predictions.order_by(), key_field__in=person.fields
     ).delete()
     person.windows.delete()
-    return person.predictions.update(entity=fresh)
+    return person.predictions.exclude(erased_at=None).update(entity=fresh)
 
 
 def fresh_token() -> str:

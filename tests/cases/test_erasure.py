@@ -128,13 +128,13 @@ def test_who_comes_onto_a_list_meanwhile_stays_found_there(champion, closed, lea
     monkeypatch.setattr(ordering, "SETTLING", timedelta(0))
     some = erasure.erase_some
 
-    def listed(person, *, now):
+    def listed(person, fresh, *, now):
         if not ListEntry.objects.exists():
             add_list_entry(
                 champion, kind="deny", field="user_id", value="user-1", reason="Chargebacks",
                 expires_at=None, author=lead,
             )  # fmt: skip
-        return some(person, now=now)
+        return some(person, fresh, now=now)
 
     monkeypatch.setattr(erasure, "erase_some", listed)
     job = erase(champion)

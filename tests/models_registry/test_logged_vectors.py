@@ -20,7 +20,8 @@ def test_a_person_who_was_erased_keeps_their_history_in_vectors_computed_anew(pa
     person = person_named(payments_detector, "user_id", "user-1")
     with transaction.atomic():
         hold_still(person)
-        assert erase_some(person, now=timezone.now()) == forget_token(person, fresh_token()) > 10
+        fresh = fresh_token()
+        assert erase_some(person, fresh, now=timezone.now()) == forget_token(person, fresh) > 10
     (after,) = [Replay(spec).vectors(chunk) for chunk in in_chunks(rows, whole=True)]
     assert before[:, spec.feature_names.index("user_id_count_24h")].max() > 10
     np.testing.assert_array_equal(before, after)

@@ -6,9 +6,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import vault
+from scoring.core.features import category_code
 from scoring.core.spec import parse_spec
 from scoring.deployment import serving
 from scoring.erasing import erase_some, forget_token, fresh_token, hold_still, person_named
+from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.history import said_of
 from scoring.models import EntityEvent, EntityState, Prediction
 from scoring.rebuilding import rebuild_windows
@@ -23,7 +25,7 @@ def erased(detector, user="user-1"):
     """Their token now."""
     person, fresh = person_named(detector, "user_id", user), fresh_token()
     hold_still(person)
-    while erase_some(person, now=timezone.now()):
+    while erase_some(person, fresh, now=timezone.now()):
         pass
     forget_token(person, fresh)
     return fresh
@@ -42,6 +44,20 @@ def feature(row, name=USERS_OF_DEVICE):
 def users_of_device():
     """How many users a payment of somebody else with the device meets, itself counted."""
     return feature(shared(["user-3"])[0])
+
+
+@pytest.mark.parametrize("store", ["database", "redis"])
+def test_no_window_keeps_a_code_of_their_value(request, payments_detector, store):
+    """Who knows the value could compute it, and find the device, the time and so the event."""
+    if store == "redis":
+        request.getfixturevalue("redis_windows")
+    shared()
+    fresh = erased(payments_detector)
+    plan, key = serving("payments").bundle.plan, ("device_id", vault.token("device_id", "d"))
+    with transaction.atomic():
+        window = feature_store().load(payments_detector.pk, plan, [key], lock=True)[key]
+    assert set(window.rows[:, 1]) == {category_code("user-2"), category_code(fresh)}
+    assert users_of_device() == 3
 
 
 def test_windows_learnt_anew_tell_who_was_erased_apart(payments_detector):

@@ -6,7 +6,7 @@ from django.utils import timezone
 from scoring import deployment
 from scoring.core.bundle import write_bundle
 from scoring.deployment import bundle_root
-from scoring.erasing import erase_some, person_of
+from scoring.erasing import erase_some, fresh_token, person_of
 from scoring.models import Deployment, Prediction
 from scoring.services import Conflicting, Refused, Scored, score_event, score_events
 from tests.factories import payment, scored
@@ -165,7 +165,7 @@ def test_an_erased_event_is_the_same_though_undeclared_fields_are_dropped_since(
     """What was taken out of it says nothing; what is left is compared."""
     raw, pk = stored_with_more
     row = Prediction.objects.get(pk=pk)
-    erase_some(person_of(row.detector, row.entity), now=timezone.now())
+    erase_some(person_of(row.detector, row.entity), fresh_token(), now=timezone.now())
     outcome = score_event("payments", raw)
     assert isinstance(outcome, Scored)
     assert (outcome.prediction.pk, outcome.created) == (pk, False)
