@@ -46,7 +46,11 @@ def file_name(version: ModelVersion) -> str:
 def _record(version: ModelVersion) -> dict[str, Any]:
     lineage = lineage_of(version)
     dataset = version.dataset
-    return {
+    # What came without a digest of its statements does not get one on the way.
+    origin = lineage.origin_detail if lineage else {}
+    is_bare = "imported_at" in origin and not origin.get("digested")
+    bare = {"undigested": True} if is_bare else {}
+    return bare | {
         "format": RECORD_FORMAT,
         "label": version.label,
         "learner": version.learner,

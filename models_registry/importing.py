@@ -198,7 +198,10 @@ def _add_rows(
         subgroups=stated_subgroups(found),
         origin_detail=said
         | moved
-        | {"imported_at": timezone.now().isoformat(), "digested": found.is_digested},
+        | {
+            "imported_at": timezone.now().isoformat(),
+            "digested": found.is_digested and not found.record.get("undigested"),
+        },
     )
     note_tracking(version)
     detail = {"digest": found.digest, "label": said["label"]}

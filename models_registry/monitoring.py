@@ -52,7 +52,7 @@ ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
 CALENDAR = frozenset(("calendar", "clock_sin", "clock_cos"))
 """Kinds of features that say when an event was: of less than a whole week they say nothing."""
 NO_WEEK = "The champion has not served for a whole week, as the calendar is told of."
-PAUSED = "Nothing came in {} hours of the week that usually have events: it tells no calendar."
+PAUSED = "The champion scored nothing in {} hours of the week that usually have events."
 SCORE_NAME, ALERT_NAME, LABEL_NAME = "score", "alert rate", "fraud rate"
 
 

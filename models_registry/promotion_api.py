@@ -298,7 +298,7 @@ class ShadowView(APIView):
 
 class ShadowJudgeView(APIView):
     """Catch up with live traffic and compare with the champion now; the job that does so already,
-    if there is one. 409 for a version that was never in shadow."""
+    if there is one. 409 for a version that is no challenger, or was never in shadow."""
 
     required_scope = "models:write"
     required_permission = "models_registry.promote_model"

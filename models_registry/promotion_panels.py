@@ -1,6 +1,5 @@
 """What pages show of a promotion on its way, of the guard after it, of a challenger in shadow."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,11 +169,6 @@ class ShadowPanel:
     may_stop: bool
     may_judge: bool
     state: str
-
-    @property
-    def figure_text(self) -> str:
-        """The figure as JSON text: the panel comes alone when a comparison ends."""
-        return json.dumps(self.figure)
 
 
 def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> ShadowPanel | None:

@@ -27,6 +27,8 @@ TRIED = (0.001, 0.01, 0.1)
 ENOUGH_COUNTED = MOST_ROWS // 10
 EARLIER_WEEKS = 4
 """How many tell what usually comes in an hour of the week."""
+LEAST_DAYS = 5
+"""Of a week that tells what is usual: some are closed for two."""
 LEAST_MISSED = 5
 """Events that a pause lets expect: with fewer it may be chance that none came."""
 MOST_MISSING = 0.02
@@ -119,10 +121,11 @@ def _whole_week(
 def paused_hours(came: Counts, usual: Counts) -> int:
     """Hours in which nothing came though something usually does; 0 where that is little of a week.
 
-    `came` int[168] by hour of the week, `usual` int[n, 168] of n earlier weeks. Without any events
-    in those, the same hours of the other days tell what is usual.
+    `came` int[168] by hour of the week, `usual` int[n, 168] of n earlier weeks. Those with events
+    on fewer than LEAST_DAYS days, of before it all began or a few strays, tell nothing. Without
+    others, the same hours of the other days tell what is usual.
     """
-    usual = usual[usual.any(axis=1)]
+    usual = usual[(usual.reshape(-1, 7, 24).any(axis=2)).sum(axis=1) >= LEAST_DAYS]
     expected = usual.mean(axis=0) if len(usual) else np.tile(came.reshape(7, 24).mean(axis=0), 7)
     silent = came == 0
     # The hours from one with events to the next are one pause.

@@ -7,6 +7,8 @@ of the same runs beside it. No worker takes it over, not even where this process
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import QuerySet
+
 from jobs.models import Job
 from jobs.progress import JobCancelled
 from jobs.services import cancel_job, run_job
@@ -60,10 +62,10 @@ def train_here(
     """
     check_idle(detector)
     job = request_training(detector, requested_by=None, by=by, max_attempts=1, **how)
-    result = _run(job, run_training, watched=watched, refusals=refusals)
-    if result is None:
+    kept = ModelVersion.objects.filter(job=job)
+    if not _run(job, run_training, kept, watched=watched, refusals=refusals):
         raise TrainingUnderWay(under_way(detector, job))
-    return ModelVersion.objects.get(pk=result["version"])
+    return kept.get()
 
 
 def evaluate_here(
@@ -76,38 +78,43 @@ def evaluate_here(
     """
     check_not_evaluating(version)
     job = request_evaluation(version, kind=kind, requested_by=None, by=by, max_attempts=1)
-    result = _run(job, run_evaluation, watched=watched, refusals=refusals)
-    if result is None:
+    kept = Evaluation.objects.filter(job=job).select_related("version__detector")
+    if not _run(job, run_evaluation, kept, watched=watched, refusals=refusals):
         raise EvaluationUnderWay(evaluating(version, job))
-    return Evaluation.objects.select_related("version__detector").get(pk=result["evaluation"])
+    return kept.get()
 
 
 def _run(
     job: Job,
     work: Callable[[Job, Progress], dict[str, Any]],
+    kept: QuerySet[Any],
     *,
     watched: Progress,
     refusals: Errors,
-) -> dict[str, Any] | None:
-    """What the work of the job gave; None where somebody else has claimed it: who asks for the very
-    same at the same time has the same job. Raises what the work raised."""
-    given: list[dict[str, Any]] = []
+) -> bool:
+    """Do the work of the job, which has then `kept` one row; False where somebody else has claimed
+    it: who asks for the very same at the same time has the same job.
+
+    Raises what the work raised. Stopped at the keyboard before the row was kept, the job is
+    cancelled; after that its work is done, but for what only describes the row.
+    """
     raised: list[Exception] = []
 
     def told(held: Job, progress: Progress) -> dict[str, Any]:
         try:
-            given.append(work(held, _Told(progress, watched)))
+            return work(held, _Told(progress, watched))
         except (KeyboardInterrupt, SystemExit):
+            if kept.exists():
+                return work(held, progress)  # Says what there is, and does nothing twice.
             raised.append(JobCancelled(STOPPED))
             cancel_job(held, actor=None)
             raise raised[0] from None
         except Exception as error:
             raised.append(error)
             raise
-        return given[0]
 
     if run_job(job.pk, told, refusals=refusals) is None:
-        return None
+        return False
     if raised:
         raise raised[0]
-    return given[0]
+    return True

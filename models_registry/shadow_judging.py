@@ -55,9 +55,14 @@ def request_judgement(version: ModelVersion, *, requested_by: User | None) -> Jo
 
 
 def judge_now(version: ModelVersion, *, actor: User) -> Job:
-    """Queue a comparison that a person asks for. Raises ShadowRefused without a shadow."""
+    """Queue a comparison that a person asks for. Raises ShadowRefused for what is no challenger, or
+    was never in shadow."""
     if not hasattr(version, "shadow"):
         raise ShadowRefused(f"{version.label} was never in shadow.")
+    if version.stage != ModelVersion.Stage.CHALLENGER:
+        raise ShadowRefused(
+            f"{version.label} is no challenger: what it scored is not compared any more."
+        )
     return request_judgement(version, requested_by=actor)
 
 

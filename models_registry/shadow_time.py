@@ -31,7 +31,7 @@ def verdict_takes(detector: Detector) -> timedelta:
 def trains_every(policy: RetrainingPolicy, timetable: Timetable) -> timedelta | None:
     """The longest time between two trainings that the clock and the age allow; None where neither
     is on. Labels and drift may ask for more; a timetable of the admin's own is not read."""
-    periods = [policy.age] if policy.on_age else []
+    periods = [max(policy.age, policy.quiet)] if policy.on_age else []
     if timetable.on and (every := timetable.every) is not None:
         periods.append(every)
     return min(periods, default=None)

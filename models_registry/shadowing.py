@@ -13,7 +13,8 @@ from accounts.services import record_audit
 from models_registry.models import ModelVersion
 from models_registry.shadow_models import Shadow, ShadowScore
 from models_registry.shadow_time import label_delay, verdict_takes
-from scoring.models import Detector
+from scoring.core.reader import SpecError
+from scoring.models import Deployment, Detector
 
 logger = logging.getLogger(__name__)
 MOST_BACKLOG = timedelta(days=7)
@@ -74,7 +75,7 @@ def choose_shadows(detector: Detector, *, now: datetime) -> None:
             )
             .filter(Q(shadow=None) | Q(shadow__state__in=(State.RUNNING, State.BLOCKED)))
             .exclude(shadow__in=held)
-            .select_related("shadow")
+            .select_related("shadow__started_by")
             .defer("curves", "metrics")
             .order_by("-number")[:room]
         )
@@ -84,7 +85,7 @@ def choose_shadows(detector: Detector, *, now: datetime) -> None:
             if shadow is None or (
                 shadow.state == State.BLOCKED and shadow.champion_digest != serves.digest
             ):
-                _begin(version, actor=None, now=now)
+                _begin(version, actor=shadow.started_by if shadow else None, now=now)
         _make_room(detector, held, now=now)
 
 
@@ -160,14 +161,20 @@ def _begin(version: ModelVersion, *, actor: User | None, now: datetime) -> Shado
 
 
 def _held(detector: Detector, *, now: datetime) -> list[int]:
-    """Running shadows that people started and that nothing could be told of yet: newer versions
-    come by themselves, and would otherwise take the place of each before its verdict."""
-    young = Shadow.objects.filter(
-        detector=detector,
-        state=State.RUNNING,
-        started_by__isnull=False,
-        started_at__gt=now - verdict_takes(detector),
-    )
+    """Running shadows that people started and that nothing could be told of yet beside the version
+    that serves: newer ones come by themselves, and would otherwise take the place of each before
+    its verdict. Where nobody can say how long that takes, all of them."""
+    young = Shadow.objects.filter(detector=detector, state=State.RUNNING, started_by__isnull=False)
+    try:
+        since = now - verdict_takes(detector)
+    except SpecError:
+        logger.warning("The declaration of %s cannot be read.", detector.slug)
+    else:
+        serves = Deployment.objects.filter(
+            detector=detector, slot=Deployment.Slot.CHAMPION, installed_at__gt=since
+        )
+        if not serves.exists():
+            young = young.filter(started_at__gt=since)
     newest = young.order_by("-version__number").values_list("pk", flat=True)
     return list(newest[: settings.SHADOW_MOST])
 

@@ -162,25 +162,21 @@ class ModelDetail(View):
 
 
 def _render_followed(request: HttpRequest, version: ModelVersion, region: str) -> HttpResponse:
-    """How far the job is; once it is over, in place of the region, the panel with what it found."""
+    """How far the job is; once it is over the page comes anew: what was found decides thresholds,
+    calibration and what a promotion needs as well."""
     is_judged = region == "judging"
     key = evaluation_key(version) if is_judged else shadow_key(version)
     job = newest_jobs([key]).get(key)
-    context: dict[str, Any] = {"version": version, "job": job, "region": region}
     if job is not None and job.is_live:
+        context = {"version": version, "job": job, "region": region}
         return render(request, "models_registry/includes/working.html", context)
-    champion = champion_of(version.detector)
-    find = _judged_context if is_judged else _live_context
-    context |= {"champion": champion, **find(version, champion, job)}
-    panel = "evaluation" if is_judged else "shadow"
-    answer = render(request, f"models_registry/model_{panel}.html", context)
-    answer["HX-Retarget"] = "#judgements" if is_judged else "#shadow"
-    answer["HX-Reswap"] = "outerHTML"
     if job is not None:
         what = "The evaluation" if is_judged else "The comparison"
-        text = f"{what} of {version.label} {ENDS.get(job.status, job.status)}."
-        answer["HX-Trigger"] = json.dumps({"toast": {"text": text}})
-    return answer
+        text, found = f"{what} of {version.label} {ENDS.get(job.status, job.status)}.", job.result
+        if found and found.get("verdict") == "":  # It only caught up with traffic, and says why.
+            text = found.get("reason") or text
+        messages.info(request, text)
+    return HttpResponse(headers={"HX-Refresh": "true"})
 
 
 def _followed_context(version: ModelVersion, champion: ModelVersion | None) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from tests.models_registry.rivals import other_digest, traffic
 from tests.models_registry.versions import VersionFactory
 
 EVENTS = 60
+LATENCY_US = 5_000
+"""Of all that is scored here: what a busy machine took must break no guard."""
 
 
 def guarded_versions(detector: Detector, digest: str) -> list[ModelVersion]:
@@ -20,6 +22,7 @@ def guarded_versions(detector: Detector, digest: str) -> list[ModelVersion]:
     second = VersionFactory(detector=detector, number=2, digest=other_digest(review=0.45))
     promote(first, actor=None, reason="The first.")
     traffic(EVENTS)
+    Prediction.objects.update(latency_us=LATENCY_US)
     return [first, second]
 
 
@@ -27,4 +30,5 @@ def worsen(**columns: Any) -> None:
     """What the new champion scored looks like this."""
     traffic(EVENTS, seed=11)
     since = PromotionGuard.objects.latest("since").since
-    Prediction.objects.filter(received_at__gte=since).update(**columns)
+    mine = Prediction.objects.filter(received_at__gte=since)
+    mine.update(**{"latency_us": LATENCY_US} | columns)

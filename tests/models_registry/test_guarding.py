@@ -15,7 +15,7 @@ from models_registry.tasks import watch_promotions_task
 from scoring.deployment import serving
 from scoring.models import Prediction
 from tests.factories import card, scored_many
-from tests.models_registry.guards import EVENTS, worsen
+from tests.models_registry.guards import EVENTS, LATENCY_US, worsen
 from tests.models_registry.rivals import other_digest, traffic
 from tests.models_registry.versions import VersionFactory, make_detector
 
@@ -291,6 +291,7 @@ def test_as_many_events_as_declared_are_enough_to_pass(guard, events, state):
     former = Prediction.objects.values_list("pk", flat=True)
     Prediction.objects.exclude(pk__in=list(former[:50])).delete()
     traffic(events, seed=11)
+    Prediction.objects.update(latency_us=LATENCY_US)
     assert not check_guard(guard, now=guard.until)
     assert guard.state == state
 

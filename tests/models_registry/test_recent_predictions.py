@@ -134,6 +134,17 @@ def test_without_earlier_weeks_the_same_hours_of_other_days_tell_what_is_usual(c
     assert read_recent(champion, bundle).paused == 13
 
 
+@pytest.mark.parametrize("days", [8, 10])
+def test_a_part_of_an_earlier_week_or_a_stray_tells_nothing_of_what_is_usual(
+    champion, bundle, days
+):
+    store(champion, bundle, days)
+    first = Prediction.objects.order_by("event_time").first()
+    Prediction.objects.filter(pk=first.pk).update(event_time=END - timedelta(days=20))
+    pause(13, days_ago=3)
+    assert read_recent(champion, bundle).paused == 13
+
+
 def test_a_night_without_its_few_events_is_no_pause(champion, bundle):
     store(champion, bundle, 15)
     pause(3, days_ago=3.4)

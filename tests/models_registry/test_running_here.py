@@ -112,6 +112,17 @@ def test_stopped_at_the_keyboard_it_is_cancelled_and_not_done_by_a_worker(cards)
     assert Job.objects.get().status == "cancelled"
 
 
+def test_stopped_after_it_was_registered_it_is_done(cards, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("models_registry.training.document_version", interrupt)
+    version = train(cards)
+    job = Job.objects.get()
+    assert (ModelVersion.objects.get(), job.status) == (version, "succeeded")
+    assert job.result["version"] == version.pk
+
+
 def test_taken_for_dead_it_fails_and_no_worker_takes_it_over(cards):
     taken = []
     sweep = Watching(lambda: taken.extend(requeue_lost(timezone.now() + timedelta(minutes=2))))

@@ -39,6 +39,13 @@ def test_the_sooner_of_clock_and_age_says_how_often_versions_come(
     assert trains_every(policy(payments_detector, days=days, on_age=on_age), timetable) == every
 
 
+def test_quiet_time_holds_back_what_the_age_asks_for(payments_detector):
+    asked = policy(payments_detector, days=1)
+    asked.quiet_hours = 14 * 24
+    assert trains_every(asked, OFF) == 14 * DAY
+    assert trains_every(asked, DAILY) == DAY  # The clock does not wait for it.
+
+
 @pytest.mark.parametrize(
     ("delay", "every", "most", "enough"),
     [

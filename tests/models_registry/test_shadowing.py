@@ -25,7 +25,7 @@ from models_registry.tasks import shadow_traffic
 from scoring.core.bundle import write_bundle
 from scoring.core.pipeline import judge
 from scoring.deployment import bundle_root, loaded
-from scoring.models import Prediction
+from scoring.models import Deployment, Prediction
 from tests.factories import config_of, payment, payments, scored, train_bundle
 from tests.models_registry.rivals import other_digest, rivals, shadow_of, traffic
 from tests.models_registry.versions import VersionFactory
@@ -247,6 +247,29 @@ def test_what_a_person_started_keeps_its_place_until_a_verdict_is_possible(pair,
     assert states(detector) == {2: "running", 4: "running"}
     choose_shadows(detector, now=now + timedelta(days=11))
     assert states(detector) == {2: "displaced", 3: "running", 4: "running"}
+
+
+def test_what_a_person_started_begins_its_time_anew_with_another_champion(pair, owner, settings):
+    settings.SHADOW_MOST = 1
+    detector, now = pair[0].detector, timezone.now()
+    start_shadow(pair[1], actor=owner)
+    VersionFactory(detector=detector, number=3, digest=other_digest(review=0.02))
+    later = now + timedelta(days=11)
+    champion = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION)
+    assert champion.update(installed_at=later - timedelta(hours=1)) == 1
+    choose_shadows(detector, now=later)
+    assert states(detector) == {2: "running"}
+
+
+def test_a_declaration_that_cannot_be_read_holds_what_people_started(pair, owner, settings):
+    settings.SHADOW_MOST = 1
+    detector, now = pair[0].detector, timezone.now()
+    start_shadow(pair[1], actor=owner)
+    VersionFactory(detector=detector, number=3, digest=other_digest(review=0.02))
+    detector.config["training"]["label_delay"] = "nonsense"
+    detector.save()
+    choose_shadows(detector, now=now + timedelta(days=11))
+    assert states(detector) == {2: "running"}
 
 
 def test_where_people_took_every_place_newer_ones_wait_and_start_once_there_is_room(
