@@ -280,11 +280,12 @@ def screening_body(spec: ScreeningSpec | None) -> dict[str, Any] | None:
 
 
 def screening_spec(body: Mapping[str, Any]) -> ScreeningSpec:
-    """The reverse of `screening_body`; what says nothing of readings was decided without."""
+    """The reverse of `screening_body`; what says nothing of readings was decided without, and true
+    meant signs of hiding."""
     return ScreeningSpec(
         **{
-            "readings": False,
             **body,
+            "readings": int(body.get("readings", 0)),
             "lists": tuple(body["lists"]),
             "embargoed": frozenset(body["embargoed"]),
             "high_risk": frozenset(body["high_risk"]),

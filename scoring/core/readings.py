@@ -1,34 +1,42 @@
 """What else a name as written may stand for, where it has a sign of it.
 
 Who hides a name writes its letters apart, its words as one, a blank that nobody sees, or a second
-party beside it. A name without such a sign has no other reading, and costs one look for signs.
+party beside it. A name in letters that are otherwise compared with themselves only (Han, kana,
+those of India) is read in Latin ones. A name without such a sign has no other reading, and costs
+one look for signs.
 """
 
 import re
 from collections.abc import Iterator
 
 from scoring.core.names import LONGEST_NAME
-from scoring.core.transliteration import without_unseen
+from scoring.core.transliteration import has_other_letters, romanised, without_unseen
 
 MOST_READINGS = 6
 LEAST_WORDS = 2  # Of each of two parties: "Smith and Sons" is one.
 
-UNSEEN, AS_ONE, APART, SEVERAL = (
+UNSEEN, AS_ONE, APART, SEVERAL, ROMANISED = (
     "with a blank where a character is that nobody sees",
     "with its words taken apart at the capitals",
     "with its single letters as words",
     "as one of several parties",
+    "in Latin letters",
 )
+HIDDEN, IN_OTHER_LETTERS = 1, 2
+"""What a policy reads names by (ScreeningSpec.readings): signs of hiding, and other letters too."""
 _SPACED = re.compile(r"(?<!\w)[^\W\d_](?: [^\W\d_]){2,}(?!\w)")
 _INNER_CAPITAL = re.compile(r"(?<=[^\W\d_])(?=[A-ZА-ЯЁ])(?<![A-ZА-ЯЁ])")  # noqa: RUF001
 _BETWEEN = re.compile(r" (?:and|и) |\s*[&/;]\s*", re.IGNORECASE)
 
 
-def other_readings(written: str) -> tuple[tuple[str, str], ...]:
+def other_readings(written: str, kinds: int = IN_OTHER_LETTERS) -> tuple[tuple[str, str], ...]:
     """(reading, how it was read) of a name, at most MOST_READINGS; none for most names."""
     seen = without_unseen(written)
     plain = _tidy(seen)
     found: dict[str, str] = {}
+    if kinds >= IN_OTHER_LETTERS and has_other_letters(plain):
+        plain = _tidy(romanised(plain))
+        found[plain] = ROMANISED
     for text, how in _readings(written, plain, hidden=seen != written):
         if text and text != plain:
             found.setdefault(text, how)

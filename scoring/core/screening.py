@@ -90,7 +90,7 @@ class ListScreener:
     ) -> tuple[ScreeningHit, ...]:
         hits = self._country_hits(country)
         if name:
-            others = other_readings(written)
+            others = other_readings(written, self.config.readings)
             found = self._found(((name, ""), *others), Qualifiers(country, born))
             hits += [self._name_hit(finding, how) for finding, how in found[:MOST_HITS]]
         return tuple(sorted(hits, key=lambda hit: (-_RANK[hit.outcome], -hit.score, hit.entry)))

@@ -49,8 +49,8 @@ class ScreeningSpec:
     Fields of the event; an empty one is not screened. `review` and `block` are match scores (0 to
     1) from which a name asks for a review or a block; `block` above 1 means never. `embargoed` and
     `high_risk` are ISO 3166 alpha-2 codes, upper case: the first block, the second ask for review.
-    `readings`: a name is also read as what it may stand for (`core.readings`); policies that were
-    published before there were any decide without.
+    `readings`: what a name is also read as (`core.readings`: HIDDEN, IN_OTHER_LETTERS, 0 for only
+    as written); policies decide by what there was when they were published.
     """
 
     name_field: str
@@ -61,7 +61,7 @@ class ScreeningSpec:
     block: float = BLOCK_FROM
     embargoed: frozenset[str] = frozenset()
     high_risk: frozenset[str] = frozenset()
-    readings: bool = True
+    readings: int = 2
 
 
 @dataclass(frozen=True, slots=True)

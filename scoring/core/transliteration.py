@@ -3,11 +3,14 @@
 
 Tables follow the common romanisations of passports and newspapers (ICAO 9303 and BGN/PCGN where
 they agree with them). Arabic and Hebrew do not write short vowels, so what comes out of them is
-mostly consonants. Han, kana and the scripts of India are left as they are: they match themselves.
+mostly consonants. Han, kana and the scripts of India are left as they are by `to_latin`: they match
+themselves. `romanised` reads those too.
 """
 
 import re
 import unicodedata
+
+from anyascii import anyascii
 
 _CYRILLIC = (
     "а a б b в v г g д d е e ё e ж zh з z и i й y к k л l м m н n о o п p р r с s т t у u ф f "
@@ -53,6 +56,17 @@ _ONSETS = _parts("g kk n d tt r m b pp s ss - j jj ch k t p h")
 _VOWELS = _parts("a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i")
 _CODAS = _parts("- k k k n n n t l k m p l l p l m p p t t ng t t k t p t")
 _HANGUL_FIRST, _HANGUL_LAST = 0xAC00, 0xD7A3
+_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+_LONGEST_HAN_NAME = 4
+_FAMILY_NAMES = frozenset(
+    _parts(
+        "歐陽 欧阳 司馬 司马 諸葛 诸葛 上官 皇甫 尉遲 尉迟 公孫 公孙 慕容 令狐 "
+        "司徒 夏侯 東方 东方 端木 西門 西门 南宮 南宫 獨孤 独孤 宇文 長孫 长孙"
+    )
+)
+"""Of two letters; others have one."""
+_LONG_VOWEL = "ー"
+_PARTIES = re.compile(r"(\s*[&/;]\s*)")
 
 
 def _table(*rows: str) -> dict[int, str]:
@@ -138,3 +152,38 @@ def to_latin(text: str) -> str:
     text = _hangul(text).translate(LETTERS)
     text = unicodedata.normalize("NFKD", text)
     return "".join(c for c in text if not unicodedata.combining(c)).translate(LETTERS)
+
+
+def has_other_letters(text: str) -> bool:
+    """Whether there are letters that `to_latin` leaves as they are."""
+    return not text.isascii() and any(c.isalpha() and not c.isascii() for c in to_latin(text))
+
+
+def romanised(text: str) -> str:
+    """`text` with the letters that `to_latin` leaves alone in Latin ones too, one by one.
+
+    Han is read in Mandarin, the name of a person as passports write it: `Mao Zedong`. Unwritten
+    vowels stay unwritten (India), lengthened ones are written once (kana).
+    """
+    text = unicodedata.normalize("NFKC", text).replace(_LONG_VOWEL, "")
+    return "".join(_party(part) for part in _PARTIES.split(text))
+
+
+def _party(text: str) -> str:
+    alone = _HAN.fullmatch(text) is not None
+    text = _HAN.sub(lambda found: _han(found[0], alone=alone), text)
+    return "".join(c if (read := to_latin(c)) and read.isascii() else anyascii(c) for c in text)
+
+
+def _han(run: str, *, alone: bool) -> str:
+    """Letters of Han in a row. One who writes no blank has the family name first; what is too long
+    for a person is read by its syllables."""
+    syllables = [anyascii(letter) for letter in run]
+    if not alone:
+        words = ["".join(syllables)]
+    elif len(run) > _LONGEST_HAN_NAME:
+        words = syllables
+    else:
+        family = 2 if run[:2] in _FAMILY_NAMES and len(run) > 2 else 1
+        words = ["".join(syllables[:family]), "".join(syllables[family:])]
+    return " " + " ".join(word.capitalize() for word in words) + " "

@@ -10,6 +10,7 @@ from django.db import connection
 from accounts.models import AuditEntry
 from scoring import deployment
 from scoring.answers import reasons_by_code
+from scoring.core.readings import HIDDEN, IN_OTHER_LETTERS
 from scoring.core.types import Stage
 from scoring.declarations import SHIPPED, load_detector
 from scoring.models import Detector
@@ -393,5 +394,6 @@ def test_embargoed_countries_are_read_as_those_of_events_are(payments_detector, 
 
 def test_a_policy_of_before_there_were_readings_decides_without_them(payments_detector):
     body = screening_body(payments_detector.spec().screening)
-    assert screening_spec(body).readings
-    assert not screening_spec({k: v for k, v in body.items() if k != "readings"}).readings
+    assert screening_spec(body).readings == IN_OTHER_LETTERS
+    assert screening_spec({k: v for k, v in body.items() if k != "readings"}).readings == 0
+    assert screening_spec(body | {"readings": True}).readings == HIDDEN

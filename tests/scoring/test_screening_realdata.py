@@ -10,7 +10,8 @@ import pytest
 from benchmarks.ordinary_names import given_names
 from benchmarks.screening import REVIEW, best_scores, ordinary_scores, read_lists, recall
 from scoring.core.name_index import NameIndex
-from scoring.core.screening import Qualifiers, find_parties
+from scoring.core.screening import ListScreener, Qualifiers, find_parties
+from scoring.core.spec import ScreeningSpec
 
 FOLDER = Path(os.environ.get("RISK_DATA_DIR", "../shared/data")) / "ofac"
 pytestmark = [
@@ -73,6 +74,23 @@ def test_a_given_name_alone_hits_hardly_more_than_the_parties_called_just_so(ind
 def test_well_known_parties_are_found_as_the_papers_write_them(index):
     for name in ("Osama bin Laden", "Nicolás Maduro", "Kim Jong-un", "Евгений Пригожин"):
         assert find_parties(index, name, Qualifiers(), REVIEW), name
+
+
+@pytest.mark.parametrize(
+    ("written", "entry"),
+    [
+        *(("魏学刚", "6714"), ("李方伟", "11447"), ("张磊", "16318"), ("胡永安", "16817")),
+        *(("张继成", "16818"), ("王国英", "16819"), ("彭波", "18660"), ("陈明福", "19250")),
+        *(("马晓红", "20565"), ("罗传旭", "20701"), ("张健", "21042"), ("李红日", "22609")),
+        *(("孙伟", "22623"), ("孙思东", "23170"), ("刘翠英", "23226"), ("张克平", "23227")),
+        *(("高燕", "23279"), ("朱跃群", "23481"), ("魏朝", "23647"), ("李尚福", "24838")),
+        ("মাসুদ আজহার", "11459"),
+    ],
+)
+def test_listed_people_are_found_in_letters_that_no_list_has(index, written, entry):
+    spec = ScreeningSpec(name_field="name", lists=("ofac_sdn", "un"), review=REVIEW)
+    found = ListScreener(spec, index).screen({"name": written})
+    assert entry in {hit.entry for hit in found}
 
 
 def test_common_words_written_as_one_do_not_crowd_out_the_listed_name(index):

@@ -3,7 +3,7 @@
 import pytest
 
 from scoring.core.names import INITIAL, LEGAL, PLAIN, SMALL, parse_name, sound, split_words
-from scoring.core.transliteration import to_latin
+from scoring.core.transliteration import has_other_letters, romanised, to_latin
 
 
 def words(text):
@@ -112,3 +112,31 @@ def test_nothing_and_noise_have_no_words():
 
 def test_an_endless_name_is_cut():
     assert len(words("ab cd " * 1000)) <= 32
+
+
+@pytest.mark.parametrize(
+    ("written", "latin"),
+    [
+        ("毛泽东", "Mao Zedong"),
+        ("毛澤東", "Mao Zedong"),
+        ("毛 泽东", "Mao Zedong"),
+        ("歐陽修", "Ouyang Xiu"),
+        ("欧阳", "Ou Yang"),
+        ("毛泽东 / Анна", "Mao Zedong / Анна"),
+        ("北京天宇公司", "Bei Jing Tian Yu Gong Si"),
+        ("ヤマダ ハナコ", "yamada hanako"),
+        ("ﾔﾏﾀﾞ", "yamada"),
+        ("दाऊद इब्राहिम", "daud ibrahim"),
+        ("Анна Müller", "Анна Müller"),
+    ],
+)
+def test_letters_that_the_tables_do_not_know_are_read_one_by_one(written, latin):
+    assert " ".join(romanised(written).split()) == latin
+    assert has_other_letters(written) == (romanised(written) != written)
+
+
+@pytest.mark.parametrize(
+    "written", ["", "O\u2019Neil \u2013 Łukasz", "★ Joe", "김정은", "Ελένη Şahin", "محمد"]
+)
+def test_what_the_tables_know_has_no_other_letters(written):
+    assert not has_other_letters(written)

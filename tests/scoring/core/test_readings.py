@@ -1,14 +1,16 @@
 """A name that hides a listed one is read as what it may stand for; others are read once."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.core.readings import MOST_READINGS, other_readings
+from scoring.core.readings import HIDDEN, MOST_READINGS, other_readings
 from scoring.core.screening import ListScreener, Qualifiers, explain, find_parties
 from scoring.core.spec import ScreeningSpec
 from scoring.core.types import Decision
-from tests.scoring.core.screening_lists import ENTRIES, FILLERS, index_of
+from tests.scoring.core.screening_lists import ENTRIES, FILLERS, index_of, person
 
 INDEX = index_of()
 SPEC = ScreeningSpec(
@@ -37,6 +39,17 @@ def test_a_listed_name_that_is_written_otherwise_is_found(written, how):
     assert how in hit.text
 
 
+def test_a_listed_name_in_letters_that_the_tables_do_not_know_is_found():
+    entries = [person("1", "MA", "Xiaohong"), person("2", "AZHAR", "Masud"), *ENTRIES]
+    index = index_of(entries)
+    screener = ListScreener(SPEC, index)
+    for written, entry in (("马晓红", "1"), ("馬曉紅 / Anna Gulfen", "1"), ("মাসুদ আজহার", "2")):
+        (hit,) = screener.screen({"name": written})
+        assert (hit.entry, hit.text.endswith("in Latin letters")) == (entry, " / " not in written)
+    before = ListScreener(replace(SPEC, readings=HIDDEN), index)
+    assert before.screen({"name": "马晓红"}) == ()
+
+
 def test_both_of_two_listed_parties_are_found():
     hits = SCREENER.screen({"name": "Nicanor Madariaga Quiroga and Zebulon Pike"})
     assert {hit.entry for hit in hits} == {"2", "7"}
@@ -57,6 +70,6 @@ def test_names_as_listed_and_ordinary_ones_give_what_they_gave():
         assert texts == sorted(explain(finding) for finding in found)
 
 
-@given(st.text(st.sampled_from("aB и&/;\u200b"), max_size=400))
+@given(st.text(st.sampled_from("aB и毛&/;\u200b"), max_size=400))
 def test_readings_are_few_whatever_is_written(name):
     assert len(other_readings(name)) <= MOST_READINGS
