@@ -1,7 +1,7 @@
 """A person's data taken out of everything that is stored of them, on request (docs/adr/0022)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,9 @@ from scoring.erasing import (
     hold_still,
     orders_in_force,
     person_of,
+    windows_beside,
 )
+from scoring.feature_store.base import Key
 from scoring.models import Detector
 
 ERASE = "cases.erase_person"
@@ -100,14 +102,16 @@ def request_erasure(person: Person, *, reason: str, actor: User | None, by: str 
         raise ErasureRefused(why)
     about = {"who": digest_of(person.token), "reason": reason}
     unique_key = f"{ERASE}:{person.detector.slug}:{about['who']}"
-    if under_way := Job.objects.live().filter(unique_key=unique_key).first():
-        raise ErasureRefused(f"It is being erased already (job {under_way.pk}).")
+    former = Job.objects.filter(unique_key=unique_key).order_by("-pk").first()
+    if former is not None and former.is_live:
+        raise ErasureRefused(f"It is being erased already (job {former.pk}).")
     job = enqueue_job(
         kind=ERASE,
         params={
             "detector": person.detector.slug,
             "token": person.token,
-            "fresh": fresh_token(),
+            # What an attempt that failed has put into windows stays theirs.
+            "fresh": (former.params.get("fresh") if former else None) or fresh_token(),
             **about,
         },
         unique_key=unique_key,
@@ -139,8 +143,9 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         done += erased
         progress.report(min(done / total, 1.0) * 0.9, "Erasing personal data")
         progress.check_cancelled()
+    beside = windows_beside(person)  # Before anything is held: it reads all that is stored.
     with transaction.atomic():
-        counts = _let_go(person, job.params["fresh"], now)
+        counts = _let_go(person, job.params["fresh"], beside, now)
         progress.hold()
         about = {"who": job.params["who"], "reason": job.params["reason"]}
         kept = {"detector": detector.slug, **about, "erased": counts}
@@ -167,7 +172,7 @@ def _check(person: Person, now: datetime) -> None:
         raise ErasureRefused(why)
 
 
-def _let_go(person: Person, fresh: str, now: datetime) -> dict[str, int]:
+def _let_go(person: Person, fresh: str, beside: Collection[Key], now: datetime) -> dict[str, int]:
     """Take the token away everywhere; inside a transaction. Raises ErasureRefused."""
     # First: a sweep that has the mark may yet wait for the detector's row.
     hold_mark()
@@ -177,7 +182,7 @@ def _let_go(person: Person, fresh: str, now: datetime) -> dict[str, int]:
     # Asked anew: what has just been scored may wait for its alert, and somebody may have listed it.
     _check(person, now)
     reach = reach_of(person)
-    predictions = forget_token(person, fresh)
+    predictions = forget_token(person, fresh, beside)
     alerts = list(_alerts(person).select_related("detector"))
     _alerts(person).update(entity=fresh)
     for alert in alerts:

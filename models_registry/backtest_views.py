@@ -173,7 +173,7 @@ def backtest_thresholds(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _initial(request: HttpRequest, today: Thresholds) -> dict[str, Any]:
-    return {name: request.GET.get(name, value)[:20] for name, value in in_fields(today).items()}
+    return {name: request.GET.get(name, value)[:40] for name, value in in_fields(today).items()}
 
 
 def _thresholds_of(version: ModelVersion | None) -> Thresholds | None:

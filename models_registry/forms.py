@@ -7,7 +7,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 
-from accounts.quantities import in_full, threshold
+from accounts.quantities import in_full
 from models_registry.bundle_files import MOST_BYTES
 from models_registry.rare_class import TITLES, why_not
 from scoring.core.decision import Thresholds
@@ -132,11 +132,11 @@ class RollBackForm(DecisionForm):
 
 
 def in_fields(stand: Thresholds) -> dict[str, str]:
-    """Thresholds as a person would write them into the form: nothing for one that nothing
-    reaches."""
+    """Thresholds as they are written into the form, with all their decimals: what comes back is
+    what stands. Nothing for one that nothing reaches."""
     found = {"review": stand.review, "block": stand.block}
     return {
-        name: "" if value > 1.0 else threshold(value).rstrip("0").rstrip(".")
+        name: "" if value > 1.0 else in_full(value).rstrip("0").rstrip(".")
         for name, value in found.items()
     }
 

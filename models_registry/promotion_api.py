@@ -57,9 +57,7 @@ class PromoteIn(serializers.Serializer[Any]):
 
 
 class RejectIn(serializers.Serializer[Any]):
-    reason = serializers.CharField(
-        required=False, default="", allow_blank=True, allow_null=True, max_length=2000
-    )
+    reason = Text(required=False, default="", allow_blank=True, allow_null=True, max_length=2000)
 
 
 class NoteIn(serializers.Serializer[Any]):

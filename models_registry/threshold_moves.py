@@ -64,12 +64,9 @@ def known_of(version: ModelVersion, evaluations: Sequence[Evaluation] = ()) -> K
 
 
 def check_thresholds(current: Thresholds, *, review: float, block: float | None) -> Thresholds:
-    """The new thresholds with their bands; `block` None: never. Raises MoveRefused.
-
-    One that is typed in as pages write what stands is that one, whatever decimals they leave out.
-    """
-    review = _as_it_stands(review, current.review)
-    block = None if block is None else _as_it_stands(block, current.block)
+    """The new thresholds with their bands; `block` None: never. Raises MoveRefused."""
+    if block is not None and min(block, current.block) > 1.0:
+        block = None  # Nothing reaches it, as now.
     if not 0.0 < review <= 1.0:
         raise MoveRefused("The review threshold lies above 0 and not above 1.", "review")
     if block is not None and not review <= block <= 1.0:
@@ -79,12 +76,6 @@ def check_thresholds(current: Thresholds, *, review: float, block: float | None)
             "block",
         )
     return moved(current, review=review, block=NEVER if block is None else block)
-
-
-def _as_it_stands(asked: float, stands: float) -> float:
-    if stands > 1.0:
-        return stands if asked > 1.0 else asked
-    return stands if asked == float(threshold(stands)) else asked
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ its entity is replaced by one that nobody can compute from the value.
 """
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,12 @@ from django.db.models import QuerySet
 
 from accounts import vault
 from scoring import deployment
-from scoring.core.features import category_code
+from scoring.core.features import as_held
 from scoring.core.reader import SpecError
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.windows import EntityWindow
+from scoring.feature_store.base import Key
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import lock_windows
 from scoring.feature_store.history import clear, stand_in
@@ -115,7 +116,10 @@ def erase_some(person: Person, fresh: str, *, now: datetime) -> int:
     ends) is not left on them: it would lead from the one to the other.
     """
     rows = list(person.predictions.filter(erased_at=None)[:BATCH])
-    _forget_codes(person, rows, fresh)
+    own, fields = person.spec.entity_field, _counting(person)
+    values = {_said(row.event, person.spec, own) for row in rows} - {None}
+    keys = {key for row in rows for key in _keys(person, row.event, fields)}
+    _stand_in(person, values, keys, fresh)
     read = {f.name: f.field for f in person.spec.features}
     for row in rows:
         row.event = erased_event(row.event, person.fields)
@@ -127,38 +131,53 @@ def erase_some(person: Person, fresh: str, *, now: datetime) -> int:
     return len(rows)
 
 
-def _forget_codes(person: Person, rows: Sequence[Prediction], fresh: str) -> None:
-    """Windows that count different entities (users of a device) hold an unkeyed code of the value:
-    in those of these events it gives way to that of a stand-in. They count as many as before."""
-    own, plan = person.spec.entity_field, deployment.serving_of(person.detector).bundle.plan
-    counting = {
-        entity.key: 1 + entity.columns.index(own)
-        for entity in plan.entities
-        if own in entity.columns and entity.coded[entity.columns.index(own)]
-    }
-    said = [{n: _said(row, person.spec, n) for n in (own, *counting)} for row in rows]
-    codes = {category_code(str(one[own])) for one in said if one[own] is not None}
-    keys = {
-        (field, vault.token(field, key_text(one[field])))
-        for one in said
-        for field in counting
-        if one[field] is not None
-    }
-    if not (codes and keys):
+def _counting(person: Person) -> dict[str, tuple[int, bool]]:
+    """By key field, in which column its windows hold the entity's field (to count the users of a
+    device), and whether as a code of the value."""
+    found, own = {}, person.spec.entity_field
+    for entity in deployment.serving_of(person.detector).bundle.plan.entities:
+        if own in entity.columns:
+            place = entity.columns.index(own)
+            found[entity.key] = (1 + place, entity.coded[place])
+    return found
+
+
+def windows_beside(person: Person) -> set[Key]:
+    """Windows of what their events shared that read the entity's field. One query."""
+    fields = _counting(person)
+    if not fields:
+        return set()
+    events = person.predictions.values_list("event", flat=True).iterator()
+    return {key for event in events for key in _keys(person, event, fields)}
+
+
+def _keys(person: Person, event: Mapping[str, Any], fields: Iterable[str]) -> list[Key]:
+    said = {field: _said(event, person.spec, field) for field in fields}
+    return [(f, vault.token(f, key_text(value))) for f, value in said.items() if value is not None]
+
+
+def _stand_in(person: Person, values: Collection[Any], keys: Collection[Key], fresh: str) -> None:
+    """In these windows the values give way to a stand-in made from `fresh`: they hold them, or an
+    unkeyed code of them. They count as many different ones as before."""
+    if not (values and keys):
         return
+    plan, counting = deployment.serving_of(person.detector).bundle.plan, _counting(person)
     windows = feature_store().load(person.detector.pk, plan, sorted(keys), lock=True)
-    for key, window in list(windows.items()):
-        held, column = window.rows.copy(), counting[key[0]]
-        held[np.isin(held[:, column], list(codes)), column] = category_code(
-            str(stand_in(person.spec, fresh))
-        )
-        windows[key] = EntityWindow(held)
-    feature_store().save(person.detector.pk, plan, windows)
+    changed = {}
+    for key, window in windows.items():
+        column, coded = counting[key[0]]
+        held = window.rows.copy()
+        theirs = np.isin(held[:, column], [as_held(value, coded=coded) for value in values])
+        held[theirs, column] = as_held(stand_in(person.spec, fresh), coded=coded)
+        if theirs.any():
+            changed[key] = EntityWindow(held)
+    if changed:
+        feature_store().save(person.detector.pk, plan, changed)
 
 
-def _said(row: Prediction, spec: DetectorSpec, field: str) -> Any:
+def _said(event: Mapping[str, Any], spec: DetectorSpec, field: str) -> Any:
     """A field of a stored event in the clear; None where it had none."""
-    return clear(row.event.get(field), spec.type_of(field))
+    return clear(event.get(field), spec.type_of(field))
 
 
 def erased_event(event: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
@@ -193,12 +212,14 @@ def hold_still(person: Person) -> None:
     lock(person.detector.pk)
 
 
-def forget_token(person: Person, fresh: str) -> int:
+def forget_token(person: Person, fresh: str, beside: Collection[Key]) -> int:
     """Give their predictions the token `fresh`, and drop their windows; how many predictions.
 
     In a transaction that holds still. List entries and snoozes, which have ended, get a token each
-    of its own: the audit trail knows theirs, and must not lead to `fresh`.
+    of its own: the audit trail knows theirs, and must not lead to `fresh`. Windows `beside`
+    theirs that were learnt anew meanwhile hold a stand-in made from the old token: that goes too.
     """
+    _stand_in(person, {stand_in(person.spec, person.token)}, beside, fresh)
     for row in person.list_entries:
         row.token, row.shown = fresh_token(), ""
         row.save(update_fields=["token", "shown"])

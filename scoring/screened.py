@@ -111,6 +111,8 @@ def _held_to(content: Mapping[str, Any]) -> _HeldTo:
 
 
 def _known_of(digest: str) -> _HeldTo:
+    if not digest:  # Decided by no policy: nothing to ask for, again for every event.
+        return _HeldTo()
     try:
         return _asked_once(digest)
     except PolicySnapshot.DoesNotExist:

@@ -335,7 +335,7 @@ class _Compiler:
         for phrase in found:
             if not WORD.search(phrase):
                 raise self.fail(node, f"'{phrase}' has no letter or digit to look for")
-        return tuple(as_words(phrase) for phrase in found)
+        return tuple(words for phrase in found for words in as_words(phrase))
 
 
 def _membership(*, wanted: bool) -> Step:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from scoring.core.aggregates import RISKS, Aggregate, Reading
 from scoring.core.spec import DetectorSpec
@@ -28,6 +29,11 @@ def category_code(text: str) -> float:
     """A stable number below 2**32 for a category's text; case and outer blanks do not count."""
     digest = hashlib.blake2b(text.strip().casefold().encode(), digest_size=4).digest()
     return float(int.from_bytes(digest, "little"))
+
+
+def as_held(value: Any, *, coded: bool) -> float:
+    """A field's value as windows and vectors hold it: a code of its text, or the number itself."""
+    return category_code(str(value)) if coded else float(value)
 
 
 def identity_of(external_id: str) -> float:
@@ -120,6 +126,7 @@ def _value(event: Event, name: str, *, coded: bool) -> float:
     value = event.fields.get(name)
     if value is None:
         return math.nan
+    # `as_held`, without its price per call.
     return category_code(str(value)) if coded else float(value)
 
 

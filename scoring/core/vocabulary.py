@@ -62,16 +62,16 @@ class Function:
 
 
 @lru_cache(maxsize=4096)
-def as_words(text: str) -> str:
-    """The words of a text in small letters, a blank around each: ` money services `. A capital
-    behind a small letter begins one: MoneyServices are two."""
-    return f" {' '.join(WORD.findall(INNER_CAPITAL.sub(' ', text).casefold()))} "
+def as_words(text: str) -> tuple[str, ...]:
+    """The words of a text in small letters, a blank around each: ` money services `. Where a
+    capital follows a small letter, with and without a new word there: PayPal, MoneyServices."""
+    readings = dict.fromkeys((text, INNER_CAPITAL.sub(" ", text)))
+    return tuple(f" {' '.join(WORD.findall(reading.casefold()))} " for reading in readings)
 
 
 def mentions(text: str, phrases: Collection[str]) -> bool:
     """Whether one of the phrases, given `as_words`, stands in the text as whole words."""
-    words = as_words(text)
-    return any(phrase in words for phrase in phrases)
+    return any(phrase in words for words in as_words(text) for phrase in phrases)
 
 
 FUNCTIONS: dict[str, Function] = {

@@ -95,6 +95,18 @@ def test_the_trail_says_who_why_and_how_much_but_not_whom(champion, closed, admi
     assert entry.detail["who"] == erasure.digest_of(token())
 
 
+def test_a_second_attempt_gives_the_token_that_the_first_one_began_with(champion, closed, admin):
+    person = person_named(champion, "user_id", "user-1")
+    first = request_erasure(person, reason=WHY, actor=admin)
+    Job.objects.update(status="cancelled")
+    again = request_erasure(person, reason=WHY, actor=admin)
+    assert again.pk != first.pk and again.params["fresh"] == first.params["fresh"]
+    run_job(again.pk, run_erasure)
+    scored("payments", payment())
+    third = request_erasure(person, reason=WHY, actor=admin)
+    assert third.params["fresh"] != first.params["fresh"]
+
+
 def test_others_keep_theirs(champion, closed, admin):
     other = scored("payments", payment(user_id="user-2"))
     erase(champion, admin)

@@ -6,7 +6,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_registry.logged_vectors import Replay, in_chunks
-from scoring.erasing import erase_some, forget_token, fresh_token, hold_still, person_named
+from scoring.erasing import (
+    erase_some,
+    forget_token,
+    fresh_token,
+    hold_still,
+    person_named,
+    windows_beside,
+)
 from scoring.models import Prediction
 from tests.factories import payments, scored_many
 
@@ -21,7 +28,12 @@ def test_a_person_who_was_erased_keeps_their_history_in_vectors_computed_anew(pa
     with transaction.atomic():
         hold_still(person)
         fresh = fresh_token()
-        assert erase_some(person, fresh, now=timezone.now()) == forget_token(person, fresh) > 10
+        now = timezone.now()
+        assert (
+            erase_some(person, fresh, now=now)
+            == forget_token(person, fresh, windows_beside(person))
+            > 10
+        )
     (after,) = [Replay(spec).vectors(chunk) for chunk in in_chunks(rows, whole=True)]
     assert before[:, spec.feature_names.index("user_id_count_24h")].max() > 10
     np.testing.assert_array_equal(before, after)

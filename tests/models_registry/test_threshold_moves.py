@@ -1,5 +1,7 @@
 """A person moves the champion's thresholds: a version of its own, with the same model."""
 
+from dataclasses import replace
+
 import pytest
 
 from accounts.changes import Change, changes_of
@@ -11,8 +13,10 @@ from models_registry.approvals import (
     request_promotion,
 )
 from models_registry.card import model_card
+from models_registry.core.thresholds import NEVER
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.explaining import explanation_of
+from models_registry.forms import in_fields
 from models_registry.models import ModelVersion
 from models_registry.presenting_card import card_lines
 from models_registry.promotion import promote, roll_back
@@ -165,6 +169,21 @@ def test_it_is_brought_to_the_tracking_server_too(champion, settings):
     settings.MLFLOW_TRACKING_URI = "http://mlflow.example:5000"
     made = publish(champion, review=0.1)
     assert TrackedRun.objects.get().version == made
+
+
+def test_a_threshold_close_to_what_stands_is_another_one():
+    """Pages write 0.0235 for what stands: who asks for that gets it, and the form asks for it."""
+    stand = replace(STAND, review=0.02346123456789012, block=0.9)
+    assert check_thresholds(stand, review=0.0235, block=0.9).review == 0.0235
+    shown = in_fields(stand)
+    assert check_thresholds(stand, review=float(shown["review"]), block=0.9).review == stand.review
+
+
+def test_what_nothing_reaches_stays_so():
+    never = replace(STAND, block=NEVER)
+    assert check_thresholds(never, review=0.3, block=1.5).block == NEVER
+    with pytest.raises(MoveRefused, match="between the review threshold and 1"):
+        check_thresholds(STAND, review=0.3, block=1.5)
 
 
 def test_an_empty_block_threshold_blocks_nothing():

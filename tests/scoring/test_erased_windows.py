@@ -9,12 +9,20 @@ from accounts import vault
 from scoring.core.features import category_code
 from scoring.core.spec import parse_spec
 from scoring.deployment import serving
-from scoring.erasing import erase_some, forget_token, fresh_token, hold_still, person_named
+from scoring.erasing import (
+    erase_some,
+    forget_token,
+    fresh_token,
+    hold_still,
+    person_named,
+    windows_beside,
+)
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.history import said_of
 from scoring.models import EntityEvent, EntityState, Prediction
 from scoring.rebuilding import rebuild_windows
 from tests.factories import config_of, payment, scored
+from tests.models_registry.learning import detector_of
 
 pytestmark = pytest.mark.django_db
 USERS_OF_DEVICE = "device_id_distinct_user_id_24h"
@@ -27,7 +35,7 @@ def erased(detector, user="user-1"):
     hold_still(person)
     while erase_some(person, fresh, now=timezone.now()):
         pass
-    forget_token(person, fresh)
+    forget_token(person, fresh, windows_beside(person))
     return fresh
 
 
@@ -81,6 +89,36 @@ def test_who_is_named_by_a_number_gets_a_number_to_stand_in():
     token = fresh_token()
     said = said_of(parse_spec(config), {"user_id": None}, token)
     assert said == {"user_id": int(token[:13], 16)} and float(said["user_id"]) == said["user_id"]
+
+
+def test_a_number_that_names_them_stays_in_no_window(db):
+    """A window that counts numbers holds them as they are."""
+    config = config_of("payments")
+    config["event"]["schema"]["properties"]["user_id"] = {"type": "number"}
+    payments_detector = detector_of(config)
+    rows = shared((1234.0, 5678.0))
+    plan, key = serving("payments").bundle.plan, ("device_id", vault.token("device_id", "d"))
+    (device,) = (entity for entity in plan.entities if entity.key == "device_id")
+    column = 1 + device.columns.index("user_id")
+    assert not device.coded[column - 1] and rows
+    fresh = erased(payments_detector, "1234")
+    with transaction.atomic():
+        window = feature_store().load(payments_detector.pk, plan, [key], lock=True)[key]
+    assert set(window.rows[:, column]) == {5678.0, float(int(fresh[:13], 16))}
+
+
+def test_what_was_learnt_anew_in_between_keeps_no_code_of_the_old_token(payments_detector):
+    shared()
+    person, fresh = person_named(payments_detector, "user_id", "user-1"), fresh_token()
+    erase_some(person, fresh, now=timezone.now())
+    rebuild_windows(payments_detector)  # The rows have no value any more, and the old token still.
+    with transaction.atomic():
+        hold_still(person)
+        forget_token(person, fresh, windows_beside(person))
+    plan, key = serving("payments").bundle.plan, ("device_id", vault.token("device_id", "d"))
+    with transaction.atomic():
+        window = feature_store().load(payments_detector.pk, plan, [key], lock=True)[key]
+    assert set(window.rows[:, 1]) == {category_code("user-2"), category_code(fresh)}
 
 
 def test_windows_lost_with_redis_tell_who_was_erased_apart(redis_windows, payments_detector):

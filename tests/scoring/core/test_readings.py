@@ -26,11 +26,14 @@ ORDINARY = [*FILLERS, *(name.text for entry in ENTRIES for name in entry.names)]
     [
         ("Nicanor\u200bMadariaga Quiroga", "nobody sees"),
         ("NicanorMadariagaQuiroga", "capitals"),
+        ("NicanorMadariaga Quiroga", "capitals"),
         ("N i c a n o r Madariaga Quiroga", "single letters"),
         ("N i c a n o r M a d a r i a g a Quiroga", "single letters"),
         ("Nicanor Madariaga Quiroga and Anna Gulfen", "several parties"),
         ("Anna Gulfen & Nicanor Madariaga Quiroga", "several parties"),
         ("Anna Gulfen/Nicanor Madariaga Quiroga", "several parties"),
+        ("Nicanor Madariaga Quiroga & X", "several parties"),
+        ("A B & C D & E F & G H & I J & K L & M N & Nicanor Madariaga Quiroga", "several parties"),
     ],
 )
 def test_a_listed_name_that_is_written_otherwise_is_found(written, how):
@@ -56,10 +59,27 @@ def test_both_of_two_listed_parties_are_found():
 
 
 @pytest.mark.parametrize(
-    "name", ["J R Madariaga", "Smith and Sons", "Anna McGulfen", "José Müller", "RASSKOLNIKOW"]
+    "name",
+    [
+        *("J R Madariaga", "Smith and Sons", "John Smith and Sons", "Smith & Co", "Anna McGulfen"),
+        *("José Müller", "RASSKOLNIKOW", "iPhone Shop", "al-Otaibi", "Anna & Bert"),
+    ],
 )
 def test_a_name_without_a_sign_is_read_once(name):
     assert other_readings(name) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "reading"),
+    [
+        ("JoséÁlvarez", "José Álvarez"),
+        ("ІванІваненко", "Іван Іваненко"),
+        ("ΓιώργοςΠαπάς", "Γιώργος Παπάς"),
+        ("McGulfen", "Mc Gulfen"),
+    ],
+)
+def test_capitals_of_every_script_part_a_name_that_is_one_word(name, reading):
+    assert [text for text, _ in other_readings(name)] == [reading]
 
 
 def test_names_as_listed_and_ordinary_ones_give_what_they_gave():

@@ -25,6 +25,26 @@ def test_what_mentions_cannot_look_for_is_refused(when, says):
         rule(when, parameters=PARAMETERS)
 
 
+@pytest.mark.parametrize(
+    ("text", "phrase", "found"),
+    [
+        ("PayPal Holdings", "paypal", True),
+        ("PayPal Holdings", "pay pal", True),
+        ("paypal holdings", "PayPal", True),
+        ("MoneyGram desk", "moneygram", True),
+        ("eBay", "ebay", True),
+        ("McDonald's", "mcdonald", True),
+        ("OnlineCasino", "casino", True),
+        ("OnlineCasino", "onlinecasino", True),
+        ("onlinecasino", "casino", False),
+        ("pay palace", "pay pal", False),
+        ("PayPalace", "pay pal", False),
+    ],
+)
+def test_a_word_with_an_inner_capital_is_one_and_two(text, phrase, found):
+    assert matches(f"mentions(note, ['{phrase}'])", note=text) == found
+
+
 def test_a_stored_list_may_hold_what_no_text_mentions():
     spec = RuleSpec("R", 1, "mentions(note, [7995, 'a'])", "REVIEW", "Because.")
     assert compile_rule(spec, KINDS, stored=True).matches({"note": "A b"})
