@@ -113,7 +113,10 @@ def headline(check: DriftCheck, rows: Sequence[DriftRow]) -> str:
     if not told:
         return "Nothing can be said: see the reasons below."
     if not moved:
-        return f"Nothing moved: {len(told)} of {len(told)} look as in the training window."
+        looks = f"{len(told)} of {len(told)} look as in the training window"
+        if check.status == UNKNOWN:
+            return f"Nothing can be said of what was in alarm; {looks}."
+        return f"Nothing moved: {looks}."
     worst = moved[0].found
     verb = "has" if len(moved) == 1 else "have"
     return (

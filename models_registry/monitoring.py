@@ -29,6 +29,7 @@ from models_registry.core.drift import (
     MODERATE_DRIFT,
     RANKS,
     SCORE,
+    STABLE,
     UNKNOWN,
     Drift,
     judge_drifts,
@@ -254,6 +255,8 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
         .first()
     )
     was = before.alarm_since if before else None
+    if check.status == STABLE and before and _hides(drifts, before):
+        check.status = UNKNOWN
     if check.status in ALARMS:
         worse = before is None or RANKS[check.status] > RANKS[before.status]
         check.alarm_since = check.checked_at if worse or was is None else was
@@ -269,6 +272,13 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
     )
     _tell(check, before, drifts)
     return check
+
+
+def _hides(drifts: Sequence[Drift], before: DriftCheck) -> bool:
+    """Whether something cannot be told now that was in alarm then: that all else is stable does not
+    end its alarm."""
+    alarmed = set(before.statistics.filter(status__in=ALARMS).values_list("role", "name"))
+    return any((one.role, one.name) in alarmed for one in drifts if one.status == UNKNOWN)
 
 
 def _tell(check: DriftCheck, before: DriftCheck | None, drifts: Sequence[Drift]) -> None:

@@ -1,9 +1,11 @@
 """A drift check measures the champion's newest predictions, keeps what it found, and tells once."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -19,10 +21,12 @@ from models_registry.monitoring import (
     PAUSED,
     check_drift,
     forget_old_checks,
+    measure,
     request_drift_check,
     run_drift_check,
 )
 from models_registry.promotion import promote
+from models_registry.recent_predictions import read_recent
 from models_registry.tasks import check_drift_everywhere, check_drift_task
 from models_registry.threshold_moves import publish_thresholds
 from scoring import deployment
@@ -50,6 +54,19 @@ def watched(payments_detector):
 
 def check(detector, *, after=timedelta(0)):
     return check_drift(detector, now=timezone.now() + after)
+
+
+def measured(detector):
+    """What a check of the newest events finds, judged."""
+    bundle = deployment.serving_of(detector).bundle
+    return measure(detector, bundle, read_recent(detector, bundle), now=timezone.now())
+
+
+def kept(detector, drifts, *, after):
+    """The check that found these."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models_registry.monitoring.measure", lambda *_, **__: drifts)
+        return check(detector, after=after)
 
 
 def status_of(found, name):
@@ -221,6 +238,25 @@ def test_an_alarm_is_not_over_because_nothing_can_be_said(watched):
     Prediction.objects.all().delete()
     assert check(watched, after=HOUR).alarm_since == began
     assert not AuditEntry.objects.filter(action="drift.over").exists()
+
+
+def test_an_alarm_is_not_over_because_what_raised_it_cannot_be_told(watched, client, owner):
+    stored_events(watched, times_amount=5.0)
+    first = check(watched)
+    moved = list(first.statistics.exclude(status="stable").exclude(status="unknown"))
+    Prediction.objects.all().delete()
+    stored_events(watched)
+    found = measured(watched)
+    hidden = [replace(d, status="unknown") if d.name == moved[0].name else d for d in found]
+    second = kept(watched, hidden, after=HOUR)
+    assert (second.status, second.alarm_since) == ("unknown", first.alarm_since)
+    assert not AuditEntry.objects.filter(action="drift.over").exists()
+    client.force_login(owner)
+    page = client.get(reverse("drift", args=["payments"])).content.decode()
+    assert "Nothing can be said of what was in alarm" in page and "In alarm since" in page
+    third = kept(watched, found, after=2 * HOUR)
+    assert (third.status, third.alarm_since) == ("stable", None)
+    assert AuditEntry.objects.filter(action="drift.over").count() == 1
 
 
 def test_older_events_with_steady_labels_make_no_check_stable_and_end_no_alarm(watched):
