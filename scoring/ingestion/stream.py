@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from django.db import DataError, Error, close_old_connections, connection
+from django.db import (
+    DataError,
+    Error,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
 
 from accounts.typed import parse_flag
 from scoring.answers import detect_answer
@@ -57,6 +64,10 @@ class StreamProblem(Exception):
 
 class NotPublished(Exception):
     """The broker did not take what a batch has to say; the batch is tried again."""
+
+
+class NoSource(Exception):
+    """The declared source is gone; the batch waits until it is declared again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +206,7 @@ def settle(
     if not connection.in_atomic_block:
         close_old_connections()
     parser = serving(slug).bundle.parser
-    declared = Source.objects.select_related("detector").get(slug=source) if source else None
+    declared = _declared(source) if source else None
     found: list[Settled | None] = [None] * len(messages)
     arrived: list[tuple[int, Arrived]] = []
     for i, message in enumerate(messages):
@@ -229,6 +240,13 @@ def count_published(counts: Counts, settled: Sequence[Settled], *, source: str) 
         return
     if declared is not None:
         note_came(declared, Came(batch.received, batch.scored, batch.dead))
+
+
+def _declared(slug: str) -> Source:
+    found = Source.objects.select_related("detector").filter(slug=slug).first()
+    if found is None:
+        raise NoSource(f"there is no source '{slug}' any more")
+    return found
 
 
 def _scorer(slug: str, parser: EventParser, source: Source | None) -> Scorer:
@@ -271,6 +289,20 @@ def _score(score: Scorer, events: Sequence[Arrived]) -> list[Outcome | DeadLette
             return [DeadLetter("failed", (("", f"scoring failed: {type(error).__name__}"),))]
     middle = len(events) // 2
     return _score(score, events[:middle]) + _score(score, events[middle:])
+
+
+def _told(error: Exception) -> str:
+    """What the log may say of an error: its type and place; its words where they are ours or the
+    connection's, for those of any other may quote the event."""
+    told = f"{type(error).__name__} at {_at(error)}"
+    match error:
+        case UnknownDetector():
+            return f"{told}: there is no detector '{error}', or it is switched off"
+        case NotPublished() | NoSource() | OperationalError() | InterfaceError():
+            return f"{told}: {' '.join(str(error).split())}"
+        case _ if isinstance(error, OF_THE_PLATFORM):
+            return f"{told}: {error}"
+    return told
 
 
 def _at(error: BaseException) -> str:
@@ -316,8 +348,8 @@ class Patience:
             except Exception as error:
                 self._counts.waits += 1
                 logger.error(
-                    "The batch is not settled (%s at %s); it is tried again in %.1f s.",
-                    type(error).__name__, _at(error), pause,
+                    "The batch is not settled (%s); it is tried again in %.1f s.",
+                    _told(error), pause,
                 )  # fmt: skip
                 if not connection.in_atomic_block:
                     connection.close()

@@ -6,10 +6,13 @@ import orjson
 import pytest
 from django.db import DataError, OperationalError
 
+from scoring.core.windows import WindowStateError
+from scoring.deployment import UnknownDetector
 from scoring.ingestion import stream
 from scoring.ingestion.stream import (
     Counts,
     Message,
+    NotPublished,
     Patience,
     Pulse,
     StreamProblem,
@@ -195,6 +198,44 @@ def test_the_log_of_a_failure_does_not_quote_the_event(payments_detector, monkey
     settled(payment())
     assert "DataError" in caplog.text
     assert "Ada" not in caplog.text
+
+
+def said_of_a_wait(step, caplog):
+    stop = threading.Event()
+    Patience(stop, Counts()).attempt(step, wait=lambda _: stop.set())
+    return caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (NotPublished("topic authorization failed"), ": topic authorization failed)"),
+        (WindowStateError("Run `rebuild_windows`."), ": Run `rebuild_windows`.)"),
+        (OperationalError("failed:\n\tConnection refused"), ": failed: Connection refused)"),
+        (UnknownDetector("shop"), ": there is no detector 'shop', or it is switched off)"),
+    ],
+)
+def test_the_log_says_what_a_batch_waits_for(caplog, error, why):
+    def step():
+        raise error
+
+    assert why in said_of_a_wait(step, caplog)
+
+
+def test_a_declared_source_that_is_gone_is_named(payments_detector, caplog):
+    def step():
+        return settle("payments", [message(payment())], alert_above=0.7, source="shop")
+
+    assert "there is no source 'shop' any more" in said_of_a_wait(step, caplog)
+
+
+def test_the_log_of_a_wait_does_not_quote_the_event(caplog):
+    def step():
+        raise DataError("Ada Lovelace is too long")
+
+    said = said_of_a_wait(step, caplog)
+    assert "DataError at test_stream.py" in said
+    assert "Ada" not in said
 
 
 def test_counts_tell_what_became_of_every_message(champion):
