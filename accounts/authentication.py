@@ -72,7 +72,7 @@ def presented_key(authorization: str, api_key: str | None) -> str | None:
         return value
     if scheme.lower() == "bearer" and value.startswith(f"{KEY_MARK}_"):
         return value
-    return api_key
+    return None if api_key is None else api_key.strip()
 
 
 def _remembered(presented: str) -> ApiKey | None:

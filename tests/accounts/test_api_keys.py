@@ -62,7 +62,12 @@ def test_a_method_that_the_view_lacks_is_405_for_whoever_is_known(view, method):
 
 @pytest.mark.parametrize(
     ("header", "form"),
-    [("Authorization", "Token {}"), ("Authorization", "Bearer {}"), ("X-API-Key", "{}")],
+    [
+        ("Authorization", "Token {}"),
+        ("Authorization", "Bearer {}"),
+        ("X-API-Key", "{}"),
+        pytest.param("X-API-Key", " {}\t ", id="blanks around a value are none of it (RFC 9110)"),
+    ],
 )
 def test_a_key_opens_a_view_in_any_of_three_headers(header, form):
     key, plain = key_for()
