@@ -16,6 +16,15 @@ from accounts.typed import parse_flag
 
 LOCAL_HOME = "http://localhost:8000"
 DATABASES = ("postgres", "postgresql", "psql", "pgsql", "sqlite")
+NOTICED = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""Seconds (the second: milliseconds) after which a server of databases that is cut off is noticed.
+Linux would wait two minutes for a connection, and a quarter of an hour for an answer."""
 _QUOTES = ('"', "'")
 T = TypeVar("T", int, float)
 
@@ -96,7 +105,8 @@ class Environment:
         return value
 
     def database(self, name: str) -> dict[str, Any]:
-        """Django's settings of the PostgreSQL or SQLite database at an address."""
+        """Django's settings of the PostgreSQL or SQLite database at an address, whose own
+        parameters (`?connect_timeout=3`) go before `NOTICED`."""
         value = self(name)
         try:
             if value.partition("://")[0] not in DATABASES:
@@ -106,6 +116,8 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{name} must be like postgres://user:password@host/name or sqlite:///path."
             ) from error
+        if not found["ENGINE"].endswith("sqlite3"):
+            found["OPTIONS"] = NOTICED | found.get("OPTIONS", {})
         return found
 
     def beginning(self, prefix: str) -> dict[str, str]:

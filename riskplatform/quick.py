@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.middleware.security import SecurityMiddleware
@@ -23,7 +24,9 @@ from accounts.authentication import presented_key, usable_key
 from accounts.permissions import admit_key
 from riskplatform.json_api import Problem, parse_json, problem_of, refuse_announced, render_json
 from riskplatform.middleware import HEADERS, match_url
+from scoring import breakers
 from scoring.api.base import JSON, PLAIN_ACCEPTS, ScoringView
+from scoring.services import LEFT_ALONE
 
 logger = logging.getLogger(__name__)
 Pairs = list[tuple[bytes, bytes]]
@@ -88,18 +91,33 @@ def respond(request: QuickRequest, body: bytes) -> Response:
 
 
 def _reply(request: QuickRequest, body: bytes) -> Any:
-    try:
-        key = usable_key(request.key)
-    except AuthenticationFailed as error:
-        error.__dict__["auth_header"] = "Token"  # As DRF's view does.
-        raise
     view = request.view()
     scope = view.required_scope
-    admit_key(key, scope if isinstance(scope, str) else None)
+    _admit(request.key, scope if isinstance(scope, str) else None)
     refuse_announced(request.announced)
     # As DRF has it, no body is an empty object.
     data = parse_json(body, records=view.judges_records) if body else {}
     return view.reply(data, **request.kwargs)
+
+
+def _admit(presented: str, scope: str | None) -> None:
+    """Whether the key may do this, and not too often. Raises what clients are told.
+
+    All on the lane wait for each other: so a database that scoring leaves alone is not asked for
+    keys either, and one that cannot be reached counts as it does for scoring.
+    """
+    circuit = breakers.breaker("database")
+    if circuit.wait() > 0:
+        raise OperationalError(LEFT_ALONE)
+    try:
+        admit_key(usable_key(presented), scope)
+    except AuthenticationFailed as error:
+        error.__dict__["auth_header"] = "Token"  # As DRF's view does.
+        raise
+    except (OperationalError, InterfaceError):
+        if not connection.is_usable():
+            circuit.failed()
+        raise
 
 
 def _response(request: QuickRequest, status: int, content: bytes, more: Pairs) -> Response:

@@ -110,10 +110,12 @@ class Trip:
 
     In Django's outermost transaction the first trip begins it; the statement `COMMIT` may be the
     last one of the last trip: Django's own commit then finds nothing to do.
+    `patience`: seconds without a word after which the server is taken for gone; None: no end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float | None = None) -> None:
         self._asked: list[tuple[bytes, Sequence[Parameter], Answer]] = []
+        self._patience = patience
 
     def ask(self, sql: str, parameters: Sequence[Parameter], *reads: Read) -> Answer:
         """Add a statement, its parameters marked `%s`; `reads` tell its columns."""
@@ -133,7 +135,7 @@ class Trip:
                 if pgconn.transaction_status == TransactionStatus.IDLE and not raw.autocommit:
                     asked.insert(0, (b"BEGIN", (), Answer(())))
                 try:
-                    _travel(raw, pgconn, asked)
+                    _travel(raw, pgconn, asked, self._patience)
                 except BaseException:
                     if pgconn.pipeline_status:
                         raw.close()  # Halfway: what is still on its way cannot be told apart.
@@ -169,6 +171,7 @@ def _travel(
     raw: "psycopg.Connection[Row]",
     pgconn: PGconn,
     asked: Sequence[tuple[bytes, Sequence[Parameter], Answer]],
+    patience: float | None,
 ) -> None:
     """Send, wait, give each answer its result. Raises psycopg's error of the first wrong one."""
     statements = _prepared.setdefault(raw, {})
@@ -194,7 +197,7 @@ def _travel(
             pgconn.send_query_prepared(prepared.name, texts, formats, AS_BINARY)
         expected.append(answer)
     pgconn.pipeline_sync()
-    wrong = _collect(pgconn, expected)
+    wrong = _collect(pgconn, expected, patience)
     pgconn.exit_pipeline_mode()
     if wrong is not None:
         for sql in new:  # Whether the server has them depends on where it stopped.
@@ -213,7 +216,9 @@ def _is_long(parameters: Sequence[Parameter]) -> bool:
     )
 
 
-def _collect(pgconn: PGconn, expected: Sequence[Answer | None]) -> PGresult | None:
+def _collect(
+    pgconn: PGconn, expected: Sequence[Answer | None], patience: float | None
+) -> PGresult | None:
     """Give the answers their results, up to the one of the sync; returns the first wrong one."""
     wrong: PGresult | None = None
     waiting = select.poll()
@@ -222,11 +227,11 @@ def _collect(pgconn: PGconn, expected: Sequence[Answer | None]) -> PGresult | No
     while sending:
         both = select.poll()
         both.register(pgconn.socket, select.POLLIN | select.POLLOUT)
-        both.poll()
+        _wait(both, patience)
         pgconn.consume_input()
         sending = pgconn.flush()
     for answer in (*expected, None):  # The last one is the sync's.
-        result = _next(pgconn, waiting)
+        result = _next(pgconn, waiting, patience)
         if result is None:
             raise psycopg.OperationalError("The server ended the connection.")
         if result.status in GONE:
@@ -234,17 +239,22 @@ def _collect(pgconn: PGconn, expected: Sequence[Answer | None]) -> PGresult | No
         elif answer is not None:
             answer._result = result
         if result.status != ExecStatus.PIPELINE_SYNC:
-            _next(pgconn, waiting)  # Each statement's results end with none.
+            _next(pgconn, waiting, patience)  # Each statement's results end with none.
     return wrong
 
 
-def _next(pgconn: PGconn, waiting: "select.poll") -> PGresult | None:
+def _next(pgconn: PGconn, waiting: "select.poll", patience: float | None) -> PGresult | None:
     while pgconn.is_busy():
-        waiting.poll()
+        _wait(waiting, patience)
         pgconn.consume_input()
     if pgconn.status == ConnStatus.BAD:
         raise psycopg.OperationalError(pgconn.get_error_message())
     return pgconn.get_result()
+
+
+def _wait(waiting: "select.poll", patience: float | None) -> None:
+    if not waiting.poll(None if patience is None else patience * 1000):
+        raise psycopg.OperationalError(f"The server has not answered for {patience:g} s.")
 
 
 @lru_cache(maxsize=256)

@@ -45,6 +45,7 @@ MOST_GROUPED = 50
 """Events from which a call has a transaction of its own: it shares a commit among enough."""
 PATIENCE = 2.0
 """Seconds for which a call waits for windows that are being made anew, before it is refused."""
+LEFT_ALONE = "The database did not answer of late; it is left alone for a while."
 Known = Mapping[str, Prediction]
 
 
@@ -118,7 +119,7 @@ def _try_calls(calls: Sequence[Call]) -> None:
     """One transaction for all calls, tried again where another try can help."""
     circuit = breakers.breaker("database")
     if not circuit.allows():
-        raise OperationalError("The database did not answer of late; it is left alone for a while.")
+        raise OperationalError(LEFT_ALONE)
     for attempt in range(ATTEMPTS):
         try:
             _store_calls(calls, again=attempt > 0)

@@ -39,6 +39,8 @@ TALLY = f"""
 
 PREDICTIONS = Prediction._meta.db_table
 COPY_FROM = 24
+PATIENCE = 20.0
+"""Seconds for which scoring waits for a word of PostgreSQL; a writer of SQLite waits as long."""
 """Rows from which COPY beats other ways on PostgreSQL (measured)."""
 KNOWN = f"""
     SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id IN ({{marks}})
@@ -124,7 +126,7 @@ def together() -> Iterator[Trip | None]:
     if not postgres.is_used():
         yield None
         return
-    trip = Trip()
+    trip = Trip(patience=PATIENCE)
     yield trip
     trip.go()
 

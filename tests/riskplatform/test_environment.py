@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from riskplatform.environment import Environment
+from riskplatform.environment import NOTICED, Environment
 
 
 @pytest.mark.parametrize("text", ["true", "TRUE", "1", "Yes", " on "])
@@ -49,6 +49,14 @@ def test_a_value_stays_as_it_is_written():
     given = {"X": "$HOME", "Y": "", "Z": '"Risk" <risk@example.com>'}
     env = Environment(given, may_be_empty={"Y"})
     assert (env("X"), env("Y", default="5"), env("Z")) == tuple(given.values())
+
+
+def test_a_server_of_databases_that_is_cut_off_is_noticed():
+    address = "postgres://risk:secret@host/risk"
+    found = Environment({"X": f"{address}?connect_timeout=9&sslmode=require"}).database("X")
+    assert found["OPTIONS"] == NOTICED | {"connect_timeout": 9, "sslmode": "require"}
+    assert Environment({"X": address}).database("X")["OPTIONS"] == NOTICED
+    assert "OPTIONS" not in Environment({"X": "sqlite:////tmp/risk.db"}).database("X")
 
 
 def test_a_secret_is_not_repeated():

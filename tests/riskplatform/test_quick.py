@@ -5,9 +5,11 @@ import json
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError, connection
 from django.test import Client, override_settings
 
 from riskplatform import quick
+from scoring import breakers
 from tests.accounts.factories import key_for
 from tests.factories import payment
 
@@ -129,6 +131,25 @@ def test_a_key_beyond_its_rate_is_429_alike(payments_detector):
     secret = key_for(scopes=["score"], rate="1/h")[1]
     assert short(SCORE, secret, body_of())[0] == 200
     assert same(SCORE, secret, body_of()) == 429
+
+
+def test_a_database_that_is_left_alone_is_asked_for_no_key(secret, django_assert_num_queries):
+    for _ in range(5):
+        breakers.breaker("database").failed()
+    with django_assert_num_queries(0):
+        status, headers, _ = short(SCORE, secret, body_of())
+    assert (status, headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize(("is_usable", "state"), [(False, "OPEN"), (True, "CLOSED")])
+def test_a_database_without_an_answer_for_keys_is_left_alone(secret, monkeypatch, is_usable, state):
+    def gone(_):
+        raise OperationalError("timeout expired")
+
+    monkeypatch.setattr(quick, "usable_key", gone)
+    monkeypatch.setattr(connection, "is_usable", lambda: is_usable)
+    assert {short(SCORE, secret, body_of())[0] for _ in range(5)} == {503}
+    assert breakers.states()["database"] == state
 
 
 def test_a_bug_of_ours_is_a_500_that_tells_nothing(secret, monkeypatch):

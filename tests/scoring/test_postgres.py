@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
-from scoring import postgres, writer
+from scoring import postgres, services, writer
 from scoring.postgres import Trip
 from tests.factories import payment, scored
 
@@ -95,6 +95,28 @@ def test_a_server_that_ends_the_session_is_an_operational_error():
             postgres.execute("SELECT 1", [])
     connection.close()
     assert postgres.execute("SELECT %s::bigint", [1], postgres.whole).rows() == [(1,)]
+
+
+def test_a_server_that_says_nothing_is_left_after_a_while():
+    trip = Trip(patience=0.1)
+    trip.ask("SELECT pg_sleep(5)", [])
+    with pytest.raises(OperationalError, match=r"has not answered for 0.1 s"):
+        trip.go()
+    connection.close()
+    assert postgres.execute("SELECT %s::bigint", [1], postgres.whole).rows() == [(1,)]
+
+
+def test_scoring_does_not_wait_for_a_silent_server_without_end(payments_detector, monkeypatch):
+    monkeypatch.setattr(writer, "PATIENCE", 0.2)
+    monkeypatch.setattr(services, "ATTEMPTS", 1)
+    lock = f"LOCK TABLE {writer.PREDICTIONS} IN ACCESS EXCLUSIVE MODE"
+    settings = connection.get_connection_params()
+    kept = ("host", "port", "user", "password", "dbname")
+    with psycopg.connect(**{name: settings[name] for name in kept}) as other:
+        other.execute(lock)
+        with pytest.raises(OperationalError, match="has not answered"):
+            services.score_event("payments", payment())
+    assert scored("payments", payment()).pk
 
 
 def test_a_plan_is_made_anew_now_and_then_and_the_old_one_is_let_go():
