@@ -99,12 +99,13 @@ def _score_alone(call: Call, *, patience: float = 0.0) -> None:
 def score_calls(calls: Sequence[Call]) -> None:
     """Score and store the calls together; when that fails, each for itself.
 
-    So a call that cannot be stored takes no neighbour with it. Errors are kept in the calls.
+    So a call that cannot be stored takes no neighbour with it; a database that is lost or was
+    waited for in vain is no call's fault. Errors are kept in the calls.
     """
     try:
         _try_calls(calls)
     except Exception as error:
-        if len(calls) > 1 and connection.is_usable():
+        if len(calls) > 1 and not _is_busy(error) and connection.is_usable():
             for call in calls:
                 score_calls([call])
             return

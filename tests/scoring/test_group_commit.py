@@ -10,7 +10,8 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from scoring import breakers, services, writer
+from scoring import breakers, deployment, services, writer
+from scoring.calls import Call
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.database import DatabaseFeatureStore
 from scoring.models import Detector, EntityState, Prediction, ScoreTally
@@ -218,6 +219,29 @@ def test_a_writer_that_takes_long_is_no_dead_database(payments_detector, only_on
     other.close()
     assert breakers.states()["database"] == "CLOSED"
     assert scored("payments", payment()).pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_waits_once_for_a_writer_that_takes_long(
+    payments_detector, only_on_sqlite, monkeypatch
+):
+    waits, store = [], services._store_calls
+
+    def counted(calls, **again):
+        waits.append(len(calls))
+        store(calls, **again)
+
+    monkeypatch.setattr(services, "_store_calls", counted)
+    calls = [Call("payments", [payment()], announce=False) for _ in range(3)]
+    for call in calls:
+        call.read(deployment.serving("payments"))
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection.cursor().execute("PRAGMA busy_timeout = 1")
+    services.score_calls(calls)
+    other.close()
+    assert waits == [3]
+    assert all("locked" in str(call.error) for call in calls)
 
 
 @pytest.mark.django_db
