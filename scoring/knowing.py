@@ -110,4 +110,6 @@ def replay_line(row: Prediction) -> ReplayLine:
         return ReplayLine(None, f"cannot be replayed: {text[:1].lower()}{text[1:]}".rstrip("."))
     if found is None:
         return ReplayLine(True, "replays to the same decision")
+    if not found.recomputed:
+        return ReplayLine(False, f"cannot be trusted: {found.field} changed since it was made")
     return ReplayLine(False, f"replays to something else: {found.field} differs")

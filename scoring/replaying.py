@@ -74,7 +74,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first thing in which a prediction and its replay differ."""
+    """The first thing in which a prediction and its replay differ. `recomputed` is empty where
+    there is no replay: what the prediction was made with was changed, which `stored` says."""
 
     prediction: UUID
     external_id: str
@@ -83,10 +84,9 @@ class Difference:
     recomputed: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.prediction} ({self.external_id}): {self.field} stored {self.stored}, "
-            f"recomputed {self.recomputed}"
-        )
+        said = f" stored {self.stored}, recomputed {self.recomputed}"
+        said = said if self.recomputed else f": {self.stored.rstrip('.')}"
+        return f"{self.prediction} ({self.external_id}): {self.field}{said}"
 
 
 @dataclass(slots=True)
@@ -378,7 +378,7 @@ def _difference(row: Prediction, name: str, stored: Any, recomputed: Any) -> Dif
 
 
 def _changed(row: Prediction, error: Changed) -> Difference:
-    return Difference(row.pk, row.external_id, error.field, str(error), "nothing")
+    return Difference(row.pk, row.external_id, error.field, str(error), "")
 
 
 def _short(value: Any) -> str:

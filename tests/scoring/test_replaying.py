@@ -12,6 +12,7 @@ from django.utils import timezone
 from scoring import deployment
 from scoring.core.bundle import MODEL, write_bundle
 from scoring.deployment import bundle_root, install
+from scoring.knowing import replay_line
 from scoring.models import Detector, Prediction
 from scoring.replaying import (
     CannotReplay,
@@ -157,6 +158,17 @@ def test_a_thousand_mixed_predictions_verify(champion):
 def test_a_column_that_was_changed_is_named(champion, column, value):
     row = changed(scored("payments", payment(amount=80.0)), **{column: value})
     assert verify_one(row).field == column
+
+
+def test_a_damaged_bundle_is_said_in_words(champion):
+    row = scored("payments", payment())
+    model = bundle_root() / row.bundle_digest / MODEL
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    deployment._loaded.clear()
+    told = f": bundle: Bundle {row.bundle_digest[:12]}: {MODEL} was changed; it is not loaded"
+    assert str(verify_one(row)).endswith(told)
+    line = replay_line(row)
+    assert (line.same, line.text) == (False, "cannot be trusted: bundle changed since it was made")
 
 
 def test_one_bit_of_a_contribution_is_found(champion):
