@@ -197,7 +197,7 @@ def import_file(
         for chunk in source.chunks(CHUNK):
             missing = _missing(detector, source, chunk, as_of, report, letters)
             for batch in _batches(source.spec, missing):
-                outcomes = score_events(detector.slug, batch.events, announce=False)
+                outcomes = score_events(detector.slug, batch.events, announce=False, waits=True)
                 _tally(source, batch, outcomes, report, letters)
                 recorded = _label(detector, source, batch, outcomes, as_of)
                 report.labelled += recorded.added

@@ -54,14 +54,18 @@ def score_event(slug: str, raw: object) -> Outcome:
     return score_events(slug, [raw])[0]
 
 
-def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) -> list[Outcome]:
+def score_events(
+    slug: str, raws: Sequence[object], *, announce: bool = True, waits: bool = False
+) -> list[Outcome]:
     """Validate, score and store events of one detector; outcomes in the order of `raws`.
 
     All valid events are stored in one transaction, in which the windows of their entities are
     locked: what one event teaches, the next one of the same entity sees. An event that was scored
     before gives its stored prediction. Events of one call are scored in event-time order.
     `announce=False` leaves alerts to the sweep, for history whose labels follow at once.
-    Raises UnknownDetector, WindowStateError (the windows wait to be rebuilt), OperationalError.
+    `waits`: as long as it takes for windows that are being made anew, where nobody else needs the
+    thread. Raises UnknownDetector, WindowStateError (windows are or wait to be made anew),
+    OperationalError.
     """
     call = Call(slug, raws, announce)
     call.read(deployment.latest(slug))
@@ -73,7 +77,7 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
     if call.items:
         here = lane.current()
         if len(raws) >= MOST_GROUPED or connection.in_atomic_block:
-            _score_alone(call)
+            _score_alone(call, patience=0.0 if waits else PATIENCE)
         elif here is not None:
             here.wait_for(call)  # While its windows are made anew it is told so: nobody waits here.
         else:
@@ -85,7 +89,7 @@ def score_events(slug: str, raws: Sequence[object], *, announce: bool = True) ->
     return call.result()
 
 
-def _score_alone(call: Call, *, patience: float = 0.0) -> None:
+def _score_alone(call: Call, *, patience: float) -> None:
     """Score one call. While its windows are made anew it waits here, up to `patience` seconds at a
     time (0: without end), and not in a group, where calls of other detectors would wait with it."""
     for _ in range(ATTEMPTS):

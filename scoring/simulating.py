@@ -42,7 +42,8 @@ def simulate_history(
     past = history(detector.slug, start=start, end=end, seed=seed, events=events)
     with truths_to_come() as to_come:
         for batch in _batches(past, spec.risk_delay):
-            outcomes = score_events(detector.slug, [item.payload for item in batch], announce=False)
+            raws = [item.payload for item in batch]
+            outcomes = score_events(detector.slug, raws, announce=False, waits=True)
             _insist(outcomes)
             known: dict[str, tuple[bool, datetime]] = {}
             for item, outcome in zip(batch, outcomes, strict=True):

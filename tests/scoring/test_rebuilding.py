@@ -21,7 +21,7 @@ from scoring.feature_store.history import clear
 from scoring.labelling import record_label
 from scoring.models import Detector, EntityState, Prediction
 from scoring.rebuilding import rebuild_if_outdated, rebuild_windows
-from scoring.services import score_event
+from scoring.services import score_event, score_events
 from tests.factories import START, card, config_of, payment, payments, scored, scored_many
 
 EVENTS = 30
@@ -273,15 +273,17 @@ def test_whoever_would_wait_too_long_for_windows_is_refused(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_batch_waits_for_windows_as_long_as_it_takes(
+def test_history_waits_for_windows_as_long_as_it_takes_and_a_large_batch_does_not(
     only_on_postgresql, payments_detector, elsewhere, monkeypatch
 ):
     monkeypatch.setattr(services, "PATIENCE", 0.1)
     with transaction.atomic():
         rebuild_windows(payments_detector)
-        waiting = elsewhere(scored_many, "payments", payments(60))
+        with pytest.raises(WindowsBusy, match="made anew"):
+            elsewhere(scored_many, "payments", payments(60)).result(10)
+        waiting = elsewhere(partial(score_events, "payments", payments(60), waits=True))
         assert wait([waiting], 0.5).not_done
-    assert len(waiting.result(20)) == 60
+    assert all(outcome.created for outcome in waiting.result(20))
 
 
 @pytest.mark.django_db(transaction=True)
