@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from time import perf_counter, time, time_ns
 from typing import Any
 
@@ -10,6 +11,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 
 from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem, field_error
+from accounts.seldom import Seldom
 from scoring import deployment
 from scoring.api.serializers import Problem, scored_body
 from scoring.core.ids import IdSequence
@@ -20,11 +22,16 @@ from scoring.measuring import note_scored
 from scoring.models import Prediction
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
-logger = logging.getLogger(__name__)
 _ids = IdSequence()
 Problems = Sequence[tuple[str, str]]
 Place = Callable[[str], str]
 ERRORS = dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422, 429, 503), Problem)
+
+
+@lru_cache(maxsize=64)
+def _told(slug: str) -> Seldom:
+    """What is told of a detector; all of its requests meet it at every turn."""
+    return Seldom(logging.getLogger(__name__))
 
 
 def new_id() -> str:
@@ -45,7 +52,7 @@ def ask(slug: str, raws: Sequence[object]) -> list[Outcome]:
     except UnknownDetector as error:
         raise Http404(f"There is no detector '{slug}'.") from error
     except WindowStateError as error:
-        logger.error("%s: %s", slug, error)
+        _told(slug).warning("%s is not scored, which the API tells as 503: %s", slug, error)
         raise ServiceUnavailable(str(error)) from error
     note_scored(slug, perf_counter() - started)
     return outcomes

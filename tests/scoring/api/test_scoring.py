@@ -8,6 +8,8 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from scoring.api import asking
+from scoring.feature_store.base import WindowsBusy
 from scoring.models import EntityState, Prediction
 from scoring.ordering import add_list_entry
 from scoring.policy_models import ListEntry
@@ -210,6 +212,18 @@ def test_the_database_gone_is_503_and_never_an_approval(integration, champion, m
     assert response.status_code == 503
     assert int(response["Retry-After"]) > 0
     assert "decision" not in response.json()
+
+
+def test_windows_that_are_made_anew_are_a_503_that_the_log_tells_once(
+    integration, champion, monkeypatch, caplog
+):
+    def busy(*args):
+        raise WindowsBusy
+
+    monkeypatch.setattr(asking, "score_events", busy)
+    asking._told.cache_clear()
+    assert {post(integration, payment()).status_code for _ in range(3)} == {503}
+    assert caplog.text.count("are being made anew") == 1
 
 
 def test_scoring_costs_the_same_queries_with_a_long_history(integration, champion):
