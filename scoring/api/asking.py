@@ -61,6 +61,11 @@ def ask(slug: str, raws: Sequence[object]) -> list[Outcome]:
 def ask_one(slug: str, raw: object, place: Place = lambda field: field) -> Prediction:
     """The prediction of one event. Raises ValidationProblem (422) and Conflict (409)."""
     [outcome] = ask(slug, [raw])
+    return scored_one(outcome, place)
+
+
+def scored_one(outcome: Outcome, place: Place = lambda field: field) -> Prediction:
+    """The prediction of an event that came alone. Raises as `ask_one`."""
     match outcome:
         case Scored(prediction):
             return prediction

@@ -13,12 +13,12 @@ from rest_framework.views import APIView
 
 from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
 from accounts.models import User
-from scoring.api.asking import ERRORS, batch_answer, field_errors
+from scoring.api.asking import ERRORS, batch_answer, field_errors, scored_one
 from scoring.api.base import ScoringView, answer
 from scoring.api.serializers import BatchBody
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector
-from scoring.services import Outcome, Refused
+from scoring.services import Outcome
 from scoring.source_declaration import SourceError, read_mapping
 from scoring.source_models import PUSHED, SOURCE_TYPES, Source
 from scoring.source_tallies import Activity, Came, activities_of, came_of, note_soon
@@ -170,8 +170,8 @@ class SourceEventsView(ScoringView):
             raise ValidationProblem([{"field": "", "message": message}])
         outcomes = _scored(source, events)
         note_soon(source, came_of(outcomes))
-        if not isinstance(request.data, list) and isinstance(outcomes[0], Refused):
-            raise ValidationProblem(field_errors(outcomes[0].problems))
+        if not isinstance(request.data, list):
+            scored_one(outcomes[0])  # 422 or 409: whoever sends one event looks at no results.
         slug = "" if source.detector is None else source.detector.slug
         return answer(batch_answer(outcomes, slug))
 

@@ -172,6 +172,15 @@ def test_one_wrong_event_is_422(api, webhook):
     assert not Prediction.objects.exists()
 
 
+def test_one_event_under_an_id_of_another_body_is_409(api, webhook):
+    sender = api("score")
+    assert post(sender, order(), EVENTS).status_code == 200
+    response = post(sender, order(amount=99.0), EVENTS)
+    assert response.status_code == 409
+    assert "scored before with another body" in response.json()["detail"]
+    assert post(sender, [order(amount=99.0)], EVENTS).json()["refused"] == 1
+
+
 def test_in_a_list_a_wrong_event_fails_no_other(api, webhook):
     body = post(api("score"), [order(), order(amount=-1)], EVENTS).json()
     assert (body["scored"], body["refused"]) == (1, 1)
