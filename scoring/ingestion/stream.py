@@ -26,6 +26,7 @@ from django.db import (
     connection,
 )
 
+from accounts.seldom import Seldom
 from accounts.typed import parse_flag
 from scoring.answers import detect_answer
 from scoring.core.bundle import BundleError
@@ -42,6 +43,7 @@ from scoring.source_tallies import Came, note_came
 from scoring.sources import score_source_events, with_id
 
 logger = logging.getLogger(__name__)
+_seldom = Seldom(logger)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 BEAT_SECONDS = 2.0
 ALERT_ABOVE = 0.7
@@ -368,11 +370,14 @@ class Pulse:
         self._next = datetime.min.replace(tzinfo=UTC)
 
     def beat(self, *, now: bool = False) -> None:
-        """Write the file, at most every `BEAT_SECONDS` unless `now`."""
+        """Write the file, at most every `BEAT_SECONDS` unless `now`; on a full disk only say so."""
         moment = datetime.now(UTC)
         if not now and moment < self._next:
             return
         self._next = datetime.fromtimestamp(moment.timestamp() + BEAT_SECONDS, UTC)
         beside = self.path.with_suffix(".new")
-        beside.write_text(json.dumps({"at": moment.isoformat(), **asdict(self._counts)}))
-        beside.replace(self.path)
+        try:
+            beside.write_text(json.dumps({"at": moment.isoformat(), **asdict(self._counts)}))
+            beside.replace(self.path)
+        except OSError as error:
+            _seldom.warning("The stream goes on; its file is not written: %s", error)

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from django.db import DataError, OperationalError
 
+from accounts.seldom import Seldom
 from scoring.core.windows import WindowStateError
 from scoring.deployment import UnknownDetector
 from scoring.ingestion import stream
@@ -249,6 +250,15 @@ def test_the_pulse_is_a_file_with_the_counts(tmp_path):
     pulse = Pulse(tmp_path / "consumers", "kafka-payments", Counts(received=3))
     pulse.beat()
     assert orjson.loads(pulse.path.read_bytes())["received"] == 3
+
+
+def test_a_stream_goes_on_where_its_file_cannot_be_written(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(stream, "_seldom", Seldom(stream.logger))
+    pulse = Pulse(tmp_path / "consumers", "kafka-payments", Counts())
+    (tmp_path / "consumers").rmdir()  # A full disk, as far as it can tell.
+    for _ in range(2):
+        pulse.beat(now=True)
+    assert caplog.text.count("its file is not written") == 1
 
 
 def test_a_detector_without_an_id_field_cannot_be_fed_by_a_stream(payments_detector):
