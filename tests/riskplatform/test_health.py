@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import Client
 from django.utils import timezone
 
 from riskplatform import health
@@ -32,6 +33,13 @@ def test_liveness_and_readiness_need_no_key(client):
     assert client.get("/livez").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ok", "database": "ok"}
     assert client.get("/health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/health", "/metrics"])
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_a_probe_by_another_method_is_405_and_asked_for_no_form_token(path, method):
+    response = getattr(Client(enforce_csrf_checks=True), method)(path)
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
 
 
 def test_without_a_database_the_process_lives_and_is_not_ready(client, monkeypatch):
