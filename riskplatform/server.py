@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from riskplatform.bodies import Body, ClientGone, TooMuchHeld, most_waited_for, whole_body
+from riskplatform.json_api import render_json
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
 from scoring.announcing import announcements_wait, send_announcements
 from scoring.lane import Job, Lane
@@ -25,6 +26,8 @@ from scoring.source_tallies import write_gathered
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+LATE = "The rest of the body did not come in time."
+NO_ROOM = "There is no room for this body at the moment. Try again shortly."
 ANNOUNCE_AFTER = 0.02
 """Seconds in which predictions that need a human are gathered into one message."""
 
@@ -138,9 +141,14 @@ async def _refuse(send: Send, problem: ClientGone | TimeoutError | TooMuchHeld) 
     """Answer whose body did not come, or had no room, if anybody is there."""
     if isinstance(problem, ClientGone):
         return
-    headers = [(b"content-length", b"0"), (b"connection", b"close")]
-    if isinstance(problem, TooMuchHeld):
+    late = isinstance(problem, TimeoutError)
+    content = render_json({"detail": LATE if late else NO_ROOM})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(content)),
+        (b"connection", b"close"),
+    ]
+    if not late:
         headers.append((b"retry-after", b"10"))
-    status = 503 if isinstance(problem, TooMuchHeld) else 408
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.start", "status": 408 if late else 503, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import logging
 
 import pytest
@@ -44,13 +45,19 @@ def part(body, *, more=False):
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def ask(application, scope, receive):
+async def answer_of(application, scope, receive):
+    """What is sent: its beginning, and what follows."""
     sent = []
 
     async def send(message):
         sent.append(message)
 
     await application(scope, receive, send)
+    return sent
+
+
+async def ask(application, scope, receive):
+    sent = await answer_of(application, scope, receive)
     return sent[0]["status"] if sent else None
 
 
@@ -228,6 +235,23 @@ def test_what_scores_wait_for_has_its_room_too(settings, monkeypatch):
     parts = [part(b"x" * 101, more=True), part(b"}")]
     answer = run_with_one_thread(settings, lambda served: ask(served, scoring(), from_list(*parts)))
     assert (answer, bodies.held.bytes) == (503, 0)
+
+
+def test_who_is_refused_for_the_body_reads_why_in_json(settings, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_HELD", 100)
+    monkeypatch.setattr(bodies, "PATIENCE", 0.05)
+
+    async def stops():
+        return await asyncio.Event().wait()
+
+    large = from_list(part(b"x" * 101, more=True), part(b"}"))
+    for receive, status, why in ((large, 503, "no room"), (stops, 408, "in time")):
+        start, body = run_with_one_thread(
+            settings, lambda served, receive=receive: answer_of(served, scoring(), receive)
+        )
+        assert start["status"] == status
+        assert dict(start["headers"])[b"content-type"] == b"application/json"
+        assert why in json.loads(body["body"])["detail"]
 
 
 def test_a_full_disk_is_a_503_that_the_log_explains(settings, monkeypatch, caplog):
