@@ -20,7 +20,7 @@ from scoring.core.features import FeaturePlan
 from scoring.core.schema import key_text
 from scoring.core.vectors import teach_label
 from scoring.core.windows import WindowStateError
-from scoring.feature_store.base import Key
+from scoring.feature_store.base import Key, WindowsBusy
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import wait_for_windows
 from scoring.feature_store.history import clear, known_frauds
@@ -51,8 +51,13 @@ def record_label(
     reason_code: str = "",
     confidence: float = 1.0,
     notes: str = "",
+    patience: float = 0.0,
 ) -> Label:
-    """Add ground truth to a prediction; earlier labels stay as history."""
+    """Add ground truth to a prediction; earlier labels stay as history.
+
+    `patience`: seconds for which it waits for windows that are being made anew, 0: as long as it
+    takes. Then it raises WindowsBusy, and there is no label.
+    """
     with writer.turn(), transaction.atomic():
         label = Label.objects.create(
             prediction=prediction,
@@ -66,7 +71,7 @@ def record_label(
             confidence=confidence,
             notes=notes,
         )
-        _teach(prediction.detector_id, [prediction.pk])
+        _teach(prediction.detector_id, [prediction.pk], patience=patience)
     return label
 
 
@@ -144,7 +149,7 @@ def _ever_fraud(labels: Sequence[Label]) -> list[UUID]:
     return sorted(found)
 
 
-def _teach(detector_id: int, predictions: Sequence[UUID]) -> None:
+def _teach(detector_id: int, predictions: Sequence[UUID], *, patience: float = 0.0) -> None:
     """Let the windows of these predictions' entities know their labels; inside a transaction."""
     if not predictions:
         return
@@ -155,8 +160,10 @@ def _teach(detector_id: int, predictions: Sequence[UUID]) -> None:
             if not plan.learns_labels:
                 return
             try:
-                _teach_windows(detector_id, plan, predictions[first : first + CHUNK])
+                _teach_windows(detector_id, plan, predictions[first : first + CHUNK], patience)
                 break
+            except WindowsBusy:
+                raise
             except WindowStateError:
                 # The detector was changed meanwhile, or its windows wait to be rebuilt; then the
                 # rebuilding reads this label too.
@@ -164,7 +171,9 @@ def _teach(detector_id: int, predictions: Sequence[UUID]) -> None:
                     logger.warning("Windows of %s wait to be rebuilt.", detector.slug)
 
 
-def _teach_windows(detector_id: int, plan: FeaturePlan, predictions: Sequence[UUID]) -> None:
+def _teach_windows(
+    detector_id: int, plan: FeaturePlan, predictions: Sequence[UUID], patience: float
+) -> None:
     spans = known_frauds(predictions)
     fields = [entity.key for entity in plan.entities if entity.risk_column]
     keys: dict[str, list[Key]] = {}
@@ -180,7 +189,8 @@ def _teach_windows(detector_id: int, plan: FeaturePlan, predictions: Sequence[UU
     store = feature_store()
     wanted = [key for own in keys.values() for key in own]
     # Who makes the windows anew at this moment has not seen the label: teach what comes of it.
-    wait_for_windows(detector_id)
+    if not wait_for_windows(detector_id, patience) and patience:
+        raise WindowsBusy
     windows = store.load(detector_id, plan, wanted, lock=True)
     before = dict(windows)
     for external_id, own in keys.items():

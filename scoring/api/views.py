@@ -10,16 +10,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict, ValidationProblem
+from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem
 from accounts.query import moment, truth, whole
 from scoring.answers import predict_answer
 from scoring.api import serializers as shapes
 from scoring.api.asking import ERRORS, ask, batch_answer, field_errors
 from scoring.api.base import ScoringView, answer
+from scoring.feature_store.base import WindowsBusy
 from scoring.labelling import record_label
 from scoring.models import Label, Prediction
 from scoring.selectors import detector_id_of, find_prediction_by, predictions_page
-from scoring.services import Conflicting, Refused, Scored
+from scoring.services import PATIENCE, Conflicting, Refused, Scored
 
 MOST_EVENTS = 1000
 MOST_ROWS = 1000
@@ -168,15 +169,19 @@ class FeedbackView(APIView):
             message = "must lie between the event's time and now"
             raise ValidationProblem([{"field": "label_time", "message": message}])
         said = (form.validated_data["feedback_source"], form.validated_data["notes"])
-        label = record_label(
-            prediction,
-            is_fraud=form.validated_data["actual_label"],
-            source=Label.Source.FEEDBACK,
-            label_time=label_time,
-            author=request.user if request.user.is_authenticated else None,
-            reason_code=form.validated_data["reason_code"] or "",
-            notes=": ".join(filter(None, said)),
-        )
+        try:
+            label = record_label(
+                prediction,
+                is_fraud=form.validated_data["actual_label"],
+                source=Label.Source.FEEDBACK,
+                label_time=label_time,
+                author=request.user if request.user.is_authenticated else None,
+                reason_code=form.validated_data["reason_code"] or "",
+                notes=": ".join(filter(None, said)),
+                patience=PATIENCE,
+            )
+        except WindowsBusy as error:
+            raise ServiceUnavailable(str(error)) from error
         body = {
             "label_id": label.pk,
             "prediction_id": str(prediction.pk),

@@ -12,6 +12,7 @@ from django.db import connection, connections, transaction
 
 from accounts import vault
 from scoring import services
+from scoring.api import views
 from scoring.calls import Call
 from scoring.declarations import load_detector
 from scoring.deployment import serving
@@ -19,7 +20,7 @@ from scoring.feature_store.base import WindowsBusy
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.history import clear
 from scoring.labelling import record_label
-from scoring.models import Detector, EntityState, Prediction
+from scoring.models import Detector, EntityState, Label, Prediction
 from scoring.rebuilding import rebuild_if_outdated, rebuild_windows
 from scoring.services import score_event, score_events
 from tests.factories import START, card, config_of, payment, payments, scored, scored_many
@@ -297,3 +298,19 @@ def test_a_label_waits_for_windows_and_teaches_them(only_on_postgresql, cards_de
     taught = states()
     rebuild_windows(cards_detector)
     assert states() == taught
+
+
+@pytest.mark.django_db(transaction=True)
+def test_feedback_that_would_wait_too_long_for_windows_is_told_to_come_again(
+    only_on_postgresql, cards_detector, elsewhere, api, monkeypatch
+):
+    monkeypatch.setattr(views, "PATIENCE", 0.1)
+    row, client = scored("cards", card(1)), api("feedback:write")
+    body = {"prediction_id": str(row.pk), "actual_label": True}
+    post = partial(client.post, "/api/v1/feedback", body, "application/json")
+    with transaction.atomic():
+        rebuild_windows(cards_detector)
+        response = elsewhere(post).result(10)
+    assert (response.status_code, int(response["Retry-After"]) > 0) == (503, True)
+    assert not Label.objects.exists()
+    assert post().status_code == 201
