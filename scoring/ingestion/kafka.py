@@ -8,9 +8,11 @@ Needs the `confluent-kafka` package (requirements-streaming.lock).
 """
 
 import logging
+import math
+import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +37,7 @@ from scoring.source_declaration import MOST_BATCH
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
+MILLISECONDS = re.compile(r"\d+ms\b")
 # What the promise above rests on: not to be configured away.
 FORCED = {
     "enable.auto.commit": False,
@@ -57,6 +60,29 @@ OURS = {
     *("batch", "name", "source"),
 }
 Place = tuple[str, int]
+
+
+class OnceAMinute(logging.Filter):
+    """Of what librdkafka says each line once a minute: it tries brokers that are away 20 times a
+    second, and says so each time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = MILLISECONDS.sub("", record.getMessage())
+        now = self._clock()
+        if now < self._said.get(text, -math.inf) + 60:
+            return False
+        self._said = {said: at for said, at in self._said.items() if now < at + 60}
+        self._said[text] = now
+        return True
+
+
+librdkafka = logging.getLogger(f"{__name__}.librdkafka")
+librdkafka.addFilter(OnceAMinute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +154,6 @@ class KafkaStream:
     _done: dict[Place, int] = field(default_factory=dict, init=False)
     _held: list[Record] = field(default_factory=list, init=False)
     _paused: bool = field(default=False, init=False)
-    _said: str = field(default="", init=False)
 
     def run(self) -> None:
         """Blocks. Raises StreamProblem for options that librdkafka refuses, or a fatal error."""
@@ -136,9 +161,9 @@ class KafkaStream:
         shared = {**options.properties, "error_cb": self._broker_said}
         try:
             group = {"group.id": options.group}
-            self._consumer = Consumer({**CONSUMER, **shared, **group, **FORCED}, logger=logger)
+            self._consumer = Consumer({**CONSUMER, **shared, **group, **FORCED}, logger=librdkafka)
             common = {k: v for k, v in shared.items() if not k.startswith(CONSUMERS_ALONE)}
-            producer = Producer({**PRODUCER, **common}, logger=logger)
+            producer = Producer({**PRODUCER, **common}, logger=librdkafka)
         except (KafkaException, TypeError, ValueError) as error:
             raise StreamProblem(f"Kafka refuses the options: {error}") from error
         self._publisher = Publisher(
@@ -186,10 +211,8 @@ class KafkaStream:
         return False
 
     def _broker_said(self, error: Any) -> None:
-        """Log a passing trouble, once until another comes: librdkafka mends it by itself."""
-        if error.str() != self._said:
-            self._said = error.str()
-            logger.warning("Kafka: %s", self._said)
+        """Log a passing trouble: librdkafka mends it by itself."""
+        librdkafka.warning("Kafka: %s", error.str())
 
     def _work(self, records: Sequence[Record], patience: Patience) -> None:
         """Settle, publish, commit. Partitions that were given up are left to whoever reads them.

@@ -10,6 +10,7 @@ Needs the `paho-mqtt` package (requirements-streaming.lock) and a broker that sp
 import logging
 import queue
 import ssl
+import sys
 import threading
 import time
 import uuid
@@ -27,6 +28,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from accounts.seldom import Seldom
 from scoring.ingestion.mqtt_letters import Packet, packets
 from scoring.ingestion.stream import (
     ALERT_ABOVE,
@@ -46,6 +48,7 @@ from scoring.ingestion.stream import (
 from scoring.source_declaration import MOST_BATCH
 
 logger = logging.getLogger(__name__)
+_told = Seldom(logger)
 POLL_SECONDS = 0.5
 PUBLISH_SECONDS = 20.0
 KEEP_ALIVE = 30
@@ -201,6 +204,7 @@ class MqttStream:
         if options.tls:
             client.tls_set_context(ssl.create_default_context(cafile=options.ca_file or None))
         client.on_connect = self._connected
+        client.on_connect_fail = self._not_reached
         client.on_subscribe = self._subscribed
         client.on_message = self._received
         client.on_publish = self._published
@@ -230,6 +234,11 @@ class MqttStream:
         # What is retained comes once, not with every connection.
         once = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         client.subscribe(self.options.topic, options=once)
+
+    def _not_reached(self, *_: Any) -> None:
+        """Called while the error is being handled; the client itself says nothing of it."""
+        where = f"{self.options.host}:{self.options.port}"
+        _told.warning("MQTT: %s cannot be reached: %s", where, sys.exception())
 
     def _subscribed(self, _: Client, __: Any, ___: int, codes: list[ReasonCode], ____: Any) -> None:
         refused = [str(code) for code in codes if code.is_failure]

@@ -1,6 +1,8 @@
 """A batch that has to wait for its brokers is published and counted once, by whom it belongs to."""
 
+import logging
 import threading
+import time
 from types import SimpleNamespace
 
 import orjson
@@ -9,7 +11,16 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from scoring.ingestion.kafka import CONSUMER, FORCED, KafkaOptions, KafkaStream
+from accounts.seldom import Seldom
+from scoring.ingestion import mqtt as by_mqtt
+from scoring.ingestion.kafka import (
+    CONSUMER,
+    FORCED,
+    KafkaOptions,
+    KafkaStream,
+    OnceAMinute,
+    librdkafka,
+)
 from scoring.ingestion.mqtt import MqttOptions, MqttStream
 from scoring.ingestion.stream import Counts, NotPublished, Patience, Pulse
 from scoring.source_tallies import activities_of
@@ -249,3 +260,34 @@ def test_a_partition_that_was_lost_in_a_pause_is_read_when_it_comes_back(tmp_pat
     consumer.close()
     assert found is not None
     assert found.value() == b"{}"
+
+
+def test_of_what_librdkafka_says_each_line_is_logged_once_a_minute():
+    now = [1000.0]
+    quiet = OnceAMinute(clock=lambda: now[0])
+
+    def passes(text):
+        return quiet.filter(logging.makeLogRecord({"msg": text}))
+
+    assert passes("kafka-1: refused (after 0ms in state CONNECT)")
+    assert passes("kafka-2: refused (after 0ms in state CONNECT)")
+    assert not passes("kafka-1: refused (after 3ms in state CONNECT)")
+    now[0] += 60
+    assert passes("kafka-1: refused (after 0ms in state CONNECT)")
+    assert any(isinstance(one, OnceAMinute) for one in librdkafka.filters)
+
+
+def test_an_mqtt_broker_that_cannot_be_reached_is_named_with_the_reason(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(by_mqtt, "_told", Seldom(by_mqtt.logger))
+    options = MqttOptions("anomaly", "hosts/+", "127.0.0.1", port=1)
+    stream, _ = stream_of(MqttStream, options, tmp_path)
+    running = threading.Thread(target=stream.run)
+    running.start()
+    until = time.monotonic() + 10
+    while "cannot be reached" not in caplog.text and time.monotonic() < until:
+        time.sleep(0.05)
+    stream.stop.set()
+    running.join(10)
+    assert "127.0.0.1:1 cannot be reached: [Errno 111] Connection refused" in caplog.text
