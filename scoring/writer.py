@@ -39,9 +39,9 @@ TALLY = f"""
 
 PREDICTIONS = Prediction._meta.db_table
 COPY_FROM = 24
+"""Rows from which COPY beats other ways on PostgreSQL (measured)."""
 PATIENCE = 20.0
 """Seconds for which scoring waits for a word of PostgreSQL; a writer of SQLite waits as long."""
-"""Rows from which COPY beats other ways on PostgreSQL (measured)."""
 KNOWN = f"""
     SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id IN ({{marks}})
 """  # noqa: S608 - our own names
