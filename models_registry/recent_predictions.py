@@ -118,14 +118,21 @@ def _whole_week(
     return _matrix([vector for _, vector in found], width), paused
 
 
+def _days(weeks: Counts) -> Counts:
+    """On how many days of each week there were events."""
+    days: Counts = weeks.reshape(-1, 7, 24).any(axis=2).sum(axis=1)
+    return days
+
+
 def paused_hours(came: Counts, usual: Counts) -> int:
     """Hours in which nothing came though something usually does; 0 where that is little of a week.
 
     `came` int[168] by hour of the week, `usual` int[n, 168] of n earlier weeks. Those with events
-    on fewer than LEAST_DAYS days, of before it all began or a few strays, tell nothing. Without
-    others, the same hours of the other days tell what is usual.
+    on fewer than LEAST_DAYS days, and on fewer than this week, tell nothing: they are of before it
+    all began, or a few strays. Without others, the same hours of the other days tell what is usual.
     """
-    usual = usual[(usual.reshape(-1, 7, 24).any(axis=2)).sum(axis=1) >= LEAST_DAYS]
+    least = min(LEAST_DAYS, _days(came)[0])
+    usual = usual[_days(usual) >= least]
     expected = usual.mean(axis=0) if len(usual) else np.tile(came.reshape(7, 24).mean(axis=0), 7)
     silent = came == 0
     # The hours from one with events to the next are one pause.

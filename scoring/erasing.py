@@ -4,8 +4,9 @@ No prediction goes and no number of it changes: values are taken out of its even
 its entity is replaced by one that nobody can compute from the value.
 """
 
+import math
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -157,22 +158,34 @@ def _keys(person: Person, event: Mapping[str, Any], fields: Iterable[str]) -> li
 
 
 def _stand_in(person: Person, values: Collection[Any], keys: Collection[Key], fresh: str) -> None:
-    """In these windows the values give way to a stand-in made from `fresh`: they hold them, or an
-    unkeyed code of them. They count as many different ones as before."""
-    if not (values and keys):
+    """In these windows the values, and what stood in for the old token where they were learnt anew,
+    give way to a stand-in made from `fresh`: they hold them, or an unkeyed code of them. They count
+    as many different ones as before."""
+    if not keys:
         return
-    plan, counting = deployment.serving_of(person.detector).bundle.plan, _counting(person)
-    windows = feature_store().load(person.detector.pk, plan, sorted(keys), lock=True)
+    # By the types of what serves, as windows are written: the declaration may have others by now.
+    bundle, counting = deployment.serving_of(person.detector).bundle, _counting(person)
+    old, new = stand_in(bundle.spec, person.token), stand_in(bundle.spec, fresh)
+    windows = feature_store().load(person.detector.pk, bundle.plan, sorted(keys), lock=True)
     changed = {}
     for key, window in windows.items():
         column, coded = counting[key[0]]
-        held = window.rows.copy()
-        theirs = np.isin(held[:, column], [as_held(value, coded=coded) for value in values])
-        held[theirs, column] = as_held(stand_in(person.spec, fresh), coded=coded)
-        if theirs.any():
-            changed[key] = EntityWindow(held)
+        theirs = {as_held(value, coded=coded) for value in values if coded or _is_number(value)}
+        rows = window.rows.copy()
+        found = np.isin(rows[:, column], [*theirs, as_held(old, coded=coded)])
+        rows[found, column] = as_held(new, coded=coded)
+        if found.any():
+            changed[key] = EntityWindow(rows)
     if changed:
-        feature_store().save(person.detector.pk, plan, changed)
+        feature_store().save(person.detector.pk, bundle.plan, changed)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a window that holds numbers can hold it."""
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _said(event: Mapping[str, Any], spec: DetectorSpec, field: str) -> Any:
@@ -219,7 +232,7 @@ def forget_token(person: Person, fresh: str, beside: Collection[Key]) -> int:
     of its own: the audit trail knows theirs, and must not lead to `fresh`. Windows `beside`
     theirs that were learnt anew meanwhile hold a stand-in made from the old token: that goes too.
     """
-    _stand_in(person, {stand_in(person.spec, person.token)}, beside, fresh)
+    _stand_in(person, (), beside, fresh)
     for row in person.list_entries:
         row.token, row.shown = fresh_token(), ""
         row.save(update_fields=["token", "shown"])

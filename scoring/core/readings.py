@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from scoring.core.names import LONGEST_NAME
-from scoring.core.transliteration import has_other_letters, romanised, without_unseen
+from scoring.core.transliteration import BETWEEN, has_other_letters, romanised, without_unseen
 
 MOST_READINGS = 16
 LEAST_WORDS = 2  # Of a party beside another one: "Smith and Sons" is one.
@@ -33,7 +33,6 @@ UNSEEN, AS_ONE, APART, SEVERAL, ROMANISED = (
 HIDDEN, IN_OTHER_LETTERS = 1, 2
 """What a policy reads names by (ScreeningSpec.readings): signs of hiding, and other letters too."""
 _SPACED = re.compile(r"(?<!\w)[^\W\d_](?: [^\W\d_]){2,}(?!\w)")
-_BETWEEN = re.compile(r" (?:and|и) |\s*[&/;]\s*", re.IGNORECASE)
 
 
 def other_readings(written: str, kinds: int = IN_OTHER_LETTERS) -> tuple[tuple[str, str], ...]:
@@ -62,13 +61,13 @@ def _readings(written: str, plain: str, *, hidden: bool) -> Iterator[tuple[str, 
         yield " ".join(_apart(word, least=least) for word in plain.split()), AS_ONE
     if _SPACED.search(plain):
         yield _SPACED.sub(_joined, plain), APART
-    if _BETWEEN.search(plain):
+    if BETWEEN.search(plain):
         yield from ((party, SEVERAL) for party in _parties(plain))
 
 
 def _parties(text: str) -> list[str]:
     """Those that stand beside another one, the longest first: the last of many are left out."""
-    parts = [part for part in _BETWEEN.split(text) if part.strip()]
+    parts = [part for part in BETWEEN.split(text) if part.strip()]
     parties = [part for part in parts if len(part.split()) >= LEAST_WORDS]
     others = [part for part in parts if part not in parties and part.casefold() not in _FIRM]
     return sorted(parties, key=len, reverse=True) if len(parties) + len(others) > 1 else []

@@ -65,8 +65,22 @@ _FAMILY_NAMES = frozenset(
     )
 )
 """Of two letters; others have one."""
+_FAMILY_READINGS = dict(
+    zip(
+        "单單仇查曾解盖蓋区區覃翟乐樂朴缪繆冼洗召员折种黑牟",
+        _parts(
+            "Shan Shan Qiu Zha Zeng Xie Ge Ge Ou Ou Qin Zhai Yue Yue Piao Miao Miao Xian Xian "
+            "Shao Yun She Chong He Mu"
+        ),
+        strict=True,
+    )
+)
+"""As a family name these are read otherwise."""
+_HAN_TITLES = re.compile("先生|女士|小姐|博士|教授|太太")
 _LONG_VOWEL = "ー"
-_PARTIES = re.compile(r"(\s*[&/;]\s*)")
+BETWEEN = re.compile(r" (?:and|и) |\s*[&/;、]\s*", re.IGNORECASE)
+"""What stands between two parties."""
+_PARTS = re.compile(f"({BETWEEN.pattern})", re.IGNORECASE)
 
 
 def _table(*rows: str) -> dict[int, str]:
@@ -165,12 +179,15 @@ def romanised(text: str) -> str:
     Han is read in Mandarin, the name of a person as passports write it: `Mao Zedong`. Unwritten
     vowels stay unwritten (India), lengthened ones are written once (kana).
     """
-    text = unicodedata.normalize("NFKC", text).replace(_LONG_VOWEL, "")
-    return "".join(_party(part) for part in _PARTIES.split(text))
+    parts = _PARTS.split(text)
+    parts[::2] = map(_party, parts[::2])
+    return "".join(parts)
 
 
 def _party(text: str) -> str:
-    alone = _HAN.fullmatch(text) is not None
+    text = unicodedata.normalize("NFKC", text).replace(_LONG_VOWEL, "")
+    text = _HAN_TITLES.sub("", text)
+    alone = len(_HAN.findall(text)) == 1
     text = _HAN.sub(lambda found: _han(found[0], alone=alone), text)
     return "".join(c if (read := to_latin(c)) and read.isascii() else anyascii(c) for c in text)
 
@@ -185,5 +202,7 @@ def _han(run: str, *, alone: bool) -> str:
         words = syllables
     else:
         family = 2 if run[:2] in _FAMILY_NAMES and len(run) > 2 else 1
+        if family == 1:
+            syllables[0] = _FAMILY_READINGS.get(run[0], syllables[0])
         words = ["".join(syllables[:family]), "".join(syllables[family:])]
     return " " + " ".join(word.capitalize() for word in words) + " "

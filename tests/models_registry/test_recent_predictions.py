@@ -167,3 +167,14 @@ def test_whether_a_week_paused_takes_the_same_queries(champion, bundle, django_a
     pause(40, days_ago=1)
     with django_assert_num_queries(len(first)):
         read_recent(champion, bundle)
+
+
+@pytest.mark.parametrize("days", [(0,), (5, 6), (0, 1, 2, 3), (0, 1, 2, 3, 4)])
+def test_who_is_open_on_few_days_has_no_pause_on_the_others(days):
+    week = np.zeros((7, 24), int)
+    week[list(days)] = 10
+    assert paused_hours(week.ravel(), np.tile(week.ravel(), (4, 1))) == 0
+    shorter = week.copy()
+    shorter[days[-1], 8:20] = 0
+    if len(days) > 1:
+        assert paused_hours(shorter.ravel(), np.tile(week.ravel(), (4, 1))) == 12

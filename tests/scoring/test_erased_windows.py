@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import vault
+from scoring import deployment
 from scoring.core.features import category_code
 from scoring.core.spec import parse_spec
 from scoring.deployment import serving
@@ -19,7 +20,7 @@ from scoring.erasing import (
 )
 from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.history import said_of
-from scoring.models import EntityEvent, EntityState, Prediction
+from scoring.models import Detector, EntityEvent, EntityState, Prediction
 from scoring.rebuilding import rebuild_windows
 from tests.factories import config_of, payment, scored
 from tests.models_registry.learning import detector_of
@@ -105,6 +106,22 @@ def test_a_number_that_names_them_stays_in_no_window(db):
     with transaction.atomic():
         window = feature_store().load(payments_detector.pk, plan, [key], lock=True)[key]
     assert set(window.rows[:, column]) == {5678.0, float(int(fresh[:13], 16))}
+
+
+def test_who_was_a_number_is_erased_where_texts_are_declared_by_now(db, monkeypatch):
+    config = config_of("payments")
+    config["event"]["schema"]["properties"]["user_id"] = {"type": "number"}
+    detector = detector_of(config)
+    (row, _) = shared((1234.0, 5678.0))
+    texts = Prediction.objects.filter(pk=row.pk).update(event=row.event | {"user_id": "a@b.org"})
+    by_numbers = deployment.serving_of(detector)
+    monkeypatch.setattr(deployment, "serving_of", lambda _: by_numbers)
+    detector.config["event"]["schema"]["properties"]["user_id"] = {"type": "string"}
+    Detector.objects.filter(pk=detector.pk).update(config=detector.config)
+    person, fresh = person_named(detector, "user_id", "1234"), fresh_token()
+    with transaction.atomic():
+        assert erase_some(person, fresh, now=timezone.now()) == texts
+    assert Prediction.objects.get(pk=row.pk).event["user_id"] is None
 
 
 def test_what_was_learnt_anew_in_between_keeps_no_code_of_the_old_token(payments_detector):
