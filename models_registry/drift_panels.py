@@ -212,11 +212,7 @@ def _level_names(check: DriftCheck, found: DriftStatistic) -> dict[float, str]:
     if bundle is None or bundle.predictor is None or found.name not in bundle.plan.names:
         return {}
     source = bundle.plan.names.index(found.name)
-    return {
-        float(column["code"]): str(column["name"]).partition("=")[2]
-        for column in bundle.predictor.encoder.columns
-        if column["op"] == "level" and int(column["source"]) == source
-    }
+    return bundle.predictor.encoder.level_names.get(source, {})
 
 
 def csv_lines(check: DriftCheck | None) -> Iterator[str]:

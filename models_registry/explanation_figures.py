@@ -291,8 +291,8 @@ def told_apart(
 ) -> tuple[NDArray[np.float32], dict[float, str]]:
     """(values, a name of its own for each level among them); `values` float32[p], NaN = missing.
 
-    Without a name are the levels that are too rare for a column of their own, and all of a feature
-    that has no such columns. The most frequent of the latter are numbered; all others are one.
+    Without a name are the levels that are too rare for one, and all of a feature whose bundle keeps
+    none. The most frequent of the latter are numbered; all others are one.
     """
     # The points are float32, the codes whole numbers below 2**32: the names are compared as points.
     names = {float(np.float32(code)): plain(name) for code, name in levels.items()}

@@ -36,7 +36,7 @@ def fit_encoder(
     Numbers: a missing one becomes what the declaration says (the median if it says nothing), then
     the number is scaled as it says. Categories: a column for each of the most frequent levels, one
     with the level's share, or one with its rate of fraud. `level_names` give levels a readable
-    column name.
+    column name, or a name beside the one column that stands for all of them.
     """
     known = np.full(len(vectors), -1, np.int8) if labels is None else np.asarray(labels, np.int8)
     columns: list[dict[str, Any]] = []
@@ -97,23 +97,22 @@ def _category(
     source: int, feature: FeatureSpec, values: FloatArray, names: dict[float, str], labels: IntArray
 ) -> list[dict[str, Any]]:
     name, how = feature.name, feature.prepared
-    extra = {}
+    extra: dict[str, Any] = {}
     missing = _missing_code(feature, values)
     if missing is not None:
         extra["missing"] = missing
         values = np.where(np.isnan(values), missing, values)
     codes, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    frequent = [float(codes[i]) for i in order if counts[i] >= MIN_LEVEL_ROWS][:MAX_LEVELS]
     columns: list[dict[str, Any]] = []
     if how.encode in ("both", "one_hot"):
-        frequent = [i for i in np.argsort(-counts, kind="stable") if counts[i] >= MIN_LEVEL_ROWS]
         columns += [
-            {
-                "name": f"{name}={names.get(float(codes[i]), int(codes[i]))}",
-                "op": "level",
-                "code": float(codes[i]),
-            }
-            for i in frequent[:MAX_LEVELS]
+            {"name": f"{name}={names.get(code, int(code))}", "op": "level", "code": code}
+            for code in frequent
         ]
+    elif named := [[code, names[code]] for code in frequent if code in names]:
+        extra["named"] = named
     if codes.size and how.encode in ("both", "frequency"):
         shares = (counts / counts.sum()).tolist()
         columns.append(

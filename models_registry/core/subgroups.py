@@ -19,15 +19,8 @@ FloatArray = NDArray[np.float64]
 
 
 def level_names(encoder: Encoder, names: Sequence[str]) -> dict[str, dict[float, str]]:
-    """By name of a categorical feature, the readable name of each level that has a column."""
-    found: dict[str, dict[float, str]] = {}
-    for column in encoder.columns:
-        if column["op"] == "level":
-            feature = names[int(column["source"])]
-            found.setdefault(feature, {})[float(column["code"])] = str(column["name"]).partition(
-                "="
-            )[2]
-    return found
+    """By name of a categorical feature, the readable name of each level that is known by one."""
+    return {names[place]: known for place, known in encoder.level_names.items()}
 
 
 def subgroup_metrics(

@@ -140,21 +140,20 @@ def _numbers(
 def levels_of(bundle: Bundle, name: str) -> dict[Any, float]:
     """Levels of a category as events hold them, with their share of what training saw.
 
-    Those that the model has a column for and that a name is known of; of a field that is no
-    category none.
+    Those that a name is known of, as the model's encoder has them; of a field that is no category
+    none.
     """
-    if bundle.predictor is None:
+    if bundle.predictor is None or name not in bundle.plan.names:
         return {}
     rule = bundle.spec.schema["properties"][name]
     written = (False, True) if rule["type"] == "boolean" else rule.get("enum", ())
     declared = {category_code(str(value)): value for value in written}
     reference = bundle.reference.get(name, {}).get("levels") or ()
     shares = {float(level["value"]): float(level["share"]) for level in reference}
+    named = bundle.predictor.encoder.level_names.get(bundle.plan.names.index(name), {})
     found = {}
-    for column in bundle.predictor.encoder.columns:
-        feature, _, text = str(column["name"]).partition("=")
-        code = column.get("code")
-        if feature != name or not text or category_code(text) != code:
+    for code, text in named.items():
+        if not text or category_code(text) != code:
             continue
         value = declared[code] if code in declared else _as_declared(text, rule["type"])
         if value is not None:

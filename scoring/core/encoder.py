@@ -50,7 +50,9 @@ class Encoder:
 
     op `number`: {fill, log?, center?, scale?}: ((signed log of) the filled value - center) / scale;
     op `level`: {code}; op `share`: {codes, shares}; op `target`: {codes, rates, prior}. A column of
-    a category may have {missing}: the code that a missing one counts as.
+    a category may have {missing}: the code that a missing one counts as, and one that stands for
+    all levels {named}: [code, name] of the most frequent. `level_names`: by a category's place in
+    the vector, the name of each level that is known by one.
     Raises EncoderError on an operation it does not know.
     """
 
@@ -61,6 +63,7 @@ class Encoder:
         self.columns = columns
         self.names = tuple(str(column["name"]) for column in columns)
         self.source = np.array([column["source"] for column in columns], np.int32)
+        self.level_names = _level_names(columns)
         self._numbers = self._places("number")
         numbers = [columns[i] for i in self._numbers]
         self._levels = self._places("level")
@@ -133,3 +136,14 @@ def _lookup(column: Mapping[str, Any]) -> Lookup:
     numbers = column["rates" if target else "shares"]
     prior = float(column["prior"]) if target else 0.0
     return Lookup(np.array(column["codes"], float), np.array(numbers, float), prior)
+
+
+def _level_names(columns: list[dict[str, Any]]) -> dict[int, dict[float, str]]:
+    found: dict[int, dict[float, str]] = {}
+    for column in columns:
+        named = column.get("named", ())
+        if column["op"] == "level":
+            named = [(column["code"], str(column["name"]).partition("=")[2])]
+        for code, name in named:
+            found.setdefault(int(column["source"]), {})[float(code)] = str(name)
+    return found

@@ -42,3 +42,9 @@ def test_levels_are_named_by_the_encoder():
         {"name": "country=de", "source": 1, "op": "level", "code": 7.0},
     ])  # fmt: skip
     assert level_names(encoder, NAMES) == {"country": {7.0: "de"}}
+
+
+def test_levels_that_share_one_column_are_named_as_well():
+    column = {"name": "country risk", "source": 1, "op": "target", "codes": [7.0, 9.0]}
+    encoder = Encoder([column | {"rates": [0.1, 0.2], "prior": 0.1, "named": [[7.0, "de"]]}])
+    assert level_names(encoder, NAMES) == {"country": {7.0: "de"}}

@@ -28,6 +28,15 @@ def test_frequent_levels_get_a_column_and_all_share_one():
     assert ENCODER.source.tolist() == [0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("how", ["both", "one_hot", "frequency", "target"])
+def test_frequent_levels_have_their_names_whatever_the_encoding(how):
+    city = FeatureSpec("city", "category", "city", prepared=Preparation(encode=how))
+    names = {BERLIN: "berlin", PARIS: "paris", ROME: "rome"}
+    encoder = fit_encoder([FEATURES[0], city], ROWS, {"city": names}, np.ones(len(ROWS), np.int8))
+    again = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    assert again.level_names == {1: {BERLIN: "berlin", PARIS: "paris"}}
+
+
 def test_a_known_row_is_spread_out():
     assert encode([2.0, BERLIN]) == [[2.0, 1.0, 0.0, 0.5]]
 
