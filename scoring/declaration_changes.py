@@ -8,8 +8,10 @@ from typing import Any
 from scoring import deployment
 from scoring.core.bundle import Bundle, BundleError, compile_rules
 from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.types import Stage
 from scoring.models import Deployment, Detector
-from scoring.policies import DeclaredMove, declared_moves
+from scoring.policies import DeclaredMove, declared_moves, is_declared
+from scoring.policy_models import RuleVersion
 from scoring.policy_store import absent_names
 from scoring.rebuilding import keys_to_learn
 from scoring.tallies import totals_by_detector
@@ -101,14 +103,16 @@ def _effects(detector: Detector, config: Mapping[str, Any]) -> list[str]:
     try:
         before, _ = deployment.bundle_of(detector, champion)
     except BundleError:  # A declaration of an earlier release that this one does not read.
-        return ["What stands cannot be read; this takes its place.", *_moves(detector, spec)]
+        return ["What stands cannot be read; this takes its place.", *_moves(detector, config)]
     after = deployment.rules_only(Detector(slug=detector.slug, config=dict(config)))
     if champion is None or champion.version == deployment.RULES_ONLY:
         told = ["No model serves: the next event is judged by this declaration."]
-        return [*told, _windows(detector, before, after), *_moves(detector, spec)]
+        moved = _moves(detector, config)
+        return [*told, _windows(detector, before, after), *moved, *_lost(detector, after)]
     return [
         *_fit(champion.version, before, after),
-        *_moves(detector, spec),
+        *_moves(detector, config),
+        *_lost(detector, after),
         *_unread(champion.version, before, spec),
     ]
 
@@ -161,8 +165,30 @@ def _in_clear(before: DetectorSpec, after: DetectorSpec) -> list[str]:
     return [f"Until then {_named(clear)} is still stored and shown in clear."] if clear else []
 
 
-def _moves(detector: Detector, spec: DetectorSpec) -> list[str]:
-    return _rules(declared_moves(detector, spec))
+def _moves(detector: Detector, config: Mapping[str, Any]) -> list[str]:
+    """What becomes of rules, and which ones the declaration no longer changes."""
+    moves = declared_moves(detector, parse_spec(config))
+    stands, says = (_by_code(one) for one in (detector.config, config))
+    differ = [code for code in {**stands, **says} if stands.get(code) != says.get(code)]
+    stay = [code for code in differ if code not in {move.code for move in moves}]
+    told = f"Rules that stay as they are on their pages: {_named(stay)}."
+    return [*_rules(moves), *([told] if stay else [])]
+
+
+def _lost(detector: Detector, after: Bundle) -> list[str]:
+    """Live rules, changed on their pages, that read what a declaration no longer has."""
+    live = RuleVersion.objects.filter(rule__detector=detector, stage=Stage.LIVE)
+    return [
+        f"{version.rule.code}, as changed on its page, reads {_named(absent)}, which this"
+        " declaration does not have: missing in every event that is judged by it."
+        for version in live.select_related("rule").order_by("rule__code")
+        if not is_declared(version)
+        and (absent := absent_names(version.when, version.parameters, after))
+    ]
+
+
+def _by_code(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(rule.get("code")): rule for rule in config.get("rules", [])}
 
 
 def _rules(moves: Iterable[DeclaredMove]) -> list[str]:

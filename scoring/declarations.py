@@ -3,7 +3,7 @@ it here."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,24 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring import deployment
 from scoring.core.reader import SpecError
-from scoring.core.spec import parse_spec
+from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.declaration_text import base_of, read_text
 from scoring.feature_store.database import lock_windows
 from scoring.models import DeclaredText, Deployment, Detector
-from scoring.policies import adopt_declared_rules, lock, publish
+from scoring.policies import (
+    DeclaredMove,
+    adopt_declared_rules,
+    audit_rate_of,
+    declared_moves,
+    lock,
+    publish,
+    screening_of,
+)
 from scoring.rebuilding import rebuild_if_changed
 from scoring.yaml_writing import write_yaml
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
-GOVERNED = ("rules", "audit_rate", "screening")
-"""What decides besides the model."""
+FOR_TWO = "takes a second person: ask for it"
 REWRITTEN = "order or comments"
 """What the audit trail says of a declaration that says the same in another way."""
 
@@ -159,10 +166,47 @@ def problems_of_change(
     if slug != detector.slug:
         found.append(("slug", f"stays '{detector.slug}'; declare a new detector instead"))
     if settings.FOUR_EYES:
-        said = "takes a second person: ask for it on the page of the detector's rules or policy"
-        changed = [key for key in GOVERNED if config.get(key) != detector.config.get(key)]
-        found += [(key, said) for key in changed]
+        found += _for_two(detector, config)
     return found
+
+
+def _for_two(detector: Detector, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What of a declaration would let something else decide than what stands, which is asked for on
+    pages. What was changed there no longer hangs on the declaration, which may follow it."""
+    changed = {
+        key
+        for key in ("rules", "audit_rate", "screening")
+        if config.get(key) != detector.config.get(key)
+    }
+    spec, found = parse_spec(config), []
+    if "rules" in changed:
+        codes = [rule.code for rule in spec.rules]
+        found += [_asked_for(move, codes) for move in declared_moves(detector, spec)]
+    if "audit_rate" in changed and _comes_to_other(detector, spec, audit_rate_of):
+        found.append(("audit_rate", f"{FOR_TWO} on the page of its policy"))
+    if "screening" in changed and _comes_to_other(detector, spec, screening_of):
+        said = "scores and countries on the page of its policy; a file (load_detectors) changes"
+        found.append(("screening", f"{FOR_TWO} {said} fields and lists"))
+    return found
+
+
+def _comes_to_other(
+    detector: Detector, spec: DetectorSpec, of: Callable[[Detector, DetectorSpec], object]
+) -> bool:
+    try:
+        return of(detector, detector.spec()) != of(detector, spec)
+    except SpecError:  # What stands cannot be read.
+        return True
+
+
+def _asked_for(move: DeclaredMove, codes: Sequence[str]) -> tuple[str, str]:
+    """(place, message) of a rule that would move."""
+    if move.declared is None:
+        return "rules", f"{move.code} would retire: this {FOR_TWO} on its page first"
+    place = f"rules[{codes.index(move.code)}]"
+    if move.rule is None:
+        return place, f"{move.code} would go live: this {FOR_TWO} on the page of its rules first"
+    return place, f"{move.code} would change: this {FOR_TWO} on its page first"
 
 
 def _columns(config: Mapping[str, Any]) -> dict[str, Any]:
