@@ -11,6 +11,7 @@ from scoring.core.json_values import with_nul
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.vocabulary import RuleError
+from scoring.watchlist_files import TITLES
 from scoring.yaml_lines import read_yaml, with_lines
 
 INDEX = re.compile(r"\.(\d+)(?=\.|$)")
@@ -77,6 +78,7 @@ def check_config(config: Mapping[str, Any]) -> DetectorSpec:
     """The parsed declaration, which a database can keep; its rules compile. Raises SpecError."""
     _check_storable(config)
     spec = parse_spec(config)
+    _check_lists(spec)
     check_rules(spec)
     return spec
 
@@ -86,6 +88,17 @@ def _check_storable(config: Any) -> None:
     places = [INDEX.sub(r"[\1]", place) for place in with_nul(config)]
     if places:
         raise SpecError([(place, "must not hold the character U+0000") for place in places])
+
+
+def _check_lists(spec: DetectorSpec) -> None:
+    """Names are screened against lists that there are. Raises SpecError naming each other one."""
+    lists = spec.screening.lists if spec.screening else ()
+    known = ", ".join(TITLES)
+    problems = [
+        ("screening.lists", f"'{name}' is none of {known}") for name in lists if name not in TITLES
+    ]
+    if problems:
+        raise SpecError(problems)
 
 
 def check_rules(spec: DetectorSpec) -> None:

@@ -23,6 +23,9 @@ PREPARERS: Final[dict[str, tuple[str, ...]]] = {
     "encoding": ("method", "fields", "smoothing", "delay"),
 }
 TRANSFORMATIONS: Final = (*MAKERS, *PREPARERS)
+CATEGORIES: Final = ("category", "numbers")
+NUMERIC: Final = ("number", "categories")
+"""What a feature is, and what a preparing step takes that cannot take it."""
 
 
 ONLY_FOR: Final[dict[str, tuple[str, str]]] = {
@@ -83,7 +86,8 @@ def _prepare(
         if not chosen:
             continue
         if (feature.kind == "category") != (kind == "encoding") and kind != "imputation":
-            read.bad(f"{place}.fields", f"'{feature.name}' cannot be given to {kind}")
+            is_a, takes = CATEGORIES if feature.kind == "category" else NUMERIC
+            read.bad(f"{place}.fields", f"'{feature.name}' is a {is_a}: {kind} takes {takes}")
         if feature.kind == "category" and change.get("impute") in ("mean", "median"):
             read.bad(f"{place}.fields", f"'{feature.name}' is a category and has no mean or median")
         if feature.kind != "category" and isinstance(text, str) and not read.stored:

@@ -55,7 +55,9 @@ class Reader:
 
     def known_field(self, place: str, name: object) -> str:
         """The name of an event's field."""
-        if not isinstance(name, str) or name not in self.fields:
+        if name is None:
+            self.bad(place, "is missing: name a property of event.schema")
+        elif not isinstance(name, str) or name not in self.fields:
             self.bad(place, f"'{name}' is not a property of event.schema")
         return str(name)
 

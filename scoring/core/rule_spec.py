@@ -37,6 +37,9 @@ def read_rules(read: Reader, raw: list[Mapping[str, Any]]) -> tuple[RuleSpec, ..
     for i, rule in enumerate(raw):
         place = f"rules[{i}]"
         read.only(place, rule, RULE)
+        if not read.stored and rule.get("stage", "live") != "live":
+            said = "is live: a declared rule decides at once; draft and shadow are on its page"
+            read.bad(f"{place}.stage", said)
         for key in ("code", "when"):
             if not rule.get(key):
                 read.bad(f"{place}.{key}", "is missing")

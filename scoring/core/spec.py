@@ -208,6 +208,8 @@ def _screening(read: Reader, raw: Mapping[str, Any]) -> ScreeningSpec | None:
         for key in ("name", "country", "birth_date")
         if raw.get(key)
     }
+    for key, name in fields.items() if not read.stored else ():
+        read.plays(f"screening.{key}", name, types=("string",))  # Of others nothing would be read.
     if not fields:
         read.bad("screening", "say which field is the name or the country")
     marks = {"review": REVIEW_FROM, "block": BLOCK_FROM}
@@ -239,7 +241,9 @@ def _countries(read: Reader, raw: Mapping[str, Any], key: str) -> frozenset[str]
         return frozenset(written)  # Earlier releases took any two letters.
     codes = {code: country_code(code) if len(code) == 2 else "" for code in written}
     for code in written:
-        if not codes[code]:
+        if code == "FALSE":
+            read.bad(f"screening.{key}", 'has a false: Norway is written "NO", in quotes')
+        elif not codes[code]:
             read.bad(f"screening.{key}", f"'{code}' is no two-letter country code (quote NO)")
     return frozenset(codes.values())
 
