@@ -131,8 +131,24 @@ def _windows(detector: Detector, before: Bundle, after: Bundle) -> str:
     )
 
 
+def misfit_of(detector: Detector, champion: Deployment | None) -> str:
+    """What the champion does otherwise than the declaration in force says; empty where it fits, and
+    where none serves."""
+    if champion is None or champion.version == deployment.RULES_ONLY:
+        return ""
+    bundle, problem = deployment.bundle_of(detector, champion)
+    if problem:
+        return ""
+    return " ".join(_misfit(champion.version, bundle, deployment.rules_only(detector)))
+
+
 def _fit(version: str, before: Bundle, after: Bundle) -> list[str]:
     """Whether the champion still computes what the declaration says."""
+    fits = f"The champion {version} still fits: fields and features are those it reads."
+    return _misfit(version, before, after) or [fits]
+
+
+def _misfit(version: str, before: Bundle, after: Bundle) -> list[str]:
     theirs, ours = (
         {feature.name: (feature.raw, feature.prepared) for feature in bundle.spec.features}
         for bundle in (before, after)
@@ -143,7 +159,7 @@ def _fit(version: str, before: Bundle, after: Bundle) -> list[str]:
     fields = before.spec.schema != after.spec.schema
     roles = [name for name, of in ROLES.items() if of(before.spec) != of(after.spec)]
     if not (lacks or keeps or other or fields or roles):
-        return [f"The champion {version} still fits: fields and features are those it reads."]
+        return []
     found = [
         f"The champion {version} no longer fits. It goes on with the fields and features that it"
         " was trained with, until a version that is trained on this declaration is promoted;"

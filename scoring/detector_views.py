@@ -13,6 +13,7 @@ from scoring.core.reader import SpecError
 from scoring.core.reasons import duration
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Stage
+from scoring.declaration_changes import misfit_of
 from scoring.deployment import RULES_ONLY
 from scoring.describing import curl_example, feature_lines, field_lines
 from scoring.feature_graph import feature_graph
@@ -89,7 +90,10 @@ def detector_detail(request: HttpRequest, slug: str) -> HttpResponse:
         rules = list(rules_in_force(detector))
         context |= {
             "rules": [(version, text_in_force(version, spec)) for version in rules],
-            "shortfalls": [found.text for found in shortfalls_of(detector, rules)],
+            "shortfalls": [
+                *([misfit] if (misfit := misfit_of(detector, serving)) else []),
+                *(found.text for found in shortfalls_of(detector, rules)),
+            ],
             "live_rules": sum(version.stage == Stage.LIVE for version in rules),
             "graph": feature_graph(spec, detector.config, importance),
             "importance_of": counted,

@@ -273,8 +273,13 @@ def test_a_champion_that_no_longer_fits_is_told_and_left_alone(editor, champion)
     assert "It lacks user_id_distinct_device_id_14d" in told
     config = config_of("payments") | {"description": "Newer"}
     assert "v1 still fits" in previewed(editor, config)
+    page = champion.get_absolute_url()
+    assert "no longer fits" not in text_of(editor.get(page))
     saved(editor, champion, with_windows("7d", "14d"))
     assert Deployment.objects.get().digest == digest
+    told = text_of(editor.get(page))
+    assert "The champion v1 no longer fits." in told
+    assert "It lacks user_id_distinct_device_id_14d" in told
 
 
 @pytest.mark.parametrize(
