@@ -124,6 +124,8 @@ def phrase(spec: DetectorSpec, feature: FeatureSpec, value: float, event: Event)
     if kind in TEXTS:
         return f"{name} {event.fields.get(feature.field, 'missing')}"
     if math.isnan(value):
+        if feature.entity and feature.entity not in spec.pii_fields | event.fields.keys():
+            return f"{_word(feature.entity)} missing"
         own = kind == "numeric" or not feature.entity
         return f"{name} missing" if own else f"no {name} history of this {_word(feature.entity)}"
     if kind == "numeric":

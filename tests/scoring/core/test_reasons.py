@@ -56,6 +56,13 @@ def test_every_kind_of_feature_has_its_words(feature, text):
     assert [reason.text for reason in reasons_for(feature)] == [text]
 
 
+def test_an_event_that_names_no_entity_has_no_history_of_one():
+    (reason,) = reasons_for("device_id_count_24h", device_id=None)
+    assert reason.text == "device missing"
+    (reason,) = reasons_for("merchant_id_mean_amount_1h", merchant_id=None)
+    assert reason.text == "merchant missing"
+
+
 def test_what_is_usual_for_the_entity_stands_beside_what_is_now():
     past = [payment(amount=float(a)) for a in range(10, 20)]
     (reason,) = reasons_for("amount", past=past, amount=900.0)
