@@ -19,7 +19,7 @@ CALENDAR_WORDS = {
     "weekday_sin": "point in the week (sine)",
     "weekday_cos": "point in the week (cosine)",
     "weekend": "1 on Saturday and Sunday, else 0",
-    "night": "1 from midnight to 6 local time, else 0",
+    "night": "1 from 00:00 to 06:59 local time, else 0",
 }
 STATISTIC_WORDS = {
     "sum": "sum",

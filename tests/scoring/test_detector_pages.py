@@ -12,8 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AuditEntry
+from scoring.core.features import calendar
 from scoring.core.schema import EventParser
 from scoring.core.spec import parse_spec
+from scoring.core.transformations import FeatureSpec
 from scoring.describing import example_event, feature_lines, field_lines, meaning
 from scoring.models import Detector
 from tests.factories import config_of, payments, scored_many, shipped_detector, spec_of
@@ -75,6 +77,12 @@ def test_features_are_told_in_words():
 def test_an_entity_is_called_the_same_however_its_field_is_written():
     told = {feature.name: meaning(feature) for feature in spec_of("cards").features}
     assert told["CUSTOMER_ID_count_1d"] == "events of this customer in 1 day"
+
+
+def test_the_night_ends_in_words_where_it_ends_in_numbers():
+    told = meaning(FeatureSpec("night", "calendar", "night"))
+    ends = [minute for minute in range(1440) if calendar(minute * 60.0)["night"]][-1]
+    assert told == f"1 from 00:00 to {ends // 60:02d}:{ends % 60:02d} local time, else 0"
 
 
 def test_fields_say_what_is_required_personal_and_used():
