@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts import vault
 from accounts.models import User
 from accounts.services import record_audit
+from scoring.core.field_checks import field_check
 from scoring.core.spec import DetectorSpec
 from scoring.core.transliteration import first_unseen
 from scoring.models import Detector
@@ -102,7 +103,8 @@ def add_list_entries(
     """Put values of a field on the allow or the deny list, all of them or none.
 
     One outcome for each value, in order; what stands on the list already stays as it is. `typed`:
-    a value with a character that nobody sees is refused, for it was copied along from somewhere.
+    a value with a character that nobody sees is refused, for it was copied along from somewhere,
+    and so is one that the schema lets no event carry, which would stop and let pass nothing.
     Raises PolicyRefused, of the value at place 3 as `values.3`.
     """
     row = lock(detector.pk)
@@ -278,14 +280,19 @@ def _values(
     if not 1 <= len(values) <= MOST_VALUES:
         raise PolicyRefused(("values", f"1 to {MOST_VALUES} values at a time, not {len(values)}."))
     is_whole = spec.type_of(field) == "integer"
+    check = field_check(spec.schema["properties"][field])
     found: list[str | int] = []
     problems = []
-    for place, value in enumerate(values):
-        text = value.strip() if typed else value.replace("\0", "").strip()
-        if problem := _problem_of(text, is_whole=is_whole, typed=typed):
+    for place, given in enumerate(values):
+        text = given.strip() if typed else given.replace("\0", "").strip()
+        problem = _problem_of(text, is_whole=is_whole, typed=typed)
+        value = int(text) if is_whole and not problem else text
+        if typed and not problem and (wrong := check(value)):
+            problem = f"No event carries it: {field} {wrong}."
+        if problem:
             problems.append((f"values.{place}", problem))
         else:
-            found.append(int(text) if is_whole else text)
+            found.append(value)
     if problems:
         raise PolicyRefused(*problems)
     return found

@@ -160,6 +160,22 @@ def test_a_whole_number_is_written_in_digits(cards_detector, lead, text):
         deny_all(cards_detector, lead, text, field="TERMINAL_ID")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("country", "Germany", "country must be a two-letter country code"),
+        ("currency", "EURO", "currency must have at most 3 characters"),
+        ("user_id", "u" * 101, "user_id must have at most 100 characters"),
+    ],
+)
+def test_a_value_that_no_event_may_carry_is_refused_where_it_is_typed(
+    payments_detector, lead, field, value, said
+):
+    with pytest.raises(PolicyRefused, match=f"No event carries it: {said}"):
+        deny_all(payments_detector, lead, value, field=field)
+    deny(payments_detector, lead, value, field=field)  # Carried by one of before, say.
+
+
 def test_times_ids_and_fractions_are_not_listable(payments_detector):
     names = listable(payments_detector.spec())
     assert {"user_id", "location"} <= set(names)
