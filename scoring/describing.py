@@ -155,7 +155,9 @@ def _word(field: str) -> str:
 
 
 def example_event(spec: DetectorSpec, *, at: datetime) -> dict[str, Any]:
-    """An event that the schema accepts: what is required, and what has a role."""
+    """An event that the schema accepts: what is required, and what has a role; where there is
+    nothing of either, every field."""
+    properties = spec.schema["properties"]
     wanted = {
         *spec.schema.get("required", ()),
         spec.id_field,
@@ -163,11 +165,8 @@ def example_event(spec: DetectorSpec, *, at: datetime) -> dict[str, Any]:
         spec.amount_field,
         spec.entity_field,
     }
-    return {
-        name: _example(name, rule, at)
-        for name, rule in spec.schema["properties"].items()
-        if name in wanted
-    }
+    chosen = properties.keys() & wanted or properties.keys()
+    return {name: _example(name, rule, at) for name, rule in properties.items() if name in chosen}
 
 
 def _example(name: str, rule: Mapping[str, Any], at: datetime) -> Any:
@@ -177,7 +176,9 @@ def _example(name: str, rule: Mapping[str, Any], at: datetime) -> Any:
         return True
     if rule["type"] in ("number", "integer"):
         low = rule.get("minimum", rule.get("exclusiveMinimum", 0))
-        value = low + min((rule.get("maximum", low + 100) - low) / 2, 42)
+        high = rule.get("maximum", max(low, 0) + 100)
+        low = 0 if low < 0 < high else low  # An ordinary amount is not the largest refund.
+        value = low + min((high - low) / 2, 42)
         return round(value) if rule["type"] == "integer" else round(float(value), 2)
     if rule.get("format") == "date-time":
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")

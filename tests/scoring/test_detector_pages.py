@@ -30,6 +30,9 @@ def nothing_cached():
     cache.clear()
 
 
+NUMBER_X = {"transformations": [{"type": "numeric", "config": {"fields": ["x"]}}]}
+
+
 def text_of(response):
     return response.content.decode()
 
@@ -56,6 +59,30 @@ def test_a_time_of_day_is_told_and_exemplified_as_one():
     assert EventParser(spec).problems(example_event(spec, at=NOW)) == []
     kinds = {line.name: line.kind for line in field_lines(spec)}
     assert kinds["time_of_day"] == "time of day (23:15)"
+
+
+def test_an_example_has_something_in_it_and_no_amount_below_nothing():
+    config = config_of("payments")
+    config["event"] = {
+        "schema": {
+            "properties": {"x": {"type": "number", "minimum": -1000}, "y": {"type": "string"}}
+        }
+    }
+    config |= {"features": NUMBER_X, "rules": [], "screening": {}}
+    assert example_event(parse_spec(config), at=NOW) == {"x": 42.0, "y": "y-1"}
+    config["event"]["schema"]["required"] = ["x"]
+    assert example_event(parse_spec(config), at=NOW) == {"x": 42.0}
+
+
+def test_one_field_is_not_called_fields(client, analyst, payments_detector):
+    config = config_of("payments") | {"features": NUMBER_X, "rules": [], "screening": {}}
+    payments_detector.config = config | {
+        "event": {"schema": {"properties": {"x": {"type": "number"}}}}
+    }
+    payments_detector.save(update_fields=["config"])
+    client.force_login(analyst)
+    page = " ".join(text_of(client.get(payments_detector.get_absolute_url())).split())
+    assert "checked against 1 field → 1 feature →" in page
 
 
 @pytest.mark.parametrize("slug", SHIPPED)
