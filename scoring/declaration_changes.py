@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scoring import deployment
@@ -113,6 +113,7 @@ def _effects(detector: Detector, config: Mapping[str, Any]) -> list[str]:
         *_fit(champion.version, before, after),
         *_moves(detector, config),
         *_lost(detector, after),
+        *_later(champion.version, before.spec, spec),
         *_unread(champion.version, before, spec),
     ]
 
@@ -200,6 +201,16 @@ def _lost(detector: Detector, after: Bundle) -> list[str]:
         for version in live.select_related("rule").order_by("rule__code")
         if not is_declared(version)
         and (absent := absent_names(version.when, version.parameters, after))
+    ]
+
+
+def _later(version: str, before: DetectorSpec, after: DetectorSpec) -> list[str]:
+    """What the costs that thresholds are chosen by do to a champion: nothing."""
+    if replace(before.costs, recoverability=1.0) == replace(after.costs, recoverability=1.0):
+        return []
+    return [
+        f"The thresholds of {version} stay as they were chosen; those of the next training are"
+        " chosen by the costs of now."
     ]
 
 

@@ -77,3 +77,11 @@ def test_what_was_set_on_the_page_of_the_policy_stands_whatever_is_declared(paym
     assert problems_of_change(payments_detector, config) == []
     config["screening"] = config["screening"] | {"block": 0.99}
     assert [place for place, _ in problems_of_change(payments_detector, config)] == ["screening"]
+
+
+def test_costs_move_no_threshold_of_a_champion_and_that_is_told(champion):
+    costs = config_of("payments")["costs"]
+    said = "The thresholds of v1 stay as they were chosen"
+    assert said in effects(champion, config_of("payments") | {"costs": costs | {"review_cost": 9}})
+    same = config_of("payments") | {"costs": costs | {"recoverability": 0.5}}
+    assert said not in effects(champion, same)
