@@ -7,6 +7,7 @@ from typing import Any
 
 from scoring import deployment
 from scoring.core.bundle import Bundle, BundleError, compile_rules
+from scoring.core.rule_values import never_carried
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import Stage
 from scoring.models import Deployment, Detector
@@ -228,8 +229,13 @@ def _rules(moves: Iterable[DeclaredMove]) -> list[str]:
 
 
 def _constant(spec: DetectorSpec) -> list[str]:
-    """Declared rules whose condition is the same for every event."""
-    return [f"{rule.code} {rule.constant}." for rule in compile_rules(spec) if rule.constant]
+    """Declared rules whose condition, or a part of it, is the same for every event."""
+    told = [f"{rule.code} {rule.constant}." for rule in compile_rules(spec) if rule.constant]
+    fields = spec.schema["properties"]
+    for rule in spec.rules:
+        said = never_carried(rule.when, rule.parameters, fields)
+        told += [f"{rule.code} looks for what it cannot find: {one}." for one in said]
+    return told
 
 
 def _unread(version: str, bundle: Bundle, spec: DetectorSpec) -> list[str]:

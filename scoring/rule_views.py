@@ -17,6 +17,7 @@ from accounts.models import User
 from accounts.typed import is_whole
 from scoring.core.reader import SpecError
 from scoring.core.rule_text import repeated
+from scoring.core.rule_values import never_carried
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.core.types import Stage
 from scoring.models import Detector, Prediction
@@ -213,6 +214,9 @@ def consider(
         "problems": problems, "compiled": compiled, "detector": detector,
         "truth": truth_words(spec), "preview": typed_preview(spec, form),
     }  # fmt: skip
+    if compiled is not None:
+        fields = spec.schema["properties"]
+        found["never_carried"] = never_carried(given["when"], given["parameters"], fields)
     if act == "try" and compiled is not None:
         found["trial"] = try_rule(detector, compiled)
     if request.htmx:  # type: ignore[attr-defined]

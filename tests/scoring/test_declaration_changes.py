@@ -79,6 +79,17 @@ def test_what_was_set_on_the_page_of_the_policy_stands_whatever_is_declared(paym
     assert [place for place, _ in problems_of_change(payments_detector, config)] == ["screening"]
 
 
+def test_a_rule_that_looks_for_what_no_event_has_is_told(payments_detector, settings):
+    settings.FOUR_EYES = False
+    config = config_of("payments")
+    rule = {"code": "GONE", "when": "country in [place]", "parameters": {"place": "Iran"}}
+    config["rules"].append(rule)
+    said = "GONE looks for what it cannot find: no event has 'Iran' in country, which must be a"
+    assert said in effects(payments_detector, config)
+    rule["parameters"]["place"] = "IR"
+    assert "GONE looks" not in effects(payments_detector, config)
+
+
 def test_costs_move_no_threshold_of_a_champion_and_that_is_told(champion):
     costs = config_of("payments")["costs"]
     said = "The thresholds of v1 stay as they were chosen"

@@ -154,6 +154,14 @@ def test_a_condition_that_reads_nothing_of_an_event_is_told(client, analyst, pay
         assert ("reads nothing of events" in told) is bool(said) and said in told
 
 
+def test_a_value_that_no_event_has_is_told(client, analyst, payments_detector):
+    client.force_login(analyst)
+    for when, said in (("country == 'Germany'", True), ("country == 'DE'", False)):
+        typed = {"act": "validate", "when": when, "text": "Some.", "parameters": ""}
+        told = text_of(client.post(page_url("rule_new"), typed, headers={"HX-Request": "true"}))
+        assert ("But no event has &#x27;Germany&#x27; in country" in told) is said
+
+
 def test_a_condition_is_checked_while_it_is_written(client, analyst, payments_detector):
     client.force_login(analyst)
     typed = {"act": "validate", "when": "secret > 1", "parameters": ""}
