@@ -45,19 +45,25 @@ class FieldLine:
 def field_lines(spec: DetectorSpec) -> list[FieldLine]:
     """The event schema as lines of a table, in the order of the declaration."""
     required = set(spec.schema.get("required", ()))
-    roles = {
-        spec.id_field: "id, scored once",
-        spec.time_field: "event time",
-        spec.amount_field: "amount at risk",
-        spec.currency_field: "currency",
-        spec.entity_field: f"the {spec.entity_word} that alerts are about",
-    }
+    roles = [
+        (spec.id_field, "id, scored once"),
+        (spec.time_field, "event time"),
+        (spec.amount_field, "amount at risk"),
+        (spec.currency_field, "currency"),
+        (spec.entity_field, f"the {spec.entity_word} that alerts are about"),
+    ]
+    if spec.screening is not None:
+        roles += [
+            (spec.screening.name_field, "name, screened"),
+            (spec.screening.country_field, "country, screened"),
+            (spec.screening.birth_date_field, "date of birth, screened"),
+        ]
     return [
         FieldLine(
             name=name,
             kind=_kind(rule),
             limits=_limits(rule),
-            role=roles.get(name, ""),
+            role="; ".join(role for field, role in roles if field == name),
             required=name in required,
             personal=name in spec.pii_fields,
         )

@@ -117,6 +117,8 @@ def test_fields_say_what_is_required_personal_and_used():
     assert fields["user_id"].personal
     assert fields["user_id"].role == "the user that alerts are about"
     assert fields["amount"].required
+    assert fields["country"].role == "country, screened"
+    assert (fields["user_name"].role, fields["user_name"].personal) == ("name, screened", True)
     assert fields["amount"].limits == "from 0 to 1,000,000,000"
 
 
