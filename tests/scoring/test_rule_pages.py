@@ -154,6 +154,20 @@ def test_a_condition_that_reads_nothing_of_an_event_is_told(client, analyst, pay
         assert ("reads nothing of events" in told) is bool(said) and said in told
 
 
+def test_a_mistake_elsewhere_is_not_told_as_one_of_the_condition(
+    client, analyst, payments_detector
+):
+    client.force_login(analyst)
+    for changed, said in (
+        ({"text": "By {x}"}, "What it finds: {x} names no parameter"),
+        ({"parameters": "limit = many"}, "Parameters: Line 1: &#x27;many&#x27; is no number"),
+        ({"when": "amount >"}, "</svg> The condition is not finished"),
+    ):
+        typed = {"act": "validate", "when": "amount > 1", "text": "Some.", "parameters": ""}
+        answer = client.post(page_url("rule_new"), typed | changed, headers={"HX-Request": "true"})
+        assert said in " ".join(text_of(answer).split())
+
+
 def test_a_value_that_no_event_has_is_told(client, analyst, payments_detector):
     client.force_login(analyst)
     for when, said in (("country == 'Germany'", True), ("country == 'DE'", False)):
