@@ -146,7 +146,7 @@ class EventParser:
             received=received,
             utc_offset=offset,
             amount=None if amount is None else float(amount),
-            currency=str(fields.get(spec.currency_field, spec.currency)),
+            currency=spec.currency_said(fields.get(spec.currency_field)),
             fields=fields,
             keys={k: keyed(k, key_text(fields[k])) for k in spec.entity_fields if k in fields},
         )

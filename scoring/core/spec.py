@@ -153,10 +153,17 @@ class DetectorSpec:
         """Type of an event's field; one that the schema does not name is a `string`."""
         return str(self.schema["properties"].get(field, {}).get("type", "string"))
 
+    def currency_said(self, code: object) -> str:
+        """The currency of an event that names this code, in whatever case, or none."""
+        said = self.currency if code is None else str(code)
+        return self.currency if said.upper() == self.currency.upper() else said.upper()
+
     def own_amount(self, amount: Decimal | None, currency: str) -> float:
         """An amount as costs count it: NaN (unknown) in another currency than the detector's own,
-        for nothing is converted here."""
-        return math.nan if amount is None or currency != self.currency else float(amount)
+        for nothing is converted here. Earlier releases stored a code as it was written."""
+        if amount is None or self.currency_said(currency) != self.currency:
+            return math.nan
+        return float(amount)
 
     @property
     def risk_delay(self) -> float:

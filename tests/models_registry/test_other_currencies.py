@@ -44,6 +44,13 @@ def rows(payments_detector):
     ])  # fmt: skip
 
 
+def test_a_currency_is_the_same_however_it_is_written(payments_detector):
+    row = scored_many("payments", [payment(amount=40.0, currency="eur")])[0]
+    assert (row.currency, row.event["currency"]) == ("EUR", "eur")
+    assert read(payments_detector).amounts.tolist() == [40.0]
+    assert payments_detector.spec().own_amount(Decimal(40), "eur") == 40.0
+
+
 def read(detector):
     return read_rows(detector, known_at=timezone.now(), report=quiet)
 
