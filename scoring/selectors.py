@@ -127,10 +127,13 @@ def entity_name(prediction: Prediction, entity_field: str) -> str:
 
 
 def earlier_of_entity(row: Prediction, *, limit: int) -> list[Prediction]:
-    """The newest events of the entity before this one, newest first, with what a history needs."""
+    """The newest events of the entity before this one, newest first, with what a history needs.
+
+    Of events of one time those are before it that were scored before it.
+    """
     rows = Prediction.objects.filter(
         entity=row.entity, detector_id=row.detector_id, event_time__lte=row.event_time
-    ).exclude(pk=row.pk)
+    ).exclude(event_time=row.event_time, pk__gte=row.pk)
     needed = ("event_time", "external_id", "event", "vector", "bundle_digest", "detector_id")
     return list(rows.order_by("-event_time", "-id").only(*needed)[:limit])
 

@@ -100,6 +100,19 @@ def test_history_that_is_gone_is_said_to_be_gone(reader, champion):
     assert "instead of" in text or "history of then is no longer kept" in text
 
 
+def test_a_table_of_earlier_events_says_how_many_it_leaves_out(reader, champion):
+    rows = scored_many("payments", [payment(transaction_id=str(i)) for i in range(16)])
+    for row, said in ((rows[15], True), (rows[7], False)):
+        page = reader.get(row.get_absolute_url()).content.decode()
+        assert "Show as table" in page and ("The newest 12 of 15." in page) is said
+
+
+def test_what_comes_later_at_the_same_time_is_no_earlier_event(reader, champion):
+    first, *_ = scored_many("payments", [payment(transaction_id=str(i)) for i in range(6)])
+    page = reader.get(first.get_absolute_url()).content.decode()
+    assert "First event of this user: it has no history of its own" in page
+
+
 def test_a_line_comes_with_its_fit_and_a_sentence(reader, champion):
     text = panel(reader, scored("payments", payment(amount=900.0)), "surrogate", headers=HTMX)
     assert "R² " in text
