@@ -21,7 +21,11 @@ def platform(request: HttpRequest) -> dict[str, object]:
     `degraded` and `role_names` are functions: a fragment without the frame asks the database
     nothing.
     """
-    found: dict[str, object] = {"version": settings.VERSION, "environment": settings.ENVIRONMENT}
+    # Pages have versions of their own, of models and rules.
+    found: dict[str, object] = {
+        "platform_version": settings.VERSION,
+        "environment": settings.ENVIRONMENT,
+    }
     if request.user.is_authenticated:
         found["degraded"] = _degraded
         found["role_names"] = lambda: _role_names(request.user.pk, int(monotonic() / ROLES_KEPT))

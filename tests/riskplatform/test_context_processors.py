@@ -1,6 +1,7 @@
 """What every page says of detectors that have no model, and of who looks at it."""
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
@@ -8,6 +9,7 @@ from accounts.roles import LEAD
 from riskplatform.context_processors import _role_names
 from scoring.deployment import install_rules_only
 from tests.factories import shipped_detector
+from tests.models_registry.versions import VersionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +27,14 @@ def test_one_sentence_names_all_that_have_no_model(client, analyst, slugs, said)
         install_rules_only(shipped_detector(slug))
     client.force_login(analyst)
     assert said in client.get(reverse("detector_list")).content.decode()
+
+
+def test_the_menu_says_the_version_of_the_platform_whatever_the_page_is_about(client, analyst):
+    client.force_login(analyst)
+    version = VersionFactory(detector=shipped_detector("payments"))
+    for page in (reverse("detector_list"), version.get_absolute_url()):
+        said = f'<p class="menu-note">Version {settings.VERSION}</p>'
+        assert said in client.get(page).content.decode()
 
 
 def test_the_menu_names_the_roles_of_its_user_without_asking_each_time(
