@@ -24,8 +24,12 @@ def check_event(read: Reader, event: Mapping[str, Any]) -> None:
         read.bad("event.schema.properties", "declare the fields of an event")
     if not isinstance(event.get("source", ""), str):
         read.bad("event.source", "is the slug of a source")
-    if not (read.stored or isinstance(event.get("label_column", ""), str)):
+    label = event.get("label_column", "")
+    if not (read.stored or isinstance(label, str)):
         read.bad("event.label_column", "is the name of a column in imported files")
+    elif not read.stored and label in read.fields:
+        said = "is a field of events, which would carry the truth: take it out of event.schema"
+        read.bad("event.label_column", f"'{label}' {said}")
     for key in ("id", "time", "amount", "entity"):
         given = event.get(key)
         if given or not (read.stored or given in (None, "")):

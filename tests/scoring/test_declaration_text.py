@@ -30,6 +30,7 @@ def in_sketch(old, new, text=SCREENED):
         ("name: channel", "name: amount", "line 37: screening.name: 'amount' must be declared as"),
         ("[un],", "[un], birth_date: amount,", "line 37: screening.birth_date: 'amount' must be"),
         ("    outcome:", "    stage: shadow\n    outcome:", "line 35: rules[0].stage: is live: a"),
+        ("  time:", "  label_column: channel\n  time:", "line 6: event.label_column: 'channel' is"),
         ("        entity_key: customer_id\n", "",
          "line 26: features.transformations[3].config.entity_key: is missing: name a property"),
     ],
@@ -58,5 +59,6 @@ def test_a_live_rule_may_say_so():
 def test_what_was_taken_in_before_stays_readable():
     config, _ = read_text(SCREENED)
     config["rules"][0]["stage"] = "draft"
+    config["event"]["label_column"] = "channel"
     config["screening"] |= {"name": "amount", "lists": ["gone"]}
     assert parse_spec(config, stored=True).screening.lists == ("gone",)
