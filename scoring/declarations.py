@@ -4,6 +4,7 @@ it here."""
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from scoring import deployment
 from scoring.core.reader import SpecError
-from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.spec import DetectorSpec, ScreeningSpec, parse_spec
 from scoring.declaration_text import base_of, read_text
 from scoring.feature_store.database import lock_windows
 from scoring.models import DeclaredText, Deployment, Detector
@@ -28,6 +29,7 @@ from scoring.policies import (
     screening_of,
 )
 from scoring.rebuilding import rebuild_if_changed
+from scoring.watchlist_files import TITLES
 from scoring.yaml_writing import write_yaml
 
 SHIPPED = Path(__file__).resolve().parent / "detectors"
@@ -184,10 +186,18 @@ def _for_two(detector: Detector, config: Mapping[str, Any]) -> list[tuple[str, s
         found += [_asked_for(move, codes) for move in declared_moves(detector, spec)]
     if "audit_rate" in changed and _comes_to_other(detector, spec, audit_rate_of):
         found.append(("audit_rate", f"{FOR_TWO} on the page of its policy"))
-    if "screening" in changed and _comes_to_other(detector, spec, screening_of):
+    if "screening" in changed and _comes_to_other(detector, spec, _screens):
         said = "scores and countries on the page of its policy; a file (load_detectors) changes"
         found.append(("screening", f"{FOR_TWO} {said} fields and lists"))
     return found
+
+
+def _screens(detector: Detector, spec: DetectorSpec) -> ScreeningSpec | None:
+    """What is screened, lists that there are none of left out: nothing is screened by them."""
+    found = screening_of(detector, spec)
+    if found is None:
+        return None
+    return replace(found, lists=tuple(name for name in found.lists if name in TITLES))
 
 
 def _comes_to_other(

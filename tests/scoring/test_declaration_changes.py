@@ -79,6 +79,15 @@ def test_what_was_set_on_the_page_of_the_policy_stands_whatever_is_declared(paym
     assert [place for place, _ in problems_of_change(payments_detector, config)] == ["screening"]
 
 
+def test_a_list_that_there_is_none_of_may_be_taken_out(payments_detector):
+    stood = config_of("payments")
+    lists = {"lists": [*stood["screening"]["lists"], "ofac"]}
+    payments_detector.config = stood | {"screening": stood["screening"] | lists}
+    assert problems_of_change(payments_detector, stood) == []
+    fewer = stood | {"screening": stood["screening"] | {"lists": ["un"]}}
+    assert [place for place, _ in problems_of_change(payments_detector, fewer)] == ["screening"]
+
+
 def test_a_rule_that_looks_for_what_no_event_has_is_told(payments_detector, settings):
     settings.FOUR_EYES = False
     config = config_of("payments")
