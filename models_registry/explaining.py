@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from django.db import transaction
@@ -19,6 +20,7 @@ from models_registry.core.global_explanation import (
     GlobalExplanation,
     explain_globally,
 )
+from models_registry.datasets import read_vectors
 from models_registry.models import ModelVersion
 from models_registry.registry_models import Artefact, Lineage
 from scoring.core.bundle import Bundle, BundleError
@@ -123,9 +125,10 @@ def _summary(bundle: Bundle, found: GlobalExplanation) -> dict[str, Any]:
 
 
 def unseen_vectors(version: ModelVersion, bundle: Bundle) -> FloatArray:
-    """Logged vectors float64[n, k], n <= 5,000, of the version's data after its last fitted event.
+    """Vectors float64[n, k], n <= 5,000, of the version's data after its last fitted event.
 
-    Only of bundles whose features were the same. Raises ExplanationError when none is left.
+    As they were logged by bundles whose features were the same; where there is none, computed from
+    the stored events as for a training. Raises ExplanationError when no event is left.
     """
     after = float(bundle.manifest.get("training", {}).get("last_fitted_at") or 0.0)
     rows = Prediction.objects.filter(
@@ -142,11 +145,22 @@ def unseen_vectors(version: ModelVersion, bundle: Bundle) -> FloatArray:
         if alike[digest]:
             found.append(np.frombuffer(vector, "<f8"))
     if not found:
-        raise ExplanationError(
-            "No stored event of its test days has a vector with these features any more."
-        )
+        return _computed(version, bundle, list(rows.values_list("pk", flat=True)[:MOST_ROWS]))
     step = max(1, len(found) // MOST_ROWS)
     return np.stack(found[::step][:MOST_ROWS])
+
+
+def _computed(version: ModelVersion, bundle: Bundle, ids: list[UUID]) -> FloatArray:
+    """The bundle's features of stored events, whatever was logged with them."""
+    if not ids:
+        raise ExplanationError("No stored event is left of its test days.")
+    return read_vectors(
+        version.detector,
+        bundle.spec,
+        np.array([pk.bytes for pk in ids], "V16"),
+        known_at=version.dataset.known_at,
+        report=lambda share: None,
+    )
 
 
 def _same_features(digest: str, bundle: Bundle) -> bool:
