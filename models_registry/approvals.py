@@ -96,7 +96,7 @@ def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evi
         text = f"{version.label} was compared with another champion than {champion.label}. {AGAIN}"
         return Evidence("none", False, text, live)
     verdict, cheaper = found["verdict"], found["cheaper"] if found.get("cost") else "undecided"
-    if backs_promotion(verdict, cheaper):
+    if could_decide(found) and backs_promotion(verdict, cheaper):
         what = "ranks better" if verdict == "better" else "costs less"
         text = f"On {found['rows']:,} events new to it, {version.label} surely {what}."
         return Evidence("offline", True, text, live)

@@ -139,12 +139,22 @@ def _on_events_new_to_both(
     if not could_decide(found):
         raise DatasetError(
             f"the {found['rows']:,} events from {moment} on that are new to both hold too few "
-            f"positives to tell models apart: {found['positives']:,}, which tell no more than "
-            f"{found['blocks']:.1f} independent ones. It takes {found['least_positives']:,}, and "
-            f"{found['least_blocks']} independent ones."
+            f"{_lacking(found)}"
         )
     known_at = judged.rows.known_at.isoformat()
     return dict(finite(found | {"champion_saw_test_rows": False, "known_at": known_at}))
+
+
+def _lacking(found: dict[str, Any]) -> str:
+    """Of what a comparison that could decide nothing had too few."""
+    legitimate, least = found["rows"] - found["positives"], found["least_positives"]
+    if legitimate < least <= found["positives"]:
+        return f"legitimate ones to tell models apart: {legitimate:,}. It takes {least:,}."
+    return (
+        f"positives to tell models apart: {found['positives']:,}, which tell no more than "
+        f"{found['blocks']:.1f} independent ones. It takes {least:,}, and "
+        f"{found['least_blocks']} independent ones."
+    )
 
 
 def unseen_from(version: ModelVersion, bundle: Bundle) -> float:

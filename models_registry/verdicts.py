@@ -137,10 +137,18 @@ def _too_few(found: Mapping[str, Any]) -> list[str]:
     """Why a comparison could decide nothing; empty where it could, and where there was none."""
     if not found or could_decide(found):
         return []
-    if found["positives"] < found.get("least_positives", FORMER_LEAST_POSITIVES):
+    least = found.get("least_positives", FORMER_LEAST_POSITIVES)
+    if found["positives"] < least:
         return [
             f"Only {found['positives']} positives were known among these events: too few to tell "
             "models apart. Label more, then evaluate as of today or train again."
+        ]
+    legitimate = found["rows"] - found["positives"]
+    if legitimate < least:
+        return [
+            f"Only {legitimate} legitimate events were known among these: too few to tell what "
+            "false alarms cost. Label legitimate events too, then evaluate as of today or train "
+            "again."
         ]
     return [
         f"The {found['positives']} positives lie together: they tell no more than "

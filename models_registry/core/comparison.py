@@ -51,9 +51,10 @@ class Comparison:
     """The outcome. `cost` is money per event, lower is better; None where amounts are unknown.
 
     `verdict`: `better` or `worse` if the interval of the average precision excludes 0, `undecided`
-    if not, if there are fewer positives than `least_positives`, or if they lie in fewer `blocks`
-    (effective ones; what a block is stands in `unit`) than `least_blocks`. `cheaper` says the same
-    of the cost. `level` is that of both intervals: higher where either may decide.
+    if not, if there are fewer positives than `least_positives`, or fewer legitimate rows than that,
+    or if the positives lie in fewer `blocks` (effective ones; what a block is stands in `unit`)
+    than `least_blocks`. `cheaper` says the same of the cost. `level` is that of both intervals:
+    higher where either may decide.
     """
 
     rows: int
@@ -104,7 +105,7 @@ def compare(
     if known is not None:
         theirs, ours = (_mean_cost(labels, one, known, costs) for one in (champion, candidate))
         cost = _difference(theirs, ours, draws, drawn_at)
-    enough = positives.sum() >= least_positives and effective >= LEAST_BLOCKS
+    enough = _enough(labels.size, positives.sum(), least_positives) and effective >= LEAST_BLOCKS
     return Comparison(
         rows=labels.size,
         positives=int(positives.sum()),
@@ -121,10 +122,17 @@ def compare(
 
 
 def could_decide(found: Mapping[str, Any]) -> bool:
-    """Whether a comparison as it is kept (`Comparison.to_dict`) had enough positives, and enough
-    blocks that hold them, to tell models apart; older ones do not say how much they wanted."""
-    enough = found["positives"] >= found.get("least_positives", FORMER_LEAST_POSITIVES)
+    """Whether a comparison as it is kept (`Comparison.to_dict`) had enough positives, enough blocks
+    that hold them, and enough legitimate rows beside them to tell models apart; older ones do not
+    say how much they wanted."""
+    least = found.get("least_positives", FORMER_LEAST_POSITIVES)
+    enough = _enough(found["rows"], found["positives"], least)
     return bool(enough and found.get("blocks", 0.0) >= found.get("least_blocks", 0))
+
+
+def _enough(rows: int, positives: float, least: int) -> bool:
+    """Of either kind: where nothing is legitimate, who flags all finds all and never errs."""
+    return bool(min(positives, rows - positives) >= least)
 
 
 def backs_promotion(verdict: str, cheaper: str) -> bool:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
+from models_registry import beside_champion
 from models_registry.approvals import evidence_for, request_promotion
 from models_registry.beside_champion import chosen_before
 from models_registry.core.comparison import could_decide
@@ -103,6 +104,19 @@ def test_too_few_positives_decide_nothing_and_say_so(versions, detector):
     told = found.metrics["not_compared"]
     assert "too few positives to tell models apart" in told
     assert told.endswith("It takes 1,000, and 6 independent ones.")
+
+
+def test_too_few_legitimate_events_decide_nothing_and_say_so(versions, monkeypatch):
+    honest = beside_champion.compare_with
+
+    def positives_alone(*args, **options):
+        return honest(*args, **options) | {"rows": 60, "positives": 55}
+
+    monkeypatch.setattr(beside_champion, "compare_with", positives_alone)
+    first, found = evaluate(versions[0])
+    assert first.comparison == {}
+    told = found.metrics["not_compared"]
+    assert told.endswith("too few legitimate ones to tell models apart: 5. It takes 20.")
 
 
 def test_a_pair_is_looked_at_once(versions):

@@ -46,6 +46,7 @@ def test_a_comparison_backs_what_is_better_in_one_thing_and_worse_in_none(versio
         ("better", "undecided", {}, True, "surely ranks better"),
         ("undecided", "better", {}, True, "surely costs less"),
         ("undecided", "better", {"cost": None}, False, "not surely better"),
+        ("undecided", "better", {"positives": 900}, False, "not surely better"),
         ("undecided", "worse", {}, False, "is worse"),
         ("worse", "better", {}, False, "is worse"),
         ("better", "worse", {}, False, "is worse"),

@@ -20,6 +20,8 @@ def judged(*, stage="challenger", **changed):
         ({"positives": 19, "least_positives": 20}, "Only 19 positives were known"),
         ({"positives": 10, "least_positives": "never told"}, ""),
         ({"positives": 9, "least_positives": "never told"}, "Only 9 positives were known"),
+        ({"rows": 120, "positives": 100, "least_positives": 20}, ""),
+        ({"rows": 119, "positives": 100, "least_positives": 20}, "Only 19 legitimate events were"),
         ({"blocks": 6.0, "least_blocks": 6}, ""),
         ({"blocks": 5.9, "least_blocks": 6}, "no more than 5.9 entities with as many each"),
         ({"blocks": "never told", "least_blocks": "never told"}, ""),

@@ -9,6 +9,7 @@ from models_registry.core.comparison import (
     _Precision,
     backs_promotion,
     compare,
+    could_decide,
     mcnemar,
     paired_card_precision,
     paired_means,
@@ -62,6 +63,20 @@ def test_too_few_positives_decide_nothing():
     found = compare(labels, *contenders, amounts=None, **(USUAL | {"least_positives": 21}))
     assert (found.positives, found.least_positives) == (20, 21)
     assert (found.verdict, found.cheaper) == ("undecided", "undecided")
+
+
+def test_without_legitimate_events_who_flags_everything_is_no_cheaper():
+    amounts = np.full(200, 100.0)
+    half = Contender(np.arange(200) / 200, review=0.5, block=2.0)
+    everything = Contender(np.arange(200) / 200, review=0.0, block=2.0)
+    labels = np.ones(200, dtype=int)
+    labels[:19] = 0
+    found = compare(labels, half, everything, amounts=amounts, **USUAL)
+    assert (found.verdict, found.cheaper, found.cost.high < 0) == ("undecided", "undecided", True)
+    assert not could_decide(found.to_dict())
+    labels[19] = 0
+    found = compare(labels, half, everything, amounts=amounts, **USUAL)
+    assert (found.cheaper, could_decide(found.to_dict())) == ("better", True)
 
 
 def test_where_either_of_two_may_decide_each_has_to_be_surer():
