@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models_registry.core import metrics
 from models_registry.core.costs import cost_points
 from models_registry.core.intervals import DAY, Judgement, Traffic, metric_intervals, ratios
-from models_registry.core.kept_metrics import OF_POSITIVES, card_precision_at
+from models_registry.core.kept_metrics import OF_LEGITIMATE, OF_POSITIVES, card_precision_at
 from models_registry.core.resampling import RESAMPLES
 from models_registry.core.threshold_curve import threshold_curve
 from scoring.core.decision import Thresholds
@@ -42,10 +42,11 @@ def evaluate(
     `metrics.cards_a_day` of all these events.
 
     Metrics that need amounts or probabilities are left out without them; those that have no answer
-    (recall without positives, precision without alerts) are NaN. `metrics["intervals"]` has
+    (recall without positives, precision without alerts or legitimate rows) are NaN.
+    `metrics["intervals"]` has
     [low, high] of each at 95 %, `metrics["resampled"]` says how they were made; no intervals with
     `resamples` 0. `metrics["ceilings"]` has what no ranking is above in metrics where that
-    need not be 1; none without positives.
+    need not be 1; none without positives or without legitimate rows.
     """
     days = (event_time // DAY).astype(np.int64)
     judged = Judgement(
@@ -87,13 +88,15 @@ def _metrics(judged: Judgement) -> dict[str, Any]:
     sums = {name: column.sum() for name, column in judged.columns().items()}
     found |= {name: float(value) for name, value in ratios(sums, judged.costs).items()}
     found["alert_rate"] = judged.alert_rate
-    if found["positives"]:
+    if not found["positives"]:
+        found |= dict.fromkeys((*OF_POSITIVES, card), metrics.NAN)
+    elif found["positives"] == found["rows"]:
+        found |= dict.fromkeys((*OF_LEGITIMATE, card), metrics.NAN)
+    else:
         ceiling = metrics.entity_precision_ceiling(
             labels, judged.entities, judged.days, judged.entities_a_day
         )
         found["ceilings"] = {card: ceiling}
-    else:
-        found |= dict.fromkeys((*OF_POSITIVES, card), metrics.NAN)
     if judged.calibrated:
         found["calibration_error"] = metrics.expected_calibration_error(labels, risk)
     if judged.amounts is not None:

@@ -124,15 +124,17 @@ class Judgement:
 
 def ratios(sums: Sums, costs: CostSpec) -> dict[str, FloatArray]:
     """Metrics from sums; every entry has the shape of the sums. NaN where nothing can be said:
-    of precision and F1 that is where nothing is bad or nothing is flagged."""
+    of precision and F1 that is where nothing is bad, nothing is legitimate or nothing is flagged,
+    of false alerts where nothing is legitimate or nothing is rightly flagged."""
     rows, positives, flagged, hits = (
         np.asarray(sums[name], float) for name in ("rows", "positives", "flagged", "hits")
     )
     found = {name: _divide(sums[part], sums[whole]) for name, (part, whole) in PROPORTIONS.items()}
-    telling = (positives > 0) & (flagged > 0)
+    fallible = rows > positives
+    telling = (positives > 0) & (flagged > 0) & fallible
     found["precision"] = np.where(telling, found["precision"], NAN)
     found["f1"] = _divide(2 * hits, np.where(telling, flagged + positives, 0.0))
-    found["false_alerts_per_true_alert"] = _divide(flagged - hits, hits)
+    found["false_alerts_per_true_alert"] = _divide(flagged - hits, np.where(fallible, hits, 0.0))
     if "squared_error" in sums:
         found["brier"] = _divide(sums["squared_error"], rows)
     if "cost" in sums:

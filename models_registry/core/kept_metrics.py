@@ -11,6 +11,8 @@ from typing import Any, Final
 
 OF_POSITIVES: Final = ("precision", "recall", "f1")
 """With card precision, what says nothing of a model where there was nothing to find."""
+OF_LEGITIMATE: Final = ("average_precision", "precision", "f1", "false_alerts_per_true_alert")
+"""With card precision, what is perfect for any model where there was nothing to be wrong about."""
 CARD_PRECISION: Final = re.compile(r"entity_precision_at_([1-9][0-9]{0,2})")
 
 
@@ -33,9 +35,9 @@ def cards_in(*kept: Iterable[str]) -> dict[str, int]:
 def as_told(kept: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics of a version or an evaluation, its folds too; None for what has no answer.
 
-    Without positives that is each of OF_POSITIVES and card precision; F1 also where precision or
-    recall has none. Their intervals are left out, and `mean` and `std` are over the folds that have
-    a value.
+    Without positives that is each of OF_POSITIVES and card precision, without legitimate events
+    each of OF_LEGITIMATE and card precision; F1 also where precision or recall has none. Their
+    intervals are left out, and `mean` and `std` are over the folds that have a value.
     """
     found = dict(kept)
     if isinstance(folds := found.get("folds"), list):
@@ -49,9 +51,10 @@ def as_told(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _over(kept: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`mean` and `std` of folds, those of OF_POSITIVES and card precision anew."""
+    """`mean` and `std` of folds, those that may have no answer anew."""
     found = {key: dict(kept[key]) for key in ("mean", "std") if key in kept}
-    for name in (*OF_POSITIVES, *cards_in(found.get("mean", ()))):
+    names = {*OF_POSITIVES, *OF_LEGITIMATE, *cards_in(found.get("mean", ()))}
+    for name in names:
         known = [value for fold in kept["folds"] if (value := fold.get(name)) is not None]
         for key, of in (("mean", fmean), ("std", pstdev)):
             if name in found.get(key, {}):
@@ -62,6 +65,8 @@ def _over(kept: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _unanswered(kept: Mapping[str, Any]) -> set[str]:
     """Names in `kept` that are numbers although nothing can be told."""
     unknown = {*OF_POSITIVES, *cards_in(kept)} if kept.get("positives") == 0 else set()
+    if kept.get("rows", 0) and kept["rows"] == kept.get("positives"):
+        unknown |= {*OF_LEGITIMATE, *cards_in(kept)}
     if any(name in kept and kept[name] is None for name in ("precision", "recall")):
         unknown.add("f1")
     return {name for name in unknown if kept.get(name) is not None}

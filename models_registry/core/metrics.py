@@ -87,7 +87,7 @@ def average_precision(
 @dataclass(frozen=True)
 class AtThreshold:
     """What flagging every score >= `threshold` gives; precision and F1 are NaN where nothing is
-    flagged or nothing is positive."""
+    flagged, nothing is positive or nothing is negative."""
 
     threshold: float
     alert_rate: float
@@ -103,7 +103,7 @@ def at_threshold(labels: Labels, scores: FloatArray, threshold: float) -> AtThre
     hits = float((flagged & positive).sum())
     n_flagged, n_positive = float(flagged.sum()), float(positive.sum())
     n_negative = labels.size - n_positive
-    telling = bool(n_flagged and n_positive)
+    telling = bool(n_flagged and n_positive and n_negative)
     return AtThreshold(
         threshold=float(threshold),
         alert_rate=_ratio(n_flagged, labels.size),

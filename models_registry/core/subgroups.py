@@ -37,7 +37,7 @@ def subgroup_metrics(
     `vectors` float64[n, k], `labels` 0, 1 or -1 (unknown) and `risk` float64[n]; `names` [k]. A
     group has `level`, `rows`, `positives`, `alert_rate`; `precision`, `recall`,
     `average_precision` of those with a label too where 10 positives or more allow it, else they
-    are None. Groups of fewer than 50 are left out.
+    are None, as is what no legitimate event tells. Groups of fewer than 50 are left out.
     """
     found = []
     for feature, known in levels.items():
@@ -67,5 +67,7 @@ def _group(name: str, labels: NDArray[Any], risk: FloatArray, review: float) -> 
         "alert_rate": alert_rate,
         "precision": at.precision if told and math.isfinite(at.precision) else None,
         "recall": at.recall if told else None,
-        "average_precision": average_precision(labels, risk) if told else None,
+        "average_precision": (
+            average_precision(labels, risk) if told and positives < labels.size else None
+        ),
     }

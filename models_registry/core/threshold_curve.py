@@ -81,7 +81,7 @@ def _ends(ranked: FloatArray, size: int) -> NDArray[np.intp]:
 class AtThresholds:
     """What two thresholds give. `flagged` counts rows, blocked or reviewed, `hits` the positives
     among them. `cost` is money per event, None without amounts; `precision` None where nothing is
-    flagged or nothing is positive."""
+    flagged, nothing is positive or nothing is legitimate."""
 
     review: float
     block: float
@@ -141,6 +141,7 @@ class Curve:
             spent = self._costs.review_cost * (flagged - blocked)
             spent += self._costs.false_block_cost * (blocked - blocked_hits)
             cost = float(self._lost - kept + spent) / self.rows
+        telling = flagged and 0 < self.positives < self.rows
         return AtThresholds(
             review=review,
             block=block,
@@ -149,7 +150,7 @@ class Curve:
             alerts_a_day=float(alerts) / self.days,
             blocked_a_day=float(stopped) / self.days,
             alert_rate=float(alerts) / self.events if self.events else 0.0,
-            precision=float(hits / flagged) if flagged and self.positives else None,
+            precision=float(hits / flagged) if telling else None,
             recall=float(hits) / self.positives if self.positives else None,
             recall_interval=wilson(float(hits), float(self.positives)),
             cost=cost,

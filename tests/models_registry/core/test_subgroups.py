@@ -31,6 +31,13 @@ def test_each_level_has_its_counts_and_metrics():
     assert (groups[1]["recall"], groups[1]["average_precision"]) == (None, None)
 
 
+def test_a_level_without_legitimate_events_tells_its_recall_alone():
+    risk = np.repeat([0.9, 0.1], 30)
+    group = judged(np.ones(60, int), risk, np.ones(60), {1.0: "de"})[0]["groups"][0]
+    assert (group["precision"], group["average_precision"]) == (None, None)
+    assert group["recall"] == 0.5
+
+
 def test_small_levels_are_left_out():
     labels = np.zeros(49, int)
     assert judged(labels, np.zeros(49), np.ones(49), {1.0: "de"}) == []

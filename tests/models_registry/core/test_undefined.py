@@ -7,12 +7,13 @@ import pytest
 
 from models_registry.core.evaluation import evaluate
 from models_registry.core.intervals import ratios
-from models_registry.core.kept_metrics import OF_POSITIVES, as_told
+from models_registry.core.kept_metrics import OF_LEGITIMATE, OF_POSITIVES, as_told
 from models_registry.core.metrics import at_threshold
 from models_registry.core.threshold_curve import Curve, threshold_curve
 from tests.models_registry.core.test_evaluation import BOUNDS, TIGHT, drawn, judge
 
 NOTHING_BAD = drawn() | {"labels": np.zeros(4000, int)}
+NOTHING_GOOD = drawn() | {"labels": np.ones(4000, int)}
 NOTHING_FLAGGED = replace(BOUNDS, review=1.0, block=1.0, medium=1.0, high=1.0, critical=1.0)
 
 
@@ -22,6 +23,15 @@ def test_without_positives_nothing_can_be_told_of_finding_them():
         assert np.isnan(found[name]), name
         assert np.isnan(found["intervals"][name]).all(), name
     assert found["alert_rate"] > 0.0
+
+
+def test_without_legitimate_events_nothing_can_be_told_of_false_alarms():
+    found, _ = judge(NOTHING_GOOD, resamples=50)
+    for name in (*OF_LEGITIMATE, "entity_precision_at_100"):
+        assert np.isnan(found[name]), name
+        assert np.isnan(found["intervals"][name]).all(), name
+    assert "ceilings" not in found
+    assert found["recall"] > 0.0
 
 
 def test_with_nothing_flagged_there_is_neither_precision_nor_f1():
@@ -39,7 +49,8 @@ def test_alerts_that_are_all_wrong_have_a_precision_and_an_f1_of_0():
 
 
 @pytest.mark.parametrize(
-    ("labels", "review"), [(np.zeros(4, int), 0.5), (np.array([1, 0, 0, 0]), 2.0)]
+    ("labels", "review"),
+    [(np.zeros(4, int), 0.5), (np.array([1, 0, 0, 0]), 2.0), (np.ones(4, int), 0.5)],
 )
 def test_counts_and_curves_say_the_same_as_the_evaluation(labels, review):
     risk = np.array([0.9, 0.8, 0.2, 0.1])
@@ -51,7 +62,7 @@ def test_counts_and_curves_say_the_same_as_the_evaluation(labels, review):
         "rows": 4.0,
         "positives": float(labels.sum()),
         "flagged": float((risk >= review).sum()),
-        "hits": 0.0,
+        "hits": float(((risk >= review) & (labels == 1)).sum()),
     }
     told = ratios({name: np.array(value) for name, value in sums.items()}, TIGHT)
     assert np.isnan([told["precision"], told["f1"]]).all()
@@ -67,6 +78,17 @@ def test_an_evaluation_of_before_is_read_as_one_of_today():
     assert told["entity_precision_at_100"] is None
     assert told["intervals"] == {"alert_rate": [0.0, 0.2]}
     assert (told["alert_rate"], told["rows"], kept["f1"]) == (0.1, 9, 0.0)
+
+
+def test_an_evaluation_of_before_without_legitimate_events_is_read_as_one_of_today():
+    perfect = dict.fromkeys(OF_LEGITIMATE, 1.0) | {"entity_precision_at_2": 1.0, "recall": 0.4}
+    kept = {"positives": 9, "rows": 9, "intervals": {"precision": [0.7, 1.0]}} | perfect
+    told = as_told(kept)
+    assert [told[name] for name in (*OF_LEGITIMATE, "entity_precision_at_2")] == [None] * 5
+    assert (told["intervals"], told["recall"]) == ({}, 0.4)
+    assert as_told(kept | {"rows": 10})["precision"] == 1.0
+    means = as_told({"folds": [kept], "mean": {"precision": 1.0}})["mean"]
+    assert means == {"precision": None}
 
 
 def test_an_f1_of_before_without_a_precision_is_none():
