@@ -179,6 +179,13 @@ def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bo
             f"Only {parts.train.positives} labelled positives lie in the training part; "
             f"{spec.training.minimum_positives} are needed. Label more, or wait for labels."
         )
+    if needs_labels and parts.train.positives == parts.train.labelled:
+        raise DatasetError(
+            f"All {parts.train.positives:,} labelled events of the training part are positive, and"
+            " this algorithm tells two kinds apart. Label legitimate events too, choose an"
+            " algorithm that needs no labels, or declare that silence means legitimate"
+            " (training: unlabelled_is_legitimate)."
+        )
     return parts
 
 
