@@ -243,6 +243,16 @@ def test_the_page_costs_the_same_queries_for_any_number_of_rows(client, owner):
     assert spent[0] == spent[1] <= 12
 
 
+def test_the_list_says_why_a_comparison_could_decide_nothing(client, owner, payments_detector):
+    first = VersionFactory.create(detector=payments_detector, number=1, stage="champion")
+    found = comparison(first.digest, verdict="undecided", cheaper="undecided", positives=3)
+    VersionFactory.create(detector=payments_detector, number=2, comparison=found)
+    client.force_login(owner)
+    page = text_of(client.get(reverse("model_list")))
+    assert "v2 is not surely better or worse than v1." in page
+    assert "Only 3 positives were known among these events" in page
+
+
 def test_all_versions_of_a_detector_stand_in_pages(client, owner, payments_detector):
     VersionFactory.create_batch(60, detector=payments_detector)
     client.force_login(owner)
