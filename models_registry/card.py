@@ -237,6 +237,8 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
             f"Only {positives} positives were among the events it was judged on: its numbers are "
             "uncertain."
         )
+    if positives and positives == card["evaluation"]["events"]:
+        found.append("No legitimate event is known among those: nothing tells of false alarms.")
     if card["origin"] == Lineage.Origin.IMPORTED:
         found.append("It was imported: metrics and curves are those that its file states.")
         found += [*_undigested(version), *_moved_before(version)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.models import Job
 from jobs.workflow import JobStatus
+from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES, TrainForm
 from models_registry.models import ModelVersion
 from models_registry.promotion import review_over
@@ -165,7 +166,7 @@ def _newest_challenger(
 
 def version_row(version: ModelVersion, *, currency: str) -> VersionRow:
     """The numbers of a version for a table."""
-    found, compared = version.metrics, version.comparison
+    found, compared = as_told(version.metrics), version.comparison
     difference = compared["average_precision"]["difference"] if compared else None
     shadow = getattr(version, "shadow", None)
     is_moved = bool(found.get("moved_from"))

@@ -160,13 +160,14 @@ def _too_few(found: Mapping[str, Any]) -> list[str]:
 
 def _without_comparison(version: ModelVersion) -> Verdict:
     rows, positives = version.metrics.get("rows", 0), version.metrics.get("positives", 0)
+    precision = as_told(version.metrics).get("average_precision")
     problem = version.metrics.get("not_compared")
     return Verdict(
         f"{version.label} could not be compared with the champion of its day: {problem}"
         if problem
         else f"{version.label} had no champion to be compared with.",
         (
-            f"Average precision {ratio(version.metrics.get('average_precision'))} on {rows:,} "
+            f"Average precision {ratio(precision)} on {rows:,} "
             f"events ({positives:,} positive) that it had not learnt from.",
         ),
     )

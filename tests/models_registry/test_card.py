@@ -144,6 +144,13 @@ def test_what_is_unknown_says_so(client, analyst, payments_detector):
     assert "No metric was recorded." in text
 
 
+def test_a_version_judged_by_bad_events_alone_says_so(version):
+    said = "No legitimate event is known among those: nothing tells of false alarms."
+    assert said not in model_card(version)["limitations"]
+    version.metrics |= {"rows": 40, "positives": 40}
+    assert said in model_card(version)["limitations"]
+
+
 def test_limitations_come_from_the_numbers(version):
     version.metrics |= {"positives": 12}
     version.comparison = {"champion_saw_test_rows": True}

@@ -253,6 +253,18 @@ def test_the_list_says_why_a_comparison_could_decide_nothing(client, owner, paym
     assert "Only 3 positives were known among these events" in page
 
 
+def test_a_perfect_precision_of_before_without_legitimate_events_is_a_dash(
+    client, owner, payments_detector
+):
+    perfect = {"rows": 16, "positives": 16, "average_precision": 1.0}
+    version = VersionFactory.create(detector=payments_detector, number=1, metrics=perfect)
+    client.force_login(owner)
+    assert "1.000" not in text_of(client.get(reverse("model_list")))
+    page = text_of(client.get(version.get_absolute_url()))
+    assert "Average precision \N{EN DASH} on 16 events (16 positive)" in page
+    assert "1.000" not in page
+
+
 def test_all_versions_of_a_detector_stand_in_pages(client, owner, payments_detector):
     VersionFactory.create_batch(60, detector=payments_detector)
     client.force_login(owner)

@@ -108,9 +108,10 @@ class Command(BaseCommand):
         head = ("DETECTOR", "VERSION", "STAGE", "LEARNER", "AP", "RECALL@1%", "TRAINED", "DIGEST")
         self._table(head, [
             (v.detector.slug, v.label, v.stage, v.learner,
-             ratio(v.metrics.get("average_precision")), share(v.metrics.get("recall_at_1pct_fpr")),
+             ratio(told.get("average_precision")), share(told.get("recall_at_1pct_fpr")),
              f"{v.trained_at:%Y-%m-%d %H:%M}", v.digest[:12])
             for v in found
+            for told in (as_told(v.metrics),)
         ])  # fmt: skip
 
     def _info(self, options: dict[str, Any]) -> None:
