@@ -1,5 +1,6 @@
 """Judge a version again: with what is known today, or trained anew over earlier weeks."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -267,13 +268,16 @@ def evaluate_folds(
 ) -> Evaluation:
     """Train the version's algorithm anew on growing histories and judge each on the next tenth.
 
-    Its parameters and what is done about the rare class are the version's own, not what is declared
-    by now. Says how steady that is over time: `metrics` holds every fold, mean and standard
-    deviation (of the population). A fold on days that chose the version's parameters says so
-    (`chose_parameters`): it flatters. Nothing is registered or deployed. Raises as `train_version`.
+    Its features, its parameters and what is done about the rare class are the version's own, not
+    what is declared by now; delay, costs and capacity are those of today. Says how steady that is
+    over time: `metrics` holds every fold, mean and standard deviation (of the population). A fold
+    on days that chose the version's parameters says so (`chose_parameters`): it flatters. Nothing
+    is registered or deployed. Raises as `train_version`, and BundleError when the bundle, which
+    tells the features, does not load.
     """
-    detector = version.detector
-    spec = balanced_like(detector.spec(), version)
+    detector, today = version.detector, version.detector.spec()
+    own = replace(loaded(version.digest).spec, training=today.training, costs=today.costs)
+    spec = balanced_like(own, version)
     known_at = now or timezone.now()
     rows = _read(detector, known_at, spec, progress, high=0.2)
     splits = prequential_splits(

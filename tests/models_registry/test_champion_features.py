@@ -4,6 +4,7 @@ import pytest
 
 from models_registry.approvals import evidence_for
 from models_registry.datasets import DatasetError, read_rows, read_vectors
+from models_registry.evaluating import evaluate_folds
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
 from models_registry.training import train_version
@@ -45,6 +46,16 @@ def train(detector, progress=None):
         detector, learner="logistic_regression", trained_by=None, job=None,
         progress=progress or QuietProgress(), now=KNOWN_AT,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("changed", [{"include_current": False}, {"window": "1d"}])
+def test_over_time_a_version_is_trained_anew_on_what_it_learnt_from(detector, changed):
+    version, asked = train(detector), {"requested_by": None, "job": None, "now": KNOWN_AT}
+    before = evaluate_folds(version, progress=QuietProgress(), **asked).metrics
+    redeclare(detector, **changed)
+    version.refresh_from_db()
+    after = evaluate_folds(version, progress=QuietProgress(), **asked).metrics
+    assert after["mean"] == pytest.approx(before["mean"], nan_ok=True)
 
 
 @pytest.mark.parametrize("changed", [{"include_current": False}, {"window": "1d"}])
