@@ -63,6 +63,16 @@ def test_the_page_has_pictures_and_the_same_as_tables(client, analyst, explained
     assert "higher raises the risk" in text
 
 
+def test_points_that_are_a_sample_are_called_one(client, analyst, explained):
+    client.force_login(analyst)
+    assert "drawn at random" not in client.get(url_of(explained)).content.decode()
+    artefact = Artefact.objects.get()
+    artefact.detail["rows"] = 5000
+    artefact.save(update_fields=["detail"])
+    text = " ".join(client.get(url_of(explained)).content.decode().split())
+    assert "the table of one feature, are of 80 drawn at random" in text
+
+
 def test_the_chosen_feature_stands_in_the_address(client, analyst, explained):
     client.force_login(analyst)
     answer = client.get(url_of(explained), {"feature": "hour"})
