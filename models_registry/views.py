@@ -44,7 +44,8 @@ from models_registry.selectors import (
 from models_registry.shadow_judging import shadow_key
 from models_registry.tuning_panels import tuning_panel
 from models_registry.verdicts import level_of, same_events_rows, verdict_of
-from scoring.core.bundle import BundleError
+from scoring.core.bundle import BundleError, fault_at
+from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 PAGE_SIZE = 50
@@ -218,6 +219,7 @@ def render_version(
         "history": history,
         "left": left_service(version, history),
         "drift": drift_alarm_of(version),
+        "bundle_fault": fault_at(bundle_root() / version.digest, version.digest),
         "error": error,
         **_followed_context(version, champion),
         **_making_context(version),

@@ -165,6 +165,17 @@ def read_manifest(place: Path, digest: str) -> dict[str, Any]:
     return manifest
 
 
+def fault_at(place: Path, digest: str) -> str:
+    """Why the bundle there cannot be loaded, as far as its manifest and the presence of its files
+    tell, which is read quickly; empty where they tell nothing."""
+    try:
+        manifest = read_manifest(place, digest)
+    except BundleError as fault:
+        return str(fault)
+    lost = [name for name in manifest["files"] if not (place / name).is_file()]
+    return f"Bundle {digest[:12]}: {', '.join(lost)} cannot be read." if lost else ""
+
+
 def read_files(place: Path, digest: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Manifest and files of a bundle, every byte checked. Raises BundleError."""
     manifest = read_manifest(place, digest)

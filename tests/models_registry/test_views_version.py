@@ -251,6 +251,16 @@ def test_a_bundle_that_does_not_load_is_refused_and_nothing_changes(client, owne
     assert serving("payments").version == "v1"
 
 
+def test_a_version_whose_bundle_is_gone_says_so_at_its_top(client, analyst, versions):
+    client.force_login(analyst)
+    assert "bundle-fault" not in text_of(client.get(versions[1].get_absolute_url()))
+    gone = VersionFactory(detector=versions[0].detector, number=9, digest="f" * 64)
+    page = text_of(client.get(gone.get_absolute_url()))
+    assert 'id="bundle-fault"' in page
+    assert "Bundle ffffffffffff cannot be read: No such file or directory." in page
+    assert "Until it is put back v9 can be neither promoted nor judged" in page
+
+
 def test_the_page_costs_the_same_queries_for_any_history(client, owner, versions):
     client.force_login(owner)
     spent = []

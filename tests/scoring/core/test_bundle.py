@@ -14,6 +14,7 @@ from scoring.core.bundle import (
     BundleError,
     BundleNotWritten,
     compile_rules,
+    fault_at,
     load_bundle,
     sha256,
     write_bundle,
@@ -71,6 +72,14 @@ def test_a_missing_file_refuses_to_load(written, name):
     (root / digest / name).unlink()
     with pytest.raises(BundleError, match="cannot be read"):
         load_bundle(root, digest)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_seen_without_loading(written, name):
+    root, digest = written
+    assert fault_at(root / digest, digest) == ""
+    (root / digest / name).unlink()
+    assert "cannot be read" in fault_at(root / digest, digest)
 
 
 def test_a_bundle_that_is_not_there_is_a_bundle_error(tmp_path):
