@@ -186,17 +186,6 @@ def test_too_few_labels_register_nothing_and_say_so(detector):
     assert nothing_is_registered()
 
 
-def test_fraud_labels_alone_register_nothing_and_say_what_is_missing():
-    detector = detector_of(learning_config(unlabelled_is_legitimate=False))
-    history(detector, events=400)
-    Label.objects.filter(is_fraud=False).delete()
-    with pytest.raises(DatasetError, match=r"All \d+ labelled .* Label legitimate events too"):
-        train(detector)
-    assert nothing_is_registered()
-    train(detector, "isolation_forest")
-    assert not nothing_is_registered()
-
-
 def test_too_short_a_history_registers_nothing(detector):
     scored_many("cards", [card(i) for i in range(30)])
     with pytest.raises(SplitError, match="too few"):

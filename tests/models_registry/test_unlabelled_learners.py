@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from models_registry.core.splits import LabelHistory, SplitError, TimeSplit
+from models_registry.datasets import DatasetError
 from models_registry.evaluating import EvaluationError, evaluate_as_of, evaluate_folds
 from models_registry.fitting import QuietProgress
+from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from scoring.deployment import loaded
 from scoring.models import Label
@@ -63,6 +65,17 @@ def test_a_detector_without_any_label_is_trained_to_its_capacity(learner):
     assert (version.metrics["rows"], version.metrics["average_precision"]) == (0, None)
     assert bundle.manifest["training"]["rows"] > 500
     assert "labels" not in bundle.manifest["outcome_reference"]
+
+
+@pytest.mark.django_db
+def test_fraud_labels_alone_are_too_little_for_a_learner_that_needs_both_kinds():
+    detector = detector_of(learning_config(unlabelled_is_legitimate=False))
+    history(detector, events=400)
+    Label.objects.filter(is_fraud=False).delete()
+    with pytest.raises(DatasetError, match=r"All \d+ labelled .* Label legitimate events too"):
+        trained(detector, "logistic_regression")
+    assert not ModelVersion.objects.exists()
+    assert trained(detector).label == "v1"
 
 
 @pytest.mark.django_db
