@@ -15,7 +15,7 @@ from models_registry.models import Dataset, ModelVersion, PromotionDecision
 from models_registry.rare_class import WITHOUT_LABELS
 from models_registry.registry_models import Artefact, Lineage
 from models_registry.selectors import lineage_of, move_of
-from scoring.core.bundle import BundleError, read_manifest
+from scoring.core.bundle import BundleError, fault_at, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.deployment import bundle_root
@@ -67,7 +67,7 @@ def model_card(version: ModelVersion) -> dict[str, Any]:
         "version": version.label,
         "stage": version.stage,
         "bundle_digest": version.digest,
-        "bundle_fault": fault,
+        "bundle_fault": fault or fault_at(bundle_root() / version.digest, version.digest),
         "detector": _detector(version, spec),
         "learner": version.learner,
         "parameters": version.parameters,

@@ -198,7 +198,9 @@ def _drift(versions: dict[str, str]) -> Iterator[Metric]:
 
 def _info(versions: dict[str, str]) -> Metric:
     info = GaugeMetricFamily(
-        "riskplatform_model_info", "What serves.", labels=["detector", "model_version"]
+        "riskplatform_model_info",
+        "Which version is to serve; riskplatform_shortfalls says where it cannot.",
+        labels=["detector", "model_version"],
     )
     for slug, version in sorted(versions.items()):
         info.add_metric([slug, version], 1)

@@ -144,6 +144,18 @@ def test_what_is_unknown_says_so(client, analyst, payments_detector):
     assert "No metric was recorded." in text
 
 
+def test_a_bundle_that_lost_a_file_is_a_fault(payments_detector, payments_digest):
+    place = bundle_root() / payments_digest
+    whole = VersionFactory(detector=payments_detector, digest=payments_digest)
+    assert model_card(whole)["bundle_fault"] == ""
+    lost = place / "model.onnx"
+    kept = lost.rename(place / "elsewhere")
+    try:
+        assert "model.onnx cannot be read" in model_card(whole)["bundle_fault"]
+    finally:
+        kept.rename(lost)
+
+
 def test_a_version_judged_by_bad_events_alone_says_so(version):
     said = "No legitimate event is known among those: nothing tells of false alarms."
     assert said not in model_card(version)["limitations"]
