@@ -57,7 +57,7 @@ def model_card(version: ModelVersion) -> dict[str, Any]:
 
     `version` from `selectors.documented_versions`: five more queries, and the bundle's manifest.
     """
-    manifest, fault = _manifest(version)
+    manifest = _manifest(version)
     spec = _declared(version, manifest)
     lineage = lineage_of(version)
     explained = Artefact.objects.filter(version=version, kind=Artefact.Kind.EXPLANATION).first()
@@ -67,7 +67,7 @@ def model_card(version: ModelVersion) -> dict[str, Any]:
         "version": version.label,
         "stage": version.stage,
         "bundle_digest": version.digest,
-        "bundle_fault": fault or fault_at(bundle_root() / version.digest, version.digest),
+        "bundle_fault": fault_at(bundle_root() / version.digest, version.digest),
         "detector": _detector(version, spec),
         "learner": version.learner,
         "parameters": version.parameters,
@@ -94,11 +94,12 @@ def model_card(version: ModelVersion) -> dict[str, Any]:
     return card
 
 
-def _manifest(version: ModelVersion) -> tuple[dict[str, Any], str]:
+def _manifest(version: ModelVersion) -> dict[str, Any]:
+    """Empty where it cannot be read, which `bundle_fault` tells."""
     try:
-        return read_manifest(bundle_root() / version.digest, version.digest), ""
-    except BundleError as error:
-        return {}, str(error)
+        return read_manifest(bundle_root() / version.digest, version.digest)
+    except BundleError:
+        return {}
 
 
 def _declared(version: ModelVersion, manifest: dict[str, Any]) -> DetectorSpec | None:

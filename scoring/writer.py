@@ -40,7 +40,7 @@ TALLY = f"""
 PREDICTIONS = Prediction._meta.db_table
 COPY_FROM = 24
 """Rows from which COPY beats other ways on PostgreSQL (measured)."""
-PATIENCE = 20.0
+SILENCE = 20.0
 """Seconds for which scoring waits for a word of PostgreSQL; a writer of SQLite waits as long."""
 KNOWN = f"""
     SELECT external_id FROM {PREDICTIONS} WHERE detector_id = %s AND external_id IN ({{marks}})
@@ -126,7 +126,7 @@ def together() -> Iterator[Trip | None]:
     if not postgres.is_used():
         yield None
         return
-    trip = Trip(patience=PATIENCE)
+    trip = Trip(patience=SILENCE)
     yield trip
     trip.go()
 

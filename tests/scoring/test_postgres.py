@@ -107,7 +107,7 @@ def test_a_server_that_says_nothing_is_left_after_a_while():
 
 
 def test_scoring_does_not_wait_for_a_silent_server_without_end(payments_detector, monkeypatch):
-    monkeypatch.setattr(writer, "PATIENCE", 0.2)
+    monkeypatch.setattr(writer, "SILENCE", 0.2)
     monkeypatch.setattr(services, "ATTEMPTS", 1)
     lock = f"LOCK TABLE {writer.PREDICTIONS} IN ACCESS EXCLUSIVE MODE"
     settings = connection.get_connection_params()
