@@ -329,7 +329,11 @@ def _settled(outcome: Outcome | DeadLetter, alert_above: float) -> Settled:
 
 
 class Patience:
-    """Tries a step until it succeeds or the consumer is to stop. Nothing is ever skipped."""
+    """Tries a step until it succeeds or the consumer is to stop. Nothing is ever skipped.
+
+    Every step is tried once: what is in hand when the stop comes is stored, published and
+    acknowledged, rather than left to be done again by whoever reads next.
+    """
 
     def __init__(self, stop: threading.Event, counts: Counts) -> None:
         self._stop = stop
@@ -338,26 +342,27 @@ class Patience:
     def attempt(
         self, step: Callable[[], Result], *, wait: Callable[[float], None]
     ) -> Result | None:
-        """The step's result, or None when told to stop first.
+        """The step's result, or None when it failed and we are told to stop.
 
         `wait` passes the seconds before the next try and keeps the broker's session alive.
         """
         pause = FIRST_PAUSE
-        while not self._stop.is_set():
+        while True:
             try:
                 return step()
             # Whatever it is: to go on would lose messages, and to end would only start again.
             except Exception as error:
                 self._counts.waits += 1
-                logger.error(
-                    "The batch is not settled (%s); it is tried again in %.1f s.",
-                    _told(error), pause,
-                )  # fmt: skip
+                again = f"it is tried again in {pause:.1f} s"
+                then = "it is left to whoever reads next" if self._stop.is_set() else again
+                logger.error("The batch is not settled (%s); %s.", _told(error), then)
                 if not connection.in_atomic_block:
                     connection.close()
-            wait(pause)
+            if not self._stop.is_set():
+                wait(pause)
+            if self._stop.is_set():
+                return None
             pause = min(pause * 2, LONGEST_PAUSE)
-        return None
 
 
 class Pulse:

@@ -191,6 +191,23 @@ def test_the_pauses_end_when_the_consumer_is_to_stop():
     assert Patience(stop, Counts()).attempt(step, wait=lambda _: stop.set()) is None
 
 
+def test_what_is_in_hand_when_the_stop_comes_is_finished():
+    stop = threading.Event()
+    stop.set()
+    assert Patience(stop, Counts()).attempt(lambda: "settled", wait=[].append) == "settled"
+
+
+def test_what_fails_while_stopping_is_left_without_a_wait():
+    stop, pauses = threading.Event(), []
+    stop.set()
+
+    def step():
+        raise OperationalError
+
+    assert Patience(stop, Counts()).attempt(step, wait=pauses.append) is None
+    assert pauses == []
+
+
 def test_the_log_of_a_failure_does_not_quote_the_event(payments_detector, monkeypatch, caplog):
     def breaks(slug, events):
         raise DataError("Ada Lovelace is too long")
