@@ -74,6 +74,7 @@ def field_lines(spec: DetectorSpec) -> list[FieldLine]:
 def _kind(rule: Mapping[str, Any]) -> str:
     forms = {
         "date-time": "time (ISO 8601)",
+        "date": "day (1962-11-23)",
         "country": "country (ISO 3166-1)",
         "time-of-day": "time of day (23:15)",
     }
@@ -188,6 +189,8 @@ def _example(name: str, rule: Mapping[str, Any], at: datetime) -> Any:
         return round(value) if rule["type"] == "integer" else round(float(value), 2)
     if rule.get("format") == "date-time":
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if rule.get("format") == "date":
+        return "1962-11-23"
     if rule.get("format") == "country":
         return "DE"
     if rule.get("format") == "time-of-day":

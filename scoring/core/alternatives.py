@@ -22,7 +22,7 @@ FINE: Final = 41
 MOST_LEVELS: Final = 12
 SHARES: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.25, 1.5, 2.0, 3.0, 5.0)
 NUMBERS: Final = ("number", "integer")
-TIME_FORMATS: Final = ("date-time", "time-of-day")
+TIME_FORMATS: Final = ("date-time", "date", "time-of-day")
 OF_CODES: Final = frozenset(("category", "distinct", "changes"))
 """Kinds that tell a field's values apart and ask for no more."""
 

@@ -15,6 +15,7 @@ ROLES: Final = (
 KEEP, DROP = "keep", "drop"
 """What becomes of fields that the schema does not name."""
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
+CODE_LENGTH: Final = 3
 
 
 def check_event(read: Reader, event: Mapping[str, Any]) -> None:
@@ -75,6 +76,19 @@ def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
     if read.stored:
         return
     if currency.get("field"):
-        read.known_field("event.currency.field", currency["field"])
+        name = read.known_field("event.currency.field", currency["field"])
+        if name in read.fields and not _holds_codes(read.fields[name]):
+            said = "holds codes of three letters: a string with minLength and maxLength 3"
+            read.bad("event.currency.field", f"'{name}' {said}, or an enum of such codes")
     if not CURRENCY.fullmatch(str(currency.get("default", "EUR"))):
         read.bad("event.currency.default", "is a code of three capital letters such as EUR")
+
+
+def _holds_codes(rule: Mapping[str, Any]) -> bool:
+    """Whether no other text than one of three characters passes: more would be cut off."""
+    if rule["type"] != "string":
+        return False
+    allowed = rule.get("enum")
+    if isinstance(allowed, list):
+        return all(code is None or len(str(code)) == CODE_LENGTH for code in allowed)
+    return rule.get("minLength") == rule.get("maxLength") == CODE_LENGTH

@@ -6,7 +6,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,8 @@ MAX_NUMBER = float(2**53)
 """Beyond it a float64 no longer tells whole numbers apart."""
 
 CLOCK_TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$", re.ASCII)
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 Check = Callable[[Any], str | None]
 """A value -> what is wrong with it, None where nothing is."""
@@ -32,6 +34,38 @@ def parse_time(text: str) -> tuple[float, float]:
         moment = moment.replace(tzinfo=UTC)
     offset = moment.utcoffset()
     return moment.timestamp(), offset.total_seconds() if offset else 0.0
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(parse_time(text))
+    except (ValueError, OverflowError):
+        return False
+
+
+def _is_day(text: str) -> bool:
+    """ISO 8601 knows other forms; this one alone is what people write."""
+    try:
+        return DAY.fullmatch(text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _is_country(text: str) -> bool:
+    return len(text) == 2 and text.isascii() and text.isalpha()
+
+
+def _is_clock_time(text: str) -> bool:
+    return CLOCK_TIME.match(text) is not None
+
+
+FORMATS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "date-time": (_is_time, "an ISO-8601 time such as 2026-11-21T09:30:00+01:00"),
+    "date": (_is_day, "a day such as 1962-11-23"),
+    "country": (_is_country, "a two-letter country code (ISO 3166-1)"),
+    "time-of-day": (_is_clock_time, "a time of day such as 23:15"),
+}
+"""What a text of each format is, tested and in words."""
 
 
 def _number(rule: Mapping[str, Any]) -> Check:
@@ -69,7 +103,7 @@ def _number(rule: Mapping[str, Any]) -> Check:
 
 def _string(rule: Mapping[str, Any]) -> Check:
     shortest, longest = rule.get("minLength", 0), rule.get("maxLength", MAX_TEXT)
-    form = rule.get("format", "")
+    form = FORMATS.get(str(rule.get("format", "")))
 
     def check(value: Any) -> str | None:
         if not isinstance(value, str):
@@ -80,16 +114,7 @@ def _string(rule: Mapping[str, Any]) -> Check:
             return f"must have at least {shortest} character{'s' if shortest > 1 else ''}"
         if len(value) > longest:
             return f"must have at most {longest} characters"
-        if form == "date-time":
-            try:
-                parse_time(value)
-            except (ValueError, OverflowError):
-                return "must be an ISO-8601 time such as 2026-11-21T09:30:00+01:00"
-        if form == "time-of-day" and not CLOCK_TIME.match(value):
-            return "must be a time of day such as 23:15"
-        if form == "country" and not (len(value) == 2 and value.isascii() and value.isalpha()):
-            return "must be a two-letter country code (ISO 3166-1)"
-        return None
+        return None if form is None or form[0](value) else f"must be {form[1]}"
 
     return check
 

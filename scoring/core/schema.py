@@ -1,8 +1,8 @@
 """Validate a raw event against its detector's schema (a subset of JSON Schema).
 
 Supported keywords: type (string, number, integer, boolean), minimum, exclusiveMinimum, maximum,
-enum, minLength, maxLength, format (date-time, country, time-of-day), required. Fields that the
-schema does not name are kept when they are plain values: a client may send more than is read. A
+enum, minLength, maxLength, format (see `field_checks.FORMATS`), required. Fields that the schema
+does not name are kept when they are plain values: a client may send more than is read. A
 declaration may say that they are dropped: then nothing of them is checked or kept.
 """
 

@@ -7,11 +7,10 @@ it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scoring.core.field_checks import bounds_check
+from scoring.core.field_checks import FORMATS, bounds_check
 from scoring.core.reader import Reader
 from scoring.core.shape import is_number
 
-FORMATS: Final = ("date-time", "country", "time-of-day")
 NOTES: Final = ("title", "description", "examples", "$comment")
 """Keywords that are for whoever reads the declaration, and check nothing."""
 _OF_NUMBERS: Final = ("minimum", "exclusiveMinimum", "maximum")
@@ -48,7 +47,7 @@ def _check_field(read: Reader, place: str, name: str, rule: Mapping[str, Any]) -
     for key in ("minLength", "maxLength"):
         if key in rule and not (isinstance(rule[key], int) and 0 <= rule[key] < MOST_LENGTH):
             read.bad(f"{place}.{key}", "is a whole number from 0")
-    if kind == "string" and rule.get("format", FORMATS[0]) not in FORMATS:
+    if kind == "string" and "format" in rule and str(rule["format"]) not in FORMATS:
         read.bad(f"{place}.format", f"'{rule['format']}' is none of {', '.join(FORMATS)}")
     _check_bounds(read, place, rule)
     _check_enum(read, f"{place}.enum", kind, rule.get("enum"))

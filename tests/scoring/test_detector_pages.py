@@ -61,6 +61,15 @@ def test_a_time_of_day_is_told_and_exemplified_as_one():
     assert kinds["time_of_day"] == "time of day (23:15)"
 
 
+def test_a_day_is_told_and_exemplified_as_one():
+    config = config_of("fraud")
+    config["event"]["schema"]["properties"]["born"] = {"type": "string", "format": "date"}
+    config["event"]["schema"]["required"].append("born")
+    spec = parse_spec(config)
+    assert EventParser(spec).problems(example_event(spec, at=NOW)) == []
+    assert {line.name: line.kind for line in field_lines(spec)}["born"] == "day (1962-11-23)"
+
+
 def test_an_example_has_something_in_it_and_no_amount_below_nothing():
     config = config_of("payments")
     config["event"] = {

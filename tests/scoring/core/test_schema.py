@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from scoring.core.field_checks import parse_time
+from scoring.core.field_checks import field_check, parse_time
 from scoring.core.schema import FUTURE_SECONDS, EventParser, SchemaError
 from scoring.core.spec import parse_spec
 from tests.factories import START, config_of, payment, spec_of
@@ -81,6 +81,24 @@ def test_a_field_that_breaks_its_rule_is_named(slug, good, field, value, says):
     ((found, message),) = problems(slug, {**good, field: value})
     assert found == field
     assert says in message
+
+
+@pytest.mark.parametrize(
+    ("born", "says"),
+    [
+        ("1962-11-23", None),
+        ("2000-02-29", None),
+        ("23.11.1962", "a day such as 1962-11-23"),
+        ("1962-11-31", "a day such as"),
+        ("19621123", "a day such as"),
+        ("1962-W47-5", "a day such as"),
+        ("1962-11-23T00:00:00Z", "a day such as"),
+        ("١٩٦٢-11-23", "a day such as"),
+    ],
+)
+def test_a_day_is_written_in_one_form(born, says):
+    found = field_check({"type": "string", "format": "date"})(born)
+    assert found is None if says is None else says in found
 
 
 def test_each_offending_field_is_listed_once():

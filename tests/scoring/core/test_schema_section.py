@@ -13,6 +13,10 @@ def problems(rule, **schema):
     config = config_of("fraud")
     config["event"]["schema"] |= schema
     config["event"]["schema"]["properties"]["seats"] = rule
+    return mistakes(config)
+
+
+def mistakes(config):
     try:
         parse_spec(config)
     except SpecError as error:
@@ -26,7 +30,7 @@ def problems(rule, **schema):
         ({"type": "string", "pattern": "^a"}, "pattern", "is not checked: a field of type string"),
         ({"type": "number", "minLength": 1}, "minLength", "takes enum, minimum, exclusiveMinimum"),
         ({"type": "boolean", "default": True}, "default", "takes enum"),
-        ({"type": "string", "format": "email"}, "format", "'email' is none of date-time, country"),
+        ({"type": "string", "format": "email"}, "format", "'email' is none of date-time, date, c"),
     ],
 )
 def test_a_keyword_by_which_nothing_is_checked_is_told(rule, key, said):
@@ -93,10 +97,31 @@ def test_the_schema_is_that_of_an_object_and_has_no_other_keyword():
         {"type": "string", "enum": ["a", None], "title": "Seats", "description": "Which."},
         {"type": "integer", "enum": [1, 2.0], "minimum": 1, "maximum": 2},
         {"type": "string", "format": "time-of-day"},
+        {"type": "string", "format": "date"},
     ],
 )
 def test_what_is_checked_or_only_a_note_is_taken(rule):
     assert problems(rule) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "taken"),
+    [
+        ({"type": "string", "minLength": 3, "maxLength": 3}, True),
+        ({"type": "string", "enum": ["EUR", "usd", None]}, True),
+        ({"type": "string"}, False),
+        ({"type": "string", "minLength": 3, "maxLength": 4}, False),
+        ({"type": "string", "enum": ["EUR", "USDT"]}, False),
+        ({"type": "number"}, False),
+    ],
+)
+def test_a_currency_field_holds_codes_of_three_letters(rule, taken):
+    config = config_of("fraud")
+    config["event"]["schema"]["properties"]["currency"] = rule
+    config["event"]["currency"] = {"field": "currency", "default": "EUR"}
+    found = mistakes(config)
+    assert ("codes of three letters" in found.get("event.currency.field", "")) is not taken
+    assert set(found) <= {"event.currency.field"}
 
 
 def test_what_an_earlier_release_took_in_stays_readable():
