@@ -1,6 +1,7 @@
 """Log in and out over the API: a user name and a password for a pair of tokens."""
 
 import math
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import authenticate
@@ -69,6 +70,14 @@ class OpenView(APIView):
         return "Bearer"
 
 
+class LockedOut(Throttled):
+    """429 whose text has the wait once: the class itself would say it again, in seconds."""
+
+    def __init__(self, left: timedelta) -> None:
+        super().__init__(detail=lock_message(left))
+        self.wait: int = math.ceil(left.total_seconds())
+
+
 class LoginView(OpenView):
     """User name and password for an access token and a refresh token."""
 
@@ -80,7 +89,7 @@ class LoginView(OpenView):
         username = given["username"]
         left = locked_for(username, client_address(request._request))
         if left is not None:
-            raise Throttled(wait=math.ceil(left.total_seconds()), detail=lock_message(left))
+            raise LockedOut(left)
         user = authenticate(request._request, username=username, password=given["password"])
         if user is None:
             raise AuthenticationFailed(WRONG)

@@ -36,7 +36,7 @@ HEADERS = {
 
 def is_api(path: str) -> bool:
     """Whether clients of the API ask there, who are answered in JSON."""
-    return path.startswith(PREFIX) or path in WHOLE
+    return path.startswith(PREFIX) or path.rstrip("/") in WHOLE
 
 
 class FragmentMiddleware:

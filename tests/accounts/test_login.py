@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -92,6 +93,17 @@ def test_an_address_written_as_ipv6_is_the_same_address():
         note_failed_login("ann", "::ffff:192.0.2.1")
     assert locked_for("ann", "192.0.2.1")
     assert locked_for("ann", "192.0.2.2") is None
+
+
+def test_the_api_says_once_when_to_come_back(client, ann):
+    for _ in range(MAX_FAILURES):
+        note_failed_login("ann", "127.0.0.1")
+    form = {"username": "ann", "password": PASSWORD}
+    refused = client.post(reverse("api_login"), form, content_type="application/json")
+    wait = r"Too many failed attempts. Try again in (\d+) minutes."
+    said = re.fullmatch(wait, refused.json()["detail"])
+    assert said is not None
+    assert 0 < int(refused["Retry-After"]) <= 60 * int(said[1])
 
 
 @pytest.mark.parametrize("door", ["login", "api_login"])

@@ -113,3 +113,9 @@ def test_what_broke_otherwise_is_500(path, start):
         response = errors.server_error(RequestFactory().get(path))
     assert (response.status_code, response.has_header("Retry-After")) == (500, False)
     assert response.content.decode().lstrip().startswith(start)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/detect/", "/batch-detect/", "/api/v1/no/such"])
+def test_what_a_client_asks_for_in_vain_is_told_in_json(one_host, path):
+    assert call(path)[0::2] == (404, '{"detail": "There is nothing at this address."}')
