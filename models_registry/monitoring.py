@@ -53,7 +53,8 @@ ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
 CALENDAR = frozenset(("calendar", "clock_sin", "clock_cos"))
 """Kinds of features that say when an event was: of less than a whole week they say nothing."""
 NO_WEEK = "The champion has not served for a whole week, as the calendar is told of."
-PAUSED = "The champion scored nothing in {} hours of the week that usually have events."
+PAUSED = "The champion scored nothing in {} of the week that would usually bring events."
+BURST = "In {} of the week came many times as many events as usually then."
 SCORE_NAME, ALERT_NAME, LABEL_NAME = "score", "alert rate", "fraud rate"
 
 
@@ -186,10 +187,19 @@ def _measure_feature(
     """What follows the calendar is told of a whole week, all else of the newest events."""
     if feature.kind not in CALENDAR or too_few(len(recent.vectors), LEAST_ROWS):
         return measure_values(feature.name, recent.vectors[:, place], reference)
-    if recent.week is None or recent.paused:
+    if recent.week is None or recent.paused or recent.burst:
         nothing = measure_values(feature.name, recent.vectors[:0, place], reference)
-        return replace(nothing, reason=PAUSED.format(recent.paused) if recent.paused else NO_WEEK)
+        return replace(nothing, reason=_why_no_week(recent))
     return measure_values(feature.name, recent.week[:, place], reference)
+
+
+def _why_no_week(recent: Recent) -> str:
+    """Why the calendar cannot be told of."""
+    if recent.week is None:
+        return NO_WEEK
+    hours = recent.paused or recent.burst
+    told = PAUSED if recent.paused else BURST
+    return told.format("1 hour" if hours == 1 else f"{hours} hours")
 
 
 def _alerts_reference(bundle: Bundle) -> Mapping[str, Any] | None:

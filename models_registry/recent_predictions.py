@@ -4,6 +4,7 @@ The training window covers whole weeks. The newest events of a busy detector cov
 the calendar says of them (hour, night, weekend) differs from any week, though nothing moved. So
 that is read off a week as a whole, and all else off the newest, where a sudden shift shows first.
 A week with a pause in it is no whole week: its hours and days differ because something stood still.
+Nor is one with a burst in it, some hours of which hold many times what usually comes then.
 """
 
 from collections.abc import Iterator
@@ -31,9 +32,14 @@ LEAST_DAYS = 5
 """Of a week that tells what is usual: some are closed for two."""
 LEAST_MISSED = 5
 """Events that a pause lets expect: with fewer it may be chance that none came."""
-MOST_MISSING = 0.02
-"""Share of a week's usual events that pauses may cover. From 2 % on such a week may look like
-moderate drift of whether it is night, or weekend, where few events are (Wasserstein / std)."""
+MOST_OFF = 0.02
+"""Share of a week's usual events that pauses may cover, and of its own that bursts may add. From
+2 % on such a week may look like moderate drift of whether it is night, or weekend, where few events
+are (Wasserstein / std)."""
+BURST, LEAST_SIGMAS = 3.0, 5.0
+"""A burst is an hour with so many times its usual events, and so far beyond what chance brings."""
+LONGEST_BURST = 24
+"""Hours of a week; what comes in more of them is no burst but how it is now."""
 BEGINNING = 100
 """First events whose middle one says since when the champion has served."""
 GOLDEN = 0.618033988749895
@@ -46,7 +52,8 @@ class Recent:
     """Recent predictions of a bundle: `vectors` float64[n, k] of the newest, `risk` float64[n] (NaN
     where no model scored), the span of their event times; `week` float64[m, k] of a whole week,
     None where the champion has not served for one; `paused`: hours of it in which nothing came
-    though something usually does, 0 where that is little."""
+    though something usually does, `burst`: hours in which many times as much came as usually does,
+    0 where that is little."""
 
     vectors: FloatArray
     risk: FloatArray
@@ -54,6 +61,7 @@ class Recent:
     last_at: datetime | None
     week: FloatArray | None
     paused: int = 0
+    burst: int = 0
 
 
 def read_recent(detector: Detector, bundle: Bundle) -> Recent:
@@ -73,7 +81,11 @@ def read_recent(detector: Detector, bundle: Bundle) -> Recent:
         times.append(event_time)
         risks.append(score if probability is None else probability)
     width, last = len(bundle.plan.names), max(times, default=None)
-    week, paused = (None, 0) if last is None else _whole_week(own, detector, last, width)
+    week, paused, burst = None, 0, 0
+    if last is not None and (read := _whole_week(own, last, width)) is not None:
+        week, came, share = read
+        expected = expected_of(came, _usual(detector, last - WEEK, share))
+        paused, burst = paused_hours(came, expected), burst_hours(came, expected)
     return Recent(
         vectors=_matrix(vectors, width),
         risk=np.array(risks, float),  # None becomes NaN.
@@ -81,6 +93,7 @@ def read_recent(detector: Detector, bundle: Bundle) -> Recent:
         last_at=last,
         week=week,
         paused=paused,
+        burst=burst,
     )
 
 
@@ -89,15 +102,15 @@ def _matrix(vectors: list[bytes], width: int) -> FloatArray:
 
 
 def _whole_week(
-    own: "QuerySet[Prediction]", detector: Detector, end: datetime, width: int
-) -> tuple[FloatArray | None, int]:
-    """float64[m, width] of the week that ends then, None where the champion did not serve then;
-    and the hours for which it paused."""
+    own: "QuerySet[Prediction]", end: datetime, width: int
+) -> tuple[FloatArray, Counts, float] | None:
+    """float64[m, width] of the week that ends then, how many of them came in each hour, int[168],
+    and which share of each hour was read. None where the champion did not serve then."""
     begin = end - WEEK
     # One with a wrong clock, or late by weeks, is not when it began to serve.
     first = sorted(own.order_by("received_at").values_list("event_time", flat=True)[:BEGINNING])
     if not first or first[len(first) // 2] > begin:
-        return None, 0
+        return None
     week, share = own.filter(event_time__gt=begin, event_time__lte=end), 1.0
     if week.order_by().values("pk")[: MOST_ROWS + 1].count() <= MOST_ROWS:
         parts = [week]
@@ -114,8 +127,7 @@ def _whole_week(
     ]
     # An hour ends with its last moment, as in `_shares`.
     came = np.bincount([-((begin - at) // HOUR) - 1 for at, _ in found], minlength=HOURS)
-    paused = paused_hours(came, _usual(detector, begin, share)) if (came == 0).any() else 0
-    return _matrix([vector for _, vector in found], width), paused
+    return _matrix([vector for _, vector in found], width), came, share
 
 
 def _days(weeks: Counts) -> Counts:
@@ -124,8 +136,8 @@ def _days(weeks: Counts) -> Counts:
     return days
 
 
-def paused_hours(came: Counts, usual: Counts) -> int:
-    """Hours in which nothing came though something usually does; 0 where that is little of a week.
+def expected_of(came: Counts, usual: Counts) -> FloatArray:
+    """What usually comes in each hour of the week, float64[168].
 
     `came` int[168] by hour of the week, `usual` int[n, 168] of n earlier weeks. Those with events
     on fewer than LEAST_DAYS days, and on fewer than this week, tell nothing: they are of before it
@@ -133,14 +145,37 @@ def paused_hours(came: Counts, usual: Counts) -> int:
     """
     least = min(LEAST_DAYS, _days(came)[0])
     usual = usual[_days(usual) >= least]
-    expected = usual.mean(axis=0) if len(usual) else np.tile(came.reshape(7, 24).mean(axis=0), 7)
+    expected: FloatArray = (
+        usual.mean(axis=0) if len(usual) else np.tile(came.reshape(7, 24).mean(axis=0), 7)
+    )
+    return expected
+
+
+def paused_hours(came: Counts, expected: FloatArray) -> int:
+    """Hours in which nothing came though something usually does; 0 where that is few events."""
     silent = came == 0
     # The hours from one with events to the next are one pause.
     pause = np.cumsum(~silent)
     missed = np.bincount(pause, weights=np.where(silent, expected, 0.0))
     counted = silent & (expected > 0) & (missed[pause] >= LEAST_MISSED)
-    too_much = expected[counted].sum() > MOST_MISSING * expected.sum()
+    too_much = expected[counted].sum() > MOST_OFF * expected.sum()
     return int(counted.sum()) if too_much else 0
+
+
+def burst_hours(came: Counts, expected: FloatArray) -> int:
+    """Hours in which many times as much came as usually does; 0 where that is little of a week, or
+    in so many that it is no burst. Hours in which nothing usually comes are none: something new
+    began."""
+    known = expected > 0
+    if not known.any():
+        return 0
+    # Where all grew, each hour may.
+    expected = expected * max(1.0, float(np.median(came[known] / expected[known])))
+    beyond = came - expected
+    chance = LEAST_MISSED + LEAST_SIGMAS * np.sqrt(expected)
+    burst = known & (came > BURST * expected) & (beyond > chance)
+    too_much = beyond[burst].sum() > MOST_OFF * came.sum()
+    return int(burst.sum()) if too_much and burst.sum() <= LONGEST_BURST else 0
 
 
 def _usual(detector: Detector, begin: datetime, share: float) -> Counts:

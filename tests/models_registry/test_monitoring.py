@@ -16,6 +16,7 @@ from models_registry.core.threshold_curve import threshold_curve
 from models_registry.drift_models import DriftCheck, DriftStatistic
 from models_registry.models import PromotionDecision
 from models_registry.monitoring import (
+    BURST,
     CHECK_DRIFT,
     NO_WEEK,
     PAUSED,
@@ -137,7 +138,22 @@ def test_a_pause_in_traffic_is_no_drift_of_the_calendar(watched):
     found = check(watched)
     for name in CALENDAR:
         told = found.statistics.get(name=name)
-        assert (told.status, told.reason) == ("unknown", PAUSED.format(13))
+        assert (told.status, told.reason) == ("unknown", PAUSED.format("13 hours"))
+
+
+def test_a_burst_of_traffic_is_no_drift_of_the_calendar(watched):
+    rows = stored_events(watched, 3000)
+    now = timezone.now()
+    for i, row in enumerate(rows):
+        row.event_time = row.received_at = now - i * timedelta(minutes=8)
+    for i, row in enumerate(rows[-500:]):
+        row.event_time = row.received_at = now - timedelta(hours=50, seconds=i)
+    Prediction.objects.bulk_update(rows, ["event_time", "received_at"])
+    found = check(watched)
+    for name in CALENDAR:
+        told = found.statistics.get(name=name)
+        assert told.status == "unknown"
+        assert told.reason in {BURST.format("1 hour"), BURST.format("2 hours")}
 
 
 def test_the_fraud_rate_counts_matured_labels_alone(watched):

@@ -8,7 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from models_registry import recent_predictions
-from models_registry.recent_predictions import paused_hours, read_recent
+from models_registry.recent_predictions import (
+    LONGEST_BURST,
+    burst_hours,
+    expected_of,
+    paused_hours,
+    read_recent,
+)
 from scoring import deployment
 from scoring.models import Prediction
 from tests.models_registry.drifting import prediction_columns, serve
@@ -151,12 +157,70 @@ def test_a_night_without_its_few_events_is_no_pause(champion, bundle):
     assert read_recent(champion, bundle).paused == 0
 
 
+def test_an_hour_of_many_times_the_usual_traffic_is_a_burst(champion, bundle):
+    store(champion, bundle, 15)
+    assert read_recent(champion, bundle).burst == 0
+    burst = [END - timedelta(days=2, hours=9, seconds=i) for i in range(300)]  # At three by night.
+    Prediction.objects.bulk_create(
+        Prediction(
+            **prediction_columns(champion, bundle.digest, f"b{i}", at),
+            vector=np.zeros(len(bundle.plan.names), "<f8").tobytes(),
+        )
+        for i, at in enumerate(burst)
+    )
+    found = read_recent(champion, bundle)
+    assert (found.burst, found.paused) == (1, 0)
+
+
+def bursting(came, usual):
+    return burst_hours(came, expected_of(came, usual))
+
+
+def pausing(came, usual):
+    return paused_hours(came, expected_of(came, usual))
+
+
+def test_what_a_burst_is():
+    usual = np.full((4, 168), 60)
+    week = usual[0].copy()
+    assert bursting(week * 4, usual) == 0  # All of it grew.
+    week[100] = 170
+    assert bursting(week, usual) == 0  # Not three times as much.
+    week[100] = 240
+    assert bursting(week, usual) == 0  # Little of a week.
+    week[100] = 600
+    assert bursting(week, usual) == 1
+    week[100 : 100 + LONGEST_BURST] = 600
+    assert bursting(week, usual) == LONGEST_BURST
+    week[100 : 101 + LONGEST_BURST] = 600
+    assert bursting(week, usual) == 0  # That is how it is now.
+
+
+def test_traffic_in_hours_that_never_had_any_is_no_burst():
+    usual = np.tile(np.repeat([60, 0], 12), (4, 7))
+    opened = usual[0].copy()
+    opened[12:24] = 60
+    assert bursting(opened, usual) == 0
+
+
+def test_of_what_comes_seldom_a_full_hour_is_chance():
+    seldom = np.random.default_rng(3).poisson(1.5, (5, 168))
+    assert seldom[0].max() > 4
+    assert bursting(seldom[0], seldom[1:]) == 0
+
+
+def test_without_earlier_weeks_other_days_tell_of_a_burst_too():
+    week = np.full(168, 60)
+    week[100] = 600
+    assert bursting(week, np.zeros((4, 168), int)) == 1
+
+
 def test_of_what_comes_seldom_a_silent_hour_is_chance():
     seldom = np.random.default_rng(3).poisson(8.0 / (1 + np.arange(168) % 24), (5, 168))
     assert (seldom[0] == 0).sum() > 30
-    assert paused_hours(seldom[0], seldom[1:]) == 0
+    assert pausing(seldom[0], seldom[1:]) == 0
     seldom[0, 48:58] = 0
-    assert paused_hours(seldom[0], seldom[1:]) >= 10
+    assert pausing(seldom[0], seldom[1:]) >= 10
 
 
 def test_whether_a_week_paused_takes_the_same_queries(champion, bundle, django_assert_num_queries):
@@ -173,8 +237,8 @@ def test_whether_a_week_paused_takes_the_same_queries(champion, bundle, django_a
 def test_who_is_open_on_few_days_has_no_pause_on_the_others(days):
     week = np.zeros((7, 24), int)
     week[list(days)] = 10
-    assert paused_hours(week.ravel(), np.tile(week.ravel(), (4, 1))) == 0
+    assert pausing(week.ravel(), np.tile(week.ravel(), (4, 1))) == 0
     shorter = week.copy()
     shorter[days[-1], 8:20] = 0
     if len(days) > 1:
-        assert paused_hours(shorter.ravel(), np.tile(week.ravel(), (4, 1))) == 12
+        assert pausing(shorter.ravel(), np.tile(week.ravel(), (4, 1))) == 12
