@@ -22,22 +22,3 @@ def mentioned_names(text: str) -> list[str]:
     """
     found = (match.rstrip(_TRAILING) for match in _MENTION.findall(text))
     return list(dict.fromkeys(name for name in found if name))[:MOST_MENTIONS]
-
-
-def split_mentions(text: str, known: frozenset[str]) -> list[tuple[str, bool]]:
-    """The text in parts, (part, whether it mentions one of the `known` names); joined it is the
-    text again."""
-    parts: list[tuple[str, bool]] = []
-    at = 0
-    for match in _MENTION.finditer(text):
-        name = match[1].rstrip(_TRAILING)
-        if name not in known:
-            continue
-        end = match.start(1) + len(name)
-        if match.start() > at:
-            parts.append((text[at : match.start()], False))
-        parts.append((text[match.start() : end], True))
-        at = end
-    if at < len(text):
-        parts.append((text[at:], False))
-    return parts

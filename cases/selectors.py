@@ -82,16 +82,6 @@ def assignable_users() -> list[User]:
     return list(User.objects.filter(may, is_active=True).distinct().order_by("username"))
 
 
-def predictions_of_alert(alert: Alert) -> QuerySet[Prediction]:
-    """The alert's predictions with their labels, newest event first."""
-    return (
-        Prediction.objects.filter(alert_link__alert=alert)
-        .select_related("detector")
-        .prefetch_related(Prefetch("labels", Label.objects.select_related("author")))
-        .order_by("-event_time", "-id")
-    )
-
-
 def entity_history(
     detector_id: int, entity: str, *, limit: int, before: datetime | None = None
 ) -> list[Prediction]:

@@ -140,10 +140,3 @@ def _place_case(pk: int, routes: Routes, now: datetime) -> int:
     if case.case_type_id is None and not case.checks.exists():
         start_checklist(case, detector_id=alerts[0].detector_id)
     return int(case.work_queue_id is not None)
-
-
-def open_in_queue(queue: WorkQueue) -> tuple[int, int]:
-    """How many open alerts and live cases a queue has. Two queries."""
-    alerts = Alert.objects.filter(work_queue=queue, status=AlertStatus.OPEN).count()
-    cases = Case.objects.filter(work_queue=queue, status__in=LIVE_CASES).count()
-    return alerts, cases

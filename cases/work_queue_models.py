@@ -8,7 +8,7 @@ from django.db import models
 from django.urls import reverse
 
 from accounts.time_zones import validate_time_zone
-from cases.working_hours import DAY, WorkingHours, hours_of
+from cases.working_hours import WorkingHours, hours_of
 from scoring.core.types import RISK_LEVELS
 from scoring.models import Detector
 
@@ -18,11 +18,6 @@ Users = settings.AUTH_USER_MODEL
 def office_week() -> list[list[list[int]]]:
     """Monday to Friday, 9 to 17, as `WorkQueue.week` keeps it."""
     return [[[9 * 60, 17 * 60]] if day < 5 else [] for day in range(7)]
-
-
-def whole_week() -> list[list[list[int]]]:
-    """Around the clock."""
-    return [[[0, DAY]] for _ in range(7)]
 
 
 class WorkQueue(models.Model):

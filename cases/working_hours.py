@@ -109,17 +109,6 @@ def add_working_time(start: datetime, amount: timedelta, hours: WorkingHours) ->
     raise HoursError("These working hours never come.")
 
 
-def working_time_between(start: datetime, end: datetime, hours: WorkingHours) -> timedelta:
-    """How much working time lies between two instants (aware); nothing when they are reversed."""
-    start, end = start.astimezone(UTC), end.astimezone(UTC)
-    total = timedelta()
-    for begin, stop in hours.from_instant(start):
-        if begin >= end:
-            break
-        total += min(stop, end) - begin
-    return total
-
-
 def hours_of(
     week: Sequence[Sequence[Sequence[int]]], *, zone: str, holidays: Sequence[str]
 ) -> WorkingHours:

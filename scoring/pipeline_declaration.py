@@ -11,8 +11,9 @@ The schema and the personal data are the source's. docs/detectors.md says what i
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
+from scoring.core.field_checks import FORMATS
 from scoring.core.reader import NUMBERS, SpecError
-from scoring.core.schema_section import FORMATS, OF_TYPE
+from scoring.core.schema_section import OF_TYPE
 from scoring.core.shape import FIELD_TYPES, odd_values
 from scoring.core.spec import MOST_NAME, SLUG
 from scoring.source_models import FILES, fields_read
@@ -169,7 +170,7 @@ def _field(rule: object) -> dict[str, Any]:
     if not isinstance(rule, Mapping) or len(plain) != 1 or plain[0] not in FIELD_TYPES:
         return {}
     kept = [key for key in ("enum", *OF_TYPE[plain[0]]) if key in rule]
-    if rule.get("format") not in FORMATS:
+    if str(rule.get("format")) not in FORMATS:
         kept = [key for key in kept if key != "format"]
     return {"type": plain[0]} | {key: rule[key] for key in kept}
 

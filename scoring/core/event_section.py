@@ -78,17 +78,18 @@ def _check_currency(read: Reader, currency: Mapping[str, Any]) -> None:
     if currency.get("field"):
         name = read.known_field("event.currency.field", currency["field"])
         if name in read.fields and not _holds_codes(read.fields[name]):
-            said = "holds codes of three letters: a string with minLength and maxLength 3"
-            read.bad("event.currency.field", f"'{name}' {said}, or an enum of such codes")
+            said = "holds codes of three letters: a string with maxLength 3, or an enum of them"
+            read.bad("event.currency.field", f"'{name}' {said}")
     if not CURRENCY.fullmatch(str(currency.get("default", "EUR"))):
         read.bad("event.currency.default", "is a code of three capital letters such as EUR")
 
 
 def _holds_codes(rule: Mapping[str, Any]) -> bool:
-    """Whether no other text than one of three characters passes: more would be cut off."""
+    """Whether codes of three characters pass, and nothing longer is asked for: it would be cut."""
     if rule["type"] != "string":
         return False
     allowed = rule.get("enum")
     if isinstance(allowed, list):
         return all(code is None or len(str(code)) == CODE_LENGTH for code in allowed)
-    return rule.get("minLength") == rule.get("maxLength") == CODE_LENGTH
+    least, most = rule.get("minLength", CODE_LENGTH), rule.get("maxLength", CODE_LENGTH)
+    return bool(least <= CODE_LENGTH == most)

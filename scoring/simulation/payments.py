@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.simulation.draws import Columns, Floats, pick
+from scoring.simulation.draws import Columns, pick
 from scoring.simulation.geography import (
     CITIES,
     CITY_ZONE,
@@ -131,7 +131,3 @@ class PaymentsWorld:
                 strict=True,
             )
         ]
-
-    def gap_hours(self) -> Floats:
-        """Mean hours between two events of each customer at the natural tempo."""
-        return np.asarray(24.0 / self.crowd.activity)

@@ -109,7 +109,8 @@ def test_what_is_checked_or_only_a_note_is_taken(rule):
     [
         ({"type": "string", "minLength": 3, "maxLength": 3}, True),
         ({"type": "string", "enum": ["EUR", "usd", None]}, True),
-        ({"type": "string"}, False),
+        ({"type": "string"}, True),
+        ({"type": "string", "maxLength": 2}, False),
         ({"type": "string", "minLength": 3, "maxLength": 4}, False),
         ({"type": "string", "enum": ["EUR", "USDT"]}, False),
         ({"type": "number"}, False),
