@@ -29,7 +29,8 @@ def violations(page: Page) -> list[str]:
 
 def assert_accessible(page: Page, *, widths: Iterable[int] = ()) -> None:
     """No violation in either theme, and the page is no wider than these screens."""
-    assert (page.url, violations(page)) == (page.url, [])
+    found = violations(page)  # First: it waits until the page stands.
+    assert (page.url, found) == (page.url, [])
     for width in widths:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (page.url, width)

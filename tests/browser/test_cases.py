@@ -127,6 +127,7 @@ def test_a_case_is_handed_over_merged_and_taken_apart(sign_in: SignIn) -> None:
     analyst.get_by_label("To", exact=True).select_option(label="Lea Dorn")
     analyst.get_by_label("What they have to know").fill("Call back at nine.")
     analyst.get_by_role("button", name="Hand over", exact=True).click()
+    expect(analyst.locator("#owner")).to_contain_text("hands it over to Lea Dorn")
     lead.goto("/cases/")
     lead.get_by_role("link", name="Ring, second").first.click()
     lead.get_by_role("button", name="Take the case").click()

@@ -96,6 +96,7 @@ def test_an_admin_makes_a_route_tests_it_and_reads_why_it_failed(sign_in: SignIn
     expect(page.locator("#secret")).to_contain_text("whsec_")
     assert_accessible(page, widths=SCREENS)
     page.get_by_role("link", name="I have copied it").click()
+    expect(page.locator("#secret")).to_have_count(0)
     assert_accessible(page, widths=SCREENS)
     page.get_by_role("button", name="Send a test").click()
     page.wait_for_url(re.compile(r"/deliveries/[0-9a-f-]+/"))
