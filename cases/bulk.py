@@ -11,6 +11,7 @@ from django.db import transaction
 from accounts.models import User
 from cases.case_alerts import open_case
 from cases.closing import closings_to_undo, undo_closing
+from cases.labels import Busy
 from cases.locking import Locked, check_lock
 from cases.mentioning import tell_named
 from cases.models import Alert, Case
@@ -129,26 +130,29 @@ def undo_batch(batch: UUID, *, actor: User) -> Outcome:
     if not closings:
         raise MoveRefused("There is nothing left to undo.")
     outcome = Outcome(batch=batch)
-    for closing in closings:
-        try:
-            undo_closing(closing, actor=actor)
-            outcome.done.append(closing.alert_id)
-        except MoveRefused as refusal:
-            outcome.refused.append((closing.alert_id, _short(refusal)))
-    return outcome
+    closing_of = {closing.alert_id: closing for closing in closings}
+    alerts = list(Alert.objects.filter(pk__in=closing_of).order_by("pk"))
+    return _each(alerts, lambda alert: undo_closing(closing_of[alert.pk], actor=actor), outcome)
 
 
 def _each(
     alerts: Sequence[Alert], act: Callable[[Alert], object], outcome: Outcome | None = None
 ) -> Outcome:
     outcome = outcome or Outcome()
+    busy: dict[int, str] = {}
     for alert in alerts:
+        # Each would wait anew, in vain.
+        if alert.detector_id in busy:
+            outcome.refused.append((alert.pk, busy[alert.detector_id]))
+            continue
         try:
             with transaction.atomic():
                 act(alert)
             outcome.done.append(alert.pk)
         except MoveRefused as refusal:
             outcome.refused.append((alert.pk, _short(refusal)))
+            if isinstance(refusal, Busy):
+                busy[alert.detector_id] = refusal.short
     return outcome
 
 
@@ -164,7 +168,7 @@ def _why_not(alert: Alert, actor: User) -> str:
 
 def _short(refusal: MoveRefused) -> str:
     """The refusal as an item of a list."""
-    if isinstance(refusal, Locked):
+    if isinstance(refusal, Locked | Busy):
         return refusal.short
     text = str(refusal).rstrip(".").removeprefix("This alert is ").removeprefix("This alert ")
     return text[:1].lower() + text[1:]

@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.labels import take_labels_back
 from cases.models import Alert, AlertPrediction
 from cases.queue_models import Closing
 from cases.second_look_models import SecondLook
 from cases.signature_models import AlertSignature
 from cases.telling import tell_alert_reopened
 from cases.workflow import AlertStatus, MoveRefused, SecondLookStatus
-from scoring.labelling import retract_labels
 
 NEWER = "A newer alert of this entity is open: decide that one."
 
@@ -64,7 +64,7 @@ def undo_closing(closing: Closing, *, actor: User) -> Alert:
     # Before the labels are taken back: what windows have learnt is not rolled back everywhere.
     _open_again(alert)
     predictions = AlertPrediction.objects.filter(alert=alert).values_list("prediction_id")
-    taken_back = retract_labels(
+    taken_back = take_labels_back(
         [pk for (pk,) in predictions], author=actor, label_time=closing.at, actor=actor
     )
     closing.undone_at, closing.undone_by = now, actor

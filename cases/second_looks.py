@@ -18,6 +18,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import add_event
 from cases.case_models import CaseApproval, CaseMerge
+from cases.labels import give_labels
 from cases.models import Alert, Case, CaseEvent
 from cases.queue_models import AlertComment
 from cases.second_look_models import SecondLook, SecondLookShare
@@ -30,7 +31,6 @@ from cases.workflow import (
     SecondLookStatus,
     check_reason,
 )
-from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
 
 GONE = "This alert was decided anew since; it needs no second look any more."
@@ -219,12 +219,18 @@ def answer_second_look(
     )
     labels = _labels_of(alert, [look.first_at])
     if agreed:
-        _say(labels, found, reason_code, actor, confidence(look, found), now)
+        sure = confidence(look, found)
+        give_labels(labels, found, author=actor, reason_code=reason_code, now=now, sure=sure)
     else:
         first = Disposition(look.first_disposition)
-        sure = confidence(look, first)
-        _say(
-            labels, first, look.first_reason, look.first_by, sure, now, "Disputed by a second look"
+        give_labels(
+            labels,
+            first,
+            author=look.first_by,
+            reason_code=look.first_reason,
+            now=now,
+            notes="Disputed by a second look",
+            sure=confidence(look, first),
         )
     record_audit(
         actor=actor,
@@ -296,7 +302,15 @@ def _say_settled(
         label, reason = Disposition(look.first_disposition), look.first_reason
     said = [moment for moment in (look.first_at, look.second_at) if moment is not None]
     labels = _labels_of(alert, said)
-    _say(labels, label, reason, actor, confidence(look, label), now, look.settled_notes)
+    give_labels(
+        labels,
+        label,
+        author=actor,
+        reason_code=reason,
+        now=now,
+        notes=look.settled_notes,
+        sure=confidence(look, label),
+    )
 
 
 @transaction.atomic
@@ -340,25 +354,3 @@ def _labels_of(alert: Alert, moments: Sequence[datetime]) -> list[Prediction]:
         newest[pk] = at
     ours = [pk for pk, at in newest.items() if at in moments]
     return list(Prediction.objects.filter(pk__in=ours).order_by("event_time", "pk"))
-
-
-def _say(
-    predictions: Sequence[Prediction],
-    found: Disposition,
-    reason_code: str,
-    author: User | None,
-    sure: float,
-    now: datetime,
-    notes: str = "",
-) -> None:
-    for prediction in predictions:
-        record_label(
-            prediction,
-            is_fraud=found is Disposition.FRAUD,
-            source=Label.Source.ANALYST,
-            label_time=now,
-            author=author,
-            reason_code=reason_code,
-            confidence=sure,
-            notes=notes,
-        )

@@ -18,6 +18,7 @@ from cases.exchange import Rates
 from cases.exchange_rates import current_rates
 from cases.expected_loss import value_alerts
 from cases.handling_time import Cell
+from cases.labels import give_labels
 from cases.limits import check_alone
 from cases.locking import IN_HANDS, check_lock
 from cases.mentioning import note_mentions
@@ -33,8 +34,7 @@ from cases.telling import (
 )
 from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason
 from scoring.core.types import RISK_LEVELS, RiskLevel
-from scoring.labelling import record_label
-from scoring.models import Label, Prediction
+from scoring.models import Prediction
 
 logger = logging.getLogger(__name__)
 ATTEMPTS = 3
@@ -221,16 +221,14 @@ def close_alert(
     if found is Disposition.INCONCLUSIVE:
         return
     draw_second_look(alert)
-    for prediction in Prediction.objects.filter(alert_link__alert=alert):
-        record_label(
-            prediction,
-            is_fraud=found is Disposition.FRAUD,
-            source=Label.Source.ANALYST,
-            label_time=now,
-            author=actor,
-            reason_code=reason_code,
-            notes=notes,
-        )
+    give_labels(
+        Prediction.objects.filter(alert_link__alert=alert),
+        found,
+        author=actor,
+        reason_code=reason_code,
+        now=now,
+        notes=notes,
+    )
 
 
 @transaction.atomic

@@ -120,11 +120,13 @@ def retract_labels(
     label_time: datetime,
     actor: User,
     at: datetime | None = None,
+    patience: float = 0.0,
 ) -> int:
     """Take back what `author` said at `label_time` about these; earlier labels count again.
 
     The rows stay, with who took them back and when; windows learn that it is not so. May run
     twice: what was taken back already is left alone. Returns how many labels were taken back.
+    `patience` as for `record_label`.
     """
     with writer.turn(), transaction.atomic():
         rows = Label.objects.filter(
@@ -133,7 +135,8 @@ def retract_labels(
         taught = sorted(set(rows.values_list("detector_id", "prediction_id")))
         count = rows.update(retracted_at=at or timezone.now(), retracted_by=actor)
         for detector_id in sorted({detector for detector, _ in taught}):
-            _teach(detector_id, [pk for detector, pk in taught if detector == detector_id])
+            own = [pk for detector, pk in taught if detector == detector_id]
+            _teach(detector_id, own, patience=patience)
     return count
 
 

@@ -25,6 +25,7 @@ TRIED_BY = {
     "tests/cases/test_evidence_meets_closing.py": (),
     "tests/cases/test_exchange_rates.py": ("cases.exchange_rates", "cases.reordering"),
     "tests/cases/test_handing_out.py": ("cases.handing_out",),
+    "tests/cases/test_labels.py": (),
     "tests/cases/test_linking.py": ("cases.linking",),
     "tests/cases/test_reports.py": ("cases.report_subscribing",),
     "tests/cases/test_second_looks_at_once.py": ("cases.second_looks",),
