@@ -67,7 +67,7 @@ class ModelCompare(View):
             versions = versions_to_compare(ids)
         except CompareError as problem:
             error = str(problem)
-        detector = versions[0].detector if versions else _asked_detector(request)
+        detector = versions[0].detector if versions else _asked_detector(request, ids)
         context: dict[str, Any] = {
             "title": "Compare versions",
             "crumbs": [("Models", reverse("model_list"))],
@@ -94,10 +94,13 @@ def _lacks(given: list[str], versions: list[ModelVersion]) -> str:
     return f"Choose a second version to set beside {label}."
 
 
-def _asked_detector(request: HttpRequest) -> Detector | None:
+def _asked_detector(request: HttpRequest, ids: list[int]) -> Detector | None:
+    """The one that is named, that of the first version, or any that has versions."""
     slug = asked_text(request, "detector")
     if slug:
         return get_object_or_404(Detector, slug=slug)
+    if first := ModelVersion.objects.filter(pk__in=ids[:1]).select_related("detector").first():
+        return first.detector
     return Detector.objects.filter(versions__isnull=False).order_by("name").first()
 
 

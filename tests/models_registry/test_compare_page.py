@@ -141,8 +141,10 @@ def test_a_choice_that_makes_no_sense_is_422_and_says_why(client, analyst, versi
 def test_versions_of_two_detectors_are_refused(client, analyst, versions):
     client.force_login(analyst)
     other = VersionFactory(detector=make_detector("other"))
-    answer = client.get(PAGE, {"v": [versions[0].pk, other.pk]})
-    assert "one detector" in answer.context["error"]
+    for first, second in ((versions[0], other), (other, versions[0])):
+        answer = client.get(PAGE, {"v": [first.pk, second.pk]})
+        assert "one detector" in answer.context["error"]
+        assert answer.context["detector"] == first.detector  # Those of it stand to choose from.
 
 
 def test_fewer_than_two_ask_for_a_choice(client, analyst, versions):

@@ -193,7 +193,18 @@ def test_what_serves_is_no_longer_in_shadow(client, owner, versions):
     found = page(client, owner, versions[1])
     assert '<span class="tag">Over</span>' in found
     assert not any(f'id="shadow-{act}"' in found for act in ("start", "stop", "judge"))
-    assert "alerts, over" in client.get(reverse("model_list")).content.decode()
+    assert '<span class="more">over</span>' in client.get(reverse("model_list")).content.decode()
+
+
+def test_what_newer_challengers_displaced_takes_a_word_of_the_list(client, analyst, versions):
+    shadow_of(versions[1])
+    traffic(10)
+    run(Shadow.objects.get())
+    Shadow.objects.update(state="displaced")
+    client.force_login(analyst)
+    listed = client.get(reverse("model_list")).content.decode()
+    assert '<span class="more">displaced</span>' in listed
+    assert 'title="Displaced by newer challengers: how many of' in listed
 
 
 def test_a_shadow_that_is_over_promises_no_comparison(client, owner, versions):
