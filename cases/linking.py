@@ -7,6 +7,7 @@ once, or one that was killed, count nothing twice. What is committed later than 
 scoring is passed over until the index is made anew.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,11 @@ from scoring.feature_store.history import clear
 from scoring.models import Detector, Label, Prediction
 
 GRACE = timedelta(seconds=60)
+MOST = 40_000
+"""Rows that one sweep takes in, about."""
 CHUNK = 2000
+SHORT_CHUNK = 200
+"""Where there is one writer at a time: who scores waits for a chunk, not for a sweep."""
 BATCH = 400
 """Rows in one statement: SQLite takes a bounded number of parameters."""
 LONGEST = 64
@@ -41,13 +46,14 @@ class Overtaken(Exception):
     """Another sweep took in the same rows first."""
 
 
-def index_links(*, chunks: int = 20) -> int:
-    """Take in at most so many chunks of new predictions, then labels; how many rows were read.
+def index_links(*, most: int = MOST) -> int:
+    """Take in about so many new predictions, then labels; how many rows were read.
 
-    May run twice, also at once.
+    May run twice, also at once. On SQLite it rests as long as it works, so that others may write.
     """
-    read = 0
-    for _ in range(chunks):
+    read, done = 0, False
+    while read < most and not done:
+        began = time.monotonic()
         try:
             count, done = _take_predictions(timezone.now() - GRACE)
             read += count
@@ -56,9 +62,13 @@ def index_links(*, chunks: int = 20) -> int:
                 read += count
         except Overtaken:
             return read
-        if done:
-            break
+        if connection.vendor == "sqlite" and not done:
+            time.sleep(time.monotonic() - began)
     return read
+
+
+def _chunk() -> int:
+    return SHORT_CHUNK if connection.vendor == "sqlite" else CHUNK
 
 
 def rebuild_links() -> None:
@@ -94,7 +104,7 @@ class _Seen:
 @transaction.atomic
 def _take_predictions(until: datetime) -> tuple[int, bool]:
     """(how many were read, whether there are no more for now)."""
-    progress = hold_mark()
+    progress, chunk = hold_mark(), _chunk()
     rows = list(
         Prediction.objects.filter(pk__gt=progress.prediction)
         .order_by("pk")
@@ -106,12 +116,12 @@ def _take_predictions(until: datetime) -> tuple[int, bool]:
             "event_time",
             "received_at",
             "erased_at",
-        )[:CHUNK]
+        )[:chunk]
     )
     # Up to the first that is too young: the mark must not pass over it, nor over what was scored
     # at the same moment as one that had waited for long.
     ripe = list(takewhile(lambda row: max(row.received_at, _scored_at(row)) <= until, rows))
-    done = len(ripe) < CHUNK
+    done = len(ripe) < chunk
     entities, links = _collect(ripe)
     _move_on(
         progress,
@@ -298,11 +308,11 @@ def _upsert(sql: str, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 def _take_labels(until: datetime) -> tuple[int, bool]:
     """Count entities' events by their newest labels; a correction moves from one to the other, and
     what was taken back moves to what was said before it."""
-    progress = hold_mark()
+    progress, chunk = hold_mark(), _chunk()
     new = list(
         Label.history.filter(pk__gt=progress.label)
         .order_by("pk")
-        .values_list("pk", "prediction_id", "recorded_at")[:CHUNK]
+        .values_list("pk", "prediction_id", "recorded_at")[:chunk]
     )
     ripe = list(takewhile(lambda row: row[2] <= until, new))
     back, cut = _taken_back(progress, until)
@@ -313,7 +323,7 @@ def _take_labels(until: datetime) -> tuple[int, bool]:
     moves = _moves(touched, progress, last, cut)
     _move_on(progress, label=last, retracted_until=cut)
     _count_known(moves)
-    return len(ripe) + len(back), len(ripe) < CHUNK and cut == until
+    return len(ripe) + len(back), len(ripe) < chunk and cut == until
 
 
 def _count_known(moves: Mapping[EntityKey, Sequence[int]]) -> None:
@@ -333,16 +343,17 @@ def _count_known(moves: Mapping[EntityKey, Sequence[int]]) -> None:
 def _taken_back(progress: LinkProgress, until: datetime) -> tuple[list[UUID], datetime]:
     """(predictions of labels in the index that were taken back since the last look, up to when).
 
-    That is `until`, or earlier where there are more than CHUNK; never between two of one moment.
+    That is `until`, or earlier where there are more than a chunk; never between two of one moment.
     """
     rows = Label.history.filter(
         retracted_at__gt=progress.retracted_until or EVER,
         retracted_at__lte=until,
         pk__lte=progress.label,
     ).order_by("retracted_at", "pk")
-    found = list(rows.values_list("prediction_id", "retracted_at")[:CHUNK])
+    chunk = _chunk()
+    found = list(rows.values_list("prediction_id", "retracted_at")[:chunk])
     cut = until
-    if len(found) == CHUNK and (last := found[-1][1]) is not None:
+    if len(found) == chunk and (last := found[-1][1]) is not None:
         found = list(
             rows.filter(retracted_at__lte=last).values_list("prediction_id", "retracted_at")
         )

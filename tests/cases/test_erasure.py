@@ -303,7 +303,7 @@ def test_a_sweep_that_has_read_their_events_does_not_bring_them_back(champion, a
         return found
 
     monkeypatch.setattr(linking, "_collect", slowly)
-    index_links(chunks=1)
+    index_links(most=1)
     erasing_it.join()
     job.refresh_from_db()
     assert job.status == "succeeded", job.error

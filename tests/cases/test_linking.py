@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from accounts import vault
@@ -69,9 +70,28 @@ def test_small_chunks_and_a_rebuild_give_the_same_index(monkeypatch):
     whole = counts()
     rebuild_links()
     assert counts() == ([], [], [])
-    monkeypatch.setattr(linking, "CHUNK", 1)
-    index_links(chunks=50)
+    monkeypatch.setattr(linking, "_chunk", lambda: 1)
+    index_links()
     assert counts() == whole
+
+
+def test_a_sweep_takes_about_so_many_and_the_next_goes_on(monkeypatch):
+    sent(("ada", "phone"), ("ben", "phone"), ("ben", "tablet"))
+    monkeypatch.setattr(linking, "_chunk", lambda: 1)
+    assert index_links(most=2) == 2
+    assert sum(EntityLink.objects.values_list("events", flat=True)) == 2
+    assert index_links() == 1
+
+
+def test_on_sqlite_a_sweep_lets_others_write_between_short_chunks(monkeypatch):
+    """As long as it works; on PostgreSQL nobody waits for it."""
+    rests = []
+    monkeypatch.setattr(linking.time, "sleep", rests.append)
+    monkeypatch.setattr(linking, "SHORT_CHUNK", 1)
+    sent(("ada", "phone"), ("ben", "phone"))
+    index_links()
+    assert (len(rests) >= 2) is (connection.vendor == "sqlite")
+    assert all(0 < rest < 5 for rest in rests)
 
 
 def test_two_sweeps_at_once_count_once(monkeypatch):
