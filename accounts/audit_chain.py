@@ -18,6 +18,10 @@ from accounts import vault
 from accounts.models import AuditEntry, AuditHead
 
 GENESIS_HASH = "0" * 64
+FORGED = (
+    "the signature of the trail's end is not ours (it was changed, or RISK_PII_KEYS has not the key"
+    " that signed it as its last one)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +126,4 @@ def _check_end(head: AuditHead, number: int, row_hash: str) -> AuditBreak | None
 def _check_signature(head: AuditHead) -> AuditBreak | None:
     if hmac.compare_digest(head.signature, sign_head(head.number, head.row_hash)):
         return None
-    return AuditBreak(head.number, "the signature of the trail's end is not ours")
+    return AuditBreak(head.number, FORGED)

@@ -35,7 +35,7 @@ class Command(BaseCommand):
                 parser.add_argument(f"--{flag.replace('_', '-')}", help=f"Of {kind} only.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stop, counts, name = threading.Event(), Counts(), "consume"
+        stop, counts = threading.Event(), Counts()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         try:
@@ -48,14 +48,15 @@ class Command(BaseCommand):
             check_detector(detector)
             pulse = Pulse(Path(settings.VAR_DIR) / "consumers", name, counts)
             stream = module.make_stream(values, environ, stop=stop, counts=counts, pulse=pulse)
-            stream.run()
+            try:
+                stream.run()
+            finally:
+                self.stdout.write(f"{name}: {counts}.")
         except ImportError as error:
             message = f"{error.name} is not installed: pip install -r requirements-streaming.lock"
             raise CommandError(message) from error
         except StreamProblem as error:
             raise CommandError(str(error)) from error
-        finally:
-            self.stdout.write(f"{name}: {counts}.")
 
     def _values(self, options: dict[str, Any]) -> tuple[str, dict[str, str]]:
         """The broker's kind and the options from flags, and under them from the source."""
