@@ -92,7 +92,11 @@ def trials(stack: Stack) -> list[int]:
 
 def is_running(thread: Path) -> bool:
     """Whether a thread has not stopped yet: the signal reaches them one after another."""
-    return (thread / "stat").read_text().rpartition(")")[2].split()[0] not in ("T", "t", "Z")
+    try:
+        state = (thread / "stat").read_text()
+    except OSError:  # It has ended meanwhile.
+        return False
+    return state.rpartition(")")[2].split()[0] not in ("T", "t", "Z")
 
 
 def freeze(pid: int, stack: Stack) -> None:
