@@ -140,11 +140,18 @@ def test_what_comes_while_nobody_reads_waits_in_the_session(platform, post):
 
 def test_a_consumer_killed_in_the_middle_loses_and_doubles_nothing(platform, post):
     consumer = ready(platform, post, "--batch", "5")
-    sent = samples(900)
-    sender = threading.Thread(target=post.send, args=(sent,))
+    sent, killed = samples(900), threading.Event()
+
+    def send() -> None:
+        post.send(sent[:450])
+        killed.wait(PATIENCE)  # However late the kill comes, more comes after it.
+        post.send(sent[450:])
+
+    sender = threading.Thread(target=send)
     sender.start()
     wait_for(lambda: len(platform.scored()) > 30, "some predictions")
     consumer.kill()
+    killed.set()
     sender.join()
     before = len(platform.scored())
     consumer = platform.consume(*post.flags("--batch", "5"))
