@@ -59,7 +59,7 @@ def test_who_signs_in_next_in_a_tab_does_not_have_the_list_of_who_left(sign_in: 
     assert page.evaluate(REMEMBERED) != []
     page.context.clear_cookies()
     page.goto("/accounts/login/")
-    page.wait_for_function("sessionStorage.length === 0")
+    page.wait_for_function("() => sessionStorage.length === 0")
 
 
 @pytest.mark.parametrize("key", ["?", "Control+k"])
