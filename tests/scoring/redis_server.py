@@ -31,7 +31,8 @@ class RedisServer:
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
         command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        for _ in range(100):
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
             try:
                 self.client.ping()
                 return
