@@ -40,10 +40,19 @@ def keep_secret(path: Path, make: Callable[[], str] = new_pii_key) -> str:
 
 
 def own_folder(folder: Path, *, ours: bool = True) -> None:
-    """Make a folder that its owner alone enters. `ours`: one that is there is closed to others."""
-    if not folder.exists():
+    """Make a folder that its owner alone enters. `ours`: one that is there is closed to others.
+
+    Raises ImproperlyConfigured, naming the variable, where there can be none.
+    """
+    try:
+        there = folder.exists()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    elif ours:
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{folder} cannot be made a folder ({error.strerror})."
+            " Name one that this user may write to in RISK_VAR_DIR."
+        ) from error
+    if there and ours:
         _close_to_others(folder)
 
 

@@ -102,3 +102,11 @@ def test_a_folder_that_others_chose_is_left_as_it_is(tmp_path):
     tmp_path.chmod(0o755)
     own_folder(tmp_path, ours=False)
     assert mode(tmp_path) == "0o755"
+
+
+@pytest.mark.parametrize("below", ["", "var"])
+def test_a_folder_that_cannot_be_is_refused_by_the_name_of_its_variable(tmp_path, below):
+    taken = tmp_path / "taken"
+    taken.touch()
+    with pytest.raises(ImproperlyConfigured, match=r"taken.* cannot be made .*RISK_VAR_DIR"):
+        own_folder(taken / below)
