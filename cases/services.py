@@ -24,6 +24,7 @@ from cases.locking import IN_HANDS, check_lock
 from cases.mentioning import note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.priority import take_evidence
+from cases.queue_models import AlertComment
 from cases.routing import Routes, place_alert
 from cases.selectors import linked
 from cases.summing_up import minutes_known, sum_up
@@ -166,9 +167,10 @@ def label_alert(
 ) -> Alert:
     """Close an alert with what was found, and label its predictions (inconclusive gives none).
 
-    What one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is
-    closed already, belongs to a case, which closes it, is in somebody else's hands, or takes a
-    second person, and so a case.
+    Notes stand on the alert too, as a comment: an inconclusive end has no label to hold them. What
+    one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is closed
+    already, belongs to a case, which closes it, is in somebody else's hands, or takes a second
+    person, and so a case.
     """
     found = check_reason(disposition, reason_code)
     alert = (
@@ -186,6 +188,8 @@ def label_alert(
     stake = check_alone(alert, actor)
     now = timezone.now()
     close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)
+    if notes.strip():
+        AlertComment.objects.create(alert=alert, author=actor, text=notes.strip())
     note_closing(alert, actor=actor, at=now, batch=batch or uuid4())
     record_audit(
         actor=actor,

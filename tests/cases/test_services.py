@@ -134,6 +134,13 @@ def test_a_false_positive_is_a_label_too_and_inconclusive_is_none(analyst):
     assert list(Label.objects.values_list("is_fraud", flat=True)) == [False]
 
 
+@pytest.mark.parametrize("found", [FRAUD, FALSE, UNCLEAR])
+def test_what_was_noted_at_the_end_stands_on_the_alert(analyst, found):
+    alert = label_alert(alert_of(), **found, actor=analyst, notes=" The shop is shut. ")
+    assert [(c.author, c.text) for c in alert.comments.all()] == [(analyst, "The shop is shut.")]
+    assert not label_alert(alert_of("b"), **found, actor=analyst, notes=" ").comments.exists()
+
+
 def test_an_alert_is_closed_once(analyst):
     alert = alert_of()
     label_alert(alert, **FRAUD, actor=analyst)
