@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
@@ -34,6 +35,25 @@ def undo_until(closing: Closing) -> datetime:
 def closings_to_undo(batch: UUID) -> list[Closing]:
     """What one act closed and nobody has undone."""
     return list(Closing.objects.filter(batch=batch, undone_at=None).order_by("pk"))
+
+
+def closing_again(
+    alert: Alert, *, disposition: str, reason_code: str, notes: str, actor: User
+) -> Closing | None:
+    """The closing, some minutes ago at most, by which `actor` said the very same: their form came
+    twice, as by a second press of a key."""
+    rows = Closing.objects.filter(
+        alert=alert,
+        user=actor,
+        undone_at=None,
+        at=F("alert__closed_at"),
+        at__gte=timezone.now() - timedelta(minutes=settings.ALERT_UNDO_MINUTES),
+        alert__disposition=disposition,
+        alert__reason_code=reason_code,
+    )
+    if notes.strip():
+        rows = rows.filter(alert__comments__author=actor, alert__comments__text=notes.strip())
+    return rows.first()
 
 
 @transaction.atomic

@@ -27,7 +27,7 @@ from cases.queue_views import render_queue
 from cases.resting import SNOOZES, comment_on_alert, snooze_alert, wake_alert
 from cases.selectors import assignable_users
 from cases.services import end_touch
-from cases.views import alert_or_404, alert_url, fragment, go_on, signed_in
+from cases.views import alert_or_404, alert_url, fragment, go_on, refuse, signed_in
 from cases.workflow import MoveRefused, check_reason
 
 # --- One act on many -----------------------------------------------------------------------------
@@ -227,6 +227,8 @@ def alert_snooze(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(alert_url(alert.pk, filters.query()))
         snooze_alert(alert, until=_until(choice), actor=user, note=note.replace("\0", ""))
     except MoveRefused as refusal:
+        if note.strip():
+            return refuse(request, alert, "", str(refusal), notes=note)
         messages.error(request, str(refusal))
         return redirect(alert_url(alert.pk, filters.query()))
     end_touch(user)

@@ -56,7 +56,7 @@ def alert_queue() -> QuerySet[Alert]:
 def find_alert(pk: int) -> Alert | None:
     """The alert with what its page shows."""
     rows = Alert.objects.select_related(
-        "detector", "owner", "case", "locked_by", "top_prediction__detector"
+        "detector", "owner", "case", "locked_by", "closed_by", "top_prediction__detector"
     )
     return rows.filter(pk=pk).first()
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from cases.alert_page import alert_context, reason_words
 from cases.case_alerts import open_case
+from cases.closing import closing_again
 from cases.filters import QueueFilters
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.handing_out import hand_out_next, passed_over
@@ -29,7 +30,7 @@ from cases.selectors import (
     find_alert,
 )
 from cases.services import assign_alert, begin_touch, end_touch, label_alert
-from cases.workflow import Disposition, MoveRefused, reasons_of
+from cases.workflow import AlertStatus, Disposition, MoveRefused, reasons_of
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
 from scoring.prediction_reasons import explain_prediction
@@ -148,6 +149,9 @@ def _render_alert(
         "comments": alert.comments.all(),
         "snoozes": snooze_choices(),
     }
+    judging = extra["act"] in set(Disposition) and alert.status != AlertStatus.OPEN
+    if judging or alert.status == AlertStatus.CLOSED:
+        extra = extra | {"act": ""}  # A form for what is decided already leads nowhere.
     return render(request, "cases/alert_detail.html", {**context, **extra}, status=status)
 
 
@@ -188,11 +192,13 @@ def _people(user: User) -> list[User]:
 # --- What can be done with an alert --------------------------------------------------------------
 
 
-def _refuse(
+def refuse(
     request: HttpRequest, alert: Alert, act: str, problem: str, **typed: str
 ) -> HttpResponse:
-    """The alert again with the form open, what was typed in it, and why it was refused."""
-    return _render_alert(request, alert, {"act": act, "problem": problem, **typed}, status=422)
+    """The alert as it stands by now with the form open, what was typed in it, and why it was
+    refused. Somebody else may have decided it since its page was loaded."""
+    now = alert_or_404(alert.pk)
+    return _render_alert(request, now, {"act": act, "problem": problem, **typed}, status=422)
 
 
 @login_required
@@ -205,27 +211,23 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
     typed = {"notes": request.POST.get("notes", "")[:4000]}
     act = request.POST.get("disposition", "")
     if not form.is_valid():
-        return _refuse(
+        return refuse(
             request,
             alert,
             act,
             "The note is too long, or holds a character that cannot be kept.",
             **typed,
         )
-    found = form.cleaned_data
+    found, user = form.cleaned_data, signed_in(request)
     batch = uuid4()
     try:
-        label_alert(
-            alert,
-            disposition=found["disposition"],
-            reason_code=found["reason_code"],
-            actor=signed_in(request),
-            notes=found["notes"],
-            batch=batch,
-        )
+        label_alert(alert, **found, actor=user, batch=batch)
     except MoveRefused as refusal:
-        return _refuse(request, alert, act, str(refusal), **typed)
-    end_touch(signed_in(request))
+        before = closing_again(alert, **found, actor=user)
+        if before is None:
+            return refuse(request, alert, act, str(refusal), **typed)
+        batch = before.batch
+    end_touch(user)
     outcome = Disposition(found["disposition"]).replace("_", " ")
     if found["disposition"] == Disposition.FRAUD:
         outcome = truth_words(presenting.SpecCache().of(alert.detector)).fraud
@@ -246,13 +248,13 @@ def alert_assign(request: HttpRequest, pk: int) -> HttpResponse:
     form = AssignForm(request.POST, people=_people(user))
     if not form.is_valid():
         problem = "Choose yourself, nobody, or (as a lead) somebody who works on alerts."
-        return _refuse(request, alert, "assign", problem)
+        return refuse(request, alert, "assign", problem)
     owner = form.cleaned_data["owner"]
     chosen = user if owner == "me" else form.people.get(owner)
     try:
         assign_alert(alert, owner=chosen, actor=user)
     except MoveRefused as refusal:
-        return _refuse(request, alert, "assign", str(refusal))
+        return refuse(request, alert, "assign", str(refusal))
     messages.success(request, f"Assigned to {chosen.name}." if chosen else "Assigned to nobody.")
     return redirect(alert_url(alert.pk, _back(request)))
 
@@ -267,11 +269,11 @@ def alert_open_case(request: HttpRequest, pk: int) -> HttpResponse:
     title = request.POST.get("title", "")[:300]
     if not form.is_valid():
         problem = "Give the case a title of at most 200 characters."
-        return _refuse(request, alert, "case", problem, case_title=title)
+        return refuse(request, alert, "case", problem, case_title=title)
     try:
         case = open_case([alert], title=form.cleaned_data["title"], actor=signed_in(request))
     except MoveRefused as refusal:
-        return _refuse(request, alert, "case", str(refusal), case_title=title)
+        return refuse(request, alert, "case", str(refusal), case_title=title)
     end_touch(signed_in(request))
     messages.success(request, f"Opened case {case.pk}.")
     return redirect("case_detail", pk=case.pk)

@@ -166,13 +166,42 @@ def test_a_refused_decision_keeps_what_was_typed(reader, wrong):
     assert "Long note" in text
 
 
-def test_a_closed_alert_says_so_and_is_not_closed_again(reader, analyst):
+def test_a_closed_alert_says_so_and_is_not_closed_again(reader):
     (alert,) = alerts_of("a")
-    label_alert(alert, **FRAUD, actor=analyst)
-    assert "Card testing".lower() in reader.get(url("alert_detail", alert)).content.decode()
-    answer = reader.post(url("alert_label", alert), FRAUD)
-    assert answer.status_code == 422
-    assert "closed already" in answer.content.decode()
+    colleague = user_with_role(ANALYST)
+    label_alert(alert, **FRAUD, actor=colleague)
+    answer = reader.post(url("alert_label", alert), FRAUD | {"notes": "Seen by phone"})
+    page = answer.content.decode()
+    assert (answer.status_code, Label.objects.count()) == (422, 1)
+    assert "closed already" in page
+    for shown_at in (page, reader.get(url("alert_detail", alert) + "?act=fraud").content.decode()):
+        assert "card testing" in shown_at and f"by {colleague.name}" in shown_at
+        assert "Choose the reason" not in shown_at and 'data-dialog="decide-fraud"' not in shown_at
+    kept = page[page.index('action="' + url("alert_comment", alert)) :]
+    assert "Your note was not kept" in kept and "Seen by phone" in kept
+
+
+def test_a_decision_that_is_sent_twice_counts_once_and_can_be_undone(reader, settings):
+    first, second = alerts_of("a", "b")
+    sent = FRAUD | {"notes": "Seen by phone"}
+    answers = [reader.post(url("alert_label", second), sent) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [302, 302]
+    assert (Label.objects.count(), second.comments.count()) == (1, 1)
+    page = reader.get(url("alert_detail", first)).content.decode()
+    assert page.count(reverse("undo_closing", args=[second.closings.get().batch])) == 2
+    other = FRAUD | {"notes": "And by letter"}
+    assert reader.post(url("alert_label", second), other).status_code == 422
+    settings.ALERT_UNDO_MINUTES = 0
+    assert reader.post(url("alert_label", second), sent).status_code == 422
+
+
+def test_a_snooze_that_comes_too_late_keeps_what_was_typed(reader, lead):
+    (alert,) = alerts_of("a")
+    label_alert(alert, **FRAUD, actor=lead)
+    answer = reader.post(url("alert_snooze", alert), {"for": "4h", "note": "Calls back at 5"})
+    page = answer.content.decode()
+    assert answer.status_code == 422 and "closed already" in page
+    assert ">Calls back at 5</textarea>" in page
 
 
 def test_an_analyst_takes_and_returns_an_alert_but_gives_it_to_nobody_else(reader, analyst):
