@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.forgetting import forget_names
 from cases.linking import hold_mark
 from cases.links_models import EntityLink, KnownEntity, SharedValue
 from cases.models import Alert, Case
@@ -138,6 +139,7 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
     detector = Detector.objects.get(slug=job.params["detector"])
     person, now = person_of(detector, job.params["token"]), timezone.now()
     _check(person, now)
+    forget_names(person)
     total, done = max(person.predictions.filter(erased_at=None).count(), 1), 0
     while erased := erase_some(person, job.params["fresh"], now=now):
         done += erased

@@ -112,7 +112,8 @@ class Case(Served):
         )
 
     def __str__(self) -> str:
-        return f"Case {self.pk}: {self.title}"
+        # Without its title, which may name somebody: the audit trail keeps this for ever.
+        return f"Case {self.pk}"
 
     def get_absolute_url(self) -> str:
         return reverse("case_detail", args=[self.pk])

@@ -1,6 +1,6 @@
 """Write down what happened and who is to be told. What the apps above call is `notify`."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -228,6 +228,15 @@ def save_preference(preference: Preference, *, time_zone: str) -> None:
     if user.time_zone != time_zone:
         user.time_zone = time_zone
         user.save(update_fields=["time_zone"])
+
+
+@transaction.atomic
+def change_subjects(url: str, changed: Callable[[str], str]) -> None:
+    """Say it otherwise in all that was told of this page: in bells, and in what is yet to be sent.
+    What was sent is out of reach."""
+    for news in Notification.objects.filter(url=url):
+        news.subject = one_line(changed(news.subject))[:200]
+        news.save(update_fields=["subject"])
 
 
 def forget_old(until: datetime) -> int:
