@@ -115,7 +115,7 @@ class AnalystRow:
     """A line of the table of analysts."""
 
     figures: AnalystFigures
-    median_minutes: float | None
+    median_seconds: float | None
     agreement: Share
     url: str
 
@@ -125,7 +125,7 @@ def analysts_panel(asked: Asked, found: Sequence[AnalystFigures]) -> tuple[Panel
     lines = [
         AnalystRow(
             one,
-            minutes(quantile(one.spent, 0.5)),
+            quantile(one.spent, 0.5),
             share_of(one.agreed, one.looked_at),
             replace(
                 AlertsAsked(
@@ -140,7 +140,7 @@ def analysts_panel(asked: Asked, found: Sequence[AnalystFigures]) -> tuple[Panel
     ]
     rows = [
         (
-            line.figures.user.username, line.figures.handled, line.median_minutes,
+            line.figures.user.username, line.figures.handled, minutes(line.median_seconds),
             line.agreement.hits, line.agreement.total, line.agreement.value, line.agreement.low,
             line.agreement.high,
         )

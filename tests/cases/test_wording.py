@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from cases.case_alerts import open_case
@@ -17,6 +18,15 @@ SAMPLE = {
     "host": "db-01", "timestamp": START.isoformat(), "response_time": 90_000.0,
     "error_rate": 0.9, "cpu_usage": 99.0, "memory_usage": 99.0,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (None, "\N{EN DASH}"), (1.05, "1 s"), (42, "42 s"), (90, "2 min"), (4990, "83 min"),
+    (9300, "3 h"), (200_000, "2 d"),
+])  # fmt: skip
+def test_a_duration_stands_in_the_unit_in_which_it_reads_well(seconds, words):
+    shown = render_to_string("cases/duration.html", {"seconds": seconds})
+    assert re.sub("<[^>]*>", "", shown).strip() == words
 
 
 def page_of(client, alert):
