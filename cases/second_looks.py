@@ -94,7 +94,7 @@ def blinding_look(user: User | AnonymousUser, detector_id: int, entity: str) -> 
         return None
     held = standing().filter(status=SecondLookStatus.WAITING, second_by=user)
     rows = held.filter(alert__detector=detector_id, alert__entity=entity)
-    return rows.order_by("first_at").first()
+    return rows.select_related("alert").order_by("first_at").first()
 
 
 def blind_since(user: User | AnonymousUser, detector_id: int, entity: str) -> datetime | None:

@@ -23,7 +23,7 @@ from cases.locking import locked_by_other
 from cases.models import Alert
 from cases.resting import snooze_choices
 from cases.rows import alert_row
-from cases.second_looks import blinding_look
+from cases.second_looks import blinding_look, hides
 from cases.selectors import (
     assignable_users,
     entity_history,
@@ -120,7 +120,7 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
         look = blinding_look(user, alert.detector_id, alert.entity)
         since = None if look is None else look.first_at
         context = preview_context(alert, presenting.SpecCache(), before=since)
-        if look is not None and look.alert_id == alert.pk:
+        if hides(look, alert):
             context["comments"] = []
         return render(request, "cases/queue.html#preview-body", context)
     act = request.GET.get("act", "")
@@ -130,10 +130,10 @@ def alert_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def _render_alert(
     request: HttpRequest, alert: Alert, extra: dict[str, Any], status: int = 200
 ) -> HttpResponse:
-    """The alert's page; who holds a second look at it is led there instead."""
+    """The alert's page; who holds a second look that hides its end is led there instead."""
     user = signed_in(request)
     look = blinding_look(user, alert.detector_id, alert.entity)
-    if look is not None and look.alert_id == alert.pk:
+    if hides(look, alert):
         return redirect("second_looks")
     if status == 200:
         begin_touch(user, alert=alert)

@@ -127,6 +127,18 @@ def test_a_newer_alert_of_the_entity_tells_the_holder_no_outcome(held, client, a
     assert [old.reason_words for old in client.get(address).context["past"]] == ["Card testing"]
 
 
+def test_an_alert_of_the_entity_that_was_closed_since_leads_the_holder_there(held, client, analyst):
+    open_alerts([flagged("a")[0].pk])
+    newer = label_alert(
+        Alert.objects.exclude(pk=held.pk).get(), actor=analyst, notes="Again", **FRAUD
+    )
+    assert body(client, "alert_detail", newer.pk, status=302) == ""
+    asked = {"HX-Request": "true", "HX-Target": "preview"}
+    assert "Again" not in body(client, "alert_detail", newer.pk, **asked)
+    client.force_login(analyst)
+    assert "Card testing".lower() in body(client, "alert_detail", newer.pk)
+
+
 def test_a_case_leads_the_holder_to_the_second_look(analyst, second, client):
     case = case_of(analyst, "a")
     close_case(case, actor=analyst, **FRAUD)
