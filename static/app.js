@@ -128,6 +128,16 @@
     if (form) form.requestSubmit();
   });
 
+  /* --- A form that is on its way: a second press is not a second act, and would hide the answer to the first --- */
+  var leaving = 0;
+  document.addEventListener("submit", function (event) {
+    var form = event.target;
+    if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (Date.now() < leaving) event.preventDefault();
+    else leaving = Date.now() + 5000; // an answer that is a file leaves the page where it is
+  });
+  window.addEventListener("pageshow", function () { leaving = 0; });
+
   /* --- A form whose fields were previewed: what acts on the preview waits while they say otherwise --- */
   document.addEventListener("input", function (event) {
     var fields = event.target.closest("form[data-previews]");

@@ -277,3 +277,21 @@ def test_it_is_usable_on_smaller_screens(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for name in ("Why", "What to check next", "Timeline", "Similar past alerts"):
         expect(page.get_by_role("heading", name=name)).to_be_visible()
+
+
+def test_a_key_that_is_pressed_once_too_often_decides_once(
+    sign_in: SignIn, platform: Stack
+) -> None:
+    """The answer to the first press is shown, with its Undo; the second is not sent."""
+    page, sent = sign_in("analyst"), []
+    said = platform.run(FIND.format(slug="fraud"))
+    number = said.split("alert ")[-1].split()[0]
+    page.goto(f"/alerts/{number}/")
+    page.on("request", lambda one: sent.append(one) if one.method == "POST" else None)
+    page.keyboard.press("2")
+    for _ in range(3):
+        page.keyboard.press("1")
+    expect(page.get_by_text(f"Closed alert {number}: false positive")).to_be_visible()
+    assert len([one for one in sent if one.url.endswith("/label/")]) == 1
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("1 open again.")).to_be_visible()
