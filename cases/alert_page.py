@@ -71,7 +71,7 @@ def alert_context(
     past = _past_of(alert, blind_since)
     return {
         "title": row.entity,
-        "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)}",
+        "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)} · alert {alert.pk}",
         "entity_word": specs.entity_word(alert.detector),
         "alert": alert,
         "row": row,

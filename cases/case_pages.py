@@ -64,6 +64,7 @@ def case_context(request: HttpRequest, case: Case, user: User) -> dict[str, Any]
     live, works = case.status in LIVE_CASES, user.has_perm("cases.work_case")
     return {
         "title": case.title,
+        "subtitle": f"case {case.pk}",
         "crumbs": [("Cases", reverse("case_list"))],
         "case": case,
         "alerts": rows,

@@ -236,6 +236,13 @@ def test_a_case_is_opened_over_an_alert_once(reader):
     assert reader.post(url("alert_open_case", alert), {"title": " "}).status_code == 422
 
 
+def test_the_pages_say_by_which_numbers_others_speak_of_them(reader, analyst):
+    (alert,) = alerts_of("a")
+    case = open_case([alert], title="Odd", actor=analyst)
+    assert f"· alert {alert.pk}</span>" in reader.get(url("alert_detail", alert)).content.decode()
+    assert f">case {case.pk}</span>" in reader.get(case.get_absolute_url()).content.decode()
+
+
 def test_looking_opens_a_touch_and_the_next_step_closes_it(reader, analyst):
     first, second = alerts_of("a", "b")
     for alert in (first, first, second):
