@@ -129,14 +129,15 @@
   });
 
   /* --- A form that is on its way: a second press is not a second act, and would hide the answer to the first --- */
-  var leaving = 0;
+  var sent = new WeakMap();
   document.addEventListener("submit", function (event) {
     var form = event.target;
     if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post")) return;
-    if (Date.now() < leaving) event.preventDefault();
-    else leaving = Date.now() + 5000; // an answer that is a file leaves the page where it is
+    // For a while only: an answer that is a file leaves the page where it is.
+    if (Date.now() - (sent.get(form) || 0) < 5000) event.preventDefault();
+    else sent.set(form, Date.now());
   });
-  window.addEventListener("pageshow", function () { leaving = 0; });
+  window.addEventListener("pageshow", function () { sent = new WeakMap(); });
 
   /* --- A form whose fields were previewed: what acts on the preview waits while they say otherwise --- */
   document.addEventListener("input", function (event) {
