@@ -183,11 +183,14 @@ def _log(version: ModelVersion, row: TrackedRun) -> None:
     if not row.run_id:
         row.run_id = _run_of(client, version)
         row.save(update_fields=["run_id", "registered_as"])
-    _log_numbers(client, version, row.run_id)
+    run = client.get_run(row.run_id)
+    _log_numbers(client, version, run)
     _log_files(client, version, row.run_id, card)
     row.registered_as = _register(client, version, row.run_id)
     _mark_promotion(client, version, row.registered_as)
-    client.set_terminated(row.run_id)
+    # Else the run would last until the newest promotion of its version.
+    if run.info.status != "FINISHED":
+        client.set_terminated(row.run_id)
 
 
 def _is_there(client: Any, run_id: str) -> bool:
@@ -219,8 +222,9 @@ def _run_of(client: Any, version: ModelVersion) -> str:
     return str(run.info.run_id)
 
 
-def _log_numbers(client: Any, version: ModelVersion, run_id: str) -> None:
-    """Parameters and metrics, together: a call for each would take minutes of a slow server."""
+def _log_numbers(client: Any, version: ModelVersion, run: Any) -> None:
+    """The parameters and metrics that the run does not hold yet, together: a call for each would
+    take minutes of a slow server, and a metric that is sent again is a second point of its line."""
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
@@ -228,9 +232,15 @@ def _log_numbers(client: Any, version: ModelVersion, run_id: str) -> None:
         Metric(name, float(value), now, 0)
         for name, value in as_told(version.metrics).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
+        if run.data.metrics.get(name) != float(value)
     ]
-    params = [Param(name, value) for name, value in _parameters(version).items()]
-    client.log_batch(run_id, metrics=metrics, params=params)
+    params = [
+        Param(name, value)
+        for name, value in _parameters(version).items()
+        if name not in run.data.params
+    ]
+    if metrics or params:
+        client.log_batch(run.info.run_id, metrics=metrics, params=params)
 
 
 def _parameters(version: ModelVersion) -> dict[str, str]:
@@ -245,13 +255,17 @@ def _parameters(version: ModelVersion) -> dict[str, str]:
 
 
 def _log_files(client: Any, version: ModelVersion, run_id: str, card: dict[str, Any]) -> None:
+    """Card and curves as they are now, and the bundle, which never changes, unless it is there."""
+    bundle = f"{version.digest}.zip"
+    there = {Path(file.path).name for file in client.list_artifacts(run_id, "bundle")}
     with TemporaryDirectory() as folder:
         place = Path(folder)
         for name, content in {"card.json": card, "curves.json": version.curves}.items():
             text = json.dumps(content, cls=DjangoJSONEncoder, indent=1, sort_keys=True)
             (place / name).write_text(text)
         try:
-            (place / f"{version.digest}.zip").write_bytes(pack_bundle(version))
+            if bundle not in there:
+                (place / bundle).write_bytes(pack_bundle(version))
         except ExchangeError as error:
             logger.warning("%s is tracked without its bundle: %s", version, error)
         client.log_artifacts(run_id, folder, "bundle")

@@ -183,6 +183,31 @@ def test_the_alias_follows_promotion_and_roll_back_with_when_and_by_whom(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_promotion_adds_to_the_run_and_logs_nothing_twice(store, version, monkeypatch):
+    run_id = track_version(version).run_id
+    ended = store.get_run(run_id).info.end_time
+    promote(version, actor=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(tracking, "pack_bundle", fails)
+        track_version(version)
+    assert len(store.get_metric_history(run_id, "roc_auc")) == 1
+    assert store.get_run(run_id).info.end_time == ended
+    path = store.download_artifacts(run_id, "bundle/card.json")
+    assert json.loads(Path(path).read_text())["stage"] == "champion"
+    assert serving_at(store)[0] == "1"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_logging_again_sends_what_the_run_has_lost(store, version):
+    row = track_version(version)
+    kept = Path(store.get_run(row.run_id).info.artifact_uri.removeprefix("file://"))
+    bundle = kept / "bundle" / f"{version.digest}.zip"
+    bundle.unlink()
+    track_version(version)
+    assert bundle.is_file()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_promotion_while_its_version_is_logged_is_not_lost(store, version, monkeypatch):
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(tracking, "_mark_promotion", lambda *_: promote(version, actor=None))
@@ -365,34 +390,3 @@ def test_a_silent_server_is_asked_for_one_version_at_a_time(
     tasks.track_overdue()
     tasks.track_version_task(sent[1].pk)
     assert {job.params["version"] for job in sent[1:]} == {version.pk, others[0].pk}
-
-
-def test_the_version_says_how_it_stands(client, owner, settings, version):
-    TrackedRun.objects.create(version=version, status="failed", attempts=2, error="refused")
-    client.force_login(owner)
-    page = client.get(version.get_absolute_url()).content.decode()
-    assert "not there after 2 tries: refused" in page
-    assert "Try again" in page
-
-
-def test_a_version_that_is_logged_may_be_logged_again(client, owner, version):
-    row = TrackedRun.objects.create(version=version, status="logged", registered_as="cards/1")
-    client.force_login(owner)
-    assert "Log again" in client.get(version.get_absolute_url()).content.decode()
-    TrackedRun.objects.filter(pk=row.pk).update(status="waiting")
-    page = client.get(version.get_absolute_url()).content.decode()
-    assert "Log again" not in page and "Try again" not in page
-
-
-def test_an_owner_may_try_again_and_an_analyst_not(client, owner, analyst, settings, version):
-    settings.MLFLOW_TRACKING_URI = GONE
-    url = f"/models/{version.pk}/track/"
-    client.force_login(analyst)
-    assert client.post(url).status_code == 403
-    client.force_login(owner)
-    assert client.get(url).status_code == 405
-    assert client.post(url).status_code == 302
-    assert Job.objects.get().kind == tracking.TRACK_VERSION
-    settings.MLFLOW_TRACKING_URI = ""
-    client.post(url)
-    assert Job.objects.count() == 1
