@@ -29,13 +29,15 @@ class Number(serializers.FloatField):
 def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """What a body says. Raises the problem that names its wrong fields, those too that would be
     passed over, though somebody meant something by them."""
-    form = kind(data=request.data or {})
+    # An empty list is no object with nothing in it: nobody may have meant to act by it.
+    form = kind(data={} if request.data is None else request.data)
     if isinstance(request.data, dict):
         unknown = sorted(request.data.keys() - form.fields.keys())
         if unknown:
             known = ", ".join(form.fields)
+            are = "is" if len(form.fields) == 1 else "are"
             raise ValidationProblem(
-                [field_error(name, f"is not known here: {known} are") for name in unknown]
+                [field_error(name, f"is not known here: {known} {are}") for name in unknown]
             )
     form.is_valid(raise_exception=True)
     # A field that may be left out may be null instead.
@@ -50,7 +52,7 @@ def text_in(request: Request, name: str, message: str) -> str | None:
 
     Raises ValidationProblem with `message` where it is none, or the body is no object.
     """
-    body = request.data or {}
+    body = {} if request.data is None else request.data
     found: Any = body.get(name) if isinstance(body, dict) else 0
     found = request.query_params.get(name) if found is None else found
     if found is not None and (not isinstance(found, str) or not found or "\0" in found):

@@ -1,9 +1,46 @@
 """What bodies of requests are read as."""
 
-import pytest
-from rest_framework.exceptions import ValidationError
+import json
 
-from accounts.body import Number, Text
+import pytest
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
+
+from accounts.api_errors import ValidationProblem
+from accounts.body import Number, Text, text_in, valid
+
+
+class OneField(serializers.Serializer):
+    kind = Text(required=False, default="")
+
+
+def asked(body):
+    content = "" if body is None else json.dumps(body)
+    request = APIRequestFactory().post("/", content, content_type="application/json")
+    return Request(request, parsers=[JSONParser()])
+
+
+@pytest.mark.parametrize("said", [[], False, 0, ""])
+def test_a_body_that_is_no_object_is_not_taken_for_an_empty_one(said):
+    with pytest.raises((ValidationError, ValidationProblem)):
+        valid(OneField, asked(said))
+    with pytest.raises(ValidationProblem):
+        text_in(asked(said), "kind", "is text")
+
+
+def test_no_body_and_an_empty_object_say_nothing():
+    for said in (None, {}):
+        assert valid(OneField, asked(said)) == {"kind": ""}
+        assert text_in(asked(said), "kind", "is text") is None
+
+
+def test_a_field_that_is_not_known_is_told_with_the_only_one_that_is():
+    with pytest.raises(ValidationProblem) as refused:
+        valid(OneField, asked({"kinds": "folds"}))
+    assert "is not known here: kind is" in str(refused.value.errors)
 
 
 @pytest.mark.parametrize("said", [5555555555555, 1.5, True, ["a"], {}])
