@@ -1,6 +1,6 @@
 """A model card's numbers as text, for its page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,12 +8,14 @@ from typing import Any
 from accounts.quantities import threshold
 from models_registry.metric_rows import ceiling_of, span_of, told_metrics
 from models_registry.models import PromotionDecision
+from models_registry.rare_class import own_parameters, rare_class_words
 from models_registry.verdicts import (
     CALIBRATIONS,
     EVENTS,
     UNKNOWN,
     per_thousand,
     ratio,
+    setting,
     share,
 )
 
@@ -46,6 +48,7 @@ class GroupLine:
 class CardLines:
     """What the page shows of a card beside its texts."""
 
+    made_with: Sequence[tuple[str, str]]
     metrics: Sequence[CardMetric]
     known_at: datetime | None
     subgroups: Sequence[tuple[str, Sequence[GroupLine]]]
@@ -63,6 +66,7 @@ def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
     """The numbers of `card.model_card` as text."""
     policy, known_at = card["label_policy"], card["evaluation"]["known_at"]
     return CardLines(
+        made_with=made_with(card),
         metrics=_metrics(card["evaluation"]["metrics"], currency),
         known_at=datetime.fromisoformat(known_at) if known_at else None,
         subgroups=[
@@ -83,6 +87,18 @@ def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
         capacity=share((card["costs"] or {}).get("capacity")),
         loss_share=share((card["costs"] or {}).get("loss_share")),
     )
+
+
+def made_with(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The learner's own parameters of a card, and what was done about its rare class, in words."""
+    counts = {
+        part["name"]: {name: part[name] for name in ("events", "positives")}
+        for part in card["data"]["parts"]
+        if part["events"] is not None
+    }
+    own = own_parameters(card["parameters"])
+    rare = rare_class_words(card["learner"], card["parameters"], counts.get("training"))
+    return [*((name, setting(value)) for name, value in own.items()), ("Rare class", rare)]
 
 
 def _moved(move: dict[str, Any] | None) -> str:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models_registry.metric_rows import FoldLine, lines_of
-from models_registry.presenting_card import card_lines
-from models_registry.verdicts import NARROW, UNKNOWN, setting
+from models_registry.presenting_card import card_lines, made_with
+from models_registry.verdicts import NARROW, UNKNOWN
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -51,7 +51,7 @@ def judged_on(evaluation: Mapping[str, Any]) -> str:
 
 def learnt_from(card: Mapping[str, Any]) -> list[str]:
     """Data and parameters of a card (`card.model_card`) as lines."""
-    data, parameters = card["data"], card["parameters"]
+    data = card["data"]
     first, last = _moment(data["first_event_at"]), _moment(data["last_event_at"])
     facts = [
         (
@@ -64,8 +64,7 @@ def learnt_from(card: Mapping[str, Any]) -> list[str]:
         ("Features", f"{len(data['features'])}: {', '.join(data['features'])}"),
         ("Digest", data["digest"]),
     ]
-    settings = [(name, setting(value)) for name, value in parameters.items()]
-    return [*_part("Data", facts), *_part("Parameters", settings or [("defaults", "")])]
+    return [*_part("Data", facts), *_part("Parameters", made_with(card))]
 
 
 def card_text(card: Mapping[str, Any]) -> list[str]:

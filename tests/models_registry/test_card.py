@@ -52,6 +52,18 @@ def test_it_says_what_was_recorded(client, analyst, version):
         assert said in text, said
 
 
+def test_it_says_by_which_parameters_it_was_made_and_what_a_rare_class_got(
+    client, analyst, version
+):
+    smote = {"method": "smote", "ratio": 0.2, "neighbours": 7, "bags": 5}
+    version.parameters = {"xgboost": {"max_depth": 6}, "imbalance": smote}
+    version.save()
+    client.force_login(analyst)
+    text = page(client, version)
+    assert "xgboost: max_depth 6" in text
+    assert "Rare class: SMOTE up to 0.2 positives for each negative, 7 neighbours" in text
+
+
 def test_it_says_how_the_events_were_divided_and_how_many_of_each_part_counted(
     api, client, analyst, version
 ):

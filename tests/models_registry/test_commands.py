@@ -85,6 +85,15 @@ def test_a_declaration_that_no_longer_reads_hides_no_version(versions, which):
 
 
 @pytest.mark.parametrize("which", [("v1",), ()])
+def test_what_was_done_about_a_rare_class_is_told_without_options_of_other_methods(versions, which):
+    weights = {"method": "class_weights", "ratio": 0.2, "neighbours": 5, "bags": 5}
+    ModelVersion.objects.update(parameters={"n_trees": 250, "imbalance": weights})
+    text = run("models", "info", *which, "--detector", "payments")
+    assert "Class weights up to 0.2 positives for each negative" in text
+    assert "neighbours" not in text
+
+
+@pytest.mark.parametrize("which", [("v1",), ()])
 def test_parameters_and_metrics_are_lines_for_people(versions, which):
     version = versions[0]
     version.parameters = {"n_trees": 250, "mean_with": [{"n_trees": 300, "column_share": 0.35}]}
@@ -126,6 +135,11 @@ def test_nested_parameters_are_compared_in_words(versions):
     versions[0].save()
     text = run("models", "compare", "v2", "v1", "--detector", "payments")
     assert "max_depth 6, learning_rate 0.1" in text
+
+
+def test_what_does_not_differ_is_said_to_be_the_same(versions):
+    lines = run("models", "compare", "v2", "v1", "--detector", "payments").splitlines()
+    assert "FEATURES  the same" in lines
 
 
 @pytest.mark.parametrize(

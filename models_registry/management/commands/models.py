@@ -165,6 +165,9 @@ class Command(BaseCommand):
         for verdict in found.verdicts:
             self.stdout.write(verdict)
         for name, lines in tables.items():
+            if not lines:
+                self.stdout.write(f"{name.upper()}  the same")
+                continue
             self._table(
                 (name.upper(), *labels),
                 [(line.name, *map(_cell, line.cells)) for line in lines],
