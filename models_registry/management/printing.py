@@ -21,6 +21,12 @@ def aligned(rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:
     ]  # fmt: skip
 
 
+def file_problem(problem: OSError) -> str:
+    """What the system says of a file, without the number: `/x.zip: No such file or directory.`"""
+    place = f"{problem.filename}: " if problem.filename else ""
+    return f"{place}{problem.strerror or problem}."
+
+
 def metric_table(found: Mapping[str, Any], *, currency: str) -> list[str]:
     """Stored metrics as lines: name, value with its ceiling, 95 % interval."""
     lines = lines_of(found, {}, currency=currency)

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.typed import is_whole
 from models_registry.bundle_files import ExchangeError
 from models_registry.exporting import export_bundle, file_name
+from models_registry.management.printing import file_problem
 from models_registry.models import ModelVersion
 from scoring.core.bundle import sha256
 
@@ -44,8 +45,10 @@ class Command(BaseCommand):
         try:
             content = export_bundle(version, actor=None)
             _write(place, content)
-        except (ExchangeError, OSError) as problem:
+        except ExchangeError as problem:
             raise CommandError(str(problem)) from problem
+        except OSError as problem:
+            raise CommandError(file_problem(problem)) from problem
         self.stdout.write(
             f"{version} in {place}, {len(content):,} bytes, SHA-256 {sha256(content)}"
         )
@@ -55,8 +58,9 @@ def _place(output: str, version: ModelVersion) -> Path:
     place = Path(output)
     if place.is_dir():  # An empty text is the current folder.
         return place / file_name(version)
-    if output.endswith("/"):
-        raise CommandError(f"There is no folder {output}")
+    if output.endswith("/") or not place.parent.is_dir():
+        folder = output if output.endswith("/") else place.parent
+        raise CommandError(f"There is no folder {folder}")
     return place
 
 

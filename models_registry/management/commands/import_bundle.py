@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from models_registry.bundle_files import MOST_BYTES, ExchangeError
 from models_registry.importing import import_bundle, mend_bundle
+from models_registry.management.printing import file_problem
 from scoring.core.bundle import BundleNotWritten
 from scoring.models import Detector
 
@@ -31,7 +32,9 @@ class Command(BaseCommand):
                 content = file.read(MOST_BYTES + 1)
             mended = mend_bundle(detector, content, actor=None)
             version = mended or import_bundle(detector, content, actor=None)
-        except (ExchangeError, BundleNotWritten, OSError) as problem:
+        except (ExchangeError, BundleNotWritten) as problem:
             raise CommandError(f"{problem} Nothing was changed.") from problem
+        except OSError as problem:
+            raise CommandError(f"{file_problem(problem)} Nothing was changed.") from problem
         what = "has its bundle back" if mended else "waits as a challenger"
         self.stdout.write(f"{version} {what}, bundle {version.digest[:12]}.")
