@@ -1,28 +1,49 @@
 """Error answers of the whole site: JSON for the API, a page elsewhere.
 
 The pages are rendered without context processors and without a session: an error may come before
-there is a user, or because the database is gone.
+there is a user, or because the database is gone. They bring the headers that browsers and caches
+obey themselves, for what fails outside of the middleware that would add these: a foreign host, and
+every keyed request of the API.
 """
 
 import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from csp.utils import build_policy
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 from riskplatform.health import RETRY_AFTER
-from riskplatform.middleware import is_api
+from riskplatform.middleware import HEADERS, KEPT_BY_BROWSERS, is_api
 
 
 def _answer(
     request: HttpRequest, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
     if is_api(request.path_info):
-        return JsonResponse({"detail": detail}, status=status, headers=headers)
+        said = {**HEADERS, **_always(), **(headers or {})}
+        return JsonResponse({"detail": detail}, status=status, headers=said)
     page = render_to_string(f"{status.value}.html", {"detail": detail})
-    return HttpResponse(page, status=status, headers=headers)
+    said = {**_of_pages(), **_always(), **(headers or {})}
+    return HttpResponse(page, status=status, headers=said)
+
+
+def _always() -> dict[str, str]:
+    return {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+    }
+
+
+def _of_pages() -> dict[str, str]:
+    return {
+        "Cache-Control": KEPT_BY_BROWSERS,
+        "X-Frame-Options": settings.X_FRAME_OPTIONS,
+        "Content-Security-Policy": build_policy(),
+    }
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

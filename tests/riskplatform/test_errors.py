@@ -17,9 +17,11 @@ PAGES = ["/", "/health", "/livez", "/readyz", "/no/such/page/"]
 CALLS = ["/api/v1/predictions", "/v1/metrics", "/detect"]
 
 
-def call(path, *, host="good.example", cookie=""):
+def call(path, *, host="good.example", cookie="", key=""):
     """(status, headers, body) of a GET, from the application that serves."""
     environ = {"PATH_INFO": path, "HTTP_HOST": host, "HTTP_COOKIE": cookie}
+    if key:
+        environ["HTTP_X_API_KEY"] = key
     setup_testing_defaults(environ)
     environ["wsgi.input"] = BytesIO()
     told = []
@@ -61,6 +63,38 @@ def test_another_host_is_told_400_in_json_by_the_api(one_host, path):
     status, headers, body = call(path, host="evil.example")
     assert (status, headers["Content-Type"]) == (400, "application/json")
     assert body == '{"detail": "The request could not be understood."}'
+
+
+def guarded(headers):
+    """Whether an answer may neither be framed nor sniffed nor kept by a cache between."""
+    kept = headers["Cache-Control"] in ("private", "no-store")
+    framed = "frame-ancestors 'none'" not in headers["Content-Security-Policy"]
+    sniffed = headers["X-Content-Type-Options"] != "nosniff"
+    return kept and not framed and not sniffed and headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("behind_tls", [False, True])
+@pytest.mark.parametrize("key", ["", "rp_a_b"])
+@pytest.mark.parametrize("path", ["/", "/api/v1/predictions", "/detect"])
+def test_another_host_gets_the_headers_of_every_answer(one_host, settings, behind_tls, key, path):
+    settings.SECURE_SSL_REDIRECT = behind_tls
+    status, headers, _ = call(path, host="evil.example", key=key)
+    assert status == 400
+    assert guarded(headers)
+    assert (headers["Cache-Control"] == "no-store") == (path != "/")
+
+
+@pytest.mark.django_db
+def test_what_breaks_for_a_key_gets_the_headers_of_every_answer(one_host, monkeypatch):
+    def broken(*given, **named):
+        raise ValueError("a bug of ours")
+
+    monkeypatch.setattr("accounts.authentication._find_key", broken)
+    status, headers, body = call("/api/v1/predictions", key="rp_a_b")
+    assert (status, headers["Cache-Control"]) == (500, "no-store")
+    assert guarded(headers)
+    assert "a bug of ours" not in body
 
 
 @pytest.mark.django_db
