@@ -15,7 +15,7 @@ from cases.alert_page import reason_words
 from cases.link_panel import link_panel
 from cases.models import Alert
 from cases.rows import alert_rows
-from cases.second_looks import blind_since, hidden_look, hides
+from cases.second_looks import blind_since, hidden_look, hides, untold_entity
 from cases.selectors import find_alert, ids_of_alert, newest_of_entity
 from cases.signing import Alike, similar_alerts
 from cases.timeline_panel import timeline_panel
@@ -76,7 +76,6 @@ def entity_links(request: HttpRequest, slug: str, token: str) -> HttpResponse:
         raise Http404("Nothing is known about this entity.")
     links = None
     if spec is not None and spec.link_fields:
-        look = hidden_look(signed_in(request))
         links = link_panel(
             detector,
             token,
@@ -84,7 +83,7 @@ def entity_links(request: HttpRequest, slug: str, token: str) -> HttpResponse:
             spec,
             opened=request.GET.getlist("open"),
             row=newest,
-            untold=look.alert.entity if look and look.alert.detector_id == detector.pk else "",
+            untold=untold_entity(signed_in(request), detector.pk),
         )
     context = {"links": links, "entity_word": specs.entity_word(detector)}
     return _panel(request, "cases/entity_links.html", context, detector, token, "Links")

@@ -122,6 +122,12 @@ def hidden_look(user: User | AnonymousUser) -> SecondLook | None:
     return rows.select_related("alert").order_by("first_at").first()
 
 
+def untold_entity(user: User | AnonymousUser, detector_id: int) -> str:
+    """The entity of a detector of which no label must be told to the user; empty without any."""
+    look = hidden_look(user)
+    return look.alert.entity if look and look.alert.detector_id == detector_id else ""
+
+
 def hides(look: SecondLook | None, alert: Alert) -> bool:
     """Whether it must not be told how this alert ended: it is the look's own, or one of the same
     entity that was closed from then on."""

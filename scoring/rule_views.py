@@ -218,7 +218,8 @@ def consider(
         fields = spec.schema["properties"]
         found["never_carried"] = never_carried(given["when"], given["parameters"], fields)
     if act == "try" and compiled is not None:
-        found["trial"] = try_rule(detector, compiled)
+        untold = request.untold_entity(detector.pk)  # type: ignore[attr-defined]
+        found["trial"] = try_rule(detector, compiled, untold=untold)
     if request.htmx:  # type: ignore[attr-defined]
         found["oob"] = True
         part = "trial" if act == "try" else "verdict"

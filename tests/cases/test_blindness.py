@@ -156,6 +156,19 @@ def test_a_case_leads_the_holder_to_the_second_look(analyst, second, client):
     body(client, "case_detail", case.pk)
 
 
+def test_a_rule_that_is_tried_tells_the_holder_no_label_of_the_entity(held, client, analyst):
+    label_alert(alert_of("b"), actor=analyst, **FALSE)
+    typed = {"act": "try", "code": "ANY", "when": "amount > 0", "text": "Any", "outcome": "REVIEW"}
+
+    def tried():
+        trial = client.post(reverse("rule_new", args=["payments"]), typed).context["trial"]
+        return (trial.matched, trial.fraud, trial.legitimate, {one.is_fraud for one in trial.shown})
+
+    assert tried() == (2, 0, 1, {None, False})
+    client.force_login(analyst)
+    assert tried() == (2, 1, 1, {True, False})
+
+
 # --- Lists ---------------------------------------------------------------------------------------
 
 
