@@ -16,6 +16,7 @@ from models_registry.core.audit import MINIMUM_AUDITED
 from models_registry.core.live import NEARLY_ALL
 from models_registry.figures import layout
 from scoring.core.reasons import duration
+from scoring.models import Prediction
 from scoring.policy_models import RuleVersion
 from scoring.rule_editing import RuleText
 from scoring.rule_forms import WEIGHT, write_value
@@ -153,6 +154,17 @@ def _cells(test: Backtest, result: Result, truth: Mapping[str, str], wanted: str
         )
         for key, title in titles.items()
     ]
+
+
+def without_entity(examples: Sequence[dict[str, Any]], entity: str) -> list[dict[str, Any]]:
+    """The examples of a cell but those of an entity; its cell tells an event's label, which who is
+    to judge the entity must not know. One query, none where it is empty."""
+    if not entity:
+        return list(examples)
+    ids = [one["prediction"] for one in examples]
+    rows = Prediction.objects.filter(pk__in=ids, entity=entity).values_list("pk", flat=True)
+    hidden = {str(pk) for pk in rows}
+    return [one for one in examples if str(one["prediction"]) not in hidden]
 
 
 def _example(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,12 @@ from jobs.dispatch import announce_job
 from jobs.services import cancel_job
 from models_registry.backtest_forms import USUAL_MOST, BacktestThresholdForm, SpanForm
 from models_registry.backtest_models import Backtest
-from models_registry.backtest_panels import result_context, rule_difference, rule_fields
+from models_registry.backtest_panels import (
+    result_context,
+    rule_difference,
+    rule_fields,
+    without_entity,
+)
 from models_registry.backtesting import request_rule_backtest, request_threshold_backtest
 from models_registry.forms import in_fields
 from models_registry.models import ModelVersion
@@ -299,6 +304,9 @@ def _render(request: HttpRequest, test: Backtest) -> HttpResponse:
         "four_eyes": settings.FOUR_EYES,
         **result_context(test, _words(truth), request.GET.get("cell", "")),
     }
+    if examples := context.get("examples"):
+        untold = request.untold_entity(detector.pk)  # type: ignore[attr-defined]
+        context["examples"] = without_entity(examples, untold)
     template = "models_registry/backtest_detail.html"
     target = request.headers.get("HX-Target", "")
     if target in ("backtest", "backtest-examples"):

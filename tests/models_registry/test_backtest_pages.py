@@ -160,6 +160,18 @@ def test_the_result_is_saved_as_a_draft_or_edited_again(client, analyst, history
     assert RuleVersion.objects.get(rule__code="BIG").parameters == {"limit": 500}
 
 
+def test_a_cell_shows_who_judges_an_alert_blind_no_event_of_its_entity(
+    client, analyst, history, monkeypatch
+):
+    """The cell tells the label."""
+    client.force_login(analyst)
+    test = run(asked(client))
+    mine, other = (Prediction.objects.get(exposure=amount) for amount in (700, 900))
+    monkeypatch.setattr("cases.blinding.untold_entity", lambda user, detector: mine.entity)
+    assert mine.get_absolute_url() not in shown(client, test, cell="tp")
+    assert other.get_absolute_url() in shown(client, test, cell="fp")
+
+
 def test_each_cell_leads_to_its_examples(client, analyst, history):
     client.force_login(analyst)
     test = run(asked(client))
