@@ -19,7 +19,7 @@ from accounts.services import record_audit
 from cases.case_events import add_event
 from cases.case_models import CaseApproval, CaseMerge
 from cases.labels import give_labels
-from cases.models import Alert, Case, CaseEvent
+from cases.models import Alert, Case, CaseEvent, Touch
 from cases.queue_models import AlertComment
 from cases.second_look_models import SecondLook, SecondLookShare
 from cases.second_look_selectors import standing
@@ -51,7 +51,8 @@ def _free_for(user: User, now: datetime) -> Q:
 
 
 def _knows(user: User) -> Q:
-    """Looks whose first outcome the user had a hand in, or followed as owner of alert or case.
+    """Looks whose first outcome the user had a hand in, followed as owner of alert or case, or read
+    on the page of either since. What they read while the look is theirs told them nothing.
 
     Every case that the alert was ever in counts: merging takes it from one to the next.
     """
@@ -64,7 +65,17 @@ def _knows(user: User) -> Q:
         | Q(Exists(said))
         | _worked_on("alert__case", user)
         | Q(Exists(merged))
+        | (Q(Exists(_stays(user))) & ~Q(second_by=user))
     )
+
+
+def _stays(user: User) -> QuerySet[Touch]:
+    """The user's stays on the page of a look's alert or its case that went on, or began, after the
+    first outcome."""
+    rows = Touch.objects.filter(
+        Q(alert=OuterRef("alert")) | Q(case=OuterRef("alert__case")), user=user
+    )
+    return rows.filter(Q(closed_at=None) | Q(closed_at__gte=OuterRef("first_at"))).order_by()
 
 
 def _worked_on(case: str, user: User) -> Q:

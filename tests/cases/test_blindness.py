@@ -139,11 +139,12 @@ def test_an_alert_of_the_entity_that_was_closed_since_leads_the_holder_there(hel
     assert "Card testing".lower() in body(client, "alert_detail", newer.pk)
 
 
-def test_a_case_leads_the_holder_to_the_second_look(analyst, second, client):
+def test_a_case_leads_the_holder_to_the_second_look(analyst, second, client, judge):
     case = case_of(analyst, "a")
     close_case(case, actor=analyst, **FRAUD)
-    client.force_login(second)
+    client.force_login(judge)
     body(client, "case_detail", case.pk)
+    client.force_login(second)
     assert take_second_look(second) is not None
     for address in (
         ("case_detail", case.pk),
@@ -297,7 +298,7 @@ def test_links_tell_the_holder_no_bad_event_of_the_entity(held, client, analyst,
 
 
 def test_files_of_the_case_lead_the_holder_to_the_second_look(
-    analyst, second, client, settings, tmp_path
+    analyst, second, client, settings, tmp_path, judge
 ):
     """Also those of the case that the alert came from."""
     settings.ATTACHMENT_DIR = tmp_path
@@ -308,10 +309,11 @@ def test_files_of_the_case_lead_the_holder_to_the_second_look(
     target.refresh_from_db()
     close_case(target, actor=analyst, **FRAUD)
     SecondLook.objects.exclude(alert__entity=CaseMerge.objects.get().alerts.get().entity).delete()
-    client.force_login(second)
+    client.force_login(judge)
     for file in files:
         body(client, "case_detail", file.case_id)
         body(client, "case_attachment", file.case_id, file.pk)
+    client.force_login(second)
     assert take_second_look(second) is not None
     for file in files:
         body(client, "case_detail", file.case_id, status=302)

@@ -1,6 +1,7 @@
 """Who is given a second look: nobody who knows what the first analyst found."""
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.roles import ANALYST
@@ -8,7 +9,7 @@ from cases.casework import approve_closing, ask_to_close, close_case
 from cases.handovers import assign_case
 from cases.merging import merge_case
 from cases.resting import comment_on_alert
-from cases.second_looks import take_second_look, waiting_for
+from cases.second_looks import held_by, take_second_look, waiting_for
 from cases.services import assign_alert, comment_on_case, label_alert
 from cases.work_queue_models import WorkQueue
 from tests.accounts.factories import user_with_role
@@ -97,3 +98,34 @@ def test_who_commented_on_an_alert_gets_no_second_look_at_it(analyst, second):
         label_alert(one, actor=analyst, **FRAUD)
     assert not takes(second, alert)
     assert takes(second, other)
+
+
+@pytest.mark.parametrize("page", ["alert_detail", "case_detail"])
+def test_who_read_how_the_alert_ended_gets_no_second_look_at_it(analyst, second, client, page):
+    case = case_of(analyst, "a")
+    alert = case.alerts.get()
+    client.force_login(second)
+    close_case(case, actor=analyst, **FRAUD)
+    number = alert.pk if page == "alert_detail" else case.pk
+    assert client.get(reverse(page, args=[number])).status_code == 200
+    assert take_second_look(second) is None
+
+
+def test_who_gives_a_look_back_to_read_the_outcome_does_not_get_it_again(analyst, second, client):
+    alert = label_alert(alert_of("a"), actor=analyst, **FRAUD)
+    client.force_login(second)
+    client.post(reverse("second_look_take"), follow=True)
+    assert held_by(second).alert_id == alert.pk
+    assert waiting_for(second, timezone.now()).count() == 1
+    client.post(reverse("second_look_take"), {"back": "1"})
+    assert client.get(reverse("alert_detail", args=[alert.pk])).status_code == 200
+    assert take_second_look(second) is None
+
+
+def test_who_read_the_alert_before_it_was_closed_may_take_a_second_look(analyst, second, client):
+    alert, other = alert_of("a"), alert_of("b")
+    client.force_login(second)
+    for one in (alert, other):
+        client.get(reverse("alert_detail", args=[one.pk]))
+    label_alert(alert, actor=analyst, **FRAUD)
+    assert take_second_look(second).alert_id == alert.pk

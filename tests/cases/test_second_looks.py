@@ -262,9 +262,11 @@ def test_labels_are_shown_as_they_were_known_when_the_alert_opened(analyst):
     assert len(blind_history(look.alert)[0].labels.all()) == 1
 
 
-def test_whoever_holds_a_look_is_led_from_the_alert_to_it(reader, analyst):
+def test_whoever_holds_a_look_is_led_from_the_alert_to_it(reader, analyst, second, judge):
     look = labelled("a", analyst)
+    reader.force_login(judge)
     assert reader.get(look.alert.get_absolute_url()).status_code == 200
+    reader.force_login(second)
     take(reader)
     assert reader.get(look.alert.get_absolute_url()).url == reverse("second_looks")
 
