@@ -17,6 +17,7 @@ from django.db import close_old_connections
 
 from riskplatform.bodies import Body, ClientGone, TooMuchHeld, most_waited_for, whole_body
 from riskplatform.json_api import render_json
+from riskplatform.middleware import HEADERS
 from riskplatform.quick import QuickRequest, Response, quick_request, respond
 from scoring.announcing import announcements_wait, send_announcements
 from scoring.lane import Job, Lane
@@ -147,6 +148,8 @@ async def _refuse(send: Send, problem: ClientGone | TimeoutError | TooMuchHeld) 
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(content)),
         (b"connection", b"close"),
+        (b"x-content-type-options", b"nosniff"),
+        *((name.lower().encode(), value.encode()) for name, value in HEADERS.items()),
     ]
     if not late:
         headers.append((b"retry-after", b"10"))

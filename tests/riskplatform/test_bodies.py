@@ -250,7 +250,9 @@ def test_who_is_refused_for_the_body_reads_why_in_json(settings, monkeypatch):
             settings, lambda served, receive=receive: answer_of(served, scoring(), receive)
         )
         assert start["status"] == status
-        assert dict(start["headers"])[b"content-type"] == b"application/json"
+        told = dict(start["headers"])
+        assert told[b"content-type"] == b"application/json"
+        assert (told[b"cache-control"], told[b"x-frame-options"]) == (b"no-store", b"DENY")
         assert why in json.loads(body["body"])["detail"]
 
 
