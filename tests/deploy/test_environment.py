@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,7 @@ SECRETS = {
 """Which services log in with what."""
 SHOW = """
 import json
+import re
 from riskplatform import settings
 print(json.dumps({name: repr(getattr(settings, name)) for name in dir(settings) if name.isupper()}))
 """
@@ -120,6 +122,11 @@ def settings_of(environment: dict[str, str], folder: Path) -> dict[str, str]:
 
 def test_compose_hands_on_every_setting() -> None:
     assert set(names_in_settings()) - names_in_compose() == NOT_IN_COMPOSE.keys()
+
+
+def test_what_compose_does_not_hand_on_is_told_in_the_readme() -> None:
+    told = (ROOT / "README.md").read_text()
+    assert [name for name in NOT_IN_COMPOSE if not re.search(rf"\b{name}\b", told)] == []
 
 
 def test_compose_sets_nothing_that_nobody_reads() -> None:
