@@ -1,4 +1,4 @@
-"""README and docs: links lead somewhere, pictures are shown, commands are told."""
+"""README and docs: links lead somewhere, pictures are shown, commands and metrics are told."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,21 @@ def test_every_picture_is_shown():
 
 
 def test_every_command_is_told():
-    told = "".join(page.read_text() for page in PAGES if page.parent.name != "evidence")
+    told = _told()
     commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")} - OF_DJANGO
     named = r"(manage\.py|make|`)\s?%s\b"
     assert {name for name in commands if not re.search(named % name, told)} == set()
+
+
+def test_every_metric_is_told():
+    """By the names that a scrape has: prometheus-client adds `_total` to a counter's."""
+    told = set(re.findall(r"^\| `(riskplatform_\w+)` \|", _told(), flags=re.MULTILINE))
+    made = r"(Counter|Gauge|Histogram)\w*\(\s*\"(riskplatform_\w+)\""
+    sources = [ROOT / "riskplatform" / "metrics.py", ROOT / "scoring" / "measuring.py"]
+    found = re.findall(made, "".join(path.read_text() for path in sources))
+    assert len(found) > 10
+    assert {name + "_total" * (kind == "Counter") for kind, name in found} == told
+
+
+def _told() -> str:
+    return "".join(page.read_text() for page in PAGES if page.parent.name != "evidence")
