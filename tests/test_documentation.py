@@ -1,5 +1,7 @@
-"""README and docs: links lead somewhere, pictures are shown, commands and metrics are told."""
+"""README and docs: links lead somewhere, pictures are shown, commands, metrics and
+routes of the API are told."""
 
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +53,20 @@ def test_every_metric_is_told():
     found = re.findall(made, "".join(path.read_text() for path in sources))
     assert len(found) > 10
     assert {name + "_total" * (kind == "Counter") for kind, name in found} == told
+
+
+def test_every_route_of_the_api_is_told(client, db):
+    """With `{id}`, `<slug>` or an example where the address has a variable."""
+    told = _told()
+    paths = json.loads(client.get("/api/schema/", {"format": "json"}).content)["paths"]
+    missing = [path for path in paths if not re.search(_as_written(path), told)]
+    assert len(paths) > 40
+    assert missing == []
+
+
+def _as_written(path: str) -> str:
+    fixed = [re.escape(part) for part in re.split(r"\{\w+\}", path)]
+    return r"[^/\s]+".join(fixed) + r"(?![\w/])"
 
 
 def _told() -> str:
