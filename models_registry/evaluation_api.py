@@ -78,6 +78,7 @@ class EvaluationListView(APIView):
         responses={200: EvaluationPage, **ERRORS},
     )
     def get(self, request: Request, pk: int) -> Response:
+        """The evaluations of a version, newest first."""
         limit = whole(request, "limit", SHOWN, least=1, most=MOST_EVALUATIONS)
         rows = evaluations_of(api_version(pk)).defer("curves")[:limit]
         return Response({"evaluations": [evaluation_body(one) for one in rows]})

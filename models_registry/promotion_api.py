@@ -274,15 +274,18 @@ class ShadowView(APIView):
 
     @extend_schema(responses={200: ShadowBody, **ERRORS})
     def get(self, request: Request, pk: int) -> Response:
+        """How a challenger does in shadow."""
         shadow = get_object_or_404(Shadow.objects.select_related("version"), version__pk=pk)
         return Response(shadow_body(shadow.version, shadow))
 
     @extend_schema(request=None, responses={200: ShadowBody, **CONFLICTS})
     def post(self, request: Request, pk: int) -> Response:
+        """Start a challenger in shadow."""
         return self._move(request, pk, start_shadow)
 
     @extend_schema(request=None, responses={200: ShadowBody, **CONFLICTS})
     def delete(self, request: Request, pk: int) -> Response:
+        """Stop a challenger in shadow."""
         return self._move(request, pk, stop_shadow)
 
     def _move(self, request: Request, pk: int, act: Any) -> Response:

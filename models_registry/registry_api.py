@@ -242,6 +242,7 @@ class ExplanationView(APIView):
         operation_id="model_explanation", responses={200: GlobalExplanationBody, **ERRORS}
     )
     def get(self, request: Request, pk: int) -> Response:
+        """What a version goes by."""
         version = api_version(pk)
         artefact, _, _ = explanation_of(version)
         if artefact is None:
@@ -252,6 +253,7 @@ class ExplanationView(APIView):
 
     @extend_schema(operation_id="explain_model", request=None, responses={202: JobBody, **ERRORS})
     def post(self, request: Request, pk: int) -> Response:
+        """Queue the making of what a version goes by."""
         job = request_explanation(api_version(pk), requested_by=cast(User, request.user))
         announce_job(job)
         return Response(job_body(job), status=202)

@@ -150,6 +150,7 @@ class ListEntriesView(APIView):
         responses={200: ListEntryPage, **ERRORS},
     )
     def get(self, request: Request, slug: str) -> Response:
+        """What stands on the lists of a detector, or stood there."""
         skip = whole(request, "skip", 0, least=0, most=MOST_SKIP)
         limit = whole(request, "limit", 100, least=1, most=MOST_ROWS)
         kind, state = one_of(request, "kind", KINDS), one_of(request, "state", (IN_FORCE, OVER))
@@ -167,6 +168,7 @@ class ListEntriesView(APIView):
         responses={200: ListedPage, 201: ListedPage, **ERRORS},
     )
     def post(self, request: Request, slug: str) -> Response:
+        """Put values on a list of a detector, all or none."""
         asked = valid(ListAddIn, request)
         done = _done(add_list_entries, slug, asked, request)
         added = sum(one.state == ADDED for one in done)
@@ -199,10 +201,12 @@ class ListEntryView(APIView):
 
     @extend_schema(operation_id="list_entry_read", responses={200: ListEntryBody, **ERRORS})
     def get(self, request: Request, slug: str, pk: int) -> Response:
+        """One entry of a list, whether or not it still stands."""
         return Response(entry_body(_entry(slug, pk)))
 
     @extend_schema(operation_id="list_entry_remove", responses={200: ListEntryBody, **ERRORS})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Take an entry off its list; the same answer when it is sent twice."""
         revoke_list_entry(_entry(slug, pk), author=cast(User, request.user))
         return Response(entry_body(_entry(slug, pk)))
 

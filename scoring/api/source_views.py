@@ -117,6 +117,7 @@ class SourceListView(APIView):
 
     @extend_schema(operation_id="sources_list", responses={200: SourcePage, **ERRORS})
     def get(self, request: Request) -> Response:
+        """Sources by name."""
         rows = Source.objects.select_related("detector").order_by("name", "pk")[:MOST_SOURCES]
         return Response({"sources": source_bodies(list(rows))})
 
@@ -126,6 +127,7 @@ class SourceListView(APIView):
         responses={200: SourceBody, 201: SourceBody, **ERRORS},
     )
     def post(self, request: Request) -> Response:
+        """Declare a source, or change the one of its slug."""
         try:
             source, created = save_source(
                 read_mapping(_declared(request.data)), actor=cast(User, request.user)

@@ -1,6 +1,7 @@
 """The API's own page has headings that say what a route is for."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -18,6 +19,13 @@ def test_every_operation_stands_under_one_heading_with_a_summary(client):
     assert set(headings) == {name for name, _, _ in SECTIONS}
     assert [tag["name"] for tag in document["tags"]] == [name for name, _, _ in SECTIONS]
     assert all(one["summary"] and not one["summary"].endswith(".") for one in operations)
+
+
+def test_each_operation_says_what_it_does_and_no_other(client):
+    document = json.loads(client.get("/api/schema/", {"format": "json"}).content)
+    told = Counter(one["summary"] for path in document["paths"].values() for one in path.values())
+    assert [summary for summary, times in told.items() if times > 1] == []
+    assert [summary for summary in told if re.search(r"\b(GET|POST|DELETE)\b", summary)] == []
 
 
 @pytest.mark.parametrize(
