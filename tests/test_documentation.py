@@ -4,8 +4,12 @@ routes of the API are told."""
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from scoring.core.spec import parse_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,6 +47,20 @@ def test_every_command_is_told():
     commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")} - OF_DJANGO
     named = r"(manage\.py|make|`)\s?%s\b"
     assert {name for name in commands if not re.search(named % name, told)} == set()
+
+
+def _yaml(page: str) -> list[dict[str, Any]]:
+    text = (ROOT / "docs" / page).read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def test_the_declaration_of_the_docs_is_one_with_each_example_of_rules_and_training():
+    whole, *examples = [*_yaml("detectors.md"), *_yaml("promotion.md")]
+    changes = [one for one in examples if set(one) <= {"rules", "training"}]
+    assert len(changes) == 3
+    for change in [{}, *changes]:
+        assert parse_spec({**whole, **change}).slug == "refunds"
 
 
 def test_every_metric_is_told():
