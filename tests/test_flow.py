@@ -88,7 +88,7 @@ STATIONS = {
     "reasons": ("scoring.core.pipeline.explain_reasons", ()),
     "storage": ("scoring.services.writer.write_predictions", None),
     "alerts": ("cases.tasks.open_alerts", 0),
-    "labels": ("cases.services.record_label", None),
+    "labels": ("cases.labels.record_label", None),
     "the worker": ("jobs.dispatch.current_app.send_task", None),
     "the comparison": ("models_registry.training._compare", {}),
     "the installation": ("models_registry.promotion.deployment.install", None),
