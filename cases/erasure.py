@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from accounts.models import User
 from accounts.services import record_audit
@@ -89,18 +90,25 @@ def why_not(person: Person, now: datetime) -> str:
 
 
 @transaction.atomic
-def request_erasure(person: Person, *, reason: str, actor: User | None, by: str = "") -> Job:
+def request_erasure(
+    person: Person,
+    *,
+    reason: str,
+    actor: User | None,
+    by: str = "",
+    quiet_since: datetime | None = None,
+) -> Job:
     """The job that erases. Raises ErasureRefused, also where one is under way.
 
-    `by` says through what it was asked, where no user did.
+    `by` says through what it was asked, where no user did. With `quiet_since` it refuses whoever
+    has had an event since then.
     """
     reason = " ".join(reason.replace("\0", "").split())
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ErasureRefused(f"Say why, in {SHORTEST_REASON} to {LONGEST_REASON} characters.")
     if reach_of(person).is_empty:
         raise ErasureRefused("Nothing is stored about them.")
-    if why := why_not(person, timezone.now()):
-        raise ErasureRefused(why)
+    _check(person, timezone.now(), quiet_since)
     about = {"who": digest_of(person.token), "reason": reason}
     unique_key = f"{ERASE}:{person.detector.slug}:{about['who']}"
     former = Job.objects.filter(unique_key=unique_key).order_by("-pk").first()
@@ -114,6 +122,7 @@ def request_erasure(person: Person, *, reason: str, actor: User | None, by: str 
             # What an attempt that failed has put into windows stays theirs.
             "fresh": (former.params.get("fresh") if former else None) or fresh_token(),
             **about,
+            **({"quiet_since": quiet_since.isoformat()} if quiet_since else {}),
         },
         unique_key=unique_key,
         requested_by=actor,
@@ -128,6 +137,21 @@ def request_erasure(person: Person, *, reason: str, actor: User | None, by: str 
     return job
 
 
+def erase_at_once(
+    person: Person, *, reason: str, job: Job, now: datetime, quiet_since: datetime
+) -> dict[str, int]:
+    """Erase in one transaction, for whom few events are stored, since scoring of their detector
+    waits meanwhile; how much there was. Raises ErasureRefused."""
+    _check(person, now, quiet_since)
+    forget_names(person)
+    beside = windows_beside(person)
+    with transaction.atomic():
+        counts = _let_go(person, fresh_token(), beside, now, quiet_since)
+        about = {"who": digest_of(person.token), "reason": reason}
+        _record(job, person.detector, {**about, **counts})
+    return counts
+
+
 def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
     """Erase in short transactions, then take the token away in one; may be run again.
 
@@ -138,7 +162,8 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         return dict(job.params["erased"])
     detector = Detector.objects.get(slug=job.params["detector"])
     person, now = person_of(detector, job.params["token"]), timezone.now()
-    _check(person, now)
+    quiet_since = parse_datetime(job.params.get("quiet_since", ""))
+    _check(person, now, quiet_since)
     forget_names(person)
     total, done = max(person.predictions.filter(erased_at=None).count(), 1), 0
     while erased := erase_some(person, job.params["fresh"], now=now):
@@ -147,7 +172,7 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         progress.check_cancelled()
     beside = windows_beside(person)  # Before anything is held: it reads all that is stored.
     with transaction.atomic():
-        counts = _let_go(person, job.params["fresh"], beside, now)
+        counts = _let_go(person, job.params["fresh"], beside, now, quiet_since)
         progress.hold()
         about = {"who": job.params["who"], "reason": job.params["reason"]}
         kept = {"detector": detector.slug, **about, "erased": counts}
@@ -155,13 +180,17 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         for former in Job.objects.filter(unique_key=job.unique_key).exclude(pk=job.pk):
             former.params = {k: v for k, v in former.params.items() if k not in TOKENS}
             former.save(update_fields=["params"])
-        record_audit(
-            actor=job.requested_by,
-            action="personal_data.erased",
-            subject=detector,
-            detail={**about, **counts, "job": job.pk},
-        )
+        _record(job, detector, {**about, **counts})
     return counts
+
+
+def _record(job: Job, detector: Detector, detail: Mapping[str, Any]) -> None:
+    record_audit(
+        actor=job.requested_by,
+        action="personal_data.erased",
+        subject=detector,
+        detail={**detail, "job": job.pk},
+    )
 
 
 def digest_of(token: str) -> str:
@@ -169,12 +198,16 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:DIGEST]
 
 
-def _check(person: Person, now: datetime) -> None:
+def _check(person: Person, now: datetime, quiet_since: datetime | None) -> None:
+    if quiet_since and person.predictions.filter(event_time__gte=quiet_since).exists():
+        raise ErasureRefused("There was an event of theirs again.")
     if why := why_not(person, now):
         raise ErasureRefused(why)
 
 
-def _let_go(person: Person, fresh: str, beside: Collection[Key], now: datetime) -> dict[str, int]:
+def _let_go(
+    person: Person, fresh: str, beside: Collection[Key], now: datetime, quiet_since: datetime | None
+) -> dict[str, int]:
     """Take the token away everywhere; inside a transaction. Raises ErasureRefused."""
     # First: a sweep that has the mark may yet wait for the detector's row.
     hold_mark()
@@ -182,7 +215,7 @@ def _let_go(person: Person, fresh: str, beside: Collection[Key], now: datetime) 
     while erase_some(person, fresh, now=now):
         pass
     # Asked anew: what has just been scored may wait for its alert, and somebody may have listed it.
-    _check(person, now)
+    _check(person, now, quiet_since)
     reach = reach_of(person)
     predictions = forget_token(person, fresh, beside)
     alerts = list(_alerts(person).select_related("detector"))

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.db import transaction
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from cases.erasure import digest_of, reach_of, request_erasure, why_not
 from cases.erasure_forms import ErasureForm, ReasonForm
+from cases.retention import last_retention
 from cases.views import signed_in
 from jobs.dispatch import announce_job
 from scoring.erasing import ErasureRefused, Person, person_named
@@ -33,10 +35,16 @@ WORDS = {
 @never_cache
 @require_http_methods(["GET", "POST"])
 def personal_data(request: HttpRequest) -> HttpResponse:
-    """Context: form, and once somebody was named: seen, counts [(what, how many)], fields, refused,
-    reason (the form). What was typed stays out of every address."""
+    """Context: form, days (how long data is kept, 0 for ever), last (the newest job that applied
+    it), and once somebody was named: seen, counts [(what, how many)], fields, refused, reason (the
+    form). What was typed stays out of every address."""
     form = ErasureForm(request.POST or None)
-    context: dict[str, Any] = {"title": "Personal data", "form": form}
+    context: dict[str, Any] = {
+        "title": "Personal data",
+        "form": form,
+        "days": settings.RETENTION_DAYS,
+        "last": last_retention(),
+    }
     if request.method == "POST" and form.is_valid():
         erasing = "erase" in request.POST
         reason = ReasonForm(request.POST if erasing else None)

@@ -10,6 +10,7 @@ from cases.erasure import ERASE, run_erasure
 from cases.escalating import escalate_overdue
 from cases.linking import index_links
 from cases.reordering import reorder_alerts
+from cases.retention import RETAIN, request_retention, run_retention
 from cases.scheduled_reports import make_due_reports
 from cases.selectors import predictions_without_alert
 from cases.services import open_alerts
@@ -18,6 +19,7 @@ from cases.summing_up import sum_up_all
 from cases.tallying import tally_changed, tally_maturing
 from cases.team_queues import place_unplaced
 from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
+from jobs.dispatch import announce_job
 from jobs.services import run_job
 
 SECONDS = 20.0
@@ -100,3 +102,16 @@ def make_reports_task() -> int:
 def erase_person_task(job_id: int) -> None:
     """Erase a person's data."""
     run_job(job_id, run_erasure)
+
+
+@shared_task(name="cases.retention_due")
+def retention_due() -> None:
+    """Begin to erase personal data that is kept no longer, where a time is set for it."""
+    if job := request_retention():
+        announce_job(job)
+
+
+@shared_task(name=RETAIN)
+def apply_retention_task(job_id: int) -> None:
+    """Erase personal data that is kept no longer."""
+    run_job(job_id, run_retention)

@@ -30,6 +30,10 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
         "task": "cases.tally_maturing",
         "schedule": 86400.0,
     },
+    "Erase personal data that is kept no longer": {
+        "task": "cases.retention_due",
+        "schedule": 86400.0,
+    },
     "Make reports that are due by e-mail": {"task": "cases.make_reports", "schedule": 60.0},
     "Requeue jobs whose worker died": {"task": "jobs.requeue_lost", "schedule": 30.0},
     "Start queued jobs that no message announced": {"task": "jobs.start_queued", "schedule": 60.0},

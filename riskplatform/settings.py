@@ -226,6 +226,10 @@ DRIFT_KEPT_DAYS = env.whole("RISK_DRIFT_KEPT_DAYS", default=90, least=1, most=MO
 # How old a reading may be before it is told as stale, 0 for any age. It decides nothing.
 WATCHLIST_STALE_DAYS = env.whole("RISK_WATCHLIST_STALE_DAYS", default=7, least=0, most=MOST_DAYS)
 
+# --- Personal data (cases/retention.py) ---------------------------------------------------------
+# How long that of an entity is kept after its last event; 0: until somebody asks.
+RETENTION_DAYS = env.whole("RISK_RETENTION_DAYS", default=0, least=0, most=MOST_DAYS)
+
 # --- The queue (docs/queue.md) -----------------------------------------------------------------
 ALERT_LOCK_MINUTES = env.number(
     "RISK_ALERT_LOCK_MINUTES", default=10.0, least=0.01, most=MOST_MINUTES

@@ -8,12 +8,12 @@ import math
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from accounts import vault
 from scoring import deployment
@@ -100,6 +100,22 @@ def _spec(detector: Detector) -> DetectorSpec:
     if not spec.entity_field:
         raise ErasureRefused(f"{detector} names nobody: its events have no entity.")
     return spec
+
+
+def quiet_since(detector: Detector, moment: datetime, *, most: int) -> list[str]:
+    """Tokens of the entities whose newest event was before `moment` and of whom personal data is
+    left: those that have been quiet longest, at most so many. Reads an index of all predictions."""
+    kept = Prediction.objects.filter(detector=detector, erased_at=None).exclude(entity="")
+    newest = kept.order_by().values("entity").annotate(newest=Max("event_time"))
+    quiet = newest.filter(newest__lt=moment).order_by("newest", "entity")
+    return list(quiet.values_list("entity", flat=True)[:most])
+
+
+def memory_of(detector: Detector) -> timedelta:
+    """How long the windows of the bundle that serves remember the entity of an event."""
+    bundle = deployment.serving_of(detector).bundle
+    own = [one for one in bundle.plan.entities if one.key == bundle.spec.entity_field]
+    return timedelta(seconds=max((one.horizon for one in own), default=0.0))
 
 
 def orders_in_force(person: Person, now: datetime) -> int:

@@ -74,6 +74,7 @@ WRONG = (
     *(("RISK_NOTIFY_NETWORKS", "10.0.0.1/8"), ("RISK_METRICS_NETWORKS", "intranet")),
     *(("RISK_PII_KEYS", "junk"), ("LOG_LEVEL", "loud"), ("RISK_FEATURE_STORE", "disk")),
     *(("RISK_ALERT_LOCK_MINUTES", "inf"), ("JWT_SESSION_SECONDS", "99999999999")),
+    *(("RISK_RETENTION_DAYS", value) for value in ("-1", "3651", "a year")),
     *(("RISK_WATCHLIST_STALE_DAYS", value) for value in ("-1", "3651", "7d")),
     *(("ALLOWED_HOSTS", ","), ("RISK_SITE_URL", "risk")),
     ("RISK_SITE_URL", "https://*"),
