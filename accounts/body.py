@@ -1,5 +1,6 @@
 """What the body of a request to an API says. Raises ValidationProblem."""
 
+from collections.abc import Collection
 from typing import Any
 
 from rest_framework import serializers
@@ -32,13 +33,7 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
     # An empty list is no object with nothing in it: nobody may have meant to act by it.
     form = kind(data={} if request.data is None else request.data)
     if isinstance(request.data, dict):
-        unknown = sorted(request.data.keys() - form.fields.keys())
-        if unknown:
-            known = ", ".join(form.fields)
-            are = "is" if len(form.fields) == 1 else "are"
-            raise ValidationProblem(
-                [field_error(name, f"is not known here: {known} {are}") for name in unknown]
-            )
+        _refuse_unknown(request.data.keys(), list(form.fields))
     form.is_valid(raise_exception=True)
     # A field that may be left out may be null instead.
     return {
@@ -50,11 +45,21 @@ def valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str
 def text_in(request: Request, name: str, message: str) -> str | None:
     """The text under that name in the body, else in the address; None where neither has it.
 
-    Raises ValidationProblem with `message` where it is none, or the body is no object.
+    Raises ValidationProblem with `message` where it is none, or the body is no object, and where
+    either says something else: a slip in the name must not act on what is meant without it.
     """
     body = {} if request.data is None else request.data
     found: Any = body.get(name) if isinstance(body, dict) else 0
     found = request.query_params.get(name) if found is None else found
     if found is not None and (not isinstance(found, str) or not found or "\0" in found):
         raise ValidationProblem([{"field": name, "message": message}])
+    _refuse_unknown({*body, *request.query_params}, [name])
     return found
+
+
+def _refuse_unknown(said: Collection[str], known: Collection[str]) -> None:
+    unknown = sorted(set(said) - set(known))
+    if unknown:
+        are = "is" if len(known) == 1 else "are"
+        message = f"is not known here: {', '.join(known)} {are}"
+        raise ValidationProblem([field_error(name, message) for name in unknown])

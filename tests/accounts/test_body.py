@@ -17,9 +17,9 @@ class OneField(serializers.Serializer):
     kind = Text(required=False, default="")
 
 
-def asked(body):
+def asked(body, at="/"):
     content = "" if body is None else json.dumps(body)
-    request = APIRequestFactory().post("/", content, content_type="application/json")
+    request = APIRequestFactory().post(at, content, content_type="application/json")
     return Request(request, parsers=[JSONParser()])
 
 
@@ -41,6 +41,15 @@ def test_a_field_that_is_not_known_is_told_with_the_only_one_that_is():
     with pytest.raises(ValidationProblem) as refused:
         valid(OneField, asked({"kinds": "folds"}))
     assert "is not known here: kind is" in str(refused.value.errors)
+
+
+@pytest.mark.parametrize("at", ["/", "/?kinds=folds"])
+def test_a_slip_in_the_only_name_does_not_act_on_what_is_meant_without_it(at):
+    said = {"kinds": "folds", "kind": None} if at == "/" else None
+    with pytest.raises(ValidationProblem) as refused:
+        text_in(asked(said, at), "kind", "is text")
+    [error] = refused.value.errors
+    assert (error["field"], error["message"]) == ("kinds", "is not known here: kind is")
 
 
 @pytest.mark.parametrize("said", [5555555555555, 1.5, True, ["a"], {}])

@@ -108,6 +108,12 @@ def test_the_address_may_name_what_to_check_as_on_the_other_routes(api, champion
     assert [job.pk for job in sent] == [response.json()["job_id"]]
 
 
+def test_a_slip_in_the_name_checks_no_other_detector(api, champion, sent):
+    answer = check(api("models:write"), {"detectr": "payments"})
+    assert (answer.status_code, sent) == (422, [])
+    assert answer.json()["errors"][0]["message"] == "is not known here: detector is"
+
+
 def test_the_jobs_result_is_the_status(api, payments_detector):
     stored_events(serve(payments_detector))
     job = check(api("models:write")).json()["job_id"]

@@ -64,6 +64,16 @@ def test_an_unknown_detector_is_404_and_a_wrong_one_422(api, fraud_detector):
     assert epochs() == {"fraud": 0}
 
 
+def test_a_slip_in_the_name_flushes_nothing(api, fraud_detector):
+    wrong = flush(api("models:write"), {"detectors": "fraud"})
+    asked = api("models:write").generic("POST", f"{URL}?detectr=fraud", content_type="")
+    assert [(one.status_code, one.json()["errors"][0]["field"]) for one in (wrong, asked)] == [
+        (422, "detectors"),
+        (422, "detectr"),
+    ]
+    assert epochs() == {"fraud": 0}
+
+
 def test_who_may_not_flush(client, api, outsider, analyst, owner, fraud_detector):
     assert flush(client).status_code == 401
     assert flush(api("models:read", "score")).status_code == 403
