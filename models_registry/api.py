@@ -151,7 +151,7 @@ ProblemBody = inline_serializer(
         "errors": serializers.ListField(child=serializers.DictField(), required=False),
     },
 )
-ERRORS = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ProblemBody)
+ERRORS = dict.fromkeys((400, 401, 403, 404, 413, 415, 422, 429, 503), ProblemBody)
 CONFLICTS = ERRORS | {409: ProblemBody}
 
 

@@ -10,6 +10,7 @@ API_SCHEMA = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "riskplatform.api_sections.sort_into_sections",
+        "riskplatform.api_examples.put_examples",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

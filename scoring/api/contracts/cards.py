@@ -31,7 +31,7 @@ FORMS = "give either transaction or features"
 MOST = 100
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 EXAMPLE = {
-    "transaction_id": "t-1",
+    "transaction_id": "transaction-1",
     "transaction": dict.fromkeys(LAYOUT, 0.0) | {"Amount": 149.62},
 }
 
