@@ -1,7 +1,8 @@
 """`python -m benchmarks.evaluation`: how fast, and how honest, are the numbers of an evaluation?
 
-Three parts: seconds for a million rows with all intervals; how often the intervals hold a truth
-that is known; recall corrected by the random audit beside the naive one. One thread.
+Four parts: seconds for a million rows with all intervals; how often the intervals hold a truth
+that is known; the same of card precision where a day has few places; recall corrected by the random
+audit beside the naive one. One thread.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import numpy as np
 from benchmarks.measure import Row, table
 from models_registry.core.audit import correct
 from models_registry.core.evaluation import evaluate
+from models_registry.core.kept_metrics import card_precision_at
 from models_registry.core.selection import AUDITED, NOT_SELECTED, SELECTED
 from scoring.core.decision import Thresholds
 from scoring.core.spec import CostSpec
@@ -48,7 +50,7 @@ def events(n: int, entities: int, seed: int, *, days: int = 7) -> dict[str, Any]
 
 def judge(given: dict[str, Any], **more: Any) -> dict[str, Any]:
     how: dict[str, Any] = {"thresholds": BOUNDS, "costs": COSTS, "entities_a_day": 100}
-    return evaluate(**given, calibrated=True, **how, **more)[0]
+    return evaluate(**given, calibrated=True, **(how | more))[0]
 
 
 def speed() -> list[Row]:
@@ -99,6 +101,41 @@ def coverage(rounds: int, size: int, entities: int) -> list[Row]:
                 "width": f"{np.mean([high - low for low, high in bounds]):.4f}",
             }
         )
+    return rows
+
+
+def places(rounds: int) -> list[Row]:
+    """Two rows per number of places a day: how often the interval of card precision held the mean
+    over all rounds, and how often the very value that it is told beside.
+
+    The risk is the true probability, or ranks nearly all bad events above the others.
+    """
+    rows = []
+    for k, entities, days in ((2, 400, 30), (2, 2000, 30), (5, 400, 7), (100, 400, 7)):
+        for well in (False, True):
+            name, found = card_precision_at(k), []
+            for seed in range(rounds):
+                given = events(4_000, entities, seed, days=days)
+                if well:
+                    noise = np.random.default_rng(seed).normal(0.0, 0.15, 4_000)
+                    given["risk"] = np.clip(0.1 + 0.6 * given["labels"] + noise, 1e-4, 0.999)
+                one = judge(given, entities_a_day=k, resamples=400, seed=seed)
+                found.append((one[name], *one["intervals"][name], one["ceilings"][name]))
+            # What is perfect in every resample has no interval.
+            value, low, high, ceiling = np.array([one for one in found if np.isfinite(one[1])]).T
+            rows.append(
+                {
+                    "places": k,
+                    "entities": entities,
+                    "days": days,
+                    "ranked": "well" if well else "fairly",
+                    "truth": f"{value.mean():.3f}",
+                    "ceiling": f"{ceiling.mean():.3f}",
+                    "held": f"{np.mean((low <= value.mean()) & (value.mean() <= high)):.3f}",
+                    "own value": f"{np.mean((low <= value) & (value <= high)):.3f}",
+                    "width": f"{np.mean(high - low):.3f}",
+                }
+            )
     return rows
 
 
@@ -153,6 +190,12 @@ def main() -> None:
         found = coverage(rounds, size, entities)
         title = f"95 % intervals, {rounds} samples of {size:,} events of {entities:,} entities"
         print(table(title, found, tuple(found[0])))
+    found = places(rounds)
+    print(
+        table(
+            f"Card precision where a day has few places, {rounds} samples", found, tuple(found[0])
+        )
+    )
     found = audited(2 * rounds)
     print(table("Recall corrected by the random audit, 20,000 events", found, tuple(found[0])))
 

@@ -170,13 +170,15 @@ def metric_intervals(
     stacked = [*columns.values(), *_group_columns(judged, [*groups, *bands])]
     totals, ranks = _drawn(judged, blocks, np.stack(stacked), seed=seed, resamples=resamples)
     sums = dict(zip(names, totals.T, strict=False))
-    rankings = (*RANKS, card_precision_at(judged.entities_a_day))
+    card = card_precision_at(judged.entities_a_day)
+    rankings = (*RANKS, card)
     drawn = dict(zip(rankings, ranks.T, strict=True)) | ratios(sums, judged.costs)
     level = _level(np.bincount(blocks.code, weights=columns["positives"]))
     found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
+    found[card] = _card_precision(drawn[card], values[card], level)
     found |= _unmoved(found, values)
     if judged.traffic is not None:
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
@@ -298,6 +300,18 @@ def _reliability(
             low, high = wilson(float(positive.mean()) * n, n)
         found.append((low, high))
     return found
+
+
+def _card_precision(drawn: FloatArray, value: float, level: float) -> Bounds:
+    """The percentiles, moved by what the resamples are off on average (bias-corrected).
+
+    Each day has k places and no more. Days of a resample hold more bad entities or fewer, as some
+    are drawn twice and others not at all, and what one day has too many of another cannot take: so
+    the better the ranking, the further the draws lie below it.
+    """
+    low, high = interval(drawn, level)
+    off = value - float(np.nanmean(drawn)) if np.isfinite(low) else 0.0
+    return max(0.0, low + off), min(1.0, high + off)
 
 
 def _calibration_error(sums: FloatArray, columns: FloatArray, level: float) -> Bounds:

@@ -250,6 +250,35 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert all(count / rounds >= 0.90 for count in held.values()), held
 
 
+def well_ranked(seed):
+    """Some 70 bad events of 2,000 entities within 30 days, nearly all above the others."""
+    given = drawn(4000, entities=2000, seed=seed)
+    labels = (np.random.default_rng(seed).random(4000) < 0.02).astype(int)
+    risk = 0.2 + 0.4 * labels + np.random.default_rng(seed + 1).normal(0, 0.1, 4000)
+    month = np.sort(np.random.default_rng(seed).uniform(0, 30 * DAY, 4000))
+    return given | {"labels": labels, "risk": np.clip(risk, 0.0, 1.0), "event_time": month}
+
+
+def test_the_interval_of_card_precision_holds_it_where_days_have_few_places():
+    for seed in range(10):
+        found, _ = judge(well_ranked(seed), entities_a_day=2, resamples=200)
+        value, (low, high) = (
+            found["entity_precision_at_2"],
+            found["intervals"]["entity_precision_at_2"],
+        )
+        assert 0.0 <= low < value < high <= 1.0
+
+
+@pytest.mark.slow
+def test_the_interval_of_card_precision_holds_the_truth_where_days_have_few_places():
+    """The truth is what such events give on average."""
+    name = "entity_precision_at_2"
+    found = [judge(well_ranked(seed), entities_a_day=2, resamples=200)[0] for seed in range(150)]
+    truth = np.mean([one[name] for one in found])
+    bounds = [one["intervals"][name] for one in found]
+    assert np.mean([low <= truth <= high for low, high in bounds]) >= 0.90
+
+
 def test_probabilities_that_are_right_may_have_no_calibration_error_at_all():
     found, _ = judge(drawn())
     assert found["intervals"]["calibration_error"][0] == 0.0
