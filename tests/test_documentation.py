@@ -63,6 +63,49 @@ def test_the_declaration_of_the_docs_is_one_with_each_example_of_rules_and_train
         assert parse_spec({**whole, **change}).slug == "refunds"
 
 
+WINDOWS = {
+    "time_window_aggregation": [
+        {
+            "windows": ["7d"],
+            "aggregations": [
+                *("count", "sum", "mean", "std", "min", "max", "distinct", "ratio_to_mean"),
+                "time_since_last",
+            ],
+            "distinct": ["reason"],
+        },
+        {"windows": ["7d"], "aggregations": ["count"], "offset": "2d"},
+    ],
+    "time_since_last": [{"cap": "30d"}],
+    "deviation_from_mean": [{"value": "amount", "window": "30d"}],
+    "peak_to_mean": [{"value": "amount", "recent": ["1h"], "window": "30d"}],
+    "velocity": [{"place": "city", "windows": ["1h"]}],
+    "label_risk": [
+        {
+            "windows": ["30d"],
+            "delay": "7d",
+            "figures": ["count", "risk", "newest_risk", "seconds_since_first_risk"],
+        }
+    ],
+}
+
+
+def test_features_are_called_as_the_docs_say():
+    whole = _yaml("detectors.md")[0] | {"rules": []}
+    whole["event"]["schema"]["properties"]["city"] = {"type": "string"}
+    steps = [
+        {"type": kind, "config": {"entity_key": "customer_id"} | config}
+        for kind, configs in WINDOWS.items()
+        for config in configs
+    ]
+    whole["features"] = {"name": "All windows", "transformations": steps}
+    made = {feature.name for feature in parse_spec(whole).features}
+    text = (ROOT / "docs" / "detectors.md").read_text()
+    table = text.partition("### What features are called")[2].partition("###")[0]
+    told = set(re.findall(r"`(customer_id_\w+)`", table))
+    assert told - made == set()
+    assert made - told == {f"customer_id_{figure}_amount_7d" for figure in ("std", "min", "max")}
+
+
 def test_every_metric_is_told():
     """By the names that a scrape has: prometheus-client adds `_total` to a counter's."""
     told = set(re.findall(r"^\| `(riskplatform_\w+)` \|", _told(), flags=re.MULTILINE))
