@@ -2,6 +2,7 @@
 is for `notifications`."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from django.db.models import Max, Min, QuerySet
@@ -16,9 +17,12 @@ from cases.work_queue_models import Escalation
 from cases.workflow import CaseStatus
 from notifications.services import notify
 from scoring.core.types import RISK_LEVELS, RiskLevel
+from scoring.models import Prediction
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 CRITICAL = RISK_LEVELS.index(RiskLevel.CRITICAL)
+MOST_EVENTS = 100
+"""Of an alert, in one message."""
 
 
 def tell_alert_critical(alert: Alert, *, before: int) -> None:
@@ -32,7 +36,7 @@ def tell_alert_critical(alert: Alert, *, before: int) -> None:
         text=_what(alert),
         url=alert.get_absolute_url(),
         about=alert.detector.slug,
-        data={"alert": alert.pk, "level": RISK_LEVELS[alert.level].value},
+        data=lambda: _alert_data(alert, level=RISK_LEVELS[alert.level].value),
     )
 
 
@@ -50,11 +54,9 @@ def tell_alert_closed(alert: Alert, *, finder: User, actor: User) -> None:
         about=alert.detector.slug,
         users=[alert.owner],
         actor=actor,
-        data={
-            "alert": alert.pk,
-            "disposition": alert.disposition,
-            "reason_code": alert.reason_code,
-        },
+        data=lambda: _alert_data(
+            alert, disposition=alert.disposition, reason_code=alert.reason_code
+        ),
     )
 
 
@@ -69,8 +71,19 @@ def tell_alert_reopened(alert: Alert, *, closing: Closing, actor: User) -> None:
         about=alert.detector.slug,
         users=[alert.owner],
         actor=actor,
-        data={"alert": alert.pk},
+        data=lambda: _alert_data(alert),
     )
+
+
+def _alert_data(alert: Alert, **more: str) -> dict[str, Any]:
+    """What a system reads of an alert: also which of its own events are in it, the newest first."""
+    rows = (
+        Prediction.objects.filter(alert_link__alert=alert)
+        .order_by("-event_time", "-pk")
+        .values_list("pk", "external_id")[:MOST_EVENTS]
+    )
+    events = [{"prediction_id": str(pk), "external_id": own} for pk, own in rows]
+    return {"alert": alert.pk, **more, "events": events, "events_in_all": alert.predictions_count}
 
 
 def tell_case_opened(case: Case, *, actor: User) -> None:

@@ -43,14 +43,15 @@ def notify(
     group: str = "",
     actor: User | None = None,
     critical: bool | None = None,
-    data: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
 ) -> Notification | None:
     """Tell people and routes that something happened; sent after the commit.
 
     Told are `users`, or who has one of `roles`, or else the roles of the kind: those of them who
     are active and may see what it is about, without `actor`, who knows. And every route that takes
     the kind, of a detector in `about` (slugs; the first is kept) where it names one. `url` is a
-    path of this platform. Never put secrets or unmasked personal data into any of it.
+    path of this platform. Never put secrets or unmasked personal data into any of it. A `data` that
+    has to be looked up is a function: it is called only where somebody is told.
 
     What is of one `group` (of a detector) is counted together, where a kind has a limit an hour.
 
@@ -77,7 +78,7 @@ def notify(
         url=url,
         about=about,
         group=group[:100],
-        data=dict(data or {}),
+        data=dict((data() if callable(data) else data) or {}),
         critical=known.critical if critical is None else critical,
         created_at=now,
     )

@@ -15,11 +15,11 @@ from cases.escalating import escalate_overdue
 from cases.handovers import assign_case, hand_over
 from cases.models import Alert, Case
 from cases.resting import comment_on_alert
-from cases.services import assign_alert, comment_on_case
+from cases.services import assign_alert, comment_on_case, label_alert, open_alerts
 from cases.work_queue_models import QueueMember, WorkQueue
 from notifications.models import Delivery, Notification, Preference, Receipt
 from tests.accounts.factories import user_with_role
-from tests.cases.alerts import alert_of, case_of
+from tests.cases.alerts import alert_of, case_of, flagged
 from tests.notifications.factories import route_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
@@ -204,6 +204,29 @@ def test_who_approves_is_not_told_of_it_and_who_found_it_is(limited, analyst, le
         ("analyst", "case.closed")
     ]
     assert analyst.name in Notification.objects.get(kind="alert.closed").text
+
+
+# --- What systems read ---------------------------------------------------------------------------
+
+
+def test_a_system_reads_which_of_its_own_events_an_alert_was_about(analyst, monkeypatch):
+    route_for("webhook", kinds=["alert.closed"])
+    monkeypatch.setattr("cases.telling.MOST_EVENTS", 1)
+    predictions = flagged("a", "a")
+    open_alerts([one.pk for one in predictions])
+    label_alert(Alert.objects.get(), actor=analyst, **FRAUD)
+    data = Notification.objects.get(kind="alert.closed").data
+    newest = sorted(predictions, key=lambda one: (one.event_time, one.pk), reverse=True)[:1]
+    assert data["events"] == [
+        {"prediction_id": str(one.pk), "external_id": one.external_id} for one in newest
+    ]
+    assert (data["events_in_all"], data["disposition"]) == (2, "fraud")
+
+
+def test_nothing_is_looked_up_for_an_alert_that_nobody_hears_of(analyst, monkeypatch):
+    monkeypatch.setattr("cases.telling._alert_data", pytest.fail)
+    label_alert(alert_of("a"), actor=analyst, **FRAUD)
+    assert not Notification.objects.filter(kind="alert.closed").exists()
 
 
 # --- Being given something ------------------------------------------------------------------------

@@ -294,5 +294,10 @@ def test_who_heard_of_a_closing_hears_that_it_was_undone(analyst):
     told = Delivery.objects.values_list("notification__kind", flat=True)
     assert sorted(told) == ["alert.closed"] * 2 + ["alert.reopened"] * 2
     news = Notification.objects.filter(kind="alert.reopened").first()
-    assert news.url == alert.get_absolute_url() and news.data == {"alert": alert.pk}
+    [link] = alert.links.select_related("prediction")
+    events = [
+        {"prediction_id": str(link.prediction_id), "external_id": link.prediction.external_id}
+    ]
+    assert news.url == alert.get_absolute_url()
+    assert news.data == {"alert": alert.pk, "events": events, "events_in_all": 1}
     assert alert.entity not in news.subject + news.text
