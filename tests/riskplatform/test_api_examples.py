@@ -1,6 +1,14 @@
-"""The examples of the API's own page work as they stand, sent to the shipped detectors."""
+"""The examples of the API's own page and of docs/api.md work as they stand, sent to the shipped
+detectors."""
 
 import json
+import re
+import shlex
+import threading
+import urllib.error
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,3 +79,83 @@ def test_what_a_batch_holds_in_its_example_is_scored(document, admin_key):
     body = json.dumps(examples(document)[path])
     answer = admin_key.post(path.replace("{slug}", "fraud"), body, "application/json").json()
     assert (answer["scored"], answer["refused"]) == (2, 0)
+
+
+# --- docs/api.md ----------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+NEEDS_MORE = {"/api/v1/auth/login": 401, "/api/v1/detectors/payments/list-entries/17": 404}
+"""A password, and the id of an entry."""
+
+
+def commands() -> Iterator[tuple[str, str, str | None]]:
+    """(method, address, body) of each curl of the page."""
+    for block in re.findall(r"^```sh\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL):
+        for text in re.split(r"\n(?=curl )", block):
+            words = shlex.split(text)
+            body = words[words.index("-d") + 1] if "-d" in words else None
+            method = words[words.index("-X") + 1] if "-X" in words else "POST" if body else "GET"
+            [address] = [word for word in words if word.startswith("$URL")]
+            yield method, address.removeprefix("$URL"), body
+
+
+def test_every_command_of_the_docs_works_when_it_is_pasted(admin_key):
+    sent = list(commands())
+    assert len(sent) > 15
+    for method, address, body in sent:
+        answer = admin_key.generic(method, address, body or "", "application/json")
+        fine = answer.status_code if answer.status_code in (200, 201) else 200
+        assert answer.status_code == NEEDS_MORE.get(address, fine), (address, answer.content)
+
+
+def client_of_the_docs() -> dict[str, Any]:
+    """What the first Python of the page defines."""
+    found: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[0], found)  # noqa: S102
+    return found
+
+
+class Answers(HTTPServer):
+    """Answers with each status of `told` in turn."""
+
+    def __init__(self, *told: int) -> None:
+        super().__init__(("127.0.0.1", 0), AnswerOnce)
+        self.told, self.bodies = list(told), []
+
+    def __enter__(self) -> "Answers":
+        threading.Thread(target=self.serve_forever, args=(0.01,)).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class AnswerOnce(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(self.server.told.pop(0))
+        self.send_header("Retry-After", "7")
+        self.end_headers()
+        self.wfile.write(b'{"decision": "APPROVE"}')
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def test_the_client_of_the_docs_tries_again_what_may_be_tried_again():
+    client, slept = client_of_the_docs(), []
+    client["time"] = type("Clock", (), {"sleep": slept.append})
+    with Answers(429, 503, 200) as server:
+        url = f"http://127.0.0.1:{server.server_port}/"
+        assert client["ask"](url, "rp_1", {"id": "order-4711"}) == {"decision": "APPROVE"}
+    assert (slept, len(set(server.bodies)), len(server.bodies)) == ([7, 7], 1, 3)
+
+
+@pytest.mark.parametrize(("told", "tries"), [((422,), 5), ((503, 503), 2)])
+def test_the_client_of_the_docs_gives_up_where_that_mends_nothing(told, tries):
+    client = client_of_the_docs()
+    client["time"] = type("Clock", (), {"sleep": lambda seconds: None})
+    with Answers(*told) as server, pytest.raises(urllib.error.HTTPError) as refused:
+        client["ask"](f"http://127.0.0.1:{server.server_port}/", "rp_1", {}, tries=tries)
+    assert (refused.value.code, server.told) == (told[-1], [])
