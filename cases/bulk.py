@@ -1,7 +1,7 @@
 """One act on many alerts. Each alert is done whole or not at all, and every refusal says why."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -16,11 +16,14 @@ from cases.locking import Locked, check_lock
 from cases.mentioning import tell_named
 from cases.models import Alert, Case
 from cases.queue_models import AlertComment
-from cases.resting import comment_on_alert, snooze_alert
+from cases.resting import comment_on_alert, snooze_alert, wake_alert
 from cases.services import assign_alert, comment_on_case, label_alert
 from cases.telling import tell_alerts_given
-from cases.workflow import AlertStatus, MoveRefused
+from cases.workflow import AlertStatus, MoveRefused, Unseen
 
+Seen = Mapping[int, int]
+"""How many events the actor saw in each alert; of one that is not in it, all."""
+NOTHING_SAID: Seen = {}
 MOST = 200
 """Alerts that one act takes at most."""
 
@@ -50,7 +53,13 @@ def chosen(ids: Sequence[int]) -> list[Alert]:
 
 
 def label_many(
-    alerts: Sequence[Alert], *, disposition: str, reason_code: str, actor: User, note: str
+    alerts: Sequence[Alert],
+    *,
+    disposition: str,
+    reason_code: str,
+    actor: User,
+    note: str,
+    seen: Seen = NOTHING_SAID,
 ) -> Outcome:
     """Close each with the same outcome. Undone together by the outcome's `batch`."""
     outcome = Outcome()
@@ -58,7 +67,7 @@ def label_many(
         alerts,
         lambda alert: label_alert(
             alert, disposition=disposition, reason_code=reason_code, actor=actor, notes=note,
-            batch=outcome.batch,
+            batch=outcome.batch, seen=seen.get(alert.pk),
         ),
         outcome,
     )  # fmt: skip
@@ -82,9 +91,32 @@ def assign_many(alerts: Sequence[Alert], *, owner: User | None, actor: User, not
     return outcome
 
 
-def snooze_many(alerts: Sequence[Alert], *, until: datetime, actor: User, note: str) -> Outcome:
+def snooze_many(
+    alerts: Sequence[Alert],
+    *,
+    until: datetime,
+    actor: User,
+    note: str,
+    seen: Seen = NOTHING_SAID,
+) -> Outcome:
     """Put each aside until the same time."""
-    return _each(alerts, lambda alert: snooze_alert(alert, until=until, actor=actor, note=note))
+    return _each(
+        alerts,
+        lambda alert: snooze_alert(
+            alert, until=until, actor=actor, note=note, seen=seen.get(alert.pk)
+        ),
+    )
+
+
+def wake_many(alerts: Sequence[Alert], *, actor: User, note: str) -> Outcome:
+    """End the snooze of each now."""
+
+    def wake(alert: Alert) -> None:
+        wake_alert(alert, actor=actor)
+        if note.strip():
+            comment_on_alert(alert, text=note, actor=actor, tell=False)
+
+    return _each(alerts, wake)
 
 
 def comment_on_many(alerts: Sequence[Alert], *, actor: User, note: str) -> Outcome:
@@ -124,9 +156,10 @@ def merge_many(alerts: Sequence[Alert], *, title: str, actor: User, note: str) -
     return outcome
 
 
-def undo_batch(batch: UUID, *, actor: User) -> Outcome:
-    """Open again what one act closed. Raises MoveRefused when nothing of it is left to undo."""
-    closings = closings_to_undo(batch)
+def undo_batch(batch: UUID, *, actor: User, alert: int | None = None) -> Outcome:
+    """Open again what one act closed; of it only `alert`, where that is given. Raises MoveRefused
+    when nothing of it is left to undo."""
+    closings = closings_to_undo(batch, alert=alert)
     if not closings:
         raise MoveRefused("There is nothing left to undo.")
     outcome = Outcome(batch=batch)
@@ -168,7 +201,7 @@ def _why_not(alert: Alert, actor: User) -> str:
 
 def _short(refusal: MoveRefused) -> str:
     """The refusal as an item of a list."""
-    if isinstance(refusal, Locked | Busy):
+    if isinstance(refusal, Locked | Busy | Unseen):
         return refusal.short
     text = str(refusal).rstrip(".").removeprefix("This alert is ").removeprefix("This alert ")
     return text[:1].lower() + text[1:]

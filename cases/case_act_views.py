@@ -41,7 +41,7 @@ from cases.rows import alert_rows
 from cases.services import comment_on_case, end_touch
 from cases.sniffing import FileRefused
 from cases.tagging import set_tags, tag_names
-from cases.views import fragment, signed_in
+from cases.views import fragment, seen_of, signed_in
 from cases.workflow import LIVE_CASES, MoveRefused
 from scoring.presenting import SpecCache
 
@@ -136,7 +136,7 @@ def case_close(request: HttpRequest, pk: int) -> HttpResponse:
     form = CloseCaseForm(request.POST, auto_id="close-%s", truth=truth)
     asks = request.POST.get("move") == "ask"
     if form.is_valid():
-        found = {**form.cleaned_data, "actor": user}
+        found = {**form.cleaned_data, "actor": user, "seen": seen_of(request)}
         try:
             if asks:
                 ask_to_close(case, **found)

@@ -33,6 +33,7 @@ from cases.workflow import (
     Situation,
     case_move,
     check_reason,
+    check_seen,
     moves_for,
     refusal_of,
 )
@@ -108,15 +109,23 @@ def move_case(case: Case, *, move: str, actor: User) -> Case:
 
 @transaction.atomic
 def close_case(
-    case: Case, *, disposition: str, reason_code: str, actor: User, notes: str = ""
+    case: Case,
+    *,
+    disposition: str,
+    reason_code: str,
+    actor: User,
+    notes: str = "",
+    seen: int | None = None,
 ) -> Case:
     """Close a case with what was found; its alerts close with it and their predictions get labels.
 
     In a case that was reopened, alerts that were closed with another outcome take the new one, and
-    newer labels correct the earlier. Raises MoveRefused, above the loss limit too.
+    newer labels correct the earlier. `seen`: how many events it held when the actor looked. Raises
+    MoveRefused, above the loss limit too.
     """
     found = check_reason(disposition, reason_code)
     turn = _begin(case, "close", actor=actor)
+    check_seen(turn.stake.events, seen)
     taken = turn.case.alerts.filter(taken_out_by=actor).order_by("pk").first()
     if taken is not None:
         raise MoveRefused(
@@ -129,14 +138,21 @@ def close_case(
 
 @transaction.atomic
 def ask_to_close(
-    case: Case, *, disposition: str, reason_code: str, actor: User, notes: str = ""
+    case: Case,
+    *,
+    disposition: str,
+    reason_code: str,
+    actor: User,
+    notes: str = "",
+    seen: int | None = None,
 ) -> CaseApproval:
     """Ask a second person to close a case above the loss limit; nothing is labelled yet.
 
-    Raises MoveRefused.
+    `seen`: how many events it held when the actor looked. Raises MoveRefused.
     """
     found = check_reason(disposition, reason_code)
     turn = _begin(case, "ask", actor=actor)
+    check_seen(turn.stake.events, seen)
     currency, amount = turn.stake.weighed
     kept = turn.stake.kept()
     asked = CaseApproval.objects.create(
@@ -184,9 +200,7 @@ def approve_closing(case: Case, *, actor: User, note: str = "", seen: int | None
     asked = turn.pending
     if asked is None:
         raise MoveRefused("No request waits here.")
-    if seen is not None and seen != turn.stake.events:
-        more = turn.stake.events - seen
-        raise MoveRefused(f"{more} more events came since you opened this page: look again.")
+    check_seen(turn.stake.events, seen)
     _decide(asked, Status.APPROVED, actor=actor, note=note)
     _finish(
         turn,

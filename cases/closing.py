@@ -32,9 +32,19 @@ def undo_until(closing: Closing) -> datetime:
     return closing.at + timedelta(minutes=settings.ALERT_UNDO_MINUTES)
 
 
-def closings_to_undo(batch: UUID) -> list[Closing]:
-    """What one act closed and nobody has undone."""
-    return list(Closing.objects.filter(batch=batch, undone_at=None).order_by("pk"))
+def closings_to_undo(batch: UUID, *, alert: int | None = None) -> list[Closing]:
+    """What one act closed and nobody has undone; of it only `alert`, where that is given."""
+    rows = Closing.objects.filter(batch=batch, undone_at=None).order_by("pk")
+    return list(rows if alert is None else rows.filter(alert=alert))
+
+
+def closing_by(alert: Alert, user: User) -> Closing | None:
+    """The closing of this alert, where `user` closed it and may still undo that."""
+    if alert.status != AlertStatus.CLOSED or alert.closed_by_id != user.pk:
+        return None
+    rows = Closing.objects.filter(alert=alert, user=user, undone_at=None, at=alert.closed_at)
+    closing = rows.first()
+    return closing if closing is not None and timezone.now() <= undo_until(closing) else None
 
 
 def closing_again(

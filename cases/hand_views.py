@@ -27,7 +27,16 @@ from cases.queue_views import render_queue
 from cases.resting import SNOOZES, comment_on_alert, snooze_alert, wake_alert
 from cases.selectors import assignable_users
 from cases.services import end_touch
-from cases.views import alert_or_404, alert_url, fragment, go_on, refuse, signed_in
+from cases.views import (
+    alert_or_404,
+    alert_url,
+    fragment,
+    go_on,
+    refuse,
+    seen_of,
+    signed_in,
+    undo_url,
+)
 from cases.workflow import MoveRefused, check_reason
 
 # --- One act on many -----------------------------------------------------------------------------
@@ -56,7 +65,7 @@ def alerts_bulk(request: HttpRequest) -> HttpResponse:
         return _bulk_refused(request, filters, str(refusal))
     undo = ""
     if name == "label" and outcome.done:
-        undo = reverse("undo_closing", args=[outcome.batch])
+        undo = undo_url(outcome.batch, filters.query())
     told = outcome.sentence(verb)
     if outcome.case is not None:
         told = f"Case {outcome.case.pk}: {told}"
@@ -64,12 +73,30 @@ def alerts_bulk(request: HttpRequest) -> HttpResponse:
 
 
 def _selected(request: HttpRequest, filters: QueueFilters) -> list[int]:
-    """The chosen ids; all that match, up to the bound, where that was asked for."""
+    """The chosen ids; all that match, up to the bound, where that was asked for: what came after
+    the page was made is not meant."""
     if request.POST.get("all"):
         rows = filters.narrow(open_alerts(), user=signed_in(request), now=timezone.now())
+        if is_whole(newest := request.POST.get("newest", "")):
+            rows = rows.filter(pk__lte=int(newest))
         return list(rows.order_by(*filters.ordering).values_list("pk", flat=True)[: bulk.MOST])
-    given = [pk for pk in request.POST.getlist("alert") if is_whole(pk)]
+    given = [pk for pk, _ in _rows_of(request) if is_whole(pk)]
     return [int(pk) for pk in given[: bulk.MOST]]
+
+
+def _rows_of(request: HttpRequest) -> list[tuple[str, str]]:
+    """(alert, how many events its row showed) of what is selected; rows send them as `12:3`."""
+    parts = [text.partition(":") for text in request.POST.getlist("alert")]
+    return [(pk, events) for pk, _, events in parts]
+
+
+def _seen(request: HttpRequest) -> dict[int, int]:
+    """How many events the rows showed, by alert."""
+    return {
+        int(pk): int(events)
+        for pk, events in _rows_of(request)
+        if is_whole(pk) and is_whole(events, 9)
+    }
 
 
 def _told(
@@ -102,7 +129,12 @@ def _label(request: HttpRequest, alerts: list[Alert], detail: str, note: str) ->
     disposition, _, reason = detail.partition(":")
     check_reason(disposition, reason)
     return bulk.label_many(
-        alerts, disposition=disposition, reason_code=reason, actor=signed_in(request), note=note
+        alerts,
+        disposition=disposition,
+        reason_code=reason,
+        actor=signed_in(request),
+        note=note,
+        seen=_seen(request),
     )
 
 
@@ -128,7 +160,12 @@ def _merge(request: HttpRequest, alerts: list[Alert], detail: str, note: str) ->
 
 
 def _snooze(request: HttpRequest, alerts: list[Alert], detail: str, note: str) -> Outcome:
-    return bulk.snooze_many(alerts, until=_until(detail), actor=signed_in(request), note=note)
+    user, seen = signed_in(request), _seen(request)
+    return bulk.snooze_many(alerts, until=_until(detail), actor=user, note=note, seen=seen)
+
+
+def _wake(request: HttpRequest, alerts: list[Alert], detail: str, note: str) -> Outcome:
+    return bulk.wake_many(alerts, actor=signed_in(request), note=note)
 
 
 def _comment(request: HttpRequest, alerts: list[Alert], detail: str, note: str) -> Outcome:
@@ -147,6 +184,7 @@ ACTS: dict[str, tuple[str, str, Act]] = {
     "assign": ("cases.triage_alert", "assigned", _assign),
     "case": ("cases.work_case", "merged into one case", _merge),
     "snooze": ("cases.triage_alert", "snoozed", _snooze),
+    "wake": ("cases.triage_alert", "in the queue again", _wake),
     "comment": ("cases.triage_alert", "commented on", _comment),
 }
 """Name: (permission, what was done with the alerts, how)."""
@@ -156,17 +194,22 @@ ACTS: dict[str, tuple[str, str, Act]] = {
 @permission_required("cases.triage_alert", raise_exception=True)
 @require_POST
 def undo(request: HttpRequest, batch: UUID) -> HttpResponse:
-    """Open again what one act closed, and take back its labels."""
+    """Open again what one act closed, or one alert of it, and take back its labels."""
+    one = request.POST.get("alert", "")
+    query = QueueFilters.read(QueryDict(request.GET.get("back", "")).dict()).query()
+    queue = f"{reverse('queue')}?{query}".rstrip("?")
     try:
-        outcome = bulk.undo_batch(batch, actor=signed_in(request))
+        outcome = bulk.undo_batch(
+            batch, actor=signed_in(request), alert=int(one) if is_whole(one) else None
+        )
     except MoveRefused as refusal:
         messages.error(request, str(refusal))
-        return redirect("queue")
+        return redirect(queue)
     level = messages.SUCCESS if outcome.done else messages.ERROR
     messages.add_message(request, level, outcome.sentence("open again"))
     if len(outcome.done) == 1:
-        return redirect(alert_url(outcome.done[0], ""))
-    return redirect("queue")
+        return redirect(alert_url(outcome.done[0], query))
+    return redirect(queue)
 
 
 # --- One alert -----------------------------------------------------------------------------------
@@ -176,12 +219,22 @@ def undo(request: HttpRequest, batch: UUID) -> HttpResponse:
 @permission_required("cases.triage_alert", raise_exception=True)
 @require_POST
 def alert_lock(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take or renew the lock of the alert whose page is open; says who has it where that fails."""
+    """Take or renew the lock of the alert whose page is open; says who has it where that fails, and
+    how many events came since the page was made."""
     alert, user = alert_or_404(pk), signed_in(request)
     take_lock(alert, user)
     keep_few_locks(user)
     away = locked_by_other(alert, user)
-    context = {"alert": alert, "locked_away": away, "renewing": True}
+    seen = request.GET.get("seen", "")
+    shown = int(seen) if is_whole(seen, 9) else alert.predictions_count
+    context = {
+        "alert": alert,
+        "locked_away": away,
+        "renewing": True,
+        "back": QueueFilters.read(QueryDict(request.GET.get("back", "")).dict()).query(),
+        "seen": shown,
+        "more": max(0, alert.predictions_count - shown),
+    }
     return render(request, "cases/alert_lock.html#panel", context)
 
 
@@ -225,7 +278,13 @@ def alert_snooze(request: HttpRequest, pk: int) -> HttpResponse:
             wake_alert(alert, actor=user)
             messages.success(request, "It waits in the queue again.")
             return redirect(alert_url(alert.pk, filters.query()))
-        snooze_alert(alert, until=_until(choice), actor=user, note=note.replace("\0", ""))
+        snooze_alert(
+            alert,
+            until=_until(choice),
+            actor=user,
+            note=note.replace("\0", ""),
+            seen=seen_of(request),
+        )
     except MoveRefused as refusal:
         if note.strip():
             return refuse(request, alert, "", str(refusal), notes=note)

@@ -38,12 +38,14 @@ class RowState:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line of the queue; `line` is what any list of alerts shows."""
+    """One line of the queue; `line` is what any list of alerts shows, `seen` how many events it
+    holds, as markup has it."""
 
     alert: Alert
     line: AlertRow
     live: RowState
     url: str
+    seen: str
 
 
 def queue_rows(
@@ -61,6 +63,7 @@ def queue_rows(
             alert_row(alert, specs, purposes.get(alert.pk, "")),
             state_of_row(alert, user_id=user_id, now=now),
             reverse("alert_detail", args=[alert.pk]),
+            str(alert.predictions_count),
         )
         for alert in alerts
     ]

@@ -69,6 +69,7 @@ def render_queue(
 ) -> HttpResponse:
     """The page, or its list where htmx asks."""
     user, now, specs = signed_in(request), timezone.now(), SpecCache()
+    newest = newest_alert_id()
     holding, views, budget = filters.holding(), views_of(user), budget_row(user)
     counts = counts_for(filters, user, now, holding)
     count = total_of(filters, counts.left, user, now, holding)
@@ -102,7 +103,8 @@ def render_queue(
         "budget": budget,
         "snoozed_view": filters.view == SNOOZED,
         **_choices(filters, user),
-        **_watched(alerts, newest_alert_id(), now),
+        **_watched(alerts, newest, now),
+        "newest": str(newest),
         **_preview(user, alerts, specs),
         **extra,
     }

@@ -11,7 +11,7 @@ from cases.locking import check_lock
 from cases.mentioning import tell_named
 from cases.models import Alert
 from cases.queue_models import AlertComment
-from cases.workflow import AlertStatus, MoveRefused
+from cases.workflow import AlertStatus, MoveRefused, check_seen
 
 LONGEST = timedelta(days=30)
 SNOOZES = {
@@ -43,12 +43,16 @@ def _open(alert: Alert, actor: User) -> Alert:
 
 
 @transaction.atomic
-def snooze_alert(alert: Alert, *, until: datetime, actor: User, note: str = "") -> Alert:
-    """Put an open alert aside until a time, or until new evidence comes. Raises MoveRefused."""
+def snooze_alert(
+    alert: Alert, *, until: datetime, actor: User, note: str = "", seen: int | None = None
+) -> Alert:
+    """Put an open alert aside until a time, or until new evidence comes. Raises MoveRefused, also
+    where it holds other events than the actor saw: new evidence came already."""
     now = timezone.now()
     if not now < until <= now + LONGEST:
         raise MoveRefused(f"Snooze it until a time within the next {LONGEST.days} days.")
     row = _open(alert, actor)
+    check_seen(row.predictions_count, seen)
     row.snoozed_until, row.snoozed_by = until, actor
     row.locked_by = row.locked_until = None
     row.save(update_fields=["snoozed_until", "snoozed_by", "locked_by", "locked_until"])

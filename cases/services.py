@@ -33,7 +33,7 @@ from cases.telling import (
     tell_alert_critical,
     tell_alerts_given,
 )
-from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason
+from cases.workflow import AlertStatus, Disposition, MoveRefused, check_reason, check_seen
 from scoring.core.types import RISK_LEVELS, RiskLevel
 from scoring.models import Prediction
 
@@ -164,12 +164,14 @@ def label_alert(
     actor: User,
     notes: str = "",
     batch: UUID | None = None,
+    seen: int | None = None,
 ) -> Alert:
     """Close an alert with what was found, and label its predictions (inconclusive gives none).
 
     Notes stand on the alert too, as a comment: an inconclusive end has no label to hold them. What
-    one `batch` closed can be undone together (cases.closing). Raises MoveRefused when it is closed
-    already, belongs to a case, which closes it, is in somebody else's hands, or takes a second
+    one `batch` closed can be undone together (cases.closing). `seen`: how many events it held when
+    the actor looked. Raises MoveRefused when it is closed already, belongs to a case, which closes
+    it, is in somebody else's hands, holds events that the actor did not see, or takes a second
     person, and so a case.
     """
     found = check_reason(disposition, reason_code)
@@ -185,6 +187,7 @@ def label_alert(
             else "This alert is closed already."
         )
     check_lock(alert, actor)
+    check_seen(alert.predictions_count, seen)
     stake = check_alone(alert, actor)
     now = timezone.now()
     close_alert(alert, found, reason_code, actor=actor, notes=notes, now=now)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final, cast
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
@@ -13,9 +13,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from accounts.typed import is_whole
 from cases.alert_page import alert_context, reason_words
 from cases.case_alerts import open_case
-from cases.closing import closing_again
+from cases.closing import closing_again, closing_by, undo_until
 from cases.filters import QueueFilters
 from cases.forms import AssignForm, LabelForm, OpenCaseForm, found_words
 from cases.handing_out import hand_out_next, passed_over
@@ -54,6 +55,12 @@ def page_address(path: str, query: str, number: int) -> str:
     return f"{path}?{asked.lstrip('&')}".rstrip("?")
 
 
+def seen_of(request: HttpRequest) -> int | None:
+    """How many events the page showed that a form was sent from; None where it does not say."""
+    text = request.POST.get("seen")
+    return None if text is None else int(text) if is_whole(text, 9) else 0
+
+
 def signed_in(request: HttpRequest) -> User:
     """The user; pages are behind `login_required`."""
     return cast(User, request.user)
@@ -79,6 +86,12 @@ def go_on(
 def alert_url(pk: int, back: str) -> str:
     """An alert's address; `back` is the queue's query string, so that the way on is known."""
     url = reverse("alert_detail", args=[pk])
+    return f"{url}?{urlencode({'back': back})}" if back else url
+
+
+def undo_url(batch: UUID, back: str) -> str:
+    """The address that undoes what one act closed, and leads back to the queue as it was."""
+    url = reverse("undo_closing", args=[batch])
     return f"{url}?{urlencode({'back': back})}" if back else url
 
 
@@ -149,6 +162,8 @@ def _render_alert(
         "comments": alert.comments.all(),
         "snoozes": snooze_choices(),
     }
+    if (closing := closing_by(alert, user)) is not None:
+        context["undo"] = {"url": undo_url(closing.batch, back), "until": undo_until(closing)}
     judging = extra["act"] in set(Disposition) and alert.status != AlertStatus.OPEN
     if judging or alert.status == AlertStatus.CLOSED:
         extra = extra | {"act": ""}  # A form for what is decided already leads nowhere.
@@ -221,7 +236,7 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
     found, user = form.cleaned_data, signed_in(request)
     batch = uuid4()
     try:
-        label_alert(alert, **found, actor=user, batch=batch)
+        label_alert(alert, **found, actor=user, batch=batch, seen=seen_of(request))
     except MoveRefused as refusal:
         before = closing_again(alert, **found, actor=user)
         if before is None:
@@ -232,7 +247,7 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
     if found["disposition"] == Disposition.FRAUD:
         outcome = truth_words(presenting.SpecCache().of(alert.detector)).fraud
     words = reason_words(found["disposition"], found["reason_code"]).lower()
-    undo = reverse("undo_closing", args=[batch])
+    undo = undo_url(batch, _back(request))
     messages.success(request, f"Closed alert {alert.pk}: {outcome}, {words}.", extra_tags=undo)
     filters = QueueFilters.read(QueryDict(_back(request)).dict())
     return go_on(request, filters, leaving=alert.pk)

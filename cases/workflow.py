@@ -169,6 +169,23 @@ class MoveRefused(ValueError):
     """A move that the table does not have."""
 
 
+class Unseen(MoveRefused):
+    """Events came, or went, since whoever decides looked."""
+
+    short = "other events since you looked"
+
+
+def check_seen(held: int, seen: int | None) -> None:
+    """Raises Unseen where an alert or a case holds other events than somebody saw; None: all."""
+    if seen is None or held == seen:
+        return
+    more = held - seen
+    came = (
+        f"{more} more event{'s' if more > 1 else ''} came" if more > 0 else "Events were taken out"
+    )
+    raise Unseen(f"{came} since you opened this page: look again.")
+
+
 def case_move(name: str, status: str, target: str = "") -> Move:
     """The move of that name from that status (to that target). Raises MoveRefused."""
     for move in CASE_MOVES:

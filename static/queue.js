@@ -13,6 +13,7 @@
   var IDLE = 600000; // who has not moved for ten minutes is not at the page
   var lastBox = null;
   var everything = false;
+  var offered = ""; // the title of a case that nobody has typed
   var place = 0; // the row that the act was about, among its neighbours,
   var answer = null; // and the request whose list is to have the cursor there
 
@@ -71,7 +72,7 @@
     var ids = dialog.querySelector("[data-bulk-ids]");
     ids.replaceChildren();
     if (everything && count) ids.append(hidden("all", "1"));
-    else if (!count) ids.append(hidden("alert", row.id.replace("alert-", "")));
+    else if (!count) ids.append(hidden("alert", row.querySelector("[data-row-select]").value));
     all("[data-bulk-act]", dialog).forEach(function (one) { one.hidden = one !== part; });
     all("[data-bulk-optional]", dialog).forEach(function (one) { one.hidden = act === "comment"; });
     document.getElementById("bulk-problem").hidden = true;
@@ -80,7 +81,9 @@
       : row.querySelector("[data-row-open]").textContent.trim();
     document.getElementById("bulk-dialog-title").textContent = part.dataset.title + ": " + what;
     var title = document.getElementById("bulk-title");
-    if (title && act === "case" && !title.value) title.value = count > 1 ? count + " alerts" : what;
+    if (title && act === "case" && (!title.value || title.value === offered)) {
+      title.value = offered = count > 1 ? count + " alerts" : what;
+    }
     risk.openDialog("bulk-dialog");
     var first = act === "comment" ? document.getElementById("bulk-note") : part.querySelector("button, input");
     if (first) first.focus();

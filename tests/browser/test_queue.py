@@ -221,6 +221,23 @@ def test_a_refused_act_keeps_the_dialog_open_with_what_was_typed(
     expect(page.locator(".toasts")).to_contain_text("merged into one case")
 
 
+def test_a_new_case_is_named_after_the_row_that_it_is_about(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    title = page.locator("#bulk-title")
+    for _ in range(2):
+        page.keyboard.press("j")
+        row = page.locator("[data-row].is-active [data-row-open]").inner_text()
+        page.keyboard.press("3")
+        expect(title).to_have_value(row)
+        page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    title.fill("Ring")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("3")
+    expect(title).to_have_value("Ring")
+
+
 def test_what_others_do_is_marked_in_place_and_nothing_moves(sign_in: SignIn, second: str) -> None:
     page, other = sign_in("analyst"), sign_in(second)
     page.keyboard.press("j")

@@ -129,7 +129,7 @@ def test_only_who_asked_takes_it_back(asked, analyst, lead):
 def test_an_approver_looks_again_when_more_has_come(asked, lead):
     seen = stake_of(asked).events
     alert_of("a")
-    with pytest.raises(MoveRefused, match="1 more events"):
+    with pytest.raises(MoveRefused, match="1 more event came"):
         approve_closing(asked, actor=lead, seen=seen)
     assert approve_closing(asked, actor=lead, seen=seen + 1).status == "closed"
 

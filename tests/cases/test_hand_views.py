@@ -1,6 +1,8 @@
 """What is done with alerts in hand, over the pages: bulk acts, locks, live news; and who may."""
 
+import html
 import re
+from urllib.parse import unquote
 
 import pytest
 from django.urls import reverse
@@ -58,6 +60,45 @@ def test_many_are_labelled_in_one_request_and_the_answer_is_the_list_with_an_und
     assert reader.post(undo).status_code == 302
     assert Alert.objects.filter(status="open").count() == 3
     assert not Label.objects.exists()
+
+
+def test_undo_leads_back_to_the_queue_as_it_was_narrowed(reader):
+    rows = [alert_of(user) for user in ("a", "b", "c")]
+    for told in (
+        bulk(reader, CARD_TESTING, *rows[:2], query="detector=payments&sort=age"),
+        bulk(reader, CARD_TESTING, rows[2], query="detector=payments&sort=age"),
+    ):
+        undo = re.findall(r'action="(/alerts/undo/[^"]+)"', text(told))[-1]
+        where = reader.post(html.unescape(undo)).url
+        assert "detector=payments" in unquote(where) and "sort=age" in unquote(where)
+
+
+def test_a_closed_alert_offers_its_undo_to_whoever_closed_it_while_that_may_be(
+    reader, lead, client, settings
+):
+    rows = [alert_of(user) for user in ("a", "b")]
+    bulk(reader, CARD_TESTING, *rows)
+    address = reverse("alert_detail", args=[rows[0].pk])
+    (undo,) = re.findall(r'action="(/alerts/undo/[^"]+)"', text(reader.get(address)))
+    settings.ALERT_UNDO_MINUTES = 0
+    assert "/alerts/undo/" not in text(reader.get(address))
+    settings.ALERT_UNDO_MINUTES = 10
+    assert reader.post(undo, {"alert": rows[0].pk}).url == address
+    assert [alert.status for alert in Alert.objects.order_by("pk")] == ["open", "closed"]
+    client.force_login(lead)
+    other = client.get(reverse("alert_detail", args=[rows[1].pk]))
+    assert "/alerts/undo/" not in text(other)
+
+
+def test_many_that_sleep_are_woken_together(reader):
+    rows = waiting(2)
+    assert 'value="wake:now"' not in text(reader.get(reverse("queue")))
+    bulk(reader, "snooze:4h", *rows)
+    assert 'value="wake:now"' in text(reader.get(reverse("queue") + "?view=snoozed"))
+    answer = bulk(reader, "wake:now", *rows, query="view=snoozed", note="Too early.")
+    assert "2 in the queue again." in text(answer)
+    assert set(Alert.objects.values_list("snoozed_until", flat=True)) == {None}
+    assert AlertComment.objects.filter(text="Too early.").count() == 2
 
 
 def test_everything_that_matches_is_taken_up_to_the_bound(reader, monkeypatch):
