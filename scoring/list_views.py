@@ -126,11 +126,11 @@ def _render_lists(
 @permission_required("scoring.change_listentry", raise_exception=True)
 @require_POST
 def list_revoke(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Take a value off its list."""
+    """Take a value off its list, and show what the lists were searched for."""
     entry = get_object_or_404(ListEntry, pk=pk, detector__slug=slug)
     if revoke_list_entry(entry, author=signed_in(request)):
         messages.success(request, "Taken off the list.")
-    return redirect("lists", slug=slug)
+    return redirect(f"{reverse('lists', args=[slug])}?{request.GET.urlencode()}".rstrip("?"))
 
 
 @login_required

@@ -1,5 +1,7 @@
 """The page of the allow and deny lists: who keeps them, and what becomes of each typed line."""
 
+import html
+
 import pytest
 from django.urls import reverse
 
@@ -113,3 +115,14 @@ def test_nothing_too_much_and_a_hidden_break_are_refused(client, lead, values, s
     answer = client.post(page_url("lists"), MANY | {"values": values})
     assert (answer.status_code, said in text_of(answer)) == (422, True)
     assert not ListEntry.objects.exists()
+
+
+def test_who_takes_a_value_off_still_sees_what_they_searched_for(client, lead):
+    client.force_login(lead)
+    entry = {"kind": "deny", "field": "user_id", "values": "user-8\nuser-9", "reason": "Mule"}
+    client.post(page_url("lists"), entry)
+    page = text_of(client.get(page_url("lists"), {"kind": "deny", "q": "Mule"}))
+    pk = ListEntry.objects.first().pk
+    address = page_url("list_revoke", pk) + "?kind=deny&amp;q=Mule"
+    assert address in page
+    assert client.post(html.unescape(address)).url == page_url("lists") + "?kind=deny&q=Mule"
