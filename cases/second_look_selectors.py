@@ -83,17 +83,17 @@ def _lines(by_reason: dict[tuple[str, str], Counter[tuple[str, str]]]) -> list[R
     return sorted(found, key=lambda line: (line.outcome.value or 0.0, -line.outcome.total))
 
 
-def disputes() -> "QuerySet[SecondLook]":
+def disputes(detectors: list[int]) -> "QuerySet[SecondLook]":
     """What two disagree on and a lead has not settled, the oldest first."""
-    rows = standing().filter(status=SecondLookStatus.DISPUTED)
+    rows = standing().filter(status=SecondLookStatus.DISPUTED, alert__detector__in=detectors)
     return rows.select_related(
         "alert__detector", "alert__top_prediction", "first_by", "second_by"
     ).order_by("second_at", "pk")
 
 
-def look_counts() -> dict[str, int]:
+def look_counts(detectors: list[int]) -> dict[str, int]:
     """How many looks stand where, without those at alerts that were decided anew."""
-    rows = standing().order_by().values_list("status")
+    rows = standing().filter(alert__detector__in=detectors).order_by().values_list("status")
     return dict(rows.annotate(n=Count("pk")))
 
 

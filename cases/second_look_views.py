@@ -43,6 +43,7 @@ from scoring.models import Detector
 from scoring.prediction_reasons import explain_prediction
 from scoring.screened import screening_hits
 
+MOST_DISPUTES = 50
 TOO_LONG = "The note is too long, or holds a character that cannot be kept."
 WORDS = {
     "fraud": "Fraud",
@@ -175,7 +176,7 @@ def _render_agreement(
     asked = asked_of(request, sums=False)
     filters = asked.filters
     found = agreement(day_bounds(filters.first)[0], day_bounds(filters.last)[1], asked.scope.ids)
-    counts, specs = look_counts(), presenting.SpecCache()
+    counts, specs = look_counts(asked.scope.ids), presenting.SpecCache()
     shares = SecondLookShare.objects.values_list("detector_id", "share")
     percents = {pk: f"{100 * share:g}" for pk, share in shares}
     usual = f"{100 * share_of_detector(0):g}"
@@ -197,8 +198,10 @@ def _render_agreement(
         ],
         "lines": [_reason_line(line) for line in found.lines],
         "disputes": [
-            {"look": look, "row": alert_row(look.alert, specs)} for look in disputes()[:50]
+            {"look": look, "row": alert_row(look.alert, specs)}
+            for look in disputes(asked.scope.ids)[:MOST_DISPUTES]
         ],
+        "disputed": counts.get(SecondLookStatus.DISPUTED, 0),
         "waiting": counts.get(SecondLookStatus.WAITING, 0),
         "usual": usual,
         "shares": [

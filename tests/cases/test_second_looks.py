@@ -13,12 +13,7 @@ from cases.casework import approve_closing, ask_to_close, close_case
 from cases.models import Alert
 from cases.second_look_models import SecondLook, SecondLookShare
 from cases.second_look_selectors import agreement, blind_history
-from cases.second_looks import (
-    answer_second_look,
-    set_share,
-    settle_second_look,
-    take_second_look,
-)
+from cases.second_looks import answer_second_look, set_share, settle_second_look, take_second_look
 from cases.services import label_alert
 from cases.workflow import MoveRefused
 from scoring.labelling import record_label
@@ -53,7 +48,7 @@ def answer(look, actor, found, notes=""):
 
 
 def newest(look):
-    return Label.objects.filter(prediction__alert_link__alert=look.alert).order_by("-pk").first()
+    return Label.objects.filter(prediction__alert_link__alert=look.alert).latest("pk")
 
 
 # --- Drawing -------------------------------------------------------------------------------------
@@ -337,6 +332,19 @@ def test_a_lead_settles_on_the_page(client, analyst, second, judge):
     look.refresh_from_db()
     assert (look.status, look.settled_by) == ("settled", judge)
     assert address not in client.get(reverse("second_look_agreement")).content.decode()
+
+
+def test_disputes_are_those_of_the_chosen_detector_and_none_is_left_untold(
+    client, analyst, second, judge, cards_detector, monkeypatch
+):
+    monkeypatch.setattr("cases.second_look_views.MOST_DISPUTES", 1)
+    looks = [answer(labelled(user, analyst), second, FALSE) for user in ("a", "b")]
+    client.force_login(judge)
+    first, last = (reverse("second_look_dispute", args=[look.pk]) for look in looks)
+    page = " ".join(client.get(reverse("second_look_agreement")).content.decode().split())
+    assert first in page and last not in page and "the 1 oldest of 2;" in page
+    page = client.get(reverse("second_look_agreement"), {"detector": "cards"})
+    assert "Nothing is in dispute" in page.content.decode()
 
 
 def test_a_look_that_waits_has_no_page_that_shows_the_first_outcome(client, analyst, judge):
