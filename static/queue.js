@@ -29,7 +29,7 @@
     var count = chosen().length;
     var more = document.querySelector("[data-select-matching]");
     if (everything && count < boxes().length) everything = false;
-    words.textContent = everything ? "All " + more.dataset.selectMatching + " that match"
+    words.textContent = everything ? more.dataset.selectMatching
       : count ? count + " selected" : "Row in focus";
     if (more) more.hidden = everything || !count || count < boxes().length;
   }
@@ -76,7 +76,8 @@
     all("[data-bulk-act]", dialog).forEach(function (one) { one.hidden = one !== part; });
     all("[data-bulk-optional]", dialog).forEach(function (one) { one.hidden = act === "comment"; });
     document.getElementById("bulk-problem").hidden = true;
-    var what = everything && count ? "everything that matches"
+    var more = document.querySelector("[data-select-matching]");
+    var what = everything && count ? more.dataset.selectMatching.toLowerCase()
       : count ? count + (count === 1 ? " alert" : " alerts")
       : row.querySelector("[data-row-open]").textContent.trim();
     document.getElementById("bulk-dialog-title").textContent = part.dataset.title + ": " + what;

@@ -111,6 +111,15 @@ def test_everything_that_matches_is_taken_up_to_the_bound(reader, monkeypatch):
     assert Alert.objects.get(pk=waiting_big.pk).owner is None
 
 
+@pytest.mark.parametrize(("most", "said"), [(55, "The first 55 of 60"), (60, "All 60")])
+def test_the_page_says_how_many_of_all_that_match_one_act_takes(reader, monkeypatch, most, said):
+    monkeypatch.setattr("cases.queue_views.MOST", most)
+    waiting(60)
+    page = text(reader.get(reverse("queue")))
+    assert f'data-select-matching="{said} that match"' in page
+    assert f"Select {said.lower()} that match" in page
+
+
 @pytest.mark.parametrize(
     ("act", "more", "said"),
     [
