@@ -5,8 +5,10 @@ from typing import Any
 from accounts.models import User
 from cases.exchange import kept_words
 from cases.models import Case, CaseEvent
+from cases.workflow import REASON_CODES, Disposition
 
 Kind = CaseEvent.Kind
+OUTCOMES = frozenset(Disposition)
 
 
 def add_event(
@@ -19,9 +21,22 @@ def add_event(
 def words_of(event: CaseEvent) -> str:
     """What happened, after the name of who did it."""
     told = _WORDS.get(CaseEvent.Kind(event.kind))
-    words = str(event.get_kind_display()) if told is None else told.format_map(_Known(event.detail))
+    detail = event.detail | {"found": _found(event.detail)}
+    words = str(event.get_kind_display()) if told is None else told.format_map(_Known(detail))
+    if event.kind == Kind.CLOSED and detail["found"]:
+        words += f" as {detail['found']}"
     kept = event.detail.get("at_risk")
     return f"{words} ({kept_words(kept)})" if kept else words
+
+
+def _found(detail: dict[str, Any]) -> str:
+    """Outcome and reason of a closing, or of a request for one: `false positive, travel`."""
+    found = detail.get("disposition") or detail.get("outcome") or ""
+    code = detail.get("reason_code") or detail.get("reason") or ""
+    said = dict(REASON_CODES[Disposition(found)]).get(code, code) if found in OUTCOMES else code
+    return ", ".join(
+        part for part in (found.replace("_", " "), said[:1].lower() + said[1:]) if part
+    )
 
 
 _WORDS = {
@@ -37,7 +52,7 @@ _WORDS = {
     Kind.ASSIGNED: "gave the case to {to}",
     Kind.HANDED_OVER: "hands the case over to {to}, who has to take it",
     Kind.HANDOVER_ENDED: "{answer} the hand-over",
-    Kind.ASKED: "asked to close it as {outcome}: {amount} {currency} at risk, limit {limit}",
+    Kind.ASKED: "asked to close it as {found}: {amount} {currency} at risk, limit {limit}",
     Kind.RETURNED: "returned it for rework",
     Kind.WITHDRAWN: "took the request to close it back",
     Kind.MERGED: "merged case {source} into case {target}",

@@ -8,6 +8,7 @@ from django.db import DatabaseError, IntegrityError, connection, connections, tr
 
 from accounts.models import AppendOnlyError, AuditEntry
 from accounts.roles import LEAD
+from cases.case_events import words_of
 from cases.case_models import CaseApproval
 from cases.casework import (
     approve_closing,
@@ -253,3 +254,24 @@ def test_who_is_named_in_a_comment_and_may_read_it_is_kept(analyst, lead, outsid
     text = "@lead look; @outsider @nobody @analyst a@lead.org, and again (@lead)."
     event = comment_on_case(case_of(analyst, "a"), text=text, actor=analyst)
     assert list(event.mentions.values_list("user__username", flat=True)) == ["lead"]
+
+
+def test_the_timeline_keeps_as_what_a_case_was_closed_before_it_was_reopened(
+    analyst, lead, settings
+):
+    settings.CASE_APPROVAL_LIMIT = None
+    case = case_of(analyst, "a")
+    close_case(case, **FALSE, actor=analyst)
+    move_case(case, move="reopen", actor=lead)
+    (closed,) = case.timeline.filter(kind="closed")
+    assert words_of(closed).startswith("closed the case as false positive, travel")
+
+
+def test_the_timeline_says_as_what_a_case_was_asked_to_be_closed(asked):
+    (told,) = asked.timeline.filter(kind="asked")
+    assert words_of(told).startswith("asked to close it as fraud, card testing: 20,000.00 EUR")
+
+
+def test_an_old_entry_without_an_outcome_can_be_read(asked):
+    for detail in ({}, {"disposition": "odd"}, {"disposition": "fraud", "reason_code": "gone"}):
+        assert words_of(CaseEvent(kind="closed", detail=detail)).startswith("closed the case")

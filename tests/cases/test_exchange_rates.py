@@ -238,7 +238,8 @@ def test_what_one_person_closes_keeps_the_rates_that_let_them(analyst):
     case = open_case([alert_in("a", "JPY"), alert_in("b", "USD")], title="Small", actor=analyst)
     close_case(case, **FALSE, actor=analyst)
     words = words_of(case.timeline.get(kind="closed"))
-    assert words == "closed the case (20,000.00 JPY at 0.0067 and 20,000.00 USD)"
+    at_risk = "20,000.00 JPY at 0.0067 and 20,000.00 USD"
+    assert words == f"closed the case as false positive, travel ({at_risk})"
 
 
 def test_a_currency_without_a_rate_takes_a_second_person_and_says_why(analyst, lead):
