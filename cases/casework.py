@@ -123,7 +123,7 @@ def close_case(
     newer labels correct the earlier. `seen`: how many events it held when the actor looked. Raises
     MoveRefused, above the loss limit too.
     """
-    found = check_reason(disposition, reason_code)
+    found = check_reason(disposition, reason_code, notes)
     turn = _begin(case, "close", actor=actor)
     check_seen(turn.stake.events, seen)
     taken = turn.case.alerts.filter(taken_out_by=actor).order_by("pk").first()
@@ -150,7 +150,7 @@ def ask_to_close(
 
     `seen`: how many events it held when the actor looked. Raises MoveRefused.
     """
-    found = check_reason(disposition, reason_code)
+    found = check_reason(disposition, reason_code, notes)
     turn = _begin(case, "ask", actor=actor)
     check_seen(turn.stake.events, seen)
     currency, amount = turn.stake.weighed

@@ -127,7 +127,7 @@ def _bulk_refused(request: HttpRequest, filters: QueueFilters, problem: str) -> 
 
 def _label(request: HttpRequest, alerts: list[Alert], detail: str, note: str) -> Outcome:
     disposition, _, reason = detail.partition(":")
-    check_reason(disposition, reason)
+    check_reason(disposition, reason, note)
     return bulk.label_many(
         alerts,
         disposition=disposition,

@@ -222,7 +222,7 @@ def answer_second_look(
     label stands with half of it until a lead settles it. A label that came from elsewhere since is
     left alone.
     """
-    found = check_reason(disposition, reason_code)
+    found = check_reason(disposition, reason_code, notes)
     look, alert = _locked(look)
     if look.status != SecondLookStatus.WAITING or look.second_by_id != actor.pk:
         raise MoveRefused("Somebody else has taken this one meanwhile. Take the next.")
@@ -267,7 +267,7 @@ def settle_second_look(
     Whoever gave one of the two judgements leaves it to another lead. An inconclusive end takes no
     label away; it leaves little confidence in it.
     """
-    found = check_reason(disposition, reason_code)
+    found = check_reason(disposition, reason_code, notes)
     # A case before its alerts, as everywhere.
     case = Case.objects.select_for_update(of=("self",)).filter(alerts__second_looks=look).first()
     look, alert = _locked(look)

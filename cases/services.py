@@ -174,7 +174,7 @@ def label_alert(
     it, is in somebody else's hands, holds events that the actor did not see, or takes a second
     person, and so a case.
     """
-    found = check_reason(disposition, reason_code)
+    found = check_reason(disposition, reason_code, notes)
     alert = (
         Alert.objects.select_for_update(of=("self",))
         .select_related("locked_by", "work_queue")

@@ -76,8 +76,8 @@ REASON_CODES: dict[Disposition, tuple[tuple[str, str], ...]] = {
         ("insufficient_evidence", "Not enough evidence"),
     ),
 }
-
-
+SEE_THE_NOTE = frozenset({"other_fraud", "other_false_positive"})
+"""Reasons that say nothing without a note."""
 ABOUT_MONEY = frozenset(
     (
         *("stolen_credentials", "account_takeover", "card_testing", "compromised_terminal"),
@@ -227,11 +227,14 @@ def above_limit(totals: Iterable[Decimal], limit: Decimal | None) -> bool:
     return limit is not None and any(total > limit for total in totals)
 
 
-def check_reason(disposition: str, reason_code: str) -> Disposition:
-    """The disposition, if the reason code belongs to it. Raises MoveRefused."""
+def check_reason(disposition: str, reason_code: str, notes: str) -> Disposition:
+    """The disposition, if the reason code belongs to it, and a note is there where the reason says
+    so. Raises MoveRefused."""
     if disposition not in set(Disposition):
         raise MoveRefused("Say whether it is fraud, a false positive or inconclusive.")
     found = Disposition(disposition)
     if reason_code not in dict(REASON_CODES[found]):
         raise MoveRefused("Choose a reason that belongs to this outcome.")
+    if reason_code in SEE_THE_NOTE and not notes.strip():
+        raise MoveRefused("Write in the note what it is: this reason refers to it.")
     return found

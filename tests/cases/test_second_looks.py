@@ -184,7 +184,8 @@ def test_agreement_counts_outcomes_and_reasons_by_hand(analyst, second):
     day = timezone.now()
     for i in range(3):
         answer(labelled(f"agreed-{i}", analyst), second, FRAUD)
-    answer(labelled("other-reason", analyst), second, FRAUD | {"reason_code": "other_fraud"})
+    other = FRAUD | {"reason_code": "other_fraud"}
+    answer(labelled("other-reason", analyst), second, other, notes="Neither")
     answer(labelled("disputed", analyst), second, FALSE)
     answer(labelled("legitimate", analyst, FALSE), second, FALSE)
     pk = Detector.objects.get(slug="payments").pk

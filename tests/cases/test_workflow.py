@@ -102,10 +102,19 @@ def test_the_limit_counts_each_currency_and_may_be_absent():
 def test_a_reason_belongs_to_one_outcome(disposition):
     for code, words in REASON_CODES[disposition]:
         assert words
-        assert check_reason(disposition, code) is disposition
+        assert check_reason(disposition, code, "Seen") is disposition
         for other in set(Disposition) - {disposition}:
             with pytest.raises(MoveRefused):
-                check_reason(other, code)
+                check_reason(other, code, "Seen")
+
+
+@pytest.mark.parametrize(
+    ("disposition", "code"), [("fraud", "other_fraud"), ("false_positive", "other_false_positive")]
+)
+def test_a_reason_that_refers_to_the_note_needs_one(disposition, code):
+    with pytest.raises(MoveRefused, match="Write in the note what it is"):
+        check_reason(disposition, code, " ")
+    assert check_reason(disposition, code, "A stolen phone") == disposition
 
 
 @pytest.mark.parametrize(
@@ -127,4 +136,4 @@ def test_reasons_about_money_are_offered_where_there_is_money(found, codes):
 @pytest.mark.parametrize(("disposition", "reason"), [("", ""), ("guilty", "travel"), ("fraud", "")])
 def test_an_outcome_without_a_known_reason_is_refused(disposition, reason):
     with pytest.raises(MoveRefused):
-        check_reason(disposition, reason)
+        check_reason(disposition, reason, "Seen")
