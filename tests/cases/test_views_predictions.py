@@ -1,5 +1,7 @@
 """The page of a prediction: why, and personal data only for a reason."""
 
+from urllib.parse import quote
+
 import numpy as np
 import pytest
 from django.urls import reverse
@@ -8,6 +10,7 @@ from accounts.models import AuditEntry
 from accounts.roles import DATA_ENGINEER
 from scoring.models import Prediction
 from tests.accounts.factories import user_with_role
+from tests.cases.alerts import alert_of
 from tests.factories import payment, risky_payment, scored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
@@ -127,3 +130,14 @@ def test_a_stranger_signs_in_and_an_outsider_is_refused(client, outsider):
 def test_an_unknown_prediction_is_404(reader):
     unknown = "01a1fcfe-0000-7000-8000-000000000000"
     assert reader.get(reverse("prediction_detail", args=[unknown])).status_code == 404
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_way_to_a_snooze_of_a_rule_leads_back_to_the_alert_in_its_queue(reader, refused):
+    alert = alert_of("a")
+    here = reverse("alert_detail", args=[alert.pk]) + "?back=detector%3Dpayments"
+    sent = {"back": "detector=payments", "disposition": "odd"}
+    url = reverse("alert_label", args=[alert.pk])
+    page = reader.post(url, sent) if refused else reader.get(here)
+    snooze = reverse("snooze", args=[alert.top_prediction_id, "HIGH_AMOUNT"])
+    assert f"{snooze}?back={quote(here, safe='')}" in page.content.decode()
