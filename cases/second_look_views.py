@@ -254,7 +254,12 @@ def _settle(request: HttpRequest, look: SecondLook) -> HttpResponse:
     except MoveRefused as refusal:
         return _render_dispute(request, look, {"problem": str(refusal), **typed}, status=422)
     messages.success(request, f"Settled alert {look.alert_id}.")
-    return redirect("second_look_agreement")
+    return redirect(_agreement_url(request))
+
+
+def _agreement_url(request: HttpRequest) -> str:
+    """The page of agreement as it was filtered when its dispute was opened."""
+    return f"{reverse('second_look_agreement')}?{request.GET.urlencode()}".rstrip("?")
 
 
 def _render_dispute(
@@ -262,7 +267,7 @@ def _render_dispute(
 ) -> HttpResponse:
     context = {
         "title": f"Alert {look.alert_id}: two looks",
-        "crumbs": [("Agreement", reverse("second_look_agreement"))],
+        "crumbs": [("Agreement", _agreement_url(request))],
         "look": look,
         "judgements": [
             {"who": who, "at": at, "outcome": WORDS[found], "reason": reason_words(found, reason)}

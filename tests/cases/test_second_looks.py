@@ -329,7 +329,9 @@ def test_a_lead_settles_on_the_page(client, analyst, second, judge):
     assert "Customer was abroad" in client.get(address).content.decode()
     refused = client.post(address, {"judgement": "fraud:travel"})
     assert refused.status_code == 422
-    client.post(address, {"judgement": "false_positive:travel", "notes": ""})
+    settled = {"judgement": "false_positive:travel", "notes": ""}
+    told = client.post(f"{address}?detector=payments", settled)
+    assert told.url == reverse("second_look_agreement") + "?detector=payments"
     look.refresh_from_db()
     assert (look.status, look.settled_by) == ("settled", judge)
     assert address not in client.get(reverse("second_look_agreement")).content.decode()
