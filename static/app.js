@@ -180,6 +180,8 @@
     kept = null;
     if (wanted) wanted.focus({ preventScroll: true });
   });
+  var OFFLINE = "No connection to the server. ";
+  var UNKNOWN = "Whether that was done is not known: reload the page before you try again.";
   document.addEventListener("htmx:responseError", function (event) {
     var status = event.detail.xhr.status;
     var texts = {
@@ -187,13 +189,22 @@
       403: "You may not do this. Ask a lead or an admin for the permission.",
       404: "This no longer exists. Reload the list.",
       409: "Someone else changed this first. Reload and look again.",
+      502: "No answer from the server. " + UNKNOWN,
+      504: "No answer from the server. " + UNKNOWN,
       429: "Too many requests. Wait a moment and try again.",
       503: "The service is not ready. Nothing was changed; try again shortly."
     };
     toast(texts[status] || "The server failed (" + status + "). Nothing was changed; try again.", "error");
   });
-  document.addEventListener("htmx:sendError", function () {
-    toast("No connection to the server. Check the network; nothing was changed.", "error");
+  document.addEventListener("htmx:sendError", function (event) {
+    // An act may have arrived and only its answer have been lost.
+    var asked = event.detail.requestConfig;
+    toast(OFFLINE + (asked && asked.verb !== "get" ? UNKNOWN : "Check the network."), "error");
+  });
+  document.addEventListener("htmx:afterOnLoad", function () {
+    document.querySelectorAll("#toasts .is-error").forEach(function (node) {
+      if (node.textContent.indexOf(OFFLINE + "Check") === 0) node.remove(); // it is there again
+    });
   });
   document.addEventListener("toast", function (event) {
     toast(event.detail.text || event.detail.value, event.detail.level);

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.accessibility import assert_accessible
 from tests.e2e.stack import PASSWORD, Stack
@@ -236,6 +236,37 @@ def test_a_new_case_is_named_after_the_row_that_it_is_about(sign_in: SignIn, sec
     page.keyboard.press("j")
     page.keyboard.press("3")
     expect(title).to_have_value("Ring")
+
+
+def test_an_act_whose_answer_was_lost_is_not_said_to_have_changed_nothing(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("analyst")
+    done = []
+
+    def lose(route: Route) -> None:
+        done.append(route.fetch().status)
+        route.abort()
+
+    page.route("**/alerts/bulk/", lose)
+    page.keyboard.press("j")
+    page.keyboard.press("4")
+    page.keyboard.press("2")
+    error = page.locator("#toasts .is-error")
+    expect(error).to_contain_text("Whether that was done is not known: reload the page")
+    assert done == [200]
+
+
+def test_that_the_server_was_away_is_told_until_it_answers(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    page.route("**/alerts/*/", lambda route: route.abort())
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    error = page.locator("#toasts .is-error")
+    expect(error).to_contain_text("No connection to the server. Check the network.")
+    page.unroute("**/alerts/*/")
+    page.keyboard.press("j")
+    expect(error).to_have_count(0)
 
 
 def test_what_others_do_is_marked_in_place_and_nothing_moves(sign_in: SignIn, second: str) -> None:
