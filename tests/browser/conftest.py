@@ -26,6 +26,26 @@ FLAGS = [
 expect.set_options(timeout=20_000)  # two platforms and two browsers may share two processors
 WITHOUT_CHANCE = {"RISK_SECOND_LOOK_SHARE": "0", "RISK_CASE_APPROVAL_LIMIT": ""}
 """Which alert is judged twice and what takes two people, tests say: amounts move with the hour."""
+COLLEAGUE = """
+from accounts.models import User
+from accounts.services import set_roles
+user, _ = User.objects.get_or_create(username='second', defaults={{'display_name': 'Sec Ond'}})
+user.set_password({password!r})
+user.save()
+set_roles(user, roles=['Analyst'], actor=None)
+"""
+AFRESH = """
+from cases.models import Alert
+from cases.queue_models import HandOut, QueueBudget
+HandOut.objects.all().delete()
+QueueBudget.objects.all().delete()
+free = dict(locked_by=None, locked_until=None, snoozed_until=None, owner=None, case=None)
+for alert in Alert.objects.exclude(case=1).order_by('-pk'):  # the demo's case keeps its alert
+    if not Alert.objects.filter(entity=alert.entity, pk__gt=alert.pk).exists():
+        Alert.objects.filter(pk=alert.pk).update(
+            status='open', closed_at=None, disposition='', reason_code='', **free
+        )
+"""
 FILL = "from riskplatform.demo import fill; fill(print, events={'fraud': 9000}, served_events=3000)"
 
 
@@ -109,3 +129,10 @@ def sign_in(platform: Stack, chrome: Browser) -> Iterator[Callable[[str], Page]]
     for context in contexts:
         context.close()
     assert [fault for one in watched for fault in one.found] == []
+
+
+@pytest.fixture
+def second(platform: Stack) -> str:
+    """A second analyst; every entity's newest alert waits, and nobody has any in hands."""
+    platform.run(COLLEAGUE.format(password=PASSWORD) + AFRESH)
+    return "second"

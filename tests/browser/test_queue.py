@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import assert_accessible
-from tests.e2e.stack import PASSWORD, Stack
+from tests.e2e.stack import Stack
 
 pytestmark = [
     pytest.mark.browser,
@@ -16,33 +16,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser-1"),
 ]
 SignIn = Callable[[str], Page]
-COLLEAGUE = """
-from accounts.models import User
-from accounts.services import set_roles
-user, _ = User.objects.get_or_create(username='second', defaults={{'display_name': 'Sec Ond'}})
-user.set_password({password!r})
-user.save()
-set_roles(user, roles=['Analyst'], actor=None)
-"""
-AFRESH = """
-from cases.models import Alert
-from cases.queue_models import HandOut, QueueBudget
-HandOut.objects.all().delete()
-QueueBudget.objects.all().delete()
-free = dict(locked_by=None, locked_until=None, snoozed_until=None, owner=None, case=None)
-for alert in Alert.objects.exclude(case=1).order_by('-pk'):  # the demo's case keeps its alert
-    if not Alert.objects.filter(entity=alert.entity, pk__gt=alert.pk).exists():
-        Alert.objects.filter(pk=alert.pk).update(
-            status='open', closed_at=None, disposition='', reason_code='', **free
-        )
-"""
-
-
-@pytest.fixture
-def second(platform: Stack) -> str:
-    """A second analyst; every entity's newest alert waits, and nobody has any in hands."""
-    platform.run(COLLEAGUE.format(password=PASSWORD) + AFRESH)
-    return "second"
 
 
 def alert_path(page: Page) -> str:
@@ -219,54 +192,6 @@ def test_a_refused_act_keeps_the_dialog_open_with_what_was_typed(
     page.locator("#bulk-title").fill("One ring")
     page.keyboard.press("Enter")
     expect(page.locator(".toasts")).to_contain_text("merged into one case")
-
-
-def test_a_new_case_is_named_after_the_row_that_it_is_about(sign_in: SignIn, second: str) -> None:
-    page = sign_in("analyst")
-    title = page.locator("#bulk-title")
-    for _ in range(2):
-        page.keyboard.press("j")
-        row = page.locator("[data-row].is-active [data-row-open]").inner_text()
-        page.keyboard.press("3")
-        expect(title).to_have_value(row)
-        page.keyboard.press("Escape")
-    page.keyboard.press("3")
-    title.fill("Ring")
-    page.keyboard.press("Escape")
-    page.keyboard.press("j")
-    page.keyboard.press("3")
-    expect(title).to_have_value("Ring")
-
-
-def test_an_act_whose_answer_was_lost_is_not_said_to_have_changed_nothing(
-    sign_in: SignIn, second: str
-) -> None:
-    page = sign_in("analyst")
-    done = []
-
-    def lose(route: Route) -> None:
-        done.append(route.fetch().status)
-        route.abort()
-
-    page.route("**/alerts/bulk/", lose)
-    page.keyboard.press("j")
-    page.keyboard.press("4")
-    page.keyboard.press("2")
-    error = page.locator("#toasts .is-error")
-    expect(error).to_contain_text("Whether that was done is not known: reload the page")
-    assert done == [200]
-
-
-def test_that_the_server_was_away_is_told_until_it_answers(sign_in: SignIn, second: str) -> None:
-    page = sign_in("analyst")
-    page.route("**/alerts/*/", lambda route: route.abort())
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    error = page.locator("#toasts .is-error")
-    expect(error).to_contain_text("No connection to the server. Check the network.")
-    page.unroute("**/alerts/*/")
-    page.keyboard.press("j")
-    expect(error).to_have_count(0)
 
 
 def test_what_others_do_is_marked_in_place_and_nothing_moves(sign_in: SignIn, second: str) -> None:

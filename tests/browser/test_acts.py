@@ -1,0 +1,48 @@
+"""Acts in the queue in a real Chromium: what they are about, and what is told without an answer."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.worker,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser-1"),
+]
+SignIn = Callable[[str], Page]
+NO_ANSWER = """verb => document.body.dispatchEvent(new CustomEvent(
+    "htmx:sendError", { bubbles: true, detail: { requestConfig: { verb: verb } } }))"""
+ANSWER = "document.body.dispatchEvent(new CustomEvent('htmx:afterOnLoad', { bubbles: true }))"
+
+
+def test_a_new_case_is_named_after_the_row_that_it_is_about(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    title = page.locator("#bulk-title")
+    for _ in range(2):
+        page.keyboard.press("j")
+        row = page.locator("[data-row].is-active [data-row-open]").inner_text()
+        page.keyboard.press("3")
+        expect(title).to_have_value(row)
+        page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    title.fill("Ring")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("3")
+    expect(title).to_have_value("Ring")
+
+
+def test_an_act_without_an_answer_is_not_said_to_have_changed_nothing(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.wait_for_load_state("networkidle")
+    told = page.locator("#toasts .is-error")
+    page.evaluate(NO_ANSWER, "get")
+    expect(told).to_contain_text("No connection to the server. Check the network.")
+    page.evaluate(NO_ANSWER, "post")
+    expect(told).to_have_count(2)
+    expect(told.last).to_contain_text("Whether that was done is not known: reload the page")
+    page.evaluate(ANSWER)
+    expect(told).to_have_count(1)
+    expect(told).to_contain_text("Whether that was done is not known")
