@@ -40,7 +40,7 @@ def closings_to_undo(batch: UUID, *, alert: int | None = None) -> list[Closing]:
 
 def closing_by(alert: Alert, user: User) -> Closing | None:
     """The closing of this alert, where `user` closed it and may still undo that."""
-    if alert.status != AlertStatus.CLOSED or alert.closed_by_id != user.pk:
+    if alert.closed_at is None or alert.closed_by_id != user.pk:
         return None
     rows = Closing.objects.filter(alert=alert, user=user, undone_at=None, at=alert.closed_at)
     closing = rows.first()
