@@ -22,6 +22,7 @@ from cases.case_forms import (
     NoteForm,
     PersonForm,
     PriorityForm,
+    ReturnForm,
     TagsForm,
     TypeForm,
     first_error,
@@ -157,7 +158,7 @@ def case_approve(request: HttpRequest, pk: int) -> HttpResponse:
         case,
         "approve",
         ApproveForm(request.POST),
-        lambda f: approve_closing(case, actor=user, note=f["note"], seen=f["seen"]),
+        lambda f: approve_closing(case, actor=user, **f),
         "Approved: the case is closed and its events are labelled.",
     )
 
@@ -170,8 +171,8 @@ def case_return(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         case,
         "return",
-        NoteForm(request.POST),
-        lambda f: return_case(case, actor=user, note=f["note"]),
+        ReturnForm(request.POST),
+        lambda f: return_case(case, actor=user, **f),
         "Returned: whoever asked reads your note.",
     )
 

@@ -25,8 +25,19 @@ class NoteForm(forms.Form):
     note = _note("Note")
 
 
-class ApproveForm(NoteForm):
-    """The second person's note, and how many events they saw."""
+class ReturnForm(NoteForm):
+    """The second person's note, and which request they read."""
+
+    request = forms.IntegerField(
+        min_value=1,
+        max_value=2**63 - 1,
+        widget=forms.HiddenInput,
+        error_messages={"required": "Open the page of the case: it says what is asked for."},
+    )
+
+
+class ApproveForm(ReturnForm):
+    """The second person's note, which request they read and how many events they saw."""
 
     seen = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 

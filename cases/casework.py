@@ -190,16 +190,22 @@ def ask_to_close(
 
 
 @transaction.atomic
-def approve_closing(case: Case, *, actor: User, note: str = "", seen: int | None = None) -> Case:
+def approve_closing(
+    case: Case,
+    *,
+    actor: User,
+    note: str = "",
+    seen: int | None = None,
+    request: int | None = None,
+) -> Case:
     """Close a case as the second person, with what the first one found.
 
-    `seen`: how many events the case held when the approver looked. Raises MoveRefused, for whoever
-    asked for it and when more has come since.
+    `seen`: how many events the case held when the approver looked; `request`: the id of what they
+    read there. Raises MoveRefused, for whoever asked for it, and when more has come or something
+    else was asked for since.
     """
     turn = _begin(case, "approve", actor=actor)
-    asked = turn.pending
-    if asked is None:
-        raise MoveRefused("No request waits here.")
+    asked = _as_read(turn, request)
     check_seen(turn.stake.events, seen)
     _decide(asked, Status.APPROVED, actor=actor, note=note)
     _finish(
@@ -217,22 +223,36 @@ def approve_closing(case: Case, *, actor: User, note: str = "", seen: int | None
 
 
 @transaction.atomic
-def return_case(case: Case, *, actor: User, note: str) -> Case:
-    """Send a case back to whoever asked to close it, with what is missing. Raises MoveRefused."""
+def return_case(case: Case, *, actor: User, note: str, request: int | None = None) -> Case:
+    """Send a case back to whoever asked to close it, with what is missing. Raises MoveRefused.
+
+    `request` as in `approve_closing`.
+    """
     if not note.strip():
         raise MoveRefused("Say what is missing: whoever asked reads it.")
     turn = _begin(case, "return", actor=actor)
-    if turn.pending is None:
-        raise MoveRefused("No request waits here.")
-    _decide(turn.pending, Status.RETURNED, actor=actor, note=note)
+    asked = _as_read(turn, request)
+    _decide(asked, Status.RETURNED, actor=actor, note=note)
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
     event = add_event(
-        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=turn.pending.pk
+        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=asked.pk
     )
-    tell_case_moved(turn.case, event=event, actor=actor, asker=turn.pending.requested_by)
-    _audit(turn, actor, approval=turn.pending.pk, note=note.strip())
+    tell_case_moved(turn.case, event=event, actor=actor, asker=asked.requested_by)
+    _audit(turn, actor, approval=asked.pk, note=note.strip())
     return turn.case
+
+
+def _as_read(turn: _Turn, request: int | None) -> CaseApproval:
+    """The request that waits. Raises MoveRefused where it is another than the one that was read:
+    its asker may have taken that back and asked for the opposite."""
+    asked = turn.pending
+    if asked is None:
+        raise MoveRefused("No request waits here.")
+    if request is not None and request != asked.pk:
+        name = asked.requested_by.name
+        raise MoveRefused(f"{name} has asked anew since you opened this page: look again.")
+    return asked
 
 
 def _finish(

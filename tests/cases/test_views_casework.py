@@ -67,8 +67,8 @@ def test_closing_with_four_eyes_from_page_to_page(client, reader, analyst, lead)
     client.force_login(lead)
     offered = page(client, case)
     assert [move.name for move in offered.context["moves"]] == ["approve", "return"]
-    seen = offered.context["stake"].events
-    assert client.post(url("case_approve", case), {"seen": seen}).status_code == 302
+    read = {"request": offered.context["pending"].pk, "seen": offered.context["stake"].events}
+    assert client.post(url("case_approve", case), read).status_code == 302
     assert (Case.objects.get().status, Label.objects.count()) == ("closed", 1)
     assert "approved" in text(page(client, case))
 
@@ -85,29 +85,32 @@ def test_the_buttons_of_a_page_are_the_moves_and_nothing_else(client, analyst, l
 
 
 def test_a_self_approval_by_hand_is_refused(client, lead):
-    case = ask_to_close(case_of(lead, "a"), **FRAUD, actor=lead).case
+    asked = ask_to_close(case_of(lead, "a"), **FRAUD, actor=lead)
+    case = asked.case
     client.force_login(lead)
-    answer = client.post(url("case_approve", case), {"seen": 1})
+    answer = client.post(url("case_approve", case), {"request": asked.pk, "seen": 1})
     assert answer.status_code == 422
     assert Case.objects.get().status == "pending_approval"
 
 
 def test_an_approver_is_told_of_what_came_meanwhile(client, analyst, lead):
-    case = ask_to_close(case_of(analyst, "a"), **FRAUD, actor=analyst).case
+    asked = ask_to_close(case_of(analyst, "a"), **FRAUD, actor=analyst)
+    case, read = asked.case, {"request": asked.pk, "seen": 1}
     alert_of("a")
     client.force_login(lead)
     assert "More events came" in text(page(client, case))
-    answer = client.post(url("case_approve", case), {"seen": 1, "note": "Typed note"})
+    answer = client.post(url("case_approve", case), read | {"note": "Typed note"})
     assert answer.status_code == 422
     assert "look again" in text(answer)
     assert "Typed note" in text(answer)
 
 
 def test_returning_needs_a_note_and_tells_it(client, analyst, lead):
-    case = ask_to_close(case_of(analyst, "a"), **FRAUD, actor=analyst).case
+    asked = ask_to_close(case_of(analyst, "a"), **FRAUD, actor=analyst)
+    case, read = asked.case, {"request": asked.pk}
     client.force_login(lead)
-    assert client.post(url("case_return", case), {"note": ""}).status_code == 422
-    client.post(url("case_return", case), {"note": "Call them."})
+    assert client.post(url("case_return", case), read | {"note": ""}).status_code == 422
+    client.post(url("case_return", case), read | {"note": "Call them."})
     assert "Call them." in text(page(client, case))
     assert Case.objects.get().status == "investigating"
 
