@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, Q, QuerySet
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from accounts.facts import SubjectPage, page_of
 from accounts.models import ApiKey, AuditEntry, FailedLogin, User
@@ -201,6 +202,20 @@ def live_keys_of(user_ids: Collection[int], now: datetime) -> dict[int, int]:
     rows = ApiKey.objects.filter(user__in=user_ids, revoked_at=None)
     rows = rows.filter(Q(expires_at=None) | Q(expires_at__gt=now))
     return dict(rows.order_by().values_list("user").annotate(n=Count("pk")))
+
+
+def still_may(actor: User, permission: str) -> bool:
+    """Whether the actor may do this as they are now, also by the API key that they came by.
+
+    For who decides as the second person: their request was let in, and may have waited its turn
+    while somebody took their role or their key away.
+    """
+    now, key = User.objects.filter(pk=actor.pk).first(), actor.came_by
+    if key is not None:
+        key = ApiKey.objects.filter(pk=key.pk).first()
+        if key is None or not key.is_usable(timezone.now()):
+            return False
+    return now is not None and now.has_perm(permission)  # Nobody who is not active has any.
 
 
 def people_behind(user_id: int, prefix: str = "") -> frozenset[int]:

@@ -7,12 +7,14 @@ request, and a second person approves it or returns the case with a note.
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.selectors import still_may
 from accounts.services import record_audit
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseApproval, CaseHandover
@@ -31,6 +33,7 @@ from cases.workflow import (
     Move,
     MoveRefused,
     Situation,
+    Who,
     case_move,
     check_reason,
     check_seen,
@@ -74,7 +77,8 @@ def _begin(case: Case, name: str, *, actor: User) -> _Turn:
     row = Case.objects.select_for_update(of=("self",)).select_related("work_queue").get(pk=case.pk)
     step = case_move(name, row.status)
     stake, pending = stake_of(row), pending_approval(row)
-    refusal = refusal_of(step, may=actor.has_perm, situation=_situation(actor, stake, pending))
+    may = partial(still_may, actor) if step.who is Who.SECOND else actor.has_perm
+    refusal = refusal_of(step, may=may, situation=_situation(actor, stake, pending))
     if refusal:
         raise MoveRefused(refusal)
     return _Turn(row, step, stake, pending)
@@ -235,9 +239,7 @@ def return_case(case: Case, *, actor: User, note: str, request: int | None = Non
     _decide(asked, Status.RETURNED, actor=actor, note=note)
     turn.case.status = turn.move.target
     turn.case.save(update_fields=["status"])
-    event = add_event(
-        turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=asked.pk
-    )
+    event = add_event(turn.case, Kind.RETURNED, actor=actor, text=note.strip(), approval=asked.pk)
     tell_case_moved(turn.case, event=event, actor=actor, asker=asked.requested_by)
     _audit(turn, actor, approval=asked.pk, note=note.strip())
     return turn.case

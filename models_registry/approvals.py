@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from accounts.selectors import people_behind
+from accounts.selectors import people_behind, still_may
 from accounts.services import record_audit
 from models_registry.core.comparison import backs_promotion, could_decide
 from models_registry.models import ModelVersion, PromotionDecision
@@ -266,7 +266,7 @@ def _check_not_asked(version: ModelVersion) -> None:
 
 
 def _check_second_person(asked: PromotionRequest, actor: User) -> None:
-    if not actor.has_perm(PROMOTE):
+    if not still_may(actor, PROMOTE):
         raise SelfApproval("Your roles do not allow you to decide promotions.")
     if actor.pk == asked.requested_by_id:
         raise SelfApproval("You asked for this promotion: a second person has to approve it.")

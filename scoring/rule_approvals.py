@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.selectors import still_may
 from accounts.services import record_audit
 from scoring.core.types import Stage
 from scoring.models import Detector
@@ -149,10 +150,10 @@ def approve_request(asked: RuleRequest, *, actor: User, note: str = "") -> RuleR
     Raises SelfApproval for whoever asked for it, wrote what would go live or may change no rules,
     PolicyRefused when it was decided meanwhile or no longer holds (it is outdated then).
     """
-    if not actor.has_perm("scoring.change_rule"):
-        raise SelfApproval("Your roles do not allow you to decide changes of rules.")
     with transaction.atomic():
         _claim(asked)
+        if not still_may(actor, "scoring.change_rule"):
+            raise SelfApproval("Your roles do not allow you to decide changes of rules.")
         problem = why_not(asked, actor)
         if problem:
             raise SelfApproval(problem)

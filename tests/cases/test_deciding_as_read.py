@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from django.urls import reverse
 
+from accounts.models import User
 from cases.casework import approve_closing, ask_to_close, move_case
 from cases.models import Case
 from cases.workflow import MoveRefused
@@ -59,6 +60,14 @@ def test_who_approves_by_hand_says_what(client, analyst, lead):
     client.force_login(lead)
     answer = client.post(reverse("case_approve", args=[case.pk]), {"seen": 1})
     assert refused(answer, "it says what is asked for")
+
+
+def test_who_lost_the_role_meanwhile_approves_nothing(analyst, lead):
+    asked = ask_to_close(case_of(analyst, "a"), **FRAUD, actor=analyst)
+    assert lead.has_perm("cases.approve_case")
+    User.objects.get(pk=lead.pk).groups.clear()
+    with pytest.raises(MoveRefused, match="You may not"):
+        approve_closing(asked.case, actor=lead)
 
 
 def test_no_request_is_approved_that_was_taken_back(analyst, lead):

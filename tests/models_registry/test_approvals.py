@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from accounts.roles import MODEL_OWNER
 from models_registry import approvals
 from models_registry.approvals import (
@@ -298,6 +298,22 @@ def test_nobody_comes_past_four_eyes_in_the_code():
                 place = path.relative_to(root).as_posix()
                 callers |= {place for name in node.names if name.name == "promote"}
     assert callers == {"approvals.py", "management/commands/models.py"}
+
+
+def test_who_loses_the_role_while_waiting_for_their_turn_approves_nothing(
+    versions, owner, second_owner, monkeypatch
+):
+    asked, lock = request_promotion(versions[1], actor=owner), approvals._lock
+    assert second_owner.has_perm(approvals.PROMOTE)
+
+    def late(detector):
+        User.objects.get(pk=second_owner.pk).groups.clear()
+        lock(detector)
+
+    monkeypatch.setattr(approvals, "_lock", late)
+    with pytest.raises(SelfApproval, match="do not allow"):
+        approve_promotion(asked, actor=second_owner)
+    assert serving("payments").version == "v1"
 
 
 @pytest.mark.django_db(transaction=True)
