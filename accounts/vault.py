@@ -102,6 +102,17 @@ def is_encrypted(text: str) -> bool:
     return text.startswith(_PREFIX) and text.count(":") == 2
 
 
+def is_ours(text: str) -> bool:
+    """Whether `encrypt` made `text` under a key that is still configured."""
+    if not is_encrypted(text):
+        return False
+    try:
+        decrypt(text)
+    except VaultError:
+        return False
+    return True
+
+
 def mask(text: str) -> str:
     """`text` for the screen: `••••` and the last four characters; short texts show none."""
     return MASK + text[-_SHOWN_CHARACTERS:] if len(text) >= _SHORTEST_SHOWN else MASK

@@ -15,7 +15,7 @@ from accounts import vault
 from scoring import policy_store
 from scoring.core.bundle import BundleError
 from scoring.core.ids import IdSequence
-from scoring.core.schema import SchemaError, as_whole, key_text
+from scoring.core.schema import MAX_ID, SchemaError, as_whole, key_text
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import NO_ORDERS, Event, Orders, Verdict
 from scoring.deployment import RULES_ONLY, Serving, declared_in
@@ -24,6 +24,7 @@ from scoring.models import Prediction
 from scoring.recording import audit_draw, verdict_columns
 
 CENT = Decimal("0.01")
+SEALED = "holds personal data as this platform seals it: send the value itself"
 # The order in which events were scored is that of their ids: at one event time, windows that are
 # read again learn in it.
 _ids = IdSequence()
@@ -94,15 +95,25 @@ class Call:
 
 
 def parse(serving: Serving, raw: object, received: float) -> Item:
-    """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError."""
+    """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError.
+
+    What the vault sealed is refused: pages would open what somebody copied from the database, and
+    show it as a field of this event.
+    """
     spec = serving.bundle.spec
     event = serving.bundle.parser.parse(raw, received, vault.token)
     payload = dict(event.fields)
+    if sealed := [name for name, said in payload.items() if _is_sealed(said)]:
+        raise SchemaError([(name[:MAX_ID], SEALED) for name in sealed])
     for name in spec.pii_fields:
         if name in payload:
             payload[name] = vault.encrypt(key_text(payload[name]))
     entity = event.keys.get(spec.entity_field) or vault.token(serving.slug, event.external_id)
     return Item(event=event, payload=payload, body_digest=digest_of(event.fields), entity=entity)
+
+
+def _is_sealed(said: Any) -> bool:
+    return type(said) is str and vault.is_encrypted(said) and vault.is_ours(said)
 
 
 def digest_of(fields: Mapping[str, Any]) -> str:
