@@ -15,7 +15,15 @@ from accounts import vault
 from scoring import policy_store
 from scoring.core.bundle import BundleError
 from scoring.core.ids import IdSequence
-from scoring.core.schema import MAX_ID, SchemaError, as_whole, key_text
+from scoring.core.schema import (
+    MAX_ID,
+    EventParser,
+    Keyed,
+    SchemaError,
+    as_sent,
+    as_whole,
+    key_text,
+)
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import NO_ORDERS, Event, Orders, Verdict
 from scoring.deployment import RULES_ONLY, Serving, declared_in
@@ -94,17 +102,24 @@ class Call:
         return [self.outcomes[i] for i in range(len(self.raws))]
 
 
-def parse(serving: Serving, raw: object, received: float) -> Item:
-    """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError.
+def read_event(parser: EventParser, raw: object, received: float, keyed: Keyed = as_sent) -> Event:
+    """A valid event; `keyed` as in EventParser.parse. Raises SchemaError.
 
     What the vault sealed is refused: pages would open what somebody copied from the database, and
     show it as a field of this event.
     """
-    spec = serving.bundle.spec
-    event = serving.bundle.parser.parse(raw, received, vault.token)
-    payload = dict(event.fields)
-    if sealed := [name for name, said in payload.items() if _is_sealed(said)]:
+    event = parser.parse(raw, received, keyed)
+    sealed = [name for name, said in event.fields.items() if _is_sealed(said)]
+    if sealed:
         raise SchemaError([(name[:MAX_ID], SEALED) for name in sealed])
+    return event
+
+
+def parse(serving: Serving, raw: object, received: float) -> Item:
+    """Validate, encrypt PII, turn entity keys into tokens. Raises SchemaError."""
+    spec = serving.bundle.spec
+    event = read_event(serving.bundle.parser, raw, received, vault.token)
+    payload = dict(event.fields)
     for name in spec.pii_fields:
         if name in payload:
             payload[name] = vault.encrypt(key_text(payload[name]))

@@ -14,6 +14,7 @@ from accounts.api_errors import Conflict, ServiceUnavailable, ValidationProblem,
 from accounts.seldom import Seldom
 from scoring import deployment
 from scoring.api.serializers import Problem, scored_body
+from scoring.calls import read_event
 from scoring.core.ids import IdSequence
 from scoring.core.schema import SchemaError
 from scoring.core.windows import WindowStateError
@@ -90,7 +91,7 @@ def ask_all_or_none(
     wrong = []
     for i, raw in enumerate(raws):
         try:
-            parser.parse(raw, time())
+            read_event(parser, raw, time())
         except SchemaError as error:
             wrong += [(place(i, field), message) for field, message in error.problems]
     if wrong:

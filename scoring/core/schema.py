@@ -60,7 +60,7 @@ def _extra(value: Any) -> str | None:
     return "is not a field of this detector and not a plain value"
 
 
-def _as_sent(field: str, text: str) -> str:
+def as_sent(field: str, text: str) -> str:
     return text
 
 
@@ -110,7 +110,7 @@ class EventParser:
                 found.append((name[:MAX_ID], message))
         return found
 
-    def parse(self, raw: object, received: float, keyed: Keyed = _as_sent) -> Event:
+    def parse(self, raw: object, received: float, keyed: Keyed = as_sent) -> Event:
         """Validate; whole numbers become integers. `received`: seconds since 1970, UTC.
 
         `keyed` makes the event's entity keys from what was sent. Raises SchemaError.

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from accounts import vault
 from scoring.answers import detect_answer
 from scoring.api.serializers import ScreeningHitBody
 from scoring.models import Prediction
@@ -214,6 +215,13 @@ def test_a_bad_payment_fails_its_batch_and_nothing_is_stored(post, champion):
     response = post(BATCH, [payment(), payment(amount=-1, country="DEU"), "text"])
     assert fields_of(response) == ["1.amount", "1.country", "2"]
     assert response.json()["errors"][0]["loc"][0] == 1
+    assert not Prediction.objects.exists()
+
+
+def test_nor_is_anything_stored_where_one_holds_a_sealed_text(post, champion):
+    sealed = vault.encrypt("Erika Mustermann")
+    response = post(BATCH, [payment(), payment(location=sealed)])
+    assert fields_of(response) == ["1.location"]
     assert not Prediction.objects.exists()
 
 
