@@ -86,12 +86,13 @@ class LoginView(OpenView):
     )
     def post(self, request: Request) -> Response:
         given = _valid(LoginIn, request)
-        username = given["username"]
-        left = locked_for(username, client_address(request._request))
+        username, address = given["username"], client_address(request._request)
+        left = locked_for(username, address)
         if left is not None:
             raise LockedOut(left)
         user = authenticate(request._request, username=username, password=given["password"])
-        if user is None:
+        # Of many that were sent at once the right one is told from a wrong one as little.
+        if user is None or locked_for(username, address) is not None:
             raise AuthenticationFailed(WRONG)
         user_logged_in.send(sender=User, request=request._request, user=user)
         return Response(_body(issue_tokens(user)))

@@ -19,7 +19,8 @@ from accounts.services import change_password, record_audit
 
 
 class LockoutMixin(AuthenticationForm):
-    """Asks the lockout before the password; the right password does not help while locked."""
+    """Asks the lockout before the password; the right password does not help while locked, nor one
+    of many that were sent at once, once enough of them failed: it is refused as a wrong one is."""
 
     locked_left: timedelta | None = None
 
@@ -29,7 +30,10 @@ class LockoutMixin(AuthenticationForm):
             self.locked_left = locked_for(username, client_address(self.request))
             if self.locked_left is not None:
                 raise ValidationError(lock_message(self.locked_left), code="locked")
-        return super().clean()
+        cleaned = super().clean()
+        if username and locked_for(username, client_address(self.request)) is not None:
+            raise self.get_invalid_login_error()
+        return cleaned
 
 
 class LoginForm(LockoutMixin):
@@ -62,10 +66,14 @@ class OwnPasswordForm(PasswordChangeForm):
         if self.locked_left is not None:
             raise ValidationError(lock_message(self.locked_left), code="locked")
         try:
-            return super().clean_old_password()
+            given = super().clean_old_password()
         except ValidationError:
             self._note_failure()
             raise
+        if name_locked_for(self.user.username, self.address) is not None:
+            code = "password_incorrect"  # As of a wrong one: see LockoutMixin.
+            raise ValidationError(self.error_messages[code], code=code)
+        return given
 
     def _note_failure(self) -> None:
         failures = note_failed_login(self.user.username, self.address)

@@ -14,7 +14,7 @@ from accounts.lockout import (
     locked_for,
     note_failed_login,
 )
-from accounts.models import AuditEntry, FailedLogin
+from accounts.models import AuditEntry, FailedLogin, User
 from tests.accounts.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +118,40 @@ def test_who_tries_one_password_with_many_names_is_locked_out(client, ann, door)
     # What is not tried is not told: an address cannot fill the audit trail.
     assert AuditEntry.objects.count() == told
     assert log_in(client, REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """While a password is compared, as many wrong ones fail as lock its name out."""
+    compare = User.check_password
+
+    def slowly(user, password):
+        for _ in range(MAX_FAILURES):
+            note_failed_login("ann", "127.0.0.1")
+        return compare(user, password)
+
+    monkeypatch.setattr(User, "check_password", slowly)
+
+
+@pytest.mark.parametrize("door", ["login", "admin:login", "api_login"])
+@pytest.mark.usefixtures("meanwhile")
+def test_of_many_passwords_sent_at_once_the_right_one_is_told_from_no_wrong_one(client, door):
+    UserFactory(username="ann", is_staff=True)
+    json = {"content_type": "application/json"} if door == "api_login" else {}
+    answers = []
+    for password in ("wrong", PASSWORD):
+        FailedLogin.objects.all().delete()
+        answers.append(log_in(client, password=password, url=reverse(door), **json))
+    assert {answer.status_code for answer in answers} == {401 if json else 200}
+    assert not AuditEntry.objects.filter(action="user.logged_in").exists()
+    assert "_auth_user_id" not in client.session
+
+
+def test_nor_of_many_old_passwords(client, ann, meanwhile):
+    client.force_login(ann)
+    new = "an entirely new password"
+    words = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    assert "incorrect" in client.post(reverse("password_change"), words).content.decode()
 
 
 def test_who_is_in_changes_a_password_whatever_failed_under_other_names(client, ann):
