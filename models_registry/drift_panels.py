@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
+from accounts.csv_tables import Cell, safe
 from accounts.quantities import chance, fine_percent, half_up
 from models_registry.core.drift import (
     BINNED,
@@ -227,7 +228,7 @@ def csv_lines(check: DriftCheck | None) -> Iterator[str]:
         yield _line([*stamp, *("" if value is None else value for value in values)])
 
 
-def _line(values: Sequence[object]) -> str:
+def _line(values: Sequence[Cell]) -> str:
     buffer = StringIO()
-    csv.writer(buffer).writerow(values)
+    csv.writer(buffer).writerow(safe(value) for value in values)
     return buffer.getvalue()

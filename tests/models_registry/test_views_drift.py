@@ -184,6 +184,14 @@ def test_the_csv_holds_what_the_table_shows(client, analyst, champion):
     assert (rows[0]["psi"], rows[0]["status"], rows[2]["psi"]) == ("0.41", "major", "")
 
 
+def test_no_name_in_the_csv_runs_as_a_formula(client, analyst, champion):
+    kept_check(champion)
+    DriftStatistic.objects.filter(name="amount").update(name="=HYPERLINK(A1)")
+    client.force_login(analyst)
+    rows = list(csv.DictReader(StringIO(client.get(CSV).content.decode())))
+    assert rows[0]["name"] == "'=HYPERLINK(A1)"
+
+
 def test_before_the_first_check_the_csv_is_a_head(client, analyst, champion):
     client.force_login(analyst)
     assert len(client.get(CSV).content.decode().splitlines()) == 1
