@@ -43,13 +43,14 @@ def slack_body(news: Notification) -> bytes:
     words = f"*{_slack(news.subject)}*"
     if news.text:
         words += f"\n{_slack(news.text)}"
-    if news.url:
-        words += f"\n<{absolute(news.url)}|Open>"
+    link = f"\n<{absolute(news.url)}|Open>" if news.url else ""
+    words = words[: MOST_TEXT - len(link)] + link
     return _json(
         {
             "text": _slack(news.subject),
             "blocks": [
-                {"type": "section", "text": {"type": "mrkdwn", "text": words[:MOST_TEXT]}},
+                # Verbatim: else Slack reads mentions, channels and addresses out of plain words.
+                {"type": "section", "text": {"type": "mrkdwn", "text": words, "verbatim": True}},
                 {
                     "type": "context",
                     "elements": [{"type": "plain_text", "text": _footer(news), "emoji": False}],

@@ -74,9 +74,17 @@ def test_slack_gets_blocks_and_no_text_of_ours_becomes_markup(receiver):
     deliver(news(route, subject="<!channel> & co", text="a > b").pk)
     body = json.loads(receiver.requests[0].body)
     words = body["blocks"][0]["text"]
-    assert words["type"] == "mrkdwn"
+    assert (words["type"], words["verbatim"]) == ("mrkdwn", True)
     assert words["text"].startswith("*&lt;!channel&gt; &amp; co*\na &gt; b\n<http")
     assert body["text"] == "&lt;!channel&gt; &amp; co"
+
+
+def test_a_long_text_for_slack_still_leads_to_the_page(receiver):
+    route = route_for("slack", address=receiver.url())
+    deliver(news(route, text="x" * 5000).pk)
+    words = json.loads(receiver.requests[0].body)["blocks"][0]["text"]["text"]
+    assert len(words) <= 3000
+    assert words.endswith("/alerts/7/|Open>")
 
 
 def test_teams_gets_an_adaptive_card_that_leads_to_the_page(receiver):
