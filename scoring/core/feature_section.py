@@ -6,13 +6,20 @@ the bundle's encoder; the stored vector stays raw. docs/detectors.md has the for
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from scoring.core.reader import NUMBERS, Reader
 from scoring.core.shape import is_number
-from scoring.core.transformations import MAKERS, Config, FeatureSpec
+from scoring.core.transformations import (
+    MAKERS,
+    MOST_FEATURES,
+    Config,
+    FeatureSpec,
+    refuse_many,
+)
 
 IMPUTATIONS: Final = ("mean", "median", "most_frequent", "constant")
 SCALINGS: Final = ("none", "standard", "robust", "min_max", "log")
@@ -22,6 +29,8 @@ PREPARERS: Final[dict[str, tuple[str, ...]]] = {
     "scaling": ("method", "fields"),
     "encoding": ("method", "fields", "smoothing", "delay"),
 }
+MOST_PREPARED: Final = 50_000
+"""Features that all preparing steps speak of together: reading them takes half a second."""
 TRANSFORMATIONS: Final = (*MAKERS, *PREPARERS)
 CATEGORIES: Final = ("category", "numbers")
 NUMERIC: Final = ("number", "categories")
@@ -160,14 +169,21 @@ def read_features(read: Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ..
     for i, (place, kind, config) in enumerate(steps):
         if kind in MAKERS:
             features += [replace(f, step=i) for f in MAKERS[kind][0](read, place, config)]
+    if refuse_many(read, "features.transformations", len(features)):
+        return tuple(features[:MOST_FEATURES])
     names = [feature.name for feature in features]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
         again = len(names) - 1 - names[::-1].index(name)
         place = f"features.transformations[{features[again].step}]"
         read.bad(place, f"'{name}' is declared twice")
-    for place, kind, config in steps:
-        if kind in PREPARERS:
-            _prepare(read, place, kind, config, features)
+    preparing = [step for step in steps if step[1] in PREPARERS]
+    prepared = sum(len(_list(config)) or len(features) for _, _, config in preparing)
+    if prepared > MOST_PREPARED and not read.stored:
+        said = f"prepare features {prepared:,} times over: at most {MOST_PREPARED:,} times"
+        read.bad("features.transformations", said)
+        preparing = []
+    for place, kind, config in preparing:
+        _prepare(read, place, kind, config, features)
     if not features:
         read.bad("features.transformations", "declare at least one feature")
     labels = raw.get("labels", {})

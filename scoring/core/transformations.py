@@ -31,6 +31,9 @@ CALENDAR: Final = (
 )
 CLOCK: Final = "time-of-day"
 SMOOTHING: Final = 20.0
+MOST_FEATURES: Final = 2000
+"""Of a detector; on pages its declaration is read with each request, and every event waits for
+all of them."""
 Config = Mapping[str, Any]
 
 
@@ -96,6 +99,15 @@ class FeatureSpec:
             part = self.field.removesuffix("_sin").removesuffix("_cos")
             return ("calendar", "hour" if part == "night" else part)
         return ("feature", self.name)
+
+
+def refuse_many(read: Reader, place: str, count: int) -> bool:
+    """Whether these are more features than a detector may have, which is noted: a few lines of
+    windows and fields can stand for a million."""
+    if read.stored or count <= MOST_FEATURES:
+        return False
+    read.bad(place, f"makes {count:,} features: a detector has at most {MOST_FEATURES:,}")
+    return True
 
 
 def _fields(read: Reader, place: str, config: Config) -> list[str]:
@@ -169,8 +181,10 @@ def _windows(read: Reader, place: str, config: Config) -> list[FeatureSpec]:
     value = _amount(read, place, config) if needs_value else ""
     distinct = _distinct(read, place, config, wanted)
     suffix = f"_offset_{config['offset']}" if offset else ""
-    found = []
-    for window in read.items(place, config, "windows"):
+    windows, found = read.items(place, config, "windows"), []
+    if refuse_many(read, place, len(windows) * (len({*wanted} - {"distinct"}) + len(distinct))):
+        windows = windows[:1]  # So that what the declaration says of them is not told besides.
+    for window in windows:
         length = read.span(f"{place}.windows", window)
         for how in dict.fromkeys(wanted):
             if how == "ratio_to_mean":
