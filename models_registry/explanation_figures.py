@@ -106,7 +106,7 @@ def bar_figure(features: Sequence[Mapping[str, Any]], link: str) -> Figure:
                 "orientation": "h",
                 "name": "mean |contribution|",
                 "x": [_short(row["mean_abs"]) for row in rows],
-                "y": [row["feature"] for row in rows],
+                "y": [plain(row["feature"]) for row in rows],
                 "marker": {"color": "@accent"},
             }
         ],
@@ -177,7 +177,7 @@ def _summary_layout(rows: Sequence[str], link: str) -> dict[str, Any]:
         },
         "yaxis": {
             "tickvals": list(range(len(rows))),
-            "ticktext": list(rows),
+            "ticktext": [plain(row) for row in rows],
             "range": [-0.7, len(rows) - 0.3],
             "title": {"text": ""},
         },
@@ -248,7 +248,7 @@ def dependence_view(
         else [_level(float(x), levels) for x in values[shown]]
     )
     ys = [_short(y) for y in parts[shown].tolist()]
-    x_axis = {"title": {"text": name}} | ({} if levels is None else {"type": "category"})
+    x_axis = {"title": {"text": plain(name)}} | ({} if levels is None else {"type": "category"})
     return _cloud(xs, ys, x_axis, UNITS.get(link, "margin")), lines
 
 

@@ -151,6 +151,7 @@ def percent(share: float) -> str:
 
 def history(points: Sequence[Point], *, title: str, now: Sequence[Point] = ()) -> dict[str, Any]:
     """Events over time by decision (colour) and label (symbol); `now` are ringed."""
+    title = plain(title)
     groups: dict[tuple[str, bool | None], list[Point]] = {}
     for point in points:
         groups.setdefault((point.decision, point.is_fraud), []).append(point)
@@ -209,7 +210,8 @@ def _ring(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Plotly reads a few HTML tags in texts; what an event says is never markup."""
+    """Plotly reads a few HTML tags in texts; what an event or a declaration says is
+    never markup."""
     return text.replace("<", "\u2039").replace(">", "\u203a")
 
 

@@ -1,5 +1,7 @@
 """What a version goes by, drawn; with a table for whoever sees no picture."""
 
+import json
+
 import numpy as np
 import pytest
 from django.db import connection
@@ -174,6 +176,19 @@ def test_the_title_of_the_bars_has_room_beside_long_names():
     for link in ("logit", "isolation", "anything else"):
         title = bar_figure(rows, link)["layout"]["xaxis"]["title"]["text"]
         assert len(title) <= len("Score exponent")
+
+
+def test_the_name_of_a_feature_is_no_markup_in_a_picture():
+    name, found = '<a href="//evil">x</a>', made([1, 2], [1, 2])
+    rows = [{"feature": name, "mean_abs": 1.0, "mean": 0.5}]
+    figures = [
+        bar_figure(rows, "logit"),
+        summary_figure(found, [name], frozenset(), rows, "logit"),
+        dependence_view(found, 0, name, "logit", None)[0],
+    ]
+    for figure in figures:
+        assert "<" not in json.dumps(figure)
+        assert "\u2039a href" in json.dumps(figure, ensure_ascii=False)
 
 
 def test_a_feature_that_moves_nothing_says_so():
