@@ -163,9 +163,19 @@ def change_person(
 
 
 @transaction.atomic
-def change_roles(user: User, *, roles: Collection[str], actor: User | None) -> User:
-    """`set_roles`, unless it is oneself, a superuser, or the last active Admin: `UserRefused`."""
+def change_roles(
+    user: User, *, roles: Collection[str], actor: User | None, seen: Collection[str] | None = None
+) -> User:
+    """`set_roles`, unless it is oneself, a superuser, or the last active Admin: `UserRefused`.
+
+    So it is where the user has other roles by now than the `seen` ones: a page from before would
+    give back what somebody took away.
+    """
     user = _managed(user, actor, own="your own roles")
+    now = sorted(user.groups.values_list("name", flat=True))
+    if seen is not None and sorted(seen) != now:
+        said = ", ".join(now) or "none"
+        raise UserRefused(f"Somebody has changed these roles meanwhile: now {said}. Look again.")
     if ADMIN not in roles:
         _keep_an_admin(user, "Give somebody else the role first.")
     set_roles(user, roles=roles, actor=actor)

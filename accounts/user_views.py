@@ -156,12 +156,23 @@ def user_roles(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _page(request, user, roles=form, status=422)
     try:
-        user = change_roles(user, roles=form.cleaned_data["roles"], actor=signed_in(request))
+        user = change_roles(
+            user,
+            roles=form.cleaned_data["roles"],
+            actor=signed_in(request),
+            seen=_seen(request),
+        )
     except UserRefused as refusal:
         form.add_error(None, str(refusal))
         return _page(request, user, roles=form, status=422)
     messages.success(request, f"{user.name} may at once do what these roles may.")
     return redirect(user)
+
+
+def _seen(request: HttpRequest) -> list[str] | None:
+    """The roles that the page showed; None where it does not say."""
+    said = request.POST.get("seen")
+    return None if said is None else [name for name in said.split(",") if name]
 
 
 @for_who_may(VIEW, CHANGE)

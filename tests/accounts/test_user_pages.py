@@ -11,9 +11,11 @@ from django.urls import reverse
 from accounts.lockout import MAX_FAILURES, MOST_FROM_AN_ADDRESS, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ABOUT_ROLE, ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
-from accounts.selectors import permission_matrix
+from accounts.selectors import permission_matrix, role_names
+from accounts.services import change_roles
 from cases.work_queue_models import QueueMember, WorkQueue
 from tests.accounts.factories import UserFactory, key_for, user_with_role
+from tests.page_forms import forms_of
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
@@ -241,6 +243,20 @@ def test_roles_are_changed_and_audited(boss, ann, admin):
     assert [group.name for group in ann.groups.all()] == [LEAD]
     entry = last("user.roles_changed")
     assert (entry.actor, entry.detail) == (admin, {"before": [ANALYST], "after": [LEAD]})
+
+
+def test_a_page_from_before_gives_back_no_role_that_somebody_took_away(boss, ann):
+    change_roles(ann, roles=[ANALYST, LEAD], actor=None)
+    page = boss.get(ann.get_absolute_url())
+    action = reverse("user_roles", args=[ann.pk])
+    change_roles(ann, roles=[ANALYST], actor=None)
+    for expected in (422, 302):
+        form = next(one for one in forms_of("/", page.content.decode()) if one.path == action)
+        sent = {"seen": form.fields["seen"], "roles": [ANALYST, LEAD]}
+        page = boss.post(action, sent)
+        assert page.status_code == expected
+        assert page.status_code == 302 or "now Analyst. Look again." in page.content.decode()
+    assert role_names(ann) == [ANALYST, LEAD]
 
 
 def test_an_unknown_role_changes_nothing(boss, ann):
