@@ -1,8 +1,9 @@
 """Declared sources: keep them, and score what they send. And the aliases of detectors."""
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from django.db import transaction
@@ -331,5 +332,27 @@ def problems_of(source: Source, event: object) -> list[tuple[str, str]]:
 @lru_cache(maxsize=128)
 def _validator(schema: bytes) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator  # As in scoring.source_declaration.
+    from jsonschema.validators import extend
 
-    return Draft202012Validator(orjson.loads(schema))
+    made = extend(Draft202012Validator, {"uniqueItems": _unique_items})
+    return cast("Draft202012Validator", made(orjson.loads(schema)))
+
+
+def _unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Exception]:
+    """No two entries of a list are equal, told by one look at each: jsonschema compares each with
+    all others, for hours where somebody sends a list that fills a request."""
+    from jsonschema import ValidationError
+
+    if wanted and validator.is_type(value, "array"):
+        different = {json.dumps(_told_apart(entry), sort_keys=True) for entry in value}
+        if len(different) < len(value):
+            yield ValidationError("has entries that are equal")
+
+
+def _told_apart(value: Any) -> Any:
+    """The value so that equal ones are written alike: 1.0 is 1."""
+    if isinstance(value, dict):
+        return {name: _told_apart(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_told_apart(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
