@@ -10,6 +10,7 @@ UN: the consolidated list's XML, INDIVIDUAL and ENTITY.
 import csv
 import io
 import re
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
@@ -151,7 +152,7 @@ def _ofac_born(text: str) -> list[tuple[str, str]]:
 def _span(text: str) -> tuple[date, date] | None:
     """First and last day of `10 Dec 1948`, `Dec 1948`, `1948` or `1948-12-10`."""
     text = text.strip()
-    if re.fullmatch(r"\d{4}", text) and text != "0000":
+    if re.fullmatch(r"\d{4}", text) and int(text) >= date.min.year:
         return date(int(text), 1, 1), date(int(text), 12, 31)
     for form in ("%d %b %Y", "%Y-%m-%d"):
         try:
@@ -163,13 +164,13 @@ def _span(text: str) -> tuple[date, date] | None:
         month = datetime.strptime(text, "%b %Y").date()
     except ValueError:
         return None
-    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    return month, date.fromordinal(following.toordinal() - 1)
+    return month, month.replace(day=monthrange(month.year, month.month)[1])
 
 
 def _widened(first: date, last: date, years: int) -> tuple[str, str]:
     if years:
-        first, last = date(first.year - years, 1, 1), date(last.year + years, 12, 31)
+        first = date(max(first.year - years, date.min.year), 1, 1)
+        last = date(min(last.year + years, date.max.year), 12, 31)
     return first.isoformat(), last.isoformat()
 
 

@@ -90,6 +90,24 @@ def test_aliases_are_names_and_those_in_remarks_are_weak(ofac):
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "born"),
+    [
+        ("DOB circa 0001", [("0001-01-01", "0003-12-31")]),
+        ("DOB circa 9998", [("9996-01-01", "9999-12-31")]),
+        ("DOB Dec 9999", [("9999-12-01", "9999-12-31")]),
+        ("DOB Feb 1960", [("1960-02-01", "1960-02-29")]),
+        ("DOB 0000", []),
+        ("DOB \N{ARABIC-INDIC DIGIT ZERO}", []),
+        ("DOB " + 4 * "\N{ARABIC-INDIC DIGIT ZERO}", []),
+    ],
+)
+def test_an_odd_year_keeps_no_list_from_being_read(said, born):
+    row = f'41,"PIKE, Zebulon","individual","X",{EMPTY},"{said}"\r\n'
+    [entry] = parse_ofac({"sdn.csv": row.encode()})
+    assert list(entry.born) == born
+
+
 def test_births_are_spans_and_circa_widens_them(ofac):
     assert ofac["41"].born == (
         ("1843-05-01", "1843-05-01"),
