@@ -15,6 +15,7 @@ from accounts.rates import parse_rate
 from accounts.typed import parse_flag
 
 LOCAL_HOME = "http://localhost:8000"
+SQLITE = "riskplatform.fair_sqlite3"
 DATABASES = ("postgres", "postgresql", "psql", "pgsql", "sqlite")
 NOTICED = {
     "connect_timeout": 5,
@@ -116,7 +117,9 @@ class Environment:
             raise ImproperlyConfigured(
                 f"{name} must be like postgres://user:password@host/name or sqlite:///path."
             ) from error
-        if not found["ENGINE"].endswith("sqlite3"):
+        if found["ENGINE"].endswith("sqlite3"):
+            found["ENGINE"] = SQLITE
+        else:
             found["OPTIONS"] = NOTICED | found.get("OPTIONS", {})
         return found
 

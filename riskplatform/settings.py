@@ -17,7 +17,7 @@ from django.core.management.utils import get_random_secret_key
 from accounts.rates import DEFAULT_RATE
 from accounts.vault import parse_keys
 from riskplatform.api_schema import API_SCHEMA
-from riskplatform.environment import LOCAL_HOME, Environment, home_of
+from riskplatform.environment import LOCAL_HOME, SQLITE, Environment, home_of
 from riskplatform.logs import LEVELS, logging_of
 from riskplatform.var_dir import (
     keep_secret,
@@ -165,8 +165,8 @@ if DATABASE_URL:
     DATABASES = {"default": env.database("DATABASE_URL")}
 else:
     _file = own_database(VAR_DIR / "riskplatform.db")
-    DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": _file}}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES = {"default": {"ENGINE": SQLITE, "NAME": _file}}
+if DATABASES["default"]["ENGINE"] == SQLITE:
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE: a writer waits for its turn at BEGIN instead of failing at its first write.
         "transaction_mode": "IMMEDIATE",

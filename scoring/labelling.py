@@ -58,7 +58,7 @@ def record_label(
     `patience`: seconds for which it waits for windows that are being made anew, 0: as long as it
     takes. Then it raises WindowsBusy, and there is no label.
     """
-    with writer.turn(), transaction.atomic():
+    with transaction.atomic():
         label = Label.objects.create(
             prediction=prediction,
             detector_id=prediction.detector_id,
@@ -83,7 +83,7 @@ def record_truths(
     Where the newest label of this source says the same none is added, so it may run twice, and
     side by side; where it says the opposite one is added, which counts from now on.
     """
-    with writer.turn(), transaction.atomic():
+    with transaction.atomic():
         _take_turn(detector_id)
         stored = writer.ask_stored(detector_id, list(truths), source)
         new = {name: one for name, one in stored.items() if one.is_fraud != truths[name][0]}
@@ -128,7 +128,7 @@ def retract_labels(
     twice: what was taken back already is left alone. Returns how many labels were taken back.
     `patience` as for `record_label`.
     """
-    with writer.turn(), transaction.atomic():
+    with transaction.atomic():
         rows = Label.objects.filter(
             prediction__in=predictions, author=author, label_time=label_time
         ).order_by()

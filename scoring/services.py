@@ -183,7 +183,7 @@ def _store_calls(calls: Sequence[Call], *, again: bool) -> None:
     if again:
         deployment.serving_many(sorted(by_slug))  # What was guessed may be why it failed.
     outermost = not connection.in_atomic_block
-    with writer.turn(), transaction.atomic():
+    with transaction.atomic():
         # Every process takes detectors, and within them entities, in one order: no deadlock.
         read = _read(by_slug)
         scored = {slug: _score_new(*found) for slug, found in sorted(read.items())}

@@ -2,11 +2,10 @@
 
 Plain SQL with the columns of the models: for one row the ORM takes longer to compose the statement
 than the database takes to run it. PostgreSQL gets batches by COPY. Who groups concurrent requests
-into one commit takes one `turn` and calls `write_predictions` once for all of them.
+into one commit calls `write_predictions` once for all of them.
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +91,6 @@ class Stored(NamedTuple):
     is_fraud: bool | None
 
 
-_turn = threading.Lock()
 _written = 0
 
 
@@ -249,21 +247,6 @@ def introduce_tables(rows: int) -> None:
         return
     for (table,) in postgres.execute(NEW_TABLES, [[PREDICTIONS, STATES]], postgres.text).rows():
         postgres.execute(f"ANALYZE {table}", [])
-
-
-@contextmanager
-def turn() -> Iterator[None]:
-    """Wait for this process's turn to write, on SQLite; enter it before the transaction.
-
-    SQLite has one writer at a time and lets the others poll with growing pauses, which makes some
-    of them wait a hundred times too long. Between the threads of a process a lock is fair. Who is
-    in a transaction already goes on, or two could wait for each other.
-    """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
-        return
-    with _turn:
-        yield
 
 
 def _insert(model: type[models.Model], rows: Sequence[models.Model]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from riskplatform.environment import NOTICED, Environment
+from riskplatform.environment import NOTICED, SQLITE, Environment
 
 
 @pytest.mark.parametrize("text", ["true", "TRUE", "1", "Yes", " on "])
@@ -57,6 +57,10 @@ def test_a_server_of_databases_that_is_cut_off_is_noticed():
     assert found["OPTIONS"] == NOTICED | {"connect_timeout": 9, "sslmode": "require"}
     assert Environment({"X": address}).database("X")["OPTIONS"] == NOTICED
     assert "OPTIONS" not in Environment({"X": "sqlite:////tmp/risk.db"}).database("X")
+
+
+def test_a_file_of_sqlite_is_written_by_turns():
+    assert Environment({"X": "sqlite:////tmp/risk.db"}).database("X")["ENGINE"] == SQLITE
 
 
 def test_a_secret_is_not_repeated():
