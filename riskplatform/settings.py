@@ -190,7 +190,9 @@ if REDIS_URL:
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": "riskplatform",
-            "OPTIONS": {"serializer": "riskplatform.caching.JsonSerializer"},
+            # A Redis that is silent holds nobody up for long: what is kept there can be had anew.
+            "OPTIONS": {"serializer": "riskplatform.caching.JsonSerializer"}
+            | dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 0.5),
         }
     }
     CELERY_BROKER_URL = REDIS_URL

@@ -1,20 +1,24 @@
 """Whoever can write to a cache changes what is remembered, and runs nothing."""
 
+import json
 import pickle
 import subprocess
+import time
 
 import pytest
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
+from redis import RedisError
 
 from riskplatform.caching import JsonSerializer
 from tests.deploy.processes import machine_environment, run
 from tests.scoring.redis_server import NEEDS_REDIS, RedisServer
 
 WIRED = """
+import json
 from django.conf import settings
-print(settings.CACHES["default"]["OPTIONS"]["serializer"])
+print(json.dumps(settings.CACHES["default"]["OPTIONS"]))
 """
 
 
@@ -56,14 +60,32 @@ def test_a_pickle_that_lies_in_redis_runs_nothing(server, tmp_path, key):
     assert not trap.exists()
 
 
-def test_an_installation_with_redis_keeps_json_there(tmp_path):
+@pytest.fixture
+def wired(tmp_path):
+    """The options of an installation with Redis."""
     given = {
         "DJANGO_SETTINGS_MODULE": "riskplatform.settings",
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "RISK_VAR_DIR": str(tmp_path),
     }
     done = run(["python", "-c", WIRED], machine_environment(given))
-    assert done.stdout.strip() == "riskplatform.caching.JsonSerializer", done.stderr
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_an_installation_with_redis_keeps_json_there(wired):
+    assert wired["serializer"] == "riskplatform.caching.JsonSerializer"
+
+
+@pytest.mark.parametrize("key", [pytest.param("workers", marks=NEEDS_REDIS)])
+def test_a_redis_that_is_silent_holds_nobody_up_for_long(server, wired, key):
+    kept = RedisCache(server.url, {"OPTIONS": wired})
+    kept.set(key, 3)
+    server.freeze()
+    begun = time.monotonic()
+    with pytest.raises(RedisError):
+        kept.get(key)
+    assert time.monotonic() - begun < 3
 
 
 def test_an_installation_without_redis_keeps_nothing_where_others_write():

@@ -1,6 +1,7 @@
 """A Redis server of a test's own, to be killed and started again."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -42,6 +43,11 @@ class RedisServer:
 
     def keep(self) -> None:
         self.client.save()
+
+    def freeze(self) -> None:
+        """It takes connections, and says nothing, until it is killed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         if self._process is not None:
