@@ -17,22 +17,57 @@ from scoring.ingestion.stream import Counts, Pulse, StreamProblem, check_detecto
 
 # By name: without their packages (requirements-streaming.lock) the platform runs all the same.
 BROKERS = {"kafka": "scoring.ingestion.kafka", "mqtt": "scoring.ingestion.mqtt"}
-FLAGS = ("detector", "topic", "alerts_topic", "dead_topic", "threshold", "batch")
-FLAGS_OF = {"kafka": ("bootstrap", "group"), "mqtt": ("broker", "client_id", "ca_file")}
+FLAGS = {
+    "detector": "Slug of the detector that scores; it declares an id field.",
+    "topic": "Where events come from, one JSON object a message. Of mqtt also a filter with + and "
+    "#, or a shared subscription.",
+    "alerts_topic": "Where the answers of risky events go; none without it.",
+    "dead_topic": "Where messages go that no prediction can be made of, with the reason. Default: "
+    "<topic>.dead (kafka), riskplatform/dead/<detector> (mqtt).",
+    "threshold": "A risk score above it is an alert, 0 to 1. Default: 0.7.",
+    "batch": "Most messages scored and acknowledged together. Default: 200 (kafka), 100 (mqtt).",
+}
+FLAGS_OF = {
+    "kafka": {
+        "bootstrap": "Brokers to begin with: host:port,host:port.",
+        "group": "Consumer group; its members share the partitions. Default: "
+        "riskplatform-<detector>.",
+    },
+    "mqtt": {
+        "broker": "host:port.",
+        "client_id": "Name of the session that the broker keeps; each consumer its own. Default: "
+        "riskplatform.<source>, else riskplatform-<detector>.",
+        "ca_file": "Certificates that the broker's is checked against, with RISK_MQTT_TLS=true.",
+    },
+}
 
 
 class Command(BaseCommand):
-    help = "Score the events of a Kafka or MQTT topic until SIGTERM (docs/streaming.md)."
+    help = (
+        "Score the events of a Kafka or MQTT topic until SIGTERM, which ends it after the batch in "
+        "hand. A message is acknowledged once its prediction is stored; with the database or the "
+        "brokers away it waits, and skips nothing. Each flag may come from the environment instead "
+        "(--alerts-topic: RISK_KAFKA_ALERTS_TOPIC, RISK_MQTT_ALERTS_TOPIC), and a flag goes before "
+        "it. Passwords come from the environment alone. See docs/streaming.md."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", nargs="?", choices=BROKERS)
-        parser.add_argument("--source", help="Slug of a declared source of type kafka or mqtt.")
-        parser.add_argument("--name", help="Of the file that says how far it is.")
-        for flag in FLAGS:
-            parser.add_argument(f"--{flag.replace('_', '-')}")
+        parser.add_argument("kind", nargs="?", choices=BROKERS, help="Not needed with --source.")
+        parser.add_argument(
+            "--source",
+            help="Slug of a declared source of type kafka or mqtt, which says what to read and "
+            "where; flags go before it.",
+        )
+        parser.add_argument(
+            "--name",
+            help="Tells consumers on one machine apart: of the file under consumers/ in "
+            "RISK_VAR_DIR that says how far it is. Default: <kind>-<source or detector>.",
+        )
+        for flag, told in FLAGS.items():
+            parser.add_argument(f"--{flag.replace('_', '-')}", help=told)
         for kind, flags in FLAGS_OF.items():
-            for flag in flags:
-                parser.add_argument(f"--{flag.replace('_', '-')}", help=f"Of {kind} only.")
+            for flag, told in flags.items():
+                parser.add_argument(f"--{flag.replace('_', '-')}", help=f"Of {kind} alone. {told}")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop, counts = threading.Event(), Counts()

@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from scoring.ingestion import kafka, mqtt
 from scoring.ingestion.stream import Message, StreamProblem, settle, source_values
+from scoring.management.commands.consume import Command
 from scoring.source_models import Source
 from tests.factories import payment
 from tests.scoring.ingestion.brokers import ROOT
@@ -235,3 +236,8 @@ def test_an_option_of_the_wrong_kind_ends_the_start(declared):
 def test_flags_that_contradict_each_other_are_refused(declared, flags, problem):
     with pytest.raises(CommandError, match=problem):
         call_command("consume", *flags)
+
+
+def test_every_flag_says_what_it_is_for():
+    flags = Command().create_parser("manage.py", "consume")._actions
+    assert [flag.dest for flag in flags if not flag.help] == []
