@@ -111,6 +111,12 @@ def find_end_break() -> AuditBreak | None:
     return AuditBreak(last, "the signed end of the trail is missing")
 
 
+def is_signed_by_others() -> bool:
+    """Whether the trail's end is signed, and not with the last key of RISK_PII_KEYS."""
+    head = AuditHead.objects.first()
+    return head is not None and _check_signature(head) is not None
+
+
 def _check_end(head: AuditHead, number: int, row_hash: str) -> AuditBreak | None:
     if forged := _check_signature(head):
         return forged

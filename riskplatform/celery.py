@@ -5,7 +5,7 @@ import os
 from celery import Celery
 from celery.signals import worker_init
 
-from riskplatform.preparing import forget_gone_measurements
+from riskplatform.measurement_files import forget_gone_measurements
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "riskplatform.settings")
 

@@ -2,20 +2,39 @@
 files."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from accounts.audit_chain import is_signed_by_others
+from accounts.models import AuditHead
+from accounts.services import record_audit
 
 SUM_UP_SECONDS = 60.0
 """After an upgrade, so long the start waits for alerts of before to be counted and found; the sweep
 does what is left."""
 
 
-def prepare(*, static: bool = True) -> None:
-    """Safe to run at every start; does only what is needed."""
+OTHER_KEYS = (
+    "RISK_PII_KEYS are not those of this database: its audit trail was signed with another key "
+    "than their last one (or its end was changed: manage.py verify_audit). With these keys "
+    "entities would not be known again, allow and deny lists would match nobody, and personal data "
+    "could not be read. Put the keys back, the oldest one last; or, where they are lost, go on "
+    "without what they kept: manage.py prepare --other-keys."
+)
+
+
+def prepare(*, static: bool = True, other_keys: bool = False) -> None:
+    """Safe to run at every start; does only what is needed. Raises CommandError, before anything
+    is done, where the database was written with other keys, unless `other_keys` are meant."""
+    others = _written_with_other_keys()
+    if others and not other_keys:
+        raise CommandError(OTHER_KEYS)
     call_command("migrate", interactive=False, verbosity=0)
+    if others:  # The entry signs the trail's end with the keys of now.
+        record_audit(actor=None, action="personal_data.keys_replaced")
     call_command("sync_roles", verbosity=0, stdout=_Silence())
     call_command("load_detectors", verbosity=0, stdout=_Silence())
     call_command("sum_up_alerts", seconds=SUM_UP_SECONDS, verbosity=0, stdout=_Silence())
@@ -23,28 +42,9 @@ def prepare(*, static: bool = True) -> None:
         collect_static()
 
 
-def forget_old_measurements() -> None:
-    """Remove the metrics files of processes that are gone; call it before any process starts."""
-    for path in Path(settings.PROMETHEUS_DIR).glob("*.db"):
-        path.unlink()
-
-
-def forget_gone_measurements() -> None:
-    """Remove the metrics files of processes that are gone, while others may be running."""
-    for path in Path(settings.PROMETHEUS_DIR).glob("*_*.db"):
-        process = path.stem.rpartition("_")[2]
-        if process.isdigit() and not _runs(int(process)):
-            path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _written_with_other_keys() -> bool:
+    there = AuditHead._meta.db_table in connection.introspection.table_names()
+    return there and is_signed_by_others()
 
 
 def collect_static() -> None:

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from riskplatform.listening import host_name
-from riskplatform.preparing import forget_gone_measurements
+from riskplatform.measurement_files import forget_gone_measurements
 
 GRACE_SECONDS = 10
 """What a request that is under way has left at the end; docker-compose.yml waits longer."""

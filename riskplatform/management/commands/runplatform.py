@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.argument_types import number, whole
 from riskplatform.alone import RunsAlready, alone
 from riskplatform.listening import CannotListen, host_name, refuse_taken, url_host
-from riskplatform.preparing import forget_old_measurements, prepare
+from riskplatform.measurement_files import forget_old_measurements
+from riskplatform.preparing import prepare
 from riskplatform.supervisor import (
     WEB_ENVIRONMENT,
     Child,
