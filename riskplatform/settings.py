@@ -218,19 +218,15 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "riskplatform.beat:Scheduler"
 # Each run is written down at once: the health check of beat reads it.
 CELERY_BEAT_SYNC_EVERY = 1
-# No results are kept, so beat needs no task of Celery's own that forgets them.
-CELERY_RESULT_EXPIRES = None
+CELERY_RESULT_EXPIRES = None  # None are kept: beat needs no task of Celery's that forgets them.
 
-# --- Drift (models_registry/monitoring.py) ----------------------------------------------------
+# --- Days for which drift checks are kept, and personal data after an entity's last event (0: all)
 DRIFT_KEPT_DAYS = env.whole("RISK_DRIFT_KEPT_DAYS", default=90, least=1, most=MOST_DAYS)
+RETENTION_DAYS = env.whole("RISK_RETENTION_DAYS", default=0, least=0, most=MOST_DAYS)
 
 # --- Sanctions lists (docs/screening.md) --------------------------------------------------------
 # How old a reading may be before it is told as stale, 0 for any age. It decides nothing.
 WATCHLIST_STALE_DAYS = env.whole("RISK_WATCHLIST_STALE_DAYS", default=7, least=0, most=MOST_DAYS)
-
-# --- Personal data (cases/retention.py) ---------------------------------------------------------
-# How long that of an entity is kept after its last event; 0: until somebody asks.
-RETENTION_DAYS = env.whole("RISK_RETENTION_DAYS", default=0, least=0, most=MOST_DAYS)
 
 # --- The queue (docs/queue.md) -----------------------------------------------------------------
 ALERT_LOCK_MINUTES = env.number(
