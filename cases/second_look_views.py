@@ -68,7 +68,7 @@ def _render_look(request: HttpRequest, extra: dict[str, Any], status: int = 200)
     look = held_by(user)
     context: dict[str, Any] = {
         "title": "Second looks",
-        "here": reverse("second_looks"),
+        "return_url": reverse("second_looks"),
         "look": look,
         "waiting": waiting_for(user, timezone.now()).count(),
     }

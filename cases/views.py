@@ -156,7 +156,7 @@ def _render_alert(
         **alert_context(alert, specs, blind_since=None if look is None else look.first_at),
         "crumbs": [("Queue", f"{reverse('queue')}?{back}" if back else reverse("queue"))],
         "back": back,
-        "here": alert_url(alert.pk, back),
+        "return_url": alert_url(alert.pk, back),
         "choices": choices_of(specs.of(alert.detector)),
         "people": _people(user),
         "locked_away": locked_by_other(alert, user),

@@ -280,3 +280,10 @@ def test_the_page_is_small_whatever_the_history(reader, champion):
     alert = opened()
     scored_many("payments", [payment(amount=20.0 + i) for i in range(150)])
     assert len(reader.get(alert.get_absolute_url()).content) < 150_000
+
+
+def test_the_rail_marks_the_queue_alone_as_the_place_of_an_alert(reader):
+    page = reader.get(reverse("alert_detail", args=[alert_of("a").pk])).content.decode()
+    rail = page[page.index('<aside class="rail"') : page.index("</aside>")]
+    (current,) = [link for link in rail.split("<a ")[1:] if "aria-current" in link]
+    assert 'href="/"' in current
