@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -17,7 +17,6 @@ from cases.drawing import draw_second_look
 from cases.exchange import Rates
 from cases.exchange_rates import current_rates
 from cases.expected_loss import value_alerts
-from cases.handling_time import Cell
 from cases.labels import give_labels
 from cases.limits import check_alone
 from cases.locking import IN_HANDS, check_lock
@@ -27,7 +26,7 @@ from cases.priority import take_evidence
 from cases.queue_models import AlertComment
 from cases.routing import Routes, place_alert
 from cases.selectors import linked
-from cases.summing_up import minutes_known, sum_up
+from cases.summing_up import Known, sum_up
 from cases.telling import (
     tell_alert_closed,
     tell_alert_critical,
@@ -58,28 +57,25 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
     added, routes = 0, Routes()
-    minutes, rates = (minutes_known(), current_rates()) if groups else ({}, None)
+    if not groups:
+        return 0
+    known, rates = Known(), current_rates()
     for predictions in groups.values():
         try:
-            added += _group(predictions, routes, minutes, rates)
+            added += _group(predictions, routes, known, rates)
         except DatabaseError:
             # One entity must not keep the others from analysts; the sweep will try it again.
             logger.exception("Prediction %s got no alert.", predictions[0].pk)
     return added
 
 
-def _group(
-    predictions: list[Prediction],
-    routes: Routes,
-    minutes: Mapping[Cell, float],
-    rates: Rates | None,
-) -> int:
+def _group(predictions: list[Prediction], routes: Routes, known: Known, rates: Rates | None) -> int:
     """Put predictions of one entity into its live alert; new evidence ends a snooze."""
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
                 alert = _live_alert(predictions[0])
-                level = alert.level
+                level, is_new = alert.level, not alert.predictions_count
                 done = linked([prediction.pk for prediction in predictions])
                 new = [prediction for prediction in predictions if prediction.pk not in done]
                 if not new:
@@ -93,7 +89,7 @@ def _group(
                     _absorb(alert, prediction)
                 value_alerts([alert], rates)
                 alert.snoozed_until = alert.snoozed_by = None
-                sum_up(alert, new, minutes)
+                sum_up(alert, new, known, is_new=is_new)
                 place_alert(alert, routes=routes, now=timezone.now())
                 alert.save()
                 tell_alert_critical(alert, before=level)
@@ -117,14 +113,16 @@ def _live_alert(prediction: Prediction) -> Alert:
     rows = Alert.objects.filter(
         detector_id=prediction.detector_id, entity=prediction.entity
     ).exclude(status=AlertStatus.CLOSED)
-    case_id = rows.values_list("case_id", flat=True).first()
-    if case_id is not None:
-        Case.objects.select_for_update().filter(pk=case_id).first()
-    alert = rows.select_for_update().first()
-    if alert is not None:
-        if alert.case_id != case_id:
-            raise _Moved(f"Alert {alert.pk} has changed its case.")
-        return alert
+    live = rows.values_list("case_id").first()
+    if live is not None:
+        (case_id,) = live
+        if case_id is not None:
+            Case.objects.select_for_update().filter(pk=case_id).first()
+        alert = rows.select_for_update().first()
+        if alert is not None:
+            if alert.case_id != case_id:
+                raise _Moved(f"Alert {alert.pk} has changed its case.")
+            return alert
     return Alert.objects.create(
         detector_id=prediction.detector_id,
         entity=prediction.entity,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from time import monotonic
 
@@ -37,14 +38,48 @@ def minutes_known() -> dict[Cell, float]:
     return {(detector, level, size): minutes for detector, level, size, minutes in rows}
 
 
-def sum_up(alert: Alert, new: Sequence[Prediction], minutes: Mapping[Cell, float]) -> None:
+Facet = tuple[int, int, str, str]
+"""What a facet is found by: detector, level, leading reason, rules."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What summing up reads besides the alert, looked up once for many alerts of one run."""
+
+    minutes: Mapping[Cell, float] = field(default_factory=minutes_known)
+    _detectors: dict[int, tuple[Detector, DetectorSpec | None]] = field(default_factory=dict)
+    _facets: dict[Facet, AlertFacet] = field(default_factory=dict)
+
+    def detector(self, alert: Alert) -> tuple[Detector, DetectorSpec | None]:
+        """The alert's detector and its declaration (None: it cannot be read)."""
+        if alert.detector_id not in self._detectors:
+            self._detectors[alert.detector_id] = alert.detector, _spec(alert.detector)
+        return self._detectors[alert.detector_id]
+
+    def facet(self, key: Facet) -> AlertFacet:
+        """The facet, made if there is none. One made just now may still be rolled back, so only
+        what was found is remembered."""
+        if key not in self._facets:
+            detector_id, level, reason, rules = key
+            facet, made = AlertFacet.objects.get_or_create(
+                detector_id=detector_id, level=level, reason=reason, rules=rules
+            )
+            if made:
+                return facet
+            self._facets[key] = facet
+        return self._facets[key]
+
+
+def sum_up(alert: Alert, new: Sequence[Prediction], known: Known, *, is_new: bool = False) -> None:
     """Set on `alert` what its order and its filters read (not saved); keep its words (saved).
 
-    `new` are predictions that it has just taken in; `alert.expected_loss` is up to date.
+    `new` are predictions that it has just taken in; `alert.expected_loss` is up to date. `is_new`:
+    it was opened for them, so it has no words yet.
     """
-    top, spec = alert.top_prediction, _spec(alert.detector)
+    top = alert.top_prediction
+    alert.detector, spec = known.detector(alert)
     alert.handling_minutes = predict(
-        minutes, alert.detector_id, alert.level, alert.predictions_count
+        known.minutes, alert.detector_id, alert.level, alert.predictions_count
     )
     alert.loss_per_minute = loss_per_minute(
         alert.expected_loss, 1.0 if spec is None else spec.costs.recoverability,
@@ -54,12 +89,13 @@ def sum_up(alert: Alert, new: Sequence[Prediction], minutes: Mapping[Cell, float
     alert.audit = all(one.selection_reason == SelectionReason.RANDOM_AUDIT for one in new) and (
         alert.audit or alert.predictions_count == len(new)
     )
-    alert.facet = facet_of(alert.detector_id, alert.level, top)
-    _keep_words(alert, new, spec)
+    alert.facet = known.facet(facet_of(alert.detector_id, alert.level, top))
+    _keep_words(alert, new, spec, has_none=is_new)
 
 
-def facet_of(detector_id: int, level: int, top: Prediction) -> AlertFacet:
-    """The facet of an alert with this top prediction; its rules are those that decided."""
+def facet_of(detector_id: int, level: int, top: Prediction) -> Facet:
+    """What the facet of an alert with this top prediction is found by; its rules are those that
+    decided."""
     reasons = [str(reason.get("feature", "")) for reason in top.reasons]
     codes = sorted({str(hit.get("code", "")) for hit in top.counted_hits()} - {""})
     rules = ""
@@ -67,13 +103,7 @@ def facet_of(detector_id: int, level: int, top: Prediction) -> AlertFacet:
         if len(rules) + len(code) + 2 > MOST_RULES:
             break
         rules += f" {code}"
-    facet, _ = AlertFacet.objects.get_or_create(
-        detector_id=detector_id,
-        level=level,
-        reason=(reasons[0] if reasons else "")[:64],
-        rules=f"{rules} " if rules else "",
-    )
-    return facet
+    return detector_id, level, (reasons[0] if reasons else "")[:64], f"{rules} " if rules else ""
 
 
 def _spec(detector: Detector) -> DetectorSpec | None:
@@ -102,14 +132,21 @@ def tell_words_again(alert: Alert) -> None:
     _keep_words(alert, held.iterator(chunk_size=500), _spec(alert.detector))
 
 
-def _keep_words(alert: Alert, new: Iterable[Prediction], spec: DetectorSpec | None) -> None:
-    kept = AlertText.objects.filter(alert=alert).first()
+def _keep_words(
+    alert: Alert,
+    new: Iterable[Prediction],
+    spec: DetectorSpec | None,
+    *,
+    has_none: bool = False,
+) -> None:
+    kept = None if has_none else AlertText.objects.filter(alert=alert).first()
+    before = f" {whole_word(alert.entity)} " if kept is None else kept.words
+    words = words_of((text for one in new for text in _said(one, spec)), before)
     if kept is None:
-        kept = AlertText(alert=alert, words=f" {whole_word(alert.entity)} ")
-    words = words_of((text for one in new for text in _said(one, spec)), kept.words)
-    if words != kept.words or kept._state.adding:
+        AlertText.objects.create(alert=alert, words=words)
+    elif words != before:
         kept.words = words
-        kept.save()
+        kept.save(update_fields=["words"])
 
 
 SAID = ("external_id", "event", "rule_hits", "screening_hits", "reasons")
@@ -158,13 +195,13 @@ def _missing() -> QuerySet[Alert]:
 
 def _sum_up_some(rows: QuerySet[Alert], most: int) -> tuple[int, tuple[float, int] | None]:
     """(how many of the first `most` were summed up, the place of the last one; None: no more)."""
-    known = minutes_known()
+    known = Known()
     tried = list(rows.values_list("loss_per_minute", "pk")[:most])
     done = sum(_sum_up_one(pk, known) for _, pk in tried)
     return done, tried[-1] if tried else None
 
 
-def _sum_up_one(pk: int, known: Mapping[Cell, float]) -> int:
+def _sum_up_one(pk: int, known: Known) -> int:
     try:
         with transaction.atomic():
             alert = Alert.objects.select_for_update().filter(pk=pk, facet=None).first()

@@ -50,12 +50,12 @@ def test_they_do_not_wait_for_each_other_in_a_circle(analyst, monkeypatch, caplo
             elsewhere(lambda: add_to_case(case, [alert], actor=analyst)).join()
         return found
 
-    def locked(*args):
+    def locked(*args, **options):
         """While the alert is locked, the case is closed."""
         if len(threads) == 1:
             elsewhere(lambda: close_case(case, **FRAUD, actor=analyst))
             has_case.wait(LONG)
-        return sum_up(*args)
+        return sum_up(*args, **options)
 
     def closing(row):
         has_case.set()

@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEntry
+from cases import services
 from cases.case_alerts import open_case
 from cases.casework import close_case, move_case
 from cases.models import Alert, AlertPrediction
@@ -31,6 +33,36 @@ def test_predictions_of_one_entity_share_an_alert_and_others_do_not():
     rows = flagged("a", "a", "b")
     assert open_alerts([row.pk for row in rows]) == 3
     assert sorted(Alert.objects.values_list("predictions_count", flat=True)) == [1, 2]
+
+
+def test_what_alerts_of_one_run_have_in_common_is_looked_up_once():
+    """In a wave of fraud each further alert must cost its own rows alone."""
+    few, many = flagged("a", "b"), flagged(*(f"user-{i}" for i in range(12)))
+    open_alerts([row.pk for row in flagged("first")])
+
+    def queries(rows):
+        with CaptureQueriesContext(connection) as captured:
+            assert open_alerts([row.pk for row in rows]) == len(rows)
+        return len(captured)
+
+    assert queries(many) - queries(few) <= 10 * 11  # Two of the eleven are the savepoint's.
+
+
+def test_an_alert_whose_facet_was_rolled_back_gets_one_all_the_same(monkeypatch):
+    """The next alert must not refer to a row that never came to be."""
+    first, second = flagged("a", "b")
+    summed, failed = services.sum_up, []
+
+    def failing(*args, **options):
+        summed(*args, **options)
+        if not failed:
+            failed.append(True)
+            raise DatabaseError("broken off")
+
+    monkeypatch.setattr(services, "sum_up", failing)
+    assert open_alerts([first.pk, second.pk]) == 1
+    assert open_alerts([first.pk, second.pk]) == 1
+    assert len(set(Alert.objects.values_list("facet", flat=True)) - {None}) == 1
 
 
 def test_an_alert_sums_up_its_predictions():
