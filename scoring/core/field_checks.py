@@ -26,10 +26,10 @@ Check = Callable[[Any], str | None]
 def parse_time(text: str) -> tuple[float, float]:
     """(seconds since 1970 UTC, UTC offset in seconds) of an ISO-8601 time; none given means UTC.
 
-    Remembered for a moment: an event's time is read by its check, and again for the event. Raises
-    ValueError when the text is no time.
+    Letters may be small, as RFC 3339 has it. Remembered for a moment: an event's time is read by
+    its check, and again for the event. Raises ValueError when the text is no time.
     """
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper() if text.endswith("z") else text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     offset = moment.utcoffset()

@@ -171,6 +171,7 @@ def test_the_offset_of_the_events_own_clock_is_kept():
     assert parse_time("2020-06-01T14:00:00+02:00") == (NOW, 7200.0)
     assert parse_time("2020-06-01T12:00:00") == (NOW, 0.0)
     assert parse_time("2020-06-01T12:00:00Z") == (NOW, 0.0)
+    assert parse_time("2020-06-01t12:00:00z") == (NOW, 0.0)
 
 
 def test_keys_are_texts_of_the_fields_that_are_there():
