@@ -48,8 +48,8 @@ def shipped_detector(slug: str) -> Detector:
 
 
 def undrawn_id() -> str:
-    """An id of its own that the random audit of `payments` does not draw: keys, and so lots, differ
-    from machine to machine, and one payment of 200 would be an alert there."""
+    """An id of its own that the random audit of `payments` does not draw: which ids a test gets
+    depends on the tests before it, and one payment of 200 would be an alert."""
     ids = (f"tx-{number}" for number in _numbers)
     return next(found for found in ids if audit_draw("payments", found) >= AUDIT_RATE)
 
