@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from cases.queue_models import AlertComment
 from cases.resting import comment_on_alert, snooze_alert, wake_alert
 from cases.services import assign_alert, comment_on_case, label_alert
 from cases.telling import tell_alerts_given
-from cases.workflow import AlertStatus, MoveRefused, Unseen
+from cases.workflow import AlertStatus, MoveRefused, SaidAlready, Unseen
 
 Seen = Mapping[int, int]
 """How many events the actor saw in each alert; of one that is not in it, all."""
@@ -80,8 +81,7 @@ def assign_many(alerts: Sequence[Alert], *, owner: User | None, actor: User, not
 
     def assign(alert: Alert) -> None:
         assign_alert(alert, owner=owner, actor=actor, tell=False)
-        if note.strip():
-            comments.append(comment_on_alert(alert, text=note, actor=actor, tell=False))
+        _note(alert, note, actor, comments)
 
     outcome = _each(alerts, assign)
     tell_named(comments)
@@ -113,10 +113,17 @@ def wake_many(alerts: Sequence[Alert], *, actor: User, note: str) -> Outcome:
 
     def wake(alert: Alert) -> None:
         wake_alert(alert, actor=actor)
-        if note.strip():
-            comment_on_alert(alert, text=note, actor=actor, tell=False)
+        _note(alert, note, actor, [])
 
     return _each(alerts, wake)
+
+
+def _note(alert: Alert, note: str, actor: User, comments: list[AlertComment]) -> None:
+    """Add the note of an act to `comments`, if there is one and it was not said a moment ago."""
+    if not note.strip():
+        return
+    with suppress(SaidAlready):
+        comments.append(comment_on_alert(alert, text=note, actor=actor, tell=False))
 
 
 def comment_on_many(alerts: Sequence[Alert], *, actor: User, note: str) -> Outcome:
@@ -201,7 +208,7 @@ def _why_not(alert: Alert, actor: User) -> str:
 
 def _short(refusal: MoveRefused) -> str:
     """The refusal as an item of a list."""
-    if isinstance(refusal, Locked | Busy | Unseen):
+    if isinstance(refusal, Locked | Busy | SaidAlready | Unseen):
         return refusal.short
     text = str(refusal).rstrip(".").removeprefix("This alert is ").removeprefix("This alert ")
     return text[:1].lower() + text[1:]

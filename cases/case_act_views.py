@@ -43,7 +43,7 @@ from cases.services import comment_on_case, end_touch
 from cases.sniffing import FileRefused
 from cases.tagging import set_tags, tag_names
 from cases.views import fragment, seen_of, signed_in
-from cases.workflow import LIVE_CASES, MoveRefused
+from cases.workflow import LIVE_CASES, MoveRefused, SaidAlready
 from scoring.presenting import SpecCache
 
 View = Callable[..., HttpResponse]
@@ -108,6 +108,9 @@ def case_comment(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             event = comment_on_case(case, text=form.cleaned_data["text"], actor=signed_in(request))
+        except SaidAlready as told:
+            messages.info(request, str(told))
+            return redirect("case_detail", pk=case.pk)
         except MoveRefused as refusal:
             form.add_error("text", str(refusal))
         else:

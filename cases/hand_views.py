@@ -37,7 +37,7 @@ from cases.views import (
     signed_in,
     undo_url,
 )
-from cases.workflow import MoveRefused, check_reason
+from cases.workflow import MoveRefused, SaidAlready, check_reason
 
 # --- One act on many -----------------------------------------------------------------------------
 
@@ -307,6 +307,8 @@ def alert_comment(request: HttpRequest, pk: int) -> HttpResponse:
             raise MoveRefused("The comment is longer than 8,000 characters. Shorten it.")
         comment_on_alert(alert, text=form.cleaned_data["text"], actor=signed_in(request))
         messages.success(request, "Comment added.")
+    except SaidAlready as told:
+        messages.info(request, str(told))
     except MoveRefused as refusal:
         messages.error(request, str(refusal))
     filters = QueueFilters.read(QueryDict(request.POST.get("back", "")).dict())

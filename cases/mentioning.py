@@ -1,8 +1,11 @@
 """Who is named in a comment and may read it, and that they are told."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from accounts.models import User
 from cases.case_models import CaseMention
@@ -10,8 +13,19 @@ from cases.mentions import mentioned_names
 from cases.models import CaseEvent
 from cases.queue_models import AlertComment
 from cases.telling import tell_mentioned, tell_mentioned_on_alerts
+from cases.workflow import SaidAlready
 
 MOST_OFFERED = 8
+AT_ONCE = timedelta(minutes=1)
+"""Who says the same again within this time meant to say it once: a second click, a page sent
+again."""
+
+
+def check_said_once(said: "QuerySet[Any]", *, text: str) -> None:
+    """Raises SaidAlready where `said`, what one person wrote at one place, has the same text from a
+    moment ago. Inside a transaction that has the place locked."""
+    if said.filter(text=text, at__gte=timezone.now() - AT_ONCE).exists():
+        raise SaidAlready("You said the same a moment ago: the comment stands once.")
 
 
 def _readers(permission: str) -> QuerySet[User]:

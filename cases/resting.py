@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from cases.locking import check_lock
-from cases.mentioning import tell_named
+from cases.mentioning import check_said_once, tell_named
 from cases.models import Alert
 from cases.queue_models import AlertComment
 from cases.workflow import AlertStatus, MoveRefused, check_seen
@@ -79,9 +79,12 @@ def wake_alert(alert: Alert, *, actor: User) -> Alert:
 @transaction.atomic
 def comment_on_alert(alert: Alert, *, text: str, actor: User, tell: bool = True) -> AlertComment:
     """Add a comment and tell who is named in it, unless the caller does (`tell`). Raises
-    MoveRefused when it is empty."""
+    MoveRefused when it is empty, SaidAlready when they wrote the same a moment ago."""
     if not text.strip():
         raise MoveRefused("Write something first.")
+    Alert.objects.select_for_update().get(pk=alert.pk)
+    said = AlertComment.objects.filter(alert=alert, author=actor)
+    check_said_once(said, text=text.strip())
     comment = AlertComment.objects.create(alert=alert, author=actor, text=text.strip())
     if tell:
         tell_named([comment])

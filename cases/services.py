@@ -20,7 +20,7 @@ from cases.expected_loss import value_alerts
 from cases.labels import give_labels
 from cases.limits import check_alone
 from cases.locking import IN_HANDS, check_lock
-from cases.mentioning import note_mentions
+from cases.mentioning import check_said_once, note_mentions
 from cases.models import Alert, AlertPrediction, Case, CaseEvent, Touch
 from cases.priority import take_evidence
 from cases.queue_models import AlertComment
@@ -264,9 +264,13 @@ def assign_alert(alert: Alert, *, owner: User | None, actor: User, tell: bool = 
 
 @transaction.atomic
 def comment_on_case(case: Case, *, text: str, actor: User) -> CaseEvent:
-    """Add a comment to the timeline; who is named with @ is told. Raises MoveRefused when empty."""
+    """Add a comment to the timeline; who is named with @ is told. Raises MoveRefused when empty,
+    SaidAlready when they wrote the same a moment ago."""
     if not text.strip():
         raise MoveRefused("Write something first.")
+    Case.objects.select_for_update().get(pk=case.pk)
+    said = CaseEvent.objects.filter(case=case, actor=actor, kind=Kind.COMMENT)
+    check_said_once(said, text=text.strip())
     event = add_event(case, Kind.COMMENT, actor=actor, text=text.strip())
     note_mentions(event)
     return event

@@ -175,6 +175,12 @@ class Unseen(MoveRefused):
     short = "other events since you looked"
 
 
+class SaidAlready(MoveRefused):
+    """The same person said the same a moment ago; it stands once."""
+
+    short = "said a moment ago"
+
+
 def check_seen(held: int, seen: int | None) -> None:
     """Raises Unseen where an alert or a case holds other events than somebody saw; None: all."""
     if seen is None or held == seen:
