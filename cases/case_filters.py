@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.models import User
 from accounts.typed import is_whole
-from cases.case_selectors import CaseCount
+from cases.case_selectors import CaseCount, case_counts, tag_counts
 from cases.models import Case
 from cases.workflow import LIVE_CASES, PRIORITIES, CaseStatus
 
@@ -66,14 +66,30 @@ class CaseFilters:
         """Whether anything is left out besides a status."""
         return bool(self.owner or self.priority or self.queue or self.tag or self.q)
 
-    def apply(self, rows: QuerySet[Case], *, user: User, now: datetime) -> QuerySet[Case]:
-        """The cases that match, in the chosen order."""
+    def apply(
+        self, rows: QuerySet[Case], *, user: User, now: datetime, hidden: int | None = None
+    ) -> QuerySet[Case]:
+        """The cases that match, in the chosen order. Of `hidden` neither the owner nor a tag must
+        be told to this user: no filter by one finds it."""
+        rows = self.narrow(self.of_status(rows, now), user=user, hidden=hidden)
+        return rows.order_by(*SORTS[self.sort][1])
+
+    def of_status(self, rows: QuerySet[Case], now: datetime) -> QuerySet[Case]:
+        """The cases of the chosen status."""
         if self.status in (LIVE, LATE):
             rows = rows.filter(status__in=LIVE_CASES)
         elif self.status != ALL:
             rows = rows.filter(status=self.status)
         if self.status == LATE:
             rows = rows.filter(due_at__lt=now)
+        return rows
+
+    def narrow(
+        self, rows: QuerySet[Case], *, user: User, hidden: int | None = None
+    ) -> QuerySet[Case]:
+        """The cases that match but for the status."""
+        if hidden is not None and (self.owner or self.tag):
+            rows = rows.exclude(pk=hidden)
         if self.owner:
             owner = {MINE: user.pk, NOBODY: None}
             rows = rows.filter(owner=owner[self.owner] if self.owner in owner else int(self.owner))
@@ -86,18 +102,22 @@ class CaseFilters:
         if self.q:
             number = int(self.q) if _is_id(self.q) else None
             rows = rows.filter(Q(title__icontains=self.q) | Q(pk=number))
-        return rows.order_by(*SORTS[self.sort][1])
+        return rows
 
     @property
-    def statuses(self) -> tuple[str, ...]:
-        """The statuses that are shown."""
-        if self.status in (LIVE, LATE):
-            return LIVE_CASES
-        return tuple(CaseStatus) if self.status == ALL else (self.status,)
+    def live(self) -> bool:
+        """Whether no case is shown that is done with."""
+        return self.status in (LIVE, LATE, *LIVE_CASES)
 
-    def shows(self, count: CaseCount) -> bool:
-        """Whether these cases, of `statuses`, are shown."""
-        return self.status != LATE or count.late
+    def passes(self, count: CaseCount, user: User, *, but: str) -> bool:
+        """Whether these cases pass the filters that have a select, but for that of this name."""
+        owner = {MINE: str(user.pk), NOBODY: "None"}.get(self.owner, self.owner)
+        told = not (count.hidden and (but == "owner" or owner))
+        asked = {"owner": owner, "priority": self.priority, "queue": self.queue}
+        has = {"owner": count.owner_id, "priority": count.priority, "queue": count.queue_id}
+        return told and all(
+            not value or name == but or str(has[name]) == value for name, value in asked.items()
+        )
 
 
 def _is_id(text: str) -> bool:
@@ -105,7 +125,7 @@ def _is_id(text: str) -> bool:
 
 
 def tabs(filters: CaseFilters, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Statuses with their counts, as links that keep the other filters."""
+    """Statuses, as links that keep the other filters, with what these leave of each."""
     names = [(LIVE, "Not closed"), (LATE, "Overdue")]
     names += [(status.value, status.replace("_", " ").capitalize()) for status in CaseStatus]
     live = sum(counts.get(status, 0) for status in LIVE_CASES)
@@ -120,29 +140,51 @@ def tabs(filters: CaseFilters, counts: Mapping[str, int]) -> list[dict[str, Any]
     ]
 
 
+def list_selects(
+    filters: CaseFilters, *, user: User, now: datetime, hidden: int | None
+) -> list[dict[str, Any]]:
+    """The selects of the filter bar. Each option tells how many cases of the chosen status it finds
+    with the other filters; a tag where no closed ones are shown, which would take too long."""
+    shown = filters.of_status(Case.objects.all(), now)
+    found = replace(filters, owner="", priority="", queue="").narrow(
+        shown, user=user, hidden=hidden
+    )
+    counts = case_counts(found, hidden)
+    by_tag = filters if filters.live else CaseFilters()
+    tagged = replace(by_tag, tag="").narrow(
+        by_tag.of_status(Case.objects.all(), now), user=user, hidden=hidden
+    )
+    return selects(filters, counts, tag_counts(tagged), user)
+
+
 def selects(
     filters: CaseFilters, counts: Iterable[CaseCount], tags: Iterable[tuple[str, int]], user: User
 ) -> list[dict[str, Any]]:
-    """The selects of the filter bar; counts are of the chosen status."""
-    seen = [count for count in counts if filters.shows(count)]
+    """The selects with these counts."""
+    seen = list(counts)
 
-    def total(name: str, value: int | None) -> int:
-        return sum(count.count for count in seen if getattr(count, name) == value)
+    def total(select: str, name: str, value: int | None) -> int:
+        return sum(
+            count.count
+            for count in seen
+            if getattr(count, name) == value and filters.passes(count, user, but=select)
+        )
 
-    people = sorted({(c.owner, c.owner_id) for c in seen if c.owner_id not in (None, user.pk)})
+    told = [c for c in seen if not c.hidden]
+    people = sorted({(c.owner, c.owner_id) for c in told if c.owner_id not in (None, user.pk)})
     queues = sorted({(c.queue, c.queue_id) for c in seen if c.queue_id is not None})
     options: dict[str, list[tuple[str, str]]] = {
         "owner": [
-            (MINE, f"Mine ({total('owner_id', user.pk)})"),
-            (NOBODY, f"Nobody's ({total('owner_id', None)})"),
-            *((str(pk), f"{name} ({total('owner_id', pk)})") for name, pk in people),
+            (MINE, f"Mine ({total('owner', 'owner_id', user.pk)})"),
+            (NOBODY, f"Nobody's ({total('owner', 'owner_id', None)})"),
+            *((str(pk), f"{name} ({total('owner', 'owner_id', pk)})") for name, pk in people),
         ],
         "priority": [
-            (str(i), f"{PRIORITIES[i]} ({total('priority', i)})")
+            (str(i), f"{PRIORITIES[i]} ({total('priority', 'priority', i)})")
             for i in reversed(range(len(PRIORITIES)))
         ],
-        "queue": [(str(pk), f"{name} ({total('queue_id', pk)})") for name, pk in queues],
-        "tag": [(name, f"{name} ({n})") for name, n in tags],
+        "queue": [(str(pk), f"{name} ({total('queue', 'queue_id', pk)})") for name, pk in queues],
+        "tag": [(name, f"{name} ({n})" if filters.live else name) for name, n in tags],
     }
     labels = {"queue": "Team queue"}
     return [

@@ -1,15 +1,25 @@
 """Reads of cases: the list with its counts, one case with all that hangs on it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Max, Prefetch, Q, QuerySet, Sum
+from django.db.models import (
+    BooleanField,
+    Count,
+    ExpressionWrapper,
+    Max,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 
 from accounts.models import User
-from cases.case_models import CaseApproval, CaseCheck, CaseHandover, CaseMention, CaseMerge, Tag
+from cases.case_models import CaseApproval, CaseCheck, CaseHandover, CaseMention, CaseMerge
 from cases.models import Alert, Case, CaseEvent
 from cases.work_queue_models import WorkQueue
 from cases.workflow import LIVE_CASES, WORKED_ON
@@ -28,51 +38,56 @@ CHAIN = 8
 class CaseCount:
     """How many cases share all of this; one query's worth of counts for every filter."""
 
-    status: str
     priority: int
     queue_id: int | None
     queue: str
     owner_id: int | None
     owner: str
-    late: bool
+    hidden: bool
     count: int
 
 
-def status_counts(now: datetime) -> dict[str, int]:
-    """How many cases stand where, from an index alone; `late` are those that are overdue."""
-    counts = dict(Case.objects.order_by().values_list("status").annotate(n=Count("pk")))
-    late = Case.objects.filter(status__in=LIVE_CASES, due_at__lt=now).count()
+def status_counts(rows: "QuerySet[Case]", now: datetime) -> dict[str, int]:
+    """How many of these cases stand where; `late` are those that are overdue. Of all cases from an
+    index alone."""
+    counts = dict(rows.order_by().values_list("status").annotate(n=Count("pk")))
+    late = rows.filter(status__in=LIVE_CASES, due_at__lt=now).count()
     return {**counts, "late": late}
 
 
-def case_counts(statuses: Iterable[str], now: datetime) -> list[CaseCount]:
-    """Cases of these statuses by priority, queue, owner, and whether they are overdue."""
-    late = Q(due_at__lt=now, status__in=LIVE_CASES)
+def case_counts(rows: "QuerySet[Case]", hidden: int | None = None) -> list[CaseCount]:
+    """These cases by priority, queue and owner. That one stands apart whose owner must not be told:
+    `hidden`."""
+    untold = Value(False) if hidden is None else ExpressionWrapper(Q(pk=hidden), BooleanField())
     grouped = (
-        Case.objects.filter(status__in=list(statuses))
-        .order_by()
-        .values_list("status", "priority", "work_queue_id", "owner_id")
-        .annotate(n=Count("pk"), late=Count("pk", filter=late))
+        rows.order_by()
+        .annotate(untold=untold)
+        .values_list("priority", "work_queue_id", "owner_id", "untold")
+        .annotate(n=Count("pk"))
     )
-    rows = list(grouped)
+    groups = list(grouped)
     # Named afterwards: grouping by names would join them to every row first.
-    owners = User.objects.filter(pk__in={row[3] for row in rows if row[3] is not None})
+    owners = User.objects.filter(pk__in={group[2] for group in groups if group[2] is not None})
     people = dict(owners.values_list("pk", "username"))
     queues = dict(WorkQueue.objects.values_list("pk", "name"))
-    found = []
-    for status, priority, queue_id, owner_id, n, late_n in rows:
-        queue, owner = queues.get(queue_id, ""), people.get(owner_id, "")
-        base = (status, priority, queue_id, queue, owner_id, owner)
-        found += [CaseCount(*base, late=True, count=late_n)] if late_n else []
-        found += [CaseCount(*base, late=False, count=n - late_n)] if n > late_n else []
-    return found
+    return [
+        CaseCount(
+            priority=priority,
+            queue_id=queue_id,
+            queue=queues.get(queue_id, ""),
+            owner_id=owner_id,
+            owner=people.get(owner_id, ""),
+            hidden=bool(untold),
+            count=n,
+        )
+        for priority, queue_id, owner_id, untold, n in groups
+    ]
 
 
-def tag_counts() -> list[tuple[str, int]]:
-    """The tags most used on live cases; counting those of every closed one would take too long."""
-    rows = Tag.objects.filter(cases__status__in=LIVE_CASES).order_by()
-    counted = rows.values_list("name").annotate(n=Count("cases")).order_by("-n", "name")
-    return list(counted[:MOST_TAGS])
+def tag_counts(rows: "QuerySet[Case]") -> list[tuple[str, int]]:
+    """The tags most used on these cases."""
+    tagged = rows.filter(tags__isnull=False).order_by().values_list("tags__name")
+    return list(tagged.annotate(n=Count("pk")).order_by("-n", "tags__name")[:MOST_TAGS])
 
 
 def case_rows_query() -> QuerySet[Case]:

@@ -7,16 +7,14 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from cases.case_filters import SORTS, CaseFilters, selects, tabs
+from cases.case_filters import SORTS, CaseFilters, list_selects, tabs
 from cases.case_pages import render_case
 from cases.case_rows import case_rows
 from cases.case_selectors import (
     alert_sums,
-    case_counts,
     case_rows_query,
     find_case,
     status_counts,
-    tag_counts,
     waits_for_me,
 )
 from cases.models import Case
@@ -34,20 +32,21 @@ def case_index(request: HttpRequest) -> HttpResponse:
     """Cases that are not closed, the most urgent first, unless asked otherwise."""
     now, user = timezone.now(), signed_in(request)
     filters = CaseFilters.read(request.GET.dict())
-    counts = case_counts(filters.statuses, now)
-    rows = filters.apply(case_rows_query(), user=user, now=now)
+    look = hidden_look(user)
+    hidden = None if look is None else look.alert.case_id
+    rows = filters.apply(case_rows_query(), user=user, now=now, hidden=hidden)
+    narrowed = filters.narrow(Case.objects.all(), user=user, hidden=hidden)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     cases = list(page.object_list)
-    if any(case.disposition for case in cases):
-        hide_case(cases, hidden_look(user))
+    hide_case(cases, look)
     context = {
         "title": "Cases",
         "filters": filters,
         "query": filters.query(),
         "page_obj": page,
         "rows": case_rows(cases, alert_sums([case.pk for case in cases]), now),
-        "tabs": tabs(filters, status_counts(now)),
-        "selects": selects(filters, counts, tag_counts(), user),
+        "tabs": tabs(filters, status_counts(narrowed, now)),
+        "selects": list_selects(filters, user=user, now=now, hidden=hidden),
         "sorts": [(name, label) for name, (label, _) in SORTS.items()],
         "keep": {"status": filters.status},
         **waits_for_me(user),

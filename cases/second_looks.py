@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import record_audit
 from cases.case_events import add_event
-from cases.case_models import CaseApproval, CaseMerge
+from cases.case_models import CaseApproval, CaseMerge, Tag
 from cases.labels import give_labels
 from cases.models import Alert, Case, CaseEvent, Touch
 from cases.queue_models import AlertComment
@@ -167,11 +167,13 @@ def without_held(alerts: "QuerySet[Alert]", look: SecondLook | None) -> "QuerySe
 
 
 def hide_case(cases: Sequence[Case], look: SecondLook | None) -> None:
-    """Forget, in memory alone, how and by whom the case of the held alert was closed."""
+    """Forget, in memory alone, how and by whom the case of the held alert was closed, and its
+    tags, which may say it too. Cases come with their tags prefetched."""
     for case in cases:
         if look is not None and case.pk == look.alert.case_id:
             case.disposition = case.reason_code = ""
             case.owner = None
+            case._prefetched_objects_cache["tags"] = Tag.objects.none()
 
 
 def hide_outcomes(alerts: Sequence[Alert], since: datetime | None) -> None:

@@ -27,6 +27,7 @@ from cases.second_looks import (
 )
 from cases.services import label_alert, open_alerts
 from cases.signing import sign_closed_alerts
+from cases.tagging import set_tags
 from scoring.labelling import record_label
 from scoring.models import Label
 from tests.accounts.factories import user_with_role
@@ -183,7 +184,7 @@ def test_the_preview_in_the_queue_shows_the_holder_what_was_known_before(held, c
 
 
 def test_the_preview_shows_the_holder_no_note_on_the_alert(held, client, analyst):
-    comment_on_alert(held, text=FOUND, actor=analyst)
+    comment_on_alert(held, text=f"Again: {FOUND}", actor=analyst)
     asked = {"HX-Request": "true", "HX-Target": "preview"}
     assert FOUND not in body(client, "alert_detail", held.pk, **asked)
     client.force_login(analyst)
@@ -275,6 +276,27 @@ def test_the_list_of_cases_and_its_table_tell_the_holder_no_outcome(held_case, c
     assert [line[name] for name in ("Outcome", "Reason", "Owner")] == [
         *("Fraud", "card_testing", analyst.username)
     ]
+
+
+def test_neither_tags_nor_a_filter_tell_the_holder_how_and_by_whom_it_ended(
+    held_case, client, analyst
+):
+    set_tags(held_case, names=["confirmed mule"], actor=analyst)
+    for asked in ({}, {"owner": analyst.pk}, {"tag": "confirmed mule"}, {"owner": "none"}):
+        page = client.get(reverse("case_list"), {"status": "all", **asked}).context
+        found = [] if asked else [held_case]
+        assert list(page["page_obj"]) == found
+        assert [tuple(row.tags) for row in page["rows"]] == [() for _ in found]
+        owners = next(s for s in page["selects"] if s["name"] == "owner")["options"]
+        assert not [label for _, label in owners if analyst.username in label or "(1)" in label]
+        closed = next(tab for tab in page["tabs"] if tab["label"] == "Closed")
+        assert closed["count"] == len(found)
+    assert exported(client)["Tags"] == ""
+    client.force_login(analyst)
+    assert list(
+        client.get(reverse("case_list"), {"status": "all", "owner": "me"}).context["page_obj"]
+    )
+    assert exported(client)["Tags"] == "confirmed mule"
 
 
 def test_other_cases_stay_as_they_are(held_case, client, lead):
