@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.as_read import check_as_read, mark_of
 from cases.case_events import Kind, add_event
 from cases.case_models import CaseCheck, CaseType, ChecklistItem
 from cases.models import Case
@@ -74,11 +75,28 @@ def tick(check: CaseCheck, *, done: bool, actor: User) -> CaseCheck:
     return row
 
 
+def type_mark(case_type: CaseType) -> str:
+    """The mark of a type as it is stored, for whoever reads it to change it."""
+    if case_type.pk is None:
+        return ""
+    detectors = sorted(row.pk for row in case_type.detectors.all())
+    return mark_of(case_type, detectors, list(case_type.items.values_list("text", flat=True)))
+
+
 @transaction.atomic
 def write_template(
-    case_type: CaseType, *, items: Sequence[str], detectors: Sequence[int], actor: User
+    case_type: CaseType,
+    *,
+    items: Sequence[str],
+    detectors: Sequence[int],
+    actor: User,
+    read: str | None = None,
 ) -> CaseType:
-    """Save a type with the items of its checklist, in order. Cases that are open keep theirs."""
+    """Save a type with the items of its checklist, in order. Cases that are open keep theirs.
+    Raises ChangedSince where `read`, the mark that the form was opened with, is not that of the
+    type any more."""
+    if case_type.pk is not None:
+        check_as_read(type_mark(CaseType.objects.select_for_update().get(pk=case_type.pk)), read)
     case_type.save()
     case_type.detectors.set(detectors)
     before = list(case_type.items.values_list("text", flat=True))

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
 from accounts.services import record_audit
+from cases.as_read import check_as_read, mark_of
 from cases.checklists import start_checklist
 from cases.limits import limit_of, limit_of_queue
 from cases.models import Alert, Case
@@ -18,11 +19,21 @@ from cases.workflow import LIVE_CASES, AlertStatus, CaseStatus, MoveRefused
 BATCH = 1000
 
 
+def queue_mark(queue: WorkQueue) -> str:
+    """The mark of a queue as it is stored, for whoever reads it to change it."""
+    return mark_of(queue, sorted(row.pk for row in queue.detectors.all()) if queue.pk else [])
+
+
 @transaction.atomic
-def save_queue(queue: WorkQueue, *, detectors: Sequence[int], actor: User) -> WorkQueue:
+def save_queue(
+    queue: WorkQueue, *, detectors: Sequence[int], actor: User, read: str | None = None
+) -> WorkQueue:
     """Save a queue as a valid form left it. What is due already keeps its time, and what is not
-    closed a limit that is lower from now on."""
+    closed a limit that is lower from now on. Raises ChangedSince where `read`, the mark that the
+    form was opened with, is not that of the queue any more."""
     made = queue.pk is None
+    if not made:
+        check_as_read(queue_mark(WorkQueue.objects.select_for_update().get(pk=queue.pk)), read)
     queue.save()
     _keep_limit(queue)
     queue.detectors.set(detectors)

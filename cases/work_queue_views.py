@@ -13,15 +13,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.typed import is_whole
+from cases.as_read import ChangedSince
 from cases.assigning import loads_of
 from cases.case_models import CaseType
 from cases.case_selectors import case_workers
-from cases.checklists import write_template
+from cases.checklists import type_mark, write_template
 from cases.models import Alert, Case
 from cases.queue_forms import CaseTypeForm, MemberForm, QueueForm
 from cases.rights import lack_of, with_rights
 from cases.selectors import assignable_users
-from cases.team_queues import remove_member, save_member, save_queue
+from cases.team_queues import queue_mark, remove_member, save_member, save_queue
 from cases.views import signed_in
 from cases.work_queue_models import QueueMember, WorkQueue
 from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
@@ -73,15 +74,36 @@ def work_queue_detail(request: HttpRequest, pk: int | None = None) -> HttpRespon
     """One team queue with its members; its form for those who may change it."""
     user = signed_in(request)
     queue = WorkQueue() if pk is None else get_object_or_404(WorkQueue, pk=pk)
+    mark = queue_mark(queue)  # Before the form writes into the row.
     form = QueueForm(request.POST or None, instance=queue, leads=case_workers())
     if request.method == "POST" or pk is None:
         _must(request, CHANGE_QUEUE)
     if request.method == "POST" and form.is_valid():
         detectors = [detector.pk for detector in form.cleaned_data["detectors"]]
-        save_queue(queue, detectors=detectors, actor=user)
-        messages.success(request, f"Saved {queue.name}. What is due already keeps its time.")
-        return redirect(queue)
-    return _render_queue(request, queue, form, status=422 if request.method == "POST" else 200)
+        try:
+            save_queue(queue, detectors=detectors, actor=user, read=request.POST.get("read"))
+        except ChangedSince as refusal:
+            form.add_error(None, _since(refusal, form))
+        else:
+            messages.success(request, f"Saved {queue.name}. What is due already keeps its time.")
+            return redirect(queue)
+    elif request.method == "POST":
+        mark = request.POST.get("read", mark)[:40]  # What was read is still that.
+    status = 422 if request.method == "POST" else 200
+    return _render_queue(request, queue, form, status=status, mark=mark)
+
+
+def _since(refusal: ChangedSince, form: QueueForm | CaseTypeForm) -> str:
+    """What a form is told that lay open meanwhile: saved again, it puts what it holds in place."""
+    differing = [form[name] for name in form.changed_data]
+    # Browsers end the lines of a text otherwise than it was sent to them.
+    names = [
+        str(field.label)
+        for field in differing
+        if str(field.initial).split() != str(field.data).split()
+    ]
+    differs = f" It differs from what is saved in: {'; '.join(names)}." if names else ""
+    return f"{refusal} Below is what you typed.{differs} Save it again to put it in place."
 
 
 def _render_queue(
@@ -149,8 +171,8 @@ def work_queue_member(request: HttpRequest, pk: int) -> HttpResponse:
                 return redirect(queue)
         else:
             problem = str(next(iter(form.errors.values()))[0])
-    page = QueueForm(instance=queue, leads=case_workers())
-    return _render_queue(request, queue, page, status=422, problem=problem)
+    mark, page = queue_mark(queue), QueueForm(instance=queue, leads=case_workers())
+    return _render_queue(request, queue, page, status=422, problem=problem, mark=mark)
 
 
 @login_required
@@ -198,24 +220,33 @@ def case_type_list(request: HttpRequest) -> HttpResponse:
 def case_type_detail(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """One case type and its checklist; its form for those who may change it."""
     found = CaseType() if pk is None else get_object_or_404(CaseType, pk=pk)
+    mark = type_mark(found)
     title = found.name or "New case type"
     form = CaseTypeForm(request.POST or None, instance=found)
     if request.method == "POST" or pk is None:
         _must(request, CHANGE_TYPE)
     if request.method == "POST" and form.is_valid():
-        write_template(
-            found,
-            items=form.cleaned_data["items"],
-            detectors=[detector.pk for detector in form.cleaned_data["detectors"]],
-            actor=signed_in(request),
-        )
-        messages.success(request, f"Saved {found.name}.")
-        return redirect(reverse("case_type_list"))
+        try:
+            write_template(
+                found,
+                items=form.cleaned_data["items"],
+                detectors=[detector.pk for detector in form.cleaned_data["detectors"]],
+                actor=signed_in(request),
+                read=request.POST.get("read"),
+            )
+        except ChangedSince as refusal:
+            form.add_error(None, _since(refusal, form))
+        else:
+            messages.success(request, f"Saved {found.name}.")
+            return redirect(reverse("case_type_list"))
+    elif request.method == "POST":
+        mark = request.POST.get("read", mark)[:40]
     context = {
         "title": title,
         "crumbs": TYPES,
         "type": found,
         "form": form,
+        "mark": mark,
         "may_change": signed_in(request).has_perm(CHANGE_TYPE),
     }
     status = 422 if request.method == "POST" else 200

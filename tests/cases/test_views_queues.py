@@ -1,5 +1,7 @@
 """Pages of team queues and case types: everybody reads, leads change, everything is audited."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -144,6 +146,46 @@ def test_a_wrong_type_is_refused(leader, wrong):
     given = {"name": "Takeover", "items": "One"} | wrong
     assert leader.post(reverse("case_type_new"), given).status_code == 422
     assert CaseType.objects.count() == 1
+
+
+def read_of(page):
+    return re.search(r'name="read" value="(\w*)"', text(page))[1]
+
+
+def test_a_form_that_lay_open_does_not_undo_what_a_colleague_saved_meanwhile(leader):
+    queue = WorkQueue.objects.get()
+    opened = read_of(leader.get(detail(queue)))
+    assert leader.post(detail(queue), GIVEN | {"read": opened}).status_code == 302
+    lines = {"holidays_text": "2026-01-01\r\n2026-12-25 Christmas"}  # As browsers send it.
+    stale = GIVEN | lines | {"read": opened, "due_hours": "7"}
+    answer = leader.post(detail(queue), stale)
+    assert answer.status_code == 422
+    assert "Somebody changed this since you opened the page" in text(answer)
+    assert "It differs from what is saved in: Due after, working hours." in text(answer)
+    queue.refresh_from_db()
+    assert queue.due_after == 90
+    # Whoever read that may put theirs in place, and no later change with it.
+    assert leader.post(detail(queue), stale | {"read": read_of(answer)}).status_code == 302
+    queue.refresh_from_db()
+    assert queue.due_after == 420
+
+
+def test_a_wrong_form_does_not_count_as_read_anew(leader):
+    queue = WorkQueue.objects.get()
+    opened = read_of(leader.get(detail(queue)))
+    leader.post(detail(queue), GIVEN | {"read": opened})
+    wrong = leader.post(detail(queue), GIVEN | {"read": opened, "day_0": "nine"})
+    assert (wrong.status_code, read_of(wrong)) == (422, opened)
+
+
+def test_a_case_type_keeps_what_a_colleague_wrote_meanwhile(leader):
+    kind = CaseType.objects.get()
+    address = reverse("case_type_detail", args=[kind.pk])
+    given = {"name": kind.name, "is_active": "on", "read": read_of(leader.get(address))}
+    assert leader.post(address, given | {"items": "Call them"}).status_code == 302
+    answer = leader.post(address, given | {"items": "Block the card"})
+    assert (answer.status_code, "saved in: Checklist" in text(answer)) == (422, True)
+    assert list(kind.items.values_list("text", flat=True)) == ["Call them"]
 
 
 def test_who_may_read_and_who_may_change(client, analyst, engineer, outsider, lead):
