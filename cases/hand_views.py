@@ -30,6 +30,7 @@ from cases.services import end_touch
 from cases.views import (
     alert_or_404,
     alert_url,
+    choices_of,
     fragment,
     go_on,
     refuse,
@@ -37,7 +38,8 @@ from cases.views import (
     signed_in,
     undo_url,
 )
-from cases.workflow import MoveRefused, SaidAlready, check_reason
+from cases.workflow import AlertStatus, MoveRefused, SaidAlready, check_reason
+from scoring.presenting import SpecCache
 
 # --- One act on many -----------------------------------------------------------------------------
 
@@ -220,7 +222,8 @@ def undo(request: HttpRequest, batch: UUID) -> HttpResponse:
 @require_POST
 def alert_lock(request: HttpRequest, pk: int) -> HttpResponse:
     """Take or renew the lock of the alert whose page is open; says who has it where that fails, and
-    how many events came since the page was made."""
+    how many events came since the page was made. Where it came into other hands, or was decided,
+    the buttons follow."""
     alert, user = alert_or_404(pk), signed_in(request)
     take_lock(alert, user)
     keep_few_locks(user)
@@ -235,7 +238,11 @@ def alert_lock(request: HttpRequest, pk: int) -> HttpResponse:
         "seen": shown,
         "more": max(0, alert.predictions_count - shown),
     }
-    return render(request, "cases/alert_lock.html#panel", context)
+    is_open = alert.status == AlertStatus.OPEN
+    if not is_open or away != (request.GET.get("away") == "1"):
+        choices = choices_of(SpecCache().of(alert.detector))
+        context |= {"changed": True, "is_open": is_open, "choices": choices}
+    return render(request, "cases/alert_lock.html#renewed", context)
 
 
 @login_required

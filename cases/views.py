@@ -166,8 +166,11 @@ def _render_alert(
     if (closing := closing_by(alert, user)) is not None:
         context["undo"] = {"url": undo_url(closing.batch, back), "until": undo_until(closing)}
     judging = extra["act"] in set(Disposition) and alert.status != AlertStatus.OPEN
-    if judging or alert.status == AlertStatus.CLOSED:
-        extra = extra | {"act": ""}  # A form for what is decided already leads nowhere.
+    held = context["locked_away"] and extra["act"] and "problem" not in extra
+    barred = held and not (extra["act"] == "assign" and user.has_perm("cases.assign_alert"))
+    if judging or barred or alert.status == AlertStatus.CLOSED:
+        # A form for what is decided already, or in somebody else's hands, leads nowhere.
+        extra = extra | {"act": ""}
     return render(request, "cases/alert_detail.html", {**context, **extra}, status=status)
 
 

@@ -210,6 +210,59 @@ def test_labelling_what_somebody_else_has_in_hands_is_refused_with_the_name(read
     assert "locked by Lea Dorn" in text(answer)
 
 
+DECISIONS = ("decide-fraud", "decide-false_positive", "decide-case", "decide-inconclusive")
+BARRED = (*DECISIONS, "decide-assign", "snooze-dialog")
+
+
+def offered(response):
+    """The forms that the buttons of an alert's page, or of what is swapped in it, lead to."""
+    return {name for name in BARRED if f'data-dialog="{name}"' in text(response)}
+
+
+def renewed(client, alert, **asked):
+    asked = {"seen": 1, "away": 0} | asked
+    return client.post(reverse("alert_lock", args=[alert.pk], query=asked), headers=HTMX)
+
+
+def test_while_a_colleague_has_it_in_hands_no_button_leads_to_a_decision(reader, lead):
+    (alert,) = waiting(1)
+    page = alert.get_absolute_url()
+    assert offered(reader.get(page)) == set(BARRED)
+    take_lock(alert, lea_dorn())
+    shown = reader.get(page)
+    assert offered(shown) == set()
+    barred = re.findall(r'disabled\s+title="Lea Dorn has it in hands"', text(shown))
+    assert len(barred) == len(BARRED)
+    assert "unless renewed. A lead may take it over." in text(shown)
+    assert 'id="decide"' not in text(reader.get(page, {"act": "fraud"}))
+    reader.force_login(lead)  # Who may take it over may also give it to somebody.
+    assert offered(reader.get(page)) == {"decide-assign"}
+    assert 'id="decide"' in text(reader.get(page, {"act": "assign"}))
+
+
+def test_the_buttons_of_an_open_page_follow_whose_hands_it_is_in(reader, analyst):
+    (alert,) = waiting(1)
+    assert "hx-swap-oob" not in text(renewed(reader, alert))
+    dorn = lea_dorn()
+    Alert.objects.update(locked_by=dorn)
+    taken = renewed(reader, alert)
+    assert text(taken).count("hx-swap-oob") == 2 and offered(taken) == set()
+    assert "away=1" in text(taken) and "hx-swap-oob" not in text(renewed(reader, alert, away=1))
+    Alert.objects.update(locked_until=None)
+    assert offered(renewed(reader, alert, away=1)) == set(BARRED)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [("closed", "Decided meanwhile"), ("in_case", "In a case by now")]
+)
+def test_an_open_page_tells_that_somebody_decided_it_meanwhile(reader, status, told):
+    (alert,) = waiting(1)
+    Alert.objects.update(status=status)
+    answer = renewed(reader, alert)
+    assert told in text(answer) and not offered(answer) & {*DECISIONS, "snooze-dialog"}
+    assert "hx-post" not in text(answer)
+
+
 def news_of(client, page, **changed):
     asked = {name: page.context[name] for name in ("since", "watched", "state", "waiting")}
     return client.get("/", asked | changed, headers=NEWS)
