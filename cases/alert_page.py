@@ -19,6 +19,7 @@ from scoring.models import Prediction
 from scoring.prediction_reasons import bundle_of, explain_prediction
 from scoring.screened import screening_of
 from scoring.side_by_side import compared_hits
+from scoring.standing_orders import StandingOrder, orders_now
 from scoring.usual import beside, own_history
 
 PAST_ALERTS = 6
@@ -46,11 +47,12 @@ def _past_of(alert: Alert, blind_since: datetime | None) -> list[Alert]:
     return past
 
 
-def first_view(row: Prediction) -> str:
-    """Which of the facts to begin with: what decides before the model, else the event."""
+def first_view(row: Prediction, orders: Sequence[StandingOrder] = ()) -> str:
+    """Which of the facts to begin with: what decides before the model, or would now; else the
+    event."""
     if row.screening_hits:
         return "screening"
-    return "rules" if row.rule_hits or row.list_hits else "event"
+    return "rules" if row.rule_hits or row.list_hits or orders else "event"
 
 
 def alert_context(
@@ -69,6 +71,9 @@ def alert_context(
     own = own_history(top, known.feature_names) if known is not None else None
     screened = screening_of(top)
     past = _past_of(alert, blind_since)
+    now = timezone.now()
+    orders = orders_now(top, spec, now)
+    met = top.list_hits or any(hit.get("snoozed") for hit in top.rule_hits)
     return {
         "title": row.entity,
         "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)} · alert {alert.pk}",
@@ -82,7 +87,9 @@ def alert_context(
         "band": knowing.band_line(top, bundle),
         "novelty": knowing.novelty_line(top, bundle),
         "rules": presenting.rule_hits(top),
-        "view": first_view(top),
+        "view": first_view(top, orders),
+        "orders": orders,
+        "overruled": bool(met and not orders),
         "rules_found": len(top.rule_hits) + len(top.list_hits),
         "screening": compared_hits(top, spec),
         "unscreened": screened.missing,
@@ -93,7 +100,7 @@ def alert_context(
         "past": past,
         "past_cases": cases_of(past, alert),
         "is_open": alert.status == AlertStatus.OPEN,
-        "clock": clock_of(alert, timezone.now()),
+        "clock": clock_of(alert, now),
         "truth": truth_words(spec),
         "case_title": f"{alert.detector}: {row.entity}",
         "reason_words": reason_words(alert.disposition, alert.reason_code),

@@ -13,16 +13,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import vault
 from scoring.core.reasons import duration
-from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.list_forms import EventValueForm, put_on_list
-from scoring.models import Prediction
-from scoring.ordering import listable
 from scoring.overviews import governed_detectors, lists_in_force
 from scoring.rule_request_panels import waiting_changes
 from scoring.rule_views import back_to, signed_in, spec_or_404
 from scoring.selectors import find_prediction
 from scoring.shortfalls import list_sentence
+from scoring.standing_orders import listable_values
 
 
 @login_required
@@ -65,7 +63,7 @@ def list_event_value(request: HttpRequest, pk: UUID) -> HttpResponse:
         raise Http404("There is no such prediction.")
     detector = prediction.detector
     spec = spec_or_404(detector)
-    values = _values(prediction, spec)
+    values = listable_values(prediction, spec)
     if not values:
         raise Http404("No value of this event can stand on a list.")
     form = EventValueForm(
@@ -88,24 +86,6 @@ def list_event_value(request: HttpRequest, pk: UUID) -> HttpResponse:
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "scoring/list_event_value.html", context, status=status)
-
-
-def _values(prediction: Prediction, spec: DetectorSpec) -> dict[str, str]:
-    """The event's values that may stand on a list, in clear, the entity's first."""
-    found = {}
-    for name in sorted(listable(spec), key=lambda name: name != spec.entity_field):
-        value = prediction.event.get(name)
-        text = "" if value is None else key_text(value).strip()
-        sealed = vault.is_encrypted(text)
-        if sealed and name not in spec.pii_fields:
-            continue  # Once personal data, now no more: a list would keep it in clear.
-        try:
-            plain = vault.decrypt(text) if sealed else text
-        except vault.VaultError:
-            continue  # The key is gone: nobody can tell what stood there.
-        if plain:
-            found[name] = plain
-    return found
 
 
 def _shown(name: str, text: str, spec: DetectorSpec) -> str:

@@ -5,12 +5,17 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from cases.models import Alert
+from cases.selectors import find_alert
 from cases.services import label_alert, open_alerts
 from scoring import deployment
 from scoring.core.bundle import write_bundle
 from scoring.models import Prediction
+from scoring.ordering import add_list_entry, revoke_list_entry, snooze_rule
+from scoring.policy_models import ListEntry, Rule
+from scoring.standing_orders import orders_now
 from tests.cases.alerts import alert_of
 from tests.factories import (
     START,
@@ -25,6 +30,7 @@ from tests.factories import (
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 HTMX = {"HX-Request": "true"}
+RULE = "VELOCITY_MULTI_CITY"
 
 
 @pytest.fixture
@@ -287,3 +293,86 @@ def test_the_rail_marks_the_queue_alone_as_the_place_of_an_alert(reader):
     rail = page[page.index('<aside class="rail"') : page.index("</aside>")]
     (current,) = [link for link in rail.split("<a ")[1:] if "aria-current" in link]
     assert 'href="/"' in current
+
+
+# --- Orders that stand now ------------------------------------------------------------------------
+
+
+def ordered(alert, author, kind="deny", field="user_id", value="user-1", days=3):
+    return add_list_entry(
+        alert.detector,
+        kind=kind,
+        field=field,
+        value=value,
+        reason="Told by the bank",
+        expires_at=None if days is None else timezone.now() + timedelta(days=days),
+        author=author,
+    )
+
+
+def snoozed(alert, author):
+    snooze_rule(
+        Rule.objects.get(detector=alert.detector, code=RULE),
+        token=alert.entity,
+        shown="user-1",
+        reason="Travels",
+        until=timezone.now() + timedelta(days=1),
+        author=author,
+    )
+
+
+def test_orders_that_were_given_since_are_told_with_their_end(reader, lead):
+    alert = opened()
+    assert reader.get(alert.get_absolute_url()).context["orders"] == []
+    ordered(alert, lead, days=3)
+    ordered(alert, lead, kind="allow", field="user_name", value="Ada Lovelace", days=None)
+    snoozed(alert, lead)
+    answer = reader.get(alert.get_absolute_url())
+    found = {order.kind: order for order in answer.context["orders"]}
+    deny, allow, snooze = (
+        found[kind] for kind in ("On the deny list", "On the allow list", "Snoozed")
+    )
+    text = " ".join(answer.content.decode().split())
+    assert (deny.of, snooze.of) == ("user_id ••••", RULE)
+    assert all(order.since for order in (deny, allow, snooze)) and allow.expires_at is None
+    assert f"until {deny.expires_at:%Y-%m-%d %H:%M} UTC" in text and "for good" in text
+    assert "Told by the bank" in text and f"({lead.username})" in text
+    assert "Ada Lovelace" not in text and "3 now" in text
+
+
+def test_what_ended_or_is_of_somebody_else_stands_no_more(reader, lead):
+    alert = opened()
+    gone = ordered(alert, lead)
+    ordered(alert, lead, value="user-2")
+    ordered(alert, lead, field="location", value="user-1")
+    revoke_list_entry(gone, author=lead)
+    assert reader.get(alert.get_absolute_url()).context["orders"] == []
+
+
+def test_an_order_that_the_event_met_and_that_is_over_is_told(reader, lead):
+    entry = ordered(opened(), lead)
+    ListEntry.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+    row = scored("payments", risky_payment())
+    open_alerts([row.pk])
+    alert = Alert.objects.get(links__prediction=row)
+    Alert.objects.update(top_prediction=row)
+    assert row.list_hits
+    (order,) = reader.get(alert.get_absolute_url()).context["orders"]
+    assert not order.since
+    revoke_list_entry(entry, author=lead)
+    assert "No order of these stands any more." in page(reader, alert)
+
+
+def test_orders_cost_the_same_queries_however_many_stand(reader, lead, django_assert_num_queries):
+    alert = find_alert(opened().pk)
+    spec = alert.detector.spec()
+    with django_assert_num_queries(1):
+        assert orders_now(alert.top_prediction, spec, timezone.now()) == []
+    for field, value in (
+        ("user_id", "user-1"),
+        ("location", "Berlin"),
+        ("merchant_type", "grocery"),
+    ):
+        ordered(alert, lead, field=field, value=value)
+    with django_assert_num_queries(1):
+        assert len(orders_now(alert.top_prediction, spec, timezone.now())) == 3
