@@ -34,6 +34,7 @@ NOT_PAGES = (
     "model_export",
     "api_model_bundle",
     "dataset_rows",
+    "queue_export",
     "case_export",
     "case_alerts_export",
 )

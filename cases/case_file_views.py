@@ -1,4 +1,4 @@
-"""What leaves the platform from a case: attachments, the report, tables."""
+"""What leaves the platform: the queue as a table; of a case attachments, the report, tables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,16 @@ from cases.case_filters import CaseFilters
 from cases.case_forms import RevealForm, first_error
 from cases.case_models import CaseAttachment
 from cases.case_views import case_or_404
-from cases.exporting import ALERT_HEAD, CASE_HEAD, alert_lines, case_lines, xlsx_file
+from cases.exporting import (
+    ALERT_HEAD,
+    CASE_HEAD,
+    QUEUE_HEAD,
+    alert_lines,
+    case_lines,
+    queue_lines,
+    xlsx_file,
+)
+from cases.filters import QueueFilters
 from cases.report import build_report, reveal_audited
 from cases.second_looks import is_blind_to_case
 from cases.views import signed_in
@@ -49,6 +58,11 @@ def _reads(
 def _works(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """As `_reads`, for who works on cases: files are not masked as fields are."""
     return _reads(view, "cases.work_case")
+
+
+def _opens(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """As `_reads`, for who sees alerts."""
+    return _reads(view, "cases.view_alert")
 
 
 @_works
@@ -130,6 +144,26 @@ def case_export(request: HttpRequest, form: str) -> HttpResponseBase:
         detail={"filters": filters.query(q=""), "searched": bool(filters.q), "form": form},
     )
     return _table(form, CASE_HEAD, case_lines(filters, user=user, now=now), name="cases")
+
+
+@_opens
+@require_GET
+def queue_export(request: HttpRequest, form: str) -> HttpResponseBase:
+    """The queue as the address filters and orders it."""
+    _check_form(form)
+    user, now = signed_in(request), timezone.now()
+    filters = QueueFilters.read(request.GET.dict())
+    record_audit(
+        actor=user,
+        action="alert.list_exported",
+        # Words and an entity may be somebody's name: that they were asked for is enough.
+        detail={
+            "filters": filters.query(q="", entity=""),
+            "searched": bool(filters.q or filters.entity),
+            "form": form,
+        },
+    )
+    return _table(form, QUEUE_HEAD, queue_lines(filters, user=user, now=now), name="alerts")
 
 
 @_reads

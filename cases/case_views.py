@@ -17,6 +17,7 @@ from cases.case_selectors import (
     status_counts,
     waits_for_me,
 )
+from cases.exporting import MOST
 from cases.models import Case
 from cases.second_looks import hidden_look, hide_case
 from cases.services import begin_touch
@@ -49,6 +50,7 @@ def case_index(request: HttpRequest) -> HttpResponse:
         "selects": list_selects(filters, user=user, now=now, hidden=hidden),
         "sorts": [(name, label) for name, (label, _) in SORTS.items()],
         "keep": {"status": filters.status},
+        "most": MOST,
         **waits_for_me(user),
     }
     if not fragment(request):

@@ -6,13 +6,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import IO, Any
 
+from django.db.models import QuerySet
+
 from accounts.csv_tables import Cell, safe
 from cases.case_filters import CaseFilters
 from cases.case_rows import totals_of
 from cases.case_selectors import AlertSum, alert_sums, case_rows_query
+from cases.filters import QueueFilters
 from cases.models import Alert, Case
+from cases.queue_counts import open_alerts
 from cases.rows import alert_row
 from cases.second_looks import hidden_look, hide_case
+from cases.selectors import alert_queue
 from cases.workflow import Disposition
 from scoring.core.types import RISK_LEVELS
 from scoring.presenting import SpecCache
@@ -25,6 +30,11 @@ CASE_HEAD = (
     *("Case", "Title", "Status", "Outcome", "Reason", "Priority", "Type", "Team queue", "Owner"),
     *("Tags", "Highest level", "Alerts", "Events", "At risk", "Currency", "Opened (UTC)"),
     *("Due (UTC)", "Closed (UTC)"),
+)
+QUEUE_HEAD = (
+    *("Alert", "Detector", "Entity", "Level", "Probability", "At risk", "Currency", "Events"),
+    *("Top reason", "Owner", "Team queue", "First event (UTC)", "Last event (UTC)"),
+    *("Opened (UTC)", "Due (UTC)", "Snoozed until (UTC)"),
 )
 ALERT_HEAD = (
     *("Alert", "Detector", "Entity", "Level", "Probability", "At risk", "Currency", "Events"),
@@ -41,7 +51,7 @@ def case_lines(filters: CaseFilters, *, user: Any, now: datetime) -> Iterator[tu
     look = hidden_look(user)
     hidden = None if look is None else look.alert.case_id
     rows = filters.apply(Case.objects.all(), user=user, now=now, hidden=hidden)
-    pks = list(rows.values_list("pk", flat=True)[:MOST])
+    pks, cut = _first_of(rows, "cases")
     for first in range(0, len(pks), CHUNK):
         part = pks[first : first + CHUNK]
         found = case_rows_query().select_related("case_type").in_bulk(part)
@@ -50,6 +60,44 @@ def case_lines(filters: CaseFilters, *, user: Any, now: datetime) -> Iterator[tu
         for pk in part:
             if pk in found:
                 yield from _case_lines(found[pk], sums.get(pk, []))
+    yield from cut
+
+
+def _first_of(rows: QuerySet[Any], many: str) -> tuple[list[int], list[tuple[Cell, ...]]]:
+    """The ids of the first `MOST` of these rows, and the line that ends a table that holds no
+    more: nobody takes a part for the whole."""
+    pks = list(rows.values_list("pk", flat=True)[: MOST + 1])
+    if len(pks) <= MOST:
+        return pks, []
+    return pks[:MOST], [(f"Not all: the first {MOST:,} of {rows.count():,} {many}.",)]
+
+
+def queue_lines(filters: QueueFilters, *, user: Any, now: datetime) -> Iterator[tuple[Cell, ...]]:
+    """A line for each open alert that the filters of the queue let through, in their order;
+    entities are masked as on the page."""
+    rows = filters.narrow(open_alerts(), user=user, now=now).order_by(*filters.ordering)
+    pks, cut = _first_of(rows, "alerts")
+    specs = SpecCache()
+    for first in range(0, len(pks), CHUNK):
+        part = pks[first : first + CHUNK]
+        found = alert_queue().select_related("work_queue").in_bulk(part)
+        for pk in part:
+            if pk in found:
+                yield _queue_line(found[pk], specs)
+    yield from cut
+
+
+def _queue_line(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
+    return (
+        *_seen(alert, specs),
+        alert.owner.username if alert.owner else "",
+        alert.work_queue.name if alert.work_queue else "",
+        alert.first_event_at,
+        alert.last_event_at,
+        alert.opened_at,
+        alert.due_at,
+        alert.snoozed_until,
+    )
 
 
 def _case_lines(case: Case, sums: Sequence[AlertSum]) -> Iterator[tuple[Cell, ...]]:
@@ -81,12 +129,14 @@ def _case_lines(case: Case, sums: Sequence[AlertSum]) -> Iterator[tuple[Cell, ..
 def alert_lines(case: Case) -> Iterator[tuple[Cell, ...]]:
     """A line for each alert of a case; entities are masked as on the page."""
     specs = SpecCache()
-    rows = case.alerts.select_related("detector", "top_prediction").order_by("pk")[:MOST]
-    for alert in rows.iterator(chunk_size=CHUNK):
+    rows = case.alerts.select_related("detector", "top_prediction").order_by("pk")
+    for alert in rows[:MOST].iterator(chunk_size=CHUNK):
         yield _alert_line(alert, specs)
+    yield from _first_of(rows, "alerts")[1]
 
 
-def _alert_line(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
+def _seen(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
+    """What every table says of an alert first."""
     row = alert_row(alert, specs)
     return (
         alert.pk,
@@ -98,6 +148,12 @@ def _alert_line(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
         alert.currency,
         alert.predictions_count,
         row.reason,
+    )
+
+
+def _alert_line(alert: Alert, specs: SpecCache) -> tuple[Cell, ...]:
+    return (
+        *_seen(alert, specs),
         alert.get_status_display(),
         Disposition(alert.disposition).replace("_", " ") if alert.disposition else "",
         alert.reason_code,

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.typed import is_whole
 from cases.bulk import MOST
+from cases.exporting import MOST as TABLE_MOST
 from cases.filters import AGE, AMOUNT, DUE, SCORE, SNOOZED, SORTS, QueueFilters
 from cases.forms import BudgetForm
 from cases.handing_out import budget_row, set_budget
@@ -98,6 +99,7 @@ def render_queue(
         "selects": selects(filters, counts, user),
         "page_obj": page,
         "total": count.n,
+        "most": TABLE_MOST,
         "counted": count,
         "matching": f"The first {MOST} of {count}" if count.n > MOST else f"All {count}",
         "rows": rows,

@@ -29,6 +29,7 @@ urlpatterns = [
     path("queue/budget/", queue_views.queue_budget, name="queue_budget"),
     path("palette/", palette_views.palette, name="palette"),
     path("mentions/", mention_views.mention_names, name="mention_names"),
+    path("alerts/export.<slug:form>", case_file_views.queue_export, name="queue_export"),
     path("alerts/bulk/", hand_views.alerts_bulk, name="alerts_bulk"),
     path("alerts/undo/<uuid:batch>/", hand_views.undo, name="undo_closing"),
     path("alerts/<int:pk>/lock/", hand_views.alert_lock, name="alert_lock"),

@@ -25,6 +25,7 @@ NOT_PAGES = {
     "metrics": "counts of the process",
     "api_schema": "made from code, no rows",
     "model_export": "a file",
+    "queue_export": "a file, read in parts",
     "case_export": "a file, read in parts",
     "case_alerts_export": "a file, read in parts",
     "audit_export": "a file, read in parts",
