@@ -3,14 +3,17 @@
 The address is given by people, so it must not become a way into the network behind the platform
 (SSRF): https alone, every address that the name stands for must be public, the connection goes to
 one of the addresses that were checked (a second answer of the resolver counts for nothing), and
-redirects, at most three, pass through the same checks.
+redirects, at most three, pass through the same checks. Nor may a server hold the thread that asks:
+whatever it sends, and however slowly, everything ends at one deadline.
 """
 
 import http.client
 import ipaddress
+import math
 import socket
 import ssl
 import time
+from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from accounts.addresses import is_allowed
@@ -18,6 +21,8 @@ from accounts.addresses import is_allowed
 CONNECT_SECONDS = 10.0
 WHOLE_SECONDS = 120.0
 MOST_REDIRECTS = 3
+MOST_SHOWN = 100
+"""Characters of a name that is none."""
 CHUNK = 64 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NOT_THERE = frozenset({http.client.NOT_FOUND, http.client.GONE})
@@ -31,17 +36,33 @@ class NotThereError(DownloadError):
     """The server says that it does not have this file."""
 
 
+class _Socket(ssl.SSLSocket):
+    """Is read until its deadline: a timeout alone begins anew with every byte, and headers may come
+    one byte at a time."""
+
+    deadline = math.inf
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("The time is up.")
+        self.settimeout(min(left, CONNECT_SECONDS))
+        return super().recv_into(buffer, nbytes, flags)
+
+
 class _Connection(http.client.HTTPSConnection):
     """Connects to an address that was checked, with the certificate of the name."""
 
-    def __init__(self, host: str, port: int, address: str) -> None:
+    def __init__(self, host: str, port: int, address: str, deadline: float) -> None:
         self._tls = ssl.create_default_context()
+        self._tls.sslsocket_class = _Socket
         super().__init__(host, port, timeout=CONNECT_SECONDS, context=self._tls)
-        self._address = address
+        self._address, self._deadline = address, deadline
 
     def connect(self) -> None:
         plain = socket.create_connection((self._address, self.port), CONNECT_SECONDS)
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+        self.sock.deadline = self._deadline
 
 
 def download(url: str, *, largest: int, deadline: float | None = None) -> bytes:
@@ -55,7 +76,8 @@ def download(url: str, *, largest: int, deadline: float | None = None) -> bytes:
     for _ in range(MOST_REDIRECTS + 1):
         _check_time(deadline)
         parts = _checked(url)
-        connection = _Connection(parts.hostname or "", parts.port or 443, _public_address(parts))
+        address = _public_address(parts)
+        connection = _Connection(parts.hostname or "", parts.port or 443, address, deadline)
         try:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("GET", target, headers={"User-Agent": "risk-platform"})
@@ -63,7 +85,11 @@ def download(url: str, *, largest: int, deadline: float | None = None) -> bytes:
             if response.status not in REDIRECTS:
                 return _body(response, largest, deadline)
             url = urljoin(url, response.getheader("Location", ""))
-        except (OSError, http.client.HTTPException) as error:
+        except DownloadError:
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # What no header can hold, and a redirect to what is no address, are ValueErrors.
+            _check_time(deadline)
             raise DownloadError(f"{parts.hostname}: {error}") from error
         finally:
             connection.close()
@@ -87,6 +113,8 @@ def _public_address(parts: SplitResult) -> str:
     host = parts.hostname or ""
     try:
         found = socket.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise DownloadError(f"{host[:MOST_SHOWN]}: no host can have this name.") from error
     except OSError as error:
         raise DownloadError(f"{host}: {error}") from error
     addresses = [str(entry[4][0]) for entry in found]

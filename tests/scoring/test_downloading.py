@@ -1,12 +1,23 @@
 """A list from an address that people gave: https, public, small enough, and never elsewhere."""
 
 import socket
+import ssl
+import threading
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from scoring import downloading
 from scoring.downloading import DownloadError, NotThereError, download
+
+DAY = timedelta(days=1)
 
 
 class Answer:
@@ -31,7 +42,7 @@ def net(monkeypatch):
     answers, met = [], []
 
     class Connection:
-        def __init__(self, host, port, address):
+        def __init__(self, host, port, address, deadline):
             met.append((host, address))
 
         def request(self, *_, **__):
@@ -51,6 +62,50 @@ def net(monkeypatch):
     monkeypatch.setattr(downloading, "_Connection", Connection)
     monkeypatch.setattr(downloading.socket, "getaddrinfo", resolve)
     return hosts, answers, met
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """`server(acts)`: one that answers over TLS, by the name lists.example, as `acts(socket)`."""
+    monkeypatch.setattr(downloading, "is_allowed", lambda address: True)
+    listening = socket.create_server(("127.0.0.1", 0))
+    certificate = self_signed(tmp_path, "lists.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    trusted = partial(ssl.create_default_context, cafile=certificate)
+    monkeypatch.setattr(downloading.ssl, "create_default_context", trusted)
+    resolve = socket.getaddrinfo
+
+    def there(host, *given, **named):
+        return resolve("127.0.0.1", *given, **named)
+
+    monkeypatch.setattr(downloading.socket, "getaddrinfo", there)
+
+    def serve(acts):
+        def run():
+            with suppress(OSError), context.wrap_socket(listening.accept()[0], True) as met:
+                acts(met)
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"https://lists.example:{listening.getsockname()[1]}/sdn.csv"
+
+    yield serve
+    listening.close()
+
+
+def self_signed(folder, name):
+    """The path of a certificate for that name, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    made = x509.CertificateBuilder().subject_name(who).issuer_name(who).public_key(key.public_key())
+    now = datetime.now(UTC)
+    made = made.serial_number(1).not_valid_before(now - DAY).not_valid_after(now + DAY)
+    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    signed = made.add_extension(names, critical=False).sign(key, SHA256())
+    path = folder / "certificate.pem"
+    plain = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    path.write_bytes(signed.public_bytes(Encoding.PEM) + key.private_bytes(*plain))
+    return path
 
 
 def test_a_file_is_fetched_from_the_address_that_was_checked(net):
@@ -147,4 +202,46 @@ def test_files_that_share_a_deadline_share_it_before_they_connect(net):
 def test_an_error_page_is_no_list(net):
     net[1].append(Answer(status=404, body=b"<html>"))
     with pytest.raises(DownloadError, match="404"):
+        download("https://lists.example/sdn.csv", largest=100)
+
+
+def slowly(met):
+    """A tenth of a second apart, a byte at a time, headers that never end."""
+    for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000:
+        met.sendall(bytes([byte]))
+        time.sleep(0.1)
+
+
+def for_ever(met):
+    """Answers before the answer (100 Continue), without end."""
+    while True:
+        met.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@pytest.mark.parametrize("acts", [slowly, for_ever])
+def test_a_server_that_comes_to_no_end_holds_nobody_longer_than_the_deadline(server, acts):
+    began = time.monotonic()
+    with pytest.raises(DownloadError, match="longer"):
+        download(server(acts), largest=100, deadline=began + 1)
+    assert 1 <= time.monotonic() - began < 3
+
+
+def test_a_file_is_fetched_over_tls(server):
+    def answer(met):
+        assert met.recv(1000).startswith(b"GET /sdn.csv HTTP/1.1\r\nHost: lists.example")
+        met.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlist")
+
+    assert download(server(answer), largest=100) == b"list"
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "lists..example", ".example"])
+def test_a_name_that_no_host_can_have_is_refused(host):
+    with pytest.raises(DownloadError, match="no host can have this name"):
+        download(f"https://{host}/sdn.csv", largest=100)
+
+
+@pytest.mark.parametrize("location", ["https://[", "https://lists.example:x/"])
+def test_a_redirect_to_what_is_no_address_is_refused(net, location):
+    net[1].append(Answer(status=302, location=location))
+    with pytest.raises(DownloadError):
         download("https://lists.example/sdn.csv", largest=100)
