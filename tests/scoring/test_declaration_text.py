@@ -2,9 +2,10 @@
 
 import pytest
 
+from scoring.core.feature_section import MOST_HINTS
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
-from scoring.declaration_text import SKETCH, read_text
+from scoring.declaration_text import MOST_WRONG, SKETCH, read_text
 
 SCREENED = SKETCH.replace(
     "costs:", "screening: {name: channel, lists: [un], embargoed: [KP]}\ncosts:"
@@ -62,3 +63,21 @@ def test_what_was_taken_in_before_stays_readable():
     config["event"]["label_column"] = "channel"
     config["screening"] |= {"name": "amount", "lists": ["gone"]}
     assert parse_spec(config, stored=True).screening.lists == ("gone",)
+
+
+def test_of_very_many_wrong_rules_the_first_are_told():
+    """Looking for what each may have meant took 3 s where there are 400, while somebody writes."""
+    rules = "".join(
+        f"  - {{code: R{n}, when: amont > {n}, outcome: REVIEW, text: x}}\n" for n in range(400)
+    )
+    said = mistakes(in_sketch("rules:\n", f"rules:\n{rules}"))
+    assert len(said) == MOST_WRONG + 1
+    assert sum("did you mean amount?" in one for one in said) == MOST_WRONG
+    assert said[0].endswith("rules: 20 are wrong; those from rules[20] on were not looked at yet")
+
+
+def test_of_very_many_wrong_labels_few_are_looked_for():
+    labels = "".join(f"    amont_{n:04d}: x\n" for n in range(300))
+    said = mistakes(in_sketch("rules:\n", f"  labels:\n{labels}rules:\n"))
+    assert len(said) == 300
+    assert [n for n, one in enumerate(said) if "did you mean" in one] == list(range(MOST_HINTS))
