@@ -3,13 +3,10 @@
 Nothing here repairs anything: it looks, re-hashes, counts, and tells people.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import current_app
-from django.core.cache import cache
 from django.db.models import Case, Exists, Max, OuterRef, Value, When
 from django.urls import reverse
 from django.utils import timezone
@@ -29,6 +26,7 @@ from models_registry.selectors import last_trained
 from models_registry.shadow_time import too_little_time
 from models_registry.timetable import timetables
 from models_registry.tracking import tries_left
+from models_registry.workers import workers_answering
 from scoring.core.bundle import BundleError, read_files, read_manifest
 from scoring.core.reader import SpecError
 from scoring.core.spec import parse_spec
@@ -36,9 +34,6 @@ from scoring.deployment import bundle_root
 from scoring.models import Deployment, Detector, Prediction
 from scoring.shortfalls import all_shortfalls, review_due
 
-logger = logging.getLogger(__name__)
-PING_SECONDS = 0.5
-PING_REMEMBERED = 20
 WAITING_LONG = timedelta(minutes=5)
 BEAT_SILENT = timedelta(minutes=10)
 CLOCKS_APART = timedelta(minutes=1)
@@ -289,30 +284,12 @@ def _artefacts() -> Iterator[Finding]:
             )
 
 
-def workers_answering() -> int:
-    """How many Celery workers answered a ping; asked at most every 20 seconds."""
-    key = "models_registry.workers"
-    try:
-        found: Any = cache.get(key)
-        if found is None:
-            found = _workers_asked()
-            cache.set(key, found, PING_REMEMBERED)
-    except Exception:  # Redis holds the cache too: where it is gone, nothing is remembered.
-        logger.warning("The cache is gone.", exc_info=True)
-        found = _workers_asked()
-    return int(found)
-
-
-def _workers_asked() -> int:
-    try:
-        return len(current_app.control.ping(timeout=PING_SECONDS))
-    except Exception:  # Each transport raises what its client library raises.
-        logger.warning("Workers cannot be asked: the broker is gone.", exc_info=True)
-        return 0
-
-
 def _workers(now: datetime) -> Iterator[Finding]:
-    if workers_answering():
+    answering = workers_answering()
+    if answering:
+        return
+    if answering is None:
+        yield _silent_broker()
         return
     waiting = Job.objects.filter(status=JobStatus.QUEUED).count()
     running = Job.objects.filter(status=JobStatus.RUNNING, heartbeat_at__gte=now - LOST_AFTER)
@@ -324,6 +301,17 @@ def _workers(now: datetime) -> Iterator[Finding]:
         "Worker",
         f"No worker answers; {counted(waiting, 'job')} to be done.",
         "Start one: `manage.py runplatform`, or `celery -A riskplatform worker --pool=threads`.",
+        url=reverse("job_list"),
+    )
+
+
+def _silent_broker() -> Finding:
+    return Finding(
+        "worker",
+        FAULT,
+        "Broker",
+        "It does not answer, so whether a worker is up is not known. Jobs wait in the database.",
+        "Look at the broker (REDIS_URL). What waits is announced again once it is back.",
         url=reverse("job_list"),
     )
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from jobs.models import Job
-from models_registry import integrity
+from models_registry import integrity, workers
 from models_registry.artefacts import artefact_path, store_artefact
 from models_registry.integrity import check_integrity
 from models_registry.integrity_report import FAULT, WARNING
@@ -202,12 +202,17 @@ def test_data_that_is_gone_is_told(version):
     assert "cannot be trained again" in finding("data").text
 
 
-def test_where_redis_is_gone_the_page_says_that_no_worker_answers(client, owner, monkeypatch):
+def test_where_redis_is_gone_the_page_says_that_the_broker_does_not_answer(
+    client, owner, monkeypatch
+):
     monkeypatch.undo()  # The real question to the workers.
-    monkeypatch.setattr(integrity, "cache", Gone())
+    monkeypatch.setattr(workers, "cache", Gone())
     client.force_login(owner)
     page = client.get(PAGE)
-    assert (page.status_code, "No worker answers" in page.content.decode()) == (200, True)
+    assert (page.status_code, "It does not answer, so whether" in page.content.decode()) == (
+        200,
+        True,
+    )
 
 
 def test_a_missing_explanation_file_is_told(version):
@@ -238,17 +243,10 @@ def test_a_silent_worker_is_a_fault_once_jobs_wait(version, monkeypatch):
     assert "worker" not in kinds()
 
 
-def test_pings_are_remembered_and_a_gone_broker_is_no_worker(monkeypatch):
-    monkeypatch.undo()
-    asked = []
-
-    def ping(timeout):
-        asked.append(timeout)
-        raise OSError("no broker")
-
-    monkeypatch.setattr(integrity.current_app.control, "ping", ping)
-    assert (integrity.workers_answering(), integrity.workers_answering()) == (0, 0)
-    assert len(asked) == 1
+def test_a_broker_that_is_away_is_told_as_what_it_is(version, monkeypatch):
+    monkeypatch.setattr(integrity, "workers_answering", lambda: None)
+    assert finding("worker").subject == "Broker"
+    assert finding("worker").level == FAULT
 
 
 @pytest.mark.parametrize("last", [None, timedelta(hours=1), -timedelta(hours=1)])
