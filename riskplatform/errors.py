@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 
 from riskplatform.health import RETRY_AFTER
 from riskplatform.middleware import HEADERS, KEPT_BY_BROWSERS, is_api
+from scoring.outages import told_of
 
 
 def _answer(
@@ -62,9 +63,10 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; 503 with Retry-After where the database is what failed."""
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        detail = "The database is unavailable for the moment."
+    """500; 503 with Retry-After where the database is what failed, and how."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        detail = told_of(error)
         wait = {"Retry-After": RETRY_AFTER}
         return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, wait)
     detail = "Something went wrong on our side; it has been logged."

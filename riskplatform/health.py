@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from scoring import breakers
+from scoring import breakers, outages
 from scoring.deployment import RULES_ONLY, version_in_service
 from scoring.models import Deployment
 from scoring.shortfalls import Shortfall, all_shortfalls
@@ -147,7 +147,7 @@ class ApiHealthView(APIView):
         versions = versions_in_service()
         states = breakers.states()
         parts = {"cache": _cache(), "broker": _broker()}
-        parts["database"] = OK if _has_room() else FULL
+        parts["database"] = OK if _stores() else FULL
         shortfalls = all_shortfalls()
         model = _model(versions.get(CREDITCARD), states, shortfalls)
         well = (
@@ -214,6 +214,14 @@ def _has_room() -> bool:
         return disk_usage(connection.settings_dict["NAME"]).free >= LEAST_ROOM
     except OSError:
         return True
+
+
+def _stores() -> bool:
+    """Whether there is room, as far as it is seen, and no score failed of late for want of it: so
+    the full disk of a server is told too, by a process that met it."""
+    circuit = breakers.breaker("database")
+    met = circuit.state != breakers.State.CLOSED and circuit.why == outages.FULL
+    return _has_room() and not met
 
 
 def _cache() -> str:

@@ -37,6 +37,7 @@ from accounts.api_errors import (
 )
 from accounts.seldom import Seldom
 from scoring.core.json_values import DEEPEST, is_too_deep, join, with_nul, without_value
+from scoring.outages import told_of
 
 _told = Seldom(logging.getLogger(__name__))
 
@@ -172,7 +173,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
             return PayloadTooLarge(_too_large(settings.API_MAX_BODY_BYTES))
         case OperationalError() | InterfaceError():
             _tell_operators(exc)
-            return ServiceUnavailable("The database is unavailable for the moment.")
+            return ServiceUnavailable(told_of(exc))
     return None
 
 

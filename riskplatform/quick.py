@@ -26,7 +26,7 @@ from riskplatform.json_api import Problem, parse_json, problem_of, refuse_announ
 from riskplatform.middleware import HEADERS, match_url
 from scoring import breakers
 from scoring.api.base import JSON, PLAIN_ACCEPTS, ScoringView
-from scoring.services import LEFT_ALONE
+from scoring.outages import LeftAlone, told_of
 
 logger = logging.getLogger(__name__)
 Pairs = list[tuple[bytes, bytes]]
@@ -108,15 +108,15 @@ def _admit(presented: str, scope: str | None) -> None:
     """
     circuit = breakers.breaker("database")
     if circuit.wait() > 0:
-        raise OperationalError(LEFT_ALONE)
+        raise LeftAlone(circuit.why)
     try:
         admit_key(usable_key(presented), scope)
     except AuthenticationFailed as error:
         error.__dict__["auth_header"] = "Token"  # As DRF's view does.
         raise
-    except (OperationalError, InterfaceError):
+    except (OperationalError, InterfaceError) as error:
         if not connection.is_usable():
-            circuit.failed()
+            circuit.failed(told_of(error))
         raise
 
 

@@ -39,6 +39,7 @@ class Breaker:
         self._failed = 0
         self._opened_at: float | None = None
         self._tried_at: float | None = None
+        self.why = ""
 
     @property
     def state(self) -> State:
@@ -73,10 +74,12 @@ class Breaker:
             with self._lock:
                 self._failed, self._opened_at, self._tried_at = 0, None, None
 
-    def failed(self) -> None:
-        """The call failed: counts, and opens at the limit or after a trial."""
+    def failed(self, why: str = "") -> None:
+        """The call failed: counts, and opens at the limit or after a trial. `why`: to be told by
+        those who find it open."""
         with self._lock:
             self._failed += 1
+            self.why = why
             if self._tried_at is not None or self._failed >= self.failures:
                 self._opened_at, self._tried_at = self._clock(), None
 

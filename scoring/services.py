@@ -35,6 +35,7 @@ from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import wait_for_windows
 from scoring.grouping import Grouping
 from scoring.models import Prediction
+from scoring.outages import LeftAlone, told_of
 
 __all__ = ["Conflicting", "Outcome", "Refused", "Scored", "score_event", "score_events"]
 
@@ -45,7 +46,6 @@ MOST_GROUPED = 50
 """Events from which a call has a transaction of its own: it shares a commit among enough."""
 PATIENCE = 2.0
 """Seconds for which a call waits for windows that are being made anew, before it is refused."""
-LEFT_ALONE = "The database did not answer of late; it is left alone for a while."
 Known = Mapping[str, Prediction]
 
 
@@ -124,14 +124,14 @@ def _try_calls(calls: Sequence[Call]) -> None:
     """One transaction for all calls, tried again where another try can help."""
     circuit = breakers.breaker("database")
     if not circuit.allows():
-        raise OperationalError(LEFT_ALONE)
+        raise LeftAlone(circuit.why)
     for attempt in range(ATTEMPTS):
         try:
             _store_calls(calls, again=attempt > 0)
         except (IntegrityError, OperationalError, InterfaceError, WindowStateError) as error:
             lost = isinstance(error, OperationalError | InterfaceError) and not _met_another(error)
             if lost and not _is_busy(error):
-                circuit.failed()
+                circuit.failed(told_of(error))
             else:
                 circuit.succeeded()
             if attempt == ATTEMPTS - 1 or not _worth_another(error, attempt, lost=lost):

@@ -1,16 +1,19 @@
 """Error answers need no user, no session and no database."""
 
 import asyncio
+import sqlite3
 from io import BytesIO
 from wsgiref.util import setup_testing_defaults
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 
 from riskplatform import errors
+from riskplatform.json_api import problem_of
 from riskplatform.server import Application
 from riskplatform.wsgi import application as django
+from scoring import outages
 from tests.riskplatform.test_server import ask
 
 PAGES = ["/", "/health", "/livez", "/readyz", "/no/such/page/"]
@@ -129,6 +132,32 @@ def test_without_its_database_a_page_is_503(client, admin, one_host, request, pa
     status, headers, body = call(path, cookie=cookie)
     assert (status, headers["Retry-After"]) == (503, "5")
     assert ("The service is not ready" in body) != path.startswith("/api/")
+
+
+class DiskFull(Exception):
+    """As psycopg says it."""
+
+    sqlstate = "53100"
+
+
+def sqlite_full():
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
+@pytest.mark.parametrize("cause", [DiskFull(), sqlite_full()])
+@pytest.mark.parametrize("path", ["/jobs/", "/api/v1/predictions"])
+def test_a_full_disk_of_the_database_is_told_as_one(path, cause):
+    """It does not pass by itself as a restart does: somebody has to make room."""
+    try:
+        raise OperationalError("could not extend file") from cause
+    except OperationalError as error:
+        response = errors.server_error(RequestFactory().get(path))
+        problem = problem_of(error)
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert outages.FULL in response.content.decode()
+    assert (problem.status, problem.body["detail"]) == (503, outages.FULL)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from riskplatform import health
-from scoring import breakers, deployment
+from scoring import breakers, deployment, outages
 from scoring.core.bundle import write_bundle
 from scoring.models import Deployment
 from scoring.policies import set_policy
@@ -95,6 +95,14 @@ def test_a_full_disk_degrades(reader, full_disk):
     response = reader.get(URL)
     body = response.json()
     assert (response.status_code, body["status"], body["database"]) == (200, "degraded", "full")
+
+
+@pytest.mark.parametrize(("why", "found"), [(outages.FULL, "full"), (outages.GONE, "ok")])
+def test_a_full_disk_that_scoring_met_is_told_of_a_server_too(reader, why, found):
+    for _ in range(breakers.breaker("database").failures):
+        breakers.breaker("database").failed(why)
+    body = reader.get(URL).json()
+    assert (body["status"], body["database"]) == ("degraded", found)
 
 
 def test_every_part_is_named(reader, champion):

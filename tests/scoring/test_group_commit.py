@@ -15,6 +15,7 @@ from scoring.calls import Call
 from scoring.core.windows import WindowStateError
 from scoring.feature_store.database import DatabaseFeatureStore
 from scoring.models import Detector, EntityState, Prediction, ScoreTally
+from scoring.outages import FULL, LeftAlone, told_of
 from scoring.recording import audit_draw
 from scoring.services import Scored, score_event, score_events
 from scoring.signals import predictions_recorded
@@ -205,6 +206,31 @@ def test_a_database_that_is_gone_is_left_alone_for_a_while(payments_detector, mo
     assert len(calls) == breakers.breaker("database").failures
     assert breakers.states()["database"] == "OPEN"
     assert not Prediction.objects.exists()
+
+
+@pytest.fixture
+def full_disk(only_on_sqlite):
+    """The database may grow by nothing: SQLite says what it says on a full disk."""
+    with connection.cursor() as cursor:
+        pages = cursor.execute("PRAGMA page_count").fetchone()[0]
+        cursor.execute(f"PRAGMA max_page_count = {pages}")
+        yield
+        cursor.execute("PRAGMA max_page_count = 1073741823")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_full_disk_is_told_as_one_also_while_the_database_is_left_alone(
+    payments_detector, full_disk
+):
+    told = []
+    for n in range(200):
+        try:
+            score_event("payments", payment(transaction_id=f"t-{n}", user_id=f"u-{n}"))
+        except OperationalError as error:
+            told.append(told_of(error))
+    with pytest.raises(LeftAlone) as left:
+        score_event("payments", payment())
+    assert {*told, told_of(left.value)} == {FULL}
 
 
 @pytest.mark.django_db(transaction=True)
