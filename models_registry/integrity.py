@@ -5,7 +5,6 @@ Nothing here repairs anything: it looks, re-hashes, counts, and tells people.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Case, Exists, Max, OuterRef, Value, When
 from django.urls import reverse
