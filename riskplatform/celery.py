@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import beat_init, worker_init
 
 from riskplatform.measurement_files import forget_gone_measurements
 
@@ -12,6 +12,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "riskplatform.settings")
 app = Celery("riskplatform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+@beat_init.connect
+def refuse_other_keys(**_: object) -> None:
+    """Neither begins with keys that are not the database's."""
+    from accounts.own_keys import end_with_other_keys  # The models are not loaded with this file.
+
+    end_with_other_keys()
 
 
 @worker_init.connect

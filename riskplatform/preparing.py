@@ -6,10 +6,8 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 
-from accounts.audit_chain import is_signed_by_others
-from accounts.models import AuditHead
+from accounts.own_keys import OTHER_KEYS, are_others
 from accounts.services import record_audit
 
 SUM_UP_SECONDS = 60.0
@@ -17,19 +15,10 @@ SUM_UP_SECONDS = 60.0
 does what is left."""
 
 
-OTHER_KEYS = (
-    "RISK_PII_KEYS are not those of this database: its audit trail was signed with another key "
-    "than their last one (or its end was changed: manage.py verify_audit). With these keys "
-    "entities would not be known again, allow and deny lists would match nobody, and personal data "
-    "could not be read. Put the keys back, the oldest one last; or, where they are lost, go on "
-    "without what they kept: manage.py prepare --other-keys."
-)
-
-
 def prepare(*, static: bool = True, other_keys: bool = False) -> None:
     """Safe to run at every start; does only what is needed. Raises CommandError, before anything
     is done, where the database was written with other keys, unless `other_keys` are meant."""
-    others = _written_with_other_keys()
+    others = are_others()
     if others and not other_keys:
         raise CommandError(OTHER_KEYS)
     call_command("migrate", interactive=False, verbosity=0)
@@ -40,11 +29,6 @@ def prepare(*, static: bool = True, other_keys: bool = False) -> None:
     call_command("sum_up_alerts", seconds=SUM_UP_SECONDS, verbosity=0, stdout=_Silence())
     if static:
         collect_static()
-
-
-def _written_with_other_keys() -> bool:
-    there = AuditHead._meta.db_table in connection.introspection.table_names()
-    return there and is_signed_by_others()
 
 
 def collect_static() -> None:

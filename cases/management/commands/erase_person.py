@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.management.audited import system_user
+from accounts.own_keys import refuse_other_keys
 from cases.erasure import Reach, reach_of, request_erasure, run_erasure, why_not
 from jobs.services import run_job
 from jobs.workflow import JobStatus
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what is stored")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         detector = Detector.objects.filter(slug=options["detector"]).first()
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")

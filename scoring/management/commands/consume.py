@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.own_keys import refuse_other_keys
 from scoring.ingestion.stream import Counts, Pulse, StreamProblem, check_detector, source_values
 
 # By name: without their packages (requirements-streaming.lock) the platform runs all the same.
@@ -70,6 +71,7 @@ class Command(BaseCommand):
                 parser.add_argument(f"--{flag.replace('_', '-')}", help=f"Of {kind} alone. {told}")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         stop, counts = threading.Event(), Counts()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
 
 from accounts.argument_types import moment, whole
+from accounts.own_keys import refuse_other_keys
 from scoring.deployment import UnknownDetector, serving
 from scoring.importing import ImportReport, import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=whole(1), help="Read at most so many rows.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         self._started, self._drawn = time.monotonic(), False
         self._scoring_since = self._started
         try:

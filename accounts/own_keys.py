@@ -1,0 +1,59 @@
+"""Are RISK_PII_KEYS those that this database was written with?
+
+With others entities are not known again, deny lists match nobody, and the next entry of the audit
+trail is signed so that the right keys are refused from then on. So no process begins with them.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, InterfaceError, connection
+
+from accounts.audit_chain import is_signed_by_others
+from accounts.models import AuditHead
+
+OTHER_KEYS = (
+    "RISK_PII_KEYS are not those of this database: its audit trail was signed with another key "
+    "than their last one (or its end was changed: manage.py verify_audit). With these keys "
+    "entities would not be known again, allow and deny lists would match nobody, and personal data "
+    "could not be read. Put the keys back, the oldest one last; or, where they are lost, go on "
+    "without what they kept: manage.py prepare --other-keys."
+)
+
+
+def are_others() -> bool:
+    """Whether the database was written with other keys; not where it was never prepared."""
+    there = AuditHead._meta.db_table in connection.introspection.table_names()
+    return there and is_signed_by_others()
+
+
+def refuse_other_keys() -> None:
+    """Raises ImproperlyConfigured where the database was written with other keys. One that is away
+    is waited for by whoever needs it, and says nothing here."""
+    try:
+        others = are_others()
+    except (DatabaseError, InterfaceError):
+        return
+    if others:
+        raise ImproperlyConfigured(OTHER_KEYS)
+
+
+def end_with_other_keys() -> None:
+    """For the beginning of a server, which has no connection yet: as `refuse_other_keys`, but it
+    ends the process with that sentence."""
+    # A server's event loop may run by now, and Django asks no database from its thread.
+    with ThreadPoolExecutor(1) as apart:
+        said = apart.submit(_said).result()
+    if said:
+        sys.exit(f"A setting is refused. {said}")
+
+
+def _said() -> str:
+    try:
+        refuse_other_keys()
+    except ImproperlyConfigured as problem:
+        return str(problem)
+    finally:
+        connection.close()
+    return ""
