@@ -38,7 +38,7 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 UNIT = re.compile(r"^(.+?) \(([^()]+)\)$")
 NO_RULE: Mapping[str, Any] = {}
 OWN, OVERALL = "usually", "overall usually"
-"""What the entity itself does, and what everybody does, for an entity without enough history."""
+"""What an entity does, and what everybody does where none of the event's has enough history."""
 USUAL = (0.1, 0.9)
 ALMOST, WHOLE_FROM = 0.995, 0.0995
 """From the one on a share would be rounded up to all, from the other on it has no decimals."""
@@ -273,19 +273,24 @@ def _usual(
     event: Event,
     windows: Windows,
     reference: Mapping[str, Any],
-) -> tuple[tuple[float, float] | None, str]:
-    """What is usual, for the entity itself if it has a history, else for all events."""
+) -> tuple[tuple[float, float] | None, str, str]:
+    """(what is usual, how that is said before and after it): for the entity that the event is about
+    if it has a history, else for another one of the event's, which is named, else for all events.
+    """
+    other: tuple[tuple[float, float] | None, str, str] = (None, "", "")
     if feature.kind == "numeric":
         if _is_switch(spec, feature):
-            return None, ""
+            return other
         for entity in plan.entities:
             own = usual_of_entity(entity, feature, event, windows)
-            if own is not None:
-                return own, OWN
+            if own is not None and entity.key == spec.entity_field:
+                return own, OWN, ""
+            if own is not None and other[0] is None:
+                other = own, OWN, f" for this {_word(entity.key)}"
     deciles = reference.get(feature.name, NO_RULE).get("deciles")
-    if feature.kind in NOT_RANGED or not deciles:
-        return None, ""
-    return (float(deciles[1]), float(deciles[-2])), OVERALL
+    if other[0] is not None or feature.kind in NOT_RANGED or not deciles:
+        return other
+    return (float(deciles[1]), float(deciles[-2])), OVERALL, ""
 
 
 def explain_reasons(
@@ -322,11 +327,11 @@ def explain_reasons(
         if feature.kind in OF_THE_EVENT and feature.field in spec.pii_fields:
             shown = None
         else:
-            usual, lead = _usual(spec, plan, feature, event, windows, reference)
+            usual, lead, whose = _usual(spec, plan, feature, event, windows, reference)
             if usual is not None and shown is not None:
                 # What everybody does is one range per feature; an entity's own changes each time.
                 show = _range if lead == OWN else _known_range
-                text += f", {lead} {show(feature.kind, *usual)}"
+                text += f", {lead} {show(feature.kind, *usual)}{whose}"
             if feature.kind in TEXTS:
                 shown = event.fields.get(feature.field)
         found.append(Reason(feature.name, shown, shares[i], text, usual))

@@ -70,6 +70,18 @@ def test_what_is_usual_for_the_entity_stands_beside_what_is_now():
     assert reason.text == "amount 900 EUR, usually 10.9 to 18.1"
 
 
+def test_what_is_usual_for_another_entity_of_the_event_says_whose_it_is():
+    """The first payment of a user at a busy merchant: it is not this user who pays that much."""
+    here = {"merchant_id": "m1"}
+    past = [payment(user_id=f"u{a}", amount=float(a), **here) for a in range(10, 20)]
+    (reason,) = reasons_for("amount", past=past, amount=900.0, user_id="new", **here)
+    assert reason.usual == pytest.approx((10.9, 18.1))
+    assert reason.text == "amount 900 EUR, usually 10.9 to 18.1 for this merchant"
+    past += [payment(user_id="new", amount=500.0 + i) for i in range(11)]
+    (reason,) = reasons_for("amount", past=past, amount=900.0, user_id="new", **here)
+    assert reason.text == "amount 900 EUR, usually 501 to 509"
+
+
 def counted_apart(**windowed):
     """A spec whose windows read `quantity` as told: it is a number of the event besides."""
     config = config_of("payments")
