@@ -39,6 +39,7 @@ from scoring.feature_store.base import Key
 from scoring.models import Detector
 
 ERASE = "cases.erase_person"
+ERASED = "personal_data.erased"
 SHORTEST_REASON, LONGEST_REASON = 8, 300
 TOKENS = ("token", "fresh")
 DIGEST = 16
@@ -187,7 +188,7 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
 def _record(job: Job, detector: Detector, detail: Mapping[str, Any]) -> None:
     record_audit(
         actor=job.requested_by,
-        action="personal_data.erased",
+        action=ERASED,
         subject=detector,
         detail={**detail, "job": job.pk},
     )

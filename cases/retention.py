@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from cases.erasure import erase_at_once, request_erasure
+from accounts.models import AuditEntry
+from cases.erasure import ERASED, erase_at_once, request_erasure
 from jobs.dispatch import announce_job
 from jobs.models import Job
 from jobs.progress import JobProgress
@@ -53,18 +54,20 @@ def kept_from(detector: Detector, days: int, now: datetime) -> datetime | None:
 
 
 def run_retention(job: Job, progress: JobProgress) -> Mapping[str, Any]:
-    """Erase whoever is due, one by one, with rests so that scoring goes on; may be run again.
+    """Erase whoever is due, one by one, with rests so that scoring goes on; may be run again: whom
+    a former attempt has erased counts too.
 
     Result by detector: `erased`, `held` (an open alert, a case, an order about them), and
     `jobs`, begun for those with many events. Raises WindowStateError while windows are made anew.
     """
     days, now = job.params["days"], timezone.now()
     found: dict[str, dict[str, int]] = {}
+    before = _erased_before(job)
     for detector in Detector.objects.order_by("pk"):
         if (since := kept_from(detector, days, now)) is None:
             continue
         tokens = quiet_since(detector, since, most=MOST)
-        counts: Counter[str] = Counter()
+        counts = Counter({"erased": before[detector.pk]} if before[detector.pk] else {})
         for number, token in enumerate(tokens):
             progress.report(number / len(tokens), f"Erasing what is old in {detector}")
             progress.check_cancelled()
@@ -72,6 +75,14 @@ def run_retention(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         if counts:
             found[detector.slug] = dict(counts)
     return found
+
+
+def _erased_before(job: Job) -> Counter[int]:
+    """By detector, whom former attempts at the job have erased, as the audit trail tells."""
+    if job.attempt < 2:
+        return Counter()
+    lines = AuditEntry.objects.filter(action=ERASED, at__gte=job.queued_at)
+    return Counter(int(line.object_id) for line in lines if line.detail.get("job") == job.pk)
 
 
 def _let_go(person: Person, job: Job, now: datetime, since: datetime) -> str:

@@ -140,7 +140,7 @@ def test_a_job_of_their_own_refuses_whoever_came_back(monkeypatch):
     assert of("old").filter(erased_at=None).count() == 2
 
 
-def test_a_run_that_was_killed_is_gone_on_with(monkeypatch):
+def test_a_run_that_was_killed_is_gone_on_with_and_counts_whom_it_erased_before(monkeypatch):
     event("a", DAYS + 2)
     event("b", DAYS + 1)
     begins, seen = retention.erase_at_once, []
@@ -158,8 +158,9 @@ def test_a_run_that_was_killed_is_gone_on_with(monkeypatch):
     assert not of("a").exists() and of("b").exists()
     monkeypatch.setattr(retention, "erase_at_once", begins)
     requeue_lost(timezone.now() + timedelta(hours=1))
-    assert run_job(job.pk, run_retention).result == {"payments": {"erased": 1}}
+    assert run_job(job.pk, run_retention).result == {"payments": {"erased": 2}}
     assert not of("b").exists()
+    assert AuditEntry.objects.filter(action="personal_data.erased").count() == 2
 
 
 def test_without_a_time_nothing_is_asked_for(settings):
