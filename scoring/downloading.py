@@ -13,7 +13,7 @@ import math
 import socket
 import ssl
 import time
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from accounts.addresses import is_allowed
@@ -61,8 +61,9 @@ class _Connection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection((self._address, self.port), CONNECT_SECONDS)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
-        self.sock.deadline = self._deadline
+        secured = cast(_Socket, self._tls.wrap_socket(plain, server_hostname=self.host))
+        secured.deadline = self._deadline
+        self.sock = secured
 
 
 def download(url: str, *, largest: int, deadline: float | None = None) -> bytes:
