@@ -2,7 +2,8 @@
 
 SCOPES = {
     "score": "Score events.",
-    "predictions:read": "Read predictions, alerts and cases.",
+    "predictions:read": "Read predictions.",
+    "cases:read": "Read alerts and cases.",
     "feedback:write": "Give feedback (labels) on predictions.",
     "lists:read": "Read the allow and deny lists.",
     "lists:write": "Put values on the allow and deny lists, and take them off.",

@@ -108,8 +108,8 @@ def case_comment(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         try:
             event = comment_on_case(case, text=form.cleaned_data["text"], actor=signed_in(request))
-        except SaidAlready as told:
-            messages.info(request, str(told))
+        except SaidAlready as again:
+            messages.info(request, str(again))
             return redirect("case_detail", pk=case.pk)
         except MoveRefused as refusal:
             form.add_error("text", str(refusal))

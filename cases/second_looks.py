@@ -6,6 +6,7 @@ disagree, 2/3 once a lead has sided with one of them. Training weighs by it.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -173,7 +174,8 @@ def hide_case(cases: Sequence[Case], look: SecondLook | None) -> None:
         if look is not None and case.pk == look.alert.case_id:
             case.disposition = case.reason_code = ""
             case.owner = None
-            case._prefetched_objects_cache["tags"] = Tag.objects.none()
+            prefetched: Any = case
+            prefetched._prefetched_objects_cache["tags"] = Tag.objects.none()
 
 
 def hide_outcomes(alerts: Sequence[Alert], since: datetime | None) -> None:

@@ -15,6 +15,11 @@ SECTIONS: Final[tuple[tuple[str, str, str], ...]] = (
         "Read what was decided and why; say what turned out to be true.",
         r"/api/v1/(predictions|feedback)",
     ),
+    (
+        "Alerts and cases",
+        "Read what needs a human, and what became of it.",
+        r"/api/v1/(alerts|cases)",
+    ),
     ("Lists", "Allow and deny lists of a detector.", r"/api/v1/detectors/{slug}/list-entries"),
     ("Sources", "Where events come from.", r"/api/v1/sources"),
     (

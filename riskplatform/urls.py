@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
     path("api/v1/auth/", include("accounts.api_urls")),
+    path("api/v1/", include("cases.api_urls")),
     path("api/v1/", include("models_registry.api_urls")),
     path("api/schema/", ApiSchema.as_view(), name="api_schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api_schema"), name="api_docs"),
