@@ -17,7 +17,7 @@ from cases.forgetting import forget_names
 from cases.linking import hold_mark
 from cases.links_models import EntityLink, KnownEntity, SharedValue
 from cases.models import Alert, Case
-from cases.selectors import SWEEP_REACH
+from cases.selectors import SWEEP_REACH, opens_alerts
 from cases.summing_up import tell_words_again
 from cases.workflow import LIVE_CASES, AlertStatus
 from jobs.models import Job
@@ -83,7 +83,7 @@ def why_not(person: Person, now: datetime) -> str:
         return "An alert about them is open. Close it first."
     flagged = person.predictions.exclude(selection_reason=SelectionReason.NONE)
     recent = flagged.filter(received_at__gte=now - SWEEP_REACH)
-    if recent.filter(alert_link=None, labels=None).exists():
+    if recent.filter(opens_alerts(), alert_link=None, labels=None).exists():
         return "An event of theirs waits for its alert. Close that first."
     if orders_in_force(person, now):
         return "They are on a list, or a rule is snoozed for them. Take that back first."

@@ -33,6 +33,7 @@ from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
 from scoring.labelling import Recorded, record_truths
 from scoring.models import Detector, Label
+from scoring.quiet_imports import without_alerts
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
 
 CHUNK = 5000
@@ -184,17 +185,22 @@ def import_file(
     source: EventSource,
     *,
     as_of: datetime | None = None,
+    alerts_from: datetime | None = None,
     on_progress: Progress = lambda done, report: None,
 ) -> ImportReport:
     """Import every row that is not there yet.
+
+    Events before `alerts_from` open no alert; None: what is flagged and has no label opens one,
+    however old it is.
 
     `as_of` is the moment from which the import looks at the file: a label becomes known
     `training.label_delay` after its event, and one not known by then is left out. Without it,
     every label of the file counts as known.
     """
     report, letters = ImportReport(rows=source.rows), DeadLetters(detector, source)
-    with _rare_collections():
+    with _rare_collections(), without_alerts(detector, alerts_from) as still:
         for chunk in source.chunks(CHUNK):
+            still()
             missing = _missing(detector, source, chunk, as_of, report, letters)
             for batch in _batches(source.spec, missing):
                 outcomes = score_events(detector.slug, batch.events, announce=False, waits=True)

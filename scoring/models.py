@@ -9,6 +9,7 @@ from django.db import models
 from django.urls import reverse
 
 from scoring import (  # noqa: F401 - where Django looks for models
+    import_models,
     policy_models,
     rule_request_models,
     rule_tally_models,

@@ -3,14 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from cases.models import Alert
-from cases.selectors import SWEEP_GRACE, SWEEP_REACH
+from cases.selectors import SWEEP_GRACE, SWEEP_REACH, opens_alerts
 from cases.services import open_alerts
 from cases.tasks import open_missed_alerts
+from scoring.import_models import QuietImport
 from scoring.labelling import record_label
-from scoring.models import Label, Prediction
+from scoring.models import Detector, Label, Prediction
+from scoring.quiet_imports import alerts_from_days, without_alerts
 from tests.cases.alerts import flagged
 from tests.factories import payment, scored
 
@@ -51,3 +54,46 @@ def test_what_is_approved_or_in_an_alert_is_left_alone():
     aged([*rows, scored("payments", payment())], SWEEP_GRACE * 2)
     open_missed_alerts()
     assert Alert.objects.get().predictions_count == 1
+
+
+def imported(alert_days, **changed):
+    """A flagged event of long ago as a run of that option leaves it, after the sweep's minute."""
+    with without_alerts(Detector.objects.get(), alerts_from_days(alert_days)) as still:
+        still()
+        rows = flagged("a", **changed)
+    back = SWEEP_GRACE * 2
+    Prediction.objects.update(received_at=F("received_at") - back)
+    QuietImport.objects.update(began_at=F("began_at") - back, ends_at=F("ends_at") - back)
+    open_missed_alerts()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("alert_days", "age", "opens"),
+    [(None, 400, 1), (30, 400, 0), (30, 3, 1), (0, 400, 0), (0, 0.01, 0)],
+)
+def test_an_import_opens_alerts_for_events_of_so_many_days(alert_days, age, opens):
+    when = timezone.now() - timedelta(days=age)
+    imported(alert_days, timestamp=when.isoformat())
+    assert Alert.objects.count() == opens
+
+
+def test_what_comes_after_a_quiet_import_opens_its_alert_however_old():
+    imported(0)
+    aged(flagged("b"), SWEEP_GRACE * 1.5)
+    open_missed_alerts()
+    assert Alert.objects.get().predictions_count == 1
+
+
+def test_an_import_that_is_cut_short_still_opens_none():
+    with pytest.raises(KeyboardInterrupt), without_alerts(Detector.objects.get(), timezone.now()):
+        flagged("a")
+        assert QuietImport.objects.get().ends_at > timezone.now()
+        raise KeyboardInterrupt
+    assert QuietImport.objects.get().ends_at <= timezone.now()
+
+
+def test_history_that_opens_no_alert_keeps_nobody_from_being_erased():
+    row = imported(0)[0]
+    waiting = Prediction.objects.filter(pk=row.pk, alert_link=None, labels=None)
+    assert waiting.exists() and not waiting.filter(opens_alerts()).exists()

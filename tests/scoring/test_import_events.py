@@ -1,10 +1,14 @@
 """`manage.py import_events`, where the database fails."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.utils import timezone
 
 from scoring import importing
+from scoring.import_models import QuietImport
 from scoring.management.commands import import_events
 from scoring.models import Prediction
 from scoring.services import score_events
@@ -48,3 +52,25 @@ def test_nothing_is_said_to_be_kept_where_the_import_had_not_begun(db, path, mon
     monkeypatch.setattr(import_events, "serving", unprepared)
     with pytest.raises(OperationalError, match="no such table"):
         call_command("import_events", str(path), detector="cards")
+
+
+def test_history_is_imported_without_alerts_where_that_is_said(cards_detector, path, capsys):
+    call_command("import_events", str(path), detector="cards", alert_days=30)
+    assert "UTC open no alert." in capsys.readouterr().out
+    noted = QuietImport.objects.get()
+    received = Prediction.objects.values_list("received_at", flat=True)
+    assert all(noted.began_at <= moment <= noted.ends_at for moment in received)
+    assert timezone.now() - noted.events_before >= timedelta(days=30)
+
+
+def test_an_import_that_says_nothing_leaves_alerts_as_they_are(cards_detector, path, capsys):
+    call_command("import_events", str(path), detector="cards")
+    assert not QuietImport.objects.exists()
+    assert "open no alert" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("days", ["-1", "many", "36501"])
+def test_other_numbers_of_days_are_refused(cards_detector, path, days):
+    with pytest.raises(CommandError, match="alert-days"):
+        call_command("import_events", str(path), "--detector=cards", f"--alert-days={days}")
+    assert not Prediction.objects.exists()

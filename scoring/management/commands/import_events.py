@@ -16,6 +16,7 @@ from scoring.deployment import UnknownDetector, serving
 from scoring.importing import ImportReport, import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.models import Detector
+from scoring.quiet_imports import add_alert_days, alerts_from_days
 
 WIDTH = 30
 
@@ -31,6 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--as-of", type=moment, metavar="TIME",
                             help="Leave out labels that were not known at this time; "
                             "default: the time of the file's last event.")  # fmt: skip
+        add_alert_days(parser)
         parser.add_argument("--limit", type=whole(1), help="Read at most so many rows.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,7 +45,8 @@ class Command(BaseCommand):
             detector = Detector.objects.get(slug=spec.slug)
             as_of = options["as_of"] or file.last_event_at()
             self._started = self._scoring_since = time.monotonic()
-            report = self._import(detector, file, as_of)
+            alerts_from = alerts_from_days(options["alert_days"])
+            report = self._import(detector, file, as_of, alerts_from)
         except UnknownDetector as error:
             raise CommandError(f"There is no detector '{options['detector']}'.") from error
         except FileProblem as error:
@@ -59,12 +62,22 @@ class Command(BaseCommand):
             f"{labelled_and_refused(report)}; "
             f"{ended - self._started:.0f} s, {rate:,.0f} events/s."
         )
+        if alerts_from is not None:
+            self.stdout.write(f"Events before {alerts_from:%Y-%m-%d %H:%M} UTC open no alert.")
         if report.dead_letters:
             self.stdout.write(f"Refused rows are in {report.dead_letters}.")
 
-    def _import(self, detector: Detector, file: EventFile, as_of: datetime | None) -> ImportReport:
+    def _import(
+        self,
+        detector: Detector,
+        file: EventFile,
+        as_of: datetime | None,
+        alerts_from: datetime | None,
+    ) -> ImportReport:
         try:
-            return import_file(detector, file, as_of=as_of, on_progress=self._bar)
+            return import_file(
+                detector, file, as_of=as_of, alerts_from=alerts_from, on_progress=self._bar
+            )
         except (OperationalError, InterfaceError) as error:
             raise CommandError(
                 f"The database failed: {str(error).strip()}. What was scored so far is kept: once"

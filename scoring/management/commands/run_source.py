@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from scoring.deployment import serving_of
 from scoring.importing import import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem, OwnSchema
+from scoring.quiet_imports import add_alert_days, alerts_from_days
 from scoring.source_models import FILES, Source
 from scoring.source_tallies import FileCount
 from scoring.sources import columns_of, how_it_comes, problems_of
@@ -20,6 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("source", help="Its slug.")
+        add_alert_days(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         slug = options["source"]
@@ -38,6 +40,7 @@ class Command(BaseCommand):
                 source.detector,
                 file,
                 as_of=file.last_event_at(),
+                alerts_from=alerts_from_days(options["alert_days"]),
                 on_progress=FileCount(source).note,
             )
         except FileProblem as error:
