@@ -17,7 +17,7 @@ from cases.forgetting import forget_names
 from cases.linking import hold_mark
 from cases.links_models import EntityLink, KnownEntity, SharedValue
 from cases.models import Alert, Case
-from cases.selectors import SWEEP_REACH, opens_alerts
+from cases.selectors import SWEEP_REACH
 from cases.summing_up import tell_words_again
 from cases.workflow import LIVE_CASES, AlertStatus
 from jobs.models import Job
@@ -37,6 +37,7 @@ from scoring.erasing import (
 )
 from scoring.feature_store.base import Key
 from scoring.models import Detector
+from scoring.selectors import opens_alerts
 
 ERASE = "cases.erase_person"
 ERASED = "personal_data.erased"

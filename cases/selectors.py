@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, DateTimeField, Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, DateTimeField, F, Prefetch, Q, QuerySet
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
@@ -14,23 +14,12 @@ from cases.exchange_rates import current_rates
 from cases.models import Alert, AlertPrediction, Touch
 from cases.workflow import AlertStatus
 from scoring.core.types import SelectionReason
-from scoring.import_models import QuietImport
 from scoring.models import Label, Prediction
+from scoring.selectors import opens_alerts
 
 SWEEP_GRACE = timedelta(seconds=60)
 SWEEP_REACH = timedelta(days=7)
 SWEEP_ROWS = 2000
-
-
-def opens_alerts() -> Q:
-    """Predictions that were not imported as history that opens no alert."""
-    quiet = QuietImport.objects.filter(
-        detector=OuterRef("detector"),
-        began_at__lte=OuterRef("received_at"),
-        ends_at__gte=OuterRef("received_at"),
-        events_before__gt=OuterRef("event_time"),
-    )
-    return ~Q(Exists(quiet.order_by()))
 
 
 def predictions_without_alert(now: datetime) -> list[UUID]:

@@ -4,13 +4,14 @@ from datetime import datetime
 from uuid import UUID
 
 import numpy as np
-from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from accounts import vault
 from scoring.core.bundle import BundleError
 from scoring.core.schema import key_text
 from scoring.core.types import Decision, Stage
 from scoring.deployment import RULES_ONLY, loaded
+from scoring.import_models import QuietImport
 from scoring.models import Deployment, Detector, Label, Prediction
 from scoring.policy_models import RuleVersion
 
@@ -157,3 +158,14 @@ def feature_importance(detector: Detector, digest: str) -> tuple[dict[str, float
         return {}, 0
     mean = np.abs(np.stack(found)).mean(axis=0)
     return dict(zip(names, mean.tolist(), strict=True)), len(found)
+
+
+def opens_alerts() -> Q:
+    """Predictions that were not imported as history that opens no alert."""
+    quiet = QuietImport.objects.filter(
+        detector=OuterRef("detector"),
+        began_at__lte=OuterRef("received_at"),
+        ends_at__gte=OuterRef("received_at"),
+        events_before__gt=OuterRef("event_time"),
+    )
+    return ~Q(Exists(quiet.order_by()))

@@ -232,7 +232,10 @@ def _way_of(source: Source) -> str:
     if source.source_type in PUSHED:
         return f"POST its events to /api/v1/sources/{source.slug}/events."
     if source.source_type in FILES:
-        return f"manage.py run_source {source.slug} imports the file."
+        return (
+            f"manage.py run_source {source.slug} imports the file;"
+            " with --alert-days 0 its events open no alerts."
+        )
     assert source.source_type in STREAMS  # noqa: S101 - the model has no other type
     return (
         "A consumer reads it, as long as one runs, and nothing else does:"

@@ -37,7 +37,7 @@ MEETING_PLACES = {
     "rebuilding",  # windows learnt anew, where a promotion changes what they track
     # What a page shows of a prediction, for the pages of every app.
     *("presenting", "prediction_reasons", "screened", "figures", "knowing", "usual"),
-    *("side_by_side", "timeline_figure"),
+    *("side_by_side", "timeline_figure", "standing_orders"),
     # A backtest: rules as rows and texts, what they read of stored events, and the editor, which it
     # gives back with what was typed when that cannot be tried.
     *("policy_models", "rule_editing", "rule_reports", "rule_forms", "rule_views"),

@@ -7,13 +7,14 @@ from django.db.models import F
 from django.utils import timezone
 
 from cases.models import Alert
-from cases.selectors import SWEEP_GRACE, SWEEP_REACH, opens_alerts
+from cases.selectors import SWEEP_GRACE, SWEEP_REACH
 from cases.services import open_alerts
 from cases.tasks import open_missed_alerts
 from scoring.import_models import QuietImport
 from scoring.labelling import record_label
 from scoring.models import Detector, Label, Prediction
 from scoring.quiet_imports import alerts_from_days, without_alerts
+from scoring.selectors import opens_alerts
 from tests.cases.alerts import flagged
 from tests.factories import payment, scored
 

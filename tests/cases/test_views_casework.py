@@ -1,7 +1,6 @@
 """Every button of a case page: who has it, what it does, what happens when it is refused."""
 
 from decimal import Decimal
-from urllib.parse import parse_qsl
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,7 +14,6 @@ from cases.casework import ask_to_close
 from cases.merging import merge_case
 from cases.models import Case
 from cases.services import comment_on_case
-from cases.tagging import set_tags
 from scoring.models import Label
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, case_of
@@ -374,25 +372,6 @@ def test_the_list_filters_counts_and_orders(reader, analyst, second, lead):
         assert list(reader.get(reverse("case_list"), query).context["page_obj"]) == found
     owners = next(s for s in shown.context["selects"] if s["name"] == "owner")["options"]
     assert owners == [("me", "Mine (1)"), ("none", "Nobody's (0)"), (str(second.pk), "second (1)")]
-
-
-def test_every_count_of_the_list_is_what_a_click_shows(reader, analyst, second):
-    mine, late, done = case_of(analyst, "a"), case_of(second, "b"), case_of(analyst, "c")
-    Case.objects.filter(pk=late.pk).update(priority=3, due_at="2020-01-01T00:00Z")
-    Case.objects.filter(pk=done.pk).update(status="closed", disposition="fraud")
-    set_tags(mine, names=["mule"], actor=analyst)
-    queries = ("", "owner=me", "priority=3", "tag=mule", "q=Odd", "status=all&owner=me",
-               "status=late&priority=3")  # fmt: skip
-    for query in map(dict, map(parse_qsl, queries)):
-        page = reader.get(reverse("case_list"), query).context
-        for tab in page["tabs"]:
-            shown = reader.get(reverse("case_list") + tab["url"]).context
-            assert shown["page_obj"].paginator.count == tab["count"], (query, tab)
-        for select in page["selects"]:
-            for value, label in select["options"]:
-                asked = query | {select["name"]: value}
-                found = reader.get(reverse("case_list"), asked).context["page_obj"]
-                assert label.endswith(f"({found.paginator.count})") or "(" not in label, asked
 
 
 def test_a_filter_pushes_its_address(reader, analyst):
