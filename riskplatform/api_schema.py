@@ -3,8 +3,9 @@
 API_SCHEMA = {
     "TITLE": "riskplatform",
     "DESCRIPTION": (
-        "Score events, read what was decided and why, say what turned out to be true, keep lists"
-        " and sources, train and promote models. Send an API key as `Authorization: Token <key>` or"
+        "Score events, read what was decided and why, say what turned out to be true, read alerts"
+        " and cases, keep lists and sources, train and promote models. Send an API key as"
+        " `Authorization: Token <key>` or"
         " `X-API-Key: <key>`, or a person's access token as `Authorization: Bearer <token>`."
     ),
     "POSTPROCESSING_HOOKS": [
@@ -21,6 +22,10 @@ API_SCHEMA = {
         "DecisionEnum": ["APPROVE", "REVIEW", "BLOCK"],
         "RuleStageEnum": ["live", "shadow"],
         "ListKindEnum": ["allow", "deny"],
+        "AlertStatusEnum": ["open", "in_case", "closed"],
+        "CaseStatusEnum": [
+            *("open", "investigating", "pending_approval", "closed", "reopened", "merged"),
+        ],
         "EvaluationKindEnum": "models_registry.evaluation_models.Evaluation.Kind",
         "ListedEnum": ["added", "standing", "repeated"],
         "TakenOffEnum": ["removed", "absent", "repeated"],
