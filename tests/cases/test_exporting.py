@@ -22,10 +22,10 @@ def reader(client, analyst):
 
 def test_a_table_that_does_not_hold_all_says_so_and_so_does_the_page(reader, analyst, monkeypatch):
     case = case_of(analyst, "a", "b", "c")
-    case_of(analyst, "d")
+    other = case_of(analyst, "d")
     address, own = reverse("case_export", args=["csv"]), url("case_alerts_export", case, "csv")
     monkeypatch.setattr("cases.exporting.MOST", 2)
-    assert [row["Case"][:3] for row in rows_of(reader.get(address))] == ["1", "2"]
+    assert {row["Case"] for row in rows_of(reader.get(address))} == {str(case.pk), str(other.pk)}
     assert rows_of(reader.get(own))[-1]["Alert"] == "Not all: the first 2 of 3 alerts."
     monkeypatch.setattr("cases.exporting.MOST", 1)
     assert rows_of(reader.get(address))[-1]["Case"] == "Not all: the first 1 of 2 cases."
