@@ -9,8 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import decision_costs
-from models_registry.core.metrics import average_precision, entity_precision_at_k, interval
-from models_registry.core.resampling import Blocks, effective_blocks, widened
+from models_registry.core.metrics import (
+    average_precision,
+    entity_hits_by_day,
+    entity_precision_at_k,
+    interval,
+)
+from models_registry.core.resampling import Blocks, effective_blocks, of_days, widened
 from scoring.core.spec import CostSpec
 
 LEVEL, LEVEL_OF_TWO = 0.95, 0.975
@@ -290,13 +295,18 @@ def paired_card_precision(
     resamples: int = 300,
 ) -> Difference:
     """Card precision@k of two risks float64[n] on the same days, resampled by block: whole
-    entities or days of them. The fewer blocks hold the positives, the wider the interval."""
+    entities or days of them. The fewer blocks hold the positives, or the more days differ, the
+    wider the interval."""
     positives = np.bincount(blocks.code, weights=labels == 1, minlength=blocks.n)
+    theirs, ours = (
+        entity_hits_by_day(labels, risk, entities, days, k) for risk in (champion, candidate)
+    )
     return _difference(
         _Cards(labels, champion, entities, days, k),
         _Cards(labels, candidate, entities, days, k),
         _Draws(blocks, seed, resamples),
         widened(LEVEL, effective_blocks(positives)),
+        by_day=(ours - theirs) / k,
     )
 
 
@@ -340,9 +350,16 @@ def _difference(
     candidate: "_Precision | _Cards | _Mean",
     draws: _Draws,
     level: float = LEVEL,
+    *,
+    by_day: FloatArray | None = None,
 ) -> Difference:
+    """`by_day` where it is a mean over days of the riskiest entities of each."""
     drawn = np.array([candidate.weighted(w) - champion.weighted(w) for w in draws])
-    low, high = interval(drawn, level)
+    if by_day is None:
+        low, high = interval(drawn, level)
+    else:
+        low, high = of_days(drawn, by_day, level)
+        low, high = max(-1.0, low), min(1.0, high)
     return Difference(
         champion=champion.value,
         candidate=candidate.value,

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from models_registry.core import resampling
 from models_registry.core.costs import decision_costs, losses
 from models_registry.core.kept_metrics import card_precision_at, cards_in
-from models_registry.core.metrics import NAN, calibration_groups, count_of, interval
+from models_registry.core.metrics import (
+    NAN,
+    calibration_groups,
+    count_of,
+    entity_hits_by_day,
+    interval,
+)
 from scoring.core.decision import Thresholds
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
@@ -178,7 +184,7 @@ def metric_intervals(
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
-    found[card] = _card_precision(drawn[card], values[card], level)
+    found[card] = _card_precision(judged, drawn[card], level)
     found |= _unmoved(found, values)
     if judged.traffic is not None:
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
@@ -302,16 +308,11 @@ def _reliability(
     return found
 
 
-def _card_precision(drawn: FloatArray, value: float, level: float) -> Bounds:
-    """The percentiles, moved by what the resamples are off on average (bias-corrected).
-
-    Each day has k places and no more. Days of a resample hold more bad entities or fewer, as some
-    are drawn twice and others not at all, and what one day has too many of another cannot take: so
-    the better the ranking, the further the draws lie below it.
-    """
-    low, high = interval(drawn, level)
-    off = value - float(np.nanmean(drawn)) if np.isfinite(low) else 0.0
-    return max(0.0, low + off), min(1.0, high + off)
+def _card_precision(judged: Judgement, drawn: FloatArray, level: float) -> Bounds:
+    k = judged.entities_a_day
+    hits = entity_hits_by_day(judged.labels, judged.risk, judged.entities, judged.days, k)
+    low, high = resampling.of_days(drawn, hits / k, level)
+    return max(0.0, low), min(1.0, high)
 
 
 def _calibration_error(sums: FloatArray, columns: FloatArray, level: float) -> Bounds:

@@ -143,12 +143,23 @@ def entity_precision_at_k(
     and label, and leaves the game after the day on which it was rightly found. Always divided by
     k: with few compromised entities the ceiling lies far below 1.
     """
-    if labels.size == 0:
-        return NAN
+    by_day = entity_hits_by_day(labels, scores, entities, days, k)
+    return int(by_day.sum()) / (by_day.size * k) if by_day.size else NAN
+
+
+def entity_hits_by_day(
+    labels: Labels,
+    scores: FloatArray,
+    entities: NDArray[Any],
+    days: NDArray[Any],
+    k: int = 100,
+) -> NDArray[np.intp]:
+    """intp[number of days]: what card precision@k is the mean of, how many of each day's k riskiest
+    entities were rightly found; the earliest day first."""
     entity_code = np.unique(entities, return_inverse=True)[1]
-    found = np.zeros(int(entity_code.max()) + 1, dtype=bool)
-    all_days, hit = np.unique(days), 0
-    for day in all_days:
+    found = np.zeros(int(entity_code.max(initial=-1)) + 1, dtype=bool)
+    hit = []
+    for day in np.unique(days):
         rows = np.flatnonzero((days == day) & ~found[entity_code])
         present, place = np.unique(entity_code[rows], return_inverse=True)
         top_score = np.full(present.size, -np.inf)
@@ -158,8 +169,8 @@ def entity_precision_at_k(
         alerts = np.argsort(-top_score, kind="stable")[:k]
         hits = present[alerts][bad[alerts]]
         found[hits] = True
-        hit += hits.size
-    return hit / (all_days.size * k)
+        hit.append(hits.size)
+    return np.array(hit, np.intp)
 
 
 def entity_precision_ceiling(

@@ -13,14 +13,14 @@ sorted once and a resample is a weighted count:
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, factorial, sqrt
+from math import exp, factorial, isfinite, sqrt
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.costs import exposures
-from models_registry.core.metrics import count_of
+from models_registry.core.metrics import count_of, interval
 
 LEAST_ENTITIES: Final = 50
 """Fewer entities are too few blocks to draw from."""
@@ -83,6 +83,28 @@ def widened(level: float, blocks: float) -> float:
     n = max(blocks, LEAST_WIDENED)
     wide = stdtrit(n - 1.0, (1.0 + level) / 2.0) * sqrt(n / (n - 1.0))
     return float(1.0 - 2.0 * ndtr(-wide))
+
+
+def of_days(drawn: FloatArray, by_day: FloatArray, level: float) -> tuple[float, float]:
+    """The middle `level` of what was drawn [resamples] of a mean over days of the riskiest k
+    entities of each, or of a difference of two; `by_day` [days]: what it is the mean of.
+
+    Percentiles alone are wrong in two ways. Each day has k places and no more, and days of a
+    resample hold more bad entities or fewer: what one day has too many of another cannot take, so
+    the better a ranking, the further its draws lie below it. They are moved by what they are off on
+    average. And a resample fills the place of an entity that was not drawn with the next one, so of
+    one place a day it tells too little spread (Bickel & Freedman 1981, "Some asymptotic theory for
+    the bootstrap": an extreme is not drawn as it varies). They spread at least as days do.
+    """
+    low, high = interval(drawn, level)
+    if not isfinite(low):
+        return low, high
+    value, spread = float(by_day.mean()), float(np.nanstd(drawn))
+    off = value - float(np.nanmean(drawn))
+    wider = 1.0
+    if by_day.size > 1 and spread > 0.0:
+        wider = max(1.0, float(by_day.std(ddof=1)) / sqrt(by_day.size) / spread)
+    return value + wider * (low + off - value), value + wider * (high + off - value)
 
 
 def draw(rng: np.random.Generator, n: int) -> Weights:

@@ -15,7 +15,7 @@ from models_registry.core.comparison import (
     paired_means,
 )
 from models_registry.core.metrics import average_precision, entity_precision_at_k
-from models_registry.core.resampling import Blocks, blocks_of
+from models_registry.core.resampling import Blocks, blocks_of, of_days
 from scoring.core.spec import CostSpec
 
 RNG = np.random.default_rng(11)
@@ -198,6 +198,37 @@ def test_paired_card_precision_of_a_better_ranking_lies_above():
         blocks=blocks_of(np.arange(3000), np.zeros(3000)),
     )  # fmt: skip
     assert found.low > 0.0
+
+
+def test_an_interval_of_days_is_as_wide_as_days_differ():
+    drawn, by_day = np.random.default_rng(1).normal(0.4, 0.01, 4000), np.tile([0.0, 1.0], 50)
+    low, high = of_days(drawn, by_day, 0.95)
+    assert (low, high) == pytest.approx((0.402, 0.598), abs=0.01)
+    low, high = of_days(drawn, np.full(100, 0.5), 0.95)
+    assert (low, high) == pytest.approx((0.480, 0.520), abs=0.002)
+
+
+def at_few_places(seed, k, powers):
+    """Some of 400 entities are bad for some days; the two rankings see it with different power."""
+    rng = np.random.default_rng(seed)
+    entities, days = rng.integers(0, 400, 3000), np.repeat(np.arange(30), 100)
+    begins, lasts = rng.integers(0, 30, 400), rng.geometric(0.4, 400)
+    bad, since = rng.random(400) < 0.15, days - begins[entities]
+    labels = (bad[entities] & (since >= 0) & (since < lasts[entities])).astype(int)
+    champion, candidate = (power * labels + rng.normal(size=3000) for power in powers)
+    return paired_card_precision(
+        labels, champion, candidate, entities=entities, days=days, k=k,
+        blocks=blocks_of(entities, days), resamples=60, seed=seed,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("k", "powers"), [(1, (1.5, 3.0)), (1, (3.5, 1.5)), (2, (1.5, 3.5))])
+def test_a_difference_in_card_precision_holds_the_truth_at_few_places(k, powers):
+    """The truth is what such events give on average."""
+    found = [at_few_places(seed, k, powers) for seed in range(60)]
+    truth = np.mean([one.difference for one in found])
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.9
+    assert all(one.low <= one.difference <= one.high for one in found)
 
 
 def test_days_of_few_entities_are_drawn_apart():
