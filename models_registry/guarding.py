@@ -24,6 +24,7 @@ from models_registry.core.live import decided_costs
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, roll_back
 from models_registry.promotion_models import PromotionGuard
+from models_registry.telling import tell_not_rolled_back
 from scoring.core.bundle import BundleError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import DECISIONS, Decision, SelectionReason
@@ -101,11 +102,13 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     before, after = _samples(*_looks(guard, matured, now), spec)
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
-    guard.fault = ""
+    known, guard.fault = bool(guard.fault), ""
     guard.save(update_fields=["before", "after", "checked_at", "fault"])
     over = now >= guard.until
     if found:
         rolled_back = _roll_back(guard, found, now=now)
+        if guard.fault and not known:
+            _put_on_record(guard, found, now=now)
         if over and not rolled_back:
             _end(guard, State.ENDED, now=now)
         return rolled_back
@@ -164,6 +167,14 @@ def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> 
     logger.warning("%s was rolled back by its guard: %s", guard.version, texts)
     guard.refresh_from_db()
     return True
+
+
+@transaction.atomic
+def _put_on_record(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> None:
+    """That it could not be rolled back, when that begins: only people can help."""
+    detail = {"breaches": [breach.guard for breach in found], "fault": guard.fault}
+    record_audit(actor=None, action="model.not_rolled_back", subject=guard.version, detail=detail)
+    tell_not_rolled_back(guard, day=now.date())
 
 
 @transaction.atomic

@@ -123,10 +123,12 @@ def _why_not(pending: PromotionRequest | None, version: ModelVersion, user: User
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the models page tells of a detector: a request that waits, or a roll-back."""
+    """What the models page tells of a detector: a request that waits, a roll-back, or a champion
+    that broke its guard and could not be rolled back."""
 
     pending: PromotionRequest | None
     broken: PromotionGuard | None
+    stuck: PromotionGuard | None
 
 
 def promotion_notices(detectors: Iterable[Detector]) -> dict[int, Notice]:
@@ -139,19 +141,21 @@ def promotion_notices(detectors: Iterable[Detector]) -> dict[int, Notice]:
         .defer("version__curves", "version__metrics", "version__comparison")
         .order_by("requested_at")
     }
-    broken = {
-        guard.detector_id: guard
-        for guard in PromotionGuard.objects.filter(
-            detector__in=wanted,
-            state=PromotionGuard.State.BROKEN,
-            ended_at__gte=timezone.now() - NEWS,
-            # Told until another version serves.
-            former__stage=Stage.CHAMPION,
-        )
-        .select_related("version", "former")
-        .order_by("ended_at")
+    # Both are told until another version serves.
+    broken = Q(
+        state=PromotionGuard.State.BROKEN,
+        ended_at__gte=timezone.now() - NEWS,
+        former__stage=Stage.CHAMPION,
+    )
+    stuck = ~Q(state=PromotionGuard.State.BROKEN) & ~Q(fault="") & Q(version__stage=Stage.CHAMPION)
+    guards: dict[bool, dict[int, PromotionGuard]] = {True: {}, False: {}}
+    rows = PromotionGuard.objects.filter(broken | stuck, detector__in=wanted)
+    for guard in rows.select_related("version", "former").order_by("since", "id"):
+        guards[guard.state == PromotionGuard.State.BROKEN][guard.detector_id] = guard
+    return {
+        pk: Notice(pending.get(pk), guards[True].get(pk), guards[False].get(pk))
+        for pk in pending.keys() | guards[True].keys() | guards[False].keys()
     }
-    return {pk: Notice(pending.get(pk), broken.get(pk)) for pk in pending.keys() | broken.keys()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What of models is told to people and other systems. Words only; who is told, and how, is for
 `notifications`."""
 
+from datetime import date
 from uuid import uuid4
 
 from django.urls import reverse
@@ -8,6 +9,7 @@ from django.urls import reverse
 from accounts.models import User
 from models_registry.drift_models import DriftCheck
 from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion_models import PromotionGuard
 from notifications.services import notify
 
 
@@ -44,6 +46,20 @@ def tell_installed(
             "previous": previous.label if previous else None,
             "by_platform": actor is None,
         },
+    )
+
+
+def tell_not_rolled_back(guard: PromotionGuard, *, day: date) -> None:
+    """A champion broke its guard and goes on serving, as the guard's `fault` says; once a day."""
+    version, former = guard.version, guard.former
+    notify(
+        "model.not_rolled_back",
+        key=f"model.not_rolled_back:{guard.pk}:{day}",
+        subject=f"{version.detector.name}: {version.label} broke its guard and still serves",
+        text=f"{guard.fault} Put the bundle of {former.label} back, or promote another version.",
+        url=version.get_absolute_url(),
+        about=version.detector.slug,
+        data={"version": version.label, "former": former.label},
     )
 
 

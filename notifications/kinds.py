@@ -90,6 +90,14 @@ KINDS: dict[str, Kind] = {
             critical=True,
         ),
         Kind(
+            "model.not_rolled_back",
+            "A model broke its guard and could not be rolled back",
+            _MODELS,
+            roles=(MODEL_OWNER, LEAD),
+            channels=_BOTH,
+            critical=True,
+        ),
+        Kind(
             "drift.alarm",
             "A model's data drifts",
             _MODELS,

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -276,6 +277,21 @@ def test_a_guard_that_cannot_roll_back_ends_with_its_time_and_keeps_the_fault(gu
         guard.refresh_from_db()
         assert (guard.state, guard.checked_at) == (state, when)
         assert "could not be rolled back" in guard.fault
+        assert AuditEntry.objects.filter(action="model.not_rolled_back").count() == 1
+
+
+def test_owners_are_told_once_that_it_could_not_be_rolled_back(guard, client, owner):
+    ModelVersion.objects.filter(number=1).update(digest="f" * 64)
+    Prediction.objects.update(bundle_digest="f" * 64)
+    worsen(latency_us=900_000)
+    client.force_login(owner)
+    for when in (now(), guard.until):
+        assert not check_guard(PromotionGuard.objects.get(), now=when)
+        told = owner.notification_receipts.filter(kind="model.not_rolled_back")
+        assert [receipt.notification.critical for receipt in told] == [True]
+        for page in (reverse("model_list"), guard.version.get_absolute_url()):
+            shown = client.get(page).content.decode()
+            assert "could not be rolled back" in shown and "are too few" not in shown
 
 
 def test_a_fault_is_told_only_as_long_as_it_lasts(guard):
