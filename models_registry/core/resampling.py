@@ -94,7 +94,8 @@ def of_days(drawn: FloatArray, by_day: FloatArray, level: float) -> tuple[float,
     the better a ranking, the further its draws lie below it. They are moved by what they are off on
     average. And a resample fills the place of an entity that was not drawn with the next one, so of
     one place a day it tells too little spread (Bickel & Freedman 1981, "Some asymptotic theory for
-    the bootstrap": an extreme is not drawn as it varies). They spread at least as days do.
+    the bootstrap": an extreme is not drawn as it varies). They spread at least as one day differs
+    from the next: from all others it differs by more, as those that were found leave the game.
     """
     low, high = interval(drawn, level)
     if not isfinite(low):
@@ -103,7 +104,9 @@ def of_days(drawn: FloatArray, by_day: FloatArray, level: float) -> tuple[float,
     off = value - float(np.nanmean(drawn))
     wider = 1.0
     if by_day.size > 1 and spread > 0.0:
-        wider = max(1.0, float(by_day.std(ddof=1)) / sqrt(by_day.size) / spread)
+        # Von Neumann 1941, "Distribution of the ratio of the mean square successive difference".
+        a_day = sqrt(float(np.square(np.diff(by_day)).mean()) / 2.0)
+        wider = max(1.0, a_day / sqrt(by_day.size) / spread)
     return value + wider * (low + off - value), value + wider * (high + off - value)
 
 
