@@ -54,12 +54,12 @@ def open_alerts(prediction_ids: Sequence[UUID]) -> int:
     done = linked(list(prediction_ids))
     groups: dict[tuple[int, str], list[Prediction]] = defaultdict(list)
     fresh = [pk for pk in prediction_ids if pk not in done]
-    for prediction in Prediction.objects.filter(pk__in=fresh).order_by("event_time", "pk"):
+    rows = Prediction.objects.filter(pk__in=fresh).prefetch_related("detector")
+    for prediction in rows.order_by("event_time", "pk"):
         groups[prediction.detector_id, prediction.entity].append(prediction)
-    added, routes = 0, Routes()
     if not groups:
         return 0
-    known, rates = Known(), current_rates()
+    added, routes, known, rates = 0, Routes(), Known(), current_rates()
     for predictions in groups.values():
         try:
             added += _group(predictions, routes, known, rates)
@@ -75,6 +75,7 @@ def _group(predictions: list[Prediction], routes: Routes, known: Known, rates: R
         try:
             with transaction.atomic():
                 alert = _live_alert(predictions[0])
+                alert.detector = predictions[0].detector  # One object for all alerts of it.
                 level, is_new = alert.level, not alert.predictions_count
                 done = linked([prediction.pk for prediction in predictions])
                 new = [prediction for prediction in predictions if prediction.pk not in done]

@@ -18,10 +18,10 @@ from cases.workflow import AlertStatus
 from scoring import deployment
 from scoring.core.bundle import BundleError
 from scoring.core.decision import RULES_ALONE
-from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import SelectionReason
-from scoring.models import Detector, Prediction
+from scoring.models import Prediction
+from scoring.presenting import SpecCache
 
 logger = logging.getLogger(__name__)
 SUMMED = 200
@@ -47,27 +47,21 @@ class Known:
     """What summing up reads besides the alert, looked up once for many alerts of one run."""
 
     minutes: Mapping[Cell, float] = field(default_factory=minutes_known)
-    _detectors: dict[int, tuple[Detector, DetectorSpec | None]] = field(default_factory=dict)
+    specs: SpecCache = field(default_factory=SpecCache)
     _facets: dict[Facet, AlertFacet] = field(default_factory=dict)
-
-    def detector(self, alert: Alert) -> tuple[Detector, DetectorSpec | None]:
-        """The alert's detector and its declaration (None: it cannot be read)."""
-        if alert.detector_id not in self._detectors:
-            self._detectors[alert.detector_id] = alert.detector, _spec(alert.detector)
-        return self._detectors[alert.detector_id]
 
     def facet(self, key: Facet) -> AlertFacet:
         """The facet, made if there is none. One made just now may still be rolled back, so only
         what was found is remembered."""
-        if key not in self._facets:
-            detector_id, level, reason, rules = key
-            facet, made = AlertFacet.objects.get_or_create(
-                detector_id=detector_id, level=level, reason=reason, rules=rules
-            )
-            if made:
-                return facet
+        if key in self._facets:
+            return self._facets[key]
+        detector_id, level, reason, rules = key
+        facet, made = AlertFacet.objects.get_or_create(
+            detector_id=detector_id, level=level, reason=reason, rules=rules
+        )
+        if not made:
             self._facets[key] = facet
-        return self._facets[key]
+        return facet
 
 
 def sum_up(alert: Alert, new: Sequence[Prediction], known: Known, *, is_new: bool = False) -> None:
@@ -76,8 +70,7 @@ def sum_up(alert: Alert, new: Sequence[Prediction], known: Known, *, is_new: boo
     `new` are predictions that it has just taken in; `alert.expected_loss` is up to date. `is_new`:
     it was opened for them, so it has no words yet.
     """
-    top = alert.top_prediction
-    alert.detector, spec = known.detector(alert)
+    top, spec = alert.top_prediction, known.specs.of(alert.detector)
     alert.handling_minutes = predict(
         known.minutes, alert.detector_id, alert.level, alert.predictions_count
     )
@@ -106,13 +99,6 @@ def facet_of(detector_id: int, level: int, top: Prediction) -> Facet:
     return detector_id, level, (reasons[0] if reasons else "")[:64], f"{rules} " if rules else ""
 
 
-def _spec(detector: Detector) -> DetectorSpec | None:
-    try:
-        return detector.spec()
-    except SpecError:
-        return None
-
-
 def _gap(top: Prediction) -> float | None:
     """How far its probability lies from the review threshold of the bundle that gave it."""
     if top.risk is None:
@@ -129,7 +115,7 @@ def tell_words_again(alert: Alert) -> None:
     """Keep the words of what the alert holds as it stands now, and forget all others."""
     AlertText.objects.filter(alert=alert).delete()
     held = Prediction.objects.filter(alert_link__alert=alert).order_by("pk").only(*SAID)
-    _keep_words(alert, held.iterator(chunk_size=500), _spec(alert.detector))
+    _keep_words(alert, held.iterator(chunk_size=500), SpecCache().of(alert.detector))
 
 
 def _keep_words(
