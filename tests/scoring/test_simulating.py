@@ -1,6 +1,6 @@
 """Simulated events take the ordinary path; their truth comes when it is known."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -11,28 +11,37 @@ from scoring.due_truths import DueTruths, Truth
 from scoring.models import Label, Prediction
 from scoring.policies import set_policy
 from scoring.simulating import simulate_history, simulate_live, truths_to_come
+from scoring.simulation.stream import history
 from tests.factories import START, shipped_detector
 
 pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def still_clock(monkeypatch):
+    """What is simulated follows from its times: these tests draw the same events every day."""
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.mark.parametrize("slug", ["fraud", "anomaly", "payments", "cards"])
 def test_a_history_is_scored_and_labelled_as_far_as_its_truth_is_known(slug):
-    detector, now = shipped_detector(slug), timezone.now()
-    done = simulate_history(detector, start=now - timedelta(days=20), end=now, events=400, seed=3)
+    detector = shipped_detector(slug)
+    span = {"start": NOW - timedelta(days=20), "end": NOW, "events": 400, "seed": 3}
+    done = simulate_history(detector, **span)
     assert done == Prediction.objects.count() > 200
     labels = Label.objects.filter(source=Label.Source.SIMULATOR)
-    assert 0 < labels.count() < done
-    assert not labels.filter(label_time__gt=now + timedelta(minutes=1)).exists()
+    known = sum(event.label_time <= NOW for event in history(slug, **span))
+    assert 0 < labels.count() == known < done
+    assert not labels.filter(label_time__gt=NOW).exists()
     assert not Alert.objects.exists()
 
 
 def test_what_was_flagged_before_a_day_has_its_label_the_day_after(payments_detector, lead):
     set_policy(payments_detector, audit_rate=1.0, author=lead)  # all are looked at
-    now = timezone.now()
-    start, until = now - timedelta(days=8), now - timedelta(days=3)
+    start, until = NOW - timedelta(days=8), NOW - timedelta(days=3)
     simulate_history(
-        payments_detector, start=start, end=now, events=300, seed=3, settled_until=until
+        payments_detector, start=start, end=NOW, events=300, seed=3, settled_until=until
     )
     flagged = Prediction.objects.exclude(selection_reason="")
     before = flagged.filter(event_time__lt=until)
@@ -73,7 +82,7 @@ class Clock:
     ahead = timedelta(0)
 
     def now(self):
-        return timezone.now() + self.ahead
+        return NOW + self.ahead
 
 
 def trickle(detector, events, monkeypatch, ahead=0):
@@ -106,8 +115,8 @@ def test_a_truth_that_comes_due_after_a_restart_is_recorded_all_the_same(
 def test_what_a_history_leaves_unknown_is_recorded_by_who_simulates_next(
     payments_detector, monkeypatch, settings, tmp_path
 ):
-    settings.VAR_DIR, now = tmp_path, timezone.now()
-    span = {"start": now - timedelta(days=2), "end": now}
+    settings.VAR_DIR = tmp_path
+    span = {"start": NOW - timedelta(days=2), "end": NOW}
     simulate_history(payments_detector, **span, events=100, seed=3)
     first = set(Prediction.objects.values_list("pk", flat=True))
     known = Label.objects.count()
