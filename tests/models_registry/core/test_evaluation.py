@@ -1,5 +1,6 @@
 """Every number of an evaluation: by hand, by scikit-learn, and with an interval that holds."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -316,3 +317,14 @@ def test_few_bad_entities_widen_the_interval_as_student_would():
     # t with 3 degrees of freedom, 3.18, times the root of 4/3: the normal's 99.98 %.
     assert _level(few) == pytest.approx(0.99976, abs=1e-4)
     assert _level(np.append(many, [1000.0])) > _level(many)
+
+
+def test_its_memory_does_not_grow_with_the_curves_of_calibration():
+    """Twenty columns of 8 bytes a row; one for each number of each group would be forty more."""
+    given = drawn(n=100_000, entities=2_000)
+    judge(BY_HAND)  # whatever is imported on the way is not its memory
+    tracemalloc.start()
+    judge(given, resamples=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 8 * 100_000 * 1.25
