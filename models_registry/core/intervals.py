@@ -29,6 +29,11 @@ PROPORTIONS: Final = {
     "alert_rate": ("flagged", "rows"),
 }
 
+PRODUCTS: Final = ("cost_squared", "cost_times_rows", "rows_squared")
+"""Per block, beside its cost and its rows."""
+LEAST_TELLING: Final = 6.0
+"""Effective blocks with positives below which a resample's own spread of the cost tells nothing."""
+
 ROUNDING: Final = 1e-12
 DAY: Final = 86400.0
 
@@ -174,12 +179,17 @@ def metric_intervals(
     bands = list(judged.bands.values()) if judged.calibrated else []
     by_block = _sums_of_blocks(judged, blocks, columns, [*groups, *bands])
     totals, ranks = _drawn(judged, blocks, by_block, seed=seed, resamples=resamples)
-    sums = dict(zip(columns, totals.T, strict=False))
+    names = _names(columns)
+    sums = dict(zip(names, totals.T, strict=False))
     card = card_precision_at(judged.entities_a_day)
     rankings = (*RANKS, card)
     drawn = dict(zip(rankings, ranks.T, strict=True)) | ratios(sums, judged.costs)
-    level = _level(np.bincount(blocks.code, weights=columns["positives"]))
+    effective = resampling.effective_blocks(by_block[:, names.index("positives")])
+    level = resampling.widened(resampling.LEVEL, effective)
     found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
+    if "cost" in columns and effective >= LEAST_TELLING:
+        seen = dict(zip(names, by_block[:, : len(names)].sum(axis=0), strict=True))
+        found["cost_per_event"] = _mean_cost(sums, seen, found["cost_per_event"])
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
@@ -190,7 +200,7 @@ def metric_intervals(
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
     reliability: dict[str, list[Bounds]] = {}
     if groups:
-        first, last = len(columns), len(columns) + 3 * len(groups)
+        first, last = len(names), len(names) + 3 * len(groups)
         by_group = totals[:, first:last]
         found["calibration_error"] = _calibration_error(
             by_group, by_block[:, first:last].sum(axis=0), level
@@ -242,21 +252,30 @@ def _alert_rate(judged: Judgement, traffic: Traffic, *, seed: int, resamples: in
     return (low, high) if low < high else wilson(float(flagged.sum()), float(flagged.size))
 
 
+def _names(columns: Sums) -> list[str]:
+    """Of what each block has a sum of, before those of groups."""
+    return [*columns, *(PRODUCTS if "cost" in columns else ())]
+
+
 def _sums_of_blocks(
     judged: Judgement,
     blocks: resampling.Blocks,
     columns: Sums,
     groups: list[NDArray[np.intp]],
 ) -> FloatArray:
-    """float64[n_blocks, columns + 3 * groups]: the columns, then of each group its rows, their
-    risk, their positives. Of a group only its own rows are touched: a million of them fill 8 MB a
-    column, and there may be forty."""
-    found = np.empty((blocks.n, len(columns) + 3 * len(groups)))
+    """float64[n_blocks, names + 3 * groups]: `_names`, then of each group its rows, their risk,
+    their positives. Of a group only its own rows are touched: a million of them fill 8 MB a column,
+    and there may be forty."""
+    names = _names(columns)
+    found = np.empty((blocks.n, len(names) + 3 * len(groups)))
     for place, column in enumerate(columns.values()):
         found[:, place] = np.bincount(blocks.code, weights=column, minlength=blocks.n)
+    if "cost" in columns:
+        cost, rows = (found[:, names.index(name)] for name in ("cost", "rows"))
+        found[:, len(columns) : len(names)] = resampling.products(cost, rows)
     positive = (judged.labels == 1).astype(np.float64)
     for number, group in enumerate(groups):
-        code, place = blocks.code[group], len(columns) + 3 * number
+        code, place = blocks.code[group], len(names) + 3 * number
         for offset, weights in enumerate((None, judged.risk[group], positive[group])):
             found[:, place + offset] = np.bincount(code, weights=weights, minlength=blocks.n)
     return found
@@ -340,6 +359,16 @@ def _card_precision(judged: Judgement, drawn: FloatArray, level: float) -> Bound
     hits = entity_hits_by_day(judged.labels, judged.risk, judged.entities, judged.days, k)
     low, high = resampling.of_days(drawn, hits / k, level)
     return max(0.0, low), min(1.0, high)
+
+
+def _mean_cost(sums: Sums, seen: Mapping[str, float], percentiles: Bounds) -> Bounds:
+    """Of the cost per event, never below 0; the `percentiles` where no resample varies."""
+    parts = ("cost", "rows", *PRODUCTS)
+    drawn = np.stack([sums[name] for name in parts], axis=1)
+    low, high = resampling.of_ratio(
+        drawn, np.array([seen[name] for name in parts]), resampling.LEVEL
+    )
+    return (max(0.0, low), high) if np.isfinite([low, high]).all() else percentiles
 
 
 def _calibration_error(sums: FloatArray, totals: FloatArray, level: float) -> Bounds:

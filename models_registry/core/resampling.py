@@ -110,6 +110,36 @@ def of_days(drawn: FloatArray, by_day: FloatArray, level: float) -> tuple[float,
     return value + wider * (low + off - value), value + wider * (high + off - value)
 
 
+def products(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """float64[n_blocks, 3]: what `of_ratio` needs beside the sums of each block themselves."""
+    return np.stack([part * part, part * whole, whole * whole], axis=1)
+
+
+def of_ratio(drawn: FloatArray, seen: FloatArray, level: float) -> tuple[float, float]:
+    """The bootstrap-t interval of part / whole, two sums over blocks (Efron & Tibshirani 1993, "An
+    introduction to the bootstrap", 12.5). `seen` [5]: both sums and those of their `products`;
+    `drawn` [resamples, 5]: the same of each resample. NaN where no resample varies.
+
+    A sum of amounts hangs on its few largest ones: a sample that lacks them has too low a mean and
+    too small a spread at once, so percentiles reach too little up. Each resample is judged by the
+    spread that it shows itself.
+    """
+    value, error = _ratio_and_error(seen)
+    values, errors = _ratio_and_error(drawn.T)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = interval((values - value) / errors, level)
+    return float(value - high * error), float(value - low * error)
+
+
+def _ratio_and_error(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(ratio, standard error) of sums [5, ...]; NaN without a whole."""
+    part, whole, squared, crossed, whole_squared = sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = part / whole
+        spread = squared - 2.0 * ratio * crossed + ratio * ratio * whole_squared
+        return ratio, np.sqrt(np.maximum(spread, 0.0)) / whole
+
+
 def draw(rng: np.random.Generator, n: int) -> Weights:
     """How often each of `n` blocks occurs in one resample."""
     return _POISSON[rng.integers(0, _DRAWS, n, dtype=np.uint16)]
