@@ -14,7 +14,7 @@ from accounts.models import User
 from jobs.models import Job
 from models_registry.beside_champion import Judged, compare_with_present, unseen_from
 from models_registry.core.comparison import Contender, compare
-from models_registry.core.intervals import DAY
+from models_registry.core.judgement import DAY
 from models_registry.core.kept_metrics import cards_in
 from models_registry.core.learners.catalogue import make_learner
 from models_registry.core.metrics import cards_a_day

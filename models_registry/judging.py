@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models_registry.core import audit
 from models_registry.core.evaluation import evaluate
-from models_registry.core.intervals import DAY, Traffic
+from models_registry.core.judgement import DAY, Traffic
 from models_registry.core.resampling import Blocks, blocks_of
 from models_registry.core.selection import AUDITED
 from models_registry.datasets import Rows

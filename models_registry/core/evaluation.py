@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from models_registry.core import metrics
 from models_registry.core.costs import cost_points
-from models_registry.core.intervals import DAY, Judgement, Traffic, metric_intervals, ratios
+from models_registry.core.intervals import metric_intervals
+from models_registry.core.judgement import DAY, Judgement, Traffic, ratios
 from models_registry.core.kept_metrics import OF_LEGITIMATE, OF_POSITIVES, card_precision_at
 from models_registry.core.resampling import RESAMPLES
 from models_registry.core.threshold_curve import threshold_curve

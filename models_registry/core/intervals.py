@@ -8,159 +8,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core import resampling
-from models_registry.core.costs import decision_costs, losses
+from models_registry.core.judgement import PROPORTIONS, Judgement, Sums, Traffic, divide, ratios
 from models_registry.core.kept_metrics import card_precision_at, cards_in
-from models_registry.core.metrics import (
-    NAN,
-    calibration_groups,
-    count_of,
-    entity_hits_by_day,
-    interval,
-)
-from scoring.core.decision import Thresholds
+from models_registry.core.metrics import NAN, calibration_groups, entity_hits_by_day, interval
 from scoring.core.shares import wilson
-from scoring.core.spec import CostSpec
-from scoring.core.types import RISK_LEVELS
 
 RANKS: Final = ("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate")
-PROPORTIONS: Final = {
-    "precision": ("hits", "flagged"),
-    "recall": ("hits", "positives"),
-    "alert_rate": ("flagged", "rows"),
-}
-
 PRODUCTS: Final = ("cost_squared", "cost_times_rows", "rows_squared")
 """Per block, beside its cost and its rows."""
 LEAST_TELLING: Final = 6.0
 """Effective blocks with positives below which a resample's own spread of the cost tells nothing."""
-
 ROUNDING: Final = 1e-12
-DAY: Final = 86400.0
 
 FloatArray = NDArray[np.float64]
+Groups = list[NDArray[np.intp]]
 Bounds = tuple[float, float]
-Sums = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """All events of the judged time, whatever is known of them; all arrays [m].
+class _Resampled:
+    """Sums over rows: of each block [n_blocks, k] and of each resample [resamples, k]. The columns
+    are the named ones, then three of each group, three of each band. `ranks` [resamples, 5]."""
 
-    `event_time` in seconds, UTC.
-    """
-
-    risk: FloatArray
-    entities: NDArray[Any]
-    event_time: FloatArray
-
-    @property
-    def days(self) -> NDArray[np.int64]:
-        """The day of each event."""
-        return (self.event_time // DAY).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Judged rows; all arrays [n]. `amounts` None where none is known, `days` any codes of days.
-
-    `calibrated`: `risk` is a probability. `traffic` where only some of its events are judged.
-    """
-
-    labels: NDArray[Any]
-    risk: FloatArray
-    calibrated: bool
-    amounts: FloatArray | None
-    entities: NDArray[Any]
-    days: NDArray[Any]
-    thresholds: Thresholds
-    costs: CostSpec
-    entities_a_day: int
-    traffic: Traffic | None = None
+    blocks: resampling.Blocks
+    names: list[str]
+    groups: Groups
+    bands: Groups
+    by_block: FloatArray
+    totals: FloatArray
+    ranks: FloatArray
 
     @property
-    def alert_rate(self) -> float:
-        """Share of all events at or above the review threshold."""
-        everything = self.risk if self.traffic is None else self.traffic.risk
-        return float((everything >= self.thresholds.review).mean()) if everything.size else NAN
+    def sums(self) -> dict[str, FloatArray]:
+        """float64[resamples] by name."""
+        return dict(zip(self.names, self.totals.T, strict=False))
 
     @property
-    def seen(self) -> float:
-        """The share of the rows that lies among the `capacity` riskiest of all events."""
-        capacity = self.costs.capacity
-        if self.traffic is None or not self.risk.size:
-            return capacity
-        everything = np.sort(self.traffic.risk)[::-1]
-        places = count_of(capacity, everything.size)
-        if not places:
-            return 0.0
-        last = everything[places - 1]
-        # Of those that tie at the last place as many as there is room for.
-        ties = (places - (everything > last).sum()) / (everything == last).sum()
-        seen = (self.risk > last).sum() + count_of(ties, (self.risk == last).sum())
-        return float(min(1.0, (seen + 0.5) / self.risk.size))
+    def seen(self) -> dict[str, float]:
+        """Of all rows, as they are."""
+        named = self.by_block[:, : len(self.names)].sum(axis=0)
+        return dict(zip(self.names, named.tolist(), strict=True))
 
     @property
-    def bands(self) -> dict[str, NDArray[np.intp]]:
-        """The rows of each risk band that has any, the lowest band first."""
-        bounds = self.thresholds
-        place = np.zeros(self.risk.size, np.intp)
-        for number, low in enumerate((bounds.medium, bounds.high, bounds.critical), start=1):
-            place[self.risk >= low] = number
-        found = {str(level): np.flatnonzero(place == i) for i, level in enumerate(RISK_LEVELS)}
-        return {level: rows for level, rows in found.items() if rows.size}
+    def of_groups(self) -> slice:
+        """Their columns; those of the bands follow."""
+        return slice(len(self.names), len(self.names) + 3 * len(self.groups))
 
-    def columns(self) -> dict[str, FloatArray]:
-        """What is added up, one value a row: every metric but the rankings is a ratio of sums."""
-        flagged, positive = self.risk >= self.thresholds.review, self.labels == 1
-        found = {
-            "rows": np.ones(self.labels.size),
-            "positives": positive.astype(np.float64),
-            "flagged": flagged.astype(np.float64),
-            "hits": (flagged & positive).astype(np.float64),
-        }
-        if self.calibrated:
-            found["squared_error"] = (self.risk - self.labels) ** 2
-        if self.amounts is not None:
-            found["lost_if_approved"] = losses(self.labels, self.amounts, self.costs)
-            found["cost"] = decision_costs(
-                self.labels,
-                self.risk,
-                self.amounts,
-                review=self.thresholds.review,
-                block=self.thresholds.block,
-                costs=self.costs,
-            )
-        return found
-
-
-def ratios(sums: Sums, costs: CostSpec) -> dict[str, FloatArray]:
-    """Metrics from sums; every entry has the shape of the sums. NaN where nothing can be said:
-    of precision and F1 that is where nothing is bad, nothing is legitimate or nothing is flagged,
-    of false alerts where nothing is legitimate or nothing is rightly flagged."""
-    rows, positives, flagged, hits = (
-        np.asarray(sums[name], float) for name in ("rows", "positives", "flagged", "hits")
-    )
-    found = {name: _divide(sums[part], sums[whole]) for name, (part, whole) in PROPORTIONS.items()}
-    fallible = rows > positives
-    telling = (positives > 0) & (flagged > 0) & fallible
-    found["precision"] = np.where(telling, found["precision"], NAN)
-    found["f1"] = _divide(2 * hits, np.where(telling, flagged + positives, 0.0))
-    found["false_alerts_per_true_alert"] = _divide(flagged - hits, np.where(fallible, hits, 0.0))
-    if "squared_error" in sums:
-        found["brier"] = _divide(sums["squared_error"], rows)
-    if "cost" in sums:
-        # Doing without a model: the cheaper of approving and of reviewing everything. Of these rows
-        # alone, as the cost is: what approving the unlabelled ones loses nobody knows.
-        without = np.minimum(sums["lost_if_approved"], costs.review_cost * rows)
-        found["cost_per_event"] = _divide(sums["cost"], rows)
-        found["savings"] = 1.0 - _divide(sums["cost"], without)
-    return found
-
-
-def _divide(part: Any, whole: Any) -> FloatArray:
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
-    found: FloatArray = np.divide(part, whole, out=np.full(whole.shape, NAN), where=whole > 0)
-    return found
+    @property
+    def effective(self) -> float:
+        """How many blocks of one size would hold the positives."""
+        return resampling.effective_blocks(self.by_block[:, self.names.index("positives")])
 
 
 def metric_intervals(
@@ -173,48 +70,47 @@ def metric_intervals(
     that no resample changes nothing can be told. The rates are those of the calibration groups
     (`calibration`) and of the risk bands (`calibration_bands`); none uncalibrated.
     """
-    blocks = resampling.blocks_of(judged.entities, judged.days)
-    columns = judged.columns()
-    groups = calibration_groups(judged.risk) if judged.calibrated else []
-    bands = list(judged.bands.values()) if judged.calibrated else []
-    by_block = _sums_of_blocks(judged, blocks, columns, [*groups, *bands])
-    totals, ranks = _drawn(judged, blocks, by_block, seed=seed, resamples=resamples)
-    names = _names(columns)
-    sums = dict(zip(names, totals.T, strict=False))
-    card = card_precision_at(judged.entities_a_day)
-    rankings = (*RANKS, card)
-    drawn = dict(zip(rankings, ranks.T, strict=True)) | ratios(sums, judged.costs)
-    effective = resampling.effective_blocks(by_block[:, names.index("positives")])
-    level = resampling.widened(resampling.LEVEL, effective)
-    found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
-    if "cost" in columns and effective >= LEAST_TELLING:
-        seen = dict(zip(names, by_block[:, : len(names)].sum(axis=0), strict=True))
-        found["cost_per_event"] = _mean_cost(sums, seen, found["cost_per_event"])
-    for name, (part, whole) in PROPORTIONS.items():
-        if found[name][0] == found[name][1]:
-            found[name] = wilson(float(columns[part].sum()), float(columns[whole].sum()))
-    found["roc_auc"] = _roc_area(drawn["roc_auc"], values, level)
-    found[card] = _card_precision(judged, drawn[card], level)
+    drawn = _resampled(judged, seed=seed, resamples=resamples)
+    level = resampling.widened(resampling.LEVEL, drawn.effective)
+    found = _of_metrics(judged, values, drawn, level)
     found |= _unmoved(found, values)
     if judged.traffic is not None:
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
     reliability: dict[str, list[Bounds]] = {}
-    if groups:
-        first, last = len(names), len(names) + 3 * len(groups)
-        by_group = totals[:, first:last]
-        found["calibration_error"] = _calibration_error(
-            by_group, by_block[:, first:last].sum(axis=0), level
-        )
+    if drawn.groups:
+        part, labels, blocks = drawn.of_groups, judged.labels, drawn.blocks
+        by_group, by_band = drawn.totals[:, part], drawn.totals[:, part.stop :]
+        observed = drawn.by_block[:, part].sum(axis=0)
+        found["calibration_error"] = _calibration_error(by_group, observed, level)
         reliability = {
-            "calibration": _reliability(by_group, groups, judged.labels, blocks),
-            "calibration_bands": _reliability(totals[:, last:], bands, judged.labels, blocks),
+            "calibration": _reliability(by_group, drawn.groups, labels, blocks),
+            "calibration_bands": _reliability(by_band, drawn.bands, labels, blocks),
         }
     known = {
         name: bounds if np.isfinite(values[name]) else (NAN, NAN)
         for name, bounds in found.items()
         if name in values
     }
-    return known, reliability, {"unit": blocks.unit, "blocks": blocks.n, "resamples": resamples}
+    how = {"unit": drawn.blocks.unit, "blocks": drawn.blocks.n, "resamples": resamples}
+    return known, reliability, how
+
+
+def _of_metrics(
+    judged: Judgement, values: Mapping[str, float], resampled: _Resampled, level: float
+) -> dict[str, Bounds]:
+    """Percentiles of each metric, and other bounds where these are wrong."""
+    card = card_precision_at(judged.entities_a_day)
+    sums, seen = resampled.sums, resampled.seen
+    drawn = dict(zip((*RANKS, card), resampled.ranks.T, strict=True)) | ratios(sums, judged.costs)
+    found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
+    if "cost" in seen and resampled.effective >= LEAST_TELLING:
+        found["cost_per_event"] = _mean_cost(sums, seen, found["cost_per_event"])
+    for name, (part, whole) in PROPORTIONS.items():
+        if found[name][0] == found[name][1]:
+            found[name] = wilson(seen[part], seen[whole])
+    found["roc_auc"] = _roc_area(drawn["roc_auc"], values, level)
+    found[card] = _card_precision(judged, drawn[card], level)
+    return found
 
 
 def _unmoved(found: Mapping[str, Bounds], values: Mapping[str, float]) -> dict[str, Bounds]:
@@ -248,74 +144,60 @@ def _alert_rate(judged: Judgement, traffic: Traffic, *, seed: int, resamples: in
     sums = resampling.block_sums(np.stack([flagged, np.ones(flagged.size)]), blocks)
     rng = np.random.default_rng(seed)
     drawn = np.stack([resampling.draw(rng, blocks.n) @ sums for _ in range(resamples)])
-    low, high = interval(_divide(drawn[:, 0], drawn[:, 1]), _level(sums[:, 0]))
+    low, high = interval(divide(drawn[:, 0], drawn[:, 1]), _level(sums[:, 0]))
     return (low, high) if low < high else wilson(float(flagged.sum()), float(flagged.size))
 
 
-def _names(columns: Sums) -> list[str]:
-    """Of what each block has a sum of, before those of groups."""
-    return [*columns, *(PRODUCTS if "cost" in columns else ())]
-
-
-def _sums_of_blocks(
-    judged: Judgement,
-    blocks: resampling.Blocks,
-    columns: Sums,
-    groups: list[NDArray[np.intp]],
-) -> FloatArray:
-    """float64[n_blocks, names + 3 * groups]: `_names`, then of each group its rows, their risk,
-    their positives. Of a group only its own rows are touched: a million of them fill 8 MB a column,
-    and there may be forty."""
-    names = _names(columns)
-    found = np.empty((blocks.n, len(names) + 3 * len(groups)))
+def _resampled(judged: Judgement, *, seed: int, resamples: int) -> _Resampled:
+    blocks = resampling.blocks_of(judged.entities, judged.days)
+    groups = calibration_groups(judged.risk) if judged.calibrated else []
+    bands = list(judged.bands.values()) if judged.calibrated else []
+    columns = judged.columns()
+    names = [*columns, *(PRODUCTS if "cost" in columns else ())]
+    by_block = np.empty((blocks.n, len(names) + 3 * len(groups) + 3 * len(bands)))
     for place, column in enumerate(columns.values()):
-        found[:, place] = np.bincount(blocks.code, weights=column, minlength=blocks.n)
+        by_block[:, place] = np.bincount(blocks.code, weights=column, minlength=blocks.n)
     if "cost" in columns:
-        cost, rows = (found[:, names.index(name)] for name in ("cost", "rows"))
-        found[:, len(columns) : len(names)] = resampling.products(cost, rows)
+        cost, rows = (by_block[:, names.index(name)] for name in ("cost", "rows"))
+        by_block[:, len(columns) : len(names)] = resampling.products(cost, rows)
+    _sum_groups(by_block[:, len(names) :], judged, blocks, [*groups, *bands])
+    ranking = resampling.Ranking(
+        judged.labels, judged.risk, blocks.code, amounts=judged.amounts, capacity=judged.seen
+    )
+    entity_days = resampling.EntityDays(
+        judged.labels,
+        judged.risk,
+        judged.entities,
+        judged.days,
+        blocks.code,
+        k=judged.entities_a_day,
+    )
+    totals, ranks = resampling.draw_all(
+        blocks, by_block, ranking, entity_days, resamples=resamples, seed=seed
+    )
+    return _Resampled(blocks, names, groups, bands, by_block, totals, ranks)
+
+
+def _sum_groups(
+    by_block: FloatArray, judged: Judgement, blocks: resampling.Blocks, groups: Groups
+) -> None:
+    """Fill `by_block` [n_blocks, 3 * groups]: of each group its rows, their risk, their positives.
+
+    Only a group's own rows are touched: columns of all rows would be forty, and a million of them
+    fill 8 MB each.
+    """
     positive = (judged.labels == 1).astype(np.float64)
     for number, group in enumerate(groups):
-        code, place = blocks.code[group], len(names) + 3 * number
+        code = blocks.code[group]
         for offset, weights in enumerate((None, judged.risk[group], positive[group])):
-            found[:, place + offset] = np.bincount(code, weights=weights, minlength=blocks.n)
-    return found
-
-
-def _drawn(
-    judged: Judgement,
-    blocks: resampling.Blocks,
-    by_block: FloatArray,
-    *,
-    seed: int,
-    resamples: int,
-) -> tuple[FloatArray, FloatArray]:
-    """(the sums `by_block` [n_blocks, k], rankings) of each resample."""
-    return resampling.draw_all(
-        blocks,
-        by_block,
-        resampling.Ranking(
-            judged.labels,
-            judged.risk,
-            blocks.code,
-            amounts=judged.amounts,
-            capacity=judged.seen,
-        ),
-        resampling.EntityDays(
-            judged.labels,
-            judged.risk,
-            judged.entities,
-            judged.days,
-            blocks.code,
-            k=judged.entities_a_day,
-        ),
-        resamples=resamples,
-        seed=seed,
-    )
+            by_block[:, 3 * number + offset] = np.bincount(
+                code, weights=weights, minlength=blocks.n
+            )
 
 
 def _reliability(
     sums: FloatArray,
-    groups: list[NDArray[np.intp]],
+    groups: Groups,
     labels: NDArray[Any],
     blocks: resampling.Blocks,
 ) -> list[Bounds]:
@@ -324,7 +206,7 @@ def _reliability(
     A group may be a few rows of a few blocks: percentiles are widened by the blocks that hold its
     rarer class, and Wilson's interval counts blocks (Kish's effective number), not rows.
     """
-    rates = _divide(sums[:, 2::3], sums[:, 0::3])
+    rates = divide(sums[:, 2::3], sums[:, 0::3])
     found = []
     for i, group in enumerate(groups):
         positive, code = labels[group] == 1, blocks.code[group]

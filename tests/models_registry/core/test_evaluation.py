@@ -8,7 +8,8 @@ import pytest
 from sklearn import metrics as sk
 
 from models_registry.core.evaluation import evaluate
-from models_registry.core.intervals import Traffic, _level
+from models_registry.core.intervals import _level
+from models_registry.core.judgement import Traffic
 from models_registry.core.kept_metrics import cards_in
 from models_registry.core.metrics import cards_a_day
 from scoring.core.decision import Thresholds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models_registry.core.evaluation import evaluate
-from models_registry.core.intervals import ratios
+from models_registry.core.judgement import ratios
 from models_registry.core.kept_metrics import OF_LEGITIMATE, OF_POSITIVES, as_told
 from models_registry.core.metrics import at_threshold
 from models_registry.core.threshold_curve import Curve, threshold_curve
