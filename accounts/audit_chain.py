@@ -114,7 +114,12 @@ def find_end_break() -> AuditBreak | None:
 def is_signed_by_others() -> bool:
     """Whether the trail's end is signed, and not with the last key of RISK_PII_KEYS."""
     head = AuditHead.objects.first()
-    return head is not None and _check_signature(head) is not None
+    return head is not None and not is_ours(head)
+
+
+def is_ours(head: AuditHead) -> bool:
+    """Whether this end of the trail was signed with the last key of RISK_PII_KEYS."""
+    return _check_signature(head) is None
 
 
 def _check_end(head: AuditHead, number: int, row_hash: str) -> AuditBreak | None:

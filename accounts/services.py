@@ -6,14 +6,15 @@ from typing import Any
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AnonymousUser, Group, Permission
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 from django.utils import timezone
 
-from accounts.audit_chain import GENESIS_HASH, entry_hash, sign_head
+from accounts.audit_chain import GENESIS_HASH, entry_hash, is_ours, sign_head
 from accounts.models import KEY_MARK, AuditEntry, AuditHead, FailedLogin, User
+from accounts.own_keys import OTHER_KEYS
 from accounts.password_links import password_link
 from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
 from accounts.selectors import ids_named
@@ -31,12 +32,16 @@ def record_audit(
     action: str,
     subject: Model | None = None,
     detail: Mapping[str, Any] | None = None,
+    other_keys: bool = False,
 ) -> AuditEntry:
     """Append one entry to the audit trail. Call it last: the trail stays locked until the commit.
 
     `detail` must be JSON-able; never put secrets or unmasked personal data into it. What came by an
     API key says by which: `api_key`. The entry and what it tells of are committed together, or
     neither is.
+
+    Raises ImproperlyConfigured where the trail's end was signed with other keys, or changed: our
+    signature would hide that, and shut out the right keys. `other_keys` go on from it all the same.
     """
     told = dict(detail or {})
     if isinstance(actor, User) and actor.came_by is not None:
@@ -44,6 +49,8 @@ def record_audit(
     head, _ = AuditHead.objects.select_for_update().get_or_create(
         pk=1, defaults={"row_hash": GENESIS_HASH, "signature": sign_head(0, GENESIS_HASH)}
     )
+    if not (other_keys or is_ours(head)):
+        raise ImproperlyConfigured(OTHER_KEYS)
     entry = AuditEntry(
         number=head.number + 1,
         at=timezone.now(),

@@ -23,7 +23,7 @@ def prepare(*, static: bool = True, other_keys: bool = False) -> None:
         raise CommandError(OTHER_KEYS)
     call_command("migrate", interactive=False, verbosity=0)
     if others:  # The entry signs the trail's end with the keys of now.
-        record_audit(actor=None, action="personal_data.keys_replaced")
+        record_audit(actor=None, action="personal_data.keys_replaced", other_keys=True)
     call_command("sync_roles", verbosity=0, stdout=_Silence())
     call_command("load_detectors", verbosity=0, stdout=_Silence())
     call_command("sum_up_alerts", seconds=SUM_UP_SECONDS, verbosity=0, stdout=_Silence())

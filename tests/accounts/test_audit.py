@@ -3,6 +3,7 @@ from copy import copy
 from io import StringIO
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models import ProtectedError
@@ -89,6 +90,15 @@ def test_a_cut_trail_with_a_head_made_to_fit_is_found():
     entries = write_entries()
     tamper("DELETE FROM accounts_auditentry WHERE number = 3")
     AuditHead.objects.update(number=2, row_hash=entries[1].row_hash)
+    assert "signature" in find_audit_break().reason
+
+
+def test_a_cut_trail_with_a_head_made_to_fit_does_not_go_on_as_if_it_were_whole():
+    entries = write_entries()
+    tamper("DELETE FROM accounts_auditentry WHERE number = 3")
+    AuditHead.objects.update(number=2, row_hash=entries[1].row_hash)
+    with pytest.raises(ImproperlyConfigured, match="its end was changed"):
+        record_audit(actor=None, action="user.created")
     assert "signature" in find_audit_break().reason
 
 

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from accounts import own_keys
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from accounts.own_keys import end_with_other_keys, refuse_other_keys
 from accounts.services import record_audit
 
@@ -44,12 +44,26 @@ def test_keys_that_were_rotated_are_the_databases(keys, settings):
         ["consume", "mqtt", "--detector", "payments"],
         ["import_events", "/nowhere.csv", "--detector", "payments"],
         ["erase_person", "--detector", "payments", "--entity-key", "user_id", "u-1"],
+        ["apply_retention"],
+        ["run_source", "card-transactions"],
+        ["simulate", "--detector", "payments"],
+        ["rebuild_windows", "--detector", "payments"],
+        ["load_detectors"],
+        ["create_api_key", "--user", "engineer", "--name", "shop"],
     ],
 )
 @pytest.mark.usefixtures("keys")
 def test_commands_that_would_know_nobody_are_refused(command):
     with pytest.raises(ImproperlyConfigured, match=SAID):
         call_command(*command)
+    assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.usefixtures("keys")
+def test_what_is_audited_is_refused_with_them_wherever_it_comes_from():
+    with pytest.raises(ImproperlyConfigured, match=SAID):
+        call_command("createsuperuser", "--noinput", "--username", "zoe", "--email", "z@x.org")
+    assert not User.objects.exists()
     assert AuditEntry.objects.count() == 1
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.api_keys import create_api_key
 from accounts.models import User
+from accounts.own_keys import refuse_other_keys
 from accounts.rates import DEFAULT_RATE
 from accounts.scopes import SCOPES
 
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, help="expires after so many days (default: never)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         user = User.objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user '{options['user']}'.")

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from accounts.own_keys import refuse_other_keys
 from cases.retention import MOST, kept_from, request_retention, run_retention
 from jobs.services import run_job
 from jobs.workflow import JobStatus
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         if options["dry_run"]:
             self._count(options["days"] or settings.RETENTION_DAYS)
             return

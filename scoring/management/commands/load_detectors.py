@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.own_keys import refuse_other_keys
 from scoring.core.bundle import BundleError, BundleNotWritten
 from scoring.core.reader import SpecError
 from scoring.declarations import SHIPPED, govern
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         files = options["files"]
         if options["source"] and not files:
             raise CommandError("Give the file of the feature pipeline of that source.")

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.own_keys import refuse_other_keys
 from scoring.models import Detector
 from scoring.rebuilding import rebuild_windows
 
@@ -16,6 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--detector", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         detector = Detector.objects.filter(slug=options["detector"]).first()
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")

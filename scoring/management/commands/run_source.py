@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.own_keys import refuse_other_keys
 from scoring.deployment import serving_of
 from scoring.importing import import_file, labelled_and_refused
 from scoring.ingestion.files import EventFile, FileProblem, OwnSchema
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         add_alert_days(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         slug = options["source"]
         source = Source.objects.select_related("detector").filter(slug=slug).first()
         if source is None:

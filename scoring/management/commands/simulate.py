@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.argument_types import number, whole
+from accounts.own_keys import refuse_other_keys
 from scoring.models import Detector
 from scoring.simulating import simulate_history, simulate_live
 from scoring.simulation.stream import DETECTORS
@@ -31,6 +32,7 @@ class Command(BaseCommand):
                             help="Send N events a second until stopped.")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_other_keys()
         slugs = options["detector"] or list(DETECTORS)
         found = {d.slug: d for d in Detector.objects.filter(slug__in=slugs, enabled=True)}
         missing = [slug for slug in slugs if slug not in found]
