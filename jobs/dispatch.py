@@ -1,11 +1,23 @@
 """Telling the workers that a job waits. A message may get lost; `jobs.start_queued` heals that."""
 
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
 from celery import current_app
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.seldom import Seldom
 from jobs.models import Job
 from jobs.services import note_announced
+
+_told = Seldom(logging.getLogger(__name__))
+WAIT_SECONDS = 1.0
+"""How long whoever asks waits for the broker. One that is frozen or cut off says nothing for
+seconds, to every request that begins a job."""
+_messenger = ThreadPoolExecutor(1, thread_name_prefix="announcing")
 
 
 def announce_job(job: Job) -> None:
@@ -13,8 +25,24 @@ def announce_job(job: Job) -> None:
     job_id, kind = job.pk, job.kind
 
     def send() -> None:
-        current_app.send_task(kind, args=[job_id])
-        note_announced([job_id], now=timezone.now())
+        if send_soon(current_app.send_task, kind, args=[job_id]):
+            note_announced([job_id], now=timezone.now())
 
     # Robust: with the broker gone the request still succeeds; the sweep announces again.
     transaction.on_commit(send, robust=True)
+
+
+def send_soon(send: Callable[..., Any], name: str, *, args: list[Any]) -> bool:
+    """Whether the broker took the message in time. Raises what `send` raises in that time.
+
+    What it is still being asked goes on without us, and may be taken; what waits behind that is
+    given up. A sweep sends either again, and a task may run twice.
+    """
+    sent = _messenger.submit(send, name, args=args)
+    wait([sent], timeout=WAIT_SECONDS)
+    if sent.done():
+        sent.result()
+        return True
+    sent.cancel()
+    _told.warning("'%s' waits for the sweep: the broker is silent.", name)
+    return False

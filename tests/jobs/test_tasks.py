@@ -1,4 +1,6 @@
+import time
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.db import transaction
@@ -52,6 +54,27 @@ def test_a_broker_that_is_gone_does_not_fail_the_request(monkeypatch):
     announce_job(job)
     job.refresh_from_db()
     assert job.announced_at is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_is_silent_holds_nobody_up(monkeypatch):
+    asked, speaks = [], Event()
+
+    def wait_for_it(name, args):
+        asked.append(args)
+        speaks.wait(30)
+
+    monkeypatch.setattr(dispatch.current_app, "send_task", wait_for_it)
+    jobs, began = [JobFactory(), JobFactory()], time.monotonic()
+    for job in jobs:
+        announce_job(job)
+    waited = time.monotonic() - began
+    speaks.set()
+    assert waited < 5
+    assert list(Job.objects.values_list("announced_at", flat=True)) == [None, None]
+    monkeypatch.setattr(dispatch.current_app, "send_task", lambda name, args: asked.append(args))
+    announce_job(jobs[1])
+    assert asked == [[jobs[0].pk], [jobs[1].pk]], "what waited behind the first was given up"
 
 
 def test_the_sweep_announces_what_no_worker_heard_of(sent, django_capture_on_commit_callbacks):
