@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q, QuerySet
 
 from accounts.services import record_audit
@@ -24,7 +24,7 @@ from models_registry.core.live import decided_costs
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, roll_back
 from models_registry.promotion_models import PromotionGuard
-from models_registry.telling import tell_not_rolled_back
+from models_registry.telling import tell_not_rolled_back, tell_not_watched
 from scoring.core.bundle import BundleError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import DECISIONS, Decision, SelectionReason
@@ -35,6 +35,9 @@ MOST_EVENTS = 5000
 MOST_LABELS = 20_000
 SPANS = 10
 """Parts of a champion's service of which an even share of its events is read."""
+COULD_NOT_LOOK = "Its guard could not look"
+"""How the fault of a guard begins that could not measure; any other is a roll-back that failed."""
+AGAIN = f"{COULD_NOT_LOOK} twice in a row"
 State = PromotionGuard.State
 CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
 
@@ -81,11 +84,42 @@ def watch_promotions(*, now: datetime) -> list[PromotionGuard]:
 
 def _checked(guard: PromotionGuard, *, now: datetime) -> bool:
     """`check_guard`; a fault of one detector keeps nobody from watching the others."""
+    fault = guard.fault
     try:
         return check_guard(guard, now=now)
-    except Exception:
+    except Exception as error:
         logger.exception("The guard of %s could not look.", guard.version)
+        try:
+            _keep_blind(guard, error, before=fault, now=now)
+        except DatabaseError:
+            logger.exception("That the guard of %s could not look is not kept.", guard.version)
         return False
+
+
+@transaction.atomic
+def _keep_blind(guard: PromotionGuard, error: Exception, *, before: str, now: datetime) -> None:
+    """Keep on the guard that it could not look; `before`: its fault until now. The second time in
+    a row that is put on record and told: one look may have met a database that was away. A guard
+    whose time is over ends.
+
+    Of the error its type alone: the words of one may quote an event. The log has all of it.
+    """
+    lasts = before.startswith(COULD_NOT_LOOK)
+    what = AGAIN if lasts else COULD_NOT_LOOK
+    why = f"{what} ({type(error).__name__}; the log of the worker says where)."
+    guard.fault = f"{why} Until it can, nothing rolls {guard.version.label} back by itself."
+    held = PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING)
+    if not held.update(fault=guard.fault):
+        return
+    if lasts:
+        if not before.startswith(AGAIN):
+            detail = {"fault": guard.fault}
+            record_audit(
+                actor=None, action="model.not_watched", subject=guard.version, detail=detail
+            )
+        tell_not_watched(guard, day=now.date())
+    if now >= guard.until:
+        _end(guard, State.ENDED, now=now)
 
 
 def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
@@ -102,7 +136,7 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     before, after = _samples(*_looks(guard, matured, now), spec)
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
-    known, guard.fault = bool(guard.fault), ""
+    known, guard.fault = guard.fault and not guard.fault.startswith(COULD_NOT_LOOK), ""
     guard.save(update_fields=["before", "after", "checked_at", "fault"])
     over = now >= guard.until
     if found:

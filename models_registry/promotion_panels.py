@@ -124,7 +124,7 @@ def _why_not(pending: PromotionRequest | None, version: ModelVersion, user: User
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What the models page tells of a detector: a request that waits, a roll-back, or a champion
-    that broke its guard and could not be rolled back."""
+    that broke its guard and could not be rolled back, or whose guard could not look."""
 
     pending: PromotionRequest | None
     broken: PromotionGuard | None

@@ -63,6 +63,20 @@ def tell_not_rolled_back(guard: PromotionGuard, *, day: date) -> None:
     )
 
 
+def tell_not_watched(guard: PromotionGuard, *, day: date) -> None:
+    """A new champion's guard cannot measure it, as the guard's `fault` says; once a day."""
+    version = guard.version
+    notify(
+        "model.not_watched",
+        key=f"model.not_watched:{guard.pk}:{day}",
+        subject=f"{version.detector.name}: {version.label} serves and is not watched",
+        text=f"{guard.fault} Look at its numbers, and roll it back by hand if they are bad.",
+        url=version.get_absolute_url(),
+        about=version.detector.slug,
+        data={"version": version.label, "former": guard.former.label},
+    )
+
+
 def tell_drift(check: DriftCheck) -> None:
     """A drift alarm began or got worse."""
     notify(

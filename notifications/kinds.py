@@ -98,6 +98,14 @@ KINDS: dict[str, Kind] = {
             critical=True,
         ),
         Kind(
+            "model.not_watched",
+            "The guard of a new model could not look",
+            _MODELS,
+            roles=(MODEL_OWNER, LEAD),
+            channels=_BOTH,
+            critical=True,
+        ),
+        Kind(
             "drift.alarm",
             "A model's data drifts",
             _MODELS,
