@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -29,7 +30,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from accounts.seldom import Seldom
-from scoring.ingestion.mqtt_letters import Packet, packets
+from scoring.ingestion.mqtt_letters import Outbox, Packet, packets
 from scoring.ingestion.stream import (
     ALERT_ABOVE,
     Counts,
@@ -163,7 +164,7 @@ class MqttStream:
     _fault: str = field(default="", init=False)
     # Bytes of a packet that the broker takes at most; 0: as many as one likes.
     _limit: int = field(default=0, init=False)
-    _refusal: ReasonCode | None = field(default=None, init=False)
+    _outbox: Outbox = field(default_factory=Outbox, init=False)
 
     def run(self) -> None:
         """Blocks. Raises StreamProblem when the broker refuses us or the subscription."""
@@ -248,11 +249,11 @@ class MqttStream:
     def _received(self, _: Client, __: Any, message: MQTTMessage) -> None:
         self._inbox.put((self._connection, message))
 
-    def _published(self, _: Client, __: Any, ___: int, code: ReasonCode, ____: Any) -> None:
+    def _published(self, _: Client, __: Any, number: int, code: ReasonCode, ___: Any) -> None:
         # An answer, but no yes: what it refuses it has not.
         if code.is_failure:
             logger.warning("MQTT: the broker refuses a letter: %s", code)
-            self._refusal = code
+        self._outbox.answered(number, code, self._connection)
 
     # --- Called by ours --------------------------------------------------------------------------
     def _take(self) -> list[tuple[int, MQTTMessage]]:
@@ -288,6 +289,7 @@ class MqttStream:
         settled = patience.attempt(score, wait=self._wait)
         if settled is None:
             return
+        self._outbox.forget()
 
         def publish() -> list[Settled]:
             self._publish(mine, settled)
@@ -336,28 +338,21 @@ class MqttStream:
         """Send alerts and dead letters and wait for the broker's word. Raises NotPublished."""
         if not self._client.is_connected():
             raise NotPublished("the broker is away")
-        self._refusal = None
-        out = [
-            packet
-            for message, item in zip(messages, settled, strict=True)
-            for packet in self._packets(message, item)
-        ]
-        sent = [self._client.publish(one.topic, one.value, 1, False, one.about) for one in out]
-        until = time.monotonic() + PUBLISH_SECONDS
-        for info in sent:
-            try:
-                info.wait_for_publish(max(until - time.monotonic(), 0.001))
-            except (RuntimeError, ValueError) as error:
-                raise NotPublished("the broker is away") from error
-        if not all(info.is_published() for info in sent):
-            raise NotPublished("no answer")
-        if self._refusal is not None:
-            raise NotPublished(str(self._refusal))
+        if not self._outbox.is_begun:
+            self._outbox.begin(
+                packet
+                for message, item in zip(messages, settled, strict=True)
+                for packet in self._packets(message, item)
+            )
+        self._outbox.send(self._client, self._connection, seconds=PUBLISH_SECONDS)
 
     def _packets(self, message: MQTTMessage, item: Settled) -> list[Packet]:
         """What is to be published of one message."""
         options, found = self.options, []
         about = [("detector", options.detector), ("topic", message.topic)]
+        # By which a reader keeps one of those that come again: a broker that crashed sends what it
+        # had not written down, and what we sent it may be gone with the rest.
+        about += [("message", blake2b(_name(message).encode(), digest_size=16).hexdigest())]
         if item.alert is not None and options.alerts_topic:
             value = orjson.dumps(item.alert)
             found += packets(options.alerts_topic, value, about, limit=self._limit)

@@ -4,12 +4,15 @@ A message that is acknowledged is gone at the broker, so its dead letter, which 
 reason and the problems, may lose nothing.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from scoring.ingestion.stream import NotPublished
 
@@ -28,6 +31,59 @@ class Packet:
     value: bytes
     about: Properties
     size: int
+
+
+class Outbox:
+    """What one batch has to say, each packet published once, however often it is tried.
+
+    Anew is published what the broker refused, and what it took over a connection that is gone: one
+    that crashed may not have it any more. What it has not answered the client sends again itself.
+    """
+
+    def __init__(self) -> None:
+        self._heard = threading.Condition()
+        self._answers: dict[int, tuple[ReasonCode, int]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Before a batch."""
+        self.is_begun = False
+        self._unsent: list[Packet] = []
+        self._asked: dict[int, Packet] = {}
+        self._answers.clear()
+
+    def begin(self, packets: Iterable[Packet]) -> None:
+        """This is to be sent."""
+        self._unsent, self.is_begun = list(packets), True
+
+    def answered(self, number: int, code: ReasonCode, connection: int) -> None:
+        """The broker's word on the packet of that number; from the network's thread."""
+        with self._heard:
+            self._answers[number] = code, connection
+            self._heard.notify()
+
+    def send(self, client: Client, connection: int, *, seconds: float) -> None:
+        """Publish what is not, and wait for the broker's word. Raises NotPublished."""
+        for number, (code, over) in list(self._answers.items()):
+            if number in self._asked and (code.is_failure or over != connection):
+                self._unsent.append(self._asked.pop(number))
+                del self._answers[number]
+        while self._unsent:
+            one = self._unsent[0]
+            info = client.publish(one.topic, one.value, 1, False, one.about)
+            self._asked[info.mid] = self._unsent.pop(0)
+        with self._heard:
+            self._heard.wait_for(self._has_all, seconds)
+        if not self._has_all():
+            raise NotPublished("no answer" if client.is_connected() else "the broker is away")
+        refused = [str(code) for code, _ in self._answers.values() if code.is_failure]
+        if refused:
+            raise NotPublished(refused[0])
+        if len({over for _, over in self._answers.values()}) > 1:
+            raise NotPublished("the connection broke")
+
+    def _has_all(self) -> bool:
+        return self._asked.keys() <= self._answers.keys()
 
 
 def packets(topic: str, value: bytes, about: Pairs, *, limit: int) -> list[Packet]:

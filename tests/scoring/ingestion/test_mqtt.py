@@ -125,6 +125,8 @@ def test_samples_become_predictions_and_dead_letters(platform, post):
     about = dict(letter[0].properties.UserProperty)
     assert about["reason"] == "refused"
     assert "response_time" in about["problems"]
+    probes = {dict(m.properties.UserProperty)["message"] for m in post.came("dead")}
+    assert len(probes) == len(post.came("dead")), "a name for each message"
     consumer.stop()
     assert platform.scored() == ids(sent)
 

@@ -6,20 +6,24 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from scoring.ingestion import mqtt
 from scoring.ingestion.mqtt import MqttOptions, MqttStream
-from scoring.ingestion.mqtt_letters import HEADER, packets
+from scoring.ingestion.mqtt_letters import HEADER, Outbox, packets
 from scoring.ingestion.stream import Counts, DeadLetter, NotPublished, Pulse, Settled
 from tests.scoring.ingestion.brokers import wait_for
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 LIMIT = 2_000
 ABOUT = [("reason", "refused"), ("problems", "[]")]
+RISKY = Settled(alert={"risk_score": 1.0}, created=True)
 DEAD = Settled(dead=DeadLetter("refused", (("amount", "is missing"),)))
 
 
@@ -56,6 +60,65 @@ def test_packets_that_hold_nothing_are_told():
         packets("a/long/topic", b"x" * 100, ABOUT, limit=HEADER + 11)
 
 
+class Desk:
+    """A client whose broker answers at once as it is told; what came, and the outbox it serves."""
+
+    def __init__(self, *codes: str, breaks_after: int = 9) -> None:
+        self.outbox, self.codes, self.came, self.connection = Outbox(), list(codes), [], 1
+        self.breaks_after = breaks_after
+        self.outbox.begin(packets("dead", value, ABOUT, limit=0)[0] for value in (b"1", b"2"))
+
+    def publish(self, topic, value, *_):
+        self.came.append(value)
+        if code := self.codes.pop(0):
+            found = ReasonCode(PacketTypes.PUBACK, code)
+            self.outbox.answered(len(self.came), found, self.connection)
+        self.connection += len(self.came) == self.breaks_after
+        return SimpleNamespace(mid=len(self.came))
+
+    def is_connected(self):
+        return True
+
+    def send(self):
+        self.outbox.send(self, self.connection, seconds=0.01)
+
+
+def test_a_letter_that_was_taken_is_not_sent_again_where_another_is_refused():
+    desk = Desk("Success", "Not authorized", "Not authorized", "Success")
+    for _ in range(2):
+        with pytest.raises(NotPublished, match="Not authorized"):
+            desk.send()
+    desk.send()
+    assert desk.came == [b"1", b"2", b"2", b"2"]
+
+
+def test_a_letter_that_has_no_answer_is_waited_for_and_not_sent_again():
+    desk = Desk("Success", "")
+    with pytest.raises(NotPublished, match="no answer"):
+        desk.send()
+    desk.outbox.answered(2, ReasonCode(PacketTypes.PUBACK, "Success"), 1)
+    desk.send()
+    assert desk.came == [b"1", b"2"]
+
+
+def test_a_letter_that_was_taken_over_a_connection_that_broke_is_sent_again():
+    desk = Desk("Success", "", "Success")
+    with pytest.raises(NotPublished, match="no answer"):
+        desk.send()
+    desk.connection = 2
+    desk.outbox.answered(2, ReasonCode(PacketTypes.PUBACK, "Success"), 2)
+    desk.send()
+    assert desk.came == [b"1", b"2", b"1"]
+
+
+def test_a_connection_that_breaks_between_two_answers_is_noticed():
+    desk = Desk("Success", "Success", "Success", breaks_after=1)
+    with pytest.raises(NotPublished, match="the connection broke"):
+        desk.send()
+    desk.send()
+    assert desk.came == [b"1", b"2", b"1"]
+
+
 def real(test: Callable[..., None]) -> Callable[..., None]:
     """It needs the program mosquitto."""
     missing = not Path(MOSQUITTO).exists()
@@ -73,6 +136,7 @@ def broker(tmp_path: Path) -> Iterator[Callable[[str], int]]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         (tmp_path / "acl").write_text("topic read #\ntopic write in/#\n")
+        (tmp_path / "acl_of_dead").write_text("topic read #\ntopic write in/#\ntopic write dead\n")
         line = line.replace("FOLDER", str(tmp_path))
         config = tmp_path / "mosquitto.conf"
         # As root it would become a user who may not read our files.
@@ -88,13 +152,18 @@ def broker(tmp_path: Path) -> Iterator[Callable[[str], int]]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch) -> Iterator[Callable[[int], Counts]]:
-    """Starts a stream for which every message is a dead letter; gives its counts."""
+def run(tmp_path: Path, monkeypatch) -> Iterator[Callable[..., Counts]]:
+    """Starts a stream for which every message but `risky` is a dead letter; gives its counts."""
     stop, threads = threading.Event(), []
 
-    def start(port: int) -> Counts:
-        monkeypatch.setattr(mqtt, "settle", lambda slug, messages, **_: [DEAD] * len(messages))
-        options = MqttOptions("payments", "in/#", "127.0.0.1", port, dead_topic="dead")
+    def start(port: int, **more: float) -> Counts:
+        def settle(slug, messages, **_):
+            return [RISKY if message.value == b"risky" else DEAD for message in messages]
+
+        monkeypatch.setattr(mqtt, "settle", settle)
+        options = MqttOptions(
+            "payments", "in/#", "127.0.0.1", port, alerts_topic="alerts", dead_topic="dead", **more
+        )
         counts = Counts()
         stream = MqttStream(options, stop, counts, Pulse(tmp_path, "mqtt", counts))
         threads.append(threading.Thread(target=stream.run))
@@ -160,3 +229,15 @@ def test_a_letter_that_the_broker_refuses_is_not_taken_for_sent(broker, run, cap
 
     wait_for(is_told, "the refusal in the log", 30)
     assert (counts.dead, found) == (0, [])
+
+
+@real
+def test_a_letter_is_published_once_while_the_broker_refuses_an_alert(broker, run):
+    port = broker("acl_file FOLDER/acl_of_dead")
+    client, found = reader(port)
+    counts = run(port, linger=2.0)
+    wait_for(lambda: _came(client, found, b"probe"), "a subscription", 30)
+    for value in (b"poison", b"risky"):
+        client.publish("in/a", value, qos=1).wait_for_publish(30)
+    wait_for(lambda: counts.waits > 2, "three tries", 30)
+    assert [message.payload for message in found].count(b"poison") == 1
