@@ -30,6 +30,7 @@ from models_registry.retraining import (
     request_training,
     scheduled,
 )
+from models_registry.reviewing import tell_reviews
 from models_registry.shadow_judging import (
     SHADOW,
     request_judgement,
@@ -208,6 +209,12 @@ def shadow_traffic() -> None:
 def watch_promotions_task() -> int:
     """Look at every new champion; how many were rolled back."""
     return len(watch_promotions(now=timezone.now()))
+
+
+@shared_task(name="models_registry.tell_reviews")
+def tell_reviews_task() -> int:
+    """Tell of champions whose review date is near or past."""
+    return tell_reviews(now=timezone.now())
 
 
 @shared_task(name="models_registry.forget_shadows")

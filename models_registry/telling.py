@@ -1,7 +1,7 @@
 """What of models is told to people and other systems. Words only; who is told, and how, is for
 `notifications`."""
 
-from datetime import date
+from datetime import date, datetime
 from uuid import uuid4
 
 from django.urls import reverse
@@ -74,6 +74,28 @@ def tell_not_watched(guard: PromotionGuard, *, day: date) -> None:
         url=version.get_absolute_url(),
         about=version.detector.slug,
         data={"version": version.label, "former": guard.former.label},
+    )
+
+
+def tell_review(version: ModelVersion, *, due: datetime, now: datetime) -> None:
+    """A champion's review date comes near, told once; or it is past, told once a day."""
+    kind = "model.review_over" if due <= now else "model.review_due"
+    once = f"{due:%Y-%m-%d}" + (f":{now:%Y-%m-%d}" if due <= now else "")
+    when = f"{due:%Y-%m-%d at %H:%M} UTC"
+    if due <= now:
+        subject = f"{version.label} is past its review date, and rules decide alone"
+        text = f"Its review was due on {when}: its score is not used, predictions are degraded."
+    else:
+        subject = f"{version.label} is to be reviewed by {due:%Y-%m-%d}"
+        text = f"From {when} on its score is not used any more: rules decide alone."
+    notify(
+        kind,
+        key=f"{kind}:{version.pk}:{once}",
+        subject=f"{version.detector.name}: {subject}",
+        text=f"{text} Promote a version, or extend the term on the retraining page.",
+        url=reverse("retraining", args=[version.detector.slug]),
+        about=version.detector.slug,
+        data={"version": version.label, "due": due.isoformat()},
     )
 
 

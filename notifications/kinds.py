@@ -106,6 +106,21 @@ KINDS: dict[str, Kind] = {
             critical=True,
         ),
         Kind(
+            "model.review_due",
+            "A model's review date is near",
+            _MODELS,
+            roles=(MODEL_OWNER,),
+            channels=_BOTH,
+        ),
+        Kind(
+            "model.review_over",
+            "A model is past its review date and not asked any more",
+            _MODELS,
+            roles=(MODEL_OWNER, LEAD),
+            channels=_BOTH,
+            critical=True,
+        ),
+        Kind(
             "drift.alarm",
             "A model's data drifts",
             _MODELS,

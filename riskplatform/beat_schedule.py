@@ -48,6 +48,10 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
     },
     "Score live traffic in shadow": {"task": "models_registry.shadow_traffic", "schedule": 30.0},
     "Watch new champions": {"task": "models_registry.watch_promotions", "schedule": 60.0},
+    "Tell of models whose review date is near or past": {
+        "task": "models_registry.tell_reviews",
+        "schedule": 300.0,
+    },
     "Send what waits to be told": {"task": "notifications.send_due", "schedule": 15.0},
     "Tell of jobs that failed": {"task": "notifications.tell_failed_jobs", "schedule": 30.0},
     "Forget old notifications": {"task": "notifications.forget_old", "schedule": 86400.0},
