@@ -76,7 +76,7 @@ def _read(row: PeriodicTask | None) -> Timetable:
         and tab.hour.isdigit()
     )
     if not plain:
-        return Timetable(row.enabled, OTHER, DEFAULT_HOUR, f"as set in the admin: {row.schedule}")
+        return Timetable(row.enabled, OTHER, DEFAULT_HOUR, f"as set in the admin: {row.scheduler}")
     hour = int(tab.hour)
     return Timetable(row.enabled, tab.day_of_week, hour, words_of(tab.day_of_week, hour))
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from accounts.changes import Change, changes_of
 from accounts.models import AuditEntry
@@ -320,6 +320,17 @@ def test_labels_since_a_training_are_found_by_an_index(cards_detector):
     assert "TEMP B-TREE FOR ORDER BY" not in plan
 
 
+def test_times_of_the_admins_own_are_said_on_one_line(cards_detector):
+    """They are the reason that stands on a training and its version."""
+    set_timetable(cards_detector, on=True, day="1", hour=4)
+    row = PeriodicTask.objects.get(task=RETRAIN_ON_TIME)
+    row.crontab = CrontabSchedule.objects.create(minute="*/20", hour="3")
+    row.save()
+    assert timetable_of(cards_detector).words == (
+        "as set in the admin: */20 3 * * * (m/h/dM/MY/d) UTC"
+    )
+
+
 def test_what_the_admin_set_is_shown_and_kept(cards_detector):
     set_timetable(cards_detector, on=True, day="1", hour=4)
     row = PeriodicTask.objects.get(task=RETRAIN_ON_TIME)
@@ -327,7 +338,7 @@ def test_what_the_admin_set_is_shown_and_kept(cards_detector):
     row.save()
     found = timetable_of(cards_detector)
     assert (found.day, found.on) == (OTHER, True)
-    assert "3" in found.words
+    assert found.words == "as set in the admin: every 3 days"
     set_timetable(cards_detector, on=False, day=OTHER, hour=3)
     row.refresh_from_db()
     assert (row.interval.every, row.enabled) == (3, False)
