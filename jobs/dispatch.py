@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import datetime
 from typing import Any
 
 from celery import current_app
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from accounts.seldom import Seldom
 from jobs.models import Job
-from jobs.services import note_announced
+from jobs.services import note_announced, requeue_lost
 
 _told = Seldom(logging.getLogger(__name__))
 WAIT_SECONDS = 1.0
@@ -30,6 +31,15 @@ def announce_job(job: Job) -> None:
 
     # Robust: with the broker gone the request still succeeds; the sweep announces again.
     transaction.on_commit(send, robust=True)
+
+
+def take_up_lost(now: datetime) -> int:
+    """Requeue the jobs whose worker died and announce them; how many. Beat asks for it, and who
+    works in a process of their own, beside which nothing else may run."""
+    requeued = requeue_lost(now)
+    for job in requeued:
+        announce_job(job)
+    return len(requeued)
 
 
 def send_soon(send: Callable[..., Any], name: str, *, args: list[Any]) -> bool:

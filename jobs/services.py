@@ -26,6 +26,10 @@ PAUSES = (0.0, 1.0, 4.0)
 """Seconds before each new try to write down how a job ended, where the database is away."""
 LONGEST_ERROR, ERROR_BEGINS = 1000, 300
 """Characters of the text of an error that are kept, and how many of them are its first."""
+MOST_OFTEN = (
+    "What kills one in the middle of its work is most often a lack of memory: the system's log tells"
+    " (out of memory). Give it more, or less to do."
+)
 Work = Callable[[Job, JobProgress], Mapping[str, Any] | None]
 
 
@@ -183,12 +187,17 @@ def requeue_lost(now: datetime, *, lost_after: timedelta = LOST_AFTER) -> list[J
             row.update(
                 status=JobStatus.FAILED,
                 finished_at=now,
-                error=f"{WORKER_DIED}, {job.attempt} times out of {job.max_attempts}.",
+                error=_how_it_died(job),
             )
         elif row.update(status=JobStatus.QUEUED, announced_at=None, stage=f"{WORKER_DIED}; again"):
             job.refresh_from_db()
             requeued.append(job)
     return requeued
+
+
+def _how_it_died(job: Job) -> str:
+    tries = f", {job.attempt} times out of {job.max_attempts}" if job.max_attempts > 1 else ""
+    return f"{WORKER_DIED}{tries}. {MOST_OFTEN}"
 
 
 def note_announced(job_ids: list[int], *, now: datetime) -> None:

@@ -5,9 +5,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from jobs.dispatch import announce_job
+from jobs.dispatch import announce_job, take_up_lost
 from jobs.selectors import unannounced_jobs
-from jobs.services import requeue_lost
 
 # While every worker is busy a waiting job is announced again and again; one message in two
 # minutes costs nothing, as all but the first find nothing to claim.
@@ -18,10 +17,7 @@ _AT_ONCE = 100
 @shared_task(name="jobs.requeue_lost")
 def requeue_lost_jobs() -> int:
     """Requeue jobs whose worker died."""
-    requeued = requeue_lost(timezone.now())
-    for job in requeued:
-        announce_job(job)
-    return len(requeued)
+    return take_up_lost(timezone.now())
 
 
 @shared_task(name="jobs.start_queued")

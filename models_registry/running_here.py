@@ -1,14 +1,17 @@
 """Trainings and evaluations in the process that asks for them, as `manage.py` does.
 
 Each has a job as any other has: its pages show how far it is, whoever may cancels it, and no other
-of the same runs beside it. No worker takes it over, not even where this process dies.
+of the same runs beside it. No worker takes it over, not even where this process dies: the next
+one that is asked for the same lets go of it, also where no beat runs.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
+from jobs.dispatch import take_up_lost
 from jobs.models import Job
 from jobs.progress import JobCancelled
 from jobs.services import cancel_job, run_job
@@ -60,6 +63,7 @@ def train_here(
     when somebody cancelled this one, and what `train_version` raises; of `refusals` the log says no
     more than that.
     """
+    take_up_lost(timezone.now())
     check_idle(detector)
     job = request_training(detector, requested_by=None, by=by, max_attempts=1, **how)
     kept = ModelVersion.objects.filter(job=job)
@@ -76,6 +80,7 @@ def evaluate_here(
     Raises EvaluationUnderWay where any other evaluation of it waits or runs, JobCancelled, and what
     `run_evaluation` raises.
     """
+    take_up_lost(timezone.now())
     check_not_evaluating(version)
     job = request_evaluation(version, kind=kind, requested_by=None, by=by, max_attempts=1)
     kept = Evaluation.objects.filter(job=job).select_related("version__detector")

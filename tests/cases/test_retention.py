@@ -13,7 +13,7 @@ from cases import retention
 from cases.retention import RETAIN, kept_from, request_retention, run_retention
 from cases.services import label_alert
 from jobs.models import Job
-from jobs.services import requeue_lost, run_job
+from jobs.services import LOST_AFTER, claim_job, requeue_lost, run_job
 from riskplatform.beat_schedule import BEAT_SCHEDULE
 from scoring import erasing
 from scoring.models import EntityState, Prediction
@@ -205,6 +205,14 @@ def test_the_command_counts_first_and_erases_when_it_is_told_to():
     assert of("old").exists()
     assert said().splitlines() == ["payments: 1 erased", "Done."]
     assert not of("old").exists() and of("seen").exists()
+
+
+def test_the_command_goes_on_where_a_worker_died():
+    lost = claim_job(request_retention().pk)
+    Job.objects.update(heartbeat_at=timezone.now() - LOST_AFTER - timedelta(seconds=1))
+    assert "Done." in said()
+    lost.refresh_from_db()
+    assert (lost.status, lost.attempt) == ("succeeded", 2)
 
 
 def test_the_command_says_what_it_cannot_do(settings):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.progress import JobCancelled
-from jobs.services import cancel_job, requeue_lost
+from jobs.services import LOST_AFTER, cancel_job, claim_job, requeue_lost
 from models_registry import running_here
 from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
@@ -64,6 +64,19 @@ def test_a_training_on_the_command_line_has_a_job_that_everybody_sees(client, ow
     ):
         text = client.get(url).content.decode().lower()
         assert "the command line" in text and "by the schedule" not in text, url
+
+
+def test_a_training_whose_process_was_killed_is_in_nobodys_way(cards):
+    """Nor where no beat runs, which looks after the others."""
+    dead = request_training(cards, requested_by=None, learner=LEARNER, max_attempts=1)
+    claim_job(dead.pk)
+    with pytest.raises(CommandError, match="is training"):
+        command()
+    Job.objects.update(heartbeat_at=timezone.now() - LOST_AFTER - timedelta(seconds=1))
+    command()
+    dead.refresh_from_db()
+    assert (dead.status, ModelVersion.objects.count()) == ("failed", 1)
+    assert "Its worker died" in dead.error
 
 
 def test_while_it_runs_the_models_page_shows_it_and_another_is_refused(client, owner, cards):

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.own_keys import refuse_other_keys
 from cases.retention import MOST, kept_from, request_retention, run_retention
+from jobs.dispatch import take_up_lost
 from jobs.services import run_job
 from jobs.workflow import JobStatus
 from scoring.erasing import quiet_since
@@ -34,6 +35,7 @@ class Command(BaseCommand):
             return
         if options["days"] is not None:
             raise CommandError("--days is for --dry-run. What erases is RISK_RETENTION_DAYS.")
+        take_up_lost(timezone.now())
         job = request_retention()
         if job is None:
             raise CommandError("RISK_RETENTION_DAYS is not set: personal data is kept.")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.management.audited import system_user
 from accounts.own_keys import refuse_other_keys
 from cases.erasure import Reach, reach_of, request_erasure, run_erasure, why_not
+from jobs.dispatch import take_up_lost
 from jobs.services import run_job
 from jobs.workflow import JobStatus
 from scoring.erasing import ErasureRefused, person_named
@@ -48,6 +49,7 @@ class Command(BaseCommand):
                     self.stdout.write(f"Refused for now: {why}")
                 return
             by = f"erase_person, system user {system_user()}"
+            take_up_lost(timezone.now())
             job = request_erasure(person, reason=options["reason"], actor=None, by=by)
         except ErasureRefused as error:
             raise CommandError(str(error)) from None
