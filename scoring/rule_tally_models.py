@@ -13,7 +13,7 @@ class RuleTally(models.Model):
     that was flagged, the counts of `scoring.rule_tallying.Count`, and where its packed distinct
     entities (scoring.core.distinct) stand: `offset` and `size` in `sketches`, decompressed.
     `pairs`: [stage, code, stage, code, events that both matched]. `stale`: something came since, it
-    is counted again.
+    is counted again. `seconds` is below zero while it is counted: when that began.
     """
 
     detector = models.ForeignKey("scoring.Detector", models.CASCADE, db_index=False)

@@ -33,6 +33,8 @@ LATE = timedelta(minutes=2)
 REST_FACTOR = 20
 QUICK = 0.5
 """Seconds up to which a day may be counted again at once."""
+LOST_AFTER = timedelta(minutes=10)
+"""A day whose counting began so long ago and did not end is counted again: its worker was killed."""
 CHUNK = 2000
 MOST_PAIRED = 40
 """Rules of one event whose pairs are counted."""
@@ -82,6 +84,7 @@ def mark_stale_days(detector: Detector, now: datetime) -> int:
     those that an earlier release counted in another layout."""
     counted = RuleTally.objects.filter(detector=detector, stale=False)
     counted.exclude(content__has_key=LAYOUT_KEY).update(stale=True)
+    counted.filter(seconds__lt=0, seconds__gte=_begun(now - LOST_AFTER)).update(stale=True)
     mark = TallyMark.objects.filter(detector=detector).first()
     received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
     came = Prediction.objects.filter(detector=detector, received_at__gt=received)
@@ -118,6 +121,8 @@ def _due(now: datetime) -> Iterator[RuleTally]:
     never = rows.filter(measured_at=None).order_by("-day")
     again = rows.exclude(measured_at=None).order_by("measured_at")
     for row in [*never, *again]:
+        if row.seconds < _begun(now - LOST_AFTER):
+            continue  # Somebody is at it.
         rest = timedelta(seconds=REST_FACTOR * row.seconds if row.seconds > QUICK else 0.0)
         if row.measured_at is None or row.measured_at + rest <= now:
             yield row
@@ -125,7 +130,7 @@ def _due(now: datetime) -> Iterator[RuleTally]:
 
 def measure_day(row: RuleTally, now: datetime) -> None:
     """Count one day anew; whatever arrives meanwhile makes it stale again."""
-    RuleTally.objects.filter(pk=row.pk).update(stale=False)
+    RuleTally.objects.filter(pk=row.pk).update(stale=False, seconds=_begun(now))
     begun = time.monotonic()
     start = datetime.combine(row.day, datetime.min.time(), UTC)
     predictions = Prediction.objects.filter(
@@ -143,6 +148,11 @@ def measure_day(row: RuleTally, now: datetime) -> None:
         sketches=sketches,
         seconds=time.monotonic() - begun,
     )
+
+
+def _begun(at: datetime) -> float:
+    """What stands in `seconds` while a day is counted: when that began, below zero."""
+    return -at.timestamp()
 
 
 def _stored(found: _Day) -> tuple[dict[str, dict[str, Any]], bytes]:

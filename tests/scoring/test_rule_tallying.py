@@ -6,12 +6,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from scoring import rule_tallying
 from scoring.labelling import record_label
 from scoring.policy_models import RuleVersion
 from scoring.rule_editing import RuleText, create_rule, move_version, save_draft
 from scoring.rule_health import flagged_by_detector, read_health
 from scoring.rule_tally_models import RuleTally
-from scoring.rule_tallying import mark_stale_days
+from scoring.rule_tallying import LOST_AFTER, mark_stale_days, tally_rules
 from tests.factories import payment, scored_many
 from tests.scoring.test_rule_health import DAYS, RANGE, count_all, health_of, on, text_of
 
@@ -78,6 +79,27 @@ def test_a_busy_rule_takes_no_page_down(busy_days, client, lead):
     client.force_login(lead)
     for name, args in PAGES:
         assert client.get(reverse(name, args=args), RANGE).status_code == 200, name
+
+
+def test_a_day_whose_counting_was_broken_off_is_counted_again(
+    busy_days, payments_detector, monkeypatch
+):
+    """Its worker was killed, or the database went away; until then nobody else counts it too."""
+    before = health_of(payments_detector)
+    RuleTally.objects.update(stale=True, events=7)
+    now = timezone.now() + timedelta(hours=2)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(rule_tallying, "_stored", _be_killed)
+        tally_rules(now, seconds=60)
+    assert tally_rules(now + LOST_AFTER / 2, seconds=60) == 1, "the day behind it"
+    assert tally_rules(now + LOST_AFTER, seconds=60) == 1
+    assert health_of(payments_detector) == before
+    assert not RuleTally.objects.filter(events=7).exists()
+    assert tally_rules(now + 3 * LOST_AFTER, seconds=60) == 0
+
+
+def _be_killed(_):
+    raise KeyboardInterrupt
 
 
 def test_days_of_an_earlier_layout_are_counted_anew(busy_days, payments_detector, client, lead):
