@@ -27,8 +27,8 @@ PAUSES = (0.0, 1.0, 4.0)
 LONGEST_ERROR, ERROR_BEGINS = 1000, 300
 """Characters of the text of an error that are kept, and how many of them are its first."""
 MOST_OFTEN = (
-    "What kills one in the middle of its work is most often a lack of memory: the system's log tells"
-    " (out of memory). Give it more, or less to do."
+    "What kills one in the middle of its work is most often a lack of memory: the system's log "
+    "tells (out of memory). Give it more, or less to do."
 )
 Work = Callable[[Job, JobProgress], Mapping[str, Any] | None]
 

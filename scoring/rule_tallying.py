@@ -34,7 +34,7 @@ REST_FACTOR = 20
 QUICK = 0.5
 """Seconds up to which a day may be counted again at once."""
 LOST_AFTER = timedelta(minutes=10)
-"""A day whose counting began so long ago and did not end is counted again: its worker was killed."""
+"""A day whose counting began so long ago and has not ended is counted again: its worker died."""
 CHUNK = 2000
 MOST_PAIRED = 40
 """Rules of one event whose pairs are counted."""
