@@ -24,6 +24,11 @@ FORGED = (
 )
 
 
+END_CHANGED = "audit.end_changed"
+"""What an entry says that stands behind an end that was not what we had signed."""
+CHANGED = "the trail's end before this entry was not what was signed: it was changed from outside"
+
+
 @dataclass(frozen=True, slots=True)
 class AuditBreak:
     """The first place where the trail is not what was written."""
@@ -73,6 +78,8 @@ def find_audit_break() -> AuditBreak | None:
             return AuditBreak(entry.number, "it does not follow the entry before it")
         if entry_hash(entry) != entry.row_hash:
             return AuditBreak(entry.number, "its content was changed")
+        if entry.action == END_CHANGED:
+            return AuditBreak(entry.number, CHANGED)
         number, row_hash = entry.number, entry.row_hash
     return _check_end(head, number, row_hash) or find_end_break()
 
@@ -91,6 +98,8 @@ def find_shown_breaks(entries: Sequence[AuditEntry]) -> dict[int, str]:
             found[entry.number] = "the entry before it is missing"
         elif hashes[entry.number - 1] != entry.previous_hash:
             found[entry.number] = "it does not follow the entry before it"
+        elif entry.action == END_CHANGED:
+            found[entry.number] = CHANGED
     return found
 
 

@@ -6,6 +6,7 @@ trail is signed so that the right keys are refused from then on. So no process b
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection
@@ -20,6 +21,11 @@ OTHER_KEYS = (
     "could not be read. Put the keys back, the oldest one last; or, where they are lost, go on "
     "without what they kept: manage.py prepare --other-keys."
 )
+
+
+_found = Event()
+"""Set once this process has seen that its keys are the database's: whatever differs later is the
+database's doing."""
 
 
 def are_others() -> bool:
@@ -37,6 +43,17 @@ def refuse_other_keys() -> None:
         return
     if others:
         raise ImproperlyConfigured(OTHER_KEYS)
+    _found.set()
+
+
+def were_found_ours() -> bool:
+    """Whether this process began with the keys of its database."""
+    return _found.is_set()
+
+
+def forget() -> None:
+    """Ask the database anew: tests have several."""
+    _found.clear()
 
 
 def end_with_other_keys() -> None:

@@ -1,6 +1,7 @@
 """What changes users, roles and the audit trail."""
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,13 +13,15 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 from django.utils import timezone
 
-from accounts.audit_chain import GENESIS_HASH, entry_hash, is_ours, sign_head
+from accounts.audit_chain import END_CHANGED, GENESIS_HASH, entry_hash, is_ours, sign_head
 from accounts.models import KEY_MARK, AuditEntry, AuditHead, FailedLogin, User
-from accounts.own_keys import OTHER_KEYS
+from accounts.own_keys import OTHER_KEYS, were_found_ours
 from accounts.password_links import password_link
 from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
 from accounts.selectors import ids_named
 from accounts.usernames import folded
+
+log = logging.getLogger(__name__)
 
 
 class UserRefused(Exception):
@@ -40,8 +43,9 @@ def record_audit(
     API key says by which: `api_key`. The entry and what it tells of are committed together, or
     neither is.
 
-    Raises ImproperlyConfigured where the trail's end was signed with other keys, or changed: our
-    signature would hide that, and shut out the right keys. `other_keys` go on from it all the same.
+    Where the trail's end is not what was signed, a process that began with the right keys first
+    says so in an entry of its own, for our signature would hide it; any other raises
+    ImproperlyConfigured, for it would shut out the right keys. `other_keys` go on all the same.
     """
     told = dict(detail or {})
     if isinstance(actor, User) and actor.came_by is not None:
@@ -50,24 +54,37 @@ def record_audit(
         pk=1, defaults={"row_hash": GENESIS_HASH, "signature": sign_head(0, GENESIS_HASH)}
     )
     if not (other_keys or is_ours(head)):
-        raise ImproperlyConfigured(OTHER_KEYS)
+        _tell_changed_end(head)
     entry = AuditEntry(
-        number=head.number + 1,
-        at=timezone.now(),
         actor=actor if isinstance(actor, User) else None,
         action=action,
         object_type=subject._meta.label_lower if subject is not None else "",
         object_id=str(subject.pk) if subject is not None else "",
         object_label=str(subject)[:200] if subject is not None else "",
         detail_json=json.dumps(told, cls=DjangoJSONEncoder, sort_keys=True, allow_nan=False),
-        previous_hash=head.row_hash,
     )
+    _append(entry, head)
+    return entry
+
+
+def _tell_changed_end(head: AuditHead) -> None:
+    """An entry that says so, behind whatever is the last one now."""
+    if not were_found_ours():
+        raise ImproperlyConfigured(OTHER_KEYS)
+    log.error("The end of the audit trail was changed from outside: manage.py verify_audit.")
+    told = {"said": {"number": head.number, "row_hash": head.row_hash}}
+    last = AuditEntry.objects.order_by("-number").first()
+    head.number, head.row_hash = (last.number, last.row_hash) if last else (0, GENESIS_HASH)
+    _append(AuditEntry(action=END_CHANGED, detail_json=json.dumps(told, sort_keys=True)), head)
+
+
+def _append(entry: AuditEntry, head: AuditHead) -> None:
+    entry.number, entry.at, entry.previous_hash = head.number + 1, timezone.now(), head.row_hash
     entry.row_hash = entry_hash(entry)
     entry.save()
     head.number, head.row_hash = entry.number, entry.row_hash
     head.signature = sign_head(head.number, head.row_hash)
     head.save(update_fields=["number", "row_hash", "signature"])
-    return entry
 
 
 @transaction.atomic

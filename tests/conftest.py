@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 
+from accounts import own_keys
 from accounts.models import User
 from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER, LEAD, MODEL_OWNER
 from accounts.scopes import WRITING_SCOPES
@@ -104,6 +105,7 @@ def forget_what_is_remembered() -> None:
     deployment._stand_ins.clear()
     judging.cache.clear()
     breakers.reset()
+    own_keys.forget()
     announcing._announcements.clear()
     source_tallies._gathered.clear()
 

@@ -9,9 +9,15 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import ProtectedError
 
 from accounts import audit_chain
-from accounts.audit_chain import entry_hash, find_audit_break, find_end_break
+from accounts.audit_chain import (
+    entry_hash,
+    find_audit_break,
+    find_end_break,
+    find_shown_breaks,
+)
 from accounts.audit_guard import install_guard, remove_guard
 from accounts.models import AppendOnlyError, AuditEntry, AuditHead
+from accounts.own_keys import refuse_other_keys
 from accounts.services import record_audit
 from tests.accounts.factories import UserFactory
 
@@ -100,6 +106,32 @@ def test_a_cut_trail_with_a_head_made_to_fit_does_not_go_on_as_if_it_were_whole(
     with pytest.raises(ImproperlyConfigured, match="its end was changed"):
         record_audit(actor=None, action="user.created")
     assert "signature" in find_audit_break().reason
+
+
+def test_work_goes_on_behind_a_cut_trail_and_the_cut_is_seen_from_then_on(caplog):
+    entries = write_entries()
+    refuse_other_keys()  # As every server does when it begins.
+    tamper("DELETE FROM accounts_auditentry WHERE number = 3")
+    AuditHead.objects.update(number=2, row_hash=entries[1].row_hash)
+    done = record_audit(actor=None, action="user.created")
+    record_audit(actor=None, action="user.created")
+    told = AuditEntry.objects.get(number=3)
+    assert (told.action, done.number) == ("audit.end_changed", 4)
+    assert told.detail["said"] == {"number": 2, "row_hash": entries[1].row_hash}
+    assert "verify_audit" in caplog.text
+    assert find_end_break() is None
+    found = find_audit_break()
+    assert found.number == 3 and "changed from outside" in found.reason
+    assert find_shown_breaks([told, done]) == {3: found.reason}
+
+
+def test_an_end_that_names_an_entry_long_past_hides_none_behind_it():
+    entries = write_entries()
+    refuse_other_keys()
+    AuditHead.objects.update(number=1, row_hash=entries[0].row_hash)
+    assert record_audit(actor=None, action="user.created").number == 5
+    assert AuditEntry.objects.get(number=4).previous_hash == entries[2].row_hash
+    assert find_audit_break().number == 4
 
 
 def test_a_missing_end_is_found():
