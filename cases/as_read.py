@@ -12,12 +12,14 @@ class ChangedSince(MoveRefused):
     """Somebody else changed the row since the form was opened."""
 
 
-def mark_of(row: Model, *more: Any) -> str:
+def mark_of(row: Model, *more: Any, but: str = "") -> str:
     """A short mark of a row as it is stored, and of `more` that its form shows: another after every
-    change. Empty for a row that is not stored yet."""
+    change, `but` one of the column that the platform itself writes. Empty for a row that is not
+    stored yet."""
     if row.pk is None:
         return ""
-    values = [getattr(row, field.attname) for field in row._meta.concrete_fields]
+    names = [field.attname for field in row._meta.concrete_fields]
+    values = [getattr(row, name) for name in names if name != but]
     return hashlib.blake2b(repr([values, *more]).encode(), digest_size=8).hexdigest()
 
 

@@ -211,12 +211,13 @@ class MemberForm(forms.ModelForm):
     """Somebody's place in a queue."""
 
     skills_text = forms.CharField(
-        max_length=400, required=False, widget=forms.TextInput(attrs=INPUT)
+        label="Skills", max_length=400, required=False, widget=forms.TextInput(attrs=INPUT)
     )
 
     class Meta:
         model = QueueMember
         fields = ("capacity", "is_available", "away_until")
+        labels = {"capacity": "Open at a time", "is_available": "Takes new work"}
         widgets = {
             "capacity": forms.NumberInput(attrs={**INPUT, "min": 0, "max": 500}),
             "away_until": forms.DateInput(attrs={**INPUT, "type": "date"}, format="%Y-%m-%d"),

@@ -17,11 +17,18 @@ from cases.work_queue_models import QueueMember, WorkQueue
 from cases.workflow import LIVE_CASES, AlertStatus, CaseStatus, MoveRefused
 
 BATCH = 1000
+PLACE = ("capacity", "skills", "is_available", "away_until")
+"""What people say of somebody's place in a queue."""
 
 
 def queue_mark(queue: WorkQueue) -> str:
     """The mark of a queue as it is stored, for whoever reads it to change it."""
     return mark_of(queue, sorted(row.pk for row in queue.detectors.all()) if queue.pk else [])
+
+
+def member_mark(member: QueueMember) -> str:
+    """The mark of somebody's place as it is stored, whatever work came to them since."""
+    return mark_of(member, but="last_assigned_at")
 
 
 @transaction.atomic
@@ -67,25 +74,54 @@ def _keep_limit(queue: WorkQueue) -> None:
 
 
 @transaction.atomic
-def save_member(member: QueueMember, *, actor: User) -> QueueMember:
-    """Save somebody's place in a queue. Raises MoveRefused for who does not work on alerts."""
+def save_member(member: QueueMember, *, actor: User, read: str | None = None) -> QueueMember:
+    """Save somebody's place in a queue. Raises MoveRefused for who does not work on alerts, and
+    ChangedSince where `read`, the mark that the form was opened with, is not that of the place any
+    more: another one changed it, took them out or added them."""
     if not member.user.has_perm("cases.triage_alert"):
         raise MoveRefused(f"{member.user.name} does not work on alerts.")
-    made = member.pk is None
-    member.save()
+    WorkQueue.objects.select_for_update().get(pk=member.queue_id)  # Two who add wait in turn.
+    stored = QueueMember.objects.filter(queue=member.queue_id, user=member.user_id).first()
+    check_as_read("" if stored is None else member_mark(stored), read)
+    place = stored or QueueMember(queue=member.queue, user=member.user)
+    for name in PLACE:
+        setattr(place, name, getattr(member, name))
+    place.save(update_fields=None if stored is None else PLACE)
+    _tell_place(place, actor, made=stored is None)
+    return place
+
+
+@transaction.atomic
+def set_available(member: QueueMember, available: bool, *, actor: User) -> QueueMember:
+    """Whether somebody takes new work of a queue. Whoever does is not away any more; the rest of
+    their place stays as it is. Raises MoveRefused for who does not work on alerts, or is in the
+    queue no more."""
+    if not member.user.has_perm("cases.triage_alert"):
+        raise MoveRefused(f"{member.user.name} does not work on alerts.")
+    places = QueueMember.objects.select_for_update(of=("self",)).select_related("queue", "user")
+    place = places.filter(pk=member.pk).first()
+    if place is None:
+        raise MoveRefused("You are not in this queue any more.")
+    place.is_available = available
+    place.away_until = None if available else place.away_until
+    place.save(update_fields=["is_available", "away_until"])
+    _tell_place(place, actor, made=False)
+    return place
+
+
+def _tell_place(place: QueueMember, actor: User, *, made: bool) -> None:
     record_audit(
         actor=actor,
         action="work_queue.member_added" if made else "work_queue.member_changed",
-        subject=member.queue,
+        subject=place.queue,
         detail={
-            "user": member.user.username,
-            "capacity": member.capacity,
-            "skills": member.skills,
-            "available": member.is_available,
-            "away_until": member.away_until,
+            "user": place.user.username,
+            "capacity": place.capacity,
+            "skills": place.skills,
+            "available": place.is_available,
+            "away_until": place.away_until,
         },
     )
-    return member
 
 
 @transaction.atomic

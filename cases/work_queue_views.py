@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.models import User
 from accounts.typed import is_whole
 from cases.as_read import ChangedSince
 from cases.assigning import loads_of
@@ -22,7 +23,14 @@ from cases.models import Alert, Case
 from cases.queue_forms import CaseTypeForm, MemberForm, QueueForm
 from cases.rights import lack_of, with_rights
 from cases.selectors import assignable_users
-from cases.team_queues import queue_mark, remove_member, save_member, save_queue
+from cases.team_queues import (
+    member_mark,
+    queue_mark,
+    remove_member,
+    save_member,
+    save_queue,
+    set_available,
+)
 from cases.views import signed_in
 from cases.work_queue_models import QueueMember, WorkQueue
 from cases.workflow import LIVE_CASES, AlertStatus, MoveRefused
@@ -93,7 +101,7 @@ def work_queue_detail(request: HttpRequest, pk: int | None = None) -> HttpRespon
     return _render_queue(request, queue, form, status=status, mark=mark)
 
 
-def _since(refusal: ChangedSince, form: QueueForm | CaseTypeForm) -> str:
+def _since(refusal: ChangedSince, form: QueueForm | CaseTypeForm | MemberForm) -> str:
     """What a form is told that lay open meanwhile: saved again, it puts what it holds in place."""
     differing = [form[name] for name in form.changed_data]
     # Browsers end the lines of a text otherwise than it was sent to them.
@@ -107,7 +115,13 @@ def _since(refusal: ChangedSince, form: QueueForm | CaseTypeForm) -> str:
 
 
 def _render_queue(
-    request: HttpRequest, queue: WorkQueue, form: QueueForm, *, status: int = 200, **extra: Any
+    request: HttpRequest,
+    queue: WorkQueue,
+    form: QueueForm,
+    *,
+    status: int = 200,
+    typed: dict[str, Any] | None = None,
+    **extra: Any,
 ) -> HttpResponse:
     user = signed_in(request)
     places = QueueMember.objects.filter(queue=queue.pk).select_related("user")
@@ -120,8 +134,10 @@ def _render_queue(
             "member": member,
             "load": loads.get(member.user_id, 0),
             "lack": lack_of(member) if member.user.is_active else "not active",
-            "form": MemberForm(instance=member, auto_id=f"member-{member.pk}-%s"),
+            "form": _member_form(member),
+            "mark": member_mark(member),
         }
+        | (typed if typed and typed["form"].instance.pk == member.pk else {})
         for member in members
     ]
     # The form writes into the row: an invalid name must not become the title.
@@ -134,9 +150,15 @@ def _render_queue(
         "rows": rows,
         "may_change": changes,
         "people": [u for u in assignable_users() if u.pk not in taken] if changes else [],
+        "adding": typed["form"] if typed and typed["form"].instance.pk is None else None,
         **extra,
     }
     return render(request, "cases/work_queue_detail.html", context, status=status)
+
+
+def _member_form(member: QueueMember, data: Any = None) -> MemberForm:
+    """The form of a place; its fields have ids of their own among those of the page."""
+    return MemberForm(data, instance=member, auto_id=f"member-{member.pk or 'new'}-%s")
 
 
 def _must(request: HttpRequest, permission: str) -> None:
@@ -150,29 +172,42 @@ def _must(request: HttpRequest, permission: str) -> None:
 def work_queue_member(request: HttpRequest, pk: int) -> HttpResponse:
     """Add somebody to a queue, change their place in it, or take them out."""
     queue, user = get_object_or_404(WorkQueue, pk=pk), signed_in(request)
-    given = request.POST.get("user", "")
+    given, read = request.POST.get("user", ""), request.POST.get("read")
     chosen = {str(one.pk): one for one in assignable_users()}.get(given)
     member = queue.members.filter(user_id=int(given)).first() if is_whole(given) else None
-    problem = "Choose somebody who works on alerts."
-    if member is not None and "remove" in request.POST:
-        remove_member(member, actor=user)
+    problem, typed = "Choose somebody who works on alerts.", None
+    if "remove" in request.POST and (member or chosen):
+        if member is not None:
+            remove_member(member, actor=user)
         messages.success(request, "Taken out; what they own stays theirs.")
         return redirect(queue)
     if chosen is not None:
-        member = member or QueueMember(queue=queue, user=chosen)
-        form = MemberForm(request.POST, instance=member)
-        if form.is_valid():
-            try:
-                save_member(member, actor=user)
-            except MoveRefused as refusal:
-                problem = str(refusal)
-            else:
-                messages.success(request, f"Saved {chosen.name}.")
-                return redirect(queue)
-        else:
-            problem = str(next(iter(form.errors.values()))[0])
+        mark = "" if member is None else member_mark(member)  # Before the form writes into it.
+        form = _member_form(member or QueueMember(queue=queue, user=chosen), request.POST)
+        problem = _saved_place(form, user, read)
+        if not problem:
+            messages.success(request, f"Saved {chosen.name}.")
+            return redirect(queue)
+        # Only whoever was told of a change has read it.
+        known = read[:40] if form.errors and read is not None else mark
+        typed = {"form": form, "mark": known, "typed": True}
     mark, page = queue_mark(queue), QueueForm(instance=queue, leads=case_workers())
-    return _render_queue(request, queue, page, status=422, problem=problem, mark=mark)
+    return _render_queue(request, queue, page, status=422, problem=problem, mark=mark, typed=typed)
+
+
+def _saved_place(form: MemberForm, user: User, read: str | None) -> str:
+    """Save what the form says of somebody's place; what kept it from that, or nothing."""
+    if not form.is_valid():
+        return str(next(iter(form.errors.values()))[0])
+    try:
+        save_member(form.instance, actor=user, read=read)
+    except ChangedSince as refusal:
+        if form.instance.pk is None:
+            return f"{refusal} {form.instance.user.name} was taken out: you may add them below."
+        return _since(refusal, form)
+    except MoveRefused as refusal:
+        return str(refusal)
+    return ""
 
 
 @login_required
@@ -184,10 +219,8 @@ def work_queue_availability(request: HttpRequest, pk: int) -> HttpResponse:
     member = get_object_or_404(
         QueueMember.objects.select_related("queue", "user"), pk=pk, user=user
     )
-    member.is_available = request.POST.get("available") == "1"
-    member.away_until = None if member.is_available else member.away_until
     try:
-        save_member(member, actor=user)
+        member = set_available(member, request.POST.get("available") == "1", actor=user)
     except MoveRefused as refusal:
         messages.error(request, str(refusal))
         return redirect("work_queue_list")

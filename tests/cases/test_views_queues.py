@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from cases.case_models import CaseType
@@ -176,6 +177,62 @@ def test_a_wrong_form_does_not_count_as_read_anew(leader):
     leader.post(detail(queue), GIVEN | {"read": opened})
     wrong = leader.post(detail(queue), GIVEN | {"read": opened, "day_0": "nine"})
     assert (wrong.status_code, read_of(wrong)) == (422, opened)
+
+
+def place_of(page):
+    """The mark that the form of the first member was opened with."""
+    return re.search(
+        r'name="user" value="\d+">\s*<input type="hidden" name="read" value="(\w*)"', page
+    )[1]
+
+
+@pytest.fixture
+def place(analyst):
+    return QueueMember.objects.create(queue=WorkQueue.objects.get(), user=analyst, capacity=20)
+
+
+@pytest.fixture
+def places(place):
+    return reverse("work_queue_member", args=[place.queue_id])
+
+
+def test_the_form_of_a_place_does_not_undo_what_a_colleague_saved_meanwhile(leader, place, places):
+    given = {"user": place.user_id, "capacity": 20, "is_available": "on"}
+    given["read"] = place_of(text(leader.get(detail(place.queue))))
+    place.last_assigned_at = timezone.now()  # Work that comes to them is no change of the place.
+    place.save()
+    assert leader.post(places, given | {"away_until": "2027-01-01"}).status_code == 302
+    stale = given | {"capacity": 5}
+    answer = leader.post(places, stale)
+    assert answer.status_code == 422
+    assert "It differs from what is saved in: Open at a time; Away until." in text(answer)
+    assert 'value="5"' in text(answer)
+    place.refresh_from_db()
+    assert (place.capacity, str(place.away_until)) == (20, "2027-01-01")
+    assert leader.post(places, stale | {"read": place_of(text(answer))}).status_code == 302
+    place.refresh_from_db()
+    assert (place.capacity, place.away_until) == (5, None)
+
+
+def test_whoever_was_added_or_taken_out_meanwhile_stays_so(leader, place, places):
+    adding = {"user": place.user_id, "capacity": 3, "read": "", "is_available": "on"}
+    answer = leader.post(places, adding)
+    assert (answer.status_code, "saved in: Open at a time" in text(answer)) == (422, True)
+    changing = adding | {"read": place_of(text(leader.get(detail(place.queue))))}
+    leader.post(places, {"user": place.user_id, "remove": "1"})
+    answer = leader.post(places, changing)
+    assert (answer.status_code, "was taken out" in text(answer)) == (422, True)
+    assert 'value="3"' in text(answer)
+    assert leader.post(places, {"user": place.user_id, "remove": "1"}).status_code == 302
+    assert not QueueMember.objects.exists()
+
+
+def test_a_wrong_place_keeps_what_was_typed_and_what_was_read(leader, place, places):
+    wrong = {"user": place.user_id, "capacity": 9999, "skills_text": "vip", "read": "0ld"}
+    answer = leader.post(places, wrong)
+    assert (answer.status_code, place_of(text(answer))) == (422, "0ld")
+    assert 'value="9999"' in text(answer)
+    assert 'value="vip"' in text(answer)
 
 
 def test_a_case_type_keeps_what_a_colleague_wrote_meanwhile(leader):
