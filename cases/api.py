@@ -19,7 +19,7 @@ from cases.case_rows import totals_of
 from cases.case_selectors import AlertSum, alert_sums, case_rows_query
 from cases.models import Alert, Case
 from cases.rows import alert_row
-from cases.second_looks import hidden_look, hide_case, hide_held
+from cases.second_looks import hidden_look, hide_cases, hide_held, untold_cases
 from cases.selectors import ids_of_alert
 from cases.workflow import PRIORITIES, AlertStatus, CaseStatus, Disposition
 from scoring.core.types import RISK_LEVELS
@@ -290,7 +290,7 @@ class CaseListView(APIView):
             own = Alert.objects.filter(case=OuterRef("pk"), detector=detector).order_by()
             rows = rows.filter(Exists(own))
         found, cursor = _page(request, rows)
-        hide_case(found, hidden_look(request.user))
+        hide_cases(found, untold_cases(hidden_look(request.user)))
         sums = alert_sums([case.pk for case in found])
         bodies = [case_body(case, sums.get(case.pk, ())) for case in found]
         return Response({"cases": bodies, "next_cursor": cursor})
@@ -307,7 +307,7 @@ class CaseView(APIView):
         case = _cases().filter(pk=pk).first()
         if case is None:
             raise Http404("There is no such case.")
-        hide_case([case], hidden_look(request.user))
+        hide_cases([case], untold_cases(hidden_look(request.user)))
         held = case.alerts.order_by("-pk").values_list("pk", flat=True)[:MOST_WITHIN]
         body = case_body(case, alert_sums([case.pk]).get(case.pk, ()))
         return Response(body | {"alerts": list(held)})

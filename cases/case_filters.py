@@ -1,6 +1,6 @@
 """The case list's filters, order and counts, read from the query string and written back to it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -67,7 +67,7 @@ class CaseFilters:
         return bool(self.owner or self.priority or self.queue or self.tag or self.q)
 
     def apply(
-        self, rows: QuerySet[Case], *, user: User, now: datetime, hidden: int | None = None
+        self, rows: QuerySet[Case], *, user: User, now: datetime, hidden: Collection[int] = ()
     ) -> QuerySet[Case]:
         """The cases that match, in the chosen order. Of `hidden` neither the owner nor a tag must
         be told to this user: no filter by one finds it."""
@@ -85,11 +85,11 @@ class CaseFilters:
         return rows
 
     def narrow(
-        self, rows: QuerySet[Case], *, user: User, hidden: int | None = None
+        self, rows: QuerySet[Case], *, user: User, hidden: Collection[int] = ()
     ) -> QuerySet[Case]:
         """The cases that match but for the status."""
-        if hidden is not None and (self.owner or self.tag):
-            rows = rows.exclude(pk=hidden)
+        if hidden and (self.owner or self.tag):
+            rows = rows.exclude(pk__in=hidden)
         if self.owner:
             owner = {MINE: user.pk, NOBODY: None}
             rows = rows.filter(owner=owner[self.owner] if self.owner in owner else int(self.owner))
@@ -141,7 +141,7 @@ def tabs(filters: CaseFilters, counts: Mapping[str, int]) -> list[dict[str, Any]
 
 
 def list_selects(
-    filters: CaseFilters, *, user: User, now: datetime, hidden: int | None
+    filters: CaseFilters, *, user: User, now: datetime, hidden: Collection[int]
 ) -> list[dict[str, Any]]:
     """The selects of the filter bar. Each option tells how many cases of the chosen status it finds
     with the other filters; a tag where no closed ones are shown, which would take too long."""

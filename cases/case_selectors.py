@@ -1,6 +1,6 @@
 """Reads of cases: the list with its counts, one case with all that hangs on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -55,10 +55,10 @@ def status_counts(rows: "QuerySet[Case]", now: datetime) -> dict[str, int]:
     return {**counts, "late": late}
 
 
-def case_counts(rows: "QuerySet[Case]", hidden: int | None = None) -> list[CaseCount]:
-    """These cases by priority, queue and owner. That one stands apart whose owner must not be told:
+def case_counts(rows: "QuerySet[Case]", hidden: Collection[int] = ()) -> list[CaseCount]:
+    """These cases by priority, queue and owner. Those stand apart whose owner must not be told:
     `hidden`."""
-    untold = Value(False) if hidden is None else ExpressionWrapper(Q(pk=hidden), BooleanField())
+    untold = ExpressionWrapper(Q(pk__in=hidden), BooleanField()) if hidden else Value(False)
     grouped = (
         rows.order_by()
         .annotate(untold=untold)

@@ -19,7 +19,7 @@ from cases.case_selectors import (
 )
 from cases.exporting import MOST
 from cases.models import Case
-from cases.second_looks import hidden_look, hide_case
+from cases.second_looks import hidden_look, hide_cases, untold_cases
 from cases.services import begin_touch
 from cases.views import fragment, page_address, signed_in
 
@@ -33,13 +33,12 @@ def case_index(request: HttpRequest) -> HttpResponse:
     """Cases that are not closed, the most urgent first, unless asked otherwise."""
     now, user = timezone.now(), signed_in(request)
     filters = CaseFilters.read(request.GET.dict())
-    look = hidden_look(user)
-    hidden = None if look is None else look.alert.case_id
+    hidden = untold_cases(hidden_look(user))
     rows = filters.apply(case_rows_query(), user=user, now=now, hidden=hidden)
     narrowed = filters.narrow(Case.objects.all(), user=user, hidden=hidden)
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     cases = list(page.object_list)
-    hide_case(cases, look)
+    hide_cases(cases, hidden)
     context = {
         "title": "Cases",
         "filters": filters,

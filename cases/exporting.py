@@ -16,7 +16,7 @@ from cases.filters import QueueFilters
 from cases.models import Alert, Case
 from cases.queue_counts import open_alerts
 from cases.rows import alert_row
-from cases.second_looks import hidden_look, hide_case
+from cases.second_looks import hidden_look, hide_cases, untold_cases
 from cases.selectors import alert_queue
 from cases.workflow import Disposition
 from scoring.core.types import RISK_LEVELS
@@ -46,17 +46,16 @@ ALERT_HEAD = (
 def case_lines(filters: CaseFilters, *, user: Any, now: datetime) -> Iterator[tuple[Cell, ...]]:
     """A line for each case that the filters let through and each of its currencies.
 
-    How that case ended is left out at which the user holds a second look.
+    How a case ended is left out that holds, or held, the alert at which the user has a second look.
     """
-    look = hidden_look(user)
-    hidden = None if look is None else look.alert.case_id
+    hidden = untold_cases(hidden_look(user))
     rows = filters.apply(Case.objects.all(), user=user, now=now, hidden=hidden)
     pks, cut = _first_of(rows, "cases")
     for first in range(0, len(pks), CHUNK):
         part = pks[first : first + CHUNK]
         found = case_rows_query().select_related("case_type").in_bulk(part)
         sums = alert_sums(part)
-        hide_case([*found.values()], look)
+        hide_cases([*found.values()], hidden)
         for pk in part:
             if pk in found:
                 yield from _case_lines(found[pk], sums.get(pk, []))

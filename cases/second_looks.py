@@ -4,7 +4,7 @@ A label's confidence is the share of the looks that say so: 1 where both agree, 
 disagree, 2/3 once a lead has sided with one of them. Training weighs by it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -167,11 +167,21 @@ def without_held(alerts: "QuerySet[Alert]", look: SecondLook | None) -> "QuerySe
     )
 
 
-def hide_case(cases: Sequence[Case], look: SecondLook | None) -> None:
-    """Forget, in memory alone, how and by whom the case of the held alert was closed, and its
-    tags, which may say it too. Cases come with their tags prefetched."""
+def untold_cases(look: SecondLook | None) -> frozenset[int]:
+    """The cases of which a list must tell the holder of the look neither the outcome nor the
+    owner nor a tag: that of its alert, and those that a merge took the alert out of."""
+    if look is None:
+        return frozenset()
+    merged = CaseMerge.objects.filter(alerts=look.alert_id).order_by()
+    pks = {look.alert.case_id, *merged.values_list("source", flat=True)}
+    return frozenset(pk for pk in pks if pk is not None)
+
+
+def hide_cases(cases: Sequence[Case], untold: Collection[int]) -> None:
+    """Forget, in memory alone, how and by whom the `untold_cases` were closed, and their tags,
+    which may say it too. Cases come with their tags prefetched."""
     for case in cases:
-        if look is not None and case.pk == look.alert.case_id:
+        if case.pk in untold:
             case.disposition = case.reason_code = ""
             case.owner = None
             prefetched: Any = case

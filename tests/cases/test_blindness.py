@@ -299,6 +299,30 @@ def test_neither_tags_nor_a_filter_tell_the_holder_how_and_by_whom_it_ended(
     assert exported(client)["Tags"] == "confirmed mule"
 
 
+def test_the_case_that_a_merge_took_the_alert_out_of_tells_the_holder_as_little(
+    analyst, lead, second, client
+):
+    source, target = case_of(analyst, "a"), case_of(lead, "b")
+    source.owner = analyst
+    source.save()
+    set_tags(source, names=["confirmed mule"], actor=analyst)
+    merge_case(source, target=target, actor=lead)
+    close_case(target, actor=lead, **FRAUD)
+    (moved,) = CaseMerge.objects.get().alerts.all()
+    SecondLook.objects.exclude(alert=moved).delete()
+    assert take_second_look(second).alert == moved
+    client.force_login(second)
+    for asked in ({}, {"owner": analyst.pk}, {"tag": "confirmed mule"}):
+        page = client.get(reverse("case_list"), {"status": "merged", **asked}).context
+        assert [row.case for row in page["rows"]] == ([] if asked else [source])
+        assert [tuple(row.tags) for row in page["rows"]] == ([] if asked else [()])
+    listed = client.get(reverse("api_cases"), {"status": "merged"}).json()["cases"]
+    assert [(row["owner"], row["tags"]) for row in listed] == [("", [])]
+    assert client.get(reverse("api_case", args=[source.pk])).json()["owner"] == ""
+    lines = client.get(reverse("case_export", args=["csv"]), {"status": "merged"})
+    assert b"confirmed mule" not in b"".join(lines.streaming_content)
+
+
 def test_other_cases_stay_as_they_are(held_case, client, lead):
     other = case_of(lead, "b")
     close_case(other, actor=lead, **FALSE)
