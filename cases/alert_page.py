@@ -11,7 +11,7 @@ from cases.case_rows import clock_of
 from cases.models import Alert, Case
 from cases.rows import alert_row
 from cases.second_looks import hide_outcomes
-from cases.selectors import past_alerts_of_entity
+from cases.selectors import other_predictions, past_alerts_of_entity
 from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring import knowing, presenting
 from scoring.core.spec import truth_words
@@ -23,6 +23,8 @@ from scoring.standing_orders import StandingOrder, orders_now
 from scoring.usual import beside, own_history
 
 PAST_ALERTS = 6
+OTHER_EVENTS = 50
+"""Events of an alert, besides the top one, of whose values it is told which orders stand."""
 
 
 def reason_words(disposition: str, code: str) -> str:
@@ -72,7 +74,7 @@ def alert_context(
     screened = screening_of(top)
     past = _past_of(alert, blind_since)
     now = timezone.now()
-    orders = orders_now(top, spec, now)
+    orders = orders_now(top, spec, now, other_predictions(alert, limit=OTHER_EVENTS))
     met = top.list_hits or any(hit.get("snoozed") for hit in top.rule_hits)
     return {
         "title": row.entity,

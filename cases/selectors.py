@@ -177,6 +177,16 @@ def ids_of_alert(alert: Alert, *, limit: int) -> list[UUID]:
     return list(links.values_list("prediction_id", flat=True)[:limit])
 
 
+def other_predictions(alert: Alert, *, limit: int) -> list[Prediction]:
+    """The predictions in an alert besides the top one, the newest `limit` of them. One query, none
+    where there is no other."""
+    if alert.predictions_count < 2:
+        return []
+    links = AlertPrediction.objects.filter(alert=alert).exclude(prediction=alert.top_prediction_id)
+    newest = links.order_by("-pk").select_related("prediction")[:limit]
+    return [link.prediction for link in newest]
+
+
 def currencies_without_rate(rates: Rates | None) -> dict[str, int]:
     """Currency -> how many alerts that are not closed are in it and cannot be converted. One query.
 

@@ -1,6 +1,6 @@
-"""The orders that stand now for an event's values and its entity, beside those that it met."""
+"""The orders that stand now for the values of events and their entity, beside those they met."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,8 @@ MOST = 20
 @dataclass(frozen=True, slots=True)
 class StandingOrder:
     """One entry of a list, or one snoozed rule, for people. `of`: the field with its value, masked
-    where it is personal data; the rule's code. `since`: it was given after the event came."""
+    where it is personal data; the rule's code. `since`: it was given after the event came that the
+    page shows, or, `elsewhere`, after the newest of the others that has this value."""
 
     kind: str
     of: str
@@ -35,6 +36,7 @@ class StandingOrder:
     expires_at: datetime | None
     since: bool
     url: str
+    elsewhere: bool = False
 
 
 def listable_values(prediction: Prediction, spec: DetectorSpec) -> dict[str, str]:
@@ -56,14 +58,20 @@ def listable_values(prediction: Prediction, spec: DetectorSpec) -> dict[str, str
 
 
 def orders_now(
-    prediction: Prediction, spec: DetectorSpec | None, now: datetime
+    prediction: Prediction,
+    spec: DetectorSpec | None,
+    now: datetime,
+    others: Sequence[Prediction] = (),
 ) -> list[StandingOrder]:
-    """What stands at `now` for the values of this event, and which rules are snoozed for its
-    entity; the newest first, at most `MOST`. One query, whatever there is."""
-    values = {} if spec is None else listable_values(prediction, spec)
-    tokens = {(name, list_token(name, value)) for name, value in values.items()}
+    """What stands at `now` for the values of this event and of `others` of its entity, and which
+    rules are snoozed for that; the newest first, at most `MOST`. One query, whatever there is."""
+    own = set() if spec is None else _tokens(prediction, spec)
+    came = dict.fromkeys(own, prediction.received_at)
+    for other in () if spec is None else others:
+        for token in _tokens(other, spec) - own:
+            came[token] = max(came.get(token, other.received_at), other.received_at)
     entries = ListEntry.objects.filter(
-        standing(now), detector=prediction.detector_id, token__in={token for _, token in tokens}
+        standing(now), detector=prediction.detector_id, token__in={token for _, token in came}
     )
     snoozes = Snooze.objects.filter(
         standing(now), rule__detector=prediction.detector_id, token=prediction.entity
@@ -71,11 +79,18 @@ def orders_now(
     found = _columns(entries, F("kind"), F("field")).union(
         _columns(snoozes, Value(SNOOZED), F("rule__code")), all=True
     )
+    rows = [(row, (row["of"], row["token"])) for row in found.order_by("-created_at")[:MOST]]
     return [
-        _told(row, prediction)
-        for row in found.order_by("-created_at")[:MOST]
-        if row["order"] == SNOOZED or (row["of"], row["token"]) in tokens
+        _told(row, prediction, came.get(token, prediction.received_at), token not in own)
+        for row, token in rows
+        if row["order"] == SNOOZED or token in came
     ]
+
+
+def _tokens(prediction: Prediction, spec: DetectorSpec) -> set[tuple[str, str]]:
+    """The event's fields that may stand on a list, each with what its value is looked up by."""
+    values = listable_values(prediction, spec)
+    return {(name, list_token(name, value)) for name, value in values.items()}
 
 
 def _columns(rows: QuerySet[Any], order: Any, of: Any) -> QuerySet[Any, dict[str, Any]]:
@@ -86,7 +101,9 @@ def _columns(rows: QuerySet[Any], order: Any, of: Any) -> QuerySet[Any, dict[str
     )
 
 
-def _told(row: Mapping[str, Any], prediction: Prediction) -> StandingOrder:
+def _told(
+    row: Mapping[str, Any], prediction: Prediction, came: datetime, elsewhere: bool
+) -> StandingOrder:
     slug, of = prediction.detector.slug, str(row["of"])
     snoozed = row["order"] == SNOOZED
     return StandingOrder(
@@ -95,6 +112,7 @@ def _told(row: Mapping[str, Any], prediction: Prediction) -> StandingOrder:
         reason=row["reason"],
         author=row["name"] or "",
         expires_at=row["expires_at"],
-        since=row["created_at"] > prediction.received_at,
+        since=row["created_at"] > came,
         url=reverse("rule_detail", args=[slug, of]) if snoozed else reverse("lists", args=[slug]),
+        elsewhere=elsewhere and not snoozed,
     )

@@ -16,7 +16,7 @@ from scoring.models import Prediction
 from scoring.ordering import add_list_entry, revoke_list_entry, snooze_rule
 from scoring.policy_models import ListEntry, Rule
 from scoring.standing_orders import orders_now
-from tests.cases.alerts import alert_of
+from tests.cases.alerts import alert_of, flagged
 from tests.factories import (
     START,
     card,
@@ -361,6 +361,20 @@ def test_an_order_that_the_event_met_and_that_is_over_is_told(reader, lead):
     assert not order.since
     revoke_list_entry(entry, author=lead)
     assert "No order of these stands any more." in page(reader, alert)
+
+
+def test_orders_for_values_of_the_other_events_of_an_alert_are_told(reader, lead):
+    first, second = flagged("user-1", location="Lagos"), flagged("user-1", location="Berlin")
+    open_alerts([first[0].pk, second[0].pk])
+    alert = Alert.objects.get(links__prediction=second[0])
+    Alert.objects.update(top_prediction=second[0])
+    ordered(alert, lead, field="location", value="Lagos")
+    ordered(alert, lead, kind="allow", field="location", value="Berlin")
+    ordered(alert, lead, field="merchant_type", value="Lagos")  # Another field's: no value of it.
+    answer = reader.get(alert.get_absolute_url())
+    told = {order.of: (order.elsewhere, order.since) for order in answer.context["orders"]}
+    assert told == {"location Lagos": (True, True), "location Berlin": (False, True)}
+    assert answer.content.decode().count(">another event<") == 1
 
 
 def test_orders_cost_the_same_queries_however_many_stand(reader, lead, django_assert_num_queries):
