@@ -15,14 +15,24 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.typed import is_whole
 from cases.bulk import MOST
+from cases.empty_queue import nothing_waits
 from cases.exporting import MOST as TABLE_MOST
 from cases.filters import AGE, AMOUNT, DUE, SCORE, SNOOZED, SORTS, QueueFilters
 from cases.forms import BudgetForm
 from cases.handing_out import budget_row, set_budget
 from cases.models import Alert
-from cases.queue_counts import newest_alert_id, open_alerts
+from cases.queue_counts import Counts, newest_alert_id, open_alerts
 from cases.queue_models import QueueBudget, SavedView
-from cases.queue_page import counts_for, first_of, page_of, selects, state_of, tabs, total_of
+from cases.queue_page import (
+    counts_for,
+    first_of,
+    page_of,
+    selects,
+    state_of,
+    tabs,
+    total,
+    total_of,
+)
 from cases.queue_rows import queue_rows, state_of_row
 from cases.resting import snooze_choices
 from cases.saving_views import (
@@ -40,6 +50,7 @@ from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring.presenting import SpecCache
 
 MOST_WATCHED = 50
+ASLEEP = QueueFilters(view=SNOOZED)
 
 
 @login_required
@@ -106,6 +117,7 @@ def render_queue(
         "now": now,
         "budget": budget,
         "snoozed_view": filters.view == SNOOZED,
+        "nothing": _nothing(user, filters, counts.whole) if not rows else None,
         **_choices(filters, user),
         **_watched(alerts, newest, now),
         "newest": str(newest),
@@ -117,6 +129,11 @@ def render_queue(
     response = render(request, "cases/queue.html#list", context)
     response["HX-Push-Url"] = page_address(reverse("queue"), filters.query(), page.number)
     return response
+
+
+def _nothing(user: User, filters: QueueFilters, whole: Counts) -> dict[str, str] | None:
+    """Why nothing is shown where the filters leave nothing out."""
+    return None if filters.narrowed else nothing_waits(user, total(whole, ASLEEP, user))
 
 
 def _choices(filters: QueueFilters, user: User) -> dict[str, Any]:

@@ -178,13 +178,13 @@ def ids_of_alert(alert: Alert, *, limit: int) -> list[UUID]:
 
 
 def other_predictions(alert: Alert, *, limit: int) -> list[Prediction]:
-    """The predictions in an alert besides the top one, the newest `limit` of them. One query, none
-    where there is no other."""
+    """The events of an alert besides the top one, the newest `limit` of them, without what was
+    found in them. One query, none where there is no other."""
     if alert.predictions_count < 2:
         return []
-    links = AlertPrediction.objects.filter(alert=alert).exclude(prediction=alert.top_prediction_id)
-    newest = links.order_by("-pk").select_related("prediction")[:limit]
-    return [link.prediction for link in newest]
+    rows = Prediction.objects.filter(alert_link__alert=alert).exclude(pk=alert.top_prediction_id)
+    asked = rows.only("detector", "entity", "event", "received_at")
+    return list(asked.order_by("-alert_link__pk")[:limit])
 
 
 def currencies_without_rate(rates: Rates | None) -> dict[str, int]:

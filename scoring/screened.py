@@ -54,9 +54,8 @@ class Screening:
 
 
 def screening_of(prediction: Prediction) -> Screening:
-    """The policy that decided it names the readings. One query."""
-    row = PolicySnapshot.objects.filter(pk=prediction.policy_digest).only("content").first()
-    held = _held_to(row.content if row else {})
+    """The policy that decided it names the readings. It is asked for once a process."""
+    held = _known_of(prediction.policy_digest)
     return Screening(
         lists=[(list_words(name), digest) for name, digest in held.lists],
         missing=[list_words(name) for name in held.missing],

@@ -65,9 +65,9 @@ def orders_now(
 ) -> list[StandingOrder]:
     """What stands at `now` for the values of this event and of `others` of its entity, and which
     rules are snoozed for that; the newest first, at most `MOST`. One query, whatever there is."""
-    own = set() if spec is None else _tokens(prediction, spec)
+    own = _tokens(prediction, spec)
     came = dict.fromkeys(own, prediction.received_at)
-    for other in () if spec is None else others:
+    for other in others:
         for token in _tokens(other, spec) - own:
             came[token] = max(came.get(token, other.received_at), other.received_at)
     entries = ListEntry.objects.filter(
@@ -87,9 +87,9 @@ def orders_now(
     ]
 
 
-def _tokens(prediction: Prediction, spec: DetectorSpec) -> set[tuple[str, str]]:
+def _tokens(prediction: Prediction, spec: DetectorSpec | None) -> set[tuple[str, str]]:
     """The event's fields that may stand on a list, each with what its value is looked up by."""
-    values = listable_values(prediction, spec)
+    values = {} if spec is None else listable_values(prediction, spec)
     return {(name, list_token(name, value)) for name, value in values.items()}
 
 

@@ -6,7 +6,7 @@ from django.urls import reverse
 from accounts.models import AuditEntry
 from cases.services import label_alert
 from jobs.models import Job
-from scoring.models import Prediction
+from scoring.models import Detector, Prediction
 from tests.cases.alerts import alert_of
 from tests.factories import payment, scored
 
@@ -29,6 +29,14 @@ def shown(client, **who):
 def signed_in(client, admin):
     client.force_login(admin)
     return client
+
+
+def test_without_a_detector_it_offers_no_empty_choice(signed_in):
+    Detector.objects.all().delete()
+    page = text_of(signed_in.get(URL))
+    assert "There is no detector yet" in page and "How long it is kept" in page
+    assert 'name="detector"' not in page
+    assert signed_in.post(URL, {**WHO, "look": "1"}).status_code == 422
 
 
 def test_it_shows_first_what_is_stored_and_erases_nothing(signed_in):

@@ -1,16 +1,21 @@
 """The queue and the alert page: order, filters, decisions, refusals, and who may."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST
 from cases.case_alerts import open_case
 from cases.models import Alert, Touch
+from cases.resting import snooze_alert
 from cases.services import assign_alert, label_alert, open_alerts
-from scoring.models import Label
+from scoring.models import Detector, Label
 from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of, flagged
+from tests.factories import payment, scored
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 HTMX = {"HX-Request": "true"}
@@ -142,9 +147,30 @@ def test_next_opens_the_first_alert_that_nobody_else_owns(reader, analyst):
     assert reader.get("/", {"next": 1, "after": low.pk}).url == reverse("queue")
 
 
-def test_an_empty_queue_says_what_comes_next(reader):
-    assert "Nothing waits" in reader.get("/").content.decode()
+def test_an_empty_queue_says_what_comes_next(reader, analyst):
+    alert = alert_of("a")
+    snooze_alert(alert, until=timezone.now() + timedelta(days=1), actor=analyst)
+    asleep = reader.get("/").content.decode()
+    assert "Every alert is decided" not in asleep
+    assert 'href="?view=snoozed">See what is snoozed' in asleep
+    label_alert(alert, actor=analyst, disposition="fraud", reason_code="card_testing")
+    assert "Every alert is decided" in reader.get("/").content.decode()
     assert "Nothing matches" in reader.get("/", {"q": "x"}).content.decode()
+
+
+def test_a_queue_in_which_nothing_ever_was_says_what_to_do_first(reader, client, engineer):
+    shown = reader.get("/").content.decode()
+    assert "No event yet" in shown and "Every alert is decided" not in shown
+    assert "That is up to an engineer" in shown and "Go to the sources" not in shown
+    Detector.objects.all().delete()
+    assert "No detector yet" in reader.get("/").content.decode()
+    client.force_login(engineer)
+    assert f'href="{reverse("detector_new")}"' in client.get("/").content.decode()
+
+
+def test_a_queue_says_that_no_event_needed_a_human_so_far(reader, champion):
+    scored("payments", payment())
+    assert "No event needed a human so far" in reader.get("/").content.decode()
 
 
 def test_confirming_fraud_closes_labels_and_goes_on_within_the_filters(reader):
