@@ -21,9 +21,10 @@ from models_registry.core.kept_metrics import as_told
 from models_registry.forms import LEARNER_TITLES
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, review_over, roll_back
+from models_registry.promotion_models import PromotionGuard
 from models_registry.rare_class import TITLES
 from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, request_training
-from models_registry.selectors import version_list
+from models_registry.selectors import told_guard, version_list, with_guards
 from scoring.core.bundle import BundleError
 from scoring.models import Detector
 
@@ -31,6 +32,19 @@ MOST_ROWS = 200
 MOST_LINES = 20
 MOST_SKIP = 100_000
 NARROW = "narrow the list, by its detector for instance"
+
+
+class GuardBody(serializers.Serializer[Any]):
+    """What watches, or watched, a version after its promotion in place of a champion."""
+
+    state = serializers.ChoiceField(
+        PromotionGuard.State.choices, help_text="broken: rolled back; ended: over, unjudged."
+    )
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    not_rolled_back = serializers.CharField(
+        help_text="The version broke its guard, serves still, and why; empty otherwise."
+    )
 
 
 class VersionBody(serializers.Serializer[Any]):
@@ -46,6 +60,7 @@ class VersionBody(serializers.Serializer[Any]):
     dataset = serializers.DictField(help_text="digest, rows, positives, known_at")
     metrics = serializers.DictField(help_text="On events that the version had not learnt from.")
     comparison = serializers.DictField(help_text="With the champion of that time, same events.")
+    guard = GuardBody(allow_null=True, help_text="Its newest; null: it never had one.")
 
 
 class VersionPage(serializers.Serializer[Any]):
@@ -173,6 +188,7 @@ def version_body(version: ModelVersion) -> dict[str, Any]:
         },
         "metrics": as_told(version.metrics),
         "comparison": version.comparison,
+        "guard": told_guard(version),
     }
 
 
@@ -216,7 +232,7 @@ class ModelListView(APIView):
     def get(self, request: Request) -> Response:
         skip = whole(request, "skip", 0, least=0, most=MOST_SKIP, beyond=NARROW)
         limit = whole(request, "limit", 50, least=1, most=MOST_ROWS)
-        rows = version_list().defer("curves", "parameters")
+        rows = with_guards(version_list()).defer("curves", "parameters")
         if detector := asked_detector(request):
             rows = rows.filter(detector=detector)
         if stage := one_of(request, "stage", ModelVersion.Stage.values):

@@ -12,6 +12,7 @@ from models_registry.metric_rows import Cell, Show, cell_of, told_metrics
 from models_registry.models import ModelVersion
 from models_registry.overlay_figures import overlaid
 from models_registry.rare_class import own_parameters, rare_class_words
+from models_registry.selectors import with_guards
 from models_registry.verdicts import (
     CALIBRATIONS,
     EVENTS,
@@ -78,6 +79,7 @@ def chosen_ids(texts: Sequence[str]) -> list[int]:
 def versions_to_compare(ids: Sequence[int]) -> list[ModelVersion]:
     """The versions in the order asked for. Raises CompareError."""
     rows = ModelVersion.objects.filter(pk__in=ids).select_related("detector", "dataset")
+    rows = with_guards(rows)
     by_id = {version.pk: version for version in rows}
     if len(by_id) < len(ids):
         raise CompareError("One of these versions does not exist.")

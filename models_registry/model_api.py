@@ -12,11 +12,12 @@ from accounts.api_errors import Conflict
 from accounts.body import text_in
 from accounts.models import User
 from jobs.dispatch import announce_job
-from models_registry.api import CONFLICTS, ERRORS, JobBody, detector_or_404, job_body
+from models_registry.api import CONFLICTS, ERRORS, GuardBody, JobBody, detector_or_404, job_body
 from models_registry.core.kept_metrics import as_told
 from models_registry.drift_selectors import NUMBERS, drift_status
 from models_registry.models import ModelVersion
 from models_registry.monitoring import NoModel, request_drift_check
+from models_registry.selectors import told_guard, with_guards
 from scoring.deployment import Serving, serving_of
 from scoring.models import Detector
 from scoring.shortfalls import fault_of
@@ -43,6 +44,7 @@ class ModelInfoBody(serializers.Serializer[Any]):
     training = serializers.DictField()
     metrics = serializers.DictField()
     trained_at = serializers.DateTimeField(allow_null=True)
+    guard = GuardBody(allow_null=True, help_text="null: the version in service never had one.")
 
 
 STATUSES = ["stable", "moderate", "major", "unknown"]
@@ -128,7 +130,8 @@ class ModelInfoView(APIView):
 
 def _info(serving: Serving) -> dict[str, Any]:
     bundle, manifest = serving.bundle, serving.bundle.manifest
-    version = ModelVersion.objects.filter(digest=bundle.digest).order_by("-number").first()
+    rows = ModelVersion.objects.filter(digest=bundle.digest).order_by("-number")
+    version = with_guards(rows).first()
     predictor = bundle.predictor
     return {
         "detector": serving.slug,
@@ -144,6 +147,7 @@ def _info(serving: Serving) -> dict[str, Any]:
         "training": dict(manifest.get("training", {})),
         "metrics": as_told(manifest.get("metrics", {})),
         "trained_at": None if version is None else version.trained_at,
+        "guard": None if version is None else told_guard(version),
     }
 
 

@@ -40,7 +40,12 @@ from models_registry.importing import import_bundle, mend_bundle
 from models_registry.integrity import check_integrity
 from models_registry.integrity_report import FAULT, WARNING
 from models_registry.models import ModelVersion
-from models_registry.selectors import documented_versions, lineage_of, tracked_run_of
+from models_registry.selectors import (
+    documented_versions,
+    lineage_of,
+    tracked_run_of,
+    with_guards,
+)
 from models_registry.tracking import request_tracking
 from scoring.core.bundle import BundleNotWritten
 
@@ -362,7 +367,7 @@ class IntegrityView(APIView):
 
 def api_version(pk: int) -> ModelVersion:
     """The version with its detector and data. Raises Http404."""
-    version = documented_versions().filter(pk=pk).first()
+    version = with_guards(documented_versions()).filter(pk=pk).first()
     if version is None:
         raise Http404(f"There is no version {pk}.")
     return version

@@ -26,9 +26,11 @@ from models_registry.core.drift import MAJOR_DRIFT, MODERATE_DRIFT
 from models_registry.drift_models import DriftCheck
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
+from models_registry.promotion_models import PromotionGuard
 from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
 
+BROKEN = PromotionGuard.State.BROKEN
 USUAL_OF = 5
 """So many of the newest trainings say how long one usually takes."""
 
@@ -155,6 +157,36 @@ def _newest_check(column: str) -> Case:
         detector=OuterRef("detector"), bundle_digest=OuterRef("digest")
     ).order_by("-checked_at", "-id")
     return Case(When(stage=ModelVersion.Stage.CHAMPION, then=Subquery(checks.values(column)[:1])))
+
+
+GUARD = ("state", "fault", "since", "until")
+
+
+def with_guards(rows: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
+    """Versions with what `told_guard` tells of them, in the same query."""
+    guards = PromotionGuard.objects.filter(version=OuterRef("pk")).order_by("-since", "-id")
+    return rows.annotate(**{f"guard_{name}": Subquery(guards.values(name)[:1]) for name in GUARD})
+
+
+def told_guard(version: Any) -> dict[str, Any] | None:
+    """The newest guard of a version for API clients; None where it never had one.
+
+    `not_rolled_back`: why it serves still though it broke its guard; empty otherwise. One query,
+    none for a row of `with_guards`.
+    """
+    if hasattr(version, "guard_state"):
+        found = {name: getattr(version, f"guard_{name}") for name in GUARD}
+    else:
+        found = version.guards.values(*GUARD).first() or dict.fromkeys(GUARD)
+    if found["state"] is None:
+        return None
+    stuck = version.stage == ModelVersion.Stage.CHAMPION and found["state"] != BROKEN
+    return {
+        "state": found["state"],
+        "since": found["since"],
+        "until": found["until"],
+        "not_rolled_back": found["fault"] if stuck else "",
+    }
 
 
 def drift_alarm_of(version: Any) -> DriftAlarm | None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from jobs.models import Job
 from jobs.workflow import JobStatus
 from models_registry.monitoring import check_drift
+from models_registry.promotion_models import PromotionGuard
 from models_registry.tasks import check_drift_task
 from scoring.models import Deployment
 from scoring.policies import set_policy
@@ -47,6 +48,37 @@ def test_the_model_in_service_is_described(api, champion, payments_digest):
     assert body["thresholds"]["review"] > 0
     assert (body["degraded"], body["fault"]) == (False, "")
     assert body["trained_at"]
+
+
+GUARDS = [
+    INFO,
+    "/api/v1/models?stage=champion",
+    "/api/v1/models/{}",
+    "/api/v1/models/compare?ids={},{}",
+]
+
+
+def told_guards(api, guard):
+    """What each of the routes tells of the guard of the version in service."""
+    ids, client = (guard.version_id, guard.former_id), api("models:read")
+    info, page, version, side = (client.get(way.format(*ids)).json() for way in GUARDS)
+    return [row["guard"] for row in (info, page["models"][0], version, side["versions"][0])]
+
+
+def test_the_guard_of_the_model_in_service_is_told(api, guard):
+    for told in told_guards(api, guard):
+        assert (told["state"], told["not_rolled_back"]) == ("watching", "")
+        assert told["since"] < told["until"]
+    PromotionGuard.objects.update(fault="It could not be rolled back: its bundle is gone.")
+    assert {told["not_rolled_back"] for told in told_guards(api, guard)} == {
+        "It could not be rolled back: its bundle is gone."
+    }
+    assert api("models:read").get(f"/api/v1/models/{guard.former_id}").json()["guard"] is None
+
+
+def test_a_guard_that_rolled_back_tells_no_champion_that_is_stuck(api, guard):
+    PromotionGuard.objects.update(state="broken", fault="At first it could not.")
+    assert {told["not_rolled_back"] for told in told_guards(api, guard)} == {""}
 
 
 def test_a_model_past_its_review_date_is_degraded_and_says_why(api, champion, owner):
