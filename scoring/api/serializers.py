@@ -216,6 +216,9 @@ class FeedbackBody(serializers.Serializer[Any]):
     prediction_id = serializers.UUIDField()
     actual_label = serializers.BooleanField()
     label_time = serializers.DateTimeField()
+    ignored_fields = serializers.ListField(
+        child=serializers.CharField(), help_text="What was sent and passed over: a slip, maybe."
+    )
 
 
 class Problem(serializers.Serializer[Any]):

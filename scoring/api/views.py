@@ -1,6 +1,6 @@
 """The scoring API: parse, one service call, render."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.http import Http404, HttpResponse
@@ -25,6 +25,7 @@ from scoring.services import PATIENCE, Conflicting, Refused, Scored
 MOST_EVENTS = 1000
 MOST_ROWS = 1000
 MOST_SKIP = 100_000
+MOST_NAMES, LONGEST_NAME = 20, 64
 BY_TIME = "read on by event time, with since and until"
 CREDITCARD = "creditcard"
 EVERY = "*"
@@ -149,8 +150,16 @@ class PredictionView(APIView):
         raise Http404(f"There is no such prediction, and no event with this id of '{slug}'.")
 
 
+def _unknown(said: Any, known: Collection[str]) -> list[str]:
+    """Names in a body that nothing was made of, shortened."""
+    return sorted({str(name)[:LONGEST_NAME] for name in said if name not in known})[:MOST_NAMES]
+
+
 class FeedbackView(APIView):
-    """Say what turned out to be true. Earlier feedback is kept; the newest counts."""
+    """Say what turned out to be true. Earlier feedback is kept; the newest counts.
+
+    Clients of earlier services may say more than is known here: that is no error, and is told.
+    """
 
     required_scope = "feedback:write"
     required_permission = "scoring.label_prediction"
@@ -187,5 +196,6 @@ class FeedbackView(APIView):
             "prediction_id": str(prediction.pk),
             "actual_label": label.is_fraud,
             "label_time": label.label_time,
+            "ignored_fields": _unknown(request.data, form.fields),
         }
         return Response(body, status=201)

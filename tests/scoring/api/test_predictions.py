@@ -199,6 +199,16 @@ def test_null_is_as_good_as_nothing_where_feedback_may_leave_a_field_out(api, st
     assert (label.notes, label.reason_code) == (told, said["reason_code"] or "")
 
 
+def test_feedback_names_what_it_passed_over(api, stored):
+    said = {"prediction_id": str(stored[0].pk), "actual_label": True, "notes": "Order 17"}
+    client = api("feedback:write")
+    assert give(client, **said).json()["ignored_fields"] == []
+    more = {"labeltime": "2020-06-02T00:00:00Z", "x" * 99: 1}
+    answer = give(client, **said, **more)
+    assert answer.status_code == 201
+    assert answer.json()["ignored_fields"] == ["labeltime", "x" * 64]
+
+
 def test_later_feedback_is_added(api, stored):
     client = api("feedback:write")
     for verdict in (True, False):
