@@ -25,6 +25,7 @@ from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policy_models import ListEntry, PolicySnapshot, Rule, RuleVersion, Snooze
 from scoring.policy_store import digest_of, rule_body, screening_body, screening_spec
+from scoring.rule_outdating import end_outdated
 from scoring.watchlist_store import active_watchlists
 
 FORMAT = 1
@@ -95,7 +96,8 @@ def screening_of(detector: Detector, spec: DetectorSpec) -> ScreeningSpec | None
 
 @transaction.atomic
 def publish(detector: Detector, *, author: User | None = None) -> PolicySnapshot:
-    """Put what the rows say into force. The same content is the same snapshot, and no news."""
+    """Put what the rows say into force. The same content is the same snapshot, and no news. What
+    somebody asked for about what changed is outdated."""
     row = lock(detector.pk)
     if not row.policy_digest:
         # Made before there were policies: its declared rules decide, and must go on deciding.
@@ -114,6 +116,7 @@ def publish(detector: Detector, *, author: User | None = None) -> PolicySnapshot
             subject=row,
             detail={"digest": digest, "previous": row.policy_digest},
         )
+    end_outdated(row)
     return snapshot
 
 

@@ -35,9 +35,11 @@ from scoring.rule_editing import (
     next_base,
     tune_rule,
 )
+from scoring.rule_outdating import live_of, outdated
 from scoring.rule_request_models import RuleRequest
 
 LEAST_REASON = 10
+ASK_AGAIN = "The request is outdated: ask again."
 Kind, Status = RuleRequest.Kind, RuleRequest.Status
 
 
@@ -69,7 +71,7 @@ def request_move(
             reason=reason,
             rule=version.rule,
             version=version,
-            live=_live(version.rule),
+            live=live_of(version.rule),
             to=to,
             before={"stage": version.stage},
         )
@@ -157,11 +159,11 @@ def approve_request(asked: RuleRequest, *, actor: User, note: str = "") -> RuleR
         problem = why_not(asked, actor)
         if problem:
             raise SelfApproval(problem)
-        problem = _outdated(asked)
+        problem = outdated(asked)
         if not problem:
             return _carry_out(asked, actor=actor, note=note)
         _decide(asked, Status.OUTDATED, actor=None, note=problem)
-    raise PolicyRefused(("", f"{problem} The request is outdated: ask again."))
+    raise PolicyRefused(("", f"{problem} {ASK_AGAIN}"))
 
 
 def refuse_request(asked: RuleRequest, *, actor: User, note: str) -> RuleRequest:
@@ -248,35 +250,20 @@ def _claim(asked: RuleRequest) -> None:
     """The detector's turn is ours; what is stored counts. Raises PolicyRefused when decided."""
     lock(asked.detector_id)
     asked.refresh_from_db()
+    if asked.status == Status.OUTDATED:
+        raise PolicyRefused(("", f"{asked.note} {ASK_AGAIN}"))
     if asked.status != Status.PENDING:
         by = f" by {asked.decided_by.name}" if asked.decided_by else ""
         raise PolicyRefused(("", f"This request is no longer open: {asked.status}{by}."))
 
 
-def _live(rule: Rule) -> RuleVersion | None:
-    return rule.versions.filter(stage=Stage.LIVE).first()
-
-
-def _outdated(asked: RuleRequest) -> str:
-    """Why the request no longer says what it said; empty when it does."""
-    if asked.kind == Kind.SETTINGS:
-        if asked.detector.policy_settings != asked.before:
-            return "The settings were changed since."
-        return ""
-    if asked.rule is None or asked.version is None:
-        return "Its rule is gone."
-    live = _live(asked.rule)
-    if (live.pk if live else None) != asked.live_id:
-        now = f"version {live.number}" if live else "none"
-        return f"Another version is live since: {now}."
-    if asked.kind == Kind.MOVE and asked.version.stage != asked.before["stage"]:
-        return f"Version {asked.version.number} is {asked.version.stage} by now."
-    return ""
-
-
 def _carry_out(asked: RuleRequest, *, actor: User, note: str) -> RuleRequest:
-    """Do what was asked, in the name of who asked; both stand in the audit trail."""
+    """Do what was asked, in the name of who asked; both stand in the audit trail.
+
+    It is decided first: what is done outdates what still waits.
+    """
     author = asked.requested_by
+    _decide(asked, Status.APPROVED, actor=actor, note=_text(note))
     if asked.kind == Kind.SETTINGS:
         set_policy(asked.detector, **asked.asked, author=author)
     elif asked.kind == Kind.THRESHOLDS and asked.rule is not None:
@@ -295,7 +282,6 @@ def _carry_out(asked: RuleRequest, *, actor: User, note: str) -> RuleRequest:
             author=author,
             note=asked.reason,
         )
-    _decide(asked, Status.APPROVED, actor=actor, note=_text(note))
     detail = {
         "requested_by": author.username,
         "approved_by": actor.username,
