@@ -103,13 +103,14 @@ class DetectorPanel:
 
 
 def detector_panels(detectors: Sequence[Detector], *, most: int = 5) -> list[DetectorPanel]:
-    """A panel per detector; the number of queries does not depend on how many there are."""
+    """A panel per detector, first where a champion broke its guard and serves still: nobody but a
+    person ends that. The number of queries does not depend on how many there are."""
     versions = newest_versions(detectors, most=most)
     trainings = latest_trainings(detectors)
     earlier = earlier_champions(detectors)
     notices = promotion_notices(detectors)
     rivals = labels_by_digest([v for found in versions.values() for v in found])
-    return [
+    panels = [
         _panel(
             detector,
             versions.get(detector.pk, []),
@@ -120,6 +121,7 @@ def detector_panels(detectors: Sequence[Detector], *, most: int = 5) -> list[Det
         )
         for detector in detectors
     ]
+    return sorted(panels, key=lambda panel: not (panel.notice and panel.notice.stuck))
 
 
 def _panel(

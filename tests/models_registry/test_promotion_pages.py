@@ -159,6 +159,21 @@ def test_a_champion_that_is_watched_says_so(client, analyst, versions):
     assert "A guard compares it with v1" in page(client, analyst, versions[1])
 
 
+def test_a_champion_that_could_not_be_rolled_back_comes_first_on_the_models_page(
+    client, analyst, guard, cards_detector
+):
+    client.force_login(analyst)
+    address = reverse("model_list")
+    names = [panel.detector.slug for panel in client.get(address).context["panels"]]
+    assert names == ["cards", "payments"]
+    PromotionGuard.objects.update(fault="It could not be rolled back: its bundle is gone.")
+    shown = client.get(address)
+    assert [panel.detector.slug for panel in shown.context["panels"]] == ["payments", "cards"]
+    assert "and still serves. It could not be rolled back" in " ".join(
+        shown.content.decode().split()
+    )
+
+
 # --- Shadow -------------------------------------------------------------------------------------
 
 
