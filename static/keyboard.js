@@ -125,9 +125,16 @@
     // An open dialog has the keyboard to itself.
     var scope = document.querySelector("dialog[open]") || document;
     return Array.from(scope.querySelectorAll("[data-key]")).filter(function (node) {
-      return !node.disabled && (visible(node) || node.dataset.key.startsWith("g "));
+      return !node.disabled && isNewest(node) && (visible(node) || node.dataset.key.startsWith("g "));
     });
   }
+  /* Of messages that stand at once the newest has the key: `u` undoes what was done last. */
+  function isNewest(node) {
+    var box = node.closest("#toasts");
+    var same = box ? box.querySelectorAll('[data-key="' + node.dataset.key + '"]') : [];
+    return !box || same[same.length - 1] === node;
+  }
+  risk.isNewest = isNewest;
   function press(key) {
     var wanted = pending ? pending + " " + key : key;
     var all = keyed();

@@ -40,6 +40,22 @@ def test_from_the_queue_to_a_labelled_alert_in_three_keystrokes(
     expect(page.locator("main")).not_to_contain_text("Closed as fraud")
 
 
+def test_undo_by_its_key_takes_back_what_was_done_last(sign_in: SignIn, second: str) -> None:
+    page = sign_in("analyst")
+    page.keyboard.press("j")
+    closed = []
+    for _ in range(2):
+        row = page.locator("[data-row].is-active")
+        expect(row).to_be_focused()
+        closed.append(str(row.get_attribute("id")))
+        page.keyboard.press("2")
+        page.keyboard.press("2")
+        expect(page.locator(f"#{closed[-1]}")).to_have_count(0)
+    expect(page.locator(".toasts").get_by_role("button", name="Undo")).to_have_count(2)
+    page.keyboard.press("u")
+    assert alert_path(page).endswith(f"/{closed[-1].removeprefix('alert-')}/")
+
+
 @pytest.mark.landing
 def test_triage_by_keyboard_alone(sign_in: SignIn, second: str) -> None:
     """Move, preview, label from the list, assign, comment, snooze, find, help: no mouse."""
