@@ -111,6 +111,7 @@ def _summary(report: Report, case: Case, events: Sequence[CaseEvent], fraud: str
         f"{case.get_priority_display().lower()}.",
         fact,
     )
+    _belongs(report, case, fact)
     stake = stake_of(case)
     for currency, total in stake.totals.items():
         report.say(f"At risk in its alerts: {money(total, currency)}.", _case_fact(case, "#alerts"))
@@ -124,6 +125,18 @@ def _summary(report: Report, case: Case, events: Sequence[CaseEvent], fraud: str
         report.say(
             f"It was closed on {stamp(case.closed_at)} as {found}.",
             _event_fact(closing) if closing is not None else fact,
+        )
+
+
+def _belongs(report: Report, case: Case, fact: Fact) -> None:
+    """Its type, its team queue, and the case that it went into. Its tags stand in the timeline."""
+    kind = case.case_type.name if case.case_type else "none"
+    queue = case.work_queue.name if case.work_queue else "none"
+    report.say(f"Its type: {kind}. Its team queue: {queue}.", fact)
+    if case.merged_into is not None:
+        report.say(
+            f"It went into case {case.merged_into.pk}: its alerts are there.",
+            _case_fact(case.merged_into),
         )
 
 
