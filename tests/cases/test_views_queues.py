@@ -235,6 +235,14 @@ def test_a_wrong_place_keeps_what_was_typed_and_what_was_read(leader, place, pla
     assert 'value="vip"' in text(answer)
 
 
+def test_beside_a_refused_place_the_form_of_the_queue_leads_where_it_is_saved(
+    leader, place, places
+):
+    answer = text(leader.post(places, {"user": place.user_id, "capacity": 9999}))
+    assert f'action="{detail(place.queue)}"' in answer
+    assert answer.count(f'action="{places}"') == 2  # The place's own form, and that which adds.
+
+
 def test_a_case_type_keeps_what_a_colleague_wrote_meanwhile(leader):
     kind = CaseType.objects.get()
     address = reverse("case_type_detail", args=[kind.pk])
