@@ -251,6 +251,17 @@ def test_a_list_is_edited_as_one_and_says_what_changed(client, owner, lead, paym
     assert "codes: added &quot;7996&quot;; removed &quot;4829&quot;" in page
 
 
+def test_beside_refused_thresholds_the_editor_leads_to_the_page_of_the_rule(
+    client, owner, payments_detector
+):
+    client.force_login(owner)
+    answer = client.post(page_url("rule_tune", "HIGH_RISK_MCC"), {"base": 1, "p-codes": "7995"})
+    assert answer.status_code == 422
+    here = page_url("rule_detail", "HIGH_RISK_MCC")
+    assert text_of(answer).count(f'hx-post="{here}"') == 2
+    assert f'<form method="post" class="stack tight" action="{here}">' in text_of(answer)
+
+
 def test_whoever_tunes_a_number_that_the_text_repeats_is_told(
     client, owner, lead, payments_detector
 ):
