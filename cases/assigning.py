@@ -175,7 +175,7 @@ def _waiting_cases(queue: WorkQueue, room: int) -> Iterable[Case]:
 
 def _candidates(queue: WorkQueue, now: datetime) -> list[Candidate]:
     """The members who may and do take work today, with their load: three queries."""
-    today = now.astimezone(ZoneInfo(queue.time_zone)).date()
+    today = queue.day_at(now)
     rows = with_rights(queue.members.filter(user__is_active=True, capacity__gt=0), "user_id")
     members = [one for one in rows if one.works_on(today) and (one.may_triage or one.may_work)]
     loads = loads_of([member.user_id for member in members], now)

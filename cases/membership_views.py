@@ -1,5 +1,6 @@
 """Who works on which team queue: people by queues, with room, skills and absence."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required, permission_required
@@ -95,21 +96,22 @@ def _rows(people: list[User], queues: list[WorkQueue]) -> list[dict[str, Any]]:
         (member.user_id, member.queue_id): member
         for member in QueueMember.objects.filter(user__in=ids, queue__in=queues)
     }
-    loads, today = loads_of(ids, timezone.now()), timezone.now().date()
+    now = timezone.now()
+    loads = loads_of(ids, now)
     return [
         {
             "user": user,
             "load": loads.get(user.pk, 0),
             "lack": lack_of(user) if user.is_active else "",
-            "cells": [_cell(queue, places.get((user.pk, queue.pk)), today) for queue in queues],
+            "cells": [_cell(queue, places.get((user.pk, queue.pk)), now) for queue in queues],
         }
         for user in people
     ]
 
 
-def _cell(queue: WorkQueue, member: QueueMember | None, today: Any) -> dict[str, Any]:
+def _cell(queue: WorkQueue, member: QueueMember | None, now: datetime) -> dict[str, Any]:
     return {
         "queue": queue,
         "member": member,
-        "away": member is not None and not member.works_on(today),
+        "away": member is not None and not member.works_on(queue.day_at(now)),
     }

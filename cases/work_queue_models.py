@@ -1,7 +1,8 @@
 """Team queues: what comes to which team, by when it is due, who works there; and escalations."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
@@ -69,6 +70,10 @@ class WorkQueue(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("work_queue_detail", args=[self.pk])
+
+    def day_at(self, now: datetime) -> date:
+        """The day that it is where the queue works."""
+        return now.astimezone(ZoneInfo(self.time_zone)).date()
 
     def hours(self) -> WorkingHours:
         """Its working hours. Raises HoursError when they were stored broken."""

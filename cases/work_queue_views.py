@@ -1,5 +1,6 @@
 """Pages of team queues and case types: everybody who sees cases reads them, leads change them."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -56,7 +57,7 @@ def work_queue_list(request: HttpRequest) -> HttpResponse:
             "alerts": alerts.get(queue.pk, (0, 0)),
             "cases": cases.get(queue.pk, (0, 0)),
             "members": len(queue.members.all()),
-            "mine": next((m for m in queue.members.all() if m.user_id == user.pk), None),
+            **_own_place(queue, user, now),
         }
         for queue in queues
     ]
@@ -67,6 +68,12 @@ def work_queue_list(request: HttpRequest) -> HttpResponse:
         "may_change": user.has_perm(CHANGE_QUEUE),
     }
     return render(request, "cases/work_queue_list.html", context)
+
+
+def _own_place(queue: WorkQueue, user: User, now: datetime) -> dict[str, Any]:
+    """One's place in a queue, of the members that were read with it, and whether one takes work."""
+    mine = next((one for one in queue.members.all() if one.user_id == user.pk), None)
+    return {"mine": mine, "works": mine is not None and mine.works_on(queue.day_at(now))}
 
 
 def _by_queue(rows: Any, late: Count) -> dict[int, tuple[int, int]]:
@@ -124,9 +131,9 @@ def _render_queue(
     **extra: Any,
 ) -> HttpResponse:
     user = signed_in(request)
-    places = QueueMember.objects.filter(queue=queue.pk).select_related("user")
+    now, places = timezone.now(), QueueMember.objects.filter(queue=queue.pk).select_related("user")
     members = [] if queue.pk is None else list(with_rights(places, "user_id"))
-    loads = loads_of([member.user_id for member in members], timezone.now())
+    loads = loads_of([member.user_id for member in members], now)
     taken = {member.user_id for member in members}
     changes = user.has_perm(CHANGE_QUEUE)
     rows = [
@@ -134,6 +141,7 @@ def _render_queue(
             "member": member,
             "load": loads.get(member.user_id, 0),
             "lack": lack_of(member) if member.user.is_active else "not active",
+            "away": not member.works_on(queue.day_at(now)),
             "form": _member_form(member),
             "mark": member_mark(member),
         }

@@ -1,6 +1,7 @@
 """Pages of team queues and case types: everybody reads, leads change, everything is audited."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.urls import reverse
@@ -124,6 +125,25 @@ def test_a_member_says_themselves_whether_they_take_work(client, analyst, lead):
     client.post(where, {"available": "0"})
     member.refresh_from_db()
     assert not member.is_available
+
+
+def test_pages_say_of_an_absence_what_giving_out_work_goes_by(client, place):
+    """Away until a day that is over: back. Until one to come: away, and one click ends it."""
+    client.force_login(place.user)
+    listed = reverse("work_queue_list")
+    for until, is_away in (("2020-01-01", False), ("2099-01-01", True)):
+        QueueMember.objects.update(away_until=until)
+        assert ("away until" in text(client.get(detail(place.queue)))) == is_away
+        assert ("Taking work" in text(client.get(listed))) != is_away
+    said = re.search(r'name="available"\s+value="(\d)"', text(client.get(listed)))[1]
+    client.post(reverse("work_queue_availability", args=[place.pk]), {"available": said})
+    place.refresh_from_db()
+    assert (place.is_available, place.away_until) == (True, None)
+
+
+def test_the_day_of_an_absence_is_that_of_the_queue():
+    queue = WorkQueue(time_zone="Pacific/Auckland")
+    assert str(queue.day_at(datetime(2026, 6, 1, 20, tzinfo=UTC))) == "2026-06-02"
 
 
 def test_a_type_is_written_with_its_checklist(leader, payments_detector, lead):
