@@ -19,11 +19,9 @@ from accounts.csv_tables import DANGEROUS, csv_stream, safe
 from accounts.models import AuditEntry
 from accounts.services import record_audit
 from cases.case_models import CaseCheck
-from cases.case_selectors import find_case
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.checklists import tick
 from cases.exporting import xlsx_file
-from cases.merging import merge_case
 from cases.models import Case
 from cases.report import MOST_AUDIT, build_report
 from cases.report_pdf import CODED, _Pages, printable, report_pdf
@@ -86,15 +84,6 @@ def test_the_report_tells_how_it_ended_and_who_decided(told, analyst, lead):
     assert "20,000.00 EUR" in story
     assert "It was labelled fraud by" in story
     assert "“Called <the> bank. No answer.”" in story
-
-
-def test_the_report_tells_what_the_page_says_of_type_queue_and_merging(analyst, lead):
-    source, target = case_of(analyst, "a"), case_of(analyst, "b")
-    merge_case(source, target=target, actor=lead)
-    source = find_case(source.pk)
-    _, told = sentences(source, analyst)
-    assert f"Its type: {source.case_type.name}. Its team queue: {source.work_queue.name}." in told
-    assert f"It went into case {target.pk}: its alerts are there." in told
 
 
 def test_facts_are_found_where_the_report_says(reader, told, analyst):

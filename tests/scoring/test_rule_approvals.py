@@ -188,43 +188,6 @@ def test_thresholds_that_cannot_be_are_not_asked_for(live, lead, parameters, sai
     assert not RuleRequest.objects.exists()
 
 
-def test_a_request_that_no_longer_holds_is_outdated(live, lead, second):
-    asked = request_thresholds(live.rule, parameters={"limit": 800}, base=1, actor=lead)
-    move_version(live, to="retired", seen="live", author=second)
-    asked.refresh_from_db()
-    assert (asked.status, asked.note) == ("outdated", "Another version is live since: none.")
-    assert AuditEntry.objects.filter(action="rule.request_outdated").count() == 1
-    with pytest.raises(PolicyRefused, match="Another version is live since: none"):
-        approve_request(asked, actor=second)
-
-
-def test_what_is_outdated_waits_no_more_and_can_be_asked_anew(client, live, lead, second):
-    asked = request_move(live, to="retired", seen="live", actor=lead)
-    move_version(live, to="shadow", seen="live", author=second)
-    assert RuleRequest.objects.get().status == "outdated"
-    client.force_login(second)
-    assert not client.get(reverse("rules_overview")).context["waiting"]
-    again = request_move(live, to="live", seen="shadow", actor=lead)
-    assert (again.status, again.pk != asked.pk) == ("pending", True)
-
-
-def test_a_request_that_is_carried_out_stands_as_approved_alone(live, lead, second):
-    asked = request_move(live, to="retired", seen="live", actor=lead)
-    approve_request(asked, actor=second)
-    asked.refresh_from_db()
-    assert (asked.status, asked.decided_by) == ("approved", second)
-    assert not AuditEntry.objects.filter(action="rule.request_outdated").exists()
-
-
-def test_another_term_of_a_models_review_outdates_no_request_of_settings(
-    payments_detector, lead, second
-):
-    asked = request_settings(payments_detector, audit_rate=0.02, actor=lead)
-    set_policy(payments_detector, review_after=86400.0, author=second)
-    approve_request(asked, actor=second)
-    assert Detector.objects.get().policy_settings == {"audit_rate": 0.02, "review_after": 86400.0}
-
-
 def test_settings_wait_for_a_second_person(payments_detector, lead, second):
     asked = request_settings(payments_detector, audit_rate=0.02, actor=lead)
     assert Detector.objects.get().policy_settings == {}
