@@ -8,7 +8,7 @@ signed with a key that the database does not hold.
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -59,29 +59,44 @@ def sign_head(number: int, row_hash: str) -> str:
 
 
 def find_audit_break() -> AuditBreak | None:
-    """Walk the trail, oldest first; None when every row is as it was written.
+    """The first of `audit_breaks`; None when every row is as it was written."""
+    return next(audit_breaks(), None)
+
+
+def audit_breaks() -> Iterator[AuditBreak]:
+    """Walk the trail, oldest first: each entry that says that the end before it was changed, for
+    work went on behind these, and the first place that nobody has said of.
 
     It walks to the end that was signed when it began, for the trail grows meanwhile; of what came
     later it looks at the newest end alone.
     """
     head = AuditHead.objects.first()
     if head is None:
-        return find_end_break()
+        yield from _those(find_end_break())
+        return
     if forged := _check_signature(head):
-        return forged
+        yield forged
+        return
     number, row_hash = 0, GENESIS_HASH
     entries = AuditEntry.objects.filter(number__lte=head.number).order_by("number")
     for entry in entries.iterator(chunk_size=2000):
         if entry.number != number + 1:
-            return AuditBreak(number + 1, "this entry is missing")
+            yield AuditBreak(number + 1, "this entry is missing")
+            return
         if entry.previous_hash != row_hash:
-            return AuditBreak(entry.number, "it does not follow the entry before it")
+            yield AuditBreak(entry.number, "it does not follow the entry before it")
+            return
         if entry_hash(entry) != entry.row_hash:
-            return AuditBreak(entry.number, "its content was changed")
+            yield AuditBreak(entry.number, "its content was changed")
+            return
         if entry.action == END_CHANGED:
-            return AuditBreak(entry.number, CHANGED)
+            yield AuditBreak(entry.number, CHANGED)
         number, row_hash = entry.number, entry.row_hash
-    return _check_end(head, number, row_hash) or find_end_break()
+    yield from _those(_check_end(head, number, row_hash) or find_end_break())
+
+
+def _those(found: AuditBreak | None) -> list[AuditBreak]:
+    return [] if found is None else [found]
 
 
 def find_shown_breaks(entries: Sequence[AuditEntry]) -> dict[int, str]:
@@ -118,12 +133,6 @@ def find_end_break() -> AuditBreak | None:
     if last is None or AuditHead.objects.exists():
         return None
     return AuditBreak(last, "the signed end of the trail is missing")
-
-
-def is_signed_by_others() -> bool:
-    """Whether the trail's end is signed, and not with the last key of RISK_PII_KEYS."""
-    head = AuditHead.objects.first()
-    return head is not None and not is_ours(head)
 
 
 def is_ours(head: AuditHead) -> bool:

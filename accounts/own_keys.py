@@ -11,7 +11,7 @@ from threading import Event
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection
 
-from accounts.audit_chain import is_signed_by_others
+from accounts.audit_chain import is_ours
 from accounts.models import AuditHead
 
 OTHER_KEYS = (
@@ -30,18 +30,26 @@ database's doing."""
 
 def are_others() -> bool:
     """Whether the database was written with other keys; not where it was never prepared."""
+    end = _signed_end()
+    return end is not None and not is_ours(end)
+
+
+def _signed_end() -> AuditHead | None:
+    """The audit trail's, where it has begun."""
     there = AuditHead._meta.db_table in connection.introspection.table_names()
-    return there and is_signed_by_others()
+    return AuditHead.objects.first() if there else None
 
 
 def refuse_other_keys() -> None:
     """Raises ImproperlyConfigured where the database was written with other keys. One that is away
     is waited for by whoever needs it, and says nothing here."""
     try:
-        others = are_others()
+        end = _signed_end()
     except (DatabaseError, InterfaceError):
         return
-    if others:
+    if end is None:
+        return
+    if not is_ours(end):
         raise ImproperlyConfigured(OTHER_KEYS)
     _found.set()
 

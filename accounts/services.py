@@ -43,9 +43,10 @@ def record_audit(
     API key says by which: `api_key`. The entry and what it tells of are committed together, or
     neither is.
 
-    Where the trail's end is not what was signed, a process that began with the right keys first
-    says so in an entry of its own, for our signature would hide it; any other raises
-    ImproperlyConfigured, for it would shut out the right keys. `other_keys` go on all the same.
+    Where the trail does not end as it was signed to end, an entry of its own says so first, for our
+    signature would hide it. But where the signature may be another key's it raises
+    ImproperlyConfigured, unless this process began with the right keys: ours would shut them out.
+    `other_keys` go on all the same.
     """
     told = dict(detail or {})
     if isinstance(actor, User) and actor.came_by is not None:
@@ -53,8 +54,13 @@ def record_audit(
     head, _ = AuditHead.objects.select_for_update().get_or_create(
         pk=1, defaults={"row_hash": GENESIS_HASH, "signature": sign_head(0, GENESIS_HASH)}
     )
-    if not (other_keys or is_ours(head)):
-        _tell_changed_end(head)
+    newest = AuditEntry.objects.order_by("-number").values_list("number", "row_hash")
+    last = newest.first() or (0, GENESIS_HASH)
+    ours, said = is_ours(head), (head.number, head.row_hash)
+    if not ours or said != last:
+        head.number, head.row_hash = last
+        if not other_keys:
+            _tell_changed_end(head, said, ours=ours)
     entry = AuditEntry(
         actor=actor if isinstance(actor, User) else None,
         action=action,
@@ -67,15 +73,13 @@ def record_audit(
     return entry
 
 
-def _tell_changed_end(head: AuditHead) -> None:
-    """An entry that says so, behind whatever is the last one now."""
-    if not were_found_ours():
+def _tell_changed_end(head: AuditHead, said: tuple[int, str], *, ours: bool) -> None:
+    """An entry, behind the last one there is, of what the trail's end said to be."""
+    if not (ours or were_found_ours()):
         raise ImproperlyConfigured(OTHER_KEYS)
     log.error("The end of the audit trail was changed from outside: manage.py verify_audit.")
-    told = {"said": {"number": head.number, "row_hash": head.row_hash}}
-    last = AuditEntry.objects.order_by("-number").first()
-    head.number, head.row_hash = (last.number, last.row_hash) if last else (0, GENESIS_HASH)
-    _append(AuditEntry(action=END_CHANGED, detail_json=json.dumps(told, sort_keys=True)), head)
+    told = json.dumps({"said": dict(zip(("number", "row_hash"), said, strict=True))})
+    _append(AuditEntry(action=END_CHANGED, detail_json=told), head)
 
 
 def _append(entry: AuditEntry, head: AuditHead) -> None:

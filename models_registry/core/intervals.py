@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core import resampling
-from models_registry.core.judgement import PROPORTIONS, Judgement, Sums, Traffic, divide, ratios
+from models_registry.core.judgement import PROPORTIONS, Judgement, Traffic, divide, ratios
 from models_registry.core.kept_metrics import card_precision_at, cards_in
 from models_registry.core.metrics import NAN, calibration_groups, entity_hits_by_day, interval
 from scoring.core.shares import wilson
@@ -16,8 +16,6 @@ from scoring.core.shares import wilson
 RANKS: Final = ("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_detection_rate")
 PRODUCTS: Final = ("cost_squared", "cost_times_rows", "rows_squared")
 """Per block, beside its cost and its rows."""
-LEAST_TELLING: Final = 6.0
-"""Effective blocks with positives below which a resample's own spread of the cost tells nothing."""
 ROUNDING: Final = 1e-12
 
 FloatArray = NDArray[np.float64]
@@ -103,8 +101,8 @@ def _of_metrics(
     sums, seen = resampled.sums, resampled.seen
     drawn = dict(zip((*RANKS, card), resampled.ranks.T, strict=True)) | ratios(sums, judged.costs)
     found = {name: interval(values_drawn, level) for name, values_drawn in drawn.items()}
-    if "cost" in seen and resampled.effective >= LEAST_TELLING:
-        found["cost_per_event"] = _mean_cost(sums, seen, found["cost_per_event"])
+    if "cost" in seen:
+        found["cost_per_event"] = _mean_cost(resampled)
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
             found[name] = wilson(seen[part], seen[whole])
@@ -243,14 +241,12 @@ def _card_precision(judged: Judgement, drawn: FloatArray, level: float) -> Bound
     return max(0.0, low), min(1.0, high)
 
 
-def _mean_cost(sums: Sums, seen: Mapping[str, float], percentiles: Bounds) -> Bounds:
-    """Of the cost per event, never below 0; the `percentiles` where no resample varies."""
-    parts = ("cost", "rows", *PRODUCTS)
-    drawn = np.stack([sums[name] for name in parts], axis=1)
-    low, high = resampling.of_ratio(
-        drawn, np.array([seen[name] for name in parts]), resampling.LEVEL
-    )
-    return (max(0.0, low), high) if np.isfinite([low, high]).all() else percentiles
+def _mean_cost(resampled: _Resampled) -> Bounds:
+    """Of the cost per event, never below 0."""
+    parts = [resampled.names.index(name) for name in ("cost", "rows", *PRODUCTS)]
+    drawn, by_block = resampled.totals[:, parts], resampled.by_block[:, parts]
+    low, high = resampling.of_ratio(drawn, by_block, resampling.LEVEL)
+    return max(0.0, low), high
 
 
 def _calibration_error(sums: FloatArray, totals: FloatArray, level: float) -> Bounds:

@@ -28,6 +28,8 @@ RESAMPLES: Final = 400
 LEVEL: Final = 0.95
 LEAST_WIDENED: Final = 3.0
 """Blocks below which percentiles are widened no further."""
+MOST_BEYOND: Final = 2.0
+_FAR: Final = 1e9
 _DRAWS: Final = 1 << 16
 _AT_ONCE: Final = 16
 
@@ -115,20 +117,26 @@ def products(part: FloatArray, whole: FloatArray) -> FloatArray:
     return np.stack([part * part, part * whole, whole * whole], axis=1)
 
 
-def of_ratio(drawn: FloatArray, seen: FloatArray, level: float) -> tuple[float, float]:
+def of_ratio(drawn: FloatArray, blocks: FloatArray, level: float) -> tuple[float, float]:
     """The bootstrap-t interval of part / whole, two sums over blocks (Efron & Tibshirani 1993, "An
-    introduction to the bootstrap", 12.5). `seen` [5]: both sums and those of their `products`;
-    `drawn` [resamples, 5]: the same of each resample. NaN where no resample varies.
+    introduction to the bootstrap", 12.5). `blocks` [n_blocks, 5]: part, whole and their `products`;
+    `drawn` [resamples, 5]: the sums of the same in each resample.
 
     A sum of amounts hangs on its few largest ones: a sample that lacks them has too low a mean and
     too small a spread at once, so percentiles reach too little up. Each resample is judged by the
-    spread that it shows itself.
+    spread that it shows itself. Where one amount is nearly all there is, that of a resample without
+    it is next to nothing and says anything at all, so the interval reaches at most `MOST_BEYOND`
+    times as far up as percentiles do, widened by how few blocks the part lies in.
     """
-    value, error = _ratio_and_error(seen)
+    value, error = _ratio_and_error(blocks.sum(axis=0))
     values, errors = _ratio_and_error(drawn.T)
+    bottom, top = interval(values, widened(level, effective_blocks(blocks[:, 0])))
+    if not error > 0.0 or not bottom < top:
+        return bottom, top
     with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = interval((values - value) / errors, level)
-    return float(value - high * error), float(value - low * error)
+        low, high = interval(np.clip((values - value) / errors, -_FAR, _FAR), level)
+    most = float(value) + MOST_BEYOND * (top - float(value))
+    return float(value - high * error), min(float(value - low * error), most)
 
 
 def _ratio_and_error(sums: FloatArray) -> tuple[FloatArray, FloatArray]:

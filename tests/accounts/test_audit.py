@@ -10,14 +10,16 @@ from django.db.models import ProtectedError
 
 from accounts import audit_chain
 from accounts.audit_chain import (
+    audit_breaks,
     entry_hash,
     find_audit_break,
     find_end_break,
     find_shown_breaks,
+    sign_head,
 )
 from accounts.audit_guard import install_guard, remove_guard
 from accounts.models import AppendOnlyError, AuditEntry, AuditHead
-from accounts.own_keys import refuse_other_keys
+from accounts.own_keys import refuse_other_keys, were_found_ours
 from accounts.services import record_audit
 from tests.accounts.factories import UserFactory
 
@@ -125,13 +127,47 @@ def test_work_goes_on_behind_a_cut_trail_and_the_cut_is_seen_from_then_on(caplog
     assert find_shown_breaks([told, done]) == {3: found.reason}
 
 
-def test_an_end_that_names_an_entry_long_past_hides_none_behind_it():
-    entries = write_entries()
+def put_back_an_old_end(entries):
+    old = entries[0]
+    signature = sign_head(old.number, old.row_hash)
+    AuditHead.objects.update(number=old.number, row_hash=old.row_hash, signature=signature)
+
+
+def forge_an_old_end(entries):
     refuse_other_keys()
     AuditHead.objects.update(number=1, row_hash=entries[0].row_hash)
+
+
+def remove_the_end(entries):
+    AuditHead.objects.all().delete()
+
+
+@pytest.mark.parametrize("change", [put_back_an_old_end, forge_an_old_end, remove_the_end])
+def test_an_end_that_leaves_entries_out_hides_none_and_stops_nobody(change):
+    entries = write_entries()
+    change(entries)
     assert record_audit(actor=None, action="user.created").number == 5
     assert AuditEntry.objects.get(number=4).previous_hash == entries[2].row_hash
     assert find_audit_break().number == 4
+
+
+def test_what_breaks_behind_a_change_that_was_told_is_found_too():
+    entries = write_entries()
+    put_back_an_old_end(entries)
+    for _ in range(3):
+        record_audit(actor=None, action="user.created")
+    tamper("UPDATE accounts_auditentry SET action = 'x' WHERE number = 6")
+    assert [found.number for found in audit_breaks()] == [4, 6]
+    with pytest.raises(CommandError, match=r"at entry 4: .*; it breaks at entry 6: its content"):
+        call_command("verify_audit")
+
+
+def test_an_empty_database_says_nothing_of_the_keys():
+    refuse_other_keys()
+    assert not were_found_ours()
+    write_entries(1)
+    refuse_other_keys()
+    assert were_found_ours()
 
 
 def test_a_missing_end_is_found():

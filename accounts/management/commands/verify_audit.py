@@ -1,10 +1,10 @@
-"""`manage.py verify_audit`: walk the audit trail; exit 1 and name the first broken entry."""
+"""`manage.py verify_audit`: walk the audit trail; exit 1 and name where it breaks."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.audit_chain import find_audit_break
+from accounts.audit_chain import audit_breaks
 from accounts.models import AuditEntry
 
 
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # Before the walk, which leaves out what is written meanwhile.
         entries = AuditEntry.objects.count()
-        found = find_audit_break()
-        if found is not None:
-            raise CommandError(f"The audit trail breaks at entry {found.number}: {found.reason}.")
+        found = [f"breaks at entry {one.number}: {one.reason}" for one in audit_breaks()]
+        if found:
+            raise CommandError(f"The audit trail {'; it '.join(found)}.")
         self.stdout.write(f"The audit trail is whole: {entries} entries.")

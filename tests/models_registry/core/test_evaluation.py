@@ -308,6 +308,18 @@ def test_the_interval_of_the_cost_holds_the_truth_where_few_amounts_make_it():
         assert 0.0 <= low < one["cost_per_event"] < high
 
 
+@pytest.mark.parametrize("largest", [2_000.0, 100_000.0])
+def test_one_amount_that_is_nearly_all_there_is_does_not_blow_the_interval_up(largest):
+    """A resample without it has hardly a spread of its own, and says anything at all."""
+    few = few_large_frauds(0)
+    ours = {"labels": np.arange(2000) < 18, "risk": np.full(2000, 0.1)}
+    amounts = np.where(np.arange(2000) == 0, largest, 50.0)
+    given = few | ours | {"amounts": amounts, "entities": np.arange(2000)}
+    found, _ = judge(given, resamples=200)
+    value, (low, high) = found["cost_per_event"], found["intervals"]["cost_per_event"]
+    assert 0.0 <= low < value < high < 12.0 * value
+
+
 def test_the_interval_of_card_precision_holds_it_where_days_have_few_places():
     for seed in range(10):
         found, _ = judge(well_ranked(seed), entities_a_day=2, resamples=200)
