@@ -35,7 +35,7 @@ from scoring.rule_editing import (
     next_base,
     tune_rule,
 )
-from scoring.rule_outdating import live_of, outdated
+from scoring.rule_outdating import end_if_outdated, live_of
 from scoring.rule_request_models import RuleRequest
 
 LEAST_REASON = 10
@@ -159,10 +159,9 @@ def approve_request(asked: RuleRequest, *, actor: User, note: str = "") -> RuleR
         problem = why_not(asked, actor)
         if problem:
             raise SelfApproval(problem)
-        problem = outdated(asked)
+        problem = end_if_outdated(asked)
         if not problem:
             return _carry_out(asked, actor=actor, note=note)
-        _decide(asked, Status.OUTDATED, actor=None, note=problem)
     raise PolicyRefused(("", f"{problem} {ASK_AGAIN}"))
 
 
@@ -293,9 +292,7 @@ def _carry_out(asked: RuleRequest, *, actor: User, note: str) -> RuleRequest:
     return asked
 
 
-def _decide(
-    asked: RuleRequest, status: RuleRequest.Status, *, actor: User | None, note: str
-) -> None:
+def _decide(asked: RuleRequest, status: RuleRequest.Status, *, actor: User, note: str) -> None:
     asked.status, asked.note = status, note[:LONGEST_TEXT]
     asked.decided_at, asked.decided_by = timezone.now(), actor
     asked.save(update_fields=["status", "note", "decided_at", "decided_by"])

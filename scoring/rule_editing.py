@@ -26,6 +26,7 @@ from scoring.models import Deployment, Detector
 from scoring.policies import IN_FORCE, PolicyRefused, lock, next_number, publish, retire
 from scoring.policy_models import Rule, RuleVersion
 from scoring.policy_store import absent_names
+from scoring.rule_outdating import end_outdated
 
 CODE = re.compile(r"[A-Z][A-Z0-9_]{1,39}")
 MOST_RULES = 200
@@ -140,7 +141,8 @@ def create_rule(
 def save_draft(
     rule: Rule, *, said: RuleText, base: int, author: User, note: str = ""
 ) -> RuleVersion:
-    """A new version of the rule, as a draft; an older draft retires. Raises PolicyRefused.
+    """A new version of the rule, as a draft; an older draft retires, and what was asked for about
+    it is outdated. Raises PolicyRefused.
 
     `base` is the number of the newest version that the author looked at.
     """
@@ -149,6 +151,7 @@ def save_draft(
     check_rule(row.spec(), rule.code, said)
     rule.versions.filter(stage=Stage.DRAFT).update(stage=Stage.RETIRED)
     version = _new_version(rule, said, author, note)
+    end_outdated(row)
     _record(author, "rule.drafted", version, {"base": base})
     return version
 

@@ -45,15 +45,19 @@ def _asked_of(settings: Mapping[str, Any]) -> tuple[Any, ...]:
 def end_outdated(detector: Detector) -> list[RuleRequest]:
     """End what waits for a second person and no longer holds, so that it can be asked anew; those
     ended. The detector's turn is the caller's."""
-    ended = []
     rows = RuleRequest.objects.filter(detector=detector, status=Status.PENDING)
-    for asked in rows.select_related("detector", "rule", "version"):
-        note = outdated(asked)
-        if note:
-            asked.status, asked.note, asked.decided_at = Status.OUTDATED, note, timezone.now()
-            asked.save(update_fields=["status", "note", "decided_at"])
-            detail = {"request": asked.pk, "kind": asked.kind, "note": note}
-            subject = asked.rule or asked.detector
-            record_audit(actor=None, action="rule.request_outdated", subject=subject, detail=detail)
-            ended.append(asked)
-    return ended
+    rows = rows.select_related("detector", "rule", "version")
+    return [asked for asked in rows if end_if_outdated(asked)]
+
+
+def end_if_outdated(asked: RuleRequest) -> str:
+    """End a request that waits, if it no longer holds: why; empty where it holds. The detector's
+    turn is the caller's."""
+    note = outdated(asked)
+    if note:
+        asked.status, asked.note, asked.decided_at = Status.OUTDATED, note, timezone.now()
+        asked.save(update_fields=["status", "note", "decided_at"])
+        detail = {"request": asked.pk, "kind": asked.kind, "note": note}
+        subject = asked.rule or asked.detector
+        record_audit(actor=None, action="rule.request_outdated", subject=subject, detail=detail)
+    return note

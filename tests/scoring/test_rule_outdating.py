@@ -5,15 +5,17 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from accounts.roles import LEAD
+from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policies import PolicyRefused, set_policy
+from scoring.policy_models import RuleVersion
 from scoring.rule_approvals import (
     approve_request,
     request_move,
     request_settings,
     request_thresholds,
 )
-from scoring.rule_editing import RuleText, create_rule, move_version
+from scoring.rule_editing import RuleText, create_rule, move_version, save_draft
 from scoring.rule_request_models import RuleRequest
 from tests.accounts.factories import user_with_role
 
@@ -69,3 +71,34 @@ def test_another_term_of_a_models_review_outdates_no_request_of_settings(
     set_policy(payments_detector, review_after=86400.0, author=second)
     approve_request(asked, actor=second)
     assert Detector.objects.get().policy_settings == {"audit_rate": 0.02, "review_after": 86400.0}
+
+
+def test_a_new_draft_outdates_what_was_asked_for_about_the_former_one(
+    payments_detector, analyst, lead
+):
+    draft = create_rule(payments_detector, code="GIFT", said=GIFT, author=analyst)
+    asked = request_move(draft, to="live", seen="draft", actor=lead)
+    newer = save_draft(draft.rule, said=GIFT, base=1, author=analyst)
+    asked.refresh_from_db()
+    assert (asked.status, asked.note) == ("outdated", "Version 1 is retired by now.")
+    entry = AuditEntry.objects.get(action="rule.request_outdated")
+    assert (entry.detail["request"], entry.detail["note"]) == (asked.pk, asked.note)
+    assert request_move(newer, to="live", seen="draft", actor=lead).status == "pending"
+
+
+def test_a_new_draft_leaves_what_waits_about_the_live_version(live, lead, analyst):
+    asked = request_thresholds(live.rule, parameters={"limit": 800}, base=1, actor=lead)
+    save_draft(live.rule, said=GIFT, base=1, author=analyst)
+    asked.refresh_from_db()
+    assert asked.status == "pending"
+
+
+def test_a_request_that_is_found_outdated_when_it_is_approved_is_audited(live, lead, second):
+    asked = request_move(live, to="retired", seen="live", actor=lead)
+    RuleVersion.objects.filter(pk=live.pk).update(stage=Stage.RETIRED)  # By an earlier release.
+    for _ in range(2):
+        with pytest.raises(PolicyRefused, match="Another version is live since: none"):
+            approve_request(asked, actor=second)
+    asked.refresh_from_db()
+    assert (asked.status, asked.decided_by) == ("outdated", None)
+    assert AuditEntry.objects.filter(action="rule.request_outdated").count() == 1
