@@ -34,7 +34,8 @@ REST_FACTOR = 20
 QUICK = 0.5
 """Seconds up to which a day may be counted again at once."""
 LOST_AFTER = timedelta(minutes=10)
-"""A day whose counting began so long ago and has not ended is counted again: its worker died."""
+"""A day whose counting began so long ago and has not ended is counted again: its worker died.
+So is one that began later than now: it died too, while the clock was ahead."""
 CHUNK = 2000
 MOST_PAIRED = 40
 """Rules of one event whose pairs are counted."""
@@ -84,9 +85,12 @@ def mark_stale_days(detector: Detector, now: datetime) -> int:
     those that an earlier release counted in another layout."""
     counted = RuleTally.objects.filter(detector=detector, stale=False)
     counted.exclude(content__has_key=LAYOUT_KEY).update(stale=True)
-    counted.filter(seconds__lt=0, seconds__gte=_begun(now - LOST_AFTER)).update(stale=True)
+    lost = Q(seconds__gte=_begun(now - LOST_AFTER)) | Q(seconds__lt=_begun(now))
+    counted.filter(lost, seconds__lt=0).update(stale=True)
     mark = TallyMark.objects.filter(detector=detector).first()
     received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
+    # A clock that was ahead once must not stop the counting until then.
+    received = min(received, now - LATE)
     came = Prediction.objects.filter(detector=detector, received_at__gt=received)
     said = Label.objects.filter(detector=detector, pk__gt=label_id)
     taken_back = Label.history.filter(detector=detector, retracted_at__gt=received)
@@ -101,7 +105,7 @@ def mark_stale_days(detector: Detector, now: datetime) -> int:
     TallyMark.objects.update_or_create(
         detector=detector,
         defaults={
-            "received_at": max(received, now - LATE),
+            "received_at": now - LATE,
             "label_id": settled or label_id,
             "looked_at": now,
         },
@@ -121,10 +125,10 @@ def _due(now: datetime) -> Iterator[RuleTally]:
     never = rows.filter(measured_at=None).order_by("-day")
     again = rows.exclude(measured_at=None).order_by("measured_at")
     for row in [*never, *again]:
-        if row.seconds < _begun(now - LOST_AFTER):
+        if _begun(now) <= row.seconds < _begun(now - LOST_AFTER):
             continue  # Somebody is at it.
         rest = timedelta(seconds=REST_FACTOR * row.seconds if row.seconds > QUICK else 0.0)
-        if row.measured_at is None or row.measured_at + rest <= now:
+        if row.measured_at is None or not now - rest < row.measured_at <= now:
             yield row
 
 

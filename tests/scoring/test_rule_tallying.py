@@ -98,6 +98,30 @@ def test_a_day_whose_counting_was_broken_off_is_counted_again(
     assert tally_rules(now + 3 * LOST_AFTER, seconds=60) == 0
 
 
+def test_a_day_whose_counting_began_while_the_clock_was_ahead_is_counted_again(
+    busy_days, payments_detector, monkeypatch
+):
+    before = health_of(payments_detector)
+    now = timezone.now() + timedelta(hours=2)
+    tally_rules(now, seconds=60)
+    RuleTally.objects.update(stale=True, events=7)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(rule_tallying, "_stored", _be_killed)
+        tally_rules(now + timedelta(days=365), seconds=60)
+    assert tally_rules(now, seconds=60) == 2
+    assert health_of(payments_detector) == before
+    assert not RuleTally.objects.filter(events=7).exists()
+    assert tally_rules(now, seconds=60) == 0
+
+
+def test_what_comes_after_the_clock_was_set_back_is_counted(busy_days, payments_detector):
+    tally_rules(timezone.now() + timedelta(days=365), seconds=60)
+    scored_many("payments", [payment(user_id="late")])
+    RuleTally.objects.update(measured_at=timezone.now() + timedelta(days=365))
+    assert tally_rules(timezone.now(), seconds=60) >= 1
+    assert not RuleTally.objects.filter(stale=True).exists()
+
+
 def _be_killed(_):
     raise KeyboardInterrupt
 
