@@ -154,6 +154,8 @@ def list_selects(
     tagged = replace(by_tag, tag="").narrow(
         by_tag.of_status(Case.objects.all(), now), user=user, hidden=hidden
     )
+    if hidden:  # Not even that there is such a tag must be told.
+        tagged = tagged.exclude(pk__in=hidden)
     return selects(filters, counts, tag_counts(tagged), user)
 
 
