@@ -91,7 +91,7 @@ def alert_context(
         "rules": presenting.rule_hits(top),
         "view": first_view(top, orders),
         "orders": orders,
-        "overruled": bool(met and not orders),
+        "overruled": bool(met and all(order.elsewhere for order in orders)),
         "rules_found": len(top.rule_hits) + len(top.list_hits),
         "screening": compared_hits(top, spec),
         "unscreened": screened.missing,

@@ -182,9 +182,11 @@ def other_predictions(alert: Alert, *, limit: int) -> list[Prediction]:
     found in them. One query, none where there is no other."""
     if alert.predictions_count < 2:
         return []
-    rows = Prediction.objects.filter(alert_link__alert=alert).exclude(pk=alert.top_prediction_id)
-    asked = rows.only("detector", "entity", "event", "received_at")
-    return list(asked.order_by("-alert_link__pk")[:limit])
+    links = AlertPrediction.objects.filter(alert=alert).exclude(prediction=alert.top_prediction_id)
+    # Links are narrow: of the wide rows beside them no more than `limit` are read.
+    newest = links.order_by("-pk").values("prediction")[:limit]
+    rows = Prediction.objects.filter(pk__in=newest).order_by()
+    return list(rows.only("detector", "entity", "event", "received_at"))
 
 
 def currencies_without_rate(rates: Rates | None) -> dict[str, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, QuerySet, Value
+from django.db.models import Case, F, QuerySet, Value, When
 from django.urls import reverse
 
 from accounts import vault
@@ -20,7 +20,7 @@ from scoring.policy_store import list_token
 
 SNOOZED = "snooze"
 MOST = 20
-"""Orders that are told of one event."""
+"""Orders that are told on one page; those of the event that it shows come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ def orders_now(
     others: Sequence[Prediction] = (),
 ) -> list[StandingOrder]:
     """What stands at `now` for the values of this event and of `others` of its entity, and which
-    rules are snoozed for that; the newest first, at most `MOST`. One query, whatever there is."""
+    rules are snoozed for that: those of this event and its entity, then the others', the newest
+    first, at most `MOST`. One query, whatever there is."""
     own = _tokens(prediction, spec)
     came = dict.fromkeys(own, prediction.received_at)
     for other in others:
@@ -76,10 +77,12 @@ def orders_now(
     snoozes = Snooze.objects.filter(
         standing(now), rule__detector=prediction.detector_id, token=prediction.entity
     )
-    found = _columns(entries, F("kind"), F("field")).union(
-        _columns(snoozes, Value(SNOOZED), F("rule__code")), all=True
+    others_last = Case(When(token__in={token for _, token in own}, then=0), default=1)
+    found = _columns(entries, F("kind"), F("field"), others_last).union(
+        _columns(snoozes, Value(SNOOZED), F("rule__code"), Value(0)), all=True
     )
-    rows = [(row, (row["of"], row["token"])) for row in found.order_by("-created_at")[:MOST]]
+    newest = found.order_by("place", "-created_at")[:MOST]
+    rows = [(row, (row["of"], row["token"])) for row in newest]
     return [
         _told(row, prediction, came.get(token, prediction.received_at), token not in own)
         for row, token in rows
@@ -93,12 +96,10 @@ def _tokens(prediction: Prediction, spec: DetectorSpec | None) -> set[tuple[str,
     return {(name, list_token(name, value)) for name, value in values.items()}
 
 
-def _columns(rows: QuerySet[Any], order: Any, of: Any) -> QuerySet[Any, dict[str, Any]]:
-    return (
-        rows.order_by()
-        .annotate(order=order, of=of, name=F("author__username"))
-        .values("order", "of", "token", "shown", "reason", "name", "created_at", "expires_at")
-    )
+def _columns(rows: QuerySet[Any], order: Any, of: Any, place: Any) -> QuerySet[Any, dict[str, Any]]:
+    columns = ("order", "of", "token", "shown", "reason", "name", "created_at", "expires_at")
+    named = rows.order_by().annotate(order=order, of=of, name=F("author__username"), place=place)
+    return named.values(*columns, "place")
 
 
 def _told(
