@@ -45,6 +45,10 @@ class GuardBody(serializers.Serializer[Any]):
     not_rolled_back = serializers.CharField(
         help_text="The version broke its guard, serves still, and why; empty otherwise."
     )
+    not_watched = serializers.CharField(
+        help_text="The version serves, its guard could not look at it when it last tried, and why; "
+        "empty otherwise."
+    )
 
 
 class VersionBody(serializers.Serializer[Any]):

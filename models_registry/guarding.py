@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.services import record_audit
@@ -23,7 +23,7 @@ from models_registry.core.guard import Breach, FloatArray, Sample, breaches
 from models_registry.core.live import decided_costs
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, roll_back
-from models_registry.promotion_models import PromotionGuard
+from models_registry.promotion_models import COULD_NOT_LOOK, PromotionGuard, faults_in
 from models_registry.telling import tell_not_rolled_back, tell_not_watched
 from scoring.core.bundle import BundleError
 from scoring.core.spec import DetectorSpec
@@ -35,8 +35,6 @@ MOST_EVENTS = 5000
 MOST_LABELS = 20_000
 SPANS = 10
 """Parts of a champion's service of which an even share of its events is read."""
-COULD_NOT_LOOK = "Its guard could not look"
-"""How the fault of a guard begins that could not measure; any other is a roll-back that failed."""
 AGAIN = f"{COULD_NOT_LOOK} twice in a row"
 State = PromotionGuard.State
 CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
@@ -91,7 +89,7 @@ def _checked(guard: PromotionGuard, *, now: datetime) -> bool:
         logger.exception("The guard of %s could not look.", guard.version)
         try:
             _keep_blind(guard, error, before=fault, now=now)
-        except DatabaseError:
+        except Exception:
             logger.exception("That the guard of %s could not look is not kept.", guard.version)
         return False
 
@@ -99,27 +97,31 @@ def _checked(guard: PromotionGuard, *, now: datetime) -> bool:
 @transaction.atomic
 def _keep_blind(guard: PromotionGuard, error: Exception, *, before: str, now: datetime) -> None:
     """Keep on the guard that it could not look; `before`: its fault until now. The second time in
-    a row that is put on record and told: one look may have met a database that was away. A guard
-    whose time is over ends.
+    a row that is put on record and told: one look may have met a database that was away. So a
+    guard whose time is over ends at the second too, which is put on record and told in any case.
 
-    Of the error its type alone: the words of one may quote an event. The log has all of it.
+    A roll-back that failed stays told before it: it still is what people have to mend. Of the
+    error its type alone: the words of one may quote an event. The log has all of it.
     """
-    lasts = before.startswith(COULD_NOT_LOOK)
-    what = AGAIN if lasts else COULD_NOT_LOOK
+    failed, blind = faults_in(before)
+    over = bool(blind) and now >= guard.until
+    what = AGAIN if blind else COULD_NOT_LOOK
     why = f"{what} ({type(error).__name__}; the log of the worker says where)."
-    guard.fault = f"{why} Until it can, nothing rolls {guard.version.label} back by itself."
+    label = guard.version.label
+    then = f"Until it can, nothing rolls {label} back by itself."
+    if over:
+        then = f"Nothing rolls {label} back by itself any more."
+    guard.fault = f"{failed} {why} {then}".strip()
     held = PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING)
     if not held.update(fault=guard.fault):
         return
-    if lasts:
-        if not before.startswith(AGAIN):
-            detail = {"fault": guard.fault}
-            record_audit(
-                actor=None, action="model.not_watched", subject=guard.version, detail=detail
-            )
-        tell_not_watched(guard, day=now.date())
-    if now >= guard.until:
+    if over:
         _end(guard, State.ENDED, now=now)
+    if over or (blind and not blind.startswith(AGAIN)):
+        detail = {"fault": guard.fault, "state": guard.state}
+        record_audit(actor=None, action="model.not_watched", subject=guard.version, detail=detail)
+    if blind:
+        tell_not_watched(guard, day=now.date())
 
 
 def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
@@ -136,7 +138,7 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     before, after = _samples(*_looks(guard, matured, now), spec)
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
-    known, guard.fault = guard.fault and not guard.fault.startswith(COULD_NOT_LOOK), ""
+    known, guard.fault = guard.not_rolled_back, ""
     guard.save(update_fields=["before", "after", "checked_at", "fault"])
     over = now >= guard.until
     if found:

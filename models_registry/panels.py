@@ -121,7 +121,12 @@ def detector_panels(detectors: Sequence[Detector], *, most: int = 5) -> list[Det
         )
         for detector in detectors
     ]
-    return sorted(panels, key=lambda panel: not (panel.notice and panel.notice.stuck))
+    return sorted(panels, key=lambda panel: not _broke(panel.notice))
+
+
+def _broke(notice: Notice | None) -> bool:
+    """Whether a champion broke its guard and serves still; one that is not watched may be sound."""
+    return bool(notice and notice.stuck and notice.stuck.not_rolled_back)
 
 
 def _panel(

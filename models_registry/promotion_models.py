@@ -73,6 +73,16 @@ class PromotionRequest(models.Model):
         return self.status == self.Status.PENDING
 
 
+COULD_NOT_LOOK = "Its guard could not look"
+"""How a guard that could not measure says so; before it stands a roll-back that failed."""
+
+
+def faults_in(text: str) -> tuple[str, str]:
+    """What the `fault` of a guard tells: of a roll-back that failed, and that it could not look."""
+    failed, begin, rest = text.partition(COULD_NOT_LOOK)
+    return failed.strip(), begin + rest
+
+
 class PromotionGuard(models.Model):
     """Watches a new champion against the former one's level, and how that ended.
 
@@ -115,3 +125,8 @@ class PromotionGuard(models.Model):
 
     def __str__(self) -> str:
         return f"guard of {self.version}"
+
+    @property
+    def not_rolled_back(self) -> str:
+        """Why a version that broke its guard could not be rolled back; empty otherwise."""
+        return faults_in(self.fault)[0]

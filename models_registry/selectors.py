@@ -26,7 +26,7 @@ from models_registry.core.drift import MAJOR_DRIFT, MODERATE_DRIFT
 from models_registry.drift_models import DriftCheck
 from models_registry.evaluation_models import ThresholdMove
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion_models import PromotionGuard
+from models_registry.promotion_models import PromotionGuard, faults_in
 from models_registry.registry_models import Lineage, TrackedRun
 from scoring.models import Detector
 
@@ -171,8 +171,8 @@ def with_guards(rows: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
 def told_guard(version: Any) -> dict[str, Any] | None:
     """The newest guard of a version for API clients; None where it never had one.
 
-    `not_rolled_back`: why it serves still though it broke its guard; empty otherwise. One query,
-    none for a row of `with_guards`.
+    `not_rolled_back`: why it serves still though it broke its guard; `not_watched`: why its guard
+    cannot tell whether it did. Empty otherwise. One query, none for a row of `with_guards`.
     """
     if hasattr(version, "guard_state"):
         found = {name: getattr(version, f"guard_{name}") for name in GUARD}
@@ -181,11 +181,13 @@ def told_guard(version: Any) -> dict[str, Any] | None:
     if found["state"] is None:
         return None
     stuck = version.stage == ModelVersion.Stage.CHAMPION and found["state"] != BROKEN
+    failed, blind = faults_in(found["fault"]) if stuck else ("", "")
     return {
         "state": found["state"],
         "since": found["since"],
         "until": found["until"],
-        "not_rolled_back": found["fault"] if stuck else "",
+        "not_rolled_back": failed,
+        "not_watched": blind,
     }
 
 

@@ -64,11 +64,13 @@ def tell_not_rolled_back(guard: PromotionGuard, *, day: date) -> None:
 
 
 def tell_not_watched(guard: PromotionGuard, *, day: date) -> None:
-    """A new champion's guard cannot measure it, as the guard's `fault` says; once a day."""
+    """A new champion's guard cannot measure it, as the guard's `fault` says; once a day, and when
+    the guard ends so."""
     version = guard.version
+    over = guard.state != PromotionGuard.State.WATCHING
     notify(
         "model.not_watched",
-        key=f"model.not_watched:{guard.pk}:{day}",
+        key=f"model.not_watched:{guard.pk}:{'over' if over else day}",
         subject=f"{version.detector.name}: {version.label} serves and is not watched",
         text=f"{guard.fault} Look at its numbers, and roll it back by hand if they are bad.",
         url=version.get_absolute_url(),

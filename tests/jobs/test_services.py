@@ -17,14 +17,7 @@ from jobs import progress as progress_module
 from jobs import services
 from jobs.models import Job
 from jobs.progress import LOG_LINES_KEPT, JobCancelled
-from jobs.services import (
-    MOST_OFTEN,
-    cancel_job,
-    claim_job,
-    enqueue_job,
-    requeue_lost,
-    run_job,
-)
+from jobs.services import cancel_job, claim_job, enqueue_job, requeue_lost, run_job
 from jobs.workflow import LIVE, MOVES, JobStatus
 from tests.accounts.factories import UserFactory
 from tests.jobs.factories import JobFactory
@@ -341,7 +334,7 @@ def test_a_lost_job_out_of_attempts_fails_and_says_why():
     job = claim_job(JobFactory(max_attempts=1).pk)
     assert requeue_lost(timezone.now() + LATER) == []
     job.refresh_from_db()
-    assert (job.status, job.error) == ("failed", f"Its worker died. {MOST_OFTEN}")
+    assert (job.status, job.error) == ("failed", f"Its worker died. {services.MOST_OFTEN}")
 
 
 def test_a_lost_job_that_was_to_stop_is_cancelled():

@@ -302,47 +302,6 @@ def test_a_fault_is_told_only_as_long_as_it_lasts(guard):
     assert guard.fault == ""
 
 
-@pytest.fixture
-def blind(monkeypatch):
-    """No guard can look."""
-    with monkeypatch.context() as while_it_lasts:
-        while_it_lasts.setattr("models_registry.guarding.breaches", lambda *_: 1 / 0)
-        yield while_it_lasts
-
-
-def test_owners_are_told_of_a_guard_that_cannot_look_once_it_lasts(guard, client, owner, blind):
-    told = owner.notification_receipts.filter(kind="model.not_watched")
-    client.force_login(owner)
-    for times in range(3):
-        assert watch_promotions(now=now()) == []
-        assert told.count() == min(times, 1)
-        assert AuditEntry.objects.filter(action="model.not_watched").count() == min(times, 1)
-        for page in (reverse("model_list"), guard.version.get_absolute_url()):
-            assert "guard could not look" in client.get(page).content.decode()
-    blind.undo()
-    assert watch_promotions(now=now()) == []
-    guard.refresh_from_db()
-    assert (guard.state, guard.fault) == ("watching", "")
-
-
-def test_a_guard_that_cannot_look_ends_with_its_time_and_says_why(guard, client, owner, blind):
-    assert watch_promotions(now=guard.until) == []
-    guard.refresh_from_db()
-    assert guard.state == "ended"
-    assert guard.fault.startswith("Its guard could not look (ZeroDivisionError")
-    client.force_login(owner)
-    assert "are too few" not in client.get(guard.version.get_absolute_url()).content.decode()
-
-
-def test_a_roll_back_that_fails_is_on_record_where_the_guard_could_not_look_before(guard):
-    PromotionGuard.objects.update(fault="Its guard could not look (SpecError).")
-    ModelVersion.objects.filter(number=1).update(digest="f" * 64)
-    Prediction.objects.update(bundle_digest="f" * 64)
-    worsen(latency_us=900_000)
-    assert watch_promotions(now=now()) == []
-    assert AuditEntry.objects.filter(action="model.not_rolled_back").count() == 1
-
-
 @pytest.mark.parametrize(("events", "state"), [(49, "ended"), (50, "passed")])
 def test_as_many_events_as_declared_are_enough_to_pass(guard, events, state):
     former = Prediction.objects.values_list("pk", flat=True)

@@ -76,6 +76,20 @@ def test_the_guard_of_the_model_in_service_is_told(api, guard):
     assert api("models:read").get(f"/api/v1/models/{guard.former_id}").json()["guard"] is None
 
 
+def test_a_guard_that_cannot_look_is_told_apart_from_a_roll_back_that_failed(api, guard):
+    failed = "It could not be rolled back: its bundle is gone."
+    blind = "Its guard could not look (SpecError)."
+    for fault, told in (
+        ("", ("", "")),
+        (failed, (failed, "")),
+        (blind, ("", blind)),
+        (f"{failed} {blind}", (failed, blind)),
+    ):
+        PromotionGuard.objects.update(fault=fault)
+        rows = told_guards(api, guard)
+        assert {(row["not_rolled_back"], row["not_watched"]) for row in rows} == {told}
+
+
 def test_a_guard_that_rolled_back_tells_no_champion_that_is_stuck(api, guard):
     PromotionGuard.objects.update(state="broken", fault="At first it could not.")
     assert {told["not_rolled_back"] for told in told_guards(api, guard)} == {""}

@@ -169,9 +169,21 @@ def test_a_champion_that_could_not_be_rolled_back_comes_first_on_the_models_page
     PromotionGuard.objects.update(fault="It could not be rolled back: its bundle is gone.")
     shown = client.get(address)
     assert [panel.detector.slug for panel in shown.context["panels"]] == ["payments", "cards"]
-    assert "and still serves. It could not be rolled back" in " ".join(
+    assert "broke its guard and still serves. It could not be rolled back" in " ".join(
         shown.content.decode().split()
     )
+
+
+def test_a_champion_that_is_not_watched_is_not_said_to_have_broken_its_guard(
+    client, analyst, guard, cards_detector
+):
+    client.force_login(analyst)
+    PromotionGuard.objects.update(fault="Its guard could not look (SpecError).")
+    shown = client.get(reverse("model_list"))
+    assert [panel.detector.slug for panel in shown.context["panels"]] == ["cards", "payments"]
+    text = " ".join(shown.content.decode().split())
+    assert "</a> serves and is not watched. Its guard could not look (SpecError)." in text
+    assert "broke its guard" not in text
 
 
 # --- Shadow -------------------------------------------------------------------------------------
