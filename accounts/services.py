@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import IntegrityError, transaction
-from django.db.models import Model, Q
+from django.db.models import Model, Q, Subquery
 from django.utils import timezone
 
 from accounts.audit_chain import END_CHANGED, GENESIS_HASH, entry_hash, is_ours, sign_head
@@ -51,12 +51,16 @@ def record_audit(
     told = dict(detail or {})
     if isinstance(actor, User) and actor.came_by is not None:
         told["api_key"] = f"{KEY_MARK}_{actor.came_by.prefix}"
-    head, _ = AuditHead.objects.select_for_update().get_or_create(
+    newest = AuditEntry.objects.order_by("-number")
+    heads = AuditHead.objects.annotate(last_hash=Subquery(newest.values("row_hash")[:1]))
+    head, _ = heads.select_for_update().get_or_create(
         pk=1, defaults={"row_hash": GENESIS_HASH, "signature": sign_head(0, GENESIS_HASH)}
     )
-    newest = AuditEntry.objects.order_by("-number").values_list("number", "row_hash")
-    last = newest.first() or (0, GENESIS_HASH)
     ours, said = is_ours(head), (head.number, head.row_hash)
+    last = said
+    if not ours or head.row_hash != getattr(head, "last_hash", None):
+        # Read again: whoever waited for the lock saw the entries of before.
+        last = newest.values_list("number", "row_hash").first() or (0, GENESIS_HASH)
     if not ours or said != last:
         head.number, head.row_hash = last
         if not other_keys:
