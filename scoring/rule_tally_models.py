@@ -13,12 +13,13 @@ class RuleTally(models.Model):
     that was flagged, the counts of `scoring.rule_tallying.Count`, and where its packed distinct
     entities (scoring.core.distinct) stand: `offset` and `size` in `sketches`, decompressed.
     `pairs`: [stage, code, stage, code, events that both matched]. `stale`: something came since, it
-    is counted again. `seconds` is below zero while it is counted: when that began.
+    is counted again. `began_at`: it is being counted since then.
     """
 
     detector = models.ForeignKey("scoring.Detector", models.CASCADE, db_index=False)
     day = models.DateField()
     stale = models.BooleanField(default=True)
+    began_at = models.DateTimeField(null=True)
     measured_at = models.DateTimeField(null=True)
     seconds = models.FloatField(default=0.0, help_text="What the last counting took.")
     events = models.PositiveIntegerField(default=0)

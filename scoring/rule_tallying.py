@@ -85,8 +85,8 @@ def mark_stale_days(detector: Detector, now: datetime) -> int:
     those that an earlier release counted in another layout."""
     counted = RuleTally.objects.filter(detector=detector, stale=False)
     counted.exclude(content__has_key=LAYOUT_KEY).update(stale=True)
-    lost = Q(seconds__gte=_begun(now - LOST_AFTER)) | Q(seconds__lt=_begun(now))
-    counted.filter(lost, seconds__lt=0).update(stale=True)
+    lost = Q(began_at__lte=now - LOST_AFTER) | Q(began_at__gt=now)
+    counted.filter(lost).update(stale=True)
     mark = TallyMark.objects.filter(detector=detector).first()
     received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
     # A clock that was ahead once must not stop the counting until then.
@@ -125,7 +125,7 @@ def _due(now: datetime) -> Iterator[RuleTally]:
     never = rows.filter(measured_at=None).order_by("-day")
     again = rows.exclude(measured_at=None).order_by("measured_at")
     for row in [*never, *again]:
-        if _begun(now) <= row.seconds < _begun(now - LOST_AFTER):
+        if row.began_at is not None and now - LOST_AFTER < row.began_at <= now:
             continue  # Somebody is at it.
         rest = timedelta(seconds=REST_FACTOR * row.seconds if row.seconds > QUICK else 0.0)
         if row.measured_at is None or not now - rest < row.measured_at <= now:
@@ -134,7 +134,7 @@ def _due(now: datetime) -> Iterator[RuleTally]:
 
 def measure_day(row: RuleTally, now: datetime) -> None:
     """Count one day anew; whatever arrives meanwhile makes it stale again."""
-    RuleTally.objects.filter(pk=row.pk).update(stale=False, seconds=_begun(now))
+    RuleTally.objects.filter(pk=row.pk).update(stale=False, began_at=now)
     begun = time.monotonic()
     start = datetime.combine(row.day, datetime.min.time(), UTC)
     predictions = Prediction.objects.filter(
@@ -145,6 +145,7 @@ def measure_day(row: RuleTally, now: datetime) -> None:
         _add(found, spec, *values)
     content, sketches = _stored(found)
     RuleTally.objects.filter(pk=row.pk).update(
+        began_at=None,
         measured_at=now,
         events=predictions.count(),
         content=content,
@@ -152,11 +153,6 @@ def measure_day(row: RuleTally, now: datetime) -> None:
         sketches=sketches,
         seconds=time.monotonic() - begun,
     )
-
-
-def _begun(at: datetime) -> float:
-    """What stands in `seconds` while a day is counted: when that began, below zero."""
-    return -at.timestamp()
 
 
 def _stored(found: _Day) -> tuple[dict[str, dict[str, Any]], bytes]:

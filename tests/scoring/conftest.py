@@ -1,9 +1,13 @@
-"""The stores that keep windows, each in turn."""
+"""The stores that keep windows, each in turn; a rule, and a second lead to approve it."""
 
 import pytest
 
+from accounts.roles import LEAD
 from scoring import breakers
 from scoring.feature_store.choosing import feature_store
+from scoring.rule_editing import create_rule, move_version
+from tests.accounts.factories import user_with_role
+from tests.scoring.gift import GIFT
 from tests.scoring.redis_server import NEEDS_REDIS, RedisServer
 
 STORES = ["database", pytest.param("redis", marks=NEEDS_REDIS)]
@@ -36,3 +40,21 @@ def store(request):
     if request.param == "redis":
         request.getfixturevalue("redis_windows")
     return feature_store()
+
+
+@pytest.fixture
+def second(db):
+    """Another lead."""
+    return user_with_role(LEAD, username="second_lead")
+
+
+@pytest.fixture
+def draft(payments_detector, analyst):
+    """A draft that an analyst wrote."""
+    return create_rule(payments_detector, code="GIFT", said=GIFT, author=analyst)
+
+
+@pytest.fixture
+def live(draft, analyst):
+    """A live version that an analyst wrote."""
+    return move_version(draft, to="live", seen="draft", author=analyst)

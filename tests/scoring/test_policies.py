@@ -29,9 +29,9 @@ from scoring.rule_editing import (
 )
 from scoring.rule_reports import content_changes, policy_history
 from tests.factories import config_of, payment, scored
+from tests.scoring.gift import GIFT
 
 pytestmark = pytest.mark.django_db
-GIFT = RuleText("amount > limit", "A large gift.", parameters={"limit": 500})
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from accounts.roles import LEAD
 from scoring.models import Detector
 from scoring.policies import PolicyRefused, set_policy
 from scoring.policy_models import RuleVersion
@@ -27,30 +26,10 @@ from scoring.rule_approvals import (
 from scoring.rule_editing import RuleText, create_rule, move_version, save_draft
 from scoring.rule_request_models import RuleRequest
 from scoring.shortfalls import rule_shortfalls
-from tests.accounts.factories import user_with_role
 from tests.factories import risky_payment, scored
+from tests.scoring.gift import GIFT
 
 pytestmark = pytest.mark.django_db
-GIFT = RuleText("amount > limit", "A large gift.", parameters={"limit": 500})
-
-
-@pytest.fixture
-def second(db):
-    """Another lead."""
-    return user_with_role(LEAD, username="second_lead")
-
-
-@pytest.fixture
-def draft(payments_detector, analyst):
-    """A draft that an analyst wrote."""
-    return create_rule(payments_detector, code="GIFT", said=GIFT, author=analyst)
-
-
-@pytest.fixture
-def live(payments_detector, analyst):
-    """A live version that an analyst wrote."""
-    version = create_rule(payments_detector, code="GIFT", said=GIFT, author=analyst)
-    return move_version(version, to="live", seen="draft", author=analyst)
 
 
 def asked_live(version, actor, **more):

@@ -4,7 +4,6 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from accounts.roles import LEAD
 from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policies import PolicyRefused, set_policy
@@ -15,25 +14,11 @@ from scoring.rule_approvals import (
     request_settings,
     request_thresholds,
 )
-from scoring.rule_editing import RuleText, create_rule, move_version, save_draft
+from scoring.rule_editing import create_rule, move_version, save_draft
 from scoring.rule_request_models import RuleRequest
-from tests.accounts.factories import user_with_role
+from tests.scoring.gift import GIFT
 
 pytestmark = pytest.mark.django_db
-GIFT = RuleText("amount > limit", "A large gift.", parameters={"limit": 500})
-
-
-@pytest.fixture
-def second(db):
-    """Another lead."""
-    return user_with_role(LEAD, username="second_lead")
-
-
-@pytest.fixture
-def live(payments_detector, analyst):
-    """A live version that an analyst wrote."""
-    version = create_rule(payments_detector, code="GIFT", said=GIFT, author=analyst)
-    return move_version(version, to="live", seen="draft", author=analyst)
 
 
 def test_a_request_that_no_longer_holds_is_outdated(live, lead, second):
