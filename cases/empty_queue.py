@@ -17,7 +17,7 @@ def nothing_waits(user: User, snoozed: int) -> dict[str, str]:
             "title": "Nothing waits",
             "text": "What is open is snoozed, until its time or until new evidence comes.",
             "icon": "alarm-snooze",
-            "action_url": f"?{QueueFilters(view=SNOOZED).query()}",
+            "action_url": f"{reverse('queue')}?{QueueFilters(view=SNOOZED).query()}",
             "action_label": "See what is snoozed",
         }
     if Alert.objects.exists():

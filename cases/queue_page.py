@@ -10,6 +10,7 @@ from typing import Any
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.urls import reverse
 
 from accounts.models import User
 from cases.budget import Purpose, places, spread
@@ -209,6 +210,7 @@ def tabs(
         ("Snoozed", QueueFilters(view=SNOOZED), None),
     ]
     made += [(v.name, QueueFilters.read(QueryDict(v.query).dict()), v) for v in views]
+    queue = reverse("queue")
     hard = [asked for _, asked, _ in made if not asked.grouped and not asked.q]
     each = count_each([f.condition(user=user, now=now) for f in hard], open_alerts())
     counted = {asked: Total(n) for asked, n in zip(hard, each, strict=True)} | {
@@ -221,7 +223,7 @@ def tabs(
             "label": label,
             "count": n.n,
             "floor": n.floor,
-            "url": f"?{asked.query() or ('sort=' + LOSS)}",
+            "url": f"{queue}?{asked.query() or ('sort=' + LOSS)}",
             "here": asked.query(sort=filters.sort) == filters.query(),
             "view": view,
             "shared": view is not None and view.shared,

@@ -80,7 +80,13 @@ def _next(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
 def render_queue(
     request: HttpRequest, filters: QueueFilters, *, number: Any = 1, **extra: Any
 ) -> HttpResponse:
-    """The page, or its list where htmx asks."""
+    """The page, or its list where htmx asks.
+
+    An act shows it at an address of its own, which answers no GET: every link of it is the queue's.
+    """
+    if request.method == "POST":
+        request.path, request.META["QUERY_STRING"] = reverse("queue"), filters.query()
+        request.GET = QueryDict(filters.query())
     user, now, specs = signed_in(request), timezone.now(), SpecCache()
     newest = newest_alert_id()
     holding, views, budget = filters.holding(), views_of(user), budget_row(user)

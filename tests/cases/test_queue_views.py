@@ -1,6 +1,9 @@
 """The queue's page: filters, saved views, the split, bulk acts, locks, live news; who may."""
 
+import re
 from datetime import timedelta
+from html import unescape
+from urllib.parse import urljoin
 
 import pytest
 from django.urls import reverse
@@ -220,6 +223,32 @@ def test_a_view_is_saved_shown_with_its_count_renamed_and_deleted(reader):
     assert SavedView.objects.get().name == "Tiny"
     reader.post(change, {"delete": 1})
     assert not SavedView.objects.exists()
+
+
+def links_of(response):
+    """Where the page's own links lead from the address that it was shown at."""
+    found = re.findall(r'(?:href|hx-get)="([^"#]*)"', text(response))
+    return {urljoin(response.request["PATH_INFO"], unescape(link)) for link in found}
+
+
+@pytest.mark.parametrize("act", ["view_save", "queue_budget"])
+def test_the_page_of_a_refused_act_leads_on_as_the_queue_does(reader, act):
+    waiting(60, exposure=50)
+    query = "high=100&sort=age"
+    refused = reader.post(reverse(act), {"name": " ", "uncertain": "x", "query": query})
+    assert refused.status_code == 422
+    assert links_of(refused) == links_of(reader.get(f"/?{query}"))
+    assert any("page=2" in link and "high=100" in link for link in links_of(refused))
+
+
+def test_after_an_act_on_many_the_next_page_is_that_of_the_same_filters(client, lead):
+    client.force_login(lead)
+    waiting(60, exposure=50)
+    (first, *_) = shown(client.get("/?high=100&sort=age"))
+    act = {"act": "assign:me", "alert": f"{first.pk}:1", "query": "high=100&sort=age"}
+    done = client.post(reverse("alerts_bulk"), act, headers=CONTENT)
+    assert done.status_code == 200
+    assert any("page=2" in link and "high=100" in link for link in links_of(done))
 
 
 def test_a_view_without_a_name_and_one_too_many_are_refused(reader, analyst):

@@ -152,7 +152,7 @@ def test_an_empty_queue_says_what_comes_next(reader, analyst):
     snooze_alert(alert, until=timezone.now() + timedelta(days=1), actor=analyst)
     asleep = reader.get("/").content.decode()
     assert "Every alert is decided" not in asleep
-    assert 'href="?view=snoozed">See what is snoozed' in asleep
+    assert 'href="/?view=snoozed">See what is snoozed' in asleep
     label_alert(alert, actor=analyst, disposition="fraud", reason_code="card_testing")
     assert "Every alert is decided" in reader.get("/").content.decode()
     assert "Nothing matches" in reader.get("/", {"q": "x"}).content.decode()
