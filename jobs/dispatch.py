@@ -46,7 +46,7 @@ def send_soon(send: Callable[..., Any], name: str, *, args: list[Any]) -> bool:
     """Whether the broker took the message in time. Raises what `send` raises in that time.
 
     What it is still being asked goes on without us, and may be taken; what waits behind that is
-    given up. A sweep sends either again, and a task may run twice.
+    given up. A sweep sends a job's or a notification's again, and a task may run twice.
     """
     sent = _messenger.submit(send, name, args=args)
     wait([sent], timeout=WAIT_SECONDS)
@@ -54,5 +54,5 @@ def send_soon(send: Callable[..., Any], name: str, *, args: list[Any]) -> bool:
         sent.result()
         return True
     sent.cancel()
-    _told.warning("'%s' waits for the sweep: the broker is silent.", name)
+    _told.warning("'%s' was not sent in time: the broker is silent.", name)
     return False

@@ -17,11 +17,10 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from kombu.exceptions import OperationalError
 
 from accounts.models import User
 from accounts.services import record_audit
-from riskplatform.scheduling import TIMES, note_run, save_task, send_task, switch_tasks
+from riskplatform.scheduling import TIMES, note_run, save_task, send_tasks, switch_tasks
 
 admin.site.unregister(
     [ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule]
@@ -90,13 +89,15 @@ class ScheduledTaskAdmin(admin.ModelAdmin):
     def run_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
         rows = list(queryset)
         note_run(rows, actor=cast(User, request.user))
-        try:
-            for row in rows:
-                send_task(row)
-        except OperationalError as problem:
-            messages.error(request, f"The broker took not all of them: {problem}")
-            return
-        messages.success(request, f"Tasks that a worker is asked for: {len(rows)}.")
+        sent, problem = send_tasks(rows)
+        if problem:
+            messages.error(
+                request,
+                f"A worker is asked for {sent} of {len(rows)} tasks. The broker failed: {problem}."
+                " Run the others again once it is back; each runs at its usual time anyway.",
+            )
+        else:
+            messages.success(request, f"Tasks that a worker is asked for: {sent}.")
 
 
 @admin.register(IntervalSchedule, CrontabSchedule, SolarSchedule)

@@ -5,7 +5,9 @@ start, what an admin has changed.
 """
 
 import json
-from collections.abc import Collection, Iterable
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from celery import current_app
@@ -15,8 +17,10 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTa
 
 from accounts.models import User
 from accounts.services import record_audit
+from jobs.dispatch import send_soon
 from riskplatform.beat_schedule import BEAT_SCHEDULE, RETIRED
 
+logger = logging.getLogger(__name__)
 TIMES = ("interval", "crontab", "solar", "clocked")
 """The fields of a task of which one says when it is due."""
 
@@ -101,19 +105,30 @@ def save_task(row: PeriodicTask, *, changed: Collection[str], actor: User) -> No
 
 @transaction.atomic
 def note_run(rows: Iterable[PeriodicTask], *, actor: User) -> None:
-    """Tell the audit trail that somebody asks for tasks out of turn; `send_task` asks for one."""
+    """Tell the audit trail that somebody asks for tasks out of turn; `send_tasks` asks for them."""
     for row in rows:
         record_audit(
             actor=actor, action="schedule.task_run", subject=row, detail={"task": row.task}
         )
 
 
-def send_task(row: PeriodicTask) -> None:
-    """Ask a worker for a task as beat does. Raises what the broker's client raises."""
-    current_app.send_task(
-        row.task,
-        args=json.loads(row.args or "[]"),
-        kwargs=json.loads(row.kwargs or "{}"),
-        queue=row.queue,
-        headers={"periodic_task_name": row.name},
-    )
+def send_tasks(rows: Sequence[PeriodicTask]) -> tuple[int, str]:
+    """Ask a worker for tasks as beat does: how many the broker took, and why it took no more.
+
+    Nobody waits long for a broker that is silent, and none is asked for what is left: no sweep
+    sends it later, and the task that it was being asked for may still be taken.
+    """
+    for sent, row in enumerate(rows):
+        send = partial(
+            current_app.send_task,
+            kwargs=json.loads(row.kwargs or "{}"),
+            queue=row.queue,
+            headers={"periodic_task_name": row.name},
+        )
+        try:
+            if not send_soon(send, row.task, args=json.loads(row.args or "[]")):
+                return sent, "it did not answer in time"
+        except Exception as problem:  # Each transport raises what its client library raises.
+            logger.warning("Task %s was not sent: %s", row.task, problem)
+            return sent, str(problem)
+    return len(rows), ""

@@ -1,9 +1,14 @@
 """The timetable: shipped tasks are there, their times are the admins', and changes are audited."""
 
+import time
+from html import unescape
+from threading import Event
+
 import pytest
 from django.urls import reverse
 from django_celery_beat import schedulers
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+from kombu.exceptions import OperationalError
 
 from accounts.models import AuditEntry, User
 from riskplatform import beat_schedule, scheduling
@@ -135,6 +140,34 @@ def test_a_task_is_run_out_of_turn(signed_in, monkeypatch):
     act(signed_in, "run_tasks", NAME)
     assert sent == [BEAT_SCHEDULE[NAME]["task"]]
     assert [entry.action for entry in audited()] == ["schedule.task_run"]
+
+
+def test_a_broker_that_is_silent_holds_nobody_up_and_the_page_says_so(signed_in, monkeypatch):
+    asked, speaks = [], Event()
+
+    def take_one(name, **_):
+        asked.append(name)
+        if len(asked) > 1:
+            speaks.wait(30)
+
+    monkeypatch.setattr(scheduling.current_app, "send_task", take_one)
+    began = time.monotonic()
+    page = act(signed_in, "run_tasks", *list(BEAT_SCHEDULE)[:6]).content.decode()
+    waited = time.monotonic() - began
+    speaks.set()
+    assert waited < 5
+    assert len(asked) == 2
+    assert "asked for 1 of 6 tasks. The broker failed: it did not answer in time" in page
+
+
+@pytest.mark.parametrize("problem", [OperationalError("no Redis"), OSError(28, "disk full")])
+def test_a_broker_that_fails_is_told_on_the_page(signed_in, monkeypatch, problem):
+    def refuse(name, **_):
+        raise problem
+
+    monkeypatch.setattr(scheduling.current_app, "send_task", refuse)
+    page = unescape(act(signed_in, "run_tasks", NAME).content.decode())
+    assert f"asked for 0 of 1 tasks. The broker failed: {problem}" in page
 
 
 def test_who_may_only_look_runs_and_switches_nothing(client, analyst):
