@@ -18,6 +18,8 @@ from accounts.rates import Limit
 MICRO = 1_000_000
 MOST_EXACT = 1000
 PARTS = 500
+AHEAD = 10 * MICRO
+"""So far two hosts' clocks may differ."""
 Counts = list[tuple[int, int]]
 """(moment of the last request, how many) of each part that had requests, oldest first."""
 
@@ -56,6 +58,19 @@ class SlidingWindow:
         if sys.byteorder == "big":
             values.byteswap()
         return values.tobytes()
+
+    def set_back(self, now: int) -> bool:
+        """Whether anything lies so far ahead that a clock was set back since; it counts as of now.
+
+        Otherwise the window would stand still, and full, until the clock has come there again.
+        """
+        lasts = [*self.stamps[-1:], *(held[-1][0] for held in self.counts.values() if held)]
+        if max(lasts, default=now) <= now + AHEAD:
+            return False
+        self.stamps = array("q", (min(at, now) for at in self.stamps))
+        for limit, held in self.counts.items():
+            self.counts[limit] = [(min(at, now), number) for at, number in held]
+        return True
 
     def take(self, now: int, limits: Sequence[Limit]) -> int:
         """Microseconds until a request is allowed; 0: it is, and was counted."""

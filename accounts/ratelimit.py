@@ -37,7 +37,8 @@ _redis_paused_until = 0.0
 
 # KEYS[1]: sorted set of allowed requests, scored by microsecond. ARGV: unique member, then count
 # and window (microseconds) of each limit. Returns microseconds to wait; 0 = allowed and counted.
-# Redis' own clock serves all web processes.
+# Redis' own clock serves all web processes. What is still to come is of before it was set back, and
+# counts as of now.
 _LUA = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -45,6 +46,14 @@ local longest, wait = 0, 0
 for i = 2, #ARGV, 2 do
   local window = tonumber(ARGV[i + 1])
   if window > longest then longest = window end
+end
+local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if newest[2] and tonumber(newest[2]) > now then
+  local at = string.format('%.0f', now)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. at, '+inf')) do
+    redis.call('ZADD', KEYS[1], at, member)
+  end
+  redis.call('PEXPIRE', KEYS[1], math.ceil(longest / 1000))
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
 for i = 2, #ARGV, 2 do
@@ -105,8 +114,10 @@ def take_slot_in_database(
     with transaction.atomic():
         row = window._default_manager.select_for_update().get(pk=owner)
         kept = SlidingWindow.read(row.stamps)
-        wait = kept.take(round((time.time() if now is None else now) * MICRO), limits)
-        if wait == 0:
+        at = round((time.time() if now is None else now) * MICRO)
+        is_set_back = kept.set_back(at)
+        wait = kept.take(at, limits)
+        if wait == 0 or is_set_back:
             row.stamps = kept.write()
             row.save(update_fields=["stamps"])
     return wait / MICRO

@@ -86,3 +86,22 @@ def test_what_earlier_versions_stored_counts():
     assert window.take(2 * MICRO, [many]) == 0
     assert window.take(2 * MICRO, [many]) > 0
     assert len(window.write()) < 100
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_out_longer_than_a_window(monkeypatch):
+    monkeypatch.setattr(rate_windows, "MOST_EXACT", 3)
+    window, limits, ahead = SlidingWindow(), [Limit(3, 60), Limit(4, 3600)], 10**9 * MICRO
+    assert [window.take(ahead + i, limits) for i in range(3)] == [0, 0, 0]
+    assert window.set_back(1000 * MICRO)
+    assert window.take(1000 * MICRO, limits) == 60 * MICRO
+    assert not window.set_back(1060 * MICRO)
+    assert window.take(1060 * MICRO, limits) == 0
+    assert window.take(1061 * MICRO, limits) == (1000 + 3600 - 1061) * MICRO
+    assert window.take(4600 * MICRO, limits) == 0
+
+
+def test_clocks_that_differ_a_little_let_no_more_through():
+    window, limits = SlidingWindow(), [Limit(2, 60)]
+    moments = [100 * MICRO, 99 * MICRO, 100 * MICRO, 159 * MICRO, 160 * MICRO]
+    assert taken(window, limits, moments) == [100 * MICRO, 99 * MICRO, 160 * MICRO]
+    assert not window.set_back(151 * MICRO)

@@ -1,6 +1,7 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import redis
@@ -87,6 +88,29 @@ def test_the_window_slides(store, monkeypatch):
     assert 0 < wait <= 3
     time.sleep(wait + 0.01)
     assert ratelimit.take_slot(key) == 0.0
+
+
+@pytest.mark.django_db
+def test_a_clock_that_was_set_back_keeps_nobody_out_until_it_has_come_there_again():
+    key, limits, ahead = key_for()[0], [Limit(2, 60), Limit(3, 3600)], 1e9
+    take = partial(ratelimit.take_slot_in_database, key.pk, limits)
+    assert [take(now=ahead), take(now=ahead + 1)] == [0.0, 0.0]
+    assert [take(now=1000.0), take(now=1059.0), take(now=1060.0)] == [60.0, 1.0, 0.0]
+    assert [take(now=1061.0), take(now=4600.0)] == [3539.0, 0.0]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("store", STORES[1:], indirect=True)
+def test_nor_does_one_of_redis_that_was_set_back(store, settings):
+    key, _ = key_for(rate="3/min,5/h")
+    server, name = redis.Redis.from_url(settings.REDIS_URL), f"riskplatform:rate:{key.pk}"
+    next_year = (time.time() + 365 * 86_400) * 1e6
+    server.zadd(name, {f"allowed {i}": next_year + i for i in range(3)})
+    assert 55 < ratelimit.take_slot(key) <= 60
+    for member, at in server.zrange(name, 0, -1, withscores=True):
+        server.zadd(name, {member: at - 61e6})
+    assert [ratelimit.take_slot(key) for _ in range(2)] == [0.0, 0.0]
+    assert 3500 < ratelimit.take_slot(key) <= 3600 - 61
 
 
 @pytest.mark.django_db
