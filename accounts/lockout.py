@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -28,6 +28,9 @@ MOST_FROM_AN_ADDRESS = 50
 LOCK_TIME = timedelta(minutes=15)
 MOST_TOLD = 5
 _FORGET_AFTER = timedelta(days=1)
+_CLOCKS = timedelta(minutes=1)
+"""So far two hosts' clocks may differ. What failed later than that from now on is of before a clock
+was set back, and counts no more: it would lock out until the clock has come there again."""
 
 
 def client_address(request: HttpRequest | None) -> str:
@@ -77,7 +80,9 @@ def closed_addresses(*, now: datetime | None = None) -> list[tuple[str, datetime
 
 
 def _recent(now: datetime) -> QuerySet[FailedLogin]:
-    return FailedLogin.objects.filter(last_failed_at__gt=now - LOCK_TIME)
+    return FailedLogin.objects.filter(
+        last_failed_at__gt=now - LOCK_TIME, last_failed_at__lte=now + _CLOCKS
+    )
 
 
 def _failed(recent: QuerySet[FailedLogin], username: str) -> list[datetime]:
@@ -102,11 +107,8 @@ def _reached(recent: QuerySet[FailedLogin]) -> list[datetime]:
 
 def locked_names(usernames: Collection[str], *, now: datetime | None = None) -> set[str]:
     """Those of the names that are locked out from some address, folded. One query."""
-    since = (now or timezone.now()) - LOCK_TIME
-    rows = FailedLogin.objects.filter(
-        username__in={folded(name) for name in usernames},
-        failures__gte=MAX_FAILURES,
-        last_failed_at__gt=since,
+    rows = _recent(now or timezone.now()).filter(
+        username__in={folded(name) for name in usernames}, failures__gte=MAX_FAILURES
     )
     return set(rows.values_list("username", flat=True))
 
@@ -125,7 +127,7 @@ def note_failed_login(username: str, address: str, *, now: datetime | None = Non
     row, _ = FailedLogin.objects.select_for_update().get_or_create(
         username=_same(username), address=_place(address), defaults={"last_failed_at": now}
     )
-    if row.last_failed_at < now - LOCK_TIME:
+    if not now - LOCK_TIME <= row.last_failed_at <= now + _CLOCKS:
         row.failures = 0
     row.failures += 1
     row.last_failed_at = now
@@ -139,9 +141,10 @@ def clear_failed_logins(username: str, address: str) -> None:
 
 
 def forget_failed_logins() -> int:
-    """Delete the failures of more than a day ago, whoever's; how many rows."""
-    old = FailedLogin.objects.filter(last_failed_at__lt=timezone.now() - _FORGET_AFTER)
-    forgotten, _ = old.delete()
+    """Delete the failures of more than a day ago, or still to come; whoever's; how many rows."""
+    now = timezone.now()
+    old = Q(last_failed_at__lt=now - _FORGET_AFTER) | Q(last_failed_at__gt=now + _CLOCKS)
+    forgotten, _ = FailedLogin.objects.filter(old).delete()
     return forgotten
 
 

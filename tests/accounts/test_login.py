@@ -11,6 +11,7 @@ from accounts.lockout import (
     MOST_FROM_AN_ADDRESS,
     client_address,
     closed_addresses,
+    forget_failed_logins,
     locked_for,
     note_failed_login,
 )
@@ -198,6 +199,18 @@ def test_a_lock_ends_by_itself_and_counting_starts_anew():
     assert locked_for("ann", "1.2.3.4", now=then + timedelta(minutes=14))
     assert locked_for("ann", "1.2.3.4") is None
     assert note_failed_login("ann", "1.2.3.4") == 1
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out_until_it_has_come_there_again(client, ann):
+    ahead = timezone.now() + timedelta(days=365)
+    for n in range(MOST_FROM_AN_ADDRESS):
+        note_failed_login(f"name{n % 9}" if n > 4 else "ann", "127.0.0.1", now=ahead)
+    assert locked_for("ann", "127.0.0.1", now=ahead)
+    assert log_in(client).status_code == 302
+    assert closed_addresses() == []
+    assert note_failed_login("name1", "127.0.0.1") == 1
+    assert forget_failed_logins() == 8
+    assert FailedLogin.objects.get().failures == 1
 
 
 def test_success_forgets_the_failures(client, ann):
