@@ -30,6 +30,8 @@ from scoring.selectors import with_newest_label
 
 LATE = timedelta(minutes=2)
 """What is stored may be committed so much later than its time says."""
+CLOCKS = timedelta(seconds=10)
+"""So far the clocks of two workers may differ."""
 REST_FACTOR = 20
 QUICK = 0.5
 """Seconds up to which a day may be counted again at once."""
@@ -89,7 +91,9 @@ def mark_stale_days(detector: Detector, now: datetime) -> int:
     counted.filter(lost).update(stale=True)
     mark = TallyMark.objects.filter(detector=detector).first()
     received, label_id = (mark.received_at, mark.label_id) if mark else (EVER, 0)
-    # A clock that was ahead once must not stop the counting until then.
+    if mark and mark.looked_at > now + CLOCKS:
+        # The clock was set back, nobody knows to when: what came since may have any time.
+        received = EVER
     received = min(received, now - LATE)
     came = Prediction.objects.filter(detector=detector, received_at__gt=received)
     said = Label.objects.filter(detector=detector, pk__gt=label_id)

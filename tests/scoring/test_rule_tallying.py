@@ -122,6 +122,17 @@ def test_what_comes_after_the_clock_was_set_back_is_counted(busy_days, payments_
     assert not RuleTally.objects.filter(stale=True).exists()
 
 
+def test_nor_is_it_missed_where_nobody_looks_soon_after(busy_days, payments_detector):
+    now = timezone.now()
+    tally_rules(now + timedelta(days=365), seconds=60)
+    scored_many("payments", [on(0, user_id="late"), on(1, user_id="late")])
+    tally_rules(now + timedelta(hours=1), seconds=60)
+    assert health_of(payments_detector).hits == 6
+    tally_rules(now + timedelta(hours=2), seconds=60)
+    assert not RuleTally.objects.filter(stale=True).exists()
+    assert tally_rules(now + timedelta(hours=3), seconds=60) == 0, "all days once, not each time"
+
+
 def _be_killed(_):
     raise KeyboardInterrupt
 
