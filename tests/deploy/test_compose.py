@@ -102,6 +102,18 @@ def test_the_web_port_is_not_open_to_the_network() -> None:
     assert load_compose(filled_in())["web"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
+def test_no_container_s_log_fills_the_disk() -> None:
+    for name, service in load_compose(filled_in()).items():
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "5"}, name
+
+
+def test_postgres_has_room_for_queries_that_run_in_parallel() -> None:
+    """Docker gives 64 MB; one query takes work_mem times hash_mem_multiplier for each process."""
+    room = int(load_compose(filled_in())["postgres"]["shm_size"].removesuffix("mb"))
+    one_query = 4 * 2 * 3
+    assert room >= 8 * one_query, "as many at once as a web process has threads"
+
+
 @pytest.mark.parametrize("name", [*PROCESSES, "migrate"])
 def test_measurements_end_with_their_container(name: str) -> None:
     service = load_compose(filled_in())[name]
