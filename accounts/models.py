@@ -234,8 +234,13 @@ class AuditEntry(models.Model):
 
     @property
     def detail(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.detail_json)
-        return loaded
+        """What was written; the text that stands there now where somebody made that none of ours:
+        the pages that tell of such a change must not break by it."""
+        try:
+            loaded = json.loads(self.detail_json)
+        except (ValueError, RecursionError):
+            loaded = None
+        return loaded if isinstance(loaded, dict) else {"unreadable": self.detail_json}
 
 
 class AuditHead(models.Model):

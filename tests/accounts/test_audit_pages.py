@@ -175,6 +175,16 @@ def test_what_was_changed_is_marked_on_the_page(boss, sql, number):
     assert "Broken" in text(boss.get(reverse("audit_entry", args=[number])))
 
 
+@pytest.mark.parametrize("said", ["gone", "[1]", '"text"', "7", pytest.param("[" * 9999, id="deep")])
+def test_a_detail_that_is_made_unreadable_breaks_the_entry_and_no_page(boss, said):
+    write(2)
+    tamper("UPDATE accounts_auditentry SET detail_json = %s WHERE number = 2", said)
+    page = boss.get(reverse("audit_list"))
+    assert {row["entry"].number: row["broken"] is None for row in page.context["rows"]}[2] is False
+    assert "Broken" in text(boss.get(reverse("audit_entry", args=[2])))
+    assert boss.get(reverse("audit_export")).getvalue()
+
+
 def test_a_trail_that_was_cut_off_is_said_to_be_broken(boss):
     newest = write(3)[-1].number
     tamper("DELETE FROM accounts_auditentry WHERE number = %s", newest)
