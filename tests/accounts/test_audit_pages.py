@@ -175,7 +175,9 @@ def test_what_was_changed_is_marked_on_the_page(boss, sql, number):
     assert "Broken" in text(boss.get(reverse("audit_entry", args=[number])))
 
 
-@pytest.mark.parametrize("said", ["gone", "[1]", '"text"', "7", pytest.param("[" * 9999, id="deep")])
+@pytest.mark.parametrize(
+    "said", ["gone", "[1]", '"text"', "7", pytest.param("[" * 9999, id="deep")]
+)
 def test_a_detail_that_is_made_unreadable_breaks_the_entry_and_no_page(boss, said):
     write(2)
     tamper("UPDATE accounts_auditentry SET detail_json = %s WHERE number = 2", said)
