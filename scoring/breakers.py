@@ -74,13 +74,14 @@ class Breaker:
             with self._lock:
                 self._failed, self._opened_at, self._tried_at = 0, None, None
 
-    def failed(self, why: str = "") -> None:
-        """The call failed: counts, and opens at the limit or after a trial. `why`: to be told by
-        those who find it open."""
+    def failed(self, why: str = "", *, at_once: bool = False) -> None:
+        """The call failed: counts, and opens at the limit, after a trial, or `at_once` where each
+        further try costs as much waiting as this one. `why`: to be told by those who find it
+        open."""
         with self._lock:
             self._failed += 1
             self.why = why
-            if self._tried_at is not None or self._failed >= self.failures:
+            if at_once or self._tried_at is not None or self._failed >= self.failures:
                 self._opened_at, self._tried_at = self._clock(), None
 
 

@@ -214,7 +214,8 @@ def redis_store(url: str) -> RedisFeatureStore:
 
 
 def _report(circuit: breakers.Breaker, error: redis.RedisError) -> None:
-    circuit.failed()
+    # One that is silent (frozen, cut off) holds up everybody's scoring each time it is waited for.
+    circuit.failed(at_once=isinstance(error, redis.TimeoutError))
     _told.warning("Redis is gone; windows are kept in the database (%r).", error)
 
 

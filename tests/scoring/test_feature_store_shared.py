@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import redis
 from django.db import connection, connections, transaction
 
 from accounts import vault
@@ -134,6 +135,23 @@ def test_an_outage_of_redis_costs_time_and_no_event(redis_windows, payments_dete
     score_all(events(4, 8))
     assert amounts_of(payments_detector) == one_to(12)
     assert len(bytes(EntityState.objects.get(key_field="user_id").state)) == 24
+
+
+def test_a_redis_that_is_silent_is_waited_for_once(redis_windows, payments_detector, monkeypatch):
+    score_all(events(4))
+    asked = []
+
+    def say_nothing(**_):
+        asked.append("half a second")
+        raise redis.TimeoutError
+
+    for script in ("_get_script", "_put_script"):
+        monkeypatch.setattr(feature_store(), script, say_nothing)
+    for i in range(4):
+        score_all(events(1, 4 + i))
+    assert asked == ["half a second"]
+    assert breakers.states()["redis"] == "OPEN"
+    assert amounts_of(payments_detector) == one_to(8)
 
 
 def test_a_stale_redis_is_not_believed(redis_windows, payments_detector):
