@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 from django.contrib import admin
-from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
 
@@ -32,7 +31,7 @@ from cases.queue_models import (
 from cases.rate_forms import RateForm
 from cases.rate_models import ExchangeRate
 from cases.report_models import ReportRun, ReportSubscription
-from cases.tasks import reorder_alerts_task
+from cases.tasks import reorder_soon
 from cases.work_queue_models import Escalation, QueueMember, WorkQueue
 
 
@@ -264,4 +263,4 @@ class ExchangeRateAdmin(ReadOnly, admin.ModelAdmin):
         self, request: HttpRequest, obj: ExchangeRate, form: ModelForm, change: bool
     ) -> None:
         obj.pk = cast(RateForm, form).set_rate(actor=cast(User, request.user)).pk
-        transaction.on_commit(reorder_alerts_task.delay, robust=True)
+        reorder_soon()

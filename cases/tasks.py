@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from celery import shared_task
+from celery import current_app, shared_task
+from django.db import transaction
 from django.utils import timezone
 
 from cases.assigning import assign_waiting
@@ -19,7 +20,7 @@ from cases.summing_up import sum_up_all
 from cases.tallying import tally_changed, tally_maturing
 from cases.team_queues import place_unplaced
 from cases.timing import apply_handling_times, keep_handling_times, measure_handling_times
-from jobs.dispatch import announce_job
+from jobs.dispatch import announce_job, send_soon
 from jobs.services import run_job
 
 SECONDS = 20.0
@@ -65,6 +66,16 @@ def refresh_handling_times() -> None:
 def reorder_alerts_task() -> None:
     """Order what waits by the rates in force."""
     reorder_alerts()
+
+
+def reorder_soon() -> None:
+    """After the commit, ask a worker to. Nobody waits long for a broker that is silent: a sweep
+    orders later."""
+
+    def ask() -> None:
+        send_soon(current_app.send_task, reorder_alerts_task.name, args=[])
+
+    transaction.on_commit(ask, robust=True)
 
 
 @shared_task(name="cases.escalate_overdue")

@@ -1,6 +1,8 @@
 """Exchange rates on their page, in Django's admin and from a file."""
 
+import time
 from decimal import Decimal
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -85,6 +87,26 @@ def test_a_rate_is_added_in_the_admin_never_changed(client, admin):
     assert client.post(change, {"currency": "JPY", "rate": "1"}).status_code == 403
     assert client.post(f"{ADMIN_URL}{rows[1].pk}/delete/", {"post": "yes"}).status_code == 403
     assert client.get(ADMIN_URL).status_code == 200
+
+
+def test_a_silent_broker_holds_nobody_up_who_adds_a_rate_in_the_admin(
+    client, admin, monkeypatch, django_capture_on_commit_callbacks
+):
+    asked, speaks = [], Event()
+
+    def say_nothing(name, args):
+        asked.append(name)
+        speaks.wait(30)
+
+    monkeypatch.setattr("cases.tasks.current_app.send_task", say_nothing)
+    client.force_login(admin)
+    began = time.monotonic()
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(f"{ADMIN_URL}add/", {"currency": "JPY", "rate": "0.0067"})
+    waited = time.monotonic() - began
+    speaks.set()
+    assert (asked, ExchangeRate.objects.count()) == (["cases.reorder_alerts"], 1)
+    assert waited < 10
 
 
 def test_a_rate_that_looks_the_wrong_way_round_is_asked_for_again(client, admin):
