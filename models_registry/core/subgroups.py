@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models_registry.core.metrics import at_threshold, average_precision
 from scoring.core.encoder import Encoder
 
-MOST_LEVELS: Final = 8
 LEAST_ROWS: Final = 50
 LEAST_POSITIVES: Final = 10
 """Fewer say nothing about recall or ranking: counts are given alone."""
@@ -37,7 +36,8 @@ def subgroup_metrics(
     `vectors` float64[n, k], `labels` 0, 1 or -1 (unknown) and `risk` float64[n]; `names` [k]. A
     group has `level`, `rows`, `positives`, `alert_rate`; `precision`, `recall`,
     `average_precision` of those with a label too where 10 positives or more allow it, else they
-    are None, as is what no legitimate event tells. Groups of fewer than 50 are left out.
+    are None, as is what no legitimate event tells. Groups of fewer than 50 are left out, and no
+    other: the one that a model fails is mostly none of the largest.
     """
     found = []
     for feature, known in levels.items():
@@ -49,7 +49,7 @@ def subgroup_metrics(
         ]
         groups.sort(key=lambda group: -int(group["rows"]))
         if groups:
-            found.append({"feature": feature, "groups": groups[:MOST_LEVELS]})
+            found.append({"feature": feature, "groups": groups})
     return found
 
 

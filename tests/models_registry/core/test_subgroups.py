@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, precision_score, recall_score
 
 from models_registry.core.subgroups import level_names, subgroup_metrics
 from scoring.core.encoder import Encoder
@@ -29,6 +30,22 @@ def test_each_level_has_its_counts_and_metrics():
     assert (groups[0]["recall"], groups[0]["precision"]) == (1.0, 1.0)
     assert groups[0]["alert_rate"] == pytest.approx(0.2)
     assert (groups[1]["recall"], groups[1]["average_precision"]) == (None, None)
+
+
+def test_every_level_of_fifty_events_is_told_with_the_numbers_of_scikit_learn():
+    rng = np.random.default_rng(3)
+    levels = np.repeat(np.arange(16.0), np.arange(50, 130, 5))
+    labels = (rng.random(levels.size) < 0.3).astype(int)
+    risk = np.clip(0.3 * labels + rng.random(levels.size), 0.0, 1.0)
+    groups = judged(labels, risk, levels, {float(i): f"c{i}" for i in range(16)})[0]["groups"]
+    assert [group["level"] for group in groups] == [f"c{i}" for i in reversed(range(16))]
+    for group in groups:
+        inside = levels == float(group["level"][1:])
+        truth, flagged = labels[inside], risk[inside] >= 0.5
+        assert group["precision"] == pytest.approx(precision_score(truth, flagged))
+        assert group["recall"] == pytest.approx(recall_score(truth, flagged))
+        expected = average_precision_score(truth, risk[inside])
+        assert group["average_precision"] == pytest.approx(expected)
 
 
 def test_a_level_without_legitimate_events_tells_its_recall_alone():
