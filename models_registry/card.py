@@ -252,9 +252,16 @@ def limitations(version: ModelVersion, card: dict[str, Any]) -> list[str]:
         found.append(f"The newest drift check calls the drift of its inputs {drift['status']}.")
     if card["label_policy"]:
         found.append(_limits_of_labels(card["label_policy"], version.learner))
-    last = card["data"]["last_event_at"]
-    found.append(f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}.")
+    found.append(_newest_known(card["data"]))
     return found
+
+
+def _newest_known(data: dict[str, Any]) -> str:
+    """Until when it can know a pattern: it learns none from what it is calibrated or judged on."""
+    fitted = next((part["end"] for part in data["parts"] if part["name"] == "training"), None)
+    last = data["last_event_at"] if fitted is None else fitted
+    why = "" if fitted is None else ", when its training part ends"
+    return f"It knows nothing of patterns that first appeared after {last:%Y-%m-%d}{why}."
 
 
 def _undigested(version: ModelVersion) -> list[str]:

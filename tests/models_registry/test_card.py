@@ -183,6 +183,17 @@ def test_limitations_come_from_the_numbers(version):
     assert "had learnt from some of the same events" in said
 
 
+def test_it_knows_no_pattern_that_is_younger_than_what_it_was_fitted_on(version):
+    said = "It knows nothing of patterns that first appeared after"
+    last = f"{version.dataset.last_event_at:%Y-%m-%d}"
+    assert model_card(version)["limitations"][-1] == f"{said} {last}."
+    ends = {"train_end": 5e8, "validation_end": 6e8, "test_end": 7e8}
+    version.dataset.detail = {"split": {"train_start": 0.0, "delay": 86400.0, **ends}}
+    assert model_card(version)["limitations"][-1] == (
+        f"{said} 1985-11-05, when its training part ends."
+    )
+
+
 def test_the_label_policy_is_the_detectors(payments_detector, bundle_dir):
     manifest, files = trained_payments()
     said = {}
