@@ -28,7 +28,6 @@ from scoring.core.transformations import FeatureSpec
 from scoring.deployment import bundle_root
 
 LEAST, MOST = 2, 3
-LONGEST = 60
 
 
 class CompareError(ValueError):
@@ -102,7 +101,7 @@ def compare_versions(versions: Sequence[ModelVersion]) -> SideBySide:
     found.features = _feature_lines(manifests)
     found.data = _data_lines(versions)
     found.verdicts = _verdicts(versions, currency)
-    found.curves = overlaid(versions)
+    found.curves = overlaid(versions, currency)
     return found
 
 
@@ -165,7 +164,7 @@ def _parameter_lines(versions: Sequence[ModelVersion]) -> tuple[list[Line], int]
 
 
 def _value(value: Any) -> str:
-    return UNKNOWN if value is None else setting(value)[:LONGEST]
+    return UNKNOWN if value is None else setting(value)
 
 
 def _feature_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
@@ -176,7 +175,7 @@ def _feature_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
     for name in names:
         ways = [one.get(name) for one in read]
         if len({None if way is None else way.raw for way in ways}) > 1:
-            texts = [UNKNOWN if way is None else _way(way) for way in ways]
+            texts = [UNKNOWN if way is None else way_of(way) for way in ways]
             lines.append(Line(name, tuple(Cell(text) for text in texts)))
     return lines
 
@@ -189,7 +188,8 @@ def _features(manifest: dict[str, Any]) -> dict[str, FeatureSpec]:
     return {feature.name: feature for feature in spec.features}
 
 
-def _way(feature: FeatureSpec) -> str:
+def way_of(feature: FeatureSpec) -> str:
+    """All that `FeatureSpec.raw` tells apart, in words; nothing is cut."""
     said = f"{feature.kind} of {feature.field}" if feature.field else feature.kind
     if feature.entity:
         said += f" by {feature.entity}"
@@ -197,7 +197,11 @@ def _way(feature: FeatureSpec) -> str:
         said += f", {feature.window / 3600:g} h"
     if feature.offset:
         said += f", {feature.offset / 3600:g} h before"
-    return said[:LONGEST]
+    if feature.recent:
+        said += f", against the last {feature.recent / 3600:g} h"
+    if feature.entity and not feature.include_current:
+        said += ", without the event itself"
+    return said
 
 
 def _data_lines(versions: Sequence[ModelVersion]) -> list[Line]:

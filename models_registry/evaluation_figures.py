@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from models_registry.core.threshold_curve import AtThresholds, Curve
-from models_registry.figures import by_band, contenders, diagonal, layout, line
+from models_registry.figures import by_band, contenders, cost_title, diagonal, layout, line
 from models_registry.models import ModelVersion
 from scoring.core.decision import Thresholds
 
@@ -85,7 +85,7 @@ class Marked:
     thresholds: Thresholds
 
 
-def threshold_figure(curve: Curve, marked: Sequence[Marked]) -> Figure:
+def threshold_figure(curve: Curve, marked: Sequence[Marked], *, currency: str) -> Figure:
     """Cost and alerts a day over the review threshold; the capacity; thresholds and bands marked.
 
     `marked`: those that stand first; the next ones show only what they would change. The block
@@ -99,7 +99,7 @@ def threshold_figure(curve: Curve, marked: Sequence[Marked]) -> Figure:
     points = [curve.at(x, max(x, block)) for x in xs]
     costs = [point.cost for point in points]
     data: list[dict[str, Any]] = []
-    axes = _axes()
+    axes = _axes(currency)
     if all(cost is not None for cost in costs) and xs:
         data.append(_trace("Cost per 1,000 events", xs, [1000 * (c or 0.0) for c in costs]))
         top = max(1000 * (cost or 0.0) for cost in costs)
@@ -148,8 +148,8 @@ def _begins(thresholds: Thresholds) -> dict[float, list[str]]:
     return found
 
 
-def _axes() -> dict[str, Any]:
-    axes = layout("Review from this risk on", "Cost per 1,000 events", percent=False)
+def _axes(currency: str) -> dict[str, Any]:
+    axes = layout("Review from this risk on", cost_title(currency), percent=False)
     # The axis is logarithmic: thresholds lie close together near zero.
     axes["xaxis"] |= {"type": "log", "tickformat": "~g", "nticks": 6}
     axes["yaxis"] |= {"rangemode": "tozero"}

@@ -225,7 +225,7 @@ def threshold_panel(
         asked=None if point is None else words("Preview", point),
         changes=() if point is None else changes_of(now, point, currency=currency),
         bands=_bands(curve, lows, optimal),
-        figure=threshold_figure(curve, marked),
+        figure=threshold_figure(curve, marked, currency=currency),
         form=form or ThresholdForm.of(stand),
         move=move_of(version),
         left_out="" if version.dataset is None else _left_out(version.dataset, currency),

@@ -1,12 +1,15 @@
 """A version's stored curves as Plotly figures (plain dictionaries; the looks are charts.js's)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from accounts.quantities import SIGNS
 from models_registry.models import ModelVersion
 
 Figure = dict[str, Any]
 Point = Sequence[float]
+MARGIN: Final = {"t": 24, "r": 24}
+"""Room for the names of the lines, and for half of the last tick: `100%` is left out without it."""
 
 
 def curve_figures(version: ModelVersion, other: ModelVersion | None) -> list[dict[str, Any]]:
@@ -116,5 +119,10 @@ def layout(x: str, y: str, *, percent: bool) -> dict[str, Any]:
         "xaxis": {"title": {"text": x}, **axis},
         "yaxis": {"title": {"text": y}, **axis},
         "showlegend": True,
-        "margin": {"t": 24},
+        "margin": MARGIN,
     }
+
+
+def cost_title(currency: str) -> str:
+    """The title of an axis of costs, with its unit."""
+    return f"Cost per 1,000 events, {SIGNS.get(currency, currency)}"

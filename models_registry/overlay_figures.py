@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from models_registry.figures import by_band, diagonal
+from models_registry.figures import MARGIN, by_band, cost_title, diagonal
 from models_registry.models import ModelVersion
 
 EVENTS = 1000
@@ -21,8 +21,9 @@ CURVES = (
 )
 
 
-def overlaid(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
-    """`id`, `title`, `label` and `figure` of every curve that at least one version has."""
+def overlaid(versions: Sequence[ModelVersion], currency: str) -> list[dict[str, Any]]:
+    """`id`, `title`, `label` and `figure` of every curve that at least one version has; costs are
+    in `currency`."""
     found = []
     for key, title, x, y in CURVES:
         data = [
@@ -34,12 +35,13 @@ def overlaid(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
             data += _beside_calibration(versions, data)
         if data:
             names = ", ".join(version.label for version in versions)
+            unit = cost_title(currency) if key == "cost" else y
             found.append(
                 {
                     "id": f"overlay-{key.replace('_', '-')}",
                     "title": title,
                     "label": f"{y} against {x.lower()} of {names}",
-                    "figure": {"data": data, "layout": _layout(key, x, y)},
+                    "figure": {"data": data, "layout": _layout(key, x, unit)},
                 }
             )
     return found
@@ -91,7 +93,7 @@ def _layout(key: str, x: str, y: str) -> dict[str, Any]:
         "xaxis": {"title": {"text": x}, **axis},
         "yaxis": {"title": {"text": y}, **axis},
         "showlegend": True,
-        "margin": {"t": 24},
+        "margin": MARGIN,
     }
     if key == "cost":
         # A tick per power of ten: three of each would run into one another.

@@ -1,11 +1,15 @@
 """Two or three versions side by side; the choice stands in the address."""
 
+from dataclasses import replace
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from models_registry.comparing import way_of
 from models_registry.verdicts import UNKNOWN
 from scoring.core.bundle import write_bundle
+from scoring.core.transformations import FeatureSpec
 from scoring.deployment import bundle_root
 from tests.factories import trained_payments
 from tests.models_registry.versions import METRICS, VersionFactory, comparison, make_detector
@@ -205,3 +209,31 @@ def test_the_api_gives_the_same(api, versions):
         answer = reader.get("/api/v1/models/compare", {"ids": wrong})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "ids")
     assert api("score").get(f"/api/v1/models/compare?ids={ids}").status_code == 403
+
+
+def test_a_long_parameter_is_told_whole(client, analyst, versions):
+    each = {"n_trees": 251, "learning_rate": 0.0255, "max_depth": 3, "min_child_samples": 7}
+    versions[1].parameters["mean_with"] = [each, each | {"max_depth": 4}]
+    versions[1].save(update_fields=["parameters"])
+    client.force_login(analyst)
+    text = cells(shown(client, *versions[:2]).parameters, "mean_with")[1]
+    assert text.count("min_child_samples 7") == 2 and text.endswith("min_child_samples 7")
+
+
+LONG = ("a_number_with_quite_a_long_name", "an_entity_with_quite_a_long_name")
+
+
+@pytest.mark.parametrize(
+    "other", [{"offset": 86400.0}, {"include_current": False}, {"recent": 3600.0}]
+)
+def test_features_that_are_read_in_two_ways_are_told_in_two_ways(other):
+    one = FeatureSpec("feature", "mean", *LONG, 30 * 86400.0)
+    two = replace(one, **other)
+    assert one.raw != two.raw and way_of(one) != way_of(two)
+
+
+def test_an_axis_of_costs_has_its_unit(client, analyst, versions):
+    client.force_login(analyst)
+    curves = {curve["id"]: curve for curve in shown(client, *versions[:2]).curves}
+    layout = curves["overlay-cost"]["figure"]["layout"]
+    assert layout["yaxis"]["title"]["text"] == "Cost per 1,000 events, €"

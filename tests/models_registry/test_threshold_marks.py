@@ -26,12 +26,23 @@ def curve():
 
 def marks(*marked):
     """(name, where, colour, dash) of the upright lines."""
-    data = threshold_figure(curve(), marked)["data"]
+    data = threshold_figure(curve(), marked, currency="EUR")["data"]
     return [
         (line["name"], line["x"][0], line["line"]["color"], line["line"]["dash"])
         for line in data
         if len(line["x"]) == 2 and line["x"][0] == line["x"][1]
     ]
+
+
+def axes_of(curve, currency="EUR"):
+    marked = [Marked("now", "solid", BOUNDS)]
+    return threshold_figure(curve, marked, currency=currency)["layout"]
+
+
+@pytest.mark.parametrize(("currency", "unit"), [("EUR", "€"), ("CHF", "CHF")])
+def test_the_axis_of_costs_has_its_unit(currency, unit):
+    found = axes_of(curve(), currency)["yaxis"]["title"]["text"]
+    assert found == f"Cost per 1,000 events, {unit}"
 
 
 def test_every_decision_and_band_that_stands_is_marked():
@@ -45,7 +56,7 @@ def test_every_decision_and_band_that_stands_is_marked():
 def test_without_amounts_there_is_no_axis_of_cost():
     given = drawn()
     found = threshold_curve(given["labels"], given["risk"], None, days=7.0, costs=TIGHT)
-    layout = threshold_figure(Curve(found, TIGHT), [Marked("now", "solid", BOUNDS)])["layout"]
+    layout = axes_of(Curve(found, TIGHT))
     assert layout["yaxis"]["visible"] is False and "Cost" not in str(layout)
     assert layout["yaxis2"]["title"]["text"] == "Alerts a day" and layout["yaxis2"]["showgrid"]
 
