@@ -43,7 +43,7 @@ from models_registry.selectors import (
 )
 from models_registry.shadow_judging import shadow_key
 from models_registry.tuning_panels import tuning_panel
-from models_registry.verdicts import level_of, same_events_rows, verdict_of
+from models_registry.verdicts import level_of, same_events_rows, setting, verdict_of
 from scoring.core.bundle import BundleError, fault_at
 from scoring.deployment import bundle_root
 from scoring.models import Detector
@@ -52,6 +52,8 @@ PAGE_SIZE = 50
 HISTORY = 20
 TOO_LONG = "The reason is too long."
 NOBODY = 0
+COMMITTEE = "mean_with"
+"""The parameter that holds whole sets of parameters: the page counts them."""
 """The id of no version."""
 ENDS = {"succeeded": "is done", "failed": "failed", "cancelled": "was cancelled"}
 FOLLOWED = ("judging", "comparing")
@@ -238,7 +240,10 @@ def _making_context(version: ModelVersion) -> dict[str, Any]:
         "lineage": lineage_of(version),
         "tracked": tracked_run_of(version),
         "tuning": tuning_panel(version),
-        "parameters": own_parameters(version.parameters),
+        "parameters": {
+            name: value if name == COMMITTEE else setting(value)
+            for name, value in own_parameters(version.parameters).items()
+        },
         "rare_class": rare_class_words(
             version.learner, version.parameters, version.dataset.counts.get("training")
         ),

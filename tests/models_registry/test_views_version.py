@@ -318,3 +318,11 @@ def test_the_page_says_that_a_version_is_the_mean_of_several(client, analyst, ve
     assert "This version is the mean of the 2 best." in page
     assert page.count(">chosen<") == 2
     assert "mean_with=1 more model<" in page
+
+
+def test_the_page_tells_a_searched_parameter_as_short_as_elsewhere(client, analyst, versions):
+    versions[1].parameters = {"learning_rate": 0.03356759154838066, "n_trees": 232}
+    versions[1].save(update_fields=["parameters"])
+    client.force_login(analyst)
+    page = text_of(client.get(versions[1].get_absolute_url()))
+    assert "<code>learning_rate=0.0335676</code>," in page
