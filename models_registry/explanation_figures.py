@@ -248,7 +248,11 @@ def dependence_view(
         else [_level(float(x), levels) for x in values[shown]]
     )
     ys = [_short(y) for y in parts[shown].tolist()]
-    x_axis = {"title": {"text": plain(name)}} | ({} if levels is None else {"type": "category"})
+    x_axis: dict[str, Any] = {"title": {"text": plain(name)}}
+    if levels is not None:
+        # As in the table: else they stand as the events happen to come.
+        order = [step.values for step in lines]
+        x_axis |= {"type": "category", "categoryorder": "array", "categoryarray": order}
     return _cloud(xs, ys, x_axis, UNITS.get(link, "margin")), lines
 
 

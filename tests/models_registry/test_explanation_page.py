@@ -210,6 +210,16 @@ def test_a_category_is_shown_by_its_levels():
     assert figure["data"][0]["x"] == ["grocery", "grocery", "1 other level", "missing"]
 
 
+def test_the_levels_of_a_category_stand_in_the_picture_as_in_the_table():
+    levels = {3.0: "fuel", 5.0: "grocery", 7.0: "taxi"}
+    found = made([7, np.nan, 9, 5, 3, 5, 3, 5], np.arange(8.0))
+    figure, steps = dependence_view(found, 0, "a", "logit", levels)
+    axis = figure["layout"]["xaxis"]
+    assert axis["categoryorder"] == "array"
+    assert axis["categoryarray"] == ["grocery", "fuel", "taxi", "1 other level", "missing"]
+    assert axis["categoryarray"] == [step.values for step in steps]
+
+
 def test_values_below_nothing_have_a_minus_not_a_hyphen():
     values = [-1234567.5] * 30 + [-0.25] * 30
     _, steps = dependence_view(made(values, np.zeros(60)), 0, "a", "logit", None)
