@@ -116,6 +116,13 @@ def test_a_rate_of_too_few_labels_is_drawn_over_its_checks(client, analyst, cham
     assert "One check so far" not in text_of(answer)
 
 
+def test_dotted_lines_are_spoken_of_where_there_are_any(client, analyst, champion):
+    kept_check(champion)
+    client.force_login(analyst)
+    assert "dotted" not in text_of(client.get(PAGE, {"show": "rate.fraud rate"}))
+    assert "dotted" in text_of(client.get(PAGE, {"show": "feature.calm"}))
+
+
 def test_checks_that_could_not_tell_are_not_one_check(client, analyst, champion):
     kept_check(champion, hours_ago=1)
     client.force_login(analyst)
