@@ -202,7 +202,9 @@ def test_drift_of_score_and_rates_stands_before_that_of_features(payments_detect
     watched = serve(payments_detector)
     stored_events(watched, times_amount=5.0)
     lines = run("models", "drift", "--detector", "payments").splitlines()
-    assert lines[1].split() == ["OUTCOME", "PSI", "KS", "RATE", "P", "STATUS"]
+    assert lines[1].split() == [
+        *("OUTCOME", "PSI", "KS", "W/STD", "RATE", "OR", "MISSING", "P", "STATUS")
+    ]
     told = {line.split("  ")[0]: line.split()[-1] for line in lines[2:4]}
     assert told == {"score": "major", "alert rate": "major"}
     assert " → " in next(line for line in lines if line.startswith("alert rate"))

@@ -49,8 +49,8 @@ COMMAND = "manage.py models"
 """What reasons begin with: the one who is named may not be the one who typed."""
 DRIFTING = 10
 """Features that `drift` prints."""
-OUTCOMES = ("OUTCOME", "PSI", "KS", "RATE", "P", "STATUS", "")
-FEATURES = ("FEATURE", "PSI", "KS", "MISSING", "P", "STATUS", "")
+OUTCOMES = ("OUTCOME", "PSI", "KS", "W/STD", "RATE OR MISSING", "P", "STATUS", "")
+FEATURES = ("FEATURE", "PSI", "KS", "W/STD", "MISSING", "P", "STATUS", "")
 """Heads of what `drift` prints; why it is unknown comes last."""
 PIPE_CLOSED = 141
 """The status that a shell gives to what SIGPIPE ends."""
@@ -306,7 +306,10 @@ def _cell(cell: Cell) -> str:
 def _moved(row: DriftRow) -> tuple[str, ...]:
     """A line under OUTCOMES or FEATURES."""
     found = row.found
-    return (found.name, row.psi, row.ks, row.shares, row.p, found.status, found.reason)
+    return (
+        *(found.name, row.psi, row.ks, row.wasserstein, row.shares, row.p),
+        *(found.status, found.reason),
+    )
 
 
 def _summary(version: ModelVersion) -> dict[str, Any]:
