@@ -51,6 +51,7 @@ class Kind:
 TEST = "test"
 _BOTH = (Channel.BELL, Channel.EMAIL)
 _MODELS = "models_registry.view_modelversion"
+_RULES = "scoring.view_rule"
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -80,6 +81,8 @@ KINDS: dict[str, Kind] = {
             critical=True,
             most_an_hour=30,
         ),
+        Kind("rule.asked", "A change of rules waits for a second person", "scoring.change_rule"),
+        Kind("rule.decided", "A change of rules that you asked for was decided", _RULES),
         Kind("model.promoted", "A model was promoted", _MODELS, roles=(MODEL_OWNER, LEAD)),
         Kind(
             "model.rolled_back",

@@ -38,7 +38,8 @@ from scoring.policy_store import list_token
 from scoring.rule_approvals import request_settings
 from scoring.rule_forms import SettingsForm, add_problems
 from scoring.rule_reports import policy_history
-from scoring.rule_request_panels import waiting_changes
+from scoring.rule_request_models import RuleRequest
+from scoring.rule_request_panels import changes_of
 from scoring.rule_views import (
     back_to,
     crumbs,
@@ -245,7 +246,9 @@ def render_policy(
         "history": policy_history(detector),
         "screening": screening,
         "form": SettingsForm(initial=initial),
-        "waiting": waiting_changes(signed_in(request), detector=detector),
+        **changes_of(
+            detector.rule_requests.filter(kind=RuleRequest.Kind.SETTINGS), signed_in(request)
+        ),
         "four_eyes": settings.FOUR_EYES,
     }
     return render(request, "scoring/policy.html", {**context, **(extra or {})}, status=status)

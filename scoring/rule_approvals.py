@@ -37,6 +37,7 @@ from scoring.rule_editing import (
 )
 from scoring.rule_outdating import end_if_outdated, live_of
 from scoring.rule_request_models import RuleRequest
+from scoring.rule_telling import MAY_DECIDE, tell_asked, tell_decided
 
 LEAST_REASON = 10
 ASK_AGAIN = "The request is outdated: ask again."
@@ -154,7 +155,7 @@ def approve_request(asked: RuleRequest, *, actor: User, note: str = "") -> RuleR
     """
     with transaction.atomic():
         _claim(asked)
-        if not still_may(actor, "scoring.change_rule"):
+        if not still_may(actor, MAY_DECIDE):
             raise SelfApproval("Your roles do not allow you to decide changes of rules.")
         problem = why_not(asked, actor)
         if problem:
@@ -242,6 +243,7 @@ def _begin(asked: RuleRequest) -> RuleRequest:
     if asked.alone:
         return _carry_out(asked, actor=asked.requested_by, note="")
     _record(asked.requested_by, "rule.change_requested", asked, {"reason": asked.reason})
+    tell_asked(asked)
     return asked
 
 
@@ -296,6 +298,7 @@ def _decide(asked: RuleRequest, status: RuleRequest.Status, *, actor: User, note
     asked.status, asked.note = status, note[:LONGEST_TEXT]
     asked.decided_at, asked.decided_by = timezone.now(), actor
     asked.save(update_fields=["status", "note", "decided_at", "decided_by"])
+    tell_decided(asked)
 
 
 def _record(actor: User, action: str, asked: RuleRequest, detail: Mapping[str, Any]) -> None:

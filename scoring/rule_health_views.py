@@ -31,7 +31,7 @@ from scoring.rule_health import (
     usual_range,
 )
 from scoring.rule_marks import SAME, Health, health_texts, spark
-from scoring.rule_request_panels import waiting_changes
+from scoring.rule_request_panels import changes_of
 from scoring.rule_views import crumbs, detector_or_404, signed_in
 from scoring.shortfalls import rule_shortfalls
 
@@ -136,9 +136,7 @@ def rule_list(request: HttpRequest, slug: str) -> HttpResponse:
         "rows": rows,
         "columns": _columns(over, sort, down=down),
         "shortfalls": rule_shortfalls(detector, in_force),
-        "waiting": [
-            one for one in waiting_changes(signed_in(request)) if one.asked.detector == detector
-        ],
+        **changes_of(detector.rule_requests.all(), signed_in(request)),
         **range_context(report, over, problem),
     }
     return render(request, "scoring/rule_list.html", context)

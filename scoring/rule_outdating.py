@@ -10,6 +10,7 @@ from scoring.core.types import Stage
 from scoring.models import Detector
 from scoring.policy_models import Rule, RuleVersion
 from scoring.rule_request_models import RuleRequest
+from scoring.rule_telling import tell_decided
 
 Kind, Status = RuleRequest.Kind, RuleRequest.Status
 ASKED_SETTINGS = ("audit_rate", "screening")
@@ -60,4 +61,5 @@ def end_if_outdated(asked: RuleRequest) -> str:
         detail = {"request": asked.pk, "kind": asked.kind, "note": note}
         subject = asked.rule or asked.detector
         record_audit(actor=None, action="rule.request_outdated", subject=subject, detail=detail)
+        tell_decided(asked)
     return note

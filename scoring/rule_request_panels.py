@@ -4,22 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import reverse
+from django.db.models import F, QuerySet
 
 from accounts.models import User
 from scoring.core.types import Stage
-from scoring.models import Detector
-from scoring.policy_models import Rule
+from scoring.presenting import SpecCache
 from scoring.rule_approvals import why_not
 from scoring.rule_reports import changed_notes, changed_words, parameter_note
 from scoring.rule_request_models import RuleRequest
+from scoring.rule_telling import url_of, what_of
 
 MOST = 50
 DECIDED_SHOWN = 5
 Kind, Status = RuleRequest.Kind, RuleRequest.Status
-PENDING = RuleRequest.objects.filter(status=Status.PENDING).select_related(
-    "detector", "rule", "version__rule", "version__author", "live", "requested_by", "decided_by"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +33,56 @@ class Waiting:
     url: str
 
 
-def waiting_changes(
-    user: User, *, detector: Detector | None = None, rule: Rule | None = None
-) -> list[Waiting]:
-    """What waits, newest first: everywhere, of a detector's settings, or of a rule. One query."""
-    rows = PENDING.all()
-    if detector is not None:
-        rows = rows.filter(detector=detector, kind=Kind.SETTINGS)
-    if rule is not None:
-        rows = rows.filter(rule=rule)
-    return [_waiting(asked, user) for asked in rows[:MOST]]
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A request that waits no more, in words."""
+
+    asked: RuleRequest
+    what: str
+    notes: Sequence[str]
+    url: str
 
 
-def _waiting(asked: RuleRequest, user: User) -> Waiting:
+def waiting_changes(user: User) -> list[Waiting]:
+    """What waits everywhere, newest first. One query."""
+    specs = SpecCache()
+    rows = _told(RuleRequest.objects.filter(status=Status.PENDING))[:MOST]
+    return [_waiting(asked, user, specs) for asked in rows]
+
+
+def changes_of(rows: QuerySet[RuleRequest], user: User) -> dict[str, Any]:
+    """Of these requests those that wait, newest first, and how the last others ended. One query."""
+    specs, found = SpecCache(), list(_told(rows)[: MOST + DECIDED_SHOWN])
+    ended = [asked for asked in found if not asked.is_pending]
+    return {
+        "waiting": [_waiting(asked, user, specs) for asked in found if asked.is_pending],
+        "decided": [_decided(asked, specs) for asked in ended[:DECIDED_SHOWN]],
+    }
+
+
+def _told(rows: QuerySet[RuleRequest]) -> QuerySet[RuleRequest]:
+    """With all that is told of them; first what waits, then what ended last."""
+    return rows.order_by(
+        F("decided_at").desc(nulls_first=True), "-requested_at", "-pk"
+    ).select_related(
+        *("detector", "rule", "version__rule", "version__author", "live"),
+        *("requested_by", "decided_by"),
+    )
+
+
+def _decided(asked: RuleRequest, specs: SpecCache) -> Decided:
+    return Decided(asked, what_of(asked), _notes(asked, specs), url_of(asked))
+
+
+def _waiting(asked: RuleRequest, user: User, specs: SpecCache) -> Waiting:
     words: list[tuple[str, str]] = []
     notes: list[str] = []
     version, live = asked.version, asked.live
     if asked.kind == Kind.MOVE and asked.to == Stage.LIVE and version is not None:
         words = changed_words(live.when if live else "", version.when)
         notes = changed_notes(live, version)
-    elif asked.kind == Kind.THRESHOLDS:
-        notes = parameter_notes(asked.before["parameters"], asked.asked["parameters"])
-    elif asked.kind == Kind.SETTINGS:
-        notes = _setting_notes(asked)
+    else:
+        notes = _notes(asked, specs)
     return Waiting(
         asked=asked,
         what=what_of(asked),
@@ -70,26 +94,11 @@ def _waiting(asked: RuleRequest, user: User) -> Waiting:
     )
 
 
-def url_of(asked: RuleRequest) -> str:
-    """The page on which it is decided."""
-    if asked.rule is None:
-        return reverse("policy", args=[asked.detector.slug])
-    return reverse("rule_detail", args=[asked.detector.slug, asked.rule.code])
-
-
-def what_of(asked: RuleRequest) -> str:
-    """What would happen, as a clause: `BIG_GIFT v2 goes live in place of v1`."""
-    if asked.rule is None or asked.version is None:
-        return f"Other settings for {asked.detector.name}"
-    name = f"{asked.rule.code} v{asked.version.number}"
+def _notes(asked: RuleRequest, specs: SpecCache) -> list[str]:
+    """Which numbers it changes."""
     if asked.kind == Kind.THRESHOLDS:
-        return f"Other thresholds for {name}"
-    if asked.to == Stage.LIVE:
-        instead = asked.live is not None and asked.live != asked.version
-        return f"{name} goes live" + (f" in place of v{asked.live.number}" if instead else "")  # type: ignore[union-attr]
-    if asked.to == Stage.SHADOW:
-        return f"{name} stops deciding and goes into shadow"
-    return f"{name} stops deciding and retires"
+        return parameter_notes(asked.before["parameters"], asked.asked["parameters"])
+    return _setting_notes(asked, specs) if asked.kind == Kind.SETTINGS else []
 
 
 def parameter_notes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -101,10 +110,13 @@ def parameter_notes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
     ]
 
 
-def _setting_notes(asked: RuleRequest) -> list[str]:
+def _setting_notes(asked: RuleRequest, specs: SpecCache) -> list[str]:
+    """Empty where the declaration, which says what stood before, cannot be read."""
+    spec = specs.of(asked.detector)
+    if spec is None:
+        return []
     notes = []
     rate = asked.asked.get("audit_rate")
-    spec = asked.detector.spec()
     if rate is not None:
         before = asked.before.get("audit_rate", spec.audit_rate)
         if rate != before:
@@ -121,11 +133,3 @@ def _setting_notes(asked: RuleRequest) -> list[str]:
 
 def _plain(value: Any) -> str:
     return " ".join(value) or "none" if isinstance(value, list) else str(value)
-
-
-def decided_changes(rule: Rule) -> list[tuple[RuleRequest, str]]:
-    """The last requests of a rule that were decided, with what they were about. One query."""
-    rows = rule.requests.exclude(status=Status.PENDING).select_related(
-        "detector", "rule", "version", "live", "requested_by", "decided_by"
-    )
-    return [(asked, what_of(asked)) for asked in rows[:DECIDED_SHOWN]]

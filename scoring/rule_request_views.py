@@ -17,7 +17,7 @@ from scoring.rule_approvals import (
     withdraw_request,
 )
 from scoring.rule_request_models import RuleRequest
-from scoring.rule_request_panels import url_of, what_of
+from scoring.rule_telling import url_of, what_of
 from scoring.rule_views import render_rule, signed_in
 
 _may_decide = permission_required("scoring.change_rule", raise_exception=True)

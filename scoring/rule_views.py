@@ -50,7 +50,7 @@ from scoring.rule_reports import (
     version_changes,
 )
 from scoring.rule_request_models import RuleRequest
-from scoring.rule_request_panels import decided_changes, waiting_changes
+from scoring.rule_request_panels import changes_of
 from scoring.shortfalls import rule_shortfalls
 
 VERSIONS_SHOWN = 30
@@ -283,8 +283,7 @@ def render_rule(
         ],
         "snoozes": [(order, masked(order.shown)) for order in snoozes[:SNOOZES_SHOWN]],
         **_health(rule, spec, in_force),
-        "waiting": waiting_changes(signed_in(request), rule=rule),
-        "decided": decided_changes(rule),
+        **changes_of(rule.requests.all(), signed_in(request)),
         "four_eyes": settings.FOUR_EYES,
     }
     return render(request, "scoring/rule_detail.html", {**context, **(extra or {})}, status=status)
