@@ -115,6 +115,10 @@ def _summary(report: Report, case: Case, events: Sequence[CaseEvent], fraud: str
     stake = stake_of(case)
     for currency, total in stake.totals.items():
         report.say(f"At risk in its alerts: {money(total, currency)}.", _case_fact(case, "#alerts"))
+    if len(stake.totals) > 1 and stake.rates and not stake.lacking:
+        currency, together = stake.weighed
+        said = f"Together that is {money(together, currency)} by the declared rates."
+        report.say(said, _case_fact(case, "#alerts"))
     report.say(f"Its alerts hold {_events(stake.events)}.", _case_fact(case, "#alerts"))
     if case.due_at is not None:
         verb = "is" if case.status in LIVE_CASES and case.due_at > report.made_at else "was"
@@ -129,10 +133,12 @@ def _summary(report: Report, case: Case, events: Sequence[CaseEvent], fraud: str
 
 
 def _belongs(report: Report, case: Case, fact: Fact) -> None:
-    """Its type, its team queue, and the case that it went into. Its tags stand in the timeline."""
+    """Its type, its team queue, its tags, and the case that it went into."""
     kind = case.case_type.name if case.case_type else "none"
     queue = case.work_queue.name if case.work_queue else "none"
     report.say(f"Its type: {kind}. Its team queue: {queue}.", fact)
+    tags = ", ".join(tag.name for tag in case.tags.all())
+    report.say(f"Its tags: {tags or 'none'}.", fact)
     if case.merged_into is not None:
         report.say(
             f"It went into case {case.merged_into.pk}: its alerts are there.",

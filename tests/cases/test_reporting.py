@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from accounts.csv_tables import DANGEROUS, csv_stream, safe
 from accounts.models import AuditEntry
 from accounts.services import record_audit
+from cases.case_alerts import open_case
 from cases.case_models import CaseCheck
 from cases.casework import approve_closing, ask_to_close, close_case
 from cases.checklists import tick
@@ -27,7 +28,9 @@ from cases.report import MOST_AUDIT, build_report
 from cases.report_pdf import CODED, _Pages, printable, report_pdf
 from cases.report_sections import Fact, Report
 from cases.services import comment_on_case
+from cases.tagging import set_tags
 from tests.cases.alerts import case_of
+from tests.cases.rates import alert_in, declared
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 FRAUD = {"disposition": "fraud", "reason_code": "card_testing"}
@@ -84,6 +87,21 @@ def test_the_report_tells_how_it_ended_and_who_decided(told, analyst, lead):
     assert "20,000.00 EUR" in story
     assert "It was labelled fraud by" in story
     assert "“Called <the> bank. No answer.”" in story
+
+
+def test_the_report_tells_the_tags_that_stand_on_the_case(told, analyst):
+    assert "Its tags: none." in sentences(told, analyst)[1]
+    set_tags(told, names=["ring", "gift cards"], actor=analyst)
+    told.refresh_from_db()
+    assert "Its tags: gift cards, ring." in sentences(told, analyst)[1]
+
+
+def test_the_report_tells_what_several_currencies_come_to(payments_detector, analyst):
+    declared(USD="0.5")
+    alerts = [alert_in("a", "EUR", 20_000), alert_in("b", "USD", 10_000)]
+    case = open_case(alerts, title="Two", actor=analyst)
+    said = "Together that is 25,000.00 EUR by the declared rates."
+    assert said in sentences(case, analyst)[1]
 
 
 def test_facts_are_found_where_the_report_says(reader, told, analyst):
@@ -192,8 +210,8 @@ def test_a_report_costs_the_same_queries_for_any_number_of_alerts(
     for case in (case_of(analyst, "a"), case_of(analyst, *[f"user-{i}" for i in range(20)])):
         reader.get(url("case_report", case))
         # Session, user, permissions, banner; case, alerts, merged, timeline and its mentions,
-        # stake, approvals, labels, checks, files, audit.
-        with django_assert_max_num_queries(17):
+        # tags, stake, approvals, labels, checks, files, audit.
+        with django_assert_max_num_queries(18):
             reader.get(url("case_report", case))
 
 
