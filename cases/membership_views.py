@@ -1,5 +1,6 @@
 """Who works on which team queue: people by queues, with room, skills and absence."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +36,8 @@ def membership_list(request: HttpRequest) -> HttpResponse:
     known = {str(queue.pk): queue.name for queue in queues}
     q, queue = asked_text(request, "q"), asked_choice(request, "queue", {**known, IN_NONE: ""})
     state = asked_choice(request, "state", {AWAY: ""})
-    page = Paginator(_people(q, queue, state), PAGE_SIZE).get_page(request.GET.get("page"))
+    away = _away(queues, timezone.now()) if state else Q()
+    page = Paginator(_people(q, queue, away), PAGE_SIZE).get_page(request.GET.get("page"))
     shown = [one for one in queues if queue in ("", IN_NONE, str(one.pk))][:MOST_QUEUES]
     context = {
         "title": "Memberships",
@@ -65,10 +67,17 @@ def membership_list(request: HttpRequest) -> HttpResponse:
     return render(request, template(request, "cases/membership_list.html", "list"), context)
 
 
-def _people(q: str, queue: str, state: str) -> QuerySet[User]:
-    """Who may be in a queue, and who is in one still."""
+def _away(queues: Sequence[WorkQueue], now: datetime) -> Q:
+    """Which members take no work now: each queue has the day of where it works."""
+    found = Q(is_available=False)
+    for queue in queues:
+        found |= Q(queue=queue, away_until__gte=queue.day_at(now))
+    return found
+
+
+def _people(q: str, queue: str, away: Q) -> QuerySet[User]:
+    """Who may be in a queue, and who is in one still; of those who are `away`, where asked."""
     members = QueueMember.objects.filter(user=OuterRef("pk"))
-    away = Q(is_available=False) | Q(away_until__gte=timezone.now().date())
     may = {user.pk for user in assignable_users()}
     people = User.objects.filter(Q(pk__in=may) | Exists(members)).order_by("username")
     people = with_rights(people, "pk")
@@ -83,7 +92,7 @@ def _people(q: str, queue: str, state: str) -> QuerySet[User]:
         people = people.exclude(Exists(members))
     elif queue:
         people = people.filter(Exists(members.filter(queue=int(queue))))
-    if state:
+    if away:
         here = members.filter(queue=int(queue)) if queue not in ("", IN_NONE) else members
         people = people.filter(Exists(here.filter(away)))
     return people

@@ -1,5 +1,7 @@
 """Who works on which team queue, as a table."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
@@ -34,6 +36,22 @@ def test_memberships_show_room_skills_and_absence(client, ann):
     assert [row["user"] for row in in_it] == [ann]
     away = client.get(reverse("membership_list"), {"state": "away", "queue": "none"})
     assert not away.context["rows"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "away"), [("Pacific/Kiritimati", False), ("UTC", True), ("Pacific/Pago_Pago", True)]
+)
+def test_who_is_away_is_asked_by_the_day_of_where_their_queue_works(
+    client, ann, monkeypatch, zone, away
+):
+    late = datetime(2026, 3, 4, 23, 30, tzinfo=UTC)
+    monkeypatch.setattr("cases.membership_views.timezone.now", lambda: late)
+    queue = WorkQueue.objects.create(name="Islands", time_zone=zone)
+    QueueMember.objects.create(queue=queue, user=ann, away_until=late.date())
+    client.force_login(ann)
+    page = client.get(reverse("membership_list"), {"state": "away"})
+    assert [row["user"] for row in page.context["rows"]] == [ann] * away
+    assert ("away until" in text(page)) is away
 
 
 def test_memberships_are_for_those_who_see_cases(client, outsider):
