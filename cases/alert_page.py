@@ -14,7 +14,7 @@ from cases.second_looks import hide_outcomes
 from cases.selectors import other_predictions, past_alerts_of_entity
 from cases.workflow import REASON_CODES, AlertStatus, Disposition
 from scoring import knowing, presenting
-from scoring.core.spec import truth_words
+from scoring.core.spec import DetectorSpec, truth_words
 from scoring.models import Prediction
 from scoring.prediction_reasons import bundle_of, explain_prediction
 from scoring.screened import screening_of
@@ -65,17 +65,11 @@ def alert_context(
     How the entity's other alerts ended is not told from `blind_since` on.
     """
     top, spec = alert.top_prediction, specs.of(alert.detector)
-    row = alert_row(alert, specs)
+    row, now = alert_row(alert, specs), timezone.now()
     fields = presenting.event_fields(top, spec)
-    bundle = bundle_of(top)
-    why = explain_prediction(top, spec)
-    known = bundle.spec if bundle is not None else spec
-    own = own_history(top, known.feature_names) if known is not None else None
     screened = screening_of(top)
     past = _past_of(alert, blind_since)
-    now = timezone.now()
     orders = orders_now(top, spec, now, other_predictions(alert, limit=OTHER_EVENTS))
-    met = top.list_hits or any(hit.get("snoozed") for hit in top.rule_hits)
     return {
         "title": row.entity,
         "subtitle": f"{alert.detector} · {specs.entity_word(alert.detector)} · alert {alert.pk}",
@@ -84,15 +78,9 @@ def alert_context(
         "row": row,
         "prediction": top,
         "decided_by": presenting.decided_by(top),
-        "why": why,
-        "reasons": beside(why, top, known, own),
-        "band": knowing.band_line(top, bundle),
-        "novelty": knowing.novelty_line(top, bundle),
-        "rules": presenting.rule_hits(top),
+        **_reasons(top, spec),
+        **_decided_before_the_model(top, orders),
         "view": first_view(top, orders),
-        "orders": orders,
-        "overruled": bool(met and all(order.elsewhere for order in orders)),
-        "rules_found": len(top.rule_hits) + len(top.list_hits),
         "screening": compared_hits(top, spec),
         "unscreened": screened.missing,
         "fields": fields,
@@ -106,4 +94,28 @@ def alert_context(
         "truth": truth_words(spec),
         "case_title": f"{alert.detector}: {row.entity}",
         "reason_words": reason_words(alert.disposition, alert.reason_code),
+    }
+
+
+def _reasons(top: Prediction, spec: DetectorSpec | None) -> dict[str, Any]:
+    """Why the model scored it so, beside what is usual for its entity, and how sure that is."""
+    bundle, why = bundle_of(top), explain_prediction(top, spec)
+    known = bundle.spec if bundle is not None else spec
+    own = own_history(top, known.feature_names) if known is not None else None
+    return {
+        "why": why,
+        "reasons": beside(why, top, known, own),
+        "band": knowing.band_line(top, bundle),
+        "novelty": knowing.novelty_line(top, bundle),
+    }
+
+
+def _decided_before_the_model(top: Prediction, orders: Sequence[StandingOrder]) -> dict[str, Any]:
+    """The rules and lists that it met, and the standing orders that hold for it now."""
+    met = top.list_hits or any(hit.get("snoozed") for hit in top.rule_hits)
+    return {
+        "rules": presenting.rule_hits(top),
+        "rules_found": len(top.rule_hits) + len(top.list_hits),
+        "orders": orders,
+        "overruled": bool(met and all(order.elsewhere for order in orders)),
     }

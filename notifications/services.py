@@ -61,13 +61,8 @@ def notify(
     known, now = KINDS[kind], timezone.now()
     _check_url(url)
     slugs = [about] if isinstance(about, str) else about
-    about = slugs[0] if slugs else ""
-    routes = routes_for(kind, slugs)
     people = _people(known, users=users, roles=roles, actor=actor)
-    if people and _is_too_much(known, about, group, now=now):
-        _sum_up(known, people, about, group, now=now)
-        # Machines count every event; a person who got thirty knows.
-        routes, people = [route for route in routes if route.channel == Channel.WEBHOOK], []
+    people, routes = _within_the_hours_limit(known, people, slugs, group, now=now)
     if not routes and not people:
         return None
     news = Notification(
@@ -76,7 +71,7 @@ def notify(
         subject=one_line(subject)[:200],
         text=storable(text),
         url=url,
-        about=about,
+        about=slugs[0] if slugs else "",
         group=group[:100],
         data=dict((data() if callable(data) else data) or {}),
         critical=known.critical if critical is None else critical,
@@ -272,6 +267,19 @@ def _people(
         roles = kind.roles
     found = allowed_users(kind, users=named, roles=roles or ())
     return [user for user in found if actor is None or user.pk != actor.pk]
+
+
+def _within_the_hours_limit(
+    kind: Kind, people: list[User], slugs: Sequence[str], group: str, *, now: datetime
+) -> tuple[list[User], list[Route]]:
+    """Which of these people, and which routes of these detectors, are told one by one; where it
+    became too much within the hour people get one line in its place."""
+    about, routes = slugs[0] if slugs else "", routes_for(kind.name, slugs)
+    if not people or not _is_too_much(kind, about, group, now=now):
+        return people, routes
+    _sum_up(kind, people, about, group, now=now)
+    # Machines count every event; a person who got thirty knows.
+    return [], [route for route in routes if route.channel == Channel.WEBHOOK]
 
 
 def _is_too_much(kind: Kind, about: str, group: str, *, now: datetime) -> bool:
