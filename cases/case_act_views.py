@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from cases.attaching import attach
@@ -42,7 +43,7 @@ from cases.rows import alert_rows
 from cases.services import comment_on_case, end_touch
 from cases.sniffing import FileRefused
 from cases.tagging import set_tags, tag_names
-from cases.views import fragment, seen_of, signed_in
+from cases.views import fragment, linked, seen_of, signed_in
 from cases.workflow import LIVE_CASES, MoveRefused, SaidAlready
 from scoring.presenting import SpecCache
 
@@ -343,7 +344,9 @@ def case_merge(request: HttpRequest, pk: int) -> HttpResponse:
         merge_case(case, target=target, actor=user, note=form.cleaned_data["note"])
     except MoveRefused as refusal:
         return _refused(request, case, "merge", str(refusal))
-    return _done(request, target, f"Case {case.pk} is in this one now. It can be taken out again.")
+    named = linked(f"Case {case.pk}", case.get_absolute_url())
+    told = format_html("{} is in this one now. It can be taken out again.", named)
+    return _done(request, target, told)
 
 
 @_works

@@ -13,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from accounts.typed import is_whole, parse_moment
@@ -23,7 +24,7 @@ from cases.forms import BulkForm, CommentForm
 from cases.locking import keep_few_locks, locked_by_other, release_lock, take_lock, take_over
 from cases.models import Alert
 from cases.queue_counts import open_alerts
-from cases.queue_views import render_queue
+from cases.queue_views import Cursor, render_queue
 from cases.resting import SNOOZES, comment_on_alert, snooze_alert, wake_alert
 from cases.selectors import assignable_users
 from cases.services import end_touch
@@ -33,6 +34,7 @@ from cases.views import (
     choices_of,
     fragment,
     go_on,
+    linked,
     refuse,
     seen_of,
     signed_in,
@@ -70,7 +72,8 @@ def alerts_bulk(request: HttpRequest) -> HttpResponse:
         undo = undo_url(outcome.batch, filters.query())
     told = outcome.sentence(verb)
     if outcome.case is not None:
-        told = f"Case {outcome.case.pk}: {told}"
+        case = linked(f"Case {outcome.case.pk}", outcome.case.get_absolute_url())
+        told = format_html("{}: {}", case, told)
     return _told(request, filters, outcome, told, undo)
 
 
@@ -108,7 +111,8 @@ def _told(
     messages.add_message(request, level, told, extra_tags=undo)
     if not fragment(request):
         return redirect(f"{reverse('queue')}?{filters.query()}".rstrip("?"))
-    response = render_queue(request, filters, number=request.POST.get("page"))
+    at = Cursor.read(request.POST.get("cursor", ""), request.POST.get("place", ""))
+    response = render_queue(request, filters, number=request.POST.get("page"), at=at)
     toasts = render_to_string("cases/queue_toasts.html", {}, request)
     response.content += toasts.encode()
     response["HX-Trigger"] = json.dumps({"bulk-done": len(outcome.done)})
@@ -298,7 +302,9 @@ def alert_snooze(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, str(refusal))
         return redirect(alert_url(alert.pk, filters.query()))
     end_touch(user)
-    messages.success(request, f"Snoozed alert {alert.pk} for {SNOOZES[choice][0]}.")
+    named = linked(f"alert {alert.pk}", alert_url(alert.pk, filters.query()))
+    told = format_html("Snoozed {} for {}.", named, SNOOZES[choice][0])
+    messages.success(request, told)
     return go_on(request, filters, leaving=alert.pk)
 
 

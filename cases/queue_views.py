@@ -1,6 +1,8 @@
 """The queue: what is next. Page, fragment and news share one address and one template."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,6 +26,7 @@ from cases.models import Alert
 from cases.queue_counts import Counts, newest_alert_id, open_alerts
 from cases.queue_models import QueueBudget, SavedView
 from cases.queue_page import (
+    Total,
     counts_for,
     first_of,
     page_of,
@@ -77,18 +80,51 @@ def _next(request: HttpRequest, filters: QueueFilters) -> HttpResponse:
     return redirect("alert_detail", pk=pk) if pk else redirect("queue")
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The row that had the cursor when an act was sent, and where what follows it stands now."""
+
+    alert: int = 0
+    place: int = 0
+
+    @classmethod
+    def read(cls, alert: str, place: str) -> "Cursor":
+        """As the form of an act sends it; the first row where it does not say."""
+        return cls(_whole(alert), int(place) if is_whole(place, 3) else 0)
+
+    def row(self, alerts: Sequence[Alert]) -> Alert:
+        """The row that it stands on; of at least one."""
+        stays = next((one for one in alerts if one.pk == self.alert), None)
+        return stays or alerts[min(self.place, len(alerts) - 1)]
+
+
 def render_queue(
-    request: HttpRequest, filters: QueueFilters, *, number: Any = 1, **extra: Any
+    request: HttpRequest,
+    filters: QueueFilters,
+    *,
+    number: Any = 1,
+    at: Cursor = Cursor(),
+    **extra: Any,
 ) -> HttpResponse:
-    """The page, or its list where htmx asks.
+    """The page, or its list where htmx asks. The row that the cursor is `at` is previewed.
 
     An act shows it at an address of its own, which answers no GET: every link of it is the queue's.
     """
     if request.method == "POST":
         request.path, request.META["QUERY_STRING"] = reverse("queue"), filters.query()
         request.GET = QueryDict(filters.query())
-    user, now, specs = signed_in(request), timezone.now(), SpecCache()
-    newest = newest_alert_id()
+    context = {**_list(signed_in(request), filters, number, at), **extra}
+    if not fragment(request):
+        return render(request, "cases/queue.html", context)
+    response = render(request, "cases/queue.html#list", context)
+    number = context["page_obj"].number
+    response["HX-Push-Url"] = page_address(reverse("queue"), filters.query(), number)
+    return response
+
+
+def _list(user: User, filters: QueueFilters, number: Any, at: Cursor) -> dict[str, Any]:
+    """One page of alerts, and what counts, narrows, orders and acts on them."""
+    now, specs, newest = timezone.now(), SpecCache(), newest_alert_id()
     holding, views, budget = filters.holding(), views_of(user), budget_row(user)
     counts = counts_for(filters, user, now, holding)
     count = total_of(filters, counts.left, user, now, holding)
@@ -104,37 +140,47 @@ def render_queue(
     )
     alerts = list(page.object_list)
     rows = queue_rows(alerts, specs, purposes, user_id=user.pk, now=now)
-    made = tabs(filters, counts.whole, views, user, now)
-    context: dict[str, Any] = {
+    return {
         "title": "Queue",
         "filters": filters,
         "query": filters.query(),
         "back": f"?{urlencode({'back': filters.query()})}" if filters.query() else "",
-        "tabs": made,
-        "tab": next((tab for tab in made if tab["here"]), None),
-        "views": [(view, may_change(view, user)) for view in views],
+        **_views(user, filters, counts.whole, views, now),
         "selects": selects(filters, counts, user),
         "page_obj": page,
-        "total": count.n,
-        "most": TABLE_MOST,
-        "counted": count,
-        "matching": f"The first {MOST} of {count}" if count.n > MOST else f"All {count}",
+        **_size(count),
         "rows": rows,
         "now": now,
         "budget": budget,
-        "snoozed_view": filters.view == SNOOZED,
         "nothing": _nothing(user, filters, counts.whole) if not rows else None,
         **_choices(filters, user),
         **_watched(alerts, newest, now),
         "newest": str(newest),
-        **_preview(user, alerts, specs),
-        **extra,
+        **_preview(user, alerts, specs, at),
     }
-    if not fragment(request):
-        return render(request, "cases/queue.html", context)
-    response = render(request, "cases/queue.html#list", context)
-    response["HX-Push-Url"] = page_address(reverse("queue"), filters.query(), page.number)
-    return response
+
+
+def _views(
+    user: User, filters: QueueFilters, whole: Counts, views: Sequence[SavedView], now: datetime
+) -> dict[str, Any]:
+    """The tabs above the list, which of them is shown, and what the user may change of them."""
+    made = tabs(filters, whole, views, user, now)
+    return {
+        "tabs": made,
+        "tab": next((tab for tab in made if tab["here"]), None),
+        "views": [(view, may_change(view, user)) for view in views],
+        "snoozed_view": filters.view == SNOOZED,
+    }
+
+
+def _size(count: Total) -> dict[str, Any]:
+    """How many alerts match, and how many of them an act or a table takes at most."""
+    return {
+        "total": count.n,
+        "most": TABLE_MOST,
+        "counted": count,
+        "matching": f"The first {MOST} of {count}" if count.n > MOST else f"All {count}",
+    }
 
 
 def _nothing(user: User, filters: QueueFilters, whole: Counts) -> dict[str, str] | None:
@@ -153,13 +199,13 @@ def _choices(filters: QueueFilters, user: User) -> dict[str, Any]:
     }
 
 
-def _preview(user: User, alerts: Sequence[Alert], specs: SpecCache) -> dict[str, Any]:
-    """The first alert in short, without labels that the user must not know."""
+def _preview(user: User, alerts: Sequence[Alert], specs: SpecCache, at: Cursor) -> dict[str, Any]:
+    """The alert at the cursor in short, without labels that the user must not know."""
     if not alerts:
         return {"preview": None}
-    first = alerts[0]
-    since = blind_since(user, first.detector_id, first.entity)
-    return preview_context(first, specs, before=since)
+    shown = at.row(alerts)
+    since = blind_since(user, shown.detector_id, shown.entity)
+    return preview_context(shown, specs, before=since)
 
 
 def _heads(filters: QueueFilters) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.typed import is_whole
@@ -35,7 +36,7 @@ from cases.second_looks import (
 )
 from cases.services import begin_touch, end_touch
 from cases.tallying import day_bounds
-from cases.views import choices_of, reason_words, signed_in
+from cases.views import choices_of, linked, reason_words, signed_in
 from cases.workflow import Disposition, MoveRefused, SecondLookStatus
 from scoring import presenting
 from scoring.core.spec import DetectorSpec, truth_words
@@ -253,7 +254,8 @@ def _settle(request: HttpRequest, look: SecondLook) -> HttpResponse:
         settle_second_look(look, actor=signed_in(request), **form.cleaned_data)
     except MoveRefused as refusal:
         return _render_dispute(request, look, {"problem": str(refusal), **typed}, status=422)
-    messages.success(request, f"Settled alert {look.alert_id}.")
+    named = linked(f"alert {look.alert_id}", reverse("alert_detail", args=[look.alert_id]))
+    messages.success(request, format_html("Settled {}.", named))
     return redirect(_agreement_url(request))
 
 

@@ -10,6 +10,8 @@ from django.contrib.auth.decorators import login_required, permission_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
@@ -87,6 +89,11 @@ def alert_url(pk: int, back: str) -> str:
     """An alert's address; `back` is the queue's query string, so that the way on is known."""
     url = reverse("alert_detail", args=[pk])
     return f"{url}?{urlencode({'back': back})}" if back else url
+
+
+def linked(words: str, url: str) -> SafeString:
+    """What a message names, with the way there."""
+    return format_html('<a href="{}">{}</a>', url, words)
 
 
 def undo_url(batch: UUID, back: str) -> str:
@@ -252,7 +259,9 @@ def alert_label(request: HttpRequest, pk: int) -> HttpResponse:
         outcome = truth_words(presenting.SpecCache().of(alert.detector)).fraud
     words = reason_words(found["disposition"], found["reason_code"]).lower()
     undo = undo_url(batch, _back(request))
-    messages.success(request, f"Closed alert {alert.pk}: {outcome}, {words}.", extra_tags=undo)
+    named = linked(f"alert {alert.pk}", alert_url(alert.pk, _back(request)))
+    told = format_html("Closed {}: {}, {}.", named, outcome, words)
+    messages.success(request, told, extra_tags=undo)
     filters = QueueFilters.read(QueryDict(_back(request)).dict())
     return go_on(request, filters, leaving=alert.pk)
 

@@ -47,7 +47,7 @@
   function expire(node) {
     node.dataset.timed = "";
     if (node.classList.contains("is-error")) return; // an error stays until it is read
-    setTimeout(function () { node.remove(); }, node.querySelector("form") ? 30000 : 6000); // undo takes a thought
+    setTimeout(function () { node.remove(); }, node.querySelector("form, a") ? 30000 : 6000); // undo takes a thought
   }
   risk.toast = toast;
 

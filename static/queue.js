@@ -14,7 +14,8 @@
   var lastBox = null;
   var everything = false;
   var offered = ""; // the title of a case that nobody has typed
-  var place = 0; // the row that the act was about, among its neighbours,
+  var cursor = ""; // the row that had the cursor when an act was sent,
+  var place = 0; // where what follows it stands once the act is done,
   var answer = null; // and the request whose list is to have the cursor there
 
   function all(selector, scope) { return Array.from((scope || document).querySelectorAll(selector)); }
@@ -99,9 +100,15 @@
   document.addEventListener("submit", function (event) {
     // Enter in a field means the button of the part that is shown, not the first one of the form.
     if (event.target.id !== "bulk-form") return;
-    var list = document.querySelector("[data-list]");
     var row = focusRow() || (chosen()[0] && chosen()[0].closest("[data-row]"));
-    place = list && row ? all("[data-row]", list).indexOf(row) : 0;
+    var before = row ? all("[data-list] [data-row]") : [];
+    before = before.slice(0, before.indexOf(row)).filter(function (one) {
+      return !one.querySelector("[data-row-select]:checked"); // what is selected leaves with it
+    });
+    cursor = row ? row.id : "";
+    place = before.length;
+    event.target.elements.cursor.value = cursor.replace("alert-", "");
+    event.target.elements.place.value = place;
   }, true);
   document.addEventListener("htmx:beforeSend", function (event) {
     if (event.detail.elt.id === "bulk-form") answer = event.detail.xhr;
@@ -124,7 +131,8 @@
     if (!answer || event.detail.xhr !== answer || event.detail.target.id !== "content") return;
     answer = null;
     var rows = all("[data-list] [data-row]");
-    if (rows.length) rows[Math.min(place, rows.length - 1)].focus({ preventScroll: true });
+    var stays = rows.find(function (row) { return row.id === cursor; });
+    if (rows.length) (stays || rows[Math.min(place, rows.length - 1)]).focus({ preventScroll: true });
     else document.getElementById("main").focus({ preventScroll: true });
   });
   function openWanted() {

@@ -192,6 +192,27 @@ def test_many_are_labelled_at_once_and_what_others_hold_is_told(
     expect(page.locator(".toasts")).to_contain_text("2 open again.")
 
 
+def test_after_an_act_on_several_the_cursor_stands_on_the_row_that_follows_them(
+    sign_in: SignIn, second: str
+) -> None:
+    page = sign_in("analyst")
+    rows = page.locator("[data-list] [data-row]")
+    ids = rows.evaluate_all("rows => rows.map(row => row.id)")
+    follows = page.locator(f"#{ids[3]} [data-row-open]").inner_text()
+    for key in ("j", "x", "j", "j", "x"):  # The first and the third: the second stays.
+        page.keyboard.press(key)
+    page.keyboard.press("2")
+    with page.expect_response("**/alerts/bulk/") as answer:
+        page.locator("#bulk-dialog").get_by_role("button", name="Known, legitimate pattern").click()
+    expect(page.locator(".toasts")).to_contain_text("2 closed.")
+    expect(page.locator(f"#{ids[3]}")).to_be_focused()
+    # Its preview came with the list, not after it.
+    assert follows in answer.value.text().split('id="preview"')[1].split("</h2>")[0]
+    expect(page.locator("#preview h2")).to_have_text(follows)
+    page.locator(".toasts").get_by_role("button", name="Undo").click()
+    expect(page.locator(".toasts")).to_contain_text("2 open again.")
+
+
 def test_a_refused_act_keeps_the_dialog_open_with_what_was_typed(
     sign_in: SignIn, second: str
 ) -> None:

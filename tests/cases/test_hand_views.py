@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.roles import ANALYST, LEAD
 from cases.locking import take_lock
-from cases.models import Alert
+from cases.models import Alert, Case
 from cases.queue_models import AlertComment
 from scoring.models import Label
 from tests.accounts.factories import user_with_role
@@ -156,6 +156,45 @@ def test_merge_needs_the_permission_for_cases_and_opens_one(reader):
     rows = waiting(2)
     assert "2 merged into one case" in text(bulk(reader, "case:new", *rows, title="Ring"))
     assert Alert.objects.values_list("case", flat=True).distinct().count() == 1
+
+
+def test_what_was_done_leads_to_what_came_of_it(reader):
+    rows = waiting(4)
+    told = text(bulk(reader, "case:new", *rows[:2], title="<b>Ring</b>"))
+    case = Case.objects.get()
+    assert f'<a href="{case.get_absolute_url()}">Case {case.pk}</a>: 2 merged' in told
+    given = {"disposition": "fraud", "reason_code": "card_testing", "back": "level=HIGH"}
+    page = reader.post(reverse("alert_label", args=[rows[2].pk]), given, follow=True)
+    way = f'<a href="{rows[2].get_absolute_url()}?back=level%3DHIGH">alert {rows[2].pk}</a>'
+    assert f"Closed {way}: fraud, card testing." in text(page)
+    page = reader.post(reverse("alert_snooze", args=[rows[3].pk]), {"for": "4h"}, follow=True)
+    assert f'<a href="{rows[3].get_absolute_url()}">alert {rows[3].pk}</a>' in text(page)
+
+
+def test_a_reason_of_a_refusal_stays_text_beside_the_link(reader, lead):
+    rows = waiting(2)
+    lead.display_name = "<i>Lea</i>"
+    lead.save()
+    take_lock(rows[0], lead)
+    told = text(bulk(reader, "case:new", *rows, title="Ring"))
+    assert "&lt;i&gt;Lea&lt;/i&gt;" in told and "<i>Lea" not in told
+
+
+def previewed(answer):
+    return answer.context["preview"].alert
+
+
+def test_after_an_act_the_row_at_the_cursor_is_previewed(reader):
+    waiting(5)
+    rows = shown(reader.get(reverse("queue")))
+    stays = bulk(reader, "assign:me", rows[0], cursor=rows[2].pk, place=1)
+    assert previewed(stays) == rows[2]
+    follows = bulk(reader, CARD_TESTING, rows[1], cursor=rows[1].pk, place=1)
+    assert previewed(follows) == rows[2]
+    last = bulk(reader, CARD_TESTING, rows[4], cursor=rows[4].pk, place=3)
+    assert previewed(last) == rows[3]
+    for wrong in ({}, {"cursor": "x", "place": "-1"}, {"cursor": "9" * 40, "place": "9" * 40}):
+        assert previewed(bulk(reader, "assign:me", rows[3], **wrong)) == rows[0]
 
 
 def test_a_lead_gives_many_to_a_colleague(chief):
