@@ -1,5 +1,6 @@
 """What requests pass on their way: a short one for API requests that bring a key, and what browsers
-and caches may keep of an answer. A body of the API may come in chunks.
+and caches may keep of an answer. A body of the API may come in chunks. No
+answer is a dead end.
 
 The short way needs no session, no form token, no page. It stands behind SecurityMiddleware (https,
 nosniff) and in front of what serves browsers. A request under `/api/` that presents an API key is
@@ -8,13 +9,21 @@ Every other request takes the long way.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
+from http import HTTPStatus
 from io import BytesIO
+from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import resolve_url
+from django.template.loader import render_to_string
 from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.authentication import presents_key
 
@@ -56,6 +65,67 @@ class FragmentMiddleware:
         kept = KEPT_NOWHERE if is_api(request.path_info) else KEPT_BY_BROWSERS
         response.headers.setdefault("Cache-Control", kept)
         return response
+
+
+class DeadEndMiddleware:
+    """Leads people on where an answer would leave them with nothing.
+
+    Who was signed out in the middle of something: a part of a page is answered by 401, not by the
+    page to sign in, which would be put into its place; what a form sends is told as not done, and
+    signing in leads back to the page that it was sent from. Who reads an address that only takes
+    what forms send, as the bar of the browser shows it after a refusal, finds the page above it.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        reads = request.method in ("GET", "HEAD")
+        if is_api(request.path_info):
+            return response
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and reads:
+            above = {"above": _page_above(request.path_info)}
+            allowed = {"Allow": response.headers["Allow"]}
+            page = render_to_string("405.html", above)
+            return HttpResponse(page, status=response.status_code, headers=allowed)
+        if not _asks_to_sign_in(response):
+            return response
+        if request.htmx:  # type: ignore[attr-defined]
+            return HttpResponse(status=HTTPStatus.UNAUTHORIZED)
+        if reads:
+            return response
+        messages.warning(
+            request,
+            "You were signed out, and what you sent was not done. Sign in and send it again.",
+        )
+        return redirect_to_login(_sent_from(request))
+
+
+def _asks_to_sign_in(response: HttpResponseBase) -> bool:
+    """Whether it leads from a page to the one to sign in, as signing out does not."""
+    address = response.headers.get("Location", "")
+    return bool(address) and address.startswith(f"{resolve_url(settings.LOGIN_URL)}?")
+
+
+def _page_above(path: str) -> str:
+    """The nearest address above this one that there is."""
+    while path != "/":
+        path = f"{path.rstrip('/').rpartition('/')[0]}/"
+        with suppress(Resolver404):
+            resolve(path)
+            break
+    return path
+
+
+def _sent_from(request: HttpRequest) -> str:
+    """The page of ours that a form was sent from; else the first one."""
+    page = request.headers.get("Referer", "")
+    hosts = {request.get_host()}
+    if not url_has_allowed_host_and_scheme(page, hosts, require_https=request.is_secure()):
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    parts = urlsplit(page)
+    return f"{parts.path}?{parts.query}".rstrip("?")
 
 
 class KeyedApiMiddleware:

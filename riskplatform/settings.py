@@ -137,6 +137,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "riskplatform.middleware.DeadEndMiddleware",
     "riskplatform.middleware.FragmentMiddleware",
     "cases.blinding.BlindingMiddleware",
 ]

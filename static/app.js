@@ -181,11 +181,12 @@
     if (wanted) wanted.focus({ preventScroll: true });
   });
   var OFFLINE = "No connection to the server. ";
+  var SIGNED_OUT = "You are signed out; nothing was changed. Sign in again in another tab: what you typed here stays.";
   var UNKNOWN = "Whether that was done is not known: reload the page before you try again.";
   document.addEventListener("htmx:responseError", function (event) {
     var status = event.detail.xhr.status;
     var texts = {
-      401: "You are signed out. Sign in again; nothing was changed.",
+      401: SIGNED_OUT,
       403: "You may not do this. Ask a lead or an admin for the permission.",
       404: "This no longer exists. Reload the list.",
       409: "Someone else changed this first. Reload and look again.",
@@ -201,9 +202,11 @@
     var asked = event.detail.requestConfig;
     toast(OFFLINE + (asked && asked.verb !== "get" ? UNKNOWN : "Check the network."), "error");
   });
-  document.addEventListener("htmx:afterOnLoad", function () {
+  document.addEventListener("htmx:afterOnLoad", function (event) {
+    var refused = event.detail && event.detail.xhr && event.detail.xhr.status === 401;
     document.querySelectorAll("#toasts .is-error").forEach(function (node) {
       if (node.textContent.indexOf(OFFLINE + "Check") === 0) node.remove(); // it is there again
+      if (!refused && node.textContent.indexOf(SIGNED_OUT) === 0) node.remove();
     });
   });
   document.addEventListener("toast", function (event) {
@@ -213,6 +216,19 @@
     if (!("quiet" in event.detail.elt.dataset)) root.classList.add("is-loading"); // polling is not news
   });
   document.addEventListener("htmx:afterRequest", function () { root.classList.remove("is-loading"); });
+
+  /* --- Signing in again in another tab makes a new token: what is sent from here brings that one -------- */
+  risk.token = function () {
+    var found = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/);
+    return found ? found[1] : JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
+  };
+  document.addEventListener("submit", function (event) {
+    var field = event.target.querySelector("input[name=csrfmiddlewaretoken]");
+    if (field) field.value = risk.token();
+  }, true);
+  document.addEventListener("htmx:configRequest", function (event) {
+    event.detail.headers["X-CSRFToken"] = risk.token();
+  });
 
   /* --- Start ---------------------------------------------------------------------------------------- */
   document.querySelectorAll(".toast-note").forEach(expire);

@@ -173,7 +173,7 @@
     if (!lock || !lock.dataset.release || !lock.dataset.until) return;
     var form = new FormData();
     form.append("until", lock.dataset.until); // one that was renewed since stays
-    form.append("csrfmiddlewaretoken", JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"]);
+    form.append("csrfmiddlewaretoken", risk.token());
     navigator.sendBeacon(lock.dataset.release, form);
   });
   window.addEventListener("pageshow", function (event) {

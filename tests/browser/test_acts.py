@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.stack import PASSWORD
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.worker,
@@ -46,3 +48,27 @@ def test_an_act_without_an_answer_is_not_said_to_have_changed_nothing(sign_in: S
     page.evaluate(ANSWER)
     expect(told).to_have_count(1)
     expect(told).to_contain_text("Whether that was done is not known")
+
+
+def test_who_was_signed_out_signs_in_in_another_tab_and_sends_what_they_typed(
+    sign_in: SignIn, second: str
+) -> None:
+    other = sign_in("analyst")
+    page = other.context.new_page()  # Its being refused (401) is no fault of it.
+    other.goto("about:blank")
+    page.goto("/")
+    page.keyboard.press("j")
+    page.keyboard.press("3")
+    page.locator("#bulk-note").fill("Ring around one device.")
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Open case").click()
+    expect(page.locator(".toasts")).to_contain_text("You are signed out; nothing was changed.")
+    expect(page.locator("#bulk-note")).to_have_value("Ring around one device.")
+    other.goto("/")
+    other.fill("[name=username]", "analyst")
+    other.fill("[name=password]", PASSWORD)
+    other.press("[name=password]", "Enter")
+    other.wait_for_url(lambda url: "/login" not in url)
+    page.get_by_role("button", name="Open case").click()
+    expect(page.locator(".toasts")).to_contain_text("merged into one case")
+    expect(page.locator(".toasts")).not_to_contain_text("You are signed out")
