@@ -35,6 +35,7 @@ MOST_EVENTS = 5000
 MOST_LABELS = 20_000
 SPANS = 10
 """Parts of a champion's service of which an even share of its events is read."""
+NOT_ON_RECORD = "The audit trail could not take that in yet"
 AGAIN = f"{COULD_NOT_LOOK} twice in a row"
 State = PromotionGuard.State
 CODES = {str(decision): code for code, decision in enumerate(DECISIONS)}
@@ -138,14 +139,15 @@ def check_guard(guard: PromotionGuard, *, now: datetime) -> bool:
     before, after = _samples(*_looks(guard, matured, now), spec)
     found = breaches(before, after, spec.training.guard)
     guard.before, guard.after, guard.checked_at = before.levels(), after.levels(), now
-    known, guard.fault = guard.not_rolled_back, ""
+    known = guard.not_rolled_back and NOT_ON_RECORD not in guard.fault
+    guard.fault = ""
     guard.save(update_fields=["before", "after", "checked_at", "fault"])
     over = now >= guard.until
     if found:
         rolled_back = _roll_back(guard, found, now=now)
         if guard.fault and not known:
-            _put_on_record(guard, found, now=now)
-        if over and not rolled_back:
+            _make_known(guard, found, now=now)
+        if over and not rolled_back and NOT_ON_RECORD not in guard.fault:
             _end(guard, State.ENDED, now=now)
         return rolled_back
     if over:
@@ -205,12 +207,26 @@ def _roll_back(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> 
     return True
 
 
+def _make_known(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> None:
+    """That it could not be rolled back, when that begins: only people can help.
+
+    Why stays on the guard, and is told, where it cannot be put on record: the next look tries that
+    again.
+    """
+    try:
+        _put_on_record(guard, found)
+    except Exception as error:
+        logger.exception("That %s was not rolled back is not on record.", guard.version)
+        guard.fault = f"{guard.fault} {NOT_ON_RECORD} ({type(error).__name__})."
+        held = PromotionGuard.objects.filter(pk=guard.pk, state=State.WATCHING)
+        held.update(fault=guard.fault)
+    tell_not_rolled_back(guard, day=now.date())
+
+
 @transaction.atomic
-def _put_on_record(guard: PromotionGuard, found: list[Breach], *, now: datetime) -> None:
-    """That it could not be rolled back, when that begins: only people can help."""
+def _put_on_record(guard: PromotionGuard, found: list[Breach]) -> None:
     detail = {"breaches": [breach.guard for breach in found], "fault": guard.fault}
     record_audit(actor=None, action="model.not_rolled_back", subject=guard.version, detail=detail)
-    tell_not_rolled_back(guard, day=now.date())
 
 
 @transaction.atomic

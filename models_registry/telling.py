@@ -11,6 +11,8 @@ from models_registry.drift_models import DriftCheck
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard
 from notifications.services import notify
+from scoring.core.bundle import fault_at
+from scoring.deployment import bundle_root
 
 
 def tell_installed(
@@ -72,11 +74,23 @@ def tell_not_watched(guard: PromotionGuard, *, day: date) -> None:
         "model.not_watched",
         key=f"model.not_watched:{guard.pk}:{'over' if over else day}",
         subject=f"{version.detector.name}: {version.label} serves and is not watched",
-        text=f"{guard.fault} Look at its numbers, and roll it back by hand if they are bad.",
+        text=f"{guard.fault} Look at its numbers, and {_way_out(guard)} if they are bad.",
         url=version.get_absolute_url(),
         about=version.detector.slug,
         data={"version": version.label, "former": guard.former.label},
     )
+
+
+def _way_out(guard: PromotionGuard) -> str:
+    """What people can do where nothing rolls back by itself: nobody can go back to a bundle that
+    is gone."""
+    former = guard.former
+    if fault := fault_at(bundle_root() / former.digest, former.digest):
+        return (
+            f"promote another version, or put the bundle of {former.label} back before you roll "
+            f"back to it ({fault.rstrip('.')}),"
+        )
+    return "roll it back by hand"
 
 
 def tell_review(version: ModelVersion, *, due: datetime, now: datetime) -> None:

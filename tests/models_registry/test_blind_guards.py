@@ -119,6 +119,34 @@ def test_why_it_could_not_be_rolled_back_stays_told_while_the_guard_cannot_look(
     assert audited("model.not_rolled_back").count() == 1
 
 
+def test_why_it_could_not_be_rolled_back_is_told_while_the_trail_takes_nothing_in(
+    guard, stuck, owner, monkeypatch
+):
+    with monkeypatch.context() as while_it_lasts:
+        while_it_lasts.setattr("models_registry.guarding.record_audit", lambda **_: 1 / 0)
+        for when in (now(), guard.until):
+            fault = look(guard, when).fault
+            assert "It could not be rolled back: " in fault
+            assert fault.endswith("The audit trail could not take that in yet (ZeroDivisionError).")
+    assert guard.state == "watching"
+    told = owner.notification_receipts.filter(kind="model.not_rolled_back")
+    assert "It could not be rolled back: " in told.first().notification.text
+    assert "yet" not in look(guard, guard.until).fault
+    assert audited("model.not_rolled_back").count() == 1
+    assert guard.state == "ended"
+
+
+def test_nobody_is_sent_back_to_a_bundle_that_is_gone(guard, owner, blind):
+    for when in (now(), now()):
+        look(guard, when)
+    told = owner.notification_receipts.filter(kind="model.not_watched").order_by("id")
+    assert "roll it back by hand if they are bad" in told.last().notification.text
+    ModelVersion.objects.filter(number=1).update(digest="f" * 64)
+    look(guard, guard.until)
+    assert "put the bundle of v1 back before you roll back" in told.last().notification.text
+    assert "by hand" not in told.last().notification.text
+
+
 def test_a_roll_back_that_fails_is_on_record_where_the_guard_could_not_look_before(guard, stuck):
     PromotionGuard.objects.update(fault=f"{BLIND} (SpecError).")
     look(guard, now())
