@@ -18,6 +18,7 @@ from accounts.models import User
 from accounts.services import record_audit
 from jobs.models import BY, Job
 from jobs.services import enqueue_job
+from jobs.workflow import JobStatus
 from models_registry.core.drift import RANKS, UNKNOWN
 from models_registry.core.search_spaces import SPACES
 from models_registry.drift_selectors import newest_check
@@ -41,7 +42,8 @@ LABELS, DRIFT, AGE = "labels", "drift", "age"
 POLICY_CHANGED = "retraining.policy_changed"
 SAME_TICK = timedelta(minutes=10)
 """The clock's message may come twice; one that comes this soon after a training that the clock
-asked for is the same one. Shorter than the hour between the closest ticks that people ask for."""
+asked for is the same one, and one this soon after a trigger's training finds nothing more to learn.
+Shorter than the hour between the closest ticks that people ask for."""
 
 
 class ImbalanceRefused(ValueError):
@@ -76,7 +78,7 @@ class Outlook:
         """The answer in words."""
         if self.reason:
             return f"A training would start now, because {self.reason}."
-        met = next((trigger.reason for trigger in self.triggers if trigger.reason), "")
+        met = ", and ".join(trigger.reason for trigger in self.triggers if trigger.reason)
         if self.held_back and met:
             return f"Nothing would start now, although {met}: {self.held_back}"
         return f"Nothing would start now. {self.held_back}".strip()
@@ -191,7 +193,8 @@ def outlook(
             met, text = look(detector, policy, newest, now)
             found.append(Trigger(name, on, text, text if met and on else ""))
         triggers = tuple(found)
-    reason = next((trigger.reason for trigger in triggers if trigger.reason), "")
+    # One training answers all that are met, and says so.
+    reason = ", and ".join(trigger.reason for trigger in triggers if trigger.reason)
     return Outlook(triggers, held, "" if held else reason)
 
 
@@ -304,16 +307,19 @@ def _age(
 
 
 def scheduled(detector: Detector, *, now: datetime) -> str:
-    """Why the clock trains it now, in words; empty while it trains, or when the same message of
-    the clock came before. The quiet time does not hold it back: it is for the triggers."""
+    """Why the clock trains it now, in words; empty while it trains, when the same message of the
+    clock came before, or when a trigger has just had it trained as declared: one version answers
+    both. The quiet time does not hold the clock back: it is for the triggers."""
     job = latest_trainings([detector]).get(detector.slug)
     if _barred(detector, job):
         return ""
     reason = f"its timetable says {timetable_of(detector).words}"
-    again = job is not None and job.params.get("reason") == reason
-    if again and job is not None and now < job.queued_at + SAME_TICK:
-        return ""
-    return reason
+    if job is None or now >= job.queued_at + SAME_TICK:
+        return reason
+    given = job.params.get("reason", "")
+    is_same = given == reason
+    is_answered = bool(given) and job.status == JobStatus.SUCCEEDED
+    return "" if is_same or is_answered else reason
 
 
 @transaction.atomic

@@ -6,8 +6,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from jobs.models import Job
 from models_registry.drift_models import DriftCheck
 from models_registry.retraining import duration, is_due, newest_trained, outlook, request_training
+from models_registry.tasks import retrain_due, retrain_on_time
+from models_registry.timetable import set_timetable
 from scoring.models import Detector, Label
 from tests.models_registry.due import drifts, label_now, label_old_events, old_version, policy
 from tests.models_registry.learning import version_of
@@ -169,3 +172,24 @@ def test_an_old_label_of_an_old_event_is_no_new_one(cards_detector):
     }
     assert found["labels"] == "at least 1 matured label came since v1"
     assert found["age"] == "v1 is 9 days old and labels came since"
+
+
+def test_the_clock_finds_nothing_to_do_where_a_trigger_has_just_had_it_trained(
+    cards_detector, monkeypatch
+):
+    monkeypatch.setattr("models_registry.tasks.announce_job", lambda job: None)
+    old_version(cards_detector)
+    policy(cards_detector, on_labels=True, labels=1, on_age=True)
+    label_old_events(cards_detector, 1)
+    set_timetable(cards_detector, on=True, day="*", hour=3)
+    retrain_due()
+    job = Job.objects.get()
+    assert job.params["reason"] == (
+        "at least 1 matured label came since v3, and v3 is 30 days old and labels came since"
+    )
+    Job.objects.update(status="succeeded")
+    retrain_on_time("cards")
+    assert Job.objects.count() == 1
+    Job.objects.update(status="failed")
+    retrain_on_time("cards")
+    assert Job.objects.count() == 2
