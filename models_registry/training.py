@@ -105,12 +105,10 @@ def train_version(
     tuning = _tune(detector, spec, learner, rows, split, tune_for, progress)
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
-    progress.check_cancelled()
-    progress.report(0.85, "Judging on the test part")
+    _begin(progress, 0.85, "Judging on the test part")
     found = _judge(detector, spec, rows, split, parts.test, fitted, progress)
     found.metrics["tuning"] = tuning
-    progress.check_cancelled()
-    progress.report(0.95, "Exporting and checking parity")
+    _begin(progress, 0.95, "Exporting and checking parity")
     dataset = describe_dataset(detector, rows, split, parts)
     digest = publish_bundle(detector, spec, rows, parts, fitted, dataset, found)
     progress.report(0.99, "Registering")
@@ -126,7 +124,17 @@ def train_version(
         progress=progress,
         seconds=time.monotonic() - started,
     )
-    test = parts.test
+    return _document(version, rows, parts.test, found)
+
+
+def _begin(progress: Progress, fraction: float, stage: str) -> None:
+    """The next stage, unless the job was cancelled. Raises JobCancelled."""
+    progress.check_cancelled()
+    progress.report(fraction, stage)
+
+
+def _document(version: ModelVersion, rows: Rows, test: Part, found: Found) -> ModelVersion:
+    """What it goes by and how it does by subgroup, on its test part."""
     return document_version(
         version, vectors=rows.vectors[test.span], labels=test.span_labels, risk=found.everywhere
     )

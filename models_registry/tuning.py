@@ -147,13 +147,6 @@ def tune_parameters(
     known = kept_trials(study)
     if known:
         progress.log(f"{len(known)} trials of an earlier attempt are taken over.")
-    told = list(known)
-
-    def keep(trial: Trial) -> None:
-        told.append(trial)
-        _keep(detector, study, learner, trial)
-        _tell(progress, told, seconds)
-
     task = Search(
         learner,
         folds,
@@ -161,13 +154,27 @@ def tune_parameters(
         seconds,
         imbalance=spec.training.imbalance,
     )
-    stage = f"Searching parameters: trial {len(told) + 1}, for {seconds:.0f} s at most"
-    progress.report(_how_far(told, seconds), stage)
-    trials = search(task, known=known, on_trial=keep, check=progress.check_cancelled)
+    trials = _searched(detector, study, task, known, progress)
     took = time.monotonic() - begun
     text = f"Parameters searched in {took:.1f} s: {len(trials) - len(known)} trials"
     progress.log(text, **{SEARCHED: took})
     return _summary(study, learner, trials, len(folds)) | {"took": took}
+
+
+def _searched(
+    detector: Detector, study: str, task: Search, known: Sequence[Trial], progress: Progress
+) -> list[Trial]:
+    """All trials of a study after its search; each is kept and told once it is over."""
+    told = list(known)
+
+    def keep(trial: Trial) -> None:
+        told.append(trial)
+        _keep(detector, study, task.learner, trial)
+        _tell(progress, told, task.seconds)
+
+    stage = f"Searching parameters: trial {len(told) + 1}, for {task.seconds:.0f} s at most"
+    progress.report(_how_far(told, task.seconds), stage)
+    return search(task, known=known, on_trial=keep, check=progress.check_cancelled)
 
 
 def _tell(progress: Progress, trials: Sequence[Trial], seconds: float) -> None:

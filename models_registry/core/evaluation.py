@@ -66,14 +66,26 @@ def evaluate(
     covered = days_covered(event_time if traffic is None else traffic.event_time)
     found, curves = _metrics(judged), _curves(judged, covered)
     if resamples and labels.size:
-        found["intervals"], reliability, found["resampled"] = metric_intervals(
-            judged, found, seed=seed, resamples=resamples
-        )
-        for name, bounds in reliability.items():
-            for point, (low, high) in zip(curves[name], bounds, strict=True):
-                point.update(low=low, high=high)
+        _add_intervals(judged, found, curves, resamples=resamples, seed=seed)
     found["thresholds"] = thresholds.to_dict()
     return found, curves
+
+
+def _add_intervals(
+    judged: Judgement,
+    found: dict[str, Any],
+    curves: dict[str, Any],
+    *,
+    resamples: int,
+    seed: int,
+) -> None:
+    """How sure each metric of `found` is, and each point of the reliability curves."""
+    found["intervals"], reliability, found["resampled"] = metric_intervals(
+        judged, found, seed=seed, resamples=resamples
+    )
+    for name, bounds in reliability.items():
+        for point, (low, high) in zip(curves[name], bounds, strict=True):
+            point.update(low=low, high=high)
 
 
 def _metrics(judged: Judgement) -> dict[str, Any]:

@@ -345,20 +345,11 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
     training = _training(read, raw)
     if read.problems:
         raise SpecError(read.problems)
-    currency = event.get("currency", {})
     return DetectorSpec(
         slug=slug,
         name=str(raw.get("name", slug)),
         description=str(raw.get("description", "")).strip(),
-        id_field=event.get("id", ""),
-        time_field=event.get("time", ""),
-        amount_field=event.get("amount", ""),
-        currency_field=currency.get("field", ""),
-        currency=currency.get("default", "EUR"),
-        entity_field=event.get("entity", ""),
-        entity_word=event.get("entity_word", "entity"),
-        pii_fields=frozenset(str(name) for name in event.get("pii", [])),
-        label_column=str(event.get("label_column", "")),
+        **_roles(event),
         schema=schema,
         features=features,
         rules=rules,
@@ -367,8 +358,24 @@ def parse_spec(raw: Mapping[str, Any], *, stored: bool = False) -> DetectorSpec:
         screening=screening,
         audit_rate=audit_rate,
         immutable=immutable,
-        links=tuple(dict.fromkeys(event["links"])) if "links" in event else None,
         elapsed_field=elapsed_field,
         elapsed_since=elapsed_since,
-        drops_undeclared=event.get("undeclared") == DROP,
     )
+
+
+def _roles(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fields of an event are for, and what becomes of others; checked before."""
+    currency = event.get("currency", {})
+    return {
+        "id_field": event.get("id", ""),
+        "time_field": event.get("time", ""),
+        "amount_field": event.get("amount", ""),
+        "currency_field": currency.get("field", ""),
+        "currency": currency.get("default", "EUR"),
+        "entity_field": event.get("entity", ""),
+        "entity_word": event.get("entity_word", "entity"),
+        "pii_fields": frozenset(str(name) for name in event.get("pii", [])),
+        "label_column": str(event.get("label_column", "")),
+        "links": tuple(dict.fromkeys(event["links"])) if "links" in event else None,
+        "drops_undeclared": event.get("undeclared") == DROP,
+    }
