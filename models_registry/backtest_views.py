@@ -46,7 +46,6 @@ from scoring.rule_views import (
     detector_or_404,
     new_rule_context,
     rule_or_404,
-    spec_or_404,
     with_code,
 )
 
@@ -85,7 +84,7 @@ def backtest_list(request: HttpRequest, slug: str) -> HttpResponse:
 def backtest_rule(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a backtest of what is typed in the editor; what is wrong is said there."""
     detector = detector_or_404(slug)
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     given = asked_text(request, "rule")
     rule = rule_or_404(slug, given) if given else None
     form = RuleForm(with_code(request, rule.code) if rule else request.POST)
@@ -158,7 +157,7 @@ def _newest_day(detector: Detector) -> date:
 def backtest_thresholds(request: HttpRequest, slug: str) -> HttpResponse:
     """Choose thresholds of the champion (GET), and queue their backtest (POST)."""
     detector = detector_or_404(slug)
-    spec_or_404(detector)
+    detector.spec()  # Without one nothing can be tried.
     version = champion_of(detector)
     today = _thresholds_of(version)
     if request.method == "POST":

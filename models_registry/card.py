@@ -15,9 +15,8 @@ from models_registry.models import Dataset, ModelVersion, PromotionDecision
 from models_registry.rare_class import WITHOUT_LABELS
 from models_registry.registry_models import Artefact, Lineage
 from models_registry.selectors import lineage_of, move_of
-from scoring.core.bundle import BundleError, fault_at, read_manifest
-from scoring.core.reader import SpecError
-from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.bundle import BundleError, declared_by, fault_at, read_manifest
+from scoring.core.spec import DetectorSpec
 from scoring.deployment import bundle_root
 from scoring.models import Deployment
 
@@ -103,10 +102,11 @@ def _manifest(version: ModelVersion) -> dict[str, Any]:
 
 
 def _declared(version: ModelVersion, manifest: dict[str, Any]) -> DetectorSpec | None:
-    """The declaration that the version was trained with; None where its bundle is gone."""
+    """The declaration that the version was trained with; None where its bundle is gone, or it
+    cannot be read any more, which `bundle_fault` tells."""
     try:
-        return parse_spec(manifest["detector"], stored=True) if manifest else None
-    except (SpecError, KeyError):
+        return declared_by(manifest, version.digest) if manifest else None
+    except BundleError:
         return None
 
 

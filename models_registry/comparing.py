@@ -21,9 +21,7 @@ from models_registry.verdicts import (
     setting,
     verdict_of,
 )
-from scoring.core.bundle import BundleError, read_manifest
-from scoring.core.reader import SpecError
-from scoring.core.spec import parse_spec
+from scoring.core.bundle import BundleError, declared_by, read_manifest
 from scoring.core.transformations import FeatureSpec
 from scoring.deployment import bundle_root
 
@@ -92,7 +90,7 @@ def compare_versions(versions: Sequence[ModelVersion]) -> SideBySide:
 
     `versions` with detector and dataset.
     """
-    currency = versions[0].detector.spec().currency
+    currency = versions[0].detector.currency()
     found = SideBySide(versions, currency)
     manifests = [_manifest(version, found.faults) for version in versions]
     found.metrics = _metric_lines(versions, currency)
@@ -107,7 +105,9 @@ def compare_versions(versions: Sequence[ModelVersion]) -> SideBySide:
 
 def _manifest(version: ModelVersion, faults: list[str]) -> dict[str, Any]:
     try:
-        return read_manifest(bundle_root() / version.digest, version.digest)
+        manifest = read_manifest(bundle_root() / version.digest, version.digest)
+        declared_by(manifest, version.digest)
+        return manifest
     except BundleError as error:
         faults.append(f"{version.label}: {error}")
         return {}
@@ -181,10 +181,9 @@ def _feature_lines(manifests: Sequence[dict[str, Any]]) -> list[Line]:
 
 
 def _features(manifest: dict[str, Any]) -> dict[str, FeatureSpec]:
-    try:
-        spec = parse_spec(manifest["detector"], stored=True)
-    except (KeyError, SpecError):
+    if not manifest:
         return {}
+    spec = declared_by(manifest, "")  # It was read before, with what is wrong with it.
     return {feature.name: feature for feature in spec.features}
 
 

@@ -71,7 +71,7 @@ def _render(
     panel = threshold_panel(
         version,
         shown_evaluations(version),
-        currency=detector.spec().currency,
+        currency=detector.currency(),
         form=form,
     )
     if form is not None and form.errors:

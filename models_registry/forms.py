@@ -72,9 +72,10 @@ class TrainForm(forms.Form):
 
     @classmethod
     def of(cls, detector: Detector) -> "TrainForm":
-        """The unbound form with the detector's own algorithm chosen."""
+        """The unbound form with the detector's own algorithm chosen, where that can be read."""
+        learner = "" if detector.unreadable() else detector.spec().training.learner
         return cls(
-            initial={"learner": detector.spec().training.learner, "imbalance": "", "minutes": ""},
+            initial={"learner": learner, "imbalance": "", "minutes": ""},
             auto_id=f"{detector.slug}-%s",
         )
 

@@ -23,8 +23,9 @@ from models_registry.selectors import champion_of
 from models_registry.stated import stated_subgroups, stated_version
 from models_registry.stated_numbers import plain
 from models_registry.tracked import note_tracking
-from scoring.core.bundle import is_whole, place_bundle
-from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.bundle import BundleError, declared_by, is_whole, place_bundle
+from scoring.core.reader import UnreadableDeclaration
+from scoring.core.spec import DetectorSpec
 from scoring.deployment import bundle_root, read_again
 from scoring.models import Detector
 
@@ -62,8 +63,11 @@ def import_bundle(detector: Detector, content: bytes, *, actor: User | None) -> 
     """Take in a file from elsewhere as a challenger. Raises ExchangeError; nothing changes then."""
     found = unpack(content)
     _try(content)
-    spec = parse_spec(found.manifest["detector"], stored=True)
-    _check_fit(detector.spec(), spec)
+    try:
+        spec, here = declared_by(found.manifest, found.digest), detector.spec()
+    except (BundleError, UnreadableDeclaration) as error:
+        raise ExchangeError(str(error)) from error
+    _check_fit(here, spec)
     try:
         known = stated_version(found, spec)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:

@@ -26,9 +26,8 @@ from models_registry.shadow_time import too_little_time
 from models_registry.timetable import timetables
 from models_registry.tracking import tries_left
 from models_registry.workers import workers_answering
-from scoring.core.bundle import BundleError, read_files, read_manifest
-from scoring.core.reader import SpecError
-from scoring.core.spec import parse_spec
+from scoring.core.bundle import BundleError, declared_by, fault_at, read_files, read_manifest
+from scoring.core.reader import SpecError, UnreadableDeclaration
 from scoring.deployment import bundle_root
 from scoring.models import Deployment, Detector, Prediction
 from scoring.shortfalls import all_shortfalls, review_due
@@ -52,6 +51,7 @@ def check_integrity(*, now: datetime | None = None) -> Report:
     whole = _whole(versions, serving)
     findings = [
         *_bundles(versions, deployed, whole),
+        *_declarations(detectors),
         *_features(versions, whole),
         *_stale(versions, deployed, at),
         *_time_in_shadow(versions),
@@ -140,9 +140,25 @@ def _damage(digest: str, *, whole: bool) -> str:
         return "" if place.is_dir() else f"Bundle {digest[:12]} is gone."
     try:
         read_files(place, digest)
+        return fault_at(place, digest)
     except (BundleError, ValueError, KeyError) as error:
         return str(error)
-    return ""
+
+
+def _declarations(detectors: Sequence[Detector]) -> Iterator[Finding]:
+    for detector in detectors:
+        try:
+            detector.spec()
+        except UnreadableDeclaration as error:
+            yield Finding(
+                "declaration",
+                FAULT,
+                detector.name,
+                f"{error.fault} Nothing is trained, promoted or watched.",
+                error.remedy,
+                detector.slug,
+                detector.get_absolute_url(),
+            )
 
 
 def _features(versions: Sequence[ModelVersion], whole: frozenset[str]) -> Iterator[Finding]:
@@ -152,10 +168,10 @@ def _features(versions: Sequence[ModelVersion], whole: frozenset[str]) -> Iterat
             continue
         try:
             manifest = read_manifest(bundle_root() / version.digest, version.digest)
-            theirs = {f.name: f.raw for f in parse_spec(manifest["detector"], stored=True).features}
+            theirs = {f.name: f.raw for f in declared_by(manifest, version.digest).features}
             declared = {f.name: f.raw for f in version.detector.spec().features}
         except (BundleError, SpecError, KeyError, ValueError):
-            continue  # Told as a damaged bundle, or by the detector's own page.
+            continue  # Told as a damaged bundle, or as a declaration.
         missing = sorted(declared.keys() - theirs.keys())
         dropped = sorted(theirs.keys() - declared.keys())
         changed = sorted(k for k in declared.keys() & theirs.keys() if declared[k] != theirs[k])

@@ -6,6 +6,7 @@ from datetime import datetime
 FAULT, WARNING = "fault", "warning"
 KINDS = {
     "bundle": "Bundles",
+    "declaration": "Declarations",
     "feature": "Features",
     "stale": "Review and age",
     "shadow": "Time in shadow",

@@ -45,7 +45,7 @@ from models_registry.recent_predictions import MOST_ROWS, Recent, read_recent
 from models_registry.telling import tell_drift
 from scoring.core.bundle import Bundle
 from scoring.core.transformations import FeatureSpec
-from scoring.deployment import serving_of
+from scoring.deployment import NothingServes, serving_of
 from scoring.models import Detector, Label, Prediction
 
 CHECK_DRIFT = "models_registry.check_drift"
@@ -100,7 +100,10 @@ def was_outrun(job: Job) -> bool:
     """Whether a check has ended and what it measured no longer serves."""
     if not job.result:
         return False
-    serving = serving_of(Detector.objects.get(slug=job.params["detector"]))
+    try:
+        serving = serving_of(Detector.objects.get(slug=job.params["detector"]))
+    except NothingServes:
+        return False
     return bool(serving.bundle.digest != job.result["bundle_digest"])
 
 
@@ -212,7 +215,10 @@ def _alerts_reference(bundle: Bundle) -> Mapping[str, Any] | None:
 
 
 def _champion(detector: Detector) -> tuple[Bundle, str]:
-    serving = serving_of(detector)
+    try:
+        serving = serving_of(detector)
+    except NothingServes as error:
+        raise NoModel(str(error)) from error
     if serving.bundle.predictor is None:
         raise NoModel(f"No model serves {detector.slug}: there is nothing that could drift.")
     return serving.bundle, serving.version

@@ -137,7 +137,7 @@ def _panel(
     rivals: dict[str, str],
     notice: Notice | None,
 ) -> DetectorPanel:
-    currency = detector.spec().currency
+    currency = detector.currency()
     champion = next((v for v in versions if v.stage == Stage.CHAMPION), None)
     waiting = _newest_challenger(versions, champion)
     verdict = None

@@ -23,7 +23,7 @@ from models_registry.tracked import note_promotion
 from scoring import deployment
 from scoring.core.reader import SpecError
 from scoring.models import Deployment, Detector
-from scoring.rebuilding import rebuild_if_changed
+from scoring.rebuilding import rebuild_if_changed, serving_before
 
 Stage = ModelVersion.Stage
 Action = PromotionDecision.Action
@@ -170,7 +170,7 @@ def _install(
     _outdate_requests(detector, other_than=asked)
     _end_shadow(version)
     previous = _succeed(version)
-    before = deployment.serving_of(detector).bundle
+    before = serving_before(detector)
     deployment.install(
         detector,
         slot=Deployment.Slot.CHAMPION,
@@ -248,7 +248,10 @@ def _watch(decision: PromotionDecision) -> None:
     """A guard watches the new champion against the former one, if there was one."""
     now = timezone.now()
     _end_guard(decision.detector)
-    training = decision.detector.spec().training
+    try:
+        training = decision.detector.spec().training
+    except SpecError as error:
+        raise PromotionRefused(f"Nothing could watch it then. {error}") from error
     if decision.previous is None or not training.guard.enabled:
         return
     watch = training.guard.watch or training.label_delay + WEEK

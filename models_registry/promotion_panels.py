@@ -196,7 +196,7 @@ def shadow_panel(version: ModelVersion, champion: ModelVersion | None) -> Shadow
         verdict=VERDICTS.get(found.get("verdict", ""), ""),
         reason=str(found.get("reason", "")),
         facts=_facts(found),
-        rows=_live_rows(found, version.detector.spec().currency),
+        rows=_live_rows(found, version.detector.currency()),
         figure=_overlay(shadow, version) if shadow and shadow.rows else None,
         may_start=challenges and not running,
         may_stop=running,

@@ -41,9 +41,8 @@ from models_registry.models import ModelVersion
 from models_registry.presenting_card import card_lines
 from models_registry.selectors import documented_versions, lineage_of, version_list
 from models_registry.tracking import request_tracking
-from scoring.core.bundle import BundleError, BundleNotWritten, read_manifest
+from scoring.core.bundle import BundleError, BundleNotWritten, declared_by, read_manifest
 from scoring.core.encoder import Encoder
-from scoring.core.spec import parse_spec
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
@@ -159,7 +158,7 @@ def _pictures(
 ) -> dict[str, Any]:
     """Summary and dependence. Raises BundleError when the names of its features are gone."""
     manifest = read_manifest(bundle_root() / version.digest, version.digest)
-    spec = parse_spec(manifest["detector"], stored=True)
+    spec = declared_by(manifest, version.digest)
     names = spec.feature_names
     levels = level_names(Encoder.from_dict(manifest["encoder"]), names)
     categories = frozenset(f.name for f in spec.features if f.kind == "category")
@@ -217,7 +216,7 @@ def model_card_page(request: HttpRequest, pk: int) -> HttpResponse:
         "crumbs": _crumbs(version),
         "version": version,
         "card": card,
-        "lines": card_lines(card, currency=version.detector.spec().currency),
+        "lines": card_lines(card, currency=version.detector.currency()),
         "audited": audited_words(card["evaluation"]["metrics"].get("audited") or {}),
         "learner": title_of(version.learner),
     }

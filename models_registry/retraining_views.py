@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -36,7 +36,7 @@ def retraining(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         policy, term = policy_of(detector), detector.review_after()
     except SpecError as error:
-        raise Http404("Its declaration cannot be read; correct it first.") from error
+        return render(request, "409.html", {"detail": str(error)}, status=409)
     timetable = timetable_of(detector)
     if request.method != "POST":
         return _render(request, policy, timetable, RetrainingForm.of(policy, timetable, term))

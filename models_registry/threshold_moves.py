@@ -50,11 +50,14 @@ class Known:
 
 
 def known_of(version: ModelVersion, evaluations: Sequence[Evaluation] = ()) -> Known | None:
-    """The newest curve of a version; None for one that was judged before curves were kept."""
+    """The newest curve of a version; None for one that was judged before curves were kept,
+    or whose costs cannot be read any more."""
     newest = newest_as_of(evaluations)
     curves = newest.curves if newest else version.curves
     metrics = newest.metrics if newest else version.metrics
     if not curves.get("thresholds") or not metrics.get("thresholds"):
+        return None
+    if version.detector.unreadable():
         return None
     return Known(
         Curve(curves["thresholds"], version.detector.spec().costs),

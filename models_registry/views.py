@@ -45,6 +45,7 @@ from models_registry.shadow_judging import shadow_key
 from models_registry.tuning_panels import tuning_panel
 from models_registry.verdicts import level_of, same_events_rows, setting, verdict_of
 from scoring.core.bundle import BundleError, fault_at
+from scoring.core.reader import UnreadableDeclaration
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
@@ -103,7 +104,7 @@ def _render_one(
     panel.form = form or panel.form
     versions = version_list(detector).defer("curves", "parameters", "comparison")
     page = Paginator(versions, PAGE_SIZE).get_page(request.GET.get("page"))
-    currency = detector.spec().currency
+    currency = detector.currency()
     panel.rows = [version_row(version, currency=currency) for version in page]
     context = {
         "title": detector.name,
@@ -144,7 +145,7 @@ def model_train(request: HttpRequest, slug: str) -> HttpResponse:
             imbalance=form.cleaned_data["imbalance"],
             tune_for=form.tune_for,
         )
-    except TrainingUnderWay as other:
+    except (TrainingUnderWay, UnreadableDeclaration) as other:
         return _render_refused(request, detector, str(other))
     announce_job(job)
     if _htmx_target(request) == f"training-{slug}":
@@ -256,7 +257,7 @@ def _judged_context(
     """How good it is, beside the version that it was compared with or the champion."""
     compared = compared_champion(version)
     other = compared if champion is None or champion == version else champion
-    currency = version.detector.spec().currency
+    currency = version.detector.currency()
     rival = compared.label if compared else "the champion of that time"
     return {
         "compared": compared,

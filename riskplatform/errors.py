@@ -18,6 +18,8 @@ from django.template.loader import render_to_string
 
 from riskplatform.health import RETRY_AFTER
 from riskplatform.middleware import HEADERS, KEPT_BY_BROWSERS, is_api
+from scoring.core.reader import UnreadableDeclaration
+from scoring.deployment import NothingServes
 from scoring.outages import told_of
 
 
@@ -63,8 +65,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500; 503 with Retry-After where the database is what failed, and how."""
+    """500; 503 with Retry-After where the database is what failed, and how; 409 where what is
+    stored of a detector cannot be read any more."""
     error = sys.exc_info()[1]
+    if isinstance(error, UnreadableDeclaration | NothingServes):
+        return _answer(request, HTTPStatus.CONFLICT, str(error))
     if isinstance(error, OperationalError | InterfaceError):
         detail = told_of(error)
         wait = {"Retry-After": RETRY_AFTER}

@@ -1,6 +1,7 @@
 """For load balancers and supervisors: alive, ready to serve, and what state the parts are in."""
 
 import logging
+from contextlib import suppress
 from shutil import disk_usage
 from typing import Any
 
@@ -20,7 +21,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from scoring import breakers, outages
-from scoring.deployment import RULES_ONLY, version_in_service
+from scoring.deployment import RULES_ONLY, NothingServes, version_in_service
 from scoring.models import Deployment
 from scoring.shortfalls import Shortfall, all_shortfalls
 
@@ -30,7 +31,7 @@ OK, GONE, FULL, DEGRADED = "ok", "unreachable", "full", "degraded"
 LEAST_ROOM = 1 << 24
 """Bytes that must be free: what SQLite writes beside the database before it empties it there, four
 times."""
-KINDS = ("rule", "list", "bundle", "review")
+KINDS = ("rule", "list", "bundle", "declaration", "review")
 """Of what a shortfall is (scoring/shortfalls.py)."""
 NAMED = {"fraud_model": "fraud", "anomaly_model": "anomaly"}
 CREDITCARD = "creditcard"
@@ -79,13 +80,18 @@ def serving_versions() -> dict[str, str]:
 
 
 def versions_in_service(*slugs: str) -> dict[str, str]:
-    """What clients of this process see as model_version, by slug of the enabled detectors.
+    """What clients of this process see as model_version, by slug of the enabled detectors; without
+    those on whose events nothing decides.
 
     `slugs`: of these alone. Raises DatabaseError.
     """
     rows = _champions().select_related("detector")
     rows = rows.filter(detector__slug__in=slugs) if slugs else rows
-    return {row.detector.slug: version_in_service(row) for row in rows}
+    found = {}
+    for row in rows:
+        with suppress(NothingServes):
+            found[row.detector.slug] = version_in_service(row)
+    return found
 
 
 def _champions() -> QuerySet[Deployment]:

@@ -30,6 +30,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 
 from accounts.api_errors import (
+    Conflict,
     PayloadTooLarge,
     ServiceUnavailable,
     ValidationProblem,
@@ -37,6 +38,8 @@ from accounts.api_errors import (
 )
 from accounts.seldom import Seldom
 from scoring.core.json_values import DEEPEST, is_too_deep, join, with_nul, without_value
+from scoring.core.reader import UnreadableDeclaration
+from scoring.deployment import NothingServes
 from scoring.outages import told_of
 
 _told = Seldom(logging.getLogger(__name__))
@@ -174,6 +177,10 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
         case OperationalError() | InterfaceError():
             _tell_operators(exc)
             return ServiceUnavailable(told_of(exc))
+        case UnreadableDeclaration():
+            return Conflict(str(exc))
+        case NothingServes():
+            return ServiceUnavailable(str(exc))
     return None
 
 

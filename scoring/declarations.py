@@ -28,7 +28,7 @@ from scoring.policies import (
     publish,
     screening_of,
 )
-from scoring.rebuilding import rebuild_if_changed
+from scoring.rebuilding import rebuild_if_changed, serving_before
 from scoring.watchlist_files import TITLES
 from scoring.yaml_writing import write_yaml
 
@@ -297,6 +297,6 @@ def govern(detector: Detector, *, author: User | None = None) -> None:
 
 def deploy_rules(detector: Detector) -> None:
     """Deploy the declaration; if it tracks other windows than before, learn them anew."""
-    before = deployment.serving_of(detector).bundle
+    before = serving_before(detector)
     deployment.install_rules_only(detector)
     rebuild_if_changed(detector, before)

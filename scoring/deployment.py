@@ -27,13 +27,14 @@ from scoring.core.bundle import (
     Bundle,
     BundleError,
     assemble,
+    declared_by,
     load_bundle,
     read_manifest,
     write_bundle,
 )
 from scoring.core.policy import Policy
-from scoring.core.reader import SpecError
-from scoring.core.spec import DetectorSpec, parse_spec
+from scoring.core.reader import UnreadableDeclaration
+from scoring.core.spec import DetectorSpec
 from scoring.memory import give_back
 from scoring.models import Deployment, Detector
 
@@ -62,6 +63,11 @@ Asked = Callable[[], list[tuple[Any, ...]]]
 
 class UnknownDetector(LookupError):
     """No enabled detector has this slug."""
+
+
+class NothingServes(BundleError):
+    """Neither a bundle of the detector can be loaded nor its declaration stand in for one; the
+    message says why, and what to do. No event of it is decided on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +140,7 @@ def declared_in(digest: str) -> DetectorSpec:
 
 @lru_cache(maxsize=64)
 def _declared_in(root: Path, digest: str) -> DetectorSpec:
-    try:
-        return parse_spec(read_manifest(root / digest, digest)["detector"], stored=True)
-    except SpecError as error:
-        raise BundleError(f"Bundle {digest[:12]} is incomplete: {error}") from error
+    return declared_by(read_manifest(root / digest, digest), digest)
 
 
 def _read(digest: str) -> Bundle:
@@ -171,7 +174,7 @@ def read_again(digest: str) -> None:
 
 
 def serving(slug: str) -> Serving:
-    """What serves the detector now. Raises UnknownDetector."""
+    """What serves the detector now. Raises UnknownDetector, NothingServes."""
     found = serving_many([slug]).get(slug)
     if found is None:
         raise UnknownDetector(slug)
@@ -199,7 +202,10 @@ def ask(slugs: Sequence[str], trip: postgres.Trip | None = None) -> Asked:
 
 
 def serving_many(slugs: Sequence[str], asked: Asked | None = None) -> dict[str, Serving]:
-    """What serves each detector now; a slug that no enabled detector has is left out."""
+    """What serves each detector now; a slug that no enabled detector has is left out.
+
+    Raises NothingServes.
+    """
     rows = (asked or ask(slugs))()
     found = {}
     for slug, detector_id, policy_digest, epoch, *champion in rows:
@@ -212,7 +218,7 @@ def serving_many(slugs: Sequence[str], asked: Asked | None = None) -> dict[str, 
 
 
 def serving_of(detector: Detector) -> Serving:
-    """What serves the detector, or would if it were switched on."""
+    """What serves the detector, or would if it were switched on. Raises NothingServes."""
     row = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION).first()
     champion = NOBODY if row is None else Champion(row.digest, row.version, row.term_from)
     return _serving(
@@ -221,7 +227,10 @@ def serving_of(detector: Detector) -> Serving:
 
 
 def bundle_of(detector: Detector, champion: Deployment | None) -> tuple[Bundle, str]:
-    """(the bundle that serves the detector, what is wrong with the one that should)."""
+    """(the bundle that serves the detector, what is wrong with the one that should).
+
+    Raises NothingServes.
+    """
     digest, version = (champion.digest, champion.version) if champion else (None, None)
     bundle, _, fault = _bundle(detector.pk, digest, version)
     return bundle, fault
@@ -229,7 +238,7 @@ def bundle_of(detector: Detector, champion: Deployment | None) -> tuple[Bundle, 
 
 def version_in_service(champion: Deployment) -> str:
     """What clients of this process see as model_version: another than the champion's own where its
-    bundle does not load."""
+    bundle does not load. Raises NothingServes."""
     detector = champion.detector
     return _bundle(detector.pk, champion.digest, champion.version)[1]
 
@@ -300,11 +309,20 @@ def _stand_in(detector_id: int) -> Bundle:
     detector = Detector.objects.get(pk=detector_id)
     config, bundle = _stand_ins.get(detector_id, (None, None))
     if bundle is None or config != detector.config:
-        bundle = rules_only(detector)
+        bundle = _rules_that_load(detector)
         while len(_stand_ins) >= MOST_LOADED:
             _stand_ins.pop(next(iter(_stand_ins)), None)
         _stand_ins[detector_id] = (detector.config, bundle)
     return bundle
+
+
+def _rules_that_load(detector: Detector) -> Bundle:
+    """Raises NothingServes."""
+    try:
+        detector.spec()
+        return rules_only(detector)
+    except (UnreadableDeclaration, BundleError) as error:
+        raise NothingServes(f"No bundle of {detector.slug} loads. {error}") from error
 
 
 def _rules_only_manifest(config: dict[str, Any]) -> dict[str, Any]:

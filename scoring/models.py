@@ -16,6 +16,7 @@ from scoring import (  # noqa: F401 - where Django looks for models
     source_models,
     source_tally_models,
 )
+from scoring.core.reader import SpecError, UnreadableDeclaration
 from scoring.core.spec import DetectorSpec, parse_spec
 from scoring.core.types import DECISIONS, RISK_LEVELS, SelectionReason
 
@@ -58,8 +59,26 @@ class Detector(models.Model):
         return reverse("detector_detail", args=[self.slug])
 
     def spec(self) -> DetectorSpec:
-        """The parsed declaration. Raises SpecError."""
-        return parse_spec(self.config, stored=True)
+        """The parsed declaration. Raises UnreadableDeclaration, a SpecError that says whose."""
+        try:
+            return parse_spec(self.config, stored=True)
+        except SpecError as error:
+            raise UnreadableDeclaration(self.slug, error.problems) from error
+
+    def unreadable(self) -> str:
+        """That the declaration cannot be read any more, why, and what to do; empty where it can."""
+        try:
+            self.spec()
+        except UnreadableDeclaration as error:
+            return str(error)
+        return ""
+
+    def currency(self) -> str:
+        """As declared; empty where the declaration cannot be read."""
+        try:
+            return self.spec().currency
+        except UnreadableDeclaration:
+            return ""
 
     def review_after(self) -> float:
         """Seconds for which a champion may score, as set here, else as declared; 0.0: no end.

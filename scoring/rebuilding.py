@@ -24,9 +24,18 @@ from scoring.models import Detector, EntityState, Prediction
 CHUNK = 2000
 
 
-def rebuild_if_changed(detector: Detector, before: Bundle) -> None:
-    """Learn the windows anew if what serves now tracks others than the bundle `before` it did."""
-    if keys_to_learn(before, deployment.serving_of(detector).bundle):
+def serving_before(detector: Detector) -> Bundle | None:
+    """What serves, for `rebuild_if_changed`; None where nothing can."""
+    try:
+        return deployment.serving_of(detector).bundle
+    except deployment.NothingServes:
+        return None
+
+
+def rebuild_if_changed(detector: Detector, before: Bundle | None) -> None:
+    """Learn the windows anew if what serves now tracks others than the bundle `before` it did, or
+    nothing could be read then."""
+    if before is None or keys_to_learn(before, deployment.serving_of(detector).bundle):
         rebuild_windows(detector)
 
 

@@ -26,9 +26,9 @@ from scoring.watchlist_store import synchronised_at
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """`kind` is `rule`, `list`, `bundle` or `review`, `subject` names it; `text` says what is
-    wrong, what happens instead and what to do, commands in backticks. `degrades`: what worked
-    before does not."""
+    """`kind` is `rule`, `list`, `bundle`, `declaration` or `review`, `subject` names it; `text`
+    says what is wrong, what happens instead and what to do, commands in backticks. `degrades`:
+    what worked before does not."""
 
     detector: str
     kind: str
@@ -60,9 +60,14 @@ def _shortfalls(
     detector: Detector, versions: Iterable[RuleVersion], readings: Mapping[str, datetime]
 ) -> list[Shortfall]:
     champions: list[Deployment] = detector.champions  # type: ignore[attr-defined]
-    bundle, problem = deployment.bundle_of(detector, next(iter(champions), None))
+    try:
+        bundle, problem = deployment.bundle_of(detector, next(iter(champions), None))
+    except deployment.NothingServes as error:
+        said = f"{error} Until then no event is decided on: whoever sends one is answered 503."
+        return [Shortfall(detector.slug, "bundle", "champion", said)]
     return [
         *([_of_bundle(detector, problem)] if problem else []),
+        *_of_declaration(detector),
         *(_of_review(detector, champion) for champion in champions[:1] if _is_overdue(champion)),
         *(_of_rule(detector, fault) for fault in rule_faults(versions, bundle)),
         *_of_lists(detector, readings),
@@ -72,7 +77,10 @@ def _shortfalls(
 def rule_shortfalls(detector: Detector, versions: Iterable[RuleVersion]) -> list[str]:
     """What is wrong with these versions in force, in sentences."""
     rows = Deployment.objects.filter(detector=detector, slot=Deployment.Slot.CHAMPION)
-    bundle, _ = deployment.bundle_of(detector, rows.first())
+    try:
+        bundle, _ = deployment.bundle_of(detector, rows.first())
+    except deployment.NothingServes as error:
+        return [str(error)]
     return [rule_sentence(fault) for fault in rule_faults(versions, bundle)]
 
 
@@ -137,6 +145,15 @@ def list_sentence(name: str, synced_at: datetime | None) -> str:
 def _of_bundle(detector: Detector, problem: str) -> Shortfall:
     text = f"{problem} The one before it serves where this process knows it, else the rules alone."
     return Shortfall(detector.slug, "bundle", "champion", text)
+
+
+def _of_declaration(detector: Detector) -> list[Shortfall]:
+    """That it cannot be read although a bundle serves, which has its own."""
+    said = detector.unreadable()
+    if not said:
+        return []
+    text = f"{said} Its champion serves; until then nothing is trained, promoted or edited."
+    return [Shortfall(detector.slug, "declaration", "declaration", text, degrades=False)]
 
 
 def review_due(champion: Deployment) -> datetime | None:

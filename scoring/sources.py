@@ -13,7 +13,7 @@ from accounts.services import record_audit
 from scoring.core.json_values import with_nul, without_value
 from scoring.core.reader import SpecError
 from scoring.core.spec import DetectorSpec
-from scoring.deployment import UnknownDetector, latest, serving_of
+from scoring.deployment import NothingServes, UnknownDetector, latest, serving_of
 from scoring.models import Detector
 from scoring.pipeline_declaration import is_made_of_another
 from scoring.selectors import detector_made_from
@@ -100,7 +100,7 @@ def detector_for(declared: Declared) -> Detector | None:
         return detector  # It follows the source, once its pipeline is loaded again.
     try:
         problems = _misfits(declared, detector.spec(), serving_of(detector).bundle.spec)
-    except SpecError as error:
+    except (SpecError, NothingServes) as error:
         problem = ("detector", f"the declaration of '{declared.detector}' cannot be read")
         raise SourceError([problem], declared.lines) from error
     if problems:
@@ -191,6 +191,8 @@ def losses_of(source: Source) -> str:
         spec = latest(source.detector.slug).bundle.spec
     except UnknownDetector:
         return ""
+    except NothingServes as error:
+        return str(error)
     properties = source.schema.get("properties", {})
     given = fields_read(source.mapping, properties)
     unknown = [theirs for own, theirs in given.items() if own not in spec.schema["properties"]]

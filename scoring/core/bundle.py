@@ -31,7 +31,7 @@ from scoring.core.explain import Explainer
 from scoring.core.features import FeaturePlan
 from scoring.core.inference import Calibration, Model, ModelError
 from scoring.core.policy import Policy
-from scoring.core.reader import SpecError
+from scoring.core.reader import SpecError, in_brief
 from scoring.core.rule_text import filled_text
 from scoring.core.rules import Rule, compile_rule, readable
 from scoring.core.schema import EventParser
@@ -165,11 +165,27 @@ def read_manifest(place: Path, digest: str) -> dict[str, Any]:
     return manifest
 
 
+def declared_by(manifest: Mapping[str, Any], digest: str) -> DetectorSpec:
+    """The declaration in a bundle's manifest. Raises BundleError where it cannot be read any more:
+    an older release wrote it."""
+    try:
+        return parse_spec(manifest["detector"], stored=True)
+    except SpecError as error:
+        why = in_brief(error.problems)
+    except KeyError:
+        why = "there is none"
+    raise BundleError(
+        f"Bundle {digest[:12]} is incomplete: its declaration cannot be read any more ({why}). "
+        "Train and promote a version anew."
+    )
+
+
 def fault_at(place: Path, digest: str) -> str:
     """Why the bundle there cannot be loaded, as far as its manifest and the presence of its files
     tell, which is read quickly; empty where they tell nothing."""
     try:
         manifest = read_manifest(place, digest)
+        declared_by(manifest, digest)
     except BundleError as fault:
         return str(fault)
     lost = [name for name in manifest["files"] if not (place / name).is_file()]
@@ -253,8 +269,8 @@ def _are_deciles(values: Any) -> bool:
 
 def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
     """Compile a bundle from its checked parts. Raises BundleError."""
+    spec = declared_by(manifest, digest)
     try:
-        spec = parse_spec(manifest["detector"], stored=True)
         _check_reference(manifest.get("reference", {}))
         return Bundle(
             digest=digest,
@@ -266,7 +282,6 @@ def assemble(digest: str, manifest: Mapping[str, Any], files: Mapping[str, bytes
             policy=Policy.of_rules(compile_rules(spec, stored=True)),
         )
     except (
-        SpecError,
         RuleError,
         EncoderError,
         ModelError,

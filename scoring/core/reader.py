@@ -9,6 +9,7 @@ from scoring.core.shape import is_number
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 3660 * SECONDS["d"]
+MOST_TOLD = 3
 NUMBERS = ("number", "integer")
 
 
@@ -18,6 +19,26 @@ class SpecError(ValueError):
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         self.problems = problems
         super().__init__("; ".join(f"{place}: {message}" for place, message in problems))
+
+
+class UnreadableDeclaration(SpecError):
+    """A stored declaration that cannot be read any more: an older release wrote it, or somebody
+    edited it where nothing checks it. Its text is for people: what, why, and what to do."""
+
+    remedy = "Correct it in its editor, or load its file again (`manage.py load_detectors FILE`)."
+
+    def __init__(self, slug: str, problems: list[tuple[str, str]]) -> None:
+        super().__init__(problems)
+        self.fault = f"The declaration of {slug} cannot be read any more ({in_brief(problems)})."
+
+    def __str__(self) -> str:
+        return f"{self.fault} {self.remedy}"
+
+
+def in_brief(problems: list[tuple[str, str]]) -> str:
+    """The first problems with their places, for a sentence."""
+    told = "; ".join(f"{place}: {message}" for place, message in problems[:MOST_TOLD])
+    return f"{told}; and more" if len(problems) > MOST_TOLD else told
 
 
 def seconds(text: object) -> float:

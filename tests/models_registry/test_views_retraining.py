@@ -172,10 +172,11 @@ def test_past_trainings_stand_with_their_reasons(client, analyst, champion):
     assert "because 3 matured labels came since v3" in page
 
 
-def test_a_declaration_that_cannot_be_read_is_404(client, owner, champion):
+def test_a_declaration_that_cannot_be_read_is_told(client, owner, champion):
     Detector.objects.update(config={})
     client.force_login(owner)
-    assert client.get(PAGE).status_code == 404
+    answer = client.get(PAGE)
+    assert (answer.status_code, "cannot be read any more" in answer.content.decode()) == (409, True)
 
 
 def test_the_page_costs_the_same_queries_for_any_history(client, owner, champion):

@@ -66,7 +66,7 @@ class Command(BaseCommand):
     def _describe(self, found: Evaluation) -> None:
         """What was found: metrics with their intervals, or their mean over the folds."""
         version, metrics = found.version, found.metrics
-        currency = version.detector.spec().currency
+        currency = version.detector.currency()
         if found.kind == Evaluation.Kind.FOLDS:
             told = judged(found, version, currency=currency)
             self.stdout.write(f"{version}, trained anew for each of {len(told.spans)} folds:")

@@ -41,7 +41,7 @@ from models_registry.promotion import PromotionRefused, promote, review_over, ro
 from models_registry.selectors import champion_of, version_list
 from models_registry.verdicts import ratio, share
 from scoring.core.bundle import BundleError
-from scoring.deployment import serving_of
+from scoring.deployment import NothingServes, serving_of
 from scoring.models import Detector
 from scoring.shortfalls import fault_of
 
@@ -268,7 +268,10 @@ def check_reason(serves: ModelVersion, reason: str) -> None:
 
 def _serving(detector: Detector) -> dict[str, Any]:
     """What serves; parameters, data and metrics as its card has them, empty for rules alone."""
-    serving, champion = serving_of(detector), champion_of(detector)
+    try:
+        serving, champion = serving_of(detector), champion_of(detector)
+    except NothingServes as error:
+        raise CommandError(str(error)) from error
     card = model_card(champion) if champion else {}
     return {
         "detector": detector.slug,

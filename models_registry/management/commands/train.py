@@ -30,12 +30,13 @@ from models_registry.tracked import is_tracking
 from models_registry.tracking import TrackingError, track_version
 from models_registry.verdicts import verdict_of
 from scoring.core.bundle import BundleNotWritten, read_manifest
+from scoring.core.reader import SpecError
 from scoring.deployment import bundle_root
 from scoring.models import Detector
 
 REFUSALS = (
     *(DatasetError, SplitError, LearnerError, ImbalanceRefused, TrainingUnderWay),
-    BundleNotWritten,
+    *(BundleNotWritten, SpecError),
 )
 
 
@@ -170,7 +171,7 @@ class Command(BaseCommand):
 
     def _describe(self, version: ModelVersion) -> None:
         """Metrics, thresholds, digests, and how it compares with the champion."""
-        currency = version.detector.spec().currency
+        currency = version.detector.currency()
         found = version.metrics
         for line in (judged_on(found), *metric_table(found, currency=currency)):
             self.stdout.write(line)
