@@ -1,7 +1,6 @@
 """One event at a time, in process: what each step between event and verdict takes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -65,7 +64,7 @@ def probes(material: Material) -> tuple[list[Event], Mapping[tuple[str, str], En
         rows = np.array([entity.values(event) for event in past])
         rows[:, 0] = now - np.linspace(entity.reach, 30.0, len(rows))
         windows[entity.key, "probe"] = EntityWindow(rows)
-    return [replace(event, time=now, keys=keys) for event in fresh], windows
+    return [event._replace(time=now, keys=keys) for event in fresh], windows
 
 
 def measure(

@@ -5,7 +5,6 @@ again in the order of time: the same windows, the same labels as they were known
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -115,7 +114,7 @@ class Replay:
             for name in self.spec.entity_fields
             if name in event.fields
         }
-        return replace(event, keys=keys)
+        return event._replace(keys=keys)
 
 
 def in_chunks(predictions: "QuerySet[Prediction]", *, whole: bool) -> Iterator[list[Stored]]:

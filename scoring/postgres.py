@@ -21,8 +21,12 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from psycopg import errors
+from psycopg.abc import Buffer
+from psycopg.copy import LibpqWriter
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
+
+from scoring import turns
 
 Row = tuple[Any, ...]
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -154,9 +158,28 @@ def execute(
     return answer
 
 
+class _Eager(LibpqWriter):
+    """Sends what the server takes at once, and keeps the rest until the end: the next piece is made
+    meanwhile."""
+
+    def write(self, data: Buffer) -> None:
+        if self._pgconn.put_copy_data(data):
+            self._pgconn.flush()
+        else:  # libpq has no room to keep it.
+            super().write(data)
+
+    def finish(self, exc: BaseException | None = None) -> None:
+        with turns.of_batches.lent():
+            super().finish(exc)
+
+
 def copy(sql: str, chunks: Iterable[bytes]) -> None:
     """`COPY ... FROM STDIN` of what is sent there, piece by piece."""
-    with connection.wrap_database_errors, psycopg.Cursor(_raw()).copy(sql.encode()) as writing:
+    cursor = psycopg.Cursor(_raw())
+    with (
+        connection.wrap_database_errors,
+        cursor.copy(sql.encode(), writer=_Eager(cursor)) as writing,
+    ):
         for chunk in chunks:
             writing.write(chunk)
 
@@ -253,7 +276,9 @@ def _next(pgconn: PGconn, waiting: "select.poll", patience: float | None) -> PGr
 
 
 def _wait(waiting: "select.poll", patience: float | None) -> None:
-    if not waiting.poll(None if patience is None else patience * 1000):
+    with turns.of_batches.lent():
+        ready = waiting.poll(None if patience is None else patience * 1000)
+    if not ready:
         raise psycopg.OperationalError(f"The server has not answered for {patience:g} s.")
 
 

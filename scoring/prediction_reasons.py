@@ -1,7 +1,7 @@
 """Why a model gave a prediction its score: a waterfall, and the strongest reasons in words."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def event_shown(row: Prediction, spec: DetectorSpec) -> Event:
     names = [name for name in row.event if name not in spec.pii_fields]
     event = stored_event(spec, row.event, row.event_time, names, external_id=row.external_id)
     amount = None if row.exposure is None else float(row.exposure)
-    return replace(event, currency=row.currency, amount=amount)
+    return event._replace(currency=row.currency, amount=amount)
 
 
 def bundle_of(row: Prediction) -> Bundle | None:

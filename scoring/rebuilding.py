@@ -1,7 +1,6 @@
 """Make window state anew from stored predictions, after a detector's windows have changed."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
@@ -127,4 +126,4 @@ def _event(row: Prediction, bundle: Bundle, known_fraud: tuple[float, float] | N
         # Who was erased has no windows any more.
         if field in event.fields and row.event[field] is not None
     }
-    return replace(event, keys=keys)
+    return event._replace(keys=keys)

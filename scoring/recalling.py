@@ -6,7 +6,6 @@ entity. Nothing is taken on trust: an entity's windows count as those of then on
 numbers that the stored vector holds.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 
@@ -93,7 +92,7 @@ def _from_predictions(
     known = known_frauds([one.pk for one in past]) if entity.risk_column else {}
     try:
         rows = [
-            entity.values(replace(event_of(one, bundle.parser), known_fraud=known.get(one.pk)))
+            entity.values(event_of(one, bundle.parser)._replace(known_fraud=known.get(one.pk)))
             for one in past
         ]
     except (SchemaError, VaultError, ValueError):

@@ -9,7 +9,7 @@ batches, however they were scored.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -236,7 +236,7 @@ def _snapshots(rows: list[Prediction], bundle: Bundle, policy: Policy) -> list[S
             vector=row.vector_array(),
             bundle=bundle,
             policy=policy,
-            orders=replace(order, audit_draw=audit_draw(row.detector.slug, row.external_id)),
+            orders=order._replace(audit_draw=audit_draw(row.detector.slug, row.external_id)),
         )
         for row, event, order in zip(rows, events, orders, strict=True)
     ]
@@ -281,7 +281,7 @@ def event_of(row: Prediction, parser: EventParser) -> Event:
     # Fields as they were scored: earlier releases kept the 5.0 of an integer field as it came.
     fields = {name: value for name, value in raw.items() if value is not None}
     # An event that came without an id was given one, which is not among its fields.
-    return replace(event, external_id=row.external_id, fields=fields, keys=keys)
+    return event._replace(external_id=row.external_id, fields=fields, keys=keys)
 
 
 # --- Comparing ---------------------------------------------------------------------------------

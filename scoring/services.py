@@ -9,12 +9,13 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from scoring import breakers, deployment, judging, lane, postgres, writer
+from scoring import breakers, deployment, judging, lane, postgres, turns, writer
 from scoring.announcing import announce, send_announcements
 from scoring.calls import (
     Call,
@@ -68,7 +69,8 @@ def score_events(
     OperationalError.
     """
     call = Call(slug, raws, announce)
-    call.read(deployment.latest(slug))
+    with turns.of_batches.taken() if len(raws) >= MOST_GROUPED else nullcontext():
+        call.read(deployment.latest(slug))
     if call.outcomes or not call.items:
         # Whoever is refused is refused by what serves now.
         serving = deployment.serving(slug)
@@ -93,7 +95,8 @@ def _score_alone(call: Call, *, patience: float) -> None:
     """Score one call. While its windows are made anew it waits here, up to `patience` seconds at a
     time (0: without end), and not in a group, where calls of other detectors would wait with it."""
     for _ in range(ATTEMPTS):
-        score_calls([call])
+        with turns.of_batches.taken():
+            score_calls([call])
         if call.serving is None or not isinstance(call.error, WindowsBusy):
             return
         if not wait_for_windows(call.serving.detector_id, patience):

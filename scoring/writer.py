@@ -142,7 +142,7 @@ def add_tallies(predictions: Sequence[Prediction], trip: Trip | None = None) -> 
     """
     sums: dict[tuple[Any, ...], list[float]] = {}
     for row in predictions:
-        hour = row.received_at.replace(minute=0, second=0, microsecond=0)
+        hour = _hour_of(row.received_at)
         key = (row.detector_id, hour, str(row.risk_level), str(row.decision))
         found = sums.setdefault(key, [0, 0, 0, 0.0, 0])
         risk = row.risk
@@ -164,6 +164,12 @@ def add_tallies(predictions: Sequence[Prediction], trip: Trip | None = None) -> 
         return
     with connection.cursor() as cursor:
         cursor.executemany(TALLY, tallies)
+
+
+@lru_cache(maxsize=64)
+def _hour_of(moment: datetime) -> datetime:
+    """Of the events of a batch, which came in one moment, it is found once."""
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def ask_known(

@@ -81,5 +81,6 @@ TRIED_BY = {
     "tests/scoring/test_services.py": ("scoring.services",),
     "tests/scoring/test_source_pages.py": ("scoring.sources",),
     "tests/scoring/test_source_tallies.py": ("scoring.source_tallies",),
+    "tests/scoring/test_turns.py": (),
     "tests/scoring/test_watchlists.py": ("scoring.watchlists",),
 }

@@ -13,7 +13,7 @@ from scoring.screened import COMPLETE, NONE, PARTIAL, screening_answer
 def prediction_body(prediction: Prediction, *, slug: str) -> dict[str, Any]:
     """A prediction as API clients see it. Personal data stays inside."""
     return {
-        "prediction_id": str(prediction.pk),
+        "prediction_id": prediction.pk,
         "external_id": prediction.external_id,
         "detector": slug,
         "event_time": prediction.event_time,

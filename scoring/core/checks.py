@@ -14,7 +14,7 @@ moved values.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -204,7 +204,7 @@ class _Judge:
         """The deny list, taken as out of date."""
         if not self.case.orders.denied:
             return []
-        orders = replace(self.case.orders, denied=())
+        orders = self.case.orders._replace(denied=())
         topic = ("deny", self.case.orders.denied[0].field)
         return [self._check(topic, (), self.own, self.hits, self.case.screening, orders)]
 
@@ -266,10 +266,10 @@ class _Judge:
             if math.isnan(value):
                 return event
             amount = value if name == spec.amount_field else event.amount
-            return replace(event, fields={**event.fields, name: value}, amount=amount)
+            return event._replace(fields={**event.fields, name: value}, amount=amount)
         if "category" in places:
             level = self._level(name, float(vector[places["category"]]))
-            return event if level is None else replace(event, fields={**event.fields, name: level})
+            return event if level is None else event._replace(fields={**event.fields, name: level})
         return event
 
     def _level(self, name: str, code: float) -> Any:

@@ -274,8 +274,8 @@ class _Search:
         event = self.situation.event
         fields = {**event.fields, **changes}
         amount = changes.get(self.bundle.spec.amount_field)
-        return replace(
-            event, fields=fields, amount=event.amount if amount is None else float(amount)
+        return event._replace(
+            fields=fields, amount=event.amount if amount is None else float(amount)
         )
 
     def _cost(self, changes: Changes) -> float:

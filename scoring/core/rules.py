@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from scoring.core.expressions import compile_expression
 from scoring.core.rule_spec import RuleSpec
 from scoring.core.spec import DetectorSpec
-from scoring.core.types import Decision, RuleHit, Stage
+from scoring.core.types import NO_SNOOZES, Decision, RuleHit, Stage
 from scoring.core.vocabulary import ANY, NUMBER, TEXT, TRUTH, Node, Values
 
-NO_SNOOZES: Mapping[str, str] = {}
 SETTLED = {True: "true", False: "false", None: "unknown"}
 KINDS = {"number": NUMBER, "integer": NUMBER, "string": TEXT, "boolean": TRUTH}
 

@@ -1,13 +1,14 @@
 """The values that travel along the straight path. Plain and frozen; no framework.
 
-What is made for each event and never changed by `replace` is a NamedTuple: a frozen dataclass sets
-its fields one by one through `object.__setattr__`, which takes three times as long.
+What is made for each event is a NamedTuple: a frozen dataclass sets its fields one by one through
+`object.__setattr__`, which takes three times as long.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,7 @@ class SelectionReason(StrEnum):
     ACTIVE_LEARNING = "active_learning"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One validated input.
 
     `time` and `received` are seconds since 1970 in UTC; `utc_offset` is the offset in seconds
@@ -131,8 +131,10 @@ class ListHit:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+NO_SNOOZES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Orders(NamedTuple):
     """What people have ordered about this very event: list entries, snoozes, the audit's draw.
 
     `snoozes` maps a rule's code to the ISO time until which it is snoozed for the entity.
@@ -141,7 +143,7 @@ class Orders:
 
     allowed: tuple[ListHit, ...] = ()
     denied: tuple[ListHit, ...] = ()
-    snoozes: Mapping[str, str] = field(default_factory=dict)
+    snoozes: Mapping[str, str] = NO_SNOOZES
     audit_draw: float = 1.0
 
 

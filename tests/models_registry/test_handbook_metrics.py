@@ -6,7 +6,6 @@ by then are removed from the test days, as the handbook does.
 """
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def handbook():
         }
         event = parser.parse(raw, 2e9)
         if row["TX_FRAUD"]:
-            event = replace(event, known_fraud=(event.time + WEEK * DAY, np.inf))
+            event = event._replace(known_fraud=(event.time + WEEK * DAY, np.inf))
         events.append(event)
     vectors = build_many(plan, events, empty_windows(plan, events))
     return vectors, {

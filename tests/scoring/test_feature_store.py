@@ -1,6 +1,5 @@
 """What every feature store must keep, asked of each in turn."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -135,7 +134,7 @@ def test_of_a_busy_entity_what_no_feature_reads_is_not_stored(store, payments_de
         store.save(payments_detector.pk, PLAN, {key: EntityWindow(rows)})
     found = store.load(payments_detector.pk, PLAN, [key], lock=False)[key]
     [event] = parse_all(SPEC, [at(0)])
-    event = replace(event, keys={"user_id": "busy"})
+    event = event._replace(keys={"user_id": "busy"})
     oldest = found.rows[:2, 0] - rows[-1, 0]
     assert oldest[0] < -8 * DAY <= oldest[1]  # Seven days, a day for late events, and one before.
     assert np.array_equal(

@@ -2,7 +2,6 @@
 vectorised path makes of the whole history in one go, over a restart, in both stores."""
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -82,7 +81,7 @@ def offline(spec, raws, truths):
     events = [parser.parse(raw, 2e9) for raw in raws]
     delay = DELAY.total_seconds()
     events = [
-        replace(event, known_fraud=(event.time + delay, np.inf))
+        event._replace(known_fraud=(event.time + delay, np.inf))
         if truths[event.external_id][0]
         else event
         for event in events

@@ -70,7 +70,7 @@ def score_as_then(event, windows, situation):
 def decision_with(found, windows, situation):
     changes = {change.field: change.after for change in found.changes}
     amount = changes.get("amount", situation.event.amount)
-    event = replace(situation.event, fields={**situation.event.fields, **changes}, amount=amount)
+    event = situation.event._replace(fields={**situation.event.fields, **changes}, amount=amount)
     return score_as_then(event, windows, situation)
 
 

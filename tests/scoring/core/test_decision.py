@@ -119,7 +119,7 @@ def test_screening_comes_first_then_the_lists(
     ],
 )
 def test_an_approved_event_may_be_drawn_and_stays_approved(draw, orders, selected):
-    found = decide(0.1, BOUNDS, orders=replace(orders, audit_draw=draw), audit_rate=0.005)
+    found = decide(0.1, BOUNDS, orders=orders._replace(audit_draw=draw), audit_rate=0.005)
     assert (found.decision, found.selected) == (Decision.APPROVE, SelectionReason(selected))
     assert found.propensity == 0.005
 
