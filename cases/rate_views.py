@@ -14,7 +14,7 @@ from cases.exchange import plain
 from cases.exchange_rates import rates_in_force, rates_of
 from cases.rate_forms import RateForm
 from cases.selectors import currencies_without_rate
-from cases.tasks import reorder_alerts_task
+from cases.tasks import reorder_soon
 from cases.views import signed_in
 
 SET_RATE = "cases.add_exchangerate"
@@ -33,7 +33,7 @@ def exchange_rates(request: HttpRequest) -> HttpResponse:
         if form.is_valid():
             with transaction.atomic():
                 row = form.set_rate(actor=user)
-                transaction.on_commit(reorder_alerts_task.delay, robust=True)
+                reorder_soon()
             messages.success(
                 request,
                 f"One {row.currency} is {plain(row.rate)} {row.to} from now on. What waits is"

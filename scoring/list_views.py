@@ -46,7 +46,6 @@ from scoring.rule_views import (
     detector_or_404,
     said_of,
     signed_in,
-    spec_or_404,
 )
 from scoring.selectors import detector_list, find_prediction
 
@@ -59,7 +58,7 @@ PAGE_SIZE = 50
 def lists(request: HttpRequest, slug: str) -> HttpResponse:
     """The allow and the deny list of a detector; POST puts values on one of them."""
     detector = detector_or_404(slug)
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     if request.method != "POST":
         return _render_lists(request, detector, spec)
     if not request.user.has_perm("scoring.add_listentry"):
@@ -205,7 +204,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
 def policy_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask for another audit rate or other screening."""
     detector = detector_or_404(slug)
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     form = SettingsForm(request.POST)
     if form.is_valid():
         try:
@@ -228,7 +227,7 @@ def render_policy(
     request: HttpRequest, detector: Detector, extra: dict[str, Any] | None = None, status: int = 200
 ) -> HttpResponse:
     """The policy's page."""
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     screening = screening_of(detector, spec)
     initial: dict[str, Any] = {"audit_percent": round(audit_rate_of(detector, spec) * 100.0, 6)}
     if screening is not None:

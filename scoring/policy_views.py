@@ -17,7 +17,7 @@ from scoring.core.spec import DetectorSpec
 from scoring.list_forms import EventValueForm, put_on_list
 from scoring.overviews import governed_detectors, lists_in_force
 from scoring.rule_request_panels import waiting_changes
-from scoring.rule_views import back_to, signed_in, spec_or_404
+from scoring.rule_views import back_to, signed_in
 from scoring.selectors import find_prediction
 from scoring.shortfalls import list_sentence
 from scoring.standing_orders import listable_values
@@ -62,7 +62,7 @@ def list_event_value(request: HttpRequest, pk: UUID) -> HttpResponse:
     if prediction is None:
         raise Http404("There is no such prediction.")
     detector = prediction.detector
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     values = listable_values(prediction, spec)
     if not values:
         raise Http404("No value of this event can stand on a list.")

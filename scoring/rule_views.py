@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
 from accounts.typed import is_whole
-from scoring.core.reader import SpecError
 from scoring.core.rule_text import repeated
 from scoring.core.rule_values import never_carried
 from scoring.core.spec import DetectorSpec, truth_words
@@ -71,14 +70,6 @@ def detector_or_404(slug: str) -> Detector:
     return get_object_or_404(Detector, slug=slug)
 
 
-def spec_or_404(detector: Detector) -> DetectorSpec:
-    """The declaration; its rules cannot be edited while it is broken."""
-    try:
-        return detector.spec()
-    except SpecError as error:
-        raise Http404("The detector's declaration cannot be read.") from error
-
-
 def crumbs(detector: Detector, *more: tuple[str, str]) -> list[tuple[str, str]]:
     return [
         ("Detectors", reverse("detector_list")),
@@ -106,7 +97,7 @@ def rule_or_404(slug: str, code: str) -> Rule:
 def rule_new(request: HttpRequest, slug: str) -> HttpResponse:
     """A new rule. POST with `act`: `validate` and `try` change nothing, `save` makes the draft."""
     detector = detector_or_404(slug)
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     form = RuleForm(request.POST or None)
     context = new_rule_context(detector, spec, form)
     template = "scoring/rule_detail.html"
@@ -160,7 +151,7 @@ def rule_detail(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     form = RuleForm(with_code(request, code))
     act = request.POST.get("act", "save")
     if act != "save":
-        spec = spec_or_404(rule.detector)
+        spec = rule.detector.spec()
         return consider(request, rule.detector, spec, form, {"rule": rule}, act)
     if form.is_valid():
         found = form.cleaned_data
@@ -247,7 +238,7 @@ def render_rule(
 ) -> HttpResponse:
     """The page of a rule."""
     detector = rule.detector
-    spec = spec_or_404(detector)
+    spec = detector.spec()
     # One more than is shown: the oldest line tells what it changed, too.
     versions = list(rule.versions.select_related("author")[: VERSIONS_SHOWN + 1])
     for version in versions:

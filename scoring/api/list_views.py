@@ -11,12 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api_errors import Conflict, ValidationProblem
+from accounts.api_errors import ValidationProblem
 from accounts.body import Text, valid
 from accounts.models import User
 from accounts.query import one_of, whole
 from scoring.api.asking import ERRORS, field_errors
-from scoring.core.reader import SpecError
 from scoring.models import Detector
 from scoring.ordering import (
     ABSENT,
@@ -226,6 +225,4 @@ def _done(service: Any, slug: str, asked: dict[str, Any], request: Request) -> l
         done: list[Outcome] = service(_detector(slug), **asked, author=cast(User, request.user))
     except PolicyRefused as refusal:
         raise ValidationProblem(field_errors(refusal.problems)) from refusal
-    except SpecError as error:
-        raise Conflict("The detector's declaration cannot be read.") from error
     return done

@@ -12,6 +12,7 @@ from accounts.models import AuditEntry
 from cases.case_alerts import open_case
 from cases.models import Alert
 from cases.rate_models import ExchangeRate
+from cases.reordering import reorder_alerts
 from models_registry.integrity import check_integrity
 from tests.cases.rates import alert_in, declared
 
@@ -30,8 +31,9 @@ def text_of(answer):
 
 
 def test_an_admin_sets_a_rate_and_what_waits_is_ordered_anew(
-    client, admin, django_capture_on_commit_callbacks
+    client, admin, monkeypatch, django_capture_on_commit_callbacks
 ):
+    monkeypatch.setattr("cases.tasks.send_soon", lambda send, name, args: reorder_alerts())
     alert_in("a", "JPY")
     client.force_login(admin)
     with django_capture_on_commit_callbacks(execute=True):
@@ -89,8 +91,9 @@ def test_a_rate_is_added_in_the_admin_never_changed(client, admin):
     assert client.get(ADMIN_URL).status_code == 200
 
 
-def test_a_silent_broker_holds_nobody_up_who_adds_a_rate_in_the_admin(
-    client, admin, monkeypatch, django_capture_on_commit_callbacks
+@pytest.mark.parametrize("page", [URL, f"{ADMIN_URL}add/"])
+def test_a_silent_broker_holds_nobody_up_who_sets_a_rate(
+    client, admin, monkeypatch, django_capture_on_commit_callbacks, page
 ):
     asked, speaks = [], Event()
 
@@ -102,7 +105,7 @@ def test_a_silent_broker_holds_nobody_up_who_adds_a_rate_in_the_admin(
     client.force_login(admin)
     began = time.monotonic()
     with django_capture_on_commit_callbacks(execute=True):
-        client.post(f"{ADMIN_URL}add/", {"currency": "JPY", "rate": "0.0067"})
+        client.post(page, {"currency": "JPY", "rate": "0.0067"})
     waited = time.monotonic() - began
     speaks.set()
     assert (asked, ExchangeRate.objects.count()) == (["cases.reorder_alerts"], 1)

@@ -103,6 +103,19 @@ def test_pages_of_versions_say_what_cannot_be_read_and_what_to_do(client, owner,
         assert TOLD in answer.content.decode(), page
 
 
+def test_rules_lists_and_policies_say_why_they_cannot_be_shown(keyed, champion):
+    break_declaration(champion)
+    client, headers = keyed
+    for page in ("rules/new/", "lists/", "policy/"):
+        answer = client.get(f"/detectors/payments/{page}")
+        assert (answer.status_code, TOLD in answer.content.decode()) == (409, True), page
+    entry = {"kind": "deny", "field": "user_id", "values": ["u"], "reason": "stolen"}
+    answer = client.post(
+        "/api/v1/detectors/payments/list-entries", entry, "application/json", headers=headers
+    )
+    assert (answer.status_code, GONE in answer.json()["detail"]) == (409, True)
+
+
 def test_what_needs_the_declaration_is_refused_and_says_why(client, owner, api, versions):
     break_declaration(versions[1].detector)
     client.force_login(owner)
