@@ -253,8 +253,8 @@ def _labels(
     )
     count = _events_labelled(rows, most=policy.labels)
     met = count >= policy.labels
-    counted = _counted(count, "matured label")
-    return met, f"{'at least ' * met}{counted} came since {newest.label}"
+    counted = _counted(count, "label")
+    return met, f"{'at least ' * met}{counted} matured since {newest.label}"
 
 
 def _events_labelled(rows: QuerySet[Label], *, most: int) -> int:

@@ -94,7 +94,7 @@ def test_new_matured_labels_make_it_due_and_the_reason_says_how_many(cards_detec
     label_old_events(cards_detector, 2)
     assert is_due(cards_detector, now=timezone.now()) == ""
     label_old_events(cards_detector, 1)
-    assert is_due(cards_detector, now=timezone.now()) == "at least 3 matured labels came since v3"
+    assert is_due(cards_detector, now=timezone.now()) == "at least 3 labels matured since v3"
 
 
 def test_labels_of_events_too_young_to_count_do_not(cards_detector):
@@ -112,7 +112,7 @@ def test_a_label_told_before_training_counts_once_its_event_matures_after_it(car
     label_old_events(cards_detector, 1)
     now = timezone.now()
     Label.objects.update(recorded_at=now - timedelta(days=3), event_time=now - timedelta(days=8))
-    assert is_due(cards_detector, now=now) == "at least 1 matured label came since v3"
+    assert is_due(cards_detector, now=now) == "at least 1 label matured since v3"
     Label.objects.update(event_time=now - timedelta(days=20))
     assert is_due(cards_detector, now=now) == ""
 
@@ -170,7 +170,7 @@ def test_while_one_trains_the_outlook_says_which_job(cards_detector):
     job = request_training(cards_detector, requested_by=None)
     said = outlook(cards_detector, given, now=timezone.now())
     assert said.sentence == (
-        "Nothing would start now, although at least 1 matured label came since v3:"
+        "Nothing would start now, although at least 1 label matured since v3:"
         f" Job {job.pk} is training it."
     )
 
@@ -252,7 +252,7 @@ def test_when_an_imported_version_was_trained_says_nothing_of_this_detector(
     assert is_due(cards_detector, now=timezone.now()) == ""
     label_old_events(cards_detector, 1)
     retrain_due()
-    assert Job.objects.get().params["reason"] == "at least 1 matured label came since v3"
+    assert Job.objects.get().params["reason"] == "at least 1 label matured since v3"
 
 
 def test_moved_thresholds_are_no_training_and_the_newest_goes_by_time(cards_detector):
@@ -282,7 +282,7 @@ def test_no_more_labels_are_counted_than_the_policy_asks_for(cards_detector):
     label_old_events(cards_detector, 4)
     with CaptureQueriesContext(connection) as queries:
         found = outlook(cards_detector, given, now=timezone.now())
-    assert found.triggers[0].text == "at least 2 matured labels came since v3"
+    assert found.triggers[0].text == "at least 2 labels matured since v3"
     counting = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
     assert counting and all("LIMIT 2" in sql for sql in counting)
 
@@ -298,7 +298,7 @@ def test_an_event_that_was_labelled_again_and_again_is_one(cards_detector):
     assert not is_due(cards_detector, now=timezone.now())
     label_old_events(cards_detector, 1)
     found = outlook(cards_detector, given, now=timezone.now())
-    assert found.triggers[0].text == "at least 2 matured labels came since v3"
+    assert found.triggers[0].text == "at least 2 labels matured since v3"
 
 
 def test_labels_since_a_training_are_found_by_an_index(cards_detector):

@@ -39,7 +39,7 @@ def test_labels_and_versions_of_other_detectors_are_no_reason_here(elsewhere, ca
     found = told(elsewhere, given)
     assert [trigger.reason for trigger in found.triggers if trigger.on] == ["", ""]
     texts = {trigger.name: trigger.text for trigger in found.triggers}
-    assert texts["labels"] == "0 matured labels came since v3"
+    assert texts["labels"] == "0 labels matured since v3"
     assert texts["age"] == "v3 is 30 days old and no label came since"
 
 
@@ -91,7 +91,7 @@ def test_the_outlook_says_what_would_start_and_what_holds_it_back(cards_detector
         f"Nothing would start now. The quiet time after the last training ends on {ends} UTC."
     )
     label_old_events(cards_detector, 1)
-    because = "at least 1 matured label came since v1"
+    because = "at least 1 label matured since v1"
     assert told(cards_detector, given, now=later).sentence == (
         f"A training would start now, because {because}."
     )
@@ -170,7 +170,7 @@ def test_an_old_label_of_an_old_event_is_no_new_one(cards_detector):
     found = {
         trigger.name: trigger.text for trigger in told(cards_detector, given, now=later).triggers
     }
-    assert found["labels"] == "at least 1 matured label came since v1"
+    assert found["labels"] == "at least 1 label matured since v1"
     assert found["age"] == "v1 is 9 days old and labels came since"
 
 
@@ -185,7 +185,7 @@ def test_the_clock_finds_nothing_to_do_where_a_trigger_has_just_had_it_trained(
     retrain_due()
     job = Job.objects.get()
     assert job.params["reason"] == (
-        "at least 1 matured label came since v3, and v3 is 30 days old and labels came since"
+        "at least 1 label matured since v3, and v3 is 30 days old and labels came since"
     )
     Job.objects.update(status="succeeded")
     retrain_on_time("cards")

@@ -98,7 +98,7 @@ def test_a_running_training_shows_its_stage_and_asks_on(client, owner, payments_
 
 
 def test_a_running_training_tells_why_and_about_how_long(client, owner, payments_detector):
-    reason = "512 matured labels came since v3"
+    reason = "512 labels matured since v3"
     job = claim_job(request_training(payments_detector, requested_by=None, reason=reason).pk)
     started = timezone.now() - timedelta(seconds=60)
     log = [{"at": "2026-01-01T10:20:30+00:00", "text": "4,000 events"}]

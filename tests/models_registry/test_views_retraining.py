@@ -155,7 +155,7 @@ def test_what_would_happen_is_told_without_saving(client, owner, champion):
         text_of(client.post(PAGE, GIVEN | {"labels": count, "preview": "1"}))
         for count in ("1", "99")
     )
-    assert f"would start now, because at least 1 matured label came since {version.label}." in few
+    assert f"would start now, because at least 1 label matured since {version.label}." in few
     assert "Nothing would start now." in many
     assert "not saved" in few
     assert "The clock keeps its times." in few
@@ -163,13 +163,13 @@ def test_what_would_happen_is_told_without_saving(client, owner, champion):
 
 
 def test_past_trainings_stand_with_their_reasons(client, analyst, champion):
-    job = request_training(champion, requested_by=None, reason="3 matured labels came since v3")
+    job = request_training(champion, requested_by=None, reason="3 labels matured since v3")
     version = VersionFactory(detector=champion, job=job)
     run_job(job.pk, lambda job, progress: {"version": version.pk})
     client.force_login(analyst)
-    assert "3 matured labels came since v3" in text_of(client.get(PAGE))
+    assert "3 labels matured since v3" in text_of(client.get(PAGE))
     page = text_of(client.get(version.get_absolute_url()))
-    assert "because 3 matured labels came since v3" in page
+    assert "because 3 labels matured since v3" in page
 
 
 def test_a_declaration_that_cannot_be_read_is_told(client, owner, champion):
