@@ -103,7 +103,7 @@ def test_labels_of_events_too_young_to_count_do_not(cards_detector):
     label_old_events(cards_detector, 1)
     Label.objects.update(event_time=timezone.now() - timedelta(days=1))
     assert is_due(cards_detector, now=timezone.now()) == ""
-    assert "1 matured label" in is_due(cards_detector, now=timezone.now() + WEEK)
+    assert "1 label matured" in is_due(cards_detector, now=timezone.now() + WEEK)
 
 
 def test_a_label_told_before_training_counts_once_its_event_matures_after_it(cards_detector):

@@ -40,7 +40,7 @@ def test_events_that_matured_while_it_was_trained_count_for_the_next(cards_detec
     Label.objects.update(event_time=event_time, recorded_at=event_time + timedelta(hours=1))
     assert is_due(cards_detector, now=timezone.now()) == ""
     read_before(version, hours=2)
-    assert "1 matured label" in is_due(cards_detector, now=timezone.now())
+    assert "1 label matured" in is_due(cards_detector, now=timezone.now())
 
 
 def test_an_alarm_that_began_while_a_version_was_trained_makes_the_next_due(cards_detector):
