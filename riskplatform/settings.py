@@ -394,7 +394,6 @@ STORAGES = {
 }
 USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
 USE_I18N = False  # One language: without catalogues numbers and ages are written faster.
 LOGGING = logging_of(env.choice("LOG_LEVEL", default="INFO", of=LEVELS))
 ENVIRONMENT = env("RISK_ENVIRONMENT", default="demo" if EMBEDDED else "production")

@@ -217,32 +217,6 @@ def test_the_list_of_rules_has_room_for_all_its_columns(sign_in: SignIn, platfor
         assert table.evaluate(CUT_CELLS) == [], width
 
 
-def test_on_paper_a_case_has_its_facts_and_nothing_to_press(sign_in: SignIn) -> None:
-    page = sign_in("lead")
-    page.emulate_media(media="print")
-    page.goto("/cases/1/")
-    expect(page.locator("main").get_by_text("Total at risk")).to_be_visible()
-    assert page.locator("main :is(.button, textarea):visible").all_inner_texts() == []
-
-
-def test_who_works_in_the_dark_prints_dark_words_on_white(sign_in: SignIn) -> None:
-    page = sign_in("lead")
-    page.evaluate("localStorage.setItem('risk-theme', 'dark')")
-    page.goto("/cases/1/")
-    panel, head = page.locator("main .panel").first, page.locator("main .panel h2").first
-    root, white = page.locator("html"), "rgb(255, 255, 255)"
-    expect(panel).not_to_have_css("background-color", white)
-    page.emulate_media(media="print")
-    expect(panel).to_have_css("background-color", white)
-    ink = head.evaluate("e => getComputedStyle(e).color.match(/[0-9]+/g).slice(0, 3).map(Number)")
-    assert max(ink) < 90
-    page.emulate_media(media="screen")
-    expect(root).to_have_attribute("data-bs-theme", "dark")
-    for event, theme in (("beforeprint", "light"), ("afterprint", "dark")):
-        page.evaluate("name => window.dispatchEvent(new Event(name))", event)
-        expect(root).to_have_attribute("data-bs-theme", theme)
-
-
 def test_on_a_phone_the_acts_on_a_row_do_not_lie_on_the_rows(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     page.set_viewport_size(PHONE)

@@ -9,7 +9,8 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from cases.models import Alert
 from tests.cases.alerts import alert_of, case_of, waiting
-from tests.cases.test_reporting import rows_of, sheet_of, url
+from tests.cases.test_exported_tables import rows_of, sheet_of
+from tests.cases.test_reporting import url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 
