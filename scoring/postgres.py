@@ -40,6 +40,9 @@ ARRAY: Final = struct.Struct(">5i")
 """Dimensions, whether there are nulls, type of the elements, elements, number of the first one."""
 AS_TEXT, AS_BINARY = 0, 1
 MOST_PREPARED: Final = 300
+MOST_KEPT: Final = 2 * 1024 * 1024
+"""Bytes of a COPY that are kept for the server, more than a batch has: a connection never gives
+their memory back."""
 
 
 @dataclass(slots=True)
@@ -159,14 +162,22 @@ def execute(
 
 
 class _Eager(LibpqWriter):
-    """Sends what the server takes at once, and keeps the rest until the end: the next piece is made
-    meanwhile."""
+    """Sends what the server takes at once and keeps the rest: the next piece is made meanwhile.
+
+    Whoever waits for the server lends the turn to compute.
+    """
+
+    def __init__(self, cursor: "psycopg.Cursor[Row]") -> None:
+        super().__init__(cursor, flush_threshold=0)  # Its `write` waits until all is sent.
+        self._kept = 0
 
     def write(self, data: Buffer) -> None:
-        if self._pgconn.put_copy_data(data):
-            self._pgconn.flush()
-        else:  # libpq has no room to keep it.
+        if self._kept < MOST_KEPT and self._pgconn.put_copy_data(data):
+            self._kept = self._kept + len(data) if self._pgconn.flush() else 0
+            return
+        with turns.of_batches.lent():
             super().write(data)
+        self._kept = 0
 
     def finish(self, exc: BaseException | None = None) -> None:
         with turns.of_batches.lent():

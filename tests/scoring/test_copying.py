@@ -7,9 +7,9 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from django.db import DataError, connection, models
+from django.db import DataError, connection, models, transaction
 
-from scoring import writer
+from scoring import postgres, writer
 from scoring.copying import CHUNK, HEADER, TRAILER, copied, writers
 from scoring.models import Label, Prediction
 from tests.factories import payment, scored
@@ -138,3 +138,21 @@ def test_what_is_one_object_in_all_rows_is_written_once():
 def test_no_rows_are_a_header_and_a_trailer():
     [whole] = copied([], ())
     assert whole.startswith(b"PGCOPY") and whole.endswith(TRAILER)
+
+
+@on_postgres
+@pytest.mark.django_db
+def test_what_the_server_is_slow_to_take_arrives_whole(payments_detector, monkeypatch):
+    monkeypatch.setattr(postgres, "MOST_KEPT", 0)
+    rows = [like(scored("payments", payment()), i) for i in range(1, 3 * CHUNK)]
+    assert as_stored(rows) == [values_of(row) for row in rows]
+
+
+@on_postgres
+@pytest.mark.django_db(transaction=True)
+def test_an_error_while_rows_are_made_leaves_none_and_a_connection_that_works(payments_detector):
+    rows = [like(scored("payments", payment()), i) for i in range(1, 3 * CHUNK)]
+    rows[-1].score = "no number"
+    with pytest.raises(struct.error), transaction.atomic():
+        writer.write_predictions(rows)
+    assert not Prediction.objects.filter(external_id__startswith="copied-").exists()
