@@ -104,6 +104,8 @@ def work_queue_detail(request: HttpRequest, pk: int | None = None) -> HttpRespon
             return redirect(queue)
     elif request.method == "POST":
         mark = request.POST.get("read", mark)[:40]  # What was read is still that.
+        if "time_zone" in form.errors:  # The form wrote into the row what is none.
+            queue.time_zone = form.initial["time_zone"]
     status = 422 if request.method == "POST" else 200
     return _render_queue(request, queue, form, status=status, mark=mark)
 
