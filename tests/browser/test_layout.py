@@ -84,6 +84,16 @@ WIDE_LISTS = (
 )
 SIDEWAYS = """() => [...document.querySelectorAll(".table-scroll:has(table), .stage")]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel || one.className)"""
+CHALLENGED = """() => {
+  const row = document.querySelector("[aria-label^='Versions of'] tbody tr"), cells = row.cells;
+  const tell = (place, html) => { cells[place].innerHTML = html; };
+  tell(0, "<a href='#'>v128</a>"); tell(1, "<span class='tag is-action'>Challenger</span>");
+  tell(4, "<span class='muted'>−0.0123, not sure</span>"); tell(6, "100.0 %");
+  tell(7, "$ 1,234"); tell(9, `<span>99.1 % of 12,345<br><span class="more">
+    <span class="nowrap">+1,234</span> <span class="nowrap">−1,234</span> alerts</span><br>
+    <span class="more">superseded</span></span>`);
+}"""
+"""The widest that a row of versions is like: a challenger that was in shadow."""
 CUT_CELLS = """table => [...table.querySelectorAll("th, td")]
   .filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"""
 ROOMY = """least => {
@@ -166,6 +176,17 @@ def test_no_list_is_wider_than_the_window_of_a_laptop(
     for address in WIDE_LISTS:
         page.goto(address)
         assert page.evaluate(SIDEWAYS) == [], address
+
+
+@pytest.mark.parametrize("width", [900, 1280])
+def test_a_challenger_makes_the_versions_no_wider_than_the_window(
+    sign_in: SignIn, width: int
+) -> None:
+    page = sign_in("owner")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/models/")
+    page.evaluate(CHALLENGED)
+    assert page.evaluate(SIDEWAYS) == []
 
 
 def test_on_a_phone_no_list_scrolls_sideways_and_its_numbers_are_named(sign_in: SignIn) -> None:

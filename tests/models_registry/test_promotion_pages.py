@@ -206,7 +206,11 @@ def test_a_shadow_is_shown_on_the_version_and_in_the_list(client, analyst, versi
     client.force_login(analyst)
     listed = client.get(reverse("model_list")).content.decode()
     assert f"% of {len(rows)}" in listed
-    assert f"+{shadow.more} \N{MINUS SIGN}{shadow.less} alerts" in listed
+    more, less = (
+        f'<span class="nowrap">{n}</span>'
+        for n in (f"+{shadow.more}", f"\N{MINUS SIGN}{shadow.less}")
+    )
+    assert f"{more} {less} alerts" in " ".join(listed.split())
 
 
 def test_what_serves_is_no_longer_in_shadow(client, owner, versions):
