@@ -22,6 +22,7 @@ from accounts.usernames import folded
 
 ACTIVE, INACTIVE = "yes", "no"
 LIVE, ENDED = "live", "ended"
+BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
 CLOCKS: Final = timedelta(minutes=10)
 """How far the clocks of our processes may differ: entries are in order of number, not of time."""
 
@@ -44,6 +45,11 @@ def list_users(*, q: str = "", role: str = "", active: str = "") -> QuerySet[Use
     if active:
         rows = rows.filter(is_active=active == ACTIVE)
     return rows
+
+
+def holders_of(permission: str) -> QuerySet[User]:
+    """Active users who have the permission, `app.codename`, by role or by themselves."""
+    return User.objects.with_perm(permission, backend=BACKEND)
 
 
 def role_names(user: User) -> list[str]:

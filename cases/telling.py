@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.quantities import in_percent
+from accounts.selectors import holders_of
 from cases.case_models import CaseApproval
 from cases.models import Alert, Case, CaseEvent
 from cases.queue_models import AlertComment, Closing
@@ -19,7 +20,6 @@ from notifications.services import notify
 from scoring.core.types import RISK_LEVELS, RiskLevel
 from scoring.models import Prediction
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 CRITICAL = RISK_LEVELS.index(RiskLevel.CRITICAL)
 MOST_EVENTS = 100
 """Of an alert, in one message."""
@@ -130,7 +130,7 @@ def tell_closing_asked(asked: CaseApproval, *, actor: User) -> None:
         text=f"{actor.name} asks to close it. {stake} at risk.",
         url=case.get_absolute_url(),
         about=_detectors(case.alerts.all()),
-        users=User.objects.with_perm("cases.approve_case", backend=BACKEND),
+        users=holders_of("cases.approve_case"),
         actor=actor,
         data={"case": case.pk, "approval": asked.pk},
     )

@@ -161,8 +161,10 @@ def check_drift_everywhere() -> None:
     for detector in Detector.objects.filter(enabled=True):
         try:
             announce_job(request_drift_check(detector, requested_by=None))
-        except NoModel:
-            continue
+        except NoModel as error:
+            if error.__cause__ is None:  # Rules alone serve it.
+                continue
+            logger.warning("%s cannot be checked for drift: %s", detector.slug, error)
         except SpecError as error:
             logger.warning("%s cannot be checked for drift: %s", detector.slug, error)
 

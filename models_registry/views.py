@@ -53,9 +53,9 @@ PAGE_SIZE = 50
 HISTORY = 20
 TOO_LONG = "The reason is too long."
 NOBODY = 0
+"""The id of no version."""
 COMMITTEE = "mean_with"
 """The parameter that holds whole sets of parameters: the page counts them."""
-"""The id of no version."""
 ENDS = {"succeeded": "is done", "failed": "failed", "cancelled": "was cancelled"}
 FOLLOWED = ("judging", "comparing")
 """Regions that follow a job of a version: its evaluation, and its comparison on live traffic."""

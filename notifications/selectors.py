@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from accounts.models import User
+from accounts.selectors import holders_of
 from notifications.kinds import KINDS, Channel, Kind
 from notifications.models import Delivery, Notification, Preference, Receipt, Route
 
@@ -40,9 +41,7 @@ def allowed_users(
     kind: Kind, *, users: Iterable[User] | None, roles: Collection[str]
 ) -> list[User]:
     """Who may be told of `kind` among `users`, or among those who have one of `roles`."""
-    may = User.objects.with_perm(
-        kind.permission, backend="django.contrib.auth.backends.ModelBackend"
-    ).filter(is_active=True)
+    may = holders_of(kind.permission).filter(is_active=True)
     if users is not None:
         return list(may.filter(pk__in={user.pk for user in users}).order_by("pk"))
     return list(may.filter(groups__name__in=roles).distinct().order_by("pk")) if roles else []

@@ -1,6 +1,7 @@
 """`manage.py`: what an operator can mend is said in a sentence, not in a traceback.
 
-A setting that was refused, a database that is not there or was not prepared for this version.
+A setting that was refused, a database that is not there or was not prepared for this version, a
+declaration or a bundle that is stored and cannot be read any more.
 Everything else is a bug and shows where it is, as `--traceback` does of these too.
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 
 NOT_PREPARED = "The database is not prepared for this version: run `manage.py prepare`"
 LACKS = ("no such table", "no such column")
@@ -21,7 +22,7 @@ def run(argv: Sequence[str]) -> None:
     """Run the command. Exits with 1 where it cannot, and says why."""
     try:
         execute_from_command_line(list(argv))
-    except (ImproperlyConfigured, DatabaseError, InterfaceError) as error:
+    except Exception as error:
         told = None if "--traceback" in argv else explain(error)
         if told is None:
             raise
@@ -33,9 +34,19 @@ def explain(error: Exception) -> str | None:
     said = " ".join(str(error).split())
     if isinstance(error, ImproperlyConfigured):
         return f"A setting is refused. {said}"
+    if _is_unreadable(error):
+        return said
     state = getattr(error.__cause__, "sqlstate", None)
     if state in LACKS_STATES or said.startswith(LACKS):
         return f"{NOT_PREPARED} ({said})."
     if isinstance(error, OperationalError | InterfaceError):
         return f"The database cannot be used: {said}"
     return None
+
+
+def _is_unreadable(error: Exception) -> bool:
+    # Only here: what they bring along would make every command begin later.
+    from scoring.core.bundle import BundleError
+    from scoring.core.reader import UnreadableDeclaration
+
+    return isinstance(error, BundleError | UnreadableDeclaration)

@@ -172,7 +172,7 @@ class _Eager(LibpqWriter):
         self._kept = 0
 
     def write(self, data: Buffer) -> None:
-        if self._kept < MOST_KEPT and self._pgconn.put_copy_data(data):
+        if self._kept + len(data) <= MOST_KEPT and self._pgconn.put_copy_data(data):
             self._kept = self._kept + len(data) if self._pgconn.flush() else 0
             return
         with turns.of_batches.lent():

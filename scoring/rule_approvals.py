@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.selectors import still_may
+from accounts.selectors import holders_of, still_may
 from accounts.services import record_audit
 from scoring.core.types import Stage
 from scoring.models import Detector
@@ -37,9 +37,10 @@ from scoring.rule_editing import (
 )
 from scoring.rule_outdating import end_if_outdated, live_of
 from scoring.rule_request_models import RuleRequest
-from scoring.rule_telling import MAY_DECIDE, tell_asked, tell_decided
+from scoring.rule_telling import tell_asked, tell_decided
 
 LEAST_REASON = 10
+MAY_DECIDE = "scoring.change_rule"
 ASK_AGAIN = "The request is outdated: ask again."
 Kind, Status = RuleRequest.Kind, RuleRequest.Status
 
@@ -243,7 +244,7 @@ def _begin(asked: RuleRequest) -> RuleRequest:
     if asked.alone:
         return _carry_out(asked, actor=asked.requested_by, note="")
     _record(asked.requested_by, "rule.change_requested", asked, {"reason": asked.reason})
-    tell_asked(asked)
+    tell_asked(asked, to=[one for one in holders_of(MAY_DECIDE) if not why_not(asked, one)])
     return asked
 
 

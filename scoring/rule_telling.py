@@ -1,6 +1,8 @@
 """What of requests about rules is told to people and other systems, and their words. Who is told,
 and how, is for `notifications`."""
 
+from collections.abc import Collection
+
 from django.urls import reverse
 
 from accounts.models import User
@@ -8,12 +10,10 @@ from notifications.services import notify
 from scoring.core.types import Stage
 from scoring.rule_request_models import RuleRequest
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-MAY_DECIDE = "scoring.change_rule"
 Kind = RuleRequest.Kind
 
 
-def tell_asked(asked: RuleRequest) -> None:
+def tell_asked(asked: RuleRequest, *, to: Collection[User]) -> None:
     """A change waits for a second person: whoever may be that one is told."""
     why = f" “{asked.reason}”" if asked.reason else ""
     notify(
@@ -23,7 +23,7 @@ def tell_asked(asked: RuleRequest) -> None:
         text=f"{asked.requested_by.name} asks for it.{why}",
         url=line_of(asked),
         about=asked.detector.slug,
-        users=User.objects.with_perm(MAY_DECIDE, backend=BACKEND),
+        users=to,
         actor=asked.requested_by,
         data={"request": asked.pk, "kind": asked.kind},
     )

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ def score_events(
     OperationalError.
     """
     call = Call(slug, raws, announce)
-    with turns.of_batches.taken() if len(raws) >= MOST_GROUPED else nullcontext():
+    with _turn_of(call):
         call.read(deployment.latest(slug))
     if call.outcomes or not call.items:
         # Whoever is refused is refused by what serves now.
@@ -95,12 +95,18 @@ def _score_alone(call: Call, *, patience: float) -> None:
     """Score one call. While its windows are made anew it waits here, up to `patience` seconds at a
     time (0: without end), and not in a group, where calls of other detectors would wait with it."""
     for _ in range(ATTEMPTS):
-        with turns.of_batches.taken():
+        with _turn_of(call):
             score_calls([call])
         if call.serving is None or not isinstance(call.error, WindowsBusy):
             return
         if not wait_for_windows(call.serving.detector_id, patience):
             return
+
+
+def _turn_of(call: Call) -> AbstractContextManager[None]:
+    """The turn to compute, for a batch whose waits lend it."""
+    is_batch = len(call.raws) >= MOST_GROUPED and postgres.is_used()
+    return turns.of_batches.taken() if is_batch else nullcontext()
 
 
 def score_calls(calls: Sequence[Call]) -> None:

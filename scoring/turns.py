@@ -1,8 +1,9 @@
-"""Large calls compute in turns, one at a time in a process.
+"""Batches compute in turns, one at a time in a process, where PostgreSQL stores them.
 
 The interpreter runs one thread at a time. Two batches that compute side by side hand it to each
 other every few milliseconds, and each time find the processor's caches full of what the other
-made. So a thread that has a batch takes the turn, and lends it while it waits for the database.
+made. So a thread that has a batch takes the turn, and lends it while it waits for the server
+(scoring/postgres.py).
 """
 
 import threading
@@ -11,8 +12,8 @@ from contextlib import contextmanager
 from typing import Final
 
 PATIENCE: Final = 0.5
-"""Seconds after which a thread goes on without its turn: whoever has it may wait for something that
-this thread holds."""
+"""Seconds after which a thread goes on without its turn, to the end of what it does: whoever has it
+may wait for something that this thread holds."""
 
 
 class Turns:
@@ -26,18 +27,16 @@ class Turns:
     @contextmanager
     def taken(self) -> Iterator[None]:
         """The turn is this thread's, once it comes. Not to be nested."""
-        self._thread.takes_part = True
         self._take()
         try:
             yield
         finally:
-            self._thread.takes_part = False
             self._give()
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Others may have the turn while this thread waits; nothing if it takes part in none."""
-        if not getattr(self._thread, "takes_part", False):
+        """Others may have the turn while this thread waits; nothing where it has none."""
+        if not getattr(self._thread, "has_it", False):
             yield
             return
         self._give()

@@ -13,6 +13,7 @@ from scoring.core.encoder import Encoder
 LEAST_ROWS: Final = 50
 LEAST_POSITIVES: Final = 10
 """Fewer say nothing about recall or ranking: counts are given alone."""
+ALL_OTHERS: Final = "all others"
 
 FloatArray = NDArray[np.float64]
 
@@ -36,16 +37,20 @@ def subgroup_metrics(
     `vectors` float64[n, k], `labels` 0, 1 or -1 (unknown) and `risk` float64[n]; `names` [k]. A
     group has `level`, `rows`, `positives`, `alert_rate`; `precision`, `recall`,
     `average_precision` of those with a label too where 10 positives or more allow it, else they
-    are None, as is what no legitimate event tells. Groups of fewer than 50 are left out, and no
-    other: the one that a model fails is mostly none of the largest.
+    are None, as is what no legitimate event tells. Levels without a name (rare in training, or
+    missing) are one group, ALL_OTHERS. Groups of fewer than 50 are left out, and none else: the one
+    that a model fails is mostly not among the largest.
     """
     found = []
     for feature, known in levels.items():
         values = vectors[:, names.index(feature)]
         groups = [
             _group(name, labels[rows], risk[rows], review)
-            for code, name in known.items()
-            if (rows := values == code).sum() >= LEAST_ROWS
+            for name, rows in (
+                *((name, values == code) for code, name in known.items()),
+                (ALL_OTHERS, ~np.isin(values, list(known))),
+            )
+            if rows.sum() >= LEAST_ROWS
         ]
         groups.sort(key=lambda group: -int(group["rows"]))
         if groups:

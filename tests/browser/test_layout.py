@@ -88,9 +88,9 @@ CHALLENGED = """() => {
   const row = document.querySelector("[aria-label^='Versions of'] tbody tr"), cells = row.cells;
   const tell = (place, html) => { cells[place].innerHTML = html; };
   tell(0, "<a href='#'>v128</a>"); tell(1, "<span class='tag is-action'>Challenger</span>");
-  tell(4, "<span class='muted'>−0.0123, not sure</span>"); tell(6, "100.0 %");
+  tell(4, "<span class='muted'>&minus;0.0123, not sure</span>"); tell(6, "100.0 %");
   tell(7, "$ 1,234"); tell(9, `<span>99.1 % of 12,345<br><span class="more">
-    <span class="nowrap">+1,234</span> <span class="nowrap">−1,234</span> alerts</span><br>
+    <span class="nowrap">+1,234</span> <span class="nowrap">&minus;1,234</span> alerts</span><br>
     <span class="more">superseded</span></span>`);
 }"""
 """The widest that a row of versions is like: a challenger that was in shadow."""

@@ -182,7 +182,7 @@ def test_integrity_tells_of_a_bundle_whose_declaration_is_of_an_older_release(
 
 
 def test_sweeps_go_on_with_the_detectors_that_can_be_read(
-    versions, fraud_detector, payments_digest, monkeypatch
+    versions, fraud_detector, payments_digest, monkeypatch, caplog
 ):
     asked = []
     monkeypatch.setattr("models_registry.tasks.announce_job", asked.append)
@@ -194,6 +194,7 @@ def test_sweeps_go_on_with_the_detectors_that_can_be_read(
     check_drift_everywhere()
     retrain_due()
     assert [job.params["detector"] for job in asked] == ["fraud"]
+    assert "payments cannot be checked for drift: No bundle of payments loads." in caplog.text
 
 
 def test_a_declaration_that_is_loaded_again_mends_it(versions, payments_digest):

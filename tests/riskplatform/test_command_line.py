@@ -10,6 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DataError, OperationalError, ProgrammingError
 
 from riskplatform.command_line import NOT_PREPARED, explain
+from scoring.core.reader import UnreadableDeclaration
+from scoring.deployment import NothingServes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -61,6 +63,8 @@ def of_postgresql(state):
         (OperationalError("no such column: a.b"), NOT_PREPARED),
         (OperationalError("connection refused\n\tIs it running?"), "refused Is it running?"),
         (ImproperlyConfigured("X must be set."), "A setting is refused. X must be set."),
+        (UnreadableDeclaration("payments", [("event", "gone")]), "The declaration of payments"),
+        (NothingServes("No bundle of payments loads."), "No bundle of payments loads."),
     ],
 )
 def test_what_an_operator_can_mend_is_told(error, told):

@@ -44,6 +44,13 @@ def test_who_may_decide_hears_that_a_change_waits(payments_detector, lead, secon
     assert news.url == f"{reverse('policy', args=['payments'])}#request-{asked.pk}"
 
 
+def test_who_wrote_what_would_go_live_is_not_asked_for_it(draft, lead, second):
+    draft.author = second
+    draft.save(update_fields=["author"])
+    request_move(draft, to="live", seen="draft", actor=lead)
+    assert told_to(second) == []
+
+
 def test_who_asked_hears_that_it_was_refused_by_whom_and_why(live, lead, second):
     asked = request_thresholds(live.rule, parameters={"limit": 800}, base=1, actor=lead)
     refuse_request(asked, actor=second, note="Too high.")

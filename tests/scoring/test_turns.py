@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 
 from scoring import postgres, turns
 from scoring.models import EntityState, Prediction
-from scoring.services import MOST_GROUPED, Scored, score_events
+from scoring.services import MOST_GROUPED, Outcome, Scored, score_events
 from scoring.turns import Turns
 from tests.factories import fraud, payment
 
@@ -81,9 +81,9 @@ def test_a_turn_that_does_not_come_is_not_waited_for_without_end():
         kept = pool.submit(keep)
         assert has.wait(LONG)
         began = monotonic()
-        with turn.taken(), turn.lent():
-            pass
-        assert 0.1 <= monotonic() - began < LONG
+        with turn.taken(), turn.lent(), turn.lent():
+            waited = monotonic() - began
+        assert 0.05 <= waited < LONG
         release.set()
         kept.result(LONG)
     with turn.taken(), ThreadPoolExecutor(1) as pool:  # Nothing was given back that was not there.
@@ -114,16 +114,9 @@ def test_a_batch_that_waits_for_anothers_windows_holds_up_no_batch(
     monkeypatch.setattr(turns, "of_batches", Turns(LONG))
     score_events("payments", [payment(user_id="busy")])
     with ThreadPoolExecutor(1) as pool:
-
-        def behind() -> list[object]:
-            try:
-                return list(score_events("payments", many("w", user_id="busy")))
-            finally:
-                connections.close_all()
-
         with transaction.atomic():
             list(EntityState.objects.select_for_update())
-            waiting = pool.submit(behind)
+            waiting = pool.submit(score_and_leave, "payments", many("w", user_id="busy"))
             until_somebody_waits()
             found = score_in_another_thread("fraud", [fraud() for _ in range(MOST_GROUPED)])
             assert all(isinstance(outcome, Scored) for outcome in found)
@@ -133,8 +126,26 @@ def test_a_batch_that_waits_for_anothers_windows_holds_up_no_batch(
 
 @on_postgres
 @pytest.mark.django_db(transaction=True)
+def test_a_batch_that_waits_for_anothers_row_holds_up_no_batch(
+    champion, fraud_detector, monkeypatch
+):
+    """It waits in COPY, for the unique index."""
+    monkeypatch.setattr(turns, "of_batches", Turns(LONG))
+    same = [fraud(transaction_id=f"same-{i}") for i in range(MOST_GROUPED)]
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            score_events("fraud", same[:1])
+            waiting = pool.submit(score_and_leave, "fraud", same)
+            until_somebody_waits()
+            found = score_in_another_thread("payments", many("other"))
+            assert all(isinstance(outcome, Scored) for outcome in found)
+            assert not waiting.done()
+        assert [outcome.created for outcome in waiting.result(LONG)].count(False) == 1
+
+
+@on_postgres
+@pytest.mark.django_db(transaction=True)
 def test_batches_of_the_same_events_at_once_store_each_once(champion, monkeypatch):
-    """One waits for the other's rows, which the other can only commit when it has its turn."""
     monkeypatch.setattr(turns, "of_batches", Turns(LONG))
     events = many("same", user_id="busy")
 
@@ -154,20 +165,22 @@ def many(name: str, **fields: object) -> list[dict[str, object]]:
     return [payment(transaction_id=f"{name}-{i}", **fields) for i in range(MOST_GROUPED + 10)]
 
 
-def score_in_another_thread(slug: str, raws: list[dict[str, object]]) -> list[object]:
-    def ask() -> list[object]:
-        try:
-            return list(score_events(slug, raws))
-        finally:
-            connections.close_all()
+def score_and_leave(slug: str, raws: list[dict[str, object]]) -> list[Outcome]:
+    try:
+        return score_events(slug, raws)
+    finally:
+        connections.close_all()
 
+
+def score_in_another_thread(slug: str, raws: list[dict[str, object]]) -> list[Outcome]:
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(ask).result(LONG)
+        return pool.submit(score_and_leave, slug, raws).result(LONG)
 
 
 def until_somebody_waits() -> None:
-    """Until a session of this server waits for a lock."""
-    sql = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    """Until a session waits for a lock that this one has."""
+    sql = """SELECT count(*) FROM pg_locks
+             WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"""
     end = monotonic() + LONG
     while monotonic() < end:
         if postgres.execute(sql, [], postgres.whole).rows() != [(0,)]:

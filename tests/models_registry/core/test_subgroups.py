@@ -48,6 +48,14 @@ def test_every_level_of_fifty_events_is_told_with_the_numbers_of_scikit_learn():
         assert group["average_precision"] == pytest.approx(expected)
 
 
+def test_levels_without_a_name_and_missing_ones_are_one_group():
+    levels = np.repeat([1.0, 7.0, 8.0, np.nan], [60, 30, 20, 10])
+    labels = np.repeat([0, 1], [60, 60])
+    groups = judged(labels, np.zeros(120), levels, {1.0: "de"})[0]["groups"]
+    told = {(g["level"], g["rows"], g["positives"], g["recall"]) for g in groups}
+    assert told == {("de", 60, 0, None), ("all others", 60, 60, 0.0)}
+
+
 def test_a_level_without_legitimate_events_tells_its_recall_alone():
     risk = np.repeat([0.9, 0.1], 30)
     group = judged(np.ones(60, int), risk, np.ones(60), {1.0: "de"})[0]["groups"][0]
