@@ -109,7 +109,7 @@ def readable_pages(shown: Shown) -> Iterator[tuple[str, str]]:
     or to `FORMS` if nobody reads it.
     """
     known = _arguments(shown)
-    for pattern in _patterns(get_resolver().url_patterns):
+    for pattern in patterns_of(get_resolver().url_patterns):
         name, needed = str(pattern.name), list(pattern.pattern.converters)
         if name not in FORMS:
             yield name, reverse(name, kwargs={what: _value(known, name, what) for what in needed})
@@ -150,13 +150,13 @@ def dashboard_addresses() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _patterns(entries: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+def patterns_of(entries: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
     for entry in entries:
         if isinstance(entry, URLPattern):
             if entry.name:
                 yield entry
         elif entry.namespace != "admin":
-            yield from _patterns(entry.url_patterns)
+            yield from patterns_of(entry.url_patterns)
 
 
 def _arguments(shown: Shown) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Who works on which team queue: people by queues, with room, skills and absence."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -69,9 +70,12 @@ def membership_list(request: HttpRequest) -> HttpResponse:
 
 def _away(queues: Sequence[WorkQueue], now: datetime) -> Q:
     """Which members take no work now: each queue has the day of where it works."""
+    zones = defaultdict(list)  # By day: it is one of three.
+    for queue in {queue.time_zone: queue for queue in queues}.values():
+        zones[queue.day_at(now)].append(queue.time_zone)
     found = Q(is_available=False)
-    for queue in queues:
-        found |= Q(queue=queue, away_until__gte=queue.day_at(now))
+    for day, names in zones.items():
+        found |= Q(queue__time_zone__in=names, away_until__gte=day)
     return found
 
 

@@ -314,12 +314,11 @@ def scheduled(detector: Detector, *, now: datetime) -> str:
     if _barred(detector, job):
         return ""
     reason = f"its timetable says {timetable_of(detector).words}"
-    if job is None or now >= job.queued_at + SAME_TICK:
+    if job is None or not (given := job.params.get("reason", "")):
         return reason
-    given = job.params.get("reason", "")
-    is_same = given == reason
-    is_answered = bool(given) and job.status == JobStatus.SUCCEEDED
-    return "" if is_same or is_answered else reason
+    is_same, is_answered = given == reason, job.status == JobStatus.SUCCEEDED
+    since = job.queued_at if is_same else job.finished_at or job.queued_at
+    return "" if (is_same or is_answered) and now < since + SAME_TICK else reason
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -67,6 +68,10 @@ class FragmentMiddleware:
         return response
 
 
+WITHOUT_PAGE: Final = ("view_save", "shadow_start")
+"""Addresses that only take what forms send, and have others below them."""
+
+
 class DeadEndMiddleware:
     """Leads people on where an answer would leave them with nothing.
 
@@ -85,7 +90,7 @@ class DeadEndMiddleware:
         if is_api(request.path_info):
             return response
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and reads:
-            above = {"above": _page_above(request.path_info)}
+            above = {"above": page_above(request.path_info)}
             allowed = {"Allow": response.headers["Allow"]}
             page = render_to_string("405.html", above)
             return HttpResponse(page, status=response.status_code, headers=allowed)
@@ -108,13 +113,13 @@ def _asks_to_sign_in(response: HttpResponseBase) -> bool:
     return bool(address) and address.startswith(f"{resolve_url(settings.LOGIN_URL)}?")
 
 
-def _page_above(path: str) -> str:
-    """The nearest address above this one that there is."""
+def page_above(path: str) -> str:
+    """The nearest address above this one that has a page."""
     while path != "/":
         path = f"{path.rstrip('/').rpartition('/')[0]}/"
         with suppress(Resolver404):
-            resolve(path)
-            break
+            if resolve(path).url_name not in WITHOUT_PAGE:
+                break
     return path
 
 

@@ -137,8 +137,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "riskplatform.middleware.DeadEndMiddleware",
     "riskplatform.middleware.FragmentMiddleware",
+    "riskplatform.middleware.DeadEndMiddleware",
     "cases.blinding.BlindingMiddleware",
 ]
 ROOT_URLCONF = "riskplatform.urls"

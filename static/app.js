@@ -227,7 +227,9 @@
     if (field) field.value = risk.token();
   }, true);
   document.addEventListener("htmx:configRequest", function (event) {
+    var sent = event.detail.parameters;
     event.detail.headers["X-CSRFToken"] = risk.token();
+    if (sent.csrfmiddlewaretoken) sent.csrfmiddlewaretoken = risk.token(); // a field that asks for itself brings its form
   });
 
   /* --- Start ---------------------------------------------------------------------------------------- */

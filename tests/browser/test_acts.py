@@ -72,3 +72,14 @@ def test_who_was_signed_out_signs_in_in_another_tab_and_sends_what_they_typed(
     page.get_by_role("button", name="Open case").click()
     expect(page.locator(".toasts")).to_contain_text("merged into one case")
     expect(page.locator(".toasts")).not_to_contain_text("You are signed out")
+
+
+def test_a_field_that_asks_for_itself_brings_the_token_that_holds_now(sign_in: SignIn) -> None:
+    page = sign_in("lead")
+    page.goto("/detectors/payments/rules/new/")
+    page.wait_for_load_state("networkidle")
+    (token,) = [one for one in page.context.cookies() if one["name"] == "csrftoken"]
+    page.context.add_cookies([{**token, "value": "n" * 32}])
+    with page.expect_response("**/rules/new/") as answer:  # As another tab's signing in leaves it.
+        page.locator("[name=when]").press_sequentially("amount > 10")
+    assert answer.value.status == 200

@@ -20,6 +20,11 @@ def test_on_paper_a_case_has_its_facts_and_nothing_to_press(sign_in: SignIn) -> 
     page.goto("/cases/1/")
     expect(page.locator("main").get_by_text("Total at risk")).to_be_visible()
     assert page.locator("main :is(.button, textarea):visible").all_inner_texts() == []
+    # On the first page, with times as they were and not as long ago.
+    assert page.locator(".case-side").first.evaluate("e => getComputedStyle(e).display") == "block"
+    ago = page.locator("main :not(td) > time[data-ago]").first
+    told = ago.evaluate("e => getComputedStyle(e, '::after').content")
+    assert told == f'"{ago.get_attribute("title")}"'
 
 
 def test_who_works_in_the_dark_prints_dark_words_on_white(sign_in: SignIn) -> None:

@@ -221,9 +221,6 @@ def test_a_stranger_and_an_outsider_get_nothing_out(client, told, outsider):
         assert client.get(page).status_code == 403
 
 
-# --- Tables ---------------------------------------------------------------------------------------
-
-
 def test_a_closed_case_without_four_eyes_is_told_too(analyst):
     case = close_case(case_of(analyst, "a"), **FRAUD, actor=analyst)
     story = " ".join(sentences(case, analyst)[1])

@@ -187,9 +187,11 @@ def test_the_clock_finds_nothing_to_do_where_a_trigger_has_just_had_it_trained(
     assert job.params["reason"] == (
         "at least 1 label matured since v3, and v3 is 30 days old and labels came since"
     )
-    Job.objects.update(status="succeeded")
-    retrain_on_time("cards")
-    assert Job.objects.count() == 1
+    now, minute = timezone.now(), timedelta(minutes=1)
+    for ended, found in ((now, 1), (now - 9 * minute, 1)):
+        Job.objects.update(status="succeeded", queued_at=ended - 20 * minute, finished_at=ended)
+        retrain_on_time("cards")
+        assert Job.objects.count() == found
     Job.objects.update(status="failed")
     retrain_on_time("cards")
     assert Job.objects.count() == 2

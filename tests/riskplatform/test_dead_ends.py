@@ -1,12 +1,29 @@
 """Whoever is signed out in the middle of something, or reads what only takes forms, is led on."""
 
-import pytest
-from django.urls import reverse
+from uuid import uuid4
 
+import pytest
+from django.urls import get_resolver, resolve, reverse
+from django.urls.converters import IntConverter, UUIDConverter
+
+from benchmarks.addresses import FORMS, patterns_of
+from riskplatform.middleware import page_above
 from tests.cases.alerts import alert_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("payments_detector")]
 PART = {"HX-Request": "true", "HX-Target": "news"}
+
+
+def test_what_stands_above_an_address_of_forms_has_a_page():
+    patterns = {str(pattern.name): pattern for pattern in patterns_of(get_resolver().url_patterns)}
+    known = {IntConverter: 1, UUIDConverter: uuid4()}
+    for name in FORMS:
+        needed = patterns[name].pattern.converters
+        address = reverse(
+            name, kwargs={what: known.get(type(kind), "x") for what, kind in needed.items()}
+        )
+        if not address.startswith("/api/"):
+            assert resolve(page_above(address)).url_name not in FORMS, address
 
 
 def test_a_part_of_a_page_is_not_the_page_to_sign_in(client):
@@ -46,6 +63,8 @@ def test_an_address_that_only_takes_forms_shows_the_way_to_its_page(client, anal
     alert = alert_of("a")
     answer = client.get(reverse("alert_label", args=[alert.pk]))
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "HX-Request" in answer["Vary"]
+    assert "private" in answer["Cache-Control"]
     assert f'href="{alert.get_absolute_url()}"' in answer.content.decode()
     assert 'href="/"' in client.get(reverse("alerts_bulk")).content.decode()
     assert client.post("/api/v1/alerts").status_code == 405
