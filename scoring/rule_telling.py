@@ -66,8 +66,10 @@ def what_of(asked: RuleRequest) -> str:
     if asked.kind == Kind.THRESHOLDS:
         return f"Other thresholds for {name}"
     if asked.to == Stage.LIVE:
-        instead = asked.live is not None and asked.live != asked.version
-        return f"{name} goes live" + (f" in place of v{asked.live.number}" if instead else "")  # type: ignore[union-attr]
+        live = asked.live
+        if live is None or live == asked.version:
+            return f"{name} goes live"
+        return f"{name} goes live in place of v{live.number}"
     if asked.to == Stage.SHADOW:
         return f"{name} stops deciding and goes into shadow"
     return f"{name} stops deciding and retires"

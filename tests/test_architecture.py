@@ -23,7 +23,7 @@ TRAINING_LIBRARIES = {"sklearn", "lightgbm", "shap", "onnx", "pandas", "xgboost"
 LINES_PER_FILE = 400
 DIALECT = re.compile(
     r"\.vendor\b|vendor == |\.select_for_update\(|\.cursor\(\)"
-    r"|(import|from) psycopg|\bpostgres\.[a-z]"
+    r"|(import|from) psycopg|\bpostgres\.(?!py\b)[a-z]"
 )
 """How modules speak to a database in ways in which SQLite and PostgreSQL differ."""
 # What an app shows to the apps above it; its pages, tasks and commands are its own affair.
