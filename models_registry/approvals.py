@@ -14,14 +14,15 @@ from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from accounts.selectors import people_behind, still_may
+from accounts.selectors import holders_of, people_behind, still_may
 from accounts.services import record_audit
 from models_registry.core.comparison import backs_promotion, could_decide
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion import PromotionRefused, promote
+from models_registry.promotion import PromotionRefused, end_outdated, promote
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import move_of
 from models_registry.shadow_models import Shadow
+from models_registry.telling import tell_promotion_asked, tell_promotion_decided
 from scoring.core.bundle import load_bundle
 from scoring.deployment import bundle_root
 from scoring.models import Detector
@@ -151,6 +152,7 @@ def request_promotion(
             _carry_out(asked, actor=actor, note="")
         else:
             _audit_request(asked)
+            tell_promotion_asked(asked, to=_who_may_decide(asked))
     return asked
 
 
@@ -190,7 +192,7 @@ def approve_promotion(asked: PromotionRequest, *, actor: User, note: str = "") -
         problem = _outdated(asked)
         if not problem:
             return _carry_out(asked, actor=actor, note=note.strip())
-        _decide(asked, Status.OUTDATED, actor=None, note=problem)
+        end_outdated(asked, problem)
     raise PromotionRefused(f"{problem} The request is outdated: ask again.")
 
 
@@ -212,6 +214,7 @@ def refuse_promotion(asked: PromotionRequest, *, actor: User, note: str) -> Prom
             subject=asked.version,
             detail={"request": asked.pk, "note": note},
         )
+        tell_promotion_decided(asked)
     return asked
 
 
@@ -235,6 +238,11 @@ def withdraw_promotion(asked: PromotionRequest, *, actor: User) -> PromotionRequ
 def may_decide(asked: PromotionRequest, user: User) -> bool:
     """Whether this person would be the second one."""
     return user.pk not in _first_people(asked)
+
+
+def _who_may_decide(asked: PromotionRequest) -> list[User]:
+    first = _first_people(asked)
+    return [one for one in holders_of(PROMOTE) if one.pk not in first]
 
 
 def _check_stage(version: ModelVersion) -> None:
@@ -323,7 +331,8 @@ def _claim(asked: PromotionRequest) -> None:
     asked.refresh_from_db()
     if asked.status != Status.PENDING:
         by = f" by {asked.decided_by.name}" if asked.decided_by else ""
-        raise PromotionRefused(f"This request is no longer open: {asked.status}{by}.")
+        why = f" {asked.note}" if asked.status == Status.OUTDATED else ""
+        raise PromotionRefused(f"This request is no longer open: {asked.status}{by}.{why}")
 
 
 def _outdated(asked: PromotionRequest) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import User
@@ -18,7 +19,7 @@ from models_registry.monitoring import check_new_champion
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import champion_of, earlier_champions
 from models_registry.shadow_models import Shadow
-from models_registry.telling import tell_installed
+from models_registry.telling import tell_installed, tell_promotion_decided
 from models_registry.tracked import note_promotion
 from scoring import deployment
 from scoring.core.reader import SpecError
@@ -167,7 +168,9 @@ def _install(
     warning: str = "",
 ) -> PromotionDecision:
     detector = version.detector
-    _outdate_requests(detector, other_than=asked)
+    # Requests that were made beside the former champion say nothing now.
+    now_serves = f"What serves has changed since: it is {version.label} now."
+    _end_waiting(now_serves, other_than=asked, detector=detector)
     _end_shadow(version)
     previous = _succeed(version)
     before = serving_before(detector)
@@ -216,18 +219,28 @@ def _succeed(version: ModelVersion) -> ModelVersion | None:
     return previous
 
 
-def _outdate_requests(detector: Detector, *, other_than: PromotionRequest | None) -> None:
-    """What serves changes: requests that were made beside the former champion say nothing now."""
-    open_ones = PromotionRequest.objects.filter(
-        detector=detector, status=PromotionRequest.Status.PENDING
+def end_outdated(asked: PromotionRequest, note: str) -> None:
+    """End a request that no longer says what it said; whoever asked is told why. The detector's
+    turn is the caller's."""
+    asked.status, asked.note = PromotionRequest.Status.OUTDATED, note
+    asked.decided_at = timezone.now()
+    asked.save(update_fields=["status", "note", "decided_at"])
+    record_audit(
+        actor=None,
+        action="model.promotion_outdated",
+        subject=asked.version,
+        detail={"request": asked.pk, "note": note},
     )
+    tell_promotion_decided(asked)
+
+
+def _end_waiting(note: str, *, other_than: PromotionRequest | None = None, **of: Model) -> None:
+    """End the requests that wait, of a detector or of a version."""
+    waiting = PromotionRequest.objects.filter(status=PromotionRequest.Status.PENDING, **of)
     if other_than is not None:
-        open_ones = open_ones.exclude(pk=other_than.pk)
-    open_ones.update(
-        status=PromotionRequest.Status.OUTDATED,
-        note="What serves has changed since.",
-        decided_at=timezone.now(),
-    )
+        waiting = waiting.exclude(pk=other_than.pk)
+    for asked in waiting.select_related("detector", "version", "requested_by"):
+        end_outdated(asked, note)
 
 
 def _end_shadow(version: ModelVersion) -> None:
@@ -274,5 +287,6 @@ def reject(version: ModelVersion, *, actor: User | None, reason: str = "") -> Mo
     version.stage = Stage.REJECTED
     version.save(update_fields=["stage"])
     _end_shadow(version)
+    _end_waiting(f"{version.label} was rejected.", version=version)
     record_audit(actor=actor, action="model.reject", subject=version, detail={"reason": reason})
     return version

@@ -59,6 +59,12 @@ class PromotionPanel:
     four_eyes: bool
 
     @property
+    def can_be_approved(self) -> bool:
+        """Whether what waits is backed still, or was asked for as an override."""
+        backed = self.evidence is not None and self.evidence.passed
+        return self.pending is not None and (backed or self.pending.override)
+
+    @property
     def needs_reason(self) -> bool:
         """Whether asking takes a written reason (approvals.request_promotion)."""
         if self.pending is not None or self.evidence is None:

@@ -1,6 +1,7 @@
 """What of models is told to people and other systems. Words only; who is told, and how, is for
 `notifications`."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 from uuid import uuid4
 
@@ -9,7 +10,7 @@ from django.urls import reverse
 from accounts.models import User
 from models_registry.drift_models import DriftCheck
 from models_registry.models import ModelVersion, PromotionDecision
-from models_registry.promotion_models import PromotionGuard
+from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from notifications.services import notify
 from scoring.core.bundle import fault_at
 from scoring.deployment import bundle_root
@@ -49,6 +50,45 @@ def tell_installed(
             "by_platform": actor is None,
         },
     )
+
+
+def tell_promotion_asked(asked: PromotionRequest, *, to: Collection[User]) -> None:
+    """A promotion waits for a second person: whoever may be that one is told."""
+    former = asked.champion.label if asked.champion else "the rules alone"
+    why = f" “{asked.reason}”" if asked.reason else ""
+    unbacked = " No comparison backs it." if asked.override else ""
+    notify(
+        "model.promotion_asked",
+        key=f"model.promotion_asked:{asked.pk}",
+        subject=f"Waits for a second person: {_what_of(asked)}",
+        text=f"{asked.requested_by.name} asks for it, in place of {former}.{unbacked}{why}",
+        url=f"{asked.version.get_absolute_url()}#promotion-{asked.pk}",
+        about=asked.detector.slug,
+        users=to,
+        actor=asked.requested_by,
+        data={"request": asked.pk, "version": asked.version.label, "override": asked.override},
+    )
+
+
+def tell_promotion_decided(asked: PromotionRequest) -> None:
+    """Whoever asked is told that it was refused, or is outdated, and why. That a version serves is
+    news of its own (`tell_installed`)."""
+    by = f"By {asked.decided_by.name}. " if asked.decided_by else ""
+    notify(
+        "model.promotion_decided",
+        key=f"model.promotion_decided:{asked.pk}",
+        subject=f"{asked.get_status_display()}: {_what_of(asked)}",
+        text=f"{by}{asked.note}",
+        url=f"{asked.version.get_absolute_url()}#promotion-last",
+        about=asked.detector.slug,
+        users=[asked.requested_by],
+        actor=asked.decided_by,
+        data={"request": asked.pk, "version": asked.version.label, "status": asked.status},
+    )
+
+
+def _what_of(asked: PromotionRequest) -> str:
+    return f"{asked.version.label} to serve {asked.detector.name}"
 
 
 def tell_not_rolled_back(guard: PromotionGuard, *, day: date) -> None:

@@ -83,6 +83,12 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("rule.asked", "A change of rules waits for a second person", "scoring.change_rule"),
         Kind("rule.decided", "A change of rules that you asked for was decided", _RULES),
+        Kind(
+            "model.promotion_asked",
+            "A promotion waits for a second person",
+            "models_registry.promote_model",
+        ),
+        Kind("model.promotion_decided", "A promotion that you asked for was not approved", _MODELS),
         Kind("model.promoted", "A model was promoted", _MODELS, roles=(MODEL_OWNER, LEAD)),
         Kind(
             "model.rolled_back",

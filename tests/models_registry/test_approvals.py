@@ -171,10 +171,10 @@ def test_a_champion_that_changed_meanwhile_makes_the_request_outdated(
 ):
     asked = request_promotion(versions[1], actor=owner)
     promote(versions[2], actor=None, reason="test")
-    with pytest.raises(PromotionRefused, match="no longer open: outdated"):
+    with pytest.raises(PromotionRefused, match="What serves has changed since: it is v3"):
         approve_promotion(asked, actor=second_owner)
     assert serving("payments").version == "v3"
-    assert PromotionRequest.objects.get().note == "What serves has changed since."
+    assert PromotionRequest.objects.get().note == "What serves has changed since: it is v3 now."
 
 
 def test_an_approval_outdates_what_is_still_open_and_leaves_what_was_decided(

@@ -74,6 +74,19 @@ def test_who_trained_it_is_told_why_they_cannot_approve(client, owner, second_ow
     assert 'id="approve"' not in found
 
 
+def test_what_no_comparison_backs_any_more_has_no_button_that_could_only_fail(
+    client, owner, second_owner, versions
+):
+    asked = request_promotion(versions[1], actor=owner)
+    assert 'id="approve"' in page(client, second_owner, versions[1])
+    ModelVersion.objects.filter(pk=versions[1].pk).update(comparison={})
+    shown = page(client, second_owner, versions[1])
+    assert 'id="approve"' not in shown and 'id="refuse"' in shown
+    assert "cannot be approved now" in shown
+    PromotionRequest.objects.filter(pk=asked.pk).update(override=True)
+    assert 'id="approve"' in page(client, second_owner, versions[1])
+
+
 def test_approving_ones_own_is_403_in_words_and_changes_nothing(client, owner, versions):
     asked = request_promotion(versions[1], actor=owner)
     client.force_login(owner)
