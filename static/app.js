@@ -51,12 +51,27 @@
   }
   risk.toast = toast;
 
+  /* What is modal lies over all else and lets nothing else be pressed: toasts go with it while it is open. */
+  function placeToasts() {
+    var box = document.getElementById("toasts");
+    var modals = document.querySelectorAll("dialog:modal");
+    var place = modals.length ? modals[modals.length - 1] : document.body;
+    if (box && box.parentNode !== place) place.append(box);
+  }
+  document.addEventListener("close", placeToasts, true);
+  document.addEventListener("htmx:beforeSwap", function () {
+    var box = document.getElementById("toasts");
+    if (box && box.closest("dialog")) document.body.append(box); // the dialog may be what is swapped away
+  });
+  document.addEventListener("htmx:afterSettle", placeToasts);
+
   /* --- Dialogs: <dialog id>, opened by data-dialog="id", closed by data-close ------------------- */
   function openDialog(id) {
     var dialog = document.getElementById(id);
     if (dialog && !dialog.open) {
       dialog.dispatchEvent(new CustomEvent("risk:open"));
       dialog.showModal();
+      placeToasts();
     }
   }
   risk.openDialog = openDialog;
@@ -73,6 +88,7 @@
       if (dialog.returnValue === "go") event.detail.issueRequest(true);
     };
     dialog.showModal();
+    placeToasts();
   }
 
   /* --- Clicks ------------------------------------------------------------------------------------ */

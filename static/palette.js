@@ -12,7 +12,8 @@
   function options() { return Array.from(dialog.querySelectorAll("[role=option]")); }
   function commands(text) {
     return Array.from(document.querySelectorAll("[data-command], [data-key]")).filter(function (node) {
-      return !node.disabled && !node.closest("dialog") && risk.isNewest(node) && risk.label(node).toLowerCase().includes(text);
+      var away = node.closest("dialog") && !node.closest("#toasts");
+      return !node.disabled && !away && risk.isNewest(node) && risk.label(node).toLowerCase().includes(text);
     }).slice(0, text ? 6 : 12);
   }
   function render() {

@@ -16,6 +16,8 @@ pytestmark = [
 SignIn = Callable[[str], Page]
 NO_ANSWER = """verb => document.body.dispatchEvent(new CustomEvent(
     "htmx:sendError", { bubbles: true, detail: { requestConfig: { verb: verb } } }))"""
+SWAPPED = """() => htmx.ajax("GET", location.href, {
+    target: document.querySelector("dialog:modal"), swap: "delete" })"""
 ANSWER = "document.body.dispatchEvent(new CustomEvent('htmx:afterOnLoad', { bubbles: true }))"
 
 
@@ -72,6 +74,39 @@ def test_who_was_signed_out_signs_in_in_another_tab_and_sends_what_they_typed(
     page.get_by_role("button", name="Open case").click()
     expect(page.locator(".toasts")).to_contain_text("merged into one case")
     expect(page.locator(".toasts")).not_to_contain_text("You are signed out")
+
+
+def test_what_is_told_while_a_dialog_is_open_is_seen_over_it_and_can_be_dismissed(
+    sign_in: SignIn,
+) -> None:
+    page = sign_in("analyst")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("?")
+    expect(page.locator("dialog:modal")).to_have_count(1)
+    page.evaluate(NO_ANSWER, "post")
+    page.evaluate(NO_ANSWER, "get")
+    told = page.locator("#toasts .is-error")
+    expect(told).to_have_count(2)
+    told.first.get_by_role("button", name="Dismiss").click()  # Nothing lies over it.
+    expect(told).to_have_count(1)
+    expect(page.locator("dialog:modal")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog:modal")).to_have_count(0)
+    expect(told).to_be_visible()
+    page.keyboard.press("?")  # What stands there already goes along.
+    told.get_by_role("button", name="Dismiss").click()
+    expect(told).to_have_count(0)
+
+
+def test_a_dialog_that_is_swapped_away_takes_no_toasts_along(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("?")
+    page.evaluate(NO_ANSWER, "post")
+    expect(page.locator("dialog:modal #toasts")).to_be_visible()
+    page.evaluate(SWAPPED)
+    expect(page.locator("dialog:modal")).to_have_count(0)
+    expect(page.locator("#toasts .is-error")).to_be_visible()
 
 
 def test_a_field_that_asks_for_itself_brings_the_token_that_holds_now(sign_in: SignIn) -> None:
