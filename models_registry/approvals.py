@@ -5,7 +5,6 @@ People come through here: pages and API call nothing else. Decided in docs/adr/0
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from django.conf import settings
@@ -16,12 +15,11 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from accounts.selectors import holders_of, people_behind, still_may
 from accounts.services import record_audit
-from models_registry.core.comparison import backs_promotion, could_decide
+from models_registry.evidence import Evidence, evidence_for
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, end_outdated, promote
-from models_registry.promotion_models import PromotionGuard, PromotionRequest
-from models_registry.selectors import move_of
-from models_registry.shadow_models import Shadow
+from models_registry.promotion_models import PromotionRequest
+from models_registry.selectors import champion_of
 from models_registry.telling import tell_promotion_asked, tell_promotion_decided
 from scoring.core.bundle import load_bundle
 from scoring.deployment import bundle_root
@@ -32,7 +30,6 @@ LEAST_LETTERS = 3
 """Of a written reason: digits and signs alone say nothing."""
 PROMOTE: Final = "models_registry.promote_model"
 REQUESTED: Final = "model.promotion_requested"
-AGAIN: Final = "An evaluation as of today compares them on events new to both."
 Stage = ModelVersion.Stage
 Status = PromotionRequest.Status
 
@@ -44,73 +41,6 @@ class SelfApproval(Exception):
 
 class ReasonNeeded(ValueError):
     """What is asked for needs a written reason; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What speaks for a promotion. `kind`: first, live, offline or none.
-
-    `text` says in plain words what was found; `against` what was found and does not suffice.
-    """
-
-    kind: str
-    passed: bool
-    text: str
-    against: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def evidence_for(version: ModelVersion, champion: ModelVersion | None) -> Evidence:
-    """Whether a comparison with what serves now backs the promotion.
-
-    The live comparison has the last word where it has reached one; else the one on the test part
-    of the training or on events since (`beside_champion`), if it was made with this very champion.
-    """
-    if PromotionGuard.objects.filter(version=version, state=PromotionGuard.State.BROKEN).exists():
-        return Evidence("none", False, f"{version.label} was rolled back by its guard before.")
-    if champion is None:
-        return Evidence("first", True, "Rules alone serve: there is no champion to compare with.")
-    shadow = Shadow.objects.filter(version=version).first()
-    seen = {} if shadow is None else shadow.comparison
-    lives = seen if seen.get("champion_digest") == champion.digest else {}
-    if lives.get("verdict") == "better":
-        return Evidence("live", True, f"On live traffic: {lives['reason']}")
-    if lives.get("verdict") == "worse":
-        return Evidence("live", False, f"On live traffic: {lives['reason']}")
-    return _offline(version, champion, live=str(lives.get("reason", "")))
-
-
-def _offline(version: ModelVersion, champion: ModelVersion, *, live: str) -> Evidence:
-    found = version.comparison
-    if move_of(version) is not None:
-        text = (
-            f"The thresholds of {version.label} were chosen on the very events that it is compared"
-            " on; only live traffic can back them."
-        )
-        return Evidence("none", False, text, live)
-    if not found:
-        text = f"{version.label} was never compared with {champion.label}. {AGAIN}"
-        return Evidence("none", False, text, live)
-    if found.get("champion_digest") != champion.digest:
-        text = f"{version.label} was compared with another champion than {champion.label}. {AGAIN}"
-        return Evidence("none", False, text, live)
-    verdict, cheaper = found["verdict"], found["cheaper"] if found.get("cost") else "undecided"
-    if could_decide(found) and backs_promotion(verdict, cheaper):
-        what = "ranks better" if verdict == "better" else "costs less"
-        text = f"On {found['rows']:,} events new to it, {version.label} surely {what}."
-        return Evidence("offline", True, text, live)
-    word = "worse" if "worse" in (verdict, cheaper) else "not surely better"
-    text = f"On {found['rows']:,} events new to it, {version.label} is {word}."
-    if not could_decide(found):
-        text = f"{text} {AGAIN}"
-    return Evidence("none", False, text, live)
-
-
-def serving_version(detector: Detector) -> ModelVersion | None:
-    """The champion."""
-    return ModelVersion.objects.filter(detector=detector, stage=Stage.CHAMPION).first()
 
 
 def request_promotion(
@@ -130,7 +60,7 @@ def request_promotion(
         _lock(version.detector)
         version.refresh_from_db(fields=["stage", "digest"])
         _check_stage(version)
-        champion = serving_version(version.detector)
+        champion = champion_of(version.detector)
         evidence = evidence_for(version, champion)
         overrides = override and not evidence.passed
         _check_evidence(evidence, overrides=overrides)
@@ -345,7 +275,7 @@ def _outdated(asked: PromotionRequest) -> str:
         return str(problem)
     if version.digest != asked.digest:
         return f"{version.label} has another bundle than the one that was asked for."
-    champion = serving_version(asked.detector)
+    champion = champion_of(asked.detector)
     if (champion.pk if champion else None) != asked.champion_id:
         now = champion.label if champion else "rules alone"
         return f"What serves has changed since: it is {now} now."

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.quantities import p_value
-from models_registry.approvals import Evidence, evidence_for, may_decide
+from models_registry.approvals import may_decide
+from models_registry.evidence import Evidence, evidence_for
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from models_registry.selectors import trained_here

@@ -6,21 +6,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from jobs.models import Job
 from jobs.progress import JobProgress
 from jobs.services import enqueue_job
-from models_registry.core.live import DAY, compare_live
+from models_registry.core.live import BETTER, DAY, WORSE, compare_live
 from models_registry.core.metrics import cards_a_day
 from models_registry.core.sequential import DayTotals
 from models_registry.models import ModelVersion
+from models_registry.selectors import champion_of
 from models_registry.shadow_models import Shadow
 from models_registry.shadow_reading import day_of, read_live
 from models_registry.shadow_scoring import Turn, shadow_some
 from models_registry.shadow_time import label_delay
 from models_registry.shadowing import ShadowRefused
+from models_registry.telling import tell_live_verdict
 
 SHADOW = "models_registry.shadow"
 JUDGE_EVERY = timedelta(hours=6)
@@ -121,9 +124,7 @@ def judge_shadow(shadow: Shadow, *, now: datetime) -> dict[str, Any]:
     """
     Shadow.objects.filter(pk=shadow.pk).update(attempted_at=now)
     shadow.attempted_at = now
-    champion = ModelVersion.objects.filter(
-        detector=shadow.detector_id, stage=ModelVersion.Stage.CHAMPION
-    ).first()
+    champion = champion_of(shadow.detector)
     if champion is None or champion.pk == shadow.version_id:
         return {}
     spec = shadow.detector.spec()
@@ -151,7 +152,10 @@ def judge_shadow(shadow: Shadow, *, now: datetime) -> dict[str, Any]:
     kept: dict[str, Any] = {"comparison": found, "compared_at": now}
     if compared.told:
         kept["sequence"] = _sequence(champion, {**earlier, **compared.told})
-    Shadow.objects.filter(pk=shadow.pk).update(**kept)
+    with transaction.atomic():
+        Shadow.objects.filter(pk=shadow.pk).update(**kept)
+        if compared.verdict in (BETTER, WORSE):
+            tell_live_verdict(shadow.version, found)
     for name, value in kept.items():
         setattr(shadow, name, value)
     return found

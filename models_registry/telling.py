@@ -1,14 +1,16 @@
 """What of models is told to people and other systems. Words only; who is told, and how, is for
 `notifications`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
+from typing import Any
 from uuid import uuid4
 
 from django.urls import reverse
 
 from accounts.models import User
 from models_registry.drift_models import DriftCheck
+from models_registry.evidence import Evidence
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
 from notifications.services import notify
@@ -49,6 +51,39 @@ def tell_installed(
             "previous": previous.label if previous else None,
             "by_platform": actor is None,
         },
+    )
+
+
+def tell_trained(version: ModelVersion, evidence: Evidence, *, reason: str) -> None:
+    """A training made a challenger: whoever asked for it is told, else who owns models. `reason`:
+    why, where nobody asked."""
+    asked = version.trained_by
+    because = f"Trained because {reason}." if reason else ""
+    way_on = "Ask for its promotion, or watch it in shadow first." if evidence.passed else ""
+    notify(
+        "model.trained",
+        key=f"model.trained:{version.pk}",
+        subject=f"{version.detector.name}: {version.label} is trained",
+        text=" ".join(part for part in (because, evidence.text, way_on) if part),
+        url=version.get_absolute_url(),
+        about=version.detector.slug,
+        users=[asked] if asked else None,
+        data={"version": version.label, "evidence": evidence.kind, "backed": evidence.passed},
+    )
+
+
+def tell_live_verdict(version: ModelVersion, found: Mapping[str, Any]) -> None:
+    """Live traffic says that a challenger is better or worse than the champion: once for each."""
+    verdict, champion = found["verdict"], found["champion"]
+    notify(
+        "model.live_verdict",
+        key=f"model.live_verdict:{version.pk}:{found['champion_digest']}:{verdict}",
+        subject=f"{version.detector.name}: on live traffic {version.label} is {verdict} than"
+        f" {champion}",
+        text=found["reason"],
+        url=version.get_absolute_url(),
+        about=version.detector.slug,
+        data={"version": version.label, "champion": champion, "verdict": verdict},
     )
 
 

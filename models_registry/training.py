@@ -11,7 +11,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import User
-from jobs.models import Job
+from jobs.models import BY, Job
 from jobs.remaining import SEARCH_BEGINS, USUAL
 from models_registry.beside_champion import READING as READING_CHAMPIONS
 from models_registry.beside_champion import Judged, compare_with
@@ -22,6 +22,7 @@ from models_registry.core.splits import Part, Parts, TimeSplit, plan_split
 from models_registry.datasets import DatasetError, Rows, describe_dataset, read_rows
 from models_registry.datasets import digest as digest_of
 from models_registry.documenting import document_version
+from models_registry.evidence import evidence_for
 from models_registry.fitting import (
     NO_PARAMETERS,
     Fitted,
@@ -39,7 +40,8 @@ from models_registry.judging import (
 )
 from models_registry.models import Dataset, ModelVersion
 from models_registry.publishing import Found, publish_bundle
-from models_registry.selectors import usual_training
+from models_registry.selectors import champion_of, usual_training
+from models_registry.telling import tell_trained
 from models_registry.tuning import tune_parameters
 from scoring.core.imbalance import chosen
 from scoring.core.inference import ModelError
@@ -70,6 +72,9 @@ def run_training(job: Job, progress: Progress) -> dict[str, Any]:
         stored_by=job.queued_at,
         tune_for=job.params.get("tune_for", 0.0),
     )
+    if BY not in job.params:  # At the command line one sees what came of it.
+        evidence = evidence_for(version, champion_of(detector))
+        tell_trained(version, evidence, reason=job.params.get("reason", ""))
     return {"version": version.pk, "label": version.label, "url": version.get_absolute_url()}
 
 

@@ -50,7 +50,7 @@ ADVICE = {
     ("worse", "worse"): KEEP,
     ("worse", ""): KEEP,
 }
-"""By what is sure of ranking and cost; what backs a promotion is `approvals.evidence_for`."""
+"""By what is sure of ranking and cost; what backs a promotion is `evidence.evidence_for`."""
 MOVED = {
     "better": "{this} is {that} with its thresholds moved: its decisions cost less.",
     "undecided": "{this} is {that} with its thresholds moved; that it costs less or more is not "

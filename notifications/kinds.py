@@ -83,6 +83,13 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("rule.asked", "A change of rules waits for a second person", "scoring.change_rule"),
         Kind("rule.decided", "A change of rules that you asked for was decided", _RULES),
+        Kind("model.trained", "A training made a challenger", _MODELS, roles=(MODEL_OWNER,)),
+        Kind(
+            "model.live_verdict",
+            "Live traffic says whether a challenger is better",
+            _MODELS,
+            roles=(MODEL_OWNER,),
+        ),
         Kind(
             "model.promotion_asked",
             "A promotion waits for a second person",

@@ -15,16 +15,16 @@ from models_registry.approvals import (
     ReasonNeeded,
     SelfApproval,
     approve_promotion,
-    evidence_for,
     refuse_promotion,
     request_promotion,
-    serving_version,
     withdraw_promotion,
 )
 from models_registry.apps import check_four_eyes
+from models_registry.evidence import evidence_for
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote, reject, roll_back
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
+from models_registry.selectors import champion_of
 from scoring.core.bundle import BundleError
 from scoring.deployment import serving
 from tests.accounts.factories import user_with_role
@@ -238,8 +238,8 @@ def test_what_comes_into_service_elsewhere_leaves_requests_and_guards_alone(
     promote(ModelVersion.objects.get(detector=elsewhere, number=2), actor=None, reason="test")
     roll_back(elsewhere, actor=None, reason="test")
     assert PromotionRequest.objects.get().status == "pending"
-    assert serving_version(versions[1].detector) == versions[1]
-    assert serving_version(elsewhere) == ModelVersion.objects.get(detector=elsewhere, number=1)
+    assert champion_of(versions[1].detector) == versions[1]
+    assert champion_of(elsewhere) == ModelVersion.objects.get(detector=elsewhere, number=1)
     guards = PromotionGuard.objects.order_by("id").values_list("version__detector__slug", "state")
     assert list(guards) == [("payments", "watching"), ("elsewhere", "ended")]
 

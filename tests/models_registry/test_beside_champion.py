@@ -6,11 +6,12 @@ import pytest
 from django.urls import reverse
 
 from models_registry import beside_champion
-from models_registry.approvals import evidence_for, request_promotion
+from models_registry.approvals import request_promotion
 from models_registry.beside_champion import chosen_before
 from models_registry.core.comparison import could_decide
 from models_registry.datasets import read_rows
 from models_registry.evaluating import evaluate_as_of
+from models_registry.evidence import evidence_for
 from models_registry.fitting import QuietProgress
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote

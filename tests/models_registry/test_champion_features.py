@@ -2,9 +2,9 @@
 
 import pytest
 
-from models_registry.approvals import evidence_for
 from models_registry.datasets import DatasetError, read_rows, read_vectors
 from models_registry.evaluating import evaluate_folds
+from models_registry.evidence import evidence_for
 from models_registry.fitting import QuietProgress
 from models_registry.promotion import promote
 from models_registry.training import train_version

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from models_registry.approvals import evidence_for
+from models_registry.evidence import evidence_for
 from models_registry.guarding import _looks, check_guard, watch_promotions
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion import PromotionRefused, promote, roll_back

@@ -2,7 +2,8 @@
 
 import pytest
 
-from models_registry.approvals import evidence_for, request_promotion
+from models_registry.approvals import request_promotion
+from models_registry.evidence import evidence_for
 from models_registry.models import ModelVersion
 from models_registry.promotion import PromotionRefused, promote, roll_back
 from models_registry.promotion_models import PromotionGuard

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from jobs.models import Job
 from jobs.services import cancel_job, run_job
-from models_registry.approvals import evidence_for
 from models_registry.core import live
+from models_registry.evidence import evidence_for
 from models_registry.models import ModelVersion
 from models_registry.promotion import promote
 from models_registry.shadow_judging import (

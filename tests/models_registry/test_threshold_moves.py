@@ -6,15 +6,11 @@ import pytest
 
 from accounts.changes import Change, changes_of
 from accounts.models import AuditEntry
-from models_registry.approvals import (
-    SelfApproval,
-    approve_promotion,
-    evidence_for,
-    request_promotion,
-)
+from models_registry.approvals import SelfApproval, approve_promotion, request_promotion
 from models_registry.card import model_card
 from models_registry.core.thresholds import NEVER
 from models_registry.evaluation_models import ThresholdMove
+from models_registry.evidence import evidence_for
 from models_registry.explaining import explanation_of
 from models_registry.forms import in_fields
 from models_registry.models import ModelVersion

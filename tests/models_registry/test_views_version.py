@@ -325,4 +325,4 @@ def test_the_page_tells_a_searched_parameter_as_short_as_elsewhere(client, analy
     versions[1].save(update_fields=["parameters"])
     client.force_login(analyst)
     page = text_of(client.get(versions[1].get_absolute_url()))
-    assert "<code>learning_rate=0.0335676</code>," in page
+    assert "<code>learning_rate=0.0335676</code>" in page

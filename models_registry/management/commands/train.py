@@ -13,7 +13,6 @@ from accounts.argument_types import number
 from accounts.quantities import threshold
 from jobs.progress import JobCancelled
 from jobs.remaining import foretell
-from models_registry.approvals import serving_version
 from models_registry.core.learners.base import LearnerError
 from models_registry.core.learners.catalogue import LEARNERS
 from models_registry.core.splits import SplitError
@@ -25,7 +24,7 @@ from models_registry.models import ModelVersion
 from models_registry.rare_class import TITLES, rare_class_words
 from models_registry.retraining import ImbalanceRefused, TrainingUnderWay, params_of
 from models_registry.running_here import train_here
-from models_registry.selectors import compared_champion
+from models_registry.selectors import champion_of, compared_champion
 from models_registry.tracked import is_tracking
 from models_registry.tracking import TrackingError, track_version
 from models_registry.verdicts import verdict_of
@@ -128,7 +127,7 @@ class Command(BaseCommand):
         detector = Detector.objects.filter(slug=options["detector"]).first()
         if detector is None:
             raise CommandError(f"There is no detector '{options['detector']}'.")
-        serves = serving_version(detector)
+        serves = champion_of(detector)
         if options["promote"]:
             owner_of(options["user"])  # Who may not is told before an hour of training.
             if serves is not None:
