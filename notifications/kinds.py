@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from accounts.roles import ANALYST, LEAD, MODEL_OWNER
+from accounts.roles import ADMIN, ANALYST, LEAD, MODEL_OWNER
 
 
 class Channel(StrEnum):
@@ -155,6 +155,23 @@ KINDS: dict[str, Kind] = {
             "A background job failed",
             "jobs.view_job",
             roles=(MODEL_OWNER,),
+            of_detector=False,
+        ),
+        Kind(
+            "api_key.expires",
+            "An API key expires soon",
+            "accounts.view_apikey",
+            roles=(ADMIN,),
+            channels=_BOTH,
+            of_detector=False,
+        ),
+        Kind(
+            "api_key.expired",
+            "An API key expired while it was in use",
+            "accounts.view_apikey",
+            roles=(ADMIN,),
+            channels=_BOTH,
+            critical=True,
             of_detector=False,
         ),
     )

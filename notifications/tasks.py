@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from notifications.dispatch import SEND
+from notifications.expiring_keys import tell_expiring_keys
 from notifications.failed_jobs import tell_failed_jobs
 from notifications.sending import send_due, send_notification
 from notifications.services import forget_old
@@ -30,6 +31,12 @@ def send_due_task() -> int:
 def tell_failed_jobs_task() -> int:
     """Tell of background jobs that failed."""
     return tell_failed_jobs(now=timezone.now())
+
+
+@shared_task(name="notifications.tell_expiring_keys")
+def tell_expiring_keys_task() -> int:
+    """Tell of API keys that expire."""
+    return tell_expiring_keys(now=timezone.now())
 
 
 @shared_task(name="notifications.forget_old")

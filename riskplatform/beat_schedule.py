@@ -54,6 +54,10 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
     },
     "Send what waits to be told": {"task": "notifications.send_due", "schedule": 15.0},
     "Tell of jobs that failed": {"task": "notifications.tell_failed_jobs", "schedule": 30.0},
+    "Tell of API keys that expire": {
+        "task": "notifications.tell_expiring_keys",
+        "schedule": 600.0,
+    },
     "Forget old notifications": {"task": "notifications.forget_old", "schedule": 86400.0},
     "Forget ended sessions and old failed log-ins": {
         "task": "accounts.forget_old",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.roles import ANALYST, LEAD, MODEL_OWNER
+from accounts.roles import ADMIN, ANALYST, LEAD, MODEL_OWNER
 from notifications import failed_jobs, services
 from notifications.failed_jobs import tell_failed_jobs
 from notifications.kinds import KINDS, Channel
@@ -265,7 +265,7 @@ def test_what_is_told_is_undone_with_the_act_that_it_tells_of(analyst, monkeypat
 
 
 def test_every_kind_names_roles_and_permissions_that_exist():
-    people = {role: user_with_role(role) for role in (ANALYST, LEAD, MODEL_OWNER)}
+    people = {role: user_with_role(role) for role in (ADMIN, ANALYST, LEAD, MODEL_OWNER)}
     for kind in KINDS.values():
         assert UserFactory._meta.model.objects.with_perm(
             kind.permission, backend="django.contrib.auth.backends.ModelBackend"
