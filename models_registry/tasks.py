@@ -12,6 +12,7 @@ from models_registry.backtesting import BACKTEST, run_backtest
 from models_registry.evaluating import run_evaluation
 from models_registry.evaluation_jobs import EVALUATE
 from models_registry.explaining import EXPLAIN_VERSION, run_explanation
+from models_registry.fault_telling import tell_faults
 from models_registry.guarding import watch_promotions
 from models_registry.models import ModelVersion
 from models_registry.monitoring import (
@@ -217,6 +218,12 @@ def watch_promotions_task() -> int:
 def tell_reviews_task() -> int:
     """Tell of champions whose review date is near or past."""
     return tell_reviews(now=timezone.now())
+
+
+@shared_task(name="models_registry.tell_faults")
+def tell_faults_task() -> int:
+    """Tell of bundles, declarations, rules and lists that do not do what they say."""
+    return tell_faults(now=timezone.now())
 
 
 @shared_task(name="models_registry.forget_shadows")

@@ -158,6 +158,14 @@ KINDS: dict[str, Kind] = {
             of_detector=False,
         ),
         Kind(
+            "platform.fault",
+            "A bundle, declaration, rule or list does not do what it says",
+            _MODELS,
+            roles=(ADMIN, MODEL_OWNER),
+            channels=_BOTH,
+            critical=True,
+        ),
+        Kind(
             "api_key.expires",
             "An API key expires soon",
             "accounts.view_apikey",

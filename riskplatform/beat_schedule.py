@@ -52,6 +52,10 @@ BEAT_SCHEDULE: dict[str, dict[str, str | float]] = {
         "task": "models_registry.tell_reviews",
         "schedule": 300.0,
     },
+    "Tell of faults that the integrity page finds": {
+        "task": "models_registry.tell_faults",
+        "schedule": 600.0,
+    },
     "Send what waits to be told": {"task": "notifications.send_due", "schedule": 15.0},
     "Tell of jobs that failed": {"task": "notifications.tell_failed_jobs", "schedule": 30.0},
     "Tell of API keys that expire": {
