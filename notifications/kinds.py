@@ -47,7 +47,20 @@ class Kind:
     asked_for: bool = False
     of_detector: bool = True
 
+    @property
+    def topic(self) -> str:
+        """What part of the platform it is news of, for pages that list kinds."""
+        return _TOPICS.get(self.name.partition(".")[0], "Platform")
 
+
+_TOPICS = {
+    "alert": "Alerts and cases",
+    "case": "Alerts and cases",
+    "sla": "Alerts and cases",
+    "rule": "Rules",
+    "model": "Models",
+    "drift": "Models",
+}
 TEST = "test"
 _BOTH = (Channel.BELL, Channel.EMAIL)
 _MODELS = "models_registry.view_modelversion"
@@ -159,7 +172,7 @@ KINDS: dict[str, Kind] = {
         ),
         Kind(
             "platform.fault",
-            "A bundle, declaration, rule or list does not do what it says",
+            "A bundle, declaration, rule or list is at fault",
             _MODELS,
             roles=(ADMIN, MODEL_OWNER),
             channels=_BOTH,
@@ -184,6 +197,11 @@ KINDS: dict[str, Kind] = {
         ),
     )
 }
+
+
+def topic_of(name: str) -> str:
+    """The topic of a kind; of a test, the platform."""
+    return KINDS[name].topic if name in KINDS else "Platform"
 
 
 def kind_label(name: str) -> str:

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from notifications.kinds import CHANNEL_NAMES, KINDS, SHARED, Channel, kind_label
+from notifications.kinds import CHANNEL_NAMES, KINDS, SHARED, Channel, kind_label, topic_of
 
 MOST_ATTEMPTS = 8
 KIND_CHOICES = [(kind.name, kind.label) for kind in KINDS.values()]
@@ -48,6 +48,11 @@ class Notification(models.Model):
     @property
     def label(self) -> str:
         return kind_label(self.kind)
+
+    @property
+    def topic(self) -> str:
+        """What part of the platform it is news of."""
+        return topic_of(self.kind)
 
 
 class Letter(models.Model):

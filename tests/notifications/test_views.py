@@ -1,5 +1,6 @@
 """The bell, its list and the preferences of a person."""
 
+import re
 from datetime import time
 
 import pytest
@@ -132,6 +133,13 @@ def test_the_list_costs_the_same_for_any_number(reader, analyst, django_assert_n
 def saved(reader, **given):
     data = {"time_zone": "Europe/Zurich", "quiet_from": "", "quiet_until": "", **given}
     return reader.post(reverse("notification_preferences"), data)
+
+
+def test_kinds_stand_together_by_topic(client, admin):
+    client.force_login(admin)
+    page = client.get(reverse("notification_preferences")).content.decode()
+    topics = re.findall(r'scope="rowgroup"[^>]*>([^<]+)<', page)
+    assert topics == ["Alerts and cases", "Rules", "Models", "Platform"]
 
 
 def test_a_person_chooses_kinds_channels_quiet_hours_and_their_zone(reader, analyst):
