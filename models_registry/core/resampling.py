@@ -148,7 +148,8 @@ def _ratio_and_error(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
         return ratio, np.sqrt(np.maximum(spread, 0.0)) / whole
 
 
-def draw(rng: np.random.Generator, n: int) -> Weights:
+# Quoted: pages load this, and numpy loads its generators (4 MB) where one is first named.
+def draw(rng: "np.random.Generator", n: int) -> Weights:
     """How often each of `n` blocks occurs in one resample."""
     return _POISSON[rng.integers(0, _DRAWS, n, dtype=np.uint16)]
 

@@ -117,7 +117,7 @@ def _step(fact: Mapping[str, Any]) -> float:
 
 
 def _perturb(
-    rng: np.random.Generator,
+    rng: "np.random.Generator",  # Quoted: numpy loads its generators (4 MB) where first named.
     vector: Floats,
     facts: Sequence[Mapping[str, Any]],
     levels: Sequence[tuple[Floats, Floats] | None],
