@@ -21,19 +21,12 @@ from models_registry.evaluation_figures import (
 from models_registry.evaluation_jobs import newest_as_of, shown_evaluations, unanswered
 from models_registry.evaluation_models import Evaluation, ThresholdMove
 from models_registry.forms import ThresholdForm, preview_query
-from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of
+from models_registry.metric_rows import FoldLine, Line, fold_lines, lines_of, too_few_for
 from models_registry.models import Dataset, ModelVersion
 from models_registry.selectors import move_of
 from models_registry.threshold_changes import Change, changes_of
 from models_registry.threshold_moves import Known, MoveRefused, check_thresholds, known_of
-from models_registry.verdicts import (
-    CALIBRATIONS,
-    UNKNOWN,
-    headline_of,
-    per_thousand,
-    share,
-    small,
-)
+from models_registry.verdicts import CALIBRATIONS, UNKNOWN, headline_of, per_thousand, share, small
 from scoring.core.decision import Thresholds
 
 ABOVE_ALL = "above every score"
@@ -106,7 +99,8 @@ class FoldSpan:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An evaluation as a version's page shows it; `compared`: with the champion, in words."""
+    """An evaluation as a version's page shows it; `compared`: with the champion, in words; `few`:
+    why numbers or intervals are missing."""
 
     evaluation: Evaluation
     lines: list[Line] = field(default_factory=list)
@@ -114,6 +108,7 @@ class Judged:
     spans: list[FoldSpan] = field(default_factory=list)
     audited: Mapping[str, Any] = field(default_factory=dict)
     compared: str = ""
+    few: str = ""
 
     @property
     def flatters(self) -> bool:
@@ -355,6 +350,7 @@ def judged(evaluation: Evaluation, version: ModelVersion, *, currency: str) -> J
         lines=lines_of(metrics, version.metrics, currency=currency),
         audited=audited_words(metrics.get("audited") or {}),
         compared=_compared(metrics, version),
+        few=too_few_for(metrics),
     )
 
 

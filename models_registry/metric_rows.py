@@ -6,9 +6,19 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from accounts.quantities import half_up
+from models_registry.core.intervals import LEAST_TOLD
 from models_registry.core.kept_metrics import as_told, cards_in
 from models_registry.models import ModelVersion
-from models_registry.verdicts import EVENTS, NARROW, UNKNOWN, per_thousand, ratio, share, small
+from models_registry.verdicts import (
+    BLOCKS,
+    EVENTS,
+    NARROW,
+    UNKNOWN,
+    per_thousand,
+    ratio,
+    share,
+    small,
+)
 
 Show = Callable[[float | None], str]
 
@@ -131,6 +141,36 @@ def span_of(found: Mapping[str, Any], key: str, show: Show) -> str:
     if len(bounds) != 2 or bounds[0] is None or bounds[1] is None:
         return ""
     return f"{show(bounds[0])} to {show(bounds[1])}"
+
+
+def too_few_for(found: Mapping[str, Any]) -> str:
+    """Why stored metrics lack numbers or intervals, and what to do; empty where they need not.
+
+    Evaluations of before do not say how their events lay together.
+    """
+    rows, positives = found.get("rows"), found.get("positives")
+    if not rows or positives is None:
+        return ""
+    how = found.get("resampled") or {}
+    kinds = (
+        ("bad", positives, "positive_blocks"),
+        ("legitimate", rows - positives, "legitimate_blocks"),
+    )
+    for kind, events, blocks in kinds:
+        if not events:
+            return (
+                f"None of these events is known to be {kind}, so what needs one is a dash. Label "
+                f"{kind} events too, then evaluate as of today."
+            )
+        if how.get(blocks, LEAST_TOLD) < LEAST_TOLD:
+            return (
+                f"{events:,} of these events {'is' if events == 1 else 'are'} {kind}, which tell "
+                f"no more than {how[blocks]:.1f} {BLOCKS.get(how['unit'], how['unit'])} with as "
+                f"many each. From fewer than {LEAST_TOLD:g} nobody can tell how sure a number is, "
+                "so those that hang on them have no interval. Label more, of others than these, "
+                "then evaluate as of today."
+            )
+    return ""
 
 
 def ceiling_of(found: Mapping[str, Any], key: str, show: Show) -> str:

@@ -58,7 +58,11 @@ PARTS: Final[Mapping[str, Shape]] = {
             chosen=each(count),
         )
     ),
-    "resampled": fields({"resamples": count, "blocks": count, "unit": text}),
+    "resampled": fields(
+        {"resamples": count, "blocks": count, "unit": text},
+        positive_blocks=finite,
+        legitimate_blocks=finite,
+    ),
 }
 """What metrics hold beside numbers."""
 

@@ -34,6 +34,7 @@ HEADLINES = {
     ("worse", ""): "{this} is worse than {that}.",
 }
 LUCK = "The difference may be luck: wait for more labels, or decide on other grounds."
+ALIKE = "Both do equally well in every draw: labels of such events will not tell them apart."
 KEEP = "Keep the champion."
 MIXED = "Better in one way and surely worse in another: decide which of the two counts."
 ADVICE = {
@@ -96,8 +97,15 @@ def verdict_of(version: ModelVersion, *, rival: str, currency: str) -> Verdict:
             f"{version.label} would compare better than it does here."
         )
     if version.stage == ModelVersion.Stage.CHALLENGER:
-        evidence.append(ADVICE[found["verdict"], cheaper])
+        evidence.append(ALIKE if _is_alike(found) else ADVICE[found["verdict"], cheaper])
     return Verdict(headline_of(found, version.label, rival), tuple(evidence), tuple(warnings))
+
+
+def _is_alike(found: Mapping[str, Any]) -> bool:
+    """Whether no draw of a comparison that could decide found any difference."""
+    told = [part for part in (found["average_precision"], found["cost"]) if part]
+    differences = [part[name] for part in told for name in ("difference", "low", "high")]
+    return could_decide(found) and not any(differences) and None not in differences
 
 
 def headline_of(found: Mapping[str, Any], this: str, that: str) -> str:

@@ -22,7 +22,7 @@ from models_registry.evaluation_jobs import evaluation_key, unanswered
 from models_registry.evaluation_panels import evaluation_context
 from models_registry.figures import curve_figures
 from models_registry.forms import LEARNER_TITLES, DecisionForm, RollBackForm, TrainForm
-from models_registry.metric_rows import metric_lines
+from models_registry.metric_rows import metric_lines, too_few_for
 from models_registry.models import ModelVersion
 from models_registry.panels import detector_panels, version_row
 from models_registry.promotion import PromotionRefused, reject, review_over, roll_back
@@ -266,6 +266,7 @@ def _judged_context(
         "same_rows": same_events_rows(version, currency=currency),
         "same_level": level_of(version.comparison),
         "metrics": metric_lines(version, other, currency=currency),
+        "too_few": too_few_for(version.metrics),
         "curves": curve_figures(version, other),
         **evaluation_context(version, other, currency=currency, job=job),
     }

@@ -17,6 +17,16 @@ RANKS: Final = ("roc_auc", "average_precision", "recall_at_1pct_fpr", "value_det
 PRODUCTS: Final = ("cost_squared", "cost_times_rows", "rows_squared")
 """Per block, beside its cost and its rows."""
 ROUNDING: Final = 1e-12
+LEAST_TOLD: Final = 3.0
+"""Effective blocks of either kind below which no interval is told of what hangs on that kind: from
+one or two bursts nobody can tell how another one would have been judged."""
+OF_THE_BAD: Final = ("recall", "value_detection_rate")
+OF_BOTH: Final = (
+    *("roc_auc", "average_precision", "recall_at_1pct_fpr", "precision", "f1"),
+    *("false_alerts_per_true_alert", "cost_per_event", "savings"),
+)
+"""With card precision, what hangs on bad and on legitimate rows."""
+OF_ROWS: Final = ("brier", "calibration_error")
 
 FloatArray = NDArray[np.float64]
 Groups = list[NDArray[np.intp]]
@@ -52,10 +62,15 @@ class _Resampled:
         """Their columns; those of the bands follow."""
         return slice(len(self.names), len(self.names) + 3 * len(self.groups))
 
+    def effective(self, name: str) -> float:
+        """How many blocks of one size would hold as much of a column as these do."""
+        return resampling.effective_blocks(self.by_block[:, self.names.index(name)])
+
     @property
-    def effective(self) -> float:
-        """How many blocks of one size would hold the positives."""
-        return resampling.effective_blocks(self.by_block[:, self.names.index("positives")])
+    def legitimate(self) -> float:
+        """How many blocks of one size would hold the legitimate rows."""
+        rows, positives = (self.names.index(name) for name in ("rows", "positives"))
+        return resampling.effective_blocks(self.by_block[:, rows] - self.by_block[:, positives])
 
 
 def metric_intervals(
@@ -64,14 +79,18 @@ def metric_intervals(
     """(intervals by metric, intervals of observed rates by calibration curve, how they were made).
 
     `values`: the metrics themselves. A proportion that no resample changes (0 or 1) gets Wilson's
-    interval: percentiles would say that it is sure. So does what is made of one; of another ranking
-    that no resample changes nothing can be told. The rates are those of the calibration groups
-    (`calibration`) and of the risk bands (`calibration_bands`); none uncalibrated.
+    interval of blocks: percentiles would say that it is sure, and so would Wilson's of rows, which
+    come in bursts. So does what is made of one; of another ranking that no resample changes nothing
+    can be told, nor of what hangs on bad or legitimate rows where these lie in fewer effective
+    blocks than `LEAST_TOLD` (`positive_blocks` and `legitimate_blocks` of how they were made). The
+    rates are those of the calibration groups (`calibration`) and of the risk bands
+    (`calibration_bands`); none uncalibrated.
     """
     drawn = _resampled(judged, seed=seed, resamples=resamples)
-    level = resampling.widened(resampling.LEVEL, drawn.effective)
+    positive, legitimate = drawn.effective("positives"), drawn.legitimate
+    level = resampling.widened(resampling.LEVEL, positive)
     found = _of_metrics(judged, values, drawn, level)
-    found |= _unmoved(found, values)
+    found |= _unmoved(found, values, positive)
     if judged.traffic is not None:
         found["alert_rate"] = _alert_rate(judged, judged.traffic, seed=seed, resamples=resamples)
     reliability: dict[str, list[Bounds]] = {}
@@ -84,13 +103,25 @@ def metric_intervals(
             "calibration": _reliability(by_group, drawn.groups, labels, blocks),
             "calibration_bands": _reliability(by_band, drawn.bands, labels, blocks),
         }
+    untold = _untold(values, positive, legitimate, drawn.effective("rows"))
     known = {
-        name: bounds if np.isfinite(values[name]) else (NAN, NAN)
+        name: (NAN, NAN) if name in untold or not np.isfinite(values[name]) else bounds
         for name, bounds in found.items()
         if name in values
     }
     how = {"unit": drawn.blocks.unit, "blocks": drawn.blocks.n, "resamples": resamples}
+    how |= {"positive_blocks": positive, "legitimate_blocks": legitimate}
     return known, reliability, how
+
+
+def _untold(
+    values: Mapping[str, float], positive: float, legitimate: float, rows: float
+) -> set[str]:
+    """Metrics that hang on rows of a kind, or on any, which lie in too few effective blocks."""
+    both = {*OF_BOTH, *cards_in(values)}
+    found = {*OF_THE_BAD, *both} if positive < LEAST_TOLD else set()
+    found |= both if legitimate < LEAST_TOLD else set()
+    return found.union(OF_ROWS) if rows < LEAST_TOLD else found
 
 
 def _of_metrics(
@@ -105,15 +136,25 @@ def _of_metrics(
         found["cost_per_event"] = _mean_cost(resampled)
     for name, (part, whole) in PROPORTIONS.items():
         if found[name][0] == found[name][1]:
-            found[name] = wilson(seen[part], seen[whole])
-    found["roc_auc"] = _roc_area(drawn["roc_auc"], values, level)
+            n = resampled.effective(whole)
+            found[name] = wilson(seen[part] / seen[whole] * n if n else 0.0, n)
+        elif name != "alert_rate":
+            least = min(resampled.effective("positives"), resampled.effective(whole))
+            wide = resampling.widened(resampling.LEVEL, least)
+            found[name] = _in_log_odds(values[name], drawn[name], wide, of=seen[whole])
+    positives, pairs = seen["positives"], seen["positives"] * (seen["rows"] - seen["positives"])
+    for name, of in (("roc_auc", pairs), ("recall_at_1pct_fpr", positives)):
+        found[name] = _in_log_odds(values[name], drawn[name], level, of=of)
     found[card] = _card_precision(judged, drawn[card], level)
     return found
 
 
-def _unmoved(found: Mapping[str, Bounds], values: Mapping[str, float]) -> dict[str, Bounds]:
-    """Intervals of what is perfect, or worth nothing, in every resample: few rows do not make that
-    certain. `found` has Wilson's intervals of the proportions already."""
+def _unmoved(
+    found: Mapping[str, Bounds], values: Mapping[str, float], positive: float
+) -> dict[str, Bounds]:
+    """Intervals of what is perfect, or worth nothing, in every resample: few blocks do not make
+    that certain. `found` has Wilson's intervals of the proportions already; `positive`: effective
+    blocks with positives."""
     still = {name for name, (low, high) in found.items() if high - low < ROUNDING}
     told: dict[str, Bounds] = {}
     for name in still.intersection((*RANKS, *cards_in(values)), values):
@@ -121,7 +162,7 @@ def _unmoved(found: Mapping[str, Bounds], values: Mapping[str, float]) -> dict[s
             told[name] = NAN, NAN
     at_rate, false_alerts = "recall_at_1pct_fpr", "false_alerts_per_true_alert"
     if at_rate in told:
-        told[at_rate] = wilson(values[at_rate] * values["positives"], values["positives"])
+        told[at_rate] = wilson(values[at_rate] * positive, positive)
     if false_alerts in still:
         low, high = found["precision"]
         told[false_alerts] = (1.0 / high - 1.0, 1.0 / low - 1.0) if low > 0.0 else (NAN, NAN)
@@ -143,7 +184,8 @@ def _alert_rate(judged: Judgement, traffic: Traffic, *, seed: int, resamples: in
     rng = np.random.default_rng(seed)
     drawn = np.stack([resampling.draw(rng, blocks.n) @ sums for _ in range(resamples)])
     low, high = interval(divide(drawn[:, 0], drawn[:, 1]), _level(sums[:, 0]))
-    return (low, high) if low < high else wilson(float(flagged.sum()), float(flagged.size))
+    n = resampling.effective_blocks(sums[:, 1])
+    return (low, high) if low < high else wilson(float(flagged.mean()) * n, n)
 
 
 def _resampled(judged: Judgement, *, seed: int, resamples: int) -> _Resampled:
@@ -217,21 +259,22 @@ def _reliability(
     return found
 
 
-def _roc_area(drawn: FloatArray, values: Mapping[str, float], level: float) -> Bounds:
-    """In log-odds, where the end at 1 is no wall (Pepe 2003, "The statistical evaluation of medical
+def _in_log_odds(value: float, drawn: FloatArray, level: float, *, of: float) -> Bounds:
+    """Of a share of so many things, of which at least half a one is always in doubt, by a normal on
+    its log-odds, where the ends are no walls (Pepe 2003, "The statistical evaluation of medical
     tests for classification and prediction", 5.2).
 
-    Percentiles of an area close to 1 reach too little down: how bad the worst positives are is what
-    few positives do not tell. A draw at the very end counts as half a pair away from it.
+    Percentiles of a share close to 1 reach too little down: how bad the worst positives are is what
+    few positives do not tell. Nor do they ever reach beyond the best and the worst of few blocks.
     """
     from scipy.special import expit, logit, ndtri  # 20 MB that a web process need not hold
 
-    area, usable = values["roc_auc"], drawn[np.isfinite(drawn)]
-    if not usable.size or not 0.0 < area < 1.0:
+    usable = drawn[np.isfinite(drawn)]
+    if not usable.size or not 0.0 < value < 1.0:
         return interval(drawn, level)
-    end = 0.5 / (values["positives"] * (values["rows"] - values["positives"]))
+    end = 0.5 / of
     wide = float(ndtri((1.0 + level) / 2.0)) * float(logit(np.clip(usable, end, 1.0 - end)).std())
-    return float(expit(logit(area) - wide)), float(expit(logit(area) + wide))
+    return float(expit(logit(value) - wide)), float(expit(logit(value) + wide))
 
 
 def _card_precision(judged: Judgement, drawn: FloatArray, level: float) -> Bounds:
@@ -255,7 +298,8 @@ def _calibration_error(sums: FloatArray, totals: FloatArray, level: float) -> Bo
 
     It reaches down to 0 unless the gaps are larger than draws alone would make them.
     """
-    drawn = (sums[:, 1::3] - sums[:, 2::3]) / sums[:, 0::3].sum(axis=1, keepdims=True)
+    rows = sums[:, 0::3].sum(axis=1, keepdims=True)
+    drawn = (sums[:, 1::3] - sums[:, 2::3]) / np.where(rows > 0.0, rows, NAN)
     observed = (totals[1::3] - totals[2::3]) / totals[0::3].sum()
     error = float(np.abs(observed).sum())
     low, high = interval(np.abs(drawn).sum(axis=1), level)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from models_registry.metric_rows import FoldLine, lines_of
+from models_registry.metric_rows import FoldLine, lines_of, too_few_for
 from models_registry.presenting_card import card_lines, made_with
 from models_registry.verdicts import NARROW, UNKNOWN
 
@@ -28,14 +28,16 @@ def file_problem(problem: OSError) -> str:
 
 
 def metric_table(found: Mapping[str, Any], *, currency: str) -> list[str]:
-    """Stored metrics as lines: name, value with its ceiling, 95 % interval."""
+    """Stored metrics as lines: name, value with its ceiling, 95 % interval; then why some are
+    missing."""
     lines = lines_of(found, {}, currency=currency)
     head = ("METRIC", "VALUE", f"95{NARROW}% INTERVAL")
     told = [
         (line.name, f"{line.this} {line.ceiling}".rstrip(), line.interval or UNKNOWN)
         for line in lines
     ]
-    return aligned([head, *told], indent="  ")
+    few = too_few_for(found)
+    return [*aligned([head, *told], indent="  "), *([few] if few else [])]
 
 
 def fold_table(lines: Sequence[FoldLine]) -> list[str]:

@@ -54,6 +54,15 @@ def test_only_a_challenger_is_told_what_to_do(verdict, cheaper, headline, advice
     assert waits.evidence[:-1] == serves.evidence
 
 
+def test_two_that_never_differ_are_not_told_to_wait_for_labels():
+    same = {"champion": 0.6, "candidate": 0.6, "difference": 0.0, "low": 0.0, "high": 0.0}
+    found = judged(average_precision=same, cost=same, verdict="undecided", cheaper="undecided")
+    assert found.evidence[-1].startswith("Both do equally well in every draw")
+    unsure = same | {"low": -0.1, "high": 0.1}
+    found = judged(average_precision=unsure, cost=same, verdict="undecided", cheaper="undecided")
+    assert "wait for more labels" in found.evidence[-1]
+
+
 def test_where_amounts_are_unknown_nothing_is_said_of_cost():
     found = judged(cost=None, cheaper="undecided", verdict="better")
     assert found.headline == "v2 is better than v1."

@@ -124,7 +124,10 @@ def test_every_metric_has_an_interval_around_it():
     for name, (low, high) in found["intervals"].items():
         assert low <= found[name] <= high, name
         assert low < high, name
-    assert found["resampled"] == {"unit": "entity", "blocks": 400, "resamples": 400}
+    how = found["resampled"]
+    told = {name: how.pop(name) for name in ("positive_blocks", "legitimate_blocks")}
+    assert how == {"unit": "entity", "blocks": 400, "resamples": 400}
+    assert told == pytest.approx({"positive_blocks": 22.9, "legitimate_blocks": 362.5}, abs=0.1)
     for point in curves["calibration"]:
         assert point["low"] <= point["observed"] <= point["high"]
 
