@@ -13,7 +13,8 @@ class DriftCheck(models.Model):
     """The champion's newest predictions against what it learnt on, at one time.
 
     `first_at` and `last_at` are event times. `alarm_since`: when the alarm that this check
-    confirms was raised, or became major; None without an alarm.
+    confirms was raised, or became major; one that comes back within a day is the same. None
+    without an alarm.
     """
 
     detector = models.ForeignKey(Detector, models.CASCADE, related_name="drift_checks")

@@ -50,6 +50,8 @@ from scoring.models import Detector, Label, Prediction
 
 CHECK_DRIFT = "models_registry.check_drift"
 ALARMS = (MODERATE_DRIFT, MAJOR_DRIFT)
+SAME_ALARM = timedelta(days=1)
+"""An alarm that comes back so soon is the one that was told: at a bound it comes and goes."""
 CALENDAR = frozenset(("calendar", "clock_sin", "clock_cos"))
 """Kinds of features that say when an event was: of less than a whole week they say nothing."""
 NO_WEEK = "The champion has not served for a whole week, as the calendar is told of."
@@ -273,9 +275,11 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
     was = before.alarm_since if before else None
     if check.status == STABLE and before and _hides(drifts, before):
         check.status = UNKNOWN
+    told = _told_of_late(check)
     if check.status in ALARMS:
         worse = before is None or RANKS[check.status] > RANKS[before.status]
-        check.alarm_since = check.checked_at if worse or was is None else was
+        since = check.checked_at if worse or was is None else was
+        check.alarm_since = since if told is None else told.alarm_since
     elif check.status == UNKNOWN:
         check.alarm_since = was  # Nothing can be said, so nothing is over.
     last = newest_check(check.detector)
@@ -286,8 +290,22 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
         DriftStatistic(drift_check=check, place=i, **asdict(drift))
         for i, drift in enumerate(drifts)
     )
-    _tell(check, before, drifts)
+    _tell(check, before, drifts, ring=told is None)
     return check
+
+
+def _told_of_late(check: DriftCheck) -> DriftCheck | None:
+    """The newest check of the last day whose alarm was as bad as this one's, or worse."""
+    if check.status not in ALARMS:
+        return None
+    as_bad = [status for status in ALARMS if RANKS[status] >= RANKS[check.status]]
+    return DriftCheck.objects.filter(
+        detector=check.detector_id,
+        bundle_digest=check.bundle_digest,
+        status__in=as_bad,
+        alarm_since__isnull=False,
+        checked_at__gt=check.checked_at - SAME_ALARM,
+    ).first()
 
 
 def _hides(drifts: Sequence[Drift], before: DriftCheck) -> bool:
@@ -297,8 +315,11 @@ def _hides(drifts: Sequence[Drift], before: DriftCheck) -> bool:
     return any((one.role, one.name) in alarmed for one in drifts if one.status == UNKNOWN)
 
 
-def _tell(check: DriftCheck, before: DriftCheck | None, drifts: Sequence[Drift]) -> None:
-    """An alarm is news when it begins, when it gets worse, and when it is over."""
+def _tell(
+    check: DriftCheck, before: DriftCheck | None, drifts: Sequence[Drift], *, ring: bool
+) -> None:
+    """An alarm is news when it begins, when it gets worse, and when it is over; people are told of
+    it (`ring`) where it is none that they were told of within a day."""
     was = before.status if before else UNKNOWN
     now = check.status
     if now in ALARMS and RANKS[now] > RANKS[was if was in ALARMS else UNKNOWN]:
@@ -319,7 +340,7 @@ def _tell(check: DriftCheck, before: DriftCheck | None, drifts: Sequence[Drift])
         "rows": check.rows,
         "moved": {drift.name: drift.status for drift in moved[:20]},
     }
-    if action == "drift.alarm":
+    if action == "drift.alarm" and ring:
         tell_drift(check)
     record_audit(actor=None, action=action, subject=check.detector, detail=detail)
 
