@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs.remaining import Remaining, foretell, told_since
+from jobs.remaining import Remaining, foretell, silent_for, told_since
 from jobs.words import changed_nothing, params_in_words
 from jobs.workflow import LIVE, JobStatus
 
@@ -113,8 +113,9 @@ class Job(models.Model):
 
     @property
     def remaining(self) -> Remaining | None:
-        """About how long it will still run; None while nobody knows, and when it does not run."""
-        if self.status != JobStatus.RUNNING or self.started_at is None:
+        """About how long it will still run; None while nobody knows, when nothing is heard of its
+        worker, and when it does not run."""
+        if self.status != JobStatus.RUNNING or self.started_at is None or self.silent_for:
             return None
         spent = (timezone.now() - self.started_at).total_seconds()
         tune_for = self.params.get("tune_for", 0.0)
@@ -122,7 +123,15 @@ class Job(models.Model):
         return foretell(self.progress, spent, tune_for=tune_for, **told)
 
     @property
+    def silent_for(self) -> float:
+        """Seconds for which nothing was heard of its worker; 0 while that is not long."""
+        running = self.status == JobStatus.RUNNING
+        return silent_for(self.heartbeat_at, timezone.now()) if running else 0.0
+
+    @property
     def remaining_text(self) -> str:
-        """`about 3 min left`; empty while nobody knows."""
+        """`about 3 min left`, or that its worker may be dead; empty while nobody knows."""
+        if silent := self.silent_for:
+            return f"nothing heard of its worker for {silent:.0f} s"
         left = self.remaining
         return left.text if left else ""

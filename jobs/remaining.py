@@ -21,6 +21,9 @@ USUAL: Final = "usual"
 SEARCHED: Final = "searched"
 """What a line of the log tells: seconds that the search took; 0 where it could not be."""
 TOLD: Final = (USUAL, SEARCHED)
+SILENT_AFTER: Final = 25.0
+"""Seconds without a sign of life after which nothing is foretold: longer than a writer may wait for
+SQLite's lock (20 s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class Remaining:
         # A bound is not rounded up; nor is one that is whole but for the last digits rounded down.
         units = self.seconds / unit
         return math.floor(units + 1e-6) if self.is_bound else round(units)
+
+
+def silent_for(heard_at: datetime | None, now: datetime) -> float:
+    """Seconds since the worker's last sign of life; 0 while that is not too long ago."""
+    silent = (now - heard_at).total_seconds() if heard_at else 0.0
+    return silent if silent > SILENT_AFTER else 0.0
 
 
 def foretell(

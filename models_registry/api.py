@@ -138,7 +138,8 @@ class JobBody(serializers.Serializer[Any]):
     )
     remaining_text = serializers.CharField(
         help_text="The same in words, as `about 3 min left`; `at least 4 min left` where no more "
-        "is known than what is left of a search, with `remaining_seconds` null. Else empty.",
+        "is known than what is left of a search, and `nothing heard of its worker for 40 s` where "
+        "that may be dead, both with `remaining_seconds` null. Else empty.",
     )
     log = LineBody(many=True, help_text=f"Its last {MOST_LINES} lines at most, oldest first.")
     attempt = serializers.IntegerField()
@@ -207,7 +208,7 @@ def job_body(job: Job) -> dict[str, Any]:
         "progress": job.progress,
         "stage": job.doing,
         "remaining_seconds": None if left is None or left.is_bound else round(left.seconds),
-        "remaining_text": left.text if left else "",
+        "remaining_text": job.remaining_text,
         "log": [{"at": line["at"], "text": line["text"]} for line in job.log[-MOST_LINES:]],
         "attempt": job.attempt,
         "queued_at": job.queued_at,

@@ -1,7 +1,7 @@
 """Train one version of a detector: dataset -> learner -> judged, exported, written as a bundle."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ from models_registry.telling import tell_trained
 from models_registry.tuning import tune_parameters
 from scoring.core.imbalance import chosen
 from scoring.core.inference import ModelError
+from scoring.core.reasons import duration
 from scoring.core.spec import DetectorSpec
 from scoring.deployment import serving
 from scoring.models import Detector
@@ -105,8 +106,11 @@ def train_version(
         _tell_usual(detector, learner, progress)
     rows = _read(detector, now or timezone.now(), stored_by, progress)
     split = _plan(spec, rows)
-    parts = _split(spec, rows, split, needs_labels=make_learner(learner).supervised)
+    supervised = make_learner(learner).supervised
+    parts = _split(spec, rows, split, needs_labels=supervised)
     progress.log(_counted(rows, parts))
+    if supervised and (too_late := _told_too_late(spec, rows, split, parts.train)):
+        progress.log(too_late)
     tuning = _tune(detector, spec, learner, rows, split, tune_for, progress)
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
@@ -188,9 +192,11 @@ def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bo
         needs_labels=needs_labels,
     )
     if needs_labels and parts.train.positives < spec.training.minimum_positives:
+        too_late = _told_too_late(spec, rows, split, parts.train)
         raise DatasetError(
             f"Only {parts.train.positives} labelled positives lie in the training part; "
             f"{spec.training.minimum_positives} are needed. Label more, or wait for labels."
+            f"{' ' * bool(too_late)}{too_late}"
         )
     if needs_labels and parts.train.positives == parts.train.labelled:
         raise DatasetError(
@@ -200,6 +206,23 @@ def _split(spec: DetectorSpec, rows: Rows, split: TimeSplit, *, needs_labels: bo
             " (training: unlabelled_is_legitimate)."
         )
     return parts
+
+
+def _told_too_late(spec: DetectorSpec, rows: Rows, split: TimeSplit, train: Part) -> str:
+    """How many events of the training part are known to be bad by now and were not when its labels
+    were read, and what to do; empty without any."""
+    now = rows.labels.as_known_at(rows.known_at.timestamp(), rows.event_time.size)
+    late = int(((now[train.span] == 1) & (train.span_labels != 1)).sum())
+    if not late:
+        return ""
+    until = datetime.fromtimestamp(split.validation_start, UTC)
+    return (
+        f"{late:,} events of the training part were called bad only after {until:%Y-%m-%d %H:%M} "
+        "UTC. Its labels are those that were known by then, as they would have been to a model of "
+        "that day, so these do not count as bad. Where it was known earlier, send them again with "
+        f"their label_time; where labels take longer than {duration(spec.training.label_delay)}, "
+        "declare a longer label_delay."
+    )
 
 
 def _tune(

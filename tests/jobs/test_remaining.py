@@ -1,10 +1,12 @@
 """How long work still takes: by its pace, and a search by the time that it is given."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from jobs.remaining import foretell, told_since
+from tests.jobs.factories import JobFactory
 
 BEFORE, AFTER = 0.15, 0.7
 
@@ -72,3 +74,14 @@ def test_the_log_tells_numbers_of_this_attempt_alone():
     ]
     began = datetime(2026, 5, 1, 11, 0, 0, 700_000, tzinfo=UTC)
     assert told_since(log, began) == {"usual": 9.0}
+
+
+@pytest.mark.parametrize(("since", "text"), [(20, "about 60 s left"), (40, "nothing heard of")])
+def test_of_a_worker_that_may_be_dead_nothing_is_foretold(since, text):
+    now = timezone.now()
+    job = JobFactory.build(status="running", progress=0.5, started_at=now - timedelta(seconds=60))
+    job.heartbeat_at = now - timedelta(seconds=since)
+    assert job.remaining_text.startswith(text)
+    assert (job.remaining is None) == (since == 40)
+    job.status = "queued"
+    assert job.remaining_text == ""
