@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.quantities import threshold
-from models_registry.metric_rows import ceiling_of, span_of, told_metrics
+from models_registry.metric_rows import ceiling_of, span_of, told_metrics, too_few_for
 from models_registry.models import PromotionDecision
 from models_registry.rare_class import own_parameters, rare_class_words
 from models_registry.verdicts import (
@@ -46,10 +46,11 @@ class GroupLine:
 
 @dataclass(frozen=True, slots=True)
 class CardLines:
-    """What the page shows of a card beside its texts."""
+    """What the page shows of a card beside its texts; `few`: why numbers or intervals lack."""
 
     made_with: Sequence[tuple[str, str]]
     metrics: Sequence[CardMetric]
+    few: str
     known_at: datetime | None
     subgroups: Sequence[tuple[str, Sequence[GroupLine]]]
     label_delay: str
@@ -64,10 +65,13 @@ class CardLines:
 
 def card_lines(card: dict[str, Any], *, currency: str) -> CardLines:
     """The numbers of `card.model_card` as text."""
-    policy, known_at = card["label_policy"], card["evaluation"]["known_at"]
+    policy, judged = card["label_policy"], card["evaluation"]
+    known_at = judged["known_at"]
+    counted = {"rows": judged["events"], "positives": judged["positives"]}
     return CardLines(
         made_with=made_with(card),
-        metrics=_metrics(card["evaluation"]["metrics"], currency),
+        metrics=_metrics(judged["metrics"], currency),
+        few=too_few_for(judged["metrics"] | counted),
         known_at=datetime.fromisoformat(known_at) if known_at else None,
         subgroups=[
             (part["feature"], [_group(group) for group in part["groups"]])

@@ -93,12 +93,13 @@ def card_text(card: Mapping[str, Any]) -> list[str]:
     ]
     calibration = f"Thresholds (calibration: {shown.calibration})"
     evaluation = card["evaluation"]
+    counted = {"rows": evaluation["events"], "positives": evaluation["positives"]}
     return [
         f"{card['version']}, {card['stage']}",
         *aligned([pair for pair in facts if pair[1]], indent="  "),
         *learnt_from(card),
-        judged_on({**evaluation, "rows": evaluation["events"]}),
-        *metric_table(evaluation["metrics"], currency=currency),
+        judged_on(evaluation | counted),
+        *metric_table(evaluation["metrics"] | counted, currency=currency),
         *_part(calibration, [*shown.thresholds, *([("Moved", shown.moved)] * bool(shown.moved))]),
         "Limitations:",
         *(f"  {sentence}" for sentence in card["limitations"]),
