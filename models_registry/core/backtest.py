@@ -3,7 +3,7 @@
 An event counts in a confusion matrix once it is matured and somebody said what it was; the others
 are counted apart and stand for nothing. Where only a sample was read, each event stands for
 `weights` events of its kind, and intervals are as wide as the weights make them (Kish's effective
-number of events in Wilson's interval).
+number of events in Wilson's interval), and as entities whose events are found together do.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_registry.core.live import APPROVE, BLOCK, REVIEW, decided_costs
+from models_registry.core.resampling import effective_blocks
 from scoring.core.shares import wilson
 from scoring.core.spec import CostSpec
 
@@ -49,16 +50,38 @@ class Sampled:
         return found
 
 
-def share(part: FloatArray, whole: FloatArray) -> dict[str, float] | None:
+def share(part: FloatArray, whole: FloatArray, *, most: float = np.inf) -> dict[str, float] | None:
     """`value`, `low`, `high` (95 %) of sum(part) / sum(whole), both the weights of events, `part`
-    of some of them; None where there are none."""
+    of some of them; None where there are none. `most`: as how many independent events they count
+    at most."""
     total = float(whole.sum())
     if total <= 0.0:
         return None
     value = float(part.sum()) / total
-    effective = total**2 / float((whole**2).sum())
+    effective = min(effective_blocks(whole), most)
     low, high = wilson(value * effective, effective)
     return {"value": value, "low": low, "high": high}
+
+
+def _share_of(part: Truths, whole: Truths, rows: Sampled) -> dict[str, float] | None:
+    """The share of `whole` that is `part`, with an interval that knows of bursts."""
+    weights, most = rows.weights, _independent(part, whole, rows)
+    return share(weights[part & whole], weights[whole], most=most)
+
+
+def _independent(part: Truths, whole: Truths, rows: Sampled) -> float:
+    """As how many independent events the `whole` ones count: by how much the share differs from one
+    entity to the next (the design effect, Kish 1965, "Survey sampling"). Where it does not, because
+    all of them are `part` or none is, as many as entities with an equal number each."""
+    weights = rows.weights[whole]
+    group = np.unique(rows.entities[whole], return_inverse=True)[1]
+    held, hit = np.bincount(group, weights), np.bincount(group, weights * part[whole])
+    n, total = held.size, held.sum()
+    if n < 2 or part[whole].all() or not part[whole].any():
+        return effective_blocks(held)
+    value = hit.sum() / total
+    spread = float(np.square(hit - value * held).sum()) / total**2 * n / (n - 1)
+    return float(value * (1.0 - value) / spread) if spread > 0.0 else np.inf
 
 
 def confusion(predicted: Truths, rows: Sampled) -> dict[str, Any]:
@@ -81,14 +104,11 @@ def confusion(predicted: Truths, rows: Sampled) -> dict[str, Any]:
         "young_rest": rows.young & ~predicted,
     }
     counted: dict[str, Any] = {name: float(weights[where].sum()) for name, where in cells.items()}
-    hits, known = weights[cells["tp"]], judged & predicted
     return counted | {
         "read": {name: int(where.sum()) for name, where in cells.items()},
-        "precision": share(hits, weights[known]),
-        "recall": share(hits, weights[bad]),
-        "false_positive_rate": (
-            share(weights[cells["fp"]], weights[good]) if cells["tn"].any() else None
-        ),
+        "precision": _share_of(bad, judged & predicted, rows),
+        "recall": _share_of(predicted, bad, rows),
+        "false_positive_rate": (_share_of(predicted, good, rows) if cells["tn"].any() else None),
     }
 
 

@@ -72,6 +72,37 @@ def test_weights_widen_the_interval_and_keep_the_estimate():
     assert rough["high"] - rough["low"] > plain["high"] - plain["low"]
 
 
+def bursts(entities, each, seed):
+    """(rows, predicted): frauds of few entities, mostly found as a whole or not at all."""
+    rng = np.random.default_rng(seed)
+    entity = np.repeat(np.arange(entities), each)
+    found = rng.normal(0.0, 0.9, entities)[entity] + rng.normal(0.0, 0.4, entity.size)
+    return rows_of([BAD] * entity.size, entities=entity.tolist()), found > 0.0
+
+
+def test_frauds_that_are_found_together_tell_less_than_as_many_alone():
+    """Wilson of events held the truth, one half, in 38 of 100 such samples."""
+    held = 0
+    for seed in range(100):
+        rows, predicted = bursts(12, 20, seed)
+        recall = confusion(predicted, rows)["recall"]
+        held += recall["low"] <= 0.5 <= recall["high"]
+    assert held >= 93
+
+
+def test_a_recall_of_one_is_as_sure_as_its_entities_are_many():
+    rows, predicted = bursts(5, 100, 0)
+    recall = confusion(np.ones_like(predicted), rows)["recall"]
+    assert (recall["low"], recall["high"]) == pytest.approx(wilson(5, 5))
+
+
+def test_events_that_are_found_one_by_one_count_as_events():
+    rows, _ = bursts(12, 20, 0)
+    every_other = np.arange(240) % 2 == 0
+    recall = confusion(every_other, rows)["recall"]
+    assert (recall["low"], recall["high"]) == pytest.approx(wilson(120, 240))
+
+
 def test_costs_are_those_of_the_cost_matrix():
     rows = rows_of([BAD, GOOD, GOOD, BAD, UNKNOWN], amounts=[80.0, 10.0, 10.0, 30.0, 10.0])
     decided = np.array([APPROVE, REVIEW, BLOCK, BLOCK, REVIEW], np.int8)
