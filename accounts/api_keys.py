@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import KEY_MARK, ApiKey, User
 from accounts.rates import DEFAULT_RATE
 from accounts.scopes import SCOPES
-from accounts.services import record_audit
+from accounts.services import record_audit, take_turn
 from accounts.typed import is_plausible
 
 _PREFIX_BYTES = 5
@@ -33,9 +33,12 @@ def create_api_key(
 
     Raises `ValidationError` by field: a user for whom `actor` may make none or who is not active, a
     label that is empty or too long, scopes that are none or unknown, a rate that is none, an expiry
-    in the past or too far away.
+    in the past or too far away. Raises `UserRefused` where `actor` may make none any more.
     """
-    _check_owner(user, actor)
+    # As both are now: a key stays when whoever makes it has just lost the right.
+    maker = take_turn(actor, "accounts.add_apikey", doing="make API keys")
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    _check_owner(user, maker)
     _check_choices(label, scopes, expires_at)
     prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     key = ApiKey(

@@ -21,6 +21,7 @@ from accounts.pages import (
 )
 from accounts.scopes import SCOPES
 from accounts.selectors import ENDED, LIVE, list_keys, prefix_in, usernames
+from accounts.services import UserRefused
 from accounts.user_forms import KeyForm, end_of_day
 
 VIEW, ADD, CHANGE = "accounts.view_apikey", "accounts.add_apikey", "accounts.change_apikey"
@@ -88,6 +89,8 @@ def key_new(request: HttpRequest) -> HttpResponse:
                 expires_at=end_of_day(found["expires_on"]),
                 actor=signed_in(request),
             )
+        except UserRefused as refusal:
+            form.add_error(None, str(refusal))
         except ValidationError as error:
             for name, problems in error.message_dict.items():
                 form.add_error(_FIELDS.get(name, name), problems)

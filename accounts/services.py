@@ -153,7 +153,7 @@ def create_user(
     accounts/usernames.py), and `UserRefused` where `actor` may make none (any more).
     """
     # In turns: two of one name, or from somebody who is losing the right, do not slip through.
-    _take_turn(actor, "accounts.add_user")
+    take_turn(actor, "accounts.add_user")
     # Before it is compared and checked, as the model would keep it: fullwidth letters are letters.
     username = User.normalize_username(username)
     user = User(username=username, display_name=display_name, email=email, time_zone=time_zone)
@@ -236,7 +236,9 @@ def set_active(user: User, *, active: bool, actor: User | None) -> User:
 def set_superuser(user: User, *, superuser: bool, actor: User | None) -> User:
     """Make a superuser, whom no role bounds, or an ordinary user again, who keeps their roles.
 
-    Raises `UserRefused` for oneself, from who is no superuser, or for the last active Admin.
+    Who becomes one logs in anew: a password link or a session that an admin got hold of while they
+    were an ordinary user opens nothing. Raises `UserRefused` for oneself, from who is no superuser,
+    or for the last active Admin.
     """
     user = _managed(user, actor, own="your own account")
     # As it is now: two superusers may unmake each other at the same time.
@@ -248,7 +250,9 @@ def set_superuser(user: User, *, superuser: bool, actor: User | None) -> User:
     if not superuser and not is_admin:
         _keep_an_admin(user, "Nobody could manage users any more.")
     user.is_superuser, user.is_staff = superuser, superuser or is_admin
-    user.save(update_fields=["is_superuser", "is_staff"])
+    if superuser:
+        user.log_ins_from = timezone.now()
+    user.save(update_fields=["is_superuser", "is_staff", "log_ins_from"])
     action = "user.superuser_made" if superuser else "user.superuser_unmade"
     record_audit(actor=actor, action=action, subject=user)
     return user
@@ -293,7 +297,7 @@ def _managed(user: User, actor: User | None, *, own: str = "") -> User:
 
     `own`: what of oneself nobody changes.
     """
-    actor = _take_turn(actor, "accounts.change_user")
+    actor = take_turn(actor, "accounts.change_user")
     found = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if own and actor is not None and actor.pk == found.pk:
         raise UserRefused(f"Nobody changes {own}. Ask another admin.")
@@ -302,7 +306,7 @@ def _managed(user: User, actor: User | None, *, own: str = "") -> User:
     return found
 
 
-def _take_turn(actor: User | None, permission: str) -> User | None:
+def take_turn(actor: User | None, permission: str, *, doing: str = "manage users") -> User | None:
     """`actor` as it is now, if it may still do this. Raises `UserRefused`.
 
     The role's row is locked first, so that two people who take the role from each other take turns,
@@ -313,7 +317,7 @@ def _take_turn(actor: User | None, permission: str) -> User | None:
         return None
     now = User.objects.get(pk=actor.pk)
     if not now.has_perm(permission):  # Nobody who is not active has any.
-        raise UserRefused("You may not manage users any more.")
+        raise UserRefused(f"You may not {doing} any more.")
     return now
 
 

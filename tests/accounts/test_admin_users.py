@@ -2,12 +2,13 @@
 
 import pytest
 from django.contrib.auth.models import Group
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ADMIN, ANALYST
-from accounts.services import UserRefused, set_roles, set_superuser
+from accounts.services import UserRefused, make_password_link, set_roles, set_superuser
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db
@@ -190,3 +191,14 @@ def test_another_label_of_a_key_is_in_the_trail(root_page):
     for label in ("till", "till"):
         root_page.post(url, {"label": label})
     assert AuditEntry.objects.get(action="api_key.changed").detail == {"fields": ["label"]}
+
+
+def test_what_an_admin_held_of_an_ordinary_user_opens_no_superuser(root_page, admin, client):
+    """Else the link that an admin made for a colleague yesterday would make them a superuser."""
+    user = UserFactory()
+    link, session = make_password_link(user, actor=admin), Client()
+    session.force_login(user)
+    change(root_page, user, is_superuser="on")
+    assert user.is_superuser
+    assert client.get(link, follow=True).context["validlink"] is False
+    assert session.get(reverse("user_list")).url.startswith(reverse("login"))

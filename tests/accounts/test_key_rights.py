@@ -1,15 +1,17 @@
 """What a key writes: within its scopes, by its user's own right, and named in the audit trail."""
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.urls import reverse
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
 from accounts.api_keys import create_api_key
-from accounts.models import AuditEntry, User
+from accounts.models import ApiKey, AuditEntry, User
 from accounts.roles import ANALYST, DATA_ENGINEER
 from accounts.selectors import people_behind
-from accounts.services import record_audit, set_roles
+from accounts.services import UserRefused, record_audit, set_roles
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db
@@ -68,3 +70,32 @@ def test_behind_an_act_by_key_stands_who_made_the_key_too(admin, analyst):
     assert people_behind(analyst.pk) == {analyst.pk}
     assert people_behind(analyst.pk, f"rp_{key.prefix}") == {analyst.pk, admin.pk}
     assert people_behind(analyst.pk, console.prefix) == {analyst.pk}
+
+
+def test_whoever_has_just_lost_the_right_makes_no_key(admin, analyst):
+    """They were let in, and waited for their turn while another admin took the role."""
+    assert admin.has_perm("accounts.add_apikey")
+    set_roles(User.objects.get(pk=admin.pk), roles=[], actor=None)
+    with pytest.raises(UserRefused, match="may not make API keys any more"):
+        create_api_key(user=analyst, label="x", scopes=["score"], actor=admin)
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize("became", ["is_superuser", "is_active"])
+def test_a_key_is_made_for_its_user_as_they_are_now(admin, analyst, became):
+    User.objects.filter(pk=analyst.pk).update(**{became: not getattr(analyst, became)})
+    with pytest.raises(ValidationError):
+        create_api_key(user=analyst, label="x", scopes=["score"], actor=admin)
+    assert not ApiKey.objects.exists()
+
+
+def test_the_page_says_why_no_key_was_made(admin, analyst, client, monkeypatch):
+    def refuse(**given):
+        raise UserRefused("You may not make API keys any more.")
+
+    monkeypatch.setattr("accounts.key_views.create_api_key", refuse)
+    client.force_login(admin)
+    form = {"owner": analyst.username, "label": "x", "scopes": ["score"], "rate": "none"}
+    answer = client.post(reverse("key_new"), form)
+    assert answer.status_code == 422
+    assert "You may not make API keys any more." in answer.content.decode()
