@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.models import User
+from accounts.selectors import still_may
 from accounts.services import record_audit
 from cases.forgetting import forget_names
 from cases.linking import hold_mark
@@ -40,6 +41,7 @@ from scoring.models import Detector
 from scoring.selectors import opens_alerts
 
 ERASE = "cases.erase_person"
+MAY_ERASE = "scoring.erase_pii"
 ERASED = "personal_data.erased"
 SHORTEST_REASON, LONGEST_REASON = 8, 300
 TOKENS = ("token", "fresh")
@@ -158,10 +160,12 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
     """Erase in short transactions, then take the token away in one; may be run again.
 
     What a former attempt committed stays; one that took the token away has told its counts in the
-    job's parameters, which name nobody any more. Raises ErasureRefused.
+    job's parameters, which name nobody any more. Raises ErasureRefused, also once whoever asked may
+    not erase any more: nothing brings back what is gone.
     """
     if "token" not in job.params:
         return dict(job.params["erased"])
+    _check_asker(job)
     detector = Detector.objects.get(slug=job.params["detector"])
     person, now = person_of(detector, job.params["token"]), timezone.now()
     quiet_since = parse_datetime(job.params.get("quiet_since", ""))
@@ -172,8 +176,10 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
         done += erased
         progress.report(min(done / total, 1.0) * 0.9, "Erasing personal data")
         progress.check_cancelled()
+        _check_asker(job)
     beside = windows_beside(person)  # Before anything is held: it reads all that is stored.
     with transaction.atomic():
+        _check_asker(job)
         counts = _let_go(person, job.params["fresh"], beside, now, quiet_since)
         progress.hold()
         about = {"who": job.params["who"], "reason": job.params["reason"]}
@@ -184,6 +190,16 @@ def run_erasure(job: Job, progress: JobProgress) -> Mapping[str, Any]:
             former.save(update_fields=["params"])
         _record(job, detector, {**about, **counts})
     return counts
+
+
+def _check_asker(job: Job) -> None:
+    """Raises ErasureRefused. What beat asked for, or somebody on the server, has no asker."""
+    asker = job.requested_by
+    if asker is not None and not still_may(asker, MAY_ERASE):
+        raise ErasureRefused(
+            f"{asker.name}, who asked for it, may not erase personal data any more. Whoever may can"
+            " ask again."
+        )
 
 
 def _record(job: Job, detector: Detector, detail: Mapping[str, Any]) -> None:

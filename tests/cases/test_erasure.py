@@ -12,7 +12,9 @@ from django.forms.models import model_to_dict
 from django.utils import timezone
 
 from accounts import vault
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
+from accounts.roles import ADMIN
+from accounts.services import set_roles
 from cases import erasure, linking
 from cases.case_alerts import open_case
 from cases.casework import close_case
@@ -30,6 +32,7 @@ from scoring.models import EntityState, Prediction
 from scoring.ordering import add_list_entry, revoke_list_entry
 from scoring.policy_models import ListEntry
 from scoring.replaying import chosen, verify_predictions
+from tests.accounts.factories import user_with_role
 from tests.cases.alerts import alert_of
 from tests.factories import payment, scored, scored_many
 
@@ -334,3 +337,33 @@ def test_one_erasure_of_a_person_at_a_time_and_a_failed_one_keeps_no_token(champ
     erase(champion, admin)
     failed.refresh_from_db()
     assert not {"token", "fresh"} & failed.params.keys()
+
+
+def take_role_from(user):
+    set_roles(User.objects.get(pk=user.pk), roles=[], actor=None)
+
+
+def test_who_lost_the_right_since_they_asked_erases_nobody(champion, closed, admin):
+    job = request_erasure(person_named(champion, "user_id", "user-1"), reason=WHY, actor=admin)
+    take_role_from(admin)
+    done = run_job(job.pk, run_erasure)
+    assert (done.status, done.requested_by) == ("failed", admin)
+    assert "admin, who asked for it, may not erase personal data any more" in done.error
+    assert not Prediction.objects.exclude(erased_at=None).exists()
+    other = user_with_role(ADMIN)
+    assert erase(champion, other).status == "succeeded", "whoever may asks again"
+
+
+def test_it_stops_when_the_right_goes_while_it_runs(champion, closed, admin, monkeypatch):
+    monkeypatch.setattr(erasing, "BATCH", 1)
+    job = request_erasure(person_named(champion, "user_id", "user-1"), reason=WHY, actor=admin)
+    some = erasure.erase_some
+
+    def one_and_out(*args, **given):
+        take_role_from(admin)
+        return some(*args, **given)
+
+    monkeypatch.setattr(erasure, "erase_some", one_and_out)
+    assert run_job(job.pk, run_erasure).status == "failed"
+    assert Prediction.objects.exclude(erased_at=None).count() == 1
+    assert set(Prediction.objects.values_list("entity", flat=True)) == {token()}
