@@ -96,6 +96,7 @@ def _standing(case: Case, user: User, truth: TruthWords) -> dict[str, Any]:
         "stake": stake,
         "totals": totals(stake),
         "pending": pending,
+        "asker_lacks": pending is not None and not pending.requested_by.has_perm("cases.work_case"),
         "asked_outcome": asked,
         "approvals": [one for one in approvals if one is not pending],
         "moves": [move for move in moves if move.name not in SPECIAL],

@@ -266,7 +266,10 @@ def _claim(asked: PromotionRequest) -> None:
 
 
 def _outdated(asked: PromotionRequest) -> str:
-    """Why the request no longer says what it said; empty when it does."""
+    """Why the request no longer says what it said; empty when it does. Both people must hold the
+    right when it is decided, so also who asked."""
+    if not still_may(asked.requested_by, PROMOTE):
+        return f"{asked.requested_by.name}, who asked for it, may not promote any more."
     version = asked.version
     version.refresh_from_db(fields=["stage", "digest"])
     try:

@@ -35,12 +35,11 @@ from scoring.rule_editing import (
     next_base,
     tune_rule,
 )
-from scoring.rule_outdating import end_if_outdated, live_of
+from scoring.rule_outdating import MAY_CHANGE, end_if_outdated, live_of
 from scoring.rule_request_models import RuleRequest
 from scoring.rule_telling import tell_asked, tell_decided
 
 LEAST_REASON = 10
-MAY_DECIDE = "scoring.change_rule"
 ASK_AGAIN = "The request is outdated: ask again."
 Kind, Status = RuleRequest.Kind, RuleRequest.Status
 
@@ -156,7 +155,7 @@ def approve_request(asked: RuleRequest, *, actor: User, note: str = "") -> RuleR
     """
     with transaction.atomic():
         _claim(asked)
-        if not still_may(actor, MAY_DECIDE):
+        if not still_may(actor, MAY_CHANGE):
             raise SelfApproval("Your roles do not allow you to decide changes of rules.")
         problem = why_not(asked, actor)
         if problem:
@@ -244,7 +243,7 @@ def _begin(asked: RuleRequest) -> RuleRequest:
     if asked.alone:
         return _carry_out(asked, actor=asked.requested_by, note="")
     _record(asked.requested_by, "rule.change_requested", asked, {"reason": asked.reason})
-    tell_asked(asked, to=[one for one in holders_of(MAY_DECIDE) if not why_not(asked, one)])
+    tell_asked(asked, to=[one for one in holders_of(MAY_CHANGE) if not why_not(asked, one)])
     return asked
 
 

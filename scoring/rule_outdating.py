@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from accounts.selectors import still_may
 from accounts.services import record_audit
 from scoring.core.types import Stage
 from scoring.models import Detector
@@ -12,6 +13,7 @@ from scoring.policy_models import Rule, RuleVersion
 from scoring.rule_request_models import RuleRequest
 from scoring.rule_telling import tell_decided
 
+MAY_CHANGE = "scoring.change_rule"
 Kind, Status = RuleRequest.Kind, RuleRequest.Status
 ASKED_SETTINGS = ("audit_rate", "screening")
 
@@ -23,7 +25,9 @@ def live_of(rule: Rule) -> RuleVersion | None:
 
 def outdated(asked: RuleRequest) -> str:
     """Why a request, with its rows as they are stored, no longer says what it said; empty when it
-    does."""
+    does. Both people must hold the right when it is decided, so also who asked."""
+    if not still_may(asked.requested_by, MAY_CHANGE):
+        return f"{asked.requested_by.name}, who asked for it, may not change rules any more."
     if asked.kind == Kind.SETTINGS:
         same = _asked_of(asked.detector.policy_settings) == _asked_of(asked.before)
         return "" if same else "The settings were changed since."
@@ -47,7 +51,7 @@ def end_outdated(detector: Detector) -> list[RuleRequest]:
     """End what waits for a second person and no longer holds, so that it can be asked anew; those
     ended. The detector's turn is the caller's."""
     rows = RuleRequest.objects.filter(detector=detector, status=Status.PENDING)
-    rows = rows.select_related("detector", "rule", "version")
+    rows = rows.select_related("detector", "rule", "version", "requested_by")
     return [asked for asked in rows if end_if_outdated(asked)]
 
 

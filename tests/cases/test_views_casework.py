@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from accounts.roles import ANALYST
+from accounts.services import set_active
 from cases.attaching import place_of
 from cases.case_models import CaseAttachment, CaseHandover, CaseType
 from cases.casework import ask_to_close
@@ -383,3 +384,14 @@ def test_a_filter_pushes_its_address(reader, analyst):
     )
     assert answer.headers["HX-Push-Url"] == "/cases/?owner=me"
     assert "<html" not in text(answer)
+
+
+def test_the_second_person_is_told_that_the_first_may_not_work_on_cases_any_more(
+    client, analyst, lead
+):
+    case = ask_to_close(case_of(analyst, "a"), **FRAUD, actor=analyst).case
+    client.force_login(lead)
+    told = "analyst may not work on cases any more."
+    assert told not in text(page(client, case))
+    set_active(analyst, active=False, actor=None)
+    assert told in text(page(client, case))

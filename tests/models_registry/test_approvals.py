@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.models import AuditEntry, User
 from accounts.roles import MODEL_OWNER
+from accounts.services import set_active, set_roles
 from models_registry import approvals
 from models_registry.approvals import (
     ReasonNeeded,
@@ -358,3 +359,19 @@ def test_the_training_command_does_not_replace_a_champion_without_a_reason(versi
     with pytest.raises(CommandError, match="v1 serves"):
         call_command("train", detector="payments", promote=True)
     assert ModelVersion.objects.count() == 3
+
+
+@pytest.mark.parametrize("how", ["role", "account"])
+def test_what_somebody_asked_for_who_may_promote_no_more_is_outdated(
+    versions, owner, second_owner, how
+):
+    asked = request_promotion(versions[1], actor=owner)
+    if how == "role":
+        set_roles(owner, roles=[], actor=None)
+    else:
+        set_active(owner, active=False, actor=None)
+    with pytest.raises(PromotionRefused, match="owner, who asked for it, may not promote any more"):
+        approve_promotion(asked, actor=second_owner)
+    assert serving("payments").version == "v1"
+    assert PromotionRequest.objects.get().status == "outdated"
+    assert request_promotion(versions[1], actor=second_owner).is_pending

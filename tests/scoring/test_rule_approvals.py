@@ -10,6 +10,8 @@ from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
 from accounts.models import AuditEntry
+from accounts.roles import ANALYST
+from accounts.services import set_roles
 from scoring.models import Detector
 from scoring.policies import PolicyRefused, set_policy
 from scoring.policy_models import RuleVersion
@@ -359,3 +361,12 @@ def test_requests_about_settings_are_decided_on_the_policy_page(
     assert "Audit rate 0.50% → 2.00%" in text_of(client.get(url_of("policy")))
     answer = client.post(url_of("rule_request_approve", asked.pk))
     assert answer.headers["Location"] == url_of("policy")
+
+
+def test_what_somebody_asked_for_who_may_change_rules_no_more_is_outdated(draft, lead, second):
+    asked = asked_live(draft, lead)
+    set_roles(lead, roles=[ANALYST], actor=None)
+    with pytest.raises(PolicyRefused, match="lead, who asked for it, may not change rules any"):
+        approve_request(asked, actor=second)
+    assert (RuleRequest.objects.get().status, stage_of(draft)) == ("outdated", "draft")
+    assert asked_live(draft, second).is_pending
