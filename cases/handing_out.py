@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.services import record_audit
 from cases.budget import Budget, Purpose
 from cases.filters import LOSS, QueueFilters
 from cases.locking import in_nobodys_hands, keep_few_locks, lock_length, release_lock
@@ -39,11 +40,22 @@ def budget_of(row: QueueBudget) -> Budget:
 
 
 @transaction.atomic
-def set_budget(user: User | None, *, uncertain: int, audit: int) -> QueueBudget:
-    """Keep a split for a user; for everybody without one where `user` is None."""
+def set_budget(
+    user: User | None, *, uncertain: int, audit: int, actor: User | None = None
+) -> QueueBudget:
+    """Keep a split for a user; for everybody without one where `user` is None, which is audited:
+    it decides which events get labels."""
+    former = QueueBudget.objects.filter(user=user).first() or QueueBudget()
     row, _ = QueueBudget.objects.update_or_create(
         user=user, defaults={"uncertain": uncertain, "audit": audit}
     )
+    if user is None:
+        names = ("uncertain", "audit")
+        detail = {
+            "before": {name: getattr(former, name) for name in names},
+            "after": {name: getattr(row, name) for name in names},
+        }
+        record_audit(actor=actor, action="queue.split_changed", subject=row, detail=detail)
     return row
 
 

@@ -350,7 +350,7 @@ def queue_budget(request: HttpRequest) -> HttpResponse:
         response = render_queue(request, filters, budget_problem=problem, budget=typed)
         response.status_code = 422
         return response
-    split = set_budget(None if for_all else user, **form.cleaned_data)
+    split = set_budget(None if for_all else user, **form.cleaned_data, actor=user)
     whose = "Everybody's queue" if for_all else "Your queue"
     messages.success(
         request,

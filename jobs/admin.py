@@ -11,3 +11,5 @@ class JobAdmin(ReadOnlyAdmin):
     list_display = ("id", "kind", "subject", "status", "attempt", "queued_at", "finished_at")
     list_filter = ("status", "kind")
     search_fields = ("kind", "subject", "unique_key")
+    # Pages tell what it was asked to do without what leads to a person who is being erased.
+    exclude = ("params",)

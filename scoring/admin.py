@@ -1,6 +1,6 @@
 """Detectors to switch off, other names to edit, the rest to look at, in Django's admin."""
 
-from typing import cast
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -50,13 +50,14 @@ class DetectorAdmin(admin.ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: Detector, form: forms.ModelForm, change: bool
     ) -> None:
-        obj.save(update_fields=["enabled", "updated_at"])
-        record_audit(
-            actor=request.user,
-            action="detector.changed",
-            subject=obj,
-            detail={"fields": form.changed_data},
-        )
+        if form.changed_data:
+            obj.save(update_fields=["enabled", "updated_at"])
+            record_audit(
+                actor=request.user,
+                action="detector.changed",
+                subject=obj,
+                detail={"before": {"enabled": not obj.enabled}, "after": {"enabled": obj.enabled}},
+            )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -161,8 +162,10 @@ class DetectorAliasAdmin(admin.ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: DetectorAlias, form: forms.ModelForm, change: bool
     ) -> None:
-        super().save_model(request, obj, form, change)
-        _audit_alias(request, "changed" if change else "added", obj)
+        former = DetectorAlias.objects.select_related("detector").filter(pk=obj.pk).first()
+        if former is None or form.changed_data:
+            super().save_model(request, obj, form, change)
+            _audit_alias(request, "changed" if change else "added", obj, former)
 
     def delete_model(self, request: HttpRequest, obj: DetectorAlias) -> None:
         _audit_alias(request, "deleted", obj)
@@ -174,13 +177,17 @@ class DetectorAliasAdmin(admin.ModelAdmin):
                 self.delete_model(request, alias)
 
 
-def _audit_alias(request: HttpRequest, what: str, alias: DetectorAlias) -> None:
-    record_audit(
-        actor=request.user,
-        action=f"detector_alias.{what}",
-        subject=alias,
-        detail={"detector": alias.detector.slug},
-    )
+def _audit_alias(
+    request: HttpRequest, what: str, alias: DetectorAlias, former: DetectorAlias | None = None
+) -> None:
+    """Say what became of another name; of one that was changed also what it was."""
+    detail: dict[str, Any] = {"detector": alias.detector.slug}
+    if former is not None:
+        before, after = (
+            {"alias": one.alias, "detector": one.detector.slug} for one in (former, alias)
+        )
+        detail |= {"before": before, "after": after}
+    record_audit(actor=request.user, action=f"detector_alias.{what}", subject=alias, detail=detail)
 
 
 @admin.register(Watchlist)

@@ -9,6 +9,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.changes import in_short
+from accounts.models import AuditEntry
 from accounts.roles import ANALYST
 from cases.models import Alert
 from cases.queue_models import AlertFacet, QueueBudget, SavedView
@@ -205,6 +207,9 @@ def test_only_a_lead_splits_everybodys_queue(client, analyst, lead):
         data = {"uncertain": 5, "audit": 5, "everybody": 1}
         assert client.post(reverse("queue_budget"), data).status_code == status
     assert QueueBudget.objects.get().user is None
+    entry = AuditEntry.objects.get(action="queue.split_changed")
+    assert (entry.actor, entry.detail["after"]) == (lead, {"uncertain": 5, "audit": 5})
+    assert in_short(entry.action, entry.detail).startswith("audit: 0 → 5; uncertain:")
 
 
 # --- Saved views ---------------------------------------------------------------------------------

@@ -47,3 +47,17 @@ def test_each_of_several_deleted_names_has_a_line(admin_page, payments_detector:
     )
     assert not DetectorAlias.objects.exists()
     assert {label for _, label, _ in written()} == {"shop", "till"}
+
+
+def test_a_name_that_was_moved_says_what_it_was(
+    admin_page, payments_detector: Detector, fraud_detector: Detector
+) -> None:
+    alias = DetectorAlias.objects.create(alias="shop", detector=payments_detector)
+    url = reverse("admin:scoring_detectoralias_change", args=[alias.pk])
+    for _ in range(2):  # Saved again as it is, it leaves no line.
+        admin_page.post(url, {"alias": "till", "detector": fraud_detector.pk})
+    detail = AuditEntry.objects.get(action="detector_alias.changed").detail
+    assert (detail["before"], detail["after"]) == (
+        {"alias": "shop", "detector": "payments"},
+        {"alias": "till", "detector": "fraud"},
+    )

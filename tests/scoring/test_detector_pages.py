@@ -250,7 +250,10 @@ def test_the_admin_switches_a_detector_off_and_leaves_its_declaration_alone(
     assert root.post(url, {"config": "{}"}).status_code == 302
     found = Detector.objects.get()
     assert (found.enabled, found.config) == (False, payments_detector.config)
-    assert AuditEntry.objects.filter(action="detector.changed").count() == 1
+    entry = AuditEntry.objects.get(action="detector.changed")
+    assert entry.detail == {"before": {"enabled": True}, "after": {"enabled": False}}
+    root.post(url, {"config": "{}"})
+    assert AuditEntry.objects.filter(action="detector.changed").count() == 1, "nothing changed"
 
 
 @pytest.mark.parametrize("name", ["detector", "prediction", "label", "deployment"])
