@@ -12,13 +12,15 @@ LEADING = ("href", "hx-get", "hx-push-url")
 
 @dataclass
 class Form:
-    """What a browser would send, untouched: `fields` by name; `files` are names of files."""
+    """What a browser would send, untouched: `fields` by name; `files` are names of files.
+    `is_sent`: whether the page has something to press for it, or sends it by itself."""
 
     method: str
     action: str
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     headers: dict[str, str] = field(default_factory=dict)
+    is_sent: bool = True
 
     @property
     def path(self) -> str:
@@ -40,6 +42,7 @@ class _Reader(HTMLParser):
         self.named: dict[str, Form] = {}
         self.options: list[str] | None = None
         self.text: list[str] | None = None
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -51,6 +54,7 @@ class _Reader(HTMLParser):
             action = self._at(given[sent])
             self.found.append(Form(sent.removeprefix("hx-"), action, own, headers=HTMX))
         if tag in ("input", "button"):
+            self._note_press(tag, given)
             off = given.get("type") in ("checkbox", "radio") and "checked" not in given
             self._hold(given, [] if off else [given.get("value", "")])
         elif tag == "select":
@@ -73,7 +77,20 @@ class _Reader(HTMLParser):
         if self.text is not None:
             self.text[0] += data
 
+    def _note_press(self, tag: str, given: dict[str, str]) -> None:
+        kinds = ("submit", "image") if tag == "input" else ("submit", "")
+        form = self.named.get(given["form"]) if "form" in given else self.form
+        if form is None or given.get("type", "") not in kinds or "disabled" in given:
+            return
+        if "formaction" in given:
+            action = self._at(given["formaction"])
+            self.found.append(Form(form.method, action, form.fields, form.files, form.headers))
+        else:
+            form.is_sent = True
+
     def _note_link(self, given: dict[str, str]) -> None:
+        if given.get("href", "").startswith("/"):
+            self.links.append(given["href"])
         for name in LEADING:
             split = urlsplit(self._at(given.get(name, "")))
             if split.query and not split.netloc:
@@ -84,7 +101,9 @@ class _Reader(HTMLParser):
         sent = next((name for name in SENDING if name in given), "hx-get")
         method = given.get("method", sent.removeprefix("hx-")).lower()
         action = self._at(given.get(sent) or given.get("action", ""))
-        self.form = Form(method, action, headers=HTMX if sent in given else {})
+        self.form = Form(
+            method, action, headers=HTMX if sent in given else {}, is_sent="hx-trigger" in given
+        )
         self.named[given.get("id", "")] = self.form
         self.found.append(self.form)
 
@@ -108,3 +127,10 @@ def forms_of(address: str, page: str) -> Iterator[Form]:
     reader = _Reader(address)
     reader.feed(page)
     return iter(reader.found)
+
+
+def links_of(address: str, page: str) -> list[str]:
+    """Every path of this platform that the page at `address` links to."""
+    reader = _Reader(address)
+    reader.feed(page)
+    return reader.links
