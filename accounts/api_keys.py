@@ -1,4 +1,4 @@
-"""API keys: made, and closed for good."""
+"""API keys: made, closed for good, and known to whom."""
 
 import hashlib
 import secrets
@@ -7,14 +7,17 @@ from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts.models import KEY_MARK, ApiKey, User
+from accounts.models import KEY_MARK, ApiKey, AuditEntry, User
 from accounts.rates import DEFAULT_RATE
 from accounts.scopes import SCOPES
 from accounts.services import record_audit, take_turn
 from accounts.typed import is_plausible
 
+CREATED = "api_key.created"
+MAY_MAKE = "accounts.add_apikey"
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32
 
@@ -36,7 +39,7 @@ def create_api_key(
     in the past or too far away. Raises `UserRefused` where `actor` may make none any more.
     """
     # As both are now: a key stays when whoever makes it has just lost the right.
-    maker = take_turn(actor, "accounts.add_apikey", doing="make API keys")
+    maker = take_turn(actor, MAY_MAKE, doing="make API keys")
     user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     _check_owner(user, maker)
     _check_choices(label, scopes, expires_at)
@@ -55,7 +58,7 @@ def create_api_key(
     key.save(force_insert=True)
     record_audit(
         actor=actor,
-        action="api_key.created",
+        action=CREATED,
         subject=key,
         detail={
             "user": user.username,
@@ -101,6 +104,17 @@ def revoke_api_key(key: ApiKey, *, actor: User | None) -> bool:
     key.revoked_at = now
     record_audit(actor=actor, action="api_key.revoked", subject=key)
     return True
+
+
+def keys_known_to(user: User, now: datetime) -> QuerySet[ApiKey]:
+    """Keys in use of others that `user` made, and whose secrets they saw; the newest first."""
+    made = AuditEntry.objects.filter(
+        actor=user, action=CREATED, object_type=ApiKey._meta.label_lower
+    )
+    pks = [int(pk) for pk in made.values_list("object_id", flat=True)]
+    in_use = Q(expires_at=None) | Q(expires_at__gt=now)
+    rows = ApiKey.objects.filter(in_use, pk__in=pks, revoked_at=None, user__is_active=True)
+    return rows.exclude(user=user).select_related("user").order_by("-created_at")
 
 
 def hash_secret(secret: str) -> str:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.audit_chain import END_CHANGED, GENESIS_HASH, entry_hash, is_ours, sign_head
 from accounts.models import KEY_MARK, AuditEntry, AuditHead, FailedLogin, User
 from accounts.own_keys import OTHER_KEYS, were_found_ours
-from accounts.password_links import password_link
+from accounts.password_links import MADE, password_link
 from accounts.roles import ADMIN, PERMISSIONS_BY_ROLE
 from accounts.selectors import ids_named
 from accounts.usernames import folded
@@ -260,14 +260,15 @@ def set_superuser(user: User, *, superuser: bool, actor: User | None) -> User:
 
 @transaction.atomic
 def make_password_link(user: User, *, actor: User | None) -> str:
-    """The path by which `user` sets a password, once; show it, and keep it nowhere.
+    """The path by which `user` sets a password, once, and while `actor` may manage users; show it,
+    and keep it nowhere.
 
     Raises `UserRefused` for oneself, a superuser, or who is not active.
     """
     user = _managed(user, actor, own="your own password this way")
     if not user.is_active:
         raise UserRefused("Activate the user first: the link would open nothing.")
-    record_audit(actor=actor, action="user.password_link_made", subject=user)
+    record_audit(actor=actor, action=MADE, subject=user)
     return password_link(user)
 
 

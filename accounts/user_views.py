@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.api_keys import MAY_MAKE, keys_known_to
 from accounts.facts import TEAMS, WORK, facts_of
 from accounts.lockout import closed_addresses, locked_names
 from accounts.models import ApiKey, FailedLogin, User
@@ -278,12 +279,22 @@ def _failures(user: User, me: User) -> dict[str, Any]:
 
 
 def _keys(user: User, me: User) -> dict[str, Any]:
-    """Their API keys, newest first where `me` may see them, and how many are in use."""
+    """Their API keys, newest first where `me` may see them, and how many are in use; of who makes
+    none any more also those of others that they made."""
     now = timezone.now()
     keys: list[ApiKey] = []
+    known: list[ApiKey] = []
     if me.has_perm("accounts.view_apikey"):
         keys = list(user.api_keys.order_by("-created_at")[:MOST_KEYS])
-    return {"keys": keys, "live_keys": live_keys_of([user.pk], now).get(user.pk, 0), "now": now}
+        known = [] if _makes_keys(user) else list(keys_known_to(user, now)[:MOST_KEYS])
+    live = live_keys_of([user.pk], now).get(user.pk, 0)
+    return {"keys": keys, "live_keys": live, "known": known, "now": now}
+
+
+def _makes_keys(user: User) -> bool:
+    """Whether they may make keys; of a user whose roles were read with them it asks nothing."""
+    roles = [PERMISSIONS_BY_ROLE.get(name, frozenset()) for name in role_names(user)]
+    return user.is_active and (user.is_superuser or any(MAY_MAKE in role for role in roles))
 
 
 def _trail(user: User, me: User) -> dict[str, Any]:
