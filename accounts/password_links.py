@@ -3,7 +3,6 @@ only while whoever made the link may manage users."""
 
 from datetime import timedelta
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.urls import reverse
 from django.utils import timezone
@@ -24,7 +23,7 @@ class PasswordLinkTokens(PasswordResetTokenGenerator):
 
     key_salt = "riskplatform.accounts.password_links"
 
-    def check_token(self, user: AbstractBaseUser | None, token: str | None) -> bool:
+    def check_token(self, user: User | None, token: str | None) -> bool:
         """Whether the token opens the password of `user` now. One query more where it does."""
         if user is None or token is None or not super().check_token(user, token):
             return False
