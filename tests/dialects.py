@@ -9,6 +9,7 @@ TRIED_BY = {
     "tests/accounts/test_audit.py": ("accounts.audit_guard",),
     "tests/accounts/test_flush.py": (),
     "tests/accounts/test_index_operations.py": ("accounts.index_operations",),
+    "tests/accounts/test_key_rights.py": ("accounts.api_keys",),
     "tests/accounts/test_last_admin.py": ("accounts.services",),
     "tests/accounts/test_login.py": ("accounts.lockout",),
     "tests/accounts/test_ratelimit.py": ("accounts.ratelimit",),

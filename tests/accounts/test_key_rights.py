@@ -7,11 +7,11 @@ from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 from rest_framework.views import APIView
 
-from accounts.api_keys import create_api_key
+from accounts.api_keys import create_api_key, revoke_api_key
 from accounts.models import ApiKey, AuditEntry, User
-from accounts.roles import ANALYST, DATA_ENGINEER
+from accounts.roles import ADMIN, ANALYST, DATA_ENGINEER
 from accounts.selectors import people_behind
-from accounts.services import UserRefused, record_audit, set_roles
+from accounts.services import UserRefused, record_audit, set_active, set_roles
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 
 pytestmark = pytest.mark.django_db
@@ -99,3 +99,22 @@ def test_the_page_says_why_no_key_was_made(admin, analyst, client, monkeypatch):
     answer = client.post(reverse("key_new"), form)
     assert answer.status_code == 422
     assert "You may not make API keys any more." in answer.content.decode()
+
+
+@pytest.mark.parametrize("how", ["role", "account"])
+def test_keys_that_somebody_made_are_told_once_they_may_make_none(client, admin, analyst, how):
+    client.force_login(admin)
+    maker = user_with_role(ADMIN, username="maker")
+    given = {"scopes": ["score"], "actor": maker}
+    key, _ = create_api_key(user=analyst, label="Till of today", **given)
+    over, _ = create_api_key(user=analyst, label="Till of before", **given)
+    create_api_key(user=maker, label="Their own", **given)
+    revoke_api_key(over, actor=maker)
+    assert client.get(maker.get_absolute_url()).context["known"] == []
+    if how == "role":
+        set_roles(maker, roles=[ANALYST], actor=None)
+    else:
+        set_active(maker, active=False, actor=None)
+    page = client.get(maker.get_absolute_url())
+    assert page.context["known"] == [key]
+    assert "Till of today" in page.content.decode()

@@ -8,12 +8,11 @@ from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
-from accounts.api_keys import create_api_key, revoke_api_key
 from accounts.lockout import MAX_FAILURES, MOST_FROM_AN_ADDRESS, note_failed_login
 from accounts.models import AuditEntry, FailedLogin, User
 from accounts.roles import ABOUT_ROLE, ADMIN, ANALYST, LEAD, PERMISSIONS_BY_ROLE
 from accounts.selectors import permission_matrix, role_names
-from accounts.services import change_roles, set_active, set_roles
+from accounts.services import change_roles
 from cases.work_queue_models import QueueMember, WorkQueue
 from tests.accounts.factories import UserFactory, key_for, user_with_role
 from tests.page_forms import forms_of
@@ -380,21 +379,3 @@ def test_the_matrix_is_the_table_of_roles_and_leaves_nothing_out():
     assert {line.name: line.held for line in lines} == table
     assert set(table) == set().union(*PERMISSIONS_BY_ROLE.values())
     assert set(ABOUT_ROLE) == set(PERMISSIONS_BY_ROLE)
-
-
-@pytest.mark.parametrize("how", ["role", "account"])
-def test_keys_that_somebody_made_are_told_once_they_may_make_none(boss, ann, how):
-    maker = user_with_role(ADMIN, username="maker")
-    given = {"scopes": ["score"], "actor": maker}
-    key, _ = create_api_key(user=ann, label="Till of ann", **given)
-    over, _ = create_api_key(user=ann, label="Till of before", **given)
-    create_api_key(user=maker, label="Their own", **given)
-    revoke_api_key(over, actor=maker)
-    assert boss.get(maker.get_absolute_url()).context["known"] == []
-    if how == "role":
-        set_roles(maker, roles=[LEAD], actor=None)
-    else:
-        set_active(maker, active=False, actor=None)
-    page = boss.get(maker.get_absolute_url())
-    assert page.context["known"] == [key]
-    assert "Till of ann" in page.content.decode()
