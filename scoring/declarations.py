@@ -46,7 +46,10 @@ def read_file(path: Path) -> str:
     """The text of a file. Raises SpecError."""
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        said = f"is no UTF-8 text from byte {error.start + 1} on: save it as UTF-8"
+        raise SpecError([(path.name, said)]) from error
+    except OSError as error:
         raise SpecError([(path.name, f"cannot be read: {error}")]) from error
 
 

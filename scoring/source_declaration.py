@@ -17,7 +17,7 @@ from typing import Any
 
 from scoring import yaml_lines
 from scoring.core.json_values import with_nul, without_value
-from scoring.core.reader import SpecError
+from scoring.core.reader import MOST_HINTS, SpecError, near_or_all
 from scoring.source_models import PUSHED, SOURCE_TYPES
 
 KEYS = ("name", "slug", "source_type", "config", "schema", "pii_fields", "detector", "mapping")
@@ -131,7 +131,9 @@ def read_mapping(raw: object, lines: Mapping[str, int] | None = None) -> Declare
         place = "features" if "features" in raw else "transformations"
         raise SourceError([(place, f"makes it a feature pipeline or a detector: {told}")])
     found = _unstorable(raw)
-    found += [(str(key), "is not a setting") for key in raw if key not in KEYS]
+    unknown = [str(key) for key in raw if key not in KEYS]
+    found += [(key, f"is not a setting{near_or_all(key, KEYS)}") for key in unknown[:MOST_HINTS]]
+    found += [(key, "is not a setting") for key in unknown[MOST_HINTS:]]
     name, slug = _names(found, raw)
     kind = raw.get("source_type")
     if not isinstance(kind, str) or kind not in SOURCE_TYPES:

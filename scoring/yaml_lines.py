@@ -43,6 +43,21 @@ _Loader.yaml_constructors = {
 for _kind in ("int", "float", "bool"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _plain)
 SECOND = "begins a second document: a text declares one thing, put the other in its own"
+OTHERWISE = "this line, or the one above, is indented otherwise than its block"
+MEANT = (
+    ("did not find expected key", f"{OTHERWISE}, or a bracket or quote above is left open"),
+    ("did not find expected '-'", OTHERWISE),
+    (
+        "mapping values are not allowed",
+        "a key needs a blank behind its colon, also in the line above, and a text with a colon in"
+        " it needs quotes",
+    ),
+    ("could not find expected ':'", "a key needs a colon and a blank behind it, in {since} too"),
+    ("did not find expected ','", "the bracket of {since} is not closed"),
+    ("unexpected end of stream", "the quote of {since} is not closed"),
+    ("cannot start any token", "a text that begins with this character needs quotes"),
+)
+"""Part of what the parser says, and what whoever wrote the text has to look for."""
 Problems = list[tuple[str, str]]
 TOLD = re.compile(r"line (\d+)(?:: )?(.*)", re.DOTALL)
 LAST_STEP = re.compile(r"(\.[^.\[\]]+|\[\d+\])$")
@@ -80,7 +95,18 @@ def _told(error: yaml.YAMLError, text: str) -> tuple[str, str]:
     if text[mark.index : mark.index + 1] == "\t":
         return where, "begins with a tab: YAML is indented with spaces"
     problem = getattr(error, "problem", None) or "is not YAML"
-    return where, SECOND if problem == "but found another document" else problem
+    if problem == "but found another document":
+        return where, SECOND
+    return where, problem + _meant(problem, getattr(error, "context_mark", None))
+
+
+def _meant(problem: str, opened: yaml.Mark | None) -> str:
+    """What the parser's words come to, for who wrote the text; empty where they say it."""
+    since = f"line {opened.line + 1}" if opened else "a line above"
+    for words, meaning in MEANT:
+        if words in problem:
+            return ": " + meaning.format(since=since)
+    return ""
 
 
 def _refuse_aliases_and_depth(text: str) -> None:

@@ -5,7 +5,6 @@ A step either makes features (`transformations.MAKERS`) or says how features rea
 the bundle's encoder; the stored vector stays raw. docs/detectors.md has the form.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -29,7 +28,6 @@ PREPARERS: Final[dict[str, tuple[str, ...]]] = {
     "scaling": ("method", "fields"),
     "encoding": ("method", "fields", "smoothing", "delay"),
 }
-MOST_HINTS: Final = 20
 """Problems of a declaration up to which is looked for what was meant: among 2,000 names it takes up
 to 0.1 s each."""
 MOST_PREPARED: Final = 50_000
@@ -163,7 +161,8 @@ def read_features(read: Reader, raw: Mapping[str, Any]) -> tuple[FeatureSpec, ..
         place, kind = f"features.transformations[{i}]", str(step.get("type"))
         read.only(place, step, ("type", "config"))
         if kind not in TRANSFORMATIONS:
-            read.bad(f"{place}.type", f"'{kind}' is none of {', '.join(TRANSFORMATIONS)}")
+            hint = read.hint(str(kind), TRANSFORMATIONS, listed=False)
+            read.bad(f"{place}.type", f"'{kind}' is none of {', '.join(TRANSFORMATIONS)}{hint}")
         config = step.get("config", {})
         known = PREPARERS.get(kind) or MAKERS.get(kind, (None, config))[1]
         read.only(f"{place}.config", config, known)
@@ -201,9 +200,7 @@ def _check_labels(read: Reader, labels: Mapping[Any, Any], features: Collection[
     for name, label in labels.items():
         place = f"features.labels.{name}"
         if name not in features:
-            looked = len(read.problems) < MOST_HINTS
-            near = difflib.get_close_matches(str(name), features, 1) if looked else []
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = read.hint(str(name), features, listed=False)
             read.bad(place, f"'{name}' is no feature of this pipeline{hint}")
         elif not isinstance(label, str):
             read.bad(place, "is a text")

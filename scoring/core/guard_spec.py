@@ -34,7 +34,8 @@ def read_guard(read: Reader, raw: Mapping[str, Any]) -> GuardSpec:
     """`training.guard`; its shape was checked."""
     given = dict(raw)
     for key in sorted(set(given) - set(GuardSpec.__dataclass_fields__)):
-        read.bad(f"training.guard.{key}", "is not a setting")
+        hint = read.hint(str(key), GuardSpec.__dataclass_fields__)
+        read.bad(f"training.guard.{key}", f"is not a setting{hint}")
         del given[key]
     if "watch" in given:
         given["watch"] = read.duration("training.guard.watch", given["watch"])

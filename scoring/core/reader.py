@@ -1,5 +1,6 @@
 """How a declaration is read: every problem is noted with its place, and all are told at once."""
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +11,9 @@ DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST = 3660 * SECONDS["d"]
 MOST_TOLD = 3
+MOST_HINTS = 20
+MOST_KNOWN = 16
+"""Names that a message lists; more would hide what it says."""
 NUMBERS = ("number", "integer")
 
 
@@ -49,6 +53,15 @@ def seconds(text: object) -> float:
     return float(found[1]) * SECONDS[found[2]]
 
 
+def near_or_all(name: str, known: Iterable[str], *, listed: bool = True) -> str:
+    """`; did you mean X?`, or what there is where nothing is near and it is short enough."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, 1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; here stand {', '.join(names)}" if listed and 0 < len(names) <= MOST_KNOWN else ""
+
+
 class Reader:
     """Collects problems while a declaration is read.
 
@@ -72,14 +85,23 @@ class Reader:
         if self.stored:
             return
         for key in sorted(set(map(str, given)) - set(known)):
-            self.bad(f"{place}.{key}" if place else key, "is not a setting")
+            self.bad(f"{place}.{key}" if place else key, f"is not a setting{self.hint(key, known)}")
+
+    def hint(self, name: str, known: Iterable[str], *, listed: bool = True) -> str:
+        """What to append to a message about a name that is not known: the nearest one, or all of
+        a few. Nothing after many problems, and of a stored declaration, whose author is not here.
+        """
+        if self.stored or len(self.problems) >= MOST_HINTS:
+            return ""
+        return near_or_all(name, known, listed=listed)
 
     def known_field(self, place: str, name: object) -> str:
         """The name of an event's field."""
         if name is None:
             self.bad(place, "is missing: name a property of event.schema")
         elif not isinstance(name, str) or name not in self.fields:
-            self.bad(place, f"'{name}' is not a property of event.schema")
+            hint = self.hint(str(name), self.fields, listed=False)
+            self.bad(place, f"'{name}' is not a property of event.schema{hint}")
         return str(name)
 
     def number_field(self, place: str, name: object) -> str:
@@ -134,7 +156,8 @@ class Reader:
         """One of a few words; `min-max` is `min_max`."""
         word = str(value).replace("-", "_")
         if word not in known:
-            self.bad(place, f"'{value}' is none of {', '.join(known)}")
+            hint = self.hint(word, known, listed=False)
+            self.bad(place, f"'{value}' is none of {', '.join(known)}{hint}")
         return word
 
     def items(self, place: str, config: Mapping[str, Any], key: str) -> list[Any]:

@@ -9,13 +9,16 @@ from typing import Any
 
 FIELD_TYPES = ("string", "number", "integer", "boolean")
 NUMBERS = ("minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength")
+PLAIN = (str, int, float, bool)
+MOST_SHOWN = 40
 Problems = list[tuple[str, str]]
 
 
 def shape_problems(raw: object) -> Problems:
     """(place, message) of everything that has the wrong shape; empty when all is well."""
     if not isinstance(raw, Mapping):
-        return [("", "a detector is a mapping")]
+        said = "the file is empty; " if raw is None else ""
+        return [("", f"{said}a detector is a mapping, and begins with 'slug: name'")]
     found: Problems = list(odd_values(raw))
     if found:
         return found
@@ -82,7 +85,8 @@ def _mapping(found: Problems, parent: Mapping[str, Any], place: str) -> Mapping[
     value = parent.get(place.rpartition(".")[2], {})
     if isinstance(value, Mapping):
         return value
-    found.append((place, "is a mapping"))
+    shown = f"; {_quoted(value)} is none: write 'key: value' below it" if value is not None else ""
+    found.append((place, f"is a mapping{shown}"))
     return {}
 
 
@@ -90,8 +94,18 @@ def _list(found: Problems, parent: Mapping[str, Any], place: str) -> list[Any]:
     value = parent.get(place.rpartition(".")[2], [])
     if isinstance(value, list):
         return value
-    found.append((place, "is a list"))
+    shown = (
+        f"; {_quoted(value)} is none: write [{str(value)[:MOST_SHOWN]}]"
+        if isinstance(value, PLAIN)
+        else ""
+    )
+    found.append((place, f"is a list{shown}"))
     return []
+
+
+def _quoted(value: object) -> str:
+    """A value as a message shows it."""
+    return f"'{str(value)[:MOST_SHOWN]}'" if isinstance(value, PLAIN) else "a list"
 
 
 def is_number(value: object) -> bool:
@@ -102,7 +116,7 @@ def is_number(value: object) -> bool:
 def _numbers(found: Problems, section: Mapping[str, Any], place: str) -> None:
     for key, value in section.items():
         if not is_number(value):
-            found.append((f"{place}.{key}", "is a number"))
+            found.append((f"{place}.{key}", f"is a number, and {_quoted(value)} is none"))
 
 
 def _field(found: Problems, place: str, rule: object) -> None:
@@ -110,7 +124,8 @@ def _field(found: Problems, place: str, rule: object) -> None:
         found.append((place, "is a mapping with a type"))
         return
     if rule.get("type") not in FIELD_TYPES:
-        found.append((f"{place}.type", f"is one of {', '.join(FIELD_TYPES)}"))
+        given = f", not {_quoted(rule['type'])}" if rule.get("type") is not None else ""
+        found.append((f"{place}.type", f"is one of {', '.join(FIELD_TYPES)}{given}"))
     for key in NUMBERS:
         if key in rule and not is_number(rule[key]):
             found.append((f"{place}.{key}", "is a number"))

@@ -267,7 +267,8 @@ def _settings(read: Reader, raw: Mapping[str, Any], place: str, kind: type[Any])
     """The settings of a section, durations in seconds; unknown ones are reported."""
     given = dict(raw.get(place, {}))
     for key in sorted(set(given) - set(kind.__dataclass_fields__)):
-        read.bad(f"{place}.{key}", "is not a setting")
+        hint = read.hint(str(key), kind.__dataclass_fields__)
+        read.bad(f"{place}.{key}", f"is not a setting{hint}")
         del given[key]
     for key in {"label_delay", "retrain_every", "review_after", "tune_for"} & set(given):
         given[key] = read.duration(f"{place}.{key}", given[key])

@@ -44,6 +44,37 @@ def test_a_mistake_is_told_with_its_line(tmp_path, right, wrong):
     assert place in told
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("entity: CUSTOMER_ID", "entitty: CUSTOMER_ID", "is not a setting; did you mean entity?"),
+        ("entity: CUSTOMER_ID", "entity: CUSTOMR_ID", "event.schema; did you mean CUSTOMER_ID?"),
+        ("label_delay: 7d", "label_dely: 7d", "is not a setting; did you mean label_delay?"),
+        ("type: calendar", "type: calender", "; did you mean calendar?"),
+        ("  entity: CUSTOMER_ID", "   entity: CUSTOMER_ID", "is indented otherwise"),
+        ("  entity: CUSTOMER_ID", "  entity:CUSTOMER_ID", "a colon and a blank behind it"),
+        ("windows: [1d, 7d, 30d]", "windows: [1d, 7d, 30d", "the bracket of line"),
+        ("name: Handbook features", "name: 'Handbook", "quote of line"),
+        ("name: Handbook features", "name: %", "needs quotes"),
+        ("TX_AMOUNT: {type: number", "TX_AMOUNT: {type: float", "boolean, not 'float'"),
+    ],
+)
+def test_a_mistake_says_what_to_write_instead(tmp_path, right, wrong, told):
+    assert right in CARDS
+    path = tmp_path / "detector.yaml"
+    path.write_text(CARDS.replace(right, wrong, 1), encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        read_config(path)
+    assert told in "\n".join(message for _, message in caught.value.problems)
+
+
+def test_a_file_in_another_encoding_is_told_so(tmp_path):
+    path = tmp_path / "detector.yaml"
+    path.write_bytes(CARDS.replace("Handbook", "Händler", 1).encode("latin-1"))
+    with pytest.raises(SpecError, match=r"is no UTF-8 text .* save it as UTF-8"):
+        read_config(path)
+
+
 def test_all_are_told_at_once_in_the_order_of_the_file(tmp_path):
     text = CARDS.replace("entity: CUSTOMER_ID", "entity: NOBODY").replace("30d", "30 days")
     told = lines_told(tmp_path, text)
