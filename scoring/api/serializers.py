@@ -196,7 +196,7 @@ class FeedbackIn(serializers.Serializer[Any]):
     prediction_id = serializers.CharField(  # Ids of events are kept as sent, with their blanks.
         max_length=200,
         trim_whitespace=False,
-        help_text="Of a prediction, or the transaction_id of one of `creditcard`.",
+        help_text="Of a prediction, or the client's own id of its event (of `?detector=`).",
     )
     actual_label = serializers.BooleanField(help_text="true: fraud (or a real incident)")
     feedback_source = Text(

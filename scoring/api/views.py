@@ -141,13 +141,18 @@ class PredictionView(APIView):
         responses={200: shapes.StoredPredictionBody, **ERRORS},
     )
     def get(self, request: Request, pk: str) -> Response:
-        slug = request.query_params.get("detector") or CREDITCARD
-        prediction = find_prediction_by(pk, slug)
-        if prediction is not None:
-            return Response(_stored_body(prediction))
-        if detector_id_of(slug) is None:
-            raise Http404(f"There is no detector '{slug}'.")
-        raise Http404(f"There is no such prediction, and no event with this id of '{slug}'.")
+        return Response(_stored_body(_asked_for(request, pk)))
+
+
+def _asked_for(request: Request, name: str) -> Prediction:
+    """The prediction of that id, or of the event with it of `?detector=`. Raises Http404."""
+    slug = request.query_params.get("detector") or CREDITCARD
+    prediction = find_prediction_by(name, slug)
+    if prediction is not None:
+        return prediction
+    if detector_id_of(slug) is None:
+        raise Http404(f"There is no detector '{slug}'.")
+    raise Http404(f"There is no such prediction, and no event with this id of '{slug}'.")
 
 
 def _unknown(said: Any, known: Collection[str]) -> list[str]:
@@ -158,19 +163,22 @@ def _unknown(said: Any, known: Collection[str]) -> list[str]:
 class FeedbackView(APIView):
     """Say what turned out to be true. Earlier feedback is kept; the newest counts.
 
+    `?detector=` says whose event a client's own id names, `creditcard` unless given.
     Clients of earlier services may say more than is known here: that is no error, and is told.
     """
 
     required_scope = "feedback:write"
     required_permission = "scoring.label_prediction"
 
-    @extend_schema(request=shapes.FeedbackIn, responses={201: shapes.FeedbackBody, **ERRORS})
+    @extend_schema(
+        parameters=[OpenApiParameter("detector", str)],
+        request=shapes.FeedbackIn,
+        responses={201: shapes.FeedbackBody, **ERRORS},
+    )
     def post(self, request: Request) -> Response:
         form = shapes.FeedbackIn(data=request.data)
         form.is_valid(raise_exception=True)
-        prediction = find_prediction_by(form.validated_data["prediction_id"], CREDITCARD)
-        if prediction is None:
-            raise Http404("There is no such prediction.")
+        prediction = _asked_for(request, form.validated_data["prediction_id"])
         # A clock that runs a little ahead of ours may have dated the event after now.
         latest = max(timezone.now(), prediction.event_time)
         label_time = form.validated_data.get("label_time") or latest

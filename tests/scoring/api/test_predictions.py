@@ -174,6 +174,17 @@ def test_feedback_becomes_a_label(api, stored):
     assert label.event_time == START
 
 
+def test_feedback_takes_the_clients_own_id_of_any_detector(api, stored):
+    own = stored[0].external_id
+    said = json.dumps({"prediction_id": own, "actual_label": True})
+    client, json_body = api("feedback:write"), {"content_type": "application/json"}
+    known = client.post("/api/v1/feedback?detector=payments", said, **json_body)
+    assert (known.status_code, known.json()["prediction_id"]) == (201, str(stored[0].pk))
+    assert client.post("/api/v1/feedback?detector=cards", said, **json_body).status_code == 404
+    assert client.post("/api/v1/feedback?detector=none", said, **json_body).status_code == 404
+    assert Label.objects.count() == 1
+
+
 @pytest.mark.parametrize("called", [" a", "a ", "b\t", " "])
 def test_feedback_takes_an_id_as_it_was_sent_blanks_and_all(api, called):
     shipped_detector("creditcard")
