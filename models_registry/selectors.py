@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import (
     Case,
     Count,
+    Exists,
     F,
     Max,
     OuterRef,
@@ -50,6 +51,13 @@ def version_list(detector: Detector | None = None) -> QuerySet[ModelVersion]:
     if detector is not None:
         rows = rows.filter(detector=detector)
     return rows.order_by("detector__name", "-number")
+
+
+def detectors_with_models() -> QuerySet[Detector]:
+    """Those that are on, or have a version, by name: who uses none of the shipped ones switches
+    them off, and is not to look for their own among them."""
+    versions = ModelVersion.objects.filter(detector=OuterRef("pk"))
+    return Detector.objects.filter(Q(enabled=True) | Exists(versions)).order_by("name")
 
 
 def champion_of(detector: Detector) -> ModelVersion | None:

@@ -32,6 +32,7 @@ from models_registry.retraining import TrainingUnderWay, request_training
 from models_registry.selectors import (
     champion_of,
     compared_champion,
+    detectors_with_models,
     documented_versions,
     drift_alarm_of,
     earlier_champions,
@@ -76,7 +77,7 @@ class ModelList(View):
     def get(self, request: HttpRequest) -> HttpResponse:
         slug = asked_text(request, "detector")
         if not slug:
-            panels = detector_panels(list(Detector.objects.order_by("name")))
+            panels = detector_panels(list(detectors_with_models()))
             context = {"title": "Models", "panels": panels}
             return render(request, "models_registry/model_list.html", context)
         detector = get_object_or_404(Detector, slug=slug)

@@ -13,6 +13,7 @@ from jobs.services import cancel_job, claim_job, run_job
 from models_registry.core.tuning import MOST_TRIALS
 from models_registry.drift_models import DriftCheck
 from models_registry.retraining import request_training
+from scoring.models import Detector
 from tests.models_registry.drifting import kept_check
 from tests.models_registry.versions import VersionFactory, comparison, make_detector, moved_from
 
@@ -53,6 +54,16 @@ def test_a_stranger_logs_in_first_and_an_outsider_is_refused(client, outsider):
 def test_without_a_version_the_page_says_what_to_do(client, owner, payments_detector):
     client.force_login(owner)
     assert "train the first version below" in text_of(client.get(LIST))
+
+
+def test_a_detector_that_is_off_is_listed_for_its_versions_alone(
+    client, owner, payments_detector, fraud_detector
+):
+    Detector.objects.update(enabled=False)
+    client.force_login(owner)
+    VersionFactory(detector=payments_detector, number=1, stage="challenger")
+    page = text_of(client.get(LIST))
+    assert (payments_detector.name in page, fraud_detector.name in page) == (True, False)
 
 
 def test_an_owner_starts_one_training_however_often_he_clicks(
