@@ -31,7 +31,7 @@ from scoring.core.field_checks import parse_time
 from scoring.core.schema import SchemaError
 from scoring.core.spec import DetectorSpec
 from scoring.core.types import Decision
-from scoring.labelling import Recorded, record_truths
+from scoring.labelling import record_truths
 from scoring.models import Detector, Label
 from scoring.quiet_imports import without_alerts
 from scoring.services import Conflicting, Outcome, Refused, Scored, score_events
@@ -89,7 +89,8 @@ class ImportReport:
     """What an import did. The events of `skipped` rows are stored from before.
 
     `conflicting` of the `refused` rows have the id of an event that is stored with another body;
-    `corrected` of the `labelled` ones had a label of an earlier import that said the opposite.
+    `corrected` of the `labelled` ones had a label of an earlier import that said the opposite;
+    `unripe` rows say a label that was not known yet, and did not get it.
     """
 
     rows: int
@@ -100,6 +101,7 @@ class ImportReport:
     flagged: int = 0
     labelled: int = 0
     corrected: int = 0
+    unripe: int = 0
     last_event_at: datetime | None = None
     dead_letters: Path | None = field(default=None)
 
@@ -112,6 +114,18 @@ def labelled_and_refused(report: ImportReport) -> str:
     if report.conflicting:
         refused += f" ({report.conflicting:,} of them stored before with another body)"
     return f"{labelled}, {refused}"
+
+
+def unripe_labels(report: ImportReport, spec: DetectorSpec, as_of: datetime | None) -> str:
+    """What is said of labels that were left out; empty where there were none."""
+    if not report.unripe or as_of is None:
+        return ""
+    days = spec.training.label_delay / timedelta(days=1).total_seconds()
+    told = " Unlabelled, they come to count as legitimate."
+    return (
+        f"{report.unripe:,} labels were left out: a label is known training.label_delay"
+        f" ({days:g} days) after its event, and these were not by {as_of:%Y-%m-%d %H:%M} UTC."
+    ) + (told if spec.training.unlabelled_is_legitimate else "")
 
 
 def letters_path(detector: Detector, path: Path) -> Path:
@@ -205,9 +219,7 @@ def import_file(
             for batch in _batches(source.spec, missing):
                 outcomes = score_events(detector.slug, batch.events, announce=False, waits=True)
                 _tally(source, batch, outcomes, report, letters)
-                recorded = _label(detector, source, batch, outcomes, as_of)
-                report.labelled += recorded.added
-                report.corrected += recorded.corrected
+                _label(detector, source, batch, outcomes, as_of, report)
             on_progress(chunk.first + len(chunk.ids), report)
     return report
 
@@ -234,7 +246,9 @@ def _missing(
             return False
         if truths[i] in (None, known.is_fraud):
             return True
-        return as_of is not None and known.event_time + delay > as_of
+        young = as_of is not None and known.event_time + delay > as_of
+        report.unripe += young
+        return young
 
     wanted = [i for i in range(len(chunk.ids)) if not is_done(i)]
     report.skipped += len(chunk.ids) - len(wanted)
@@ -362,7 +376,8 @@ def _label(
     batch: Batch,
     outcomes: list[Outcome],
     as_of: datetime | None,
-) -> Recorded:
+    report: ImportReport,
+) -> None:
     delay = timedelta(seconds=source.spec.training.label_delay)
     truths = {}
     for outcome, label in zip(outcomes, batch.labels, strict=True):
@@ -371,6 +386,9 @@ def _label(
         known = outcome.prediction.event_time + delay
         if as_of is None or known <= as_of:
             truths[outcome.prediction.external_id] = (label, known)
-    if not truths:
-        return Recorded(0, 0)
-    return record_truths(detector.pk, truths, source=Label.Source.IMPORT)
+        else:
+            report.unripe += 1
+    if truths:
+        recorded = record_truths(detector.pk, truths, source=Label.Source.IMPORT)
+        report.labelled += recorded.added
+        report.corrected += recorded.corrected

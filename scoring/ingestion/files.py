@@ -15,6 +15,7 @@ from scoring.core.reader import NUMBERS
 from scoring.core.schema import key_text
 from scoring.core.spec import DetectorSpec
 from scoring.importing import Chunk
+from scoring.ingestion.csv_faults import fault_of, is_utf16, misspelt, otherwise_separated
 
 BLOCK = 50_000
 """Rows that are read at once: where rows are filtered, each reading goes through the whole file."""
@@ -24,6 +25,7 @@ AS_IT_COMES = "as it comes: "
 TWIN = "_duplicated_0"
 """Ends the name that polars gives to the second column of a name in a CSV."""
 MOST_NAMES = 12
+MOST_ODD = 3
 USUAL_TIMES = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 
 CSV_ADVICE = (
@@ -80,19 +82,23 @@ class EventFile:
         limit: int | None = None,
         columns_of: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
         own_schema: OwnSchema | None = None,
+        separator: str = ",",
+        decimal_comma: bool = False,
     ) -> None:
         """Only rows before `until`, and at most `limit`. Raises FileProblem.
+
+        `separator`, `decimal_comma`: how a CSV parts its fields and writes 12.5, of no other file.
 
         `columns_of`: the column that each field is read from, given the columns of the file, where
         a field does not simply have the name of its column. `own_schema`: what rows have to keep
         besides.
         """
-        self.path = path
+        self.path, self._separator, self._decimal_comma = path, separator, decimal_comma
         self.spec = spec
         self._has_types = path.suffix == ".parquet"
         self._advice = PARQUET_ADVICE if self._has_types else CSV_ADVICE
         with self._told():
-            self._frame = self._scan(path)
+            self._frame = self._scan(path, separator)
         self._refuse_twins()
         self._own, self._checked = own_schema, self._own_columns(own_schema)
         read = None if columns_of is None else columns_of(self._columns())
@@ -109,6 +115,9 @@ class EventFile:
         columns = set(self._columns())
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
+        self.odd_labels: list[str] = []
+        """What stood for a label in the rows read so far and is none, each once, up to a few."""
+        self.odd_label_count = 0
         self.rows = int(self._collect(self._frame.select(pl.len())).item())
 
     def _name_columns(self, read: Mapping[str, str] | None) -> None:
@@ -137,7 +146,10 @@ class EventFile:
             own = [name for name in columns if not name.startswith(AS_IT_COMES)]
             has = ", ".join(own[:MOST_NAMES]) + (", ..." if len(own) > MOST_NAMES else "")
             lacks = f"{self.path.name} lacks the columns {', '.join(missing)} of {of}."
-            raise FileProblem(f"{lacks} It has: {has}.")
+            hint = misspelt(own, missing)
+            if not self._has_types:
+                hint = hint or otherwise_separated(own, missing)
+            raise FileProblem(f"{lacks} It has: {has}.{hint}")
 
     def _refuse_twins(self) -> None:
         """Of two columns of one name nobody can tell which is meant. Raises FileProblem."""
@@ -167,6 +179,8 @@ class EventFile:
             yield
         except (pl.exceptions.PolarsError, OSError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            if not self._has_types and self.path.is_file():
+                said = fault_of(self.path, self._separator) or said
             raise FileProblem(f"{self.path.name} cannot be read: {said}. {self._advice}") from error
 
     def _complete(self, spec: DetectorSpec) -> None:
@@ -211,13 +225,15 @@ class EventFile:
         return found and found.astimezone(UTC)
 
     @staticmethod
-    def _scan(path: Path) -> pl.LazyFrame:
+    def _scan(path: Path, separator: str) -> pl.LazyFrame:
         if not path.is_file():
             raise FileProblem(f"{path} is not a file.")
         if path.suffix == ".parquet":
             return pl.scan_parquet(path)
         if path.suffix == ".csv":
-            return pl.scan_csv(path, infer_schema=False)
+            if is_utf16(path):
+                raise FileProblem(f"{path.name} is UTF-16: save it as UTF-8 and import it again.")
+            return pl.scan_csv(path, infer_schema=False, separator=separator)
         raise FileProblem(f"{path.name}: a file ends in .csv or .parquet.")
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -237,7 +253,9 @@ class EventFile:
             ids = ["" if value is None else key_text(value) for value in values]
         labels: list[bool | None] = [None] * frame.height
         if self.has_labels:
-            labels = [_label(value) for value in frame.get_column(self.spec.label_column).to_list()]
+            said = frame.get_column(self.spec.label_column).to_list()
+            labels = [_label(value) for value in said]
+            self._note_odd(said, labels)
 
         def read(places: Sequence[int]) -> list[dict[str, Any]]:
             if not places:
@@ -259,6 +277,12 @@ class EventFile:
             ]  # fmt: skip
 
         return Chunk(first, ids, labels, read, problems)
+
+    def _note_odd(self, said: Sequence[Any], labels: Sequence[bool | None]) -> None:
+        pairs = zip(said, labels, strict=True)
+        odd = [str(value) for value, label in pairs if label is None and value not in (None, "")]
+        self.odd_label_count += len(odd)
+        self.odd_labels = list(dict.fromkeys([*self.odd_labels, *odd]))[:MOST_ODD]
 
     def _read_as(self, column: str) -> str:
         """The type of the detector's field that is read from the column; empty without one."""
@@ -288,7 +312,9 @@ class EventFile:
             case str() if self._has_types or kind == "string":
                 return value
             case str():
-                return _number(value) if kind in NUMBERS else _truth(value)
+                if kind not in NUMBERS:
+                    return _truth(value)
+                return _with_comma(value) if self._decimal_comma else _number(value)
             case Decimal():
                 return f"{value:f}" if kind == "string" else _plain(value)
             case int() if kind == "string":
@@ -320,6 +346,11 @@ def _number(text: str) -> int | float | str | None:
         except ValueError:
             continue
     return text
+
+
+def _with_comma(text: str) -> int | float | str | None:
+    """The number of a text that writes 12.5 as `12,5`; one with a point could mean either."""
+    return text if "." in text else _number(text.replace(",", "."))
 
 
 def _truth(text: str) -> bool | str | None:

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from argparse import ArgumentParser
-from datetime import datetime
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,20 @@ from django.db import InterfaceError, OperationalError
 from accounts.argument_types import moment, whole
 from accounts.own_keys import refuse_other_keys
 from scoring.deployment import UnknownDetector, serving
-from scoring.importing import ImportReport, import_file, labelled_and_refused
+from scoring.importing import (
+    ImportReport,
+    import_file,
+    labelled_and_refused,
+    unripe_labels,
+)
+from scoring.ingestion.csv_faults import SEPARATORS
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.models import Detector
 from scoring.quiet_imports import add_alert_days, alerts_from_days
 
 WIDTH = 30
+MOST_SHOWN = 40
+"""Characters of a value that is quoted."""
 
 
 class Command(BaseCommand):
@@ -34,6 +43,10 @@ class Command(BaseCommand):
                             "default: the time of the file's last event.")  # fmt: skip
         add_alert_days(parser)
         parser.add_argument("--limit", type=whole(1), help="Read at most so many rows.")
+        parser.add_argument("--separator", type=_separator, default=",", metavar="SIGN",
+                            help="Between fields of a CSV: ; | tab (a comma).")  # fmt: skip
+        parser.add_argument("--decimal-comma", action="store_true",
+                            help="Numbers of the CSV are written 12,5.")  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_other_keys()
@@ -41,7 +54,14 @@ class Command(BaseCommand):
         self._scoring_since = self._started
         try:
             spec = serving(options["detector"]).bundle.spec
-            file = EventFile(options["file"], spec, until=options["until"], limit=options["limit"])
+            file = EventFile(
+                options["file"],
+                spec,
+                until=options["until"],
+                limit=options["limit"],
+                separator=options["separator"],
+                decimal_comma=options["decimal_comma"],
+            )
             detector = Detector.objects.get(slug=spec.slug)
             as_of = options["as_of"] or file.last_event_at()
             self._started = self._scoring_since = time.monotonic()
@@ -62,6 +82,8 @@ class Command(BaseCommand):
             f"{labelled_and_refused(report)}; "
             f"{ended - self._started:.0f} s, {rate:,.0f} events/s."
         )
+        for line in _about_labels(file, report, as_of, asked=options["as_of"] is not None):
+            self.stdout.write(line)
         if alerts_from is not None:
             self.stdout.write(f"Events before {alerts_from:%Y-%m-%d %H:%M} UTC open no alert.")
         if report.dead_letters:
@@ -100,3 +122,30 @@ class Command(BaseCommand):
             f"{pace} "
         )
         sys.stderr.flush()
+
+
+def _about_labels(
+    file: EventFile, report: ImportReport, as_of: datetime | None, *, asked: bool
+) -> Iterator[str]:
+    """Lines on labels that whoever imports may have expected, and that did not come."""
+    column = file.spec.label_column
+    if column and not file.has_labels:
+        yield f"The file has no column {column}, so it gave no label."
+    if file.odd_label_count:
+        some = ", ".join(f"'{value[:MOST_SHOWN]}'" for value in file.odd_labels)
+        yield (
+            f"{file.odd_label_count:,} values of {column} are no label and count as unknown,"
+            f" such as {some}: write 1 or 0 (docs/detectors.md)."
+        )
+    if as_of and (left_out := unripe_labels(report, file.spec, as_of)):
+        all_known = as_of + timedelta(seconds=file.spec.training.label_delay, minutes=1)
+        when = f"{all_known:%Y-%m-%dT%H:%MZ}"
+        yield left_out if asked else f"{left_out} To take them in, run again with --as-of {when}."
+
+
+def _separator(text: str) -> str:
+    """The character that an argument names. Raises ArgumentTypeError."""
+    sign = "\t" if text == "tab" else text
+    if sign != "," and sign not in SEPARATORS:
+        raise ArgumentTypeError(f"'{text}' is none of ',', ';', '|' and tab")
+    return sign

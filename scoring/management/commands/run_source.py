@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.own_keys import refuse_other_keys
 from scoring.deployment import serving_of
-from scoring.importing import import_file, labelled_and_refused
+from scoring.importing import import_file, labelled_and_refused, unripe_labels
 from scoring.ingestion.files import EventFile, FileProblem, OwnSchema
 from scoring.quiet_imports import add_alert_days, alerts_from_days
 from scoring.source_models import FILES, Source
@@ -38,10 +38,11 @@ class Command(BaseCommand):
             own = OwnSchema(source.schema, partial(problems_of, source))
             path = Path(str(source.config["path"]))
             file = EventFile(path, spec, columns_of=columns, own_schema=own)
+            as_of = file.last_event_at()
             report = import_file(
                 source.detector,
                 file,
-                as_of=file.last_event_at(),
+                as_of=as_of,
                 alerts_from=alerts_from_days(options["alert_days"]),
                 on_progress=FileCount(source).note,
             )
@@ -51,5 +52,7 @@ class Command(BaseCommand):
             f"{report.rows:,} rows: {report.skipped:,} were there before, "
             f"{report.scored:,} scored, {labelled_and_refused(report)}."
         )
+        if left_out := unripe_labels(report, spec, as_of):
+            self.stdout.write(left_out)
         if report.dead_letters:
             self.stdout.write(f"Refused rows are in {report.dead_letters}.")

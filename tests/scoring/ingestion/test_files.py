@@ -236,3 +236,54 @@ def test_a_file_with_another_separator_shows_what_its_columns_were_taken_for(csv
 def test_of_two_columns_of_one_name_none_is_read(csv):
     with pytest.raises(FileProblem, match=r"events\.csv has the column number twice"):
         opened(csv("id,number,number\n1,2,3\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,number\na,1\nb,2,3\n", "line 3 has 3 fields, and the first line has 2"),
+        ('id,text\na,"two\nlines"\nb,c,d\n', "line 4 has 3 fields"),
+        ("id,text\na,Kaffee\nb,f\udcfcr\n", r"line 3 is no UTF-8 \(byte 0xfc\)"),
+        ('id,text\na,b\nc,"open\nd,e\n', "begins in line 3 a quote is not closed"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_told_with_its_line(tmp_path, text, told):
+    path = tmp_path / "events.csv"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(FileProblem, match=told):
+        events(opened(path))
+
+
+def test_a_csv_of_utf_16_is_told_as_one(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text("id,number\na,1\n", encoding="utf-16")
+    with pytest.raises(FileProblem, match="is UTF-16: save it as UTF-8"):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("id;number", "parted by semicolons: say so .`import_events --separator`"),
+        ("id\tnumber", "parted by tabs"),
+        (" ID,number", "Rename ' ID' to 'id'"),
+    ],
+)
+def test_columns_that_were_nearly_meant_are_told(csv, head, told):
+    with pytest.raises(FileProblem, match=told):
+        opened(csv(f"{head}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("12,5", 12.5), ("12", 12), ("1.234,50", "1.234,50"), ("12.5", "12.5")]
+)
+def test_numbers_with_a_decimal_comma_are_read_where_that_is_said(csv, text, number):
+    file = opened(csv(f"id;number\na;{text}\n"), separator=";", decimal_comma=True)
+    [event] = events(file)
+    assert event["number"] == number
+
+
+def test_what_stands_for_a_label_and_is_none_is_counted_and_shown(csv):
+    file = opened(csv("id,truth\na,Y\nb,1\nc,Y\nd,\ne,N\n"))
+    assert chunk_of(file).labels == [None, True, None, None, None]
+    assert (file.odd_label_count, file.odd_labels) == (3, ["Y", "N"])
