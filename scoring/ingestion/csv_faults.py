@@ -1,6 +1,7 @@
 """Why a file cannot be imported, and in which line: asked once reading it has failed."""
 
 import csv
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,25 @@ SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 LONGEST: Final = 10_000_000
 """Characters of a field; what is longer has lost its closing quote."""
 UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+def add_separator(parser: ArgumentParser) -> None:
+    """The option of a command that reads a CSV."""
+    parser.add_argument(
+        "--separator",
+        type=_separator,
+        default=",",
+        metavar="SIGN",
+        help="What parts the fields of a CSV: ';', '|' or tab. Default: a comma.",
+    )
+
+
+def _separator(text: str) -> str:
+    """The character that an argument names. Raises ArgumentTypeError."""
+    sign = "\t" if text == "tab" else text
+    if sign != "," and sign not in SEPARATORS:
+        raise ArgumentTypeError(f"'{text}' is none of ',', ';', '|' and tab")
+    return sign
 
 
 def fault_of(path: Path, separator: str = ",") -> str:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from scoring.core.reader import MOST_HINTS
-from scoring.core.reader import SpecError
+from scoring.core.reader import MOST_HINTS, SpecError
 from scoring.core.spec import parse_spec
 from scoring.declaration_text import MOST_WRONG, SKETCH, read_text
 

@@ -1,7 +1,9 @@
 """`manage.py import_events`, where the database fails."""
 
+import re
 from datetime import timedelta
 
+import polars as pl
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -10,7 +12,7 @@ from django.utils import timezone
 from scoring import importing
 from scoring.import_models import QuietImport
 from scoring.management.commands import import_events
-from scoring.models import Prediction
+from scoring.models import Label, Prediction
 from scoring.services import score_events
 
 pytestmark = pytest.mark.django_db
@@ -74,3 +76,41 @@ def test_other_numbers_of_days_are_refused(cards_detector, path, days):
     with pytest.raises(CommandError, match="alert-days"):
         call_command("import_events", str(path), "--detector=cards", f"--alert-days={days}")
     assert not Prediction.objects.exists()
+
+
+def test_labels_that_are_left_out_are_told_with_when_they_are_known(cards_detector, path, capsys):
+    call_command("import_events", str(path), detector="cards")
+    told = capsys.readouterr().out
+    assert "30 labels were left out: a label is known training.label_delay (7 days)" in told
+    assert "come to count as legitimate" in told
+    when = re.search(r"run again with --as-of (\S+)\.", told)[1]
+    call_command("import_events", str(path), "--as-of", when, detector="cards")
+    assert "30 labelled" in capsys.readouterr().out
+    assert Label.objects.count() == 30
+
+
+def test_a_file_without_the_column_of_labels_says_so(cards_detector, path, capsys):
+    pl.read_csv(path).drop("TX_FRAUD").write_csv(path)
+    call_command("import_events", str(path), detector="cards")
+    assert "The file has no column TX_FRAUD, so it gave no label." in capsys.readouterr().out
+
+
+def test_labels_that_mean_nothing_are_told(cards_detector, path, capsys):
+    pl.read_csv(path).with_columns(TX_FRAUD=pl.Series(["Y", "N"] * 15)).write_csv(path)
+    call_command("import_events", str(path), detector="cards")
+    told = capsys.readouterr().out
+    assert "30 values of TX_FRAUD are no label and count as unknown, such as 'Y', 'N'" in told
+
+
+def test_a_csv_of_other_habits_is_imported_where_they_are_said(cards_detector, path, capsys):
+    amounts = pl.lit("12,5").alias("TX_AMOUNT")
+    pl.read_csv(path).with_columns(amounts).write_csv(path, separator=";", include_bom=True)
+    how = ("--separator", ";", "--decimal-comma")
+    call_command("import_events", str(path), *how, detector="cards")
+    assert "30 scored" in capsys.readouterr().out
+    assert Prediction.objects.get(external_id="3").event["TX_AMOUNT"] == 12.5
+
+
+def test_another_separator_is_refused(cards_detector, path):
+    with pytest.raises(CommandError, match="':' is none of"):
+        call_command("import_events", str(path), "--separator", ":", "--detector=cards")

@@ -1,7 +1,6 @@
 """A file of history: scored, stored and labelled once, however often it is interrupted."""
 
 import json
-import re
 from datetime import timedelta
 
 import numpy as np
@@ -155,40 +154,6 @@ def test_a_later_import_adds_the_labels_that_have_become_known(cards_detector, p
     early = Label.objects.count()
     import_file(cards_detector, file, as_of=file.last_event_at() + timedelta(days=8))
     assert early < Label.objects.count() == ROWS
-
-
-def test_labels_that_are_left_out_are_told_with_when_they_are_known(cards_detector, path, capsys):
-    call_command("import_events", str(path), detector="cards")
-    told = capsys.readouterr().out
-    assert f"{ROWS} labels were left out: a label is known training.label_delay (7 days)" in told
-    when = re.search(r"run again with --as-of (\S+)\.", told)[1]
-    call_command("import_events", str(path), "--as-of", when, detector="cards")
-    assert f"{ROWS} labelled" in capsys.readouterr().out
-    assert Label.objects.count() == ROWS
-
-
-def test_a_file_without_the_column_of_labels_says_so(cards_detector, tmp_path, capsys):
-    frame().drop("TX_FRAUD").write_csv(tmp_path / "bare.csv")
-    call_command("import_events", str(tmp_path / "bare.csv"), detector="cards")
-    assert "The file has no column TX_FRAUD, so it gave no label." in capsys.readouterr().out
-
-
-def test_labels_that_mean_nothing_are_told(cards_detector, tmp_path, capsys):
-    odd = pl.Series("TX_FRAUD", ["Y", "N"] * (ROWS // 2))
-    frame().with_columns(odd).write_csv(tmp_path / "odd.csv")
-    call_command("import_events", str(tmp_path / "odd.csv"), detector="cards")
-    told = capsys.readouterr().out
-    assert "50 values of TX_FRAUD are no label and count as unknown, such as 'Y', 'N'" in told
-
-
-def test_a_csv_of_other_habits_is_imported_where_they_are_said(cards_detector, tmp_path, capsys):
-    path = tmp_path / "cards.csv"
-    amounts = pl.col("TX_AMOUNT").cast(pl.String).str.replace(".", ",", literal=True)
-    frame().with_columns(amounts).write_csv(path, separator=";", include_bom=True)
-    how = ("--separator", ";", "--decimal-comma")
-    call_command("import_events", str(path), *how, detector="cards")
-    assert f"{ROWS} scored" in capsys.readouterr().out
-    assert Prediction.objects.get(external_id="3").event["TX_AMOUNT"] == 13.0
 
 
 def test_importing_twice_changes_nothing(cards_detector, path):

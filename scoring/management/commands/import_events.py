@@ -2,7 +2,7 @@
 
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from scoring.importing import (
     labelled_and_refused,
     unripe_labels,
 )
-from scoring.ingestion.csv_faults import SEPARATORS
+from scoring.ingestion.csv_faults import add_separator
 from scoring.ingestion.files import EventFile, FileProblem
 from scoring.models import Detector
 from scoring.quiet_imports import add_alert_days, alerts_from_days
@@ -43,8 +43,7 @@ class Command(BaseCommand):
                             "default: the time of the file's last event.")  # fmt: skip
         add_alert_days(parser)
         parser.add_argument("--limit", type=whole(1), help="Read at most so many rows.")
-        parser.add_argument("--separator", type=_separator, default=",", metavar="SIGN",
-                            help="Between fields of a CSV: ; | tab (a comma).")  # fmt: skip
+        add_separator(parser)
         parser.add_argument("--decimal-comma", action="store_true",
                             help="Numbers of the CSV are written 12,5.")  # fmt: skip
 
@@ -141,11 +140,3 @@ def _about_labels(
         all_known = as_of + timedelta(seconds=file.spec.training.label_delay, minutes=1)
         when = f"{all_known:%Y-%m-%dT%H:%MZ}"
         yield left_out if asked else f"{left_out} To take them in, run again with --as-of {when}."
-
-
-def _separator(text: str) -> str:
-    """The character that an argument names. Raises ArgumentTypeError."""
-    sign = "\t" if text == "tab" else text
-    if sign != "," and sign not in SEPARATORS:
-        raise ArgumentTypeError(f"'{text}' is none of ',', ';', '|' and tab")
-    return sign
