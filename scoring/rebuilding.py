@@ -1,6 +1,6 @@
 """Make window state anew from stored predictions, after a detector's windows have changed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from uuid import UUID
@@ -71,8 +71,11 @@ def _tracked(bundle: Bundle) -> set[tuple[str, int]]:
 
 
 @transaction.atomic
-def rebuild_windows(detector: Detector) -> int:
-    """Forget the detector's window state and learn it again; returns how many events were read.
+def rebuild_windows(
+    detector: Detector, *, on_progress: Callable[[int], None] = lambda read: None
+) -> int:
+    """Forget the detector's window state and learn it again; returns how many events were read,
+    and tells `on_progress` how many it were so far.
 
     The detector's scoring waits meanwhile, so that no event is missed; that of others goes on.
     """
@@ -92,6 +95,7 @@ def rebuild_windows(detector: Detector) -> int:
         build_many(bundle.plan, [event for _, event in chunk], windows)
         store.save(detector.pk, bundle.plan, windows, learnt)
         read += len(chunk)
+        on_progress(read)
     return read
 
 

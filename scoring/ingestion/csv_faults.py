@@ -4,7 +4,7 @@ import csv
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 LONGEST: Final = 10_000_000
@@ -73,12 +73,13 @@ def _bad_record(path: Path, separator: str) -> str:
     before = csv.field_size_limit(LONGEST)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _first_fault(csv.reader(file, delimiter=separator, strict=True))
+            return _first_fault(file, separator)
     finally:
         csv.field_size_limit(before)
 
 
-def _first_fault(reader: "csv._reader") -> str:
+def _first_fault(file: TextIO, separator: str) -> str:
+    reader = csv.reader(file, delimiter=separator, strict=True)
     begin, most = 1, 0
     try:
         for fields in reader:

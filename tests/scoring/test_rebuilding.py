@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection, connections, transaction
 
 from accounts import vault
-from scoring import services
+from scoring import rebuilding, services
 from scoring.api import views
 from scoring.calls import Call
 from scoring.declarations import load_detector
@@ -39,6 +39,17 @@ def test_what_is_learnt_anew_is_what_was_known(payments_detector):
     before = states()
     assert rebuild_windows(payments_detector) == 20
     assert states() == before
+
+
+@pytest.mark.django_db
+def test_who_waits_for_it_sees_how_far_it_is(payments_detector, monkeypatch, capsys):
+    scored_many("payments", payments(20))
+    monkeypatch.setattr(rebuilding, "CHUNK", 5)
+    monkeypatch.setattr("scoring.management.commands.rebuild_windows.EVERY", 10)
+    call_command("rebuild_windows", detector="payments")
+    told = capsys.readouterr()
+    assert told.err.splitlines() == ["10 events read so far ...", "20 events read so far ..."]
+    assert told.out == "20 events read.\n"
 
 
 def windows(detector):

@@ -20,7 +20,10 @@ OPTIONS = {"label": "name", "expires_at": "days"}
 
 
 class Command(BaseCommand):
-    help = "Make an API key. It is printed once, alone on the last line."
+    help = (
+        "Make an API key. It is printed once, alone on the last line. docs/api.md tells the scopes."
+        " Example: manage.py create_api_key --user engineer --name shop --scopes score --days 90"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", required=True, help="whom the key acts for")

@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 
 
 class Command(BaseCommand):
-    help = "Check the audit trail's chain and its signed end."
+    help = "Check the audit trail's chain and its signed end; status 1 where either is broken."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Before the walk, which leaves out what is written meanwhile.

@@ -32,11 +32,14 @@ REFUSALS = (
 
 
 class Command(BaseCommand):
-    help = "Judge a version again here and now, by what is known today or by earlier weeks."
+    help = (
+        "Judge a version again here and now, by what is known today or by earlier weeks."
+        " Example: manage.py evaluate v12 --detector payments"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("version", help="v12")
-        parser.add_argument("--detector", required=True)
+        parser.add_argument("--detector", required=True, help="slug")
         how = parser.add_mutually_exclusive_group()
         how.add_argument(
             "--over-time",

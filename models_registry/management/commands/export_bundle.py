@@ -15,11 +15,15 @@ from scoring.core.bundle import sha256
 
 
 class Command(BaseCommand):
-    help = "Write a version as one file that import_bundle takes in on another platform."
+    help = (
+        "Write a version as one file that import_bundle takes in on another platform. The"
+        " declaration of its detector is not in it: load it there first."
+        " Example: manage.py export_bundle v12 --detector payments --output /srv/bundles"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("version", help="v12")
-        parser.add_argument("--detector", required=True)
+        parser.add_argument("--detector", required=True, help="slug")
         parser.add_argument(
             "--output",
             default="",

@@ -16,12 +16,14 @@ from scoring.models import Detector
 class Command(BaseCommand):
     help = (
         "Take in an exported bundle; it arrives as a challenger. Of a version that is here with a"
-        " damaged bundle it puts the bundle back."
+        " damaged bundle it puts the bundle back. The detector has to be declared alike"
+        " here."
+        " Example: manage.py import_bundle payments-v12-0a1b.zip --detector payments"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file")
-        parser.add_argument("--detector", required=True)
+        parser.add_argument("--detector", required=True, help="slug")
 
     def handle(self, *args: Any, **options: Any) -> None:
         detector = Detector.objects.filter(slug=options["detector"]).first()

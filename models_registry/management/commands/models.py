@@ -57,7 +57,11 @@ PIPE_CLOSED = 141
 
 
 class Command(BaseCommand):
-    help = "List, describe, compare, promote and roll back versions; check drift and integrity."
+    help = (
+        "List, describe, compare, promote and roll back versions; check drift and integrity."
+        " What each takes: manage.py models promote --help. Example: manage.py models promote v12"
+        ' --detector payments --user owner --reason "better on June"'
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True, metavar="what")

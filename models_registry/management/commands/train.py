@@ -97,11 +97,16 @@ class ProgressLines(QuietProgress):
 
 
 class Command(BaseCommand):
-    help = "Train a version of a detector here and now, and register it as a challenger."
+    help = (
+        "Train a version of a detector here and now, and register it as a challenger, which decides"
+        " nothing until it is promoted (docs/promotion.md)."
+        " Example: manage.py train --detector payments --tune-minutes 5"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--detector", required=True)
-        parser.add_argument("--learner", choices=sorted(LEARNERS), default="")
+        parser.add_argument("--detector", required=True, help="slug")
+        parser.add_argument("--learner", choices=sorted(LEARNERS), default="",
+                            help="The algorithm; as declared unless given.")  # fmt: skip
         parser.add_argument(
             "--imbalance",
             choices=list(TITLES),

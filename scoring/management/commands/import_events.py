@@ -31,11 +31,16 @@ MOST_SHOWN = 40
 
 
 class Command(BaseCommand):
-    help = "Score, store and label the events of a CSV or Parquet file. Run again to resume."
+    help = (
+        "Score, store and label the events of a CSV or Parquet file, whose columns have the names"
+        " of the detector's fields and of its label_column (docs/detectors.md)."
+        " Run again to resume."
+        " Example: manage.py import_events history.csv --detector payments --alert-days 30"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--detector", required=True)
+        parser.add_argument("--detector", required=True, help="slug")
         parser.add_argument("--until", type=moment, metavar="TIME",
                             help="Leave out events from this time on (ISO-8601, UTC).")  # fmt: skip
         parser.add_argument("--as-of", type=moment, metavar="TIME",

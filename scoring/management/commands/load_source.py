@@ -11,7 +11,10 @@ from scoring.sources import how_it_comes, save_source
 
 
 class Command(BaseCommand):
-    help = "Make or update sources of events from YAML files (docs/api.md)."
+    help = (
+        "Make or update sources of events from YAML files (docs/api.md, Sources)."
+        " Example: manage.py load_source shop_payments.yaml"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="+", type=Path)
