@@ -32,6 +32,10 @@ CSV_ADVICE = (
     "A CSV is UTF-8 text, and its lines have no more fields than its first one: mend it and import"
     " it again; what was imported is not imported twice."
 )
+NO_ID = (
+    "The detector '{}' declares no event.id, so a second import would take every row for a new"
+    " event. Name the field of the id in its declaration (docs/detectors.md)."
+)
 PARQUET_ADVICE = "Write the Parquet file anew and import it again."
 
 
@@ -111,6 +115,8 @@ class EventFile:
         if limit is not None:
             self._frame = self._frame.head(limit)
         # Without ids a second run would not know its rows again, and import them twice.
+        if not spec.id_field:
+            raise FileProblem(NO_ID.format(spec.slug))
         self._require([spec.id_field, *spec.schema.get("required", ())], f"detector '{spec.slug}'")
         columns = set(self._columns())
         self.fields = [name for name in spec.schema["properties"] if name in columns]

@@ -1,5 +1,6 @@
 """What the columns of a file become: the values that the API would have been sent."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -252,6 +253,12 @@ def test_a_csv_that_cannot_be_read_is_told_with_its_line(tmp_path, text, told):
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(FileProblem, match=told):
         events(opened(path))
+
+
+def test_a_file_for_a_detector_without_ids_is_refused(csv):
+    without = replace(spec(), id_field="")
+    with pytest.raises(FileProblem, match=r"declares no event\.id, so a second import would take"):
+        EventFile(csv("id,number\na,1\n"), without)
 
 
 def test_a_csv_of_utf_16_is_told_as_one(tmp_path):
