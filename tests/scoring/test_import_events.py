@@ -47,6 +47,22 @@ def test_what_was_scored_before_the_disk_was_full_is_kept_and_the_command_goes_o
     assert "30 rows: 24 were there before, 6 scored" in capsys.readouterr().out
 
 
+def test_ctrl_c_says_how_to_go_on(cards_detector, path, monkeypatch, capsys):
+    def interrupted(*args, **more):
+        if Prediction.objects.count() == 12:
+            raise KeyboardInterrupt
+        return score_events(*args, **more)
+
+    monkeypatch.setattr(importing, "CHUNK", 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "score_events", interrupted)
+        with pytest.raises(CommandError, match=r"^Interrupted\. .* run the same command") as caught:
+            call_command("import_events", str(path), detector="cards")
+    assert caught.value.returncode == 130
+    call_command("import_events", str(path), detector="cards")
+    assert "30 rows: 12 were there before, 18 scored" in capsys.readouterr().out
+
+
 def test_nothing_is_said_to_be_kept_where_the_import_had_not_begun(db, path, monkeypatch):
     def unprepared(slug):
         raise OperationalError("no such table: scoring_detector")

@@ -26,6 +26,8 @@ from scoring.models import Detector
 from scoring.quiet_imports import add_alert_days, alerts_from_days
 
 WIDTH = 30
+BY_CTRL_C = 130
+"""The status of a command that was ended by Ctrl-C, as shells have it."""
 MOST_SHOWN = 40
 """Characters of a value that is quoted."""
 
@@ -109,6 +111,9 @@ class Command(BaseCommand):
                 f"The database failed: {str(error).strip()}. What was scored so far is kept: once"
                 " it works again, run the same command to go on."
             ) from error
+        except KeyboardInterrupt:
+            said = "Interrupted. What was scored so far is kept: run the same command to go on."
+            raise CommandError(said, returncode=BY_CTRL_C) from None
 
     def _bar(self, done: int, report: ImportReport) -> None:
         """Draw how far it is. Rows that were there before tell nothing about those to come: the
