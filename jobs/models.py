@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from jobs.remaining import Remaining, foretell, silent_for, told_since
+from jobs.remaining import Remaining, foretell, silent_for, spelled, told_since
 from jobs.words import changed_nothing, params_in_words
 from jobs.workflow import LIVE, JobStatus
 
@@ -110,6 +110,13 @@ class Job(models.Model):
     @property
     def percent(self) -> int:
         return round(self.progress * 100)
+
+    @property
+    def took(self) -> str:
+        """How long its last attempt ran: `0.4 s`, `3 min`; empty while it runs."""
+        if self.started_at is None or self.finished_at is None:
+            return ""
+        return spelled((self.finished_at - self.started_at).total_seconds())
 
     @property
     def remaining(self) -> Remaining | None:

@@ -55,6 +55,17 @@ def silent_for(heard_at: datetime | None, now: datetime) -> float:
     return silent if silent > SILENT_AFTER else 0.0
 
 
+def spelled(seconds: float) -> str:
+    """A time that work took, in the unit in which it reads well."""
+    if seconds < 0.1:
+        return "<\u00a00.1\u00a0s"
+    if seconds < 10:
+        return f"{seconds:.1f}\u00a0s"
+    if seconds < 90:
+        return f"{seconds:.0f}\u00a0s"
+    return f"{seconds / 60:.0f}\u00a0min" if seconds < 5_400 else f"{seconds / 3_600:.1f}\u00a0h"
+
+
 def foretell(
     progress: float,
     spent: float,

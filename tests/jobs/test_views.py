@@ -1,9 +1,13 @@
 import json
+from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.roles import ANALYST, MODEL_OWNER
+from jobs.models import Job
 from jobs.services import claim_job, run_job
 from tests.accounts.factories import UserFactory, user_with_role
 from tests.jobs.factories import JobFactory
@@ -84,6 +88,26 @@ def test_a_job_is_told_in_words(analyst):
         assert said in page, said
     for internal in ("4711", "as_of", "tune_for", "models_registry", "random_forest"):
         assert internal not in page, internal
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.02, "< 0.1 s"), (3.44, "3.4 s"), (64, "64 s"), (600, "10 min"), (9000, "2.5 h")],
+)
+def test_a_job_that_is_over_says_how_long_it_ran(analyst, job, seconds, told):
+    run_job(job.pk, lambda job, progress: {})
+    began = timezone.now()
+    Job.objects.update(started_at=began, finished_at=began + timedelta(seconds=seconds))
+    for url in (reverse("job_list"), reverse("job_detail", args=[job.pk])):
+        page = unescape(analyst.get(url).content.decode()).replace("\u00a0", " ")
+        assert told in page, url
+
+
+def test_a_job_that_runs_has_taken_no_time_yet(analyst, job):
+    claim_job(job.pk)
+    assert Job.objects.get().took == ""
+    url = reverse("job_detail", args=[job.pk])
+    assert "<dt>Took</dt>" not in analyst.get(url).content.decode()
 
 
 def test_a_click_on_cancel_is_answered_at_once(owner, job):
