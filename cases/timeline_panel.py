@@ -18,6 +18,7 @@ RANGES = {"7": "7 d", "30": "30 d", "90": "90 d", "365": "1 y"}
 DEFAULT = "30"
 MOST_EVENTS = 500
 MOST_ALERTS = 60
+MOST_CURRENCIES = 2
 AFTER = 0.15
 """How much of the span lies behind what it ends with, so that later events are seen."""
 
@@ -72,9 +73,20 @@ def timeline_panel(
         full=len(rows) == MOST_EVENTS,
         begin=begin,
         end=end,
-        measure="Amount" if history.amounts else "Probability or score",
+        measure=_measure(history),
         logarithmic=figure is not None and figure["layout"]["yaxis"].get("type") == "log",
     )
+
+
+def _measure(history: presenting.History) -> str:
+    """What is drawn, in which currencies: `Amount in EUR and USD`."""
+    if not history.amounts:
+        return "Probability or score"
+    events = [row.prediction for row in history.rows]
+    codes = sorted({one.currency for one in events if one.exposure is not None and one.currency})
+    if len(codes) > MOST_CURRENCIES:
+        return f"Amount in {len(codes)} currencies"
+    return f"Amount in {' and '.join(codes)}" if codes else "Amount"
 
 
 def _figure(

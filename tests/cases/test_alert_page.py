@@ -288,11 +288,14 @@ def test_the_page_is_small_whatever_the_history(reader, champion):
     assert len(reader.get(alert.get_absolute_url()).content) < 150_000
 
 
-def test_the_rail_marks_the_queue_alone_as_the_place_of_an_alert(reader):
-    page = reader.get(reverse("alert_detail", args=[alert_of("a").pk])).content.decode()
-    rail = page[page.index('<aside class="rail"') : page.index("</aside>")]
-    (current,) = [link for link in rail.split("<a ")[1:] if "aria-current" in link]
-    assert 'href="/"' in current
+def test_the_timeline_says_in_which_currencies_it_is_drawn(reader):
+    alert = opened()
+    url = reverse("entity_timeline", args=["payments", alert.entity])
+    assert "Amount in EUR" in reader.get(url).content.decode()
+    rows = Prediction.objects.filter(entity=alert.entity)
+    rows.filter(pk=rows.first().pk).update(currency="USD")
+    said = "Amount in EUR and USD" if rows.count() > 1 else "Amount in USD"
+    assert said in reader.get(url).content.decode()
 
 
 # --- Orders that stand now ------------------------------------------------------------------------
