@@ -96,7 +96,7 @@
   function layoutFor(given, map, box, data) {
     var axis = {
       gridcolor: map["@line"], linecolor: map["@line"], zerolinecolor: map["@line"], tickcolor: map["@line"],
-      exponentformat: isFar(data) ? "e" : "B", ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
+      exponentformat: isFar(data) ? "e" : "B", minexponent: 6, separatethousands: true, ticks: "", showline: false, automargin: true, fixedrange: true, title: { standoff: 8, font: { size: 12, color: map["@muted"] } },
       tickfont: { size: NAME, color: map["@muted"] }
     };
     // Which ticks it has depends on its height: room for the uppermost would change that, and so on.

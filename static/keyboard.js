@@ -239,14 +239,17 @@
   var help = document.getElementById("help");
   if (help) {
     help.addEventListener("risk:open", function () {
-      var body = help.querySelector("[data-help-page]");
-      body.replaceChildren();
+      var here = help.querySelector("[data-help-page]");
+      var away = help.querySelector("[data-help-go]");
+      here.replaceChildren();
+      away.replaceChildren();
       keyed().forEach(function (node) {
         var term = document.createElement("dt");
         var words = document.createElement("dd");
+        var goes = node.dataset.key.indexOf("g ") === 0;
         term.append(keys(node.dataset.key));
-        words.textContent = label(node);
-        body.append(term, words);
+        words.textContent = goes ? label(node).replace(/^Go to /, "") : label(node);
+        (goes ? away : here).append(term, words);
       });
     });
   }

@@ -186,3 +186,20 @@ def test_no_page_of_cases_with_all_it_unfolds_has_a_violation_or_runs_over(
         for width in SCREENS:
             page.set_viewport_size({"width": width, "height": 1180})
             assert_accessible(page, widths=[width])
+
+
+@pytest.mark.parametrize("width", [427, 1280])
+def test_the_long_name_of_an_owner_stays_within_its_panel(
+    sign_in: SignIn, platform: Stack, width: int
+) -> None:
+    named = "from accounts.models import User; User.objects.filter(username='analyst')"
+    platform.run(f"{named}.update(display_name='{'Quartermaster' * 6}')")
+    try:
+        page = sign_in("lead")
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/cases/1/")
+        expect(page.locator("#owner")).to_contain_text("Quartermaster")
+        assert page.locator("#owner").evaluate("e => e.scrollWidth <= e.clientWidth + 1")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    finally:
+        platform.run(f"{named}.update(display_name='Ana Lyst')")

@@ -32,6 +32,9 @@ def test_a_lead_reads_the_dashboard_and_drills_down_by_keyboard(
     expect(
         page.locator("#alerts-chart .js-plotly-plot, #alerts-chart.js-plotly-plot")
     ).to_be_visible()
+    # Ticks as tables write numbers: 12,000, not 12k beside 8000.
+    drawn = page.locator(".js-plotly-plot").first.evaluate("box => box._fullLayout.yaxis")
+    assert (drawn["separatethousands"], drawn["minexponent"]) == (True, 6)
     panel = page.locator("section[aria-labelledby=alerts-name]")
     panel.get_by_role("button", name="Show as table").click()
     point = panel.locator("td a").filter(has_text=re.compile(r"^[1-9]")).first

@@ -73,3 +73,14 @@ def test_a_dialog_ends_what_was_begun_with_a_first_key(sign_in: SignIn, key: str
     expect(page.locator(".key-hint")).to_have_count(0)
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+def test_help_begins_with_the_keys_of_the_page_and_shows_all_at_once(sign_in: SignIn) -> None:
+    page = sign_in("lead")
+    page.keyboard.press("?")
+    here, away = page.locator("[data-help-page]"), page.locator("[data-help-go]")
+    expect(here).to_contain_text("Confirm fraud")
+    expect(away.locator("dd").first).to_have_text("Queue")
+    assert not [key for key in here.locator("dt").all_inner_texts() if key.startswith("g ")]
+    body = page.locator("#help")
+    assert body.evaluate("e => e.scrollHeight <= e.clientHeight + 1")

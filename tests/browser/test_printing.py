@@ -43,3 +43,21 @@ def test_who_works_in_the_dark_prints_dark_words_on_white(sign_in: SignIn) -> No
     for event, theme in (("beforeprint", "light"), ("afterprint", "dark")):
         page.evaluate("name => window.dispatchEvent(new Event(name))", event)
         expect(root).to_have_attribute("data-bs-theme", theme)
+
+
+def test_a_list_that_scrolls_inside_the_window_has_all_of_its_rows_on_paper(
+    sign_in: SignIn,
+) -> None:
+    page = sign_in("lead")
+    page.set_viewport_size({"width": 794, "height": 400})
+    page.goto("/")
+    rows = page.locator("main [data-row]")
+    assert rows.count() > 12
+    page.emulate_media(media="print")
+    stage, last = page.locator(".stage").bounding_box(), rows.last.bounding_box()
+    assert stage is not None and last is not None
+    assert last["y"] + last["height"] <= stage["y"] + stage["height"]
+    foot = page.locator(".queue-foot").bounding_box()
+    assert foot is not None and foot["y"] >= last["y"] + last["height"] - 1
+    for pressed in ("#bulk-bar", "#preview", "main [type=checkbox]"):
+        expect(page.locator(pressed).first).to_be_hidden()

@@ -135,6 +135,7 @@ def test_two_analysts_race_for_the_same_alert(sign_in: SignIn, second: str) -> N
     assert alert_path(other) != mine
     other.goto(mine)
     expect(other.locator("#lock")).to_contain_text("Locked by Ana Lyst")
+    assert other.locator(".actions").evaluate("e => e.clientHeight") < 40  # one line at 1280
     expect(other.get_by_role("button", name="Take over")).to_have_count(0)
     other.keyboard.press("1")
     expect(other.locator("dialog[open]")).to_have_count(0)
@@ -347,6 +348,15 @@ def test_clearing_the_filters_stands_in_their_line(sign_in: SignIn, narrowed: st
     order = page.locator("#filter-sort").bounding_box()
     assert clear and order
     assert abs(clear["y"] - order["y"]) < order["height"]
+
+
+def test_where_nothing_matches_nothing_is_offered_to_act_on(sign_in: SignIn, second: str) -> None:
+    page = sign_in("lead")
+    expect(page.locator("#bulk-bar")).to_be_visible()
+    page.goto("/?q=nosuchwordanywhere")
+    expect(page.get_by_text("Nothing matches")).to_be_visible()
+    expect(page.locator("#bulk-bar")).to_be_hidden()
+    expect(page.locator("#preview")).to_be_hidden()
 
 
 def test_the_queue_fits_and_is_accessible(sign_in: SignIn, second: str) -> None:
