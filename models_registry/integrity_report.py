@@ -50,8 +50,19 @@ class Report:
 
     @property
     def groups(self) -> list[tuple[str, list[Finding]]]:
-        """(title, findings) of every kind, those without a finding too."""
-        return [
-            (title, [found for found in self.findings if found.kind == kind])
-            for kind, title in KINDS.items()
-        ]
+        """(title, findings) of every kind that has some; the kind of the worst finding first."""
+        found: dict[str, list[Finding]] = {}
+        for one in self.findings:
+            found.setdefault(KINDS[one.kind], []).append(one)
+        return list(found.items())
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds were looked at."""
+        return len(KINDS)
+
+    @property
+    def sound(self) -> list[str]:
+        """Titles of the kinds without a finding."""
+        wrong = {found.kind for found in self.findings}
+        return [title for kind, title in KINDS.items() if kind not in wrong]

@@ -215,6 +215,17 @@ def test_where_redis_is_gone_the_page_says_that_the_broker_does_not_answer(
     )
 
 
+def test_what_is_wrong_stands_above_what_was_found_sound(client, owner, version):
+    version.dataset.first_event_at -= timedelta(days=400)
+    version.dataset.save()
+    report = check_integrity()
+    assert "Data behind versions" in dict(report.groups) and "Bundles" in report.sound
+    assert len(report.groups) + len(report.sound) == report.kinds
+    client.force_login(owner)
+    page = client.get(PAGE).content.decode()
+    assert page.index("Data behind versions") < page.index("Nothing found") < page.index("Bundles")
+
+
 def test_a_missing_explanation_file_is_told(version):
     artefact = store_artefact(
         version, kind=Artefact.Kind.EXPLANATION, content=b"abc", detail={"features": []}
@@ -295,7 +306,7 @@ def test_the_page_shows_it_to_whoever_may_see_models(client, analyst, outsider, 
     client.force_login(analyst)
     text = client.get(PAGE).content.decode()
     assert "sync_watchlist" in text
-    assert "nothing found" in text
+    assert "Nothing found" in text
 
 
 def test_too_little_time_in_shadow_is_told_with_the_page_that_changes_it(version, settings):
