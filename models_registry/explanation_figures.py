@@ -184,7 +184,7 @@ def _summary_layout(rows: Sequence[str], link: str) -> dict[str, Any]:
         "showlegend": True,
         "hovermode": "closest",
         "margin": {"t": 48},
-        "legend": {"y": 1.0, "yanchor": "bottom"},
+        "legend": {"y": 1.0, "yanchor": "bottom", "itemsizing": "constant"},
     }
 
 
