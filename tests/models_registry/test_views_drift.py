@@ -55,7 +55,7 @@ def test_who_may_view_sees_it_and_may_not_start_a_check(client, analyst, champio
 def test_without_a_model_the_page_says_so_and_a_check_is_409(client, owner, payments_detector):
     client.force_login(owner)
     page = text_of(client.get(PAGE))
-    assert "No model serves" in page
+    assert "No model serves" in page and "Open models" in page
     assert "Check now" not in page
     answer = client.post(CHECK)
     assert answer.status_code == 409
