@@ -27,7 +27,13 @@ from models_registry.verdicts import (
     share,
     sure_of,
 )
+from scoring.core.bundle import BundleError, declared_by, read_manifest
+from scoring.core.features import FeaturePlan
+from scoring.core.reader import SpecError
+from scoring.core.spec import DetectorSpec
+from scoring.deployment import bundle_root
 from scoring.models import Detector
+from scoring.rebuilding import keys_to_learn, scored_so_far
 
 NEWS = timedelta(days=14)
 """For how long the models page tells of a roll-back."""
@@ -47,7 +53,8 @@ class PromotionPanel:
 
     `pending` waits; `last` is the newest request that was decided. `newer` is the label of a
     version that was trained since the request. `guard` is the newest that this version took part
-    in. `why_not` says why this person cannot decide; empty when they can.
+    in. `why_not` says why this person cannot decide; empty when they can. `windows` tells which are
+    learnt anew when it begins to serve; empty where they stay.
     """
 
     evidence: Evidence | None
@@ -57,6 +64,7 @@ class PromotionPanel:
     newer: str
     is_mine: bool
     why_not: str
+    windows: str
     four_eyes: bool
 
     @property
@@ -76,7 +84,7 @@ class PromotionPanel:
 def promotion_panel(
     version: ModelVersion, champion: ModelVersion | None, user: User
 ) -> PromotionPanel:
-    """Four queries at most, whatever there is."""
+    """Four queries at most, whatever there is; one more where windows are to be learnt anew."""
     requests = version.promotion_requests.select_related("requested_by", "decided_by", "champion")
     newest = requests.order_by("-requested_at", "-id").first()
     pending = newest if newest is not None and newest.is_pending else None
@@ -93,6 +101,7 @@ def promotion_panel(
         newer=_newer(version) if pending is not None else "",
         is_mine=pending is not None and pending.requested_by_id == user.pk,
         why_not=_why_not(pending, version, user),
+        windows=_windows(version, champion) if evidence is not None else "",
         four_eyes=settings.FOUR_EYES,
     )
 
@@ -107,6 +116,29 @@ def left_service(
     if version.stage != Stage.RETIRED:
         return None
     return next((act for act in history if act.previous_id == version.pk), None)
+
+
+def _windows(version: ModelVersion, champion: ModelVersion | None) -> str:
+    """What happens to the windows of its detector when it begins to serve; empty where they stay,
+    and where a bundle cannot be read, which is told as such."""
+    try:
+        before = _declared(champion) if champion else version.detector.spec()
+        keys = keys_to_learn(FeaturePlan(before), FeaturePlan(_declared(version)))
+    except (BundleError, SpecError):
+        return ""
+    events = scored_so_far(version.detector) if keys else 0
+    if not events:
+        return ""
+    return (
+        f"When it begins to serve, windows by {' and '.join(keys)} are learnt anew from stored"
+        f" events ({events:,} scored so far). Events of this detector"
+        " are answered 503 meanwhile: choose a quiet hour."
+    )
+
+
+def _declared(version: ModelVersion) -> DetectorSpec:
+    manifest = read_manifest(bundle_root() / version.digest, version.digest)
+    return declared_by(manifest, version.digest)
 
 
 def _newer(version: ModelVersion) -> str:

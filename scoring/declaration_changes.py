@@ -14,8 +14,7 @@ from scoring.models import Deployment, Detector
 from scoring.policies import DeclaredMove, declared_moves, is_declared
 from scoring.policy_models import RuleVersion
 from scoring.policy_store import absent_names
-from scoring.rebuilding import keys_to_learn
-from scoring.tallies import totals_by_detector
+from scoring.rebuilding import keys_to_learn, scored_so_far
 from scoring.yaml_writing import write_yaml
 
 AROUND = 3
@@ -121,15 +120,15 @@ def _effects(detector: Detector, config: Mapping[str, Any]) -> list[str]:
 
 def _windows(detector: Detector, before: Bundle, after: Bundle) -> str:
     """Which windows saving learns anew."""
-    keys = keys_to_learn(before, after)
+    keys = keys_to_learn(before.plan, after.plan)
     if not keys:
         return "Its windows stay as they are."
-    events = totals_by_detector([detector.slug])
-    if detector.slug not in events:
+    events = scored_so_far(detector)
+    if not events:
         return f"Windows by {_named(keys)} are new; there is no event to learn them from yet."
     return (
         f"Windows by {_named(keys)} changed: all are learnt anew from its stored events"
-        f" ({events[detector.slug].count:,} scored so far), and its scoring waits meanwhile."
+        f" ({events:,} scored so far), and its scoring waits meanwhile."
     )
 
 

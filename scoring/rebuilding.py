@@ -10,6 +10,7 @@ from django.db import transaction
 from accounts import vault
 from scoring import deployment
 from scoring.core.bundle import Bundle
+from scoring.core.features import FeaturePlan
 from scoring.core.schema import key_text
 from scoring.core.types import Event
 from scoring.core.vectors import build_many
@@ -19,6 +20,7 @@ from scoring.feature_store.choosing import feature_store
 from scoring.feature_store.database import lock_windows
 from scoring.feature_store.history import known_frauds, said_of, stored_event
 from scoring.models import Detector, EntityState, Prediction
+from scoring.tallies import totals_by_detector
 
 CHUNK = 2000
 
@@ -34,13 +36,19 @@ def serving_before(detector: Detector) -> Bundle | None:
 def rebuild_if_changed(detector: Detector, before: Bundle | None) -> None:
     """Learn the windows anew if what serves now tracks others than the bundle `before` it did, or
     nothing could be read then."""
-    if before is None or keys_to_learn(before, deployment.serving_of(detector).bundle):
+    if before is None or keys_to_learn(before.plan, deployment.serving_of(detector).bundle.plan):
         rebuild_windows(detector)
 
 
-def keys_to_learn(before: Bundle, after: Bundle) -> list[str]:
+def keys_to_learn(before: FeaturePlan, after: FeaturePlan) -> list[str]:
     """By which fields the windows are keyed that `after` tracks and `before` did not, sorted."""
     return sorted({key for key, _ in _tracked(after) - _tracked(before)})
+
+
+def scored_so_far(detector: Detector) -> int:
+    """How many events were ever scored: about what windows are learnt from, told before."""
+    found = totals_by_detector([detector.slug]).get(detector.slug)
+    return found.count if found else 0
 
 
 def rebuild_if_outdated(detector: Detector) -> bool:
@@ -66,8 +74,8 @@ def rebuild_if_outdated(detector: Detector) -> bool:
     return False
 
 
-def _tracked(bundle: Bundle) -> set[tuple[str, int]]:
-    return {(entity.key, entity.signature) for entity in bundle.plan.entities}
+def _tracked(plan: FeaturePlan) -> set[tuple[str, int]]:
+    return {(entity.key, entity.signature) for entity in plan.entities}
 
 
 @transaction.atomic
