@@ -1,6 +1,6 @@
 """What a person chooses to be told, and where a team is told it."""
 
-from typing import Any
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import User
 from accounts.time_zones import validate_time_zone
+from notifications.abouts import names
 from notifications.kinds import CHANNEL_NAMES, KINDS, PERSONAL, SHARED, Channel, Kind
 from notifications.models import ROUTE_KIND_CHOICES, Preference, Route
 from notifications.routing import check_address
@@ -113,12 +114,8 @@ class RouteForm(forms.Form):
             attrs=_INPUT | {"autocomplete": "off", "spellcheck": "false", "inputmode": "url"}
         ),
     )
-    about = forms.SlugField(
-        label="Only of the detector",
-        required=False,
-        max_length=100,
-        help_text="Its short name, as in its address, for example cards. Empty: of all of them.",
-        widget=forms.TextInput(attrs=_INPUT),
+    about = forms.ChoiceField(
+        label="Only of the detector", required=False, widget=forms.Select(attrs=_SELECT)
     )
     kinds = forms.MultipleChoiceField(
         label="What goes there", choices=ROUTE_KIND_CHOICES, widget=forms.CheckboxSelectMultiple
@@ -129,6 +126,8 @@ class RouteForm(forms.Form):
         self.route = route
         options.setdefault("initial", _initial(route))
         super().__init__(*args, **options)
+        about = cast(forms.ChoiceField, self.fields["about"])
+        about.choices = [("", "All of them"), *_abouts(route.about if route else "")]
         if route is None:
             del self.fields["enabled"]
             return
@@ -160,6 +159,13 @@ class RouteForm(forms.Form):
             except ValidationError as error:
                 self.add_error("address", error)
         return found
+
+
+def _abouts(now: str) -> list[tuple[str, str]]:
+    """What a route can be about, and what it is about `now`, where that is gone."""
+    known = names()
+    gone = [] if not now or now in known else [(now, f"{now} (there is none)")]
+    return [*known.items(), *gone]
 
 
 def _initial(route: Route | None) -> dict[str, Any]:

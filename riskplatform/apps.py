@@ -11,10 +11,13 @@ class RiskplatformConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.facts import name_pages
+        from notifications.abouts import read_names
         from riskplatform import celery, scheduling, subjects
+        from scoring.selectors import detector_names
 
         celery.app.set_default()
         name_pages(subjects.PAGES)
+        read_names(detector_names)
         post_migrate.connect(
             scheduling.make_tasks_after_migrate,
             sender=apps.get_app_config("django_celery_beat"),

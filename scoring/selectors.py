@@ -78,6 +78,11 @@ def with_newest_label(rows: QuerySet[Prediction]) -> QuerySet[Prediction]:
     return rows.annotate(newest_label=Subquery(newest.values("is_fraud")[:1]))
 
 
+def detector_names() -> dict[str, str]:
+    """Slug -> name of every detector, switched off or not. One query."""
+    return dict(Detector.objects.order_by("name").values_list("slug", "name"))
+
+
 def detector_list() -> QuerySet[Detector]:
     """Detectors with what serves them, by name."""
     champions = Deployment.objects.filter(slot=Deployment.Slot.CHAMPION)

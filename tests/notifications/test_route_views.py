@@ -21,7 +21,7 @@ GIVEN = {
 
 
 @pytest.fixture
-def boss(client, admin):
+def boss(client, admin, cards_detector):
     client.force_login(admin)
     return client
 
@@ -65,7 +65,7 @@ def test_a_route_to_slack_has_no_secret_and_asks_for_a_test(boss):
         ({"channel": "email"}, "Enter a valid email address"),
         ({"kinds": []}, "This field is required"),
         ({"kinds": ["nonsense"]}, "Select a valid choice"),
-        ({"about": "two words"}, "Enter a valid"),
+        ({"about": "card"}, "Select a valid choice"),
         ({"kinds": ["drift.alarm", "job.failed"]}, "is of no detector"),
         ({"name": ""}, "This field is required"),
     ],
@@ -74,6 +74,21 @@ def test_a_mistake_is_told_and_nothing_is_made(boss, changed, said):
     answer = new(boss, **changed)
     assert said in text_of(answer)
     assert not Route.objects.exists()
+
+
+def test_a_route_is_of_a_detector_that_there_is(boss, cards_detector):
+    page = text_of(boss.get(reverse("notification_route_new")))
+    assert f'<option value="cards">{cards_detector.name}</option>' in page
+
+
+def test_a_route_of_a_detector_that_is_gone_says_so_and_keeps_it(boss):
+    route = route_for(about="former", kinds=["drift.alarm"])
+    page = text_of(boss.get(page_of(route)))
+    assert '<option value="former" selected>former (there is none)</option>' in page
+    given = {"name": route.name, "address": "", "kinds": ["drift.alarm"], "about": "former"}
+    boss.post(page_of(route), given)
+    route.refresh_from_db()
+    assert route.about == "former"
 
 
 def test_two_routes_of_one_name_are_refused_unless_one_was_removed(boss):
