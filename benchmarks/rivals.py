@@ -121,7 +121,7 @@ def ask(
     done = subprocess.run(
         [
             sys.executable, "-m", "benchmarks.load", "--port", str(target.port), "--path", path,
-            "--key", target.key, "--bodies", str(file), "--clients", str(clients),
+            f"--key={target.key}", "--bodies", str(file), "--clients", str(clients),
             "--seconds", str(seconds), "--warm-up", str(warm_up),
         ],
         cwd=HERE.parent, check=True, capture_output=True, timeout=seconds + 120,
