@@ -13,10 +13,10 @@ from django.utils import timezone
 from accounts.models import KEY_MARK, ApiKey, AuditEntry, User
 from accounts.rates import DEFAULT_RATE
 from accounts.scopes import SCOPES
+from accounts.selectors import KEY_CREATED
 from accounts.services import record_audit, take_turn
 from accounts.typed import is_plausible
 
-CREATED = "api_key.created"
 MAY_MAKE = "accounts.add_apikey"
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32
@@ -58,7 +58,7 @@ def create_api_key(
     key.save(force_insert=True)
     record_audit(
         actor=actor,
-        action=CREATED,
+        action=KEY_CREATED,
         subject=key,
         detail={
             "user": user.username,
@@ -109,7 +109,7 @@ def revoke_api_key(key: ApiKey, *, actor: User | None) -> bool:
 def keys_known_to(user: User, now: datetime) -> QuerySet[ApiKey]:
     """Keys in use of others that `user` made, and whose secrets they saw; the newest first."""
     made = AuditEntry.objects.filter(
-        actor=user, action=CREATED, object_type=ApiKey._meta.label_lower
+        actor=user, action=KEY_CREATED, object_type=ApiKey._meta.label_lower
     )
     pks = [int(pk) for pk in made.values_list("object_id", flat=True)]
     in_use = Q(expires_at=None) | Q(expires_at__gt=now)

@@ -24,7 +24,7 @@ class PasswordLinkTokens(PasswordResetTokenGenerator):
     key_salt = "riskplatform.accounts.password_links"
 
     def check_token(self, user: User | None, token: str | None) -> bool:
-        """Whether the token opens the password of `user` now. One query more where it does."""
+        """Whether the token opens the password of `user` now. A few queries more where it does."""
         if user is None or token is None or not super().check_token(user, token):
             return False
         seconds = self._num_seconds(self._now()) - base36_to_int(token.partition("-")[0])

@@ -22,6 +22,7 @@ from accounts.usernames import folded
 
 ACTIVE, INACTIVE = "yes", "no"
 LIVE, ENDED = "live", "ended"
+KEY_CREATED: Final = "api_key.created"
 BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
 CLOCKS: Final = timedelta(minutes=10)
 """How far the clocks of our processes may differ: entries are in order of number, not of time."""
@@ -233,7 +234,7 @@ def people_behind(user_id: int, prefix: str = "") -> frozenset[int]:
     made = AuditEntry.objects.filter(
         object_type=ApiKey._meta.label_lower,
         object_id=str(key.pk) if key else "",
-        action="api_key.created",
+        action=KEY_CREATED,
     )
     makers = made.exclude(actor=None).values_list("actor", flat=True)
     return frozenset({user_id, *makers})

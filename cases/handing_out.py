@@ -43,18 +43,19 @@ def budget_of(row: QueueBudget) -> Budget:
 def set_budget(
     user: User | None, *, uncertain: int, audit: int, actor: User | None = None
 ) -> QueueBudget:
-    """Keep a split for a user; for everybody without one where `user` is None, which is audited:
-    it decides which events get labels."""
-    former = QueueBudget.objects.filter(user=user).first() or QueueBudget()
+    """Keep a split for a user; for everybody without one where `user` is None, whose change is
+    audited: it decides which events get labels."""
+    held = QueueBudget.objects.select_for_update().filter(user=user).first()
+    former = held or QueueBudget()
     row, _ = QueueBudget.objects.update_or_create(
         user=user, defaults={"uncertain": uncertain, "audit": audit}
     )
-    if user is None:
-        names = ("uncertain", "audit")
-        detail = {
-            "before": {name: getattr(former, name) for name in names},
-            "after": {name: getattr(row, name) for name in names},
-        }
+    names = ("uncertain", "audit")
+    detail = {
+        "before": {name: getattr(former, name) for name in names},
+        "after": {name: getattr(row, name) for name in names},
+    }
+    if user is None and detail["before"] != detail["after"]:
         record_audit(actor=actor, action="queue.split_changed", subject=row, detail=detail)
     return row
 

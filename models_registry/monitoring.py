@@ -275,7 +275,7 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
     was = before.alarm_since if before else None
     if check.status == STABLE and before and _hides(drifts, before):
         check.status = UNKNOWN
-    told = _told_of_late(check)
+    told = _told_of_late(check, drifts)
     if check.status in ALARMS:
         worse = before is None or RANKS[check.status] > RANKS[before.status]
         since = check.checked_at if worse or was is None else was
@@ -294,18 +294,23 @@ def _keep(check: DriftCheck, drifts: Sequence[Drift], progress: Progress | None)
     return check
 
 
-def _told_of_late(check: DriftCheck) -> DriftCheck | None:
-    """The newest check of the last day whose alarm was as bad as this one's, or worse."""
+def _told_of_late(check: DriftCheck, drifts: Sequence[Drift]) -> DriftCheck | None:
+    """The newest check of the last day whose alarm was as bad as this one's, or worse; None where
+    something is in alarm now that was not all that day."""
     if check.status not in ALARMS:
         return None
     as_bad = [status for status in ALARMS if RANKS[status] >= RANKS[check.status]]
-    return DriftCheck.objects.filter(
+    told = DriftCheck.objects.filter(
         detector=check.detector_id,
         bundle_digest=check.bundle_digest,
         status__in=as_bad,
         alarm_since__isnull=False,
         checked_at__gt=check.checked_at - SAME_ALARM,
-    ).first()
+    )
+    moved = DriftStatistic.objects.filter(drift_check__in=told, status__in=ALARMS)
+    known = set(moved.values_list("role", "name"))
+    now = {(one.role, one.name) for one in drifts if one.status in ALARMS}
+    return told.first() if now <= known else None
 
 
 def _hides(drifts: Sequence[Drift], before: DriftCheck) -> bool:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.quantities import p_value
-from models_registry.approvals import may_decide
+from models_registry.approvals import PROMOTE, may_decide
 from models_registry.evidence import Evidence, evidence_for
 from models_registry.models import ModelVersion, PromotionDecision
 from models_registry.promotion_models import PromotionGuard, PromotionRequest
@@ -53,8 +53,9 @@ class PromotionPanel:
 
     `pending` waits; `last` is the newest request that was decided. `newer` is the label of a
     version that was trained since the request. `guard` is the newest that this version took part
-    in. `why_not` says why this person cannot decide; empty when they can. `windows` tells which are
-    learnt anew when it begins to serve; empty where they stay.
+    in. `why_not` says why this person cannot decide; empty when they can. `blocked` says why what
+    waits can be approved by nobody; empty where it can. `windows` tells which are learnt anew when
+    it begins to serve; empty where they stay.
     """
 
     evidence: Evidence | None
@@ -64,14 +65,9 @@ class PromotionPanel:
     newer: str
     is_mine: bool
     why_not: str
+    blocked: str
     windows: str
     four_eyes: bool
-
-    @property
-    def can_be_approved(self) -> bool:
-        """Whether what waits is backed still, or was asked for as an override."""
-        backed = self.evidence is not None and self.evidence.passed
-        return self.pending is not None and (backed or self.pending.override)
 
     @property
     def needs_reason(self) -> bool:
@@ -84,7 +80,8 @@ class PromotionPanel:
 def promotion_panel(
     version: ModelVersion, champion: ModelVersion | None, user: User
 ) -> PromotionPanel:
-    """Four queries at most, whatever there is; one more where windows are to be learnt anew."""
+    """Four queries at most, whatever there is; two more where a request waits, for what who asked
+    may still do, and one where windows are to be learnt anew."""
     requests = version.promotion_requests.select_related("requested_by", "decided_by", "champion")
     newest = requests.order_by("-requested_at", "-id").first()
     pending = newest if newest is not None and newest.is_pending else None
@@ -101,6 +98,7 @@ def promotion_panel(
         newer=_newer(version) if pending is not None else "",
         is_mine=pending is not None and pending.requested_by_id == user.pk,
         why_not=_why_not(pending, version, user),
+        blocked=_blocked(pending, evidence),
         windows=_windows(version, champion) if evidence is not None else "",
         four_eyes=settings.FOUR_EYES,
     )
@@ -116,6 +114,21 @@ def left_service(
     if version.stage != Stage.RETIRED:
         return None
     return next((act for act in history if act.previous_id == version.pk), None)
+
+
+def _blocked(pending: PromotionRequest | None, evidence: Evidence | None) -> str:
+    """As `approvals.approve_promotion` would find, before anybody presses a button."""
+    if pending is None:
+        return ""
+    name = pending.requested_by.name
+    if not pending.requested_by.has_perm(PROMOTE):
+        return f"{name}, who asked for it, may not promote any more: somebody else has to ask."
+    if pending.override or (evidence is not None and evidence.passed):
+        return ""
+    return (
+        "It was asked for as backed by a comparison, so it cannot be approved now: "
+        f"{name} may ask again, as an override."
+    )
 
 
 def _windows(version: ModelVersion, champion: ModelVersion | None) -> str:

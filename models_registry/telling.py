@@ -55,9 +55,10 @@ def tell_installed(
 
 
 def tell_trained(version: ModelVersion, evidence: Evidence, *, reason: str) -> None:
-    """A training made a challenger: whoever asked for it is told, else who owns models. `reason`:
-    why, where nobody asked."""
+    """A training made a challenger: whoever asked for it is told, else, or where they may hear of
+    models no more, who owns models. `reason`: why, where nobody asked."""
     asked = version.trained_by
+    hears = asked is not None and asked.has_perm("models_registry.view_modelversion")
     because = f"Trained because {reason}." if reason else ""
     way_on = "Ask for its promotion, or watch it in shadow first." if evidence.passed else ""
     notify(
@@ -67,7 +68,7 @@ def tell_trained(version: ModelVersion, evidence: Evidence, *, reason: str) -> N
         text=" ".join(part for part in (because, evidence.text, way_on) if part),
         url=version.get_absolute_url(),
         about=version.detector.slug,
-        users=[asked] if asked else None,
+        users=[asked] if hears else None,
         data={"version": version.label, "evidence": evidence.kind, "backed": evidence.passed},
     )
 

@@ -105,12 +105,7 @@ def train_version(
     if tune_for:
         _tell_usual(detector, learner, progress)
     rows = _read(detector, now or timezone.now(), stored_by, progress)
-    split = _plan(spec, rows)
-    supervised = make_learner(learner).supervised
-    parts = _split(spec, rows, split, needs_labels=supervised)
-    progress.log(_counted(rows, parts))
-    if supervised and (too_late := _told_too_late(spec, rows, split, parts.train)):
-        progress.log(too_late)
+    split, parts = _parted(spec, rows, learner, progress)
     tuning = _tune(detector, spec, learner, rows, split, tune_for, progress)
     parameters = tuning.get("parameters", NO_PARAMETERS)
     fitted = fit_parts(detector, spec, learner, rows, parts, progress, parameters)
@@ -167,6 +162,19 @@ def _read(
         report=told_while_reading(progress, READING, high=SEARCH_BEGINS),
         stored_by=stored_by,
     )
+
+
+def _parted(
+    spec: DetectorSpec, rows: Rows, learner: str, progress: Progress
+) -> tuple[TimeSplit, Parts]:
+    """The split of the rows and its parts, which are told in the log. Raises DatasetError or
+    SplitError."""
+    supervised, split = make_learner(learner).supervised, _plan(spec, rows)
+    parts = _split(spec, rows, split, needs_labels=supervised)
+    progress.log(_counted(rows, parts))
+    if supervised and (too_late := _told_too_late(spec, rows, split, parts.train)):
+        progress.log(too_late)
+    return split, parts
 
 
 def _counted(rows: Rows, parts: Parts) -> str:

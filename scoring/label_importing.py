@@ -4,9 +4,12 @@ They count as feedback: what an import of the events themselves says of them lat
 none of them back.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -22,6 +25,8 @@ TIME: Final = "label_time"
 COLUMN: Final = "label"
 """The column of labels of a detector that declares none."""
 FEEDBACK: Final = Label.Source.FEEDBACK
+Said = tuple[bool, datetime]
+"""Whether it is fraud, and when that became known."""
 
 
 def labels_spec(spec: DetectorSpec) -> DetectorSpec:
@@ -62,18 +67,25 @@ def import_labels(detector: Detector, source: EventSource) -> ImportReport:
 
 def _read(
     detector: Detector, spec: DetectorSpec, chunk: Chunk
-) -> tuple[dict[str, tuple[bool, datetime]], dict[int, tuple[str, str]]]:
+) -> tuple[dict[str, Said], dict[int, tuple[str, str]]]:
     """({id: (is fraud, when that became known)}, {row: (column, what is wrong)})"""
-    now, truths, refused = timezone.now(), {}, {}
+    now = timezone.now()
+    truths: dict[str, Said] = {}
+    refused: dict[int, tuple[str, str]] = {}
     asked = [name for name in chunk.ids if name and "\0" not in name]
     stored = writer.ask_stored(detector.pk, asked, FEEDBACK)
+    said_before = _said_before(stored.values())
     rows = zip(chunk.ids, chunk.labels, chunk.read(range(len(chunk.ids))), strict=True)
     for row, (name, label, said) in enumerate(rows, chunk.first):
         try:
             if label is None:
                 raise _Wrong(spec.label_column, "is no label: write 1 or 0")
-            known = _known_at(said.get(TIME), _stored_as(name, stored, spec), now)
-            truths[name] = (label, known)
+            event = _stored_as(name, stored, spec)
+            one = label, _known_at(said.get(TIME), event, now)
+            others = [*said_before[event.pk], *([truths[name]] if name in truths else [])]
+            if one not in others:
+                _check_newest(one[1], others)
+                truths[name] = one
         except _Wrong as error:
             refused[row] = (error.column, error.problem)
     return truths, refused
@@ -90,6 +102,22 @@ def _stored_as(name: str, stored: dict[str, Stored], spec: DetectorSpec) -> Stor
         said = f"no event '{name}' was scored" if name else "is required"
         raise _Wrong(str(spec.id_field), said)
     return stored[name]
+
+
+def _said_before(events: Iterable[Stored]) -> dict[UUID, list[Said]]:
+    """What labels of this source say of each event, and since when. One query."""
+    said: dict[UUID, list[Said]] = defaultdict(list)
+    rows = Label.objects.filter(prediction__in=[event.pk for event in events], source=FEEDBACK)
+    for pk, truth, known in rows.values_list("prediction", "is_fraud", "label_time"):
+        said[pk].append((truth, known))
+    return said
+
+
+def _check_newest(known: datetime, others: Iterable[Said]) -> None:
+    """Of an event the newest label counts: an older one that is new would change nothing."""
+    newest = max((when for _, when in others), default=known)
+    if known < newest:
+        raise _Wrong(TIME, f"is before the label of {newest:%Y-%m-%dT%H:%M:%SZ}, which counts")
 
 
 def _known_at(text: Any, event: Stored, now: datetime) -> datetime:

@@ -59,11 +59,13 @@
     if (box && box.parentNode !== place) place.append(box);
   }
   document.addEventListener("close", placeToasts, true);
-  document.addEventListener("htmx:beforeSwap", function () {
+  document.addEventListener("htmx:beforeSwap", function (event) {
     var box = document.getElementById("toasts");
-    if (box && box.closest("dialog")) document.body.append(box); // the dialog may be what is swapped away
+    // The dialog may be what is swapped away; an error swaps nothing.
+    if (box && event.detail.shouldSwap && box.closest("dialog")) document.body.append(box);
   });
   document.addEventListener("htmx:afterSettle", placeToasts);
+  document.addEventListener("htmx:afterRequest", placeToasts);
 
   /* --- Dialogs: <dialog id>, opened by data-dialog="id", closed by data-close ------------------- */
   function openDialog(id) {

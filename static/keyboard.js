@@ -120,7 +120,10 @@
   });
 
   /* --- Shortcuts -------------------------------------------------------------------------------- */
-  function visible(node) { return node.getClientRects().length > 0; }
+  function visible(node) { return node.getClientRects().length > 0 && isShown(node); }
+  /* Not one of a part that keeps its room and is hidden, as the queue's toolbar without a row. */
+  function isShown(node) { return getComputedStyle(node).visibility !== "hidden"; }
+  risk.isShown = isShown;
   function keyed() {
     // An open dialog has the keyboard to itself.
     var scope = document.querySelector("dialog[open]") || document;

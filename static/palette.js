@@ -13,7 +13,7 @@
   function commands(text) {
     return Array.from(document.querySelectorAll("[data-command], [data-key]")).filter(function (node) {
       var away = node.closest("dialog") && !node.closest("#toasts");
-      return !node.disabled && !away && risk.isNewest(node) && risk.label(node).toLowerCase().includes(text);
+      return !node.disabled && !away && risk.isShown(node) && risk.isNewest(node) && risk.label(node).toLowerCase().includes(text);
     }).slice(0, text ? 6 : 12);
   }
   function render() {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models_registry.core.live import APPROVE, BLOCK, REVIEW, decided_costs
 from models_registry.core.resampling import effective_blocks
-from scoring.core.shares import wilson
+from scoring.core.shares import NORMAL_POINT, wilson
 from scoring.core.spec import CostSpec
 
 BAD: Final = 1
@@ -71,8 +71,11 @@ def _share_of(part: Truths, whole: Truths, rows: Sampled) -> dict[str, float] | 
 
 def _independent(part: Truths, whole: Truths, rows: Sampled) -> float:
     """As how many independent events the `whole` ones count: by how much the share differs from one
-    entity to the next (the design effect, Kish 1965, "Survey sampling"). Where it does not, because
-    all of them are `part` or none is, as many as entities with an equal number each."""
+    entity to the next (the design effect, Kish 1965, "Survey sampling"), and fewer where few
+    entities tell by how much (Korn & Graubard 1998). Where it does not differ, because all of them
+    are `part` or none is, as many as entities with an equal number each."""
+    from scipy.special import stdtrit  # 20 MB that a web process need not hold
+
     weights = rows.weights[whole]
     group = np.unique(rows.entities[whole], return_inverse=True)[1]
     held, hit = np.bincount(group, weights), np.bincount(group, weights * part[whole])
@@ -81,7 +84,10 @@ def _independent(part: Truths, whole: Truths, rows: Sampled) -> float:
         return effective_blocks(held)
     value = hit.sum() / total
     spread = float(np.square(hit - value * held).sum()) / total**2 * n / (n - 1)
-    return float(value * (1.0 - value) / spread) if spread > 0.0 else np.inf
+    if spread <= 0.0:
+        return np.inf
+    surely = (NORMAL_POINT / float(stdtrit(n - 1.0, 0.975))) ** 2
+    return float(value * (1.0 - value) / spread * surely)
 
 
 def confusion(predicted: Truths, rows: Sampled) -> dict[str, Any]:

@@ -28,8 +28,6 @@ PREPARERS: Final[dict[str, tuple[str, ...]]] = {
     "scaling": ("method", "fields"),
     "encoding": ("method", "fields", "smoothing", "delay"),
 }
-"""Problems of a declaration up to which is looked for what was meant: among 2,000 names it takes up
-to 0.1 s each."""
 MOST_PREPARED: Final = 50_000
 """Features that all preparing steps speak of together: reading them takes half a second."""
 TRANSFORMATIONS: Final = (*MAKERS, *PREPARERS)

@@ -34,14 +34,17 @@ def _separator(text: str) -> str:
 def fault_of(path: Path, separator: str = ",") -> str:
     """What is wrong with the first line that is wrong, such as `line 31 has 9 fields, and the first
     line has 8`; empty where nothing is found. Reads the file, in bounded memory."""
-    return _no_utf8(path) or _bad_record(path, separator)
+    try:
+        return _no_utf8(path) or _bad_record(path, separator)
+    except OSError:  # That it cannot be opened is told by whoever could not read it.
+        return ""
 
 
 def otherwise_separated(columns: Sequence[str], wanted: Sequence[str]) -> str:
     """A sentence about the only column of a file that is made of columns; empty where it is not."""
     for separator, name in SEPARATORS.items() if len(columns) == 1 else ():
         if set(wanted) & set(next(csv.reader([columns[0]], delimiter=separator), [])):
-            return f" Its fields are parted by {name}: say so (`import_events --separator`)."
+            return f" Its fields are parted by {name}: say so (`--separator`)."
     return ""
 
 

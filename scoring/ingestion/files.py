@@ -114,10 +114,7 @@ class EventFile:
             self._frame = self._frame.filter(self._time() < until)
         if limit is not None:
             self._frame = self._frame.head(limit)
-        # Without ids a second run would not know its rows again, and import them twice.
-        if not spec.id_field:
-            raise FileProblem(NO_ID.format(spec.slug))
-        self._require([spec.id_field, *spec.schema.get("required", ())], f"detector '{spec.slug}'")
+        self._require_event(spec)
         columns = set(self._columns())
         self.fields = [name for name in spec.schema["properties"] if name in columns]
         self.has_labels = bool(spec.label_column) and spec.label_column in columns
@@ -143,6 +140,13 @@ class EventFile:
         self._require(own.schema.get("required", ()), "its schema")
         columns = set(self._columns())
         return [name for name in own.properties if name in columns]
+
+    def _require_event(self, spec: DetectorSpec) -> None:
+        """What no event goes without. Raises FileProblem."""
+        # Without ids a second run would not know its rows again, and import them twice.
+        if not spec.id_field:
+            raise FileProblem(NO_ID.format(spec.slug))
+        self._require([spec.id_field, *spec.schema.get("required", ())], f"detector '{spec.slug}'")
 
     def _require(self, wanted: Iterable[str], of: str) -> None:
         """Raises FileProblem where a column is missing."""

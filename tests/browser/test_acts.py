@@ -98,6 +98,29 @@ def test_what_is_told_while_a_dialog_is_open_is_seen_over_it_and_can_be_dismisse
     expect(told).to_have_count(0)
 
 
+def test_where_no_row_matches_no_key_of_the_hidden_toolbar_acts(sign_in: SignIn) -> None:
+    page = sign_in("analyst")
+    page.goto("/?q=nobodyiscalledthis")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#content [data-row]")).to_have_count(0)
+    page.keyboard.press("3")
+    page.keyboard.press("?")
+    opened = page.locator("dialog:modal")
+    expect(opened).to_have_count(1)
+    expect(opened).not_to_contain_text("Inconclusive")
+
+
+def test_a_refusal_that_swaps_nothing_is_seen_over_the_dialog_too(sign_in: SignIn) -> None:
+    page = sign_in("analyst").context.new_page()  # Its being refused (409) is no fault of it.
+    page.goto("/")
+    page.wait_for_load_state("networkidle")
+    page.route("**/refused/", lambda route: route.fulfill(status=409, body="No."))
+    page.keyboard.press("?")
+    expect(page.locator("dialog:modal")).to_have_count(1)
+    page.evaluate("htmx.ajax('GET', '/refused/', { target: '#content' }).catch(() => null)")
+    expect(page.locator("dialog:modal #toasts .is-error")).to_have_count(1)
+
+
 def test_a_dialog_that_is_swapped_away_takes_no_toasts_along(sign_in: SignIn) -> None:
     page = sign_in("analyst")
     page.wait_for_load_state("networkidle")

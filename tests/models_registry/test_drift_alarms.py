@@ -23,14 +23,14 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def found(payments_detector, owner):
-    """Keeps a check whose worst feature has a status, so many hours from now."""
+    """Keeps a check in which one feature has a status, so many hours from now."""
     detector = serve(payments_detector)
     stored_events(detector)
     bundle = deployment.serving_of(detector).bundle
     stable = measure(detector, bundle, read_recent(detector, bundle), now=timezone.now())
-    place = next(i for i, one in enumerate(stable) if one.name == "amount")
 
-    def keep(status, after):
+    def keep(status, after, name="amount"):
+        place = next(i for i, one in enumerate(stable) if one.name == name)
         drifts = list(stable)
         drifts[place] = type(stable[place])(**(fields_of(stable[place]) | {"status": status}))
         return kept(detector, drifts, after=after)
@@ -64,6 +64,15 @@ def test_an_alarm_that_gets_worse_is_news(found):
     rung = bells()
     worse = found("major", 2 * HOUR)
     assert worse.alarm_since == worse.checked_at
+    assert bells() > rung
+
+
+def test_an_alarm_of_another_feature_is_news(found):
+    found("major", HOUR)
+    rung = bells()
+    found("stable", 2 * HOUR)
+    other = found("major", 3 * HOUR, "channel")
+    assert other.alarm_since == other.checked_at
     assert bells() > rung
 
 

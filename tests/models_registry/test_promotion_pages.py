@@ -85,6 +85,9 @@ def test_what_no_comparison_backs_any_more_has_no_button_that_could_only_fail(
     assert "cannot be approved now" in shown
     PromotionRequest.objects.filter(pk=asked.pk).update(override=True)
     assert 'id="approve"' in page(client, second_owner, versions[1])
+    owner.groups.clear()
+    shown = page(client, second_owner, versions[1])
+    assert 'id="approve"' not in shown and "may not promote any more" in shown
 
 
 def test_approving_ones_own_is_403_in_words_and_changes_nothing(client, owner, versions):

@@ -54,6 +54,14 @@ def test_who_asked_for_a_training_hears_how_it_compares(detector, owner, second_
     )
 
 
+def test_owners_hear_of_what_somebody_asked_for_who_is_gone(detector, owner, second_owner):
+    job = request_training(detector, requested_by=owner)
+    owner.is_active = False
+    owner.save()
+    run_job(job.pk, run_training)
+    assert told_to(second_owner, TRAINED) == [f"{detector.name}: v1 is trained"]
+
+
 def test_owners_hear_of_what_nobody_asked_for_and_why_it_was_trained(
     detector, owner, second_owner, analyst
 ):

@@ -55,6 +55,23 @@ def test_an_opposite_label_is_added_and_counts(stored, run):
     assert [row.is_fraud for row in Label.objects.order_by("label_time")] == [False, True]
 
 
+def test_the_newest_label_counts_and_an_older_one_changes_nothing(stored, run):
+    later, sooner = (START + timedelta(days=days) for days in (5, 3))
+    run(f"TRANSACTION_ID,TX_FRAUD,label_time\n0,1,{later.isoformat()}\n")
+    older = f"TRANSACTION_ID,TX_FRAUD,label_time\n0,0,{sooner.isoformat()}\n"
+    for _ in range(2):
+        assert "0 labelled, 1 refused" in run(older)
+    assert Label.objects.get().is_fraud is True
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_rows_of_an_event_the_newest_counts_whatever_their_order(stored, run, turned):
+    later, sooner = (START + timedelta(days=days) for days in (5, 3))
+    rows = [f"0,1,{later.isoformat()}", f"0,0,{sooner.isoformat()}"]
+    run("\n".join(["TRANSACTION_ID,TX_FRAUD,label_time", *(rows[::-1] if turned else rows), ""]))
+    assert Label.objects.order_by("label_time").last().is_fraud is True
+
+
 @pytest.mark.parametrize(
     ("row", "field", "problem"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 
 from accounts.argument_types import moment, whole
 from accounts.own_keys import refuse_other_keys
@@ -147,6 +148,13 @@ def _about_labels(
             f" such as {some}: write 1 or 0 (docs/detectors.md)."
         )
     if as_of and (left_out := unripe_labels(report, file.spec, as_of)):
-        all_known = as_of + timedelta(seconds=file.spec.training.label_delay, minutes=1)
-        when = f"{all_known:%Y-%m-%dT%H:%MZ}"
-        yield left_out if asked else f"{left_out} To take them in, run again with --as-of {when}."
+        yield left_out if asked else f"{left_out} {_how_to_take_them(file, as_of)}"
+
+
+def _how_to_take_them(file: EventFile, as_of: datetime) -> str:
+    """Labels of the last events are known a label delay later: a time to come is none to name."""
+    known = as_of + timedelta(seconds=file.spec.training.label_delay, minutes=1)
+    when = f"--as-of {known:%Y-%m-%dT%H:%MZ}"
+    if known <= timezone.now():
+        return f"To take them in, run again with {when}."
+    return f"To take them in, run again after that time with {when}."

@@ -271,7 +271,7 @@ def test_a_csv_of_utf_16_is_told_as_one(tmp_path):
 @pytest.mark.parametrize(
     ("head", "told"),
     [
-        ("id;number", "parted by semicolons: say so .`import_events --separator`"),
+        ("id;number", "parted by semicolons: say so .`--separator`"),
         ("id\tnumber", "parted by tabs"),
         (" ID,number", "Rename ' ID' to 'id'"),
     ],
